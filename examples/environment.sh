@@ -1,0 +1,46 @@
+# Sourced by the scripts of the examples: ROOT (the checkout), the commands on PATH, and how a script gives up.
+
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
+
+die() {
+    echo "error: $*" >&2
+    exit 1
+}
+
+say() {
+    echo "== $*" >&2
+}
+
+# A value that an option needs: option_value --name "$@" fails with a sentence when nothing follows.
+option_value() {
+    [[ $# -ge 3 ]] || die "$1 needs a value; --help lists the options."
+    echo "$3"
+}
+
+require_number() {
+    [[ "$2" =~ ^[1-9][0-9]*$ ]] || die "$1 is '$2'; it must be a whole number of at least 1."
+}
+
+# The comment at the head of a script is its help.
+print_help() {
+    sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$1"
+}
+
+# The environment that scripts/environment.sh makes, unless another one is active.
+if [[ -z "${VIRTUAL_ENV:-}" && -x "$ROOT/.venv/bin/python" ]]; then
+    PATH="$ROOT/.venv/bin:$PATH"
+fi
+export PATH
+export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
+# hydra's and torch's notices about fairseq's own code would bury the messages that matter
+export PYTHONWARNINGS="${PYTHONWARNINGS:-ignore::UserWarning,ignore::FutureWarning}"
+
+require_tools() {
+    local tool
+    for tool in python "$@"; do
+        command -v "$tool" >/dev/null ||
+            die "$tool is not on PATH. Run 'bash $ROOT/scripts/environment.sh' once, or activate your environment."
+    done
+    python -c 'import importlib.util as u, sys; sys.exit(not (u.find_spec("fairseq") and u.find_spec("sentencepiece")))' ||
+        die "$(command -v python) has no fairseq or no sentencepiece. Run 'bash $ROOT/scripts/environment.sh' once, or activate your environment."
+}

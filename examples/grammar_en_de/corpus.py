@@ -1,0 +1,101 @@
+"""Training, validation and test pairs, so that validation and test combine known words in unseen ways."""
+import random
+import re
+from collections import Counter
+from typing import Callable, Dict, FrozenSet, List, Set
+
+from tqdm import tqdm
+
+from derivation import Combination
+from finite_sets import FiniteSet
+from grammar import Pair, all_combinations, pair, sentences
+
+HELD_OUT_SHARE = 0.1  # of all combinations: about a quarter of the sentences show one of them
+LARGEST_LOSS = 0.2  # no word loses more of its combinations, so that each can still be learnt
+PATIENCE = 20_000  # draws in a row without a new sentence; a few seconds
+
+
+def word_forms(text: str) -> Set[str]:
+    """The words of a sentence as they are written, without punctuation."""
+    return set(re.findall(r"[\w'-]+", text))
+
+
+def choose_held_out(rng: random.Random) -> FrozenSet[Combination]:
+    """A random tenth of all (verb, noun) and (adjective, noun) combinations, spread over the words."""
+    candidates = all_combinations()
+    available = Counter(word for combination in candidates for word in combination)
+    wanted = int(HELD_OUT_SHARE * len(candidates))
+    rng.shuffle(candidates)
+    lost, held_out = Counter(), set()
+    for combination in candidates:
+        if len(held_out) < wanted and all(lost[word] + 1 <= LARGEST_LOSS * available[word] for word in combination):
+            held_out.add(combination)
+            lost.update(combination)
+    return frozenset(held_out)
+
+
+def make_corpus(sizes: Dict[str, int], seed: int) -> Dict[str, List[Pair]]:
+    """The pairs of `sizes` ("train", "valid", "test"), all distinct and the same for the same arguments.
+
+    No training sentence shows a held-out combination. Each of the others shows one at least, but has no
+    word form that training does not have. ValueError if there are not so many such sentences.
+    """
+    rng = random.Random(seed)
+    held_out = choose_held_out(rng)
+    known, everything = sentences(held_out), sentences()
+    check_sizes(sizes, known.size, everything.size - known.size)
+
+    used: Set[str] = set()
+    train = _draw_distinct(known, sizes["train"], "train", used, rng, lambda candidate: True)
+    english_forms = set().union(*(word_forms(item.english) for item in train))
+    german_forms = set().union(*(word_forms(item.german) for item in train))
+
+    def is_new_combination_of_known_forms(candidate: Pair) -> bool:
+        return (
+            not candidate.combinations.isdisjoint(held_out)
+            and word_forms(candidate.english) <= english_forms
+            and word_forms(candidate.german) <= german_forms
+        )
+
+    corpus = {"train": train}
+    for name in ("valid", "test"):
+        corpus[name] = _draw_distinct(everything, sizes[name], name, used, rng, is_new_combination_of_known_forms)
+    return corpus
+
+
+def check_sizes(sizes: Dict[str, int], known: int, unseen: int) -> None:
+    """ValueError unless there are that many distinct pairs: `known` for training, `unseen` for the rest."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"--{name} {size}: at least 1 pair is needed")
+    if sizes["train"] > known:
+        raise ValueError(f"--train {sizes['train']}: the grammar has only {known} distinct pairs for training; ask for fewer")
+    if sizes["valid"] + sizes["test"] > unseen:
+        raise ValueError(
+            f"--valid {sizes['valid']} and --test {sizes['test']}: the grammar has only {unseen} distinct pairs "
+            "with unseen combinations; ask for fewer"
+        )
+
+
+def _draw_distinct(
+    candidates: FiniteSet, count: int, name: str, used: Set[str], rng: random.Random, accepts: Callable[[Pair], bool]
+) -> List[Pair]:
+    """`count` accepted pairs whose English is not in `used`, to which theirs is added."""
+    pairs: List[Pair] = []
+    failures = 0
+    with tqdm(total=count, desc=name, unit="pair", disable=None) as progress:
+        while len(pairs) < count:
+            candidate = pair(candidates.draw(rng))
+            if candidate.english in used or not accepts(candidate):
+                failures += 1
+                if failures == PATIENCE:
+                    raise ValueError(
+                        f"--{name} {count}: found {len(pairs)} distinct pairs that fit the other sizes; "
+                        "ask for fewer, or raise --train if its words are too few"
+                    )
+                continue
+            failures = 0
+            used.add(candidate.english)
+            pairs.append(candidate)
+            progress.update()
+    return pairs

@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""Write the English-German corpus of the embedded grammar: train, valid and test as raw text.
+
+    python examples/grammar_en_de/generate.py --output DIR
+"""
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Dict, List
+
+from corpus import make_corpus
+from grammar import Pair
+
+SPLITS = ("train", "valid", "test")
+LANGUAGES = {"en": "english", "de": "german"}
+
+
+def main() -> None:
+    """Command line; a mistake ends with one sentence and exit code 1."""
+    arguments = _parser().parse_args()
+    try:
+        check_output(arguments.output, arguments.overwrite)
+        corpus = make_corpus({name: getattr(arguments, name) for name in SPLITS}, arguments.seed)
+        write_corpus(corpus, arguments.output)
+    except (ValueError, OSError) as error:
+        sys.exit(f"generate.py: {error}")
+    sizes = ", ".join(f"{len(pairs)} {name}" for name, pairs in corpus.items())
+    print(f"wrote {sizes} pairs (seed {arguments.seed}) to {arguments.output}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Write the English-German corpus of the embedded grammar.")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for {train,valid,test}.{en,de}")
+    parser.add_argument("--train", type=int, default=30_000, metavar="N", help="training pairs (default: %(default)s)")
+    parser.add_argument("--valid", type=int, default=500, metavar="N", help="validation pairs (default: %(default)s)")
+    parser.add_argument("--test", type=int, default=500, metavar="N", help="test pairs (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="same seed and sizes, same files (default: %(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the files if they exist")
+    return parser
+
+
+def check_output(folder: Path, overwrite: bool) -> None:
+    """Create the folder; FileExistsError if that would replace something unasked."""
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"--output {folder} is a file; name a folder")
+    existing = [name for name in _file_names() if (folder / name).exists()]
+    if existing and not overwrite:
+        raise FileExistsError(f"{folder} already has {', '.join(existing)}; add --overwrite or name another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def write_corpus(corpus: Dict[str, List[Pair]], folder: Path) -> None:
+    """One sentence a line; nothing is replaced before all files are complete."""
+    for name, pairs in corpus.items():
+        for suffix, language in LANGUAGES.items():
+            lines = "".join(f"{getattr(item, language)}\n" for item in pairs)
+            (folder / f"{name}.{suffix}.partial").write_text(lines, encoding="utf-8", newline="\n")
+    for name in _file_names():
+        os.replace(folder / f"{name}.partial", folder / name)
+
+
+def _file_names() -> List[str]:
+    return [f"{name}.{suffix}" for name in SPLITS for suffix in LANGUAGES]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Which sentences there are, as a set to count and draw from, and the two sides of each."""
+from typing import FrozenSet, List, NamedTuple, Tuple
+
+import english
+import german
+from clauses import FULL_VERBS, ONE_OBJECT_VERBS, PLAIN_TENSES, SHORT_VERBS, Clauses
+from derivation import Combination, Complex, Interrogative, Question, Sentence, Statement, combinations
+from finite_sets import Either, Every, FiniteSet, OneOf
+from function_words import CAN, HAVE_TO, PAST, PAST_MODALS, PRESENT, PRESENT_MODALS, WANT_TO, WHEN, WHERE, WHY, WILL
+from lexicon import ADJECTIVES, CLAUSE_VERBS, LIVING, NOUNS, PERSON, VERBS, Noun, Verb
+
+TENSES = (PRESENT, PAST, *PRESENT_MODALS, *PAST_MODALS)
+CONDITIONAL_TENSES = (PRESENT, CAN, HAVE_TO, WANT_TO)
+EITHER_ORDER = OneOf([False, True])
+
+
+class Pair(NamedTuple):
+    """Both sides of a derivation, and the combinations of words that it shows."""
+
+    english: str
+    german: str
+    combinations: FrozenSet[Combination]
+
+
+def pair(derivation: Sentence) -> Pair:
+    """Put a derivation into words."""
+    return Pair(english.sentence(derivation), german.sentence(derivation), combinations(derivation))
+
+
+def all_combinations() -> List[Combination]:
+    """Every (adjective, noun) and (verb, noun) that the grammar can combine, in a fixed order."""
+    found = []
+    for noun in NOUNS.values():
+        found += [(word.english, noun.english) for word in ADJECTIVES.values() if noun.kind in word.kinds]
+        found += [(verb.english, noun.english) for verb in VERBS.values() if _combine(verb, noun)]
+    return found
+
+
+def _combine(verb: Verb, noun: Noun) -> bool:
+    if verb.english == "be":
+        return False
+    is_recipient = len(verb.cases) == 2 and noun.kind == PERSON
+    return is_recipient or noun.kind in verb.subjects + verb.kinds
+
+
+def sentences(held_out: FrozenSet[Combination] = frozenset()) -> FiniteSet:
+    """Every sentence without the combinations in `held_out`, the kinds weighted as a textbook might mix them."""
+    clauses = Clauses(held_out)
+    kinds = (_statements, _be_statements, _questions, _complex_sentences, _that_clauses, _relative_sentences)
+    return Either(*(kind(clauses) for kind in kinds), weights=(36, 10, 14, 18, 8, 14))
+
+
+def _statements(clauses: Clauses) -> FiniteSet:
+    with_objects = tuple(verb for verb in FULL_VERBS if verb.cases)  # "I wait." has little to teach
+    untimed = clauses.any_verb(with_objects, TENSES, rich=True, placed=True)
+    timed = clauses.any_verb(FULL_VERBS, TENSES, rich=True, placed=True, timed=True)
+    return Either(Every(Statement, untimed), Every(Statement, timed, EITHER_ORDER))
+
+
+def _be_statements(clauses: Clauses) -> FiniteSet:
+    timed = clauses.with_be(PLAIN_TENSES, timed=True)
+    return Either(Every(Statement, clauses.with_be(PLAIN_TENSES)), Every(Statement, timed, EITHER_ORDER))
+
+
+def _questions(clauses: Clauses) -> FiniteSet:
+    short = clauses.any_verb(SHORT_VERBS, TENSES)
+    timed = clauses.any_verb(SHORT_VERBS, TENSES, rich=True, timed=True)
+    positive = clauses.any_verb(SHORT_VERBS, TENSES, negations=(False,))
+    by_subject = [clauses.by_subject(verb, OneOf([Interrogative()]), TENSES) for verb in SHORT_VERBS]
+    by_object = [clauses.by_object(verb, OneOf(_asked(verb)), TENSES) for verb in ONE_OBJECT_VERBS]
+    return Either(
+        Every(Question, timed),
+        Every(Question, Either(short, clauses.with_be(PLAIN_TENSES)), OneOf([None, WHY])),
+        Every(Question, positive, OneOf([WHERE, WHEN])),
+        Every(Question, Either(*by_subject)),
+        Every(Question, Either(*by_object)),
+    )
+
+
+def _asked(verb: Verb) -> List[Interrogative]:
+    """"Whom" for what lives, "what" for the rest."""
+    return [Interrogative(thing) for thing in sorted({kind not in LIVING for kind in verb.kinds})]
+
+
+def _complex_sentences(clauses: Clauses) -> FiniteSet:
+    """Main clause and subordinate clause, either first; "if" keeps to the present."""
+    anything = Either(clauses.any_verb(SHORT_VERBS, TENSES), clauses.with_be(PLAIN_TENSES), weights=(4, 1))
+    condition = Either(clauses.any_verb(SHORT_VERBS, CONDITIONAL_TENSES), clauses.with_be((PRESENT,)), weights=(4, 1))
+    consequence = clauses.any_verb(SHORT_VERBS, (*CONDITIONAL_TENSES, WILL))
+    reasons = Every(Complex, anything, OneOf(["because", "although"]), anything, EITHER_ORDER)
+    conditions = Every(Complex, consequence, OneOf(["if"]), condition, EITHER_ORDER)
+    return Either(reasons, conditions, weights=(2, 1))
+
+
+def _that_clauses(clauses: Clauses) -> FiniteSet:
+    matrix = clauses.any_verb(tuple(VERBS[name] for name in CLAUSE_VERBS), PLAIN_TENSES)
+    content = Either(
+        clauses.any_verb(SHORT_VERBS, TENSES),
+        clauses.any_verb(SHORT_VERBS, TENSES, timed=True),
+        clauses.with_be(PLAIN_TENSES),
+    )
+    return Every(Complex, matrix, OneOf(["that"]), content)
+
+
+def _relative_sentences(clauses: Clauses) -> FiniteSet:
+    """A relative clause on the subject or on the only object of a statement.
+
+    Nothing follows the one on the object, so that nothing can belong to either clause.
+    """
+
+    def heads(verb: Verb, kinds: Tuple[str, ...]) -> FiniteSet:
+        nouns = [noun for noun in NOUNS.values() if noun.kind in kinds and clauses.phrases.allows(verb, noun)]
+        return Either(*map(clauses.with_relative, nouns))
+
+    on_subject = [clauses.by_subject(verb, heads(verb, verb.subjects), PLAIN_TENSES) for verb in SHORT_VERBS]
+    on_object = [clauses.by_object(verb, heads(verb, verb.kinds), PLAIN_TENSES) for verb in ONE_OBJECT_VERBS]
+    return Every(Statement, Either(Either(*on_subject), Either(*on_object)))

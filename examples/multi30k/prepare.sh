@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Multi30k English-German, from download or local copy to the binarised corpus.
+#
+#   bash examples/multi30k/prepare.sh [--data DIR] [--output DIR] [--vocab-size N] [other options]
+#
+# --data DIR        a directory with {train,val,test_2016_flickr}.{en,de}.gz; without it they are downloaded (1.3 MB)
+# --mirror URL      download from here instead of raw.githubusercontent.com
+# --checksums FILE  sums as sha256sum writes them, instead of those that we know
+# --output DIR      default outputs/multi30k of the checkout; makes DIR/raw/{train,valid,test}.{en,de},
+#                   DIR/subwords.model, DIR/bin and what lies between
+# --vocab-size N    joint subwords (default: VOCAB_SIZE of the environment, or 4000)
+# --jobs, --overwrite as in examples/text_to_binary.sh
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"
+
+output="$ROOT/outputs/multi30k" vocab_size="${VOCAB_SIZE:-4000}"
+download=() binary=()
+while [[ $# -gt 0 ]]; do
+    case "$1" in
+        --data) download+=(--from-directory "$(option_value "$1" "$@")"); shift 2 ;;
+        --mirror | --checksums) download+=("$1" "$(option_value "$1" "$@")"); shift 2 ;;
+        --output) output="$(option_value "$1" "$@")"; shift 2 ;;
+        --vocab-size) vocab_size="$(option_value "$1" "$@")"; shift 2 ;;
+        --jobs) binary+=("$1" "$(option_value "$1" "$@")"); shift 2 ;;
+        --overwrite) binary+=("$1"); shift ;;
+        --help) print_help "${BASH_SOURCE[0]}"; exit ;;
+        *) die "unknown option $1; --help lists the options." ;;
+    esac
+done
+require_tools fairseq-preprocess
+
+# published name -> the name of the split here
+declare -A splits=([train]=train [val]=valid [test_2016_flickr]=test)
+mkdir -p "$output/raw"
+finished=yes
+for split in "${splits[@]}"; do
+    [[ -s "$output/raw/$split.en" && -s "$output/raw/$split.de" ]] || finished=no
+done
+if [[ "$finished" == no || ${#download[@]} -gt 0 ]]; then
+    python "$ROOT/examples/multi30k/download.py" --output "$output" "${download[@]}"
+    for published in "${!splits[@]}"; do
+        for language in en de; do
+            text="$output/raw/${splits[$published]}.$language"
+            gzip -dc "$output/archives/$published.$language.gz" >"$text.tmp"
+            mv "$text.tmp" "$text"
+        done
+    done
+fi
+
+# Captions are short and clean: of the training pairs only empty, overlong and lopsided ones go.
+bash "$ROOT/examples/text_to_binary.sh" --output "$output" --train train --vocab-size "$vocab_size" "${binary[@]}"

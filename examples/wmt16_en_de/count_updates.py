@@ -1,0 +1,43 @@
+"""Print the number of updates that some epochs take on a binarised corpus."""
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout works without being installed
+from fairseq.data import data_utils  # noqa: E402
+
+from fairseq_gnmt.data.errors import DataError, run_command  # noqa: E402
+
+BEGIN_OF_SENTENCE = 1  # NVIDIA counts it, fairseq does not store it
+
+
+def count_pairs(binary: Path, max_length: int) -> int:
+    """Training pairs whose two sides have at most `max_length` tokens, BOS and EOS included."""
+    sizes = []
+    for language in ("en", "de"):
+        dataset = data_utils.load_indexed_dataset(str(binary / f"train.en-de.{language}"), None)
+        if dataset is None:
+            raise DataError(f"{binary} has no train.en-de.{language}: run prepare.sh first.")
+        sizes.append(dataset.sizes.copy())  # they live in the file's memory map, which goes with the dataset
+    source, target = sizes
+    limit = max_length - BEGIN_OF_SENTENCE  # the stored sizes include EOS
+    return int(((source <= limit) & (target <= limit)).sum())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="folder that fairseq-preprocess wrote")
+    parser.add_argument("--max-length", type=int, required=True, help="tokens with BOS and EOS; longer pairs are not used")
+    parser.add_argument("--global-batch", type=int, required=True, help="sentence pairs per update, on all devices together")
+    parser.add_argument("--epochs", type=int, required=True)
+    args = parser.parse_args()
+    pairs = count_pairs(args.data, args.max_length)
+    if pairs == 0:
+        raise DataError(f"{args.data} has no training pair of at most {args.max_length} tokens: raise the limit.")
+    updates_per_epoch = -(-pairs // args.global_batch)
+    print(f"{pairs} pairs, {updates_per_epoch} updates an epoch", file=sys.stderr)
+    print(args.epochs * updates_per_epoch)
+
+
+if __name__ == "__main__":
+    run_command(main)

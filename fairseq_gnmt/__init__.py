@@ -1,0 +1,14 @@
+"""GNMT for fairseq: pass this folder as --user-dir, or import it.
+
+fairseq imports only tasks/ and models/ of a user-dir, and nothing of a package that is imported already, so
+everything is registered here, whichever way the package is loaded.
+"""
+from fairseq_gnmt import errors
+from fairseq_gnmt.checkpoint_loading import allow_fairseq_checkpoints
+
+allow_fairseq_checkpoints()
+errors.install_hook()
+
+from fairseq_gnmt import criterions, optim, scoring  # noqa: E402, F401
+from fairseq_gnmt.models import gnmt  # noqa: E402, F401
+from fairseq_gnmt.tasks import gnmt_translation  # noqa: E402, F401

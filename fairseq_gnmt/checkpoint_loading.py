@@ -1,0 +1,30 @@
+"""Lets torch >= 2.6 read fairseq's checkpoints.
+
+torch.load refuses classes that it does not know (weights_only=True), and fairseq 0.12 calls it without saying
+otherwise: without this no checkpoint of a model with old-style options, of --eval-bleu, or of several processes
+can be read again. Only plain containers of data are let in; nothing in the list runs code.
+"""
+import argparse
+import collections
+import typing
+
+import numpy as np
+import torch
+from fairseq.distributed.utils import _TensorPlaceholder
+from omegaconf import DictConfig, ListConfig
+from omegaconf.base import ContainerMetadata, Metadata
+from omegaconf.nodes import AnyNode
+
+try:
+    from numpy._core import multiarray
+except ImportError:  # numpy 1
+    from numpy.core import multiarray
+
+
+def allow_fairseq_checkpoints() -> None:
+    numpy_types = {type(np.dtype(name)) for name in ("int32", "int64", "float32", "float64")}
+    torch.serialization.add_safe_globals(
+        [argparse.Namespace, DictConfig, ListConfig, ContainerMetadata, Metadata, AnyNode, _TensorPlaceholder]
+        + [multiarray._reconstruct, multiarray.scalar, np.ndarray, np.dtype, *numpy_types]
+        + [collections.defaultdict, collections.OrderedDict, typing.Any, list, dict, int]
+    )

@@ -1,0 +1,69 @@
+"""Label-smoothed likelihood, fused with the output projection.
+
+Smoothing as in NVIDIA's GNMT: sum over real tokens of (1 - e) * nll + e * mean_V(-log p), the mean over the
+whole vocabulary. (fairseq's own smoothing equals it when its epsilon is e * (V - 1) / V.)
+"""
+import math
+from dataclasses import dataclass, field
+
+from fairseq import utils
+from fairseq.criterions import FairseqCriterion, register_criterion
+from fairseq.dataclass import FairseqDataclass
+from fairseq.logging import metrics
+from omegaconf import II
+
+from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.criterions.projected_loss import projected_label_smoothed_loss
+
+
+@dataclass
+class GNMTLabelSmoothedCrossEntropyConfig(FairseqDataclass):
+    label_smoothing: float = field(default=0.1, metadata={"help": "probability mass spread over the vocabulary"})
+    sentence_avg: bool = II("optimization.sentence_avg")
+
+
+@register_criterion("gnmt_label_smoothed_cross_entropy", dataclass=GNMTLabelSmoothedCrossEntropyConfig)
+class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
+    def __init__(self, task, label_smoothing: float, sentence_avg: bool):
+        super().__init__(task)
+        if not 0 <= label_smoothing < 1:
+            raise UserError(f"--label-smoothing is {label_smoothing}, but must be at least 0 and below 1.")
+        self.label_smoothing = label_smoothing
+        self.sentence_avg = sentence_avg
+
+    def forward(self, model, sample, reduce=True):
+        """Returns the summed loss in nats, the divisor of the gradient, and what is logged.
+
+        fairseq never asks for unreduced losses in training or validation, so `reduce` is not looked at.
+        """
+        features, _ = model(**sample["net_input"], features_only=True)
+        real = sample["target"].ne(self.padding_idx)
+        projection = model.decoder.output_projection
+        loss, nll = projected_label_smoothed_loss(
+            features[real], projection.weight, projection.bias, sample["target"][real], self.label_smoothing
+        )
+        sentences = sample["target"].size(0)
+        sample_size = sentences if self.sentence_avg else sample["ntokens"]
+        logging_output = {
+            "loss": loss.detach(),
+            "nll_loss": nll,
+            "ntokens": sample["ntokens"],
+            "nsentences": sentences,
+            "sample_size": sample_size,
+        }
+        return loss, sample_size, logging_output
+
+    @classmethod
+    def reduce_metrics(cls, logging_outputs) -> None:
+        """Aggregates over processes; fairseq logs losses in bits."""
+        sums = {
+            key: sum(log.get(key, 0) for log in logging_outputs)
+            for key in ("loss", "nll_loss", "ntokens", "sample_size")
+        }
+        metrics.log_scalar("loss", sums["loss"] / sums["sample_size"] / math.log(2), sums["sample_size"], round=3)
+        metrics.log_scalar("nll_loss", sums["nll_loss"] / sums["ntokens"] / math.log(2), sums["ntokens"], round=3)
+        metrics.log_derived("ppl", lambda meters: utils.get_perplexity(meters["nll_loss"].avg))
+
+    @staticmethod
+    def logging_outputs_can_be_summed() -> bool:
+        return True

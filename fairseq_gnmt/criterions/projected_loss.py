@@ -1,0 +1,82 @@
+"""Output projection and label-smoothed loss in one, without ever holding all logits.
+
+Shapes: N tokens (padding dropped), H hidden size, V vocabulary.
+"""
+from typing import Tuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+CHUNK_TOKENS = 1024  # logits held at once: large enough for full matrix-multiplication speed
+
+
+def projected_label_smoothed_loss(
+    features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, smoothing: float
+) -> Tuple[Tensor, Tensor]:
+    """features (N, H), weight (V, H), bias (V,), target (N,).
+
+    Returns the sum over tokens of (1 - e) * nll + e * mean_V(-log p), with a gradient, and the summed nll,
+    without one; both in float32 and nats.
+    """
+    if features.dtype == torch.float32 and not torch.is_autocast_enabled(features.device.type):
+        return _ProjectedLoss.apply(features, weight, bias, target, smoothing)
+    # In half precision the loss scale must enter before the gradient is rounded, so autograd does it in order.
+    return plain_label_smoothed_loss(F.linear(features, weight, bias), target, smoothing)
+
+
+def plain_label_smoothed_loss(logits: Tensor, target: Tensor, smoothing: float) -> Tuple[Tensor, Tensor]:
+    """The formula itself, on logits (N, V)."""
+    log_probs = logits.log_softmax(dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32))
+    nll = -log_probs.gather(1, target[:, None]).sum()
+    uniform = -log_probs.mean(dim=-1).sum()
+    return (1 - smoothing) * nll + smoothing * uniform, nll.detach()
+
+
+class _ProjectedLoss(torch.autograd.Function):
+    """Gradients are made chunk by chunk in the forward pass, while the chunk's logits are there.
+
+    With logits z, loss = lse(z) - (1 - e) z_y - e mean_V(z), so its gradient is softmax(z) - (1 - e) onehot(y)
+    - e / V. The terms in e are of rank one and are kept out of the (N, V) arithmetic:
+    mean_V(z) = h . mean_V(W) + mean(b).
+    """
+
+    @staticmethod
+    def forward(ctx, features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, smoothing: float):
+        wanted = any(ctx.needs_input_grad)
+        features_gradient = torch.empty_like(features) if wanted else None
+        weight_gradient = torch.zeros_like(weight) if wanted else None
+        bias_gradient = torch.zeros_like(bias) if wanted else None
+        mean_weight = weight.mean(dim=0)
+        nll = features.new_zeros(())
+        loss = -smoothing * (features.sum(dim=0).dot(mean_weight) + len(features) * bias.mean())
+
+        for start in range(0, len(features), CHUNK_TOKENS):
+            part = slice(start, start + CHUNK_TOKENS)
+            h, y = features[part], target[part, None]
+            logits = torch.addmm(bias, h, weight.t())
+            normalizer = logits.logsumexp(dim=1, keepdim=True)
+            correct = logits.gather(1, y)
+            nll += (normalizer - correct).sum()
+            loss += (normalizer - (1 - smoothing) * correct).sum()
+            if wanted:
+                gradient = logits.sub_(normalizer).exp_()  # softmax
+                gradient.scatter_add_(1, y, torch.full_like(correct, smoothing - 1))
+                torch.addmm(mean_weight, gradient, weight, beta=-smoothing, out=features_gradient[part])
+                weight_gradient.addmm_(gradient.t(), h)
+                bias_gradient += gradient.sum(dim=0)
+
+        if wanted:
+            weight_gradient -= smoothing / len(weight) * features.sum(dim=0)
+            bias_gradient -= smoothing / len(weight) * len(features)
+        ctx.gradients = (features_gradient, weight_gradient, bias_gradient)
+        ctx.mark_non_differentiable(nll)
+        return loss, nll
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, scale: Tensor, _):
+        if ctx.gradients is None:
+            raise RuntimeError("The projected loss gives its gradient once; compute the loss again instead.")
+        gradients, ctx.gradients = ctx.gradients, None
+        return (*(gradient.mul_(scale) for gradient in gradients), None, None)

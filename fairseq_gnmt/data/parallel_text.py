@@ -1,0 +1,103 @@
+r"""Line-aligned text files: checked and read in chunks, written under their name only when complete.
+
+A line ends at "\n" and nowhere else. Python's text mode and `str.splitlines` also cut at carriage
+returns, U+0085, U+2028 and others, which occur inside sentences of real corpora: one cut on one side
+shifts every later pair.
+"""
+import codecs
+import gzip
+import os
+import zlib
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, Iterator, List, Sequence
+
+from fairseq_gnmt.data.errors import DataError
+
+LINES_PER_CHUNK = 4096
+
+
+def split_lines(chunk: bytes) -> List[str]:
+    """The lines of a chunk without their ends; the last one may lack its end."""
+    return chunk.decode("utf-8").removesuffix("\n").split("\n")
+
+
+def read_chunks(path: Path) -> Iterator[bytes]:
+    """Yield a file in pieces of LINES_PER_CHUNK whole lines; unpacks .gz, drops a byte order mark."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rb") as file:
+            mark = codecs.BOM_UTF8
+            while chunk := b"".join(islice(file, LINES_PER_CHUNK)):
+                yield chunk.removeprefix(mark)
+                mark = b""
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path} is not a complete gzip file ({error}): fetch it again.") from error
+
+
+def check_files(paths: Sequence[Path]) -> None:
+    """Raise DataError for the first path that is not a readable regular file."""
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"{path} does not exist: check the path.")
+        if not path.is_file():
+            raise DataError(f"{path} is not a regular file, and it is read twice: save it to a file first.")
+        if not os.access(path, os.R_OK):
+            raise DataError(f"{path} cannot be read: check its permissions.")
+
+
+def count_lines(path: Path) -> int:
+    """Number of lines (at least 1); raises DataError if the file is empty or is not UTF-8."""
+    lines = 0
+    for chunk in read_chunks(path):
+        try:
+            lines += len(split_lines(chunk))
+        except UnicodeDecodeError as error:
+            line = lines + chunk.count(b"\n", 0, error.start) + 1
+            raise DataError(
+                f"{path} is not UTF-8: line {line} has the byte 0x{chunk[error.start]:02x}; "
+                f"convert it, for example with iconv -f latin1 -t utf-8."
+            ) from error
+    if lines == 0:
+        raise DataError(f"{path} is empty: at least one line is needed.")
+    return lines
+
+
+def _create(path: Path) -> BinaryIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "wb")
+    except OSError as error:
+        raise DataError(f"Cannot write to the folder {path.parent} ({error.strerror}): choose another.") from error
+
+
+@contextmanager
+def atomic_outputs(paths: Sequence[Path], *, inputs: Sequence[Path], overwrite: bool) -> Iterator[List[BinaryIO]]:
+    """Open files that appear under their names, in the order given, only if the block succeeds.
+
+    They are written beside their final place and moved there, so a run that is interrupted leaves what
+    was there before. Raises DataError, before anything is written, for an output that exists (unless
+    `overwrite`), that is one of `inputs`, or whose folder cannot be written.
+    """
+    if len(set(paths)) < len(paths):
+        raise DataError(f"Two outputs share the name {paths[0]}: give them different names.")
+    for path in paths:
+        if path.is_dir():
+            raise DataError(f"{path} is a folder: give the name of a file.")
+        if any(path.exists() and path.samefile(source) for source in inputs):
+            raise DataError(f"{path} is an input too: choose another output.")
+        if path.exists() and not overwrite:
+            raise DataError(f"{path} exists: choose another output, or replace it with --overwrite.")
+
+    unfinished = [path.with_name(f".{path.name}.{os.getpid()}.partial") for path in paths]
+    with ExitStack() as cleanup:
+        files = []
+        for path in unfinished:
+            files.append(cleanup.enter_context(_create(path)))
+            cleanup.callback(path.unlink, missing_ok=True)
+        yield files
+        for file in files:
+            file.close()  # a full disk shows here at the latest, before anything is replaced
+        for path, final in zip(unfinished, paths):
+            path.replace(final)

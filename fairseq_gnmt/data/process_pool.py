@@ -1,0 +1,68 @@
+"""Work on a stream of items with all cores and little memory."""
+import os
+import signal
+from collections import deque
+from contextlib import contextmanager
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Callable, Deque, Iterable, Iterator, TypeVar
+
+from fairseq_gnmt.data.errors import DataError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
+WAITING_PER_JOB = 4  # keeps every worker busy while the results of a slow one are awaited
+
+
+def available_cores() -> int:
+    """Cores that this process may use, which can be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def check_jobs(jobs: int) -> None:
+    """Raise DataError unless there is somebody to do the work."""
+    if jobs < 1:
+        raise DataError(f"--jobs is {jobs}, but it must be at least 1: leave it out to use all cores.")
+
+
+@contextmanager
+def stop_signals_held_back() -> Iterator[None]:
+    """Ctrl-C and kill take effect after this block.
+
+    Python forgets the exception of a signal that arrives while a process is being forked. A process that is
+    started here keeps the signals blocked, so that only its parent answers them.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], jobs: int) -> Iterator[Result]:
+    """Yield function(item) in the order of the items, computed by `jobs` processes.
+
+    Unlike `multiprocessing.Pool.imap` it draws only a few items ahead, so a corpus is never in memory
+    as a whole, and it notices a worker that was killed instead of waiting for it for ever.
+    """
+    if jobs == 1:
+        yield from map(function, items)
+        return
+    pool = ProcessPoolExecutor(jobs)
+    waiting: Deque["Future[Result]"] = deque()
+    try:
+        for item in items:
+            with stop_signals_held_back():
+                waiting.append(pool.submit(function, item))
+            if len(waiting) >= WAITING_PER_JOB * jobs:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise DataError("A worker process was killed, perhaps for want of memory: use fewer --jobs.") from error
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,149 @@
+"""GNMT decoder: a stack of LSTMs whose first layer queries the attention.
+
+Shapes: B sentences, N rows (B in training, sentences x hypotheses in search), T target positions,
+S source positions, H hidden size, L layers, V vocabulary.
+"""
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+import torch
+from fairseq.models import FairseqIncrementalDecoder
+from torch import Tensor, nn
+
+from fairseq_gnmt.models.attention import NormalizedBahdanauAttention, SourceMemory
+from fairseq_gnmt.models.dropout import Dropout
+from fairseq_gnmt.models.encoder import FIRST_RESIDUAL_LAYER, MAX_POSITIONS, EncoderOutput
+from fairseq_gnmt.models.lstm import LSTM
+
+
+class DecoderState(NamedTuple):
+    """What a hypothesis carries from one target position to the next."""
+
+    hidden: Tensor  # (L, N, H)
+    cell: Tensor  # (L, N, H)
+
+    def reorder(self, rows: Tensor) -> "DecoderState":
+        """Row i of the result is row `rows[i]` of this state."""
+        return DecoderState(*(part.index_select(1, rows) for part in self))
+
+
+class GNMTDecoderStack(nn.Module):
+    """Turns embedded target tokens into features for the output projection."""
+
+    def __init__(self, hidden_size: int, num_layers: int, dropout: float, previous_query: bool):
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.previous_query = previous_query
+        self.attention = NormalizedBahdanauAttention(hidden_size)
+        self.query_lstm = LSTM(hidden_size, hidden_size)
+        self.upper_lstms = nn.ModuleList(LSTM(2 * hidden_size, hidden_size) for _ in range(num_layers - 1))
+        self.dropout = Dropout(dropout)
+
+    def initial_state(self, memory: SourceMemory) -> DecoderState:
+        """Zeros: the encoder hands its states to nobody but the attention."""
+        shape = (1 + len(self.upper_lstms), memory.values.size(0), self.hidden_size)
+        zeros = memory.values.new_zeros(shape)
+        return DecoderState(zeros, zeros)
+
+    def forward(
+        self, embedded: Tensor, memory: SourceMemory, state: DecoderState
+    ) -> Tuple[Tensor, Tensor, DecoderState]:
+        """Advances T positions: the whole target in training, one token in search.
+
+        embedded is (N, T, H), where N is a multiple of the B sentences of the memory and the rows of a
+        sentence stand together. Returns features (N, T, H), attention weights (N, T, S) that sum to 1 over
+        the real source tokens, and the final state.
+        """
+        initial = list(zip(state.hidden, state.cell))
+        query, final = self.query_lstm(self.dropout(embedded), initial[0])
+        context, weights = self._attend(self._query(query, state), memory)
+
+        features, finals = query, [final]
+        for layer, lstm in enumerate(self.upper_lstms, start=1):
+            below = features
+            with_context = torch.cat([below, context], dim=-1)
+            features, final = lstm(self.dropout(with_context), initial[layer])
+            if layer >= FIRST_RESIDUAL_LAYER:
+                features = features + below
+            finals.append(final)
+        hidden, cell = zip(*finals)
+        return features, weights, DecoderState(torch.stack(hidden), torch.stack(cell))
+
+    def _query(self, outputs: Tensor, state: DecoderState) -> Tensor:
+        """The bottom layer's output: at this position (NVIDIA), or at the one before (Wu et al. section 3)."""
+        if not self.previous_query:
+            return outputs
+        return torch.cat([state.hidden[0][:, None], outputs[:, :-1]], dim=1)
+
+    def _attend(self, query: Tensor, memory: SourceMemory) -> Tuple[Tensor, Tensor]:
+        rows, positions, _ = query.shape
+        # The rows of a sentence are so many more queries into its one memory.
+        by_sentence = query.reshape(memory.values.size(0), -1, self.hidden_size)
+        context, weights = self.attention(by_sentence, memory)
+        return context.view(rows, positions, -1), weights.view(rows, positions, -1)
+
+
+class GNMTDecoder(FairseqIncrementalDecoder):
+    """fairseq's interface to the stack, and the output projection."""
+
+    def __init__(
+        self, dictionary, embed_tokens: nn.Embedding, num_layers: int, dropout: float, previous_query: bool
+    ):
+        super().__init__(dictionary)
+        hidden_size = embed_tokens.embedding_dim
+        self.embed_tokens = embed_tokens
+        self.stack = GNMTDecoderStack(hidden_size, num_layers, dropout, previous_query)
+        self.output_projection = nn.Linear(hidden_size, len(dictionary))
+
+    def remember(self, encoder_out: EncoderOutput) -> SourceMemory:
+        return self.stack.attention.remember(*encoder_out)
+
+    def forward(
+        self,
+        prev_output_tokens: Tensor,
+        encoder_out: EncoderOutput,
+        incremental_state: Optional[Dict[str, Dict[str, Optional[Tensor]]]] = None,
+        features_only: bool = False,
+    ) -> Tuple[Tensor, Dict[str, List[Tensor]]]:
+        """Returns logits (N, T, V), or features (N, T, H), and {"attn": [weights (N, T, S)]}.
+
+        With an incremental state (fairseq's own searches) only the last token is new.
+        """
+        if incremental_state is None:
+            memory = self.remember(encoder_out)
+            features, weights, _ = self.stack(
+                self.embed_tokens(prev_output_tokens), memory, self.stack.initial_state(memory)
+            )
+        else:
+            features, weights = self._step(prev_output_tokens[:, -1:], encoder_out, incremental_state)
+        outputs = features if features_only else self.output_layer(features)
+        return outputs, {"attn": [weights]}
+
+    def output_layer(self, features: Tensor) -> Tensor:
+        return self.output_projection(features)
+
+    def max_positions(self) -> int:
+        return MAX_POSITIONS
+
+    def _step(self, tokens: Tensor, encoder_out: EncoderOutput, incremental_state) -> Tuple[Tensor, Tensor]:
+        cached = self.get_incremental_state(incremental_state, "gnmt")
+        if cached is None:
+            memory = self.remember(encoder_out)
+            state = self.stack.initial_state(memory)
+        else:
+            memory = SourceMemory(cached["keys"], *encoder_out)
+            state = DecoderState(cached["hidden"], cached["cell"])
+        features, weights, state = self.stack(self.embed_tokens(tokens), memory, state)
+        self.set_incremental_state(
+            incremental_state, "gnmt", {"hidden": state.hidden, "cell": state.cell, "keys": memory.keys}
+        )
+        return features, weights
+
+    def reorder_incremental_state(self, incremental_state, new_order: Tensor) -> None:
+        cached = self.get_incremental_state(incremental_state, "gnmt")
+        if cached is None:
+            return
+        state = DecoderState(cached["hidden"], cached["cell"]).reorder(new_order)
+        keys = cached["keys"].index_select(0, new_order)
+        self.set_incremental_state(
+            incremental_state, "gnmt", {"hidden": state.hidden, "cell": state.cell, "keys": keys}
+        )

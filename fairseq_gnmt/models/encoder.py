@@ -1,0 +1,53 @@
+"""GNMT encoder: a bidirectional LSTM, then left-to-right LSTMs with residual connections.
+
+Shapes: B sentences, S source positions, H hidden size.
+"""
+from typing import NamedTuple
+
+from fairseq.models import FairseqEncoder
+from torch import Tensor, nn
+
+from fairseq_gnmt.models.dropout import Dropout
+from fairseq_gnmt.models.lstm import LSTM, BidirectionalLSTM, permute_positions, rotation
+
+FIRST_RESIDUAL_LAYER = 2  # from 0: the third layer, Wu et al. (2016) figure 1
+MAX_POSITIONS = 100_000  # an LSTM has no limit of its own; fairseq wants a number
+
+
+class EncoderOutput(NamedTuple):
+    outputs: Tensor  # (B, S, H), in the layout of the input whichever side is padded
+    padding_mask: Tensor  # (B, S), True at padding
+
+
+class GNMTEncoder(FairseqEncoder):
+    def __init__(self, dictionary, embed_tokens: nn.Embedding, num_layers: int, dropout: float):
+        super().__init__(dictionary)
+        hidden_size = embed_tokens.embedding_dim
+        self.embed_tokens = embed_tokens
+        self.dropout = Dropout(dropout)
+        self.first_layer = BidirectionalLSTM(hidden_size, hidden_size)
+        self.upper_layers = nn.ModuleList(
+            LSTM(2 * hidden_size if layer == 1 else hidden_size, hidden_size) for layer in range(1, num_layers)
+        )
+
+    def forward(self, src_tokens: Tensor, src_lengths: Tensor) -> EncoderOutput:
+        """src_tokens (B, S), padded left or right. src_lengths is fairseq's; the padding itself tells more."""
+        padding_mask = src_tokens.eq(self.dictionary.pad())
+        size = src_tokens.size(1)
+        leading = padding_mask.long().cumprod(dim=1).sum(dim=1)
+        to_right_padded, back = rotation(leading, size), rotation(-leading, size)
+
+        embedded = self.embed_tokens(src_tokens.gather(1, to_right_padded))
+        features = self.first_layer(self.dropout(embedded), (~padding_mask).sum(dim=1))
+        for layer, lstm in enumerate(self.upper_layers, start=1):
+            below = features
+            features, _ = lstm(self.dropout(below), lstm.zero_state(below))
+            if layer >= FIRST_RESIDUAL_LAYER:
+                features = features + below
+        return EncoderOutput(permute_positions(features, back, to_right_padded), padding_mask)
+
+    def reorder_encoder_out(self, encoder_out: EncoderOutput, new_order: Tensor) -> EncoderOutput:
+        return EncoderOutput(*(part.index_select(0, new_order) for part in encoder_out))
+
+    def max_positions(self) -> int:
+        return MAX_POSITIONS

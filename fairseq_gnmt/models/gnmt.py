@@ -1,0 +1,121 @@
+"""The GNMT model, its options and its named architectures."""
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Dict, List, Tuple
+
+import torch
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from fairseq.dataclass.utils import merge_with_parent
+from fairseq.models import FairseqEncoderDecoderModel, register_model
+from omegaconf import DictConfig
+from torch import Tensor, nn
+
+from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.models.decoder import GNMTDecoder
+from fairseq_gnmt.models.encoder import GNMTEncoder
+
+
+@dataclass
+class GNMTConfig(FairseqDataclass):
+    """The options of every GNMT architecture; the defaults are NVIDIA's GNMT v2."""
+
+    hidden_size: int = field(default=1024, metadata={"help": "width of embeddings, LSTMs and attention"})
+    encoder_layers: int = field(default=4, metadata={"help": "encoder layers, the bidirectional one included"})
+    decoder_layers: int = field(default=4, metadata={"help": "decoder layers, the one that attends included"})
+    dropout: float = field(default=0.2, metadata={"help": "dropout on the input of every LSTM layer"})
+    no_share_embeddings: bool = field(
+        default=False, metadata={"help": "separate source and target embeddings (dictionaries may differ then)"}
+    )
+    init_range: float = field(default=0.1, metadata={"help": "weights start uniform in -RANGE..RANGE"})
+    attention_query: ChoiceEnum(["current", "previous"]) = field(
+        default="current",
+        metadata={"help": "bottom decoder output that attends: of this position (v2) or the one before (paper)"},
+    )
+
+
+class GNMTModel(FairseqEncoderDecoderModel):
+    """Residual LSTM encoder and decoder with attention from the first decoder layer to all later ones."""
+
+    @classmethod
+    def build_model(cls, cfg, task) -> "GNMTModel":
+        if isinstance(cfg, DictConfig):  # hydra and checkpoints may know fewer or more options than this version
+            cfg = merge_with_parent(cls.config_class(), cfg, remove_missing=True)
+        check_config(cfg)
+        source, target = task.source_dictionary, task.target_dictionary
+        if not cfg.no_share_embeddings and source != target:
+            raise UserError(
+                f"The source dictionary ({len(source)} entries) and the target dictionary ({len(target)}) differ, "
+                "but their embeddings are shared. Run fairseq-preprocess with --joined-dictionary, or train with "
+                "--no-share-embeddings."
+            )
+        source_embedding = nn.Embedding(len(source), cfg.hidden_size, source.pad())
+        target_embedding = source_embedding
+        if cfg.no_share_embeddings:
+            target_embedding = nn.Embedding(len(target), cfg.hidden_size, target.pad())
+        model = cls(
+            GNMTEncoder(source, source_embedding, cfg.encoder_layers, cfg.dropout),
+            GNMTDecoder(
+                target, target_embedding, cfg.decoder_layers, cfg.dropout, str(cfg.attention_query) == "previous"
+            ),
+        )
+        initialize(model, cfg.init_range)
+        return model
+
+    def forward(
+        self, src_tokens: Tensor, src_lengths: Tensor, prev_output_tokens: Tensor, features_only: bool = False
+    ) -> Tuple[Tensor, Dict[str, List[Tensor]]]:
+        """src_tokens (B, S), prev_output_tokens (B, T); returns what the decoder returns."""
+        encoder_out = self.encoder(src_tokens, src_lengths)
+        return self.decoder(prev_output_tokens, encoder_out, features_only=features_only)
+
+
+def check_config(cfg) -> None:
+    for name in ("hidden_size", "encoder_layers", "decoder_layers"):
+        least = 1 if name == "hidden_size" else 2
+        value = getattr(cfg, name)
+        if value < least:
+            raise UserError(f"--{name.replace('_', '-')} is {value}, but at least {least} is needed.")
+    if not 0 <= cfg.dropout < 1:
+        raise UserError(f"--dropout is {cfg.dropout}, but must be at least 0 and below 1.")
+    if not cfg.init_range > 0:
+        raise UserError(f"--init-range is {cfg.init_range}, but must be above 0 (NVIDIA: 0.1; the paper: 0.04).")
+
+
+def initialize(model: nn.Module, init_range: float) -> None:
+    """Uniform weights as in NVIDIA's GNMT v2; the second bias of each LSTM starts at zero."""
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias_hh_l0") or name.endswith("score_bias"):
+            nn.init.zeros_(parameter)
+        elif name.endswith("score_scale"):
+            nn.init.constant_(parameter, math.sqrt(1 / model.decoder.embed_tokens.embedding_dim))
+        else:
+            nn.init.uniform_(parameter, -init_range, init_range)
+
+
+def register_preset(name: str, class_name: str, **numbers) -> type:
+    """Registers GNMTModel under a name whose options have other defaults.
+
+    Each preset has its own dataclass, so that it means the same from the command line, from hydra and from a
+    checkpoint (fairseq forgets the defaults of a `register_model_architecture` in the last two).
+    """
+    options = [
+        (option.name, option.type, field(default=numbers.pop(option.name, option.default), metadata=option.metadata))
+        for option in dataclasses.fields(GNMTConfig)
+    ]
+    assert not numbers, f"unknown options {numbers}"
+    config_class = dataclasses.make_dataclass(f"{class_name}Config", options, bases=(GNMTConfig,))
+    config_class.__module__ = __name__
+    preset = type(class_name, (GNMTModel,), {"config_class": config_class, "__module__": __name__})
+    return register_model(name, dataclass=config_class)(preset)
+
+
+GNMTModel.config_class = GNMTConfig
+GNMTv2 = register_preset("gnmt_v2", "GNMTv2")  # NVIDIA's defaults: WMT16 en-de
+GNMTv2EightLayers = register_preset("gnmt_v2_8_layers", "GNMTv2EightLayers", encoder_layers=8, decoder_layers=8)
+# Some 30,000 sentence pairs; chosen on Multi30k's validation set.
+GNMTv2Small = register_preset("gnmt_v2_small", "GNMTv2Small", hidden_size=256)
+# Tests, and a first try in seconds.
+GNMTv2Tiny = register_preset("gnmt_v2_tiny", "GNMTv2Tiny", hidden_size=32, encoder_layers=3, decoder_layers=3)
+# Wu et al. (2016): deeper, and the attention waits for nobody but the step before.
+GNMT = register_preset("gnmt", "GNMT", encoder_layers=8, decoder_layers=8, attention_query="previous")

@@ -1,0 +1,96 @@
+"""NVIDIA's learning-rate schedule for GNMT: exponential warm-up, a plateau, then halving in steps."""
+from dataclasses import dataclass, field
+from typing import List, Optional
+
+from fairseq.dataclass import FairseqDataclass
+from fairseq.optim.lr_scheduler import FairseqLRScheduler, register_lr_scheduler
+from omegaconf import II
+
+from fairseq_gnmt.errors import UserError
+
+WARMUP_START = 0.01  # the first rate, as a fraction of the plateau's
+
+
+@dataclass
+class WarmupStepDecayConfig(FairseqDataclass):
+    warmup_steps: float = field(
+        default=200, metadata={"help": "updates of warm-up; below 1: that fraction of --max-update"}
+    )
+    remain_steps: float = field(
+        default=0.666, metadata={"help": "update at which decay starts; up to 1: that fraction of --max-update"}
+    )
+    decay_interval: Optional[float] = field(
+        default=None,
+        metadata={"help": "updates between decays; below 1: that fraction of --max-update (default: a quarter of the rest)"},
+    )
+    decay_steps: int = field(default=4, metadata={"help": "number of decays"})
+    decay_factor: float = field(default=0.5, metadata={"help": "what each decay multiplies the rate with"})
+    max_update: int = II("optimization.max_update")
+    lr: List[float] = II("optimization.lr")
+
+
+def warmup_step_decay(
+    update: int, warmup: int, remain: int, interval: int, decay_steps: int, decay_factor: float
+) -> float:
+    """The fraction of the base rate at `update` = 1, 2, ...
+
+    n <= W: 0.01 ** ((W - n) / W);   W < n < R: 1;   n >= R: factor ** min((n - R) // D + 1, steps)
+    """
+    if update <= warmup:
+        return 1.0 if warmup == 0 else WARMUP_START ** ((warmup - update) / warmup)
+    if update < remain:
+        return 1.0
+    return decay_factor ** min((update - remain) // interval + 1, decay_steps)
+
+
+@register_lr_scheduler("gnmt_warmup_step_decay", dataclass=WarmupStepDecayConfig)
+class WarmupStepDecay(FairseqLRScheduler):
+    def __init__(self, cfg: WarmupStepDecayConfig, optimizer):
+        super().__init__(cfg, optimizer)
+        if len(cfg.lr) != 1:
+            raise UserError(f"gnmt_warmup_step_decay takes one --lr, but got {list(cfg.lr)}.")
+        check_options(cfg)
+        total = cfg.max_update
+        self.warmup = updates("warmup-steps", cfg.warmup_steps, total)
+        self.remain = updates("remain-steps", cfg.remain_steps, total)
+        self.warmup = min(self.warmup, self.remain)
+        if cfg.decay_interval is not None:
+            self.interval = max(updates("decay-interval", cfg.decay_interval, total), 1)
+        else:
+            self.interval = max((total_updates("decay-interval", total) - self.remain) // cfg.decay_steps, 1)
+
+    def step_update(self, num_updates: int) -> float:
+        """fairseq calls this after update `num_updates`, so the rate set is that of the one to come."""
+        rate = self.cfg.lr[0] * warmup_step_decay(
+            num_updates + 1, self.warmup, self.remain, self.interval, self.cfg.decay_steps, self.cfg.decay_factor
+        )
+        self.optimizer.set_lr(rate)
+        return self.optimizer.get_lr()
+
+
+def check_options(cfg: WarmupStepDecayConfig) -> None:
+    for name in ("warmup_steps", "remain_steps", "decay_interval"):
+        value = getattr(cfg, name)
+        if value is not None and value < 0:
+            raise UserError(f"--{name.replace('_', '-')} is {value}, but cannot be negative.")
+    if cfg.decay_steps < 1:
+        raise UserError(f"--decay-steps is {cfg.decay_steps}, but at least 1 is needed.")
+    if not 0 < cfg.decay_factor <= 1:
+        raise UserError(f"--decay-factor is {cfg.decay_factor}, but must be above 0 and at most 1.")
+
+
+def updates(name: str, value: float, total: int) -> int:
+    """A count of updates from a count or a fraction of the total. 1 itself is written 1.0 as a fraction."""
+    if value > 1 or value == 0:
+        return int(value)
+    return int(value * total_updates(name, total))
+
+
+def total_updates(name: str, total: int) -> int:
+    if total <= 0:
+        raise UserError(
+            f"--{name} is relative to the whole training, whose length is not known: give --max-update "
+            "(epochs x sentence pairs / sentences per update), or all of --warmup-steps, --remain-steps and "
+            "--decay-interval as numbers of updates."
+        )
+    return total

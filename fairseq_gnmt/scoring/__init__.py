@@ -1,0 +1,4 @@
+"""Scores of translations; importing this registers `--scoring gnmt_bleu` with fairseq."""
+from fairseq_gnmt.scoring import bleu
+
+__all__ = ["bleu"]

@@ -1,0 +1,246 @@
+"""Beam search with GNMT's scores.
+
+Shapes: B sentences still running, K hypotheses of a sentence (1 at the first step, then up to the beam),
+N = B x K rows, C candidates of a sentence, S source positions, V vocabulary.
+
+Running hypotheses of a sentence have one length and compete on log-probability; a finished one is scored as
+log P / lp + cp. At each step the best 2 x beam continuations are looked at: end marks among the first `beam`
+finish, the best `beam` others go on. A sentence stops when `beam` hypotheses have finished, at its length limit,
+or as soon as no running hypothesis can still enter its n-best list.
+"""
+from typing import List, NamedTuple, Optional
+
+import torch
+from torch import Tensor
+
+from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.search.history import Finished, Step, Written, prefixes, write_out
+from fairseq_gnmt.search.options import SearchOptions
+from fairseq_gnmt.search.penalties import coverage_penalty, length_penalty
+
+NEVER = float("-inf")  # the log-probability of what cannot be
+# Stopped sentences leave the batch once they are this share of it: leaving copies the memory of those that stay.
+LEAVING_SHARE = 1 / 8
+
+
+class SpecialTokens(NamedTuple):
+    pad: int
+    eos: int
+    unk: int
+    start: int  # decoding starts from it
+
+
+class Translations(NamedTuple):
+    """Finished hypotheses, each also written out; those of sentence b are `of_sentence[b]`, best first."""
+
+    finished: Finished
+    written: Written
+    of_sentence: List[List[int]]
+
+
+class _Running(NamedTuple):
+    """The hypotheses that go into a step."""
+
+    sentences: Tensor  # (B,), counted in the whole batch
+    tokens: Tensor  # (B, K), the last of each hypothesis
+    scores: Tensor  # (B, K), log-probabilities; -inf fills up where a sentence has fewer hypotheses
+    coverage: Tensor  # (B, K, S), attention that each source position has had; moves with its hypothesis
+    parents: Tensor  # (B, K), rows of the step before
+
+    def as_step(self, attention: Tensor) -> Step:
+        return Step(self.parents.flatten(), self.tokens.flatten(), self.scores.flatten(), attention)
+
+
+class _Candidates(NamedTuple):
+    """Continuations, best first."""
+
+    scores: Tensor  # (B, C), log-probabilities
+    tokens: Tensor  # (B, C)
+    hypotheses: Tensor  # (B, C), which of the sentence's K hypotheses each continues
+
+
+class BeamSearch:
+    """model has start(src_tokens, src_lengths) and step(tokens, state), as search.ensemble.Ensemble."""
+
+    def __init__(self, model, special: SpecialTokens, options: SearchOptions):
+        self.model = model
+        self.special = special
+        self.options = options
+
+    @torch.no_grad()
+    def __call__(self, src_tokens: Tensor, src_lengths: Tensor, prefix: Optional[Tensor] = None) -> Translations:
+        """src_tokens (whole batch, S), padded on either side.
+
+        prefix (whole batch, P): target tokens to begin with; pad where the model is free.
+        """
+        padding_mask = src_tokens.eq(self.special.pad)
+        limits = length_limits((~padding_mask).sum(dim=1), self.options)
+        state = self.model.start(src_tokens, src_lengths)
+        running = self._start(padding_mask)
+        history: List[Step] = []
+        finished: List[Finished] = []
+        best = running.scores.new_full((len(src_tokens), self.options.nbest), NEVER)  # n-best scores so far
+        count = torch.zeros_like(limits)  # finished hypotheses of each sentence
+
+        while len(running.sentences):
+            here, step = running.sentences, len(history)
+            logits, attention, state = self.model.step(running.tokens.flatten(), state)
+            running = running._replace(coverage=running.coverage + attention.view_as(running.coverage))
+            history.append(running.as_step(attention))
+            candidates = self._candidates(logits, running, history, limits[here] == step, prefix)
+
+            final = self._final_scores(candidates, running, padding_mask[here], length=step + 1)
+            finished.append(_finished_at(final, candidates, running, step))
+            count[here] += (final > NEVER).sum(dim=1)
+            best[here] = torch.cat([best[here], final], dim=1).topk(self.options.nbest).values
+
+            scores = candidates.scores.masked_fill(candidates.tokens == self.special.eos, NEVER)
+            hopeless = self._best_possible(scores, limits[here]) <= best[here, -1]
+            stopped = hopeless | (count[here] >= self.options.beam) | (limits[here] == step)
+            running, state = self._advance(candidates._replace(scores=scores), running, stopped, state)
+        return _collect(history, finished, len(src_tokens), self.options.nbest, self.special.eos)
+
+    def _start(self, padding_mask: Tensor) -> _Running:
+        """One hypothesis a sentence: the beam fills up at the second step."""
+        sentences = torch.arange(len(padding_mask), device=padding_mask.device)
+        zeros = torch.zeros(padding_mask.shape, device=padding_mask.device)
+        return _Running(
+            sentences=sentences,
+            tokens=torch.full_like(sentences, self.special.start)[:, None],
+            scores=zeros[:, :1],
+            coverage=zeros[:, None],
+            parents=torch.zeros_like(sentences)[:, None],
+        )
+
+    def _candidates(
+        self, logits: Tensor, running: _Running, history: List[Step], at_limit: Tensor, prefix: Optional[Tensor]
+    ) -> _Candidates:
+        """The 2 x beam best continuations of each sentence. logits (N, V) are overwritten; at_limit is (B,)."""
+        normalizer = logits.logsumexp(dim=1, keepdim=True)
+        if normalizer.isnan().any():
+            raise UserError(
+                "The model's scores are not numbers (NaN): its training has diverged, or its weights overflow in "
+                "half precision. Use an earlier checkpoint, or translate without --fp16."
+            )
+        self._restrict(logits, running, history, at_limit, prefix)
+        wanted = 2 * self.options.beam
+        log_probs, tokens = logits.topk(min(wanted, logits.size(1)), dim=1)
+        sentences, hypotheses = running.tokens.shape
+        scores = running.scores.view(-1, 1) + (log_probs - normalizer)
+        scores, chosen = scores.view(sentences, -1).topk(min(wanted, hypotheses * tokens.size(1)), dim=1)
+        return _Candidates(scores, tokens.view(sentences, -1).gather(1, chosen), chosen // tokens.size(1))
+
+    def _restrict(
+        self, logits: Tensor, running: _Running, history: List[Step], at_limit: Tensor, prefix: Optional[Tensor]
+    ) -> None:
+        """Overwrites the logits (N, V) of what may not be said."""
+        options, special, step = self.options, self.special, len(history) - 1
+        hypotheses = running.tokens.size(1)
+        logits[:, special.pad] = NEVER
+        logits[:, special.unk] -= options.unkpen
+        if step < options.min_len:
+            logits[:, special.eos] = NEVER
+        if options.no_repeat_ngram_size:
+            rows = torch.arange(len(logits), device=logits.device)
+            ban_repeated_ngrams(logits, prefixes(history, rows), options.no_repeat_ngram_size)
+        if prefix is not None and step < prefix.size(1):
+            forced = prefix[running.sentences, step]
+            _allow_only(logits, forced.repeat_interleave(hypotheses), special.pad)
+        end_marks = torch.full_like(running.tokens, special.eos).masked_fill(~at_limit[:, None], special.pad)
+        _allow_only(logits, end_marks.flatten(), special.pad)
+
+    def _final_scores(
+        self, candidates: _Candidates, running: _Running, padding_mask: Tensor, length: int
+    ) -> Tensor:
+        """log P / lp + cp of the candidates (B, up to beam) that finish, -inf for the others."""
+        options = self.options
+        among_best = candidates.scores[:, : options.beam]
+        normalized = among_best / length_penalty(length, options.length_norm_factor, options.length_norm_const)
+        if options.coverage_penalty:
+            coverage = coverage_penalty(running.coverage, padding_mask[:, None], options.coverage_penalty)
+            normalized = normalized + coverage.gather(1, candidates.hypotheses[:, : options.beam])
+        return normalized.masked_fill(candidates.tokens[:, : options.beam] != self.special.eos, NEVER)
+
+    def _best_possible(self, scores: Tensor, limits: Tensor) -> Tensor:
+        """No running hypothesis can finish above this (B,): from here on log P and cp only fall.
+
+        scores (B, C) are log-probabilities, at most 0, so the longest length divides them best.
+        """
+        alive = scores.max(dim=1).values
+        if self.options.unkpen < 0:  # unknown words add to the score: there is no bound
+            return alive.masked_fill(alive > NEVER, float("inf"))
+        return alive / length_penalty(limits + 1, self.options.length_norm_factor, self.options.length_norm_const)
+
+    def _advance(self, candidates: _Candidates, running: _Running, stopped: Tensor, state):
+        """The best `beam` candidates become the next running hypotheses, and the model's state follows them."""
+        scores, chosen = candidates.scores.topk(min(self.options.beam, candidates.scores.size(1)), dim=1)
+        scores = scores.masked_fill(stopped[:, None], NEVER)
+        hypotheses = candidates.hypotheses.gather(1, chosen)
+        first_rows = torch.arange(len(stopped), device=stopped.device)[:, None] * running.tokens.size(1)
+        staying = torch.arange(len(stopped), device=stopped.device)
+        leaving = int(stopped.sum())
+        if leaving >= LEAVING_SHARE * len(stopped) and leaving:
+            staying = (~stopped).nonzero()[:, 0]
+            state = state.select_sentences(staying)
+        parents = (first_rows + hypotheses)[staying]
+        advanced = _Running(
+            sentences=running.sentences[staying],
+            tokens=candidates.tokens.gather(1, chosen)[staying],
+            scores=scores[staying],
+            coverage=running.coverage.flatten(0, 1)[parents],
+            parents=parents,
+        )
+        return advanced, state.reorder(parents.flatten())
+
+
+def length_limits(source_lengths: Tensor, options: SearchOptions) -> Tensor:
+    """Most tokens (B,) before the end mark, from the true source lengths (B,) with their end mark.
+
+    Not from padded lengths, so that batch mates have no say; an empty source has an empty translation.
+    """
+    limits = (options.max_len_a * source_lengths + options.max_len_b).long()
+    return limits.masked_fill(source_lengths <= 1, 0)
+
+
+def ban_repeated_ngrams(logits: Tensor, prefix: Tensor, size: int) -> None:
+    """Overwrites the logits (N, V) of tokens that would end an n-gram which the prefix (N, t) holds already."""
+    length = prefix.size(1)
+    if length < size:
+        return
+    windows = prefix.unfold(1, size, 1)  # (N, length - size + 1, size)
+    repeated = (windows[:, :, :-1] == prefix[:, None, length - size + 1 :]).all(dim=2)
+    rows, starts = repeated.nonzero(as_tuple=True)
+    logits[rows, windows[rows, starts, -1]] = NEVER
+
+
+def _allow_only(logits: Tensor, tokens: Tensor, free: int) -> None:
+    """Overwrites logits (N, V) so that row n can only say tokens[n], unless that is `free`."""
+    rows = (tokens != free).nonzero()[:, 0]
+    allowed = tokens[rows]
+    kept = logits[rows, allowed]
+    logits[rows] = NEVER
+    logits[rows, allowed] = kept
+
+
+def _finished_at(final: Tensor, candidates: _Candidates, running: _Running, step: int) -> Finished:
+    sentences, places = (final > NEVER).nonzero(as_tuple=True)
+    return Finished(
+        sentences=running.sentences[sentences],
+        steps=torch.full_like(sentences, step),
+        rows=sentences * running.tokens.size(1) + candidates.hypotheses[sentences, places],
+        log_probs=candidates.scores[sentences, places],
+        scores=final[sentences, places],
+    )
+
+
+def _collect(history: List[Step], finished: List[Finished], sentences: int, nbest: int, eos: int) -> Translations:
+    everything = Finished(*(torch.cat(parts) for parts in zip(*finished)))
+    order = everything.scores.argsort(descending=True, stable=True)
+    of_sentence: List[List[int]] = [[] for _ in range(sentences)]
+    chosen = []
+    for index, sentence in zip(order.tolist(), everything.sentences[order].tolist()):
+        if len(of_sentence[sentence]) < nbest:
+            of_sentence[sentence].append(len(chosen))
+            chosen.append(index)
+    best = Finished(*(part[chosen] for part in everything))
+    return Translations(best, write_out(history, best, eos), of_sentence)

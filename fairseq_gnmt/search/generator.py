@@ -1,0 +1,59 @@
+"""GNMT's beam search behind the interface of fairseq's generators."""
+from typing import Any, Dict, List, Optional, Sequence
+
+from torch import Tensor
+
+from fairseq_gnmt.models.gnmt import GNMTModel
+from fairseq_gnmt.search.alignment import Alignment
+from fairseq_gnmt.search.beam_search import BeamSearch, SpecialTokens, Translations
+from fairseq_gnmt.search.ensemble import Ensemble
+from fairseq_gnmt.search.options import SearchOptions
+
+
+class GNMTGenerator:
+    """Translates fairseq's samples; what fairseq-generate, fairseq-interactive and the hub call."""
+
+    def __init__(self, models: Sequence[GNMTModel], dictionary, options: SearchOptions, soft_alignment: bool = False):
+        self.models = list(models)
+        self.pad = dictionary.pad()
+        self.symbols_to_strip_from_output = {dictionary.eos()}
+        self.soft_alignment = soft_alignment
+        special = SpecialTokens(dictionary.pad(), dictionary.eos(), dictionary.unk(), start=dictionary.eos())
+        self.search = BeamSearch(Ensemble(self.models, options.temperature), special, options)
+
+    def generate(
+        self,
+        models: Sequence[GNMTModel],
+        sample: Dict[str, Any],
+        prefix_tokens: Optional[Tensor] = None,
+        constraints: Optional[Tensor] = None,
+    ) -> List[List[Dict[str, Any]]]:
+        """Returns the n-best hypotheses of every sentence of the sample, in its order, best first.
+
+        `models` are those the generator was built with. A hypothesis has tokens (T,) with the end mark, score
+        (natural logarithm, normalised), positional_scores (T,), attention (S, T) over true source positions,
+        alignment.
+        """
+        assert constraints is None, "the task hands constraints to fairseq's own search"
+        for model in self.models:
+            model.eval()
+        source = sample["net_input"]
+        translations = self.search(source["src_tokens"], source["src_lengths"], prefix_tokens)
+        lengths = source["src_tokens"].ne(self.pad).sum(dim=1).tolist()
+        first = source["src_tokens"].ne(self.pad).long().argmax(dim=1).tolist()
+        return [
+            [self._hypothesis(translations, index, slice(start, start + length)) for index in indices]
+            for indices, start, length in zip(translations.of_sentence, first, lengths)
+        ]
+
+    def _hypothesis(self, translations: Translations, index: int, source: slice) -> Dict[str, Any]:
+        finished, written = translations.finished, translations.written
+        length = int(finished.steps[index]) + 1
+        attention = written.attention[index, :length, source]
+        return {
+            "tokens": written.tokens[index, :length],
+            "score": finished.scores[index],
+            "positional_scores": written.log_probs[index, :length].clone(),
+            "attention": attention.t(),
+            "alignment": Alignment(attention, self.soft_alignment),
+        }

@@ -1,0 +1,193 @@
+"""Translation with GNMT's search; the data and all other options are those of fairseq's `translation` task."""
+import dataclasses
+import logging
+from dataclasses import dataclass, field
+from typing import Any, List, Optional
+
+import torch
+from fairseq.dataclass.configs import GenerationConfig
+from fairseq.logging import metrics
+from fairseq.tasks import register_task
+from fairseq.tasks.translation import TranslationConfig, TranslationTask
+from omegaconf import II
+from sacrebleu.metrics import BLEU
+
+from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.models.gnmt import GNMTModel
+from fairseq_gnmt.search.generator import GNMTGenerator
+from fairseq_gnmt.search.options import SearchOptions
+
+logger = logging.getLogger(__name__)
+
+NO_LIMIT = 100_000  # tokens; fairseq wants a number where an LSTM has no limit
+BLEU_ORDER = 4
+# Options of fairseq that mean nothing to GNMT's search: the value that leaves them alone, and what to do instead.
+NOT_OURS = {
+    "lenpen": (1, "GNMT's length normalisation is --length-norm-factor"),
+    "unnormalized": (False, "use --length-norm-factor 0 --coverage-penalty 0"),
+    "no_early_stop": (False, "a sentence stops early only when its n-best cannot change any more"),
+    "print_step": (False, "it is for iterative refinement models"),
+    "retain_iter_history": (False, "it is for iterative refinement models"),
+    "retain_dropout": (False, "translation runs without dropout"),
+}
+
+
+@dataclass
+class GNMTTranslationConfig(TranslationConfig):
+    length_norm_factor: float = field(
+        default=0.6, metadata={"help": "a in the length penalty ((c + length) / (c + 1))^a; 0: none"}
+    )
+    length_norm_const: float = field(default=5.0, metadata={"help": "c in the length penalty"})
+    coverage_penalty: float = field(
+        default=0.1, metadata={"help": "weight of the coverage penalty on sources that got little attention; 0: none"}
+    )
+    train_max_length: int = field(
+        default=1024,
+        metadata={"help": "skip training pairs with a longer side, in tokens with begin and end mark (NVIDIA: 50)"},
+    )
+    max_source_positions: int = field(default=NO_LIMIT, metadata={"help": "longest source sentence"})
+    max_target_positions: int = field(default=NO_LIMIT, metadata={"help": "longest target sentence"})
+    save_dir: str = II("checkpoint.save_dir")
+    no_save: bool = II("checkpoint.no_save")
+
+
+@register_task("gnmt_translation", dataclass=GNMTTranslationConfig)
+class GNMTTranslationTask(TranslationTask):
+    cfg: GNMTTranslationConfig
+
+    def get_batch_iterator(self, dataset, *args, **kwargs):
+        """As fairseq's, but validation, test and interactive input keep every sentence and any length.
+
+        fairseq drops the tail of a data set whose size is not a multiple of --required-batch-size-multiple.
+        """
+        if dataset is self.datasets.get(self.cfg.train_subset):
+            longest = self.cfg.train_max_length - 1  # fairseq's sizes count the end mark, not the begin mark
+            kwargs["max_positions"] = (longest, longest)
+        else:
+            kwargs["required_batch_size_multiple"] = 1
+        return super().get_batch_iterator(dataset, *args, **kwargs)
+
+    # -- search
+
+    def build_generator(
+        self, models, args, seq_gen_cls=None, extra_gen_cls_kwargs=None, prefix_allowed_tokens_fn=None
+    ):
+        """GNMT's beam search; fairseq's own generators for what only they do, with a word about it.
+
+        args is fairseq's GenerationConfig, or any namespace with some of its fields and GNMT's task options.
+        """
+        check_option_names(args)
+        self.vocabulary_size = len(self.source_dictionary)
+        self.keep_unknown_words = getattr(args, "replace_unk", None) is not None
+        reason = fairseq_search_reason(models, args, extra_gen_cls_kwargs, prefix_allowed_tokens_fn)
+        if seq_gen_cls is not None or reason:
+            if reason and not getattr(args, "score_reference", False):
+                logger.warning(
+                    "%s is fairseq's own search: GNMT's length normalisation and coverage penalty do not apply", reason
+                )
+            return super().build_generator(models, args, seq_gen_cls, extra_gen_cls_kwargs, prefix_allowed_tokens_fn)
+        check_options_are_ours(args)
+        return GNMTGenerator(
+            models,
+            self.target_dictionary,
+            self.search_options(args),
+            soft_alignment=getattr(args, "print_alignment", None) == "soft",
+        )
+
+    def search_options(self, args: Any) -> SearchOptions:
+        """fairseq's options and GNMT's from args; GNMT's from the task where args has none."""
+        names = [option.name for option in dataclasses.fields(SearchOptions)]
+        found = {name: getattr(args, name, getattr(self.cfg, name, None)) for name in names}
+        return SearchOptions(**{name: value for name, value in found.items() if value is not None})
+
+    def get_interactive_tokens_and_lengths(self, lines, encode_fn):
+        """With --replace-unk, source words outside the dictionary keep their text, to be copied from."""
+        tokens = [
+            self.source_dictionary.encode_line(encode_fn(line), add_if_not_exist=self.keep_unknown_words).long()
+            for line in lines
+        ]
+        return tokens, [len(sentence) for sentence in tokens]
+
+    def inference_step(self, generator, models, sample, prefix_tokens=None, constraints=None):
+        source = sample["net_input"]["src_tokens"]
+        known = source.masked_fill(source >= self.vocabulary_size, self.source_dictionary.unk())
+        sample = {**sample, "net_input": {**sample["net_input"], "src_tokens": known}}
+        return super().inference_step(generator, models, sample, prefix_tokens, constraints)
+
+    # -- BLEU on the validation set
+
+    def build_model(self, cfg, from_checkpoint=False):
+        model = super().build_model(cfg, from_checkpoint)
+        if self.cfg.eval_bleu:
+            tokenize = "none" if self.cfg.eval_tokenized_bleu else BLEU.TOKENIZER_DEFAULT
+            self.bleu = BLEU(tokenize=tokenize)
+            self.bleu.corpus_score([""], [[""]])  # the signature wants to have seen references
+            logger.info("validation BLEU: %s", self.bleu.get_signature())
+        return model
+
+    def _inference_with_bleu(self, generator, sample, model):
+        """The same text as fairseq-generate's, so that both report the same BLEU."""
+        hypotheses = self.inference_step(generator, [model], sample)
+        ignored = generator.symbols_to_strip_from_output
+
+        def text(tokens: torch.Tensor, escape_unk: bool) -> str:
+            joined = self.tgt_dict.string(tokens.int().cpu(), self.cfg.eval_bleu_remove_bpe, escape_unk, ignored)
+            return self.tokenizer.decode(joined) if self.tokenizer else joined
+
+        translations = [text(nbest[0]["tokens"], escape_unk=False) for nbest in hypotheses]
+        references = [text(row[row != self.tgt_dict.pad()], escape_unk=True) for row in sample["target"]]
+        if self.cfg.eval_bleu_print_samples:
+            logger.info("example hypothesis: %s", translations[0])
+            logger.info("example reference: %s", references[0])
+        return self.bleu.corpus_score(translations, [references])
+
+    def reduce_metrics(self, logging_outputs, criterion):
+        """As fairseq's, with plain numbers: arrays in a checkpoint's meters keep torch from reading it again."""
+        super(TranslationTask, self).reduce_metrics(logging_outputs, criterion)
+        names = [f"_bleu_{part}_{n}" for part in ("counts", "totals") for n in range(BLEU_ORDER)]
+        names += ["_bleu_sys_len", "_bleu_ref_len"]
+        if not any("_bleu_sys_len" in log for log in logging_outputs):
+            return
+        for name in names:
+            metrics.log_scalar(name, int(sum(log.get(name, 0) for log in logging_outputs)))
+
+        def compute_bleu(meters) -> float:
+            sums = [int(meters[name].sum) for name in names]
+            score = BLEU.compute_bleu(sums[:BLEU_ORDER], sums[BLEU_ORDER:-2], *sums[-2:], smooth_method="exp")
+            return round(score.score, 2)
+
+        metrics.log_derived("bleu", compute_bleu)
+
+
+def check_option_names(args: Any) -> None:
+    """A misspelt option of --eval-bleu-args or of the hub's translate(...) is not to be passed over."""
+    known = {option.name for config in (GenerationConfig, SearchOptions) for option in dataclasses.fields(config)}
+    given = list(args.keys()) if hasattr(args, "keys") else list(vars(args))
+    unknown = sorted(set(given) - known - {"_name", "prefix_allowed_tokens_fn"})
+    if unknown:
+        raise UserError(f"Unknown search options {unknown}. Known are: {', '.join(sorted(known))}.")
+
+
+def check_options_are_ours(args: Any) -> None:
+    for name, (neutral, remedy) in NOT_OURS.items():
+        value = getattr(args, name, neutral)
+        if value != neutral:
+            raise UserError(f"--{name.replace('_', '-')} ({value}) has no meaning in GNMT's search: {remedy}.")
+
+
+def fairseq_search_reason(
+    models: List[torch.nn.Module], args: Any, extra: Optional[dict], prefix_allowed_tokens_fn
+) -> Optional[str]:
+    """The option that only fairseq's own generators know, or None."""
+    wanted = {
+        "--score-reference": getattr(args, "score_reference", False),
+        "--sampling": getattr(args, "sampling", False),
+        "--diverse-beam-groups": getattr(args, "diverse_beam_groups", -1) > 0,
+        "--diversity-rate": getattr(args, "diversity_rate", -1.0) > -1,
+        "--match-source-len": getattr(args, "match_source_len", False),
+        "--constraints": getattr(args, "constraints", None),
+        "--lm-path": (extra or {}).get("lm_model"),
+        "prefix_allowed_tokens_fn": prefix_allowed_tokens_fn or getattr(args, "prefix_allowed_tokens_fn", None),
+        "translating with another architecture": not all(isinstance(model, GNMTModel) for model in models),
+    }
+    return next((option for option, given in wanted.items() if given), None)

@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# Builds .venv in the checkout: this plugin, fairseq, torch and pytest, in the versions of constraints.txt.
+#
+#   bash scripts/environment.sh                            a later run reuses what is there
+#   PYTHON=/path/to/python3.12 bash scripts/environment.sh names the interpreter
+#
+# pip's own variables hold as ever. On a machine without a GPU, PIP_EXTRA_INDEX_URL set to PyTorch's index of CPU builds
+# saves about 5 GB; otherwise Linux gets torch with CUDA.
+if [[ "${BASH_SOURCE[0]}" != "$0" ]]; then  # sourced: `exit` and `set -e` would act on the caller's own shell
+    echo "Run it instead of sourcing it: bash ${BASH_SOURCE[0]}" >&2
+    return 1
+fi
+set -euo pipefail
+
+root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)"
+venv="$root/.venv"
+stamp="$venv/environment.stamp"  # what the finished environment was built from; "unfinished" while it is being built
+log="$venv/pip.log"
+wanted_kib=$((2 * 1024 * 1024))  # 1.3 GB with the CPU build of torch, and room for pip to unpack it
+
+say() { printf '%s\n' "$*"; }
+fail() { printf 'environment.sh: %s\n' "$*" >&2; exit 1; }
+
+# "3.11 Linux x86_64" for the interpreter $1; nothing if it does not run. Written for Python 2 too, which must be recognised.
+describe() {
+    "$1" -c 'import platform, sys; print("%d.%d %s %s" % (sys.version_info[:2] + (platform.system(), platform.machine())))' \
+        2>/dev/null || true
+}
+
+# Whether a ready-made fairseq exists for the interpreter that `describe` called $1: the same condition as in setup.py.
+has_fairseq_wheel() { [[ "$1" == "3.11 Linux x86_64" || "$1" == "3.12 Linux x86_64" ]]; }
+
+# Prints the first interpreter that fits, or says what is wrong with those that were found.
+choose_python() {
+    local candidates=(python3.11 python3.12 python3) candidate description too_old="" no_wheel=""
+    [[ -z "${PYTHON:-}" ]] || candidates=("$PYTHON")
+    for candidate in "${candidates[@]}"; do
+        description="$(describe "$candidate")"
+        case "$description" in
+            "") ;;
+            2.* | 3.[0-9]\ * | 3.10\ *) too_old="$candidate is Python ${description%% *}" ;;
+            *) if has_fairseq_wheel "$description"; then say "$candidate"; return; fi
+                no_wheel="$candidate is Python $description" ;;
+        esac
+    done
+    local remedy="install Python 3.11 or name one with PYTHON=/path/to/python3.11 before the command."
+    [[ -z "$no_wheel" ]] || fail "$no_wheel, for which there is no ready-made fairseq: use Python 3.11 or 3.12 on Linux x86_64" \
+        "(PYTHON=/path/to/python3.11 names one), or see \"Installing fairseq elsewhere\" in README.md."
+    [[ -z "$too_old" ]] || fail "$too_old, but 3.11 or 3.12 is needed: $remedy"
+    fail "No Python was found that runs (tried ${candidates[*]}): $remedy"
+}
+
+# What a finished environment is built from: the folder (scripts in .venv hold its name), the interpreter, the requirements.
+describe_environment() {
+    "$venv/bin/python" -I - "$root" <<'PYTHON_CODE'
+import hashlib, pathlib, sys
+root = pathlib.Path(sys.argv[1])
+requirements = b"".join((root / name).read_bytes() for name in ("setup.py", "constraints.txt"))
+print(root, sys.version.split()[0], hashlib.sha256(requirements).hexdigest(), sep="\n")
+PYTHON_CODE
+}
+
+# Whether the user has installed fairseq in .venv; importing it to see would take seconds.
+has_fairseq() { "$venv/bin/python" -c 'import importlib.util, sys; sys.exit(not importlib.util.find_spec("fairseq"))' 2> /dev/null; }
+
+# Whether .venv runs, lies where it was built and holds the interpreter that PYTHON asks for, if it asks.
+usable() {
+    local description built_in
+    description="$(describe "$venv/bin/python")"
+    [[ -n "$description" ]] || return 1
+    [[ -z "${PYTHON:-}" || "$(describe "$PYTHON")" == "$description" ]] || return 1
+    if [[ -f "$stamp" ]]; then
+        read -r built_in < "$stamp"
+        [[ "$built_in" == "$root" ]] || return 1  # also "unfinished"
+    fi
+    has_fairseq_wheel "$description" || has_fairseq
+}
+
+finished() { usable && [[ -f "$stamp" && "$(cat "$stamp")" == "$(describe_environment)" ]]; }
+
+create() {
+    local python free_kib
+    if [[ -e "$venv" && ! -f "$stamp" && -n "$(ls -A "$venv")" ]]; then
+        fail "$venv was not made by this script and does not fit (Python 3.11 or 3.12 that runs, with fairseq elsewhere): move it away."
+    fi
+    python="$(choose_python)"
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+        fail "$python cannot make virtual environments: install its venv module (Debian, Ubuntu: apt install python3-venv)."
+    free_kib="$(df -Pk -- "$root" | awk 'NR == 2 {print $4}')"
+    ((free_kib >= wanted_kib)) ||
+        fail "Only $((free_kib / 1024)) MB are free in $root, but the environment wants about 2 GB (7 GB with CUDA): make room there."
+    say "Making the virtual environment $venv with $python."
+    { rm -rf -- "$venv" && mkdir -- "$venv" && say unfinished > "$stamp"; } 2>/dev/null ||
+        fail "$venv cannot be written: make $root writable for you, or copy the project to a folder that is."
+    "$python" -m venv "$venv" > "$log" 2>&1 || fail "$python could not make the virtual environment: the reason is in $log."
+}
+
+# One sentence for pip's failure, judged by its log.
+explain_pip() {
+    local reason
+    if grep -qi 'no space left' "$log"; then
+        reason="the disk is full, make room in $root and ${TMPDIR:-/tmp} (about 2 GB, 7 GB for torch with CUDA)"
+    elif grep -qE 'Retry\(total=0|connection error|ssl certificate|ConnectionError|ConnectTimeout|ReadTimeoutError' "$log"; then
+        reason="the package index could not be reached, check the network (HTTPS_PROXY, PIP_INDEX_URL), then run again"
+    else
+        reason="$(grep -m 1 'ERROR: ' "$log" || tail -n 1 -- "$log")"
+        reason="${reason#*ERROR: }"
+    fi
+    fail "pip could not install the packages: ${reason:-the reason stands above}. Its full log is $log."
+}
+
+install() {
+    say "Installing the packages of setup.py in the versions of constraints.txt; this takes minutes the first time."
+    : > "$log"
+    (cd -- "$root" && "$venv/bin/python" -m pip install --disable-pip-version-check --log "$log" \
+        -c constraints.txt -e '.[dev]') 2>> "$log" || explain_pip
+    describe_environment > "$stamp.new"
+    mv -- "$stamp.new" "$stamp"
+    say "The environment is ready in $venv."
+}
+
+finished && exit 0
+# Two runs at once would tear down each other's work. Where there are no locks (no flock, some network disks) go on without.
+exec 9< "$root/setup.py"
+if command -v flock > /dev/null && ! flock -n 9; then
+    say "Waiting for another run that is at work on $venv."
+    flock 9 || true
+    finished && exit 0
+fi
+usable || create
+install

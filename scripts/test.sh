@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Runs the tests, on a fresh checkout after building .venv. Arguments go to pytest:
+#
+#   bash scripts/test.sh                the fast tests
+#   bash scripts/test.sh -m slow        the ones that take minutes
+#   bash scripts/test.sh tests/test_bleu.py -k signature
+#
+# The exit code is pytest's.
+set -euo pipefail
+
+root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)"
+bash "$root/scripts/environment.sh"
+cd -- "$root"
+export PATH="$root/.venv/bin:$PATH"  # tests call fairseq's commands
+
+results="$(mktemp -d)"
+trap 'rm -rf -- "$results"' EXIT
+code=0
+python -m pytest --junitxml "$results/junit.xml" "$@" || code=$?
+python - "$results/junit.xml" "$SECONDS" <<'PYTHON_CODE'
+import pathlib, sys, xml.etree.ElementTree as ElementTree
+results, minutes = pathlib.Path(sys.argv[1]), int(sys.argv[2]) / 60
+if results.exists():  # not after --help, --collect-only or a --junitxml of the caller
+    counts = ElementTree.parse(results).getroot().find("testsuite").attrib
+    failed = int(counts["failures"]) + int(counts["errors"])
+    print(f"{counts['tests']} tests ({failed} failed, {counts['skipped']} skipped) in {minutes:.1f} minutes, set-up included.")
+PYTHON_CODE
+exit "$code"

@@ -1,0 +1,61 @@
+"""What many tests need: dictionaries, small models, NVIDIA's golden arrays."""
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Dict
+
+import numpy as np
+import pytest
+import torch
+from fairseq.data import Dictionary
+from fairseq.models import MODEL_REGISTRY
+
+import fairseq_gnmt  # noqa: F401  registers everything
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_configure(config):
+    torch.set_num_threads(1)  # two test processes share two cores
+
+
+def make_dictionary(size: int) -> Dictionary:
+    """`size` entries, fairseq's four special ones among them."""
+    dictionary = Dictionary()
+    for index in range(size - dictionary.nspecial):
+        dictionary.add_symbol(f"w{index}")
+    return dictionary
+
+
+def make_model(arch: str, dictionary: Dictionary, seed: int = 1, target_dictionary=None, **options):
+    """A model of a registered architecture with other numbers, in evaluation mode."""
+    torch.manual_seed(seed)
+    model_class = MODEL_REGISTRY[arch]
+    config = model_class.config_class(**options)
+    task = SimpleNamespace(source_dictionary=dictionary, target_dictionary=target_dictionary or dictionary)
+    return model_class.build_model(config, task).eval()
+
+
+class Golden:
+    """What NVIDIA's network computed, in our layout: batch first."""
+
+    def __init__(self, name: str):
+        arrays = np.load(GOLDEN / f"{name}.npz")
+        self.weights: Dict[str, torch.Tensor] = {
+            key[len("state_dict.") :]: torch.from_numpy(arrays[key]) for key in arrays if key.startswith("state_dict.")
+        }
+        self.source = torch.from_numpy(arrays["src"]).t().contiguous()  # (B, S)
+        self.source_lengths = torch.from_numpy(arrays["src_lengths"])
+        self.target = torch.from_numpy(arrays["tgt"]).t().contiguous()  # (B, T + 1), from BOS to EOS
+        self.encoder_out = torch.from_numpy(arrays["encoder_out"]).transpose(0, 1)  # (B, S, H)
+        self.logits = torch.from_numpy(arrays["logits"]).transpose(0, 1)  # (B, T, V)
+        self.attention = torch.from_numpy(arrays["attention"]).transpose(0, 1)  # (B, T, S)
+        self.loss = float(arrays["label_smoothing_loss"])
+
+    @property
+    def vocabulary(self) -> int:
+        return self.logits.size(-1)
+
+
+@pytest.fixture(params=["tiny_4_layers", "tiny_8_layers", "tiny_unshared"])
+def golden(request) -> Golden:
+    return Golden(request.param)

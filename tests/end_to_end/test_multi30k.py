@@ -1,0 +1,88 @@
+"""The data stages of examples/multi30k on a few captions of our own."""
+import gzip
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from corpus_mirror import gz, sentence_pairs, serve
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "examples" / "multi30k"
+FOLDER = "/multi30k/dataset/master/data/task1/raw/"  # in the addresses of the real files
+COUNTS = {"train": 300, "val": 7, "test_2016_flickr": 5}
+
+
+def miniature() -> dict:
+    files = {}
+    for seed, (name, count) in enumerate(COUNTS.items()):
+        for language, sentences in zip(("en", "de"), zip(*sentence_pairs(count, seed))):
+            files[f"{name}.{language}.gz"] = gz("".join(f"{sentence}\n" for sentence in sentences).encode("utf-8"))
+    return files
+
+
+FILES = miniature()
+
+
+@pytest.fixture
+def local_copy(tmp_path) -> Path:
+    """A directory with the files and their sums."""
+    directory = tmp_path / "local copy"
+    directory.mkdir()
+    for name, content in FILES.items():
+        (directory / name).write_bytes(content)
+    sums = (f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in FILES.items())
+    (directory / "sums").write_text("".join(sums))
+    return directory
+
+
+def prepare(*arguments, directory: Path) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = ["bash", str(EXAMPLE / "prepare.sh"), *map(str, arguments)]
+    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True)
+
+
+def line_count(path: Path) -> int:
+    return path.read_bytes().count(b"\n")
+
+
+def test_a_file_that_is_not_the_published_one(local_copy, tmp_path):
+    done = prepare("--data", local_copy, "--output", "out", directory=tmp_path)
+    assert done.returncode == 1 and f"{local_copy / 'train.en.gz'} is bad: its sha256 is" in done.stderr
+    assert "wanted d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f" in done.stderr
+
+
+def test_a_missing_file(local_copy, tmp_path):
+    (local_copy / "val.de.gz").unlink()
+    done = prepare("--data", local_copy, "--output", "out", directory=tmp_path)
+    assert done.returncode == 1 and f"{local_copy} has no val.de.gz" in done.stderr and "download" in done.stderr
+
+
+def test_mistyped_options(tmp_path):
+    for arguments, complaint in ((["--data"], "--data needs a value"), (["--vocab", "9"], "unknown option --vocab")):
+        done = prepare(*arguments, directory=tmp_path)
+        assert done.returncode == 1 and complaint in done.stderr
+
+
+@pytest.mark.slow  # a dozen commands, each of which loads torch
+def test_from_a_mirror_to_the_binarised_corpus(local_copy, tmp_path):
+    with serve({FOLDER + name: content for name, content in FILES.items()}) as mirror:
+        source = ("--mirror", mirror.address, "--checksums", local_copy / "sums")
+        done = prepare(*source, "--output", "out", "--vocab-size", 120, "--jobs", 2, directory=tmp_path)
+    assert done.returncode == 0, done.stderr
+    output = tmp_path / "out"
+    for split, published in (("train", "train"), ("valid", "val"), ("test", "test_2016_flickr")):
+        for language in ("en", "de"):
+            text = gzip.decompress(FILES[f"{published}.{language}.gz"])
+            assert (output / "raw" / f"{split}.{language}").read_bytes() == text
+            assert line_count(output / "encoded" / f"{split}.{language}") == COUNTS[published]
+            assert (output / "bin" / f"{split}.en-de.{language}.bin").exists()
+    assert (output / "subwords.model").exists()
+
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
+    done = prepare("--output", "out", "--vocab-size", 120, directory=tmp_path)  # the server is gone: nothing is fetched
+    assert done.returncode == 0, done.stderr
+    after = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
+    assert {path for path in after if after[path] != before.get(path)} <= {output / "prepare.settings"}

@@ -1,0 +1,104 @@
+"""Files of parallel text: where lines end, what is refused, and outputs that are whole or absent."""
+import gzip
+from pathlib import Path
+
+import pytest
+
+from fairseq_gnmt.data import parallel_text
+from fairseq_gnmt.data.errors import DataError
+from fairseq_gnmt.data.parallel_text import atomic_outputs, check_files, count_lines, read_chunks, split_lines
+
+
+def test_lines_end_at_newlines_only(tmp_path: Path) -> None:
+    text = "a\rb\u2028c\x85d\x1ce\x0bf\n\ng\r\n"
+    path = tmp_path / "text"
+    path.write_bytes(text.encode("utf-8"))
+    assert count_lines(path) == 3
+    assert split_lines(path.read_bytes()) == ["a\rb\u2028c\x85d\x1ce\x0bf", "", "g\r"]
+
+
+@pytest.mark.parametrize("data, lines", [(b"a", ["a"]), (b"a\n", ["a"]), (b"a\n\n", ["a", ""]), (b"\n", [""])])
+def test_last_line_with_and_without_end(tmp_path: Path, data: bytes, lines: list) -> None:
+    path = tmp_path / "text"
+    path.write_bytes(data)
+    assert split_lines(data) == lines
+    assert count_lines(path) == len(lines)
+
+
+def test_chunks_are_whole_lines_and_gzip_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel_text, "LINES_PER_CHUNK", 2)
+    data = b"a\nb\nc\nd\ne"
+    plain, packed = tmp_path / "text", tmp_path / "text.gz"
+    plain.write_bytes(data)
+    packed.write_bytes(gzip.compress(data))
+    assert list(read_chunks(plain)) == list(read_chunks(packed)) == [b"a\nb\n", b"c\nd\n", b"e"]
+
+
+def test_byte_order_mark_is_dropped_at_the_start_only(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_bytes("\ufeffa\n\ufeffb\n".encode("utf-8"))
+    assert split_lines(b"".join(read_chunks(path))) == ["a", "\ufeffb"]
+
+
+def test_refused_files(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nothing.en does not exist"):
+        check_files([tmp_path / "nothing.en"])
+    with pytest.raises(DataError, match="not a regular file"):
+        check_files([tmp_path])
+    empty, packed, cut = tmp_path / "empty", tmp_path / "empty.gz", tmp_path / "cut.gz"
+    empty.write_bytes(b"")
+    packed.write_bytes(gzip.compress(b""))
+    cut.write_bytes(gzip.compress(b"some text\n" * 1000)[:-20])
+    for path in (empty, packed):
+        with pytest.raises(DataError, match=f"{path.name} is empty"):
+            count_lines(path)
+    with pytest.raises(DataError, match="cut.gz is not a complete gzip file"):
+        count_lines(cut)
+
+
+def test_text_that_is_not_utf8_is_found_to_the_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel_text, "LINES_PER_CHUNK", 2)  # the bad line is the second of its chunk
+    path = tmp_path / "text"
+    path.write_bytes(b"one\ntwo\nthree\nf\xfcnf\nsix\n")
+    with pytest.raises(DataError, match="not UTF-8: line 4 has the byte 0xfc"):
+        count_lines(path)
+
+
+def test_outputs_appear_only_when_complete(tmp_path: Path) -> None:
+    first, second = tmp_path / "new folder" / "first", tmp_path / "second"
+    with atomic_outputs([first, second], inputs=[], overwrite=False) as (first_file, second_file):
+        first_file.write(b"1")
+        second_file.write(b"2")
+        assert not first.exists() and not second.exists()
+    assert (first.read_bytes(), second.read_bytes()) == (b"1", b"2")
+    assert sorted(tmp_path.rglob("*")) == [first.parent, first, second]  # nothing else is left
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, DataError])
+def test_interrupted_outputs_leave_what_was_there(tmp_path: Path, stop: type) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_bytes(b"old")
+    with pytest.raises(stop):
+        with atomic_outputs([old, new], inputs=[], overwrite=True) as (file, _):
+            file.write(b"half")
+            raise stop
+    assert old.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [old]
+
+
+def test_refused_outputs(tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.write_bytes(b"old")
+    refused = [
+        ([there], [], False, "there exists: .* --overwrite"),
+        ([there], [there], True, "there is an input too"),
+        ([tmp_path], [], True, "is a folder"),
+        ([tmp_path / "a", tmp_path / "a"], [], False, "share the name"),
+        ([tmp_path / "a", there / "b"], [], False, "Cannot write to the folder .*there"),
+    ]
+    for paths, inputs, overwrite, sentence in refused:
+        with pytest.raises(DataError, match=sentence):
+            with atomic_outputs(paths, inputs=inputs, overwrite=overwrite):
+                pytest.fail("the block must not be entered")
+    assert list(tmp_path.iterdir()) == [there]
+    assert there.read_bytes() == b"old"

@@ -1,0 +1,45 @@
+"""Work on a stream in several processes: in order, a few items ahead, and awake when a worker dies."""
+import os
+from typing import Iterator, List
+
+import pytest
+
+from fairseq_gnmt.data.errors import DataError
+from fairseq_gnmt.data.process_pool import WAITING_PER_JOB, available_cores, check_jobs, ordered_map
+
+
+def die(item: int) -> int:
+    os._exit(1)
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_results_come_in_the_order_of_the_items(jobs: int) -> None:
+    assert list(ordered_map(abs, range(-50, 0), jobs)) == list(range(50, 0, -1))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_items_are_drawn_only_a_few_ahead(jobs: int) -> None:
+    drawn: List[int] = []
+
+    def items() -> Iterator[int]:
+        for item in range(10_000):
+            drawn.append(item)
+            yield item
+
+    results = ordered_map(abs, items(), jobs)
+    for _ in range(3):
+        next(results)
+    assert len(drawn) <= 3 + WAITING_PER_JOB * jobs
+    results.close()
+
+
+def test_killed_worker_is_reported() -> None:
+    with pytest.raises(DataError, match="worker process was killed"):
+        list(ordered_map(die, range(20), 2))
+
+
+def test_jobs_must_be_positive() -> None:
+    check_jobs(1)
+    with pytest.raises(DataError, match="--jobs is 0"):
+        check_jobs(0)
+    assert available_cores() >= 1
