@@ -5,7 +5,7 @@
 #   PYTHON=/path/to/python3.12 bash scripts/environment.sh names the interpreter
 #
 # pip's own variables hold as ever. On a machine without a GPU, PIP_EXTRA_INDEX_URL set to PyTorch's index of CPU builds
-# saves about 5 GB; otherwise Linux gets torch with CUDA.
+# saves about 4 GB; otherwise Linux gets torch with CUDA.
 if [[ "${BASH_SOURCE[0]}" != "$0" ]]; then  # sourced: `exit` and `set -e` would act on the caller's own shell
     echo "Run it instead of sourcing it: bash ${BASH_SOURCE[0]}" >&2
     return 1

@@ -89,7 +89,8 @@ def is_moved(nominal: Nominal) -> bool:
 def combinations(sentence: Sentence) -> FrozenSet[Combination]:
     """All (verb, noun) and (adjective, noun) combinations: what a test set of the unseen is made of.
 
-    A noun combines with a verb as its subject, as its object, or as the antecedent of either.
+    A noun combines with a verb as its subject, as its object, or as the antecedent of either; with "be" it
+    combines with the adjective.
     """
     clauses = [sentence.clause]
     if isinstance(sentence, Complex):
@@ -99,7 +100,7 @@ def combinations(sentence: Sentence) -> FrozenSet[Combination]:
 
 def _clause_combinations(clause: Clause) -> Iterator[Combination]:
     for nominal in (clause.subject, *clause.objects):
-        if isinstance(nominal, (NounPhrase, Relative)):
+        if isinstance(nominal, (NounPhrase, Relative)) and not clause.complement:
             yield clause.verb.english, nominal.noun.english
         if isinstance(nominal, NounPhrase):
             yield from _phrase_combinations(nominal)

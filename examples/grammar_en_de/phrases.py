@@ -1,5 +1,6 @@
 """Sets of noun phrases, without the combinations of words that are held out."""
-from typing import FrozenSet, List, Optional, Sequence, Tuple, Union
+from functools import lru_cache
+from typing import FrozenSet, List, Optional, Tuple, Union
 
 from derivation import Clause, Combination, NounPhrase, Place
 from finite_sets import Either, Every, FiniteSet, OneOf
@@ -50,6 +51,7 @@ class Phrases:
         return Every(Place, OneOf(list(PREPOSITIONS.values())), Either(*sets))
 
 
+@lru_cache(maxsize=None)
 def _forms(noun: Noun, groups: Groups) -> FiniteSet:
     """The forms of `noun`, so weighted that "the" and "a" are not lost among possessives and numbers."""
     sets, weights = [], []

@@ -14,7 +14,8 @@
 # --gpus N             GPUs to use on this machine (default: all that are visible)
 # --cpu                no GPU; --processes N runs N processes on this machine (default 1)
 # --nodes N, --node-rank R, --master HOST, --port P               machines (default 1), this one, where rank 0 runs
-# --batch-size N       pairs per GPU and step (default 128); memory too small? 64 gives the same training
+# --batch-size N       pairs per GPU and step (default 128, or the GPU's share of the global batch if that is less);
+#                      memory too small? 64 gives the same training
 # --global-batch N     pairs per update on all GPUs together (default 1024; NVIDIA takes 2048 on 16 GPUs)
 # --epochs N           (default 6); the schedule of the learning rate follows
 # --fp32               single precision on GPUs (default: half precision with loss scaling)
@@ -27,7 +28,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"
 MAX_LENGTH=50 # tokens of a training pair's sides, BOS and EOS included
 
 output="outputs/wmt16_en_de" gpus="" cpu=no processes=1 precision=fp16
-nodes=1 node_rank=0 master=127.0.0.1 port=29500 batch_size=128 global_batch=1024 epochs=6
+nodes=1 node_rank=0 master=127.0.0.1 port=29500 batch_size="" global_batch=1024 epochs=6
 while [[ $# -gt 0 ]]; do
     case "$1" in
         --output) output="$(option_value "$1" "$@")"; shift 2 ;;
@@ -59,11 +60,14 @@ if [[ "$cpu" == no ]]; then
     require_number --gpus "$processes"
     [[ "$processes" -le "$visible" ]] || die "--gpus is $processes, but $visible are visible."
 fi
-for setting in processes nodes batch_size global_batch epochs; do
+for setting in processes nodes global_batch epochs; do
     require_number "--${setting//_/-}" "${!setting}"
 done
 
 world=$((nodes * processes))
+share=$((global_batch / world))
+batch_size="${batch_size:-$((share < 128 ? share : 128))}"
+require_number --batch-size "$batch_size"
 update_freq=$((global_batch / (world * batch_size)))
 [[ $((update_freq * world * batch_size)) -eq "$global_batch" ]] ||
     die "$world processes x --batch-size $batch_size do not divide --global-batch $global_batch; choose a --batch-size that does."
@@ -84,6 +88,7 @@ elif [[ "$precision" == fp16 ]]; then
 fi
 options+=("${further[@]}")
 
+mkdir -p "$output/checkpoints"
 finished="$output/checkpoints/finished"
 if [[ -e "$finished" && "$(<"$finished")" == "${options[*]}" ]]; then
     say "already trained: $output/checkpoints (delete $finished to train on)"

@@ -19,7 +19,8 @@ def projected_label_smoothed_loss(
     Returns the sum over tokens of (1 - e) * nll + e * mean_V(-log p), with a gradient, and the summed nll,
     without one; both in float32 and nats.
     """
-    if features.dtype == torch.float32 and not torch.is_autocast_enabled(features.device.type):
+    half = features.dtype in (torch.float16, torch.bfloat16) or torch.is_autocast_enabled(features.device.type)
+    if not half:
         return _ProjectedLoss.apply(features, weight, bias, target, smoothing)
     # In half precision the loss scale must enter before the gradient is rounded, so autograd does it in order.
     return plain_label_smoothed_loss(F.linear(features, weight, bias), target, smoothing)

@@ -10,8 +10,6 @@ class DataError(ValueError):
 
 def run_command(main: Callable[[], None]) -> None:
     """Run a command line; a mistake of the user ends it with its sentence and exit status 1."""
-    # As an exception, a request to stop removes the unfinished outputs; by default it would not.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         main()
     except DataError as error:

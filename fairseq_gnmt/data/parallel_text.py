@@ -77,7 +77,7 @@ def atomic_outputs(paths: Sequence[Path], *, inputs: Sequence[Path], overwrite: 
     """Open files that appear under their names, in the order given, only if the block succeeds.
 
     They are written beside their final place and moved there, so a run that is interrupted leaves what
-    was there before. Raises DataError, before anything is written, for an output that exists (unless
+    was there before (one that is killed also leaves hidden files that end in .partial). Raises DataError, before anything is written, for an output that exists (unless
     `overwrite`), that is one of `inputs`, or whose folder cannot be written.
     """
     if len(set(paths)) < len(paths):

@@ -1,8 +1,9 @@
 """Work on a stream of items with all cores and little memory."""
+import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
-from contextlib import contextmanager
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Callable, Deque, Iterable, Iterator, TypeVar
@@ -12,7 +13,6 @@ from fairseq_gnmt.data.errors import DataError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 WAITING_PER_JOB = 4  # keeps every worker busy while the results of a slow one are awaited
 
 
@@ -29,18 +29,15 @@ def check_jobs(jobs: int) -> None:
         raise DataError(f"--jobs is {jobs}, but it must be at least 1: leave it out to use all cores.")
 
 
-@contextmanager
-def stop_signals_held_back() -> Iterator[None]:
-    """Ctrl-C and kill take effect after this block.
+def _leave_with_parent() -> None:
+    """In a worker: Ctrl-C is for the parent to answer, and a parent that was killed leaves no orphans."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    Python forgets the exception of a signal that arrives while a process is being forked. A process that is
-    started here keeps the signals blocked, so that only its parent answers them.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    def watch() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], jobs: int) -> Iterator[Result]:
@@ -52,12 +49,11 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], jobs:
     if jobs == 1:
         yield from map(function, items)
         return
-    pool = ProcessPoolExecutor(jobs)
+    pool = ProcessPoolExecutor(jobs, initializer=_leave_with_parent)
     waiting: Deque["Future[Result]"] = deque()
     try:
         for item in items:
-            with stop_signals_held_back():
-                waiting.append(pool.submit(function, item))
+            waiting.append(pool.submit(function, item))
             if len(waiting) >= WAITING_PER_JOB * jobs:
                 yield waiting.popleft().result()
         while waiting:

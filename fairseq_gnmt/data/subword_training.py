@@ -6,12 +6,13 @@ which rewrites text for good (a superscript two becomes 2, a ligature its letter
 the model: `--bpe sentencepiece` of fairseq follows it too.
 """
 import io
+import random
 import re
 import sys
 import tempfile
 from itertools import chain
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Iterable, Iterator, Sequence
 
 import sentencepiece
 from tqdm import tqdm
@@ -22,6 +23,8 @@ from fairseq_gnmt.data.parallel_text import atomic_outputs, check_files, count_l
 # Always a piece by itself, and never unknown: so neither a piece nor a run of unknown characters can spell
 # <s>, <pad>, </s> or <unk>, which fairseq would take for its special symbols when they are only text.
 SOLITARY_CHARACTER = "<"
+# sentencepiece does not learn characters from within these three, so they are given.
+GIVEN_CHARACTERS = "".join(sorted(set("<s></s><unk>") - {SOLITARY_CHARACTER}))
 
 WORD_BOUNDARY = "\u2581"  # sentencepiece's mark for a space; inside text it can only be read as one
 LONGEST_LINE = 1 << 20  # bytes; sentencepiece's default of 4192 would leave letters of longer lines unknown
@@ -69,19 +72,18 @@ def train_subwords(
             rule.write(white_space_rule())
             rule.flush()
             total = sum(map(count_lines, inputs))
-            sentencepiece.set_random_generator_seed(seed)
+            lines = tqdm(_lines(inputs), total=total, desc="reading", unit=" lines", unit_scale=True)
             try:
                 sentencepiece.SentencePieceTrainer.train(
-                    sentence_iterator=iter(tqdm(_lines(inputs), total=total, desc="reading", unit_scale=True)),
+                    sentence_iterator=draw_lines(lines, total, input_sentence_size, seed),
                     model_writer=model,
                     model_type=model_type,
                     vocab_size=vocab_size,
                     character_coverage=character_coverage,
-                    input_sentence_size=input_sentence_size,
-                    shuffle_input_sentence=True,
                     max_sentence_length=LONGEST_LINE,
                     normalization_rule_tsv=rule.name,
                     user_defined_symbols=[SOLITARY_CHARACTER],
+                    required_chars=GIVEN_CHARACTERS,
                     minloglevel=2,  # errors
                 )
             except (RuntimeError, ValueError) as error:
@@ -90,6 +92,18 @@ def train_subwords(
         pieces = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
         for index in range(len(pieces)):
             vocab_file.write(f"{pieces.id_to_piece(index)}\t{pieces.get_score(index):g}\n".encode("utf-8"))
+
+
+def draw_lines(lines: Iterable[str], total: int, size: int, seed: int) -> Iterator[str]:
+    """Yield `size` of the `total` lines at random, in their order, or all if there are not more.
+
+    Algorithm S of Knuth, The Art of Computer Programming 2, 3.4.2; sentencepiece's own sampling has a fixed seed.
+    """
+    generator = random.Random(seed)
+    for remaining, line in zip(range(total, 0, -1), lines):
+        if generator.random() * remaining < size:
+            size -= 1
+            yield line
 
 
 def _lines(paths: Sequence[Path]) -> Iterator[str]:

@@ -72,7 +72,7 @@ class _AdditiveScores(torch.autograd.Function):
     def backward(ctx, gradient: Tensor):
         query, keys, direction = ctx.saved_tensors
         query_gradient, keys_gradient = torch.empty_like(query), torch.empty_like(keys)
-        direction_gradient = torch.zeros_like(direction, dtype=torch.float32)
+        direction_gradient = torch.zeros_like(direction, dtype=torch.promote_types(direction.dtype, torch.float32))
         for part in _parts(query, keys):
             g = gradient[part]  # (b, T, S)
             tanh = _tanh_sums(query[part], keys[part])  # (b, T, S, H)

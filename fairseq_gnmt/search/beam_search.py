@@ -135,7 +135,10 @@ class BeamSearch:
     ) -> None:
         """Overwrites the logits (N, V) of what may not be said."""
         options, special, step = self.options, self.special, len(history) - 1
-        hypotheses = running.tokens.size(1)
+        forced = self._forced_tokens(running, step, at_limit, prefix)
+        bound = (forced != special.pad).nonzero()[:, 0]
+        bound_logits = logits[bound, forced[bound]]  # what is forced is said, whatever is banned below
+
         logits[:, special.pad] = NEVER
         logits[:, special.unk] -= options.unkpen
         if step < options.min_len:
@@ -143,11 +146,16 @@ class BeamSearch:
         if options.no_repeat_ngram_size:
             rows = torch.arange(len(logits), device=logits.device)
             ban_repeated_ngrams(logits, prefixes(history, rows), options.no_repeat_ngram_size)
+        logits[bound] = NEVER
+        logits[bound, forced[bound]] = bound_logits
+
+    def _forced_tokens(self, running: _Running, step: int, at_limit: Tensor, prefix: Optional[Tensor]) -> Tensor:
+        """What each row (N,) must say: its prefix, or the end mark at its limit; pad where it is free."""
+        forced = torch.full_like(running.sentences, self.special.pad)
         if prefix is not None and step < prefix.size(1):
             forced = prefix[running.sentences, step]
-            _allow_only(logits, forced.repeat_interleave(hypotheses), special.pad)
-        end_marks = torch.full_like(running.tokens, special.eos).masked_fill(~at_limit[:, None], special.pad)
-        _allow_only(logits, end_marks.flatten(), special.pad)
+        forced = forced.masked_fill(at_limit, self.special.eos)
+        return forced.repeat_interleave(running.tokens.size(1))
 
     def _final_scores(
         self, candidates: _Candidates, running: _Running, padding_mask: Tensor, length: int
@@ -211,15 +219,6 @@ def ban_repeated_ngrams(logits: Tensor, prefix: Tensor, size: int) -> None:
     repeated = (windows[:, :, :-1] == prefix[:, None, length - size + 1 :]).all(dim=2)
     rows, starts = repeated.nonzero(as_tuple=True)
     logits[rows, windows[rows, starts, -1]] = NEVER
-
-
-def _allow_only(logits: Tensor, tokens: Tensor, free: int) -> None:
-    """Overwrites logits (N, V) so that row n can only say tokens[n], unless that is `free`."""
-    rows = (tokens != free).nonzero()[:, 0]
-    allowed = tokens[rows]
-    kept = logits[rows, allowed]
-    logits[rows] = NEVER
-    logits[rows, allowed] = kept
 
 
 def _finished_at(final: Tensor, candidates: _Candidates, running: _Running, step: int) -> Finished:

@@ -94,24 +94,31 @@ def mirror():
         yield running
 
 
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Runs a script of the example as a command; returns its exit status and what it said."""
-
-    def run_script(name: str, *arguments) -> tuple:
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        monkeypatch.syspath_prepend(EXAMPLE)
-        on_stop = signal.getsignal(signal.SIGTERM)
-        status, sentence = 0, ""
+def run_script(name: str, *arguments) -> str:
+    """Run a Python script of the example as a command; returns the sentence it ended with, "" after success."""
+    on_stop = signal.getsignal(signal.SIGTERM)  # the commands set their own
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [name, *map(str, arguments)])
+        patch.syspath_prepend(EXAMPLE)
         try:
             runpy.run_path(str(EXAMPLE / name), run_name="__main__")
         except SystemExit as stop:
-            status, sentence = (1, stop.code) if isinstance(stop.code, str) else (stop.code, "")
+            assert isinstance(stop.code, str), stop.code
+            return stop.code
         finally:
             signal.signal(signal.SIGTERM, on_stop)
-        return status, capsys.readouterr().err + sentence
+    return ""
 
-    return run_script
+
+@pytest.fixture
+def run(capsys):
+    """Runs a script as a command; returns its exit status and what it said."""
+
+    def status_and_words(name: str, *arguments) -> tuple:
+        sentence = run_script(name, *arguments)
+        return int(bool(sentence)), capsys.readouterr().err + sentence
+
+    return status_and_words
 
 
 @pytest.fixture
@@ -359,16 +366,15 @@ def stage(name: str, *arguments, directory: Path) -> subprocess.CompletedProcess
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> Path:
-    """The corpus after download.py, extract.py and prepare.sh, run as commands with a relative path that has a space."""
+    """The corpus after download.py, extract.py and prepare.sh, in a folder whose name has a space."""
     directory = tmp_path_factory.mktemp("wmt16")
+    output = directory / "my corpus"
     with serve(dict(ARCHIVES)) as mirror:
-        for command in (["download.py", "--mirror", mirror.address], ["extract.py"]):
-            script = [sys.executable, str(EXAMPLE / command[0]), "--output", "my corpus", *command[1:]]
-            done = subprocess.run(script, cwd=directory, capture_output=True, text=True)
-            assert done.returncode == 0, done.stderr
+        assert run_script("download.py", "--output", output, "--mirror", mirror.address) == ""
+    assert run_script("extract.py", "--output", output) == ""
     done = stage("prepare.sh", "--output", "my corpus", "--vocab-size", 150, "--jobs", 2, directory=directory)
     assert done.returncode == 0, done.stderr
-    return directory / "my corpus"
+    return output
 
 
 def line_count(path: Path) -> int:
@@ -424,18 +430,29 @@ def test_scripts_name_the_stage_that_is_missing(tmp_path):
         assert done.returncode == 1 and "unknown option --ouput" in done.stderr
 
 
-def test_updates_of_six_epochs(prepared):
-    # 401 pairs in updates of 100 are 5 an epoch; nothing is as short as 3 tokens with BOS and EOS.
-    counted = [EXAMPLE / "count_updates.py", prepared / "bin", "--global-batch", "100", "--epochs", "6"]
-    for length, wanted in ((500, "30"), (3, "")):
-        done = subprocess.run([sys.executable, *counted, "--max-length", str(length)], capture_output=True, text=True)
-        assert done.stdout.strip() == wanted, done.stderr
+def test_updates_of_six_epochs(prepared, capsys):
+    # 401 pairs in updates of 100 are 5 an epoch; no pair is as short as 3 tokens with BOS and EOS.
+    options = (prepared / "bin", "--global-batch", 100, "--epochs", 6, "--max-length")
+    assert run_script("count_updates.py", *options, 500) == ""
+    assert capsys.readouterr().out == "30\n"
+    assert "no training pair of at most 3 tokens" in run_script("count_updates.py", *options, 3)
+
+
+def test_length_of_a_pair_counts_begin_and_end(prepared, capsys):
+    encoded = [(prepared / "encoded" / f"train.{language}").read_text().splitlines() for language in ("en", "de")]
+    lengths = [max(len(side.split()) for side in pair) + 2 for pair in zip(*encoded)]
+    middle = sorted(lengths)[len(lengths) // 2]
+    assert run_script(
+        "count_updates.py", prepared / "bin", "--global-batch", 1, "--epochs", 1, "--max-length", middle
+    ) == ""
+    assert int(capsys.readouterr().out) == sum(length <= middle for length in lengths)
 
 
 TINY = ("--cpu", "--batch-size", 16, "--global-batch", 32, "--", "--arch", "gnmt_v2_tiny", "--max-update", 2)
 TINY_ONCE = (*TINY, "--num-workers", 0, "--no-progress-bar", "--log-format", "json", "--log-interval", 1)
 
 
+@pytest.mark.slow  # four commands that load torch and fairseq
 def test_two_updates_and_newstest2014_translated(prepared):
     done = stage("train.sh", "--output", "my corpus", *TINY_ONCE, directory=prepared.parent)
     assert done.returncode == 0, done.stderr
@@ -449,6 +466,7 @@ def test_two_updates_and_newstest2014_translated(prepared):
     assert "BLEU" in done.stdout
 
 
+@pytest.mark.slow
 def test_training_in_two_processes(prepared):
     options = ("--output", "my corpus", "--processes", 2, *TINY_ONCE, "--save-dir", "two processes")
     done = stage("train.sh", *options, directory=prepared.parent)
@@ -459,3 +477,27 @@ def test_training_in_two_processes(prepared):
 def test_batches_that_do_not_divide_are_refused(prepared):
     done = stage("train.sh", "--output", "my corpus", "--cpu", "--batch-size", 300, directory=prepared.parent)
     assert done.returncode == 1 and "do not divide --global-batch 1024" in done.stderr
+
+
+SRUN = "#!/bin/bash\nfor SLURM_NODEID in 0 1; do export SLURM_NODEID; \"$@\"; done\n"
+SCONTROL = "#!/bin/bash\necho first\necho second\n"
+TORCHRUN = "#!/bin/bash\necho launched $*\n"
+
+
+@pytest.mark.slow
+def test_slurm_job_launches_every_machine(prepared, tmp_path):
+    """The job file with stand-ins for SLURM's commands and torchrun: what would run on each of two machines."""
+    for name, script in (("srun", SRUN), ("scontrol", SCONTROL), ("torchrun", TORCHRUN)):
+        (tmp_path / name).write_text(script)
+        (tmp_path / name).chmod(0o755)
+    slurm = {"SLURM_SUBMIT_DIR": str(ROOT), "SLURM_JOB_NODELIST": "x", "SLURM_JOB_ID": "5", "SLURM_NNODES": "2"}
+    path = f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    command = ["bash", EXAMPLE / "train.sbatch", "--cpu", "--processes", "8", "--output", prepared]
+    command += ["--", "--save-dir", tmp_path / "checkpoints"]
+    environment = {**os.environ, **slurm, "PATH": path, "VIRTUAL_ENV": sys.prefix}
+    done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True)
+    launched = [line for line in done.stdout.splitlines() if line.startswith("launched")]
+    assert len(launched) == 2, done.stderr
+    for rank, line in enumerate(launched):
+        assert f"--nproc_per_node 8 --nnodes 2 --node_rank {rank} --master_addr first --master_port 20005" in line
+        assert "--batch-size 64 --update-freq 1" in line and "--distributed-world-size 16" in line  # 1024 pairs

@@ -1,0 +1,90 @@
+"""A scripted model small enough to try every translation, and the search that does."""
+import itertools
+import math
+from typing import List, NamedTuple, Sequence, Tuple
+
+import torch
+
+PAD, EOS, UNK = 1, 2, 3  # fairseq's; 0 is its begin mark
+
+
+class Scripted(NamedTuple):
+    """Next-token probabilities and attention drawn at random for each (source, prefix), the same at every call."""
+
+    seed: int
+    vocabulary: int
+    sharpness: float = 1.0
+
+    def next(self, source: Sequence[int], prefix: Sequence[int]) -> Tuple[torch.Tensor, torch.Tensor]:
+        """Logits (V,) and attention (len(source),) after a prefix without its start mark."""
+        generator = torch.Generator().manual_seed(hash((self.seed, tuple(source), tuple(prefix))) % 2**62)
+        logits = self.sharpness * torch.randn(self.vocabulary, generator=generator)
+        return logits, torch.randn(len(source), generator=generator).mul(2).softmax(dim=0)
+
+
+class ScriptedState(NamedTuple):
+    sources: List[Sequence[int]]  # of each running sentence, without padding
+    offsets: List[int]  # where each source begins in its padded row
+    width: int  # of the padded rows
+    prefixes: List[Tuple[int, ...]]  # of each row, with the start mark
+
+    def reorder(self, rows: torch.Tensor) -> "ScriptedState":
+        return self._replace(prefixes=[self.prefixes[row] for row in rows.tolist()])
+
+    def select_sentences(self, kept: torch.Tensor) -> "ScriptedState":
+        sources, offsets = ([part[i] for i in kept.tolist()] for part in (self.sources, self.offsets))
+        return self._replace(sources=sources, offsets=offsets)
+
+
+class ScriptedEnsemble:
+    """What the beam search sees of scripted models: the average of their probabilities and attention."""
+
+    def __init__(self, models: Sequence[Scripted]):
+        self.models = models
+
+    def start(self, src_tokens, src_lengths) -> ScriptedState:
+        real = src_tokens != PAD
+        sources = [tuple(row[mask].tolist()) for row, mask in zip(src_tokens, real)]
+        offsets = real.long().argmax(dim=1).tolist()
+        return ScriptedState(sources, offsets, src_tokens.size(1), [()] * len(sources))
+
+    def step(self, tokens, state: ScriptedState):
+        prefixes = [(*prefix, token) for prefix, token in zip(state.prefixes, tokens.tolist())]
+        per_sentence = len(prefixes) // len(state.sources)
+        logits, attention = [], torch.zeros(len(prefixes), state.width)
+        for row, prefix in enumerate(prefixes):
+            source = state.sources[row // per_sentence]
+            offset = state.offsets[row // per_sentence]
+            log_probs, weights = self.next(source, prefix[1:])
+            logits.append(log_probs)
+            attention[row, offset : offset + len(source)] = weights
+        return torch.stack(logits), attention, state._replace(prefixes=prefixes)
+
+    def next(self, source, prefix):
+        answers = [model.next(source, prefix) for model in self.models]
+        probabilities = torch.stack([logits.softmax(dim=0) for logits, _ in answers]).mean(dim=0)
+        return probabilities.log(), torch.stack([weights for _, weights in answers]).mean(dim=0)
+
+
+class Translation(NamedTuple):
+    score: float
+    tokens: Tuple[int, ...]  # with the end mark
+    log_probs: Tuple[float, ...]
+
+
+def every_translation(
+    model: ScriptedEnsemble, source: Sequence[int], limit: int, min_len: int, alpha: float, const: float, beta: float
+) -> List[Translation]:
+    """All of at most `limit` tokens before the end mark, best first; scored by the formulas as they stand."""
+    words = [token for token in range(model.models[0].vocabulary) if token not in (PAD, EOS)]
+    found = []
+    for length in range(min_len if limit else 0, limit + 1):
+        for body in itertools.product(words, repeat=length):
+            tokens = (*body, EOS)
+            answers = [model.next(source, tokens[:at]) for at in range(len(tokens))]
+            log_probs = tuple(float(p[token] - p.logsumexp(0)) for token, (p, _) in zip(tokens, answers))
+            coverage = sum(weights for _, weights in answers)
+            penalty = sum(math.log(min(max(float(total), 1e-38), 1.0)) for total in coverage)
+            normalizer = ((const + len(tokens)) / (const + 1)) ** alpha
+            found.append(Translation(sum(log_probs) / normalizer + beta * penalty, tokens, log_probs))
+    return sorted(found, reverse=True)

@@ -1,0 +1,228 @@
+"""Beam search against trying every translation, and what must not change its results."""
+import pytest
+import torch
+
+from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.search.beam_search import BeamSearch, SpecialTokens, ban_repeated_ngrams, length_limits
+from fairseq_gnmt.search.options import SearchOptions
+from reference.exhaustive_search import EOS, PAD, UNK, Scripted, ScriptedEnsemble, every_translation
+
+SPECIAL = SpecialTokens(pad=PAD, eos=EOS, unk=UNK, start=EOS)
+VOCABULARY = 6  # begin, pad, end, unknown and two words
+EVERYTHING = 400  # a beam wider than the number of prefixes
+
+
+def padded(sources, left: bool = False) -> torch.Tensor:
+    width = max(map(len, sources))
+    rows = [[PAD] * (width - len(s)) + s if left else s + [PAD] * (width - len(s)) for s in sources]
+    return torch.tensor(rows)
+
+
+def translate(model, sources, left=False, prefix=None, **options):
+    """The n-best of each source as (score, tokens, log-probabilities of the tokens, attention)."""
+    source = padded(sources, left)
+    search = BeamSearch(model, SPECIAL, SearchOptions(**options))
+    result = search(source, torch.tensor([len(s) for s in sources]), prefix)
+    found = []
+    for indices in result.of_sentence:
+        nbest = []
+        for index in indices:
+            length = int(result.finished.steps[index]) + 1
+            nbest.append(
+                (
+                    float(result.finished.scores[index]),
+                    tuple(result.written.tokens[index, :length].tolist()),
+                    result.written.log_probs[index, :length].tolist(),
+                    result.written.attention[index, :length],
+                )
+            )
+        found.append(nbest)
+    return found
+
+
+SOURCES = [[4, 5, EOS], [5, EOS], [4, 4, 5, 5, EOS]]
+
+
+@pytest.mark.parametrize("models", [1, 3])
+@pytest.mark.parametrize("alpha,const,beta", [(0.0, 5.0, 0.0), (0.6, 5.0, 0.1), (1.0, 2.0, 0.5)])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_equals_exhaustive_search(models, alpha, const, beta, seed):
+    model = ScriptedEnsemble([Scripted(seed * 10 + i, VOCABULARY) for i in range(models)])
+    options = dict(length_norm_factor=alpha, length_norm_const=const, coverage_penalty=beta)
+    nbest = translate(model, SOURCES, beam=EVERYTHING, nbest=7, max_len_b=3, **options)
+    for source, found in zip(SOURCES, nbest):
+        wanted = every_translation(model, source, 3, 1, alpha, const, beta)[:7]
+        assert [tokens for _, tokens, _, _ in found] == [translation.tokens for translation in wanted]
+        for (score, _, log_probs, _), translation in zip(found, wanted):
+            assert score == pytest.approx(translation.score, abs=1e-5)
+            assert log_probs == pytest.approx(translation.log_probs, abs=1e-5)
+
+
+def test_coverage_moves_with_its_hypothesis():
+    """The attention returned for a hypothesis is its own, position by position, and gives its coverage."""
+    model = ScriptedEnsemble([Scripted(3, VOCABULARY)])
+    (found,) = translate(model, [SOURCES[2]], beam=4, nbest=4, max_len_b=6)
+    assert len({tokens for _, tokens, _, _ in found}) == 4
+    for score, tokens, log_probs, attention in found:
+        own = torch.stack([model.next(SOURCES[2], tokens[:at])[1] for at in range(len(tokens))])
+        torch.testing.assert_close(attention, own)
+        coverage = 0.1 * own.sum(dim=0).clamp(max=1).log().sum()
+        assert score == pytest.approx(sum(log_probs) / ((5 + len(tokens)) / 6) ** 0.6 + float(coverage), abs=1e-5)
+
+
+class ByHand:
+    """Two words a = 4, b = 5 over a source of two tokens and an end mark.
+
+    a: 0.6, b: 0.4. After a the end mark is certain and all attention stays on source 0; after b it is certain
+    too, but attention is even. Log-probability prefers a; coverage prefers b.
+    """
+
+    def start(self, src_tokens, src_lengths):
+        return self
+
+    def reorder(self, rows):
+        return self
+
+    def select_sentences(self, kept):
+        return self
+
+    def step(self, tokens, state):
+        logits = torch.full((len(tokens), VOCABULARY), float("-inf"))
+        attention = torch.tensor([0.98, 0.01, 0.01]).repeat(len(tokens), 1)
+        for row, token in enumerate(tokens.tolist()):
+            if token == EOS:
+                logits[row, 4], logits[row, 5] = torch.tensor([0.6, 0.4]).log()
+                attention[row] = 1 / 3
+            else:
+                logits[row, EOS] = 0.0
+                if token == 5:
+                    attention[row] = 1 / 3
+        return logits, attention, state
+
+
+@pytest.mark.parametrize("beta,winner", [(0.0, 4), (1.0, 5)])
+def test_coverage_flips_the_winner(beta, winner):
+    ((best, other),) = translate(ByHand(), [[4, 5, EOS]], beam=2, nbest=2, coverage_penalty=beta, length_norm_factor=0)
+    assert best[1] == (winner, EOS)
+    if beta:
+        # b: log 0.4 + 3 log(2/3); a: log 0.6 + log 1 + 2 log(1/3 + 0.01)
+        assert best[0] == pytest.approx(-0.9163 - 3 * 0.4055, abs=1e-3)
+        assert other[0] == pytest.approx(-0.5108 - 2 * 1.0691, abs=1e-3)
+
+
+def test_results_do_not_depend_on_the_batch():
+    """Alone, in a batch, in another order, padded on the other side: the same translations."""
+    model = ScriptedEnsemble([Scripted(5, 9)])
+    generator = torch.Generator().manual_seed(1)
+    sources = [torch.randint(4, 9, (n,), generator=generator).tolist() + [EOS] for n in (1, 7, 3, 5, 2, 4)]
+    together = translate(model, sources, beam=3, nbest=3, max_len_a=1.5, max_len_b=2)
+    backwards = translate(model, sources[::-1], left=True, beam=3, nbest=3, max_len_a=1.5, max_len_b=2)[::-1]
+    for index, source in enumerate(sources):
+        (alone,) = translate(model, [source], beam=3, nbest=3, max_len_a=1.5, max_len_b=2)
+        for other in (together[index], backwards[index]):
+            assert [t[1] for t in other] == [t[1] for t in alone]
+            assert [t[0] for t in other] == pytest.approx([t[0] for t in alone], abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_nbest_does_not_change_the_best(seed):
+    """Stopping early must look no further than it may."""
+    model = ScriptedEnsemble([Scripted(seed, 8, sharpness=3.0)])
+    lists = [translate(model, SOURCES, beam=4, nbest=n, max_len_b=12) for n in (1, 2, 4)]
+    for of_one, of_two, of_four in zip(*lists):
+        assert of_one[0][1] == of_two[0][1] == of_four[0][1]
+        assert of_two[1][1] == of_four[1][1]
+
+
+def test_beam_one_is_greedy():
+    model = ScriptedEnsemble([Scripted(7, 9)])
+    (((_, tokens, _, _),),) = translate(model, [[4, 5, EOS]], beam=1, max_len_b=8)
+    greedy = []
+    while EOS not in greedy and len(greedy) < 9:
+        logits, _ = model.next((4, 5, EOS), tuple(greedy))
+        logits[PAD] = float("-inf")
+        if not greedy:
+            logits[EOS] = float("-inf")
+        greedy.append(EOS if len(greedy) == 8 else int(logits.argmax()))
+    assert tokens == tuple(greedy)
+
+
+def test_lengths():
+    model = ScriptedEnsemble([Scripted(8, 7)])
+    options = SearchOptions(max_len_a=0.5, max_len_b=2)
+    assert length_limits(torch.tensor([1, 2, 5]), options).tolist() == [0, 3, 4]  # empty; 1 + 2; 2.5 + 2
+    empty, short, long = translate(
+        model, [[EOS], [4, EOS], [4, 5, 4, 5, EOS]], beam=5, nbest=5, max_len_a=0.5, max_len_b=2, min_len=2
+    )
+    assert [tokens for _, tokens, _, _ in empty] == [(EOS,)]
+    assert {len(tokens) - 1 for _, tokens, _, _ in short} <= {2, 3}
+    assert {len(tokens) - 1 for _, tokens, _, _ in long} <= {2, 3, 4}
+
+
+def test_prefix_is_kept_and_free_after_it():
+    model = ScriptedEnsemble([Scripted(9, 8)])
+    prefix = torch.tensor([[6, 7], [5, PAD], [PAD, PAD]])
+    forced, half, free = translate(model, SOURCES, prefix=prefix, beam=3, nbest=3, max_len_b=5)
+    assert all(tokens[:2] == (6, 7) for _, tokens, _, _ in forced)
+    assert all(tokens[0] == 5 for _, tokens, _, _ in half)
+    (alone,) = translate(model, [SOURCES[2]], beam=3, nbest=3, max_len_b=5)
+    assert [t[1] for t in free] == [t[1] for t in alone]
+    # a forced token costs what the model gives it
+    log_probs = model.next(SOURCES[0], ())[0]
+    assert forced[0][2][0] == pytest.approx(float(log_probs[6] - log_probs.logsumexp(0)), abs=1e-5)
+
+
+def test_prefix_that_ends_the_sentence():
+    model = ScriptedEnsemble([Scripted(9, 8)])
+    ((only,),) = translate(model, [SOURCES[0]], prefix=torch.tensor([[6, EOS, PAD]]), beam=3, nbest=3)
+    assert only[1] == (6, EOS)
+
+
+def test_unknown_words_can_be_forbidden_or_favoured():
+    model = ScriptedEnsemble([Scripted(11, 6, sharpness=0.1)])
+    without = translate(model, SOURCES, beam=4, nbest=4, max_len_b=4, unkpen=100.0)
+    assert all(UNK not in tokens for nbest in without for _, tokens, _, _ in nbest)
+    favoured = translate(model, SOURCES, beam=4, nbest=1, max_len_b=4, unkpen=-100.0)
+    assert all(set(nbest[0][1]) == {UNK, EOS} for nbest in favoured)
+
+
+def test_no_ngram_is_repeated():
+    model = ScriptedEnsemble([Scripted(12, 6, sharpness=0.5)])
+    for nbest in translate(model, SOURCES, beam=4, nbest=4, max_len_b=9, min_len=7, no_repeat_ngram_size=2):
+        for _, tokens, _, _ in nbest:
+            pairs = list(zip(tokens, tokens[1:]))
+            assert len(pairs) == len(set(pairs))
+
+
+def test_ban_repeated_ngrams():
+    logits = torch.zeros(2, 8)
+    ban_repeated_ngrams(logits, torch.tensor([[4, 5, 6, 4, 5], [4, 4, 4, 4, 4]]), size=3)
+    banned = (logits == float("-inf")).nonzero().tolist()
+    assert banned == [[0, 6], [1, 4]]
+
+
+def test_scores_that_are_not_numbers_are_refused():
+    class Diverged(ByHand):
+        def step(self, tokens, state):
+            return torch.full((len(tokens), VOCABULARY), float("nan")), torch.ones(len(tokens), 3), state
+
+    with pytest.raises(UserError, match="diverged"):
+        translate(Diverged(), [[4, 5, EOS]])
+
+
+@pytest.mark.parametrize(
+    "option,value,words",
+    [
+        ("beam", 0, "--beam is 0"),
+        ("nbest", 6, "--nbest is 6, but must be at most --beam"),
+        ("temperature", 0.0, "--temperature"),
+        ("length_norm_factor", -0.1, "--length-norm-factor is -0.1"),
+        ("length_norm_const", -1.0, "--length-norm-const"),
+        ("coverage_penalty", -0.5, "--coverage-penalty"),
+        ("max_len_b", -1, "--max-len-b"),
+        ("no_repeat_ngram_size", -2, "--no-repeat-ngram-size"),
+    ],
+)
+def test_options_out_of_range(option, value, words):
+    with pytest.raises(UserError, match=words):
+        SearchOptions(**{option: value})

@@ -1,0 +1,42 @@
+"""Dropout keeps the right share, independently, and scales what it keeps."""
+import pytest
+import torch
+
+from fairseq_gnmt.models.dropout import Dropout
+
+
+@pytest.mark.parametrize("p", [0.1, 0.2, 0.5])
+def test_share_scale_and_gradient(p):
+    torch.manual_seed(5)
+    inputs = torch.ones(1000, 401, requires_grad=True)
+    outputs = Dropout(p)(inputs)
+    kept = outputs != 0
+    # 401,000 draws: the share's standard deviation is below 0.0008
+    assert kept.float().mean().item() == pytest.approx(1 - p, abs=0.004)
+    torch.testing.assert_close(outputs[kept], torch.full_like(outputs[kept], 1 / (1 - p)), rtol=1e-4, atol=0)
+    outputs.sum().backward()
+    torch.testing.assert_close(inputs.grad, outputs.detach())
+
+
+def test_every_lane_of_the_random_words_is_fair():
+    """Four elements share a 64-bit number; none of them may be biased, nor two agree more than by chance."""
+    torch.manual_seed(6)
+    kept = (Dropout(0.5)(torch.ones(200_000)) != 0).view(-1, 4).float()
+    assert (kept.mean(dim=0) - 0.5).abs().max() < 0.01  # standard deviation 0.0022
+    agreement = (kept.t() @ kept / len(kept)).fill_diagonal_(0.25)
+    assert (agreement - 0.25).abs().max() < 0.01
+
+
+def test_masks_follow_the_seed_and_change_with_it():
+    layer, inputs = Dropout(0.3), torch.ones(50, 50)
+    draws = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        draws.append(layer(inputs))
+    assert torch.equal(draws[0], draws[1]) and not torch.equal(draws[0], draws[2])
+
+
+def test_nothing_happens_outside_training_or_at_zero():
+    inputs = torch.randn(3, 3)
+    assert Dropout(0.5).eval()(inputs) is inputs
+    assert Dropout(0.0)(inputs) is inputs

@@ -1,0 +1,62 @@
+"""The fused projection and loss against the formula on whole logits."""
+import math
+
+import pytest
+import torch
+
+from fairseq_gnmt.criterions import projected_loss
+from fairseq_gnmt.criterions.projected_loss import plain_label_smoothed_loss, projected_label_smoothed_loss
+
+
+def test_by_hand():
+    """Two words of logits 0 and log 3: p = 1/4, 3/4. Target 1, e = 0.2."""
+    logits = torch.tensor([[0.0, math.log(3)]])
+    expected = 0.8 * math.log(4 / 3) + 0.2 * (math.log(4) + math.log(4 / 3)) / 2
+    loss, nll = plain_label_smoothed_loss(logits, torch.tensor([1]), 0.2)
+    assert loss.item() == pytest.approx(expected)
+    assert nll.item() == pytest.approx(math.log(4 / 3))
+
+
+@pytest.fixture
+def case():
+    torch.manual_seed(1)
+    tensors = [torch.randn(*shape, dtype=torch.double, requires_grad=True) for shape in ((7, 5), (11, 5), (11,))]
+    return tensors, torch.randint(0, 11, (7,))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
+@pytest.mark.parametrize("chunk", [1, 3, 100])
+def test_loss_and_gradients_equal_the_formula(case, smoothing, chunk, monkeypatch):
+    monkeypatch.setattr(projected_loss, "CHUNK_TOKENS", chunk)
+    (features, weight, bias), target = case
+    fused = projected_label_smoothed_loss(features, weight, bias, target, smoothing)
+    plain = plain_label_smoothed_loss(features @ weight.t() + bias, target, smoothing)
+    torch.testing.assert_close(fused, plain)
+    gradients = [torch.autograd.grad(3 * loss, (features, weight, bias)) for loss, _ in (fused, plain)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_nothing_is_kept_where_no_gradient_is_wanted(case):
+    (features, weight, bias), target = case
+    with torch.no_grad():
+        loss, nll = projected_label_smoothed_loss(features, weight, bias, target, 0.1)
+    assert not loss.requires_grad and not nll.requires_grad
+
+
+def test_half_precision_leaves_the_order_to_autograd(case):
+    """float16 weights: the softmax is in float32, the gradient is scaled before it is rounded."""
+    (features, weight, bias), target = case
+    half = [tensor.detach().half().requires_grad_() for tensor in (features, weight, bias)]
+    loss, _ = projected_label_smoothed_loss(*half, target, 0.1)
+    assert loss.dtype == torch.float32
+    (loss * 1024).backward()
+    exact = [tensor.detach().double().requires_grad_() for tensor in half]
+    reference, _ = projected_label_smoothed_loss(*exact, target, 0.1)
+    (reference * 1024).backward()
+    assert loss.item() == pytest.approx(reference.item(), rel=2e-3)
+    torch.testing.assert_close(half[1].grad.double(), exact[1].grad, rtol=1e-2, atol=1024 * 2e-3)
+
+
+def test_no_tokens():
+    loss, nll = projected_label_smoothed_loss(torch.zeros(0, 5), torch.ones(11, 5), torch.ones(11), torch.zeros(0).long(), 0.1)
+    assert loss == 0 and nll == 0
