@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 FAIRSEQ_SYMBOLS = ["<s>", "<pad>", "</s>", "<unk>"]
 
 ENGLISH = [f"the {color} cat sees {number} dogs ." for color in ("black", "white", "old") for number in range(20)]
-ENGLISH += "we bought bread , then the teacher was walking along a river with seven friendly children".split() * 3
+ENGLISH += "we bought bread , then the teacher was walking along a river with friendly children".split() * 3
 GERMAN = [f"die {color} Katze sieht {number} Hunde ." for color in ("schwarze", "weiße") for number in range(20)]
 # What nmt_nfkc would change, and names of special symbols inside words and alone, often enough to be learnt.
 AWKWARD = ["H₂O ﬁne m² ½ ﬀ … “quoted” ™ Å", "x<s>y <s> </s>z</s> <pad><pad>a <unk> b<unk>", "<<<s>> < >"] * 20

@@ -42,7 +42,7 @@ def check_files(paths: Sequence[Path]) -> None:
         if not path.exists():
             raise DataError(f"{path} does not exist: check the path.")
         if not path.is_file():
-            raise DataError(f"{path} is not a regular file, and it is read twice: save it to a file first.")
+            raise DataError(f"{path} is not a regular file: save it to one first, because it is read twice.")
         if not os.access(path, os.R_OK):
             raise DataError(f"{path} cannot be read: check its permissions.")
 
@@ -73,7 +73,9 @@ def _create(path: Path) -> BinaryIO:
 
 
 @contextmanager
-def atomic_outputs(paths: Sequence[Path], *, inputs: Sequence[Path], overwrite: bool) -> Iterator[List[BinaryIO]]:
+def atomic_outputs(
+    paths: Sequence[Path], *, inputs: Sequence[Path], overwrite: bool
+) -> Iterator[List[BinaryIO]]:
     """Open files that appear under their names, in the order given, only if the block succeeds.
 
     They are written beside their final place and moved there, so a run that is interrupted leaves what

@@ -67,31 +67,38 @@ def train_subwords(
     check_files(inputs)
     outputs = [Path(f"{model_prefix}.{ending}") for ending in ("vocab", "model")]
     with atomic_outputs(outputs, inputs=inputs, overwrite=overwrite) as (vocab_file, model_file):
-        model = io.BytesIO()
-        with tempfile.NamedTemporaryFile("w", suffix=".tsv") as rule:
-            rule.write(white_space_rule())
-            rule.flush()
-            total = sum(map(count_lines, inputs))
-            lines = tqdm(_lines(inputs), total=total, desc="reading", unit=" lines", unit_scale=True)
-            try:
-                sentencepiece.SentencePieceTrainer.train(
-                    sentence_iterator=draw_lines(lines, total, input_sentence_size, seed),
-                    model_writer=model,
-                    model_type=model_type,
-                    vocab_size=vocab_size,
-                    character_coverage=character_coverage,
-                    max_sentence_length=LONGEST_LINE,
-                    normalization_rule_tsv=rule.name,
-                    user_defined_symbols=[SOLITARY_CHARACTER],
-                    required_chars=GIVEN_CHARACTERS,
-                    minloglevel=2,  # errors
-                )
-            except (RuntimeError, ValueError) as error:
-                raise DataError(_remedy(error, vocab_size)) from error
-        model_file.write(model.getvalue())
-        pieces = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+        total = sum(map(count_lines, inputs))
+        lines = tqdm(_lines(inputs), total=total, desc="reading", unit=" lines", unit_scale=True)
+        few = draw_lines(lines, total, input_sentence_size, seed)
+        model = _learn(few, vocab_size, model_type, character_coverage)
+        model_file.write(model)
+        pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
         for index in range(len(pieces)):
             vocab_file.write(f"{pieces.id_to_piece(index)}\t{pieces.get_score(index):g}\n".encode("utf-8"))
+
+
+def _learn(lines: Iterator[str], vocab_size: int, model_type: str, character_coverage: float) -> bytes:
+    """The content of a model file; normalisation and special symbols as this module's head says."""
+    model = io.BytesIO()
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as rule:
+        rule.write(white_space_rule())
+        rule.flush()
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=lines,
+                model_writer=model,
+                model_type=model_type,
+                vocab_size=vocab_size,
+                character_coverage=character_coverage,
+                max_sentence_length=LONGEST_LINE,
+                normalization_rule_tsv=rule.name,
+                user_defined_symbols=[SOLITARY_CHARACTER],
+                required_chars=GIVEN_CHARACTERS,
+                minloglevel=2,  # errors
+            )
+        except (RuntimeError, ValueError) as error:
+            raise DataError(_remedy(error, vocab_size)) from error
+    return model.getvalue()
 
 
 def draw_lines(lines: Iterable[str], total: int, size: int, seed: int) -> Iterator[str]:

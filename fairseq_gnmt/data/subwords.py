@@ -132,7 +132,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main() -> None:
     args = make_parser().parse_args()
     if args.command == "train":
-        print(f"Learning {args.vocab_size} pieces: silent for some minutes once a large corpus is read", file=sys.stderr)
+        print(f"Learning {args.vocab_size} pieces (silent for minutes after a large corpus is read)", file=sys.stderr)
         train_subwords(
             args.input,
             args.model_prefix,

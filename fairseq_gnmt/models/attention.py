@@ -45,7 +45,8 @@ class NormalizedBahdanauAttention(nn.Module):
         direction = self.score_scale * self.score_vector / self.score_vector.norm()
         scores = _AdditiveScores.apply(self.query_projection(query) + self.score_bias, memory.keys, direction)
         # Half precision cannot tell close scores apart: the softmax is in float32.
-        scores = scores.float().masked_fill(memory.padding_mask[:, None], torch.finfo(torch.float32).min)
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+        scores = scores.masked_fill(memory.padding_mask[:, None], torch.finfo(torch.float32).min)
         weights = scores.softmax(dim=-1).type_as(memory.values)
         return torch.bmm(weights, memory.values), weights
 

@@ -1,0 +1,56 @@
+"""The mean of the parameters of several checkpoints, usually better than the last of them."""
+import os
+from pathlib import Path
+from typing import Dict, List, Sequence
+
+import torch
+from fairseq.checkpoint_utils import checkpoint_paths
+from torch import Tensor
+
+from fairseq_gnmt.errors import UserError
+
+SUMMED_IN = torch.float64  # the mean of equal checkpoints is then exactly theirs
+
+
+def average_checkpoints(inputs: Sequence[Path], output: Path, overwrite: bool = False) -> None:
+    """Writes a checkpoint with the mean parameters of `inputs` and all else but the optimizer's state of the last.
+
+    Raises UserError if there are no inputs, if they are of different models, or if output exists.
+    """
+    if not inputs:
+        raise UserError("There are no checkpoints to average: name some, or a --save-dir that has some.")
+    if output.exists() and not overwrite:
+        raise UserError(f"{output} exists already: give another --output, or --overwrite.")
+    sums: Dict[str, Tensor] = {}
+    for path in inputs:
+        checkpoint = load(path)
+        model = checkpoint["model"]
+        if sums and {name: value.shape for name, value in sums.items()} != {n: v.shape for n, v in model.items()}:
+            raise UserError(f"{path} and {inputs[0]} are of different models: average checkpoints of one training.")
+        for name, value in model.items():
+            sums[name] = sums.get(name, 0) + value.to(SUMMED_IN)
+    checkpoint["model"] = {name: (total / len(inputs)).to(model[name].dtype) for name, total in sums.items()}
+    checkpoint["last_optimizer_state"] = None  # belongs to the last parameters, not to their mean
+    partial = output.with_name(output.name + ".tmp")
+    torch.save(checkpoint, partial)
+    os.replace(partial, output)
+
+
+def load(path: Path) -> dict:
+    if not path.is_file():
+        raise UserError(f"{path} is missing: name checkpoints that fairseq-train has written.")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise UserError(f"{path} is not a whole checkpoint ({str(error).splitlines()[0][:100]}).") from error
+    if "model" not in checkpoint or "cfg" not in checkpoint:
+        raise UserError(f"{path} is not a checkpoint of fairseq-train: it has only {sorted(checkpoint)[:5]}.")
+    return checkpoint
+
+
+def last_checkpoints(save_dir: Path, count: int) -> List[Path]:
+    """The `count` newest checkpoints of whole epochs in a --save-dir of fairseq-train."""
+    paths = [Path(path) for path in checkpoint_paths(str(save_dir), pattern=r"checkpoint(\d+)\.pt")]
+    if len(paths) < count:
+        raise UserError(f"{save_dir} has {len(paths)} checkpoints of whole epochs, but {count} are to be averaged.")
+    return paths[:count][::-1]
