@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import List, Optional
 
 import pytest
 
@@ -204,31 +204,21 @@ def test_refused_corpora_leave_nothing(corpus: Corpus) -> None:
     refused("None of the 8 pairs can be kept .*'empty': 8")
 
 
-def run(*arguments: str) -> Tuple[int, str, str]:
-    result = subprocess.run(
-        [sys.executable, "-m", "fairseq_gnmt.data.cleaning", *arguments],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
-    return result.returncode, result.stdout, result.stderr
-
-
 def test_command_prints_the_counts_or_one_sentence(corpus: Corpus) -> None:
-    arguments = ["--source", *map(str, corpus.sources), "--target", *map(str, corpus.targets)]
-    arguments += ["--output-prefix", str(corpus.folder / "out"), "--source-lang", "en", "--target-lang", "de"]
-    arguments += ["--drop-duplicates", "--require-encoding", "latin-1"]
-    status, output, errors = run(*arguments)
-    assert status == 0, errors
-    rows = [line.rsplit(maxsplit=2) for line in output.splitlines()]
+    command = [sys.executable, "-m", "fairseq_gnmt.data.cleaning"]
+    command += ["--source", *map(str, corpus.sources), "--target", *map(str, corpus.targets)]
+    command += ["--output-prefix", str(corpus.folder / "out"), "--source-lang", "en", "--target-lang", "de"]
+    command += ["--drop-duplicates", "--require-encoding", "latin-1"]
+    first, second = (subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True) for _ in range(2))
+    assert first.returncode == 0, first.stderr
+    rows = [line.rsplit(maxsplit=2) for line in first.stdout.splitlines()]
     assert rows[0] == ["read", "11", "100.00%"]
     assert rows[1] == ["dropped: empty", "2", "18.18%"]
     assert rows[-1] == ["kept", "4", "36.36%"]
 
-    status, output, errors = run(*arguments)
-    assert status == 1 and output == ""
-    assert errors.splitlines()[-1].startswith("error: ") and "--overwrite" in errors
-    assert "Traceback" not in errors
+    assert second.returncode == 1 and second.stdout == ""
+    assert second.stderr.splitlines()[-1].startswith("error: ") and "--overwrite" in second.stderr
+    assert "Traceback" not in second.stderr
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL])

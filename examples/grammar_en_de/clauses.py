@@ -119,16 +119,15 @@ def _positive(verb: Verb, arguments: FiniteSet, tenses: Tuple[Tense, ...]) -> Fi
 @lru_cache(maxsize=None)
 def _tenses_and_times(tenses: Tuple[Tense, ...], negated: bool, timed: bool) -> FiniteSet:
     """(tense, adverbial of time or None): tomorrow with the future and so on."""
-    if not timed:
-        sets = [OneOf([(tense, None)]) for tense in tenses]
+
+    def fitting(tense: Tense, times: Sequence[Adverbial]) -> FiniteSet:
+        usable = [time for time in times if time.negatable or not negated]
+        return OneOf([(tense, time) for time in usable if not set(time.times).isdisjoint(tense.times)])
+
+    if timed:
+        sets = [Either(fitting(tense, TIMES), fitting(tense, OCLOCK), weights=(6, 1)) for tense in tenses]
     else:
-        sets = []
-        for tense in tenses:
-            fitting, hours = [
-                OneOf([(tense, time) for time in times if set(time.times) & set(tense.times) and (time.negatable or not negated)])
-                for times in (TIMES, OCLOCK)
-            ]
-            sets.append(Either(fitting, hours, weights=(6, 1)))
+        sets = [OneOf([(tense, None)]) for tense in tenses]
     return Either(*sets, weights=[4 if tense in PLAIN_TENSES else 1 for tense in tenses])
 
 

@@ -69,7 +69,9 @@ def check_sizes(sizes: Dict[str, int], known: int, unseen: int) -> None:
         if size < 1:
             raise ValueError(f"--{name} {size}: at least 1 pair is needed")
     if sizes["train"] > known:
-        raise ValueError(f"--train {sizes['train']}: the grammar has only {known} distinct pairs for training; ask for fewer")
+        raise ValueError(
+            f"--train {sizes['train']}: the grammar has only {known} distinct pairs for training; ask for fewer"
+        )
     if sizes["valid"] + sizes["test"] > unseen:
         raise ValueError(
             f"--valid {sizes['valid']} and --test {sizes['test']}: the grammar has only {unseen} distinct pairs "

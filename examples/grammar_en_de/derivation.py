@@ -27,7 +27,7 @@ class Relative(NamedTuple):
 
 
 class Interrogative(NamedTuple):
-    """"Who" and "whom", or "what" if it asks for a thing."""
+    """Asks for a person ("who", "whom") or for a thing ("what")."""
 
     thing: bool = False
     plural: bool = False

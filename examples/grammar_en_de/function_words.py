@@ -1,7 +1,7 @@
 """Closed classes of the corpus: pronouns, determiners, numbers, tenses, adverbials, conjunctions."""
 from typing import Dict, NamedTuple, Tuple
 
-from lexicon import PERSON
+from lexicon import by_english
 
 Forms = Tuple[str, str, str, str]  # ich, du, er/sie, wir/sie; "ihr" is not in the corpus
 
@@ -60,17 +60,14 @@ class Preposition(NamedTuple):
     contracted: str = ""
 
 
-PRONOUNS: Dict[str, Pronoun] = {
-    pronoun.english: pronoun
-    for pronoun in (
-        Pronoun(1, False, "I", "me", "ich", "mich", "mir"),
-        Pronoun(2, False, "you", "you", "du", "dich", "dir"),
-        Pronoun(3, False, "he", "him", "er", "ihn", "ihm"),
-        Pronoun(3, False, "she", "her", "sie", "sie", "ihr"),
-        Pronoun(1, True, "we", "us", "wir", "uns", "uns"),
-        Pronoun(3, True, "they", "them", "sie", "sie", "ihnen"),
-    )
-}
+PRONOUNS: Dict[str, Pronoun] = by_english(
+    Pronoun(1, False, "I", "me", "ich", "mich", "mir"),
+    Pronoun(2, False, "you", "you", "du", "dich", "dir"),
+    Pronoun(3, False, "he", "him", "er", "ihn", "ihm"),
+    Pronoun(3, False, "she", "her", "sie", "sie", "ihr"),
+    Pronoun(1, True, "we", "us", "wir", "uns", "uns"),
+    Pronoun(3, True, "they", "them", "sie", "sie", "ihnen"),
+)
 
 # Present of the verbs that follow no rule, and the one simple past besides the modals.
 IRREGULAR: Dict[str, Forms] = {
@@ -120,23 +117,20 @@ KEIN = Determiner("", "kein", "ein", INDEFINITE, "")  # German only: an indefini
 NUMBERS: Dict[int, Determiner] = {
     number: Determiner(*number_words(number), "none", QUANTITY, "p") for number in (*range(2, 13), *range(20, 50))
 }
-DETERMINERS: Dict[str, Determiner] = {
-    determiner.english: determiner
-    for determiner in (
-        THE,
-        A,
-        NO_ARTICLE,
-        EVERY,
-        Determiner("this", "dies", "dieser", SPECIFIC, "sm"),
-        Determiner("these", "dies", "dieser", SPECIFIC, "p"),
-        Determiner("my", "mein", "ein", SPECIFIC, "spm"),
-        Determiner("your", "dein", "ein", SPECIFIC, "spm"),
-        Determiner("his", "sein", "ein", SPECIFIC, "spm"),
-        Determiner("her", "ihr", "ein", SPECIFIC, "spm"),
-        Determiner("our", "unser", "ein", SPECIFIC, "spm"),
-        Determiner("their", "ihr", "ein", SPECIFIC, "spm"),
-    )
-}
+DETERMINERS: Dict[str, Determiner] = by_english(
+    THE,
+    A,
+    NO_ARTICLE,
+    EVERY,
+    Determiner("this", "dies", "dieser", SPECIFIC, "sm"),
+    Determiner("these", "dies", "dieser", SPECIFIC, "p"),
+    Determiner("my", "mein", "ein", SPECIFIC, "spm"),
+    Determiner("your", "dein", "ein", SPECIFIC, "spm"),
+    Determiner("his", "sein", "ein", SPECIFIC, "spm"),
+    Determiner("her", "ihr", "ein", SPECIFIC, "spm"),
+    Determiner("our", "unser", "ein", SPECIFIC, "spm"),
+    Determiner("their", "ihr", "ein", SPECIFIC, "spm"),
+)
 
 TIMES: Tuple[Adverbial, ...] = (
     Adverbial("today", "heute"),
@@ -154,25 +148,21 @@ OCLOCK: Tuple[Adverbial, ...] = tuple(
 )
 WHY, WHERE, WHEN = Adverbial("why", "warum"), Adverbial("where", "wo"), Adverbial("when", "wann")
 
-PREPOSITIONS: Dict[str, Preposition] = {
-    preposition.english: preposition
-    for preposition in (
-        Preposition("in", "in", "im"),
-        Preposition("behind", "hinter"),
-        Preposition("in front of", "vor"),
-        Preposition("next to", "neben"),
-    )
-}
+PREPOSITIONS: Dict[str, Preposition] = by_english(
+    Preposition("in", "in", "im"),
+    Preposition("behind", "hinter"),
+    Preposition("in front of", "vor"),
+    Preposition("next to", "neben"),
+)
 
 CONJUNCTIONS: Dict[str, str] = {"because": "weil", "although": "obwohl", "if": "wenn", "that": "dass"}
 
 
 class Age(NamedTuple):
-    """A complement of "be"; `kinds` as for adjectives."""
+    """A complement of "be" for persons."""
 
     english: str
     german: str
-    kinds: Tuple[str, ...] = (PERSON,)
 
 
 AGES: Tuple[Age, ...] = tuple(Age(f"{n.english} years old", f"{n.german} Jahre alt") for n in NUMBERS.values())

@@ -31,7 +31,7 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Write the English-German corpus of the embedded grammar.")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for {train,valid,test}.{en,de}")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where to write; created if missing")
     parser.add_argument("--train", type=int, default=30_000, metavar="N", help="training pairs (default: %(default)s)")
     parser.add_argument("--valid", type=int, default=500, metavar="N", help="validation pairs (default: %(default)s)")
     parser.add_argument("--test", type=int, default=500, metavar="N", help="test pairs (default: %(default)s)")

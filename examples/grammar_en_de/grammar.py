@@ -78,7 +78,7 @@ def _questions(clauses: Clauses) -> FiniteSet:
 
 
 def _asked(verb: Verb) -> List[Interrogative]:
-    """"Whom" for what lives, "what" for the rest."""
+    """What a question may ask for: "whom" for what lives, "what" for the rest."""
     return [Interrogative(thing) for thing in sorted({kind not in LIVING for kind in verb.kinds})]
 
 

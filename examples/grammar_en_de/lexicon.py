@@ -4,12 +4,16 @@ Words whose German an English sentence leaves open are missing on purpose: simpl
 the present ("read"), nouns with one form for both numbers ("sheep"), "you" for several people (always
 "du" here), "it" (er, sie or es).
 """
-from typing import Dict, NamedTuple, Tuple
+from typing import Any, Dict, NamedTuple, Tuple
 
 PERSON, ANIMAL, THING, VEHICLE, MACHINE = "person", "animal", "thing", "vehicle", "machine"
 OPENING, CLOTHES, FOOD, DRINK, PLACE = "opening", "clothes", "food", "drink", "place"
-LIVING = (PERSON, ANIMAL)
-GOODS = (THING, VEHICLE, MACHINE, CLOTHES)
+LIVING, GOODS = (PERSON, ANIMAL), (THING, VEHICLE, MACHINE, CLOTHES)
+
+
+def by_english(*words: Any) -> Dict[str, Any]:
+    """The words under their English."""
+    return {word.english: word for word in words}
 
 
 class Noun(NamedTuple):
@@ -127,80 +131,70 @@ def _compound(modifier: str, german_modifier: str, head: Noun) -> Noun:
     )
 
 
-NOUNS: Dict[str, Noun] = {noun.english: noun for noun in _SIMPLE_NOUNS}
-NOUNS.update(
-    (f"{modifier} {head}", _compound(modifier, german, NOUNS[head]))
-    for modifier, german, heads in _COMPOUNDS
-    for head in heads
+NOUNS: Dict[str, Noun] = by_english(*_SIMPLE_NOUNS)
+NOUNS |= by_english(*(_compound(word, german, NOUNS[head]) for word, german, heads in _COMPOUNDS for head in heads))
+
+ADJECTIVES: Dict[str, Adjective] = by_english(
+    Adjective("old", "alt", "alt", LIVING + GOODS + (OPENING, PLACE)),
+    Adjective("young", "jung", "jung", LIVING),
+    Adjective("small", "klein", "klein", LIVING + GOODS + (OPENING, FOOD, PLACE)),
+    Adjective("big", "groß", "groß", (ANIMAL,) + GOODS + (OPENING, FOOD, PLACE)),
+    Adjective("friendly", "freundlich", "freundlich", LIVING),
+    Adjective("tired", "müde", "müd", LIVING),
+    Adjective("hungry", "hungrig", "hungrig", LIVING),
+    Adjective("new", "neu", "neu", GOODS + (OPENING, PLACE)),
+    Adjective("beautiful", "schön", "schön", (ANIMAL, PLACE) + GOODS),
+    Adjective("red", "rot", "rot", GOODS + (OPENING,)),
+    Adjective("expensive", "teuer", "teur", GOODS + (FOOD, DRINK)),
+    Adjective("dark", "dunkel", "dunkl", (CLOTHES, OPENING, PLACE)),
+    Adjective("cold", "kalt", "kalt", (FOOD, DRINK)),
+    Adjective("fresh", "frisch", "frisch", (FOOD, DRINK)),
 )
 
-ADJECTIVES: Dict[str, Adjective] = {
-    adjective.english: adjective
-    for adjective in (
-        Adjective("old", "alt", "alt", LIVING + GOODS + (OPENING, PLACE)),
-        Adjective("young", "jung", "jung", LIVING),
-        Adjective("small", "klein", "klein", LIVING + GOODS + (OPENING, FOOD, PLACE)),
-        Adjective("big", "groß", "groß", (ANIMAL,) + GOODS + (OPENING, FOOD, PLACE)),
-        Adjective("friendly", "freundlich", "freundlich", LIVING),
-        Adjective("tired", "müde", "müd", LIVING),
-        Adjective("hungry", "hungrig", "hungrig", LIVING),
-        Adjective("new", "neu", "neu", GOODS + (OPENING, PLACE)),
-        Adjective("beautiful", "schön", "schön", (ANIMAL, PLACE) + GOODS),
-        Adjective("red", "rot", "rot", GOODS + (OPENING,)),
-        Adjective("expensive", "teuer", "teur", GOODS + (FOOD, DRINK)),
-        Adjective("dark", "dunkel", "dunkl", (CLOTHES, OPENING, PLACE)),
-        Adjective("cold", "kalt", "kalt", (FOOD, DRINK)),
-        Adjective("fresh", "frisch", "frisch", (FOOD, DRINK)),
-    )
-}
-
 ACC, DAT = ("accusative",), ("dative",)
-VERBS: Dict[str, Verb] = {
-    verb.english: verb
-    for verb in (
-        Verb("sleep", "slept", "schlafen", "geschlafen", stem="schläf", subjects=LIVING),
-        Verb("work", "worked", "arbeiten", "gearbeitet"),
-        Verb("laugh", "laughed", "lachen", "gelacht"),
-        Verb("dance", "danced", "tanzen", "getanzt"),
-        Verb("wait", "waited", "warten", "gewartet", subjects=LIVING),
-        Verb("swim", "swam", "schwimmen", "geschwommen", auxiliary="sein", subjects=LIVING),
-        Verb("run", "ran", "laufen", "gelaufen", stem="läuf", auxiliary="sein", subjects=LIVING),
-        Verb("stay", "stayed", "bleiben", "geblieben", auxiliary="sein", subjects=LIVING),
-        Verb("arrive", "arrived", "kommen", "angekommen", prefix="an", auxiliary="sein"),
-        Verb("get up", "got up", "stehen", "aufgestanden", prefix="auf", auxiliary="sein", subjects=LIVING),
-        Verb("fall asleep", "fell asleep", "schlafen", "eingeschlafen", prefix="ein", stem="schläf",
-             auxiliary="sein", subjects=LIVING),
-        Verb("see", "saw", "sehen", "gesehen", ACC, LIVING + GOODS, stem="sieh", subjects=LIVING),
-        Verb("look for", "looked for", "suchen", "gesucht", ACC, LIVING + GOODS, subjects=LIVING),
-        Verb("find", "found", "finden", "gefunden", ACC, LIVING + GOODS, subjects=LIVING),
-        Verb("buy", "bought", "kaufen", "gekauft", ACC, GOODS + (ANIMAL, FOOD, DRINK)),
-        Verb("sell", "sold", "verkaufen", "verkauft", ACC, GOODS + (ANIMAL, FOOD, DRINK)),
-        Verb("eat", "ate", "essen", "gegessen", ACC, (FOOD,), stem="iss", subjects=LIVING),
-        Verb("drink", "drank", "trinken", "getrunken", ACC, (DRINK,), subjects=LIVING),
-        Verb("love", "loved", "lieben", "geliebt", ACC, LIVING),
-        Verb("visit", "visited", "besuchen", "besucht", ACC, (PERSON,)),
-        Verb("repair", "repaired", "reparieren", "repariert", ACC, (VEHICLE, MACHINE, OPENING)),
-        Verb("forget", "forgot", "vergessen", "vergessen", ACC, (PERSON,) + GOODS, stem="vergiss"),
-        Verb("open", "opened", "machen", "aufgemacht", ACC, (OPENING,), prefix="auf"),
-        Verb("close", "closed", "machen", "zugemacht", ACC, (OPENING,), prefix="zu"),
-        Verb("call", "called", "rufen", "angerufen", ACC, (PERSON,), prefix="an"),
-        Verb("invite", "invited", "laden", "eingeladen", ACC, (PERSON,), prefix="ein", stem="läd"),
-        Verb("turn on", "turned on", "schalten", "eingeschaltet", ACC, (MACHINE,), prefix="ein"),
-        Verb("turn off", "turned off", "schalten", "ausgeschaltet", ACC, (MACHINE,), prefix="aus"),
-        Verb("help", "helped", "helfen", "geholfen", DAT, LIVING, stem="hilf"),
-        Verb("thank", "thanked", "danken", "gedankt", DAT, (PERSON,)),
-        Verb("follow", "followed", "folgen", "gefolgt", DAT, LIVING, auxiliary="sein", subjects=LIVING),
-        Verb("answer", "answered", "antworten", "geantwortet", DAT, (PERSON,)),
-        Verb("listen to", "listened to", "hören", "zugehört", DAT, (PERSON,), prefix="zu"),
-        Verb("give", "gave", "geben", "gegeben", DAT + ACC, GOODS + (FOOD, DRINK), stem="gib"),
-        Verb("show", "showed", "zeigen", "gezeigt", DAT + ACC, GOODS + (ANIMAL,)),
-        Verb("send", "sent", "schicken", "geschickt", DAT + ACC, GOODS),
-        Verb("bring", "brought", "bringen", "gebracht", DAT + ACC, GOODS + (FOOD, DRINK)),
-        Verb("know", "knew", "wissen", "gewusst"),
-        Verb("believe", "believed", "glauben", "geglaubt"),
-        Verb("say", "said", "sagen", "gesagt"),
-        Verb("hope", "hoped", "hoffen", "gehofft"),
-        Verb("be", "was", "sein", "gewesen"),
-    )
-}
+VERBS: Dict[str, Verb] = by_english(
+    Verb("sleep", "slept", "schlafen", "geschlafen", stem="schläf", subjects=LIVING),
+    Verb("work", "worked", "arbeiten", "gearbeitet"),
+    Verb("laugh", "laughed", "lachen", "gelacht"),
+    Verb("dance", "danced", "tanzen", "getanzt"),
+    Verb("wait", "waited", "warten", "gewartet", subjects=LIVING),
+    Verb("swim", "swam", "schwimmen", "geschwommen", auxiliary="sein", subjects=LIVING),
+    Verb("run", "ran", "laufen", "gelaufen", stem="läuf", auxiliary="sein", subjects=LIVING),
+    Verb("stay", "stayed", "bleiben", "geblieben", auxiliary="sein", subjects=LIVING),
+    Verb("arrive", "arrived", "kommen", "angekommen", prefix="an", auxiliary="sein"),
+    Verb("get up", "got up", "stehen", "aufgestanden", prefix="auf", auxiliary="sein", subjects=LIVING),
+    Verb("fall asleep", "fell asleep", "schlafen", "eingeschlafen", prefix="ein", stem="schläf",
+         auxiliary="sein", subjects=LIVING),
+    Verb("see", "saw", "sehen", "gesehen", ACC, LIVING + GOODS, stem="sieh", subjects=LIVING),
+    Verb("look for", "looked for", "suchen", "gesucht", ACC, LIVING + GOODS, subjects=LIVING),
+    Verb("find", "found", "finden", "gefunden", ACC, LIVING + GOODS, subjects=LIVING),
+    Verb("buy", "bought", "kaufen", "gekauft", ACC, GOODS + (ANIMAL, FOOD, DRINK)),
+    Verb("sell", "sold", "verkaufen", "verkauft", ACC, GOODS + (ANIMAL, FOOD, DRINK)),
+    Verb("eat", "ate", "essen", "gegessen", ACC, (FOOD,), stem="iss", subjects=LIVING),
+    Verb("drink", "drank", "trinken", "getrunken", ACC, (DRINK,), subjects=LIVING),
+    Verb("love", "loved", "lieben", "geliebt", ACC, LIVING),
+    Verb("visit", "visited", "besuchen", "besucht", ACC, (PERSON,)),
+    Verb("repair", "repaired", "reparieren", "repariert", ACC, (VEHICLE, MACHINE, OPENING)),
+    Verb("forget", "forgot", "vergessen", "vergessen", ACC, (PERSON,) + GOODS, stem="vergiss"),
+    Verb("open", "opened", "machen", "aufgemacht", ACC, (OPENING,), prefix="auf"),
+    Verb("close", "closed", "machen", "zugemacht", ACC, (OPENING,), prefix="zu"),
+    Verb("call", "called", "rufen", "angerufen", ACC, (PERSON,), prefix="an"),
+    Verb("invite", "invited", "laden", "eingeladen", ACC, (PERSON,), prefix="ein", stem="läd"),
+    Verb("turn on", "turned on", "schalten", "eingeschaltet", ACC, (MACHINE,), prefix="ein"),
+    Verb("turn off", "turned off", "schalten", "ausgeschaltet", ACC, (MACHINE,), prefix="aus"),
+    Verb("help", "helped", "helfen", "geholfen", DAT, LIVING, stem="hilf"),
+    Verb("thank", "thanked", "danken", "gedankt", DAT, (PERSON,)),
+    Verb("follow", "followed", "folgen", "gefolgt", DAT, LIVING, auxiliary="sein", subjects=LIVING),
+    Verb("answer", "answered", "antworten", "geantwortet", DAT, (PERSON,)),
+    Verb("listen to", "listened to", "hören", "zugehört", DAT, (PERSON,), prefix="zu"),
+    Verb("give", "gave", "geben", "gegeben", DAT + ACC, GOODS + (FOOD, DRINK), stem="gib"),
+    Verb("show", "showed", "zeigen", "gezeigt", DAT + ACC, GOODS + (ANIMAL,)),
+    Verb("send", "sent", "schicken", "geschickt", DAT + ACC, GOODS),
+    Verb("bring", "brought", "bringen", "gebracht", DAT + ACC, GOODS + (FOOD, DRINK)),
+    Verb("know", "knew", "wissen", "gewusst"),
+    Verb("believe", "believed", "glauben", "geglaubt"),
+    Verb("say", "said", "sagen", "gesagt"),
+    Verb("hope", "hoped", "hoffen", "gehofft"),
+    Verb("be", "was", "sein", "gewesen"),
+)
 CLAUSE_VERBS = ("know", "believe", "say", "hope")  # take a that-clause instead of an object

@@ -27,8 +27,8 @@ def count_pairs(binary: Path, max_length: int) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder that fairseq-preprocess wrote")
-    parser.add_argument("--max-length", type=int, required=True, help="tokens with BOS and EOS; longer pairs are not used")
-    parser.add_argument("--global-batch", type=int, required=True, help="sentence pairs per update, on all devices together")
+    parser.add_argument("--max-length", type=int, required=True, help="tokens a side may have, BOS and EOS included")
+    parser.add_argument("--global-batch", type=int, required=True, help="sentence pairs per update, all devices together")
     parser.add_argument("--epochs", type=int, required=True)
     args = parser.parse_args()
     pairs = count_pairs(args.data, args.max_length)

@@ -87,7 +87,7 @@ def _fetch_whole(url: str, path: Path, expected: Optional[str]) -> None:
         fetch(url, path)
         if not _is_whole(path, expected):
             raise DataError(
-                f"{url} gave a bad {path.name} twice. Try another --mirror URL, or --from-directory DIR with a good copy; "
+                f"{url} gave a bad {path.name} twice. Try another --mirror URL, or --from-directory DIR with a good one; "
                 f"if the publisher has changed the file, correct its sum in --checksums or {path.parent / RECORD}."
             )
 

@@ -78,9 +78,10 @@ def atomic_outputs(
 ) -> Iterator[List[BinaryIO]]:
     """Open files that appear under their names, in the order given, only if the block succeeds.
 
-    They are written beside their final place and moved there, so a run that is interrupted leaves what
-    was there before (one that is killed also leaves hidden files that end in .partial). Raises DataError, before anything is written, for an output that exists (unless
-    `overwrite`), that is one of `inputs`, or whose folder cannot be written.
+    They are written beside their final place and moved there, so a run that is interrupted leaves what was
+    there before, and one that is killed also hidden files that end in .partial. Raises DataError, before
+    anything is written, for an output that exists (unless `overwrite`), that is one of `inputs`, or whose
+    folder cannot be written.
     """
     if len(set(paths)) < len(paths):
         raise DataError(f"Two outputs share the name {paths[0]}: give them different names.")

@@ -39,7 +39,8 @@ def fetch(url: str, path: Path) -> None:
         fruitless = 0 if _size(part) > before else fruitless + 1
         if fruitless == FRUITLESS_ATTEMPTS:
             raise DataError(
-                f"{url} stops after {_size(part)} bytes ({cause}). Run the command again to continue, or give --mirror URL."
+                f"{url} stops after {_size(part)} bytes ({cause}). "
+                "Run the command again to continue, or give --mirror URL."
             )
         time.sleep(fruitless)
 
@@ -79,7 +80,8 @@ def _refused(url: str, part: Path, error: urllib.error.HTTPError) -> Tuple[bool,
     """An HTTP error; 416 (nothing beyond our last byte) means that `part` is whole or from another file."""
     if error.code != 416:
         raise DataError(
-            f"{url} answers {error.code} {error.reason}. Give --mirror URL, or --from-directory DIR with the file in it."
+            f"{url} answers {error.code} {error.reason}. "
+            "Give --mirror URL, or --from-directory DIR with the file in it."
         ) from error
     announced = re.fullmatch(r"bytes \*/(\d+)", error.headers.get("Content-Range", ""))
     if announced and int(announced[1]) == _size(part):

@@ -479,9 +479,9 @@ def test_batches_that_do_not_divide_are_refused(prepared):
     assert done.returncode == 1 and "do not divide --global-batch 1024" in done.stderr
 
 
-SRUN = "#!/bin/bash\nfor SLURM_NODEID in 0 1; do export SLURM_NODEID; \"$@\"; done\n"
+SRUN = "#!/bin/bash\nfor SLURM_NODEID in 0 1; do export SLURM_NODEID; \"$@\" || true; done\n"
 SCONTROL = "#!/bin/bash\necho first\necho second\n"
-TORCHRUN = "#!/bin/bash\necho launched $*\n"
+TORCHRUN = "#!/bin/bash\necho launched $*\nexit 1\n"  # unfinished: the next machine must not find it done
 
 
 @pytest.mark.slow

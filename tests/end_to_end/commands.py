@@ -1,0 +1,103 @@
+"""fairseq's commands in processes of their own, without paying for fairseq's import every time.
+
+A server process imports fairseq (but not the plugin) once; every command is a fresh fork of it, which loads the
+plugin by --user-dir, has its own exit code and can be killed. `installed` runs the real command from PATH.
+"""
+import importlib
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Callable, NamedTuple, Optional
+
+ROOT = Path(__file__).resolve().parents[2]
+PLUGIN = ROOT / "fairseq_gnmt"
+MODULES = {name: f"fairseq_cli.{name.replace('-', '_')}" for name in ("train", "generate", "interactive", "preprocess")}
+MODULES["hydra-train"] = "fairseq_cli.hydra_train"
+MINUTES = 5  # a command that takes longer hangs
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+_server = multiprocessing.get_context("forkserver")
+_server.set_forkserver_preload([*MODULES.values(), "sacrebleu", "sentencepiece"])
+
+
+class Done(NamedTuple):
+    """How a command ended; the code is negative for a signal."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def text(self) -> str:
+        return self.stdout + self.stderr
+
+
+class Running:
+    """A command that has been started."""
+
+    def __init__(self, name: str, arguments: tuple, stdin: str, cwd: Path, before: Optional[Callable[[], None]]):
+        self._streams = tempfile.TemporaryDirectory()
+        folder = Path(self._streams.name)
+        (folder / "stdin").write_text(stdin, encoding="utf-8")
+        target = (name, [str(argument) for argument in arguments], folder, cwd, before)
+        self.process = _server.Process(target=_run, args=target)
+        self.process.start()
+
+    def output(self) -> str:
+        """What it has printed so far."""
+        path = Path(self._streams.name, "stdout")
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def finish(self) -> Done:
+        self.process.join(60 * MINUTES)
+        if self.process.exitcode is None:
+            self.process.kill()
+            self.process.join()
+        texts = [Path(self._streams.name, stream).read_text(encoding="utf-8") for stream in ("stdout", "stderr")]
+        self._streams.cleanup()
+        return Done(self.process.exitcode, *texts)
+
+
+def start(name: str, *arguments, stdin: str = "", cwd: Path = ROOT, before: Optional[Callable[[], None]] = None):
+    """fairseq-<name> with these arguments; `before` is called in its process first."""
+    return Running(name, arguments, stdin, cwd, before)
+
+
+def run(name: str, *arguments, **options) -> Done:
+    return start(name, *arguments, **options).finish()
+
+
+def succeed(name: str, *arguments, **options) -> str:
+    """What the command printed on its standard output; fails the test unless its exit code is 0."""
+    done = run(name, *arguments, **options)
+    assert done.code == 0, done.text[-4000:]
+    return done.stdout
+
+
+def installed(name: str, *arguments, cwd: Path = ROOT, stdin: str = "") -> Done:
+    """The command that pip has installed, in a wholly new process."""
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name(name)), *map(str, arguments)],
+        cwd=cwd, input=stdin, capture_output=True, encoding="utf-8", timeout=60 * MINUTES,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def _run(name: str, arguments: list, folder: Path, cwd: Path, before: Optional[Callable[[], None]]) -> None:
+    for descriptor, stream, flags in (
+        (0, "stdin", os.O_RDONLY), (1, "stdout", os.O_WRONLY | os.O_CREAT), (2, "stderr", os.O_WRONLY | os.O_CREAT)
+    ):
+        os.dup2(os.open(folder / stream, flags), descriptor)
+    sys.stdin = open(0, encoding="utf-8")  # multiprocessing has closed the old one
+    sys.argv = [f"fairseq-{name}", *arguments]
+    os.chdir(cwd)
+    try:
+        if before is not None:
+            before()
+        importlib.import_module(MODULES[name]).cli_main()
+    except Exception:  # as the interpreter itself does, which multiprocessing does not
+        sys.excepthook(*sys.exc_info())
+        sys.exit(1)
