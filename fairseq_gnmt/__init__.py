@@ -5,8 +5,10 @@ everything is registered here, whichever way the package is loaded.
 """
 from fairseq_gnmt import errors
 from fairseq_gnmt.checkpoint_loading import allow_fairseq_checkpoints
+from fairseq_gnmt.checkpoint_writing import copy_checkpoints_whole
 
 allow_fairseq_checkpoints()
+copy_checkpoints_whole()
 errors.install_hook()
 
 from fairseq_gnmt import criterions, optim, scoring  # noqa: E402, F401

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Dict, List
 
-from fairseq_gnmt.data.errors import DataError, run_command
+from fairseq_gnmt.errors import UserError, run_command
 from fairseq_gnmt.data.parallel_text import check_files, count_lines, read_chunks, split_lines
 from fairseq_gnmt.scoring.bleu import report
 
@@ -18,7 +18,7 @@ DETOKENISED_LINE = re.compile(r"D-(\d+)\t[^\t]*\t(.*)", re.DOTALL)  # D-<id> <ta
 
 
 def read_lines(path: Path) -> List[str]:
-    """The lines of a file; raises DataError if there are none or if one is not UTF-8."""
+    """The lines of a file; raises UserError if there are none or if one is not UTF-8."""
     check_files([path])
     count_lines(path)
     return [line for chunk in read_chunks(path) for line in split_lines(chunk)]
@@ -28,7 +28,7 @@ def read_hypotheses(path: Path, count: int) -> List[str]:
     """The `count` translations of a file with one sentence a line."""
     hypotheses = read_lines(path)
     if len(hypotheses) != count:
-        raise DataError(f"{path} has {len(hypotheses)} lines for {count} references: translate and score the same file.")
+        raise UserError(f"{path} has {len(hypotheses)} lines for {count} references: translate and score the same file.")
     return hypotheses
 
 
@@ -42,13 +42,13 @@ def read_generate_log(path: Path, count: int) -> List[str]:
         if match := DETOKENISED_LINE.fullmatch(line):
             best.setdefault(int(match[1]), match[2])
     if not best:
-        raise DataError(f"{path} has no line D-<id>: give what fairseq-generate printed without --quiet.")
+        raise UserError(f"{path} has no line D-<id>: give what fairseq-generate printed without --quiet.")
     remedy = "give the references of the subset that was translated"
     if max(best) >= count:
-        raise DataError(f"{path} has a line D-{max(best)}, but {count} references end at D-{count - 1}: {remedy}.")
+        raise UserError(f"{path} has a line D-{max(best)}, but {count} references end at D-{count - 1}: {remedy}.")
     missing = [sentence for sentence in range(count) if sentence not in best]
     if missing:
-        raise DataError(
+        raise UserError(
             f"{path} lacks {len(missing)} of {count} sentences, the first is D-{missing[0]}: "
             f"let fairseq-generate finish, or {remedy}."
         )

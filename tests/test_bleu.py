@@ -11,7 +11,7 @@ import pytest
 from fairseq import scoring
 from fairseq.data import Dictionary
 
-from fairseq_gnmt.data.errors import DataError
+from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.scoring.bleu import corpus_bleu, nvidia_bleu, report
 
@@ -141,7 +141,7 @@ def test_script_refuses_mistakes(tmp_path, score_script, option, translation, re
     if translation is not None:
         (tmp_path / "t").write_bytes(translation)
     (tmp_path / "r").write_bytes(references)
-    with pytest.raises(DataError, match=words):
+    with pytest.raises(UserError, match=words):
         score_script(option, str(tmp_path / "t"), "--references", str(tmp_path / "r"))
 
 

@@ -13,7 +13,7 @@ import pytest
 from fairseq_gnmt.data import parallel_text
 from fairseq_gnmt.data.cleaning import CleaningReport, CleanOutputs, clean_corpus
 from fairseq_gnmt.data.cleaning_rules import CleaningRules, clean_pair, normalise_spaces
-from fairseq_gnmt.data.errors import DataError
+from fairseq_gnmt.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -77,7 +77,7 @@ def test_white_space_and_control_characters_become_single_spaces() -> None:
     ],
 )
 def test_rules_that_make_no_sense(bad: dict, sentence: str) -> None:
-    with pytest.raises(DataError, match=sentence):
+    with pytest.raises(UserError, match=sentence):
         CleaningRules(**bad)
 
 
@@ -175,7 +175,7 @@ def test_duplicates_stay_unless_asked_for(corpus: Corpus) -> None:
 def test_what_exists_is_kept_unless_asked_for(corpus: Corpus) -> None:
     corpus.clean("out")
     (corpus.folder / "out.en").write_text("mine")
-    with pytest.raises(DataError, match="out.en exists"):
+    with pytest.raises(UserError, match="out.en exists"):
         corpus.clean("out")
     assert (corpus.folder / "out.en").read_text() == "mine"
     corpus.clean("out", overwrite=True)
@@ -186,7 +186,7 @@ def test_refused_corpora_leave_nothing(corpus: Corpus) -> None:
     before = sorted(corpus.folder.iterdir())
 
     def refused(sentence: str, jobs: int = 1) -> None:
-        with pytest.raises(DataError, match=sentence):
+        with pytest.raises(UserError, match=sentence):
             corpus.clean("out", jobs)
         assert sorted(corpus.folder.iterdir()) == before
 

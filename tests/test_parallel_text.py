@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fairseq_gnmt.data import parallel_text
-from fairseq_gnmt.data.errors import DataError
+from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.data.parallel_text import atomic_outputs, check_files, count_lines, read_chunks, split_lines
 
 
@@ -41,18 +41,18 @@ def test_byte_order_mark_is_dropped_at_the_start_only(tmp_path: Path) -> None:
 
 
 def test_refused_files(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nothing.en does not exist"):
+    with pytest.raises(UserError, match="nothing.en does not exist"):
         check_files([tmp_path / "nothing.en"])
-    with pytest.raises(DataError, match="not a regular file"):
+    with pytest.raises(UserError, match="not a regular file"):
         check_files([tmp_path])
     empty, packed, cut = tmp_path / "empty", tmp_path / "empty.gz", tmp_path / "cut.gz"
     empty.write_bytes(b"")
     packed.write_bytes(gzip.compress(b""))
     cut.write_bytes(gzip.compress(b"some text\n" * 1000)[:-20])
     for path in (empty, packed):
-        with pytest.raises(DataError, match=f"{path.name} is empty"):
+        with pytest.raises(UserError, match=f"{path.name} is empty"):
             count_lines(path)
-    with pytest.raises(DataError, match="cut.gz is not a complete gzip file"):
+    with pytest.raises(UserError, match="cut.gz is not a complete gzip file"):
         count_lines(cut)
 
 
@@ -60,7 +60,7 @@ def test_text_that_is_not_utf8_is_found_to_the_line(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(parallel_text, "LINES_PER_CHUNK", 2)  # the bad line is the second of its chunk
     path = tmp_path / "text"
     path.write_bytes(b"one\ntwo\nthree\nf\xfcnf\nsix\n")
-    with pytest.raises(DataError, match="not UTF-8: line 4 has the byte 0xfc"):
+    with pytest.raises(UserError, match="not UTF-8: line 4 has the byte 0xfc"):
         count_lines(path)
 
 
@@ -74,7 +74,7 @@ def test_outputs_appear_only_when_complete(tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == [first.parent, first, second]  # nothing else is left
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, DataError])
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, UserError])
 def test_interrupted_outputs_leave_what_was_there(tmp_path: Path, stop: type) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     old.write_bytes(b"old")
@@ -97,7 +97,7 @@ def test_refused_outputs(tmp_path: Path) -> None:
         ([tmp_path / "a", there / "b"], [], False, "Cannot write to the folder .*there"),
     ]
     for paths, inputs, overwrite, sentence in refused:
-        with pytest.raises(DataError, match=sentence):
+        with pytest.raises(UserError, match=sentence):
             with atomic_outputs(paths, inputs=inputs, overwrite=overwrite):
                 pytest.fail("the block must not be entered")
     assert list(tmp_path.iterdir()) == [there]

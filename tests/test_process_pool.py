@@ -4,7 +4,7 @@ from typing import Iterator, List
 
 import pytest
 
-from fairseq_gnmt.data.errors import DataError
+from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.data.process_pool import WAITING_PER_JOB, available_cores, check_jobs, ordered_map
 
 
@@ -34,12 +34,12 @@ def test_items_are_drawn_only_a_few_ahead(jobs: int) -> None:
 
 
 def test_killed_worker_is_reported() -> None:
-    with pytest.raises(DataError, match="worker process was killed"):
+    with pytest.raises(UserError, match="worker process was killed"):
         list(ordered_map(die, range(20), 2))
 
 
 def test_jobs_must_be_positive() -> None:
     check_jobs(1)
-    with pytest.raises(DataError, match="--jobs is 0"):
+    with pytest.raises(UserError, match="--jobs is 0"):
         check_jobs(0)
     assert available_cores() >= 1

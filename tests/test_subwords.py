@@ -11,7 +11,7 @@ import sentencepiece
 from fairseq.data import Dictionary
 
 from fairseq_gnmt.data import parallel_text, subword_training
-from fairseq_gnmt.data.errors import DataError
+from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.data.subwords import decode_file, encode_file, load_model, main, train_subwords, write_dictionary
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -107,7 +107,7 @@ def test_dictionary_refuses_pieces_that_fairseq_would_misread(tmp_path: Path) ->
         user_defined_symbols=["<pad>"],
         minloglevel=2,
     )
-    with pytest.raises(DataError, match="piece '<pad>'.*subwords train"):
+    with pytest.raises(UserError, match="piece '<pad>'.*subwords train"):
         write_dictionary(tmp_path / "foreign.model", tmp_path / "dict.txt")
     assert not (tmp_path / "dict.txt").exists()
 
@@ -146,7 +146,7 @@ def test_refused_trainings_leave_nothing(tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
 
     def refused(sentence: str, inputs: List[Path], vocab_size: int, **options: float) -> str:
-        with pytest.raises(DataError, match=sentence) as error:
+        with pytest.raises(UserError, match=sentence) as error:
             train_subwords(inputs, prefix, vocab_size, **options)
         assert sorted(tmp_path.iterdir()) == before
         return str(error.value)
@@ -160,20 +160,20 @@ def test_refused_trainings_leave_nothing(tmp_path: Path) -> None:
     too_large = refused("--vocab-size 32000 is too large .* use at most \\d+,", [text], 32000)
     most = int(too_large.split("at most ")[1].split(",")[0])
     train_subwords([text], prefix, most)  # the remedy works
-    with pytest.raises(DataError, match="joint.vocab exists"):
+    with pytest.raises(UserError, match="joint.vocab exists"):
         train_subwords([text], prefix, most)
 
 
 def test_missing_and_damaged_models(tmp_path: Path) -> None:
     text, damaged = write(tmp_path / "text", TEXT), write(tmp_path / "damaged.model", ["no model"])
     for convert in (encode_file, decode_file):
-        with pytest.raises(DataError, match="nothing.model does not exist"):
+        with pytest.raises(UserError, match="nothing.model does not exist"):
             convert(tmp_path / "nothing.model", text, tmp_path / "out")
-        with pytest.raises(DataError, match="damaged.model is not a sentencepiece model"):
+        with pytest.raises(UserError, match="damaged.model is not a sentencepiece model"):
             convert(damaged, text, tmp_path / "out")
-        with pytest.raises(DataError, match="--jobs is 0"):
+        with pytest.raises(UserError, match="--jobs is 0"):
             convert(damaged, text, tmp_path / "out", jobs=0)
-    with pytest.raises(DataError, match="nothing.model does not exist"):
+    with pytest.raises(UserError, match="nothing.model does not exist"):
         write_dictionary(tmp_path / "nothing.model", tmp_path / "out")
     assert sorted(tmp_path.iterdir()) == [damaged, text]
 

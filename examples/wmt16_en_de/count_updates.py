@@ -6,7 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout works without being installed
 from fairseq.data import data_utils  # noqa: E402
 
-from fairseq_gnmt.data.errors import DataError, run_command  # noqa: E402
+from fairseq_gnmt.errors import UserError, run_command  # noqa: E402
 
 BEGIN_OF_SENTENCE = 1  # NVIDIA counts it, fairseq does not store it
 
@@ -17,7 +17,7 @@ def count_pairs(binary: Path, max_length: int) -> int:
     for language in ("en", "de"):
         dataset = data_utils.load_indexed_dataset(str(binary / f"train.en-de.{language}"), None)
         if dataset is None:
-            raise DataError(f"{binary} has no train.en-de.{language}: run prepare.sh first.")
+            raise UserError(f"{binary} has no train.en-de.{language}: run prepare.sh first.")
         sizes.append(dataset.sizes.copy())  # they live in the file's memory map, which goes with the dataset
     source, target = sizes
     limit = max_length - BEGIN_OF_SENTENCE  # the stored sizes include EOS
@@ -33,7 +33,7 @@ def main() -> None:
     args = parser.parse_args()
     pairs = count_pairs(args.data, args.max_length)
     if pairs == 0:
-        raise DataError(f"{args.data} has no training pair of at most {args.max_length} tokens: raise the limit.")
+        raise UserError(f"{args.data} has no training pair of at most {args.max_length} tokens: raise the limit.")
     updates_per_epoch = -(-pairs // args.global_batch)
     print(f"{pairs} pairs, {updates_per_epoch} updates an epoch", file=sys.stderr)
     print(args.epochs * updates_per_epoch)

@@ -17,7 +17,7 @@ from typing import BinaryIO, Dict, Iterator, List, NamedTuple, Tuple
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout works without being installed
-from fairseq_gnmt.data.errors import DataError, run_command  # noqa: E402
+from fairseq_gnmt.errors import UserError, run_command  # noqa: E402
 from fairseq_gnmt.data.parallel_text import atomic_outputs  # noqa: E402
 from sgm import Segment, check_parallel, read_segments  # noqa: E402
 
@@ -66,15 +66,15 @@ EVALUATION = {"valid": (NEWSTEST2015, NEWSTEST2016), "test": (NEWSTEST2014,)}
 def opened(path: Path, wanted: Tuple[str, ...]) -> Iterator[Iterator[Tuple[str, BinaryIO]]]:
     """The wanted regular files of an archive with their names, each readable until the next is asked for.
 
-    Raises DataError if the archive is missing, lacks one of them or turns out to be damaged in the block.
+    Raises UserError if the archive is missing, lacks one of them or turns out to be damaged in the block.
     """
     if not path.exists():
-        raise DataError(f"{path} is missing; run download.py with the same --output first.")
+        raise UserError(f"{path} is missing; run download.py with the same --output first.")
     try:
         with tarfile.open(path, "r|gz") as archive:
             yield members_of(archive, wanted)
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is damaged ({error}): run download.py again, it will replace it.") from error
+        raise UserError(f"{path} is damaged ({error}): run download.py again, it will replace it.") from error
 
 
 def members_of(archive: tarfile.TarFile, wanted: Tuple[str, ...]) -> Iterator[Tuple[str, BinaryIO]]:
@@ -86,7 +86,7 @@ def members_of(archive: tarfile.TarFile, wanted: Tuple[str, ...]) -> Iterator[Tu
             yield name, archive.extractfile(member)
         if not missing:
             return
-    raise DataError(f"{archive.name} does not hold {', '.join(sorted(missing))}: is it the archive of WMT16?")
+    raise UserError(f"{archive.name} does not hold {', '.join(sorted(missing))}: is it the archive of WMT16?")
 
 
 def outputs(raw: Path, name: str) -> List[Path]:
@@ -105,7 +105,7 @@ def extract_corpus(corpus: Corpus, archives: Path, raw: Path) -> None:
                 lines[member] = copy_lines(file, copy_of[member], member)
         english, german = (lines[member] for member in members)
         if english != german:
-            raise DataError(
+            raise UserError(
                 f"{corpus.name} has {english} English and {german} German lines: delete {archives / corpus.archive} "
                 "and run download.py again."
             )

@@ -7,7 +7,7 @@ import re
 from typing import List, NamedTuple, Tuple
 from xml.sax.saxutils import unescape
 
-from fairseq_gnmt.data.errors import DataError
+from fairseq_gnmt.errors import UserError
 
 SEGMENT_START = re.compile(r"<seg\b", re.IGNORECASE)
 # A document's start or a whole segment; a segment may span lines.
@@ -25,11 +25,11 @@ class Segment(NamedTuple):
 
 
 def read_segments(content: bytes, name: str) -> List[Segment]:
-    """The segments of an SGM file in its order; raises DataError if there are none or one is not closed."""
+    """The segments of an SGM file in its order; raises UserError if there are none or one is not closed."""
     try:
         sgm = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DataError(f"{name} is not UTF-8 at byte {error.start}; download its archive again.") from error
+        raise UserError(f"{name} is not UTF-8 at byte {error.start}; download its archive again.") from error
     segments, document = [], ""
     for piece in PIECE.finditer(sgm):
         if piece["seg"] is None:
@@ -38,7 +38,7 @@ def read_segments(content: bytes, name: str) -> List[Segment]:
             segments.append(Segment((document, _identity(piece["seg"])), _plain(piece["text"])))
     opened = len(SEGMENT_START.findall(sgm))
     if not segments or opened != len(segments):
-        raise DataError(
+        raise UserError(
             f"{name} opens {opened} segments and closes {len(segments)}, so it is no whole SGM file: "
             "download its archive again."
         )
@@ -55,13 +55,13 @@ def _plain(text: str) -> str:
 
 
 def check_parallel(source: List[Segment], target: List[Segment], name: str) -> None:
-    """Raises DataError that names the first segment that one side lacks."""
+    """Raises UserError that names the first segment that one side lacks."""
     if len(source) == len(target):
         return
     pairs = enumerate(zip(source, target))
     differing = next((i for i, (one, other) in pairs if one.place != other.place), min(len(source), len(target)))
     place = (source if len(source) > differing else target)[differing].place
-    raise DataError(
+    raise UserError(
         f"{name}: {len(source)} source and {len(target)} target segments; they part at sentence {differing + 1} "
         f"(document {place[0]}, segment {place[1]}). Download the archive again."
     )

@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 from typing import Dict, Mapping, Optional
 
-from fairseq_gnmt.data.errors import DataError
+from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.data.parallel_text import atomic_outputs, check_files
 
 CHUNK_BYTES = 1 << 20
@@ -20,7 +20,7 @@ def sha256(path: Path) -> str:
 
 
 def read_sums(path: Path) -> Dict[str, str]:
-    """File name -> sum from lines `<64 hex digits>  <name>`; raises DataError for any other line."""
+    """File name -> sum from lines `<64 hex digits>  <name>`; raises UserError for any other line."""
     check_files([path])
     sums = {}
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
@@ -28,7 +28,7 @@ def read_sums(path: Path) -> Dict[str, str]:
         if match:
             sums[Path(match[2]).name] = match[1].lower()
         elif line.strip():
-            raise DataError(
+            raise UserError(
                 f"Line {number} of {path} is {line!r}, not a sum, two spaces and a file name: write it with sha256sum."
             )
     return sums

@@ -19,7 +19,7 @@ from typing import Iterator, List, NamedTuple, Sequence, Set, Tuple
 from tqdm import tqdm
 
 from fairseq_gnmt.data.cleaning_rules import REASONS, CleaningRules, clean_pair, normalise_spaces
-from fairseq_gnmt.data.errors import DataError, run_command
+from fairseq_gnmt.errors import UserError, run_command
 from fairseq_gnmt.data.parallel_text import atomic_outputs, check_files, count_lines, read_chunks, split_lines
 from fairseq_gnmt.data.process_pool import available_cores, check_jobs, ordered_map
 
@@ -71,9 +71,9 @@ def clean_chunk(rules: CleaningRules, chunk: Chunk) -> Tuple[int, "Counter[str]"
 
 
 def count_pairs(sources: Sequence[Path], targets: Sequence[Path], jobs: int) -> int:
-    """Pairs in all files together; raises DataError for any file that cannot be used."""
+    """Pairs in all files together; raises UserError for any file that cannot be used."""
     if len(sources) != len(targets):
-        raise DataError(
+        raise UserError(
             f"--source has {len(sources)} files and --target has {len(targets)}: "
             f"give one target for each source, in the same order."
         )
@@ -81,7 +81,7 @@ def count_pairs(sources: Sequence[Path], targets: Sequence[Path], jobs: int) -> 
     counts = list(tqdm(ordered_map(count_lines, paths, jobs), total=len(paths), desc="checking", unit=" files"))
     for source, target, source_lines, target_lines in zip(sources, targets, counts, counts[len(sources) :]):
         if source_lines != target_lines:
-            raise DataError(
+            raise UserError(
                 f"{source} has {source_lines} lines but {target} has {target_lines}, and line n of one must "
                 f"translate line n of the other: fetch or extract both again."
             )
@@ -118,7 +118,7 @@ def clean_corpus(
 ) -> CleaningReport:
     """Write the pairs to keep, in their order, and the report; nothing is written if something is wrong.
 
-    Raises DataError for input that cannot be used, or of which nothing would be kept.
+    Raises UserError for input that cannot be used, or of which nothing would be kept.
     """
     check_jobs(jobs)
     inputs = [*sources, *targets]
@@ -142,7 +142,7 @@ def clean_corpus(
             progress.update(read)
         progress.close()
         if report.kept == 0:
-            raise DataError(f"None of the {report.read} pairs can be kept ({dict(report.dropped)}): loosen the rules.")
+            raise UserError(f"None of the {report.read} pairs can be kept ({dict(report.dropped)}): loosen the rules.")
         counts = {"read": report.read, "kept": report.kept, "dropped": report.dropped}
         report_file.write(json.dumps({**counts, "rules": asdict(rules)}, indent=2).encode("utf-8") + b"\n")
     return report

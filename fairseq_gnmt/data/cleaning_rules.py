@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Optional
 
-from fairseq_gnmt.data.errors import DataError
+from fairseq_gnmt.errors import UserError
 
 # A pair is counted under the first of these that applies.
 REASONS = ("empty", "too_short", "too_long", "ratio", "encoding", "duplicate")
@@ -26,18 +26,18 @@ class CleaningRules:
 
     def __post_init__(self) -> None:
         if self.min_length < 1:
-            raise DataError(f"--min-length is {self.min_length}, but empty lines cannot be kept: use 1 or more.")
+            raise UserError(f"--min-length is {self.min_length}, but empty lines cannot be kept: use 1 or more.")
         if self.max_length < self.min_length:
-            raise DataError(
+            raise UserError(
                 f"--max-length {self.max_length} is below --min-length {self.min_length}: nothing could be kept."
             )
         if not self.max_ratio >= 1:  # not "< 1", which nan would pass
-            raise DataError(f"--max-ratio is {self.max_ratio}, but longer / shorter is at least 1: use 1 or more.")
+            raise UserError(f"--max-ratio is {self.max_ratio}, but longer / shorter is at least 1: use 1 or more.")
         if self.required_encoding is not None:
             try:
                 "".encode(self.required_encoding)
             except LookupError as error:
-                raise DataError(
+                raise UserError(
                     f"--require-encoding {self.required_encoding} is not a text encoding that Python knows: "
                     f"use for example latin-1."
                 ) from error

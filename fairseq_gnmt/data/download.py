@@ -9,7 +9,7 @@ from typing import Dict, Mapping, NamedTuple, Optional, Sequence
 from urllib.parse import urlsplit
 
 from fairseq_gnmt.data.checksums import defect, read_sums, sha256, write_sums
-from fairseq_gnmt.data.errors import DataError, run_command
+from fairseq_gnmt.errors import UserError, run_command
 from fairseq_gnmt.data.transfer import fetch, part_path
 
 RECORD = "SHA256SUMS"  # of what was downloaded: later runs, and other machines, compare with it
@@ -27,7 +27,7 @@ class RemoteFile(NamedTuple):
 
 
 def download(files: Sequence[RemoteFile], directory: Path, mirror: Optional[str], given: Mapping[str, str]) -> None:
-    """Make `directory` hold every file, whole. `given` sums come before recorded ones. Raises DataError."""
+    """Make `directory` hold every file, whole. `given` sums come before recorded ones. Raises UserError."""
     directory.mkdir(parents=True, exist_ok=True)
     for file in files:
         expected = _known_sums(files, directory, given).get(file.name)
@@ -40,20 +40,20 @@ def download(files: Sequence[RemoteFile], directory: Path, mirror: Optional[str]
 
 
 def link_local(files: Sequence[RemoteFile], directory: Path, source: Path, given: Mapping[str, str]) -> None:
-    """Make `directory` link to the files in `source`, which is only read. Raises DataError naming the bad file."""
+    """Make `directory` link to the files in `source`, which is only read. Raises UserError naming the bad file."""
     directory.mkdir(parents=True, exist_ok=True)
     sums = _known_sums(files, directory, given)
     missing = [file.name for file in files if not (source / file.name).is_file()]
     if missing:
-        raise DataError(f"{source} has no {', '.join(missing)}. Put it there, or leave the option out to download.")
+        raise UserError(f"{source} has no {', '.join(missing)}. Put it there, or leave the option out to download.")
     for file in files:
         original, path = (source / file.name).resolve(), directory / file.name
         wrong = defect(original, sums.get(file.name))
         if wrong:
-            raise DataError(f"{original} is bad: {wrong}. Replace it by a good copy of {file.url}.")
+            raise UserError(f"{original} is bad: {wrong}. Replace it by a good copy of {file.url}.")
         if path.resolve() != original:
             if path.exists():
-                raise DataError(f"{path} is here already. Delete it to use {original}, or leave the option out.")
+                raise UserError(f"{path} is here already. Delete it to use {original}, or leave the option out.")
             path.unlink(missing_ok=True)  # a link whose target has gone
             path.symlink_to(original)
         _record(path, sums.get(file.name))
@@ -86,7 +86,7 @@ def _fetch_whole(url: str, path: Path, expected: Optional[str]) -> None:
         print(f"{path.name}: fetching it once more{' from the start' if resumed else ''}.", file=sys.stderr)
         fetch(url, path)
         if not _is_whole(path, expected):
-            raise DataError(
+            raise UserError(
                 f"{url} gave a bad {path.name} twice. Try another --mirror URL, or --from-directory DIR with a good one; "
                 f"if the publisher has changed the file, correct its sum in --checksums or {path.parent / RECORD}."
             )
@@ -117,17 +117,17 @@ def _given_sums(path: Optional[Path], files: Sequence[RemoteFile]) -> Dict[str, 
         return {}
     sums = read_sums(path)
     if not any(file.name in sums for file in files):
-        raise DataError(f"{path} has no sum of {', '.join(file.name for file in files)}: give the file of this corpus.")
+        raise UserError(f"{path} has no sum of {', '.join(file.name for file in files)}: give the file of this corpus.")
     return sums
 
 
 def main(files: Sequence[RemoteFile], description: str, directory: str) -> None:
-    """What `command_line` runs. Raises DataError."""
+    """What `command_line` runs. Raises UserError."""
     args = _parser(description, directory).parse_args()
     archives = args.output / "archives"
     given = _given_sums(args.checksums, files)
     if args.mirror and not args.mirror.startswith(("http://", "https://")):
-        raise DataError(f"--mirror {args.mirror} is no http(s) address: for files on disk use --from-directory.")
+        raise UserError(f"--mirror {args.mirror} is no http(s) address: for files on disk use --from-directory.")
     if args.from_directory:
         link_local(files, archives, args.from_directory, given)
     else:

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Iterator, List, Sequence
 
-from fairseq_gnmt.data.errors import DataError
+from fairseq_gnmt.errors import UserError
 
 LINES_PER_CHUNK = 4096
 
@@ -33,34 +33,34 @@ def read_chunks(path: Path) -> Iterator[bytes]:
                 yield chunk.removeprefix(mark)
                 mark = b""
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is not a complete gzip file ({error}): fetch it again.") from error
+        raise UserError(f"{path} is not a complete gzip file ({error}): fetch it again.") from error
 
 
 def check_files(paths: Sequence[Path]) -> None:
-    """Raise DataError for the first path that is not a readable regular file."""
+    """Raise UserError for the first path that is not a readable regular file."""
     for path in paths:
         if not path.exists():
-            raise DataError(f"{path} does not exist: check the path.")
+            raise UserError(f"{path} does not exist: check the path.")
         if not path.is_file():
-            raise DataError(f"{path} is not a regular file: save it to one first, because it is read twice.")
+            raise UserError(f"{path} is not a regular file: save it to one first, because it is read twice.")
         if not os.access(path, os.R_OK):
-            raise DataError(f"{path} cannot be read: check its permissions.")
+            raise UserError(f"{path} cannot be read: check its permissions.")
 
 
 def count_lines(path: Path) -> int:
-    """Number of lines (at least 1); raises DataError if the file is empty or is not UTF-8."""
+    """Number of lines (at least 1); raises UserError if the file is empty or is not UTF-8."""
     lines = 0
     for chunk in read_chunks(path):
         try:
             lines += len(split_lines(chunk))
         except UnicodeDecodeError as error:
             line = lines + chunk.count(b"\n", 0, error.start) + 1
-            raise DataError(
+            raise UserError(
                 f"{path} is not UTF-8: line {line} has the byte 0x{chunk[error.start]:02x}; "
                 f"convert it, for example with iconv -f latin1 -t utf-8."
             ) from error
     if lines == 0:
-        raise DataError(f"{path} is empty: at least one line is needed.")
+        raise UserError(f"{path} is empty: at least one line is needed.")
     return lines
 
 
@@ -69,7 +69,7 @@ def _create(path: Path) -> BinaryIO:
         path.parent.mkdir(parents=True, exist_ok=True)
         return open(path, "wb")
     except OSError as error:
-        raise DataError(f"Cannot write to the folder {path.parent} ({error.strerror}): choose another.") from error
+        raise UserError(f"Cannot write to the folder {path.parent} ({error.strerror}): choose another.") from error
 
 
 @contextmanager
@@ -79,19 +79,19 @@ def atomic_outputs(
     """Open files that appear under their names, in the order given, only if the block succeeds.
 
     They are written beside their final place and moved there, so a run that is interrupted leaves what was
-    there before, and one that is killed also hidden files that end in .partial. Raises DataError, before
+    there before, and one that is killed also hidden files that end in .partial. Raises UserError, before
     anything is written, for an output that exists (unless `overwrite`), that is one of `inputs`, or whose
     folder cannot be written.
     """
     if len(set(paths)) < len(paths):
-        raise DataError(f"Two outputs share the name {paths[0]}: give them different names.")
+        raise UserError(f"Two outputs share the name {paths[0]}: give them different names.")
     for path in paths:
         if path.is_dir():
-            raise DataError(f"{path} is a folder: give the name of a file.")
+            raise UserError(f"{path} is a folder: give the name of a file.")
         if any(path.exists() and path.samefile(source) for source in inputs):
-            raise DataError(f"{path} is an input too: choose another output.")
+            raise UserError(f"{path} is an input too: choose another output.")
         if path.exists() and not overwrite:
-            raise DataError(f"{path} exists: choose another output, or replace it with --overwrite.")
+            raise UserError(f"{path} exists: choose another output, or replace it with --overwrite.")
 
     unfinished = [path.with_name(f".{path.name}.{os.getpid()}.partial") for path in paths]
     with ExitStack() as cleanup:

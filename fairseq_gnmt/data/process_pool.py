@@ -8,7 +8,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Callable, Deque, Iterable, Iterator, TypeVar
 
-from fairseq_gnmt.data.errors import DataError
+from fairseq_gnmt.errors import UserError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,9 +24,9 @@ def available_cores() -> int:
 
 
 def check_jobs(jobs: int) -> None:
-    """Raise DataError unless there is somebody to do the work."""
+    """Raise UserError unless there is somebody to do the work."""
     if jobs < 1:
-        raise DataError(f"--jobs is {jobs}, but it must be at least 1: leave it out to use all cores.")
+        raise UserError(f"--jobs is {jobs}, but it must be at least 1: leave it out to use all cores.")
 
 
 def _leave_with_parent() -> None:
@@ -59,6 +59,6 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], jobs:
         while waiting:
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
-        raise DataError("A worker process was killed, perhaps for want of memory: use fewer --jobs.") from error
+        raise UserError("A worker process was killed, perhaps for want of memory: use fewer --jobs.") from error
     finally:
         pool.shutdown(cancel_futures=True)

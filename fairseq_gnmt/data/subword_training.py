@@ -17,7 +17,7 @@ from typing import Iterable, Iterator, Sequence
 import sentencepiece
 from tqdm import tqdm
 
-from fairseq_gnmt.data.errors import DataError
+from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.data.parallel_text import atomic_outputs, check_files, count_lines, read_chunks, split_lines
 
 # Always a piece by itself, and never unknown: so neither a piece nor a run of unknown characters can spell
@@ -56,14 +56,14 @@ def train_subwords(
 
     The vocabulary has `vocab_size` pieces, <unk>, <s> and </s> included. Of more than
     `input_sentence_size` lines, which bounds the memory, that many are drawn at random.
-    Raises DataError for inputs that cannot be used and for a size that does not fit the text.
+    Raises UserError for inputs that cannot be used and for a size that does not fit the text.
     """
     if vocab_size < 1:
-        raise DataError(f"--vocab-size is {vocab_size}, but it must be at least 1: 32000 is usual.")
+        raise UserError(f"--vocab-size is {vocab_size}, but it must be at least 1: 32000 is usual.")
     if not 0 < character_coverage <= 1:
-        raise DataError(f"--character-coverage is {character_coverage}, but it must be above 0 and at most 1.")
+        raise UserError(f"--character-coverage is {character_coverage}, but it must be above 0 and at most 1.")
     if input_sentence_size < 1:
-        raise DataError(f"--input-sentence-size is {input_sentence_size}, but it must be at least 1.")
+        raise UserError(f"--input-sentence-size is {input_sentence_size}, but it must be at least 1.")
     check_files(inputs)
     outputs = [Path(f"{model_prefix}.{ending}") for ending in ("vocab", "model")]
     with atomic_outputs(outputs, inputs=inputs, overwrite=overwrite) as (vocab_file, model_file):
@@ -97,7 +97,7 @@ def _learn(lines: Iterator[str], vocab_size: int, model_type: str, character_cov
                 minloglevel=2,  # errors
             )
         except (RuntimeError, ValueError) as error:
-            raise DataError(_remedy(error, vocab_size)) from error
+            raise UserError(_remedy(error, vocab_size)) from error
     return model.getvalue()
 
 

@@ -15,7 +15,7 @@ from typing import Callable, Iterator, List
 from sentencepiece import SentencePieceProcessor
 from tqdm import tqdm
 
-from fairseq_gnmt.data.errors import DataError, run_command
+from fairseq_gnmt.errors import UserError, run_command
 from fairseq_gnmt.data.parallel_text import atomic_outputs, check_files, count_lines, read_chunks, split_lines
 from fairseq_gnmt.data.process_pool import available_cores, check_jobs
 from fairseq_gnmt.data.subword_training import LINES_IN_MEMORY, train_subwords
@@ -26,12 +26,12 @@ Conversion = Callable[[SentencePieceProcessor, List[str], int], List[str]]
 
 
 def load_model(path: Path) -> SentencePieceProcessor:
-    """Raises DataError for a file that is missing or is no sentencepiece model."""
+    """Raises UserError for a file that is missing or is no sentencepiece model."""
     check_files([path])
     try:
         return SentencePieceProcessor(model_file=str(path))
     except RuntimeError as error:
-        raise DataError(f"{path} is not a sentencepiece model, or is damaged: train or fetch it again.") from error
+        raise UserError(f"{path} is not a sentencepiece model, or is damaged: train or fetch it again.") from error
 
 
 def encode_lines(model: SentencePieceProcessor, lines: List[str], jobs: int) -> List[str]:
@@ -70,13 +70,13 @@ def _convert_file(
 
 
 def dictionary_pieces(model: SentencePieceProcessor) -> Iterator[str]:
-    """The pieces that text is made of, in the order of the model; raises DataError if fairseq cannot hold one."""
+    """The pieces that text is made of, in the order of the model; raises UserError if fairseq cannot hold one."""
     for index in range(len(model)):
         if model.is_unknown(index) or model.is_control(index):
             continue  # <unk>, <s>, </s>: fairseq's dictionary has its own
         piece = model.id_to_piece(index)
         if piece in FAIRSEQ_SYMBOLS or any(character.isspace() for character in piece):
-            raise DataError(
+            raise UserError(
                 f"The model has the piece {piece!r}, which fairseq cannot tell from a special symbol or a space: "
                 f"use a model of `python -m fairseq_gnmt.data.subwords train`."
             )

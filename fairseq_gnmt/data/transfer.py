@@ -10,7 +10,7 @@ from typing import Optional, Tuple
 
 from tqdm import tqdm
 
-from fairseq_gnmt.data.errors import DataError
+from fairseq_gnmt.errors import UserError
 
 CHUNK_BYTES = 1 << 20
 TIMEOUT_SECONDS = 60
@@ -26,7 +26,7 @@ def fetch(url: str, path: Path) -> None:
     """Bring `url` to `path`, resuming from `path`.part; a cut connection is taken up again at once.
 
     The size is checked against what the server announced. Whether old and new bytes belong together
-    is for the caller's checksum or archive test to say. Raises DataError.
+    is for the caller's checksum or archive test to say. Raises UserError.
     """
     part = part_path(path)
     fruitless = 0
@@ -38,7 +38,7 @@ def fetch(url: str, path: Path) -> None:
             return
         fruitless = 0 if _size(part) > before else fruitless + 1
         if fruitless == FRUITLESS_ATTEMPTS:
-            raise DataError(
+            raise UserError(
                 f"{url} stops after {_size(part)} bytes ({cause}). "
                 "Run the command again to continue, or give --mirror URL."
             )
@@ -63,7 +63,7 @@ def _attempt(url: str, part: Path) -> Tuple[bool, str]:
     except urllib.error.HTTPError as error:
         return _refused(url, part, error)
     except urllib.error.URLError as error:
-        raise DataError(
+        raise UserError(
             f"{url} cannot be reached ({error.reason}). Check the network, give --mirror URL, "
             "or fetch the file elsewhere and give --from-directory DIR."
         ) from error
@@ -79,7 +79,7 @@ def _attempt(url: str, part: Path) -> Tuple[bool, str]:
 def _refused(url: str, part: Path, error: urllib.error.HTTPError) -> Tuple[bool, str]:
     """An HTTP error; 416 (nothing beyond our last byte) means that `part` is whole or from another file."""
     if error.code != 416:
-        raise DataError(
+        raise UserError(
             f"{url} answers {error.code} {error.reason}. "
             "Give --mirror URL, or --from-directory DIR with the file in it."
         ) from error

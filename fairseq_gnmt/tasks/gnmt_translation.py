@@ -49,6 +49,9 @@ class GNMTTranslationConfig(TranslationConfig):
     max_target_positions: int = field(default=NO_LIMIT, metadata={"help": "longest target sentence"})
     save_dir: str = II("checkpoint.save_dir")
     no_save: bool = II("checkpoint.no_save")
+    # Always true, and no option: new batches in every epoch. fairseq would keep those of the epoch that a training
+    # was started in, so that a resumed one had others.
+    rebuild_batches: bool = II("oc.decode:true")
 
 
 @register_task("gnmt_translation", dataclass=GNMTTranslationConfig)

@@ -16,10 +16,10 @@ from corpus_mirror import sentence_pairs
 DIGITS = dict(zip("one two three four five six seven eight nine".split(),
                   "eins zwei drei vier fünf sechs sieben acht neun".split()))
 VALID, TEST = 13, 5  # no multiples of 8: fairseq likes to drop what is left over
-ADAM = "--optimizer gnmt_adam --clip-norm 5.0 --criterion gnmt_label_smoothed_cross_entropy".split()
-MODEL = "--arch gnmt_v2_tiny --no-progress-bar --cpu --num-workers 0".split()
-TASK = ("--user-dir", PLUGIN, "--task", "gnmt_translation")
-SUBWORDS = ("--post-process", "sentencepiece", "--scoring", "gnmt_bleu")
+OBJECTIVE = "--optimizer gnmt_adam --clip-norm 5.0 --criterion gnmt_label_smoothed_cross_entropy".split()
+TASK = ["--user-dir", PLUGIN, "--task", "gnmt_translation", "--cpu", "--num-workers", 0]
+MODEL = "--arch gnmt_v2_tiny --no-progress-bar".split()
+TO_TEXT = "--post-process sentencepiece --scoring gnmt_bleu".split()
 
 Pairs = List[Tuple[str, str]]
 
@@ -94,8 +94,20 @@ def sentences() -> Path:
 
 @functools.cache
 def trained_on_digits(seed: int = 1) -> Path:
-    """A checkpoint that makes hardly a mistake."""
+    """A checkpoint that makes hardly a mistake and attends to the word that it translates."""
     folder = scratch() / f"digits-model-{seed}"
-    succeed("train", digits(), *TASK, *MODEL, *ADAM, "--lr", "5e-3", "--batch-size", "32", "--max-epoch", "25",
+    size = "--hidden-size 64 --encoder-layers 2 --decoder-layers 2 --init-range 0.3 --dropout 0.1".split()
+    schedule = "--lr 6e-3 --lr-scheduler gnmt_warmup_step_decay --warmup-steps 30 --remain-steps 0.5".split()
+    succeed("train", digits(), *TASK, *MODEL, *size, *OBJECTIVE, *schedule, "--batch-size", 12, "--max-update", 500,
             "--seed", seed, "--save-dir", folder, "--no-epoch-checkpoints", "--disable-validation")
     return folder / "checkpoint_last.pt"
+
+
+@functools.cache
+def trained_on_sentences() -> Path:
+    """A checkpoint on subwords that has not learnt everything, so that its BLEU is neither 0 nor 100."""
+    folder = scratch() / "sentences-model"
+    size = "--hidden-size 64 --encoder-layers 2 --decoder-layers 2 --init-range 0.3 --dropout 0.1".split()
+    succeed("train", sentences(), *TASK, *MODEL, *size, *OBJECTIVE, "--lr", "6e-3", "--batch-size", 8,
+            "--max-epoch", 8, "--save-dir", folder, "--no-last-checkpoints", "--disable-validation")
+    return folder / "checkpoint8.pt"

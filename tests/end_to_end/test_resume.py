@@ -1,0 +1,154 @@
+"""A training that is killed and started again ends where the uninterrupted one does, bit for bit."""
+import os
+import random
+import signal
+import time
+from functools import partial
+from pathlib import Path
+from typing import Callable, List
+
+import pytest
+import torch
+from commands import Running, run, start
+from tiny_corpora import MODEL, OBJECTIVE, TASK, digits, scratch
+
+UPDATES = 24
+SETTINGS = [
+    *MODEL, *OBJECTIVE, "--lr", "5e-3", "--lr-scheduler", "gnmt_warmup_step_decay", "--warmup-steps", 5,
+    "--batch-size", 32, "--max-update", UPDATES, "--save-interval-updates", 3, "--keep-interval-updates", 2,
+    "--dropout", 0.3,
+]
+KILLED = -signal.SIGKILL
+
+
+def arguments(folder: Path, *more) -> list:
+    return [digits(), *TASK, *SETTINGS, "--save-dir", folder, *more]
+
+
+def kill_self() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_in_update(update: int) -> None:
+    """The process is killed within the given update."""
+    from fairseq.trainer import Trainer
+
+    train_step = Trainer.train_step
+
+    def deadly(self, samples, raise_oom=False):
+        if self.get_num_updates() + 1 == update:
+            self.optimizer.step = lambda *_, **__: kill_self()
+        return train_step(self, samples, raise_oom)
+
+    Trainer.train_step = deadly
+
+
+def die_writing(count: int) -> None:
+    """The process is killed when half of the count-th checkpoint has been written."""
+    import torch
+
+    save, saves = torch.save, iter(range(1, 1000))
+
+    def deadly(state, file):
+        start = file.tell()
+        save(state, file)
+        if next(saves) == count:
+            file.truncate(start + (file.tell() - start) // 2)
+            kill_self()
+
+    torch.save = deadly
+
+
+def die_copying(count: int) -> None:
+    """The process is killed when half of the count-th copy of a checkpoint has been written."""
+    import shutil
+
+    copyfile, copies = shutil.copyfile, iter(range(1, 1000))
+
+    def deadly(source, target):
+        copyfile(source, target)
+        if next(copies) == count:
+            os.truncate(target, os.path.getsize(target) // 2)
+            kill_self()
+        return target
+
+    shutil.copyfile = deadly
+
+
+def assert_same_training(one: Path, other: Path) -> None:
+    """Parameters, both moments of Adam and the place in the data are equal bit for bit."""
+    first, second = (torch.load(folder / "checkpoint_last.pt", weights_only=True) for folder in (one, other))
+    assert first["optimizer_history"][-1]["num_updates"] == second["optimizer_history"][-1]["num_updates"] == UPDATES
+    assert first["extra_state"]["train_iterator"] == second["extra_state"]["train_iterator"]
+    assert all(torch.equal(value, second["model"][name]) for name, value in first["model"].items())
+    for index, moments in first["last_optimizer_state"]["state"].items():
+        for name, value in moments.items():
+            assert torch.equal(value, second["last_optimizer_state"]["state"][index][name])
+
+
+@pytest.fixture(scope="module")
+def uninterrupted() -> Path:
+    folder = scratch() / "uninterrupted"
+    assert run("train", *arguments(folder)).code == 0
+    return folder
+
+
+def test_killed_in_updates(uninterrupted, tmp_path):
+    seed = random.randrange(1000)
+    deaths = sorted(random.Random(seed).sample(range(1, UPDATES + 1), 3))
+    print("killed in updates", deaths)  # shown when the test fails
+    for update in deaths:
+        assert run("train", *arguments(tmp_path), before=partial(die_in_update, update)).code == KILLED
+    assert run("train", *arguments(tmp_path)).code == 0
+    assert_same_training(uninterrupted, tmp_path)
+
+
+@pytest.mark.parametrize("death", [partial(die_writing, 2), partial(die_copying, 1), partial(die_copying, 4)])
+def test_killed_while_a_checkpoint_is_written(uninterrupted, tmp_path, death):
+    assert run("train", *arguments(tmp_path), before=death).code == KILLED
+    assert run("train", *arguments(tmp_path)).code == 0
+    assert_same_training(uninterrupted, tmp_path)
+
+
+def test_two_processes_killed_together(tmp_path):
+    """With the state sent from the first process to the other, and with both reading the checkpoint."""
+    from test_distributed import run_two, start_two
+
+    whole = arguments(tmp_path / "whole")
+    assert run_two(*whole) == [0, 0]
+    for name, more in (("sent", []), ("read", ["--load-checkpoint-on-all-dp-ranks"])):
+        command = arguments(tmp_path / name, *more)
+        assert run_two(*command, before=partial(die_in_update, 11)) == [KILLED, KILLED]
+        assert run_two(*command) == [0, 0]
+        assert_same_training(tmp_path / "whole", tmp_path / name)
+
+
+def kill_at_random(processes: List[Running], choose: random.Random, seconds: float) -> None:
+    time.sleep(choose.uniform(0.5, seconds))
+    for running in processes:
+        running.process.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start_training", ["one process", "two processes"])
+def test_killed_from_outside_at_any_time(tmp_path, start_training):
+    from test_distributed import start_two
+
+    launch: Callable[..., List[Running]] = start_two
+    if start_training == "one process":
+        launch = lambda *command: [start("train", *command)]  # noqa: E731
+
+    seed = random.randrange(1000)
+    choose = random.Random(seed)
+    print("seed", seed)
+    settings = ["--save-interval-updates", 1, "--keep-interval-updates", 1, "--disable-validation"]
+    began = time.monotonic()
+    assert {done.finish().code for done in launch(*arguments(tmp_path / "whole", *settings))} == {0}
+    seconds = time.monotonic() - began
+    command = arguments(tmp_path / "killed", *settings)
+    for _ in range(8):
+        processes = launch(*command)
+        kill_at_random(processes, choose, seconds)
+        assert {running.finish().code for running in processes} <= {KILLED, 0}
+    assert {running.finish().code for running in launch(*command)} == {0}
+    assert_same_training(tmp_path / "whole", tmp_path / "killed")

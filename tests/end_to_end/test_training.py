@@ -1,0 +1,107 @@
+"""Training with fairseq-train: validation BLEU is that of fairseq-generate, and no sentence is left out."""
+import json
+import re
+
+import pytest
+from commands import succeed
+from tiny_corpora import (
+    MODEL, OBJECTIVE, TASK, TEST, TO_TEXT, VALID, scratch, sentences,
+)
+
+
+SEARCH = {"beam": 3, "max_len_a": 1.5, "max_len_b": 6, "length_norm_factor": 0.8, "coverage_penalty": 0.3}
+SEARCH_OPTIONS = [part for name, value in SEARCH.items() for part in (f"--{name.replace('_', '-')}", value)]
+
+
+@pytest.fixture(scope="module")
+def training():
+    """What fairseq-train --eval-bleu printed, and its --save-dir."""
+    folder = scratch() / "eval-bleu"
+    printed = succeed(
+        "train", sentences(), *TASK, *MODEL, *OBJECTIVE, "--lr", "1e-2", "--init-range", 0.3, "--batch-size", 8,
+        "--max-epoch", 4, "--save-dir", folder, "--eval-bleu", "--eval-bleu-args", json.dumps(SEARCH),
+        "--eval-bleu-remove-bpe", "sentencepiece", "--best-checkpoint-metric", "bleu",
+        "--maximize-best-checkpoint-metric", "--log-format", "json", "--batch-size-valid", 5,
+    )
+    return printed, folder
+
+
+def validations(printed: str) -> list:
+    lines = [line.split(" | ")[-1] for line in printed.splitlines() if " | valid | " in line]
+    return [json.loads(line) for line in lines]
+
+
+def generate(checkpoint, subset: str, *options) -> str:
+    return succeed("generate", sentences(), *TASK, *TO_TEXT, *SEARCH_OPTIONS, "--path", checkpoint,
+                   "--gen-subset", subset, *options)
+
+
+def bleu(printed: str) -> float:
+    return float(re.search(r"^Generate .*: BLEU = ([\d.]+) ", printed, re.MULTILINE)[1])
+
+
+def test_validation_bleu_is_that_of_generate(training):
+    printed, folder = training
+    scores = [float(stats["valid_bleu"]) for stats in validations(printed)]
+    assert len(scores) == 4 and 0 < scores[-1] < 100
+    for epoch in (2, 4):
+        translated = generate(folder / f"checkpoint{epoch}.pt", "valid")
+        assert "<<unk>>" in translated  # words that the dictionary lacks count the same in both
+        assert bleu(translated) == scores[epoch - 1]
+    signatures = set(re.findall(r"nrefs:1\|case:mixed\S+", printed)), set(re.findall(r"nrefs:1\|case:mixed\S+", translated))
+    assert signatures[0] == signatures[1] and len(signatures[0]) == 1
+
+
+def test_best_checkpoint_is_that_of_the_best_bleu(training):
+    printed, folder = training
+    scores = [float(stats["valid_bleu"]) for stats in validations(printed)]
+    assert float(validations(printed)[-1]["valid_best_bleu"]) == max(scores)
+    assert bleu(generate(folder / "checkpoint_best.pt", "valid")) == max(scores)
+
+
+def test_every_sentence_counts(training):
+    printed, folder = training
+    for subset, size in (("valid", VALID), ("test", TEST)):
+        translated = generate(folder / "checkpoint4.pt", subset, "--batch-size", 4)
+        for kind in "STHD":
+            found = re.findall(rf"^{kind}-(\d+)\t", translated, re.MULTILINE)
+            assert sorted(map(int, found)) == list(range(size))
+        assert f"Translated {size} sentences" in translated
+
+
+def test_validation_loss_is_over_all_tokens(training, monkeypatch):
+    """The logged loss equals the mean over every token of the validation set, by the formula itself."""
+    import torch
+    from fairseq.checkpoint_utils import load_model_ensemble_and_task
+
+    printed, folder = training
+    (model,), _, task = load_model_ensemble_and_task([str(folder / "checkpoint4.pt")])
+    task.load_dataset("valid")
+    dataset = task.dataset("valid")
+    nll = tokens = 0
+    for index in range(VALID):
+        batch = dataset.collater([dataset[index]])
+        with torch.no_grad():
+            log_probs = model.eval()(**batch["net_input"])[0].log_softmax(dim=-1)
+        nll -= log_probs.gather(2, batch["target"][:, :, None]).sum().item()
+        tokens += batch["target"].numel()
+    assert len(dataset) == VALID
+    assert float(validations(printed)[-1]["valid_nll_loss"]) == pytest.approx(nll / tokens / 0.693147, abs=1e-3)
+
+
+def test_stock_parts_of_fairseq_work_with_the_network(tmp_path):
+    """--task translation, stock criterion, optimizer and schedule; then fairseq's own search."""
+    succeed(
+        "train", sentences(), "--user-dir", TASK[1], *MODEL, "--cpu", "--num-workers", 0, "--optimizer", "adam",
+        "--lr", "1e-3", "--lr-scheduler", "inverse_sqrt", "--criterion", "label_smoothed_cross_entropy",
+        "--label-smoothing", 0.1, "--max-tokens", 400, "--max-update", 3, "--save-dir", tmp_path,
+    )
+    printed = succeed("generate", sentences(), "--user-dir", TASK[1], "--cpu", "--num-workers", 0,
+                      "--path", tmp_path / "checkpoint_last.pt", "--max-len-b", 5, "--required-batch-size-multiple", 1)
+    assert len(re.findall(r"^H-\d+\t", printed, re.MULTILINE)) == TEST
+
+
+def test_other_objectives_of_fairseq_train_the_network(tmp_path):
+    printed = succeed("train", sentences(), *TASK, *MODEL, "--optimizer", "sgd", "--lr", 0.5, "--criterion",
+                      "cross_entropy", "--batch-size", 8, "--max-update", 3, "--save-dir", tmp_path, "--no-save")
+    assert "num_updates: 3" in printed

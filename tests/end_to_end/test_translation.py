@@ -1,0 +1,254 @@
+"""fairseq-generate and fairseq-interactive with GNMT's search: every option does what it says."""
+import math
+import re
+import shutil
+from typing import Dict, List, NamedTuple
+
+import pytest
+from commands import run, succeed
+from tiny_corpora import (
+    DIGITS, TASK, TEST, VALID, digit_pairs, digits, scratch, sentences, subword_model, trained_on_digits,
+    trained_on_sentences, write,
+)
+
+
+class Hypothesis(NamedTuple):
+    text: str
+    score: float  # binary logarithm
+    steps: List[float]  # binary logarithms of the tokens' probabilities, end mark included
+    alignment: str
+
+
+def read(printed: str) -> Dict[int, List[Hypothesis]]:
+    """The n-best lists of a log."""
+    found: Dict[int, List[Hypothesis]] = {}
+    for line in printed.splitlines():
+        kind, _, rest = line.partition("\t")
+        if match := re.fullmatch(r"([HPA])-(\d+)", kind):
+            nbest = found.setdefault(int(match[2]), [])
+            if match[1] == "H":
+                score, text = rest.split("\t")
+                nbest.append(Hypothesis(text, float(score), [], ""))
+            elif match[1] == "P":
+                nbest[-1] = nbest[-1]._replace(steps=[float(step) for step in rest.split()])
+            else:
+                nbest[-1] = nbest[-1]._replace(alignment=rest)
+    return found
+
+
+def generate(*options, data=None, checkpoint=None) -> Dict[int, List[Hypothesis]]:
+    """Translations of the digits' validation set."""
+    return read(succeed("generate", data or digits(), *TASK, "--gen-subset", "valid",
+                        "--path", checkpoint or trained_on_digits(), *options))
+
+
+def interactive(text: str, *options) -> str:
+    return succeed("interactive", digits(), *TASK, "--path", trained_on_digits(),
+                   "--source-lang", "en", "--target-lang", "de", *options, stdin=text)
+
+
+def texts(translations: Dict[int, List[Hypothesis]]) -> Dict[int, List[str]]:
+    return {sentence: [hypothesis.text for hypothesis in nbest] for sentence, nbest in translations.items()}
+
+
+@pytest.fixture(scope="module")
+def plain() -> Dict[int, List[Hypothesis]]:
+    return generate()
+
+
+def test_it_translates(plain):
+    expected = {index: de for index, (_, de) in enumerate(digit_pairs(VALID, seed=2))}
+    right = [re.sub(r"Name\S+", "<unk>", expected[index]) == nbest[0].text for index, nbest in plain.items()]
+    assert len(plain) == VALID and sum(right) >= VALID - 2
+
+
+def test_score_is_that_of_the_tokens_and_the_penalties(plain):
+    """log P / ((5 + length) / 6)^0.6, coverage switched off; and coverage only ever takes away."""
+    for index, nbest in generate("--coverage-penalty", 0).items():
+        steps = nbest[0].steps
+        # 4 decimals are printed of each step
+        expected = sum(steps) / ((5 + len(steps)) / 6) ** 0.6
+        assert nbest[0].score == pytest.approx(expected, abs=1e-4 * len(steps))
+        if nbest[0].text == plain[index][0].text:
+            assert plain[index][0].score <= nbest[0].score + 1e-4
+    for nbest in generate("--coverage-penalty", 0, "--length-norm-factor", 0).values():
+        assert nbest[0].score == pytest.approx(sum(nbest[0].steps), abs=1e-3)
+
+
+def test_batch_size_makes_no_difference(plain):
+    alone, together = generate("--batch-size", 1), generate("--batch-size", 8)
+    assert texts(alone) == texts(together) == texts(plain)
+    for index in alone:
+        assert alone[index][0].score == pytest.approx(together[index][0].score, abs=1e-4)
+
+
+def test_nbest_lists_are_sorted_and_begin_with_the_best(plain):
+    for index, nbest in generate("--nbest", 3).items():
+        assert len(nbest) == 3 and nbest[0].text == plain[index][0].text
+        assert sorted(nbest, key=lambda one: -one.score) == nbest
+        assert len({hypothesis.text for hypothesis in nbest}) == 3
+
+
+def test_beam_1_is_greedy():
+    """A wider beam finds at least as good a sentence; greedy search takes the likeliest word each time."""
+    greedy, wide = (generate("--beam", beam, "--length-norm-factor", 0, "--coverage-penalty", 0) for beam in (1, 8))
+    assert all(len(nbest) == 1 and nbest[0].score <= wide[index][0].score + 1e-4 for index, nbest in greedy.items())
+
+
+def test_length_limits():
+    # The source counts with its end mark, the limit without that of the translation.
+    words = {index: len(en.split()) for index, (en, _) in enumerate(digit_pairs(VALID, seed=2))}
+    for index, nbest in generate("--max-len-a", 0.5, "--max-len-b", 1, "--min-len", 1).items():
+        assert len(nbest[0].text.split()) <= int(0.5 * (words[index] + 1)) + 1
+    assert all(len(nbest[0].text.split()) >= 9 for nbest in generate("--min-len", 9).values())
+
+
+def test_unknown_word_penalty(plain):
+    assert any("<unk>" in nbest[0].text for nbest in plain.values())
+    assert not any("<unk>" in nbest[0].text for nbest in generate("--unkpen", 100).values())
+
+
+def test_temperature_flattens_the_distribution(plain):
+    hot = generate("--temperature", 3)
+    assert all(sum(hot[index][0].steps) < sum(plain[index][0].steps) for index in plain)
+
+
+def test_no_ngram_is_repeated(plain):
+    def repeats(nbest):
+        words = nbest[0].text.split()
+        return len(words) != len(set(words))
+
+    assert any(map(repeats, plain.values()))
+    assert not any(map(repeats, generate("--no-repeat-ngram-size", 1).values()))
+
+
+def test_prefix_is_forced():
+    references = {index: de.split() for index, (_, de) in enumerate(digit_pairs(VALID, seed=2))}
+    for index, nbest in generate("--prefix-size", 2, "--nbest", 2, "--temperature", 9).items():
+        for hypothesis in nbest:
+            assert hypothesis.text.split()[:2] == [re.sub("Name.*", "<unk>", word) for word in references[index][:2]]
+
+
+@pytest.mark.parametrize("padding", [[], ["--left-pad-source"]], ids=["left-padded", "right-padded"])
+def test_alignment(padding, plain):
+    """The corpus is translated word by word, so most words align with the one at their own place."""
+    translations = generate("--print-alignment", "hard", *padding)
+    assert texts(translations) == texts(plain)
+    pairs = [pair for nbest in translations.values() for pair in nbest[0].alignment.split()]
+    assert len(pairs) == sum(len(nbest[0].text.split()) for nbest in translations.values())
+    assert sum(source == target for source, target in (pair.split("-") for pair in pairs)) > 0.8 * len(pairs)
+
+    for index, nbest in generate("--print-alignment", "soft", *padding).items():
+        rows = [[float(weight) for weight in row.split(",")] for row in nbest[0].alignment.split()]
+        assert len(rows) == len(nbest[0].steps)  # the end mark has a row, too
+        assert all(sum(row) == pytest.approx(1, abs=1e-4) for row in rows)
+        words = nbest[0].alignment and translations[index][0].alignment.split()
+        hard = [f"{row[:-1].index(max(row[:-1]))}-{target}" for target, row in enumerate(rows[:-1])]
+        assert sum(one == other for one, other in zip(hard, words)) >= len(words) - 1  # ties of 6 decimals
+
+
+def test_unknown_words_are_copied_in_interactive():
+    text = "two Zoe five\nAnna nine\none two Bob\n"
+    printed = interactive(text, "--replace-unk", "--buffer-size", 4, "--batch-size", 4)
+    found = [nbest[0].text for _, nbest in sorted(read(printed).items())]
+    assert found == ["zwei Zoe fünf", "Anna neun", "eins zwei Bob"]
+
+
+def test_unknown_words_are_copied_in_generate(tmp_path):
+    """The raw text of the source is at hand with --dataset-impl raw only."""
+    pairs = digit_pairs(VALID, seed=2)
+    for language, lines in zip(("en", "de"), zip(*pairs)):
+        (tmp_path / f"valid.en-de.{language}").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        shutil.copy(digits() / f"dict.{language}.txt", tmp_path)
+    translations = generate("--dataset-impl", "raw", "--replace-unk", data=tmp_path)
+    right = [translations[index][0].text == de for index, (_, de) in enumerate(pairs)]
+    assert sum(right) >= VALID - 2
+    assert any("Name" in nbest[0].text for nbest in translations.values())
+
+
+def test_references_are_scored():
+    scored = generate("--score-reference")
+    for index, (_, de) in enumerate(digit_pairs(VALID, seed=2)):
+        assert scored[index][0].text == re.sub(r"Name\S+", "<unk>", de)
+        steps = scored[index][0].steps
+        assert scored[index][0].score == pytest.approx(sum(steps) / len(steps), abs=1e-3)
+
+
+def test_ensemble_of_a_model_with_itself_is_the_model(plain):
+    twice = generate(checkpoint=f"{trained_on_digits()}:{trained_on_digits()}")
+    assert texts(twice) == texts(plain)
+    assert all(twice[index][0].score == pytest.approx(plain[index][0].score, abs=1e-3) for index in plain)
+
+
+@pytest.mark.slow
+def test_ensemble_of_two_models(plain):
+    both = generate("--score-reference", checkpoint=f"{trained_on_digits()}:{trained_on_digits(seed=2)}")
+    one, other = generate("--score-reference"), generate("--score-reference", checkpoint=trained_on_digits(seed=2))
+    for index, nbest in both.items():
+        for step, first, second in zip(nbest[0].steps, one[index][0].steps, other[index][0].steps):
+            assert 2**step == pytest.approx((2**first + 2**second) / 2, abs=1e-3)
+    found = generate(checkpoint=f"{trained_on_digits()}:{trained_on_digits(seed=2)}")
+    assert sum(found[index][0].text == plain[index][0].text for index in plain) >= VALID - 2
+
+
+def test_half_precision(plain):
+    half = generate("--fp16")
+    assert sum(half[index][0].text == plain[index][0].text for index in plain) >= VALID - 1
+    assert all(half[index][0].score == pytest.approx(plain[index][0].score, abs=0.05) for index in plain)
+
+
+@pytest.mark.parametrize("options, name", [
+    (["--sampling", "--sampling-topk", 3], "--sampling"),
+    (["--diverse-beam-groups", 2, "--beam", 4], "--diverse-beam-groups"),
+    (["--diversity-rate", 0.5], "--diversity-rate"),
+])
+def test_searches_of_fairseq_say_so(options, name):
+    printed = succeed("generate", digits(), *TASK, "--path", trained_on_digits(), *options)
+    assert f"{name} is fairseq's own search: GNMT's length normalisation and coverage penalty do not apply" in printed
+    assert len(read(printed)) == TEST
+
+
+def test_constraints_are_fairseqs_own_search():
+    printed = interactive("two five\tneun\n", "--constraints")
+    assert "--constraints is fairseq's own search" in printed and "neun" in read(printed)[0][0].text
+
+
+def test_language_model_is_fairseqs_own_search(tmp_path):
+    write(tmp_path / "text", {split: digit_pairs(40, seed=9) for split in ("train", "valid")})
+    succeed("preprocess", "--only-source", "--srcdict", digits() / "dict.de.txt", "--destdir", tmp_path / "bin",
+            "--trainpref", tmp_path / "text" / "train.de", "--validpref", tmp_path / "text" / "valid.de")
+    succeed("train", tmp_path / "bin", "--task", "language_modeling", "--arch", "transformer_lm", "--cpu",
+            "--decoder-embed-dim", 16, "--decoder-ffn-embed-dim", 16, "--decoder-layers", 1,
+            "--decoder-attention-heads", 2, "--tokens-per-sample", 16, "--max-tokens", 64, "--max-update", 2,
+            "--optimizer", "adam", "--lr", "1e-3", "--num-workers", 0, "--save-dir", tmp_path / "lm",
+            "--user-dir", TASK[1], "--disable-validation")
+    shutil.copy(digits() / "dict.de.txt", tmp_path / "bin" / "dict.txt")
+    for name in digits().iterdir():
+        shutil.copy(name, tmp_path / "bin")
+    printed = succeed("generate", tmp_path / "bin", *TASK, "--path", trained_on_digits(), "--source-lang", "en",
+                      "--target-lang", "de", "--lm-path", tmp_path / "lm" / "checkpoint_last.pt", "--lm-weight", 0.01)
+    assert "--lm-path is fairseq's own search" in printed and len(read(printed)) == TEST
+
+
+def test_interactive_with_sentencepiece():
+    """Text in, text out; the same as what fairseq-generate makes of the same sentences."""
+    options = [*TASK, "--path", trained_on_sentences(), "--bpe", "sentencepiece", "--sentencepiece-model", subword_model()]
+    generated = succeed("generate", sentences(), *options)
+    sources = dict(re.findall(r"^S-(\d+)\t(.*)$", generated, re.MULTILINE))
+    expected = dict(re.findall(r"^D-(\d+)\t\S+\t(.*)$", generated, re.MULTILINE))
+    known = sorted(index for index, source in sources.items() if "<unk>" not in source)
+    assert known
+    text = "".join(f"{sources[index]}\n" for index in known)
+    printed = succeed("interactive", sentences(), *options, stdin=text)
+    found = re.findall(r"^D-\d+\t\S+\t(.*)$", printed, re.MULTILINE)
+    assert found == [expected[index] for index in known] and "▁" not in "".join(found)
+
+
+def test_empty_and_endless_lines_are_answered_in_order():
+    endless = " ".join(["seven"] * 10_000)
+    printed = interactive(f"two\n\n{endless}\n\nfive\n", "--buffer-size", 5, "--batch-size", 5, "--max-len-b", 20)
+    found = read(printed)
+    assert re.findall(r"^S-(\d+)\t", printed, re.MULTILINE) == list("01234")
+    assert [found[index][0].text for index in (0, 1, 3, 4)] == ["zwei", "", "", "fünf"]
+    assert 0 < len(found[2][0].text.split()) <= 20
+    assert all(math.isfinite(nbest[0].score) for nbest in found.values())
