@@ -44,3 +44,20 @@ require_tools() {
     python -c 'import importlib.util as u, sys; sys.exit(not (u.find_spec("fairseq") and u.find_spec("sentencepiece")))' ||
         die "$(command -v python) has no fairseq or no sentencepiece. Run 'bash $ROOT/scripts/environment.sh' once, or activate your environment."
 }
+
+# train_once OUTPUT OPTION...: GNMT v2's recipe on OUTPUT/bin with further options, to OUTPUT/checkpoints; once.
+train_once() {
+    local output="$1" finished="$1/checkpoints/finished" options device=()
+    shift
+    python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || device=(--cpu)
+    options=("$output/bin" --user-dir "$ROOT/fairseq_gnmt" --save-dir "$output/checkpoints" --task gnmt_translation
+        --source-lang en --target-lang de --criterion gnmt_label_smoothed_cross_entropy --sentence-avg
+        --optimizer gnmt_adam --lr-scheduler gnmt_warmup_step_decay --clip-norm 5.0
+        --log-format simple --log-interval 100 --num-workers 0 "${device[@]}" "$@")
+    if [[ -e "$finished" && "$(<"$finished")" == "${options[*]}" ]]; then
+        say "already trained: $output/checkpoints (delete $finished to train on)"
+        return
+    fi
+    fairseq-train "${options[@]}"
+    echo "${options[*]}" >"$finished"
+}

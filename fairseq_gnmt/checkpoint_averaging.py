@@ -42,7 +42,8 @@ def load(path: Path) -> dict:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
-        raise UserError(f"{path} is not a whole checkpoint ({str(error).splitlines()[0][:100]}).") from error
+        reason = (str(error) or type(error).__name__).splitlines()[0][:100]
+        raise UserError(f"{path} is not a whole checkpoint ({reason}).") from error
     if "model" not in checkpoint or "cfg" not in checkpoint:
         raise UserError(f"{path} is not a checkpoint of fairseq-train: it has only {sorted(checkpoint)[:5]}.")
     return checkpoint

@@ -1,29 +1,74 @@
 """Mistakes that a user can mend are told in a sentence, without a traceback."""
-import pickle
 import signal
 import sys
 import traceback
 from types import TracebackType
-from typing import Callable, Optional, Type
+from typing import Callable, NamedTuple, Optional, Type
 
 
 class UserError(ValueError):
     """What came, what was wanted and what to do, in a sentence or two."""
 
 
+class Mistake(NamedTuple):
+    """An error of fairseq's or torch's that a user can mend."""
+
+    where: str  # a function that was running
+    words: str  # in the message
+    sentence: str  # may name {message} and local variables of the function
+
+
+MAKE_ROOM = "make room on its disk and give the same command again, which goes on from the last whole checkpoint."
+# The first that fits an error explains it.
+MISTAKES = (
+    Mistake("torch_persistent_save", "", f"{{filename}} could not be written ({{message}}): {MAKE_ROOM}"),
+    Mistake("copy_whole", "", f"{{dst_path}} could not be written ({{message}}): {MAKE_ROOM}"),
+    Mistake(
+        "load_checkpoint_to_cpu",
+        "",
+        "{path} is not a whole checkpoint ({message}). It may have been cut short while it was written or copied: use "
+        "another one of its folder, for training with --restore-file.",
+    ),
+    Mistake(
+        "load_checkpoint",
+        "Cannot load model parameters",
+        "{message} Its architecture and sizes must be those of --arch: start in a new --save-dir.",
+    ),
+    Mistake("load_checkpoint", "does not match; please reset the optimizer", "{message}: or start in a new --save-dir."),
+    Mistake("verify_checkpoint_directory", "", "{message}: --save-dir must be a folder that can be written."),
+    Mistake("load_model_ensemble_and_task", "not found", "{message}: --path must name checkpoints of fairseq-train."),
+    Mistake(
+        "load_model_ensemble_and_task",
+        "size mismatch",
+        "{filename} was trained with another dictionary: give the folder of fairseq-preprocess that it was trained on.",
+    ),
+    Mistake("infer_language_pair", "", "{message}: give the folder that fairseq-preprocess has written."),
+    Mistake("setup_task", "Could not infer language pair", "{paths[0]} has no data of fairseq-preprocess."),
+    Mistake("load_dictionary", "", "{message}: the folder of fairseq-preprocess must have a dictionary of each language."),
+    Mistake("load_dataset", "not found", "{message}: fairseq-preprocess writes it when it is given its text."),
+    Mistake("load_align_dict", "", "{message}: --replace-unk alone copies source words, with a file it looks them up."),
+    Mistake("build_bpe", "", "{message}: --sentencepiece-model must name the subword model of the training data."),
+    Mistake("buffered_read", "", "{message}: --input must name a UTF-8 text file."),
+)
+MESSAGE_LENGTH = 200  # characters; torch's messages go on for a page
+
+
 def explain(error: BaseException, trace: Optional[TracebackType]) -> Optional[str]:
     """A sentence for an error that a user can mend, None for one that only a developer can."""
     if isinstance(error, UserError):
         return str(error)
-    frames = {frame.f_code.co_name: frame.f_locals for frame, _ in traceback.walk_tb(trace)}
-    loading = frames.get("load_checkpoint_to_cpu")
-    if loading is not None and isinstance(error, (RuntimeError, EOFError, pickle.UnpicklingError)):
-        return (
-            f"{loading.get('path')} is not a whole checkpoint ({str(error).splitlines()[0][:120]}). It may have been "
-            "cut short while it was written or copied: use another one of its folder, for training with --restore-file."
-        )
-    if "load_checkpoint" in frames and "Cannot load model parameters" in str(error):
-        return f"{error} Its architecture and sizes must be those of --arch: start in a new --save-dir."
+    frames = [frame for frame, _ in traceback.walk_tb(trace)]
+    if not frames or not isinstance(error, Exception):
+        return None
+    message = (str(error) or type(error).__name__).splitlines()[0][:MESSAGE_LENGTH]
+    if isinstance(error, OSError) and error.filename:
+        message = f"{error.filename}: {error.strerror}"
+    local_variables = {frame.f_code.co_name: frame.f_locals for frame in frames}
+    for mistake in MISTAKES:
+        if mistake.where in local_variables and mistake.words in str(error):
+            return mistake.sentence.format_map({**local_variables[mistake.where], "message": message})
+    if isinstance(error, AssertionError) and frames[-1].f_globals["__name__"].startswith("fairseq_cli."):
+        return message  # fairseq checks options of its commands so
     return None
 
 

@@ -6,14 +6,14 @@
 # --data DIR        a directory with {train,val,test_2016_flickr}.{en,de}.gz; without it they are downloaded (1.3 MB)
 # --mirror URL      download from here instead of raw.githubusercontent.com
 # --checksums FILE  sums as sha256sum writes them, instead of those that we know
-# --output DIR      default outputs/multi30k of the checkout; makes DIR/raw/{train,valid,test}.{en,de},
+# --output DIR      default outputs/multi30k; makes DIR/raw/{train,valid,test}.{en,de},
 #                   DIR/subwords.model, DIR/bin and what lies between
 # --vocab-size N    joint subwords (default: VOCAB_SIZE of the environment, or 4000)
 # --jobs, --overwrite as in examples/text_to_binary.sh
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"
 
-output="$ROOT/outputs/multi30k" vocab_size="${VOCAB_SIZE:-4000}"
+output="outputs/multi30k" vocab_size="${VOCAB_SIZE:-4000}"
 download=() binary=()
 while [[ $# -gt 0 ]]; do
     case "$1" in

@@ -1,49 +1,8 @@
 #!/usr/bin/env bash
-# Stage 5: translates newstest2014 and scores it against the raw reference.
+# Stage 5: translates newstest2014 (or newstest2015 + newstest2016: --subset valid) and scores it.
 #
 #   bash examples/wmt16_en_de/evaluate.sh [--output DIR] [--checkpoint FILE] [--subset test|valid] [-- options of fairseq-generate]
 #
-# --output DIR         as given to the earlier stages (default outputs/wmt16_en_de)
-# --checkpoint FILE    default OUTPUT/checkpoints/checkpoint_last.pt; checkpoint1.pt ... are the epochs
-# --subset test|valid  newstest2014 (default), or newstest2015 + newstest2016
-#
-# Beam 5 with the scores of the task (length norm 0.6, coverage 0.1). Writes OUTPUT/translations/NAME.SUBSET.log,
-# all that fairseq-generate printed, and NAME.SUBSET.de, plain text, for a checkpoint NAME.pt.
+# The options are those of examples/translate_and_score.sh; --output is outputs/wmt16_en_de unless given.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"
-
-output="outputs/wmt16_en_de" checkpoint="" subset=test
-while [[ $# -gt 0 ]]; do
-    case "$1" in
-        --output) output="$(option_value "$1" "$@")"; shift 2 ;;
-        --checkpoint) checkpoint="$(option_value "$1" "$@")"; shift 2 ;;
-        --subset) subset="$(option_value "$1" "$@")"; shift 2 ;;
-        --help) print_help "${BASH_SOURCE[0]}"; exit ;;
-        --) shift; break ;;
-        *) die "unknown option $1; --help lists the options, and options of fairseq-generate go after --." ;;
-    esac
-done
-checkpoint="${checkpoint:-$output/checkpoints/checkpoint_last.pt}"
-reference="$output/raw/$subset.de"
-
-require_tools fairseq-generate
-[[ -s "$checkpoint" ]] || die "$checkpoint is missing; run train.sh first, or name another --checkpoint."
-[[ -s "$reference" ]] || die "$reference is missing; --subset must be test or valid, and extract.py must have run."
-device=()
-python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || device=(--cpu)
-
-mkdir -p "$output/translations"
-translation="$output/translations/$(basename "${checkpoint%.pt}").$subset"
-fairseq-generate "$output/bin" --user-dir "$ROOT/fairseq_gnmt" --task gnmt_translation --source-lang en --target-lang de \
-    --path "$checkpoint" --gen-subset "$subset" --beam 5 --batch-size 64 \
-    --bpe sentencepiece --sentencepiece-model "$output/subwords.model" "${device[@]}" "$@" >"$translation.log.tmp"
-mv "$translation.log.tmp" "$translation.log"
-
-# D-<line>, score, text: in order of length there, in order of the test set here
-grep '^D-' "$translation.log" | sed 's/^D-//' | LC_ALL=C sort -n -k 1,1 | cut -f 3- >"$translation.de.tmp"
-wanted="$(wc -l <"$reference")" found="$(wc -l <"$translation.de.tmp")"
-[[ "$found" -eq "$wanted" ]] ||
-    die "$found translations for $wanted lines of $reference; see $translation.log for sentences that were left out."
-mv "$translation.de.tmp" "$translation.de"
-
-python "$ROOT/scripts/score.py" --hypotheses "$translation.de" --references "$reference"
+exec bash "$(dirname "${BASH_SOURCE[0]}")/../translate_and_score.sh" --output outputs/wmt16_en_de "$@"

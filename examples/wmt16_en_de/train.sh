@@ -71,7 +71,7 @@ require_number --batch-size "$batch_size"
 update_freq=$((global_batch / (world * batch_size)))
 [[ $((update_freq * world * batch_size)) -eq "$global_batch" ]] ||
     die "$world processes x --batch-size $batch_size do not divide --global-batch $global_batch; choose a --batch-size that does."
-updates="$(python "$ROOT/examples/wmt16_en_de/count_updates.py" "$output/bin" \
+updates="$(python "$ROOT/examples/count_updates.py" "$output/bin" \
     --max-length "$MAX_LENGTH" --global-batch "$global_batch" --epochs "$epochs")"
 
 options=("$output/bin" --user-dir "$ROOT/fairseq_gnmt" --save-dir "$output/checkpoints"

@@ -12,6 +12,7 @@ from fairseq.tasks.translation import TranslationConfig, TranslationTask
 from omegaconf import II
 from sacrebleu.metrics import BLEU
 
+from fairseq_gnmt.checkpoint_writing import check_disk_space
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.models.gnmt import GNMTModel
 from fairseq_gnmt.search.generator import GNMTGenerator
@@ -51,7 +52,12 @@ class GNMTTranslationConfig(TranslationConfig):
     no_save: bool = II("checkpoint.no_save")
     # Always true, and no option: new batches in every epoch. fairseq would keep those of the epoch that a training
     # was started in, so that a resumed one had others.
-    rebuild_batches: bool = II("oc.decode:true")
+    rebuild_batches: bool = II("oc.decode:'true'")
+
+
+# --replace-unk alone means to copy the source word; fairseq's constant for it, "@@ ", names a file of that name.
+_replace_unk = GenerationConfig.__dataclass_fields__["replace_unk"]
+_replace_unk.metadata = {**_replace_unk.metadata, "argparse_const": ""}
 
 
 @register_task("gnmt_translation", dataclass=GNMTTranslationConfig)
@@ -121,6 +127,8 @@ class GNMTTranslationTask(TranslationTask):
 
     def build_model(self, cfg, from_checkpoint=False):
         model = super().build_model(cfg, from_checkpoint)
+        if not from_checkpoint and not self.cfg.no_save:
+            check_disk_space(self.cfg.save_dir, sum(parameter.numel() for parameter in model.parameters()))
         if self.cfg.eval_bleu:
             tokenize = "none" if self.cfg.eval_tokenized_bleu else BLEU.TOKENIZER_DEFAULT
             self.bleu = BLEU(tokenize=tokenize)

@@ -1,12 +1,14 @@
 """Two processes share a batch and end with the parameters of one process."""
+import json
+import re
 import socket
 from pathlib import Path
 from typing import List
 
 import pytest
 import torch
-from commands import Running, run, start
-from tiny_corpora import MODEL, OBJECTIVE, TASK, VALID, digits, scratch
+from commands import Running, start, succeed
+from tiny_corpora import MODEL, OBJECTIVE, TASK, digits
 
 # What CPU processes need; on GPUs fairseq-train starts one process for each by itself.
 TWO = "--distributed-world-size 2 --distributed-no-spawn --distributed-backend gloo --ddp-backend legacy_ddp".split()
@@ -29,8 +31,8 @@ def run_two(*arguments, **options) -> List[int]:
 
 def arguments(folder: Path, *more) -> list:
     return [
-        digits(), *TASK, *MODEL, *OBJECTIVE, "--lr", "2e-3", "--dropout", 0, "--max-update", 8, "--clip-norm", 0.5,
-        "--save-dir", folder, "--no-epoch-checkpoints", *more,
+        digits(), *TASK, *MODEL, *OBJECTIVE, "--lr", "2e-3", "--dropout", 0, "--max-update", 8, "--save-dir", folder,
+        "--no-epoch-checkpoints", "--log-format", "json", *more,
     ]
 
 
@@ -38,11 +40,12 @@ def parameters(folder: Path) -> dict:
     return torch.load(folder / "checkpoint_last.pt", weights_only=True)["model"]
 
 
-@pytest.mark.parametrize("average", [[], ["--sentence-avg"]])
+@pytest.mark.parametrize("average", [["--clip-norm", 0.2], ["--clip-norm", 0.8, "--sentence-avg"]])
 def test_half_the_batch_each_is_the_whole_batch(tmp_path, average):
     # Batch k of the one process is made of batches 2k and 2k + 1 of the two: the same sentences in each update.
     settings = ["--batch-size", 8, *average]
-    assert run("train", *arguments(tmp_path / "one", *settings, "--update-freq", 2)).code == 0
+    printed = succeed("train", *arguments(tmp_path / "one", *settings, "--update-freq", 2))
+    assert float(re.search(r'"train_clip": "([\d.]+)"', printed)[1]) > 0  # percent of the updates
     assert run_two(*arguments(tmp_path / "two", *settings)) == [0, 0]
     one, two = parameters(tmp_path / "one"), parameters(tmp_path / "two")
     for name, value in one.items():
@@ -50,9 +53,17 @@ def test_half_the_batch_each_is_the_whole_batch(tmp_path, average):
         torch.testing.assert_close(two[name], value, rtol=0, atol=1e-6)
 
 
-def test_clipping_acts_in_this_test(tmp_path):
-    """Without it the parameters are others, so the test above has seen it."""
-    for folder, clip in (("clipped", 0.5), ("free", 0)):
-        assert run("train", *arguments(tmp_path / folder, "--batch-size", 16, "--clip-norm", clip)).code == 0
-    clipped, free = parameters(tmp_path / "clipped"), parameters(tmp_path / "free")
-    assert any((clipped[name] - value).abs().max() > 1e-4 for name, value in free.items())
+def test_every_validation_sentence_counts_once(tmp_path):
+    """13 sentences for two processes: losses and BLEU are those of one process."""
+    logged = []
+    for launch in (lambda *command: [start("train", *command)], start_two):
+        command = arguments(
+            tmp_path / str(len(logged)), "--lr", 0, "--init-range", 0.3, "--max-update", 1, "--batch-size", 8,
+            "--batch-size-valid", 4, "--eval-bleu", "--eval-bleu-args", '{"max_len_b": 6, "max_len_a": 0}',
+        )
+        done = [running.finish() for running in launch(*command)]
+        assert [one.code for one in done] == [0] * len(done), done[0].text[-3000:]
+        line = next(line for line in done[0].stdout.splitlines() if " | valid | " in line)
+        stats = json.loads(line.split(" | ")[-1])
+        logged.append([stats[f"valid_{name}"] for name in ("loss", "nll_loss", "bleu")])
+    assert logged[0] == logged[1]

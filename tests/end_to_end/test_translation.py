@@ -5,9 +5,9 @@ import shutil
 from typing import Dict, List, NamedTuple
 
 import pytest
-from commands import run, succeed
+from commands import succeed
 from tiny_corpora import (
-    DIGITS, TASK, TEST, VALID, digit_pairs, digits, scratch, sentences, subword_model, trained_on_digits,
+    TASK, TEST, VALID, digit_pairs, digits, sentences, subword_model, trained_on_digits,
     trained_on_sentences, write,
 )
 
@@ -142,9 +142,8 @@ def test_alignment(padding, plain):
         rows = [[float(weight) for weight in row.split(",")] for row in nbest[0].alignment.split()]
         assert len(rows) == len(nbest[0].steps)  # the end mark has a row, too
         assert all(sum(row) == pytest.approx(1, abs=1e-4) for row in rows)
-        words = nbest[0].alignment and translations[index][0].alignment.split()
         hard = [f"{row[:-1].index(max(row[:-1]))}-{target}" for target, row in enumerate(rows[:-1])]
-        assert sum(one == other for one, other in zip(hard, words)) >= len(words) - 1  # ties of 6 decimals
+        assert hard == translations[index][0].alignment.split()
 
 
 def test_unknown_words_are_copied_in_interactive():
@@ -198,7 +197,7 @@ def test_half_precision(plain):
 
 
 @pytest.mark.parametrize("options, name", [
-    (["--sampling", "--sampling-topk", 3], "--sampling"),
+    (["--sampling", "--sampling-topk", 3, "--beam", 2, "--nbest", 2], "--sampling"),
     (["--diverse-beam-groups", 2, "--beam", 4], "--diverse-beam-groups"),
     (["--diversity-rate", 0.5], "--diversity-rate"),
 ])
@@ -246,9 +245,9 @@ def test_interactive_with_sentencepiece():
 
 def test_empty_and_endless_lines_are_answered_in_order():
     endless = " ".join(["seven"] * 10_000)
-    printed = interactive(f"two\n\n{endless}\n\nfive\n", "--buffer-size", 5, "--batch-size", 5, "--max-len-b", 20)
+    printed = interactive(f"two six\n\n{endless}\n\nfive nine\n", "--buffer-size", 5, "--batch-size", 5, "--max-len-b", 20)
     found = read(printed)
     assert re.findall(r"^S-(\d+)\t", printed, re.MULTILINE) == list("01234")
-    assert [found[index][0].text for index in (0, 1, 3, 4)] == ["zwei", "", "", "fünf"]
+    assert [found[index][0].text for index in (0, 1, 3, 4)] == ["zwei sechs", "", "", "fünf neun"]
     assert 0 < len(found[2][0].text.split()) <= 20
     assert all(math.isfinite(nbest[0].score) for nbest in found.values())

@@ -101,7 +101,7 @@ def run_script(name: str, *arguments) -> str:
         patch.setattr(sys, "argv", [name, *map(str, arguments)])
         patch.syspath_prepend(EXAMPLE)
         try:
-            runpy.run_path(str(EXAMPLE / name), run_name="__main__")
+            runpy.run_path(str((EXAMPLE / name).resolve()), run_name="__main__")
         except SystemExit as stop:
             assert isinstance(stop.code, str), stop.code
             return stop.code
@@ -433,9 +433,9 @@ def test_scripts_name_the_stage_that_is_missing(tmp_path):
 def test_updates_of_six_epochs(prepared, capsys):
     # 401 pairs in updates of 100 are 5 an epoch; no pair is as short as 3 tokens with BOS and EOS.
     options = (prepared / "bin", "--global-batch", 100, "--epochs", 6, "--max-length")
-    assert run_script("count_updates.py", *options, 500) == ""
+    assert run_script("../count_updates.py", *options, 500) == ""
     assert capsys.readouterr().out == "30\n"
-    assert "no training pair of at most 3 tokens" in run_script("count_updates.py", *options, 3)
+    assert "no training pair of at most 3 tokens" in run_script("../count_updates.py", *options, 3)
 
 
 def test_length_of_a_pair_counts_begin_and_end(prepared, capsys):
@@ -443,7 +443,7 @@ def test_length_of_a_pair_counts_begin_and_end(prepared, capsys):
     lengths = [max(len(side.split()) for side in pair) + 2 for pair in zip(*encoded)]
     middle = sorted(lengths)[len(lengths) // 2]
     assert run_script(
-        "count_updates.py", prepared / "bin", "--global-batch", 1, "--epochs", 1, "--max-length", middle
+        "../count_updates.py", prepared / "bin", "--global-batch", 1, "--epochs", 1, "--max-length", middle
     ) == ""
     assert int(capsys.readouterr().out) == sum(length <= middle for length in lengths)
 

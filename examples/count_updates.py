@@ -3,7 +3,7 @@ import argparse
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout works without being installed
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout works without being installed
 from fairseq.data import data_utils  # noqa: E402
 
 from fairseq_gnmt.errors import UserError, run_command  # noqa: E402

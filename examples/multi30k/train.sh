@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Trains gnmt_v2_small on Multi30k and averages its last epochs into DIR/checkpoints/averaged.pt.
+#
+#   bash examples/multi30k/train.sh [--output DIR] [--seed N] [-- further options of fairseq-train]
+#
+# --output DIR   as given to prepare.sh (default outputs/multi30k)
+# --seed N       of initial weights, dropout and the order of batches (default 1)
+#
+# Checkpoints go to DIR/checkpoints. An interrupted training is continued by the same command; a finished one is left alone.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"
+
+EPOCHS=10 BATCH=64 AVERAGED=3
+
+output="outputs/multi30k" seed=1
+while [[ $# -gt 0 ]]; do
+    case "$1" in
+        --output) output="$(option_value "$1" "$@")"; shift 2 ;;
+        --seed) seed="$(option_value "$1" "$@")"; shift 2 ;;
+        --help) print_help "${BASH_SOURCE[0]}"; exit ;;
+        --) shift; break ;;
+        *) die "unknown option $1; --help lists the options, and options of fairseq-train go after --." ;;
+    esac
+done
+require_number --seed "$seed"
+require_tools fairseq-train
+[[ -d "$output/bin" ]] || die "$output/bin is missing; run prepare.sh with the same --output first."
+
+updates="$(python "$ROOT/examples/count_updates.py" "$output/bin" --max-length 1024 --global-batch "$BATCH" --epochs "$EPOCHS")"
+train_once "$output" --arch gnmt_v2_small --lr 2e-3 --batch-size "$BATCH" --max-update "$updates" --seed "$seed" \
+    --eval-bleu --eval-bleu-remove-bpe sentencepiece --best-checkpoint-metric bleu --maximize-best-checkpoint-metric \
+    "$@"
+python "$ROOT/scripts/average_checkpoints.py" --save-dir "$output/checkpoints" --last "$AVERAGED" \
+    --output "$output/checkpoints/averaged.pt" --overwrite

@@ -1,0 +1,32 @@
+"""Shows some translations beside their source and reference: the same sentences at every run.
+
+python scripts/show_samples.py --source F --reference F --hypotheses F [--count 5]
+"""
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, installed or not
+
+from fairseq_gnmt.errors import UserError, run_command  # noqa: E402
+
+PARTS = ("source", "reference", "hypotheses")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for part in PARTS:
+        parser.add_argument(f"--{part}", type=Path, required=True, help="plain text, one sentence a line")
+    parser.add_argument("--count", type=int, default=5)
+    options = parser.parse_args()
+    texts = [getattr(options, part).read_text(encoding="utf-8").splitlines() for part in PARTS]
+    if len({len(text) for text in texts}) != 1:
+        counts = ", ".join(f"{getattr(options, part)} has {len(text)}" for part, text in zip(PARTS, texts))
+        raise UserError(f"The files must have as many lines as each other, but {counts}.")
+    step = max(1, len(texts[0]) // max(1, options.count))
+    for source, reference, hypothesis in list(zip(*texts))[::step][: options.count]:
+        print(f"\n  source      {source}\n  reference   {reference}\n  translation {hypothesis}")
+
+
+if __name__ == "__main__":
+    run_command(main)

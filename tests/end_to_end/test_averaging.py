@@ -1,0 +1,89 @@
+"""scripts/average_checkpoints.py: means that fairseq-generate loads, and what it refuses."""
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from commands import ROOT, Done, succeed
+from tiny_corpora import MODEL, OBJECTIVE, TASK, TEST, digits, scratch
+
+from fairseq_gnmt.checkpoint_averaging import average_checkpoints, last_checkpoints
+from fairseq_gnmt.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def training() -> Path:
+    """A --save-dir with checkpoint1.pt, checkpoint2.pt and checkpoint3.pt."""
+    folder = scratch() / "three-epochs"
+    succeed("train", digits(), *TASK, *MODEL, *OBJECTIVE, "--lr", "5e-3", "--batch-size", 64, "--max-epoch", 3,
+            "--save-dir", folder, "--disable-validation")
+    return folder
+
+
+def average(*arguments) -> Done:
+    command = [sys.executable, str(ROOT / "scripts" / "average_checkpoints.py"), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8")
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def parameters(path: Path) -> dict:
+    return torch.load(path, weights_only=True)["model"]
+
+
+def test_mean_of_two_translates(training, tmp_path):
+    output = tmp_path / "mean.pt"
+    done = average("--save-dir", training, "--last", 2, "--output", output)
+    assert done.code == 0 and "checkpoint2.pt, checkpoint3.pt" in done.stdout, done.stderr
+    second, third, mean = (parameters(path) for path in (training / "checkpoint2.pt", training / "checkpoint3.pt", output))
+    for name, value in mean.items():
+        assert value.dtype == third[name].dtype
+        torch.testing.assert_close(value.double(), (second[name].double() + third[name].double()) / 2, rtol=0, atol=1e-8)
+    assert any(not torch.equal(value, third[name]) for name, value in mean.items())
+    printed = succeed("generate", digits(), *TASK, "--path", output, "--max-len-b", 5)
+    assert len(re.findall(r"^H-", printed, re.MULTILINE)) == TEST
+
+
+def test_mean_of_one_is_itself(training, tmp_path):
+    average_checkpoints([training / "checkpoint1.pt"], tmp_path / "mean.pt")
+    one, mean = parameters(training / "checkpoint1.pt"), parameters(tmp_path / "mean.pt")
+    assert one.keys() == mean.keys() and all(torch.equal(value, mean[name]) for name, value in one.items())
+
+
+def test_newest_epochs_are_taken(training):
+    assert [path.name for path in last_checkpoints(training, 2)] == ["checkpoint2.pt", "checkpoint3.pt"]
+    with pytest.raises(UserError, match="has 3 checkpoints of whole epochs, but 4"):
+        last_checkpoints(training, 4)
+
+
+def test_existing_output_is_kept(training, tmp_path):
+    output = tmp_path / "mean.pt"
+    output.write_text("precious")
+    done = average("--inputs", training / "checkpoint1.pt", "--output", output)
+    assert done.code == 1 and "--overwrite" in done.stderr and "Traceback" not in done.stderr
+    assert output.read_text() == "precious"
+    average_checkpoints([training / "checkpoint1.pt"], output, overwrite=True)
+    assert parameters(output)
+
+
+def test_other_models_are_refused(training, tmp_path):
+    checkpoint = torch.load(training / "checkpoint1.pt", weights_only=True)
+    checkpoint["model"].pop("decoder.output_projection.bias")
+    torch.save(checkpoint, tmp_path / "other.pt")
+    with pytest.raises(UserError, match="different models"):
+        average_checkpoints([training / "checkpoint1.pt", tmp_path / "other.pt"], tmp_path / "mean.pt")
+    assert not (tmp_path / "mean.pt").exists()
+
+
+def test_damaged_and_missing_files_are_refused(training, tmp_path):
+    whole = (training / "checkpoint1.pt").read_bytes()
+    (tmp_path / "cut.pt").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty.pt").write_bytes(b"")
+    torch.save({"weights": 1}, tmp_path / "foreign.pt")
+    for name, words in (("cut.pt", "not a whole checkpoint"), ("empty.pt", "not a whole checkpoint"),
+                        ("foreign.pt", "not a checkpoint of fairseq-train"), ("none.pt", "is missing")):
+        with pytest.raises(UserError, match=words):
+            average_checkpoints([tmp_path / name], tmp_path / "mean.pt")
+    done = average("--save-dir", tmp_path / "nowhere", "--output", tmp_path / "mean.pt")
+    assert done.code == 1 and "nowhere" in done.stderr and "Traceback" not in done.stderr

@@ -1,0 +1,169 @@
+"""What a user gets wrong is answered by one sentence with the remedy, a non-zero exit code and no traceback."""
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from commands import run
+from tiny_corpora import DIGITS, MODEL, OBJECTIVE, TASK, digits, scratch, sentences, trained_on_digits
+
+from fairseq_gnmt.checkpoint_writing import check_disk_space
+from fairseq_gnmt.errors import UserError, explain
+
+
+def complaint(name: str, *arguments, **options) -> str:
+    """The sentence that the command ended with."""
+    done = run(name, *arguments, **options)
+    assert done.code == 1, done.text[-3000:]
+    assert "Traceback" not in done.text
+    told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(told) == 1
+    return told[0]
+
+
+def train(*more, data=None, **options) -> str:
+    return complaint("train", data or digits(), *TASK, *MODEL, *OBJECTIVE, "--lr", "1e-3", "--batch-size", 32,
+                     "--max-update", 1000, *more, **options)
+
+
+def generate(*more, data=None, checkpoint=None) -> str:
+    return complaint("generate", data or digits(), *TASK, "--path", checkpoint or trained_on_digits(), *more)
+
+
+@pytest.fixture(scope="module")
+def save_dir() -> Path:
+    """The folder of a training that has been started."""
+    folder = scratch() / "started"
+    done = run("train", digits(), *TASK, *MODEL, *OBJECTIVE, "--lr", "1e-3", "--batch-size", 32, "--max-update", 1,
+               "--save-dir", folder)
+    assert done.code == 0
+    return folder
+
+
+@pytest.fixture
+def cut_short(save_dir, tmp_path) -> Path:
+    checkpoint = tmp_path / "checkpoint_last.pt"
+    whole = (save_dir / "checkpoint_last.pt").read_bytes()
+    checkpoint.write_bytes(whole[: len(whole) // 2])
+    return checkpoint
+
+
+def test_dictionaries_differ_though_embeddings_are_shared(tmp_path):
+    shutil.copytree(digits(), tmp_path / "data")
+    (tmp_path / "data" / "dict.de.txt").write_text("".join(f"{word} 1\n" for word in DIGITS.values()))
+    told = train("--save-dir", tmp_path / "out", data=tmp_path / "data")
+    assert "differ" in told and "--joined-dictionary" in told and "--no-share-embeddings" in told
+
+
+@pytest.mark.parametrize("other", [["--arch", "gnmt_v2_small"], ["--hidden-size", 16]])
+def test_another_network_in_the_save_dir(save_dir, other):
+    told = train("--save-dir", save_dir, *other)
+    assert str(save_dir) in told and "start in a new --save-dir" in told
+
+
+def test_another_optimizer_in_the_save_dir(save_dir):
+    assert "--reset-optimizer" in train("--save-dir", save_dir, "--optimizer", "adam")
+
+
+def test_truncated_checkpoint(cut_short):
+    assert f"{cut_short} is not a whole checkpoint" in generate(checkpoint=cut_short)
+    told = train("--save-dir", cut_short.parent)
+    assert f"{cut_short} is not a whole checkpoint" in told and "--restore-file" in told
+    cut_short.write_bytes(b"")
+    assert f"{cut_short} is not a whole checkpoint" in train("--save-dir", cut_short.parent)
+
+
+def test_save_dir_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    assert "--save-dir must be a folder that can be written" in train("--save-dir", tmp_path / "file")
+    assert "--save-dir must be a folder that can be written" in train("--save-dir", tmp_path / "file" / "below")
+
+
+def test_data_that_is_not_there(tmp_path):
+    assert f"{tmp_path}/none: No such file or directory" in train("--save-dir", tmp_path, data=tmp_path / "none")
+    assert f"{tmp_path} has no data of fairseq-preprocess" in train("--save-dir", tmp_path, data=tmp_path)
+    assert "Dataset not found: nosuch" in generate("--gen-subset", "nosuch")
+
+
+def test_no_batch_size(tmp_path):
+    told = complaint("train", digits(), *TASK, *MODEL, *OBJECTIVE, "--lr", "1e-3", "--save-dir", tmp_path)
+    assert "--max-tokens or --batch-size" in told
+
+
+@pytest.mark.parametrize("options, words", [
+    (["--beam", 0], "--beam is 0, but must be at least 1"),
+    (["--beam", 2, "--nbest", 3], "--nbest is 3, but must be at most --beam, which is 2"),
+    (["--coverage-penalty", -0.1], "--coverage-penalty is -0.1, but must be 0 (off) or above"),
+    (["--length-norm-factor", -1], "--length-norm-factor is -1.0, but must be 0 (off) or above"),
+    (["--temperature", 0], "--temperature is 0.0, but must be above 0"),
+    (["--lenpen", 2], "GNMT's length normalisation is --length-norm-factor"),
+    (["--sampling"], "--sampling requires --nbest to be equal to --beam"),
+    (["--replace-unk"], "--dataset-impl=raw"),
+    (["--eval-bleu-args", "{}", "--path", "none.pt"], "none.pt: --path must name checkpoints"),
+])
+def test_options_of_the_search(options, words):
+    assert words in generate(*options)
+
+
+def test_misspelt_option_of_validation_bleu(tmp_path):
+    told = train("--save-dir", tmp_path, "--eval-bleu", "--eval-bleu-args", '{"beem": 3}')
+    assert "Unknown search options ['beem']" in told and "beam" in told
+
+
+def test_data_of_another_dictionary():
+    assert "trained with another dictionary" in generate(data=sentences())
+
+
+def test_subword_model_that_is_not_there(tmp_path):
+    (tmp_path / "text").write_text("no model")
+    options = [digits(), *TASK, "--path", trained_on_digits(), "--source-lang", "en", "--target-lang", "de",
+               "--bpe", "sentencepiece"]
+    for model in (["--sentencepiece-model", tmp_path / "none"], ["--sentencepiece-model", tmp_path / "text"], []):
+        told = complaint("interactive", *options, *model, stdin="two\n")
+        assert "--sentencepiece-model must name the subword model" in told
+        assert not model or str(model[1]) in told
+
+
+def test_disk_space_is_looked_at_before_training(tmp_path, monkeypatch):
+    parameters = 1_000_000  # two checkpoints of 12 bytes a parameter are 24 MB
+
+    def free(size):
+        usage = shutil._ntuple_diskusage(total=10**9, used=10**9 - size, free=size)
+        monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage if Path(folder) == tmp_path else None)
+
+    free(24_000_000)
+    check_disk_space(str(tmp_path / "new" / "folder"), parameters)
+    free(23_999_999)
+    with pytest.raises(UserError, match="0.024 GB: make room, or give another --save-dir"):
+        check_disk_space(str(tmp_path / "new" / "folder"), parameters)
+
+
+def fill_disk() -> None:
+    shutil.disk_usage = lambda folder: shutil._ntuple_diskusage(total=10**6, used=10**6, free=0)
+
+
+def test_training_on_a_full_disk(tmp_path):
+    told = train("--save-dir", tmp_path, before=fill_disk)
+    assert "has 0.000 GB free" in told and "give another --save-dir" in told
+
+
+def fail_to_write() -> None:
+    import torch
+
+    def full(state, file):
+        raise OSError(28, "No space left on device")
+
+    torch.save = full
+    time.sleep = lambda seconds: None  # fairseq tries three times
+
+
+def test_disk_that_fills_up_during_training(tmp_path):
+    told = train("--save-dir", tmp_path, "--save-interval-updates", 1, before=fail_to_write)
+    assert f"{tmp_path}/checkpoint_1_1.pt could not be written" in told and "make room" in told
+
+
+def test_mistakes_of_developers_keep_their_traceback():
+    try:
+        {}["nothing"]
+    except KeyError as error:
+        assert explain(error, error.__traceback__) is None
