@@ -15,7 +15,7 @@ def complaint(name: str, *arguments, **options) -> str:
     """The sentence that the command ended with."""
     done = run(name, *arguments, **options)
     assert done.code == 1, done.text[-3000:]
-    assert "Traceback" not in done.text
+    assert "Traceback" not in done.stderr
     told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(told) == 1
     return told[0]

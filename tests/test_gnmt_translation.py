@@ -1,0 +1,117 @@
+"""Which search the task builds, and which options it does not let pass in silence."""
+from types import SimpleNamespace
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from conftest import make_dictionary, make_model
+from fairseq.sequence_generator import SequenceGenerator
+from fairseq.sequence_scorer import SequenceScorer
+from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.search.generator import GNMTGenerator
+from fairseq_gnmt.search.options import SearchOptions
+from fairseq_gnmt.tasks.gnmt_translation import GNMTTranslationConfig, GNMTTranslationTask
+
+DICTIONARY = make_dictionary(20)
+
+
+@pytest.fixture(scope="module")
+def models():
+    return [make_model("gnmt_v2_tiny", DICTIONARY, hidden_size=8)]
+
+
+@pytest.fixture
+def task():
+    config = SimpleNamespace(length_norm_factor=0.7, length_norm_const=4.0, coverage_penalty=0.2, train_subset="train")
+    return GNMTTranslationTask(config, DICTIONARY, DICTIONARY)
+
+
+def options(**values):
+    return SimpleNamespace(**values)
+
+
+def test_options_come_from_the_call_then_from_the_task(task, models):
+    generator = task.build_generator(models, options(beam=3, nbest=2, coverage_penalty=0.5))
+    assert isinstance(generator, GNMTGenerator)
+    assert generator.search.options == SearchOptions(
+        beam=3, nbest=2, length_norm_factor=0.7, length_norm_const=4.0, coverage_penalty=0.5
+    )
+
+
+def test_defaults_are_gnmt_v2_s():
+    config = GNMTTranslationConfig()
+    assert (config.length_norm_factor, config.length_norm_const, config.coverage_penalty) == (0.6, 5.0, 0.1)
+    assert SearchOptions() == SearchOptions(beam=5, length_norm_factor=0.6, length_norm_const=5.0, coverage_penalty=0.1)
+
+
+@pytest.mark.parametrize(
+    "given,kind",
+    [
+        ({"sampling": True}, SequenceGenerator),
+        ({"diverse_beam_groups": 5}, SequenceGenerator),
+        ({"diversity_rate": 0.5}, SequenceGenerator),
+        ({"match_source_len": True}, SequenceGenerator),
+        ({"constraints": "ordered"}, SequenceGenerator),
+        ({"score_reference": True}, SequenceScorer),
+    ],
+)
+def test_fairseqs_own_searches(task, models, given, kind, caplog):
+    generator = task.build_generator(models, options(beam=5, **given))
+    assert isinstance(generator, kind)
+    if kind is SequenceGenerator:
+        (name,) = given
+        assert "--" + name.replace("_", "-") in caplog.text and "do not apply" in caplog.text
+
+
+def test_other_architectures_get_fairseqs_search(task, models, caplog):
+    class Other(torch.nn.Module):
+        encoder = models[0].encoder
+        decoder = models[0].decoder
+
+        def max_decoder_positions(self):
+            return 100
+
+    assert isinstance(task.build_generator([models[0], Other()], options()), SequenceGenerator)
+    assert "another architecture" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "given,words",
+    [
+        ({"lenpen": 0.6}, "--length-norm-factor"),
+        ({"unnormalized": True}, "--length-norm-factor 0"),
+        ({"no_early_stop": True}, "--no-early-stop"),
+        ({"print_step": True}, "--print-step"),
+        ({"retain_dropout": True}, "--retain-dropout"),
+        ({"beam_size": 4}, r"Unknown search options \['beam_size'\]"),
+        ({"beam": 0}, "--beam is 0"),
+        ({"coverage_penalty": -1.0}, "--coverage-penalty is -1.0"),
+    ],
+)
+def test_options_without_effect_are_refused(task, models, given, words):
+    with pytest.raises(UserError, match=words):
+        task.build_generator(models, options(**given))
+
+
+def test_options_of_a_dictconfig(task, models):
+    given = OmegaConf.create({"_name": None, "beam": 2, "lenpen": 1.0, "print_alignment": "soft"})
+    generator = task.build_generator(models, given)
+    assert generator.search.options.beam == 2 and generator.soft_alignment
+
+
+def test_a_generated_hypothesis(task, models):
+    """The dictionary of fairseq's interface; attention is over the true source, whichever side is padded."""
+    source = torch.tensor([[1, 1, 5, 6, 2], [4, 5, 6, 7, 2]])
+    sample = {"net_input": {"src_tokens": source, "src_lengths": torch.tensor([3, 5])}}
+    generator = task.build_generator(models, options(beam=2, nbest=2, max_len_b=4))
+    for nbest, length in zip(task.inference_step(generator, models, sample), (3, 5)):
+        assert len(nbest) == 2 and nbest[0]["score"] >= nbest[1]["score"]
+        for hypothesis in nbest:
+            size = len(hypothesis["tokens"])
+            assert hypothesis["tokens"][-1] == DICTIONARY.eos()
+            assert hypothesis["attention"].shape == (length, size)
+            torch.testing.assert_close(hypothesis["attention"].sum(dim=0), torch.ones(size))
+            assert hypothesis["positional_scores"].shape == (size,)
+            hypothesis["positional_scores"].div_(2)  # fairseq-generate does so in place
+            assert len(hypothesis["alignment"]) == size - 1

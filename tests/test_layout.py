@@ -1,0 +1,40 @@
+"""Imports flow one way, as the map of the folders in the README promises."""
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "fairseq_gnmt"
+# a folder may import those it names and itself; `errors` is everybody's
+ALLOWED = {
+    "models": set(),
+    "optim": set(),
+    "scoring": set(),
+    "data": set(),
+    "search": {"models"},
+    "criterions": {"models", "search"},
+    "tasks": {"models", "search", "checkpoint_writing"},
+}
+
+
+def imported_parts(path: Path) -> set:
+    """Folders and modules of our package that a file imports."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+        elif isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+    return {name.split(".")[1] for name in names if name.startswith("fairseq_gnmt.")}
+
+
+def test_every_folder_has_its_place():
+    folders = {path.parent.name for path in PACKAGE.glob("*/*.py")}
+    assert folders == set(ALLOWED)
+
+
+@pytest.mark.parametrize("folder", sorted(ALLOWED))
+def test_imports_flow_one_way(folder):
+    for path in (PACKAGE / folder).glob("*.py"):
+        unexpected = imported_parts(path) - ALLOWED[folder] - {folder, "errors"}
+        assert not unexpected, f"{path.name} imports {unexpected}"
