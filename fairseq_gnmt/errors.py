@@ -34,7 +34,7 @@ MISTAKES = (
         "Cannot load model parameters",
         "{message} Its architecture and sizes must be those of --arch: start in a new --save-dir.",
     ),
-    Mistake("load_checkpoint", "does not match; please reset the optimizer", "{message}: or start in a new --save-dir."),
+    Mistake("load_checkpoint", "does not match; please reset", "{message}: or start in a new --save-dir."),
     Mistake("verify_checkpoint_directory", "", "{message}: --save-dir must be a folder that can be written."),
     Mistake("load_model_ensemble_and_task", "not found", "{message}: --path must name checkpoints of fairseq-train."),
     Mistake(
@@ -44,7 +44,7 @@ MISTAKES = (
     ),
     Mistake("infer_language_pair", "", "{message}: give the folder that fairseq-preprocess has written."),
     Mistake("setup_task", "Could not infer language pair", "{paths[0]} has no data of fairseq-preprocess."),
-    Mistake("load_dictionary", "", "{message}: the folder of fairseq-preprocess must have a dictionary of each language."),
+    Mistake("load_dictionary", "", "{message}: fairseq-preprocess writes a dictionary of each language."),
     Mistake("load_dataset", "not found", "{message}: fairseq-preprocess writes it when it is given its text."),
     Mistake("load_align_dict", "", "{message}: --replace-unk alone copies source words, with a file it looks them up."),
     Mistake("build_bpe", "", "{message}: --sentencepiece-model must name the subword model of the training data."),

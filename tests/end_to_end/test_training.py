@@ -3,7 +3,9 @@ import json
 import re
 
 import pytest
+import torch
 from commands import succeed
+from fairseq.checkpoint_utils import load_model_ensemble_and_task
 from tiny_corpora import (
     MODEL, OBJECTIVE, TASK, TEST, TO_TEXT, VALID, scratch, sentences,
 )
@@ -48,7 +50,7 @@ def test_validation_bleu_is_that_of_generate(training):
         translated = generate(folder / f"checkpoint{epoch}.pt", "valid")
         assert "<<unk>>" in translated  # words that the dictionary lacks count the same in both
         assert bleu(translated) == scores[epoch - 1]
-    signatures = set(re.findall(r"nrefs:1\|case:mixed\S+", printed)), set(re.findall(r"nrefs:1\|case:mixed\S+", translated))
+    signatures = [set(re.findall(r"nrefs:1\|case:mixed\S+", text)) for text in (printed, translated)]
     assert signatures[0] == signatures[1] and len(signatures[0]) == 1
 
 
@@ -69,11 +71,8 @@ def test_every_sentence_counts(training):
         assert f"Translated {size} sentences" in translated
 
 
-def test_validation_loss_is_over_all_tokens(training, monkeypatch):
+def test_validation_loss_is_over_all_tokens(training):
     """The logged loss equals the mean over every token of the validation set, by the formula itself."""
-    import torch
-    from fairseq.checkpoint_utils import load_model_ensemble_and_task
-
     printed, folder = training
     (model,), _, task = load_model_ensemble_and_task([str(folder / "checkpoint4.pt")])
     task.load_dataset("valid")

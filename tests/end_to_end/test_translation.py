@@ -1,54 +1,12 @@
-"""fairseq-generate and fairseq-interactive with GNMT's search: every option does what it says."""
-import math
+"""fairseq-generate with GNMT's search: every option does what it says."""
 import re
 import shutil
-from typing import Dict, List, NamedTuple
+from typing import Dict, List
 
 import pytest
 from commands import succeed
-from tiny_corpora import (
-    TASK, TEST, VALID, digit_pairs, digits, sentences, subword_model, trained_on_digits,
-    trained_on_sentences, write,
-)
-
-
-class Hypothesis(NamedTuple):
-    text: str
-    score: float  # binary logarithm
-    steps: List[float]  # binary logarithms of the tokens' probabilities, end mark included
-    alignment: str
-
-
-def read(printed: str) -> Dict[int, List[Hypothesis]]:
-    """The n-best lists of a log."""
-    found: Dict[int, List[Hypothesis]] = {}
-    for line in printed.splitlines():
-        kind, _, rest = line.partition("\t")
-        if match := re.fullmatch(r"([HPA])-(\d+)", kind):
-            nbest = found.setdefault(int(match[2]), [])
-            if match[1] == "H":
-                score, text = rest.split("\t")
-                nbest.append(Hypothesis(text, float(score), [], ""))
-            elif match[1] == "P":
-                nbest[-1] = nbest[-1]._replace(steps=[float(step) for step in rest.split()])
-            else:
-                nbest[-1] = nbest[-1]._replace(alignment=rest)
-    return found
-
-
-def generate(*options, data=None, checkpoint=None) -> Dict[int, List[Hypothesis]]:
-    """Translations of the digits' validation set."""
-    return read(succeed("generate", data or digits(), *TASK, "--gen-subset", "valid",
-                        "--path", checkpoint or trained_on_digits(), *options))
-
-
-def interactive(text: str, *options) -> str:
-    return succeed("interactive", digits(), *TASK, "--path", trained_on_digits(),
-                   "--source-lang", "en", "--target-lang", "de", *options, stdin=text)
-
-
-def texts(translations: Dict[int, List[Hypothesis]]) -> Dict[int, List[str]]:
-    return {sentence: [hypothesis.text for hypothesis in nbest] for sentence, nbest in translations.items()}
+from hypotheses import Hypothesis, generate, read, texts
+from tiny_corpora import TASK, TEST, VALID, digit_pairs, digits, trained_on_digits, write
 
 
 @pytest.fixture(scope="module")
@@ -146,13 +104,6 @@ def test_alignment(padding, plain):
         assert hard == translations[index][0].alignment.split()
 
 
-def test_unknown_words_are_copied_in_interactive():
-    text = "two Zoe five\nAnna nine\none two Bob\n"
-    printed = interactive(text, "--replace-unk", "--buffer-size", 4, "--batch-size", 4)
-    found = [nbest[0].text for _, nbest in sorted(read(printed).items())]
-    assert found == ["zwei Zoe fünf", "Anna neun", "eins zwei Bob"]
-
-
 def test_unknown_words_are_copied_in_generate(tmp_path):
     """The raw text of the source is at hand with --dataset-impl raw only."""
     pairs = digit_pairs(VALID, seed=2)
@@ -207,11 +158,6 @@ def test_searches_of_fairseq_say_so(options, name):
     assert len(read(printed)) == TEST
 
 
-def test_constraints_are_fairseqs_own_search():
-    printed = interactive("two five\tneun\n", "--constraints")
-    assert "--constraints is fairseq's own search" in printed and "neun" in read(printed)[0][0].text
-
-
 def test_language_model_is_fairseqs_own_search(tmp_path):
     write(tmp_path / "text", {split: digit_pairs(40, seed=9) for split in ("train", "valid")})
     succeed("preprocess", "--only-source", "--srcdict", digits() / "dict.de.txt", "--destdir", tmp_path / "bin",
@@ -227,27 +173,3 @@ def test_language_model_is_fairseqs_own_search(tmp_path):
     printed = succeed("generate", tmp_path / "bin", *TASK, "--path", trained_on_digits(), "--source-lang", "en",
                       "--target-lang", "de", "--lm-path", tmp_path / "lm" / "checkpoint_last.pt", "--lm-weight", 0.01)
     assert "--lm-path is fairseq's own search" in printed and len(read(printed)) == TEST
-
-
-def test_interactive_with_sentencepiece():
-    """Text in, text out; the same as what fairseq-generate makes of the same sentences."""
-    options = [*TASK, "--path", trained_on_sentences(), "--bpe", "sentencepiece", "--sentencepiece-model", subword_model()]
-    generated = succeed("generate", sentences(), *options)
-    sources = dict(re.findall(r"^S-(\d+)\t(.*)$", generated, re.MULTILINE))
-    expected = dict(re.findall(r"^D-(\d+)\t\S+\t(.*)$", generated, re.MULTILINE))
-    known = sorted(index for index, source in sources.items() if "<unk>" not in source)
-    assert known
-    text = "".join(f"{sources[index]}\n" for index in known)
-    printed = succeed("interactive", sentences(), *options, stdin=text)
-    found = re.findall(r"^D-\d+\t\S+\t(.*)$", printed, re.MULTILINE)
-    assert found == [expected[index] for index in known] and "▁" not in "".join(found)
-
-
-def test_empty_and_endless_lines_are_answered_in_order():
-    endless = " ".join(["seven"] * 10_000)
-    printed = interactive(f"two six\n\n{endless}\n\nfive nine\n", "--buffer-size", 5, "--batch-size", 5, "--max-len-b", 20)
-    found = read(printed)
-    assert re.findall(r"^S-(\d+)\t", printed, re.MULTILINE) == list("01234")
-    assert [found[index][0].text for index in (0, 1, 3, 4)] == ["zwei sechs", "", "", "fünf neun"]
-    assert 0 < len(found[2][0].text.split()) <= 20
-    assert all(math.isfinite(nbest[0].score) for nbest in found.values())

@@ -1,0 +1,137 @@
+"""Contenders take turns, each in a process of its own, only one at work at a time."""
+import importlib
+import multiprocessing
+import time
+import traceback
+from multiprocessing.connection import Connection
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+
+import torch
+from tqdm import tqdm
+
+from benchmarking.environment import busy_seconds
+from benchmarking.memory import forget_peak, peak_mebibytes
+from fairseq_gnmt.errors import UserError
+
+
+class Turn(NamedTuple):
+    """One repetition of one contender."""
+
+    seconds: List[float]  # of each batch
+    processor_seconds: float  # of all its threads
+
+
+class Contender(NamedTuple):
+    """Where to find a contender: `builder(setting)` of the module gives an object with `batches` and `run(index)`."""
+
+    name: str
+    module: str
+    builder: str
+    setting: Any
+
+
+class Worker:
+    """The process of a contender. Its questions are methods of the contender, and `turn`, `peak`, `forget_peak`."""
+
+    def __init__(self, contender: Contender, threads: int):
+        self.name = contender.name
+        context = multiprocessing.get_context("spawn")  # a fork would inherit memory and threads
+        self._pipe, far_end = context.Pipe()
+        self._process = context.Process(target=_serve, args=(far_end, contender, threads), daemon=True)
+        self._process.start()
+        far_end.close()
+        self._answer()
+
+    def ask(self, question: str, *arguments: Any) -> Any:
+        """Raises UserError where the contender did, RuntimeError if it failed otherwise."""
+        self._pipe.send((question, arguments))
+        return self._answer()
+
+    def close(self) -> None:
+        self._pipe.close()
+        self._process.join(timeout=10)
+        if self._process.is_alive():
+            self._process.kill()
+
+    def _answer(self) -> Any:
+        try:
+            kind, answer = self._pipe.recv()
+        except EOFError:
+            self._process.join()
+            raise UserError(
+                f"The process of {self.name} ended with code {self._process.exitcode}; -9 means that memory ran out: "
+                "use smaller batches."
+            ) from None
+        if kind == "mistake":
+            raise UserError(f"{self.name}: {answer}")
+        if kind == "failure":
+            raise RuntimeError(f"{self.name} failed:\n{answer}")
+        return answer
+
+
+def _serve(pipe: Connection, contender: Contender, threads: int) -> None:
+    torch.set_num_threads(threads)
+    running = None
+
+    def answer(question: str, arguments: tuple) -> Any:
+        nonlocal running
+        if question == "build":
+            running = getattr(importlib.import_module(contender.module), contender.builder)(contender.setting)
+            return None
+        if question in STANDARD:
+            return STANDARD[question](running, *arguments)
+        return getattr(running, question)(*arguments)
+
+    question, arguments = "build", ()
+    while True:
+        try:
+            pipe.send(("answer", answer(question, arguments)))
+        except UserError as error:
+            pipe.send(("mistake", str(error)))
+        except Exception:
+            pipe.send(("failure", traceback.format_exc()))
+        try:
+            question, arguments = pipe.recv()
+        except (EOFError, KeyboardInterrupt):  # the benchmark is over
+            return
+
+
+def _turn(running: Any) -> Turn:
+    processor, seconds = time.process_time(), []
+    for index in range(running.batches):
+        start = time.perf_counter()
+        running.run(index)
+        seconds.append(time.perf_counter() - start)
+    return Turn(seconds, time.process_time() - processor)
+
+
+STANDARD = {
+    "turn": _turn,
+    "peak": lambda running: peak_mebibytes(),
+    "forget_peak": lambda running: forget_peak(),
+}
+
+
+class Alternation(NamedTuple):
+    """seconds[name][repetition][batch], and how many cores others used meanwhile (None: not known)."""
+
+    seconds: Dict[str, List[List[float]]]
+    others: Optional[float]
+
+
+def alternate(workers: Sequence[Worker], warm_up: int, repetitions: int) -> Alternation:
+    """A B C A B C ...: every contender once in each round. The first `warm_up` rounds are not counted."""
+    seconds: Dict[str, List[List[float]]] = {worker.name: [] for worker in workers}
+    foreign = elapsed = 0.0
+    busy_known = busy_seconds() is not None
+    for round_number in tqdm(range(warm_up + repetitions), desc="rounds", unit="round"):
+        for worker in workers:
+            busy, start = busy_seconds(), time.perf_counter()
+            turn = worker.ask("turn")
+            if round_number < warm_up:
+                continue
+            seconds[worker.name].append(turn.seconds)
+            elapsed += time.perf_counter() - start
+            if busy_known:
+                foreign += busy_seconds() - busy - turn.processor_seconds
+    return Alternation(seconds, max(foreign, 0.0) / elapsed if busy_known else None)

@@ -1,0 +1,91 @@
+"""The options that both benchmarks share."""
+import argparse
+from pathlib import Path
+from typing import List, NamedTuple, Sequence, Tuple
+
+from fairseq.data import Dictionary
+
+from benchmarking import workload
+from benchmarking.alternation import Contender
+from benchmarking.contenders.setting import Setting
+from benchmarking.workload import Batch
+from fairseq_gnmt.data.process_pool import available_cores
+from fairseq_gnmt.errors import UserError
+
+MATRIX_PRODUCT = "matrix product"
+WITH_PRECISIONS = ("ours", "ctranslate2")  # one contender for each --precision; the others are fp32
+
+
+class Workload(NamedTuple):
+    dictionary: Dictionary
+    batches: List[Batch]
+
+
+def add_options(parser: argparse.ArgumentParser, contenders: Sequence[str]) -> None:
+    add = parser.add_argument
+    add("--contenders", nargs="+", choices=contenders, default=["ours"], help="the first is what others are divided by")
+    add("--precision", nargs="+", choices=("fp32", "int8"), default=["fp32"], help=f"of {' and '.join(WITH_PRECISIONS)}")
+    add("--nvidia", type=Path, metavar="DIR", help="PyTorch/Translation/GNMT of NVIDIA's DeepLearningExamples")
+    add("--threads", type=int, default=available_cores(), help="of each contender, one of which runs at a time")
+    add("--repetitions", type=int, default=5, help="counted rounds in which the contenders take turns")
+    add("--warm-up", type=int, default=2, help="rounds before them")
+    add("--seed", type=int, default=1, help="of random weights and words")
+    add("--json", type=Path, metavar="FILE", help="every measurement, and the environment")
+    add("--overwrite", action="store_true", help="replace the --json file")
+    add("--allow-busy", action="store_true", help="run although other programs do; the figures then mean nothing")
+
+    network = parser.add_argument_group("network")
+    network.add_argument("--hidden", type=int, default=1024, help="width of embeddings, LSTMs and attention")
+    network.add_argument("--layers", type=int, default=4, help="of the encoder, and of the decoder")
+    network.add_argument("--vocabulary", type=int, default=32000, help="entries, of synthetic data")
+
+    data = parser.add_argument_group("batches: synthetic, or from the folder of fairseq-preprocess --joined-dictionary")
+    data.add_argument("--batch", type=int, default=32, help="sentences")
+    data.add_argument("--batches", type=int, help="number of batches in a repetition")
+    data.add_argument("--source-length", type=int, default=25, help="of synthetic sources, end mark included")
+    data.add_argument("--target-length", type=int, default=25, help="of synthetic targets, end mark included")
+    data.add_argument("--data", type=Path, metavar="DIR", help="take real batches from here")
+    data.add_argument("--languages", nargs=2, default=("en", "de"), metavar=("SOURCE", "TARGET"))
+
+
+def check_options(args: argparse.Namespace) -> None:
+    for name in ("threads", "repetitions", "hidden", "batch", "batches"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise UserError(f"--{name} is {value}, but must be at least 1.")
+    if args.layers < 2:
+        raise UserError(f"--layers is {args.layers}, but GNMT has at least 2.")
+    if args.warm_up < 0:
+        raise UserError(f"--warm-up is {args.warm_up}, but cannot be negative.")
+    if "nvidia" in args.contenders and args.nvidia is None:
+        raise UserError("--contenders nvidia needs --nvidia DIR, PyTorch/Translation/GNMT in a checkout of NVIDIA's code.")
+    if len(set(args.contenders)) < len(args.contenders) or len(set(args.precision)) < len(args.precision):
+        raise UserError("--contenders and --precision take each name once.")
+
+
+def load_workload(args: argparse.Namespace, split: str, default_count: Tuple[int, None]) -> Workload:
+    """default_count: how many batches if --batches is not given, synthetic and real; None: all."""
+    synthetic, real = default_count
+    if args.data is None:
+        dictionary = workload.make_dictionary(args.vocabulary)
+        batches = workload.synthetic_batches(
+            args.vocabulary, args.batches or synthetic, args.batch, args.source_length, args.target_length, args.seed
+        )
+        return Workload(dictionary, batches)
+    source, target = (workload.load_dictionary(args.data, language) for language in args.languages)
+    if source != target:
+        raise UserError(f"The dictionaries of {args.data} differ: the contenders share one, as --joined-dictionary makes.")
+    pairs = workload.load_pairs(args.data, split, tuple(args.languages))
+    return Workload(target, workload.real_batches(pairs, args.batch, args.batches or real))
+
+
+def expand(args: argparse.Namespace, builder: str, setting: Setting, modules: dict) -> List[Contender]:
+    """A contender for each name, or for each name and precision; then the matrix product."""
+    found = []
+    for name in args.contenders:
+        for precision in args.precision if name in WITH_PRECISIONS else ("fp32",):
+            own = setting._replace(precision=precision)
+            title = f"{name} {precision}" if name in WITH_PRECISIONS else name
+            found.append(Contender(title, f"benchmarking.contenders.{modules[name]}", builder, own))
+    limit = setting._replace(batches=[])
+    return [*found, Contender(MATRIX_PRODUCT, "benchmarking.contenders.matrix_product", "build", limit)]

@@ -1,0 +1,32 @@
+"""Batches as fairseq's data sets collate them."""
+from types import SimpleNamespace
+from typing import Any, Dict
+
+import torch
+from fairseq.data import Dictionary
+from fairseq.data.language_pair_dataset import collate
+
+from benchmarking.workload import Batch
+
+
+def task_of(dictionary: Dictionary) -> SimpleNamespace:
+    """As much of a fairseq task as models and criterions ask for."""
+    return SimpleNamespace(source_dictionary=dictionary, target_dictionary=dictionary)
+
+
+def fairseq_sample(batch: Batch, dictionary: Dictionary) -> Dict[str, Any]:
+    """Sources padded on the left, targets on the right, the decoder fed from the end mark."""
+    end = [dictionary.eos()]
+    pairs = [
+        {"id": index, "source": torch.tensor(source + end), "target": torch.tensor(target + end)}
+        for index, (source, target) in enumerate(zip(batch.sources, batch.targets))
+    ]
+    sample = collate(pairs, dictionary.pad(), dictionary.eos())
+    # Pairs come longest source first; fairseq's sort must not have swapped equals, or translations would be mixed up.
+    order = sample["id"]
+    return sample if order.equal(torch.arange(len(order))) else _in_order(sample, order.argsort())
+
+
+def _in_order(sample: Dict[str, Any], order: torch.Tensor) -> Dict[str, Any]:
+    net_input = {key: value[order] for key, value in sample["net_input"].items()}
+    return {**sample, "id": sample["id"][order], "target": sample["target"][order], "net_input": net_input}

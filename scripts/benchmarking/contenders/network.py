@@ -1,0 +1,42 @@
+"""Our network, the same in every process: of a checkpoint, or with random weights from the seed."""
+import torch
+from fairseq import checkpoint_utils
+from torch import nn
+
+import fairseq_gnmt  # noqa: F401  registers everything, and lets checkpoints be read
+from benchmarking.contenders.fairseq_samples import task_of
+from benchmarking.contenders.setting import UNWANTED_LOGIT, Setting
+from fairseq.data import Dictionary
+from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.models.gnmt import GNMTModel, GNMTv2
+
+
+def our_network(setting: Setting) -> GNMTModel:
+    """Raises UserError if the checkpoint has another network."""
+    if setting.checkpoint is not None:
+        model = load_checkpoint(setting)
+        if not isinstance(model, GNMTModel):
+            raise UserError(f"{setting.checkpoint} is a {type(model).__name__}, but must be a GNMT of this plugin.")
+        return model
+    torch.manual_seed(setting.seed)
+    config = GNMTv2.config_class(
+        hidden_size=setting.size.hidden,
+        encoder_layers=setting.size.layers,
+        decoder_layers=setting.size.layers,
+        dropout=setting.dropout,
+    )
+    model = GNMTv2.build_model(config, task_of(setting.dictionary))
+    if setting.search is not None:
+        forbid_marks(model.decoder.output_projection, setting.dictionary)
+    return model
+
+
+def load_checkpoint(setting: Setting) -> nn.Module:
+    models, _ = checkpoint_utils.load_model_ensemble([str(setting.checkpoint)], {"data": str(setting.data)})
+    return models[0]
+
+
+def forbid_marks(projection: nn.Linear, dictionary: Dictionary) -> None:
+    """Random weights would say special tokens at random, so that no two batches took equally long."""
+    with torch.no_grad():
+        projection.bias[: dictionary.nspecial] = UNWANTED_LOGIT

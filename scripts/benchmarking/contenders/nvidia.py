@@ -1,0 +1,199 @@
+"""NVIDIA's GNMT v2 from the user's checkout of DeepLearningExamples (PyTorch/Translation/GNMT), with our weights.
+
+Its network, loss, optimizer, trainer and beam search run unchanged; only packages that it imports for logging and for
+GPUs are replaced by empty ones, where they are not installed.
+"""
+import importlib.util
+import sys
+from types import ModuleType
+from typing import Any, Dict, List, Tuple
+
+import torch
+from fairseq.data import Dictionary
+from torch import Tensor
+
+from benchmarking.contenders.fairseq_search import search_of
+from benchmarking.contenders.network import our_network
+from benchmarking.contenders.setting import CLIP_NORM, LABEL_SMOOTHING, LEARNING_RATE, Setting
+from benchmarking.workload import Sentence
+from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.models.gnmt import GNMTModel
+
+NOT_NEEDED = {"dllogger": [], "apex": ["amp"], "apex.amp": ["_amp_state"], "apex.amp._amp_state": []}
+NOT_NEEDED["apex.parallel"] = ["DistributedDataParallel"]
+ATTENTION = {
+    "linear_att": "score_vector",
+    "normalize_scalar": "score_scale",
+    "normalize_bias": "score_bias",
+    "linear_q.weight": "query_projection.weight",
+    "linear_k.weight": "key_projection.weight",
+}
+PAD, UNKNOWN, BEGIN, END = range(4)  # NVIDIA's numbers
+TRAINING_UPDATES = 1000  # what its learning-rate schedule is told; the speed does not depend on it
+
+
+def network(setting: Setting) -> torch.nn.Module:
+    """NVIDIA's, computing what ours computes. Raises UserError if its code is not where it should be."""
+    find_code(setting)
+    from seq2seq.models.gnmt import GNMT
+
+    ours = our_network(setting)
+    if len(ours.encoder.upper_layers) != len(ours.decoder.stack.upper_lstms):
+        raise UserError("its encoder and decoder have equally many layers, but those of the checkpoint do not.")
+    theirs = GNMT(
+        vocab_size=len(setting.dictionary),
+        hidden_size=ours.decoder.stack.hidden_size,
+        num_layers=1 + len(ours.decoder.stack.upper_lstms),
+        dropout=setting.dropout,
+        batch_first=False,
+        share_embedding=ours.encoder.embed_tokens is ours.decoder.embed_tokens,
+    )
+    theirs.load_state_dict(their_weights(ours, list(theirs.state_dict()), setting.dictionary))
+    return theirs
+
+
+def find_code(setting: Setting) -> None:
+    if not (setting.nvidia / "seq2seq" / "models" / "gnmt.py").is_file():
+        raise UserError(
+            f"{setting.nvidia} has no seq2seq/models/gnmt.py: --nvidia must name PyTorch/Translation/GNMT in a checkout "
+            "of https://github.com/NVIDIA/DeepLearningExamples."
+        )
+    for name, attributes in NOT_NEEDED.items():
+        top_level = name.partition(".")[0]
+        if top_level not in sys.modules and importlib.util.find_spec(top_level) is not None:
+            continue
+        module = sys.modules[name] = ModuleType(name)
+        module.__spec__ = importlib.util.spec_from_loader(name, loader=None)
+        for attribute in attributes:
+            setattr(module, attribute, None)
+    sys.path.insert(0, str(setting.nvidia))
+
+
+def their_weights(ours: GNMTModel, names: List[str], dictionary: Dictionary) -> Dict[str, Tensor]:
+    """NVIDIA decodes from its begin mark, we from the end mark: both get the embedding of our end mark."""
+    weights = ours.state_dict()
+    rows = list(range(len(dictionary)))
+    rows[PAD], rows[UNKNOWN], rows[BEGIN], rows[END] = (
+        dictionary.pad(), dictionary.unk(), dictionary.bos(), dictionary.eos()
+    )  # fmt: skip
+    embedding_rows = list(rows)
+    embedding_rows[BEGIN] = dictionary.eos()
+
+    def taken(name: str) -> Tensor:
+        weight = weights[our_name(name)]
+        if name.endswith("embedder.weight"):
+            return weight[embedding_rows]
+        return weight[rows] if ".classifier." in name else weight
+
+    return {name: taken(name) for name in names}
+
+
+def our_name(name: str) -> str:
+    """encoder.rnn_layers.0.weight_ih_l0_reverse -> encoder.first_layer.backward_lstm.weight_ih_l0, and so on."""
+    if name.endswith("embedder.weight"):
+        return name.replace("embedder", "embed_tokens")
+    if name.startswith("decoder.classifier.classifier."):
+        return name.replace("classifier.classifier", "output_projection")
+    if name.startswith("decoder.att_rnn.attn."):
+        return "decoder.stack.attention." + ATTENTION[name.removeprefix("decoder.att_rnn.attn.")]
+    if name.startswith("decoder.att_rnn.rnn."):
+        return name.replace("att_rnn.rnn", "stack.query_lstm")
+    if name.startswith("decoder.rnn_layers."):
+        return name.replace("rnn_layers", "stack.upper_lstms")
+    side, _, index, weight = name.split(".")
+    if index == "0":
+        direction = "backward_lstm" if weight.endswith("_reverse") else "forward_lstm"
+        return f"{side}.first_layer.{direction}.{weight.removesuffix('_reverse')}"
+    return f"{side}.upper_layers.{int(index) - 1}.{weight}"
+
+
+def padded(sentences: List[Sentence], begin: List[int], dictionary: Dictionary) -> Tuple[Tensor, Tensor]:
+    """(T, B) in NVIDIA's numbers with end marks, and lengths (B,)."""
+    numbers = {dictionary.unk(): UNKNOWN}
+    rows = [begin + [numbers.get(word, word) for word in sentence] + [END] for sentence in sentences]
+    columns = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], padding_value=PAD)
+    return columns, torch.tensor([len(row) for row in rows])
+
+
+class NvidiaTraining:
+    """Its fp32 trainer."""
+
+    def __init__(self, setting: Setting):
+        self.model = network(setting)
+        from seq2seq.train.smoothing import LabelSmoothing
+        from seq2seq.train.trainer import Seq2SeqTrainer
+
+        self.criterion = LabelSmoothing(PAD, LABEL_SMOOTHING)
+        self.trainer = Seq2SeqTrainer(
+            self.model,
+            self.criterion,
+            opt_config={"optimizer": "Adam", "lr": LEARNING_RATE},
+            scheduler_config={"warmup_steps": 200, "remain_steps": 0.666, "decay_interval": None, "decay_steps": 4},
+            grad_clip=CLIP_NORM,
+            train_iterations=TRAINING_UPDATES,
+            math="fp32",
+        )
+        self.pairs: List[Any] = [
+            (padded(batch.sources, [], setting.dictionary), padded(batch.targets, [BEGIN], setting.dictionary))
+            for batch in setting.batches
+        ]
+        self.batches = len(self.pairs)
+        self.model.train()
+
+    def parameter_count(self) -> int:
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    def run(self, index: int) -> None:
+        self.trainer.iterate(*self.pairs[index], update=True, training=True)
+
+    @torch.no_grad()
+    def loss(self) -> float:
+        """Summed label-smoothed loss of the first batch in nats, without dropout."""
+        self.model.eval()
+        (source, source_lengths), (target, _) = self.pairs[0]
+        logits = self.model(source, source_lengths, target[:-1])
+        self.model.train()
+        return self.criterion(logits.flatten(0, 1), target[1:].flatten()).item()
+
+
+class NvidiaTranslation:
+    """Its beam search, with its defaults of length normalisation and coverage penalty."""
+
+    def __init__(self, setting: Setting):
+        self.setting = setting
+        self.model = network(setting).eval()
+        self.sources = [padded(batch.sources, [], setting.dictionary) for batch in setting.batches]
+        self.batches = len(self.sources)
+
+    def run(self, index: int) -> List[Sentence]:
+        return self._translate(index, self.setting.search.beam, length_norm=0.6, coverage=0.1)
+
+    def unnormalised(self, index: int, beam: int) -> List[Sentence]:
+        return self._translate(index, beam, length_norm=0.0, coverage=0.0)
+
+    @torch.no_grad()
+    def _translate(self, index: int, beam: int, length_norm: float, coverage: float) -> List[Sentence]:
+        from seq2seq.inference.beam_search import SequenceGenerator
+
+        source, lengths = self.sources[index]
+        search = search_of(self.setting, index)
+        longest = int(search.max_len_a * len(source) + search.max_len_b) + 2  # with begin and end mark
+        generator = SequenceGenerator(self.model, beam, longest, length_norm, 5.0, coverage)
+        method = generator.greedy_search if beam == 1 else generator.beam_search
+        begin = torch.full((1, len(lengths) * beam), BEGIN)
+        context = [self.model.encode(source, lengths), lengths.clone(), None]  # it changes them in place
+        translations, _, _ = method(len(lengths), begin, context)
+        unknown = self.setting.dictionary.unk()
+        return [self._words(row, unknown) for row in translations[:, 1:].tolist()]
+
+    def _words(self, row: List[int], unknown: int) -> Sentence:
+        end = row.index(END) if END in row else len(row)
+        return [unknown if word == UNKNOWN else word for word in row[:end]]
+
+
+def trainer(setting: Setting) -> NvidiaTraining:
+    return NvidiaTraining(setting)
+
+
+def translator(setting: Setting) -> NvidiaTranslation:
+    return NvidiaTranslation(setting)

@@ -1,0 +1,64 @@
+"""This plugin: its network, criterion, optimizer and beam search."""
+from typing import List
+
+import torch
+
+from benchmarking.contenders.fairseq_samples import fairseq_sample, task_of
+from benchmarking.contenders.fairseq_search import search_of
+from benchmarking.contenders.fairseq_training import FairseqTraining
+from benchmarking.contenders.network import our_network
+from benchmarking.contenders.setting import LABEL_SMOOTHING, LEARNING_RATE, SearchSetting, Setting
+from benchmarking.workload import Sentence
+from fairseq_gnmt.criterions.label_smoothed_cross_entropy import GNMTLabelSmoothedCrossEntropy
+from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.optim.adam import GNMTAdam, GNMTAdamConfig
+from fairseq_gnmt.search.generator import GNMTGenerator
+from fairseq_gnmt.search.options import SearchOptions
+
+
+def trainer(setting: Setting) -> FairseqTraining:
+    require_fp32(setting.precision)
+    model = our_network(setting)
+    criterion = GNMTLabelSmoothedCrossEntropy(task_of(setting.dictionary), LABEL_SMOOTHING, sentence_avg=True)
+    optimizer = GNMTAdam(GNMTAdamConfig(lr=[LEARNING_RATE]), list(model.parameters()))
+    return FairseqTraining(model, criterion, optimizer, setting)
+
+
+def translator(setting: Setting) -> "OurTranslation":
+    require_fp32(setting.precision)
+    return OurTranslation(setting)
+
+
+def require_fp32(precision: str) -> None:
+    if precision != "fp32":
+        raise UserError(f"there is no {precision} of our network yet: leave --precision out, or give fp32.")
+
+
+class OurTranslation:
+    def __init__(self, setting: Setting):
+        self.setting = setting
+        self.model = our_network(setting)
+        self.samples = [fairseq_sample(batch, setting.dictionary) for batch in setting.batches]
+        self.batches = len(self.samples)
+        self.generators = [self._generator(options(search_of(setting, index))) for index in range(self.batches)]
+
+    def run(self, index: int) -> List[Sentence]:
+        """The best translations with GNMT's scores, without end marks."""
+        return self._translate(self.generators[index], index)
+
+    def unnormalised(self, index: int, beam: int) -> List[Sentence]:
+        """The translations of highest probability that a search with this beam finds."""
+        search = search_of(self.setting, index)._replace(beam=beam)
+        plain = options(search, length_norm_factor=0.0, coverage_penalty=0.0)
+        return self._translate(self._generator(plain), index)
+
+    def _generator(self, search_options: SearchOptions) -> GNMTGenerator:
+        return GNMTGenerator([self.model], self.setting.dictionary, search_options)
+
+    @torch.no_grad()
+    def _translate(self, generator: GNMTGenerator, index: int) -> List[Sentence]:
+        return [nbest[0]["tokens"].tolist()[:-1] for nbest in generator.generate([self.model], self.samples[index])]
+
+
+def options(search: SearchSetting, **scores: float) -> SearchOptions:
+    return SearchOptions(beam=search.beam, max_len_a=search.max_len_a, max_len_b=search.max_len_b, **scores)

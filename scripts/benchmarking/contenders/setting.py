@@ -1,0 +1,40 @@
+"""What every contender is told."""
+from pathlib import Path
+from typing import List, NamedTuple, Optional
+
+from fairseq.data import Dictionary
+
+from benchmarking.operations import NetworkSize
+from benchmarking.workload import Batch
+
+LABEL_SMOOTHING = 0.1
+LEARNING_RATE = 2e-3  # NVIDIA's, as all that follows
+CLIP_NORM = 5.0
+UNWANTED_LOGIT = -1e4  # of what networks with random weights must not say: finite, but never chosen
+
+
+class SearchSetting(NamedTuple):
+    beam: int
+    max_len_a: float
+    max_len_b: int
+
+
+class Setting(NamedTuple):
+    """`size` is that of networks with random weights; a checkpoint brings its own."""
+
+    size: NetworkSize
+    dictionary: Dictionary
+    batches: List[Batch]
+    dropout: float
+    threads: int
+    precision: str = "fp32"
+    seed: int = 1
+    search: Optional[SearchSetting] = None
+    checkpoint: Optional[Path] = None
+    data: Optional[Path] = None  # folder of the dictionaries that the checkpoint was trained with
+    nvidia: Optional[Path] = None  # checkout of NVIDIA's GNMT
+
+    @property
+    def forced(self) -> bool:
+        """Random weights end no sentence: each batch is then decoded for the length of its longest target."""
+        return self.checkpoint is None

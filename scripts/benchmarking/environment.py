@@ -1,0 +1,101 @@
+"""Where and when figures were measured, and whether the machine was free for it."""
+import datetime
+import os
+import platform
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+import torch
+
+from fairseq_gnmt.errors import UserError
+
+# Instructions that decide the speed of float32 and int8 arithmetic.
+NOTABLE_FLAGS = ("avx2", "fma", "avx512f", "avx512bw", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
+PACKAGES = ("torch", "ve-fairseq", "fairseq", "numpy", "OpenNMT-py", "ctranslate2")
+FREE = 0.2  # cores that others may use on a machine that counts as free
+LOOKING_SECONDS = 1.0
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def record(threads: int) -> Dict[str, Any]:
+    """What a reader needs to judge or to repeat the figures."""
+    processor = _processor()
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "commit": _commit(),
+        "processor": processor.get("model name", platform.processor()),
+        "flags": [flag for flag in NOTABLE_FLAGS if flag in processor.get("flags", "").split()],
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "load_average": list(os.getloadavg()),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "torch_cpu_capability": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def _processor() -> Dict[str, str]:
+    path = Path("/proc/cpuinfo")
+    if not path.exists():
+        return {}
+    lines = path.read_text().split("\n\n")[0].splitlines()
+    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def _commit() -> Optional[str]:
+    """The checkout's commit; "+" follows if files differ from it."""
+    try:
+        git = ["git", "-C", str(CHECKOUT)]
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):  # no git, or no checkout
+        return None
+    return commit + ("+" if changed else "")
+
+
+def _version(package: str) -> Optional[str]:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def busy_seconds() -> Optional[float]:
+    """Processor time that all processes have used, or other virtual machines have stolen, since the machine started.
+
+    None where the system does not tell.
+    """
+    path = Path("/proc/stat")
+    if not path.exists():
+        return None
+    all_cores = path.read_text().splitlines()[0]
+    user, nice, system, _, _, interrupt, soft_interrupt, stolen, *_ = map(int, all_cores.split()[1:])
+    return (user + nice + system + interrupt + soft_interrupt + stolen) / os.sysconf("SC_CLK_TCK")
+
+
+def require_free_machine(allow_busy: bool) -> Optional[str]:
+    """None on a free machine. On a busy one a warning if that is allowed, else a UserError."""
+    before = busy_seconds()
+    if before is None:
+        return "Whether other programs are running could not be found out: make sure that none are."
+    time.sleep(LOOKING_SECONDS)
+    used = (busy_seconds() - before) / LOOKING_SECONDS
+    if used <= FREE:
+        return None
+    sentence = f"Other programs use {used:.1f} of {os.cpu_count()} cores"
+    if not allow_busy:
+        raise UserError(f"{sentence}, so figures would mean nothing: stop them, or give --allow-busy to try things out.")
+    return f"{sentence}: THE FIGURES BELOW MEAN NOTHING."
+
+
+def disturbance(cores: Optional[float]) -> Optional[str]:
+    """A warning if others used so many cores on average while the contenders ran."""
+    if cores is None or cores <= FREE:
+        return None
+    return f"Other programs used {cores:.1f} cores during the measurements: DO NOT TRUST THE FIGURES."

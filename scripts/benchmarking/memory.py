@@ -1,0 +1,26 @@
+"""The most memory that this process has held."""
+import resource
+import sys
+from pathlib import Path
+
+MIB = 1 << 20
+
+
+def forget_peak() -> None:
+    """From here on the peak counts anew, where the system can do that (Linux): building a network is not running it."""
+    path = Path("/proc/self/clear_refs")
+    try:
+        path.write_text("5")
+    except OSError:  # another system, or not allowed: the peak then counts from the start of the process
+        pass
+
+
+def peak_mebibytes() -> float:
+    """Resident memory. Not from getrusage on Linux: its peak includes that of the process which started this one."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / MIB
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB

@@ -1,0 +1,34 @@
+"""Figures as a Markdown table, and as JSON with everything behind them."""
+import json
+import os
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+from fairseq_gnmt.errors import UserError
+
+ABSENT = "-"
+
+
+def markdown_table(rows: Sequence[Dict[str, str]]) -> str:
+    """A column for each key, in the order of their first appearance; columns that no row fills are left out."""
+    columns: List[str] = []
+    for row in rows:
+        columns += [key for key, cell in row.items() if key not in columns and cell != ABSENT]
+    lines = [columns, ["---"] * len(columns)]
+    lines += [[row.get(column, ABSENT) for column in columns] for row in rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def check_output(path: Path, overwrite: bool) -> None:
+    """Raises UserError now rather than after the measurements."""
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} exists: give another --json, or --overwrite.")
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"{path.absolute().parent} is no folder: make it, or give another --json.")
+
+
+def write_json(path: Path, content: Dict[str, Any]) -> None:
+    """The file is there only once it is whole."""
+    partial = path.with_name(path.name + ".tmp")
+    partial.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
+    os.replace(partial, path)

@@ -1,0 +1,73 @@
+"""One run of a benchmark: start the contenders, compare their results, let them take turns, sum up."""
+import os
+import sys
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+
+from benchmarking.alternation import Contender, Worker, alternate
+from benchmarking.command_line import MATRIX_PRODUCT
+from benchmarking.contenders.matrix_product import OPERATIONS
+from benchmarking.figures import Spread, pairwise_ratio, spread, totals
+
+Check = Callable[[List[Worker]], Any]
+
+
+class Measured(NamedTuple):
+    names: List[str]  # of the contenders, the matrix product not among them
+    seconds: Dict[str, List[List[float]]]  # [name][repetition][batch]
+    peaks: Dict[str, float]  # MiB, in the rounds
+    matrix_product: List[float]  # seconds of each
+    others: Optional[float]  # cores that other programs used meanwhile
+    checked: Any  # what the check returned
+
+    def total(self, name: str) -> Spread:
+        """Seconds of a repetition."""
+        return spread(totals(self.seconds[name]))
+
+    def ratio(self, name: str, base: str) -> Spread:
+        """Time of `name` / time of `base`, pair by pair."""
+        return pairwise_ratio(totals(self.seconds[name]), totals(self.seconds[base]))
+
+    @property
+    def peak_operations(self) -> float:
+        """Operations a second of the fastest matrix product."""
+        return OPERATIONS / min(self.matrix_product)
+
+    def share_of_peak(self, name: str, operations: int) -> float:
+        return operations / self.total(name).median / self.peak_operations
+
+
+def measure(contenders: Sequence[Contender], threads: int, warm_up: int, repetitions: int, check: Check) -> Measured:
+    """Raises what a contender raises, before anything is measured if it cannot be built or computes something else."""
+    # The libraries read these when a worker loads them.
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
+    workers: List[Worker] = []
+    try:
+        for contender in contenders:
+            print(f"{contender.name}: starting", file=sys.stderr)
+            workers.append(Worker(contender, threads))
+        checked = check([worker for worker in workers if worker.name != MATRIX_PRODUCT])
+        for worker in workers:
+            worker.ask("forget_peak")
+        seconds, others = alternate(workers, warm_up, repetitions)
+        peaks = {worker.name: worker.ask("peak") for worker in workers}
+    finally:
+        for worker in workers:
+            worker.close()
+    products = [product for turn in seconds.pop(MATRIX_PRODUCT) for product in turn]
+    del peaks[MATRIX_PRODUCT]
+    return Measured(list(seconds), seconds, peaks, products, others, checked)
+
+
+def as_json(measured: Measured) -> Dict[str, Any]:
+    """What is common to both benchmarks; seconds[name][repetition][batch]."""
+    return {
+        "seconds": measured.seconds,
+        "seconds_of_a_repetition": {name: measured.total(name)._asdict() for name in measured.names},
+        "time_ratio_pair_by_pair": {
+            name: {base: measured.ratio(name, base)._asdict() for base in measured.names if base != name}
+            for name in measured.names
+        },
+        "peak_memory_mib": measured.peaks,
+        "matrix_product": {"seconds": measured.matrix_product, "operations_a_second": measured.peak_operations},
+        "cores_used_by_others": measured.others,
+    }

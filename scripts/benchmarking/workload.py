@@ -1,0 +1,113 @@
+"""What the contenders work on: batches of sentence pairs, synthetic or from binarised data.
+
+A sentence is a list of fairseq's token numbers (0 begin, 1 padding, 2 end, 3 unknown, words from 4) without begin and
+end marks: every contender adds those of its own convention. Lengths that are counted include the end mark.
+"""
+import random
+from pathlib import Path
+from typing import List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+from fairseq.data import Dictionary
+from fairseq.data.data_utils import load_indexed_dataset
+
+from fairseq_gnmt.errors import UserError
+
+Sentence = List[int]
+
+
+class Batch(NamedTuple):
+    """Sentence pairs, longest source first."""
+
+    numbers: List[int]  # of the sentences in their data set
+    sources: List[Sentence]
+    targets: List[Sentence]
+
+    @property
+    def source_tokens(self) -> int:
+        return sum(len(source) + 1 for source in self.sources)
+
+    @property
+    def target_tokens(self) -> int:
+        return sum(len(target) + 1 for target in self.targets)
+
+    @property
+    def longest_target(self) -> int:
+        return max(len(target) + 1 for target in self.targets)
+
+
+def make_dictionary(size: int) -> Dictionary:
+    """`size` entries, fairseq's four special ones among them. Raises UserError if there is no room for words."""
+    dictionary = Dictionary()
+    if size <= dictionary.nspecial:
+        raise UserError(f"--vocabulary is {size}, but must be above {dictionary.nspecial}, the number of special tokens.")
+    for index in range(size - dictionary.nspecial):
+        dictionary.add_symbol(f"w{index}")
+    return dictionary
+
+
+def synthetic_batches(
+    vocabulary: int, count: int, sentences: int, source_length: int, target_length: int, seed: int
+) -> List[Batch]:
+    """Batches of random words, every source and every target of one length, end mark included."""
+    for name, length in (("--source-length", source_length), ("--target-length", target_length)):
+        if length < 2:
+            raise UserError(f"{name} is {length}, but must be at least 2: a word and the end mark.")
+    draw = random.Random(seed)
+    first_word = Dictionary().nspecial
+
+    def sentence(length: int) -> Sentence:
+        return [draw.randrange(first_word, vocabulary) for _ in range(length - 1)]
+
+    return [
+        Batch(
+            list(range(index * sentences, (index + 1) * sentences)),
+            [sentence(source_length) for _ in range(sentences)],
+            [sentence(target_length) for _ in range(sentences)],
+        )
+        for index in range(count)
+    ]
+
+
+def load_dictionary(data: Path, language: str) -> Dictionary:
+    path = data / f"dict.{language}.txt"
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: --data must name a folder of fairseq-preprocess, with the languages given.")
+    return Dictionary.load(str(path))
+
+
+def load_pairs(data: Path, split: str, languages: Tuple[str, str]) -> List[Tuple[Sentence, Sentence]]:
+    """The pairs of a split that fairseq-preprocess binarised. Raises UserError if it is not there."""
+    source, target = languages
+    sides = []
+    for language in languages:
+        path = data / f"{split}.{source}-{target}.{language}"
+        dataset = load_indexed_dataset(str(path), load_dictionary(data, language))
+        if dataset is None:
+            raise UserError(f"{path}.idx does not exist: fairseq-preprocess writes it for each split that it is given.")
+        sides.append([dataset[index].tolist()[:-1] for index in range(len(dataset))])  # without the end mark
+    return list(zip(*sides))
+
+
+def real_batches(pairs: Sequence[Tuple[Sentence, Sentence]], sentences: int, count: Optional[int]) -> List[Batch]:
+    """Batches of neighbours in fairseq's order, by target and then stably by source length.
+
+    With a count, so many whole batches, evenly spaced from the shortest to the longest; else all of them.
+    """
+    order = np.arange(len(pairs))
+    for side in (1, 0):
+        order = order[np.argsort([len(pairs[index][side]) for index in order], kind="mergesort")]
+    batches = [_batch(pairs, order[start : start + sentences]) for start in range(0, len(order), sentences)]
+    if count is None:
+        return batches
+    whole = [batch for batch in batches if len(batch.sources) == sentences]
+    if count > len(whole):
+        raise UserError(f"--batches is {count}, but the data has {len(whole)} batches of {sentences} sentences.")
+    places = np.linspace(0, len(whole) - 1, count + 2)[1:-1] if count > 1 else [len(whole) / 2]
+    return [whole[int(place)] for place in places]
+
+
+def _batch(pairs: Sequence[Tuple[Sentence, Sentence]], indices: np.ndarray) -> Batch:
+    longest_first = sorted(indices.tolist(), key=lambda index: -len(pairs[index][0]))
+    sources, targets = zip(*(pairs[index] for index in longest_first))
+    return Batch(longest_first, list(sources), list(targets))

@@ -1,0 +1,45 @@
+"""What fairseq-generate and fairseq-interactive print, read back."""
+import re
+from typing import Dict, List, NamedTuple
+
+from commands import succeed
+from tiny_corpora import TASK, digits, trained_on_digits
+
+
+class Hypothesis(NamedTuple):
+    text: str
+    score: float  # binary logarithm
+    steps: List[float]  # binary logarithms of the tokens' probabilities, end mark included
+    alignment: str
+
+
+def read(printed: str) -> Dict[int, List[Hypothesis]]:
+    """The n-best lists of a log."""
+    found: Dict[int, List[Hypothesis]] = {}
+    for line in printed.splitlines():
+        kind, _, rest = line.partition("\t")
+        if match := re.fullmatch(r"([HPA])-(\d+)", kind):
+            nbest = found.setdefault(int(match[2]), [])
+            if match[1] == "H":
+                score, text = rest.split("\t")
+                nbest.append(Hypothesis(text, float(score), [], ""))
+            elif match[1] == "P":
+                nbest[-1] = nbest[-1]._replace(steps=[float(step) for step in rest.split()])
+            else:
+                nbest[-1] = nbest[-1]._replace(alignment=rest)
+    return found
+
+
+def generate(*options, data=None, checkpoint=None) -> Dict[int, List[Hypothesis]]:
+    """Translations of the digits' validation set."""
+    return read(succeed("generate", data or digits(), *TASK, "--gen-subset", "valid",
+                        "--path", checkpoint or trained_on_digits(), *options))
+
+
+def interactive(text: str, *options) -> str:
+    return succeed("interactive", digits(), *TASK, "--path", trained_on_digits(),
+                   "--source-lang", "en", "--target-lang", "de", *options, stdin=text)
+
+
+def texts(translations: Dict[int, List[Hypothesis]]) -> Dict[int, List[str]]:
+    return {sentence: [hypothesis.text for hypothesis in nbest] for sentence, nbest in translations.items()}
