@@ -45,19 +45,31 @@ require_tools() {
         die "$(command -v python) has no fairseq or no sentencepiece. Run 'bash $ROOT/scripts/environment.sh' once, or activate your environment."
 }
 
-# train_once OUTPUT OPTION...: GNMT v2's recipe on OUTPUT/bin with further options, to OUTPUT/checkpoints; once.
+# train_once OUTPUT PROCESSES OPTION...: GNMT v2's recipe on OUTPUT/bin with further options, to OUTPUT/checkpoints; once.
+#
+# --batch-size is that of one of the PROCESSES. They share the cores of a machine without a GPU: small matrices gain more
+# from two processes than from two threads. On a GPU one process takes their batches in turn.
 train_once() {
-    local output="$1" finished="$1/checkpoints/finished" options device=()
-    shift
-    python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || device=(--cpu)
+    local output="$1" processes="$2" finished="$1/checkpoints/finished" options
+    shift 2
     options=("$output/bin" --user-dir "$ROOT/fairseq_gnmt" --save-dir "$output/checkpoints" --task gnmt_translation
         --source-lang en --target-lang de --criterion gnmt_label_smoothed_cross_entropy --sentence-avg
         --optimizer gnmt_adam --lr-scheduler gnmt_warmup_step_decay --clip-norm 5.0
-        --log-format simple --log-interval 100 --num-workers 0 "${device[@]}" "$@")
+        --log-format simple --log-interval 100 --num-workers 0 "$@")
     if [[ -e "$finished" && "$(<"$finished")" == "${options[*]}" ]]; then
         say "already trained: $output/checkpoints (delete $finished to train on)"
         return
     fi
-    fairseq-train "${options[@]}"
+    if python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
+        fairseq-train "${options[@]}" --distributed-world-size 1 --update-freq "$processes"
+    elif [[ "$processes" -eq 1 ]]; then
+        OMP_NUM_THREADS=1 fairseq-train "${options[@]}" --cpu
+    else
+        export OMP_NUM_THREADS=$(($(nproc) > processes ? $(nproc) / processes : 1))
+        torchrun --standalone --nproc_per_node "$processes" --no-python \
+            bash -c 'exec fairseq-train "$@" --distributed-rank "$RANK"' fairseq-train "${options[@]}" --cpu \
+            --distributed-world-size "$processes" --distributed-no-spawn --distributed-init-method env:// \
+            --distributed-backend gloo --ddp-backend legacy_ddp
+    fi
     echo "${options[*]}" >"$finished"
 }

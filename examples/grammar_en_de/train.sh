@@ -27,5 +27,5 @@ require_tools fairseq-train
 [[ -d "$output/bin" ]] || die "$output/bin is missing; run prepare.sh with the same --output first."
 
 # One right translation for each sentence: nothing to smooth, little to regularise.
-train_once "$output" --arch gnmt_v2_tiny --hidden-size 128 --encoder-layers 2 --decoder-layers 2 --dropout 0 --init-range 0.3 \
+train_once "$output" 1 --arch gnmt_v2_tiny --hidden-size 128 --encoder-layers 2 --decoder-layers 2 --dropout 0 --init-range 0.3 \
     --label-smoothing 0 --lr 5e-3 --batch-size "$BATCH" --max-update "$UPDATES" --seed "$seed" "$@"
