@@ -42,7 +42,10 @@ def compare_losses(workers: List[Worker]) -> List[str]:
             difference = abs(loss / base - 1)
             if not difference <= TOLERANCE:
                 raise UserError(f"{name} has the loss {loss} where ours is {base}: the benchmark would compare nothing.")
-            sentences.append(f"{name}: the same loss as ours on the first batch (relative difference {difference:.0e}).")
+            sentences.append(
+                f"{name}: the same loss as ours on the first batch, without dropout: {loss:.6g} and {base:.6g} "
+                f"(relative difference {difference:.0e})."
+            )
     return sentences
 
 
@@ -55,7 +58,7 @@ def rows(measured: Measured, workload: Workload, size: NetworkSize) -> List[Dict
     return [
         {
             "contender": name,
-            "ms per update": f"{measured.total(name).divided(count / 1000):.0f}",
+            "ms per update": f"{measured.total(name).divided(count / 1000):.1f}",
             "target tokens/s": f"{measured.total(name).rate(target):.0f}",
             "source + target tokens/s": f"{measured.total(name).rate(both):.0f}",
             "% of peak": f"{100 * measured.share_of_peak(name, operations):.1f}" if name in OUR_NETWORK else ABSENT,

@@ -40,6 +40,8 @@ class Worker:
         self._process = context.Process(target=_serve, args=(far_end, contender, threads), daemon=True)
         self._process.start()
         far_end.close()
+
+    def wait_until_built(self) -> None:
         self._answer()
 
     def ask(self, question: str, *arguments: Any) -> Any:
@@ -85,14 +87,17 @@ def _serve(pipe: Connection, contender: Contender, threads: int) -> None:
     question, arguments = "build", ()
     while True:
         try:
-            pipe.send(("answer", answer(question, arguments)))
+            message = ("answer", answer(question, arguments))
         except UserError as error:
-            pipe.send(("mistake", str(error)))
+            message = ("mistake", str(error))
+        except KeyboardInterrupt:
+            return
         except Exception:
-            pipe.send(("failure", traceback.format_exc()))
+            message = ("failure", traceback.format_exc())
         try:
+            pipe.send(message)
             question, arguments = pipe.recv()
-        except (EOFError, KeyboardInterrupt):  # the benchmark is over
+        except (EOFError, OSError, KeyboardInterrupt):  # the benchmark is over
             return
 
 

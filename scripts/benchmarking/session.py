@@ -40,11 +40,11 @@ def measure(contenders: Sequence[Contender], threads: int, warm_up: int, repetit
     """Raises what a contender raises, before anything is measured if it cannot be built or computes something else."""
     # The libraries read these when a worker loads them.
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
-    workers: List[Worker] = []
+    print(f"starting {', '.join(contender.name for contender in contenders)}", file=sys.stderr)
+    workers = [Worker(contender, threads) for contender in contenders]
     try:
-        for contender in contenders:
-            print(f"{contender.name}: starting", file=sys.stderr)
-            workers.append(Worker(contender, threads))
+        for worker in workers:
+            worker.wait_until_built()
         checked = check([worker for worker in workers if worker.name != MATRIX_PRODUCT])
         for worker in workers:
             worker.ask("forget_peak")

@@ -103,8 +103,7 @@ def real_batches(pairs: Sequence[Tuple[Sentence, Sentence]], sentences: int, cou
     whole = [batch for batch in batches if len(batch.sources) == sentences]
     if count > len(whole):
         raise UserError(f"--batches is {count}, but the data has {len(whole)} batches of {sentences} sentences.")
-    places = np.linspace(0, len(whole) - 1, count + 2)[1:-1] if count > 1 else [len(whole) / 2]
-    return [whole[int(place)] for place in places]
+    return [whole[(2 * place + 1) * len(whole) // (2 * count)] for place in range(count)]  # the middle of each share
 
 
 def _batch(pairs: Sequence[Tuple[Sentence, Sentence]], indices: np.ndarray) -> Batch:

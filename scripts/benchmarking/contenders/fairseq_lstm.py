@@ -36,7 +36,7 @@ def trainer(setting: Setting) -> FairseqTraining:
     criterion = LabelSmoothedCrossEntropyCriterion(
         task_of(setting.dictionary), sentence_avg=True, label_smoothing=LABEL_SMOOTHING
     )
-    optimizer = FairseqAdam(FairseqAdamConfig(lr=[LEARNING_RATE]), list(model.parameters()))
+    optimizer = FairseqAdam(FairseqAdamConfig(adam_betas="(0.9, 0.999)", lr=[LEARNING_RATE]), list(model.parameters()))
     return FairseqTraining(model, criterion, optimizer, setting)
 
 

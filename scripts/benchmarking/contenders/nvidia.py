@@ -5,6 +5,7 @@ GPUs are replaced by empty ones, where they are not installed.
 """
 import importlib.util
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Dict, List, Tuple
 
@@ -34,7 +35,7 @@ TRAINING_UPDATES = 1000  # what its learning-rate schedule is told; the speed do
 
 def network(setting: Setting) -> torch.nn.Module:
     """NVIDIA's, computing what ours computes. Raises UserError if its code is not where it should be."""
-    find_code(setting)
+    find_code(setting.nvidia)
     from seq2seq.models.gnmt import GNMT
 
     ours = our_network(setting)
@@ -52,10 +53,10 @@ def network(setting: Setting) -> torch.nn.Module:
     return theirs
 
 
-def find_code(setting: Setting) -> None:
-    if not (setting.nvidia / "seq2seq" / "models" / "gnmt.py").is_file():
+def find_code(checkout: Path) -> None:
+    if not (checkout / "seq2seq" / "models" / "gnmt.py").is_file():
         raise UserError(
-            f"{setting.nvidia} has no seq2seq/models/gnmt.py: --nvidia must name PyTorch/Translation/GNMT in a checkout "
+            f"{checkout} has no seq2seq/models/gnmt.py: --nvidia must name PyTorch/Translation/GNMT in a checkout "
             "of https://github.com/NVIDIA/DeepLearningExamples."
         )
     for name, attributes in NOT_NEEDED.items():
@@ -66,7 +67,7 @@ def find_code(setting: Setting) -> None:
         module.__spec__ = importlib.util.spec_from_loader(name, loader=None)
         for attribute in attributes:
             setattr(module, attribute, None)
-    sys.path.insert(0, str(setting.nvidia))
+    sys.path.insert(0, str(checkout))
 
 
 def their_weights(ours: GNMTModel, names: List[str], dictionary: Dictionary) -> Dict[str, Tensor]:

@@ -1,0 +1,72 @@
+"""Before translations are timed: everybody translates, and networks that are the same must say the same."""
+from typing import Dict, List, Sequence
+
+from tqdm import tqdm
+
+from benchmarking.alternation import Worker
+from benchmarking.workload import Batch, Sentence
+from fairseq_gnmt.errors import UserError
+
+# Sentences of the first batch that may differ: where two words are equally likely, rounding chooses.
+TIES = 0.05
+OURS = "ours fp32"
+GREEDY = 1
+
+Translations = List[List[Sentence]]  # [batch][sentence], without end marks
+
+
+class TranslationChecks:
+    """Called with the workers; returns what each translates, and keeps `sentences` about it."""
+
+    def __init__(self, batches: Sequence[Batch], beam: int, forced: bool, other_networks: Sequence[str]):
+        self.batches, self.beam, self.forced = batches, beam, forced
+        self.other_networks = other_networks
+        self.sentences: List[str] = []
+
+    def __call__(self, workers: List[Worker]) -> Dict[str, Translations]:
+        ours = next((worker for worker in workers if worker.name == OURS), None)
+        for worker in workers:
+            if worker.name == OURS:
+                continue
+            if worker.name.split()[0] in self.other_networks:
+                self.sentences.append(f"{worker.name}: another network, so its translations are not compared.")
+            elif ours is not None and worker.name.split()[0] != "ours":
+                # NVIDIA's search ends otherwise than ours and fairseq's, so only without a beam do all agree.
+                self._compare(ours, worker, GREEDY if worker.name == "nvidia" else self.beam)
+        return {worker.name: self._translate(worker) for worker in workers}
+
+    def _compare(self, ours: Worker, other: Worker, beam: int) -> None:
+        """By log-probability alone, which is what the searches have in common. Raises UserError."""
+        expected, found = (worker.ask("unnormalised", 0, beam) for worker in (ours, other))
+        equal = sum(same_words(one, two) for one, two in zip(expected, found))
+        if len(expected) != len(found) or len(expected) - equal > TIES * len(expected):
+            raise UserError(
+                f"{other.name} translates only {equal} of the {len(expected)} sentences of the first batch as our network "
+                f"does, by log-probability with beam {beam}: the benchmark would compare nothing."
+            )
+        self.sentences.append(
+            f"{other.name}: the same translations as ours, by log-probability with beam {beam}, for {equal} of "
+            f"{len(expected)} sentences of the first batch."
+        )
+
+    def _translate(self, worker: Worker) -> Translations:
+        numbers = tqdm(range(len(self.batches)), desc=worker.name, unit="batch")
+        translations = [worker.ask("run", number) for number in numbers]
+        if self.forced:
+            for batch, sentences in zip(self.batches, translations):
+                check_steps(worker.name, batch, sentences)
+        return translations
+
+
+def same_words(one: Sentence, other: Sentence) -> bool:
+    """NVIDIA's last word may stand where a length limit forces our end mark."""
+    shared = min(len(one), len(other))
+    return abs(len(one) - len(other)) <= 1 and one[:shared] == other[:shared]
+
+
+def check_steps(name: str, batch: Batch, translations: List[Sentence]) -> None:
+    """Raises UserError unless each has the words of all steps; the last may have been an end mark."""
+    steps = batch.longest_target
+    lengths = sorted({len(translation) for translation in translations})
+    if len(translations) != len(batch.sources) or not set(lengths) <= {steps - 1, steps}:
+        raise UserError(f"{name} was to take {steps} steps, but its {len(translations)} translations have {lengths} words.")

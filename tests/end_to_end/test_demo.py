@@ -1,0 +1,46 @@
+"""The README's first command, from the corpus to BLEU (the environment is the one that runs the tests)."""
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def demo(*options, directory: Path):
+    environment = {**os.environ, "VIRTUAL_ENV": sys.prefix, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    return subprocess.run(
+        ["bash", ROOT / "scripts" / "demo.sh", *options], cwd=directory, env=environment, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize(
+    "options,words",
+    [
+        (["--corpus", "wmt"], "--corpus is 'wmt', but must be grammar or multi30k"),
+        (["--data", "x"], "--data is for --corpus multi30k"),
+        (["--seed", "no"], "--seed is 'no'"),
+        (["--corpsu"], "unknown option --corpsu"),
+        (["--output"], "--output needs a value"),
+    ],
+)
+def test_mistakes(options, words, tmp_path):
+    run = demo(*options, directory=tmp_path)
+    assert run.returncode == 1 and words in run.stderr and len(run.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (ROOT / ".venv/environment.stamp").exists(), reason="needs scripts/environment.sh to have run")
+def test_learns_the_grammar(tmp_path):
+    run = demo("--output", "my corpus", directory=tmp_path)
+    assert run.returncode == 0, run.stderr[-2000:]
+    scores = re.findall(r"BLEU = ([\d.]+) .*(nrefs:1\|case:\w+\|\S+)", run.stdout)
+    assert [signature.split("|")[1] for _, signature in scores] == ["case:mixed", "case:lc"]
+    assert float(scores[0][0]) >= 90
+    assert run.stdout.count("  translation ") == 5
+    again = demo("--output", "my corpus", directory=tmp_path)
+    assert again.returncode == 0 and "already trained" in again.stderr
