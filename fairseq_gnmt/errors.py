@@ -21,6 +21,11 @@ class Mistake(NamedTuple):
 MAKE_ROOM = "make room on its disk and give the same command again, which goes on from the last whole checkpoint."
 # The first that fits an error explains it.
 MISTAKES = (
+    Mistake(
+        "loads",
+        "(char ",  # how json ends its complaints
+        """an option that takes JSON has none ({message}): write --eval-bleu-args '{{"beam": 5}}'.""",
+    ),
     Mistake("torch_persistent_save", "", f"{{filename}} could not be written ({{message}}): {MAKE_ROOM}"),
     Mistake("copy_whole", "", f"{{dst_path}} could not be written ({{message}}): {MAKE_ROOM}"),
     Mistake(

@@ -11,17 +11,10 @@ from pathlib import Path
 from typing import Dict, List
 
 from fairseq_gnmt.errors import UserError, run_command
-from fairseq_gnmt.data.parallel_text import check_files, count_lines, read_chunks, split_lines
+from fairseq_gnmt.data.parallel_text import read_lines
 from fairseq_gnmt.scoring.bleu import report
 
 DETOKENISED_LINE = re.compile(r"D-(\d+)\t[^\t]*\t(.*)", re.DOTALL)  # D-<id> <tab> <score> <tab> <text>
-
-
-def read_lines(path: Path) -> List[str]:
-    """The lines of a file; raises UserError if there are none or if one is not UTF-8."""
-    check_files([path])
-    count_lines(path)
-    return [line for chunk in read_chunks(path) for line in split_lines(chunk)]
 
 
 def read_hypotheses(path: Path, count: int) -> List[str]:

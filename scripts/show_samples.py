@@ -8,6 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, installed or not
 
+from fairseq_gnmt.data.parallel_text import read_lines  # noqa: E402
 from fairseq_gnmt.errors import UserError, run_command  # noqa: E402
 
 PARTS = ("source", "reference", "hypotheses")
@@ -19,7 +20,7 @@ def main() -> None:
         parser.add_argument(f"--{part}", type=Path, required=True, help="plain text, one sentence a line")
     parser.add_argument("--count", type=int, default=5)
     options = parser.parse_args()
-    texts = [getattr(options, part).read_text(encoding="utf-8").splitlines() for part in PARTS]
+    texts = [read_lines(getattr(options, part)) for part in PARTS]
     if len({len(text) for text in texts}) != 1:
         counts = ", ".join(f"{getattr(options, part)} has {len(text)}" for part, text in zip(PARTS, texts))
         raise UserError(f"The files must have as many lines as each other, but {counts}.")

@@ -60,7 +60,7 @@ def test_padding_gets_nothing_and_the_rest_sums_to_one(case):
 
 
 def test_softmax_is_float32_in_half_precision():
-    """Scores that float16 cannot tell apart still give different weights... which float16 then rounds once."""
+    """Weights over many source positions still sum to 1: each is rounded to float16 once, after the softmax."""
     torch.manual_seed(1)
     module = NormalizedBahdanauAttention(8)
     torch.nn.init.normal_(module.score_vector)

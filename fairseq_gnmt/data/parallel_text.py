@@ -64,6 +64,13 @@ def count_lines(path: Path) -> int:
     return lines
 
 
+def read_lines(path: Path) -> List[str]:
+    """All lines of a file that fits into memory; raises UserError if there are none or if one is not UTF-8."""
+    check_files([path])
+    count_lines(path)
+    return [line for chunk in read_chunks(path) for line in split_lines(chunk)]
+
+
 def _create(path: Path) -> BinaryIO:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -167,3 +167,8 @@ def test_mistakes_of_developers_keep_their_traceback():
         {}["nothing"]
     except KeyError as error:
         assert explain(error, error.__traceback__) is None
+
+
+def test_bleu_options_that_are_not_json(tmp_path):
+    told = train("--save-dir", tmp_path, "--eval-bleu", "--eval-bleu-args", "beam=5")
+    assert "JSON" in told and """--eval-bleu-args '{"beam": 5}'""" in told
