@@ -93,7 +93,11 @@ class _AdditiveScores(torch.autograd.Function):
 
 
 def _tanh_sums(query: Tensor, keys: Tensor) -> Tensor:
-    return (query[:, :, None] + keys[:, None]).tanh_()  # (b, T, S, H)
+    """tanh(query[b, t] + keys[b, s]), (b, T, S, H)."""
+    if query.is_cuda or query.dtype not in (torch.float32, torch.float64):
+        return (query[:, :, None] + keys[:, None]).tanh_()
+    # tanh(x) = 2 sigmoid(2x) - 1, because torch's sigmoid takes a third of the time of its tanh on AVX2.
+    return ((2 * query)[:, :, None] + (2 * keys)[:, None]).sigmoid_().mul_(2).sub_(1)
 
 
 def _parts(query: Tensor, keys: Tensor):
