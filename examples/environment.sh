@@ -45,12 +45,12 @@ require_tools() {
         die "$(command -v python) has no fairseq or no sentencepiece. Run 'bash $ROOT/scripts/environment.sh' once, or activate your environment."
 }
 
-# train_once OUTPUT PROCESSES OPTION...: GNMT v2's recipe on OUTPUT/bin with further options, to OUTPUT/checkpoints; once.
+# train_once OUTPUT THREADS OPTION...: GNMT v2's recipe on OUTPUT/bin with further options, to OUTPUT/checkpoints; once.
 #
-# --batch-size is that of one of the PROCESSES. They share the cores of a machine without a GPU: small matrices gain more
-# from two processes than from two threads. On a GPU one process takes their batches in turn.
+# THREADS (or OMP_NUM_THREADS of the environment) are used on a machine without a GPU. Threads that wait sleep: spinning, they would halve the speed of a machine
+# that has anything else to do.
 train_once() {
-    local output="$1" processes="$2" finished="$1/checkpoints/finished" options
+    local output="$1" threads="$2" finished="$1/checkpoints/finished" options
     shift 2
     options=("$output/bin" --user-dir "$ROOT/fairseq_gnmt" --save-dir "$output/checkpoints" --task gnmt_translation
         --source-lang en --target-lang de --criterion gnmt_label_smoothed_cross_entropy --sentence-avg
@@ -61,15 +61,9 @@ train_once() {
         return
     fi
     if python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
-        fairseq-train "${options[@]}" --distributed-world-size 1 --update-freq "$processes"
-    elif [[ "$processes" -eq 1 ]]; then
-        OMP_NUM_THREADS=1 fairseq-train "${options[@]}" --cpu
+        fairseq-train "${options[@]}" --distributed-world-size 1
     else
-        export OMP_NUM_THREADS=$(($(nproc) > processes ? $(nproc) / processes : 1))
-        torchrun --standalone --nproc_per_node "$processes" --no-python \
-            bash -c 'exec fairseq-train "$@" --distributed-rank "$RANK"' fairseq-train "${options[@]}" --cpu \
-            --distributed-world-size "$processes" --distributed-no-spawn --distributed-init-method env:// \
-            --distributed-backend gloo --ddp-backend legacy_ddp
+        OMP_NUM_THREADS="${OMP_NUM_THREADS:-$threads}" OMP_WAIT_POLICY=passive fairseq-train "${options[@]}" --cpu
     fi
     echo "${options[*]}" >"$finished"
 }

@@ -145,10 +145,13 @@ def test_parameter_counts_of_nvidia(arch, count):
     assert sum(parameter.numel() for parameter in model.parameters()) == count
 
 
-@pytest.mark.parametrize("init_range", [0.1, 0.04])
-def test_initial_distributions(init_range):
-    model = make_model("gnmt_v2", make_dictionary(500), hidden_size=64, init_range=init_range)
+@pytest.mark.parametrize("weights,embeddings", [(0.1, None), (0.04, None), (0.2, 0.8)])
+def test_initial_distributions(weights, embeddings):
+    model = make_model(
+        "gnmt_v2", make_dictionary(500), hidden_size=64, init_range=weights, embedding_init_range=embeddings
+    )
     for name, parameter in model.named_parameters():
+        init_range = embeddings if embeddings and name.endswith("embed_tokens.weight") else weights
         if name.endswith(("bias_hh_l0", "score_bias")):
             assert (parameter == 0).all(), name
         elif name.endswith("score_scale"):
@@ -242,6 +245,7 @@ def test_shared_and_separate_embeddings():
         ({"decoder_layers": 0}, "--decoder-layers is 0"),
         ({"dropout": 1.0}, "--dropout is 1.0"),
         ({"init_range": 0.0}, "--init-range is 0.0"),
+        ({"embedding_init_range": -1.0}, "--embedding-init-range is -1.0"),
     ],
 )
 def test_sizes_out_of_range(options, words):
