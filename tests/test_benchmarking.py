@@ -322,7 +322,7 @@ def test_a_busy_machine_is_refused(monkeypatch):
 def test_mistakes_of_contenders_are_told():
     """A worker that cannot be built ends the benchmark with its sentence, and the others quietly."""
     done = run("benchmark_training.py", "--precision", "int8", code=1)
-    assert "error: ours int8: there is no int8" in done.stderr and "Traceback" not in done.stderr
+    assert "error: ours int8: there is no training in int8" in done.stderr and "Traceback" not in done.stderr
 
 
 # -- NVIDIA's code is not here, its names are

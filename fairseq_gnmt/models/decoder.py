@@ -97,6 +97,16 @@ class GNMTDecoder(FairseqIncrementalDecoder):
     def remember(self, encoder_out: EncoderOutput) -> SourceMemory:
         return self.stack.attention.remember(*encoder_out)
 
+    def initial_state(self, memory: SourceMemory) -> DecoderState:
+        return self.stack.initial_state(memory)
+
+    def step(
+        self, tokens: Tensor, memory: SourceMemory, state: DecoderState
+    ) -> Tuple[Tensor, Tensor, DecoderState]:
+        """tokens (N,), the last of each row. Returns logits (N, V), attention (N, S) and the new state."""
+        features, weights, state = self.stack(self.embed_tokens(tokens[:, None]), memory, state)
+        return self.output_layer(features[:, 0]), weights[:, 0], state
+
     def forward(
         self,
         prev_output_tokens: Tensor,

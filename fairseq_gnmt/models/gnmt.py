@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.models.decoder import GNMTDecoder
 from fairseq_gnmt.models.encoder import GNMTEncoder
+from fairseq_gnmt.quantization.storage import to_floats
 
 
 @dataclass
@@ -71,6 +72,11 @@ class GNMTModel(FairseqEncoderDecoderModel):
         """src_tokens (B, S), prev_output_tokens (B, T); returns what the decoder returns."""
         encoder_out = self.encoder(src_tokens, src_lengths)
         return self.decoder(prev_output_tokens, encoder_out, features_only=features_only)
+
+    def upgrade_state_dict(self, state_dict: Dict[str, Tensor]) -> None:
+        """fairseq's hook into loading: checkpoints in 8-bit integers are read, too."""
+        to_floats(state_dict)
+        super().upgrade_state_dict(state_dict)
 
 
 def check_config(cfg) -> None:

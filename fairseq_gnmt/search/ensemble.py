@@ -7,6 +7,7 @@ from typing import List, NamedTuple, Sequence, Tuple
 import torch
 from torch import Tensor
 
+from fairseq_gnmt.inference.translator import translator_of
 from fairseq_gnmt.models.attention import SourceMemory
 from fairseq_gnmt.models.decoder import DecoderState
 from fairseq_gnmt.models.gnmt import GNMTModel
@@ -26,13 +27,13 @@ class EnsembleState(NamedTuple):
 class Ensemble:
     """The models' probabilities averaged, and their attention."""
 
-    def __init__(self, models: Sequence[GNMTModel], temperature: float = 1.0):
-        self.models = list(models)
+    def __init__(self, models: Sequence[GNMTModel], temperature: float = 1.0, quantize: str = "none"):
+        self.translators = [translator_of(model, quantize) for model in models]
         self.temperature = temperature
 
     def start(self, src_tokens: Tensor, src_lengths: Tensor) -> EnsembleState:
-        memories = [model.decoder.remember(model.encoder(src_tokens, src_lengths)) for model in self.models]
-        states = [model.decoder.stack.initial_state(memory) for model, memory in zip(self.models, memories)]
+        memories = [decoder.remember(encoder(src_tokens, src_lengths)) for encoder, decoder in self.translators]
+        states = [one.decoder.initial_state(memory) for one, memory in zip(self.translators, memories)]
         return EnsembleState(memories, states)
 
     def step(self, tokens: Tensor, state: EnsembleState) -> Tuple[Tensor, Tensor, EnsembleState]:
@@ -40,20 +41,13 @@ class Ensemble:
 
         The softmax of the logits is the distribution of the next token; they need not be normalised.
         """
-        steps = [
-            self._step(model, tokens, memory, decoder_state)
-            for model, memory, decoder_state in zip(self.models, *state)
-        ]
+        steps = [one.decoder.step(tokens, *own) for one, *own in zip(self.translators, *state)]
         logits, attention, states = zip(*steps)
-        if len(steps) == 1:
-            return logits[0], attention[0], EnsembleState(state.memories, list(states))
-        log_probs = torch.stack([one.log_softmax(dim=-1) for one in logits])
-        return log_probs.logsumexp(dim=0), torch.stack(attention).mean(dim=0), EnsembleState(state.memories, list(states))
-
-    def _step(self, model: GNMTModel, tokens: Tensor, memory: SourceMemory, state: DecoderState):
-        decoder = model.decoder
-        features, weights, state = decoder.stack(decoder.embed_tokens(tokens[:, None]), memory, state)
-        logits = decoder.output_layer(features[:, 0]).float()
+        new_state = EnsembleState(state.memories, list(states))
+        logits = [one.float() for one in logits]
         if self.temperature != 1.0:
-            logits = logits / self.temperature
-        return logits, weights[:, 0].float(), state
+            logits = [one / self.temperature for one in logits]
+        if len(logits) == 1:
+            return logits[0], attention[0].float(), new_state
+        log_probs = torch.stack([one.log_softmax(dim=-1) for one in logits])
+        return log_probs.logsumexp(dim=0), torch.stack(attention).float().mean(dim=0), new_state

@@ -13,13 +13,20 @@ from fairseq_gnmt.search.options import SearchOptions
 class GNMTGenerator:
     """Translates fairseq's samples; what fairseq-generate, fairseq-interactive and the hub call."""
 
-    def __init__(self, models: Sequence[GNMTModel], dictionary, options: SearchOptions, soft_alignment: bool = False):
+    def __init__(
+        self,
+        models: Sequence[GNMTModel],
+        dictionary,
+        options: SearchOptions,
+        soft_alignment: bool = False,
+        quantize: str = "none",
+    ):
         self.models = list(models)
         self.pad = dictionary.pad()
         self.symbols_to_strip_from_output = {dictionary.eos()}
         self.soft_alignment = soft_alignment
         special = SpecialTokens(dictionary.pad(), dictionary.eos(), dictionary.unk(), start=dictionary.eos())
-        self.search = BeamSearch(Ensemble(self.models, options.temperature), special, options)
+        self.search = BeamSearch(Ensemble(self.models, options.temperature, quantize), special, options)
 
     def generate(
         self,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from fairseq.dataclass import ChoiceEnum
 from fairseq.dataclass.configs import GenerationConfig
 from fairseq.logging import metrics
 from fairseq.tasks import register_task
@@ -31,6 +32,9 @@ class GNMTTranslationConfig(TranslationConfig):
     length_norm_const: float = field(default=5.0, metadata={"help": "c in the length penalty"})
     coverage_penalty: float = field(
         default=0.1, metadata={"help": "weight of the coverage penalty on sources that got little attention; 0: none"}
+    )
+    quantize: ChoiceEnum(["none", "int8"]) = field(
+        default="none", metadata={"help": "arithmetic of translation: the model's own, or 8-bit integers (on a CPU)"}
     )
     train_max_length: int = field(
         default=1024,
@@ -91,6 +95,7 @@ class GNMTTranslationTask(TranslationTask):
             self.target_dictionary,
             self.search_options(args),
             soft_alignment=getattr(args, "print_alignment", None) == "soft",
+            quantize=str(self.cfg.quantize),
         )
 
     def search_options(self, args: Any) -> SearchOptions:

@@ -147,6 +147,16 @@ def test_half_precision(plain):
     assert all(half[index][0].score == pytest.approx(plain[index][0].score, abs=0.05) for index in plain)
 
 
+def test_8_bit_integers(plain):
+    quantized = generate("--quantize", "int8")
+    assert sum(quantized[index][0].text == plain[index][0].text for index in plain) >= VALID - 1
+    scores = [(quantized[index][0].score, plain[index][0].score) for index in plain]
+    assert scores[0][0] != scores[0][1] and all(ours == pytest.approx(exact, abs=0.05) for ours, exact in scores)
+    alone = generate("--quantize", "int8", "--batch-size", 1)
+    assert texts(alone) == texts(quantized)
+    assert all(alone[index][0].score == pytest.approx(quantized[index][0].score, abs=2e-3) for index in alone)
+
+
 @pytest.mark.parametrize("options, name", [
     (["--sampling", "--sampling-topk", 3, "--beam", 2, "--nbest", 2], "--sampling"),
     (["--diverse-beam-groups", 2, "--beam", 4], "--diverse-beam-groups"),

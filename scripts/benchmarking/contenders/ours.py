@@ -1,4 +1,5 @@
 """This plugin: its network, criterion, optimizer and beam search."""
+from types import SimpleNamespace
 from typing import List
 
 import torch
@@ -16,8 +17,12 @@ from fairseq_gnmt.search.generator import GNMTGenerator
 from fairseq_gnmt.search.options import SearchOptions
 
 
+QUANTIZE = {"fp32": "none", "int8": "int8"}
+
+
 def trainer(setting: Setting) -> FairseqTraining:
-    require_fp32(setting.precision)
+    if setting.precision != "fp32":
+        raise UserError(f"there is no training in {setting.precision}: leave --precision out, or give fp32.")
     model = our_network(setting)
     criterion = GNMTLabelSmoothedCrossEntropy(task_of(setting.dictionary), LABEL_SMOOTHING, sentence_avg=True)
     optimizer = GNMTAdam(GNMTAdamConfig(lr=[LEARNING_RATE]), list(model.parameters()))
@@ -25,19 +30,14 @@ def trainer(setting: Setting) -> FairseqTraining:
 
 
 def translator(setting: Setting) -> "OurTranslation":
-    require_fp32(setting.precision)
     return OurTranslation(setting)
-
-
-def require_fp32(precision: str) -> None:
-    if precision != "fp32":
-        raise UserError(f"there is no {precision} of our network yet: leave --precision out, or give fp32.")
 
 
 class OurTranslation:
     def __init__(self, setting: Setting):
         self.setting = setting
         self.model = our_network(setting)
+        self.model.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))
         self.samples = [fairseq_sample(batch, setting.dictionary) for batch in setting.batches]
         self.batches = len(self.samples)
         self.generators = [self._generator(options(search_of(setting, index))) for index in range(self.batches)]
@@ -53,7 +53,8 @@ class OurTranslation:
         return self._translate(self._generator(plain), index)
 
     def _generator(self, search_options: SearchOptions) -> GNMTGenerator:
-        return GNMTGenerator([self.model], self.setting.dictionary, search_options)
+        quantize = QUANTIZE[self.setting.precision]
+        return GNMTGenerator([self.model], self.setting.dictionary, search_options, quantize=quantize)
 
     @torch.no_grad()
     def _translate(self, generator: GNMTGenerator, index: int) -> List[Sentence]:

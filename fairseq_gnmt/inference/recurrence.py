@@ -1,0 +1,47 @@
+"""LSTM layers whose products are done by linear layers of the caller's choice: packed, or in 8-bit integers.
+
+Shapes: B rows, T positions, I input size, H hidden size, O outputs of a linear layer.
+"""
+from typing import Callable, Optional, Tuple
+
+import torch
+from torch import Tensor, nn
+
+from fairseq_gnmt.models.lstm import LSTM, LSTMState
+
+MakeLinear = Callable[[Tensor, Optional[Tensor]], nn.Module]  # weight (O, I) and bias (O,) to a layer
+
+
+class HoistedLSTM(nn.Module):
+    """An LSTM layer that multiplies all its inputs at once, and then only its hidden state at every position."""
+
+    def __init__(self, lstm: LSTM, make_linear: MakeLinear):
+        super().__init__()
+        self.zero_state = lstm.zero_state
+        self.input_product = make_linear(lstm.weight_ih_l0, lstm.bias_ih_l0 + lstm.bias_hh_l0)
+        self.hidden_product = make_linear(lstm.weight_hh_l0, None)
+
+    def forward(self, inputs: Tensor, state: LSTMState) -> Tuple[Tensor, LSTMState]:
+        """As LSTM.forward: inputs (B, T, I) to outputs (B, T, H) and the state after position T."""
+        hidden, cell = state
+        outputs = []
+        for gates in self.input_product(inputs.transpose(0, 1)):
+            hidden, cell = advance_cell(gates + self.hidden_product(hidden), cell)
+            outputs.append(hidden)
+        return torch.stack(outputs, dim=1), (hidden, cell)
+
+
+def gate_product(lstm: LSTM, input_size: int, make_linear: MakeLinear) -> nn.Module:
+    """The layer from [input, hidden state] to the gates (4H); of the input, the first `input_size` elements."""
+    weight = torch.cat([lstm.weight_ih_l0[:, :input_size], lstm.weight_hh_l0], dim=1)
+    return make_linear(weight, lstm.bias_ih_l0 + lstm.bias_hh_l0)
+
+
+def advance_cell(gates: Tensor, cell: Tensor) -> LSTMState:
+    """The LSTM's equations from its gates (B, 4H), in the order i, f, g, o, and cell (B, H)."""
+    hidden_size = cell.size(1)
+    inputs, forget = gates[:, : 2 * hidden_size].sigmoid().chunk(2, dim=1)
+    candidate = gates[:, 2 * hidden_size : 3 * hidden_size].tanh()
+    output = gates[:, 3 * hidden_size :].sigmoid()
+    cell = torch.addcmul(forget * cell, inputs, candidate)
+    return output * cell.tanh(), cell

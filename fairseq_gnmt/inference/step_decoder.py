@@ -1,0 +1,64 @@
+"""The decoder for search: one position at a time, with nothing done at a step that can be done once a sentence.
+
+Shapes: B sentences, N rows (B x hypotheses, those of a sentence together), S source positions, H hidden size, L layers,
+V vocabulary.
+"""
+from typing import Tuple
+
+import torch
+from torch import Tensor
+
+from fairseq_gnmt.inference.recurrence import MakeLinear, advance_cell, gate_product
+from fairseq_gnmt.models.attention import SourceMemory
+from fairseq_gnmt.models.decoder import DecoderState, GNMTDecoder
+from fairseq_gnmt.models.encoder import FIRST_RESIDUAL_LAYER, EncoderOutput
+
+
+class StepDecoder:
+    """Computes what GNMTDecoder.step computes, from a copy of its weights.
+
+    Two things are rearranged. An LSTM's two products, with its input and with its hidden state, are one. And the context
+    enters the upper layers only through products W c, where c = sum_s a_s x_s: so the encoder's outputs x_s go through
+    all those W once a sentence, and a step sums W x_s instead, for every hypothesis of the beam.
+    """
+
+    def __init__(self, decoder: GNMTDecoder, make_linear: MakeLinear):
+        stack = decoder.stack
+        self.hidden_size = stack.hidden_size
+        self.previous_query = stack.previous_query
+        self.attention = stack.attention
+        self.embed_tokens = decoder.embed_tokens
+        self.initial_state = stack.initial_state
+        context_weights = [lstm.weight_ih_l0[:, self.hidden_size :] for lstm in stack.upper_lstms]
+        self.context_product = make_linear(torch.cat(context_weights), None)
+        self.query_product = gate_product(stack.query_lstm, self.hidden_size, make_linear)
+        self.upper_products = [gate_product(lstm, self.hidden_size, make_linear) for lstm in stack.upper_lstms]
+        self.output_projection = make_linear(decoder.output_projection.weight, decoder.output_projection.bias)
+
+    def remember(self, encoder_out: EncoderOutput) -> SourceMemory:
+        """The values of the memory are W x_s of all upper layers, (B, S, (L - 1) 4H)."""
+        memory = self.attention.remember(*encoder_out)
+        return memory._replace(values=self.context_product(memory.values))
+
+    def step(
+        self, tokens: Tensor, memory: SourceMemory, state: DecoderState
+    ) -> Tuple[Tensor, Tensor, DecoderState]:
+        """tokens (N,), the last of each row. Returns logits (N, V), attention (N, S) and the new state."""
+        rows = tokens.size(0)
+        gates = self.query_product(torch.cat([self.embed_tokens(tokens), state.hidden[0]], dim=1))
+        query, cell = advance_cell(gates, state.cell[0])
+        asking = state.hidden[0] if self.previous_query else query
+        by_sentence = asking.view(memory.values.size(0), -1, self.hidden_size)
+        context_gates, weights = self.attention(by_sentence, memory)
+        context_gates = context_gates.view(rows, len(self.upper_products), -1)
+
+        features, hiddens, cells = query, [query], [cell]
+        for layer, product in enumerate(self.upper_products, start=1):
+            below = features
+            gates = product(torch.cat([below, state.hidden[layer]], dim=1)).add_(context_gates[:, layer - 1])
+            hidden, cell = advance_cell(gates, state.cell[layer])
+            features = hidden + below if layer >= FIRST_RESIDUAL_LAYER else hidden
+            hiddens.append(hidden)
+            cells.append(cell)
+        logits = self.output_projection(features)
+        return logits, weights.view(rows, -1), DecoderState(torch.stack(hiddens), torch.stack(cells))

@@ -1,0 +1,69 @@
+"""What a search runs: an encoder, and a decoder that makes steps."""
+import copy
+from typing import Dict, NamedTuple, Tuple, Union
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+
+from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.inference.packed_linear import inference_linear
+from fairseq_gnmt.inference.recurrence import HoistedLSTM, MakeLinear
+from fairseq_gnmt.inference.step_decoder import StepDecoder
+from fairseq_gnmt.models.decoder import GNMTDecoder
+from fairseq_gnmt.models.encoder import GNMTEncoder
+from fairseq_gnmt.models.gnmt import GNMTModel
+from fairseq_gnmt.quantization.int8_linear import Int8Linear, rounded_rows
+
+
+class Translator(NamedTuple):
+    encoder: GNMTEncoder
+    decoder: Union[GNMTDecoder, StepDecoder]
+
+
+# A model's translators by precision, device and type of its weights.
+_MADE: "WeakKeyDictionary[GNMTModel, Dict[Tuple, Translator]]" = WeakKeyDictionary()
+
+
+def translator_of(model: GNMTModel, quantize: str = "none") -> Translator:
+    """The model's own two halves while it may still be trained, faster copies once it may not.
+
+    Copies are made once, after fairseq's prepare_for_inference_, which forbids training. quantize is "none" or "int8".
+    Raises UserError if a model in training, or one on a GPU, is to be quantised.
+    """
+    weight = model.decoder.output_projection.weight
+    if not model._is_generation_fast:
+        if quantize != "none":
+            raise UserError(f"--quantize {quantize} is for translation: leave it out in training.")
+        return Translator(model.encoder, model.decoder)
+    made = _MADE.setdefault(model, {})
+    kind = (quantize, weight.device, weight.dtype)
+    if kind not in made:
+        made[kind] = _quantized(model) if quantize == "int8" else Translator(
+            model.encoder, StepDecoder(model.decoder, inference_linear)
+        )
+    return made[kind]
+
+
+def _quantized(model: GNMTModel) -> Translator:
+    weight = model.decoder.output_projection.weight
+    if weight.device.type != "cpu" or weight.dtype != torch.float32:
+        raise UserError("--quantize int8 works on a CPU, without --fp16: give --cpu, or leave --quantize out.")
+    encoder, decoder = hoisted_encoder(model.encoder, Int8Linear), StepDecoder(model.decoder, Int8Linear)
+    # Embeddings are only looked up, so they stay floats; but those of a checkpoint in integers, whatever was loaded.
+    encoder.embed_tokens, decoder.embed_tokens = (
+        nn.Embedding.from_pretrained(rounded_rows(half.embed_tokens.weight)) for half in (model.encoder, model.decoder)
+    )
+    return Translator(encoder, decoder)
+
+
+def hoisted_encoder(encoder: GNMTEncoder, make_linear: MakeLinear) -> GNMTEncoder:
+    """A copy of the encoder with other LSTM layers in it; embeddings are shared."""
+    copied = copy.copy(encoder)
+    copied._modules = dict(encoder._modules)
+    copied.first_layer = copy.copy(encoder.first_layer)
+    copied.first_layer._modules = {
+        name: HoistedLSTM(lstm, make_linear) for name, lstm in encoder.first_layer.named_children()
+    }
+    copied.upper_layers = nn.ModuleList(HoistedLSTM(lstm, make_linear) for lstm in encoder.upper_layers)
+    return copied

@@ -1,0 +1,43 @@
+"""scripts/quantize_checkpoint.py: a small checkpoint that fairseq-generate and averaging read."""
+import subprocess
+import sys
+
+import pytest
+import torch
+from commands import ROOT
+from hypotheses import generate, texts
+from tiny_corpora import VALID, trained_on_digits
+
+from fairseq_gnmt.checkpoint_averaging import average_checkpoints
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    output = tmp_path_factory.mktemp("int8") / "small.pt"
+    command = [sys.executable, ROOT / "scripts" / "quantize_checkpoint.py", "--input", trained_on_digits(), "--output", output]
+    done = subprocess.run(list(map(str, command)), capture_output=True, encoding="utf-8")
+    assert done.returncode == 0 and "MB" in done.stdout, done.stderr
+    return output
+
+
+def test_it_is_small(small, tmp_path):
+    average_checkpoints([trained_on_digits()], tmp_path / "float.pt")  # without the optimizer's state
+    floats, integers = (torch.load(path, weights_only=True)["model"] for path in (tmp_path / "float.pt", small))
+
+    def size(state):
+        return sum(value.numel() * value.element_size() for name, value in state.items() if not name.startswith("decoder.embed"))
+
+    assert size(integers) < 0.35 * size(floats)  # biases and attention stay floats: 64 wide, they are much of it
+
+
+def test_it_translates_as_the_original_does(small):
+    integers = generate("--quantize", "int8", checkpoint=small)
+    assert texts(integers) == texts(generate("--quantize", "int8"))
+    floats = generate(checkpoint=small)  # read as floats
+    exact = generate()
+    assert sum(floats[index][0].text == exact[index][0].text for index in exact) >= VALID - 1
+
+
+def test_its_mean_is_itself(small, tmp_path):
+    average_checkpoints([small, small], tmp_path / "mean.pt")
+    assert texts(generate(checkpoint=tmp_path / "mean.pt")) == texts(generate(checkpoint=small))

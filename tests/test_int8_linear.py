@@ -1,0 +1,72 @@
+"""Integer arithmetic against numpy's, exactly, and what quantisation must not depend on."""
+import numpy as np
+import pytest
+import torch
+
+from fairseq_gnmt.quantization import int8_linear
+from fairseq_gnmt.quantization.int8_linear import (
+    EIGHT_BITS, SEVEN_BITS, Int8Linear, onednn_levels, quantize_inputs, quantize_rows,
+)  # fmt: skip
+
+
+def test_rows_by_hand():
+    """The largest element of a row becomes 127; a row of zeros keeps the scale 1."""
+    integers, scale = quantize_rows(torch.tensor([[-10.0, 5.0, 0.04], [0.0, 0.0, 0.0], [254.0, 1.0, -2.9]]))
+    assert integers.tolist() == [[-127, 64, 1], [0, 0, 0], [127, 0, -1]]  # 63.5 goes to the even 64; 0.508 to 1
+    torch.testing.assert_close(scale, torch.tensor([10 / 127, 1.0, 2.0]))
+
+
+@pytest.mark.parametrize("levels", [EIGHT_BITS, SEVEN_BITS])
+def test_inputs_by_hand(levels):
+    inputs, scale = quantize_inputs(torch.tensor([[2.0, -0.5, 0.0], [0.0, 0.0, 0.0]]), levels)
+    quarter = round(levels / 4)  # 31.75 to 32, 15.75 to 16
+    assert inputs.tolist() == [[2 * levels + 1, levels + 1 - quarter, levels + 1], [levels + 1] * 3]
+    assert scale[0].item() == pytest.approx(2 / levels)
+
+
+def integer_arithmetic(weight: torch.Tensor, bias: torch.Tensor, inputs: torch.Tensor, levels: int) -> np.ndarray:
+    """The layer in numpy: integers of 64 bits, scales in float64."""
+    w, x = weight.numpy(), inputs.numpy()
+    weight_scale = np.abs(w).max(axis=1) / np.float32(127)
+    input_scale = np.abs(x).max(axis=1) / np.float32(levels)
+    whole_weight = np.rint(w / weight_scale[:, None]).astype(np.int64)
+    whole_inputs = np.rint(x / input_scale[:, None]).astype(np.int64)
+    products = whole_inputs @ whole_weight.T
+    return products * input_scale[:, None].astype(np.float64) * weight_scale.astype(np.float64) + bias.numpy()
+
+
+@pytest.fixture(params=["onednn", "floats"])
+def kernel(request, monkeypatch):
+    """The processor's own kernel, and what serves where there is none."""
+    if request.param == "onednn" and onednn_levels() is None:
+        pytest.skip("this torch has no 8-bit product")
+    if request.param == "floats":
+        monkeypatch.setattr(int8_linear, "onednn_levels", lambda: None)
+
+
+@pytest.mark.parametrize("rows", [1, 5, 33])
+@pytest.mark.parametrize("inputs,outputs", [(64, 32), (37, 19), (1500, 8)])
+def test_equals_integer_arithmetic(kernel, rows, inputs, outputs):
+    torch.manual_seed(rows)
+    weight, bias, x = torch.randn(outputs, inputs), torch.randn(outputs), torch.randn(rows, inputs) * 3
+    layer = Int8Linear(weight, bias)
+    wanted = integer_arithmetic(weight, bias, x, layer.levels)
+    # the integers are the same; only the two scales and the bias are applied in float32
+    np.testing.assert_allclose(layer(x).double().numpy(), wanted, rtol=2e-6, atol=2e-6 * np.abs(wanted).max())
+
+
+def test_the_largest_sums_are_exact(kernel):
+    """All products at their limit, with one sign: where 16 bits would overflow."""
+    weight = torch.full((8, 128), 127.0)
+    x = torch.tensor([1.0, -1.0])[:, None].expand(2, 128)
+    torch.testing.assert_close(Int8Linear(weight)(x), 127.0 * 128 * torch.tensor([[1.0], [-1.0]]).expand(2, 8))
+
+
+def test_a_row_does_not_depend_on_its_batch(kernel):
+    torch.manual_seed(2)
+    layer, x = Int8Linear(torch.randn(24, 40)), torch.randn(6, 40)
+    x[3] *= 1000  # one scale for the batch would leave the others nothing
+    together = layer(x)
+    for row in range(6):
+        torch.testing.assert_close(layer(x[row : row + 1])[0], together[row], rtol=1e-6, atol=0)
+    assert torch.equal(layer(x.view(2, 3, 40)), together.view(2, 3, 24))

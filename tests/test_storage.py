@@ -1,0 +1,68 @@
+"""Checkpoints in 8-bit integers."""
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from conftest import make_dictionary, make_model
+from fairseq_gnmt.inference.translator import translator_of
+from fairseq_gnmt.quantization.storage import to_floats, to_integers
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "quantize_checkpoint.py"
+DICTIONARY = make_dictionary(23)
+
+
+@pytest.fixture
+def model():
+    return make_model("gnmt_v2", DICTIONARY, hidden_size=16)
+
+
+def test_floats_come_back_as_near_as_rounding_allows(model):
+    state = model.state_dict()
+    restored = to_integers(state)
+    to_floats(restored)
+    assert restored.keys() == state.keys()
+    for name, value in state.items():
+        if value.dim() == 2 and ".attention." not in name:
+            half_a_step = value.abs().amax(dim=1, keepdim=True) / 127 / 2
+            assert ((restored[name] - value).abs() <= half_a_step * 1.0001).all(), name
+        else:
+            assert torch.equal(restored[name], value), name
+
+
+def test_shared_embeddings_are_stored_once(model):
+    stored = to_integers(model.state_dict())
+    names = [f"{half}.embed_tokens.weight.int8" for half in ("encoder", "decoder")]
+    assert stored[names[0]].data_ptr() == stored[names[1]].data_ptr()
+
+
+@torch.no_grad()
+def test_int8_translation_is_that_of_the_original(model):
+    """The stored integers and scales are those that translation makes of the floats, and of what they are read back as."""
+    read_back = make_model("gnmt_v2", DICTIONARY, seed=2, hidden_size=16)
+    read_back.load_state_dict(to_integers(model.state_dict()))
+    logits = []
+    for one in (model, read_back):
+        one.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))
+        encoder, decoder = translator_of(one, "int8")
+        memory = decoder.remember(encoder(torch.tensor([[4, 5, 6, 2]]), None))
+        logits.append(decoder.step(torch.tensor([2]), memory, decoder.initial_state(memory))[0])
+    torch.testing.assert_close(*logits)
+
+
+def quantize(*arguments) -> subprocess.CompletedProcess:
+    command = [sys.executable, SCRIPT, *arguments]
+    return subprocess.run(list(map(str, command)), capture_output=True, encoding="utf-8")
+
+
+def test_mistakes_of_the_script(tmp_path):
+    for name, model in (("other", {"_name": "lstm"}), ("old", None)):
+        torch.save({"model": {}, "cfg": {"model": model}}, tmp_path / f"{name}.pt")
+        done = quantize("--input", tmp_path / f"{name}.pt", "--output", tmp_path / "small.pt")
+        assert done.returncode == 1 and done.stderr.endswith("but must be a GNMT of this plugin.\n")
+    assert not (tmp_path / "small.pt").exists()
+    done = quantize("--input", tmp_path / "old.pt", "--output", tmp_path / "other.pt")
+    assert done.returncode == 1 and "other.pt exists" in done.stderr

@@ -1,0 +1,68 @@
+"""The copies of a model that searches run."""
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from conftest import make_dictionary, make_model
+from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.inference.packed_linear import PlainLinear
+from fairseq_gnmt.inference.step_decoder import StepDecoder
+from fairseq_gnmt.inference.translator import hoisted_encoder, translator_of
+
+DICTIONARY = make_dictionary(23)
+NO_OPTIONS = SimpleNamespace(generation=SimpleNamespace())
+SOURCE = torch.tensor([[4, 5, 6, 7, 2], [1, 1, 8, 9, 2]])
+
+
+@pytest.fixture
+def model():
+    model = make_model("gnmt_v2", DICTIONARY, hidden_size=16)
+    for parameter in model.parameters():
+        torch.nn.init.uniform_(parameter, -0.6, 0.6)
+    return model
+
+
+def test_made_once_and_only_when_training_is_over(model):
+    assert translator_of(model) == (model.encoder, model.decoder)
+    model.prepare_for_inference_(NO_OPTIONS)
+    made = translator_of(model)
+    assert isinstance(made.decoder, StepDecoder) and translator_of(model) is made
+    assert translator_of(model, "int8") is not made
+    model.half()
+    assert translator_of(model).decoder.output_projection.weight.dtype == torch.float16
+
+
+def test_quantisation_of_what_cannot_be(model):
+    with pytest.raises(UserError, match="--quantize int8 is for translation"):
+        translator_of(model, "int8")
+    model.prepare_for_inference_(NO_OPTIONS)
+    with pytest.raises(UserError, match="without --fp16"):
+        translator_of(model.half(), "int8")
+
+
+@torch.no_grad()
+def test_hoisted_encoder_equals_the_network_s(model):
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    hoisted = hoisted_encoder(model.encoder, PlainLinear)
+    for ours, twin in zip(hoisted(SOURCE, None), model.encoder(SOURCE, None)):
+        torch.testing.assert_close(ours, twin, rtol=1e-4, atol=1e-5)  # float32, the same sums in another order
+    after = model.state_dict()
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in after)
+
+
+@torch.no_grad()
+def test_int8_is_close_and_independent_of_the_batch(model):
+    model.prepare_for_inference_(NO_OPTIONS)
+    exact, quantized = translator_of(model), translator_of(model, "int8")
+
+    def first_logits(translator, source):
+        memory = translator.decoder.remember(translator.encoder(source, None))
+        return translator.decoder.step(torch.full((len(source),), 2), memory, translator.decoder.initial_state(memory))[0]
+
+    wanted, found = first_logits(exact, SOURCE), first_logits(quantized, SOURCE)
+    assert not torch.equal(wanted, found)
+    # each product is off by about 1 %; logits here reach from about -5 to 5
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0.25)
+    alone = first_logits(quantized, SOURCE[1:, 2:])
+    torch.testing.assert_close(alone[0], found[1], rtol=1e-4, atol=1e-5)
