@@ -1,5 +1,4 @@
 """The mean of the parameters of several checkpoints, usually better than the last of them."""
-import os
 from pathlib import Path
 from typing import Dict, List, Sequence
 
@@ -7,6 +6,7 @@ import torch
 from fairseq.checkpoint_utils import checkpoint_paths
 from torch import Tensor
 
+from fairseq_gnmt.data.parallel_text import atomic_outputs
 from fairseq_gnmt.errors import UserError
 
 SUMMED_IN = torch.float64  # the mean of equal checkpoints is then exactly theirs
@@ -15,12 +15,20 @@ SUMMED_IN = torch.float64  # the mean of equal checkpoints is then exactly their
 def average_checkpoints(inputs: Sequence[Path], output: Path, overwrite: bool = False) -> None:
     """Writes a checkpoint with the mean parameters of `inputs` and all else but the optimizer's state of the last.
 
-    Raises UserError if there are no inputs, if they are of different models, or if output exists.
+    Raises UserError if there are no inputs, if they are of different models, or if output cannot be written, exists
+    (unless `overwrite`) or is an input; whatever was there then stays.
     """
     if not inputs:
         raise UserError("There are no checkpoints to average: name some, or a --save-dir that has some.")
-    if output.exists() and not overwrite:
-        raise UserError(f"{output} exists already: give another --output, or --overwrite.")
+    with atomic_outputs([output], inputs=inputs, overwrite=overwrite) as (file,):
+        checkpoint = mean_of(inputs)
+        try:
+            torch.save(checkpoint, file)
+        except RuntimeError as error:  # what torch makes of an error of the disk
+            raise UserError(f"{output} could not be written: make room on its disk.") from error
+
+
+def mean_of(inputs: Sequence[Path]) -> dict:
     sums: Dict[str, Tensor] = {}
     for path in inputs:
         checkpoint = load(path)
@@ -31,9 +39,7 @@ def average_checkpoints(inputs: Sequence[Path], output: Path, overwrite: bool = 
             sums[name] = sums.get(name, 0) + value.to(SUMMED_IN)
     checkpoint["model"] = {name: (total / len(inputs)).to(model[name].dtype) for name, total in sums.items()}
     checkpoint["last_optimizer_state"] = None  # belongs to the last parameters, not to their mean
-    partial = output.with_name(output.name + ".tmp")
-    torch.save(checkpoint, partial)
-    os.replace(partial, output)
+    return checkpoint
 
 
 def load(path: Path) -> dict:

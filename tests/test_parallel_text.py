@@ -1,4 +1,5 @@
 """Files of parallel text: where lines end, what is refused, and outputs that are whole or absent."""
+import errno
 import gzip
 from pathlib import Path
 
@@ -34,6 +35,13 @@ def test_chunks_are_whole_lines_and_gzip_is_unpacked(tmp_path: Path, monkeypatch
     assert list(read_chunks(plain)) == list(read_chunks(packed)) == [b"a\nb\n", b"c\nd\n", b"e"]
 
 
+def test_gzip_is_told_by_its_content(tmp_path: Path) -> None:
+    packed, plain = tmp_path / "text", tmp_path / "text.gz"
+    packed.write_bytes(gzip.compress(b"a\n"))
+    plain.write_bytes(b"a\n")
+    assert list(read_chunks(packed)) == list(read_chunks(plain)) == [b"a\n"]
+
+
 def test_byte_order_mark_is_dropped_at_the_start_only(tmp_path: Path) -> None:
     path = tmp_path / "text"
     path.write_bytes("\ufeffa\n\ufeffb\n".encode("utf-8"))
@@ -64,6 +72,13 @@ def test_text_that_is_not_utf8_is_found_to_the_line(tmp_path: Path, monkeypatch:
         count_lines(path)
 
 
+def test_utf_16_is_not_taken_for_latin_1(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_bytes("one\n".encode("utf-16"))
+    with pytest.raises(UserError, match="iconv -f utf-16 -t utf-8"):
+        count_lines(path)
+
+
 def test_outputs_appear_only_when_complete(tmp_path: Path) -> None:
     first, second = tmp_path / "new folder" / "first", tmp_path / "second"
     with atomic_outputs([first, second], inputs=[], overwrite=False) as (first_file, second_file):
@@ -82,6 +97,16 @@ def test_interrupted_outputs_leave_what_was_there(tmp_path: Path, stop: type) ->
         with atomic_outputs([old, new], inputs=[], overwrite=True) as (file, _):
             file.write(b"half")
             raise stop
+    assert old.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [old]
+
+
+def test_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    old.write_bytes(b"old")
+    with pytest.raises(UserError, match="old could not be written .No space left on device.: make room"):
+        with atomic_outputs([old], inputs=[], overwrite=True):
+            raise OSError(errno.ENOSPC, "No space left on device")
     assert old.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [old]
 

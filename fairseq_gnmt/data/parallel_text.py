@@ -5,6 +5,7 @@ returns, U+0085, U+2028 and others, which occur inside sentences of real corpora
 shifts every later pair.
 """
 import codecs
+import errno
 import gzip
 import os
 import zlib
@@ -16,6 +17,9 @@ from typing import BinaryIO, Iterator, List, Sequence
 from fairseq_gnmt.errors import UserError
 
 LINES_PER_CHUNK = 4096
+GZIP_MARK = b"\x1f\x8b"
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def split_lines(chunk: bytes) -> List[str]:
@@ -24,8 +28,9 @@ def split_lines(chunk: bytes) -> List[str]:
 
 
 def read_chunks(path: Path) -> Iterator[bytes]:
-    """Yield a file in pieces of LINES_PER_CHUNK whole lines; unpacks .gz, drops a byte order mark."""
-    opener = gzip.open if path.suffix == ".gz" else open
+    """Yield a file in pieces of LINES_PER_CHUNK whole lines; unpacks gzip, whatever its name, drops a byte order mark."""
+    with open(path, "rb") as file:
+        opener = gzip.open if file.read(len(GZIP_MARK)) == GZIP_MARK else open
     try:
         with opener(path, "rb") as file:
             mark = codecs.BOM_UTF8
@@ -55,9 +60,10 @@ def count_lines(path: Path) -> int:
             lines += len(split_lines(chunk))
         except UnicodeDecodeError as error:
             line = lines + chunk.count(b"\n", 0, error.start) + 1
+            encoding = "utf-16" if chunk.startswith(UTF16_MARKS) else "latin1"
             raise UserError(
                 f"{path} is not UTF-8: line {line} has the byte 0x{chunk[error.start]:02x}; "
-                f"convert it, for example with iconv -f latin1 -t utf-8."
+                f"convert it, for example with iconv -f {encoding} -t utf-8."
             ) from error
     if lines == 0:
         raise UserError(f"{path} is empty: at least one line is needed.")
@@ -106,8 +112,13 @@ def atomic_outputs(
         for path in unfinished:
             files.append(cleanup.enter_context(_create(path)))
             cleanup.callback(path.unlink, missing_ok=True)
-        yield files
-        for file in files:
-            file.close()  # a full disk shows here at the latest, before anything is replaced
+        try:
+            yield files
+            for file in files:
+                file.close()  # a full disk shows here at the latest, before anything is replaced
+        except OSError as error:
+            if error.errno not in DISK_IS_FULL:
+                raise
+            raise UserError(f"{paths[0]} could not be written ({error.strerror}): make room on its disk.") from error
         for path, final in zip(unfinished, paths):
             path.replace(final)

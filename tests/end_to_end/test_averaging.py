@@ -1,7 +1,9 @@
 """scripts/average_checkpoints.py: means that fairseq-generate loads, and what it refuses."""
 import re
+import resource
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,32 @@ def test_existing_output_is_kept(training, tmp_path):
     assert output.read_text() == "precious"
     average_checkpoints([training / "checkpoint1.pt"], output, overwrite=True)
     assert parameters(output)
+
+
+def test_outputs_that_would_lose_something_are_refused(training, tmp_path):
+    inputs = [tmp_path / "one.pt", tmp_path / "two.pt"]
+    for path in inputs:
+        path.write_bytes((training / "checkpoint1.pt").read_bytes())
+    (tmp_path / "folder").mkdir()
+    before = inputs[1].read_bytes()
+    for output, words in ((inputs[1], "two.pt is an input too"), (tmp_path / "folder", "folder is a folder"),
+                          (inputs[0] / "below", "Cannot write to the folder")):
+        with pytest.raises(UserError, match=words):
+            average_checkpoints(inputs, output, overwrite=True)
+    assert inputs[1].read_bytes() == before
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "folder", *inputs])
+    average_checkpoints(inputs, tmp_path / "new" / "mean.pt")
+    assert parameters(tmp_path / "new" / "mean.pt")
+
+
+def test_full_disk_leaves_nothing(training, tmp_path):
+    command = [sys.executable, ROOT / "scripts" / "average_checkpoints.py", "--inputs", training / "checkpoint1.pt",
+               "--output", tmp_path / "mean.pt"]
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (10_000, 10_000))  # bytes in a file
+    done = subprocess.run(list(map(str, command)), capture_output=True, encoding="utf-8", preexec_fn=limit)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"error: {tmp_path / 'mean.pt'} could not be written" in done.stderr and "make room" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_other_models_are_refused(training, tmp_path):
