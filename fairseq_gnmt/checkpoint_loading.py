@@ -11,14 +11,26 @@ import typing
 import numpy as np
 import torch
 from fairseq.distributed.utils import _TensorPlaceholder
+from fairseq.file_io import PathManager
 from omegaconf import DictConfig, ListConfig
 from omegaconf.base import ContainerMetadata, Metadata
 from omegaconf.nodes import AnyNode
+
+from fairseq_gnmt.errors import UserError
 
 try:
     from numpy._core import multiarray
 except ImportError:  # numpy 1
     from numpy.core import multiarray
+
+
+DEFAULT_RESTORE_FILE = "checkpoint_last.pt"  # of --save-dir, and the only one that may be missing
+
+
+def check_restore_file(path: str) -> None:
+    """Raises UserError for a --restore-file that is not there: fairseq would train from scratch into its --save-dir."""
+    if path != DEFAULT_RESTORE_FILE and not PathManager.exists(path):
+        raise UserError(f"--restore-file {path} does not exist: name a checkpoint with its folder, or leave the option out.")
 
 
 def allow_fairseq_checkpoints() -> None:

@@ -19,13 +19,16 @@ class Mistake(NamedTuple):
 
 
 MAKE_ROOM = "make room on its disk and give the same command again, which goes on from the last whole checkpoint."
+JSON_EXAMPLE = """write --eval-bleu-args '{{"beam": 5}}'."""
+GPU_ONLY = "--fp16 and several --distributed-world-size want GPUs: leave them out and give --cpu."
 # The first that fits an error explains it.
 MISTAKES = (
     Mistake(
         "loads",
         "(char ",  # how json ends its complaints
-        """an option that takes JSON has none ({message}): write --eval-bleu-args '{{"beam": 5}}'.""",
+        f"an option that takes JSON has none ({{message}}): {JSON_EXAMPLE}",
     ),
+    Mistake("build_model", "must be a mapping", f"an option that takes JSON has no object: {JSON_EXAMPLE}"),
     Mistake("torch_persistent_save", "", f"{{filename}} could not be written ({{message}}): {MAKE_ROOM}"),
     Mistake("copy_whole", "", f"{{dst_path}} could not be written ({{message}}): {MAKE_ROOM}"),
     Mistake(
@@ -39,6 +42,7 @@ MISTAKES = (
         "Cannot load model parameters",
         "{message} Its architecture and sizes must be those of --arch: start in a new --save-dir.",
     ),
+    Mistake("load_checkpoint", "does not exist", "{message}: name a checkpoint of fairseq-train."),
     Mistake("load_checkpoint", "does not match; please reset", "{message}: or start in a new --save-dir."),
     Mistake("verify_checkpoint_directory", "", "{message}: --save-dir must be a folder that can be written."),
     Mistake("load_model_ensemble_and_task", "not found", "{message}: --path must name checkpoints of fairseq-train."),
@@ -53,6 +57,15 @@ MISTAKES = (
     Mistake("load_dataset", "not found", "{message}: fairseq-preprocess writes it when it is given its text."),
     Mistake("load_align_dict", "", "{message}: --replace-unk alone copies source words, with a file it looks them up."),
     Mistake("build_bpe", "", "{message}: --sentencepiece-model must name the subword model of the training data."),
+    Mistake("build_x", "Please install", "{message}, or leave the option out."),
+    Mistake("post_process", "", "{message}: text is joined by sentencepiece, subword_nmt, '@@ ' or one of fairseq's others."),
+    Mistake("batch_by_size", "max_tokens", "{message}: raise --max-tokens, or give --batch-size instead."),
+    Mistake("batch_by_size", "index out of range", "no sentence pairs are left: raise --train-max-length, or give more text."),
+    Mistake("filter_indices_by_size", "is invalid", "{message}, or raise --max-source-positions and --max-target-positions."),
+    Mistake("infer_init_method", "", f"{{message}}: {GPU_ONLY}"),
+    Mistake("_lazy_init", "", f"{{message}}: {GPU_ONLY}"),
+    Mistake("step", "DiverseBeamSearch requires", "{message}."),
+    Mistake("makedirs", "", "{message}: name a folder that can be written."),
     Mistake("buffered_read", "", "{message}: --input must name a UTF-8 text file."),
 )
 MESSAGE_LENGTH = 200  # characters; torch's messages go on for a page
@@ -66,6 +79,8 @@ def explain(error: BaseException, trace: Optional[TracebackType]) -> Optional[st
     if not frames or not isinstance(error, Exception):
         return None
     message = (str(error) or type(error).__name__).splitlines()[0][:MESSAGE_LENGTH]
+    if isinstance(error, KeyError):
+        message = f"it has no {message}"
     if isinstance(error, OSError) and error.filename:
         message = f"{error.filename}: {error.strerror}"
     local_variables = {frame.f_code.co_name: frame.f_locals for frame in frames}

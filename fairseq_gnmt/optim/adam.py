@@ -24,6 +24,9 @@ class GNMTAdam(FairseqOptimizer):
 
     def __init__(self, cfg: GNMTAdamConfig, params):
         super().__init__(cfg)
+        for name, value in (("lr", cfg.lr[0]), ("adam-eps", cfg.adam_eps), ("weight-decay", cfg.weight_decay)):
+            if not value >= 0:  # not "< 0", which nan would pass
+                raise UserError(f"--{name} is {value}, but cannot be negative.")
         self._optimizer = torch.optim.Adam(
             params,
             lr=cfg.lr[0],

@@ -1,5 +1,5 @@
 """The options of GNMT's beam search."""
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from fairseq_gnmt.errors import UserError
 
@@ -21,6 +21,9 @@ class SearchOptions:
     coverage_penalty: float = 0.1
 
     def __post_init__(self):
+        for option in fields(self):
+            kinds, wanted = (int, "a whole number") if option.type is int else ((int, float), "a number")
+            self._require(isinstance(getattr(self, option.name), kinds), option.name, wanted)
         for name, least in (("beam", 1), ("nbest", 1), ("max_len_a", 0), ("max_len_b", 0), ("min_len", 0)):
             self._require(getattr(self, name) >= least, name, f"at least {least}")
         for name in ("no_repeat_ngram_size", "length_norm_factor", "length_norm_const", "coverage_penalty"):
@@ -30,4 +33,4 @@ class SearchOptions:
 
     def _require(self, holds: bool, name: str, wanted: str) -> None:
         if not holds:
-            raise UserError(f"--{name.replace('_', '-')} is {getattr(self, name)}, but must be {wanted}.")
+            raise UserError(f"--{name.replace('_', '-')} is {getattr(self, name)!r}, but must be {wanted}.")

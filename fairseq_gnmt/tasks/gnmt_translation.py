@@ -2,9 +2,11 @@
 import dataclasses
 import logging
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Dict
 
 import torch
+from fairseq.data.data_utils import post_process
+from fairseq.data.encoders import TOKENIZER_REGISTRY
 from fairseq.dataclass import ChoiceEnum
 from fairseq.dataclass.configs import GenerationConfig
 from fairseq.logging import metrics
@@ -13,7 +15,9 @@ from fairseq.tasks.translation import TranslationConfig, TranslationTask
 from omegaconf import II
 from sacrebleu.metrics import BLEU
 
+from fairseq_gnmt.checkpoint_loading import check_restore_file
 from fairseq_gnmt.checkpoint_writing import check_disk_space
+from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.search.fairseq_options import check_option_names, check_options_are_ours, fairseq_search_reason
 from fairseq_gnmt.search.generator import GNMTGenerator
 from fairseq_gnmt.search.options import SearchOptions
@@ -22,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 NO_LIMIT = 100_000  # tokens; fairseq wants a number where an LSTM has no limit
 BLEU_ORDER = 4
+LEAST = {"max_tokens": 1, "batch_size": 1, "required_batch_size_multiple": 1, "num_workers": 0}
 
 
 @dataclass
@@ -44,6 +49,8 @@ class GNMTTranslationConfig(TranslationConfig):
     max_target_positions: int = field(default=NO_LIMIT, metadata={"help": "longest target sentence"})
     save_dir: str = II("checkpoint.save_dir")
     no_save: bool = II("checkpoint.no_save")
+    restore_file: str = II("checkpoint.restore_file")
+    best_checkpoint_metric: str = II("checkpoint.best_checkpoint_metric")
     # Always true, and no option: new batches in every epoch. fairseq would keep those of the epoch that a training
     # was started in, so that a resumed one had others.
     rebuild_batches: bool = II("oc.decode:'true'")
@@ -52,6 +59,25 @@ class GNMTTranslationConfig(TranslationConfig):
 # --replace-unk alone means to copy the source word; fairseq's constant for it, "@@ ", names a file of that name.
 _replace_unk = GenerationConfig.__dataclass_fields__["replace_unk"]
 _replace_unk.metadata = {**_replace_unk.metadata, "argparse_const": ""}
+
+
+def check_batch_options(given: Dict[str, Any]) -> None:
+    """fairseq takes 0 sentences for all of them at once."""
+    for name, least in LEAST.items():
+        value = given.get("max_sentences" if name == "batch_size" else name)
+        if value is not None and value < least:
+            raise UserError(f"--{name.replace('_', '-')} is {value}, but must be at least {least}.")
+
+
+def check_validation_options(cfg: GNMTTranslationConfig) -> None:
+    """What fairseq would only stumble over after the first epoch."""
+    if cfg.eval_bleu:
+        if cfg.eval_bleu_detok not in TOKENIZER_REGISTRY:
+            known = ", ".join(sorted(TOKENIZER_REGISTRY))
+            raise UserError(f"--eval-bleu-detok is {cfg.eval_bleu_detok}, but must be one of {known}.")
+        post_process("", cfg.eval_bleu_remove_bpe)
+    elif cfg.best_checkpoint_metric == "bleu":
+        raise UserError("--best-checkpoint-metric bleu needs --eval-bleu, which translates the validation set.")
 
 
 @register_task("gnmt_translation", dataclass=GNMTTranslationConfig)
@@ -63,6 +89,7 @@ class GNMTTranslationTask(TranslationTask):
 
         fairseq drops the tail of a data set whose size is not a multiple of --required-batch-size-multiple.
         """
+        check_batch_options(kwargs)
         if dataset is self.datasets.get(self.cfg.train_subset):
             longest = self.cfg.train_max_length - 1  # fairseq's sizes count the end mark, not the begin mark
             kwargs["max_positions"] = (longest, longest)
@@ -121,6 +148,9 @@ class GNMTTranslationTask(TranslationTask):
     # -- BLEU on the validation set
 
     def build_model(self, cfg, from_checkpoint=False):
+        if not from_checkpoint:
+            check_validation_options(self.cfg)
+            check_restore_file(self.cfg.restore_file)
         model = super().build_model(cfg, from_checkpoint)
         if not from_checkpoint and not self.cfg.no_save:
             check_disk_space(self.cfg.save_dir, sum(parameter.numel() for parameter in model.parameters()))

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from commands import run
 from tiny_corpora import DIGITS, MODEL, OBJECTIVE, TASK, digits, scratch, sentences, trained_on_digits
 
@@ -96,6 +97,11 @@ def test_no_batch_size(tmp_path):
     (["--coverage-penalty", -0.1], "--coverage-penalty is -0.1, but must be 0 (off) or above"),
     (["--length-norm-factor", -1], "--length-norm-factor is -1.0, but must be 0 (off) or above"),
     (["--temperature", 0], "--temperature is 0.0, but must be above 0"),
+    (["--batch-size", 0], "--batch-size is 0, but must be at least 1"),
+    (["--max-tokens", 2], "raise --max-tokens, or give --batch-size instead"),
+    (["--max-source-positions", 2], "or raise --max-source-positions"),
+    (["--post-process", "sentencpiece"], "Unknown post_process option: sentencpiece: text is joined by sentencepiece"),
+    (["--results-path", "README.md"], "README.md: File exists: name a folder that can be written"),
     (["--lenpen", 2], "GNMT's length normalisation is --length-norm-factor"),
     (["--sampling"], "--sampling requires --nbest to be equal to --beam"),
     (["--replace-unk"], "--dataset-impl=raw"),
@@ -103,6 +109,35 @@ def test_no_batch_size(tmp_path):
 ])
 def test_options_of_the_search(options, words):
     assert words in generate(*options)
+
+
+@pytest.mark.parametrize("options, words", [
+    (["--lr", -1], "--lr is -1.0, but cannot be negative"),
+    (["--adam-eps", -1], "--adam-eps is -1.0, but cannot be negative"),
+    (["--weight-decay", -1], "--weight-decay is -1.0, but cannot be negative"),
+    (["--batch-size", 0], "--batch-size is 0, but must be at least 1"),
+    (["--num-workers", -1], "--num-workers is -1, but must be at least 0"),
+    (["--required-batch-size-multiple", 0], "--required-batch-size-multiple is 0, but must be at least 1"),
+    (["--max-tokens", 5], "raise --max-tokens"),
+    (["--train-max-length", 1], "raise --train-max-length"),
+    (["--finetune-from-model", "none.pt"], "none.pt does not exist: name a checkpoint"),
+    (["--best-checkpoint-metric", "bleu"], "--best-checkpoint-metric bleu needs --eval-bleu"),
+    (["--eval-bleu", "--eval-bleu-args", "[5]"], """--eval-bleu-args '{"beam": 5}'"""),
+    (["--eval-bleu", "--eval-bleu-args", '{"beam": "5"}'], "--beam is '5', but must be a whole number"),
+    (["--eval-bleu", "--eval-bleu-detok", "mose"], "--eval-bleu-detok is mose, but must be one of "),
+    (["--eval-bleu", "--eval-bleu-remove-bpe", "bpe"], "Unknown post_process option: bpe"),
+    (["--distributed-world-size", 2], "leave them out and give --cpu"),
+])
+@pytest.mark.skipif(torch.cuda.is_available(), reason="one of them is a mistake without GPUs only")
+def test_options_of_the_training(options, words, tmp_path):
+    assert words in train("--save-dir", tmp_path, *options)
+    assert not list(tmp_path.glob("*.pt"))
+
+
+def test_misspelt_restore_file_does_not_start_again(save_dir):
+    before = (save_dir / "checkpoint_last.pt").read_bytes()
+    assert "--restore-file none.pt does not exist" in train("--save-dir", save_dir, "--restore-file", "none.pt")
+    assert (save_dir / "checkpoint_last.pt").read_bytes() == before
 
 
 def test_misspelt_option_of_validation_bleu(tmp_path):
