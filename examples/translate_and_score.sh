@@ -40,11 +40,4 @@ fairseq-generate "$output/bin" --user-dir "$ROOT/fairseq_gnmt" --task gnmt_trans
     --bpe sentencepiece --sentencepiece-model "$output/subwords.model" "${device[@]}" "$@" >"$translation.log.tmp"
 mv "$translation.log.tmp" "$translation.log"
 
-# D-<line>, score, text: in order of length there, in order of the test set here
-grep '^D-' "$translation.log" | sed 's/^D-//' | LC_ALL=C sort -n -k 1,1 | cut -f 3- >"$translation.de.tmp"
-wanted="$(wc -l <"$reference")" found="$(wc -l <"$translation.de.tmp")"
-[[ "$found" -eq "$wanted" ]] ||
-    die "$found translations for $wanted lines of $reference; see $translation.log for sentences that were left out."
-mv "$translation.de.tmp" "$translation.de"
-
-python "$ROOT/scripts/score.py" --hypotheses "$translation.de" --references "$reference"
+python "$ROOT/scripts/score.py" --generate-log "$translation.log" --references "$reference" --output "$translation.de"

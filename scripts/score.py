@@ -7,12 +7,15 @@ All text is detokenised UTF-8, one sentence a line; fairseq-generate's log is wh
 """
 import argparse
 import re
+import sys
 from pathlib import Path
 from typing import Dict, List
 
-from fairseq_gnmt.errors import UserError, run_command
-from fairseq_gnmt.data.parallel_text import read_lines
-from fairseq_gnmt.scoring.bleu import report
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, installed or not
+
+from fairseq_gnmt.errors import UserError, run_command  # noqa: E402
+from fairseq_gnmt.data.parallel_text import atomic_outputs, read_lines  # noqa: E402
+from fairseq_gnmt.scoring.bleu import report  # noqa: E402
 
 DETOKENISED_LINE = re.compile(r"D-(\d+)\t[^\t]*\t(.*)", re.DOTALL)  # D-<id> <tab> <score> <tab> <text>
 
@@ -54,6 +57,7 @@ def main() -> None:
     translation.add_argument("--hypotheses", type=Path, metavar="FILE", help="translations, one sentence a line")
     translation.add_argument("--generate-log", type=Path, metavar="FILE", help="what fairseq-generate printed")
     parser.add_argument("--references", type=Path, metavar="FILE", required=True, help="human translations")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="writes the translations, one sentence a line; replaced")
     arguments = parser.parse_args()
 
     references = read_lines(arguments.references)
@@ -61,6 +65,10 @@ def main() -> None:
         hypotheses = read_generate_log(arguments.generate_log, len(references))
     else:
         hypotheses = read_hypotheses(arguments.hypotheses, len(references))
+    if arguments.output:
+        inputs = [arguments.references, arguments.generate_log or arguments.hypotheses]
+        with atomic_outputs([arguments.output], inputs=inputs, overwrite=True) as (file,):
+            file.writelines(f"{line}\n".encode("utf-8") for line in hypotheses)
     print(report(hypotheses, references))
 
 

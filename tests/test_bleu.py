@@ -122,6 +122,13 @@ def test_script_takes_the_best_of_each_sentence_from_a_log(tmp_path, score_scrip
     assert printed == report(hypotheses, references) + "\n"
 
 
+def test_script_writes_the_translations_of_a_log_in_order(tmp_path, score_script):
+    log = write(tmp_path / "generate.txt", ["D-1\t-0.5\tb", "D-0\t-0.5\ta", "D-0\t-0.9\tthe second best"])
+    references = write(tmp_path / "r", ["a", "b"])
+    score_script("--generate-log", log, "--references", references, "--output", str(tmp_path / "translated"))
+    assert (tmp_path / "translated").read_text() == "a\nb\n"
+
+
 LOG_OF_0_AND_2 = b"D-2\t-0.1\tx\nD-0\t-0.1\ty\n"
 
 
