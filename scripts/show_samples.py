@@ -20,6 +20,8 @@ def main() -> None:
         parser.add_argument(f"--{part}", type=Path, required=True, help="plain text, one sentence a line")
     parser.add_argument("--count", type=int, default=5)
     options = parser.parse_args()
+    if options.count < 0:
+        raise UserError(f"--count is {options.count}, but cannot be negative.")
     texts = [read_lines(getattr(options, part)) for part in PARTS]
     if len({len(text) for text in texts}) != 1:
         counts = ", ".join(f"{getattr(options, part)} has {len(text)}" for part, text in zip(PARTS, texts))

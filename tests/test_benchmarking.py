@@ -201,6 +201,8 @@ def test_json_is_not_overwritten_unasked(tmp_path):
     with pytest.raises(UserError, match="--overwrite"):
         check_output(path, overwrite=False)
     check_output(path, overwrite=True)
+    with pytest.raises(UserError, match="is a folder"):
+        check_output(tmp_path, overwrite=True)
     with pytest.raises(UserError, match="is no folder"):
         check_output(tmp_path / "nowhere" / "figures.json", overwrite=False)
 

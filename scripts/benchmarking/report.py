@@ -21,10 +21,13 @@ def markdown_table(rows: Sequence[Dict[str, str]]) -> str:
 
 def check_output(path: Path, overwrite: bool) -> None:
     """Raises UserError now rather than after the measurements."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: give --json the name of a file.")
     if path.exists() and not overwrite:
         raise UserError(f"{path} exists: give another --json, or --overwrite.")
-    if not path.absolute().parent.is_dir():
-        raise UserError(f"{path.absolute().parent} is no folder: make it, or give another --json.")
+    folder = path.absolute().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UserError(f"{folder} is no folder that can be written: make it, or give another --json.")
 
 
 def write_json(path: Path, content: Dict[str, Any]) -> None:
