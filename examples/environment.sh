@@ -60,6 +60,8 @@ train_once() {
         say "already trained: $output/checkpoints (delete $finished to train on)"
         return
     fi
+    [[ ! -e "$finished" ]] ||
+        die "$output/checkpoints was trained with other options ($(<"$finished")). Delete $finished to train it on with the new ones, or give another --output."
     if python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
         fairseq-train "${options[@]}" --distributed-world-size 1
     else

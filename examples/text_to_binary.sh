@@ -16,7 +16,7 @@
 # --overwrite                start again from the raw text
 #
 # Validation and test keep every line. A second run continues after the last finished step; it refuses
-# other settings than the first one's unless --overwrite is given.
+# other settings than those of a finished one unless --overwrite is given.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
@@ -48,10 +48,14 @@ for name in "${train[@]}" valid test; do
 done
 
 settings="train=${train[*]} vocab-size=$vocab_size learning=${learning[*]} cleaning=${cleaning[*]}"
-if [[ "$overwrite" == yes ]]; then
+changed=no
+[[ ! -e "$output/prepare.settings" || "$(<"$output/prepare.settings")" == "$settings" ]] || changed=yes
+# A preparation that never came to its end, perhaps because a setting was wrong, stands in nobody's way.
+if [[ "$overwrite" == yes || ("$changed" == yes && ! -d "$output/bin") ]]; then
     rm -rf "$output"/{clean,encoded,bin,bin.tmp,subwords.model,subwords.vocab,dict.txt,prepare.settings}
+    changed=no
 fi
-if [[ -e "$output/prepare.settings" && "$(<"$output/prepare.settings")" != "$settings" ]]; then
+if [[ "$changed" == yes ]]; then
     die "$output was prepared with '$(<"$output/prepare.settings")', now '$settings' is asked for. Give --overwrite or another --output."
 fi
 echo "$settings" >"$output/prepare.settings"
