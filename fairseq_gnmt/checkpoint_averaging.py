@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fairseq_gnmt.data.parallel_text import atomic_outputs
 from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.quantization.storage import to_floats
 
 SUMMED_IN = torch.float64  # the mean of equal checkpoints is then exactly theirs
 
@@ -33,11 +34,15 @@ def mean_of(inputs: Sequence[Path]) -> dict:
     for path in inputs:
         checkpoint = load(path)
         model = checkpoint["model"]
+        to_floats(model)
         if sums and {name: value.shape for name, value in sums.items()} != {n: v.shape for n, v in model.items()}:
             raise UserError(f"{path} and {inputs[0]} are of different models: average checkpoints of one training.")
         for name, value in model.items():
             sums[name] = sums.get(name, 0) + value.to(SUMMED_IN)
-    checkpoint["model"] = {name: (total / len(inputs)).to(model[name].dtype) for name, total in sums.items()}
+    means: Dict[int, Tensor] = {}  # by address: shared embeddings stay shared, and are stored once
+    checkpoint["model"] = {
+        name: means.setdefault(value.data_ptr(), (sums[name] / len(inputs)).to(value.dtype)) for name, value in model.items()
+    }
     checkpoint["last_optimizer_state"] = None  # belongs to the last parameters, not to their mean
     return checkpoint
 

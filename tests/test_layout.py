@@ -15,7 +15,7 @@ ALLOWED = {
     "inference": {"models", "quantization"},
     "search": {"models", "inference"},
     "criterions": {"models", "search"},
-    "tasks": {"models", "search", "checkpoint_writing"},
+    "tasks": {"models", "search", "checkpoint_loading", "checkpoint_writing"},
 }
 
 

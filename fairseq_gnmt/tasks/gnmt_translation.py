@@ -111,6 +111,8 @@ class GNMTTranslationTask(TranslationTask):
         self.keep_unknown_words = getattr(args, "replace_unk", None) is not None
         reason = fairseq_search_reason(models, args, extra_gen_cls_kwargs, prefix_allowed_tokens_fn)
         if seq_gen_cls is not None or reason:
+            if str(self.cfg.quantize) != "none":
+                raise UserError(f"--quantize is for GNMT's own search, but {reason or seq_gen_cls} is not: leave one out.")
             if reason and not getattr(args, "score_reference", False):
                 logger.warning(
                     "%s is fairseq's own search: GNMT's length normalisation and coverage penalty do not apply", reason

@@ -45,6 +45,8 @@ def test_mean_of_two_translates(training, tmp_path):
         expected = (second[name].double() + third[name].double()) / 2
         torch.testing.assert_close(value.double(), expected, rtol=0, atol=1e-7)  # float32 has 7 digits
     assert any(not torch.equal(value, third[name]) for name, value in mean.items())
+    shared = [mean[f"{half}.embed_tokens.weight"].data_ptr() for half in ("encoder", "decoder")]
+    assert shared[0] == shared[1]  # stored once, as in the checkpoints
     printed = succeed("generate", digits(), *TASK, "--path", output, "--max-len-b", 5)
     assert len(re.findall(r"^H-", printed, re.MULTILINE)) == TEST
 

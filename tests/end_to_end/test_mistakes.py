@@ -104,6 +104,8 @@ def test_no_batch_size(tmp_path):
     (["--results-path", "README.md"], "README.md: File exists: name a folder that can be written"),
     (["--lenpen", 2], "GNMT's length normalisation is --length-norm-factor"),
     (["--sampling"], "--sampling requires --nbest to be equal to --beam"),
+    (["--quantize", "int8", "--sampling"], "--quantize is for GNMT's own search, but --sampling is not"),
+    (["--quantize", "int8", "--fp16"], "--quantize int8 works on a CPU, without --fp16"),
     (["--replace-unk"], "--dataset-impl=raw"),
     (["--eval-bleu-args", "{}", "--path", "none.pt"], "none.pt: --path must name checkpoints"),
 ])
@@ -126,6 +128,7 @@ def test_options_of_the_search(options, words):
     (["--eval-bleu", "--eval-bleu-args", '{"beam": "5"}'], "--beam is '5', but must be a whole number"),
     (["--eval-bleu", "--eval-bleu-detok", "mose"], "--eval-bleu-detok is mose, but must be one of "),
     (["--eval-bleu", "--eval-bleu-remove-bpe", "bpe"], "Unknown post_process option: bpe"),
+    (["--eval-bleu", "--quantize", "int8"], "--quantize int8 is for translation: leave it out in training"),
     (["--distributed-world-size", 2], "leave them out and give --cpu"),
 ])
 @pytest.mark.skipif(torch.cuda.is_available(), reason="one of them is a mistake without GPUs only")
