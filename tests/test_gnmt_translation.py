@@ -23,7 +23,8 @@ def models():
 
 @pytest.fixture
 def task():
-    config = SimpleNamespace(length_norm_factor=0.7, length_norm_const=4.0, coverage_penalty=0.2, train_subset="train")
+    scores = dict(length_norm_factor=0.7, length_norm_const=4.0, coverage_penalty=0.2)
+    config = SimpleNamespace(**scores, train_subset="train", quantize="none")
     return GNMTTranslationTask(config, DICTIONARY, DICTIONARY)
 
 
