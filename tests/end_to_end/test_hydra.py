@@ -44,9 +44,9 @@ def test_options_are_taken_from_hydra_too(tmp_path):
     hydra(tmp_path, "model._name=gnmt_v2_small", "+model.hidden_size=24", "optimization.max_update=1")
     (model,), cfg = load_model_ensemble([str(tmp_path / "checkpoint_last.pt")])
     assert cfg.model._name == "gnmt_v2_small" and model.encoder.embed_tokens.embedding_dim == 24
-    layers = MODEL_REGISTRY["gnmt_v2_small"].config_class().encoder_layers
-    assert layers != MODEL_REGISTRY["gnmt_v2"].config_class().encoder_layers  # else nothing would be shown
-    assert 1 + len(model.encoder.upper_layers) == layers
+    preset = MODEL_REGISTRY["gnmt_v2_small"].config_class()
+    assert 1 + len(model.encoder.upper_layers) == preset.encoder_layers
+    assert cfg.model.embedding_init_range == preset.embedding_init_range is not None  # the base configuration has none
 
 
 def test_the_recipe_of_nvidia():

@@ -96,7 +96,8 @@ def sentences() -> Path:
 def trained_on_digits(seed: int = 1) -> Path:
     """A checkpoint that makes hardly a mistake and attends to the word that it translates."""
     folder = scratch() / f"digits-model-{seed}"
-    size = "--hidden-size 64 --encoder-layers 2 --decoder-layers 2 --init-range 0.3 --dropout 0.1".split()
+    size = "--hidden-size 64 --encoder-layers 2 --decoder-layers 2 --dropout 0.1".split()
+    size += "--init-range 0.3 --embedding-init-range 1.0".split()
     schedule = "--lr 6e-3 --lr-scheduler gnmt_warmup_step_decay --warmup-steps 30 --remain-steps 0.5".split()
     succeed("train", digits(), *TASK, *MODEL, *size, *OBJECTIVE, *schedule, "--batch-size", 12, "--max-update", 500,
             "--seed", seed, "--save-dir", folder, "--no-epoch-checkpoints", "--disable-validation")
