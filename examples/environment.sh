@@ -47,8 +47,8 @@ require_tools() {
 
 # train_once OUTPUT THREADS OPTION...: GNMT v2's recipe on OUTPUT/bin with further options, to OUTPUT/checkpoints; once.
 #
-# THREADS (or OMP_NUM_THREADS of the environment) are used on a machine without a GPU. Threads that wait sleep: spinning, they would halve the speed of a machine
-# that has anything else to do.
+# THREADS (or OMP_NUM_THREADS of the environment) are used on a machine without a GPU. Waiting threads spin, so leave it the
+# cores: with other work on them two threads can be slower than one.
 train_once() {
     local output="$1" threads="$2" finished="$1/checkpoints/finished" options
     shift 2
@@ -65,7 +65,7 @@ train_once() {
     if python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
         fairseq-train "${options[@]}" --distributed-world-size 1
     else
-        OMP_NUM_THREADS="${OMP_NUM_THREADS:-$threads}" OMP_WAIT_POLICY=passive fairseq-train "${options[@]}" --cpu
+        OMP_NUM_THREADS="${OMP_NUM_THREADS:-$threads}" fairseq-train "${options[@]}" --cpu
     fi
     echo "${options[*]}" >"$finished"
 }

@@ -1,22 +1,24 @@
 #!/usr/bin/env bash
 # Translates a binarised set and scores it against the raw reference. The evaluate.sh of each example calls it.
 #
-#   bash examples/translate_and_score.sh --output DIR [--checkpoint FILE] [--subset test|valid] [-- options of fairseq-generate]
+#   bash examples/translate_and_score.sh --output DIR [options] [-- options of fairseq-generate]
 #
 # --output DIR         as text_to_binary.sh left it
 # --checkpoint FILE    default DIR/checkpoints/checkpoint_last.pt
 # --subset test|valid  default test
+# --length-norm-factor, --coverage-penalty   of the task (default 0.6 and 0.1)
 #
-# Beam 5 with the scores of the task (length norm 0.6, coverage 0.1). Writes DIR/translations/NAME.SUBSET.log,
+# Beam 5. Writes DIR/translations/NAME.SUBSET.log,
 # all that fairseq-generate printed, and NAME.SUBSET.de, plain text, for a checkpoint NAME.pt.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
-output="" checkpoint="" subset=test
+output="" checkpoint="" subset=test scores=()
 while [[ $# -gt 0 ]]; do
     case "$1" in
         --output) output="$(option_value "$1" "$@")"; shift 2 ;;
         --checkpoint) checkpoint="$(option_value "$1" "$@")"; shift 2 ;;
+        --length-norm-factor | --coverage-penalty) scores+=("$1" "$(option_value "$1" "$@")"); shift 2 ;;
         --subset) subset="$(option_value "$1" "$@")"; shift 2 ;;
         --help) print_help "${BASH_SOURCE[0]}"; exit ;;
         --) shift; break ;;
@@ -37,7 +39,7 @@ mkdir -p "$output/translations"
 translation="$output/translations/$(basename "${checkpoint%.pt}").$subset"
 fairseq-generate "$output/bin" --user-dir "$ROOT/fairseq_gnmt" --task gnmt_translation --source-lang en --target-lang de \
     --path "$checkpoint" --gen-subset "$subset" --beam 5 --batch-size 64 \
-    --bpe sentencepiece --sentencepiece-model "$output/subwords.model" "${device[@]}" "$@" >"$translation.log.tmp"
+    --bpe sentencepiece --sentencepiece-model "$output/subwords.model" "${scores[@]}" "${device[@]}" "$@" >"$translation.log.tmp"
 mv "$translation.log.tmp" "$translation.log"
 
 python "$ROOT/scripts/score.py" --generate-log "$translation.log" --references "$reference" --output "$translation.de"

@@ -10,7 +10,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"
 
-EPOCHS=10 BATCH=32 AVERAGED=3
+EPOCHS=9 BATCH=32 AVERAGED=3
 THREADS=$(($(nproc) < 4 ? $(nproc) : 4))  # small matrices gain little from more
 
 output="outputs/multi30k" seed=1
