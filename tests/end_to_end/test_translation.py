@@ -58,7 +58,8 @@ def test_length_limits():
     words = {index: len(en.split()) for index, (en, _) in enumerate(digit_pairs(VALID, seed=2))}
     for index, nbest in generate("--max-len-a", 0.5, "--max-len-b", 1, "--min-len", 1).items():
         assert len(nbest[0].text.split()) <= int(0.5 * (words[index] + 1)) + 1
-    assert all(len(nbest[0].text.split()) >= 9 for nbest in generate("--min-len", 9).values())
+    # the steps count the end mark; the text may leave out marks that a model says when it is kept from ending
+    assert all(len(nbest[0].steps) >= 9 + 1 for nbest in generate("--min-len", 9).values())
 
 
 def test_unknown_word_penalty(plain):
