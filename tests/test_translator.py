@@ -6,9 +6,11 @@ import torch
 
 from conftest import make_dictionary, make_model
 from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.inference import translator
 from fairseq_gnmt.inference.packed_linear import PlainLinear
 from fairseq_gnmt.inference.step_decoder import StepDecoder
 from fairseq_gnmt.inference.translator import hoisted_encoder, translator_of
+from fairseq_gnmt.quantization import int8_linear
 
 DICTIONARY = make_dictionary(23)
 NO_OPTIONS = SimpleNamespace(generation=SimpleNamespace())
@@ -41,6 +43,14 @@ def test_quantisation_of_what_cannot_be(model):
         translator_of(model.half(), "int8")
 
 
+def test_missing_operators_are_told(model, monkeypatch, caplog):
+    model.prepare_for_inference_(NO_OPTIONS)
+    for module in (translator, int8_linear):
+        monkeypatch.setattr(module, "onednn_levels", lambda: None)
+    translator_of(model, "int8")
+    assert "no 8-bit products" in caplog.text and "no speed" in caplog.text
+
+
 @torch.no_grad()
 def test_hoisted_encoder_equals_the_network_s(model):
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -56,9 +66,9 @@ def test_int8_is_close_and_independent_of_the_batch(model):
     model.prepare_for_inference_(NO_OPTIONS)
     exact, quantized = translator_of(model), translator_of(model, "int8")
 
-    def first_logits(translator, source):
-        memory = translator.decoder.remember(translator.encoder(source, None))
-        return translator.decoder.step(torch.full((len(source),), 2), memory, translator.decoder.initial_state(memory))[0]
+    def first_logits(halves, source):
+        memory = halves.decoder.remember(halves.encoder(source, None))
+        return halves.decoder.step(torch.full((len(source),), 2), memory, halves.decoder.initial_state(memory))[0]
 
     wanted, found = first_logits(exact, SOURCE), first_logits(quantized, SOURCE)
     assert not torch.equal(wanted, found)

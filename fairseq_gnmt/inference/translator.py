@@ -1,5 +1,6 @@
 """What a search runs: an encoder, and a decoder that makes steps."""
 import copy
+import logging
 from typing import Dict, NamedTuple, Tuple, Union
 from weakref import WeakKeyDictionary
 
@@ -13,7 +14,9 @@ from fairseq_gnmt.inference.step_decoder import StepDecoder
 from fairseq_gnmt.models.decoder import GNMTDecoder
 from fairseq_gnmt.models.encoder import GNMTEncoder
 from fairseq_gnmt.models.gnmt import GNMTModel
-from fairseq_gnmt.quantization.int8_linear import Int8Linear, rounded_rows
+from fairseq_gnmt.quantization.int8_linear import Int8Linear, onednn_levels, rounded_rows
+
+logger = logging.getLogger(__name__)
 
 
 class Translator(NamedTuple):
@@ -49,6 +52,8 @@ def _quantized(model: GNMTModel) -> Translator:
     weight = model.decoder.output_projection.weight
     if weight.device.type != "cpu" or weight.dtype != torch.float32:
         raise UserError("--quantize int8 works on a CPU, without --fp16: give --cpu, or leave --quantize out.")
+    if onednn_levels() is None:
+        logger.warning("This torch has no 8-bit products: --quantize int8 gives the same numbers by floats, and no speed.")
     encoder, decoder = hoisted_encoder(model.encoder, Int8Linear), StepDecoder(model.decoder, Int8Linear)
     # Embeddings are only looked up, so they stay floats; but those of a checkpoint in integers, whatever was loaded.
     encoder.embed_tokens, decoder.embed_tokens = (

@@ -41,9 +41,8 @@ def quantize_inputs(inputs: Tensor, levels: int) -> Tuple[Tensor, Tensor]:
     return (inputs / scale).round_().add_(levels + 1).to(torch.uint8), scale
 
 
-def multiply_by_onednn(inputs: Tensor, levels: int, packed: Tensor, scale: Tensor) -> Tensor:
-    """bytes (N, I) times packed weights, exactly, times scale (O,): (N, O), float32."""
-    zero_points = torch.zeros(len(scale), dtype=torch.long)
+def multiply_by_onednn(inputs: Tensor, levels: int, packed: Tensor, scale: Tensor, zero_points: Tensor) -> Tensor:
+    """bytes (N, I) times packed weights, exactly, times scale (O,): (N, O), float32. zero_points (O,) are zeros."""
     return torch.ops.onednn.qlinear_pointwise(
         inputs, 1.0, levels + 1, packed, scale, zero_points, None, 1.0, 0, torch.float32, "none", [], ""
     )
@@ -55,10 +54,12 @@ def onednn_levels() -> Optional[int]:
     if not (hasattr(torch.ops.onednn, "qlinear_prepack") and hasattr(torch.ops.onednn, "qlinear_pointwise")):
         return None
     weight = torch.full((16, 64), LEVELS, dtype=torch.int8)
+    scale, zero_points = torch.ones(16), torch.zeros(16, dtype=torch.long)
     for levels in (EIGHT_BITS, SEVEN_BITS):
         inputs = torch.full((2, 64), 2 * levels + 1, dtype=torch.uint8)
         try:
-            product = multiply_by_onednn(inputs, levels, torch.ops.onednn.qlinear_prepack(weight, None), torch.ones(16))
+            packed = torch.ops.onednn.qlinear_prepack(weight, None)
+            product = multiply_by_onednn(inputs, levels, packed, scale, zero_points)
         except RuntimeError:  # a torch that has the name and another signature
             return None
         if (product == 64 * levels * LEVELS).all():
@@ -73,6 +74,7 @@ class Int8Linear(nn.Module):
         """weight (O, I), bias (O,)."""
         super().__init__()
         integers, self.scale = quantize_rows(weight)
+        self.zero_points = torch.zeros(len(weight), dtype=torch.long)
         self.bias = torch.zeros(len(weight)) if bias is None else bias.detach().float()
         self.levels = onednn_levels() or EIGHT_BITS
         # Sums of integers are exact in float32 up to 2^24: where oneDNN cannot serve, floats still give its numbers, slowly.
@@ -83,7 +85,7 @@ class Int8Linear(nn.Module):
         rows = inputs.reshape(-1, inputs.size(-1)).float()
         integers, scale = quantize_inputs(rows, self.levels)
         if onednn_levels():
-            products = multiply_by_onednn(integers, self.levels, self.packed, self.scale)
+            products = multiply_by_onednn(integers, self.levels, self.packed, self.scale, self.zero_points)
         else:
             products = F.linear(integers.float() - (self.levels + 1), self.packed) * self.scale
         return torch.addcmul(self.bias, products, scale).view(*inputs.shape[:-1], -1)
