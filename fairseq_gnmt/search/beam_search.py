@@ -6,9 +6,10 @@ N = B x K rows, C candidates of a sentence, S source positions, V vocabulary.
 Running hypotheses of a sentence have one length and compete on log-probability; a finished one is scored as
 log P / lp + cp. At each step the best 2 x beam continuations are looked at: end marks among the first `beam`
 finish, the best `beam` others go on. A sentence stops when `beam` hypotheses have finished, at its length limit,
-or as soon as no running hypothesis can still enter its n-best list.
+or as soon as no running hypothesis can still enter its n-best list. Pruning (search.pruning) is off by default.
 """
-from typing import List, NamedTuple, Optional
+import math
+from typing import Dict, List, NamedTuple, Optional, Union
 
 import torch
 from torch import Tensor
@@ -17,8 +18,8 @@ from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.search.history import Finished, Step, Written, prefixes, write_out
 from fairseq_gnmt.search.options import SearchOptions
 from fairseq_gnmt.search.penalties import coverage_penalty, length_penalty
+from fairseq_gnmt.search.pruning import NEVER, prune_finished, prune_running, prune_tokens
 
-NEVER = float("-inf")  # the log-probability of what cannot be
 # Stopped sentences leave the batch once they are this share of it: leaving copies the memory of those that stay.
 LEAVING_SHARE = 1 / 8
 
@@ -90,15 +91,17 @@ class BeamSearch:
             candidates = self._candidates(logits, running, history, limits[here] == step, prefix)
 
             final = self._final_scores(candidates, running, padding_mask[here], length=step + 1)
+            best[here] = torch.cat([best[here], final], dim=1).topk(self.options.nbest).values
+            final = prune_finished(final, best[here, 0], self.options.prune_hypotheses)
             finished.append(_finished_at(final, candidates, running, step))
             count[here] += (final > NEVER).sum(dim=1)
-            best[here] = torch.cat([best[here], final], dim=1).topk(self.options.nbest).values
 
             scores = candidates.scores.masked_fill(candidates.tokens == self.special.eos, NEVER)
+            scores = prune_running(scores, self._length_penalty(step + 1), best[here, 0], self.options.prune_hypotheses)
             hopeless = self._best_possible(scores, limits[here]) <= best[here, -1]
             stopped = hopeless | (count[here] >= self.options.beam) | (limits[here] == step)
             running, state = self._advance(candidates._replace(scores=scores), running, stopped, state)
-        return _collect(history, finished, len(src_tokens), self.options.nbest, self.special.eos)
+        return _collect(history, finished, len(src_tokens), self.options, self.special.eos)
 
     def _start(self, padding_mask: Tensor) -> _Running:
         """One hypothesis a sentence: the beam fills up at the second step."""
@@ -126,7 +129,8 @@ class BeamSearch:
         wanted = 2 * self.options.beam
         log_probs, tokens = logits.topk(min(wanted, logits.size(1)), dim=1)
         sentences, hypotheses = running.tokens.shape
-        scores = running.scores.view(-1, 1) + (log_probs - normalizer)
+        log_probs = prune_tokens(log_probs - normalizer, self.options.prune_tokens)
+        scores = running.scores.view(-1, 1) + log_probs
         scores, chosen = scores.view(sentences, -1).topk(min(wanted, hypotheses * tokens.size(1)), dim=1)
         return _Candidates(scores, tokens.view(sentences, -1).gather(1, chosen), chosen // tokens.size(1))
 
@@ -163,7 +167,7 @@ class BeamSearch:
         """log P / lp + cp of the candidates (B, up to beam) that finish, -inf for the others."""
         options = self.options
         among_best = candidates.scores[:, : options.beam]
-        normalized = among_best / length_penalty(length, options.length_norm_factor, options.length_norm_const)
+        normalized = among_best / self._length_penalty(length)
         if options.coverage_penalty:
             coverage = coverage_penalty(running.coverage, padding_mask[:, None], options.coverage_penalty)
             normalized = normalized + coverage.gather(1, candidates.hypotheses[:, : options.beam])
@@ -177,12 +181,16 @@ class BeamSearch:
         alive = scores.max(dim=1).values
         if self.options.unkpen < 0:  # unknown words add to the score: there is no bound
             return alive.masked_fill(alive > NEVER, float("inf"))
-        return alive / length_penalty(limits + 1, self.options.length_norm_factor, self.options.length_norm_const)
+        return alive / self._length_penalty(limits + 1)
+
+    def _length_penalty(self, length: Union[int, Tensor]) -> Union[float, Tensor]:
+        return length_penalty(length, self.options.length_norm_factor, self.options.length_norm_const)
 
     def _advance(self, candidates: _Candidates, running: _Running, stopped: Tensor, state):
         """The best `beam` candidates become the next running hypotheses, and the model's state follows them."""
-        scores, chosen = candidates.scores.topk(min(self.options.beam, candidates.scores.size(1)), dim=1)
-        scores = scores.masked_fill(stopped[:, None], NEVER)
+        scores = candidates.scores.masked_fill(stopped[:, None], NEVER)
+        living = int((scores > NEVER).sum(dim=1).max())  # fewer than the beam after pruning, or with few tokens
+        scores, chosen = scores.topk(min(self.options.beam, max(living, 1)), dim=1)
         hypotheses = candidates.hypotheses.gather(1, chosen)
         first_rows = torch.arange(len(stopped), device=stopped.device)[:, None] * running.tokens.size(1)
         staying = torch.arange(len(stopped), device=stopped.device)
@@ -232,14 +240,19 @@ def _finished_at(final: Tensor, candidates: _Candidates, running: _Running, step
     )
 
 
-def _collect(history: List[Step], finished: List[Finished], sentences: int, nbest: int, eos: int) -> Translations:
+def _collect(
+    history: List[Step], finished: List[Finished], sentences: int, options: SearchOptions, eos: int
+) -> Translations:
     everything = Finished(*(torch.cat(parts) for parts in zip(*finished)))
     order = everything.scores.argsort(descending=True, stable=True)
     of_sentence: List[List[int]] = [[] for _ in range(sentences)]
     chosen = []
+    best: Dict[int, float] = {}  # score of each sentence
     for index, sentence in zip(order.tolist(), everything.sentences[order].tolist()):
-        if len(of_sentence[sentence]) < nbest:
+        score = float(everything.scores[index])
+        within = score >= best.setdefault(sentence, score) - (options.prune_hypotheses or math.inf)
+        if within and len(of_sentence[sentence]) < options.nbest:
             of_sentence[sentence].append(len(chosen))
             chosen.append(index)
-    best = Finished(*(part[chosen] for part in everything))
-    return Translations(best, write_out(history, best, eos), of_sentence)
+    chosen_hypotheses = Finished(*(part[chosen] for part in everything))
+    return Translations(chosen_hypotheses, write_out(history, chosen_hypotheses, eos), of_sentence)

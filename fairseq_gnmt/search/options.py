@@ -19,6 +19,8 @@ class SearchOptions:
     length_norm_factor: float = 0.6
     length_norm_const: float = 5.0
     coverage_penalty: float = 0.1
+    prune_tokens: float = 0.0
+    prune_hypotheses: float = 0.0
 
     def __post_init__(self):
         for option in fields(self):
@@ -28,6 +30,8 @@ class SearchOptions:
             self._require(getattr(self, name) >= least, name, f"at least {least}")
         for name in ("no_repeat_ngram_size", "length_norm_factor", "length_norm_const", "coverage_penalty"):
             self._require(getattr(self, name) >= 0, name, "0 (off) or above")
+        for name in ("prune_tokens", "prune_hypotheses"):
+            self._require(getattr(self, name) >= 0, name, "0 (off) or above (the paper: 3.0)")
         self._require(self.temperature > 0, "temperature", "above 0 (1 leaves the model as it is)")
         self._require(self.nbest <= self.beam, "nbest", f"at most --beam, which is {self.beam}")
 

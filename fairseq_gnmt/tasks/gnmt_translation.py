@@ -38,6 +38,14 @@ class GNMTTranslationConfig(TranslationConfig):
     coverage_penalty: float = field(
         default=0.1, metadata={"help": "weight of the coverage penalty on sources that got little attention; 0: none"}
     )
+    prune_tokens: float = field(
+        default=0.0,
+        metadata={"help": "give up tokens whose log-probability is so far below the best of their step; 0: none (paper: 3.0)"},
+    )
+    prune_hypotheses: float = field(
+        default=0.0,
+        metadata={"help": "give up hypotheses whose score is so far below the best finished one; 0: none (paper: 3.0)"},
+    )
     quantize: ChoiceEnum(["none", "int8"]) = field(
         default="none", metadata={"help": "arithmetic of translation: the model's own, or 8-bit integers (on a CPU)"}
     )

@@ -1,0 +1,98 @@
+"""Pruning: by hand, against a plain search, and off when its thresholds are large."""
+import math
+
+import pytest
+import torch
+
+from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.search.beam_search import BeamSearch, SpecialTokens
+from fairseq_gnmt.search.options import SearchOptions
+from fairseq_gnmt.search.pruning import NEVER, prune_finished, prune_running, prune_tokens
+from reference.exhaustive_search import EOS, PAD, UNK, Scripted, ScriptedEnsemble
+from reference.plain_beam_search import plain_beam_search
+
+SPECIAL = SpecialTokens(pad=PAD, eos=EOS, unk=UNK, start=EOS)
+SOURCES = [(4, 5, EOS), (5, EOS), (4, 4, 5, 5, EOS)]
+
+
+class Counting(ScriptedEnsemble):
+    """Notes how many rows each step has."""
+
+    def start(self, src_tokens, src_lengths):
+        self.rows = []
+        return super().start(src_tokens, src_lengths)
+
+    def step(self, tokens, state):
+        self.rows.append(len(tokens))
+        return super().step(tokens, state)
+
+
+def translate(model, sources, **options):
+    """The hypotheses of each source as (score, tokens), best first."""
+    width = max(map(len, sources))
+    rows = torch.tensor([[*source, *[PAD] * (width - len(source))] for source in sources])
+    result = BeamSearch(model, SPECIAL, SearchOptions(**options))(rows, torch.tensor([len(s) for s in sources]))
+    return [
+        [
+            (float(result.finished.scores[i]), tuple(result.written.tokens[i, : result.finished.steps[i] + 1].tolist()))
+            for i in indices
+        ]
+        for indices in result.of_sentence
+    ]
+
+
+def test_tokens_far_behind_the_best_of_their_row():
+    log_probs = torch.tensor([[-0.5, -3.5, -3.75], [-1.0, -1.25, NEVER]])
+    assert prune_tokens(log_probs, 3.0).tolist() == [[-0.5, -3.5, NEVER], [-1.0, -1.25, NEVER]]
+    assert prune_tokens(log_probs, 0) is log_probs
+
+
+def test_hypotheses_far_behind_the_best_finished():
+    best = torch.tensor([-2.0, NEVER])  # nothing of the second sentence has finished
+    assert prune_finished(torch.tensor([[-2.0, -5.5], [NEVER, NEVER]]), best, 3.0).tolist() == [[-2.0, NEVER], [NEVER, NEVER]]
+    # -8 / 2 = -4 stays, -11 / 2 = -5.5 does not
+    assert prune_running(torch.tensor([[-8.0, -11.0], [-8.0, -90.0]]), 2.0, best, 3.0).tolist() == [[-8.0, NEVER], [-8.0, -90.0]]
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("tokens,hypotheses", [(0, 0), (1.5, 0), (0, 1.0), (0, 0.2), (2.0, 0.5)])
+def test_equals_the_plain_search(seed, tokens, hypotheses):
+    model = ScriptedEnsemble([Scripted(seed, 9, sharpness=1.5)])
+    # Without a bound on what may still come (unkpen < 0) a sentence stops as the plain search does.
+    options = dict(beam=4, nbest=4, max_len_b=7, length_norm_factor=0.6, coverage_penalty=0.1, unkpen=-1e-30)
+    found = translate(model, SOURCES, prune_tokens=tokens, prune_hypotheses=hypotheses, **options)
+    for source, nbest in zip(SOURCES, found):
+        wanted, _ = plain_beam_search(model, source, 7, 4, 0.6, 0.1, tokens or math.inf, hypotheses or math.inf)
+        assert [tokens for _, tokens in nbest] == [tokens for _, tokens in wanted][:4]
+        assert [score for score, _ in nbest] == pytest.approx([score for score, _ in wanted][:4], abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_large_thresholds_prune_nothing(seed):
+    model = ScriptedEnsemble([Scripted(seed, 9)])
+    options = dict(beam=5, nbest=5, max_len_b=8)
+    assert translate(model, SOURCES, prune_tokens=1e4, prune_hypotheses=1e4, **options) == translate(model, SOURCES, **options)
+
+
+def test_the_model_is_not_asked_about_what_was_pruned():
+    model = Counting([Scripted(2, 9, sharpness=3.0)])
+    options = dict(beam=8, max_len_b=12, unkpen=-1e-30)
+    translate(model, [SOURCES[0]], **options)
+    everything = sum(model.rows)
+    translate(model, [SOURCES[0]], prune_hypotheses=0.5, **options)
+    _, asked = plain_beam_search(model, SOURCES[0], 12, 8, 0.6, 0.1, math.inf, 0.5)
+    assert sum(model.rows) == asked < everything
+
+
+def test_batch_mates_have_no_say():
+    model = ScriptedEnsemble([Scripted(5, 9, sharpness=2.0)])
+    options = dict(beam=6, nbest=3, max_len_b=9, prune_tokens=3.0, prune_hypotheses=0.5)
+    together = translate(model, SOURCES, **options)
+    alone = [translate(model, [source], **options)[0] for source in SOURCES]
+    assert [[tokens for _, tokens in nbest] for nbest in together] == [[tokens for _, tokens in nbest] for nbest in alone]
+
+
+@pytest.mark.parametrize("name", ["prune_tokens", "prune_hypotheses"])
+def test_negative_thresholds_are_refused(name):
+    with pytest.raises(UserError, match=f"--{name.replace('_', '-')} is -1.0, but must be 0"):
+        SearchOptions(**{name: -1.0})
