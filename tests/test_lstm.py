@@ -4,7 +4,10 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from fairseq_gnmt.models.clipping import ActivationClip
 from fairseq_gnmt.models.lstm import LSTM, BidirectionalLSTM, permute_positions, reversal, rotation
+
+NO_CLIP = ActivationClip()
 
 
 def test_step_by_step_equals_one_pass():
@@ -12,10 +15,10 @@ def test_step_by_step_equals_one_pass():
     lstm = LSTM(5, 7)
     inputs = torch.randn(3, 6, 5)
     state = (torch.randn(3, 7), torch.randn(3, 7))
-    outputs, final = lstm(inputs, state)
+    outputs, final = lstm(inputs, state, NO_CLIP)
     steps = []
     for position in range(6):
-        step, state = lstm(inputs[:, position : position + 1], state)
+        step, state = lstm(inputs[:, position : position + 1], state, NO_CLIP)
         steps.append(step)
     torch.testing.assert_close(torch.cat(steps, dim=1), outputs)
     torch.testing.assert_close(state, final)
@@ -34,7 +37,7 @@ def test_bidirectional_equals_packed_sequences():
     mask = torch.arange(6)[None] < lengths[:, None]
     packed, _ = theirs(pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False))
     expected, _ = pad_packed_sequence(packed, batch_first=True)
-    outputs = ours(inputs, lengths)
+    outputs = ours(inputs, lengths, NO_CLIP)
     torch.testing.assert_close(outputs[mask], expected[mask])
     weights = torch.randn_like(expected)[mask]
     gradients = [torch.autograd.grad((result[mask] * weights).sum(), inputs)[0] for result in (outputs, expected)]
@@ -60,5 +63,5 @@ def test_permutation_and_its_gradient():
 def test_bidirectional_on_cuda_equals_cpu():
     torch.manual_seed(2)
     layer, inputs, lengths = BidirectionalLSTM(8, 8), torch.randn(3, 6, 8), torch.tensor([6, 1, 4])
-    expected = layer(inputs, lengths)
-    torch.testing.assert_close(layer.cuda()(inputs.cuda(), lengths.cuda()).cpu(), expected, rtol=1e-4, atol=1e-4)
+    expected = layer(inputs, lengths, NO_CLIP)
+    torch.testing.assert_close(layer.cuda()(inputs.cuda(), lengths.cuda(), NO_CLIP).cpu(), expected, rtol=1e-4, atol=1e-4)

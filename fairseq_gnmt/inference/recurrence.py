@@ -21,12 +21,12 @@ class HoistedLSTM(nn.Module):
         self.input_product = make_linear(lstm.weight_ih_l0, lstm.bias_ih_l0 + lstm.bias_hh_l0)
         self.hidden_product = make_linear(lstm.weight_hh_l0, None)
 
-    def forward(self, inputs: Tensor, state: LSTMState) -> Tuple[Tensor, LSTMState]:
+    def forward(self, inputs: Tensor, state: LSTMState, clip: nn.Module) -> Tuple[Tensor, LSTMState]:
         """As LSTM.forward: inputs (B, T, I) to outputs (B, T, H) and the state after position T."""
         hidden, cell = state
         outputs = []
         for gates in self.input_product(inputs.transpose(0, 1)):
-            hidden, cell = advance_cell(gates + self.hidden_product(hidden), cell)
+            hidden, cell = advance_cell(gates + self.hidden_product(hidden), cell, clip)
             outputs.append(hidden)
         return torch.stack(outputs, dim=1), (hidden, cell)
 
@@ -37,11 +37,11 @@ def gate_product(lstm: LSTM, input_size: int, make_linear: MakeLinear) -> nn.Mod
     return make_linear(weight, lstm.bias_ih_l0 + lstm.bias_hh_l0)
 
 
-def advance_cell(gates: Tensor, cell: Tensor) -> LSTMState:
-    """The LSTM's equations from its gates (B, 4H), in the order i, f, g, o, and cell (B, H)."""
+def advance_cell(gates: Tensor, cell: Tensor, clip: nn.Module) -> LSTMState:
+    """The LSTM's equations from its gates (B, 4H), in the order i, f, g, o, and cell (B, H); `clip` has the new cell."""
     hidden_size = cell.size(1)
     inputs, forget = gates[:, : 2 * hidden_size].sigmoid().chunk(2, dim=1)
     candidate = gates[:, 2 * hidden_size : 3 * hidden_size].tanh()
     output = gates[:, 3 * hidden_size :].sigmoid()
-    cell = torch.addcmul(forget * cell, inputs, candidate)
+    cell = clip(torch.addcmul(forget * cell, inputs, candidate))
     return output * cell.tanh(), cell

@@ -27,6 +27,7 @@ class StepDecoder:
         self.hidden_size = stack.hidden_size
         self.previous_query = stack.previous_query
         self.attention = stack.attention
+        self.clip = stack.clip
         self.embed_tokens = decoder.embed_tokens
         self.initial_state = stack.initial_state
         context_weights = [lstm.weight_ih_l0[:, self.hidden_size :] for lstm in stack.upper_lstms]
@@ -45,20 +46,21 @@ class StepDecoder:
     ) -> Tuple[Tensor, Tensor, DecoderState]:
         """tokens (N,), the last of each row. Returns logits (N, V), attention (N, S) and the new state."""
         rows = tokens.size(0)
-        gates = self.query_product(torch.cat([self.embed_tokens(tokens), state.hidden[0]], dim=1))
-        query, cell = advance_cell(gates, state.cell[0])
-        asking = state.hidden[0] if self.previous_query else query
+        gates = self.query_product(torch.cat([self.clip(self.embed_tokens(tokens)), state.hidden[0]], dim=1))
+        hidden, cell = advance_cell(gates, state.cell[0], self.clip)
+        query = self.clip(hidden)
+        asking = self.clip(state.hidden[0]) if self.previous_query else query
         by_sentence = asking.view(memory.values.size(0), -1, self.hidden_size)
         context_gates, weights = self.attention(by_sentence, memory)
         context_gates = context_gates.view(rows, len(self.upper_products), -1)
 
-        features, hiddens, cells = query, [query], [cell]
+        features, hiddens, cells = query, [hidden], [cell]
         for layer, product in enumerate(self.upper_products, start=1):
             below = features
             gates = product(torch.cat([below, state.hidden[layer]], dim=1)).add_(context_gates[:, layer - 1])
-            hidden, cell = advance_cell(gates, state.cell[layer])
-            features = hidden + below if layer >= FIRST_RESIDUAL_LAYER else hidden
+            hidden, cell = advance_cell(gates, state.cell[layer], self.clip)
+            features = self.clip(hidden + below if layer >= FIRST_RESIDUAL_LAYER else hidden)
             hiddens.append(hidden)
             cells.append(cell)
-        logits = self.output_projection(features)
+        logits = self.clip.clip_logits(self.output_projection(features))
         return logits, weights.view(rows, -1), DecoderState(torch.stack(hiddens), torch.stack(cells))

@@ -1,5 +1,6 @@
 """What a search runs: an encoder, and a decoder that makes steps."""
 import copy
+import functools
 import logging
 from typing import Dict, NamedTuple, Tuple, Union
 from weakref import WeakKeyDictionary
@@ -8,6 +9,7 @@ import torch
 from torch import nn
 
 from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.inference.accumulators import Accumulators
 from fairseq_gnmt.inference.packed_linear import inference_linear
 from fairseq_gnmt.inference.recurrence import HoistedLSTM, MakeLinear
 from fairseq_gnmt.inference.step_decoder import StepDecoder
@@ -54,7 +56,13 @@ def _quantized(model: GNMTModel) -> Translator:
         raise UserError("--quantize int8 works on a CPU, without --fp16: give --cpu, or leave --quantize out.")
     if onednn_levels() is None:
         logger.warning("This torch has no 8-bit products: --quantize int8 gives the same numbers by floats, and no speed.")
-    encoder, decoder = hoisted_encoder(model.encoder, Int8Linear), StepDecoder(model.decoder, Int8Linear)
+    limit = model.encoder.clip.limit
+    make_linear: MakeLinear = Int8Linear
+    if limit is not None:  # hidden states, which are not clipped, lie within -1..1
+        make_linear = functools.partial(Int8Linear, input_limit=max(limit, 1.0))
+    encoder, decoder = hoisted_encoder(model.encoder, make_linear), StepDecoder(model.decoder, make_linear)
+    if limit is not None:
+        encoder.clip = decoder.clip = Accumulators(limit)
     # Embeddings are only looked up, so they stay floats; but those of a checkpoint in integers, whatever was loaded.
     encoder.embed_tokens, decoder.embed_tokens = (
         nn.Embedding.from_pretrained(rounded_rows(half.embed_tokens.weight)) for half in (model.encoder, model.decoder)

@@ -10,6 +10,7 @@ from fairseq.models import FairseqIncrementalDecoder
 from torch import Tensor, nn
 
 from fairseq_gnmt.models.attention import NormalizedBahdanauAttention, SourceMemory
+from fairseq_gnmt.models.clipping import ActivationClip
 from fairseq_gnmt.models.dropout import Dropout
 from fairseq_gnmt.models.encoder import FIRST_RESIDUAL_LAYER, MAX_POSITIONS, EncoderOutput
 from fairseq_gnmt.models.lstm import LSTM
@@ -29,8 +30,11 @@ class DecoderState(NamedTuple):
 class GNMTDecoderStack(nn.Module):
     """Turns embedded target tokens into features for the output projection."""
 
-    def __init__(self, hidden_size: int, num_layers: int, dropout: float, previous_query: bool):
+    def __init__(
+        self, hidden_size: int, num_layers: int, dropout: float, clip: ActivationClip, previous_query: bool
+    ):
         super().__init__()
+        self.clip = clip
         self.hidden_size = hidden_size
         self.previous_query = previous_query
         self.attention = NormalizedBahdanauAttention(hidden_size)
@@ -54,16 +58,18 @@ class GNMTDecoderStack(nn.Module):
         the real source tokens, and the final state.
         """
         initial = list(zip(state.hidden, state.cell))
-        query, final = self.query_lstm(self.dropout(embedded), initial[0])
+        query, final = self.query_lstm(self.dropout(self.clip(embedded)), initial[0], self.clip)
+        query = self.clip(query)
         context, weights = self._attend(self._query(query, state), memory)
 
         features, finals = query, [final]
         for layer, lstm in enumerate(self.upper_lstms, start=1):
             below = features
             with_context = torch.cat([below, context], dim=-1)
-            features, final = lstm(self.dropout(with_context), initial[layer])
+            features, final = lstm(self.dropout(with_context), initial[layer], self.clip)
             if layer >= FIRST_RESIDUAL_LAYER:
                 features = features + below
+            features = self.clip(features)
             finals.append(final)
         hidden, cell = zip(*finals)
         return features, weights, DecoderState(torch.stack(hidden), torch.stack(cell))
@@ -72,7 +78,7 @@ class GNMTDecoderStack(nn.Module):
         """The bottom layer's output: at this position (NVIDIA), or at the one before (Wu et al. section 3)."""
         if not self.previous_query:
             return outputs
-        return torch.cat([state.hidden[0][:, None], outputs[:, :-1]], dim=1)
+        return torch.cat([self.clip(state.hidden[0])[:, None], outputs[:, :-1]], dim=1)
 
     def _attend(self, query: Tensor, memory: SourceMemory) -> Tuple[Tensor, Tensor]:
         rows, positions, _ = query.shape
@@ -86,12 +92,18 @@ class GNMTDecoder(FairseqIncrementalDecoder):
     """fairseq's interface to the stack, and the output projection."""
 
     def __init__(
-        self, dictionary, embed_tokens: nn.Embedding, num_layers: int, dropout: float, previous_query: bool
+        self,
+        dictionary,
+        embed_tokens: nn.Embedding,
+        num_layers: int,
+        dropout: float,
+        clip: ActivationClip,
+        previous_query: bool,
     ):
         super().__init__(dictionary)
         hidden_size = embed_tokens.embedding_dim
         self.embed_tokens = embed_tokens
-        self.stack = GNMTDecoderStack(hidden_size, num_layers, dropout, previous_query)
+        self.stack = GNMTDecoderStack(hidden_size, num_layers, dropout, clip, previous_query)
         self.output_projection = nn.Linear(hidden_size, len(dictionary))
 
     def remember(self, encoder_out: EncoderOutput) -> SourceMemory:
@@ -129,7 +141,7 @@ class GNMTDecoder(FairseqIncrementalDecoder):
         return outputs, {"attn": [weights]}
 
     def output_layer(self, features: Tensor) -> Tensor:
-        return self.output_projection(features)
+        return self.stack.clip.clip_logits(self.output_projection(features))
 
     def max_positions(self) -> int:
         return MAX_POSITIONS

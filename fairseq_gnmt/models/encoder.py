@@ -7,6 +7,7 @@ from typing import NamedTuple
 from fairseq.models import FairseqEncoder
 from torch import Tensor, nn
 
+from fairseq_gnmt.models.clipping import ActivationClip
 from fairseq_gnmt.models.dropout import Dropout
 from fairseq_gnmt.models.lstm import LSTM, BidirectionalLSTM, permute_positions, rotation
 
@@ -20,8 +21,11 @@ class EncoderOutput(NamedTuple):
 
 
 class GNMTEncoder(FairseqEncoder):
-    def __init__(self, dictionary, embed_tokens: nn.Embedding, num_layers: int, dropout: float):
+    def __init__(
+        self, dictionary, embed_tokens: nn.Embedding, num_layers: int, dropout: float, clip: ActivationClip
+    ):
         super().__init__(dictionary)
+        self.clip = clip
         hidden_size = embed_tokens.embedding_dim
         self.embed_tokens = embed_tokens
         self.dropout = Dropout(dropout)
@@ -37,13 +41,14 @@ class GNMTEncoder(FairseqEncoder):
         leading = padding_mask.long().cumprod(dim=1).sum(dim=1)
         to_right_padded, back = rotation(leading, size), rotation(-leading, size)
 
-        embedded = self.embed_tokens(src_tokens.gather(1, to_right_padded))
-        features = self.first_layer(self.dropout(embedded), (~padding_mask).sum(dim=1))
+        embedded = self.clip(self.embed_tokens(src_tokens.gather(1, to_right_padded)))
+        features = self.clip(self.first_layer(self.dropout(embedded), (~padding_mask).sum(dim=1), self.clip))
         for layer, lstm in enumerate(self.upper_layers, start=1):
             below = features
-            features, _ = lstm(self.dropout(below), lstm.zero_state(below))
+            features, _ = lstm(self.dropout(below), lstm.zero_state(below), self.clip)
             if layer >= FIRST_RESIDUAL_LAYER:
                 features = features + below
+            features = self.clip(features)
         return EncoderOutput(permute_positions(features, back, to_right_padded), padding_mask)
 
     def reorder_encoder_out(self, encoder_out: EncoderOutput, new_order: Tensor) -> EncoderOutput:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.models.clipping import ActivationClip, ClipSchedule
 from fairseq_gnmt.models.decoder import GNMTDecoder
 from fairseq_gnmt.models.encoder import GNMTEncoder
 from fairseq_gnmt.quantization.storage import to_floats
@@ -36,6 +37,13 @@ class GNMTConfig(FairseqDataclass):
         default="current",
         metadata={"help": "bottom decoder output that attends: of this position (v2) or the one before (paper)"},
     )
+    activation_clip: Optional[float] = field(
+        default=None,
+        metadata={"help": "quantisable training: cell states and layer outputs end within -D..D (paper: 1.0)"},
+    )
+    activation_clip_start: float = field(default=8.0, metadata={"help": "D at first; it falls linearly"})
+    activation_clip_from: int = field(default=0, metadata={"help": "update from which D falls"})
+    activation_clip_until: int = field(default=0, metadata={"help": "update at which D is --activation-clip"})
 
 
 class GNMTModel(FairseqEncoderDecoderModel):
@@ -57,11 +65,11 @@ class GNMTModel(FairseqEncoderDecoderModel):
         target_embedding = source_embedding
         if cfg.no_share_embeddings:
             target_embedding = nn.Embedding(len(target), cfg.hidden_size, target.pad())
+        clip = ActivationClip(clip_schedule(cfg))
+        previous_query = str(cfg.attention_query) == "previous"
         model = cls(
-            GNMTEncoder(source, source_embedding, cfg.encoder_layers, cfg.dropout),
-            GNMTDecoder(
-                target, target_embedding, cfg.decoder_layers, cfg.dropout, str(cfg.attention_query) == "previous"
-            ),
+            GNMTEncoder(source, source_embedding, cfg.encoder_layers, cfg.dropout, clip),
+            GNMTDecoder(target, target_embedding, cfg.decoder_layers, cfg.dropout, clip, previous_query),
         )
         initialize(model, cfg.init_range, cfg.init_range if cfg.embedding_init_range is None else cfg.embedding_init_range)
         return model
@@ -74,8 +82,10 @@ class GNMTModel(FairseqEncoderDecoderModel):
         return self.decoder(prev_output_tokens, encoder_out, features_only=features_only)
 
     def upgrade_state_dict(self, state_dict: Dict[str, Tensor]) -> None:
-        """fairseq's hook into loading: checkpoints in 8-bit integers are read, too."""
+        """fairseq's hook into loading: checkpoints in 8-bit integers are read, too, and those from before any clipping."""
         to_floats(state_dict)
+        for name, buffer in self.named_buffers(remove_duplicate=False):
+            state_dict.setdefault(name, buffer)
         super().upgrade_state_dict(state_dict)
 
 
@@ -92,6 +102,24 @@ def check_config(cfg) -> None:
         if value is not None and not value > 0:
             option = f"--{name.replace('_', '-')}"
             raise UserError(f"{option} is {value}, but must be above 0 (NVIDIA: 0.1; the paper: 0.04).")
+
+
+def clip_schedule(cfg) -> Optional[ClipSchedule]:
+    """Raises UserError for a schedule that goes nowhere."""
+    end, start, first, last = (
+        cfg.activation_clip, cfg.activation_clip_start, cfg.activation_clip_from, cfg.activation_clip_until
+    )  # fmt: skip
+    if end is None:
+        if (start, first, last) != (8.0, 0, 0):
+            raise UserError("--activation-clip-start, -from and -until go with --activation-clip (the paper: 1.0).")
+        return None
+    if not 0 < end <= start:
+        raise UserError(f"--activation-clip is {end}, but must be above 0 and at most --activation-clip-start, {start}.")
+    if not 0 <= first <= last:
+        raise UserError(
+            f"--activation-clip-from is {first} and --activation-clip-until {last}, but must be updates in this order."
+        )
+    return ClipSchedule(start, end, first, last)
 
 
 def initialize(model: nn.Module, init_range: float, embedding_init_range: float) -> None:

@@ -7,6 +7,9 @@ from typing import Tuple
 import torch
 from torch import Tensor, nn
 
+from fairseq_gnmt.models.clipped_recurrence import clipped_lstm
+from fairseq_gnmt.models.clipping import ActivationClip
+
 LSTMState = Tuple[Tensor, Tensor]  # hidden (B, H) and cell (B, H)
 
 
@@ -16,8 +19,17 @@ class LSTM(nn.LSTM):
     def __init__(self, input_size: int, hidden_size: int):
         super().__init__(input_size, hidden_size, batch_first=True)
 
-    def forward(self, inputs: Tensor, state: LSTMState) -> Tuple[Tensor, LSTMState]:
-        """Runs over inputs (B, T, I); returns outputs (B, T, H) and the state after position T."""
+    def forward(self, inputs: Tensor, state: LSTMState, clip: ActivationClip) -> Tuple[Tensor, LSTMState]:
+        """Runs over inputs (B, T, I); returns outputs (B, T, H) and the state after position T.
+
+        Cell states are clipped; outputs are not yet.
+        """
+        if clip.limit is not None:
+            weight_ih, weight_hh, bias_ih, bias_hh = self._flat_weights
+            outputs, cells = clipped_lstm(
+                inputs.transpose(0, 1), *state, weight_ih, weight_hh, bias_ih + bias_hh, clip.limit
+            )
+            return outputs.transpose(0, 1), (outputs[-1], cells[-1])
         if inputs.size(1) == 1:
             # A step of search: nn.LSTM costs up to eight times the cell there, for the same numbers.
             hidden, cell = torch.lstm_cell(inputs[:, 0], state, *self._flat_weights)
@@ -43,12 +55,12 @@ class BidirectionalLSTM(nn.Module):
         self.forward_lstm = LSTM(input_size, hidden_size)
         self.backward_lstm = LSTM(input_size, hidden_size)
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, lengths: Tensor, clip: ActivationClip) -> Tensor:
         """inputs (B, T, I) padded on the right, lengths (B,); returns (B, T, 2H), forward half first."""
         zeros = self.forward_lstm.zero_state(inputs)
-        forward_outputs, _ = self.forward_lstm(inputs, zeros)
+        forward_outputs, _ = self.forward_lstm(inputs, zeros, clip)
         order = reversal(lengths, inputs.size(1))
-        backward_outputs, _ = self.backward_lstm(permute_positions(inputs, order, order), zeros)
+        backward_outputs, _ = self.backward_lstm(permute_positions(inputs, order, order), zeros, clip)
         return torch.cat([forward_outputs, permute_positions(backward_outputs, order, order)], dim=-1)
 
 

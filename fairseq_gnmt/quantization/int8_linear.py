@@ -1,6 +1,7 @@
-"""Linear layers in 8-bit integers: weights with one scale per row (Wu et al. 2016, section 6), inputs with one per row.
+"""Linear layers in 8-bit integers: weights with one scale per row (Wu et al. 2016, section 6).
 
-A row of inputs has its own scale, never its batch's, so that a translation does not depend on its batch mates.
+Inputs have a known range, if training kept them in one; otherwise a row of inputs has its own scale, never its batch's.
+So a translation does not depend on its batch mates.
 Shapes: N rows of inputs, I inputs, O outputs.
 """
 import functools
@@ -41,6 +42,11 @@ def quantize_inputs(inputs: Tensor, levels: int) -> Tuple[Tensor, Tensor]:
     return (inputs / scale).round_().add_(levels + 1).to(torch.uint8), scale
 
 
+def quantize_known_inputs(inputs: Tensor, levels: int, limit: float) -> Tensor:
+    """inputs within -limit..limit to bytes as of `quantize_inputs`, with the scale limit / levels; others saturate."""
+    return (inputs * (levels / limit)).round_().clamp_(-levels, levels).add_(levels + 1).to(torch.uint8)
+
+
 def multiply_by_onednn(inputs: Tensor, levels: int, packed: Tensor, scale: Tensor, zero_points: Tensor) -> Tensor:
     """bytes (N, I) times packed weights, exactly, times scale (O,): (N, O), float32. zero_points (O,) are zeros."""
     return torch.ops.onednn.qlinear_pointwise(
@@ -70,9 +76,10 @@ def onednn_levels() -> Optional[int]:
 class Int8Linear(nn.Module):
     """y = W x + b with W and x in 8-bit integers and their products summed exactly, for inference on a CPU."""
 
-    def __init__(self, weight: Tensor, bias: Optional[Tensor] = None):
-        """weight (O, I), bias (O,)."""
+    def __init__(self, weight: Tensor, bias: Optional[Tensor] = None, input_limit: Optional[float] = None):
+        """weight (O, I), bias (O,); inputs are known to lie within -input_limit..input_limit, if it is given."""
         super().__init__()
+        self.input_limit = input_limit
         integers, self.scale = quantize_rows(weight)
         self.zero_points = torch.zeros(len(weight), dtype=torch.long)
         self.bias = torch.zeros(len(weight)) if bias is None else bias.detach().float()
@@ -83,7 +90,11 @@ class Int8Linear(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """(..., I) to (..., O), float32."""
         rows = inputs.reshape(-1, inputs.size(-1)).float()
-        integers, scale = quantize_inputs(rows, self.levels)
+        if self.input_limit is None:
+            integers, scale = quantize_inputs(rows, self.levels)
+        else:
+            integers = quantize_known_inputs(rows, self.levels, self.input_limit)
+            scale = rows.new_full((1, 1), self.input_limit / self.levels)
         if onednn_levels():
             products = multiply_by_onednn(integers, self.levels, self.packed, self.scale, self.zero_points)
         else:

@@ -1,0 +1,132 @@
+"""Quantisable training: the clipped LSTM and its gradient, the falling range, and the network that is clipped."""
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import make_dictionary, make_model
+from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.inference.accumulators import Accumulators
+from fairseq_gnmt.inference.translator import translator_of
+from fairseq_gnmt.models.clipped_recurrence import clipped_lstm
+from fairseq_gnmt.models.clipping import ActivationClip, ClipSchedule
+from reference.clipped_network import plain_clipped_lstm
+
+DICTIONARY = make_dictionary(23)
+SOURCE = torch.tensor([[4, 5, 6, 7, 2], [1, 1, 8, 9, 2]])
+TARGET = torch.tensor([[2, 10, 11, 12], [2, 13, 14, 15]])
+NO_OPTIONS = SimpleNamespace(generation=SimpleNamespace())
+
+
+def arguments(positions: int):
+    torch.manual_seed(3)
+    shapes = [(positions, 2, 3), (2, 4), (2, 4), (16, 3), (16, 4), (16,)]
+    return [torch.randn(shape, dtype=torch.double, requires_grad=True) for shape in shapes]
+
+
+@pytest.mark.parametrize("limit", [0.5, 100.0])
+def test_clipped_lstm_equals_its_equations(limit):
+    """Values and all gradients, in float64; at 0.5 many cell states are clipped, at 100 none."""
+    given = arguments(5)
+    ours, plain = clipped_lstm(*given, limit), plain_clipped_lstm(*given, limit)
+    torch.testing.assert_close(ours, plain)
+    clipped = (plain[1].abs() == limit).double().mean()
+    assert clipped > 0.1 if limit == 0.5 else clipped == 0
+    weights = [torch.randn_like(part) for part in plain]
+    gradients = [
+        torch.autograd.grad(sum((weight * part).sum() for weight, part in zip(weights, result)), given)
+        for result in (ours, plain)
+    ]
+    torch.testing.assert_close(*gradients)
+
+
+def test_range_falls_linearly():
+    schedule = ClipSchedule(8.0, 1.0, first=100, last=800)
+    assert [schedule.limit(n) for n in (0, 100, 200, 450, 800, 9999)] == [8.0, 8.0, 7.0, 4.5, 1.0, 1.0]
+    assert [ClipSchedule(8.0, 1.0, 0, 0).limit(n) for n in (0, 1)] == [1.0, 1.0]
+
+
+def clipped_model(arch: str = "gnmt_v2", **options):
+    model = make_model(arch, DICTIONARY, hidden_size=16, activation_clip=0.5, activation_clip_start=2.0, **options)
+    for parameter in model.parameters():
+        torch.nn.init.uniform_(parameter, -0.9, 0.9)
+    return model
+
+
+def test_range_is_set_by_updates_and_saved():
+    model = clipped_model(activation_clip_from=10, activation_clip_until=20)
+    model.set_num_updates(15)
+    assert model.encoder.clip.limit == model.decoder.stack.clip.limit == 1.25
+    other = clipped_model(activation_clip_from=10, activation_clip_until=20)
+    other.load_state_dict(model.state_dict())
+    assert other.encoder.clip.limit == 1.25
+
+
+def test_a_model_without_clipping_can_be_refined():
+    plain = make_model("gnmt_v2", DICTIONARY, hidden_size=16)
+    assert not any("clip" in name for name in plain.state_dict())
+    clipped_model().load_state_dict(plain.state_dict())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("arch", ["gnmt_v2", "gnmt"])
+def test_what_is_clipped(arch):
+    model = clipped_model(arch)
+    model.set_num_updates(1)
+    outputs = model.encoder(SOURCE, None).outputs
+    assert outputs.abs().max() == 0.5
+    model.decoder.output_projection.weight.mul_(1000)
+    assert model(SOURCE, None, TARGET)[0].abs().max() == 25.0
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("arch", ["gnmt_v2", "gnmt"])
+def test_search_computes_what_training_does(arch):
+    """Step by step and in the search's decoder: the same logits as in one pass."""
+    model = clipped_model(arch)
+    model.set_num_updates(1)
+    logits, _ = model(SOURCE, None, TARGET)
+    model.prepare_for_inference_(NO_OPTIONS)
+    for encoder, decoder in (translator_of(model), (model.encoder, model.decoder)):
+        memory = decoder.remember(encoder(SOURCE, None))
+        state = decoder.initial_state(memory)
+        for position in range(TARGET.size(1)):
+            step, _, state = decoder.step(TARGET[:, position], memory, state)
+            torch.testing.assert_close(step, logits[:, position], rtol=1e-4, atol=1e-5)  # other order of sums
+
+
+def test_accumulators_are_int16():
+    torch.manual_seed(1)
+    values = torch.randn(1000)
+    integers = np.clip(np.rint(values.numpy().astype(np.float64) * 32767 / 0.75), -32767, 32767).astype(np.int16)
+    found = Accumulators(0.75)(values)
+    np.testing.assert_array_equal(np.rint(found.numpy().astype(np.float64) * 32767 / 0.75).astype(np.int16), integers)
+    assert torch.equal(Accumulators(0.75)(found), found)
+
+
+@torch.no_grad()
+def test_int8_with_known_ranges_is_close():
+    model = clipped_model()
+    model.set_num_updates(1)
+    model.prepare_for_inference_(NO_OPTIONS)
+    results = []
+    for encoder, decoder in (translator_of(model), translator_of(model, "int8")):
+        memory = decoder.remember(encoder(SOURCE, None))
+        results.append(decoder.step(TARGET[:, 0], memory, decoder.initial_state(memory))[0].log_softmax(dim=1))
+    assert (results[0] - results[1]).abs().max() < 0.5
+    assert (results[0] - results[1]).abs().max() > 0  # it is another arithmetic
+
+
+@pytest.mark.parametrize(
+    "options,words",
+    [
+        ({"activation_clip": 0.0}, "--activation-clip is 0.0, but must be above 0"),
+        ({"activation_clip": 9.0}, "at most --activation-clip-start, 8.0"),
+        ({"activation_clip_until": 5}, "go with --activation-clip"),
+        ({"activation_clip": 1.0, "activation_clip_from": 7, "activation_clip_until": 5}, "from is 7"),
+    ],
+)
+def test_schedules_that_go_nowhere(options, words):
+    with pytest.raises(UserError, match=words):
+        make_model("gnmt_v2_tiny", DICTIONARY, **options)
