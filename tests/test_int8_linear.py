@@ -24,13 +24,13 @@ def test_inputs_by_hand(levels):
     assert scale[0].item() == pytest.approx(2 / levels)
 
 
-def integer_arithmetic(weight: torch.Tensor, bias: torch.Tensor, inputs: torch.Tensor, levels: int) -> np.ndarray:
-    """The layer in numpy: integers of 64 bits, scales in float64."""
+def integer_arithmetic(weight, bias, inputs, levels: int, limit) -> np.ndarray:
+    """The layer in numpy: integers of 64 bits, scales in float64. Inputs lie within +-limit, or have a scale a row."""
     w, x = weight.numpy(), inputs.numpy()
     weight_scale = np.abs(w).max(axis=1) / np.float32(127)
-    input_scale = np.abs(x).max(axis=1) / np.float32(levels)
+    input_scale = (np.abs(x).max(axis=1) if limit is None else np.full(len(x), np.float32(limit))) / np.float32(levels)
     whole_weight = np.rint(w / weight_scale[:, None]).astype(np.int64)
-    whole_inputs = np.rint(x / input_scale[:, None]).astype(np.int64)
+    whole_inputs = np.clip(np.rint(x / input_scale[:, None]), -levels, levels).astype(np.int64)
     products = whole_inputs @ whole_weight.T
     return products * input_scale[:, None].astype(np.float64) * weight_scale.astype(np.float64) + bias.numpy()
 
@@ -44,13 +44,14 @@ def kernel(request, monkeypatch):
         monkeypatch.setattr(int8_linear, "onednn_levels", lambda: None)
 
 
+@pytest.mark.parametrize("limit", [None, 2.0])
 @pytest.mark.parametrize("rows", [1, 5, 33])
 @pytest.mark.parametrize("inputs,outputs", [(64, 32), (37, 19), (1500, 8)])
-def test_equals_integer_arithmetic(kernel, rows, inputs, outputs):
+def test_equals_integer_arithmetic(kernel, rows, inputs, outputs, limit):
     torch.manual_seed(rows)
     weight, bias, x = torch.randn(outputs, inputs), torch.randn(outputs), torch.randn(rows, inputs) * 3
-    layer = Int8Linear(weight, bias)
-    wanted = integer_arithmetic(weight, bias, x, layer.levels)
+    layer = Int8Linear(weight, bias, limit)
+    wanted = integer_arithmetic(weight, bias, x, layer.levels, limit)
     # the integers are the same; only the two scales and the bias are applied in float32
     np.testing.assert_allclose(layer(x).double().numpy(), wanted, rtol=2e-6, atol=2e-6 * np.abs(wanted).max())
 
