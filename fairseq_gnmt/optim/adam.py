@@ -27,14 +27,10 @@ class GNMTAdam(FairseqOptimizer):
         for name, value in (("lr", cfg.lr[0]), ("adam-eps", cfg.adam_eps), ("weight-decay", cfg.weight_decay)):
             if not value >= 0:  # not "< 0", which nan would pass
                 raise UserError(f"--{name} is {value}, but cannot be negative.")
-        self._optimizer = torch.optim.Adam(
-            params,
-            lr=cfg.lr[0],
-            betas=parse_betas(cfg.adam_betas),
-            eps=cfg.adam_eps,
-            weight_decay=cfg.weight_decay,
-            fused=True,
-        )
+        self._optimizer = self.make_optimizer(params, **self.optimizer_config, fused=True)
+
+    def make_optimizer(self, params, **adam_options) -> torch.optim.Optimizer:
+        return torch.optim.Adam(params, **adam_options)
 
     @property
     def optimizer_config(self) -> dict:

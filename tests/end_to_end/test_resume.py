@@ -104,6 +104,19 @@ def test_killed_in_updates(uninterrupted, tmp_path):
     assert_same_training(uninterrupted, tmp_path)
 
 
+def test_killed_on_both_sides_of_the_change_to_sgd(tmp_path):
+    """The paper's optimizer: 12 updates of Adam, then SGD, whose rate is halved; in one run, killed twice."""
+    settings = ["--optimizer", "gnmt_adam_then_sgd", "--adam-updates", 12, "--lr-scheduler", "gnmt_adam_then_sgd"]
+    settings += ["--sgd-lr", 0.1, "--halving-from", 18, "--halving-interval", 3, "--init-range", 0.04]
+    command = [digits(), *TASK, *MODEL, *OBJECTIVE, *settings, "--lr", "5e-3", "--batch-size", 32]
+    command += ["--max-update", UPDATES, "--save-interval-updates", 3, "--save-dir"]
+    assert run("train", *command, tmp_path / "whole").code == 0
+    for update in (8, 17):
+        assert run("train", *command, tmp_path / "killed", before=partial(die_in_update, update)).code == KILLED
+    assert run("train", *command, tmp_path / "killed").code == 0
+    assert_same_training(tmp_path / "whole", tmp_path / "killed")
+
+
 @pytest.mark.parametrize("death", [partial(die_writing, 5), partial(die_copying, 4)])
 def test_killed_while_a_checkpoint_is_written(uninterrupted, tmp_path, death):
     assert run("train", *arguments(tmp_path), before=death).code == KILLED

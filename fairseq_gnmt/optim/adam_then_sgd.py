@@ -1,0 +1,89 @@
+"""The optimizer and the learning rates of Wu et al. (2016, section 8.3): Adam for a start, then plain SGD, then halving."""
+from dataclasses import dataclass, field
+from typing import List
+
+import torch
+from fairseq.dataclass import FairseqDataclass
+from fairseq.optim import register_optimizer
+from fairseq.optim.lr_scheduler import FairseqLRScheduler, register_lr_scheduler
+from omegaconf import II
+
+from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.optim.adam import GNMTAdam, GNMTAdamConfig
+
+
+@dataclass
+class AdamThenSGDConfig(GNMTAdamConfig):
+    adam_updates: int = field(default=60_000, metadata={"help": "updates by Adam; SGD makes all later ones"})
+
+
+class AdamThenSGD(torch.optim.Adam):
+    """Counts its updates in its first parameter group, so that a checkpoint knows where it was."""
+
+    def __init__(self, params, adam_updates: int, **adam_options):
+        super().__init__(params, **adam_options)
+        self.param_groups[0]["adam_updates"] = adam_updates
+        self.param_groups[0]["updates"] = 0
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        first = self.param_groups[0]
+        first["updates"] += 1
+        if first["updates"] <= first["adam_updates"]:
+            return super().step(closure)
+        self.state.clear()  # Adam's moments, twice the size of the model
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    gradient = parameter.grad.add(parameter, alpha=group["weight_decay"])
+                    parameter.sub_(group["lr"] * gradient)
+        return None
+
+
+@register_optimizer("gnmt_adam_then_sgd", dataclass=AdamThenSGDConfig)
+class GNMTAdamThenSGD(GNMTAdam):
+    def make_optimizer(self, params, **adam_options) -> torch.optim.Optimizer:
+        if self.cfg.adam_updates < 0:
+            raise UserError(f"--adam-updates is {self.cfg.adam_updates}, but cannot be negative.")
+        return AdamThenSGD(params, **adam_options)
+
+    @property
+    def optimizer_config(self) -> dict:
+        return {**super().optimizer_config, "adam_updates": self.cfg.adam_updates}
+
+
+@dataclass
+class AdamThenSGDRatesConfig(FairseqDataclass):
+    sgd_lr: float = field(default=0.5, metadata={"help": "learning rate of SGD (Adam's is --lr; the paper: 2e-4)"})
+    halving_from: int = field(default=1_200_000, metadata={"help": "update from which SGD's rate is halved"})
+    halving_interval: int = field(default=200_000, metadata={"help": "updates between halvings"})
+    halving_steps: int = field(default=4, metadata={"help": "number of halvings"})
+    adam_updates: int = II("optimizer.adam_updates")
+    lr: List[float] = II("optimization.lr")
+
+
+def halvings(update: int, halving_from: int, interval: int, steps: int) -> int:
+    """0 before `halving_from`, then one more every `interval` updates, up to `steps`."""
+    return 0 if update < halving_from else min((update - halving_from) // interval + 1, steps)
+
+
+@register_lr_scheduler("gnmt_adam_then_sgd", dataclass=AdamThenSGDRatesConfig)
+class AdamThenSGDRates(FairseqLRScheduler):
+    def __init__(self, cfg: AdamThenSGDRatesConfig, optimizer):
+        super().__init__(cfg, optimizer)
+        if len(cfg.lr) != 1:
+            raise UserError(f"gnmt_adam_then_sgd takes one --lr, Adam's, but got {list(cfg.lr)}.")
+        for name, least in (("halving_from", 0), ("halving_interval", 1), ("halving_steps", 0)):
+            if getattr(cfg, name) < least:
+                raise UserError(f"--{name.replace('_', '-')} is {getattr(cfg, name)}, but must be at least {least}.")
+        if not cfg.sgd_lr >= 0:
+            raise UserError(f"--sgd-lr is {cfg.sgd_lr}, but cannot be negative.")
+
+    def step_update(self, num_updates: int) -> float:
+        """fairseq calls this after update `num_updates`, so the rate set is that of the one to come."""
+        update, cfg = num_updates + 1, self.cfg
+        rate = cfg.lr[0]
+        if update > cfg.adam_updates:
+            rate = cfg.sgd_lr * 0.5 ** halvings(update, cfg.halving_from, cfg.halving_interval, cfg.halving_steps)
+        self.optimizer.set_lr(rate)
+        return self.optimizer.get_lr()
