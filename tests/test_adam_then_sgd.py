@@ -7,6 +7,7 @@ import torch
 from omegaconf import OmegaConf
 
 from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.optim.adam import GNMTAdam, GNMTAdamConfig
 from fairseq_gnmt.optim.adam_then_sgd import AdamThenSGDConfig, AdamThenSGDRates, GNMTAdamThenSGD, halvings
 
 
@@ -17,7 +18,7 @@ def build(adam_updates: int = 2, weight_decay: float = 0.0):
 
 
 def rates_of(optimizer, **options):
-    given = dict(lr=[0.1], sgd_lr=0.5, halving_from=5, halving_interval=2, halving_steps=2, adam_updates=2)
+    given = dict(lr=[0.1], sgd_lr=0.5, halving_from=5, halving_interval=2, halving_steps=2)
     return AdamThenSGDRates(SimpleNamespace(**given | options), optimizer)
 
 
@@ -85,5 +86,11 @@ def test_resumed_optimizer_is_the_same(saved_after):
 def test_rates_out_of_range(options, words):
     with pytest.raises(UserError, match=words):
         rates_of(build()[1], **options)
+
+
+def test_optimizers_that_do_not_fit():
     with pytest.raises(UserError, match="--adam-updates is -1"):
         build(adam_updates=-1)
+    adam = GNMTAdam(OmegaConf.structured(GNMTAdamConfig(lr=[0.1])), [torch.nn.Parameter(torch.zeros(1))])
+    with pytest.raises(UserError, match="goes with --optimizer gnmt_adam_then_sgd"):
+        rates_of(adam)

@@ -58,7 +58,6 @@ class AdamThenSGDRatesConfig(FairseqDataclass):
     halving_from: int = field(default=1_200_000, metadata={"help": "update from which SGD's rate is halved"})
     halving_interval: int = field(default=200_000, metadata={"help": "updates between halvings"})
     halving_steps: int = field(default=4, metadata={"help": "number of halvings"})
-    adam_updates: int = II("optimizer.adam_updates")
     lr: List[float] = II("optimization.lr")
 
 
@@ -73,6 +72,9 @@ class AdamThenSGDRates(FairseqLRScheduler):
         super().__init__(cfg, optimizer)
         if len(cfg.lr) != 1:
             raise UserError(f"gnmt_adam_then_sgd takes one --lr, Adam's, but got {list(cfg.lr)}.")
+        if "adam_updates" not in optimizer.param_groups[0]:
+            raise UserError("--lr-scheduler gnmt_adam_then_sgd goes with --optimizer gnmt_adam_then_sgd.")
+        self.adam_updates = optimizer.param_groups[0]["adam_updates"]
         for name, least in (("halving_from", 0), ("halving_interval", 1), ("halving_steps", 0)):
             if getattr(cfg, name) < least:
                 raise UserError(f"--{name.replace('_', '-')} is {getattr(cfg, name)}, but must be at least {least}.")
@@ -83,7 +85,7 @@ class AdamThenSGDRates(FairseqLRScheduler):
         """fairseq calls this after update `num_updates`, so the rate set is that of the one to come."""
         update, cfg = num_updates + 1, self.cfg
         rate = cfg.lr[0]
-        if update > cfg.adam_updates:
+        if update > self.adam_updates:
             rate = cfg.sgd_lr * 0.5 ** halvings(update, cfg.halving_from, cfg.halving_interval, cfg.halving_steps)
         self.optimizer.set_lr(rate)
         return self.optimizer.get_lr()
