@@ -2,7 +2,7 @@
 import dataclasses
 import logging
 from dataclasses import dataclass, field
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 import torch
 from fairseq.data.data_utils import post_process
@@ -59,6 +59,8 @@ class GNMTTranslationConfig(TranslationConfig):
     no_save: bool = II("checkpoint.no_save")
     restore_file: str = II("checkpoint.restore_file")
     best_checkpoint_metric: str = II("checkpoint.best_checkpoint_metric")
+    update_freq: List[int] = II("optimization.update_freq")
+    log_interval: int = II("common.log_interval")
     # Always true, and no option: new batches in every epoch. fairseq would keep those of the epoch that a training
     # was started in, so that a resumed one had others.
     rebuild_batches: bool = II("oc.decode:'true'")
@@ -75,6 +77,13 @@ def check_batch_options(given: Dict[str, Any]) -> None:
         value = given.get("max_sentences" if name == "batch_size" else name)
         if value is not None and value < least:
             raise UserError(f"--{name.replace('_', '-')} is {value}, but must be at least {least}.")
+
+
+def check_counts(cfg: GNMTTranslationConfig) -> None:
+    """What fairseq would divide by."""
+    for name, values in (("update-freq", cfg.update_freq), ("log-interval", [cfg.log_interval])):
+        if min(values) < 1:
+            raise UserError(f"--{name} is {min(values)}, but must be at least 1.")
 
 
 def check_validation_options(cfg: GNMTTranslationConfig) -> None:
@@ -159,6 +168,7 @@ class GNMTTranslationTask(TranslationTask):
 
     def build_model(self, cfg, from_checkpoint=False):
         if not from_checkpoint:
+            check_counts(self.cfg)
             check_validation_options(self.cfg)
             check_restore_file(self.cfg.restore_file)
         model = super().build_model(cfg, from_checkpoint)
