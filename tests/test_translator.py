@@ -17,9 +17,9 @@ NO_OPTIONS = SimpleNamespace(generation=SimpleNamespace())
 SOURCE = torch.tensor([[4, 5, 6, 7, 2], [1, 1, 8, 9, 2]])
 
 
-@pytest.fixture
-def model():
-    model = make_model("gnmt_v2", DICTIONARY, hidden_size=16)
+@pytest.fixture(params=["gnmt_v2", "gnmt_v2_8_layers", "gnmt"])
+def model(request):
+    model = make_model(request.param, DICTIONARY, hidden_size=16)
     for parameter in model.parameters():
         torch.nn.init.uniform_(parameter, -0.6, 0.6)
     return model

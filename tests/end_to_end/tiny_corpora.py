@@ -93,11 +93,11 @@ def sentences() -> Path:
 
 
 @functools.cache
-def trained_on_digits(seed: int = 1) -> Path:
+def trained_on_digits(seed: int = 1, attention_query: str = "current") -> Path:
     """A checkpoint that makes hardly a mistake and attends to the word that it translates."""
-    folder = scratch() / f"digits-model-{seed}"
+    folder = scratch() / f"digits-model-{seed}-{attention_query}"
     size = "--hidden-size 64 --encoder-layers 2 --decoder-layers 2 --dropout 0.1".split()
-    size += "--init-range 0.3 --embedding-init-range 1.0".split()
+    size += ["--init-range", 0.3, "--embedding-init-range", 1.0, "--attention-query", attention_query]
     schedule = "--lr 6e-3 --lr-scheduler gnmt_warmup_step_decay --warmup-steps 30 --remain-steps 0.5".split()
     succeed("train", digits(), *TASK, *MODEL, *size, *OBJECTIVE, *schedule, "--batch-size", 12, "--max-update", 500,
             "--seed", seed, "--save-dir", folder, "--no-epoch-checkpoints", "--disable-validation")

@@ -1,0 +1,34 @@
+"""The paper's attention, whose query is the bottom layer's output of the step before, through fairseq's commands."""
+import re
+
+import pytest
+from hypotheses import generate, texts
+from tiny_corpora import VALID, digit_pairs, trained_on_digits
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    return trained_on_digits(attention_query="previous")
+
+
+@pytest.fixture(scope="module")
+def plain(checkpoint):
+    return generate("--print-alignment", "hard", checkpoint=checkpoint)
+
+
+def test_it_translates(plain):
+    expected = [re.sub(r"Name\S+", "<unk>", de) for _, de in digit_pairs(VALID, seed=2)]
+    assert sum(plain[index][0].text == de for index, de in enumerate(expected)) >= VALID - 2
+
+
+def test_words_align_with_their_own_place(plain):
+    """The query does not know the word before, but where it stands."""
+    pairs = [pair.split("-") for nbest in plain.values() for pair in nbest[0].alignment.split()]
+    assert sum(source == target for source, target in pairs) > 0.8 * len(pairs)
+
+
+@pytest.mark.parametrize("options", [["--batch-size", 1], ["--left-pad-source"], ["--quantize", "int8"]], ids=lambda o: o[0])
+def test_what_makes_no_difference(plain, checkpoint, options):
+    """For 8-bit integers: hardly a difference, as in the test of gnmt_v2."""
+    found = texts(generate(*options, checkpoint=checkpoint))
+    assert sum(found[index] == texts(plain)[index] for index in plain) >= (VALID - 1 if "int8" in options else VALID)
