@@ -1,0 +1,144 @@
+"""BLEU and time of one model, or an ensemble, under every combination of search options.
+
+    python scripts/compare_searches.py DATA --path CHECKPOINT[:CHECKPOINT...] --gen-subset valid \\
+        --post-process sentencepiece --references valid.de --length-norm-factor 0 0.6 1 --coverage-penalty 0 0.1 0.2
+
+Each option may have several values. Prints a Markdown table with BLEU (sacreBLEU's default), the length ratio and the
+seconds of the search alone; --json keeps the numbers. Choose on a validation set, and report another one.
+"""
+import argparse
+import itertools
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, installed or not
+logging.disable(logging.INFO)
+
+import torch  # noqa: E402
+from fairseq import checkpoint_utils, utils  # noqa: E402
+from sacrebleu.metrics import BLEU  # noqa: E402
+from tqdm import tqdm  # noqa: E402
+
+import fairseq_gnmt  # noqa: E402, F401  registers everything
+from benchmarking.report import check_output, markdown_table, write_json  # noqa: E402
+from fairseq_gnmt.data.parallel_text import read_lines  # noqa: E402
+from fairseq_gnmt.errors import UserError, run_command  # noqa: E402
+from fairseq_gnmt.search.options import SearchOptions  # noqa: E402
+
+VARIED = {
+    "beam": int,
+    "length_norm_factor": float,
+    "coverage_penalty": float,
+    "prune_tokens": float,
+    "prune_hypotheses": float,
+}
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", help="folder of fairseq-preprocess")
+    parser.add_argument("--path", required=True, metavar="CHECKPOINT", help="several make an ensemble: A:B:C")
+    parser.add_argument("--gen-subset", default="valid", metavar="SPLIT")
+    parser.add_argument("--post-process", default=None, metavar="SCHEME", help="how subwords are joined")
+    parser.add_argument("--references", type=Path, required=True, metavar="FILE", help="raw text, one sentence a line")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--quantize", choices=("none", "int8"), default="none")
+    parser.add_argument("--threads", type=int, default=None)
+    for name, kind in VARIED.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, nargs="+", default=[getattr(SearchOptions, name)])
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file of --json")
+    args = parser.parse_args()
+    if args.json:
+        check_output(args.json, args.overwrite)
+    if args.batch_size < 1:
+        raise UserError(f"--batch-size is {args.batch_size}, but must be at least 1.")
+    return args
+
+
+def combinations(args: argparse.Namespace) -> List[SearchOptions]:
+    """Raises UserError for values out of range, before anything is translated."""
+    values = [getattr(args, name) for name in VARIED]
+    return [SearchOptions(**dict(zip(VARIED, chosen))) for chosen in itertools.product(*values)]
+
+
+class Workload:
+    """The models, the batches of a split, and its references."""
+
+    def __init__(self, args: argparse.Namespace):
+        overrides = {"data": args.data, "quantize": args.quantize}
+        self.models, config, self.task = checkpoint_utils.load_model_ensemble_and_task(
+            utils.split_paths(args.path), overrides
+        )
+        for model in self.models:
+            model.prepare_for_inference_(config)
+        self.task.load_dataset(args.gen_subset)
+        dataset = self.task.dataset(args.gen_subset)
+        self.references = read_lines(args.references)
+        if len(dataset) != len(self.references):
+            raise UserError(
+                f"{args.references} has {len(self.references)} lines, but the split {args.gen_subset} {len(dataset)} "
+                "sentences: give the references of this split."
+            )
+        epoch = self.task.get_batch_iterator(dataset, max_sentences=args.batch_size)
+        self.batches = list(epoch.next_epoch_itr(shuffle=False))
+        self.post_process = args.post_process
+
+    def translate(self, options: SearchOptions) -> Tuple[List[str], float]:
+        """The translations, and the seconds that the search took for them."""
+        generator = self.task.build_generator(self.models, argparse.Namespace(**vars(options)))
+        texts: Dict[int, str] = {}
+        seconds = 0.0
+        for batch in tqdm(self.batches, desc=f"beam {options.beam}", leave=False):
+            start = time.perf_counter()
+            hypotheses = self.task.inference_step(generator, self.models, batch)
+            seconds += time.perf_counter() - start
+            for sentence, nbest in zip(batch["id"].tolist(), hypotheses):
+                texts[sentence] = self._text(nbest[0]["tokens"], generator)
+        return [texts[sentence] for sentence in range(len(self.references))], seconds
+
+    def _text(self, tokens: torch.Tensor, generator) -> str:
+        ignored = generator.symbols_to_strip_from_output
+        return self.task.target_dictionary.string(tokens, self.post_process, extra_symbols_to_ignore=ignored)
+
+
+def measure(workload: Workload, options: SearchOptions, bleu: BLEU) -> Dict[str, Any]:
+    texts, seconds = workload.translate(options)
+    score = bleu.corpus_score(texts, [workload.references])
+    return {
+        **{name: getattr(options, name) for name in VARIED},
+        "bleu": score.score,
+        "length_ratio": score.sys_len / score.ref_len,
+        "seconds": seconds,
+    }
+
+
+def as_row(args: argparse.Namespace, figures: Dict[str, Any]) -> Dict[str, str]:
+    """Of the options, those with more than one value."""
+    row = {name.replace("_", " "): f"{figures[name]:g}" for name in VARIED if len(getattr(args, name)) > 1}
+    return {
+        **row,
+        "BLEU": f"{figures['bleu']:.2f}",
+        "length ratio": f"{figures['length_ratio']:.3f}",
+        "seconds": f"{figures['seconds']:.1f}",
+    }
+
+
+def main() -> None:
+    args = parse_options()
+    searches = combinations(args)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    workload, bleu = Workload(args), BLEU()
+    measured = [measure(workload, options, bleu) for options in tqdm(searches, desc="searches")]
+    print(markdown_table([as_row(args, figures) for figures in measured]))
+    print(f"\n{bleu.get_signature()}")
+    if args.json:
+        write_json(args.json, {"options": vars(args), "signature": str(bleu.get_signature()), "measured": measured})
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,46 @@
+"""scripts/compare_searches.py: its BLEU is that of fairseq-generate with the same options."""
+import json
+import subprocess
+import sys
+
+import pytest
+from commands import ROOT, Done
+from hypotheses import generate
+from sacrebleu.metrics import BLEU
+from tiny_corpora import VALID, digit_pairs, digits, trained_on_digits
+
+
+@pytest.fixture
+def references(tmp_path):
+    path = tmp_path / "valid.de"
+    path.write_text("".join(f"{de}\n" for _, de in digit_pairs(VALID, seed=2)), encoding="utf-8")
+    return path
+
+
+def compare(*options) -> Done:
+    command = [sys.executable, ROOT / "scripts/compare_searches.py", digits(), "--path", trained_on_digits(), *options]
+    done = subprocess.run(list(map(str, command)), capture_output=True, encoding="utf-8")
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def test_every_combination(references, tmp_path):
+    options = ["--references", references, "--json", tmp_path / "found.json"]
+    done = compare(*options, "--beam", 1, 4, "--length-norm-factor", 0, 3, "--coverage-penalty", 0.2)
+    assert done.code == 0, done.stderr
+    measured = json.loads((tmp_path / "found.json").read_text())["measured"]
+    assert [(one["beam"], one["length_norm_factor"]) for one in measured] == [(1, 0), (1, 3), (4, 0), (4, 3)]
+    twin = generate("--beam", 4, "--length-norm-factor", 3, "--coverage-penalty", 0.2)
+    expected = BLEU().corpus_score(
+        [twin[index][0].text for index in range(VALID)], [references.read_text(encoding="utf-8").splitlines()]
+    )
+    assert measured[3]["bleu"] == pytest.approx(expected.score, abs=1e-6)
+    assert f"| 4 | 3 | {expected.score:.2f} |" in done.stdout and "tok:13a" in done.stdout
+
+    again = compare(*options)
+    assert again.code == 1 and "found.json exists: give another --json, or --overwrite" in again.stderr
+
+
+def test_mistakes(references):
+    references.write_text("eins\n", encoding="utf-8")
+    assert "has 1 lines, but the split valid 13 sentences" in compare("--references", references).stderr
+    assert "--beam is 0, but must be at least 1" in compare("--references", references, "--beam", 5, 0).stderr
