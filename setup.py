@@ -6,6 +6,9 @@ from setuptools import find_packages, setup
 # The only wheels of fairseq that import on Python >= 3.11; elsewhere fairseq is the user's to install.
 FAIRSEQ_WHEEL = "sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.13'"
 
+# What fairseq's `--tokenizer moses` and `--bpe subword_nmt` call, for checkpoints of NVIDIA's GNMT.
+NVIDIA = ["sacremoses>=0.1,<0.3", "subword-nmt>=0.3.8,<0.4"]
+
 setup(
     name="fairseq-gnmt",
     version="0.1.0",
@@ -24,5 +27,5 @@ setup(
         "sentencepiece>=0.2,<0.3",
         "tqdm>=4.60",
     ],
-    extras_require={"dev": ["pytest>=8"]},
+    extras_require={"nvidia": NVIDIA, "dev": ["pytest>=8", *NVIDIA]},
 )

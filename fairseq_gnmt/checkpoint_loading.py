@@ -7,6 +7,8 @@ can be read again. Only plain containers of data are let in; nothing in the list
 import argparse
 import collections
 import typing
+from pathlib import Path
+from typing import Optional
 
 import numpy as np
 import torch
@@ -31,6 +33,14 @@ def check_restore_file(path: str) -> None:
     """Raises UserError for a --restore-file that is not there: fairseq would train from scratch into its --save-dir."""
     if path != DEFAULT_RESTORE_FILE and not PathManager.exists(path):
         raise UserError(f"--restore-file {path} does not exist: name a checkpoint with its folder, or leave the option out.")
+
+
+def restored_file(save_dir: str, restore_file: str, finetune_from_model: Optional[str]) -> Path:
+    """Where fairseq-train takes its first parameters from, if it is there."""
+    if restore_file != DEFAULT_RESTORE_FILE:
+        return Path(restore_file)
+    last = Path(save_dir, restore_file)
+    return last if last.exists() or not finetune_from_model else Path(finetune_from_model)
 
 
 def allow_fairseq_checkpoints() -> None:

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from reference.nvidia_names import our_name
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "scripts"
@@ -328,12 +327,6 @@ def test_mistakes_of_contenders_are_told():
 
 
 # -- NVIDIA's code is not here, its names are
-
-
-def test_nvidias_weights_have_a_place_in_ours(golden):
-    assert {name: nvidia.our_name(name) for name in golden.weights} == {
-        name: our_name(name) for name in golden.weights
-    }
 
 
 def test_nvidia_begins_where_we_do():

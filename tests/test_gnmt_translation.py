@@ -24,7 +24,7 @@ def models():
 @pytest.fixture
 def task():
     scores = dict(length_norm_factor=0.7, length_norm_const=4.0, coverage_penalty=0.2)
-    config = SimpleNamespace(**scores, train_subset="train", quantize="none")
+    config = SimpleNamespace(**scores, train_subset="train", quantize="none", nvidia_conventions=False)
     return GNMTTranslationTask(config, DICTIONARY, DICTIONARY)
 
 

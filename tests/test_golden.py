@@ -4,7 +4,7 @@ import torch
 
 from conftest import Golden, make_dictionary, make_model
 from fairseq_gnmt.criterions.projected_loss import plain_label_smoothed_loss, projected_label_smoothed_loss
-from reference.nvidia_names import from_nvidia
+from fairseq_gnmt.interop.nvidia_names import our_names
 
 # float32, the same sums in another order
 TOLERANCE = {"rtol": 0, "atol": 1e-5}
@@ -34,12 +34,12 @@ def load(golden: Golden):
         decoder_layers=layers,
         no_share_embeddings=not torch.equal(embedding, golden.weights["decoder.embedder.weight"]),
     )
-    ours = permutation(dictionary)
-    weights = from_nvidia(golden.weights)
+    ids = permutation(dictionary)
+    weights = {ours: golden.weights[theirs] for theirs, ours in our_names(layers).items()}
     for name in ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "decoder.output_projection.weight"):
-        weights[name] = torch.empty_like(weights[name]).index_copy(0, ours, weights[name])
+        weights[name] = torch.empty_like(weights[name]).index_copy(0, ids, weights[name])
     bias = "decoder.output_projection.bias"
-    weights[bias] = torch.empty_like(weights[bias]).index_copy(0, ours, weights[bias])
+    weights[bias] = torch.empty_like(weights[bias]).index_copy(0, ids, weights[bias])
     model.load_state_dict(weights)
     return model, dictionary
 

@@ -12,6 +12,7 @@ ALLOWED = {
     "optim": set(),
     "scoring": set(),
     "data": set(),
+    "interop": {"models", "data", "quantization", "checkpoint_averaging"},
     "inference": {"models", "quantization"},
     "search": {"models", "inference"},
     "criterions": {"models", "search"},

@@ -54,6 +54,7 @@ class GNMTModel(FairseqEncoderDecoderModel):
         if isinstance(cfg, DictConfig):  # hydra and checkpoints may know fewer or more options than this version
             cfg = merge_with_parent(cls.config_class(), cfg, remove_missing=True)
         check_config(cfg)
+        check_task(task)
         source, target = task.source_dictionary, task.target_dictionary
         if not cfg.no_share_embeddings and source != target:
             raise UserError(
@@ -87,6 +88,13 @@ class GNMTModel(FairseqEncoderDecoderModel):
         for name, buffer in self.named_buffers(remove_duplicate=False):
             state_dict.setdefault(name, buffer)
         super().upgrade_state_dict(state_dict)
+
+
+def check_task(task) -> None:
+    """fairseq's own tasks keep what a checkpoint stores of gnmt_translation, but have no begin marks."""
+    stored = task.state.state_dict if hasattr(task, "state") else {}
+    if stored.get("nvidia_conventions") and not getattr(task.cfg, "nvidia_conventions", False):
+        raise UserError("The model was trained with --nvidia-conventions: give --task gnmt_translation, which has them.")
 
 
 def check_config(cfg) -> None:

@@ -29,6 +29,7 @@ class SpecialTokens(NamedTuple):
     eos: int
     unk: int
     start: int  # decoding starts from it
+    begin_marks: int = 0  # of a source sentence, which have no share in the length of its translation
 
 
 class Translations(NamedTuple):
@@ -75,7 +76,7 @@ class BeamSearch:
         prefix (whole batch, P): target tokens to begin with; pad where the model is free.
         """
         padding_mask = src_tokens.eq(self.special.pad)
-        limits = length_limits((~padding_mask).sum(dim=1), self.options)
+        limits = length_limits((~padding_mask).sum(dim=1) - self.special.begin_marks, self.options)
         state = self.model.start(src_tokens, src_lengths)
         running = self._start(padding_mask)
         history: List[Step] = []

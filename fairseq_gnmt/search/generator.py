@@ -20,12 +20,21 @@ class GNMTGenerator:
         options: SearchOptions,
         soft_alignment: bool = False,
         quantize: str = "none",
+        begin_marks: bool = False,
     ):
+        """begin_marks: every source begins with BOS, and decoding starts from it (NVIDIA), not from EOS (fairseq)."""
         self.models = list(models)
         self.pad = dictionary.pad()
         self.symbols_to_strip_from_output = {dictionary.eos()}
         self.soft_alignment = soft_alignment
-        special = SpecialTokens(dictionary.pad(), dictionary.eos(), dictionary.unk(), start=dictionary.eos())
+        self.begin_marks = int(begin_marks)
+        special = SpecialTokens(
+            dictionary.pad(),
+            dictionary.eos(),
+            dictionary.unk(),
+            start=dictionary.bos() if begin_marks else dictionary.eos(),
+            begin_marks=self.begin_marks,
+        )
         self.search = BeamSearch(Ensemble(self.models, options.temperature, quantize), special, options)
 
     def generate(
@@ -38,8 +47,8 @@ class GNMTGenerator:
         """Returns the n-best hypotheses of every sentence of the sample, in its order, best first.
 
         `models` are those the generator was built with. A hypothesis has tokens (T,) with the end mark, score
-        (natural logarithm, normalised), positional_scores (T,), attention (S, T) over true source positions,
-        alignment.
+        (natural logarithm, normalised), positional_scores (T,), attention (S, T) over true source positions
+        but the begin mark, alignment.
         """
         assert constraints is None, "the task hands constraints to fairseq's own search"
         for model in self.models:
@@ -49,7 +58,7 @@ class GNMTGenerator:
         lengths = source["src_tokens"].ne(self.pad).sum(dim=1).tolist()
         first = source["src_tokens"].ne(self.pad).long().argmax(dim=1).tolist()
         return [
-            [self._hypothesis(translations, index, slice(start, start + length)) for index in indices]
+            [self._hypothesis(translations, index, slice(start + self.begin_marks, start + length)) for index in indices]
             for indices, start, length in zip(translations.of_sentence, first, lengths)
         ]
 

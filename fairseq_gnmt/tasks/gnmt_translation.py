@@ -2,7 +2,8 @@
 import dataclasses
 import logging
 from dataclasses import dataclass, field
-from typing import Any, Dict, List
+from pathlib import Path
+from typing import Any, Dict, List, Optional
 
 import torch
 from fairseq.data.data_utils import post_process
@@ -10,17 +11,20 @@ from fairseq.data.encoders import TOKENIZER_REGISTRY
 from fairseq.dataclass import ChoiceEnum
 from fairseq.dataclass.configs import GenerationConfig
 from fairseq.logging import metrics
+from fairseq.sequence_generator import SequenceGenerator
 from fairseq.tasks import register_task
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
 from omegaconf import II
 from sacrebleu.metrics import BLEU
 
-from fairseq_gnmt.checkpoint_loading import check_restore_file
+from fairseq_gnmt.checkpoint_loading import check_restore_file, restored_file
 from fairseq_gnmt.checkpoint_writing import check_disk_space
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.search.fairseq_options import check_option_names, check_options_are_ours, fairseq_search_reason
 from fairseq_gnmt.search.generator import GNMTGenerator
 from fairseq_gnmt.search.options import SearchOptions
+from fairseq_gnmt.tasks import nvidia_conventions
+from fairseq_gnmt.tasks.nvidia_conventions import begin_marked
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +57,16 @@ class GNMTTranslationConfig(TranslationConfig):
         default=1024,
         metadata={"help": "skip training pairs with a longer side, in tokens with begin and end mark (NVIDIA: 50)"},
     )
+    nvidia_conventions: bool = field(
+        default=False,
+        metadata={"help": "begin marks on sources and to start decoding from, as NVIDIA's models were trained with"},
+    )
     max_source_positions: int = field(default=NO_LIMIT, metadata={"help": "longest source sentence"})
     max_target_positions: int = field(default=NO_LIMIT, metadata={"help": "longest target sentence"})
     save_dir: str = II("checkpoint.save_dir")
     no_save: bool = II("checkpoint.no_save")
     restore_file: str = II("checkpoint.restore_file")
+    finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
     best_checkpoint_metric: str = II("checkpoint.best_checkpoint_metric")
     update_freq: List[int] = II("optimization.update_freq")
     log_interval: int = II("common.log_interval")
@@ -97,9 +106,27 @@ def check_validation_options(cfg: GNMTTranslationConfig) -> None:
         raise UserError("--best-checkpoint-metric bleu needs --eval-bleu, which translates the validation set.")
 
 
+def check_fairseq_positions(args: Any) -> None:
+    """fairseq's own searches would count the source's begin mark as a word."""
+    for name in ("print_alignment", "replace_unk", "match_source_len"):
+        if getattr(args, name, None) not in (None, False):
+            raise UserError(f"--{name.replace('_', '-')} goes with --nvidia-conventions only in GNMT's own search.")
+
+
 @register_task("gnmt_translation", dataclass=GNMTTranslationConfig)
 class GNMTTranslationTask(TranslationTask):
     cfg: GNMTTranslationConfig
+
+    # -- data
+
+    def load_dataset(self, split, epoch=1, combine=False, **kwargs):
+        super().load_dataset(split, epoch, combine, **kwargs)
+        if self.cfg.nvidia_conventions:
+            self.datasets[split] = begin_marked(self.datasets[split])
+
+    def build_dataset_for_inference(self, src_tokens, src_lengths, constraints=None):
+        pairs = super().build_dataset_for_inference(src_tokens, src_lengths, constraints)
+        return begin_marked(pairs) if self.cfg.nvidia_conventions else pairs
 
     def get_batch_iterator(self, dataset, *args, **kwargs):
         """As fairseq's, but validation, test and interactive input keep every sentence and any length.
@@ -108,11 +135,27 @@ class GNMTTranslationTask(TranslationTask):
         """
         check_batch_options(kwargs)
         if dataset is self.datasets.get(self.cfg.train_subset):
-            longest = self.cfg.train_max_length - 1  # fairseq's sizes count the end mark, not the begin mark
-            kwargs["max_positions"] = (longest, longest)
+            longest = self.cfg.train_max_length - 1  # fairseq's sizes count the end mark, not prev_output_tokens' begin mark
+            kwargs["max_positions"] = (longest + int(self.cfg.nvidia_conventions), longest)
         else:
             kwargs["required_batch_size_multiple"] = 1
         return super().get_batch_iterator(dataset, *args, **kwargs)
+
+    def state_dict(self) -> Dict[str, Any]:
+        """What checkpoints store of the task."""
+        return {**super().state_dict(), nvidia_conventions.NAME: bool(self.cfg.nvidia_conventions)}
+
+    def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
+        """fairseq calls it before it builds each model that is to translate, and before it loads their data."""
+        stored, of_earlier_model = (state.get(nvidia_conventions.NAME) for state in (state_dict, super().state_dict()))
+        if bool(stored) != self.cfg.nvidia_conventions:
+            if not stored or of_earlier_model is not None:
+                raise UserError(
+                    "--nvidia-conventions holds for models that were trained with it, and in an ensemble for all or none."
+                )
+            logger.info("the model was trained with --nvidia-conventions, so it translates with them")
+            self.cfg.nvidia_conventions = True
+        super().load_state_dict({**state_dict, nvidia_conventions.NAME: bool(stored)})
 
     # -- search
 
@@ -134,6 +177,8 @@ class GNMTTranslationTask(TranslationTask):
                 logger.warning(
                     "%s is fairseq's own search: GNMT's length normalisation and coverage penalty do not apply", reason
                 )
+            if self.cfg.nvidia_conventions:
+                check_fairseq_positions(args)
             return super().build_generator(models, args, seq_gen_cls, extra_gen_cls_kwargs, prefix_allowed_tokens_fn)
         check_options_are_ours(args)
         return GNMTGenerator(
@@ -142,6 +187,7 @@ class GNMTTranslationTask(TranslationTask):
             self.search_options(args),
             soft_alignment=getattr(args, "print_alignment", None) == "soft",
             quantize=str(self.cfg.quantize),
+            begin_marks=self.cfg.nvidia_conventions,
         )
 
     def search_options(self, args: Any) -> SearchOptions:
@@ -162,6 +208,11 @@ class GNMTTranslationTask(TranslationTask):
         source = sample["net_input"]["src_tokens"]
         known = source.masked_fill(source >= self.vocabulary_size, self.source_dictionary.unk())
         sample = {**sample, "net_input": {**sample["net_input"], "src_tokens": known}}
+        if self.cfg.nvidia_conventions and isinstance(generator, SequenceGenerator):  # fairseq's own starts from EOS
+            begin = self.target_dictionary.bos()
+            return generator.generate(
+                models, sample, prefix_tokens=prefix_tokens, constraints=constraints, bos_token=begin
+            )
         return super().inference_step(generator, models, sample, prefix_tokens, constraints)
 
     # -- BLEU on the validation set
@@ -171,6 +222,8 @@ class GNMTTranslationTask(TranslationTask):
             check_counts(self.cfg)
             check_validation_options(self.cfg)
             check_restore_file(self.cfg.restore_file)
+            restored = restored_file(self.cfg.save_dir, self.cfg.restore_file, self.cfg.finetune_from_model)
+            nvidia_conventions.check_restored(restored, self.cfg.nvidia_conventions)
         model = super().build_model(cfg, from_checkpoint)
         if not from_checkpoint and not self.cfg.no_save:
             check_disk_space(self.cfg.save_dir, sum(parameter.numel() for parameter in model.parameters()))

@@ -18,17 +18,12 @@ from benchmarking.contenders.network import our_network
 from benchmarking.contenders.setting import CLIP_NORM, LABEL_SMOOTHING, LEARNING_RATE, Setting
 from benchmarking.workload import Sentence
 from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.interop.nvidia_names import WORD_BY_WORD, our_names
+from fairseq_gnmt.interop.nvidia_vocabulary import our_ids
 from fairseq_gnmt.models.gnmt import GNMTModel
 
 NOT_NEEDED = {"dllogger": [], "apex": ["amp"], "apex.amp": ["_amp_state"], "apex.amp._amp_state": []}
 NOT_NEEDED["apex.parallel"] = ["DistributedDataParallel"]
-ATTENTION = {
-    "linear_att": "score_vector",
-    "normalize_scalar": "score_scale",
-    "normalize_bias": "score_bias",
-    "linear_q.weight": "query_projection.weight",
-    "linear_k.weight": "key_projection.weight",
-}
 PAD, UNKNOWN, BEGIN, END = range(4)  # NVIDIA's numbers
 TRAINING_UPDATES = 1000  # what its learning-rate schedule is told; the speed does not depend on it
 
@@ -73,39 +68,18 @@ def find_code(checkout: Path) -> None:
 def their_weights(ours: GNMTModel, names: List[str], dictionary: Dictionary) -> Dict[str, Tensor]:
     """NVIDIA decodes from its begin mark, we from the end mark: both get the embedding of our end mark."""
     weights = ours.state_dict()
-    rows = list(range(len(dictionary)))
-    rows[PAD], rows[UNKNOWN], rows[BEGIN], rows[END] = (
-        dictionary.pad(), dictionary.unk(), dictionary.bos(), dictionary.eos()
-    )  # fmt: skip
-    embedding_rows = list(rows)
+    our_name = our_names(1 + len(ours.decoder.stack.upper_lstms))
+    rows = our_ids(len(dictionary))
+    embedding_rows = rows.clone()
     embedding_rows[BEGIN] = dictionary.eos()
 
     def taken(name: str) -> Tensor:
-        weight = weights[our_name(name)]
+        weight = weights[our_name[name]]
         if name.endswith("embedder.weight"):
             return weight[embedding_rows]
-        return weight[rows] if ".classifier." in name else weight
+        return weight[rows] if name in WORD_BY_WORD else weight
 
     return {name: taken(name) for name in names}
-
-
-def our_name(name: str) -> str:
-    """encoder.rnn_layers.0.weight_ih_l0_reverse -> encoder.first_layer.backward_lstm.weight_ih_l0, and so on."""
-    if name.endswith("embedder.weight"):
-        return name.replace("embedder", "embed_tokens")
-    if name.startswith("decoder.classifier.classifier."):
-        return name.replace("classifier.classifier", "output_projection")
-    if name.startswith("decoder.att_rnn.attn."):
-        return "decoder.stack.attention." + ATTENTION[name.removeprefix("decoder.att_rnn.attn.")]
-    if name.startswith("decoder.att_rnn.rnn."):
-        return name.replace("att_rnn.rnn", "stack.query_lstm")
-    if name.startswith("decoder.rnn_layers."):
-        return name.replace("rnn_layers", "stack.upper_lstms")
-    side, _, index, weight = name.split(".")
-    if index == "0":
-        direction = "backward_lstm" if weight.endswith("_reverse") else "forward_lstm"
-        return f"{side}.first_layer.{direction}.{weight.removesuffix('_reverse')}"
-    return f"{side}.upper_layers.{int(index) - 1}.{weight}"
 
 
 def padded(sentences: List[Sentence], begin: List[int], dictionary: Dictionary) -> Tuple[Tensor, Tensor]:

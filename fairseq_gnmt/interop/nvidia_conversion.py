@@ -1,0 +1,182 @@
+"""NVIDIA's GNMT v2 checkpoints as ours, and ours as NVIDIA's.
+
+Only what translates is converted, not the optimizer's state. Weights keep their precision.
+"""
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Dict
+
+import torch
+from fairseq import options
+from fairseq.data import Dictionary
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq.models import MODEL_REGISTRY
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from fairseq_gnmt.checkpoint_averaging import load as load_ours
+from fairseq_gnmt.data.parallel_text import atomic_outputs
+from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.interop import nvidia_checkpoint
+from fairseq_gnmt.interop.nvidia_checkpoint import NvidiaCheckpoint
+from fairseq_gnmt.interop.nvidia_names import WORD_BY_WORD, our_names
+from fairseq_gnmt.interop.nvidia_vocabulary import our_dictionary, our_ids, their_symbols
+from fairseq_gnmt.interop.subword_codes import read_codes
+from fairseq_gnmt.models.gnmt import GNMTModel
+from fairseq_gnmt.quantization.storage import to_floats
+
+CHECKPOINT = "checkpoint.pt"
+SEPARATOR = "@@"  # subword-nmt's own, where the checkpoint has no other
+CODES = "bpecodes"  # the name by which fairseq's from_pretrained finds them beside a checkpoint
+
+
+def to_fairseq(source: Path, folder: Path, overwrite: bool = False) -> None:
+    """Writes checkpoint.pt, both dictionaries and bpecodes into the folder.
+
+    Raises UserError if source is no whole checkpoint of NVIDIA's GNMT v2, or if a file exists (unless `overwrite`).
+    """
+    theirs = nvidia_checkpoint.read(source)
+    names = [CHECKPOINT, *(f"dict.{language}.txt" for language in theirs.languages), CODES]
+    with atomic_outputs([folder / name for name in names], inputs=[source], overwrite=overwrite) as files:
+        dictionary = our_dictionary(theirs.idx2tok, theirs.vocabulary)
+        config = our_config(theirs, folder)
+        weights = our_weights(theirs, expected_shapes(config["model"], dictionary), source)
+        checkpoint_file, *dictionary_files, codes_file = files
+        torch.save(our_checkpoint(weights, config), checkpoint_file)
+        for file in dictionary_files:
+            file.write("".join(f"{symbol} 1\n" for symbol in dictionary.symbols[dictionary.nspecial :]).encode("utf-8"))
+        codes_file.write(theirs.codes.text().encode("utf-8"))
+
+
+def our_config(theirs: NvidiaCheckpoint, folder: Path) -> Dict[str, Any]:
+    """What fairseq-train would store for these options."""
+    source, target = theirs.languages
+    model = f"--arch gnmt_v2 --hidden-size {theirs.hidden_size} --dropout {theirs.dropout}".split()
+    model += f"--encoder-layers {theirs.layers} --decoder-layers {theirs.layers}".split()
+    model += [] if theirs.shared_embeddings else ["--no-share-embeddings"]
+    task = f"--task gnmt_translation --nvidia-conventions --source-lang {source} --target-lang {target}".split()
+    # NVIDIA's Moses leaves dashes inside words alone
+    text = "--tokenizer moses --moses-no-dash-splits --bpe subword_nmt".split()
+    text += ["--bpe-codes", str(folder / CODES), "--bpe-separator", theirs.separator]
+    given = [str(folder), *model, *task, *text]
+    arguments = options.parse_args_and_arch(options.get_training_parser(), given)
+    return OmegaConf.to_container(convert_namespace_to_omegaconf(arguments), resolve=True, enum_to_str=True)
+
+
+def expected_shapes(model_config: Dict[str, Any], dictionary: Dictionary) -> Dict[str, torch.Size]:
+    """By our names, of a network of that configuration."""
+    model_class = MODEL_REGISTRY[model_config["_name"]]
+    task = SimpleNamespace(source_dictionary=dictionary, target_dictionary=dictionary)
+    with torch.device("meta"):
+        model = model_class.build_model(OmegaConf.create(model_config), task)
+    return {name: value.shape for name, value in model.state_dict().items()}
+
+
+def our_weights(theirs: NvidiaCheckpoint, shapes: Dict[str, torch.Size], path: Path) -> Dict[str, Tensor]:
+    names = our_names(theirs.layers)
+    check_weights(theirs.weights, {name: shapes[ours] for name, ours in names.items()}, path)
+    ids = our_ids(theirs.vocabulary)
+    weights = {}
+    for name, ours in names.items():
+        value = theirs.weights[name]
+        weights[ours] = torch.empty_like(value).index_copy_(0, ids, value) if name in WORD_BY_WORD else value
+    encoder, decoder = (names[f"{side}.embedder.weight"] for side in ("encoder", "decoder"))
+    if theirs.shared_embeddings:
+        if not weights[encoder].equal(weights[decoder]):
+            raise UserError(f"{path} says that its embeddings are shared, but the encoder's and the decoder's differ.")
+        weights[decoder] = weights[encoder]  # stored once
+    return weights
+
+
+def check_weights(weights: Dict[str, Tensor], shapes: Dict[str, torch.Size], path: Path) -> None:
+    for name, shape in shapes.items():
+        if name not in weights:
+            raise UserError(f"{path} lacks the weight {name} of {tuple(shape)}, which NVIDIA's GNMT v2 has.")
+        if weights[name].shape != shape:
+            raise UserError(
+                f"{path} has {name} of {tuple(weights[name].shape)}, but its model_config wants {tuple(shape)}."
+            )
+    if unknown := sorted(set(weights) - set(shapes)):
+        raise UserError(f"{path} has the weight {unknown[0]}, which NVIDIA's GNMT v2 does not have.")
+
+
+def our_checkpoint(weights: Dict[str, Tensor], config: Dict[str, Any]) -> Dict[str, Any]:
+    """As fairseq-train would write it before its first update."""
+    history = {"criterion_name": "", "optimizer_name": "", "lr_scheduler_state": {}, "num_updates": 0}
+    return {
+        "args": None,
+        "cfg": config,
+        "model": weights,
+        "criterion": None,
+        "optimizer_history": [history],
+        "task_state": {"nvidia_conventions": True},
+        "extra_state": {"train_iterator": {"epoch": 1, "iterations_in_epoch": 0}},
+        "last_optimizer_state": None,
+    }
+
+
+def to_nvidia(source: Path, data: Path, codes: Path, output: Path, overwrite: bool = False) -> None:
+    """Writes what NVIDIA's translate.py reads.
+
+    data is the folder of fairseq-preprocess, for its dictionaries; codes the file of `subword-nmt learn-bpe`.
+    Raises UserError if the checkpoint is not one that NVIDIA's code could have made, or if output exists (unless
+    `overwrite`).
+    """
+    with atomic_outputs([output], inputs=[source, codes], overwrite=overwrite) as (file,):
+        checkpoint = load_ours(source)
+        check_convertible(checkpoint, source)
+        model, task = checkpoint["cfg"]["model"], checkpoint["cfg"]["task"]
+        symbols = their_symbols(joined_dictionary(data, task["source_lang"], task["target_lang"]))
+        theirs = NvidiaCheckpoint(
+            weights=their_weights(checkpoint["model"], model["encoder_layers"]),
+            hidden_size=model["hidden_size"],
+            layers=model["encoder_layers"],
+            dropout=model["dropout"],
+            shared_embeddings=not model["no_share_embeddings"],
+            vocabulary=len(symbols),
+            idx2tok=dict(enumerate(symbols)),
+            codes=read_codes(codes),
+            separator=(checkpoint["cfg"].get("bpe") or {}).get("bpe_separator", SEPARATOR),
+            languages=(task["source_lang"], task["target_lang"]),
+        )
+        entries = len(theirs.weights["decoder.classifier.classifier.bias"])
+        if entries != len(symbols):
+            raise UserError(
+                f"{source} knows {entries} words, but the dictionaries of {data} have {len(symbols)}: name the folder "
+                "that it was trained on."
+            )
+        nvidia_checkpoint.write(theirs, file)
+
+
+def check_convertible(checkpoint: Dict[str, Any], path: Path) -> None:
+    model = checkpoint["cfg"]["model"]
+    name = getattr(model, "get", {}.get)("_name")  # others may keep their options in a namespace
+    if not issubclass(MODEL_REGISTRY.get(name, object), GNMTModel):
+        raise UserError(f"{path} is of another architecture, but must be a GNMT of this plugin.")
+    if model["attention_query"] != "current" or model["encoder_layers"] != model["decoder_layers"]:
+        raise UserError(
+            f"{path} is of another network than NVIDIA's GNMT v2, which has as many encoder as decoder layers, and "
+            "--attention-query current."
+        )
+    if not checkpoint["task_state"].get("nvidia_conventions"):
+        raise UserError(
+            f"{path} was trained without --nvidia-conventions: NVIDIA's code would give it begin marks that it has "
+            "never seen."
+        )
+
+
+def joined_dictionary(data: Path, source_lang: str, target_lang: str) -> Dictionary:
+    source, target = (Dictionary.load(str(data / f"dict.{language}.txt")) for language in (source_lang, target_lang))
+    if source != target:
+        raise UserError(f"{data} has two dictionaries, but NVIDIA's GNMT v2 has one for both languages.")
+    return source
+
+
+def their_weights(ours: Dict[str, Tensor], layers: int) -> Dict[str, Tensor]:
+    to_floats(ours)
+    ids = our_ids(len(ours["decoder.output_projection.bias"]))
+    weights = {}
+    for name, our_name in our_names(layers).items():
+        value = ours[our_name]
+        weights[name] = value[ids] if name in WORD_BY_WORD else value
+    return weights

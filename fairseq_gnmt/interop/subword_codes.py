@@ -1,0 +1,39 @@
+"""The merges of a byte-pair encoding as a file of codes, as subword-nmt writes and reads it."""
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Tuple
+
+from fairseq_gnmt.data.parallel_text import read_lines
+from fairseq_gnmt.errors import UserError
+
+HEAD = "#version: "
+FIRST_VERSION = (0, 1)  # of files without a head
+
+
+class SubwordCodes(NamedTuple):
+    version: Tuple[int, ...]
+    merges: List[Tuple[str, str]]  # the most frequent first
+
+    def text(self) -> str:
+        head = [] if self.version == FIRST_VERSION else [HEAD + ".".join(map(str, self.version))]
+        return "".join(f"{line}\n" for line in head + [" ".join(merge) for merge in self.merges])
+
+
+def ranked(ranks: Dict[Tuple[str, str], int], version: Tuple[int, ...]) -> SubwordCodes:
+    """From subword-nmt's table in memory: the rank of each pair."""
+    return SubwordCodes(version, sorted(ranks, key=ranks.get))
+
+
+def read_codes(path: Path) -> SubwordCodes:
+    """Raises UserError for a file that is not one of merges."""
+    lines = read_lines(path)
+    version = FIRST_VERSION
+    if lines[0].startswith(HEAD):
+        version = tuple(int(part) for part in lines.pop(0).removeprefix(HEAD).split("."))
+    merges = [tuple(line.strip("\r ").split(" ")) for line in lines]
+    for merge in merges:
+        if len(merge) != 2:
+            raise UserError(
+                f"{path} has the line {' '.join(merge)!r}, but each must hold two pieces of a word: name the file of "
+                "`subword-nmt learn-bpe`."
+            )
+    return SubwordCodes(version, merges)

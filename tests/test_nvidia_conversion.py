@@ -1,0 +1,238 @@
+"""NVIDIA's checkpoints become ours and ours NVIDIA's, with nothing lost and nothing run."""
+import io
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from fairseq import checkpoint_utils
+from fairseq.data import Dictionary
+
+from conftest import Golden
+from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.interop.nvidia_conversion import to_fairseq, to_nvidia
+from fairseq_gnmt.interop.nvidia_names import our_names
+from fairseq_gnmt.interop.nvidia_vocabulary import our_dictionary, our_ids
+from fairseq_gnmt.interop.subword_codes import SubwordCodes, ranked, read_codes
+
+subword_nmt = pytest.importorskip("subword_nmt.apply_bpe")
+
+from nvidia_checkpoints import SPECIAL, save, stored, vocabulary  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Golden:
+    return Golden("tiny_4_layers")
+
+
+@pytest.fixture
+def theirs(tiny) -> dict:
+    return stored(tiny)
+
+
+def test_every_weight_has_a_name(golden):
+    layers = stored(golden)["model_config"]["num_layers"]
+    assert set(our_names(layers)) == set(golden.weights)
+
+
+@pytest.mark.parametrize(
+    "name,prefix,legacy", [("tiny_4_layers", "", True), ("tiny_8_layers", "module.", False), ("tiny_unshared", "", False)]
+)
+def test_logits_are_nvidias(name, prefix, legacy, tmp_path):
+    """By fairseq's own way of loading, which takes everything from the checkpoint."""
+    golden = Golden(name)
+    checkpoint = stored(golden)
+    checkpoint["state_dict"] = {prefix + weight: value for weight, value in golden.weights.items()}
+    to_fairseq(save(checkpoint, tmp_path / "nvidia.pt", legacy), tmp_path / "ours")
+
+    (model,), config, task = checkpoint_utils.load_model_ensemble_and_task([str(tmp_path / "ours" / "checkpoint.pt")])
+    assert task.cfg.nvidia_conventions and config.model.no_share_embeddings == (name == "tiny_unshared")
+    ids = our_ids(golden.vocabulary)
+    with torch.no_grad():
+        logits, _ = model.eval()(ids[golden.source], golden.source_lengths, ids[golden.target[:, :-1]])
+    real = golden.target[:, :-1] != 0
+    torch.testing.assert_close(logits[:, :, ids][real], golden.logits[real], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_there_and_back(theirs, dtype, tmp_path):
+    theirs["state_dict"] = {name: value.to(dtype) for name, value in theirs["state_dict"].items()}
+    ours = tmp_path / "ours"
+    to_fairseq(save(theirs, tmp_path / "nvidia.pt"), ours)
+    to_nvidia(ours / "checkpoint.pt", ours, ours / "bpecodes", tmp_path / "back.pt")
+
+    back = torch.load(tmp_path / "back.pt", weights_only=False)  # as NVIDIA's code does
+    assert back["state_dict"].keys() == theirs["state_dict"].keys()
+    for name, value in theirs["state_dict"].items():
+        torch.testing.assert_close(back["state_dict"][name], value, rtol=0, atol=0)  # the type, too
+    assert back["model_config"] == theirs["model_config"]
+    bpe, tok2idx = back["tokenizer"].pop("bpe"), back["tokenizer"].pop("tok2idx")
+    assert vars(bpe) == vars(theirs["tokenizer"].pop("bpe"))
+    words = vocabulary(len(tok2idx))
+    assert tok2idx == {word: index for index, word in enumerate(words)} and tok2idx["nowhere"] == 1
+    theirs["tokenizer"].pop("tok2idx")
+    assert back["tokenizer"] == theirs["tokenizer"]
+
+
+def test_shared_embeddings_are_stored_once(theirs, tmp_path):
+    to_fairseq(save(theirs, tmp_path / "nvidia.pt"), tmp_path / "ours")
+    weights = torch.load(tmp_path / "ours" / "checkpoint.pt", weights_only=True)["model"]
+    encoder, decoder = (weights[f"{side}.embed_tokens.weight"] for side in ("encoder", "decoder"))
+    assert encoder.data_ptr() == decoder.data_ptr()
+
+
+# -- words
+
+
+def test_ids():
+    """Theirs: padding, unknown, begin, end; ours: begin 0, padding 1, end 2, unknown 3."""
+    assert our_ids(6).tolist() == [1, 3, 0, 2, 4, 5]
+
+
+def test_words_keep_their_numbers_where_some_are_missing():
+    """5 was written over by a later line of the same word; 7 is a word of fairseq's own."""
+    words = dict(enumerate(SPECIAL)) | {4: "a", 6: "madeupword0000", 7: "</s>", 8: "b"}
+    dictionary = our_dictionary(words, 9)
+    assert dictionary.symbols[4:] == ["a", "madeupword0001", "madeupword0000", "madeupword0002", "b"]
+
+
+def test_dictionary_is_read_by_fairseq(theirs, tmp_path):
+    to_fairseq(save(theirs, tmp_path / "nvidia.pt"), tmp_path / "ours")
+    english, german = (Dictionary.load(str(tmp_path / "ours" / f"dict.{language}.txt")) for language in ("en", "de"))
+    assert english == german and english.symbols[4:] == vocabulary(len(english))[4:]
+
+
+def test_codes(tmp_path):
+    """Ranks leave out a number where a file had a pair twice."""
+    codes = ranked({("b", "c"): 3, ("a", "b</w>"): 0}, (0, 2))
+    assert codes.text() == "#version: 0.2\na b</w>\nb c\n"
+    for expected in (codes, SubwordCodes((0, 1), [("a", "b")])):
+        (tmp_path / "codes").write_text(expected.text(), encoding="utf-8")
+        assert read_codes(tmp_path / "codes") == expected
+    assert vars(subword_nmt.BPE(io.StringIO(codes.text())))["bpe_codes"] == {("a", "b</w>"): 0, ("b", "c"): 1}
+    (tmp_path / "codes").write_text("a b\nc\n", encoding="utf-8")
+    with pytest.raises(UserError, match="the line 'c', but each must hold two pieces"):
+        read_codes(tmp_path / "codes")
+
+
+# -- files that are not what they should be
+
+
+class Trap:
+    """Unpickled, it would make a file."""
+
+    def __init__(self, file: Path):
+        self.file = file
+
+    def __reduce__(self):
+        return open, (str(self.file), "w")
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_nothing_in_a_file_is_run(theirs, legacy, tmp_path):
+    theirs["tokenizer"]["bpe"].cache = Trap(tmp_path / "sprung")
+    save(theirs, tmp_path / "nvidia.pt", legacy)
+    with pytest.raises(UserError, match=r"nvidia\.pt would run _?io\.open"):
+        to_fairseq(tmp_path / "nvidia.pt", tmp_path / "ours")
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["nvidia.pt"]
+
+
+def without(*keys):
+    def change(theirs: dict) -> None:
+        inside = theirs
+        for key in keys[:-1]:
+            inside = inside[key]
+        del inside[keys[-1]]
+
+    return change
+
+
+def with_value(value, *keys):
+    def change(theirs: dict) -> None:
+        inside = theirs
+        for key in keys[:-1]:
+            inside = inside[key]
+        inside[keys[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change,words",
+    [
+        (without("state_dict"), "has no state_dict: name a checkpoint that NVIDIA's GNMT v2"),
+        (without("tokenizer"), "has no tokenizer: "),
+        (without("model_config", "num_layers"), "has no model_config, num_layers: "),
+        (with_value("codes", "tokenizer", "bpe"), "has no tokenizer, bpe, bpe_codes: "),
+        (without("state_dict", "encoder.rnn_layers.3.bias_hh_l0"), r"lacks the weight encoder.rnn_layers.3.bias_hh_l0 of \(64,\)"),
+        (with_value(torch.zeros(2), "state_dict", "decoder.bridge.weight"), "the weight decoder.bridge.weight, which"),
+        (with_value(3, "model_config", "num_layers"), r"the weight decoder.rnn_layers.2.bias_hh_l0, which"),
+        (
+            with_value(torch.zeros(40, 16), "state_dict", "decoder.embedder.weight"),
+            r"decoder.embedder.weight of \(40, 16\), but its model_config wants \(48, 16\)",
+        ),
+        (with_value(torch.zeros(48, 16), "state_dict", "decoder.embedder.weight"), "embeddings are shared, but"),
+        (with_value("<s>", "tokenizer", "idx2tok", 0), r"begins with \['<s>', '<unk>'"),
+    ],
+)
+def test_mistakes_are_told(theirs, change, words, tmp_path):
+    change(theirs)
+    with pytest.raises(UserError, match=words):
+        to_fairseq(save(theirs, tmp_path / "nvidia.pt"), tmp_path / "ours")
+    assert not list((tmp_path / "ours").glob("*"))
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_truncated_file(theirs, legacy, tmp_path):
+    path = save(theirs, tmp_path / "nvidia.pt", legacy)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UserError, match=r"nvidia\.pt is not a whole checkpoint"):
+        to_fairseq(path, tmp_path / "ours")
+
+
+def test_file_of_something_else(tmp_path):
+    with pytest.raises(UserError, match="list.pt has no state_dict"):
+        to_fairseq(save([1, 2], tmp_path / "list.pt"), tmp_path / "ours")
+
+
+# -- what NVIDIA's code could not have made
+
+
+@pytest.fixture
+def ours(theirs, tmp_path) -> Path:
+    to_fairseq(save(theirs, tmp_path / "nvidia.pt"), tmp_path / "ours")
+    return tmp_path / "ours"
+
+
+@pytest.mark.parametrize(
+    "change,words",
+    [
+        (with_value({}, "task_state"), "without --nvidia-conventions"),
+        (with_value("previous", "cfg", "model", "attention_query"), "another network than NVIDIA's"),
+        (with_value(2, "cfg", "model", "decoder_layers"), "another network than NVIDIA's"),
+        (with_value("lstm", "cfg", "model", "_name"), "another architecture"),
+    ],
+)
+def test_checkpoints_that_nvidia_has_no_place_for(ours, change, words, tmp_path):
+    checkpoint = torch.load(ours / "checkpoint.pt", weights_only=True)
+    change(checkpoint)
+    torch.save(checkpoint, tmp_path / "changed.pt")
+    with pytest.raises(UserError, match=words):
+        to_nvidia(tmp_path / "changed.pt", ours, ours / "bpecodes", tmp_path / "back.pt")
+    assert not (tmp_path / "back.pt").exists()
+
+
+def test_dictionaries_that_do_not_fit(ours, tmp_path):
+    with open(ours / "dict.de.txt", "a", encoding="utf-8") as file:
+        file.write("more 1\n")
+    with pytest.raises(UserError, match="two dictionaries"):
+        to_nvidia(ours / "checkpoint.pt", ours, ours / "bpecodes", tmp_path / "back.pt")
+    (ours / "dict.en.txt").write_bytes((ours / "dict.de.txt").read_bytes())
+    with pytest.raises(UserError, match="knows 48 words, but the dictionaries of .* have 49"):
+        to_nvidia(ours / "checkpoint.pt", ours, ours / "bpecodes", tmp_path / "back.pt")
+
+
+def test_without_subword_nmt(ours, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "subword_nmt.apply_bpe", None)
+    with pytest.raises(UserError, match="pip install subword-nmt"):
+        to_nvidia(ours / "checkpoint.pt", ours, ours / "bpecodes", tmp_path / "back.pt")
