@@ -14,7 +14,8 @@ ALLOWED = {
     "data": set(),
     "inference": {"models", "quantization"},
     "search": {"models", "inference"},
-    "criterions": {"models", "search"},
+    "rewards": set(),
+    "criterions": {"models", "search", "rewards"},
     "tasks": {"models", "search", "checkpoint_loading", "checkpoint_writing"},
 }
 
