@@ -15,7 +15,8 @@ ALLOWED = {
     "interop": {"models", "data", "quantization", "checkpoint_averaging"},
     "inference": {"models", "quantization"},
     "search": {"models", "inference"},
-    "criterions": {"models", "search"},
+    "rewards": set(),
+    "criterions": {"models", "search", "rewards"},
     "tasks": {"models", "search", "checkpoint_loading", "checkpoint_writing"},
 }
 

@@ -5,12 +5,14 @@ whole vocabulary. (fairseq's own smoothing equals it when its epsilon is e * (V 
 """
 import math
 from dataclasses import dataclass, field
+from typing import Any, Dict, Tuple
 
 from fairseq import utils
 from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 from omegaconf import II
+from torch import Tensor
 
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.criterions.projected_loss import projected_label_smoothed_loss
@@ -37,6 +39,10 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
         fairseq never asks for unreduced losses in training or validation, so `reduce` is not looked at.
         """
         features, _ = model(**sample["net_input"], features_only=True)
+        return self.likelihood(model, features, sample)
+
+    def likelihood(self, model, features: Tensor, sample) -> Tuple[Tensor, int, Dict[str, Any]]:
+        """What `forward` returns, from the decoder's features (B, T, H) of the targets (B, T)."""
         real = sample["target"].ne(self.padding_idx)
         projection = model.decoder.output_projection
         loss, nll = projected_label_smoothed_loss(

@@ -1,4 +1,4 @@
-"""Output projection and label-smoothed loss in one, without ever holding all logits.
+"""Output projection and loss in one, without ever holding all logits.
 
 Shapes: N tokens (padding dropped), H hidden size, V vocabulary.
 """
@@ -19,11 +19,25 @@ def projected_label_smoothed_loss(
     Returns the sum over tokens of (1 - e) * nll + e * mean_V(-log p), with a gradient, and the summed nll,
     without one; both in float32 and nats.
     """
-    half = features.dtype in (torch.float16, torch.bfloat16) or torch.is_autocast_enabled(features.device.type)
-    if not half:
-        return _ProjectedLoss.apply(features, weight, bias, target, smoothing)
-    # In half precision the loss scale must enter before the gradient is rounded, so autograd does it in order.
-    return plain_label_smoothed_loss(F.linear(features, weight, bias), target, smoothing)
+    if _half(features):
+        return plain_label_smoothed_loss(F.linear(features, weight, bias), target, smoothing)
+    token_weights = features.new_ones(len(features))
+    return _ProjectedLoss.apply(features, weight, bias, target, token_weights, smoothing)
+
+
+def projected_weighted_nll(
+    features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, token_weights: Tensor
+) -> Tensor:
+    """As above, but the sum of token weight * nll; the token weights (N,) may be negative and get no gradient."""
+    if _half(features):
+        log_probs = F.linear(features, weight, bias).log_softmax(dim=-1, dtype=torch.float32)
+        return -(token_weights * log_probs.gather(1, target[:, None])[:, 0]).sum()
+    return _ProjectedLoss.apply(features, weight, bias, target, token_weights.type_as(features), 0.0)[0]
+
+
+def _half(features: Tensor) -> bool:
+    """In half precision the loss scale must enter before the gradient is rounded, so autograd does it in order."""
+    return features.dtype in (torch.float16, torch.bfloat16) or torch.is_autocast_enabled(features.device.type)
 
 
 def plain_label_smoothed_loss(logits: Tensor, target: Tensor, smoothing: float) -> Tuple[Tensor, Tensor]:
@@ -37,39 +51,42 @@ def plain_label_smoothed_loss(logits: Tensor, target: Tensor, smoothing: float) 
 class _ProjectedLoss(torch.autograd.Function):
     """Gradients are made chunk by chunk in the forward pass, while the chunk's logits are there.
 
-    With logits z, loss = lse(z) - (1 - e) z_y - e mean_V(z), so its gradient is softmax(z) - (1 - e) onehot(y)
+    With logits z and token weight 1, loss = lse(z) - (1 - e) z_y - e mean_V(z), so its gradient is softmax(z) - (1 - e) onehot(y)
     - e / V. The terms in e are of rank one and are kept out of the (N, V) arithmetic:
-    mean_V(z) = h . mean_V(W) + mean(b).
+    mean_V(z) = h . mean_V(W) + mean(b). So are the token weights: they scale rows of (N, H) before or after.
     """
 
     @staticmethod
-    def forward(ctx, features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, smoothing: float):
+    def forward(
+        ctx, features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, token_weights: Tensor, smoothing: float
+    ):
         wanted = any(ctx.needs_input_grad)
         features_gradient = torch.empty_like(features) if wanted else None
         weight_gradient = torch.zeros_like(weight) if wanted else None
         bias_gradient = torch.zeros_like(bias) if wanted else None
         mean_weight = weight.mean(dim=0)
+        weighted_features = features * token_weights[:, None]
         nll = features.new_zeros(())
-        loss = -smoothing * (features.sum(dim=0).dot(mean_weight) + len(features) * bias.mean())
+        loss = -smoothing * (weighted_features.sum(dim=0).dot(mean_weight) + token_weights.sum() * bias.mean())
 
         for start in range(0, len(features), CHUNK_TOKENS):
             part = slice(start, start + CHUNK_TOKENS)
-            h, y = features[part], target[part, None]
+            h, y, w = features[part], target[part, None], token_weights[part, None]
             logits = torch.addmm(bias, h, weight.t())
             normalizer = logits.logsumexp(dim=1, keepdim=True)
             correct = logits.gather(1, y)
             nll += (normalizer - correct).sum()
-            loss += (normalizer - (1 - smoothing) * correct).sum()
+            loss += (w * (normalizer - (1 - smoothing) * correct)).sum()
             if wanted:
                 gradient = logits.sub_(normalizer).exp_()  # softmax
                 gradient.scatter_add_(1, y, torch.full_like(correct, smoothing - 1))
-                torch.addmm(mean_weight, gradient, weight, beta=-smoothing, out=features_gradient[part])
-                weight_gradient.addmm_(gradient.t(), h)
-                bias_gradient += gradient.sum(dim=0)
+                torch.addmm(mean_weight, gradient, weight, beta=-smoothing, out=features_gradient[part]).mul_(w)
+                weight_gradient.addmm_(gradient.t(), weighted_features[part])
+                bias_gradient.addmv_(gradient.t(), token_weights[part])
 
         if wanted:
-            weight_gradient -= smoothing / len(weight) * features.sum(dim=0)
-            bias_gradient -= smoothing / len(weight) * len(features)
+            weight_gradient -= smoothing / len(weight) * weighted_features.sum(dim=0)
+            bias_gradient -= smoothing / len(weight) * token_weights.sum()
         ctx.gradients = (features_gradient, weight_gradient, bias_gradient)
         ctx.mark_non_differentiable(nll)
         return loss, nll
@@ -80,4 +97,4 @@ class _ProjectedLoss(torch.autograd.Function):
         if ctx.gradients is None:
             raise RuntimeError("The projected loss gives its gradient once; compute the loss again instead.")
         gradients, ctx.gradients = ctx.gradients, None
-        return (*(gradient.mul_(scale) for gradient in gradients), None, None)
+        return (*(gradient.mul_(scale) for gradient in gradients), None, None, None)

@@ -1,6 +1,6 @@
 """GNMT decoder: a stack of LSTMs whose first layer queries the attention.
 
-Shapes: B sentences, N rows (B in training, sentences x hypotheses in search), T target positions,
+Shapes: B sentences, N rows (B in training, sentences x hypotheses or samples otherwise), T target positions,
 S source positions, H hidden size, L layers, V vocabulary.
 """
 from typing import Dict, List, NamedTuple, Optional, Tuple
@@ -42,9 +42,9 @@ class GNMTDecoderStack(nn.Module):
         self.upper_lstms = nn.ModuleList(LSTM(2 * hidden_size, hidden_size) for _ in range(num_layers - 1))
         self.dropout = Dropout(dropout)
 
-    def initial_state(self, memory: SourceMemory) -> DecoderState:
+    def initial_state(self, memory: SourceMemory, rows_per_sentence: int = 1) -> DecoderState:
         """Zeros: the encoder hands its states to nobody but the attention."""
-        shape = (1 + len(self.upper_lstms), memory.values.size(0), self.hidden_size)
+        shape = (1 + len(self.upper_lstms), memory.values.size(0) * rows_per_sentence, self.hidden_size)
         zeros = memory.values.new_zeros(shape)
         return DecoderState(zeros, zeros)
 
@@ -128,13 +128,13 @@ class GNMTDecoder(FairseqIncrementalDecoder):
     ) -> Tuple[Tensor, Dict[str, List[Tensor]]]:
         """Returns logits (N, T, V), or features (N, T, H), and {"attn": [weights (N, T, S)]}.
 
-        With an incremental state (fairseq's own searches) only the last token is new.
+        A sentence may have several rows of prev_output_tokens (N, T), which stand together. With an incremental
+        state (fairseq's own searches) only the last token is new.
         """
         if incremental_state is None:
             memory = self.remember(encoder_out)
-            features, weights, _ = self.stack(
-                self.embed_tokens(prev_output_tokens), memory, self.stack.initial_state(memory)
-            )
+            state = self.stack.initial_state(memory, len(prev_output_tokens) // len(memory.values))
+            features, weights, _ = self.stack(self.embed_tokens(prev_output_tokens), memory, state)
         else:
             features, weights = self._step(prev_output_tokens[:, -1:], encoder_out, incremental_state)
         outputs = features if features_only else self.output_layer(features)

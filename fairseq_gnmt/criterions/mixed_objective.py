@@ -1,0 +1,219 @@
+"""Refinement of a trained model by sampling (Wu et al. 2016, section 5).
+
+O_mixed = a * O_ML + O_RL: the log-likelihood of the references, and the expected GLEU of translations drawn from the model.
+
+Shapes: B sentences, K samples of each, T positions, H hidden size.
+"""
+import logging
+import math
+from dataclasses import dataclass, field
+from typing import Optional, Tuple
+
+import torch
+from fairseq.criterions import register_criterion
+from fairseq.dataclass import FairseqDataclass
+from fairseq.logging import metrics
+from omegaconf import II
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fairseq_gnmt.criterions.label_smoothed_cross_entropy import GNMTLabelSmoothedCrossEntropy
+from fairseq_gnmt.criterions.projected_loss import projected_weighted_nll
+from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.models.dropout import Dropout
+from fairseq_gnmt.models.gnmt import GNMTModel
+from fairseq_gnmt.rewards.gleu import gleu, ngrams
+from fairseq_gnmt.rewards.words import Words
+from fairseq_gnmt.search.ensemble import Ensemble
+from fairseq_gnmt.search.sampling import Samples, draw_samples, uniform_noise
+
+logger = logging.getLogger(__name__)
+
+# Longest sample: factor * tokens of its reference + constant. What goes on after that has little of its reference.
+LIMIT_FACTOR, LIMIT_CONSTANT = 1.25, 4
+NOTHING_LEARNT = 0.02  # GLEU of a model that has not been trained is below
+IMPOSSIBLE = -1e4  # a logit whose probability is 0, in half precision too
+
+
+@dataclass
+class GNMTMixedObjectiveConfig(FairseqDataclass):
+    likelihood_weight: float = field(
+        default=0.017, metadata={"help": "weight of the references' log-likelihood beside the expected GLEU"}
+    )
+    samples: int = field(default=15, metadata={"help": "translations drawn of each sentence in an update"})
+    sampling_temperature: float = field(
+        default=1.0, metadata={"help": "GLEU is expected under softmax(logits / T); below 1: nearer to the best translation"}
+    )
+    reward_post_process: Optional[str] = field(
+        default=None,
+        metadata={"help": "compare words, joined as --post-process does (sentencepiece, subword_nmt); default: tokens"},
+    )
+    label_smoothing: float = field(default=0.0, metadata={"help": "as in gnmt_label_smoothed_cross_entropy"})
+    sentence_avg: bool = II("optimization.sentence_avg")
+
+
+@register_criterion("gnmt_mixed_objective", dataclass=GNMTMixedObjectiveConfig)
+class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
+    """Validation is that of the likelihood alone, which needs no samples."""
+
+    def __init__(
+        self,
+        task,
+        likelihood_weight: float,
+        samples: int,
+        sampling_temperature: float,
+        reward_post_process: Optional[str],
+        label_smoothing: float,
+        sentence_avg: bool,
+    ):
+        super().__init__(task, label_smoothing, sentence_avg)
+        if not likelihood_weight >= 0:
+            raise UserError(f"--likelihood-weight is {likelihood_weight}, but must be 0 (none) or above.")
+        if samples < 2:
+            raise UserError(f"--samples is {samples}, but at least 2 are needed: a sample is compared with the others.")
+        if not sampling_temperature > 0:
+            raise UserError(
+                f"--sampling-temperature is {sampling_temperature}, but must be above 0 (1 leaves the model as it is)."
+            )
+        self.likelihood_weight = likelihood_weight
+        self.samples = samples
+        self.temperature = sampling_temperature
+        self.eos = task.target_dictionary.eos()
+        self.words = Words(task.target_dictionary, reward_post_process)
+        self.has_looked_at_rewards = False
+
+    def forward(self, model, sample, reduce=True):
+        """As the likelihood's, whose loss is logged; the loss that is returned is that of the mixed objective."""
+        if not model.training:
+            return super().forward(model, sample, reduce)
+        switch_dropout_off(model)
+        samples = self.draw(network_of(model), sample)
+        rewards = self.rewards(samples.tokens, sample["target"])
+        self._look_at(rewards)
+        features, sampled_features = self.features(model, sample, samples.tokens)
+
+        loss, sample_size, logging_output = self.likelihood(model, features, sample)
+        loss = self.likelihood_weight * loss + self.reward_loss(model, sampled_features, samples.tokens, rewards)
+        logging_output.update(
+            samples=rewards.numel(),
+            sampled_tokens=samples.tokens.ne(self.padding_idx).sum(),
+            sampled_nll=-samples.log_probs.sum(),
+            reward=rewards.mean(dim=1).sum(),
+            reward_spread=rewards.std(dim=1).sum(),
+        )
+        return loss, sample_size, logging_output
+
+    def draw(self, network: GNMTModel, sample) -> Samples:
+        source, target = sample["net_input"], sample["target"]
+        limits = (LIMIT_FACTOR * target.ne(self.padding_idx).sum(dim=1)).long() + LIMIT_CONSTANT
+        noise = uniform_noise((len(target), self.samples, int(limits.max())), target.device)
+        return draw_samples(
+            Ensemble([network], self.temperature),
+            source["src_tokens"],
+            source["src_lengths"],
+            start_marks(source["prev_output_tokens"], self.padding_idx),
+            noise,
+            limits,
+            pad=self.padding_idx,
+            eos=self.eos,
+        )
+
+    def rewards(self, tokens: Tensor, target: Tensor) -> Tensor:
+        """GLEU (B, K) of samples (B, K, T) against their references (B, T)."""
+        rewards = []
+        for outputs, reference in zip(tokens.tolist(), target.tolist()):
+            wanted = ngrams(self.words.of_reference(reference))
+            rewards.append([gleu(ngrams(self.words.of_output(output)), wanted) for output in outputs])
+        return torch.tensor(rewards, device=tokens.device)
+
+    def features(self, model, sample, tokens: Tensor) -> Tuple[Tensor, Tensor]:
+        """The decoder's, of the references (B, T, H) and of samples (B, K, T), (B, K, T, H).
+
+        It is one pass through the model, as gradients of several processes need, and each sentence's encoder runs once.
+        """
+        source = sample["net_input"]
+        read = source["prev_output_tokens"]
+        start = start_marks(read, self.padding_idx)[:, None, None].expand_as(tokens[:, :, :1])
+        rows = beside(read, torch.cat([start, tokens[:, :, :-1]], dim=2), self.padding_idx)  # (B, 1 + K, longest)
+        features, _ = model(source["src_tokens"], source["src_lengths"], rows.flatten(0, 1), features_only=True)
+        features = features.view(*rows.shape, -1)
+        return features[:, 0, : read.size(1)], features[:, 1:, : tokens.size(2)]
+
+    def reward_loss(self, model, features: Tensor, tokens: Tensor, rewards: Tensor) -> Tensor:
+        """Its gradient is that of the negative expected reward, summed over sentences; its value has no meaning.
+
+        features (B, K, T, H), tokens (B, K, T), rewards (B, K).
+        """
+        projection = model.decoder.output_projection
+        # The distribution that was drawn from: with a temperature, and without padding.
+        padding = torch.tensor([self.padding_idx], device=tokens.device)
+        bias = (projection.bias / self.temperature).index_fill(0, padding, IMPOSSIBLE)
+        drawn = tokens.ne(self.padding_idx)
+        token_weights = advantages(rewards)[:, :, None].expand_as(drawn)[drawn]
+        return projected_weighted_nll(
+            features[drawn] / self.temperature, projection.weight, bias, tokens[drawn], token_weights
+        )
+
+    def _look_at(self, rewards: Tensor) -> None:
+        """A word to those who forgot the trained model."""
+        if not self.has_looked_at_rewards and rewards.mean() < NOTHING_LEARNT:
+            logger.warning(
+                "the model's samples have next to nothing in common with the references (GLEU %.4f): this refines a "
+                "trained model, which --finetune-from-model names",
+                rewards.mean(),
+            )
+        self.has_looked_at_rewards = True
+
+    @classmethod
+    def reduce_metrics(cls, logging_outputs) -> None:
+        """reward: mean GLEU of the samples; reward_spread: its standard deviation within a sentence;
+        sample_entropy: bits per token; sample_length: tokens, with the end mark.
+        """
+        super().reduce_metrics(logging_outputs)
+        if "reward" not in logging_outputs[0]:  # validation
+            return
+        names = ("nsentences", "reward", "reward_spread", "sampled_nll", "sampled_tokens", "samples")
+        sums = {name: sum(log[name] for log in logging_outputs) for name in names}
+        sentences, tokens = sums["nsentences"], sums["sampled_tokens"]
+        metrics.log_scalar("reward", sums["reward"] / sentences, sentences, round=4)
+        metrics.log_scalar("reward_spread", sums["reward_spread"] / sentences, sentences, round=4)
+        metrics.log_scalar("sample_entropy", sums["sampled_nll"] / tokens / math.log(2), tokens, round=3)
+        metrics.log_scalar("sample_length", tokens / sums["samples"], sums["samples"], round=2)
+
+
+def advantages(rewards: Tensor) -> Tensor:
+    """(r_k - mean_K(r)) / (K - 1) of rewards (B, K).
+
+    Summed with the gradients of log P(sample k), this is the gradient of the expected reward without bias: it equals
+    the mean over samples of r_k minus the mean of the *other* rewards. (With K instead of K - 1 it would be short by
+    a factor (K - 1) / K, since a sample's own reward is in the mean that it is compared with.)
+    """
+    return (rewards - rewards.mean(dim=1, keepdim=True)) / (rewards.size(1) - 1)
+
+
+def beside(references: Tensor, samples: Tensor, pad: int) -> Tensor:
+    """References (B, T') as the first of the rows of samples (B, K, T): (B, 1 + K, longer of both)."""
+    longest = max(references.size(1), samples.size(2))
+    parts = (references[:, None], samples)
+    return torch.cat([F.pad(part, (0, longest - part.size(2)), value=pad) for part in parts], dim=1)
+
+
+def start_marks(prev_output_tokens: Tensor, pad: int) -> Tensor:
+    """What decoding starts from (B,): the first token that the decoder reads in training, padded on either side."""
+    return prev_output_tokens.gather(1, prev_output_tokens.ne(pad).long().argmax(dim=1, keepdim=True))[:, 0]
+
+
+def switch_dropout_off(model: nn.Module) -> None:
+    """Wu et al. refine without dropout. fairseq puts the whole model into training mode before each update."""
+    for module in model.modules():
+        if isinstance(module, Dropout):
+            module.eval()
+
+
+def network_of(model: nn.Module) -> GNMTModel:
+    """The model inside fairseq's wrappers for several processes."""
+    while not isinstance(model, GNMTModel):
+        if not hasattr(model, "module"):
+            raise UserError(f"gnmt_mixed_objective draws from GNMT models, but this is a {type(model).__name__}.")
+        model = model.module
+    return model

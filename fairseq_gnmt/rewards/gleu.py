@@ -1,0 +1,23 @@
+"""GLEU: how much of two sentences is the same, from 0 to 1 (Wu et al. 2016, section 5)."""
+from collections import Counter
+from itertools import chain
+from typing import Hashable, Sequence
+
+LONGEST_NGRAM = 4
+
+
+def ngrams(tokens: Sequence[Hashable]) -> Counter:
+    """How often each run of 1 to 4 tokens occurs."""
+    runs = (zip(*(tokens[start:] for start in range(size))) for size in range(1, LONGEST_NGRAM + 1))
+    return Counter(chain.from_iterable(runs))
+
+
+def gleu(output: Counter, reference: Counter) -> float:
+    """min(precision, recall) of all n-grams; an n-gram matches as often as it occurs in both.
+
+    Two empty sentences are equal, so worth 1; an empty one and another have nothing in common, 0.
+    """
+    larger = max(sum(output.values()), sum(reference.values()))
+    if larger == 0:
+        return 1.0
+    return sum(min(count, reference.get(ngram, 0)) for ngram, count in output.items()) / larger

@@ -1,0 +1,41 @@
+"""What of a model's tokens is compared: the tokens themselves, or the words that they spell."""
+from typing import List, Optional, Sequence
+
+from fairseq.data import Dictionary
+from fairseq.data.data_utils import post_process
+from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+
+UNKNOWN_IN_REFERENCE = "\ufffe"  # no word of an output
+
+
+class Words:
+    """Words are those that sacreBLEU counts by default; marks and padding are no words.
+
+    subwords is fairseq's name for the kind of token (`sentencepiece`, `subword_nmt`, ...), or None to compare tokens.
+    """
+
+    def __init__(self, dictionary: Dictionary, subwords: Optional[str]):
+        post_process("", subwords)  # fairseq's complaint about a kind that it does not know
+        self.symbols = list(dictionary.symbols)
+        self.unknown = dictionary.unk()
+        self.marks = {dictionary.bos(), dictionary.pad(), dictionary.eos()}
+        self.subwords = subwords
+        self.tokenizer = Tokenizer13a()
+
+    def of_output(self, tokens: Sequence[int]) -> List[str]:
+        return self._words([self.symbols[token] for token in tokens if token not in self.marks])
+
+    def of_reference(self, tokens: Sequence[int]) -> List[str]:
+        """As of an output, but an unknown word is like none of it: the output is not to be praised for it."""
+        return self._words(
+            [
+                UNKNOWN_IN_REFERENCE if token == self.unknown else self.symbols[token]
+                for token in tokens
+                if token not in self.marks
+            ]
+        )
+
+    def _words(self, symbols: List[str]) -> List[str]:
+        if self.subwords is None:
+            return symbols
+        return self.tokenizer(post_process(" ".join(symbols), self.subwords)).split()

@@ -1,0 +1,52 @@
+"""What of a model's tokens the reward compares."""
+import pytest
+from fairseq.data import Dictionary
+
+from fairseq_gnmt.errors import explain
+from fairseq_gnmt.rewards.gleu import gleu, ngrams
+from fairseq_gnmt.rewards.words import Words
+
+PIECES = ["▁ein", "▁Hund", "e", "▁läuft", ".", "@@"]
+
+
+@pytest.fixture
+def dictionary() -> Dictionary:
+    dictionary = Dictionary()
+    for piece in PIECES:
+        dictionary.add_symbol(piece)
+    return dictionary
+
+
+def ids(dictionary: Dictionary, text: str) -> list:
+    return [dictionary.bos(), *map(dictionary.index, text.split()), dictionary.eos(), dictionary.pad()]
+
+
+def test_tokens_without_marks_and_padding(dictionary):
+    words = Words(dictionary, None)
+    assert words.of_output(ids(dictionary, "▁ein ▁Hund e .")) == ["▁ein", "▁Hund", "e", "."]
+    assert words.of_output([dictionary.eos()]) == words.of_reference([dictionary.eos()]) == []
+
+
+def test_words_are_those_of_bleu(dictionary):
+    """The subwords of a word are joined; the full stop, which the subwords glue to it, is a word of its own."""
+    words = Words(dictionary, "sentencepiece")
+    for read in (words.of_output, words.of_reference):
+        assert read(ids(dictionary, "▁ein ▁Hund e ▁läuft .")) == ["ein", "Hunde", "läuft", "."]
+
+
+@pytest.mark.parametrize("subwords, expected", [(None, 2 / 6), ("sentencepiece", 1 / 14)])
+def test_unknown_words_of_references_are_never_met(dictionary, subwords, expected):
+    """Of three tokens, 3 + 2 + 1 n-grams, ▁ein and the full stop match.
+
+    In words the output is `ein < unk > .`, 5 + 4 + 3 + 2 n-grams, and only the full stop is in the reference.
+    """
+    words = Words(dictionary, subwords)
+    unknown = [dictionary.index("▁ein"), dictionary.unk(), dictionary.index("."), dictionary.eos()]
+    output, reference = words.of_output(unknown), words.of_reference(unknown)
+    assert gleu(ngrams(output), ngrams(reference)) == pytest.approx(expected)
+
+
+def test_a_kind_of_subwords_that_fairseq_does_not_know(dictionary):
+    with pytest.raises(NotImplementedError) as raised:
+        Words(dictionary, "sentencepeace")
+    assert "'@@ '" in explain(raised.value, raised.tb)
