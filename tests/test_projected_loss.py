@@ -36,6 +36,20 @@ def test_loss_and_gradients_equal_the_formula(case, smoothing, chunk, monkeypatc
     torch.testing.assert_close(*gradients)
 
 
+@pytest.mark.parametrize("chunk", [3, 100])
+def test_clipped_logits(case, chunk, monkeypatch):
+    """A logit at its limit has no gradient."""
+    monkeypatch.setattr(projected_loss, "CHUNK_TOKENS", chunk)
+    (features, weight, bias), target = case
+    clipped = (features @ weight.t() + bias).clamp(-1.5, 1.5)
+    assert 0.1 < (clipped.abs() == 1.5).double().mean() < 0.9
+    fused = projected_label_smoothed_loss(features, weight, bias, target, 0.1, logit_limit=1.5)
+    plain = plain_label_smoothed_loss(clipped, target, 0.1)
+    torch.testing.assert_close(fused, plain)
+    gradients = [torch.autograd.grad(3 * loss, (features, weight, bias)) for loss, _ in (fused, plain)]
+    torch.testing.assert_close(*gradients)
+
+
 def test_nothing_is_kept_where_no_gradient_is_wanted(case):
     (features, weight, bias), target = case
     with torch.no_grad():

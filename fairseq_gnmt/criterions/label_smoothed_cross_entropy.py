@@ -46,7 +46,12 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
         real = sample["target"].ne(self.padding_idx)
         projection = model.decoder.output_projection
         loss, nll = projected_label_smoothed_loss(
-            features[real], projection.weight, projection.bias, sample["target"][real], self.label_smoothing
+            features[real],
+            projection.weight,
+            projection.bias,
+            sample["target"][real],
+            self.label_smoothing,
+            model.decoder.logit_limit,
         )
         sentences = sample["target"].size(0)
         sample_size = sentences if self.sentence_avg else sample["ntokens"]

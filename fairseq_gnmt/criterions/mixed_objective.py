@@ -86,8 +86,11 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         """As the likelihood's, whose loss is logged; the loss that is returned is that of the mixed objective."""
         if not model.training:
             return super().forward(model, sample, reduce)
+        network = network_of(model)
+        if network.decoder.logit_limit is not None:
+            raise UserError("gnmt_mixed_objective refines models without --activation-clip: refine first, then clip.")
         switch_dropout_off(model)
-        samples = self.draw(network_of(model), sample)
+        samples = self.draw(network, sample)
         rewards = self.rewards(samples.tokens, sample["target"])
         self._look_at(rewards)
         features, sampled_features = self.features(model, sample, samples.tokens)

@@ -2,23 +2,31 @@
 
 Shapes: N tokens (padding dropped), H hidden size, V vocabulary.
 """
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 CHUNK_TOKENS = 1024  # logits held at once: large enough for full matrix-multiplication speed
 
 
 def projected_label_smoothed_loss(
-    features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, smoothing: float
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    target: Tensor,
+    smoothing: float,
+    logit_limit: Optional[float] = None,
 ) -> Tuple[Tensor, Tensor]:
-    """features (N, H), weight (V, H), bias (V,), target (N,).
+    """features (N, H), weight (V, H), bias (V,), target (N,); logits are clipped to +-logit_limit, if it is given.
 
     Returns the sum over tokens of (1 - e) * nll + e * mean_V(-log p), with a gradient, and the summed nll,
     without one; both in float32 and nats.
     """
+    if logit_limit is not None:
+        return _clipped_loss(features, weight, bias, target, smoothing, logit_limit)
     if _half(features):
         return plain_label_smoothed_loss(F.linear(features, weight, bias), target, smoothing)
     token_weights = features.new_ones(len(features))
@@ -46,6 +54,19 @@ def plain_label_smoothed_loss(logits: Tensor, target: Tensor, smoothing: float) 
     nll = -log_probs.gather(1, target[:, None]).sum()
     uniform = -log_probs.mean(dim=-1).sum()
     return (1 - smoothing) * nll + smoothing * uniform, nll.detach()
+
+
+def _clipped_loss(
+    features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, smoothing: float, limit: float
+) -> Tuple[Tensor, Tensor]:
+    """By autograd, chunk by chunk; each chunk's logits are made again for the gradient."""
+
+    def loss_of(h: Tensor, y: Tensor) -> Tuple[Tensor, Tensor]:
+        return plain_label_smoothed_loss(F.linear(h, weight, bias).clamp(-limit, limit), y, smoothing)
+
+    chunks = zip(features.split(CHUNK_TOKENS), target.split(CHUNK_TOKENS))
+    losses, nlls = zip(*(checkpoint(loss_of, h, y, use_reentrant=False) for h, y in chunks))
+    return sum(losses), sum(nlls)
 
 
 class _ProjectedLoss(torch.autograd.Function):

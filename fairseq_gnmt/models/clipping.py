@@ -43,6 +43,10 @@ class ActivationClip(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         return inputs if self.range is None else inputs.clamp(-self.limit, self.limit)
 
+    @property
+    def logit_limit(self) -> Optional[float]:
+        return None if self.range is None else LOGIT_LIMIT
+
     def clip_logits(self, logits: Tensor) -> Tensor:
         return logits if self.range is None else logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
 

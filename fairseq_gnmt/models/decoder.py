@@ -140,6 +140,11 @@ class GNMTDecoder(FairseqIncrementalDecoder):
         outputs = features if features_only else self.output_layer(features)
         return outputs, {"attn": [weights]}
 
+    @property
+    def logit_limit(self) -> Optional[float]:
+        """For criterions, which project features themselves."""
+        return self.stack.clip.logit_limit
+
     def output_layer(self, features: Tensor) -> Tensor:
         return self.stack.clip.clip_logits(self.output_projection(features))
 
