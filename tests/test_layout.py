@@ -15,7 +15,8 @@ ALLOWED = {
     "inference": {"models", "quantization"},
     "search": {"models", "inference"},
     "criterions": {"models", "search"},
-    "tasks": {"models", "search", "checkpoint_loading", "checkpoint_writing"},
+    "segmentation": {"data"},
+    "tasks": {"models", "search", "segmentation", "checkpoint_loading", "checkpoint_writing"},
 }
 
 
