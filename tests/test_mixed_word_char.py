@@ -62,9 +62,8 @@ def test_mixed_commands_from_text_to_text(tmp_path, monkeypatch):
     monkeypatch.setattr(parallel_text, "LINES_PER_CHUNK", 3)
     text, model = write(tmp_path / "text", TEXT), tmp_path / "mixed.json"
     tokens, again, dictionary = tmp_path / "tokens", tmp_path / "again", tmp_path / "dict.txt"
-    main = mixed_word_char
-    run(main, monkeypatch, "train", "--input", text, "--vocab-size", TOKENS_OF_CHARACTERS + 3, "--output", model)
-    run(main, monkeypatch, "dictionary", "--model", model, "--output", dictionary)
+    run(mixed_word_char, monkeypatch, "train", "--input", text, "--vocab-size", TOKENS_OF_CHARACTERS + 3, "--output", model)
+    run(mixed_word_char, monkeypatch, "dictionary", "--model", model, "--output", dictionary)
     assert load_vocabulary(model).words == ("▁the", "▁<", "▁a")  # as often as ">" and "▁cat", which come later
     known = Dictionary.load(str(dictionary))
     assert len(known) == 4 + TOKENS_OF_CHARACTERS + 3
@@ -72,8 +71,9 @@ def test_mixed_commands_from_text_to_text(tmp_path, monkeypatch):
     unseen = [*TEXT, "Жук the\u3000cat", "<s>", "<pad>", " </s> "]
     write(text, unseen)
     for jobs in (1, 2):
-        run(main, monkeypatch, "encode", "--model", model, "--input", text, "--output", tokens, "--jobs", jobs, "--overwrite")
-        run(main, monkeypatch, "decode", "--input", tokens, "--output", again, "--jobs", jobs, "--overwrite")
+        more = ("--jobs", jobs, "--overwrite")
+        run(mixed_word_char, monkeypatch, "encode", "--model", model, "--input", text, "--output", tokens, *more)
+        run(mixed_word_char, monkeypatch, "decode", "--input", tokens, "--output", again, *more)
         assert read(again) == unseen
     assert read(tokens)[0] == "▁the ▁<B>c <M>a <E>t <B>, ▁the ▁<B>d <M>o <E>g" and read(tokens)[2] == ""
     ids = [known.encode_line(line, add_if_not_exist=False) for line in read(tokens)]

@@ -52,10 +52,10 @@ def written_character(character: str) -> str:
     return f"U+{ord(character):04X}" if character.isspace() else character
 
 
-def read_character(written: str) -> str:
+def read_character(form: str) -> str:
     """The character that `written_character` wrote."""
-    character = written if len(written) == 1 else chr(int(written.removeprefix("U+"), 16))
-    return character if character.isspace() else written
+    character = form if len(form) == 1 else chr(int(form.removeprefix("U+"), 16))
+    return character if character.isspace() else form
 
 
 def spell(word: str) -> List[str]:

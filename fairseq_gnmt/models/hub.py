@@ -12,7 +12,7 @@ class GNMTHub(GeneratorHubInterface):
         copying = self.cfg.generation.replace_unk is not None
         return self.src_dict.encode_line(sentence, add_if_not_exist=copying).long()
 
-    def sample(self, sentences, beam: int = 1, verbose: bool = False, **kwargs):
+    def generate(self, tokenized_sentences, *args, **kwargs):
         if "replace_unk" in kwargs:
-            raise UserError("replace_unk is for from_pretrained(..., replace_unk=\"\"): give it there.")
-        return super().sample(sentences, beam, verbose, **kwargs)
+            raise UserError('replace_unk is too late here, the unknown words are lost: give it to from_pretrained(...).')
+        return super().generate(tokenized_sentences, *args, **kwargs)

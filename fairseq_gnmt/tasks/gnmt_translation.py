@@ -90,7 +90,8 @@ class GNMTTranslationTask(TranslationTask):
     def __init__(self, cfg, src_dict, tgt_dict):
         super().__init__(cfg, src_dict, tgt_dict)
         self.vocabulary_size = len(src_dict)  # the network's; words that are only copied come after
-        self.replacements = None  # of unknown words; a table, empty to copy them, or None to leave them
+        self.replacements = None  # of unknown words: a table, which is empty to copy them, or None to leave them
+        self.iterated = None  # the data set that batches are made of
 
     def get_batch_iterator(self, dataset, *args, **kwargs):
         """As fairseq's, but validation, test and interactive input keep every sentence and any length.
@@ -177,11 +178,11 @@ class GNMTTranslationTask(TranslationTask):
             check_validation_options(self.cfg)
             check_restore_file(self.cfg.restore_file)
         model = super().build_model(cfg, from_checkpoint)
-        if self.replacements is not None:
-            raise UserError("replace_unk in --eval-bleu-args has no effect: binarised references lack the words, too.")
         if not from_checkpoint and not self.cfg.no_save:
             check_disk_space(self.cfg.save_dir, sum(parameter.numel() for parameter in model.parameters()))
         if self.cfg.eval_bleu:
+            if self.replacements is not None:
+                raise UserError("replace_unk in --eval-bleu-args has no use: the references' unknown words are lost, too.")
             tokenize = "none" if self.cfg.eval_tokenized_bleu else BLEU.TOKENIZER_DEFAULT
             self.bleu = BLEU(tokenize=tokenize)
             self.bleu.corpus_score([""], [[""]])  # the signature wants to have seen references
