@@ -23,6 +23,7 @@ setup(
         f"ve-fairseq==0.12.3; {FAIRSEQ_WHEEL}",
         "torch>=2.6,<2.14",
         "hydra-core>=1.3.2,<1.4",
+        "regex",
         "sacrebleu>=2.4,<3",
         "sentencepiece>=0.2,<0.3",
         "tqdm>=4.60",

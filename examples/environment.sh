@@ -35,6 +35,22 @@ export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
 # hydra's and torch's notices about fairseq's own code would bury the messages that matter
 export PYTHONWARNINGS="${PYTHONWARNINGS:-ignore::UserWarning,ignore::FutureWarning}"
 
+# segmentation_of DIR: how text_to_binary.sh has cut the text of DIR
+segmentation_of() {
+    local found
+    found="$(sed -n 's/.* segmentation=//p' "$1/prepare.settings" 2>/dev/null)" || true
+    echo "${found:-subwords}"
+}
+
+# joining_of DIR: the name that undoes this cutting, for --eval-bleu-remove-bpe and for --bpe
+joining_of() {
+    case "$(segmentation_of "$1")" in
+        word) echo words ;;
+        mixed) echo mixed_word_char ;;
+        *) echo sentencepiece ;;
+    esac
+}
+
 require_tools() {
     local tool
     for tool in python "$@"; do

@@ -8,7 +8,7 @@
 # --subset test|valid  default test
 # --length-norm-factor, --coverage-penalty   of the task (default 0.6 and 0.1)
 #
-# Beam 5. Writes DIR/translations/NAME.SUBSET.log,
+# Beam 5; a word model copies the source words that it does not know. Writes DIR/translations/NAME.SUBSET.log,
 # all that fairseq-generate printed, and NAME.SUBSET.de, plain text, for a checkpoint NAME.pt.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -35,11 +35,19 @@ require_tools fairseq-generate
 device=()
 python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || device=(--cpu)
 
+segmentation=(--bpe "$(joining_of "$output")")
+case "$(segmentation_of "$output")" in
+    word) segmentation+=(--replace-unk --dataset-impl raw) ;;
+    mixed) segmentation+=(--mixed-word-char-model "$output/mixed.json") ;;
+    character) segmentation+=(--sentencepiece-model "$output/subwords.model" --max-len-a 2) ;;
+    *) segmentation+=(--sentencepiece-model "$output/subwords.model") ;;
+esac
+
 mkdir -p "$output/translations"
 translation="$output/translations/$(basename "${checkpoint%.pt}").$subset"
 fairseq-generate "$output/bin" --user-dir "$ROOT/fairseq_gnmt" --task gnmt_translation --source-lang en --target-lang de \
     --path "$checkpoint" --gen-subset "$subset" --beam 5 --batch-size 64 \
-    --bpe sentencepiece --sentencepiece-model "$output/subwords.model" "${scores[@]}" "${device[@]}" "$@" >"$translation.log.tmp"
+    "${segmentation[@]}" "${scores[@]}" "${device[@]}" "$@" >"$translation.log.tmp"
 mv "$translation.log.tmp" "$translation.log"
 
 python "$ROOT/scripts/score.py" --generate-log "$translation.log" --references "$reference" --output "$translation.de"

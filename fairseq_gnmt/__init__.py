@@ -11,6 +11,6 @@ allow_fairseq_checkpoints()
 copy_checkpoints_whole()
 errors.install_hook()
 
-from fairseq_gnmt import criterions, optim, scoring  # noqa: E402, F401
+from fairseq_gnmt import criterions, optim, scoring, segmentation  # noqa: E402, F401
 from fairseq_gnmt.models import gnmt  # noqa: E402, F401
 from fairseq_gnmt.tasks import gnmt_translation  # noqa: E402, F401

@@ -60,7 +60,12 @@ MISTAKES = (
     Mistake("load_align_dict", "", "{message}: --replace-unk alone copies source words, with a file it looks them up."),
     Mistake("build_bpe", "", "{message}: --sentencepiece-model must name the subword model of the training data."),
     Mistake("build_x", "Please install", "{message}, or leave the option out."),
-    Mistake("post_process", "", "{message}: text is joined by sentencepiece, subword_nmt, '@@ ' or one of fairseq's others."),
+    Mistake(
+        "post_process",
+        "",
+        "{message}: text is joined by sentencepiece, subword_nmt, '@@ ' or one of fairseq's others; words and "
+        "mixed_word_char are names for --bpe and --eval-bleu-remove-bpe.",
+    ),
     Mistake("batch_by_size", "max_tokens", "{message}: raise --max-tokens, or give --batch-size instead."),
     Mistake("batch_by_size", "index out of range", "no sentence pairs are left: raise --train-max-length, or give more text."),
     Mistake("filter_indices_by_size", "is invalid", "{message}, or raise --max-source-positions and --max-target-positions."),

@@ -17,7 +17,8 @@ ALLOWED = {
     "search": {"models", "inference"},
     "rewards": set(),
     "criterions": {"models", "search", "rewards"},
-    "tasks": {"models", "search", "checkpoint_loading", "checkpoint_writing"},
+    "segmentation": {"data"},
+    "tasks": {"models", "search", "segmentation", "checkpoint_loading", "checkpoint_writing"},
 }
 
 

@@ -112,6 +112,17 @@ def test_dictionary_refuses_pieces_that_fairseq_would_misread(tmp_path: Path) ->
     assert not (tmp_path / "dict.txt").exists()
 
 
+def test_characters_are_pieces_too(tmp_path: Path) -> None:
+    train_subwords([write(tmp_path / "text", TEXT)], str(tmp_path / "joint"), 4000, model_type="char")
+    pieces = load_model(tmp_path / "joint.model")
+    found = [pieces.id_to_piece(index) for index in range(3, len(pieces))]  # after <unk>, <s>, </s>
+    assert set(found) == {*"".join(TEXT).replace(" ", "▁")} and len(set(found)) == len(found)  # at most 4000
+    encode_file(tmp_path / "joint.model", tmp_path / "text", tmp_path / "pieces")
+    assert read(tmp_path / "pieces")[0] == "▁ t h e ▁ b l a c k ▁ c a t ▁ s e e s ▁ 0 ▁ d o g s ▁ ."
+    decode_file(tmp_path / "joint.model", tmp_path / "pieces", tmp_path / "again")
+    assert read(tmp_path / "again") == TEXT
+
+
 def test_training_again_gives_the_same_model(tmp_path: Path) -> None:
     text = write(tmp_path / "text", TEXT)
     for name in ("one", "two"):

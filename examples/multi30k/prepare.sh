@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Multi30k English-German, from download or local copy to the binarised corpus.
 #
-#   bash examples/multi30k/prepare.sh [--data DIR] [--output DIR] [--vocab-size N] [other options]
+#   bash examples/multi30k/prepare.sh [--data DIR] [--output DIR] [--vocab-size N] [--segmentation S] [other options]
 #
 # --data DIR        a directory with {train,val,test_2016_flickr}.{en,de}.gz; without it they are downloaded (1.3 MB)
 # --mirror URL      download from here instead of raw.githubusercontent.com
 # --checksums FILE  sums as sha256sum writes them, instead of those that we know
 # --output DIR      default outputs/multi30k; makes DIR/raw/{train,valid,test}.{en,de},
 #                   DIR/subwords.model, DIR/bin and what lies between
-# --vocab-size N    joint subwords (default: VOCAB_SIZE of the environment, or 4000)
+# --segmentation S  subwords (default), word, character or mixed, as in examples/text_to_binary.sh
+# --vocab-size N    joint subwords, words, or words and characters (default: VOCAB_SIZE of the environment, or 4000)
 # --jobs, --overwrite as in examples/text_to_binary.sh
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"
@@ -21,7 +22,7 @@ while [[ $# -gt 0 ]]; do
         --mirror | --checksums) download+=("$1" "$(option_value "$1" "$@")"); shift 2 ;;
         --output) output="$(option_value "$1" "$@")"; shift 2 ;;
         --vocab-size) vocab_size="$(option_value "$1" "$@")"; shift 2 ;;
-        --jobs) binary+=("$1" "$(option_value "$1" "$@")"); shift 2 ;;
+        --segmentation | --jobs) binary+=("$1" "$(option_value "$1" "$@")"); shift 2 ;;
         --overwrite) binary+=("$1"); shift ;;
         --help) print_help "${BASH_SOURCE[0]}"; exit ;;
         *) die "unknown option $1; --help lists the options." ;;

@@ -1,5 +1,5 @@
-"""Text before `fairseq-preprocess`: cleaning of parallel text, and subwords.
+"""Text before `fairseq-preprocess`: cleaning of parallel text, subwords, words and characters.
 
-The modules here need neither torch nor fairseq. They are not imported by this package, so that each
-can be run as a command (`python -m fairseq_gnmt.data.cleaning`) without being loaded twice.
+The modules here need neither torch nor fairseq. Those that are commands (`python -m fairseq_gnmt.data.cleaning`) are
+imported neither by this package nor by the plugin, so that they are not loaded twice.
 """

@@ -89,6 +89,7 @@ def _learn(lines: Iterator[str], vocab_size: int, model_type: str, character_cov
                 model_writer=model,
                 model_type=model_type,
                 vocab_size=vocab_size,
+                hard_vocab_limit=model_type != "char",  # there may be fewer characters
                 character_coverage=character_coverage,
                 max_sentence_length=LONGEST_LINE,
                 normalization_rule_tsv=rule.name,

@@ -111,7 +111,7 @@ def make_parser() -> argparse.ArgumentParser:
     train.add_argument("--input", type=Path, nargs="+", required=True, metavar="FILE", help="text or .gz")
     train.add_argument("--model-prefix", required=True, metavar="P", help="writes P.model and P.vocab")
     train.add_argument("--vocab-size", type=int, required=True, metavar="N", help="number of pieces")
-    train.add_argument("--model-type", choices=("bpe", "unigram"), default="bpe", help="method")
+    train.add_argument("--model-type", choices=("bpe", "unigram", "char"), default="bpe", help="method")
     train.add_argument("--character-coverage", type=float, default=1.0, metavar="R", help="share of the text's letters")
     train.add_argument("--input-sentence-size", type=int, default=LINES_IN_MEMORY, metavar="N", help="lines used")
     train.add_argument("--seed", type=int, default=1, metavar="N", help="of the lines used, if there are more")

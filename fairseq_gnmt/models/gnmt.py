@@ -15,6 +15,7 @@ from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.models.clipping import ActivationClip, ClipSchedule
 from fairseq_gnmt.models.decoder import GNMTDecoder
 from fairseq_gnmt.models.encoder import GNMTEncoder
+from fairseq_gnmt.models.hub import GNMTHub
 from fairseq_gnmt.quantization.storage import to_floats
 
 
@@ -74,6 +75,12 @@ class GNMTModel(FairseqEncoderDecoderModel):
         )
         initialize(model, cfg.init_range, cfg.init_range if cfg.embedding_init_range is None else cfg.embedding_init_range)
         return model
+
+    @classmethod
+    def from_pretrained(cls, *args, **kwargs) -> GNMTHub:
+        """As fairseq's; replace_unk="" among the keywords copies unknown source words."""
+        hub = super().from_pretrained(*args, **kwargs)
+        return GNMTHub(hub.cfg, hub.task, list(hub.models))
 
     def forward(
         self, src_tokens: Tensor, src_lengths: Tensor, prev_output_tokens: Tensor, features_only: bool = False

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
 import torch
-from fairseq.data.data_utils import post_process
+from fairseq import utils
 from fairseq.data.encoders import TOKENIZER_REGISTRY
 from fairseq.dataclass import ChoiceEnum
 from fairseq.dataclass.configs import GenerationConfig
@@ -13,15 +13,18 @@ from fairseq.logging import metrics
 from fairseq.sequence_generator import SequenceGenerator
 from fairseq.tasks import register_task
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
+from fairseq.tokenizer import tokenize_line
 from omegaconf import II
 from sacrebleu.metrics import BLEU
 
 from fairseq_gnmt.checkpoint_loading import check_restore_file, restored_file
 from fairseq_gnmt.checkpoint_writing import check_disk_space
 from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.search.copying import copy_unknown_words
 from fairseq_gnmt.search.fairseq_options import check_option_names, check_options_are_ours, fairseq_search_reason
 from fairseq_gnmt.search.generator import GNMTGenerator
 from fairseq_gnmt.search.options import SearchOptions
+from fairseq_gnmt.segmentation.bpe import join_tokens
 from fairseq_gnmt.tasks import nvidia_conventions
 from fairseq_gnmt.tasks.nvidia_conventions import begin_marked
 
@@ -100,7 +103,7 @@ def check_validation_options(cfg: GNMTTranslationConfig) -> None:
         if cfg.eval_bleu_detok not in TOKENIZER_REGISTRY:
             known = ", ".join(sorted(TOKENIZER_REGISTRY))
             raise UserError(f"--eval-bleu-detok is {cfg.eval_bleu_detok}, but must be one of {known}.")
-        post_process("", cfg.eval_bleu_remove_bpe)
+        join_tokens("", cfg.eval_bleu_remove_bpe)
     elif cfg.best_checkpoint_metric == "bleu":
         raise UserError("--best-checkpoint-metric bleu needs --eval-bleu, which translates the validation set.")
 
@@ -115,6 +118,12 @@ def check_fairseq_positions(args: Any) -> None:
 @register_task("gnmt_translation", dataclass=GNMTTranslationConfig)
 class GNMTTranslationTask(TranslationTask):
     cfg: GNMTTranslationConfig
+
+    def __init__(self, cfg, src_dict, tgt_dict):
+        super().__init__(cfg, src_dict, tgt_dict)
+        self.vocabulary_size = len(src_dict)  # the network's; words that are only copied come after
+        self.replacements = None  # of unknown words: a table, which is empty to copy them, or None to leave them
+        self.iterated = None  # the data set that batches are made of
 
     # -- data
 
@@ -138,6 +147,7 @@ class GNMTTranslationTask(TranslationTask):
             kwargs["max_positions"] = (longest + int(self.cfg.nvidia_conventions), longest)
         else:
             kwargs["required_batch_size_multiple"] = 1
+        self.iterated = dataset
         return super().get_batch_iterator(dataset, *args, **kwargs)
 
     def state_dict(self) -> Dict[str, Any]:
@@ -166,8 +176,7 @@ class GNMTTranslationTask(TranslationTask):
         args is fairseq's GenerationConfig, or any namespace with some of its fields and GNMT's task options.
         """
         check_option_names(args)
-        self.vocabulary_size = len(self.source_dictionary)
-        self.keep_unknown_words = getattr(args, "replace_unk", None) is not None
+        self.replacements = utils.load_align_dict(getattr(args, "replace_unk", None))
         reason = fairseq_search_reason(models, args, extra_gen_cls_kwargs, prefix_allowed_tokens_fn)
         if seq_gen_cls is not None or reason:
             if str(self.cfg.quantize) != "none":
@@ -197,22 +206,38 @@ class GNMTTranslationTask(TranslationTask):
 
     def get_interactive_tokens_and_lengths(self, lines, encode_fn):
         """With --replace-unk, source words outside the dictionary keep their text, to be copied from."""
+        copying = self.replacements is not None
         tokens = [
-            self.source_dictionary.encode_line(encode_fn(line), add_if_not_exist=self.keep_unknown_words).long()
-            for line in lines
+            self.source_dictionary.encode_line(encode_fn(line), add_if_not_exist=copying).long() for line in lines
         ]
         return tokens, [len(sentence) for sentence in tokens]
 
     def inference_step(self, generator, models, sample, prefix_tokens=None, constraints=None):
         source = sample["net_input"]["src_tokens"]
         known = source.masked_fill(source >= self.vocabulary_size, self.source_dictionary.unk())
-        sample = {**sample, "net_input": {**sample["net_input"], "src_tokens": known}}
+        masked = {**sample, "net_input": {**sample["net_input"], "src_tokens": known}}
         if self.cfg.nvidia_conventions and isinstance(generator, SequenceGenerator):  # fairseq's own starts from EOS
             begin = self.target_dictionary.bos()
             return generator.generate(
-                models, sample, prefix_tokens=prefix_tokens, constraints=constraints, bos_token=begin
+                models, masked, prefix_tokens=prefix_tokens, constraints=constraints, bos_token=begin
             )
-        return super().inference_step(generator, models, sample, prefix_tokens, constraints)
+        hypotheses = super().inference_step(generator, models, masked, prefix_tokens, constraints)
+        if self.replacements is not None and isinstance(generator, GNMTGenerator):
+            for nbest, words in zip(hypotheses, self.source_words(sample)):
+                for hypothesis in nbest:
+                    tokens = copy_unknown_words(hypothesis, words, self.replacements, self.target_dictionary)
+                    hypothesis["tokens"] = tokens
+        return hypotheses
+
+    def source_words(self, sample) -> List[List[str]]:
+        """The tokens of each source sentence without a begin mark, the unknown ones as they were in the text."""
+        source = self.iterated.src
+        if hasattr(source, "get_original_text"):  # --dataset-impl raw
+            return [tokenize_line(source.get_original_text(index)) for index in sample["id"].tolist()]
+        rows = sample["net_input"]["src_tokens"]
+        sentences = [utils.strip_pad(row, self.source_dictionary.pad()).tolist() for row in rows]
+        begin_marks = int(self.cfg.nvidia_conventions)
+        return [[self.source_dictionary[token] for token in tokens[begin_marks:]] for tokens in sentences]
 
     # -- BLEU on the validation set
 
@@ -227,6 +252,8 @@ class GNMTTranslationTask(TranslationTask):
         if not from_checkpoint and not self.cfg.no_save:
             check_disk_space(self.cfg.save_dir, sum(parameter.numel() for parameter in model.parameters()))
         if self.cfg.eval_bleu:
+            if self.replacements is not None:
+                raise UserError("replace_unk in --eval-bleu-args has no use: the references' unknown words are lost, too.")
             tokenize = "none" if self.cfg.eval_tokenized_bleu else BLEU.TOKENIZER_DEFAULT
             self.bleu = BLEU(tokenize=tokenize)
             self.bleu.corpus_score([""], [[""]])  # the signature wants to have seen references
@@ -239,7 +266,8 @@ class GNMTTranslationTask(TranslationTask):
         ignored = generator.symbols_to_strip_from_output
 
         def text(tokens: torch.Tensor, escape_unk: bool) -> str:
-            joined = self.tgt_dict.string(tokens.int().cpu(), self.cfg.eval_bleu_remove_bpe, escape_unk, ignored)
+            words = self.tgt_dict.string(tokens.int().cpu(), None, escape_unk, ignored)
+            joined = join_tokens(words, self.cfg.eval_bleu_remove_bpe)
             return self.tokenizer.decode(joined) if self.tokenizer else joined
 
         translations = [text(nbest[0]["tokens"], escape_unk=False) for nbest in hypotheses]

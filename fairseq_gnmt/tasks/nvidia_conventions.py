@@ -22,6 +22,8 @@ class BeginMarkedSentences(Dataset):
     def __init__(self, sentences, mark: int):
         self.sentences = sentences
         self.mark = mark
+        if hasattr(sentences, "get_original_text"):  # --dataset-impl raw
+            self.get_original_text = sentences.get_original_text
 
     def __getitem__(self, index: int) -> Tensor:
         tokens = self.sentences[index]
@@ -29,9 +31,6 @@ class BeginMarkedSentences(Dataset):
 
     def __len__(self) -> int:
         return len(self.sentences)
-
-    def get_original_text(self, index: int) -> str:
-        return self.sentences.get_original_text(index)
 
 
 def begin_marked(pairs: LanguagePairDataset) -> LanguagePairDataset:

@@ -66,6 +66,16 @@ def test_mistyped_options(tmp_path):
         assert done.returncode == 1 and complaint in done.stderr
 
 
+def test_mistyped_segmentation(tmp_path):
+    command = ["bash", str(ROOT / "examples" / "text_to_binary.sh"), "--output", "out", "--train", "train"]
+    for arguments, complaint in (
+        (["--segmentation", "syllables"], "--segmentation is 'syllables', but must be subwords, word, character or mixed"),
+        (["--segmentation", "word", "--input-sentence-size", "9"], "--input-sentence-size is for subwords and characters"),
+    ):
+        done = subprocess.run([*command, *arguments], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 1 and complaint in done.stderr
+
+
 @pytest.mark.slow  # a dozen commands, each of which loads torch
 def test_from_a_mirror_to_the_binarised_corpus(local_copy, tmp_path):
     with serve({FOLDER + name: content for name, content in FILES.items()}) as mirror:
@@ -86,3 +96,24 @@ def test_from_a_mirror_to_the_binarised_corpus(local_copy, tmp_path):
     assert done.returncode == 0, done.stderr
     after = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
     assert {path for path in after if after[path] != before.get(path)} <= {output / "prepare.settings"}
+
+
+@pytest.mark.slow  # as above
+@pytest.mark.parametrize("segmentation, size, first_word", [
+    ("word", 60, ["▁the"]), ("mixed", 200, ["▁the"]), ("character", 200, ["▁", "t", "h", "e"]),
+])
+def test_other_segmentations(local_copy, tmp_path, segmentation, size, first_word):
+    source = ("--data", local_copy, "--checksums", local_copy / "sums", "--jobs", 2)
+    options = ("--output", "out", "--segmentation", segmentation, "--vocab-size", size)
+    done = prepare(*source, *options, directory=tmp_path)
+    assert done.returncode == 0, done.stderr
+    output = tmp_path / "out"
+    assert line_count(output / "bin" / "dict.en.txt") <= size + 4  # to a multiple of 8 with fairseq's four
+    tokens = [line.split(" ") for line in (output / "encoded" / "train.en").read_text(encoding="utf-8").splitlines()]
+    assert any(line[: len(first_word)] == first_word for line in tokens)
+    raw_text = output / "bin" / "test.en-de.en"
+    assert raw_text.exists() == (segmentation == "word")
+    assert segmentation != "word" or raw_text.read_bytes() == (output / "encoded" / "test.en").read_bytes()
+
+    done = prepare("--output", "out", "--vocab-size", size, directory=tmp_path)  # as subwords now
+    assert done.returncode == 1 and f"segmentation={segmentation}" in done.stderr and "--overwrite" in done.stderr

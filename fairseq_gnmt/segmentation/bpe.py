@@ -1,0 +1,61 @@
+"""The word model and the mixed word/character model behind the interface of fairseq's encoders.
+
+fairseq-interactive and the hub encode and decode by --bpe, fairseq-generate decodes. fairseq's --post-process has a
+closed list of schemes and cannot undo these; --eval-bleu-remove-bpe is the task's, which uses `join_tokens`.
+"""
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Optional
+
+from fairseq.data.data_utils import post_process
+from fairseq.data.encoders import register_bpe
+from fairseq.dataclass import FairseqDataclass
+
+from fairseq_gnmt.data import spelling
+from fairseq_gnmt.data.word_vocabulary import load_vocabulary
+from fairseq_gnmt.errors import UserError
+
+NAMES = ("words", "mixed_word_char")
+
+
+@dataclass
+class WordsConfig(FairseqDataclass):
+    """`--bpe words` has no options: what a word is does not depend on a model."""
+
+
+@register_bpe("words", dataclass=WordsConfig)
+class Words:
+    def __init__(self, cfg: WordsConfig):
+        pass
+
+    def encode(self, text: str) -> str:
+        return spelling.encode_words(text)
+
+    def decode(self, tokens: str) -> str:
+        return spelling.decode(tokens)
+
+
+@dataclass
+class MixedWordCharConfig(FairseqDataclass):
+    mixed_word_char_model: Optional[str] = field(
+        default=None, metadata={"help": "file of `python -m fairseq_gnmt.data.mixed_word_char train`"}
+    )
+
+
+@register_bpe("mixed_word_char", dataclass=MixedWordCharConfig)
+class MixedWordChar:
+    def __init__(self, cfg: MixedWordCharConfig):
+        if cfg.mixed_word_char_model is None:
+            raise UserError("--bpe mixed_word_char needs --mixed-word-char-model, the model of the training data.")
+        self.vocabulary = load_vocabulary(Path(cfg.mixed_word_char_model))
+
+    def encode(self, text: str) -> str:
+        return self.vocabulary.encode(text)
+
+    def decode(self, tokens: str) -> str:
+        return spelling.decode(tokens)
+
+
+def join_tokens(tokens: str, scheme: Optional[str]) -> str:
+    """The text of tokens by one of fairseq's schemes for --post-process or by the name of one of our segmentations."""
+    return spelling.decode(tokens) if scheme in NAMES else post_process(tokens, scheme)
