@@ -5,6 +5,7 @@ from setuptools import find_packages, setup
 
 # The only wheels of fairseq that import on Python >= 3.11; elsewhere fairseq is the user's to install.
 FAIRSEQ_WHEEL = "sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.13'"
+PLOTS = ["matplotlib>=3.8,<4"]  # for scripts/plot_*.py
 
 setup(
     name="fairseq-gnmt",
@@ -24,5 +25,5 @@ setup(
         "sentencepiece>=0.2,<0.3",
         "tqdm>=4.60",
     ],
-    extras_require={"dev": ["pytest>=8"]},
+    extras_require={"plots": PLOTS, "dev": ["pytest>=8", *PLOTS]},
 )
