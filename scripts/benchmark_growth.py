@@ -4,10 +4,10 @@
     python scripts/plot_growth.py growth.json --output growth.png
 
 One variable changes at a time, the others stay at a base point. At each point an update, and the translation of a batch
-in float32 and in 8-bit integers, take turns with a matrix product, each in a process of its own. Networks have random
-weights and end no sentence: a translation takes as many steps as --length says. Prints Markdown tables with the times of
-the formulas beside those measured; --json keeps every measurement. The whole grid takes some half an hour; --quick is a
-try of a minute or two at sizes that mean nothing.
+in float32 and in 8-bit integers, take turns with a matrix product, in one process. Networks have random weights and end
+no sentence: a translation takes as many steps as --length says. Prints Markdown tables with the times of the formulas
+beside those measured; --json keeps every measurement. The whole grid takes some half an hour; --quick is a try of a
+minute at sizes that mean nothing.
 """
 import argparse
 import logging
@@ -21,18 +21,17 @@ logging.disable(logging.INFO)  # fairseq's notes of what it builds
 from tqdm import tqdm  # noqa: E402
 
 from benchmarking import environment  # noqa: E402
-from benchmarking.alternation import Contender, Worker  # noqa: E402
-from benchmarking.command_line import (  # noqa: E402
-    MATRIX_PRODUCT, add_measuring_options, check_layers, check_measuring_options,
-)  # fmt: skip
+from benchmarking.alternation import Alternation, Contender, Worker, alternate  # noqa: E402
+from benchmarking.command_line import add_measuring_options, check_layers, check_measuring_options  # noqa: E402
+from benchmarking.contenders.growth_point import PointSetting  # noqa: E402
+from benchmarking.contenders.matrix_product import OPERATIONS  # noqa: E402
 from benchmarking.contenders.setting import SearchSetting, Setting  # noqa: E402
-from benchmarking.figures import totals  # noqa: E402
 from benchmarking.growth import (  # noqa: E402
-    COSTS, FORMULAS, TRAINING, TRANSLATION, TRANSLATION_INT8, Growth, Point, as_json, grid, operations, rows, summary,
+    COSTS, FORMULAS, TRAINING, Growth, Point, as_json, describe, grid, operations, rows, summary,
 )  # fmt: skip
 from benchmarking.operations import NetworkSize  # noqa: E402
 from benchmarking.report import check_output, markdown_table, write_json  # noqa: E402
-from benchmarking.session import Measured, measure  # noqa: E402
+from benchmarking.session import set_threads  # noqa: E402
 from benchmarking.translation_checks import check_steps  # noqa: E402
 from benchmarking.workload import make_dictionary, synthetic_batches  # noqa: E402
 from fairseq_gnmt.errors import UserError, run_command  # noqa: E402
@@ -50,8 +49,9 @@ QUICK_VALUES: Dict[str, List[int]] = {"hidden": [32], "vocabulary": [], "length"
 LEAST = Point(hidden=1, vocabulary=5, length=2, batch=1, beam=1)
 DROPOUT = 0.2
 NO_LIMIT = 200  # tokens; the steps are forced
-# For the time left alone: starting the processes of a point, and what a slow core computes.
-START_SECONDS, OPERATIONS_A_SECOND = 20.0, 5e10
+WORKER = "point"
+# For the time left alone: starting the process of a point, and what a slow core computes.
+START_SECONDS, OPERATIONS_A_SECOND = 10.0, 5e10
 
 
 def parse_options() -> argparse.Namespace:
@@ -86,32 +86,34 @@ def points_of(args: argparse.Namespace) -> List[Point]:
     return points
 
 
-def contenders_of(point: Point, args: argparse.Namespace) -> List[Contender]:
-    """Named by what they cost; then the matrix product."""
+def setting_of(point: Point, args: argparse.Namespace) -> PointSetting:
     size = NetworkSize(point.hidden, args.layers, point.vocabulary)
     batches = synthetic_batches(point.vocabulary, 1, point.batch, point.length, point.length, args.seed)
     training = Setting(size, make_dictionary(point.vocabulary), batches, DROPOUT, args.threads, seed=args.seed)
-    search = SearchSetting(point.beam, 0.0, NO_LIMIT)
-    translation = training._replace(dropout=0.0, search=search)
-    ours, limit = "benchmarking.contenders.ours", "benchmarking.contenders.matrix_product"
-    return [
-        Contender(TRAINING, ours, "trainer", training),
-        Contender(TRANSLATION, ours, "translator", translation),
-        Contender(TRANSLATION_INT8, ours, "translator", translation._replace(precision="int8")),
-        Contender(MATRIX_PRODUCT, limit, "build", training._replace(batches=[])),
-    ]
+    return PointSetting(training, training._replace(dropout=0.0, search=SearchSetting(point.beam, 0.0, NO_LIMIT)))
 
 
-def measure_point(point: Point, args: argparse.Namespace) -> Measured:
-    contenders = contenders_of(point, args)
-    (batch,) = contenders[0].setting.batches
+def measure(point: Point, args: argparse.Namespace) -> Alternation:
+    """Seconds of COSTS and of the matrix product, in each repetition."""
+    setting = setting_of(point, args)
+    worker = Worker(Contender(WORKER, "benchmarking.contenders.growth_point", "build", setting), args.threads)
+    try:
+        worker.wait_until_built()
+        for index, cost in enumerate(COSTS):
+            if cost != TRAINING:
+                check_steps(cost, setting.translation.batches[0], worker.ask("run", index))
+        return alternate([worker], args.warm_up, args.repetitions)
+    finally:
+        worker.close()
 
-    def check(workers: List[Worker]) -> None:
-        for worker in workers:
-            if worker.name != TRAINING:
-                check_steps(worker.name, batch, worker.ask("run", 0))
 
-    return measure(contenders, args.threads, args.warm_up, args.repetitions, check)
+def growth_of(measured: Dict[Point, Alternation], base: Point, layers: int) -> Growth:
+    seconds, products = {}, []
+    for point, alternation in measured.items():
+        *costs, product = zip(*alternation.seconds[WORKER])  # each over the repetitions
+        seconds[point] = dict(zip(COSTS, map(list, costs)))
+        products += product
+    return Growth(base, layers, seconds, peak=OPERATIONS / min(products))
 
 
 def expected_seconds(point: Point, args: argparse.Namespace) -> float:
@@ -125,28 +127,24 @@ def main() -> None:
     points = points_of(args)
     warning = environment.require_free_machine(args.allow_busy)
     place = environment.record(args.threads)
-    measured: Dict[Point, Measured] = {}
+    set_threads(args.threads)
+    measured: Dict[Point, Alternation] = {}
     guesses = [expected_seconds(point, args) for point in points]
     time_left = "{desc}: {percentage:3.0f}% [{elapsed} so far, {remaining} left]"
     with tqdm(total=sum(guesses), desc="growth", bar_format=time_left) as progress:
         for number, (point, guess) in enumerate(zip(points, guesses), start=1):
-            values = ", ".join(f"{name} {value}" for name, value in point._asdict().items())
-            progress.set_description(f"point {number} of {len(points)}: {values}")
-            measured[point] = measure_point(point, args)
+            progress.set_description(f"point {number} of {len(points)}, {describe(point)}")
+            measured[point] = measure(point, args)
             progress.update(guess)
 
-    seconds = {
-        point: {cost: totals(one.seconds[cost]) for cost in COSTS} for point, one in measured.items()
-    }
-    growth = Growth(points[0], args.layers, seconds, peak=max(one.peak_operations for one in measured.values()))
-    used = [one.others for one in measured.values() if one.others is not None]
-    disturbance = environment.disturbance(max(used)) if used else None
+    growth = growth_of(measured, points[0], args.layers)
+    others = [alternation.others for alternation in measured.values() if alternation.others is not None]
+    disturbance = environment.disturbance(max(others, default=None))
     warnings = [text for text in (warning, disturbance) if text]
     tables = {variable: rows(growth, variable) for variable in growth.variables}
 
-    base = ", ".join(f"{name} {value}" for name, value in growth.base._asdict().items())
     print(
-        f"Growth around {base}; {args.layers} + {args.layers} layers, random weights, dropout {DROPOUT} in training, "
+        f"Growth around {describe(growth.base)}; {args.layers} + {args.layers} layers, random weights, dropout {DROPOUT} in training, "
         f"{args.threads} threads; median (least - most) of {args.repetitions}."
     )
     print("\n".join([*warnings, "", FORMULAS, f"Peak: {growth.peak / 1e9:.0f} GFLOP/s in float32 matrix products."]))

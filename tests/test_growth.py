@@ -95,7 +95,7 @@ def test_what_reaches_the_axes():
     assert found == ([16, 32], [500.0, 1500.0], [250.0, 500.0], [500.0, 500.0])
     line = formula_line(growth, TRAINING, "hidden")
     assert line.x[0] == 16 and line.x[-1] == 32 and line.x == sorted(set(line.x))
-    assert line.y[0] == operations(TRAINING, BASE, 4) / 1000 and line.y[-1] == operations(TRAINING, WIDE, 4) / 1000
+    assert [line.y[0], line.y[-1]] == pytest.approx([operations(TRAINING, point, 4) / 1000 for point in (BASE, WIDE)])
     assert [(row, column, variable) for row, column, _, variable in panels(growth)] == [
         (0, 0, "hidden"), (1, 0, "hidden"), (1, 1, "beam"),
     ]  # fmt: skip

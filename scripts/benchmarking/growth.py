@@ -28,6 +28,10 @@ class Point(NamedTuple):
     beam: int
 
 
+def describe(point: Point) -> str:
+    return ", ".join(f"{name} {value}" for name, value in point._asdict().items())
+
+
 class Growth(NamedTuple):
     """The measurements."""
 

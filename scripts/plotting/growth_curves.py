@@ -3,7 +3,7 @@ from typing import List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from benchmarking.growth import COSTS, TRAINING, TRANSLATION, TRANSLATION_INT8, Growth, Point, depends
+from benchmarking.growth import COSTS, TRAINING, TRANSLATION, TRANSLATION_INT8, Growth, depends, describe
 from fairseq_gnmt.errors import UserError
 from plotting.pictures import new_figure
 
@@ -81,10 +81,6 @@ def draw(growth: Growth):
         values = measurements(growth, ROWS[title][0], variable).x
         axes.set_xticks(values, list(map(str, values)), rotation=45)
         axes.set_xticks([], minor=True)
-    figure.suptitle(f"Growth around {_describe(growth.base)}; peak {growth.peak / 1e9:.0f} GFLOP/s")
+    figure.suptitle(f"Growth around {describe(growth.base)}; peak {growth.peak / 1e9:.0f} GFLOP/s")
     figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=len(legend))
     return figure
-
-
-def _describe(base: Point) -> str:
-    return ", ".join(f"{name} {value}" for name, value in base._asdict().items())
