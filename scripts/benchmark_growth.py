@@ -130,7 +130,7 @@ def main() -> None:
     set_threads(args.threads)
     measured: Dict[Point, Alternation] = {}
     guesses = [expected_seconds(point, args) for point in points]
-    time_left = "{desc}: {percentage:3.0f}% [{elapsed} so far, {remaining} left]"
+    time_left = "{desc}{percentage:3.0f}% [{elapsed} so far, {remaining} left]"
     with tqdm(total=sum(guesses), desc="growth", bar_format=time_left) as progress:
         for number, (point, guess) in enumerate(zip(points, guesses), start=1):
             progress.set_description(f"point {number} of {len(points)}, {describe(point)}")

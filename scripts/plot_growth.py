@@ -4,10 +4,12 @@
 """
 import argparse
 import json
+import logging
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, installed or not
+logging.disable(logging.INFO)  # fairseq lets every library tell all it does
 
 from benchmarking.growth import Growth, from_json  # noqa: E402
 from fairseq_gnmt.data.parallel_text import atomic_outputs, check_files  # noqa: E402

@@ -7,11 +7,13 @@ A log is a file of --log-file, or what fairseq-train printed, with --log-format 
 may be in one log; what it did again counts once. What a log does not have is left out, and told.
 """
 import argparse
+import logging
 import sys
 from pathlib import Path
 from typing import List, Optional, Sequence
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, installed or not
+logging.disable(logging.INFO)  # fairseq lets every library tell all it does
 
 from fairseq_gnmt.data.parallel_text import atomic_outputs  # noqa: E402
 from fairseq_gnmt.errors import UserError, run_command  # noqa: E402

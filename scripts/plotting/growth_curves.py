@@ -1,4 +1,5 @@
 """Measured times against each variable, beside the lines of the formulas."""
+import textwrap
 from typing import List, NamedTuple, Sequence, Tuple
 
 import numpy as np
@@ -11,6 +12,7 @@ PANEL_INCHES = (3.4, 3.2)
 ROWS = {"training, ms per update": (TRAINING,), "translation, ms per batch": (TRANSLATION, TRANSLATION_INT8)}
 COLOURS = dict(zip(COSTS, ("C0", "C0", "C1")))
 FORMULA_POINTS = 60
+TITLE_LETTERS = 36  # that fit above a panel
 
 
 class Curve(NamedTuple):
@@ -68,7 +70,7 @@ def draw(growth: Growth):
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlabel(variable)
-        axes.set_ylabel(title)
+        axes.set_title(title, fontsize="medium")
         axes.grid(alpha=0.3)
         for cost in ROWS[title]:
             found = measurements(growth, cost, variable)
@@ -81,6 +83,7 @@ def draw(growth: Growth):
         values = measurements(growth, ROWS[title][0], variable).x
         axes.set_xticks(values, list(map(str, values)), rotation=45)
         axes.set_xticks([], minor=True)
-    figure.suptitle(f"Growth around {describe(growth.base)}; peak {growth.peak / 1e9:.0f} GFLOP/s")
-    figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=len(legend))
+    title = f"Growth around {describe(growth.base)}; peak {growth.peak / 1e9:.0f} GFLOP/s"
+    figure.suptitle(textwrap.fill(title, columns * TITLE_LETTERS))
+    figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=columns)
     return figure

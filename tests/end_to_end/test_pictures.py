@@ -1,7 +1,9 @@
 """scripts/plot_attention.py and scripts/plot_training.py on what fairseq-train itself has written."""
+import io
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,30 +12,44 @@ from tiny_corpora import MODEL, OBJECTIVE, TASK, digits, sentences, subword_mode
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import plot_training  # noqa: E402
+import plot_attention  # noqa: E402
+from fairseq_gnmt.errors import UserError  # noqa: E402
 from plotting.training_log import INNER, TRAIN, read_log  # noqa: E402
-from png import file_size  # noqa: E402
+from png import file_size, png_size  # noqa: E402
 
 
-def plot_attention(*arguments, stdin: str = "") -> Done:
-    command = [sys.executable, str(ROOT / "scripts" / "plot_attention.py"), *map(str, arguments)]
+def script(name: str, *arguments, stdin: str = "") -> Done:
+    command = [sys.executable, str(ROOT / "scripts" / name), *map(str, arguments)]
     done = subprocess.run(command, input=stdin, capture_output=True, encoding="utf-8")
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def plot(monkeypatch, capsys):
+    """Runs plot_attention.py in this process; returns what it printed."""
+
+    def run(*arguments, stdin: str = "") -> str:
+        monkeypatch.setattr(sys, "argv", ["plot_attention.py", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(stdin.encode("utf-8"))))
+        plot_attention.main()
+        return capsys.readouterr().out
+
+    return run
 
 
 # -- attention
 
 
+TEXT = "the child sees the house today , number 3 .\n\nmy friend needs bread again , number 7 .\n"
+
+
 def test_sentences_of_standard_input(tmp_path):
     """The translations are those of fairseq-interactive, and so are their scores, in another logarithm."""
-    text = "the child sees the house today , number 3 .\n\nmy friend needs bread again , number 7 .\n"
-    model = ["--path", trained_on_sentences()]
-    done = plot_attention(*model, "--data", sentences(), "--sentencepiece-model", subword_model(),
-                          "--words", "--output-dir", tmp_path / "maps", stdin=text)
-    assert done.code == 0, done.text
+    model = ["--path", trained_on_sentences(), "--sentencepiece-model", subword_model()]
+    done = script("plot_attention.py", "--data", sentences(), *model, "--words", "--output-dir", tmp_path / "maps", stdin=TEXT)
+    assert done.code == 0 and "findfont" not in done.stderr, done.stderr
     told = re.findall(r"^sentence (\d), score (\S+): ?(.*)$", done.stdout, re.MULTILINE)
-    printed = succeed("interactive", sentences(), *TASK, *model, "--bpe", "sentencepiece", "--sentencepiece-model",
-                      subword_model(), stdin=text)
+    printed = succeed("interactive", sentences(), *TASK, *model, "--bpe", "sentencepiece", stdin=TEXT)
     expected = re.findall(r"^D-(\d+)\t(\S+)\t(.*)$", printed, re.MULTILINE)
     assert [(number, translation) for number, _, translation in told] == [(n, t) for n, _, t in expected]
     scores, logarithms = ([float(score) for _, score, _ in found] for found in (told, expected))
@@ -41,44 +57,53 @@ def test_sentences_of_standard_input(tmp_path):
     widths, heights = zip(*(file_size(tmp_path / "maps" / f"attention-{number}.png") for number in range(3)))
     assert widths[1] < widths[2] and heights[1] < heights[2]  # an empty line is an end mark
 
-    again = plot_attention(*model, "--data", sentences(), "--output-dir", tmp_path / "maps", stdin=text)
-    assert again.code == 1 and "attention-0.png exists" in again.stderr and "Traceback" not in again.stderr
 
-
-def test_sentences_of_data(tmp_path):
-    """The model of the digits attends to the word that it translates: as many words at both sides."""
-    model = ["--path", trained_on_digits(), "--data", digits(), "--split", "test"]
+def test_sentences_of_data(plot, tmp_path):
     page = tmp_path / "page.png"
-    done = plot_attention(*model, "--ids", 3, 1, "--page", page)
-    assert done.code == 0 and page.is_file(), done.text
-    assert [line.split(",")[0] for line in done.stdout.splitlines()[:2]] == ["sentence 3", "sentence 1"]
+    model = ["--path", trained_on_digits(), "--data", digits(), "--split", "test"]
+    told = plot(*model, "--ids", 3, 1, "--page", page)
+    assert [line.split(",")[0] for line in told.splitlines()[:2]] == ["sentence 3", "sentence 1"]
     assert min(file_size(page)) > 200
-    done = plot_attention(*model, "--ids", 99, "--page", tmp_path / "other.png")
-    assert done.code == 1 and "--ids has 99, but test has the sentences 0 to 4" in done.stderr
+    first = page.read_bytes()
+    with pytest.raises(UserError, match="page.png exists: .*--overwrite"):
+        plot(*model, "--ids", 1, "--page", page)
+    assert page.read_bytes() == first
+    plot(*model, "--ids", 1, "--page", page, "--overwrite")
+    assert file_size(page)[1] < png_size(first)[1]
+    with pytest.raises(UserError, match="--ids has 99, but test has the sentences 0 to 4"):
+        plot(*model, "--ids", 99, "--page", tmp_path / "other.png")
     assert not (tmp_path / "other.png").exists()
+
+
+def test_attention_is_at_the_translated_word():
+    """The digits model has learnt to translate word by word: the strongest weights lie on the diagonal."""
+    options = SimpleNamespace(path=trained_on_digits(), data=digits(), sentencepiece_model=None, bpe_codes=None)
+    model = plot_attention.load_model(options)
+    chosen = plot_attention.sentences_of_text(model, ["one two Name5 three"])
+    (attention,) = plot_attention.translate(model, chosen, beam=5)
+    assert attention.source == ["one", "two", "Name5", "three", "</s>"]  # the words themselves, known or not
+    assert attention.target == ["eins", "zwei", "<unk>", "drei", "</s>"]
+    assert attention.weights[:-1].argmax(axis=1).tolist() == [0, 1, 2, 3]
+    np.testing.assert_allclose(attention.weights.sum(axis=1), 1.0, atol=1e-5)  # float32
 
 
 @pytest.mark.parametrize(
     "arguments, words",
     [
         (["--split", "test", "--page", "x.png"], "--split and --ids go together"),
+        (["--split", "test", "--ids", 1, 1, "--page", "x.png"], "--ids has a number twice"),
         (["--page", "x.png"], "no sentences on standard input"),
         (["--input", "none.txt", "--page", "x.png"], "none.txt does not exist"),
         (["--page", "x.jpg"], "must be called something.png"),
+        (["--beam", 0, "--page", "x.png"], "--beam is 0"),
     ],
 )
-def test_mistakes(arguments, words, monkeypatch, tmp_path):
-    import io
-    from types import SimpleNamespace
-
-    import plot_attention as script
-    from fairseq_gnmt.errors import UserError
-
+def test_mistakes(plot, arguments, words, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["plot_attention.py", "--path", "none.pt", "--data", "none", *arguments])
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO()))
     with pytest.raises(UserError, match=words):
-        script.main()
+        plot("--path", "none.pt", "--data", "none", *arguments)
+    with pytest.raises(UserError, match="none.pt does not exist"):
+        plot("--path", "none.pt", "--data", "none", "--page", "x.png", stdin="a\n")
     assert not list(tmp_path.iterdir())
 
 
@@ -113,9 +138,9 @@ def test_log_of_a_resumed_training(logs, name):
     assert all({"nll_loss", "lr", "wps"} <= record.stats.keys() for record in records if record.kind != "valid")
 
 
-def test_curves_of_a_training(logs, monkeypatch, capsys):
+def test_curves_of_a_training(logs):
+    """As a command: nothing is missing, and nobody else has anything to say."""
     output = logs / "curves.png"
-    monkeypatch.setattr(sys, "argv", ["plot_training.py", str(logs / "file.log"), "--output", str(output)])
-    plot_training.main()
-    assert capsys.readouterr().out == f"{output}: file against updates\n"  # nothing is missing
+    done = script("plot_training.py", logs / "file.log", "--output", output)
+    assert done == (0, f"{output}: file against updates\n", "")
     assert min(file_size(output)) > 500
