@@ -5,6 +5,7 @@ from setuptools import find_packages, setup
 
 # The only wheels of fairseq that import on Python >= 3.11; elsewhere fairseq is the user's to install.
 FAIRSEQ_WHEEL = "sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.13'"
+PLOTS = ["matplotlib>=3.8,<4"]  # for scripts/plot_*.py
 
 # What fairseq's `--tokenizer moses` and `--bpe subword_nmt` call, for checkpoints of NVIDIA's GNMT.
 NVIDIA = ["sacremoses>=0.1,<0.3", "subword-nmt>=0.3.8,<0.4"]
@@ -23,10 +24,10 @@ setup(
         f"ve-fairseq==0.12.3; {FAIRSEQ_WHEEL}",
         "torch>=2.6,<2.14",
         "hydra-core>=1.3.2,<1.4",
-        "regex",
+        "regex>=2024.4.16",
         "sacrebleu>=2.4,<3",
         "sentencepiece>=0.2,<0.3",
         "tqdm>=4.60",
     ],
-    extras_require={"nvidia": NVIDIA, "dev": ["pytest>=8", *NVIDIA]},
+    extras_require={"nvidia": NVIDIA, "plots": PLOTS, "dev": ["pytest>=8", *NVIDIA, *PLOTS]},
 )

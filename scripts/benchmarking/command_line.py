@@ -1,4 +1,4 @@
-"""The options that both benchmarks share."""
+"""The options that benchmarks share."""
 import argparse
 from pathlib import Path
 from typing import List, NamedTuple, Sequence, Tuple
@@ -26,13 +26,7 @@ def add_options(parser: argparse.ArgumentParser, contenders: Sequence[str]) -> N
     add("--contenders", nargs="+", choices=contenders, default=["ours"], help="the first is what others are divided by")
     add("--precision", nargs="+", choices=("fp32", "int8"), default=["fp32"], help=f"of {' and '.join(WITH_PRECISIONS)}")
     add("--nvidia", type=Path, metavar="DIR", help="PyTorch/Translation/GNMT of NVIDIA's DeepLearningExamples")
-    add("--threads", type=int, default=available_cores(), help="of each contender, one of which runs at a time")
-    add("--repetitions", type=int, default=5, help="counted rounds in which the contenders take turns")
-    add("--warm-up", type=int, default=2, help="rounds before them")
-    add("--seed", type=int, default=1, help="of random weights and words")
-    add("--json", type=Path, metavar="FILE", help="every measurement, and the environment")
-    add("--overwrite", action="store_true", help="replace the --json file")
-    add("--allow-busy", action="store_true", help="run although other programs do; the figures then mean nothing")
+    add_measuring_options(parser)
 
     network = parser.add_argument_group("network")
     network.add_argument("--hidden", type=int, default=1024, help="width of embeddings, LSTMs and attention")
@@ -48,19 +42,44 @@ def add_options(parser: argparse.ArgumentParser, contenders: Sequence[str]) -> N
     data.add_argument("--languages", nargs=2, default=("en", "de"), metavar=("SOURCE", "TARGET"))
 
 
+def add_measuring_options(parser: argparse.ArgumentParser) -> None:
+    """How often and with what is measured, whatever it is."""
+    add = parser.add_argument
+    add("--threads", type=int, default=available_cores(), help="of each contender, one of which runs at a time")
+    add("--repetitions", type=int, default=5, help="counted rounds in which the contenders take turns")
+    add("--warm-up", type=int, default=2, help="rounds before them")
+    add("--seed", type=int, default=1, help="of random weights and words")
+    add("--json", type=Path, metavar="FILE", help="every measurement, and the environment")
+    add("--overwrite", action="store_true", help="replace the --json file")
+    add("--allow-busy", action="store_true", help="run although other programs do; the figures then mean nothing")
+
+
 def check_options(args: argparse.Namespace) -> None:
-    for name in ("threads", "repetitions", "hidden", "batch", "batches"):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            raise UserError(f"--{name} is {value}, but must be at least 1.")
-    if args.layers < 2:
-        raise UserError(f"--layers is {args.layers}, but GNMT has at least 2.")
-    if args.warm_up < 0:
-        raise UserError(f"--warm-up is {args.warm_up}, but cannot be negative.")
+    check_measuring_options(args)
+    check_positive(args, ("hidden", "batch", "batches"))
+    check_layers(args.layers)
     if "nvidia" in args.contenders and args.nvidia is None:
         raise UserError("--contenders nvidia needs --nvidia DIR, PyTorch/Translation/GNMT in a checkout of NVIDIA's code.")
     if len(set(args.contenders)) < len(args.contenders) or len(set(args.precision)) < len(args.precision):
         raise UserError("--contenders and --precision take each name once.")
+
+
+def check_measuring_options(args: argparse.Namespace) -> None:
+    check_positive(args, ("threads", "repetitions"))
+    if args.warm_up < 0:
+        raise UserError(f"--warm-up is {args.warm_up}, but cannot be negative.")
+
+
+def check_positive(args: argparse.Namespace, names: Sequence[str]) -> None:
+    for name in names:
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise UserError(f"--{name} is {value}, but must be at least 1.")
+
+
+def check_layers(layers: int) -> None:
+    if layers < 2:
+        raise UserError(f"--layers is {layers}, but GNMT has at least 2.")
 
 
 def load_workload(args: argparse.Namespace, split: str, default_count: Tuple[int, None]) -> Workload:

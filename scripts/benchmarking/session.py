@@ -36,10 +36,14 @@ class Measured(NamedTuple):
         return operations / self.total(name).median / self.peak_operations
 
 
+def set_threads(threads: int) -> None:
+    """Of workers that are started from here on: the libraries read these when a worker loads them."""
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
+
+
 def measure(contenders: Sequence[Contender], threads: int, warm_up: int, repetitions: int, check: Check) -> Measured:
     """Raises what a contender raises, before anything is measured if it cannot be built or computes something else."""
-    # The libraries read these when a worker loads them.
-    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
+    set_threads(threads)
     print(f"starting {', '.join(contender.name for contender in contenders)}", file=sys.stderr)
     workers = [Worker(contender, threads) for contender in contenders]
     try:

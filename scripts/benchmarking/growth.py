@@ -1,0 +1,123 @@
+"""How the cost of training and of translation grows: one variable at a time, the others at a base point.
+
+The formulas are those of operations.py: a time is at least the operations, divided by the peak that matrix products of
+the same run reach. H hidden size, V vocabulary, L layers of the encoder and of the decoder, N tokens of a side,
+S source length, K steps of single hypotheses.
+"""
+from typing import Dict, List, NamedTuple, Sequence
+
+from benchmarking.figures import Spread, spread
+from benchmarking.operations import NetworkSize, translation_operations, update_operations
+from benchmarking.report import ABSENT
+from benchmarking.workload import Batch
+
+TRAINING, TRANSLATION, TRANSLATION_INT8 = "training fp32", "translation fp32", "translation int8"
+COSTS = (TRAINING, TRANSLATION, TRANSLATION_INT8)
+FORMULAS = """Operations (their number divided by the peak is the time of the formula):
+- training, an update: 3 (N_source 2 (8 L + 13) H^2 + N_target (2 ((12 L - 3) H^2 + V H) + 6 S H))
+- translation, a batch: N_source 2 (8 L + 13) H^2 + K (2 ((12 L - 3) H^2 + V H) + 6 S H), K = batch (1 + (length - 1) beam)"""
+
+
+class Point(NamedTuple):
+    """What is measured; `length` is of sources and of targets, end mark included."""
+
+    hidden: int
+    vocabulary: int
+    length: int
+    batch: int
+    beam: int
+
+
+def describe(point: Point) -> str:
+    return ", ".join(f"{name} {value}" for name, value in point._asdict().items())
+
+
+class Growth(NamedTuple):
+    """The measurements."""
+
+    base: Point
+    layers: int
+    seconds: Dict[Point, Dict[str, List[float]]]  # [point][cost][repetition], of an update or of a batch's translation
+    peak: float  # operations a second
+
+    def along(self, variable: str) -> List[Point]:
+        """The points that differ from the base in nothing else, in their order."""
+        of_base = self.base._replace(**{variable: 0})
+        points = [point for point in self.seconds if point._replace(**{variable: 0}) == of_base]
+        return sorted(points)
+
+    @property
+    def variables(self) -> List[str]:
+        """Those of which more than the base was measured."""
+        return [variable for variable in Point._fields if len(self.along(variable)) > 1]
+
+    def measured(self, cost: str, point: Point) -> Spread:
+        return spread(self.seconds[point][cost])
+
+    def formula(self, cost: str, point: Point) -> float:
+        """Seconds. Of 8-bit integers too, at the peak of float32."""
+        return operations(cost, point, self.layers) / self.peak
+
+
+def depends(cost: str, variable: str) -> bool:
+    return not (cost == TRAINING and variable == "beam")
+
+
+def operations(cost: str, point: Point, layers: int) -> int:
+    size = NetworkSize(point.hidden, layers, point.vocabulary)
+    sentences = [[0] * (point.length - 1)] * point.batch
+    batches = [Batch(list(range(point.batch)), sentences, sentences)]
+    if cost == TRAINING:
+        return update_operations(size, batches)
+    return translation_operations(size, batches, point.beam)
+
+
+def grid(base: Point, values: Dict[str, Sequence[int]]) -> List[Point]:
+    """The base, and the points that differ from it in one variable; each once."""
+    points = [base._replace(**{variable: value}) for variable in values for value in sorted(values[variable])]
+    return list(dict.fromkeys([base, *points]))
+
+
+def rows(growth: Growth, variable: str) -> List[Dict[str, str]]:
+    """A table: the time of each cost beside that of its formula."""
+    found = []
+    for point in growth.along(variable):
+        row = {variable: str(getattr(point, variable))}
+        for cost in COSTS:
+            shown = depends(cost, variable)
+            row[f"{cost} ms"] = f"{growth.measured(cost, point).divided(0.001):.1f}" if shown else ABSENT
+            if cost != TRANSLATION_INT8:
+                row[f"formula of {cost.split()[0]} ms"] = f"{1000 * growth.formula(cost, point):.1f}" if shown else ABSENT
+        found.append(row)
+    return found
+
+
+def summary(growth: Growth, variable: str) -> str:
+    """A sentence: how much longer it takes at the far end."""
+    first, *_, last = growth.along(variable)
+    parts = []
+    for cost in COSTS:
+        if depends(cost, variable):
+            measured = growth.measured(cost, last).median / growth.measured(cost, first).median
+            formula = growth.formula(cost, last) / growth.formula(cost, first)
+            parts.append(f"{cost} x{measured:.1f} (formula x{formula:.1f})")
+    start, end = getattr(first, variable), getattr(last, variable)
+    return f"{variable} {start} to {end} (x{end / start:.1f}): {', '.join(parts)}."
+
+
+def as_json(growth: Growth) -> Dict[str, object]:
+    return {
+        "base": growth.base._asdict(),
+        "layers": growth.layers,
+        "peak_operations_a_second": growth.peak,
+        "points": [{**point._asdict(), "seconds": seconds} for point, seconds in growth.seconds.items()],
+    }
+
+
+def from_json(content: Dict[str, object]) -> Growth:
+    """Raises KeyError or TypeError for another content."""
+    seconds = {}
+    for entry in content["points"]:
+        point = Point(**{name: entry[name] for name in Point._fields})
+        seconds[point] = {cost: entry["seconds"][cost] for cost in COSTS}
+    return Growth(Point(**content["base"]), content["layers"], seconds, content["peak_operations_a_second"])

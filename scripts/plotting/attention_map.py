@@ -1,0 +1,120 @@
+"""What a translation attended to, word by word, and its picture.
+
+Shapes: T target tokens, S source tokens, both with the end mark.
+"""
+from typing import Callable, Dict, List, NamedTuple, Sequence
+
+import numpy as np
+
+from plotting.pictures import new_figure
+
+END_MARK = "</s>"
+SPACE = "\u2581"  # sentencepiece's, where a word begins
+CONTINUED = "@@"  # subword_nmt's, where a word goes on
+
+CELL = 0.27  # inches, as wide as a line of text is high
+LARGEST_MAP = 100.0  # inches; cells of longer sentences are smaller
+FONT_POINTS = 9.0
+POINTS_PER_INCH = 72
+GAP, BARS, COLOURS = 0.12, 0.9, 0.12  # inches: between the parts, height of the bars, width of the colour scale
+
+
+class AttentionMap(NamedTuple):
+    number: int  # of the sentence
+    score: float
+    source: List[str]  # S words
+    target: List[str]  # T words
+    weights: np.ndarray  # (T, S)
+
+    @property
+    def coverage(self) -> np.ndarray:
+        """(S,): the attention of each source word, summed over the target words."""
+        return self.weights.sum(axis=0)
+
+    @property
+    def title(self) -> str:
+        return f"sentence {self.number}, score {self.score:.3f}"
+
+
+class SubwordScheme(NamedTuple):
+    begins_word: Callable[[str, str], bool]  # of the piece before and the piece
+    text: Callable[[Sequence[str]], str]  # of the pieces of a word
+
+
+SCHEMES: Dict[str, SubwordScheme] = {
+    "sentencepiece": SubwordScheme(
+        lambda before, piece: piece.startswith(SPACE), lambda pieces: "".join(pieces).replace(SPACE, "") or SPACE
+    ),
+    "subword_nmt": SubwordScheme(
+        lambda before, piece: not before.endswith(CONTINUED),
+        lambda pieces: "".join(piece.removesuffix(CONTINUED) for piece in pieces),
+    ),
+}
+
+
+def word_starts(pieces: Sequence[str], scheme: SubwordScheme) -> List[int]:
+    """Where the words begin; the end mark is one."""
+    return [
+        index
+        for index, piece in enumerate(pieces)
+        if index == 0 or piece == END_MARK or scheme.begins_word(pieces[index - 1], piece)
+    ]
+
+
+def of_words(pieces: AttentionMap, scheme: SubwordScheme) -> AttentionMap:
+    """The attention to a source word is the sum over its pieces; that of a target word is the mean over its pieces.
+
+    So the attention of a target word adds up to 1, too.
+    """
+    source, target = word_starts(pieces.source, scheme), word_starts(pieces.target, scheme)
+    sums = np.add.reduceat(np.add.reduceat(pieces.weights, source, axis=1), target, axis=0)
+    sizes = np.diff([*target, len(pieces.target)])
+    return pieces._replace(
+        source=_texts(pieces.source, source, scheme),
+        target=_texts(pieces.target, target, scheme),
+        weights=sums / sizes[:, None],
+    )
+
+
+def _texts(pieces: Sequence[str], starts: Sequence[int], scheme: SubwordScheme) -> List[str]:
+    return [scheme.text(pieces[start:end]) for start, end in zip(starts, [*starts[1:], len(pieces)])]
+
+
+def draw(attention: AttentionMap):
+    """A figure that grows with the sentence: target x source above, coverage of the source below.
+
+    Its words lie around it, so that it is to be cut to its content.
+    """
+    rows, columns = attention.weights.shape
+    cell_width, cell_height = (min(CELL, LARGEST_MAP / count) for count in (columns, rows))
+    map_width, map_height = columns * cell_width, rows * cell_height
+    width, height = map_width + GAP + COLOURS, BARS + GAP + map_height
+    figure = new_figure(width, height)
+
+    def place(left: float, bottom: float, across: float, up: float):
+        return figure.add_axes([left / width, bottom / height, across / width, up / height])
+
+    cells = place(0, BARS + GAP, map_width, map_height)
+    image = cells.imshow(attention.weights, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    cells.xaxis.tick_top()
+    # A dollar sign in a text is no mathematics.
+    cells.set_xticks(range(columns), attention.source, rotation=90, fontsize=_points(cell_width), parse_math=False)
+    cells.set_yticks(range(rows), attention.target, fontsize=_points(cell_height), parse_math=False)
+    cells.tick_params(length=0)
+    cells.set_title(attention.title, loc="left", fontsize=FONT_POINTS + 1)
+
+    bars = place(0, 0, map_width, BARS)
+    bars.bar(range(columns), attention.coverage, width=0.8)
+    bars.axhline(1.0, color="black", linewidth=0.8, linestyle="--")
+    bars.set_xlim(-0.5, columns - 0.5)
+    bars.set_xticks([])
+    bars.set_ylabel("coverage", fontsize=FONT_POINTS)
+    bars.tick_params(labelsize=FONT_POINTS - 1)
+
+    scale = figure.colorbar(image, cax=place(map_width + GAP, BARS + GAP, COLOURS, map_height))
+    scale.ax.tick_params(labelsize=FONT_POINTS - 1)
+    return figure
+
+
+def _points(cell: float) -> float:
+    return min(FONT_POINTS, 0.7 * cell * POINTS_PER_INCH)

@@ -1,0 +1,60 @@
+"""PNG pictures with matplotlib, which only the scripts that plot need."""
+import io
+from pathlib import Path
+from typing import Sequence
+
+import numpy as np
+
+from fairseq_gnmt.errors import UserError
+
+DOTS_PER_INCH = 150
+LARGEST_SIDE = 2**16 - 1  # dots that matplotlib can draw on
+
+
+def check_pictures(paths: Sequence[Path]) -> None:
+    """Raises UserError, now rather than after the work that is to be drawn, if they could not be made."""
+    for path in paths:
+        if path.suffix.lower() != ".png":
+            raise UserError(f"{path} must be called something.png: PNG is what is written.")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"Pictures need matplotlib, which cannot be imported ({error}): pip install 'matplotlib>=3.8,<4', "
+            "or this project with [plots]."
+        ) from error
+
+
+def new_figure(width: float, height: float, layout: str = "none"):
+    """An empty matplotlib Figure, sides in inches; layout "constrained" arranges what is put on it."""
+    from matplotlib.figure import Figure  # not pyplot, which looks for a screen
+
+    return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout=layout)
+
+
+def to_png(figure, cut_to_content: bool = False) -> bytes:
+    """The picture; cut to its content it is as large as what was drawn, beyond the figure's sides, too."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", bbox_inches="tight" if cut_to_content else None)
+    return file.getvalue()
+
+
+def below_each_other(pictures: Sequence[bytes]) -> bytes:
+    """One PNG with all of them, on white, aligned at the left. Raises UserError if that is higher than a picture can be."""
+    from matplotlib.image import imread, imsave
+
+    pixels = [imread(io.BytesIO(picture)) for picture in pictures]  # (height, width, 4), from 0 to 1
+    height = sum(len(rows) for rows in pixels)
+    if height > LARGEST_SIDE:
+        raise UserError(
+            f"{len(pictures)} pictures are {height} dots high together, but a page has at most {LARGEST_SIDE}: "
+            "give fewer sentences, or --output-dir for a picture of each."
+        )
+    page = np.ones((height, max(rows.shape[1] for rows in pixels), 4), dtype=np.float32)
+    top = 0
+    for rows in pixels:
+        page[top : top + len(rows), : rows.shape[1]] = rows
+        top += len(rows)
+    file = io.BytesIO()
+    imsave(file, page, format="png", dpi=DOTS_PER_INCH)
+    return file.getvalue()

@@ -1,0 +1,100 @@
+"""The curves of trainings: which there are, and their picture."""
+import math
+from typing import Dict, List, NamedTuple, Optional, Sequence
+
+from fairseq_gnmt.errors import UserError
+from plotting.pictures import new_figure
+from plotting.training_log import INNER, TRAIN, Record
+
+PANEL_INCHES = (5.5, 3.6)
+AXES = ("updates", "epochs")  # fields of a Record
+
+
+class Panel(NamedTuple):
+    """What one pair of axes shows; `stat` is fairseq's name."""
+
+    title: str
+    stat: str
+    of_training: bool
+    of_validation: bool
+    remedy: str  # how a log comes to have it
+    logarithmic: bool = False
+
+
+LOSS = {
+    "nll": Panel("loss (bits per target token)", "nll_loss", True, True, "its criterion logs neither nll_loss nor ppl"),
+    "ppl": Panel("perplexity", "ppl", True, True, "its criterion logs no ppl", logarithmic=True),
+}
+PANELS = (
+    Panel("BLEU (validation)", "bleu", False, True, "train with --eval-bleu"),
+    Panel("learning rate", "lr", True, False, "fairseq logs it with its figures of training"),
+    Panel("target tokens per second", "wps", True, False, "fairseq logs it with its figures of training"),
+)
+
+
+class Run(NamedTuple):
+    name: str
+    records: List[Record]
+
+
+class Curve(NamedTuple):
+    label: str
+    of_validation: bool
+    x: List[float]
+    y: List[float]
+
+
+def curves(run: Run, panel: Panel, against: str) -> List[Curve]:
+    """Of training the figures between updates, or if there are none those of the epochs; of every validation set."""
+    found = []
+    if panel.of_training:
+        inner = _curve(run, panel.stat, against, INNER, of_validation=False)
+        found.append(inner or _curve(run, panel.stat, against, TRAIN, of_validation=False))
+    if panel.of_validation:
+        subsets = dict.fromkeys(record.kind for record in run.records if record.kind not in (INNER, TRAIN))
+        found += [_curve(run, panel.stat, against, subset, of_validation=True) for subset in subsets]
+    return [curve for curve in found if curve]
+
+
+def _curve(run: Run, stat: str, against: str, kind: str, of_validation: bool) -> Optional[Curve]:
+    records = [record for record in run.records if record.kind == kind and stat in record.stats]
+    if not records:
+        return None
+    label = f"{run.name}, {kind if of_validation else 'training'}"
+    x = [float(getattr(record, against)) for record in records]
+    return Curve(label, of_validation, x, [record.stats[stat] for record in records])
+
+
+def missing(run: Run, panels: Sequence[Panel], against: str) -> List[str]:
+    """A sentence for each panel that the run does not appear in."""
+    return [
+        f"{run.name} has no {panel.title}, which is left out: {panel.remedy}."
+        for panel in panels
+        if not curves(run, panel, against)
+    ]
+
+
+def draw(runs: Sequence[Run], panels: Sequence[Panel], against: str):
+    """A figure with those panels that some run appears in; a colour for each run. Raises UserError if there are none."""
+    shown = [panel for panel in panels if any(curves(run, panel, against) for run in runs)]
+    if not shown:
+        raise UserError(f"Nothing can be drawn of {' and '.join(run.name for run in runs)}.")
+    columns = min(2, len(shown))
+    rows = math.ceil(len(shown) / columns)
+    figure = new_figure(columns * PANEL_INCHES[0], rows * PANEL_INCHES[1], layout="constrained")
+    legend: Dict[str, object] = {}
+    for place, panel in enumerate(shown, start=1):
+        axes = figure.add_subplot(rows, columns, place)
+        axes.set_title(panel.title)
+        axes.set_xlabel(against)
+        axes.set_yscale("log" if panel.logarithmic else "linear")
+        axes.grid(alpha=0.3)
+        for number, run in enumerate(runs):
+            for curve in curves(run, panel, against):
+                look = {"marker": "o", "markersize": 4} if curve.of_validation else {"alpha": 0.55, "linewidth": 1.2}
+                if len(curve.x) == 1:
+                    look["marker"] = "o"
+                (line,) = axes.plot(curve.x, curve.y, color=f"C{number}", **look)
+                legend.setdefault(curve.label, line)
+    figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=columns)
+    return figure

@@ -1,0 +1,112 @@
+"""What fairseq-train logged, in --log-format simple or json: a file of --log-file, or what the command printed.
+
+A log may hold a training that was interrupted and resumed, once or often: what was done again counts once.
+"""
+import json
+import re
+from pathlib import Path
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+
+from fairseq_gnmt.data.parallel_text import read_lines
+from fairseq_gnmt.errors import UserError
+
+INNER, TRAIN = "train_inner", "train"  # fairseq's names: since the record before; over the epoch
+
+# epoch 001:    100 / 907 loss=176.941, nll_loss=9.939, ..., num_updates=100, lr=0.004
+INNER_LINE = re.compile(r"epoch (\d+): +(\d+) / (\d+) (\w+=.*)")
+# epoch 001 | valid on 'valid' subset | loss 95.235 | ... | num_updates 907; without the subset for training
+SUMMARY_LINE = re.compile(r"epoch (\d+) \| (?:valid on '([^']+)' subset \| )?(\w+ \S+(?: \| \w+ \S+)*)\s*$")
+JSON_MARK = '{"epoch": '
+
+
+class Record(NamedTuple):
+    kind: str  # INNER, TRAIN or the name of a validation set
+    updates: int
+    epochs: float  # how far the training had come, such as 1.25
+    stats: Dict[str, float]
+
+
+def read_log(path: Path) -> List[Record]:
+    """The records in the order of their updates. Raises UserError if there are none, or if it is no text."""
+    records = [record for line in read_lines(path) if (record := parse_line(line))]
+    if not records:
+        raise UserError(
+            f"{path} has no figures of fairseq-train: give its --log-file, or what it printed, with --log-format simple "
+            "or json (with --no-progress-bar it prints figures only if --log-format is given)."
+        )
+    return place_in_epochs(without_repetitions(records))
+
+
+def parse_line(line: str) -> Optional[Record]:
+    """None for a line without figures, and for one that was cut short. A summary is placed at the end of its epoch."""
+    if JSON_MARK in line:
+        return _parse_json(line[line.index(JSON_MARK) :])
+    if match := INNER_LINE.search(line):
+        epoch, done, size, stats = match.groups()
+        pairs = (pair.split("=", 1) for pair in stats.split(", ") if "=" in pair)
+        return _record(INNER, int(epoch) - 1 + int(done) / int(size), pairs)
+    if match := SUMMARY_LINE.search(line):
+        epoch, subset, stats = match.groups()
+        return _record(subset or TRAIN, float(epoch), (pair.split(" ", 1) for pair in stats.split(" | ")))
+    return None
+
+
+def _parse_json(text: str) -> Optional[Record]:
+    """Names of an epoch's summary begin with "train_" or that of the validation set, of others with nothing."""
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return None
+    if "update" in content:
+        return _record(INNER, content["update"], content.items())
+    counter = next((name for name in content if name.endswith("_num_updates")), None)
+    if counter is None:
+        return None
+    prefix = counter.removesuffix("num_updates")
+    pairs = ((name.removeprefix(prefix), value) for name, value in content.items())
+    return _record(prefix.removesuffix("_"), content["epoch"], pairs)
+
+
+def _record(kind: str, epochs: float, pairs: Iterable[Tuple[str, str]]) -> Optional[Record]:
+    stats = dict(_numbers(pairs))
+    if "num_updates" not in stats:
+        return None
+    if "nll_loss" not in stats and "ppl" in stats and "loss" in stats:
+        stats["nll_loss"] = stats["loss"]  # fairseq's cross_entropy: they are one, and logged once
+    return Record(kind, int(stats["num_updates"]), epochs, stats)
+
+
+def _numbers(pairs: Iterable[Tuple[str, str]]) -> Iterator[Tuple[str, float]]:
+    for name, value in pairs:
+        try:
+            yield name, float(value)
+        except (TypeError, ValueError):  # fairseq can be made to log anything
+            continue
+
+
+def without_repetitions(records: Iterable[Record]) -> List[Record]:
+    """A resumed training goes back to its checkpoint: what had been logged beyond is done again, so it is dropped.
+
+    fairseq also writes a record to its --log-file once for each epoch before it: these are the same.
+    """
+    kept: List[Record] = []
+    for record in records:
+        while kept and kept[-1].updates > record.updates:
+            kept.pop()
+        kept.append(record)
+    return list({(record.kind, record.updates): record for record in kept}.values())
+
+
+def place_in_epochs(records: List[Record]) -> List[Record]:
+    """Summaries may be of a part of an epoch: the records between tell how many updates an epoch has."""
+    inner = [record for record in records if record.kind == INNER]
+    placed = []
+    nearest = inner[0] if inner else None
+    for record in records:
+        if record.kind == INNER:
+            nearest = record
+        elif nearest is not None:
+            epochs = record.updates * nearest.epochs / nearest.updates
+            record = record._replace(epochs=min(record.epochs, epochs))
+        placed.append(record)
+    return placed
