@@ -62,8 +62,8 @@ def parse_options() -> argparse.Namespace:
     points = parser.add_argument_group("points")
     for name in Point._fields:
         points.add_argument(f"--{name}", type=int, metavar="N", help=f"at the base point (default: {getattr(BASE, name)})")
-        default = " ".join(map(str, VALUES[name]))
-        points.add_argument(f"--{name}-values", type=int, nargs="*", metavar="N", help=f"others beside it (default: {default})")
+        beside = f"others beside it (default: {' '.join(map(str, VALUES[name]))})"
+        points.add_argument(f"--{name}-values", type=int, nargs="*", metavar="N", help=beside)
     args = parser.parse_args()
     check_measuring_options(args)
     check_layers(args.layers)
@@ -122,6 +122,19 @@ def expected_seconds(point: Point, args: argparse.Namespace) -> float:
     return START_SECONDS + rounds * sum(operations(cost, point, args.layers) for cost in COSTS) / OPERATIONS_A_SECOND
 
 
+def report(growth: Growth, args: argparse.Namespace, warnings: List[str]) -> str:
+    """Markdown: a table for each variable, and how much longer its far end takes."""
+    about = (
+        f"Growth around {describe(growth.base)}; {args.layers} + {args.layers} layers, random weights, dropout {DROPOUT} "
+        f"in training, {args.threads} threads; median (least - most) of {args.repetitions}."
+    )
+    peak = f"Peak: {growth.peak / 1e9:.0f} GFLOP/s in float32 matrix products of the same run."
+    parts = ["\n".join([about, *warnings]), FORMULAS, peak]
+    for variable in growth.variables:
+        parts += [markdown_table(rows(growth, variable)), summary(growth, variable)]
+    return "\n\n".join(parts)
+
+
 def main() -> None:
     args = parse_options()
     points = points_of(args)
@@ -142,14 +155,7 @@ def main() -> None:
     disturbance = environment.disturbance(max(others, default=None))
     warnings = [text for text in (warning, disturbance) if text]
     tables = {variable: rows(growth, variable) for variable in growth.variables}
-
-    print(
-        f"Growth around {describe(growth.base)}; {args.layers} + {args.layers} layers, random weights, dropout {DROPOUT} in training, "
-        f"{args.threads} threads; median (least - most) of {args.repetitions}."
-    )
-    print("\n".join([*warnings, "", FORMULAS, f"Peak: {growth.peak / 1e9:.0f} GFLOP/s in float32 matrix products."]))
-    for variable, table in tables.items():
-        print(f"\n{markdown_table(table)}\n\n{summary(growth, variable)}")
+    print(report(growth, args, warnings))
     if args.json:
         content = {"environment": place, "options": vars(args), "warnings": warnings, "tables": tables}
         write_json(args.json, {**content, **as_json(growth)})

@@ -22,7 +22,7 @@ from fairseq.hub_utils import GeneratorHubInterface  # noqa: E402
 from fairseq_gnmt.data.parallel_text import atomic_outputs, check_files, read_lines, split_lines  # noqa: E402
 from fairseq_gnmt.errors import UserError, run_command  # noqa: E402
 from fairseq_gnmt.models.gnmt import GNMTModel  # noqa: E402
-from plotting.attention_map import SCHEMES, AttentionMap, draw, of_words  # noqa: E402
+from plotting.attention_map import END_MARK, SCHEMES, AttentionMap, draw, of_words  # noqa: E402
 from plotting.pictures import below_each_other, check_pictures, to_png  # noqa: E402
 
 
@@ -78,18 +78,18 @@ def sentences_of_data(model: GeneratorHubInterface, split: str, ids: List[int]) 
 def translate(model: GeneratorHubInterface, sentences: List[Sentence], beam: int) -> List[AttentionMap]:
     """Of the best translation of each sentence."""
     found = []
-    end_mark = model.src_dict[model.src_dict.eos()]
     for sentence, (best, *_) in zip(sentences, model.generate([one.tokens for one in sentences], beam=beam)):
+        source = [*sentence.pieces, END_MARK]
         target = [model.tgt_dict[token] for token in best["tokens"].tolist()]
         weights = best["attention"].t().float().numpy()  # (T, S)
-        found.append(AttentionMap(sentence.number, float(best["score"]), [*sentence.pieces, end_mark], target, weights))
+        found.append(AttentionMap(sentence.number, float(best["score"]), source, target, weights))
     return found
 
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--path", type=Path, required=True, metavar="CHECKPOINT")
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="of fairseq-preprocess, with its dictionaries")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="of fairseq-preprocess")
     sentences = parser.add_argument_group("sentences").add_mutually_exclusive_group()
     sentences.add_argument("--input", type=Path, metavar="FILE", help="one a line (default: standard input)")
     sentences.add_argument("--split", metavar="NAME", help="of --data, such as test, with --ids")

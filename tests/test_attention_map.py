@@ -43,8 +43,8 @@ def test_coverage_is_the_sum_over_the_target():
 
 
 def test_rows_of_words_add_up_to_1():
-    pieces = random_map(target=9, source=7)
-    pieces = pieces._replace(source=["▁a", "b", "▁c", "d", "e", "▁f", "</s>"], target=["▁a", *"bc", "▁d", *"efg", "▁h", "</s>"])
+    source, target = ["▁a", "b", "▁c", "d", "e", "▁f", "</s>"], ["▁a", *"bc", "▁d", *"efg", "▁h", "</s>"]
+    pieces = random_map(len(target), len(source))._replace(source=source, target=target)
     np.testing.assert_allclose(of_words(pieces, SCHEMES["sentencepiece"]).weights.sum(axis=1), 1.0)
 
 

@@ -1,8 +1,7 @@
 """How the cost of training and of translation grows: one variable at a time, the others at a base point.
 
 The formulas are those of operations.py: a time is at least the operations, divided by the peak that matrix products of
-the same run reach. H hidden size, V vocabulary, L layers of the encoder and of the decoder, N tokens of a side,
-S source length, K steps of single hypotheses.
+the same run reach.
 """
 from typing import Dict, List, NamedTuple, Sequence
 
@@ -15,7 +14,8 @@ TRAINING, TRANSLATION, TRANSLATION_INT8 = "training fp32", "translation fp32", "
 COSTS = (TRAINING, TRANSLATION, TRANSLATION_INT8)
 FORMULAS = """Operations (their number divided by the peak is the time of the formula):
 - training, an update: 3 (N_source 2 (8 L + 13) H^2 + N_target (2 ((12 L - 3) H^2 + V H) + 6 S H))
-- translation, a batch: N_source 2 (8 L + 13) H^2 + K (2 ((12 L - 3) H^2 + V H) + 6 S H), K = batch (1 + (length - 1) beam)"""
+- translation, a batch: N_source 2 (8 L + 13) H^2 + K (2 ((12 L - 3) H^2 + V H) + 6 S H)
+- H hidden size, V vocabulary, L layers of each half, N tokens, S source length, K = batch (1 + (length - 1) beam)"""
 
 
 class Point(NamedTuple):

@@ -46,7 +46,8 @@ TEXT = "the child sees the house today , number 3 .\n\nmy friend needs bread aga
 def test_sentences_of_standard_input(tmp_path):
     """The translations are those of fairseq-interactive, and so are their scores, in another logarithm."""
     model = ["--path", trained_on_sentences(), "--sentencepiece-model", subword_model()]
-    done = script("plot_attention.py", "--data", sentences(), *model, "--words", "--output-dir", tmp_path / "maps", stdin=TEXT)
+    output = ["--words", "--output-dir", tmp_path / "maps"]
+    done = script("plot_attention.py", "--data", sentences(), *model, *output, stdin=TEXT)
     assert done.code == 0 and "findfont" not in done.stderr, done.stderr
     told = re.findall(r"^sentence (\d), score (\S+): ?(.*)$", done.stdout, re.MULTILINE)
     printed = succeed("interactive", sentences(), *TASK, *model, "--bpe", "sentencepiece", stdin=TEXT)
