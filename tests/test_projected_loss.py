@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from fairseq_gnmt.criterions import projected_loss
-from fairseq_gnmt.criterions.projected_loss import plain_label_smoothed_loss, projected_label_smoothed_loss
+from fairseq_gnmt.criterions.projected_loss import (
+    plain_label_smoothed_loss, projected_label_smoothed_loss, projected_weighted_nll,
+)
 
 
 def test_by_hand():
@@ -74,3 +76,30 @@ def test_half_precision_leaves_the_order_to_autograd(case):
 def test_no_tokens():
     loss, nll = projected_label_smoothed_loss(torch.zeros(0, 5), torch.ones(11, 5), torch.ones(11), torch.zeros(0).long(), 0.1)
     assert loss == 0 and nll == 0
+
+
+def plain_weighted_nll(features, weight, bias, target, token_weights):
+    """One token after the other."""
+    log_probs = (features @ weight.t() + bias).log_softmax(dim=1)
+    return -sum(w * row[y] for w, row, y in zip(token_weights, log_probs, target))
+
+
+@pytest.mark.parametrize("chunk", [3, 100])
+def test_weighted_tokens(case, chunk, monkeypatch):
+    """Weights of either sign, and a word whose logit can never win."""
+    monkeypatch.setattr(projected_loss, "CHUNK_TOKENS", chunk)
+    (features, weight, bias), target = case
+    bias = bias.index_fill(0, (target.max() + 1) % 11, -1e4)
+    token_weights = torch.tensor([0.5, -2.0, 0.0, 1.0, -0.1, 3.0, 0.25]).double()
+    fused, plain = (
+        loss(features, weight, bias, target, token_weights) for loss in (projected_weighted_nll, plain_weighted_nll)
+    )
+    torch.testing.assert_close(fused, plain)
+    gradients = [torch.autograd.grad(3 * loss, case[0], retain_graph=True) for loss in (fused, plain)]
+    torch.testing.assert_close(*gradients)
+
+    half = [tensor.detach().half().requires_grad_() for tensor in (features, weight, bias)]
+    loss = projected_weighted_nll(*half, target, token_weights.float())
+    (loss * 1024).backward()
+    assert loss.item() == pytest.approx(plain.item(), rel=1e-2)
+    torch.testing.assert_close(half[0].grad.double(), gradients[1][0] * 1024 / 3, rtol=2e-2, atol=1024 * 2e-2)

@@ -1,6 +1,6 @@
 """Refinement of a trained model by sampling (Wu et al. 2016, section 5).
 
-O_mixed = a * O_ML + O_RL: the log-likelihood of the references, and the expected GLEU of translations drawn from the model.
+O_mixed = a * O_ML + O_RL: log-likelihood of the references, and expected GLEU of translations drawn from the model.
 
 Shapes: B sentences, K samples of each, T positions, H hidden size.
 """
@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from fairseq_gnmt.criterions.label_smoothed_cross_entropy import GNMTLabelSmoothedCrossEntropy
 from fairseq_gnmt.criterions.projected_loss import projected_weighted_nll
 from fairseq_gnmt.errors import UserError
-from fairseq_gnmt.models.dropout import Dropout
+from fairseq_gnmt.models.dropout import switch_dropout_off
 from fairseq_gnmt.models.gnmt import GNMTModel
 from fairseq_gnmt.rewards.gleu import gleu, ngrams
 from fairseq_gnmt.rewards.words import Words
@@ -42,7 +42,7 @@ class GNMTMixedObjectiveConfig(FairseqDataclass):
     )
     samples: int = field(default=15, metadata={"help": "translations drawn of each sentence in an update"})
     sampling_temperature: float = field(
-        default=1.0, metadata={"help": "GLEU is expected under softmax(logits / T); below 1: nearer to the best translation"}
+        default=1.0, metadata={"help": "the expectation is under softmax(logits / T); below 1: likelier translations"}
     )
     reward_post_process: Optional[str] = field(
         default=None,
@@ -89,7 +89,7 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         network = network_of(model)
         if network.decoder.logit_limit is not None:
             raise UserError("gnmt_mixed_objective refines models without --activation-clip: refine first, then clip.")
-        switch_dropout_off(model)
+        switch_dropout_off(model)  # as Wu et al.; fairseq puts the whole model into training mode before each update
         samples = self.draw(network, sample)
         rewards = self.rewards(samples.tokens, sample["target"])
         self._look_at(rewards)
@@ -204,13 +204,6 @@ def beside(references: Tensor, samples: Tensor, pad: int) -> Tensor:
 def start_marks(prev_output_tokens: Tensor, pad: int) -> Tensor:
     """What decoding starts from (B,): the first token that the decoder reads in training, padded on either side."""
     return prev_output_tokens.gather(1, prev_output_tokens.ne(pad).long().argmax(dim=1, keepdim=True))[:, 0]
-
-
-def switch_dropout_off(model: nn.Module) -> None:
-    """Wu et al. refine without dropout. fairseq puts the whole model into training mode before each update."""
-    for module in model.modules():
-        if isinstance(module, Dropout):
-            module.eval()
 
 
 def network_of(model: nn.Module) -> GNMTModel:

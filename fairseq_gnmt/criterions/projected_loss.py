@@ -72,9 +72,9 @@ def _clipped_loss(
 class _ProjectedLoss(torch.autograd.Function):
     """Gradients are made chunk by chunk in the forward pass, while the chunk's logits are there.
 
-    With logits z and token weight 1, loss = lse(z) - (1 - e) z_y - e mean_V(z), so its gradient is softmax(z) - (1 - e) onehot(y)
-    - e / V. The terms in e are of rank one and are kept out of the (N, V) arithmetic:
-    mean_V(z) = h . mean_V(W) + mean(b). So are the token weights: they scale rows of (N, H) before or after.
+    With logits z, loss = w (lse(z) - (1 - e) z_y - e mean_V(z)), so its gradient is w (softmax(z) - (1 - e) onehot(y)
+    - e / V). The terms in e are of rank one and are kept out of the (N, V) arithmetic: mean_V(z) = h . mean_V(W)
+    + mean(b). So are the token weights w, which scale rows of (N, H) before or after.
     """
 
     @staticmethod

@@ -30,6 +30,13 @@ class Dropout(nn.Module):
         return f"p={self.p}"
 
 
+def switch_dropout_off(model: nn.Module) -> None:
+    """Until the model's next train(), which leaves the LSTMs in training mode: cuDNN's have no gradient without."""
+    for module in model.modules():
+        if isinstance(module, Dropout):
+            module.eval()
+
+
 def _random_levels(like: Tensor) -> Tensor:
     """Uniform int16 of the shape of `like`, from -32768 to 32767."""
     words = torch.empty((like.numel() + 3) // 4, dtype=torch.int64, device=like.device)

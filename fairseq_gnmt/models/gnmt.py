@@ -85,7 +85,7 @@ class GNMTModel(FairseqEncoderDecoderModel):
     def forward(
         self, src_tokens: Tensor, src_lengths: Tensor, prev_output_tokens: Tensor, features_only: bool = False
     ) -> Tuple[Tensor, Dict[str, List[Tensor]]]:
-        """src_tokens (B, S), prev_output_tokens (B, T), or several rows for each sentence; returns what the decoder returns."""
+        """src_tokens (B, S), prev_output_tokens (B, T) or several rows a sentence; returns what the decoder returns."""
         encoder_out = self.encoder(src_tokens, src_lengths)
         return self.decoder(prev_output_tokens, encoder_out, features_only=features_only)
 

@@ -1,6 +1,6 @@
 """Translations drawn from the model, token by token.
 
-Shapes: B sentences, K samples of each, T tokens of the longest, N rows that are still computed (b x k of them), V vocabulary.
+Shapes: B sentences, K samples of each, T tokens of the longest, N = b x k rows that are still computed, V vocabulary.
 """
 from typing import NamedTuple, Tuple
 
@@ -22,9 +22,9 @@ def draw_samples(
 ) -> Samples:
     """As many samples of each sentence as the noise has room for; pad is never drawn.
 
-    model has start(src_tokens, src_lengths) and step(tokens, state), as search.ensemble.Ensemble. start (B,): the mark
-    that decoding starts from. limits (B,): most tokens, the end mark among them. noise (B, K, T), T at least the largest
-    limit: uniform in [0, 1). Samples are a function of the noise alone, whatever else is in the batch.
+    model has start(src_tokens, src_lengths) and step(tokens, state), as search.ensemble.Ensemble. start (B,): the
+    mark that decoding starts from. limits (B,): most tokens, the end mark among them. noise (B, K, T), T at least the
+    largest limit: uniform in [0, 1). A sample depends on its source and its noise, whatever else is in the batch.
     """
     sentences, per_sentence, longest = noise.shape
     noise = noise.view(-1, longest)
@@ -69,7 +69,7 @@ def draw(logits: Tensor, noise: Tensor) -> Tuple[Tensor, Tensor]:
 
 
 def uniform_noise(shape: Tuple[int, ...], device: torch.device) -> Tensor:
-    """Reproducible from torch's random state, which fairseq sets alike in all processes; other noise in each of them."""
+    """Reproducible from torch's random state, which fairseq sets alike in all processes; other noise in each."""
     seed = int(torch.randint(2**62, ())) + get_global_rank()
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed)).to(device)
 

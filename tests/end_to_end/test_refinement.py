@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import List
 
 import torch
-from commands import start, succeed
+from commands import succeed
 from test_distributed import run_two
 from tiny_corpora import MODEL, TASK, TO_TEXT, sentences, trained_on_sentences
 
@@ -32,11 +32,11 @@ def parameters(folder: Path) -> dict:
 
 
 def test_reward_rises(tmp_path):
-    printed = succeed("train", *arguments(tmp_path, 60))
-    epochs = logged(printed, "train")  # five updates each
+    printed = succeed("train", *arguments(tmp_path, 60, "--likelihood-weight", 0))
+    epochs = logged(printed, "train")
     rewards = [float(stats["train_reward"]) for stats in epochs]
     first, last = sum(rewards[:3]) / 3, sum(rewards[-3:]) / 3
-    assert 0.02 < first < last < 1
+    assert 0.1 < first < last - 0.02  # three seeds: 0.18 and 0.23
     for name in ("reward_spread", "sample_entropy", "sample_length", "nll_loss", "ppl"):
         assert all(float(stats[f"train_{name}"]) > 0 for stats in epochs)
     validation = logged(printed, "valid")[-1]
