@@ -260,3 +260,10 @@ def test_other_architectures_are_refused(case):
     dictionary, _, batch, _ = case
     with pytest.raises(UserError, match="draws from GNMT models, but this is a Linear"):
         make_criterion(dictionary)(torch.nn.Linear(2, 2).train(), batch)
+
+
+def test_clipped_models_are_refused(case):
+    dictionary, _, batch, _ = case
+    clipped = make_model("gnmt_v2_tiny", dictionary, activation_clip=1.0).train()
+    with pytest.raises(UserError, match="refine first, then clip"):
+        make_criterion(dictionary)(clipped, batch)
