@@ -11,7 +11,8 @@ from fairseq.sequence_scorer import SequenceScorer
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.search.generator import GNMTGenerator
 from fairseq_gnmt.search.options import SearchOptions
-from fairseq_gnmt.tasks.gnmt_translation import GNMTTranslationConfig, GNMTTranslationTask
+from fairseq_gnmt.tasks.gnmt_translation import GNMTTranslationTask
+from fairseq_gnmt.tasks.options import GNMTTranslationConfig
 
 DICTIONARY = make_dictionary(20)
 

@@ -12,7 +12,8 @@ from conftest import make_dictionary, make_model
 from fairseq_gnmt.checkpoint_loading import restored_file
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.models.gnmt import check_task
-from fairseq_gnmt.tasks.gnmt_translation import GNMTTranslationConfig, GNMTTranslationTask
+from fairseq_gnmt.tasks.gnmt_translation import GNMTTranslationTask
+from fairseq_gnmt.tasks.options import GNMTTranslationConfig
 from fairseq_gnmt.tasks.nvidia_conventions import begin_marked, check_restored
 
 DICTIONARY = make_dictionary(20)
