@@ -2,12 +2,15 @@
 
     python scripts/convert_nvidia_checkpoint.py to-fairseq --input nvidia.pt --output DIR
     fairseq-interactive DIR --user-dir fairseq_gnmt --task gnmt_translation --path DIR/checkpoint.pt \\
-        --source-lang en --target-lang de --tokenizer moses --moses-no-dash-splits --bpe subword_nmt --bpe-codes DIR/bpecodes
+        --source-lang en --target-lang de --tokenizer moses --moses-no-dash-splits \\
+        --bpe subword_nmt --bpe-codes DIR/bpecodes
 
-    python scripts/convert_nvidia_checkpoint.py to-nvidia --input our.pt --data DIR --bpe-codes DIR/bpecodes --output nvidia.pt
+    python scripts/convert_nvidia_checkpoint.py to-nvidia --input our.pt --data DIR --bpe-codes DIR/bpecodes \\
+        --output nvidia.pt
 
 DIR gets checkpoint.pt, a dictionary of each language and bpecodes. Reading never runs what is in a file. Converted
-checkpoints translate; the optimizer's state stays behind, so train on with --finetune-from-model and --nvidia-conventions.
+checkpoints translate. The optimizer's state stays behind: train on with --finetune-from-model DIR/checkpoint.pt and
+--nvidia-conventions.
 """
 import argparse
 import sys

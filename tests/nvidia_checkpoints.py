@@ -31,7 +31,7 @@ def stored(golden: Golden) -> dict:
     return {
         "epoch": 5,
         "state_dict": dict(golden.weights),
-        "optimizer": {"state": {0: {"step": 7, "exp_avg": torch.zeros(3)}}, "param_groups": [{"lr": 1e-3, "params": [0]}]},
+        "optimizer": {"state": {0: {"step": 7, "exp_avg": torch.zeros(3)}}, "param_groups": [{"lr": 1e-3}]},
         "scheduler": {"warmup_steps": 200, "base_lrs": [2e-3], "last_epoch": 7},
         "loss": 1.5,
         "model_config": {

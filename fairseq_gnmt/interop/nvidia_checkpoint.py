@@ -109,8 +109,9 @@ def load(path: Path) -> Any:
             raise UserError(
                 f"{path} would run {refused[1]}, which a checkpoint of NVIDIA's GNMT has no use for: it was not read."
             ) from error
-        reason = str(error).rpartition("WeightsUnpickler error: ")[-1].strip() or type(error).__name__
-        raise UserError(f"{path} is not a whole checkpoint ({reason.splitlines()[0][:100]}): fetch it again.") from error
+        text = str(error).rpartition("WeightsUnpickler error: ")[-1].strip() or type(error).__name__
+        reason = text.splitlines()[0][:100]
+        raise UserError(f"{path} is not a whole checkpoint ({reason}): fetch it again.") from error
 
 
 def part(stored: Any, path: Path, *keys: str) -> Any:

@@ -4,11 +4,12 @@ Only what translates is converted, not the optimizer's state. Weights keep their
 """
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 
 import torch
 from fairseq import options
 from fairseq.data import Dictionary
+from fairseq.data.data_utils import infer_language_pair
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.models import MODEL_REGISTRY
 from omegaconf import OmegaConf
@@ -126,18 +127,20 @@ def to_nvidia(source: Path, data: Path, codes: Path, output: Path, overwrite: bo
         checkpoint = load_ours(source)
         check_convertible(checkpoint, source)
         model, task = checkpoint["cfg"]["model"], checkpoint["cfg"]["task"]
-        symbols = their_symbols(joined_dictionary(data, task["source_lang"], task["target_lang"]))
+        languages = language_pair(task, data)
+        symbols = their_symbols(joined_dictionary(data, *languages))
+        shared = not model["no_share_embeddings"]
         theirs = NvidiaCheckpoint(
-            weights=their_weights(checkpoint["model"], model["encoder_layers"]),
+            weights=their_weights(checkpoint["model"], model["encoder_layers"], shared),
             hidden_size=model["hidden_size"],
             layers=model["encoder_layers"],
             dropout=model["dropout"],
-            shared_embeddings=not model["no_share_embeddings"],
+            shared_embeddings=shared,
             vocabulary=len(symbols),
             idx2tok=dict(enumerate(symbols)),
             codes=read_codes(codes),
             separator=(checkpoint["cfg"].get("bpe") or {}).get("bpe_separator", SEPARATOR),
-            languages=(task["source_lang"], task["target_lang"]),
+            languages=languages,
         )
         entries = len(theirs.weights["decoder.classifier.classifier.bias"])
         if entries != len(symbols):
@@ -165,6 +168,16 @@ def check_convertible(checkpoint: Dict[str, Any], path: Path) -> None:
         )
 
 
+def language_pair(task: Dict[str, Any], data: Path) -> Tuple[str, str]:
+    """Those that the training was given, or those of its data, as fairseq finds them."""
+    pair = task["source_lang"], task["target_lang"]
+    if None in pair:
+        pair = infer_language_pair(str(data))
+    if None in pair:
+        raise UserError(f"{data} has no data of fairseq-preprocess, whose names would tell the languages.")
+    return pair
+
+
 def joined_dictionary(data: Path, source_lang: str, target_lang: str) -> Dictionary:
     source, target = (Dictionary.load(str(data / f"dict.{language}.txt")) for language in (source_lang, target_lang))
     if source != target:
@@ -172,11 +185,13 @@ def joined_dictionary(data: Path, source_lang: str, target_lang: str) -> Diction
     return source
 
 
-def their_weights(ours: Dict[str, Tensor], layers: int) -> Dict[str, Tensor]:
+def their_weights(ours: Dict[str, Tensor], layers: int, shared_embeddings: bool) -> Dict[str, Tensor]:
     to_floats(ours)
     ids = our_ids(len(ours["decoder.output_projection.bias"]))
     weights = {}
     for name, our_name in our_names(layers).items():
         value = ours[our_name]
         weights[name] = value[ids] if name in WORD_BY_WORD else value
+    if shared_embeddings:
+        weights["decoder.embedder.weight"] = weights["encoder.embedder.weight"]  # stored once
     return weights

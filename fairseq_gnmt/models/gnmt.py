@@ -101,7 +101,7 @@ def check_task(task) -> None:
     """fairseq's own tasks keep what a checkpoint stores of gnmt_translation, but have no begin marks."""
     stored = task.state.state_dict if hasattr(task, "state") else {}
     if stored.get("nvidia_conventions") and not getattr(task.cfg, "nvidia_conventions", False):
-        raise UserError("The model was trained with --nvidia-conventions: give --task gnmt_translation, which has them.")
+        raise UserError("The model was trained with --nvidia-conventions: give --task gnmt_translation.")
 
 
 def check_config(cfg) -> None:

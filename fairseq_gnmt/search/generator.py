@@ -57,9 +57,10 @@ class GNMTGenerator:
         translations = self.search(source["src_tokens"], source["src_lengths"], prefix_tokens)
         lengths = source["src_tokens"].ne(self.pad).sum(dim=1).tolist()
         first = source["src_tokens"].ne(self.pad).long().argmax(dim=1).tolist()
+        words = [slice(start + self.begin_marks, start + length) for start, length in zip(first, lengths)]
         return [
-            [self._hypothesis(translations, index, slice(start + self.begin_marks, start + length)) for index in indices]
-            for indices, start, length in zip(translations.of_sentence, first, lengths)
+            [self._hypothesis(translations, index, source) for index in indices]
+            for indices, source in zip(translations.of_sentence, words)
         ]
 
     def _hypothesis(self, translations: Translations, index: int, source: slice) -> Dict[str, Any]:

@@ -63,7 +63,7 @@ class GNMTTranslationTask(TranslationTask):
         """
         check_batch_options(kwargs)
         if dataset is self.datasets.get(self.cfg.train_subset):
-            longest = self.cfg.train_max_length - 1  # fairseq's sizes count the end mark, not prev_output_tokens' begin mark
+            longest = self.cfg.train_max_length - 1  # fairseq's sizes count the end mark, not the target's begin mark
             kwargs["max_positions"] = (longest + int(self.cfg.nvidia_conventions), longest)
         else:
             kwargs["required_batch_size_multiple"] = 1
@@ -80,7 +80,7 @@ class GNMTTranslationTask(TranslationTask):
         if bool(stored) != self.cfg.nvidia_conventions:
             if not stored or of_earlier_model is not None:
                 raise UserError(
-                    "--nvidia-conventions holds for models that were trained with it, and in an ensemble for all or none."
+                    "--nvidia-conventions holds for models that were trained with it, in an ensemble for all or none."
                 )
             logger.info("the model was trained with --nvidia-conventions, so it translates with them")
             self.cfg.nvidia_conventions = True

@@ -2,7 +2,7 @@
 
 fairseq's own: source is tokens + EOS, decoding starts from EOS. NVIDIA's: source is BOS + tokens + EOS, decoding starts
 from BOS; what is to be said, tokens + EOS, is the same. Attention may fall on the source's begin mark, and coverage
-counts it; alignments do not. The length in the length penalty counts tokens + EOS as ever, where NVIDIA's counts BOS too.
+counts it; alignments do not. The length in the length penalty counts tokens + EOS as ever; NVIDIA's counts BOS, too.
 """
 from pathlib import Path
 
