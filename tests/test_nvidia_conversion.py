@@ -36,7 +36,8 @@ def test_every_weight_has_a_name(golden):
 
 
 @pytest.mark.parametrize(
-    "name,prefix,legacy", [("tiny_4_layers", "", True), ("tiny_8_layers", "module.", False), ("tiny_unshared", "", False)]
+    "name,prefix,legacy",
+    [("tiny_4_layers", "", True), ("tiny_8_layers", "module.", False), ("tiny_unshared", "", False)],
 )
 def test_logits_are_nvidias(name, prefix, legacy, tmp_path):
     """By fairseq's own way of loading, which takes everything from the checkpoint."""
@@ -164,7 +165,10 @@ def with_value(value, *keys):
         (without("tokenizer"), "has no tokenizer: "),
         (without("model_config", "num_layers"), "has no model_config, num_layers: "),
         (with_value("codes", "tokenizer", "bpe"), "has no tokenizer, bpe, bpe_codes: "),
-        (without("state_dict", "encoder.rnn_layers.3.bias_hh_l0"), r"lacks the weight encoder.rnn_layers.3.bias_hh_l0 of \(64,\)"),
+        (
+            without("state_dict", "encoder.rnn_layers.3.bias_hh_l0"),
+            r"lacks the weight encoder.rnn_layers.3.bias_hh_l0 of \(64,\)",
+        ),
         (with_value(torch.zeros(2), "state_dict", "decoder.bridge.weight"), "the weight decoder.bridge.weight, which"),
         (with_value(3, "model_config", "num_layers"), r"the weight decoder.rnn_layers.2.bias_hh_l0, which"),
         (
@@ -172,6 +176,11 @@ def with_value(value, *keys):
             r"decoder.embedder.weight of \(40, 16\), but its model_config wants \(48, 16\)",
         ),
         (with_value(torch.zeros(48, 16), "state_dict", "decoder.embedder.weight"), "embeddings are shared, but"),
+        (with_value("16 --user-dir evil", "model_config", "hidden_size"), "a str as its model_config, hidden_size: "),
+        (with_value("en --user-dir evil", "tokenizer", "lang", "src"), "something else than languages as its"),
+        (with_value("../../en", "tokenizer", "lang", "tgt"), "something else than languages as its"),
+        (with_value(1.5, "state_dict", "encoder.embedder.weight"), "something else than weights as its"),
+        (with_value(None, "tokenizer", "idx2tok", 5), "something else than words as its"),
         (with_value("<s>", "tokenizer", "idx2tok", 0), r"begins with \['<s>', '<unk>'"),
     ],
 )

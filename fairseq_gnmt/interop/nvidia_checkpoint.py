@@ -10,7 +10,7 @@ from collections import defaultdict
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Iterator, NamedTuple, Tuple
+from typing import Any, BinaryIO, Dict, Iterator, NamedTuple, Tuple, Type, Union
 
 import torch
 from torch import Tensor
@@ -20,7 +20,10 @@ from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.interop.nvidia_vocabulary import UNKNOWN
 from fairseq_gnmt.interop.subword_codes import SubwordCodes, ranked
 
+WANTED = "name a checkpoint that NVIDIA's GNMT v2 for PyTorch has written."
 WRAPPED = "module."  # before every name where torch's DistributedDataParallel was saved
+
+Kind = Union[Type, Tuple[Type, ...]]
 
 
 class NvidiaCheckpoint(NamedTuple):
@@ -83,20 +86,24 @@ def only_allowed_globals() -> Iterator[None]:
 def read(path: Path) -> NvidiaCheckpoint:
     """Raises UserError for a file that is damaged, that is no checkpoint of NVIDIA's, or that holds more than data."""
     stored = load(path)
-    config, tokenizer, bpe = ("model_config",), ("tokenizer",), ("tokenizer", "bpe")
-    weights = part(stored, path, "state_dict")
-    return NvidiaCheckpoint(
-        weights={name.removeprefix(WRAPPED): value for name, value in weights.items()},
-        hidden_size=part(stored, path, *config, "hidden_size"),
-        layers=part(stored, path, *config, "num_layers"),
-        dropout=part(stored, path, *config, "dropout"),
-        shared_embeddings=part(stored, path, *config, "share_embedding"),
-        vocabulary=part(stored, path, *tokenizer, "vocab_size"),
-        idx2tok=part(stored, path, *tokenizer, "idx2tok"),
-        codes=ranked(part(stored, path, *bpe, "bpe_codes"), part(stored, path, *bpe, "version")),
-        separator=part(stored, path, *tokenizer, "separator"),
-        languages=(part(stored, path, *tokenizer, "lang", "src"), part(stored, path, *tokenizer, "lang", "tgt")),
+
+    def part(kind: Kind, *keys: str) -> Any:
+        return stored_part(stored, path, kind, *keys)
+
+    checkpoint = NvidiaCheckpoint(
+        weights={name.removeprefix(WRAPPED): value for name, value in part(dict, "state_dict").items()},
+        hidden_size=part(int, "model_config", "hidden_size"),
+        layers=part(int, "model_config", "num_layers"),
+        dropout=part((int, float), "model_config", "dropout"),
+        shared_embeddings=part(bool, "model_config", "share_embedding"),
+        vocabulary=part(int, "tokenizer", "vocab_size"),
+        idx2tok=part(dict, "tokenizer", "idx2tok"),
+        codes=ranked(part(dict, "tokenizer", "bpe", "bpe_codes"), part(tuple, "tokenizer", "bpe", "version")),
+        separator=part(str, "tokenizer", "separator"),
+        languages=(part(str, "tokenizer", "lang", "src"), part(str, "tokenizer", "lang", "tgt")),
     )
+    check_contents(checkpoint, path)
+    return checkpoint
 
 
 def load(path: Path) -> Any:
@@ -114,15 +121,29 @@ def load(path: Path) -> Any:
         raise UserError(f"{path} is not a whole checkpoint ({reason}): fetch it again.") from error
 
 
-def part(stored: Any, path: Path, *keys: str) -> Any:
-    """stored[keys[0]][keys[1]]...; stored objects are looked into, too."""
+def stored_part(stored: Any, path: Path, kind: Kind, *keys: str) -> Any:
+    """stored[keys[0]][keys[1]]..., which must be of that kind; stored objects are looked into, too."""
     for count, key in enumerate(keys, start=1):
         inside = vars(stored) if isinstance(stored, StoredObject) else stored
         if not isinstance(inside, dict) or key not in inside:
-            place = ", ".join(keys[:count])
-            raise UserError(f"{path} has no {place}: name a checkpoint that NVIDIA's GNMT v2 for PyTorch has written.")
+            raise UserError(f"{path} has no {', '.join(keys[:count])}: {WANTED}")
         stored = inside[key]
+    if not isinstance(stored, kind):
+        raise UserError(f"{path} has a {type(stored).__name__} as its {', '.join(keys)}: {WANTED}")
     return stored
+
+
+def check_contents(checkpoint: NvidiaCheckpoint, path: Path) -> None:
+    """Names of languages become names of files and options of commands: they must be plain."""
+    contents = {
+        "weights": all(isinstance(value, Tensor) for value in checkpoint.weights.values()),
+        "words": all(isinstance(word, str) for word in checkpoint.idx2tok.values()),
+        "merges": all(isinstance(part, str) for merge in checkpoint.codes.merges for part in merge),
+        "languages": all(map(re.compile(r"\w+").fullmatch, checkpoint.languages)),
+    }
+    for name, plain in contents.items():
+        if not plain:
+            raise UserError(f"{path} has something else than {name} as its {name}: {WANTED}")
 
 
 def write(checkpoint: NvidiaCheckpoint, file: BinaryIO) -> None:

@@ -58,7 +58,7 @@ def our_config(theirs: NvidiaCheckpoint, folder: Path) -> Dict[str, Any]:
     task = f"--task gnmt_translation --nvidia-conventions --source-lang {source} --target-lang {target}".split()
     # NVIDIA's Moses leaves dashes inside words alone
     text = "--tokenizer moses --moses-no-dash-splits --bpe subword_nmt".split()
-    text += ["--bpe-codes", str(folder / CODES), "--bpe-separator", theirs.separator]
+    text += ["--bpe-codes", str(folder / CODES), f"--bpe-separator={theirs.separator}"]
     given = [str(folder), *model, *task, *text]
     arguments = options.parse_args_and_arch(options.get_training_parser(), given)
     return OmegaConf.to_container(convert_namespace_to_omegaconf(arguments), resolve=True, enum_to_str=True)
