@@ -31,7 +31,7 @@ updates="$(python "$ROOT/examples/count_updates.py" "$output/bin" --max-length 1
 # Attention starts after so many updates, not after so many sentences: small batches, a high rate.
 train_once "$output" "$THREADS" --arch gnmt_v2_small --lr 4e-3 --warmup-steps 100 --remain-steps 0.5 \
     --batch-size "$BATCH" --max-update "$updates" --seed "$seed" \
-    --eval-bleu --eval-bleu-remove-bpe "$(joining_of "$output")" --eval-bleu-args '{"beam": 1}' \
+    --batch-size-valid 128 --eval-bleu --eval-bleu-remove-bpe "$(joining_of "$output")" --eval-bleu-args '{"beam": 1}' \
     --best-checkpoint-metric bleu --maximize-best-checkpoint-metric "$@"
 python "$ROOT/scripts/average_checkpoints.py" --save-dir "$output/checkpoints" --last "$AVERAGED" \
     --output "$output/checkpoints/averaged.pt" --overwrite
