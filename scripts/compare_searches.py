@@ -54,8 +54,9 @@ def parse_options() -> argparse.Namespace:
     args = parser.parse_args()
     if args.json:
         check_output(args.json, args.overwrite)
-    if args.batch_size < 1:
-        raise UserError(f"--batch-size is {args.batch_size}, but must be at least 1.")
+    for name, value in (("batch-size", args.batch_size), ("threads", args.threads)):
+        if value is not None and value < 1:
+            raise UserError(f"--{name} is {value}, but must be at least 1.")
     return args
 
 
@@ -130,7 +131,7 @@ def as_row(args: argparse.Namespace, figures: Dict[str, Any]) -> Dict[str, str]:
 def main() -> None:
     args = parse_options()
     searches = combinations(args)
-    if args.threads:
+    if args.threads is not None:
         torch.set_num_threads(args.threads)
     workload, bleu = Workload(args), BLEU()
     measured = [measure(workload, options, bleu) for options in tqdm(searches, desc="searches")]

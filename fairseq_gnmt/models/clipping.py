@@ -41,7 +41,8 @@ class ActivationClip(nn.Module):
         return None if self.range is None else float(self.range)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return inputs if self.range is None else inputs.clamp(-self.limit, self.limit)
+        limit = self.limit
+        return inputs if limit is None else inputs.clamp(-limit, limit)
 
     @property
     def logit_limit(self) -> Optional[float]:

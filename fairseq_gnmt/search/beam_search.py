@@ -249,8 +249,8 @@ def _collect(
     of_sentence: List[List[int]] = [[] for _ in range(sentences)]
     chosen = []
     best: Dict[int, float] = {}  # score of each sentence
-    for index, sentence in zip(order.tolist(), everything.sentences[order].tolist()):
-        score = float(everything.scores[index])
+    ordered = (order, everything.sentences[order], everything.scores[order])
+    for index, sentence, score in zip(*(part.tolist() for part in ordered)):
         within = score >= best.setdefault(sentence, score) - (options.prune_hypotheses or math.inf)
         if within and len(of_sentence[sentence]) < options.nbest:
             of_sentence[sentence].append(len(chosen))

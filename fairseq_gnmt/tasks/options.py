@@ -26,7 +26,7 @@ class GNMTTranslationConfig(TranslationConfig):
     )
     prune_tokens: float = field(
         default=0.0,
-        metadata={"help": "give up tokens whose log-probability is so far below the best of their step; 0: none (paper: 3.0)"},
+        metadata={"help": "give up tokens whose log-probability is so far below the best of their hypothesis; 0: none (paper: 3.0)"},
     )
     prune_hypotheses: float = field(
         default=0.0,

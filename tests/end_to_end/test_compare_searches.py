@@ -43,4 +43,5 @@ def test_every_combination(references, tmp_path):
 def test_mistakes(references):
     references.write_text("eins\n", encoding="utf-8")
     assert "has 1 lines, but the split valid 13 sentences" in compare("--references", references).stderr
+    assert "--threads is 0, but must be at least 1" in compare("--references", references, "--threads", 0).stderr
     assert "--beam is 0, but must be at least 1" in compare("--references", references, "--beam", 5, 0).stderr
