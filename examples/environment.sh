@@ -61,27 +61,48 @@ require_tools() {
         die "$(command -v python) has no fairseq or no sentencepiece. Run 'bash $ROOT/scripts/environment.sh' once, or activate your environment."
 }
 
+# checkpoints_of OPTION...: where fairseq-train saves, given these options
+checkpoints_of() {
+    local checkpoints=checkpoints
+    while [[ $# -gt 0 ]]; do
+        [[ "$1" != --save-dir ]] || checkpoints="${2:-}"
+        shift
+    done
+    echo "$checkpoints"
+}
+
+# already_trained OPTION...: whether fairseq-train has ended with these options; the script ends if it has with other ones
+already_trained() {
+    local checkpoints finished
+    checkpoints="$(checkpoints_of "$@")"
+    finished="$checkpoints/finished"
+    [[ -e "$finished" ]] || return 1
+    [[ "$(<"$finished")" == "$*" ]] ||
+        die "$checkpoints was trained with other options ($(<"$finished")). Delete $finished to train it on with the new ones, or give another --output."
+    say "already trained: $checkpoints (delete $finished to train on)"
+}
+
+# trained OPTION...: notes that fairseq-train has ended with these options
+trained() {
+    echo "$*" >"$(checkpoints_of "$@")/finished"
+}
+
 # train_once OUTPUT THREADS OPTION...: GNMT v2's recipe on OUTPUT/bin with further options, to OUTPUT/checkpoints; once.
 #
 # THREADS (or OMP_NUM_THREADS of the environment) are used on a machine without a GPU. Waiting threads spin, so leave it the
 # cores: with other work on them two threads can be slower than one.
 train_once() {
-    local output="$1" threads="$2" finished="$1/checkpoints/finished" options
+    local output="$1" threads="$2" options
     shift 2
     options=("$output/bin" --user-dir "$ROOT/fairseq_gnmt" --save-dir "$output/checkpoints" --task gnmt_translation
         --source-lang en --target-lang de --criterion gnmt_label_smoothed_cross_entropy --sentence-avg
         --optimizer gnmt_adam --lr-scheduler gnmt_warmup_step_decay --clip-norm 5.0
         --log-format simple --log-interval 100 --num-workers 0 "$@")
-    if [[ -e "$finished" && "$(<"$finished")" == "${options[*]}" ]]; then
-        say "already trained: $output/checkpoints (delete $finished to train on)"
-        return
-    fi
-    [[ ! -e "$finished" ]] ||
-        die "$output/checkpoints was trained with other options ($(<"$finished")). Delete $finished to train it on with the new ones, or give another --output."
+    ! already_trained "${options[@]}" || return 0
     if python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
         fairseq-train "${options[@]}" --distributed-world-size 1
     else
         OMP_NUM_THREADS="${OMP_NUM_THREADS:-$threads}" fairseq-train "${options[@]}" --cpu
     fi
-    echo "${options[*]}" >"$finished"
+    trained "${options[@]}"
 }

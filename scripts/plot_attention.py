@@ -39,7 +39,10 @@ def load_model(args: argparse.Namespace) -> GeneratorHubInterface:
         subwords = {"bpe": "sentencepiece", "sentencepiece_model": str(args.sentencepiece_model)}
     if args.bpe_codes:
         subwords = {"bpe": "subword_nmt", "bpe_codes": str(args.bpe_codes)}
-    check_files([path for path in (args.path, args.sentencepiece_model, args.bpe_codes) if path])
+    if args.mixed_word_char_model:
+        subwords = {"bpe": "mixed_word_char", "mixed_word_char_model": str(args.mixed_word_char_model)}
+    given = (args.path, args.sentencepiece_model, args.bpe_codes, args.mixed_word_char_model)
+    check_files([path for path in given if path])
     if not args.data.is_dir():
         raise UserError(f"{args.data} is no folder: --data must name the one of fairseq-preprocess.")
     folder, data = str(args.path.absolute().parent), str(args.data.absolute())
@@ -98,6 +101,7 @@ def parse_options() -> argparse.Namespace:
     models = subwords.add_mutually_exclusive_group()
     models.add_argument("--sentencepiece-model", type=Path, metavar="FILE")
     models.add_argument("--bpe-codes", type=Path, metavar="FILE", help="of subword_nmt")
+    models.add_argument("--mixed-word-char-model", type=Path, metavar="FILE")
     parser.add_argument("--words", nargs="?", choices=list(SCHEMES), const="sentencepiece", help="join the subwords of words")
     parser.add_argument("--beam", type=int, default=5)
     output = parser.add_mutually_exclusive_group(required=True)

@@ -56,6 +56,7 @@ def test_rows_of_words_add_up_to_1():
         ("sentencepiece", ["</s>"], [0]),
         ("subword_nmt", ["a@@", "b@@", "c", "d", "</s>"], [0, 3, 4]),
         ("subword_nmt", ["a@@", "</s>"], [0, 1]),  # cut short by a length limit
+        ("mixed_word_char", ["▁A", "▁<B>M", "<M>i", "<E>k", ",", "<B>x", "</s>"], [0, 1, 4, 5, 6]),
     ],
 )
 def test_where_words_begin(scheme, pieces, starts):
@@ -65,6 +66,8 @@ def test_where_words_begin(scheme, pieces, starts):
 def test_texts_of_words():
     assert SCHEMES["sentencepiece"].text(["▁", "ô", "x"]) == "ôx" and SCHEMES["sentencepiece"].text(["▁"]) == "▁"
     assert SCHEMES["subword_nmt"].text(["a@@", "b@@", "c"]) == "abc"
+    mixed = SCHEMES["mixed_word_char"].text
+    assert mixed(["▁<B>M", "<M>i", "<E>k"]) == "Mik" and mixed(["▁dog"]) == "dog" and mixed(["▁"]) == "▁"
 
 
 # -- the picture

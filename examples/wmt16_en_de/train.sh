@@ -88,12 +88,7 @@ elif [[ "$precision" == fp16 ]]; then
 fi
 options+=("${further[@]}")
 
-mkdir -p "$output/checkpoints"
-finished="$output/checkpoints/finished"
-if [[ -e "$finished" && "$(<"$finished")" == "${options[*]}" ]]; then
-    say "already trained: $output/checkpoints (delete $finished to train on)"
-    exit
-fi
+! already_trained "${options[@]}" || exit 0
 
 say "$updates updates of $global_batch pairs: $world processes x batch $batch_size x update-freq $update_freq"
 torchrun=(torchrun --nproc_per_node "$processes")
@@ -110,4 +105,4 @@ elif [[ "$cpu" == yes ]]; then # fairseq reads the ranks of torchrun only where 
 else
     "${torchrun[@]}" "$(command -v fairseq-train)" "${options[@]}"
 fi
-[[ "$node_rank" -ne 0 ]] || echo "${options[*]}" >"$finished"
+[[ "$node_rank" -ne 0 ]] || trained "${options[@]}"

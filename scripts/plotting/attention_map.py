@@ -6,6 +6,7 @@ from typing import Callable, Dict, List, NamedTuple, Sequence
 
 import numpy as np
 
+from fairseq_gnmt.data.spelling import END, MIDDLE, decode
 from plotting.pictures import new_figure
 
 END_MARK = "</s>"
@@ -48,6 +49,9 @@ SCHEMES: Dict[str, SubwordScheme] = {
     "subword_nmt": SubwordScheme(
         lambda before, piece: not before.endswith(CONTINUED),
         lambda pieces: "".join(piece.removesuffix(CONTINUED) for piece in pieces),
+    ),
+    "mixed_word_char": SubwordScheme(
+        lambda before, piece: not piece.startswith((MIDDLE, END)), lambda pieces: decode(" ".join(pieces)).strip() or SPACE
     ),
 }
 

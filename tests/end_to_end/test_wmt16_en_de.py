@@ -459,6 +459,8 @@ def test_two_updates_and_newstest2014_translated(prepared):
     assert (prepared / "checkpoints" / "checkpoint_last.pt").exists()
     done = stage("train.sh", "--output", "my corpus", *TINY_ONCE, directory=prepared.parent)
     assert done.returncode == 0 and "already trained" in done.stderr
+    done = stage("train.sh", "--output", "my corpus", *TINY_ONCE, "--seed", 2, directory=prepared.parent)
+    assert done.returncode == 1 and "trained with other options" in done.stderr
 
     done = stage("evaluate.sh", "--output", "my corpus", "--", "--max-len-b", 10, directory=prepared.parent)
     assert done.returncode == 0, done.stderr
