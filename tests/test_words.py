@@ -34,6 +34,14 @@ def test_words_are_those_of_bleu(dictionary):
         assert read(ids(dictionary, "▁ein ▁Hund e ▁läuft .")) == ["ein", "Hunde", "läuft", "."]
 
 
+def test_words_that_were_spelt(dictionary):
+    for piece in ("▁<B>M", "<M>i", "<E>k"):
+        dictionary.add_symbol(piece)
+    words = Words(dictionary, "mixed_word_char")
+    for read in (words.of_output, words.of_reference):
+        assert read(ids(dictionary, "▁<B>M <M>i <E>k ▁läuft .")) == ["Mik", "läuft", "."]
+
+
 @pytest.mark.parametrize("subwords, expected", [(None, 2 / 6), ("sentencepiece", 1 / 14)])
 def test_unknown_words_of_references_are_never_met(dictionary, subwords, expected):
     """Of three tokens, 3 + 2 + 1 n-grams, ▁ein and the full stop match.

@@ -46,7 +46,7 @@ class GNMTMixedObjectiveConfig(FairseqDataclass):
     )
     reward_post_process: Optional[str] = field(
         default=None,
-        metadata={"help": "compare words, joined as --post-process does (sentencepiece, subword_nmt); default: tokens"},
+        metadata={"help": "compare words (default: tokens): sentencepiece, subword_nmt, words, mixed_word_char"},
     )
     label_smoothing: float = field(default=0.0, metadata={"help": "as in gnmt_label_smoothed_cross_entropy"})
     sentence_avg: bool = II("optimization.sentence_avg")

@@ -2,8 +2,9 @@
 from typing import List, Optional, Sequence
 
 from fairseq.data import Dictionary
-from fairseq.data.data_utils import post_process
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+
+from fairseq_gnmt.segmentation.bpe import join_tokens
 
 UNKNOWN_IN_REFERENCE = "\ufffe"  # no word of an output
 
@@ -11,11 +12,12 @@ UNKNOWN_IN_REFERENCE = "\ufffe"  # no word of an output
 class Words:
     """Words are those that sacreBLEU counts by default; marks and padding are no words.
 
-    subwords is fairseq's name for the kind of token (`sentencepiece`, `subword_nmt`, ...), or None to compare tokens.
+    subwords names the kind of token, as fairseq does (`sentencepiece`, `subword_nmt`, ...) or as `--bpe words` and
+    `--bpe mixed_word_char` do, or is None to compare tokens.
     """
 
     def __init__(self, dictionary: Dictionary, subwords: Optional[str]):
-        post_process("", subwords)  # fairseq's complaint about a kind that it does not know
+        join_tokens("", subwords)  # fairseq's complaint about a kind that it does not know
         self.symbols = list(dictionary.symbols)
         self.unknown = dictionary.unk()
         self.marks = {dictionary.bos(), dictionary.pad(), dictionary.eos()}
@@ -38,4 +40,4 @@ class Words:
     def _words(self, symbols: List[str]) -> List[str]:
         if self.subwords is None:
             return symbols
-        return self.tokenizer(post_process(" ".join(symbols), self.subwords)).split()
+        return self.tokenizer(join_tokens(" ".join(symbols), self.subwords)).split()
