@@ -9,7 +9,8 @@
 # --length-norm-factor, --coverage-penalty   of the task (default 0.6 and 0.1)
 #
 # Beam 5; a word model copies the source words that it does not know. Writes DIR/translations/NAME.SUBSET.log,
-# all that fairseq-generate printed, and NAME.SUBSET.de, plain text, for a checkpoint NAME.pt.
+# all that fairseq-generate printed, and NAME.SUBSET.de, plain text, for DIR/checkpoints/NAME.pt; NAME is FOLDER-FILE
+# for DIR/FOLDER/FILE.pt.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
@@ -44,7 +45,10 @@ case "$(segmentation_of "$output")" in
 esac
 
 mkdir -p "$output/translations"
-translation="$output/translations/$(basename "${checkpoint%.pt}").$subset"
+name="$(basename "${checkpoint%.pt}")"
+folder="$(basename "$(cd "$(dirname "$checkpoint")" && pwd)")"
+[[ "$folder" == checkpoints ]] || name="$folder-$name"
+translation="$output/translations/$name.$subset"
 fairseq-generate "$output/bin" --user-dir "$ROOT/fairseq_gnmt" --task gnmt_translation --source-lang en --target-lang de \
     --path "$checkpoint" --gen-subset "$subset" --beam 5 --batch-size 64 \
     "${segmentation[@]}" "${scores[@]}" "${device[@]}" "$@" >"$translation.log.tmp"

@@ -38,10 +38,14 @@ def local_copy(tmp_path) -> Path:
     return directory
 
 
-def prepare(*arguments, directory: Path) -> subprocess.CompletedProcess:
+def stage(script: str, *arguments, directory: Path) -> subprocess.CompletedProcess:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    command = ["bash", str(EXAMPLE / "prepare.sh"), *map(str, arguments)]
+    command = ["bash", str(EXAMPLE / script), *map(str, arguments)]
     return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True)
+
+
+def prepare(*arguments, directory: Path) -> subprocess.CompletedProcess:
+    return stage("prepare.sh", *arguments, directory=directory)
 
 
 def line_count(path: Path) -> int:
@@ -117,3 +121,22 @@ def test_other_segmentations(local_copy, tmp_path, segmentation, size, first_wor
 
     done = prepare("--output", "out", "--vocab-size", size, directory=tmp_path)  # as subwords now
     assert done.returncode == 1 and f"segmentation={segmentation}" in done.stderr and "--overwrite" in done.stderr
+
+
+@pytest.mark.slow  # as above
+def test_training_refinement_and_evaluation(local_copy, tmp_path):
+    def succeed(script: str, *arguments) -> str:
+        done = stage(script, "--output", "out", *arguments, directory=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    told = stage("refine.sh", "--output", "out", directory=tmp_path)
+    assert told.returncode == 1 and "checkpoints/averaged.pt is missing; run train.sh first" in told.stderr
+    succeed("prepare.sh", "--data", local_copy, "--checksums", local_copy / "sums", "--vocab-size", 120, "--jobs", 2)
+    size = ("--", "--arch", "gnmt_v2_tiny", "--max-update", 30)
+    succeed("train.sh", *size)
+    assert "reward" in succeed("refine.sh", "--updates", 2, *size[:3], "--log-interval", 1)
+    assert "already trained" in succeed("refine.sh", "--updates", 2, *size[:3], "--log-interval", 1)
+    refined = tmp_path / "out" / "refined" / "checkpoint_last.pt"
+    assert "BLEU" in succeed("evaluate.sh", "--checkpoint", refined, "--", "--max-len-b", 10)
+    assert line_count(tmp_path / "out" / "translations" / "refined-checkpoint_last.test.de") == 5

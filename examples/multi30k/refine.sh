@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Refines a trained model on the expected GLEU of its translations (Wu et al. 2016, section 5).
+#
+#   bash examples/multi30k/refine.sh [--output DIR] [--checkpoint FILE] [--updates N] [--seed N] [-- further options of fairseq-train]
+#
+# --output DIR       as given to train.sh (default outputs/multi30k)
+# --checkpoint FILE  the model to begin with (default DIR/checkpoints/averaged.pt)
+# --updates N        of 32 sentences with 15 samples each (default 300; on two cores some 4 s each)
+# --seed N           of samples and of the order of batches (default 1)
+#
+# Checkpoints go to DIR/refined; checkpoint_best.pt there is the one with the highest BLEU on the validation set.
+# An interrupted refinement is continued by the same command; a finished one is left alone.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"
+
+THREADS=$(($(nproc) < 4 ? $(nproc) : 4))
+
+output="outputs/multi30k" checkpoint="" updates=300 seed=1
+while [[ $# -gt 0 ]]; do
+    case "$1" in
+        --output) output="$(option_value "$1" "$@")"; shift 2 ;;
+        --checkpoint) checkpoint="$(option_value "$1" "$@")"; shift 2 ;;
+        --updates) updates="$(option_value "$1" "$@")"; shift 2 ;;
+        --seed) seed="$(option_value "$1" "$@")"; shift 2 ;;
+        --help) print_help "${BASH_SOURCE[0]}"; exit ;;
+        --) shift; break ;;
+        *) die "unknown option $1; --help lists the options, and options of fairseq-train go after --." ;;
+    esac
+done
+require_number --seed "$seed"
+require_number --updates "$updates"
+require_tools fairseq-train
+checkpoint="${checkpoint:-$output/checkpoints/averaged.pt}"
+[[ -s "$checkpoint" ]] || die "$checkpoint is missing; run train.sh first, or name another --checkpoint."
+
+joining="$(joining_of "$output")"
+train_once "$output" "$THREADS" --save-dir "$output/refined" --arch gnmt_v2_small --finetune-from-model "$checkpoint" \
+    --criterion gnmt_mixed_objective --reward-post-process "$joining" \
+    --lr 1e-4 --warmup-steps 0 --remain-steps 1.0 --batch-size 32 --max-update "$updates" --seed "$seed" \
+    --validate-interval-updates 50 --save-interval-updates 50 --keep-interval-updates 1 --no-epoch-checkpoints \
+    --batch-size-valid 128 --eval-bleu --eval-bleu-remove-bpe "$joining" --eval-bleu-args '{"beam": 5}' \
+    --best-checkpoint-metric bleu --maximize-best-checkpoint-metric --log-interval 10 "$@"
