@@ -9,12 +9,12 @@
 # --output DIR      default outputs/multi30k; makes DIR/raw/{train,valid,test}.{en,de},
 #                   DIR/subwords.model, DIR/bin and what lies between
 # --segmentation S  subwords (default), word, character or mixed, as in examples/text_to_binary.sh
-# --vocab-size N    joint subwords, words, or words and characters (default: VOCAB_SIZE of the environment, or 4000)
+# --vocab-size N    joint subwords, words, or words and characters (default: VOCAB_SIZE of the environment, or 8000)
 # --jobs, --overwrite as in examples/text_to_binary.sh
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"
 
-output="outputs/multi30k" vocab_size="${VOCAB_SIZE:-4000}"
+output="outputs/multi30k" vocab_size="${VOCAB_SIZE:-8000}"
 download=() binary=()
 while [[ $# -gt 0 ]]; do
     case "$1" in

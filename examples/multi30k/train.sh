@@ -10,7 +10,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"
 
-EPOCHS=9 BATCH=32 AVERAGED=3
+EPOCHS=10 BATCH=64 AVERAGED=3
 THREADS=$(($(nproc) < 4 ? $(nproc) : 4))  # small matrices gain little from more
 
 output="outputs/multi30k" seed=1
@@ -28,8 +28,7 @@ require_tools fairseq-train
 [[ -d "$output/bin" ]] || die "$output/bin is missing; run prepare.sh with the same --output first."
 
 updates="$(python "$ROOT/examples/count_updates.py" "$output/bin" --max-length 1024 --global-batch "$BATCH" --epochs "$EPOCHS")"
-# Attention starts after so many updates, not after so many sentences: small batches, a high rate.
-train_once "$output" "$THREADS" --arch gnmt_v2_small --lr 4e-3 --warmup-steps 100 --remain-steps 0.5 \
+train_once "$output" "$THREADS" --arch gnmt_v2_small --lr 3e-3 --warmup-steps 200 --remain-steps 0.5 \
     --batch-size "$BATCH" --max-update "$updates" --seed "$seed" \
     --batch-size-valid 128 --eval-bleu --eval-bleu-remove-bpe "$(joining_of "$output")" --eval-bleu-args '{"beam": 1}' \
     --best-checkpoint-metric bleu --maximize-best-checkpoint-metric "$@"

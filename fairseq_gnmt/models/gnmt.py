@@ -173,7 +173,7 @@ GNMTv2EightLayers = register_preset("gnmt_v2_8_layers", "GNMTv2EightLayers", enc
 # Some 30,000 sentence pairs. The narrower the network, the larger its first weights must be for the source to be heard:
 # 0.2 is 0.1 * sqrt(1024 / 256). Embeddings are larger again, because each LSTM layer halves what it is first given.
 GNMTv2Small = register_preset(
-    "gnmt_v2_small", "GNMTv2Small", hidden_size=256, init_range=0.2, embedding_init_range=0.8
+    "gnmt_v2_small", "GNMTv2Small", hidden_size=256, init_range=0.2, embedding_init_range=0.4
 )
 # Tests, and a first try in seconds.
 GNMTv2Tiny = register_preset("gnmt_v2_tiny", "GNMTv2Tiny", hidden_size=32, encoder_layers=3, decoder_layers=3)
