@@ -15,7 +15,7 @@ ALLOWED = {
     "interop": {"models", "data", "quantization", "checkpoint_averaging"},
     "inference": {"models", "quantization"},
     "search": {"models", "inference"},
-    "rewards": set(),
+    "rewards": {"segmentation"},
     "criterions": {"models", "search", "rewards"},
     "segmentation": {"data"},
     "tasks": {"models", "search", "segmentation", "checkpoint_loading", "checkpoint_writing"},
