@@ -65,7 +65,10 @@ require_tools() {
 checkpoints_of() {
     local checkpoints=checkpoints
     while [[ $# -gt 0 ]]; do
-        [[ "$1" != --save-dir ]] || checkpoints="${2:-}"
+        case "$1" in
+            --save-dir) checkpoints="${2:-}" ;;
+            --save-dir=*) checkpoints="${1#*=}" ;;
+        esac
         shift
     done
     echo "$checkpoints"
@@ -87,7 +90,7 @@ trained() {
     echo "$*" >"$(checkpoints_of "$@")/finished"
 }
 
-# train_once OUTPUT THREADS OPTION...: GNMT v2's recipe on OUTPUT/bin with further options, to OUTPUT/checkpoints; once.
+# train_once OUTPUT THREADS OPTION...: GNMT v2's recipe on OUTPUT/bin with further options, once; to OUTPUT/checkpoints, or --save-dir.
 #
 # THREADS (or OMP_NUM_THREADS of the environment) are used on a machine without a GPU. Waiting threads spin, so leave it the
 # cores: with other work on them two threads can be slower than one.

@@ -77,6 +77,13 @@ def succeed(name: str, *arguments, **options) -> str:
     return done.stdout
 
 
+def script(name: str, *arguments, stdin: str = "") -> Done:
+    """A Python program of scripts/, in an interpreter of its own."""
+    command = [sys.executable, str(ROOT / "scripts" / name), *map(str, arguments)]
+    done = subprocess.run(command, input=stdin, capture_output=True, encoding="utf-8")
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
 def installed(name: str, *arguments, cwd: Path = ROOT, stdin: str = "") -> Done:
     """The command that pip has installed, in a wholly new process."""
     done = subprocess.run(

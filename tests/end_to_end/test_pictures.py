@@ -1,13 +1,12 @@
 """scripts/plot_attention.py and scripts/plot_training.py on what fairseq-train itself has written."""
 import io
 import re
-import subprocess
 import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from commands import ROOT, Done, succeed
+from commands import ROOT, script, succeed
 from tiny_corpora import MODEL, OBJECTIVE, TASK, digits, sentences, subword_model, trained_on_digits, trained_on_sentences
 
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -16,12 +15,6 @@ import plot_attention  # noqa: E402
 from fairseq_gnmt.errors import UserError  # noqa: E402
 from plotting.training_log import INNER, TRAIN, read_log  # noqa: E402
 from png import file_size, png_size  # noqa: E402
-
-
-def script(name: str, *arguments, stdin: str = "") -> Done:
-    command = [sys.executable, str(ROOT / "scripts" / name), *map(str, arguments)]
-    done = subprocess.run(command, input=stdin, capture_output=True, encoding="utf-8")
-    return Done(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture
@@ -78,7 +71,7 @@ def test_sentences_of_data(plot, tmp_path):
 
 def test_attention_is_at_the_translated_word():
     """The digits model has learnt to translate word by word: the strongest weights lie on the diagonal."""
-    options = SimpleNamespace(path=trained_on_digits(), data=digits(), sentencepiece_model=None, bpe_codes=None)
+    options = SimpleNamespace(path=trained_on_digits(), data=digits(), sentencepiece_model=None, bpe_codes=None, mixed_word_char_model=None)
     model = plot_attention.load_model(options)
     chosen = plot_attention.sentences_of_text(model, ["one two Name5 three"])
     (attention,) = plot_attention.translate(model, chosen, beam=5)

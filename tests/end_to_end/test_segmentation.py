@@ -1,12 +1,10 @@
 """The word model and the mixed word/character model with fairseq's commands: text in, text out, and BLEU on words."""
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import List, NamedTuple
 
 import pytest
-from commands import ROOT, run, succeed
+from commands import run, script, succeed
 from corpus_mirror import sentence_pairs
 from tiny_corpora import (
     MODEL, OBJECTIVE, TASK, VALID, binarise, digit_pairs, digits, scratch, trained_on_digits, write,
@@ -146,12 +144,10 @@ def test_interactive_and_python_say_what_generate_says(mixed):
 def test_attention_of_words_that_were_spelt(mixed, tmp_path):
     sources = [english for english, _ in sentence_pairs(5, 3)]
     expected = texts(succeed("generate", mixed.binary, *TASK, "--path", mixed.checkpoint, *mixed.bpe))
-    command = [sys.executable, str(ROOT / "scripts" / "plot_attention.py"), "--path", mixed.checkpoint,
-               "--data", mixed.binary, "--mixed-word-char-model", mixed.vocabulary, "--words", "mixed_word_char",
-               "--output-dir", tmp_path]
     stdin = "".join(f"{source}\n" for source in sources)
-    done = subprocess.run(list(map(str, command)), input=stdin, capture_output=True, encoding="utf-8")
-    assert done.returncode == 0, done.stderr
+    done = script("plot_attention.py", "--path", mixed.checkpoint, "--data", mixed.binary, "--mixed-word-char-model",
+                  mixed.vocabulary, "--words", "mixed_word_char", "--output-dir", tmp_path, stdin=stdin)
+    assert done.code == 0, done.stderr
     assert re.findall(r"^sentence \d, score \S+: (.*)$", done.stdout, re.MULTILINE) == expected
     assert len(list(tmp_path.glob("attention-*.png"))) == 5
 

@@ -470,7 +470,7 @@ def test_two_updates_and_newstest2014_translated(prepared):
 
 @pytest.mark.slow
 def test_training_in_two_processes(prepared):
-    options = ("--output", "my corpus", "--processes", 2, *TINY_ONCE, "--save-dir", "two processes")
+    options = ("--output", "my corpus", "--processes", 2, *TINY_ONCE, "--save-dir=two processes")
     done = stage("train.sh", *options, directory=prepared.parent)
     assert done.returncode == 0, done.stderr
     assert (prepared.parent / "two processes" / "checkpoint_last.pt").exists()
