@@ -71,7 +71,8 @@ def test_sentences_of_data(plot, tmp_path):
 
 def test_attention_is_at_the_translated_word():
     """The digits model has learnt to translate word by word: the strongest weights lie on the diagonal."""
-    options = SimpleNamespace(path=trained_on_digits(), data=digits(), sentencepiece_model=None, bpe_codes=None, mixed_word_char_model=None)
+    text = {"sentencepiece_model": None, "bpe_codes": None, "mixed_word_char_model": None}
+    options = SimpleNamespace(path=trained_on_digits(), data=digits(), **text)
     model = plot_attention.load_model(options)
     chosen = plot_attention.sentences_of_text(model, ["one two Name5 three"])
     (attention,) = plot_attention.translate(model, chosen, beam=5)
