@@ -17,8 +17,9 @@
 # --jobs N                   processes (default: all cores)
 # --overwrite                start again from the raw text
 #
-# Validation and test keep every line. A second run continues after the last finished step; it refuses
-# other settings than those of a finished one unless --overwrite is given.
+# Validation and test keep every line. All of it is made in DIR/unfinished and moved into place at the end, so --overwrite
+# loses nothing if a step fails, and an interrupted run is continued by the same command. Other settings than those of what
+# is there are refused unless --overwrite is given.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
@@ -40,10 +41,10 @@ while [[ $# -gt 0 ]]; do
 done
 [[ -n "$output" && ${#train[@]} -gt 0 ]] || die "--output and --train are needed; --help explains them."
 case "$segmentation" in
-    subwords) tool=subwords model="$output/subwords.model" ;;
-    character) tool=subwords model="$output/subwords.model" learning+=(--model-type char) ;;
+    subwords) tool=subwords model="subwords.model" ;;
+    character) tool=subwords model="subwords.model" learning+=(--model-type char) ;;
     word) tool=words model="" ;;
-    mixed) tool=mixed_word_char model="$output/mixed.json" ;;
+    mixed) tool=mixed_word_char model="mixed.json" ;;
     *) die "--segmentation is '$segmentation', but must be subwords, word, character or mixed." ;;
 esac
 [[ ${#learning[@]} -eq 0 || "$tool" == subwords ]] ||
@@ -61,48 +62,51 @@ done
 
 settings="train=${train[*]} vocab-size=$vocab_size learning=${learning[*]} cleaning=${cleaning[*]}"
 [[ "$segmentation" == subwords ]] || settings+=" segmentation=$segmentation"
-changed=no
-[[ ! -e "$output/prepare.settings" || "$(<"$output/prepare.settings")" == "$settings" ]] || changed=yes
-# A preparation that never came to its end, perhaps because a setting was wrong, stands in nobody's way.
-if [[ "$overwrite" == yes || ("$changed" == yes && ! -d "$output/bin") ]]; then
-    rm -rf "$output"/{clean,encoded,bin,bin.tmp,subwords.model,subwords.vocab,mixed.json,dict.txt,prepare.settings}
-    changed=no
+if [[ "$overwrite" == no && -s "$output/prepare.settings" && -d "$output/bin" ]]; then
+    [[ "$(<"$output/prepare.settings")" == "$settings" ]] ||
+        die "$output was prepared with '$(<"$output/prepare.settings")', now '$settings' is asked for. Give --overwrite or another --output."
+    say "ready: $output/bin"
+    exit
 fi
-if [[ "$changed" == yes ]]; then
-    die "$output was prepared with '$(<"$output/prepare.settings")', now '$settings' is asked for. Give --overwrite or another --output."
+
+products=(prepare.settings clean subwords.model subwords.vocab mixed.json encoded dict.txt bin)
+making="$output/unfinished"
+model="${model:+$making/$model}"
+# What other settings left, perhaps because one of them was wrong, stands in nobody's way.
+if [[ "$overwrite" == yes || ! -s "$making/prepare.settings" || "$(<"$making/prepare.settings")" != "$settings" ]]; then
+    rm -rf "$making"
 fi
-echo "$settings" >"$output/prepare.settings"
+mkdir -p "$making"/{clean,encoded}
+echo "$settings" >"$making/prepare.settings"
 
 # Each step runs only if its last result is missing; --overwrite then replaces what an interrupted run left of it.
-if [[ ! -s "$output/clean/train.cleaning.json" || ! -s "$output/clean/train.en" || ! -s "$output/clean/train.de" ]]; then
+if [[ ! -s "$making/clean/train.cleaning.json" || ! -s "$making/clean/train.en" || ! -s "$making/clean/train.de" ]]; then
     say "cleaning the training pairs"
-    mkdir -p "$output/clean"
     sources=() targets=()
     for name in "${train[@]}"; do
         sources+=("$output/raw/$name.en") targets+=("$output/raw/$name.de")
     done
     python -m fairseq_gnmt.data.cleaning --source "${sources[@]}" --target "${targets[@]}" \
-        --output-prefix "$output/clean/train" --source-lang en --target-lang de --jobs "$jobs" --overwrite "${cleaning[@]}"
+        --output-prefix "$making/clean/train" --source-lang en --target-lang de --jobs "$jobs" --overwrite "${cleaning[@]}"
 fi
 
-training=("$output/clean/train.en" "$output/clean/train.de")
+training=("$making/clean/train.en" "$making/clean/train.de")
 if [[ -n "$model" && ! -s "$model" ]]; then
     say "learning the joint $segmentation model, $vocab_size tokens"
     if [[ "$segmentation" == mixed ]]; then
         python -m fairseq_gnmt.data.mixed_word_char train --input "${training[@]}" --output "$model" \
             --vocab-size "$vocab_size" --jobs "$jobs" --overwrite
     else
-        python -m fairseq_gnmt.data.subwords train --input "${training[@]}" --model-prefix "$output/subwords" \
+        python -m fairseq_gnmt.data.subwords train --input "${training[@]}" --model-prefix "$making/subwords" \
             --vocab-size "$vocab_size" --overwrite "${learning[@]}"
     fi
 fi
 
-mkdir -p "$output/encoded"
 for split in train valid test; do
     for language in en de; do
-        encoded="$output/encoded/$split.$language"
+        encoded="$making/encoded/$split.$language"
         text="$output/raw/$split.$language"
-        [[ "$split" == train ]] && text="$output/clean/train.$language"
+        [[ "$split" == train ]] && text="$making/clean/train.$language"
         [[ -s "$encoded" ]] && continue
         say "encoding $split.$language"
         python -m "fairseq_gnmt.data.$tool" encode ${model:+--model "$model"} \
@@ -110,29 +114,38 @@ for split in train valid test; do
     done
 done
 
-if [[ ! -d "$output/bin" ]]; then
+if [[ ! -d "$making/bin" ]]; then
     say "binarising"
-    rm -rf "$output/bin.tmp"
+    rm -rf "$making/bin.tmp"
     if [[ "$segmentation" == word ]]; then
         python -m fairseq_gnmt.data.words dictionary --input "${training[@]}" --vocab-size "$vocab_size" \
-            --output "$output/dict.txt" --jobs "$jobs" --overwrite
+            --output "$making/dict.txt" --jobs "$jobs" --overwrite
     else
-        python -m "fairseq_gnmt.data.$tool" dictionary --model "$model" --output "$output/dict.txt" --overwrite
+        python -m "fairseq_gnmt.data.$tool" dictionary --model "$model" --output "$making/dict.txt" --overwrite
     fi
     # Half precision is fast for multiples of 8; fairseq-preprocess pads only dictionaries that it builds itself.
     python -c 'import sys; from fairseq.data import Dictionary as D; d = D.load(sys.argv[1]); d.pad_to_multiple_(8); d.save(sys.argv[1])' \
-        "$output/dict.txt"
-    fairseq-preprocess --source-lang en --target-lang de --joined-dictionary --srcdict "$output/dict.txt" \
-        --trainpref "$output/encoded/train" --validpref "$output/encoded/valid" --testpref "$output/encoded/test" \
-        --destdir "$output/bin.tmp" --workers "$jobs"
+        "$making/dict.txt"
+    fairseq-preprocess --source-lang en --target-lang de --joined-dictionary --srcdict "$making/dict.txt" \
+        --trainpref "$making/encoded/train" --validpref "$making/encoded/valid" --testpref "$making/encoded/test" \
+        --destdir "$making/bin.tmp" --workers "$jobs"
     if [[ "$segmentation" == word ]]; then
         # Binarised text has lost its unknown words: validation and test are read from their text, to copy from.
         for split in valid test; do
             for language in en de; do
-                cp "$output/encoded/$split.$language" "$output/bin.tmp/$split.en-de.$language"
+                cp "$making/encoded/$split.$language" "$making/bin.tmp/$split.en-de.$language"
             done
         done
     fi
-    mv "$output/bin.tmp" "$output/bin"
+    mv "$making/bin.tmp" "$making/bin"
 fi
+
+# Settings go first and come last: with them and bin, DIR is whole.
+for product in "${products[@]}"; do
+    rm -rf "${output:?}/$product"
+done
+for ((i = ${#products[@]} - 1; i >= 0; i--)); do
+    [[ ! -e "$making/${products[i]}" ]] || mv "$making/${products[i]}" "$output/"
+done
+rmdir "$making"
 say "ready: $output/bin"

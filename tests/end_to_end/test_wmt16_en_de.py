@@ -411,11 +411,21 @@ def test_prepared_again(prepared):
     done = stage("prepare.sh", "--output", "my corpus", "--vocab-size", 150, directory=prepared.parent)
     assert done.returncode == 0, done.stderr
     after = {path: path.stat().st_mtime_ns for path in prepared.rglob("*")}
-    settings = prepared / "prepare.settings"
-    assert {path for path in after if after[path] != before.get(path)} <= {settings}
+    assert after == before
 
     done = stage("prepare.sh", "--output", "my corpus", "--vocab-size", 160, directory=prepared.parent)
     assert done.returncode == 1 and "--overwrite" in done.stderr and "vocab-size=150" in done.stderr
+
+
+def test_prepared_again_with_a_vocabulary_that_is_too_large(prepared):
+    before = {path: path.read_bytes() for path in prepared.rglob("*") if path.is_file()}
+    options = ("--output", "my corpus", "--vocab-size", 90000, "--overwrite")
+    done = stage("prepare.sh", *options, directory=prepared.parent)
+    assert done.returncode == 1 and "90000" in done.stderr
+    unfinished = prepared / "unfinished"
+    left = {path: path.read_bytes() for path in prepared.rglob("*") if path.is_file() and unfinished not in path.parents}
+    assert left == before
+    shutil.rmtree(unfinished)
 
 
 def test_scripts_name_the_stage_that_is_missing(tmp_path):
