@@ -237,6 +237,37 @@ def test_shared_and_separate_embeddings():
         make_model("gnmt_v2", DICTIONARY, hidden_size=8, target_dictionary=make_dictionary(30))
 
 
+def test_output_weights_that_are_the_target_embeddings():
+    tied = make_model("gnmt_v2", DICTIONARY, hidden_size=8, share_decoder_input_output_embed=True)
+    count = sum(parameter.numel() for parameter in tied.parameters())
+    untied = make_model("gnmt_v2", DICTIONARY, hidden_size=8)
+    assert sum(parameter.numel() for parameter in untied.parameters()) - count == 8 * len(DICTIONARY)
+
+    untied.load_state_dict(tied.state_dict())
+    arguments = (*batch(LENGTHS, left=True), previous_tokens(4, 3))
+    for model in (tied, untied):
+        model.eval()
+        model(*arguments)[0].square().sum().backward()
+    torch.testing.assert_close(tied(*arguments)[0], untied(*arguments)[0])
+    torch.testing.assert_close(
+        tied.decoder.embed_tokens.weight.grad,
+        untied.decoder.embed_tokens.weight.grad + untied.decoder.output_projection.weight.grad,
+    )
+
+
+@pytest.mark.parametrize("trained,loaded,words", [
+    ({}, {"share_decoder_input_output_embed": True}, "without --share-decoder-input-output-embed"),
+    ({"no_share_embeddings": True}, {}, "with --no-share-embeddings"),
+])
+def test_weights_that_were_not_shared_are_not_loaded_where_they_are(trained, loaded, words):
+    apart = make_model("gnmt_v2", DICTIONARY, hidden_size=8, **trained)
+    shared = make_model("gnmt_v2", DICTIONARY, hidden_size=8, **loaded)
+    before = [parameter.clone() for parameter in shared.parameters()]
+    with pytest.raises(UserError, match=words):
+        shared.load_state_dict(apart.state_dict())
+    assert all(map(torch.equal, before, shared.parameters()))
+
+
 @pytest.mark.parametrize(
     "options,words",
     [

@@ -30,6 +30,9 @@ class GNMTConfig(FairseqDataclass):
     no_share_embeddings: bool = field(
         default=False, metadata={"help": "separate source and target embeddings (dictionaries may differ then)"}
     )
+    share_decoder_input_output_embed: bool = field(
+        default=False, metadata={"help": "the output layer's weights are the target embeddings (fewer parameters to learn)"}
+    )
     init_range: float = field(default=0.1, metadata={"help": "weights start uniform in -RANGE..RANGE"})
     embedding_init_range: Optional[float] = field(
         default=None, metadata={"help": "embeddings start uniform in -RANGE..RANGE (default: --init-range)"}
@@ -69,10 +72,11 @@ class GNMTModel(FairseqEncoderDecoderModel):
             target_embedding = nn.Embedding(len(target), cfg.hidden_size, target.pad())
         clip = ActivationClip(clip_schedule(cfg))
         previous_query = str(cfg.attention_query) == "previous"
-        model = cls(
-            GNMTEncoder(source, source_embedding, cfg.encoder_layers, cfg.dropout, clip),
-            GNMTDecoder(target, target_embedding, cfg.decoder_layers, cfg.dropout, clip, previous_query),
-        )
+        encoder = GNMTEncoder(source, source_embedding, cfg.encoder_layers, cfg.dropout, clip)
+        decoder = GNMTDecoder(target, target_embedding, cfg.decoder_layers, cfg.dropout, clip, previous_query)
+        if cfg.share_decoder_input_output_embed:
+            decoder.output_projection.weight = target_embedding.weight
+        model = cls(encoder, decoder)
         initialize(model, cfg.init_range, cfg.init_range if cfg.embedding_init_range is None else cfg.embedding_init_range)
         return model
 
@@ -94,6 +98,7 @@ class GNMTModel(FairseqEncoderDecoderModel):
         to_floats(state_dict)
         for name, buffer in self.named_buffers(remove_duplicate=False):
             state_dict.setdefault(name, buffer)
+        check_shared_weights(self, state_dict)
         super().upgrade_state_dict(state_dict)
 
 
@@ -102,6 +107,17 @@ def check_task(task) -> None:
     stored = task.state.state_dict if hasattr(task, "state") else {}
     if stored.get("nvidia_conventions") and not getattr(task.cfg, "nvidia_conventions", False):
         raise UserError("The model was trained with --nvidia-conventions: give --task gnmt_translation.")
+
+
+def check_shared_weights(model: nn.Module, state_dict: Dict[str, Tensor]) -> None:
+    """Raises UserError for weights that are one in the model and differ in the checkpoint: loading would keep one of them."""
+    names: Dict[int, str] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        first = names.setdefault(id(parameter), name)
+        pair = [state_dict.get(first), state_dict.get(name)]
+        if not any(value is None for value in pair) and not torch.equal(*pair):
+            difference = "without --share-decoder-input-output-embed" if "output" in name else "with --no-share-embeddings"
+            raise UserError(f"The checkpoint was trained {difference}, but this model is not: build it alike.")
 
 
 def check_config(cfg) -> None:
