@@ -34,7 +34,8 @@ checkpoint="${checkpoint:-$output/checkpoints/averaged.pt}"
 [[ -s "$checkpoint" ]] || die "$checkpoint is missing; run train.sh first, or name another --checkpoint."
 
 joining="$(joining_of "$output")"
-train_once "$output" "$THREADS" --save-dir "$output/refined" --arch gnmt_v2_small --finetune-from-model "$checkpoint" \
+train_once "$output" "$THREADS" --save-dir "$output/refined" --arch gnmt_v2_small --share-decoder-input-output-embed \
+    --finetune-from-model "$checkpoint" \
     --criterion gnmt_mixed_objective --reward-post-process "$joining" \
     --lr 1e-4 --warmup-steps 0 --remain-steps 1.0 --batch-size 32 --max-update "$updates" --seed "$seed" \
     --validate-interval-updates 50 --save-interval-updates 50 --keep-interval-updates 1 --no-epoch-checkpoints \
