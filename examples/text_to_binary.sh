@@ -18,7 +18,7 @@
 # --overwrite                start again from the raw text
 #
 # Validation and test keep every line. All of it is made in DIR/unfinished and moved into place at the end, so --overwrite
-# loses nothing if a step fails, and an interrupted run is continued by the same command. Other settings than those of what
+# loses nothing if a step fails; without it an interrupted run is continued by the same command. Other settings than those of what
 # is there are refused unless --overwrite is given.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"

@@ -80,8 +80,9 @@ MESSAGE_LENGTH = 200  # characters; torch's messages go on for a page
 
 def explain(error: BaseException, trace: Optional[TracebackType]) -> Optional[str]:
     """A sentence for an error that a user can mend, None for one that only a developer can."""
-    if isinstance(error, UserError):
-        return str(error)
+    for ours in (error, error.__context__):  # fairseq puts its own error on top of what loading a checkpoint raises
+        if isinstance(ours, UserError):
+            return str(ours)
     frames = [frame for frame, _ in traceback.walk_tb(trace)]
     if not frames or not isinstance(error, Exception):
         return None

@@ -114,8 +114,8 @@ def check_shared_weights(model: nn.Module, state_dict: Dict[str, Tensor]) -> Non
     names: Dict[int, str] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         first = names.setdefault(id(parameter), name)
-        pair = [state_dict.get(first), state_dict.get(name)]
-        if not any(value is None for value in pair) and not torch.equal(*pair):
+        loaded = first != name and {first, name} <= state_dict.keys()
+        if loaded and not torch.equal(state_dict[first], state_dict[name]):
             difference = "without --share-decoder-input-output-embed" if "output" in name else "with --no-share-embeddings"
             raise UserError(f"The checkpoint was trained {difference}, but this model is not: build it alike.")
 

@@ -56,6 +56,11 @@ def test_dictionaries_differ_though_embeddings_are_shared(tmp_path):
     assert "differ" in told and "--joined-dictionary" in told and "--no-share-embeddings" in told
 
 
+def test_checkpoint_whose_output_weights_were_not_shared(tmp_path):
+    told = train("--share-decoder-input-output-embed", "--finetune-from-model", trained_on_digits(), "--save-dir", tmp_path)
+    assert "was trained without --share-decoder-input-output-embed" in told
+
+
 @pytest.mark.parametrize("other", [["--arch", "gnmt_v2_small"], ["--hidden-size", 16]])
 def test_another_network_in_the_save_dir(save_dir, other):
     told = train("--save-dir", save_dir, *other)
