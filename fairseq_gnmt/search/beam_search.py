@@ -19,6 +19,7 @@ from fairseq_gnmt.search.history import Finished, Step, Written, prefixes, write
 from fairseq_gnmt.search.options import SearchOptions
 from fairseq_gnmt.search.penalties import coverage_penalty, length_penalty
 from fairseq_gnmt.search.pruning import NEVER, prune_finished, prune_running, prune_tokens
+from fairseq_gnmt.search.vocabulary import log_normalizer, top_tokens
 
 # Stopped sentences leave the batch once they are this share of it: leaving copies the memory of those that stay.
 LEAVING_SHARE = 1 / 8
@@ -120,7 +121,7 @@ class BeamSearch:
         self, logits: Tensor, running: _Running, history: List[Step], at_limit: Tensor, prefix: Optional[Tensor]
     ) -> _Candidates:
         """The 2 x beam best continuations of each sentence. logits (N, V) are overwritten; at_limit is (B,)."""
-        normalizer = logits.logsumexp(dim=1, keepdim=True)
+        normalizer = log_normalizer(logits)
         if normalizer.isnan().any():
             raise UserError(
                 "The model's scores are not numbers (NaN): its training has diverged, or its weights overflow in "
@@ -128,7 +129,7 @@ class BeamSearch:
             )
         self._restrict(logits, running, history, at_limit, prefix)
         wanted = 2 * self.options.beam
-        log_probs, tokens = logits.topk(min(wanted, logits.size(1)), dim=1)
+        log_probs, tokens = top_tokens(logits, wanted)
         sentences, hypotheses = running.tokens.shape
         log_probs = prune_tokens(log_probs - normalizer, self.options.prune_tokens)
         scores = running.scores.view(-1, 1) + log_probs
