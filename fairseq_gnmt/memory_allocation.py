@@ -10,9 +10,9 @@ KEPT_BYTES = 1 << 30
 def keep_freed_memory() -> None:
     """Lets the process use its freed memory again instead of giving it back and asking for it anew.
 
-    glibc maps large blocks from the system one by one, and a fresh page costs a page fault and zeroing when it is first
-    written: for a network of width 256 a tenth of the time of a training step. Up to 1 GiB of freed memory stays with the
-    process. Other C libraries are left as they are.
+    glibc maps large blocks from the system one by one, and a fresh page costs a page fault and zeroing when it is
+    first written: for a network of width 256 a tenth of the time of a training step. Up to 1 GiB of freed memory stays
+    with the process. Other C libraries are left as they are.
     """
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
     if set_option is None:

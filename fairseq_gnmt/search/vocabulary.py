@@ -12,7 +12,10 @@ FEWEST_LOGITS = 1 << 17  # for fewer, one stage is as fast
 
 
 def log_normalizer(logits: Tensor) -> Tensor:
-    """logsumexp of each row, (N, 1). Softmax goes through a row once, where torch.logsumexp makes several passes over all."""
+    """logsumexp of each row, (N, 1).
+
+    Softmax is done with a row before it takes the next one; torch.logsumexp makes several passes over all rows.
+    """
     largest = logits.amax(dim=1, keepdim=True)
     return largest - logits.softmax(dim=1).amax(dim=1, keepdim=True).log()
 
