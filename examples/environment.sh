@@ -38,7 +38,7 @@ export PYTHONWARNINGS="${PYTHONWARNINGS:-ignore::UserWarning,ignore::FutureWarni
 # segmentation_of DIR: how text_to_binary.sh has cut the text of DIR
 segmentation_of() {
     local found
-    found="$(sed -n 's/.* segmentation=//p' "$1/prepare.settings" 2>/dev/null)" || true
+    found="$(sed -n 's/.* segmentation=\([a-z]*\).*/\1/p' "$1/prepare.settings" 2>/dev/null)" || true
     echo "${found:-subwords}"
 }
 

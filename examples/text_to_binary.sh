@@ -9,10 +9,12 @@
 #          DIR/mixed.json                                    instead, for --segmentation mixed
 #          DIR/encoded/{train,valid,test}.{en,de}            pieces
 #          DIR/bin                                           the binarised corpus, with dict.{en,de}.txt
+#          DIR/embeddings.txt                                vectors for a network to begin with, for --embedding-size
 #
 # --train NAME               a training corpus in DIR/raw; may be given several times
 # --segmentation S           subwords (default), word, character or mixed: frequent words, and the others in characters
 # --vocab-size N             pieces of the joint model; at most so many words or characters
+# --embedding-size N         also make vectors of this size from what stands together in the training pairs
 # --input-sentence-size N    learn subwords or characters from at most N sentences (default: the tool's own)
 # --jobs N                   processes (default: all cores)
 # --overwrite                start again from the raw text
@@ -23,7 +25,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
-output="" segmentation=subwords vocab_size="" jobs="$(nproc)" overwrite=no
+output="" segmentation=subwords vocab_size="" embedding_size="" jobs="$(nproc)" overwrite=no
 train=() cleaning=() learning=()
 while [[ $# -gt 0 ]]; do
     case "$1" in
@@ -31,6 +33,7 @@ while [[ $# -gt 0 ]]; do
         --train) train+=("$(option_value "$1" "$@")"); shift 2 ;;
         --segmentation) segmentation="$(option_value "$1" "$@")"; shift 2 ;;
         --vocab-size) vocab_size="$(option_value "$1" "$@")"; shift 2 ;;
+        --embedding-size) embedding_size="$(option_value "$1" "$@")"; shift 2 ;;
         --input-sentence-size) learning=("$1" "$(option_value "$1" "$@")"); shift 2 ;;
         --jobs) jobs="$(option_value "$1" "$@")"; shift 2 ;;
         --overwrite) overwrite=yes; shift ;;
@@ -50,6 +53,7 @@ esac
 [[ ${#learning[@]} -eq 0 || "$tool" == subwords ]] ||
     die "--input-sentence-size is for subwords and characters; leave it out for --segmentation $segmentation."
 require_number --vocab-size "$vocab_size"
+[[ -z "$embedding_size" ]] || require_number --embedding-size "$embedding_size"
 require_number --jobs "$jobs"
 require_tools fairseq-preprocess
 
@@ -62,6 +66,7 @@ done
 
 settings="train=${train[*]} vocab-size=$vocab_size learning=${learning[*]} cleaning=${cleaning[*]}"
 [[ "$segmentation" == subwords ]] || settings+=" segmentation=$segmentation"
+[[ -z "$embedding_size" ]] || settings+=" embedding-size=$embedding_size"
 if [[ "$overwrite" == no && -s "$output/prepare.settings" && -d "$output/bin" ]]; then
     [[ "$(<"$output/prepare.settings")" == "$settings" ]] ||
         die "$output was prepared with '$(<"$output/prepare.settings")', now '$settings' is asked for. Give --overwrite or another --output."
@@ -69,7 +74,7 @@ if [[ "$overwrite" == no && -s "$output/prepare.settings" && -d "$output/bin" ]]
     exit
 fi
 
-products=(prepare.settings clean subwords.model subwords.vocab mixed.json encoded dict.txt bin)
+products=(prepare.settings clean subwords.model subwords.vocab mixed.json encoded dict.txt embeddings.txt bin)
 making="$output/unfinished"
 model="${model:+$making/$model}"
 # What other settings left, perhaps because one of them was wrong, stands in nobody's way.
@@ -138,6 +143,12 @@ if [[ ! -d "$making/bin" ]]; then
         done
     fi
     mv "$making/bin.tmp" "$making/bin"
+fi
+
+if [[ -n "$embedding_size" && ! -s "$making/embeddings.txt" ]]; then
+    say "making vectors of tokens"
+    python -m fairseq_gnmt.data.cooccurrence --source "$making/encoded/train.en" --target "$making/encoded/train.de" \
+        --dictionary "$making/dict.txt" --size "$embedding_size" --output "$making/embeddings.txt"
 fi
 
 # Settings go first and come last: with them and bin, DIR is whole.

@@ -7,14 +7,15 @@
 # --mirror URL      download from here instead of raw.githubusercontent.com
 # --checksums FILE  sums as sha256sum writes them, instead of those that we know
 # --output DIR      default outputs/multi30k; makes DIR/raw/{train,valid,test}.{en,de},
-#                   DIR/subwords.model, DIR/bin and what lies between
+#                   DIR/subwords.model, DIR/bin, DIR/embeddings.txt and what lies between
 # --segmentation S  subwords (default), word, character or mixed, as in examples/text_to_binary.sh
 # --vocab-size N    joint subwords, words, or words and characters (default: VOCAB_SIZE of the environment, or 8000)
+# --embedding-size N  of the vectors in DIR/embeddings.txt, as train.sh's network wants them (default 256)
 # --jobs, --overwrite as in examples/text_to_binary.sh
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"
 
-output="outputs/multi30k" vocab_size="${VOCAB_SIZE:-8000}"
+output="outputs/multi30k" vocab_size="${VOCAB_SIZE:-8000}" embedding_size=256
 download=() binary=()
 while [[ $# -gt 0 ]]; do
     case "$1" in
@@ -22,6 +23,7 @@ while [[ $# -gt 0 ]]; do
         --mirror | --checksums) download+=("$1" "$(option_value "$1" "$@")"); shift 2 ;;
         --output) output="$(option_value "$1" "$@")"; shift 2 ;;
         --vocab-size) vocab_size="$(option_value "$1" "$@")"; shift 2 ;;
+        --embedding-size) embedding_size="$(option_value "$1" "$@")"; shift 2 ;;
         --segmentation | --jobs) binary+=("$1" "$(option_value "$1" "$@")"); shift 2 ;;
         --overwrite) binary+=("$1"); shift ;;
         --help) print_help "${BASH_SOURCE[0]}"; exit ;;
@@ -49,4 +51,5 @@ if [[ "$finished" == no || ${#download[@]} -gt 0 ]]; then
 fi
 
 # Captions are short and clean: of the training pairs only empty, overlong and lopsided ones go.
-bash "$ROOT/examples/text_to_binary.sh" --output "$output" --train train --vocab-size "$vocab_size" "${binary[@]}"
+bash "$ROOT/examples/text_to_binary.sh" --output "$output" --train train --vocab-size "$vocab_size" \
+    --embedding-size "$embedding_size" "${binary[@]}"

@@ -12,20 +12,19 @@ import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from itertools import chain
 from pathlib import Path
-from typing import Iterator, List, NamedTuple, Sequence, Set, Tuple
+from typing import List, NamedTuple, Sequence, Set, Tuple
 
 from tqdm import tqdm
 
 from fairseq_gnmt.data.cleaning_rules import REASONS, CleaningRules, clean_pair, normalise_spaces
 from fairseq_gnmt.errors import UserError, run_command
-from fairseq_gnmt.data.parallel_text import atomic_outputs, check_files, count_lines, read_chunks, split_lines
+from fairseq_gnmt.data.parallel_text import ChunkPair, atomic_outputs, check_files, count_pairs, read_pairs, split_lines
 from fairseq_gnmt.data.process_pool import available_cores, check_jobs, ordered_map
 
 DIGEST_BYTES = 16  # of a pair: 4.5 M of them take about 0.5 GiB, and two that agree by chance are out of the question
 
-Chunk = Tuple[bytes, bytes]  # the same lines of source and target
+LinePair = Tuple[bytes, bytes]
 
 
 class CleanOutputs(NamedTuple):
@@ -55,7 +54,7 @@ class CleaningReport:
         return "\n".join(f"{name:<20}{count:>14,}{count / self.read:>10.2%}" for name, count in rows)
 
 
-def clean_chunk(rules: CleaningRules, chunk: Chunk) -> Tuple[int, "Counter[str]", List[Chunk]]:
+def clean_chunk(rules: CleaningRules, chunk: ChunkPair) -> Tuple[int, "Counter[str]", List[LinePair]]:
     """Number of pairs in the chunk, numbers dropped, and the pairs to keep as lines without their ends."""
     sources, targets = map(split_lines, chunk)
     dropped: "Counter[str]" = Counter()
@@ -70,32 +69,7 @@ def clean_chunk(rules: CleaningRules, chunk: Chunk) -> Tuple[int, "Counter[str]"
     return len(sources), dropped, kept
 
 
-def count_pairs(sources: Sequence[Path], targets: Sequence[Path], jobs: int) -> int:
-    """Pairs in all files together; raises UserError for any file that cannot be used."""
-    if len(sources) != len(targets):
-        raise UserError(
-            f"--source has {len(sources)} files and --target has {len(targets)}: "
-            f"give one target for each source, in the same order."
-        )
-    paths = [*sources, *targets]
-    counts = list(tqdm(ordered_map(count_lines, paths, jobs), total=len(paths), desc="checking", unit=" files"))
-    for source, target, source_lines, target_lines in zip(sources, targets, counts, counts[len(sources) :]):
-        if source_lines != target_lines:
-            raise UserError(
-                f"{source} has {source_lines} lines but {target} has {target_lines}, and line n of one must "
-                f"translate line n of the other: fetch or extract both again."
-            )
-    return sum(counts[: len(sources)])
-
-
-def read_pairs(sources: Sequence[Path], targets: Sequence[Path]) -> Iterator[Chunk]:
-    """Chunks of all files in the order given; each source must be as long as its target."""
-    return chain.from_iterable(
-        zip(read_chunks(source), read_chunks(target), strict=True) for source, target in zip(sources, targets)
-    )
-
-
-def drop_seen(pairs: Sequence[Chunk], seen: Set[bytes]) -> List[Chunk]:
+def drop_seen(pairs: Sequence[LinePair], seen: Set[bytes]) -> List[LinePair]:
     """The pairs that are not in `seen`, each once; their digests are added to it."""
     new = []
     for pair in pairs:

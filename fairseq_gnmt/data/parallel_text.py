@@ -10,16 +10,21 @@ import gzip
 import os
 import zlib
 from contextlib import ExitStack, contextmanager
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO, Iterator, List, Sequence
+from typing import BinaryIO, Iterator, List, Sequence, Tuple
 
+from tqdm import tqdm
+
+from fairseq_gnmt.data.process_pool import ordered_map
 from fairseq_gnmt.errors import UserError
 
 LINES_PER_CHUNK = 4096
 GZIP_MARK = b"\x1f\x8b"
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+ChunkPair = Tuple[bytes, bytes]  # the same lines of source and target
 
 
 def split_lines(chunk: bytes) -> List[str]:
@@ -75,6 +80,31 @@ def read_lines(path: Path) -> List[str]:
     check_files([path])
     count_lines(path)
     return [line for chunk in read_chunks(path) for line in split_lines(chunk)]
+
+
+def count_pairs(sources: Sequence[Path], targets: Sequence[Path], jobs: int) -> int:
+    """Pairs in all files together; raises UserError for any file that cannot be used."""
+    if len(sources) != len(targets):
+        raise UserError(
+            f"--source has {len(sources)} files and --target has {len(targets)}: "
+            f"give one target for each source, in the same order."
+        )
+    paths = [*sources, *targets]
+    counts = list(tqdm(ordered_map(count_lines, paths, jobs), total=len(paths), desc="checking", unit=" files"))
+    for source, target, source_lines, target_lines in zip(sources, targets, counts, counts[len(sources) :]):
+        if source_lines != target_lines:
+            raise UserError(
+                f"{source} has {source_lines} lines but {target} has {target_lines}, and line n of one must "
+                f"translate line n of the other: fetch or extract both again."
+            )
+    return sum(counts[: len(sources)])
+
+
+def read_pairs(sources: Sequence[Path], targets: Sequence[Path]) -> Iterator[ChunkPair]:
+    """Chunks of all files in the order given; each source must be as long as its target."""
+    return chain.from_iterable(
+        zip(read_chunks(source), read_chunks(target), strict=True) for source, target in zip(sources, targets)
+    )
 
 
 def _create(path: Path) -> BinaryIO:

@@ -1,6 +1,7 @@
 """Translation with GNMT's search; the data and all other options are those of fairseq's `translation` task."""
 import dataclasses
 import logging
+from pathlib import Path
 from typing import Any, Dict, List
 
 import torch
@@ -16,6 +17,7 @@ from fairseq_gnmt.checkpoint_loading import check_restore_file, restored_file
 from fairseq_gnmt.checkpoint_writing import check_disk_space
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.memory_allocation import keep_freed_memory
+from fairseq_gnmt.models.pretrained_embeddings import begin_with_vectors
 from fairseq_gnmt.search.copying import copy_unknown_words
 from fairseq_gnmt.search.fairseq_options import check_option_names, check_options_are_ours, fairseq_search_reason
 from fairseq_gnmt.search.generator import GNMTGenerator
@@ -26,6 +28,7 @@ from fairseq_gnmt.tasks.nvidia_conventions import begin_marked
 from fairseq_gnmt.tasks.options import (
     GNMTTranslationConfig,
     check_batch_options,
+    check_beginning,
     check_counts,
     check_fairseq_positions,
     check_validation_options,
@@ -167,12 +170,17 @@ class GNMTTranslationTask(TranslationTask):
         if not from_checkpoint:
             check_counts(self.cfg)
             check_validation_options(self.cfg)
+            check_beginning(self.cfg)
             check_restore_file(self.cfg.restore_file)
             restored = restored_file(self.cfg.save_dir, self.cfg.restore_file, self.cfg.finetune_from_model)
             nvidia_conventions.check_restored(restored, self.cfg.nvidia_conventions)
         model = super().build_model(cfg, from_checkpoint)
-        if not from_checkpoint and not self.cfg.no_save:
-            check_disk_space(self.cfg.save_dir, sum(parameter.numel() for parameter in model.parameters()))
+        if not from_checkpoint:
+            if self.cfg.pretrained_embeddings and not restored.exists():
+                vectors = Path(self.cfg.pretrained_embeddings)
+                begin_with_vectors(model, self.source_dictionary, self.target_dictionary, vectors)
+            if not self.cfg.no_save:
+                check_disk_space(self.cfg.save_dir, sum(parameter.numel() for parameter in model.parameters()))
         if self.cfg.eval_bleu:
             if self.replacements is not None:
                 raise UserError("replace_unk in --eval-bleu-args has no use: the references' unknown words are lost, too.")

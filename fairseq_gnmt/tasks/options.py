@@ -8,6 +8,7 @@ from fairseq.dataclass.configs import GenerationConfig
 from fairseq.tasks.translation import TranslationConfig
 from omegaconf import II
 
+from fairseq_gnmt.checkpoint_loading import DEFAULT_RESTORE_FILE
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.segmentation.bpe import join_tokens
 
@@ -38,6 +39,10 @@ class GNMTTranslationConfig(TranslationConfig):
     train_max_length: int = field(
         default=1024,
         metadata={"help": "skip training pairs with a longer side, in tokens with begin and end mark (NVIDIA: 50)"},
+    )
+    pretrained_embeddings: Optional[str] = field(
+        default=None,
+        metadata={"help": "file of vectors that the embeddings of a new training begin with (python -m fairseq_gnmt.data.cooccurrence)"},
     )
     nvidia_conventions: bool = field(
         default=False,
@@ -75,6 +80,16 @@ def check_counts(cfg: GNMTTranslationConfig) -> None:
     for name, values in (("update-freq", cfg.update_freq), ("log-interval", [cfg.log_interval])):
         if min(values) < 1:
             raise UserError(f"--{name} is {min(values)}, but must be at least 1.")
+
+
+def check_beginning(cfg: GNMTTranslationConfig) -> None:
+    """A model that is loaded brings its embeddings."""
+    loads = cfg.finetune_from_model or cfg.restore_file != DEFAULT_RESTORE_FILE
+    if cfg.pretrained_embeddings and loads:
+        raise UserError(
+            "--pretrained-embeddings is for a new training, but --finetune-from-model and --restore-file load all weights: "
+            "leave one out."
+        )
 
 
 def check_validation_options(cfg: GNMTTranslationConfig) -> None:

@@ -134,6 +134,7 @@ def test_options_of_the_search(options, words):
     (["--required-batch-size-multiple", 0], "--required-batch-size-multiple is 0, but must be at least 1"),
     (["--max-tokens", 5], "raise --max-tokens"),
     (["--train-max-length", 1], "raise --train-max-length"),
+    (["--pretrained-embeddings", "none.txt"], "--pretrained-embeddings none.txt: No such file"),
     (["--finetune-from-model", "none.pt"], "none.pt does not exist: name a checkpoint"),
     (["--best-checkpoint-metric", "bleu"], "--best-checkpoint-metric bleu needs --eval-bleu"),
     (["--eval-bleu", "--eval-bleu-args", "[5]"], """--eval-bleu-args '{"beam": 5}'"""),

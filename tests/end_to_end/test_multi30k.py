@@ -94,6 +94,7 @@ def test_from_a_mirror_to_the_binarised_corpus(local_copy, tmp_path):
             assert line_count(output / "encoded" / f"{split}.{language}") == COUNTS[published]
             assert (output / "bin" / f"{split}.en-de.{language}.bin").exists()
     assert (output / "subwords.model").exists()
+    assert (output / "embeddings.txt").read_text(encoding="utf-8").split("\n", 1)[0].endswith(" 256")
 
     before = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
     done = prepare("--output", "out", "--vocab-size", 120, directory=tmp_path)  # the server is gone: nothing is fetched
@@ -132,7 +133,8 @@ def test_training_refinement_and_evaluation(local_copy, tmp_path):
 
     told = stage("refine.sh", "--output", "out", directory=tmp_path)
     assert told.returncode == 1 and "checkpoints/averaged.pt is missing; run train.sh first" in told.stderr
-    succeed("prepare.sh", "--data", local_copy, "--checksums", local_copy / "sums", "--vocab-size", 120, "--jobs", 2)
+    succeed("prepare.sh", "--data", local_copy, "--checksums", local_copy / "sums", "--vocab-size", 120, "--jobs", 2,
+            "--embedding-size", 32)
     size = ("--", "--arch", "gnmt_v2_tiny", "--max-update", 30)
     succeed("train.sh", *size)
     assert "reward" in succeed("refine.sh", "--updates", 2, *size[:3], "--log-interval", 1)

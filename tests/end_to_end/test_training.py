@@ -7,8 +7,11 @@ import torch
 from commands import succeed
 from fairseq.checkpoint_utils import load_model_ensemble_and_task
 from tiny_corpora import (
-    MODEL, OBJECTIVE, TASK, TEST, TO_TEXT, VALID, scratch, sentences,
+    DIGITS, MODEL, OBJECTIVE, TASK, TEST, TO_TEXT, VALID, digits, scratch, sentences,
 )
+
+from fairseq_gnmt.data.cooccurrence import write_vectors
+from fairseq_gnmt.models.pretrained_embeddings import read_vectors
 
 
 SEARCH = {"beam": 3, "max_len_a": 1.5, "max_len_b": 6, "length_norm_factor": 0.8, "coverage_penalty": 0.3}
@@ -104,3 +107,22 @@ def test_other_objectives_of_fairseq_train_the_network(tmp_path):
     printed = succeed("train", sentences(), *TASK, *MODEL, "--optimizer", "sgd", "--lr", 0.5, "--criterion",
                       "cross_entropy", "--batch-size", 8, "--max-update", 3, "--save-dir", tmp_path, "--no-save")
     assert "num_updates: 3" in printed
+
+
+def test_embeddings_of_a_file_begin_a_training_and_are_not_wanted_again(tmp_path):
+    """The file is gone when the training is resumed, and when its model translates."""
+    text, vectors = digits().with_name("digits"), tmp_path / "vectors.txt"
+    write_vectors(text / "train.en", text / "train.de", text / "dict.txt", 32, vectors)
+    training = [digits(), *TASK, *MODEL, *OBJECTIVE, "--lr", "1e-9", "--batch-size", 32, "--save-dir", tmp_path / "out",
+                "--pretrained-embeddings", vectors, "--disable-validation"]
+    assert "embeddings of 18 of 22 tokens begin with" in succeed("train", *training, "--max-update", 1)
+    written = dict(read_vectors(vectors, 32))
+    vectors.unlink()
+    assert "begin with" not in succeed("train", *training, "--max-update", 2)
+    checkpoint = tmp_path / "out" / "checkpoint_last.pt"
+    (model,), _, task = load_model_ensemble_and_task([str(checkpoint)])
+    tokens = [task.source_dictionary.index(word) for word in DIGITS]
+    found = model.encoder.embed_tokens.weight[tokens].detach()
+    expected = torch.stack([written[word] for word in DIGITS])
+    assert torch.allclose(torch.nn.functional.normalize(found), expected, atol=1e-3)
+    assert "H-0" in succeed("generate", digits(), *TASK, "--path", checkpoint)

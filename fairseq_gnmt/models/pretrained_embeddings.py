@@ -1,0 +1,66 @@
+"""Embeddings that begin with vectors of tokens from a file, instead of at random."""
+import logging
+from pathlib import Path
+from typing import Dict, Iterator, Tuple
+
+import torch
+from fairseq.data import Dictionary
+from fairseq.models import FairseqEncoderDecoderModel
+from torch import Tensor, nn
+
+from fairseq_gnmt.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+def read_vectors(path: Path, size: int) -> Iterator[Tuple[str, Tensor]]:
+    """Tokens and their vectors (size,) from the text format of word2vec: a header, then lines `token number ...`.
+
+    Raises UserError for a file that is missing, is not in this format or has vectors of another size.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="\n") as lines:
+            next(lines, None)
+            for number, line in enumerate(lines, start=2):
+                token, *numbers = line.rstrip().split(" ")
+                if len(numbers) != size:
+                    raise UserError(
+                        f"{path}, line {number}: there are {len(numbers)} numbers after the token, but the network's embeddings "
+                        f"have {size}: make it with --size {size}, or train with another --hidden-size."
+                    )
+                yield token, torch.tensor([float(number) for number in numbers])
+    except OSError as error:
+        raise UserError(f"--pretrained-embeddings {path}: {error.strerror}. Name a file of vectors.") from error
+    except ValueError as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{path} has no vectors in text, a line `token number number ...` for each: {error}.") from error
+
+
+@torch.no_grad()
+def replace_rows(embedding: nn.Embedding, dictionary: Dictionary, vectors: Dict[str, Tensor]) -> int:
+    """Puts vectors in place of the random ones of their tokens, all scaled alike to the length that those have on average.
+
+    Returns the number of tokens that had one.
+    """
+    found = {dictionary.indices[token]: vector for token, vector in vectors.items() if token in dictionary.indices}
+    if found:
+        rows = torch.tensor(list(found))
+        replacing = torch.stack(list(found.values())).to(embedding.weight)
+        scale = embedding.weight[rows].square().mean().sqrt() / replacing.square().mean().sqrt()
+        embedding.weight[rows] = replacing * scale
+    return len(found)
+
+
+def begin_with_vectors(model: FairseqEncoderDecoderModel, source: Dictionary, target: Dictionary, path: Path) -> None:
+    """The embeddings of tokens that a file has vectors of begin with them; raises UserError if it has none."""
+    embeddings = [(model.encoder.embed_tokens, source)]
+    if model.decoder.embed_tokens is not model.encoder.embed_tokens:
+        embeddings.append((model.decoder.embed_tokens, target))
+    size = model.encoder.embed_tokens.embedding_dim
+    vectors = {token: vector for token, vector in read_vectors(path, size) if token in source or token in target}
+    for embedding, dictionary in embeddings:
+        found = replace_rows(embedding, dictionary, vectors)
+        if not found:
+            raise UserError(f"{path} has none of the dictionary's tokens: make it from text that was encoded as the data was.")
+        logger.info("embeddings of %d of %d tokens begin with %s", found, len(dictionary), path)

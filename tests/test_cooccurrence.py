@@ -1,0 +1,150 @@
+"""Vectors of tokens from what stands together: counts, mutual information and directions against plain formulas."""
+import math
+from itertools import product
+from pathlib import Path
+
+import pytest
+import torch
+from fairseq.data import Dictionary
+
+from fairseq_gnmt.data import cooccurrence
+from fairseq_gnmt.data.cooccurrence import (
+    CONTEXT_EXPONENT, Counts, positive_mutual_information, principal_directions, token_numbers, token_vectors, write_vectors,
+)
+from fairseq_gnmt.errors import UserError
+
+# one token a word, in an order of its own on each side
+LEXICON = dict(zip("one two three four five six seven eight".split(), "eins zwei drei vier fünf sechs sieben acht".split()))
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """Every ordered pair of numbers in both languages, German the other way round, with a dictionary."""
+    pairs = list(product(LEXICON, repeat=2))
+    (tmp_path / "en").write_text("".join(f"{a} {b}\n" for a, b in pairs), encoding="utf-8")
+    (tmp_path / "de").write_text("".join(f"{LEXICON[b]} {LEXICON[a]}\n" for a, b in pairs), encoding="utf-8")
+    tokens = [*LEXICON, *LEXICON.values(), "unseen"]
+    (tmp_path / "dict").write_text("".join(f"{token} 1\n" for token in tokens), encoding="utf-8")
+    return tmp_path
+
+
+def write(corpus: Path, size: int = 12, source: str = "en", output: str = "vectors", **options) -> Path:
+    write_vectors(corpus / source, corpus / "de", corpus / "dict", size, corpus / output, **options)
+    return corpus / output
+
+
+def counted(sources, targets, tokens: int) -> Counts:
+    counts = Counts.zero(tokens)
+    counts.add([torch.tensor(sentence) for sentence in sources], [torch.tensor(sentence) for sentence in targets])
+    return counts
+
+
+def test_counts_by_hand():
+    """0 and 1 are the marks; 2 is in both pairs, twice in the first."""
+    counts = counted([[0, 2, 3, 2, 1], [0, 2, 1]], [[0, 4, 1], [0, 3, 1]], tokens=6)
+    assert counts.same_pair.tolist() == [
+        [2, 2, 2, 2, 1, 0],
+        [2, 2, 2, 2, 1, 0],
+        [2, 2, 2, 2, 1, 0],
+        [2, 2, 2, 2, 1, 0],
+        [1, 1, 1, 1, 1, 0],
+        [0, 0, 0, 0, 0, 0],
+    ]
+    assert counts.after[2].tolist() == [0, 2, 1, 1, 0, 0]  # 3 2 | 1 and nothing more | 1 of the second pair
+    assert counts.before[2].tolist() == [2, 0, 1, 1, 0, 0]
+    assert torch.equal(counts.before, counts.after.t())
+
+
+def test_tokens_behind_the_contexts_are_counted_as_tokens_only(monkeypatch):
+    every = counted([[0, 5, 3, 1]], [[0, 4, 1]], tokens=6)
+    monkeypatch.setattr(cooccurrence, "CONTEXTS", 4)
+    few = counted([[0, 5, 3, 1]], [[0, 4, 1]], tokens=6)
+    for all_contexts, first in zip(every, few):
+        assert torch.equal(all_contexts[:, :4], first)
+
+
+def test_mutual_information_by_hand():
+    """Contexts have 4 and 1 of 5 occurrences; the second token avoids the first context."""
+    counts = torch.tensor([[4.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    frequent, rare = 4**CONTEXT_EXPONENT, 1.0
+    expected = [[math.log(1 / (frequent / (frequent + rare))), 0], [0, math.log(1 / (rare / (frequent + rare)))], [0, 0]]
+    assert torch.allclose(positive_mutual_information(counts), torch.tensor(expected))
+
+
+def test_fewer_than_expected_is_no_information():
+    counts = torch.tensor([[8.0, 1.0], [1.0, 8.0]])
+    assert positive_mutual_information(counts)[0, 1] == 0 < positive_mutual_information(counts)[0, 0]
+
+
+def test_directions_are_those_of_the_whole_decomposition():
+    """Up to the sign of each direction, so products of rows are compared."""
+    torch.manual_seed(2)
+    matrix = torch.randn(30, 5) @ torch.randn(5, 40) + 0.01 * torch.randn(30, 40)
+    left, values, _ = torch.linalg.svd(matrix)
+    expected = torch.nn.functional.normalize(left[:, :4] * values[:4].sqrt(), dim=1)
+    found = principal_directions(matrix, 4)
+    assert torch.allclose(found @ found.t(), expected @ expected.t(), atol=1e-3)
+
+
+def test_vectors_are_the_same_in_every_run_and_leave_the_random_numbers_alone():
+    torch.manual_seed(3)
+    counts = Counts(*(torch.randint(0, 9, (20, 20)).float() for _ in range(3)))
+    before = torch.random.get_rng_state()
+    first = token_vectors(counts, 8)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.manual_seed(4)
+    assert torch.equal(token_vectors(counts, 8), first)
+    assert torch.allclose(first.norm(dim=1), torch.ones(20))
+
+
+def test_marks_stand_around_a_line():
+    dictionary = Dictionary()
+    token = dictionary.add_symbol("a")
+    expected = [dictionary.bos(), token, dictionary.unk(), dictionary.eos()]
+    assert token_numbers("a  never", dictionary).tolist() == expected
+    assert token_numbers("", dictionary).tolist() == [dictionary.bos(), dictionary.eos()]
+
+
+@pytest.mark.parametrize("size", [12, 50])  # 50: more than there are tokens
+def test_translations_are_nearest(corpus, size):
+    header, *lines = write(corpus, size).read_text(encoding="utf-8").splitlines()
+    assert header == f"16 {size}"  # neither fairseq's marks nor what the text has not
+    vectors = {line.split()[0]: torch.tensor([float(number) for number in line.split()[1:]]) for line in lines}
+    assert vectors.keys() == {*LEXICON, *LEXICON.values()}
+    for english, german in LEXICON.items():
+        assert max(LEXICON.values(), key=lambda other: float(vectors[english] @ vectors[other])) == german
+
+
+def test_chunks_make_no_difference(corpus, monkeypatch):
+    whole = write(corpus).read_bytes()
+    monkeypatch.setattr("fairseq_gnmt.data.parallel_text.LINES_PER_CHUNK", 7)
+    assert write(corpus, output="other").read_bytes() == whole
+
+
+def test_nothing_is_overwritten_without_being_asked(corpus):
+    output = write(corpus)
+    with pytest.raises(UserError, match="--overwrite"):
+        write(corpus, size=8)
+    write(corpus, size=8, overwrite=True)
+    assert output.read_text(encoding="utf-8").startswith("16 8\n")
+
+
+@pytest.mark.parametrize("text, size, complaint", [
+    ("one two\n", 12, "en has 1 lines but"),
+    ("", 12, "is empty"),
+    (None, 12, "does not exist"),
+    ("one two\n" * 64, 1, "--size is 1, but must be at least 2"),
+])
+def test_what_cannot_be_used(corpus, text, size, complaint):
+    (corpus / "en").unlink() if text is None else (corpus / "en").write_text(text)
+    with pytest.raises(UserError, match=complaint):
+        write(corpus, size)
+    assert not (corpus / "vectors").exists()
+
+
+def test_text_of_another_segmentation(corpus):
+    for side in ("en", "de"):
+        (corpus / side).write_text("o n e\n" * 3)
+    with pytest.raises(UserError, match="have no token of .*dict"):
+        write(corpus)
+    assert not (corpus / "vectors").exists()
