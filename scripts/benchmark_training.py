@@ -4,7 +4,7 @@
     python scripts/benchmark_training.py --contenders ours fairseq-lstm --data DATA --batch 128 --hidden 512
 
 An update is forward, loss, backward, clipping and optimizer; batches are collated beforehand. The contenders take turns,
-each in a process of its own. Prints a Markdown table; --json keeps every measurement and the environment. Peak memory is
+each in a process of its own; ours-recomputing is this plugin with --checkpoint-activations. Prints a Markdown table; --json keeps every measurement and the environment. Peak memory is
 that of the whole process while it works, some 350 MiB of Python, torch and fairseq included.
 """
 import argparse
@@ -25,8 +25,8 @@ from benchmarking.report import ABSENT, check_output, markdown_table, write_json
 from benchmarking.session import Measured, as_json, measure  # noqa: E402
 from fairseq_gnmt.errors import UserError, run_command  # noqa: E402
 
-MODULES = {"ours": "ours", "fairseq-lstm": "fairseq_lstm", "nvidia": "nvidia"}
-OUR_NETWORK = ("ours fp32", "nvidia")  # these compute the same, from the same weights
+MODULES = {"ours": "ours", "ours-recomputing": "ours_recomputing", "fairseq-lstm": "fairseq_lstm", "nvidia": "nvidia"}
+OUR_NETWORK = ("ours fp32", "ours-recomputing", "nvidia")  # these compute the same, from the same weights
 REAL_BATCHES = 8  # in a repetition, from short to long
 TOLERANCE = 1e-5  # relative; float32, the same sums in another order
 

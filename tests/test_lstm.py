@@ -4,8 +4,10 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from fairseq_gnmt.models.clipping import ActivationClip
-from fairseq_gnmt.models.lstm import LSTM, BidirectionalLSTM, permute_positions, reversal, rotation
+from fairseq_gnmt.models.clipping import ActivationClip, ClipSchedule
+from fairseq_gnmt.models.lstm import (
+    LSTM, BidirectionalLSTM, permute_positions, recompute_activations, reversal, rotation,
+)
 
 NO_CLIP = ActivationClip()
 
@@ -22,6 +24,26 @@ def test_step_by_step_equals_one_pass():
         steps.append(step)
     torch.testing.assert_close(torch.cat(steps, dim=1), outputs)
     torch.testing.assert_close(state, final)
+
+
+@pytest.mark.parametrize("clip", [NO_CLIP, ActivationClip(ClipSchedule(0.2, 0.2, 0, 0))], ids=["free", "clipped"])
+def test_recomputed_layers_keep_less_and_have_the_same_gradients(clip):
+    def kept_and_gradients(recomputed: bool):
+        torch.manual_seed(3)
+        layer = nn.ModuleList([LSTM(5, 7)])
+        if recomputed:
+            recompute_activations(layer)
+        inputs, state = torch.randn(3, 6, 5, requires_grad=True), (torch.randn(3, 7), torch.randn(3, 7))
+        kept = {}
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.setdefault(t.data_ptr(), t), lambda t: t):
+            outputs, (hidden, cell) = layer[0](inputs, state, clip)
+        loss = outputs.square().sum() + hidden.sum() + cell.sum()
+        return sum(tensor.numel() for tensor in kept.values()), torch.autograd.grad(loss, [inputs, *layer.parameters()])
+
+    plain, expected = kept_and_gradients(False)
+    recomputed, gradients = kept_and_gradients(True)
+    assert all(map(torch.equal, gradients, expected))
+    assert recomputed == 3 * 6 * 5 < plain  # the inputs alone
 
 
 def test_bidirectional_equals_packed_sequences():

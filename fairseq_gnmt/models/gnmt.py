@@ -16,6 +16,7 @@ from fairseq_gnmt.models.clipping import ActivationClip, ClipSchedule
 from fairseq_gnmt.models.decoder import GNMTDecoder
 from fairseq_gnmt.models.encoder import GNMTEncoder
 from fairseq_gnmt.models.hub import GNMTHub
+from fairseq_gnmt.models.lstm import recompute_activations
 from fairseq_gnmt.quantization.storage import to_floats
 
 
@@ -48,6 +49,9 @@ class GNMTConfig(FairseqDataclass):
     activation_clip_start: float = field(default=8.0, metadata={"help": "D at first; it falls linearly"})
     activation_clip_from: int = field(default=0, metadata={"help": "update from which D falls"})
     activation_clip_until: int = field(default=0, metadata={"help": "update at which D is --activation-clip"})
+    checkpoint_activations: bool = field(
+        default=False, metadata={"help": "LSTM layers run once more for the gradient instead of keeping what it needs"}
+    )
 
 
 class GNMTModel(FairseqEncoderDecoderModel):
@@ -77,6 +81,8 @@ class GNMTModel(FairseqEncoderDecoderModel):
         if cfg.share_decoder_input_output_embed:
             decoder.output_projection.weight = target_embedding.weight
         model = cls(encoder, decoder)
+        if cfg.checkpoint_activations:
+            recompute_activations(model)
         initialize(model, cfg.init_range, cfg.init_range if cfg.embedding_init_range is None else cfg.embedding_init_range)
         return model
 

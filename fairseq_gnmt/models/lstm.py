@@ -6,6 +6,7 @@ from typing import Tuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from fairseq_gnmt.models.clipped_recurrence import clipped_lstm
 from fairseq_gnmt.models.clipping import ActivationClip
@@ -18,12 +19,18 @@ class LSTM(nn.LSTM):
 
     def __init__(self, input_size: int, hidden_size: int):
         super().__init__(input_size, hidden_size, batch_first=True)
+        self.recomputed = False
 
     def forward(self, inputs: Tensor, state: LSTMState, clip: ActivationClip) -> Tuple[Tensor, LSTMState]:
         """Runs over inputs (B, T, I); returns outputs (B, T, H) and the state after position T.
 
         Cell states are clipped; outputs are not yet.
         """
+        if self.recomputed and torch.is_grad_enabled():
+            return checkpoint(self._run, inputs, state, clip, use_reentrant=False, preserve_rng_state=False)
+        return self._run(inputs, state, clip)
+
+    def _run(self, inputs: Tensor, state: LSTMState, clip: ActivationClip) -> Tuple[Tensor, LSTMState]:
         if clip.limit is not None:
             weight_ih, weight_hh, bias_ih, bias_hh = self._flat_weights
             outputs, cells = clipped_lstm(
@@ -41,6 +48,13 @@ class LSTM(nn.LSTM):
     def zero_state(self, inputs: Tensor) -> LSTMState:
         zeros = inputs.new_zeros(inputs.size(0), self.hidden_size)
         return zeros, zeros
+
+
+def recompute_activations(model: nn.Module) -> None:
+    """What its LSTMs keep for the gradient (some 10 floats a unit and position) is made again when it is needed."""
+    for module in model.modules():
+        if isinstance(module, LSTM):
+            module.recomputed = True
 
 
 class BidirectionalLSTM(nn.Module):
