@@ -1,4 +1,6 @@
 """Beam search against trying every translation, and what must not change its results."""
+import math
+
 import pytest
 import torch
 
@@ -172,6 +174,19 @@ def test_prefix_is_kept_and_free_after_it():
     assert forced[0][2][0] == pytest.approx(float(log_probs[6] - log_probs.logsumexp(0)), abs=1e-5)
 
 
+def test_prefix_is_said_however_unlikely():
+    """The probability of 5 is no float."""
+
+    class Reluctant(ByHand):
+        def step(self, tokens, state):
+            logits = torch.zeros(len(tokens), VOCABULARY)
+            logits[:, 5] = -1000.0
+            return logits, torch.full((len(tokens), 3), 1 / 3), state
+
+    ((only,),) = translate(Reluctant(), [[4, 5, EOS]], prefix=torch.tensor([[5, EOS]]), beam=2)
+    assert only[1] == (5, EOS) and math.isfinite(only[0])
+
+
 def test_prefix_that_ends_the_sentence():
     model = ScriptedEnsemble([Scripted(9, 8)])
     ((only,),) = translate(model, [SOURCES[0]], prefix=torch.tensor([[6, EOS, PAD]]), beam=3, nbest=3)
@@ -182,7 +197,7 @@ def test_unknown_words_can_be_forbidden_or_favoured():
     model = ScriptedEnsemble([Scripted(11, 6, sharpness=0.1)])
     without = translate(model, SOURCES, beam=4, nbest=4, max_len_b=4, unkpen=100.0)
     assert all(UNK not in tokens for nbest in without for _, tokens, _, _ in nbest)
-    favoured = translate(model, SOURCES, beam=4, nbest=1, max_len_b=4, unkpen=-100.0)
+    favoured = translate(model, SOURCES, beam=4, nbest=1, max_len_b=4, unkpen=-80.0)
     assert all(set(nbest[0][1]) == {UNK, EOS} for nbest in favoured)
 
 
@@ -195,9 +210,9 @@ def test_no_ngram_is_repeated():
 
 
 def test_ban_repeated_ngrams():
-    logits = torch.zeros(2, 8)
-    ban_repeated_ngrams(logits, torch.tensor([[4, 5, 6, 4, 5], [4, 4, 4, 4, 4]]), size=3)
-    banned = (logits == float("-inf")).nonzero().tolist()
+    probabilities = torch.full((2, 8), 1 / 8)
+    ban_repeated_ngrams(probabilities, torch.tensor([[4, 5, 6, 4, 5], [4, 4, 4, 4, 4]]), size=3)
+    banned = (probabilities == 0).nonzero().tolist()
     assert banned == [[0, 6], [1, 4]]
 
 
@@ -216,6 +231,7 @@ def test_scores_that_are_not_numbers_are_refused():
         ("beam", 0, "--beam is 0"),
         ("nbest", 6, "--nbest is 6, but must be at most --beam"),
         ("temperature", 0.0, "--temperature"),
+        ("unkpen", -81.0, "--unkpen is -81.0, but must be at least -80"),
         ("length_norm_factor", -0.1, "--length-norm-factor is -0.1"),
         ("length_norm_const", -1.0, "--length-norm-const"),
         ("coverage_penalty", -0.5, "--coverage-penalty"),

@@ -7,6 +7,7 @@ from typing import Callable, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
+from fairseq_gnmt.models.activations import tanh
 from fairseq_gnmt.models.lstm import LSTM, LSTMState
 
 MakeLinear = Callable[[Tensor, Optional[Tensor]], nn.Module]  # weight (O, I) and bias (O,) to a layer
@@ -41,7 +42,7 @@ def advance_cell(gates: Tensor, cell: Tensor, clip: nn.Module) -> LSTMState:
     """The LSTM's equations from its gates (B, 4H), in the order i, f, g, o, and cell (B, H); `clip` has the new cell."""
     hidden_size = cell.size(1)
     inputs, forget = gates[:, : 2 * hidden_size].sigmoid().chunk(2, dim=1)
-    candidate = gates[:, 2 * hidden_size : 3 * hidden_size].tanh()
+    candidate = tanh(gates[:, 2 * hidden_size : 3 * hidden_size])
     output = gates[:, 3 * hidden_size :].sigmoid()
     cell = clip(torch.addcmul(forget * cell, inputs, candidate))
-    return output * cell.tanh(), cell
+    return output * tanh(cell), cell

@@ -8,6 +8,8 @@ from typing import NamedTuple, Tuple
 import torch
 from torch import Tensor, nn
 
+from fairseq_gnmt.models.activations import sigmoid_is_faster
+
 # Elements of the (T, S, H) buffer that the scores are summed from: it must stay in the second-level cache
 # on a CPU, and be large enough to fill a GPU.
 CPU_BUFFER_ELEMENTS = 1 << 18
@@ -94,10 +96,9 @@ class _AdditiveScores(torch.autograd.Function):
 
 def _tanh_sums(query: Tensor, keys: Tensor) -> Tensor:
     """tanh(query[b, t] + keys[b, s]), (b, T, S, H)."""
-    if query.is_cuda or query.dtype not in (torch.float32, torch.float64):
-        return (query[:, :, None] + keys[:, None]).tanh_()
-    # tanh(x) = 2 sigmoid(2x) - 1, because torch's sigmoid takes a third of the time of its tanh on AVX2.
-    return ((2 * query)[:, :, None] + (2 * keys)[:, None]).sigmoid_().mul_(2).sub_(1)
+    if sigmoid_is_faster(query):  # as activations.tanh, with the small factors doubled before their sum
+        return ((2 * query)[:, :, None] + (2 * keys)[:, None]).sigmoid_().mul_(2).sub_(1)
+    return (query[:, :, None] + keys[:, None]).tanh_()
 
 
 def _parts(query: Tensor, keys: Tensor):

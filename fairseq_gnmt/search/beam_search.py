@@ -19,7 +19,7 @@ from fairseq_gnmt.search.history import Finished, Step, Written, prefixes, write
 from fairseq_gnmt.search.options import SearchOptions
 from fairseq_gnmt.search.penalties import coverage_penalty, length_penalty
 from fairseq_gnmt.search.pruning import NEVER, prune_finished, prune_running, prune_tokens
-from fairseq_gnmt.search.vocabulary import log_normalizer, top_tokens
+from fairseq_gnmt.search.vocabulary import top_tokens
 
 # Stopped sentences leave the batch once they are this share of it: leaving copies the memory of those that stay.
 LEAVING_SHARE = 1 / 8
@@ -121,39 +121,41 @@ class BeamSearch:
         self, logits: Tensor, running: _Running, history: List[Step], at_limit: Tensor, prefix: Optional[Tensor]
     ) -> _Candidates:
         """The 2 x beam best continuations of each sentence. logits (N, V) are overwritten; at_limit is (B,)."""
-        normalizer = log_normalizer(logits)
-        if normalizer.isnan().any():
+        probabilities = torch.softmax(logits, dim=1, out=logits)
+        if probabilities[:, 0].isnan().any():  # then the whole row is
             raise UserError(
                 "The model's scores are not numbers (NaN): its training has diverged, or its weights overflow in "
                 "half precision. Use an earlier checkpoint, or translate without --fp16."
             )
-        self._restrict(logits, running, history, at_limit, prefix)
+        self._restrict(probabilities, running, history, at_limit, prefix)
         wanted = 2 * self.options.beam
-        log_probs, tokens = top_tokens(logits, wanted)
+        best, tokens = top_tokens(probabilities, wanted)
         sentences, hypotheses = running.tokens.shape
-        log_probs = prune_tokens(log_probs - normalizer, self.options.prune_tokens)
+        log_probs = prune_tokens(best.log(), self.options.prune_tokens)
         scores = running.scores.view(-1, 1) + log_probs
         scores, chosen = scores.view(sentences, -1).topk(min(wanted, hypotheses * tokens.size(1)), dim=1)
         return _Candidates(scores, tokens.view(sentences, -1).gather(1, chosen), chosen // tokens.size(1))
 
     def _restrict(
-        self, logits: Tensor, running: _Running, history: List[Step], at_limit: Tensor, prefix: Optional[Tensor]
+        self, probabilities: Tensor, running: _Running, history: List[Step], at_limit: Tensor, prefix: Optional[Tensor]
     ) -> None:
-        """Overwrites the logits (N, V) of what may not be said."""
+        """Overwrites the probabilities (N, V) of what may not be said."""
         options, special, step = self.options, self.special, len(history) - 1
         forced = self._forced_tokens(running, step, at_limit, prefix)
         bound = (forced != special.pad).nonzero()[:, 0]
-        bound_logits = logits[bound, forced[bound]]  # what is forced is said, whatever is banned below
+        # What is forced is said, whatever is banned below, and however unlikely.
+        said = probabilities[bound, forced[bound]].clamp_(min=torch.finfo(probabilities.dtype).tiny)
 
-        logits[:, special.pad] = NEVER
-        logits[:, special.unk] -= options.unkpen
+        probabilities[:, special.pad] = 0
+        if options.unkpen:
+            probabilities[:, special.unk] *= math.exp(-options.unkpen)
         if step < options.min_len:
-            logits[:, special.eos] = NEVER
+            probabilities[:, special.eos] = 0
         if options.no_repeat_ngram_size:
-            rows = torch.arange(len(logits), device=logits.device)
-            ban_repeated_ngrams(logits, prefixes(history, rows), options.no_repeat_ngram_size)
-        logits[bound] = NEVER
-        logits[bound, forced[bound]] = bound_logits
+            rows = torch.arange(len(probabilities), device=probabilities.device)
+            ban_repeated_ngrams(probabilities, prefixes(history, rows), options.no_repeat_ngram_size)
+        probabilities[bound] = 0
+        probabilities[bound, forced[bound]] = said
 
     def _forced_tokens(self, running: _Running, step: int, at_limit: Tensor, prefix: Optional[Tensor]) -> Tensor:
         """What each row (N,) must say: its prefix, or the end mark at its limit; pad where it is free."""
@@ -220,15 +222,15 @@ def length_limits(source_lengths: Tensor, options: SearchOptions) -> Tensor:
     return limits.masked_fill(source_lengths <= 1, 0)
 
 
-def ban_repeated_ngrams(logits: Tensor, prefix: Tensor, size: int) -> None:
-    """Overwrites the logits (N, V) of tokens that would end an n-gram which the prefix (N, t) holds already."""
+def ban_repeated_ngrams(probabilities: Tensor, prefix: Tensor, size: int) -> None:
+    """Overwrites the probabilities (N, V) of tokens that would end an n-gram which the prefix (N, t) holds already."""
     length = prefix.size(1)
     if length < size:
         return
     windows = prefix.unfold(1, size, 1)  # (N, length - size + 1, size)
     repeated = (windows[:, :, :-1] == prefix[:, None, length - size + 1 :]).all(dim=2)
     rows, starts = repeated.nonzero(as_tuple=True)
-    logits[rows, windows[rows, starts, -1]] = NEVER
+    probabilities[rows, windows[rows, starts, -1]] = 0
 
 
 def _finished_at(final: Tensor, candidates: _Candidates, running: _Running, step: int) -> Finished:

@@ -3,6 +3,8 @@ from dataclasses import dataclass, fields
 
 from fairseq_gnmt.errors import UserError
 
+LEAST_UNKPEN = -80.0  # e^80 is still a float
+
 
 @dataclass(frozen=True)
 class SearchOptions:
@@ -32,6 +34,7 @@ class SearchOptions:
             self._require(getattr(self, name) >= 0, name, "0 (off) or above")
         for name in ("prune_tokens", "prune_hypotheses"):
             self._require(getattr(self, name) >= 0, name, "0 (off) or above (the paper: 3.0)")
+        self._require(self.unkpen >= LEAST_UNKPEN, "unkpen", f"at least {LEAST_UNKPEN}, which lets nothing but unknown words win")
         self._require(self.temperature > 0, "temperature", "above 0 (1 leaves the model as it is)")
         self._require(self.nbest <= self.beam, "nbest", f"at most --beam, which is {self.beam}")
 
