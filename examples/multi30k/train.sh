@@ -35,5 +35,6 @@ train_once "$output" "$THREADS" --arch gnmt_v2_small --share-decoder-input-outpu
     --batch-size "$BATCH" --max-update "$updates" --seed "$seed" \
     --batch-size-valid 128 --eval-bleu --eval-bleu-remove-bpe "$(joining_of "$output")" --eval-bleu-args '{"beam": 1}' \
     --best-checkpoint-metric bleu --maximize-best-checkpoint-metric "$@"
-python "$ROOT/scripts/average_checkpoints.py" --save-dir "$output/checkpoints" --last "$AVERAGED" \
-    --output "$output/checkpoints/averaged.pt" --overwrite
+checkpoints="$(checkpoints_of --save-dir "$output/checkpoints" "$@")"
+python "$ROOT/scripts/average_checkpoints.py" --save-dir "$checkpoints" --last "$AVERAGED" \
+    --output "$checkpoints/averaged.pt" --overwrite
