@@ -3,9 +3,11 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_gnmt.quantization import int8_linear
-from fairseq_gnmt.quantization.int8_linear import (
-    EIGHT_BITS, SEVEN_BITS, Int8Linear, onednn_levels, quantize_inputs, quantize_rows,
+from fairseq_gnmt.quantization import integer_products
+from fairseq_gnmt.quantization.int8_linear import Int8Linear, quantize_inputs, quantize_rows
+from fairseq_gnmt.quantization.integer_products import (
+    EIGHT_BITS, FEW_ROWS, LEVELS, SEVEN_BITS, ByteProduct, FloatProduct, HalfProduct, has_half_products, make_products,
+    onednn_levels,
 )  # fmt: skip
 
 
@@ -20,7 +22,7 @@ def test_rows_by_hand():
 def test_inputs_by_hand(levels):
     inputs, scale = quantize_inputs(torch.tensor([[2.0, -0.5, 0.0], [0.0, 0.0, 0.0]]), levels)
     quarter = round(levels / 4)  # 31.75 to 32, 15.75 to 16
-    assert inputs.tolist() == [[2 * levels + 1, levels + 1 - quarter, levels + 1], [levels + 1] * 3]
+    assert inputs.tolist() == [[levels, -quarter, 0], [0] * 3]
     assert scale[0].item() == pytest.approx(2 / levels)
 
 
@@ -41,7 +43,7 @@ def kernel(request, monkeypatch):
     if request.param == "onednn" and onednn_levels() is None:
         pytest.skip("this torch has no 8-bit product")
     if request.param == "floats":
-        monkeypatch.setattr(int8_linear, "onednn_levels", lambda: None)
+        monkeypatch.setattr(integer_products, "onednn_levels", lambda: None)
 
 
 @pytest.mark.parametrize("limit", [None, 2.0])
@@ -51,7 +53,7 @@ def test_equals_integer_arithmetic(kernel, rows, inputs, outputs, limit):
     torch.manual_seed(rows)
     weight, bias, x = torch.randn(outputs, inputs), torch.randn(outputs), torch.randn(rows, inputs) * 3
     layer = Int8Linear(weight, bias, limit)
-    wanted = integer_arithmetic(weight, bias, x, layer.levels, limit)
+    wanted = integer_arithmetic(weight, bias, x, layer.products.levels, limit)
     # the integers are the same; only the two scales and the bias are applied in float32
     np.testing.assert_allclose(layer(x).double().numpy(), wanted, rtol=2e-6, atol=2e-6 * np.abs(wanted).max())
 
@@ -65,9 +67,33 @@ def test_the_largest_sums_are_exact(kernel):
 
 def test_a_row_does_not_depend_on_its_batch(kernel):
     torch.manual_seed(2)
-    layer, x = Int8Linear(torch.randn(24, 40)), torch.randn(6, 40)
+    layer, x = Int8Linear(torch.randn(24, 40)), torch.randn(2 * FEW_ROWS, 40)
     x[3] *= 1000  # one scale for the batch would leave the others nothing
     together = layer(x)
-    for row in range(6):
-        torch.testing.assert_close(layer(x[row : row + 1])[0], together[row], rtol=1e-6, atol=0)
-    assert torch.equal(layer(x.view(2, 3, 40)), together.view(2, 3, 24))
+    for row in range(len(x)):
+        assert torch.equal(layer(x[row : row + 1])[0], together[row])
+    assert torch.equal(layer(x.view(2, FEW_ROWS, 40)), together.view(2, FEW_ROWS, 24))
+
+
+@pytest.mark.skipif(onednn_levels() is None or not has_half_products(), reason="this torch lacks one of the kernels")
+@pytest.mark.parametrize("rows", [1, FEW_ROWS, FEW_ROWS + 1, 100])
+def test_kernels_agree_bit_for_bit(rows):
+    """Largest integers of random signs, so that sums come near to what float32 holds exactly."""
+    torch.manual_seed(3)
+    weight = torch.randint(0, 2, (33, 2000)).mul_(2).sub_(1).mul_(LEVELS).to(torch.int8)
+    weight[0] = LEVELS
+    scale = torch.rand(33) + 0.1
+    integers = torch.randint(-SEVEN_BITS, SEVEN_BITS + 1, (rows, 2000)).float()
+    integers[0] = SEVEN_BITS
+    expected = FloatProduct(weight, scale)(integers)
+    assert expected[0, 0] == 2000 * LEVELS * SEVEN_BITS * scale[0]
+    assert torch.equal(ByteProduct(weight, scale, SEVEN_BITS)(integers), expected)
+    assert torch.equal(HalfProduct(weight, scale)(integers), expected)
+
+
+def test_sums_that_floats_do_not_hold_are_left_to_integers(monkeypatch):
+    monkeypatch.setattr(integer_products, "onednn_levels", lambda: SEVEN_BITS)
+    monkeypatch.setattr(integer_products, "has_half_products", lambda: True)
+    for inputs, wanted in ((2096, HalfProduct), (2097, ByteProduct)):  # 2^24 / (127 * 63) = 2096.9
+        products = make_products(torch.ones(8, inputs, dtype=torch.int8), torch.ones(8))
+        assert isinstance(products.few_rows, wanted) and isinstance(products.many_rows, ByteProduct)

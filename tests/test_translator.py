@@ -10,7 +10,7 @@ from fairseq_gnmt.inference import translator
 from fairseq_gnmt.inference.packed_linear import PlainLinear
 from fairseq_gnmt.inference.step_decoder import StepDecoder
 from fairseq_gnmt.inference.translator import hoisted_encoder, translator_of
-from fairseq_gnmt.quantization import int8_linear
+from fairseq_gnmt.quantization import integer_products
 
 DICTIONARY = make_dictionary(23)
 NO_OPTIONS = SimpleNamespace(generation=SimpleNamespace())
@@ -45,7 +45,7 @@ def test_quantisation_of_what_cannot_be(model):
 
 def test_missing_operators_are_told(model, monkeypatch, caplog):
     model.prepare_for_inference_(NO_OPTIONS)
-    for module in (translator, int8_linear):
+    for module in (translator, integer_products):
         monkeypatch.setattr(module, "onednn_levels", lambda: None)
     translator_of(model, "int8")
     assert "no 8-bit products" in caplog.text and "no speed" in caplog.text

@@ -16,7 +16,8 @@ from fairseq_gnmt.inference.step_decoder import StepDecoder
 from fairseq_gnmt.models.decoder import GNMTDecoder
 from fairseq_gnmt.models.encoder import GNMTEncoder
 from fairseq_gnmt.models.gnmt import GNMTModel
-from fairseq_gnmt.quantization.int8_linear import Int8Linear, onednn_levels, rounded_rows
+from fairseq_gnmt.quantization.int8_linear import Int8Linear, rounded_rows
+from fairseq_gnmt.quantization.integer_products import onednn_levels
 
 logger = logging.getLogger(__name__)
 
