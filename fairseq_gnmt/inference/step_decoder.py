@@ -3,13 +3,15 @@
 Shapes: B sentences, N rows (B x hypotheses, those of a sentence together), S source positions, H hidden size, L layers,
 V vocabulary.
 """
+import copy
 from typing import Tuple
 
 import torch
 from torch import Tensor
 
+from fairseq_gnmt.inference.packed_linear import inference_linear
 from fairseq_gnmt.inference.recurrence import MakeLinear, advance_cell, gate_product
-from fairseq_gnmt.models.attention import SourceMemory
+from fairseq_gnmt.models.attention import NormalizedBahdanauAttention, SourceMemory
 from fairseq_gnmt.models.decoder import DecoderState, GNMTDecoder
 from fairseq_gnmt.models.encoder import FIRST_RESIDUAL_LAYER, EncoderOutput
 
@@ -26,7 +28,7 @@ class StepDecoder:
         stack = decoder.stack
         self.hidden_size = stack.hidden_size
         self.previous_query = stack.previous_query
-        self.attention = stack.attention
+        self.attention = packed(stack.attention)
         self.clip = stack.clip
         self.embed_tokens = decoder.embed_tokens
         self.initial_state = stack.initial_state
@@ -64,3 +66,10 @@ class StepDecoder:
             cells.append(cell)
         logits = self.clip.clip_logits(self.output_projection(features))
         return logits, weights.view(rows, -1), DecoderState(torch.stack(hiddens), torch.stack(cells))
+
+
+def packed(attention: NormalizedBahdanauAttention) -> NormalizedBahdanauAttention:
+    """A copy whose queries go through packed weights; never through integers, the attention being a small part of the time."""
+    copied = copy.copy(attention)
+    copied._modules = {**attention._modules, "query_projection": inference_linear(attention.query_projection.weight)}
+    return copied
