@@ -4,8 +4,9 @@
     python scripts/benchmark_training.py --contenders ours fairseq-lstm --data DATA --batch 128 --hidden 512
 
 An update is forward, loss, backward, clipping and optimizer; batches are collated beforehand. The contenders take turns,
-each in a process of its own; ours-recomputing is this plugin with --checkpoint-activations. Prints a Markdown table; --json keeps every measurement and the environment. Peak memory is
-that of the whole process while it works, some 350 MiB of Python, torch and fairseq included.
+each in a process of its own; ours-recomputing is this plugin with --checkpoint-activations. Prints a Markdown table; --json
+keeps every measurement and the environment. Peak memory is that of the whole process while it works, some 350 MiB of Python,
+torch and fairseq included.
 """
 import argparse
 import logging

@@ -148,3 +148,12 @@ def test_text_of_another_segmentation(corpus):
     with pytest.raises(UserError, match="have no token of .*dict"):
         write(corpus)
     assert not (corpus / "vectors").exists()
+
+
+@pytest.mark.parametrize("content, complaint", [
+    (b"one two three\n", "is no dictionary of fairseq"), (b"one 1\none 2\n", "is no dictionary of fairseq"), (b"\xff 1\n", "is not UTF-8"),
+])
+def test_files_that_are_no_dictionary(corpus, content, complaint):
+    (corpus / "dict").write_bytes(content)
+    with pytest.raises(UserError, match=complaint):
+        write(corpus)

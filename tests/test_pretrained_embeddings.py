@@ -58,6 +58,9 @@ def test_two_embeddings_each_by_its_dictionary(path):
     ("1 4\nw0 1 2 3 four\n", "has no vectors in text"),
     ("1 4\nelsewhere 1 2 3 4\n", "has none of the dictionary's tokens"),
     ("", "has none of the dictionary's tokens"),
+    ("1 4\nw0 0 0 0 0\n", "are all zero, or not all"),
+    ("1 4\nw0 0 1 0 nan\n", "are all zero, or not all"),
+    ("1 4\nw0 0 1 0 inf\n", "are all zero, or not all"),
     (None, "No such file or directory. Name a file of vectors."),
 ])
 def test_files_that_cannot_be_used(path, text, complaint):

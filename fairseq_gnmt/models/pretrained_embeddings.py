@@ -1,5 +1,6 @@
 """Embeddings that begin with vectors of tokens from a file, instead of at random."""
 import logging
+import math
 from pathlib import Path
 from typing import Dict, Iterator, Tuple
 
@@ -41,13 +42,16 @@ def read_vectors(path: Path, size: int) -> Iterator[Tuple[str, Tensor]]:
 def replace_rows(embedding: nn.Embedding, dictionary: Dictionary, vectors: Dict[str, Tensor]) -> int:
     """Puts vectors in place of the random ones of their tokens, all scaled alike to the length that those have on average.
 
-    Returns the number of tokens that had one.
+    Returns the number of tokens that had one. Raises UserError for vectors that have no length.
     """
     found = {dictionary.indices[token]: vector for token, vector in vectors.items() if token in dictionary.indices}
     if found:
         rows = torch.tensor(list(found))
         replacing = torch.stack(list(found.values())).to(embedding.weight)
-        scale = embedding.weight[rows].square().mean().sqrt() / replacing.square().mean().sqrt()
+        length = replacing.square().mean().sqrt()
+        if not 0 < length < math.inf:
+            raise UserError("The vectors of --pretrained-embeddings are all zero, or not all of their numbers are finite.")
+        scale = embedding.weight[rows].square().mean().sqrt() / length
         embedding.weight[rows] = replacing * scale
     return len(found)
 
