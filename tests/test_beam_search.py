@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from fairseq_gnmt.errors import UserError
-from fairseq_gnmt.search.beam_search import BeamSearch, SpecialTokens, ban_repeated_ngrams, length_limits
+from fairseq_gnmt.search.beam_search import BeamSearch, length_limits
 from fairseq_gnmt.search.options import SearchOptions
+from fairseq_gnmt.search.vocabulary import SpecialTokens
 from reference.exhaustive_search import EOS, PAD, UNK, Scripted, ScriptedEnsemble, every_translation
 
 SPECIAL = SpecialTokens(pad=PAD, eos=EOS, unk=UNK, start=EOS)
@@ -89,17 +90,17 @@ class ByHand:
         return self
 
     def step(self, tokens, state):
-        logits = torch.full((len(tokens), VOCABULARY), float("-inf"))
+        probabilities = torch.zeros(len(tokens), VOCABULARY)
         attention = torch.tensor([0.98, 0.01, 0.01]).repeat(len(tokens), 1)
         for row, token in enumerate(tokens.tolist()):
             if token == EOS:
-                logits[row, 4], logits[row, 5] = torch.tensor([0.6, 0.4]).log()
+                probabilities[row, 4], probabilities[row, 5] = 0.6, 0.4
                 attention[row] = 1 / 3
             else:
-                logits[row, EOS] = 0.0
+                probabilities[row, EOS] = 1.0
                 if token == 5:
                     attention[row] = 1 / 3
-        return logits, attention, state
+        return probabilities, attention, state
 
 
 @pytest.mark.parametrize("beta,winner", [(0.0, 4), (1.0, 5)])
@@ -171,7 +172,7 @@ def test_prefix_is_kept_and_free_after_it():
     assert [t[1] for t in free] == [t[1] for t in alone]
     # a forced token costs what the model gives it
     log_probs = model.next(SOURCES[0], ())[0]
-    assert forced[0][2][0] == pytest.approx(float(log_probs[6] - log_probs.logsumexp(0)), abs=1e-5)
+    assert forced[0][2][0] == pytest.approx(float(log_probs[6]), abs=1e-5)
 
 
 def test_prefix_is_said_however_unlikely():
@@ -179,9 +180,9 @@ def test_prefix_is_said_however_unlikely():
 
     class Reluctant(ByHand):
         def step(self, tokens, state):
-            logits = torch.zeros(len(tokens), VOCABULARY)
-            logits[:, 5] = -1000.0
-            return logits, torch.full((len(tokens), 3), 1 / 3), state
+            probabilities = torch.full((len(tokens), VOCABULARY), 0.2)
+            probabilities[:, 5] = 0
+            return probabilities, torch.full((len(tokens), 3), 1 / 3), state
 
     ((only,),) = translate(Reluctant(), [[4, 5, EOS]], prefix=torch.tensor([[5, EOS]]), beam=2)
     assert only[1] == (5, EOS) and math.isfinite(only[0])
@@ -207,13 +208,6 @@ def test_no_ngram_is_repeated():
         for _, tokens, _, _ in nbest:
             pairs = list(zip(tokens, tokens[1:]))
             assert len(pairs) == len(set(pairs))
-
-
-def test_ban_repeated_ngrams():
-    probabilities = torch.full((2, 8), 1 / 8)
-    ban_repeated_ngrams(probabilities, torch.tensor([[4, 5, 6, 4, 5], [4, 4, 4, 4, 4]]), size=3)
-    banned = (probabilities == 0).nonzero().tolist()
-    assert banned == [[0, 6], [1, 4]]
 
 
 def test_scores_that_are_not_numbers_are_refused():

@@ -81,3 +81,10 @@ def test_a_model_that_is_loaded_has_embeddings(loads):
     check_beginning(SimpleNamespace(**given))
     with pytest.raises(UserError, match="leave one out"):
         check_beginning(SimpleNamespace(**{**given, **loads}))
+
+
+def test_models_without_embeddings(path):
+    other = model()
+    del other.decoder.embed_tokens
+    with pytest.raises(UserError, match="GNMTDecoder has no `embed_tokens` to begin with"):
+        begin_with_vectors(other, DICTIONARY, DICTIONARY, path)

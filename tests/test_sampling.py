@@ -16,9 +16,9 @@ LIMIT = 6
 
 def test_draw_by_hand():
     """Probabilities 1/2, 0, 1/8, 3/8 fill the unit interval in this order."""
-    logits = torch.tensor([0.5, 0.0, 0.125, 0.375]).log()
+    probabilities = torch.tensor([0.5, 0.0, 0.125, 0.375])
     noise = torch.tensor([0.0, 0.49, 0.51, 0.62, 0.63, 0.99999994])
-    tokens, log_probs = draw(logits.repeat(len(noise), 1), noise)
+    tokens, log_probs = draw(probabilities.repeat(len(noise), 1), noise)
     assert tokens.tolist() == [0, 0, 2, 2, 3, 3]
     expected = [math.log(p) for p in (1 / 2, 1 / 2, 1 / 8, 1 / 8, 3 / 8, 3 / 8)]
     torch.testing.assert_close(log_probs, torch.tensor(expected))
@@ -27,19 +27,19 @@ def test_draw_by_hand():
 def test_draw_follows_the_distribution():
     """Evenly spread noise meets each token as often as its probability says, to a place at each of its ends."""
     torch.manual_seed(1)
-    places, logits = 10_000, 2 * torch.randn(50)
+    places, probabilities = 10_000, (2 * torch.randn(50)).softmax(0)
     noise = (torch.arange(places) + 0.5) / places
-    tokens, _ = draw(logits.repeat(places, 1), noise)
+    tokens, _ = draw(probabilities.repeat(places, 1), noise)
     share = tokens.bincount(minlength=50) / places
-    torch.testing.assert_close(share, logits.softmax(0), rtol=0, atol=2 / places)
+    torch.testing.assert_close(share, probabilities, rtol=0, atol=2 / places)
 
 
 def walk(model: ScriptedEnsemble, source: tuple, noise: list, limit: int) -> tuple:
     """The tokens and log-probabilities of one sample, the slow and obvious way."""
     tokens, log_probs = (), []
     while len(tokens) < limit and tokens[-1:] != (EOS,):
-        logits, _ = model.next(source, tokens)
-        probabilities = logits.index_fill(0, torch.tensor([PAD]), -math.inf).softmax(0).double().tolist()
+        all_log_probs, _ = model.next(source, tokens)
+        probabilities = all_log_probs.index_fill(0, torch.tensor([PAD]), -math.inf).softmax(0).double().tolist()
         left = noise[len(tokens)]
         token = 0
         while left >= probabilities[token]:

@@ -57,7 +57,15 @@ def replace_rows(embedding: nn.Embedding, dictionary: Dictionary, vectors: Dict[
 
 
 def begin_with_vectors(model: FairseqEncoderDecoderModel, source: Dictionary, target: Dictionary, path: Path) -> None:
-    """The embeddings of tokens that a file has vectors of begin with them; raises UserError if it has none."""
+    """The embeddings of tokens that a file has vectors of begin with them.
+
+    Raises UserError if it has none, or if the model, which may be one of fairseq's, has no embeddings where ours have.
+    """
+    for half in (model.encoder, model.decoder):
+        if not isinstance(getattr(half, "embed_tokens", None), nn.Embedding):
+            raise UserError(
+                f"--pretrained-embeddings: {type(half).__name__} has no `embed_tokens` to begin with; train without."
+            )
     embeddings = [(model.encoder.embed_tokens, source)]
     if model.decoder.embed_tokens is not model.encoder.embed_tokens:
         embeddings.append((model.decoder.embed_tokens, target))

@@ -15,22 +15,14 @@ import torch
 from torch import Tensor
 
 from fairseq_gnmt.errors import UserError
-from fairseq_gnmt.search.history import Finished, Step, Written, prefixes, write_out
+from fairseq_gnmt.search.history import Finished, Step, Written, write_out
 from fairseq_gnmt.search.options import SearchOptions
 from fairseq_gnmt.search.penalties import coverage_penalty, length_penalty
 from fairseq_gnmt.search.pruning import NEVER, prune_finished, prune_running, prune_tokens
-from fairseq_gnmt.search.vocabulary import top_tokens
+from fairseq_gnmt.search.vocabulary import SpecialTokens, restrict, top_tokens
 
 # Stopped sentences leave the batch once they are this share of it: leaving copies the memory of those that stay.
 LEAVING_SHARE = 1 / 8
-
-
-class SpecialTokens(NamedTuple):
-    pad: int
-    eos: int
-    unk: int
-    start: int  # decoding starts from it
-    begin_marks: int = 0  # of a source sentence, which have no share in the length of its translation
 
 
 class Translations(NamedTuple):
@@ -87,10 +79,10 @@ class BeamSearch:
 
         while len(running.sentences):
             here, step = running.sentences, len(history)
-            logits, attention, state = self.model.step(running.tokens.flatten(), state)
+            probabilities, attention, state = self.model.step(running.tokens.flatten(), state)
             running = running._replace(coverage=running.coverage + attention.view_as(running.coverage))
             history.append(running.as_step(attention))
-            candidates = self._candidates(logits, running, history, limits[here] == step, prefix)
+            candidates = self._candidates(probabilities, running, history, limits[here] == step, prefix)
 
             final = self._final_scores(candidates, running, padding_mask[here], length=step + 1)
             best[here] = torch.cat([best[here], final], dim=1).topk(self.options.nbest).values
@@ -118,16 +110,16 @@ class BeamSearch:
         )
 
     def _candidates(
-        self, logits: Tensor, running: _Running, history: List[Step], at_limit: Tensor, prefix: Optional[Tensor]
+        self, probabilities: Tensor, running: _Running, history: List[Step], at_limit: Tensor, prefix: Optional[Tensor]
     ) -> _Candidates:
-        """The 2 x beam best continuations of each sentence. logits (N, V) are overwritten; at_limit is (B,)."""
-        probabilities = torch.softmax(logits, dim=1, out=logits)
+        """The 2 x beam best continuations of each sentence. probabilities (N, V) are overwritten; at_limit is (B,)."""
         if probabilities[:, 0].isnan().any():  # then the whole row is
             raise UserError(
                 "The model's scores are not numbers (NaN): its training has diverged, or its weights overflow in "
                 "half precision. Use an earlier checkpoint, or translate without --fp16."
             )
-        self._restrict(probabilities, running, history, at_limit, prefix)
+        forced = self._forced_tokens(running, len(history) - 1, at_limit, prefix)
+        restrict(probabilities, forced, history, self.options, self.special)
         wanted = 2 * self.options.beam
         best, tokens = top_tokens(probabilities, wanted)
         sentences, hypotheses = running.tokens.shape
@@ -135,27 +127,6 @@ class BeamSearch:
         scores = running.scores.view(-1, 1) + log_probs
         scores, chosen = scores.view(sentences, -1).topk(min(wanted, hypotheses * tokens.size(1)), dim=1)
         return _Candidates(scores, tokens.view(sentences, -1).gather(1, chosen), chosen // tokens.size(1))
-
-    def _restrict(
-        self, probabilities: Tensor, running: _Running, history: List[Step], at_limit: Tensor, prefix: Optional[Tensor]
-    ) -> None:
-        """Overwrites the probabilities (N, V) of what may not be said."""
-        options, special, step = self.options, self.special, len(history) - 1
-        forced = self._forced_tokens(running, step, at_limit, prefix)
-        bound = (forced != special.pad).nonzero()[:, 0]
-        # What is forced is said, whatever is banned below, and however unlikely.
-        said = probabilities[bound, forced[bound]].clamp_(min=torch.finfo(probabilities.dtype).tiny)
-
-        probabilities[:, special.pad] = 0
-        if options.unkpen:
-            probabilities[:, special.unk] *= math.exp(-options.unkpen)
-        if step < options.min_len:
-            probabilities[:, special.eos] = 0
-        if options.no_repeat_ngram_size:
-            rows = torch.arange(len(probabilities), device=probabilities.device)
-            ban_repeated_ngrams(probabilities, prefixes(history, rows), options.no_repeat_ngram_size)
-        probabilities[bound] = 0
-        probabilities[bound, forced[bound]] = said
 
     def _forced_tokens(self, running: _Running, step: int, at_limit: Tensor, prefix: Optional[Tensor]) -> Tensor:
         """What each row (N,) must say: its prefix, or the end mark at its limit; pad where it is free."""
@@ -220,17 +191,6 @@ def length_limits(source_lengths: Tensor, options: SearchOptions) -> Tensor:
     """
     limits = (options.max_len_a * source_lengths + options.max_len_b).long()
     return limits.masked_fill(source_lengths <= 1, 0)
-
-
-def ban_repeated_ngrams(probabilities: Tensor, prefix: Tensor, size: int) -> None:
-    """Overwrites the probabilities (N, V) of tokens that would end an n-gram which the prefix (N, t) holds already."""
-    length = prefix.size(1)
-    if length < size:
-        return
-    windows = prefix.unfold(1, size, 1)  # (N, length - size + 1, size)
-    repeated = (windows[:, :, :-1] == prefix[:, None, length - size + 1 :]).all(dim=2)
-    rows, starts = repeated.nonzero(as_tuple=True)
-    probabilities[rows, windows[rows, starts, -1]] = 0
 
 
 def _finished_at(final: Tensor, candidates: _Candidates, running: _Running, step: int) -> Finished:

@@ -37,17 +37,25 @@ class Ensemble:
         return EnsembleState(memories, states)
 
     def step(self, tokens: Tensor, state: EnsembleState) -> Tuple[Tensor, Tensor, EnsembleState]:
-        """tokens (N,), the last of each row. Returns logits (N, V), attention (N, S), both float32, new state.
+        """tokens (N,), the last of each row.
 
-        The softmax of the logits is the distribution of the next token; they need not be normalised.
+        Returns the probabilities (N, V) of the next token, attention (N, S), both float32, and the new state.
         """
         steps = [one.decoder.step(tokens, *own) for one, *own in zip(self.translators, *state)]
         logits, attention, states = zip(*steps)
+        probabilities = [probabilities_of(one, self.temperature) for one in logits]
         new_state = EnsembleState(state.memories, list(states))
-        logits = [one.float() for one in logits]
-        if self.temperature != 1.0:
-            logits = [one / self.temperature for one in logits]
-        if len(logits) == 1:
-            return logits[0], attention[0].float(), new_state
-        log_probs = torch.stack([one.log_softmax(dim=-1) for one in logits])
-        return log_probs.logsumexp(dim=0), torch.stack(attention).float().mean(dim=0), new_state
+        return mean(probabilities), mean([one.float() for one in attention]), new_state
+
+
+def probabilities_of(logits: Tensor, temperature: float) -> Tensor:
+    """softmax(logits / temperature) in float32, in the memory of the logits (N, V) if these are float32."""
+    logits = logits.float()
+    if temperature != 1.0:
+        logits /= temperature
+    return torch.softmax(logits, dim=1, out=logits)
+
+
+def mean(tensors: Sequence[Tensor]) -> Tensor:
+    """One tensor is its own mean, without a copy."""
+    return tensors[0] if len(tensors) == 1 else torch.stack(tensors).mean(dim=0)

@@ -5,9 +5,10 @@ from torch import Tensor
 
 from fairseq_gnmt.models.gnmt import GNMTModel
 from fairseq_gnmt.search.alignment import Alignment
-from fairseq_gnmt.search.beam_search import BeamSearch, SpecialTokens, Translations
+from fairseq_gnmt.search.beam_search import BeamSearch, Translations
 from fairseq_gnmt.search.ensemble import Ensemble
 from fairseq_gnmt.search.options import SearchOptions
+from fairseq_gnmt.search.vocabulary import SpecialTokens
 
 
 class GNMTGenerator:

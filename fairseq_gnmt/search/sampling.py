@@ -8,7 +8,7 @@ import torch
 from fairseq.distributed.utils import get_global_rank
 from torch import Tensor
 
-from fairseq_gnmt.search.beam_search import LEAVING_SHARE, NEVER
+from fairseq_gnmt.search.beam_search import LEAVING_SHARE
 
 
 class Samples(NamedTuple):
@@ -36,9 +36,9 @@ def draw_samples(
     state = model.start(src_tokens, src_lengths).reorder((samples // per_sentence).flatten())
 
     for position in range(longest):
-        logits, _, state = model.step(last.flatten(), state)
-        logits[:, pad] = NEVER
-        drawn, drawn_log_probs = draw(logits, noise[samples.flatten(), position])
+        probabilities, _, state = model.step(last.flatten(), state)
+        probabilities[:, pad] = 0
+        drawn, drawn_log_probs = draw(probabilities, noise[samples.flatten(), position])
         last = drawn.view_as(samples)
         tokens[samples[running], position] = last[running]
         log_probs[samples[running], position] = drawn_log_probs.view_as(samples)[running]
@@ -55,17 +55,16 @@ def draw_samples(
     return Samples(*(part.view(shape)[:, :, : position + 1] for part in (tokens, log_probs)))
 
 
-def draw(logits: Tensor, noise: Tensor) -> Tuple[Tensor, Tensor]:
+def draw(probabilities: Tensor, noise: Tensor) -> Tuple[Tensor, Tensor]:
     """The token of each row where the cumulative probability passes the noise (N,), and its log-probability.
 
-    logits (N, V) are overwritten. One pass over a row's sum; torch.multinomial draws V random numbers for each row.
+    probabilities (N, V) need not add up to 1. One pass over a row's sum; torch.multinomial draws V random numbers for each.
     """
-    weights = logits.sub_(logits.amax(dim=1, keepdim=True)).exp_()
-    cumulative = weights.cumsum(dim=1)
+    cumulative = probabilities.cumsum(dim=1)
     total = cumulative[:, -1:]
     # The last token, should the scores not be numbers: the loss will tell.
-    drawn = torch.searchsorted(cumulative, noise[:, None] * total, right=True).clamp_(max=logits.size(1) - 1)
-    return drawn[:, 0], (weights.gather(1, drawn) / total).log()[:, 0]
+    drawn = torch.searchsorted(cumulative, noise[:, None] * total, right=True).clamp_(max=probabilities.size(1) - 1)
+    return drawn[:, 0], (probabilities.gather(1, drawn) / total).log()[:, 0]
 
 
 def uniform_noise(shape: Tuple[int, ...], device: torch.device) -> Tensor:

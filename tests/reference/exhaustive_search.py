@@ -51,16 +51,17 @@ class ScriptedEnsemble:
     def step(self, tokens, state: ScriptedState):
         prefixes = [(*prefix, token) for prefix, token in zip(state.prefixes, tokens.tolist())]
         per_sentence = len(prefixes) // len(state.sources)
-        logits, attention = [], torch.zeros(len(prefixes), state.width)
+        probabilities, attention = [], torch.zeros(len(prefixes), state.width)
         for row, prefix in enumerate(prefixes):
             source = state.sources[row // per_sentence]
             offset = state.offsets[row // per_sentence]
             log_probs, weights = self.next(source, prefix[1:])
-            logits.append(log_probs)
+            probabilities.append(log_probs.exp())
             attention[row, offset : offset + len(source)] = weights
-        return torch.stack(logits), attention, state._replace(prefixes=prefixes)
+        return torch.stack(probabilities), attention, state._replace(prefixes=prefixes)
 
     def next(self, source, prefix):
+        """Log-probabilities (V,) and attention (len(source),) after a prefix without its start mark."""
         answers = [model.next(source, prefix) for model in self.models]
         probabilities = torch.stack([logits.softmax(dim=0) for logits, _ in answers]).mean(dim=0)
         return probabilities.log(), torch.stack([weights for _, weights in answers]).mean(dim=0)
@@ -82,7 +83,7 @@ def every_translation(
         for body in itertools.product(words, repeat=length):
             tokens = (*body, EOS)
             answers = [model.next(source, tokens[:at]) for at in range(len(tokens))]
-            log_probs = tuple(float(p[token] - p.logsumexp(0)) for token, (p, _) in zip(tokens, answers))
+            log_probs = tuple(float(p[token]) for token, (p, _) in zip(tokens, answers))
             coverage = sum(weights for _, weights in answers)
             penalty = sum(math.log(min(max(float(total), 1e-38), 1.0)) for total in coverage)
             normalizer = ((const + len(tokens)) / (const + 1)) ** alpha

@@ -27,8 +27,8 @@ def plain_beam_search(
         continued = []
         for hypothesis in running:
             asked += 1
-            logits, _ = model.next(source, hypothesis.tokens)
-            local = (logits - logits.logsumexp(0)).tolist()
+            log_probs, _ = model.next(source, hypothesis.tokens)
+            local = log_probs.tolist()
             allowed = [token for token in range(len(local)) if token != PAD and (step > 0 or token != EOS)]
             if step == limit:
                 allowed = [EOS]
