@@ -111,6 +111,24 @@ def test_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [old]
 
 
+def test_full_disk_as_torch_tells_it(tmp_path: Path) -> None:
+    """torch.save raises an error of its own while it handles that of the file."""
+
+    def save() -> None:
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        finally:
+            raise RuntimeError("unexpected pos 704 vs 598")
+
+    with pytest.raises(UserError, match="new could not be written .No space left on device.: make room"):
+        with atomic_outputs([tmp_path / "new"], inputs=[], overwrite=False):
+            save()
+    with pytest.raises(RuntimeError, match="another"):
+        with atomic_outputs([tmp_path / "new"], inputs=[], overwrite=False):
+            raise RuntimeError("another")
+    assert not list(tmp_path.iterdir())
+
+
 def test_refused_outputs(tmp_path: Path) -> None:
     there = tmp_path / "there"
     there.write_bytes(b"old")

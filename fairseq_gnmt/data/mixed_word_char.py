@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Sequence
 
+from fairseq_gnmt.data.command_line import add_command
 from fairseq_gnmt.data.line_conversion import convert_file
 from fairseq_gnmt.data.parallel_text import atomic_outputs
 from fairseq_gnmt.data.process_pool import available_cores
@@ -62,29 +63,22 @@ def make_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
 
-    def add_command(name: str, purpose: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(
-            name, help=purpose, description=purpose, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-        )
-        command.add_argument("--overwrite", action="store_true", help="replace existing outputs")
-        return command
-
-    learn = add_command("train", "choose words and characters for all inputs")
+    learn = add_command(commands, "train", "choose words and characters for all inputs")
     learn.add_argument("--input", type=Path, nargs="+", required=True, metavar="FILE", help="text or .gz")
     learn.add_argument("--vocab-size", type=int, required=True, metavar="N", help="tokens, those of characters included")
     learn.add_argument("--character-coverage", type=float, default=1.0, metavar="R", help="share of the text's letters")
     learn.add_argument("--output", type=Path, required=True, metavar="FILE", help="the model, for example mixed.json")
 
-    encode = add_command("encode", "text to words and characters, line by line")
+    encode = add_command(commands, "encode", "text to words and characters, line by line")
     encode.add_argument("--model", type=Path, required=True, metavar="FILE", help="from `train`")
-    decoding = add_command("decode", "words and characters to text, line by line")
+    decoding = add_command(commands, "decode", "words and characters to text, line by line")
     for command in (encode, decoding):
         command.add_argument("--input", type=Path, required=True, metavar="FILE", help="text or .gz")
         command.add_argument("--output", type=Path, required=True, metavar="FILE", help="as many lines")
     for command in (learn, encode, decoding):
         command.add_argument("--jobs", type=int, default=available_cores(), metavar="N", help="processes")
 
-    dictionary = add_command("dictionary", "fairseq's dictionary of all tokens of a model")
+    dictionary = add_command(commands, "dictionary", "fairseq's dictionary of all tokens of a model")
     dictionary.add_argument("--model", type=Path, required=True, metavar="FILE", help="from `train`")
     dictionary.add_argument("--output", type=Path, required=True, metavar="FILE", help="for example dict.txt")
     return parser

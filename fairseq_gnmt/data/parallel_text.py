@@ -146,9 +146,10 @@ def atomic_outputs(
             yield files
             for file in files:
                 file.close()  # a full disk shows here at the latest, before anything is replaced
-        except OSError as error:
-            if error.errno not in DISK_IS_FULL:
+        except (OSError, RuntimeError) as error:
+            reason = error if isinstance(error, OSError) else error.__context__  # torch.save has its own on top
+            if not isinstance(reason, OSError) or reason.errno not in DISK_IS_FULL:
                 raise
-            raise UserError(f"{paths[0]} could not be written ({error.strerror}): make room on its disk.") from error
+            raise UserError(f"{paths[0]} could not be written ({reason.strerror}): make room on its disk.") from error
         for path, final in zip(unfinished, paths):
             path.replace(final)

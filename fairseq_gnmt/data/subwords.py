@@ -15,10 +15,11 @@ from typing import Callable, Iterator, List
 from sentencepiece import SentencePieceProcessor
 from tqdm import tqdm
 
-from fairseq_gnmt.errors import UserError, run_command
+from fairseq_gnmt.data.command_line import add_command
 from fairseq_gnmt.data.parallel_text import atomic_outputs, check_files, count_lines, read_chunks, split_lines
 from fairseq_gnmt.data.process_pool import available_cores, check_jobs
 from fairseq_gnmt.data.subword_training import LINES_IN_MEMORY, train_subwords
+from fairseq_gnmt.errors import UserError, run_command
 
 FAIRSEQ_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")  # every dictionary of fairseq begins with them
 
@@ -100,14 +101,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
 
-    def add_command(name: str, purpose: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(
-            name, help=purpose, description=purpose, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-        )
-        command.add_argument("--overwrite", action="store_true", help="replace existing outputs")
-        return command
-
-    train = add_command("train", "learn one model for all inputs")
+    train = add_command(commands, "train", "learn one model for all inputs")
     train.add_argument("--input", type=Path, nargs="+", required=True, metavar="FILE", help="text or .gz")
     train.add_argument("--model-prefix", required=True, metavar="P", help="writes P.model and P.vocab")
     train.add_argument("--vocab-size", type=int, required=True, metavar="N", help="number of pieces")
@@ -117,13 +111,13 @@ def make_parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=int, default=1, metavar="N", help="of the lines used, if there are more")
 
     for name, purpose in (("encode", "text to pieces, line by line"), ("decode", "pieces to text, line by line")):
-        command = add_command(name, purpose)
+        command = add_command(commands, name, purpose)
         command.add_argument("--model", type=Path, required=True, metavar="P.model", help="from `train`")
         command.add_argument("--input", type=Path, required=True, metavar="FILE", help="text or .gz")
         command.add_argument("--output", type=Path, required=True, metavar="FILE", help="as many lines")
         command.add_argument("--jobs", type=int, default=available_cores(), metavar="N", help="threads")
 
-    dictionary = add_command("dictionary", "fairseq's dictionary of all pieces of a model")
+    dictionary = add_command(commands, "dictionary", "fairseq's dictionary of all pieces of a model")
     dictionary.add_argument("--model", type=Path, required=True, metavar="P.model", help="from `train`")
     dictionary.add_argument("--output", type=Path, required=True, metavar="FILE", help="for example dict.txt")
     return parser

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Sequence
 
+from fairseq_gnmt.data.command_line import add_command
 from fairseq_gnmt.data.line_conversion import convert_file
 from fairseq_gnmt.data.parallel_text import atomic_outputs
 from fairseq_gnmt.data.process_pool import available_cores
@@ -39,23 +40,17 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m fairseq_gnmt.data.words", description="Apply a word model.")
     commands = parser.add_subparsers(dest="command", required=True)
 
-    def add_command(name: str, purpose: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(
-            name, help=purpose, description=purpose, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-        )
-        command.add_argument("--overwrite", action="store_true", help="replace existing outputs")
-        command.add_argument("--jobs", type=int, default=available_cores(), metavar="N", help="processes")
-        return command
-
-    dictionary = add_command("dictionary", "fairseq's dictionary of the most frequent words")
+    dictionary = add_command(commands, "dictionary", "fairseq's dictionary of the most frequent words")
     dictionary.add_argument("--input", type=Path, nargs="+", required=True, metavar="FILE", help="text or .gz")
     dictionary.add_argument("--vocab-size", type=int, required=True, metavar="N", help="number of words at most")
     dictionary.add_argument("--output", type=Path, required=True, metavar="FILE", help="for example dict.txt")
 
     for name, purpose in (("encode", "text to words, line by line"), ("decode", "words to text, line by line")):
-        command = add_command(name, purpose)
+        command = add_command(commands, name, purpose)
         command.add_argument("--input", type=Path, required=True, metavar="FILE", help="text or .gz")
         command.add_argument("--output", type=Path, required=True, metavar="FILE", help="as many lines")
+    for command in commands.choices.values():
+        command.add_argument("--jobs", type=int, default=available_cores(), metavar="N", help="processes")
     return parser
 
 
