@@ -1,10 +1,11 @@
-"""BLEU and time of one model, or an ensemble, under every combination of search options.
+"""BLEU, GLEU and time of one model, or an ensemble, under every combination of search options.
 
     python scripts/compare_searches.py DATA --path CHECKPOINT[:CHECKPOINT...] --gen-subset valid \\
         --post-process sentencepiece --references valid.de --length-norm-factor 0 0.6 1 --coverage-penalty 0 0.1 0.2
 
-Each option may have several values. Prints a Markdown table with BLEU (sacreBLEU's default), the length ratio and the
-seconds of the search alone; --json keeps the numbers. Choose on a validation set, and report another one.
+Each option may have several values. Prints a Markdown table with BLEU (sacreBLEU's default), the mean GLEU of sentences
+(0 to 100), the length ratio and the seconds of the search alone; --json keeps the numbers. Choose on a validation set,
+and report another one.
 """
 import argparse
 import itertools
@@ -26,6 +27,7 @@ import fairseq_gnmt  # noqa: E402, F401  registers everything
 from benchmarking.report import check_output, markdown_table, write_json  # noqa: E402
 from fairseq_gnmt.data.parallel_text import read_lines  # noqa: E402
 from fairseq_gnmt.errors import UserError, run_command  # noqa: E402
+from fairseq_gnmt.rewards.gleu import mean_gleu  # noqa: E402
 from fairseq_gnmt.search.options import SearchOptions  # noqa: E402
 
 VARIED = {
@@ -112,6 +114,7 @@ def measure(workload: Workload, options: SearchOptions, bleu: BLEU) -> Dict[str,
     return {
         **{name: getattr(options, name) for name in VARIED},
         "bleu": score.score,
+        "gleu": 100 * mean_gleu(texts, workload.references),
         "length_ratio": score.sys_len / score.ref_len,
         "seconds": seconds,
     }
@@ -123,6 +126,7 @@ def as_row(args: argparse.Namespace, figures: Dict[str, Any]) -> Dict[str, str]:
     return {
         **row,
         "BLEU": f"{figures['bleu']:.2f}",
+        "GLEU": f"{figures['gleu']:.2f}",
         "length ratio": f"{figures['length_ratio']:.3f}",
         "seconds": f"{figures['seconds']:.1f}",
     }

@@ -1,7 +1,7 @@
 """GLEU by counting on fingers, and against NLTK's."""
 import pytest
 
-from fairseq_gnmt.rewards.gleu import gleu, ngrams
+from fairseq_gnmt.rewards.gleu import gleu, mean_gleu, ngrams
 
 
 def score(output: str, reference: str) -> float:
@@ -42,3 +42,10 @@ def test_equal_and_empty():
 )
 def test_values_of_nltk(output, reference, nltk):
     assert score(output, reference) == pytest.approx(nltk, abs=1e-12)
+
+
+def test_mean_of_sentences():
+    """The full stop is a word of its own: a, ., a . against a, b, ., a b, b ., a b . share a and the full stop."""
+    assert mean_gleu(["a.", "c"], ["a b.", "c"]) == pytest.approx((2 / 6 + 1) / 2)
+    with pytest.raises(ValueError):
+        mean_gleu(["a"], ["a", "b"])

@@ -3,6 +3,8 @@ from collections import Counter
 from itertools import chain
 from typing import Hashable, Sequence
 
+from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+
 LONGEST_NGRAM = 4
 
 
@@ -21,3 +23,10 @@ def gleu(output: Counter, reference: Counter) -> float:
     if larger == 0:
         return 1.0
     return sum(min(count, reference.get(ngram, 0)) for ngram, count in output.items()) / larger
+
+
+def mean_gleu(outputs: Sequence[str], references: Sequence[str]) -> float:
+    """Mean over sentences of detokenised text, of the words that sacreBLEU counts by default (13a)."""
+    words = Tokenizer13a()
+    pairs = zip(outputs, references, strict=True)
+    return sum(gleu(*(ngrams(words(text).split()) for text in pair)) for pair in pairs) / len(references)

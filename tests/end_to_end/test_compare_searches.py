@@ -34,7 +34,7 @@ def test_every_combination(references, tmp_path):
         [twin[index][0].text for index in range(VALID)], [references.read_text(encoding="utf-8").splitlines()]
     )
     assert measured[3]["bleu"] == pytest.approx(expected.score, abs=1e-6)
-    assert f"| 4 | 3 | {expected.score:.2f} |" in done.stdout and "tok:13a" in done.stdout
+    assert f"| 4 | 3 | {expected.score:.2f} | {measured[3]['gleu']:.2f} |" in done.stdout and "tok:13a" in done.stdout
 
     again = compare(*options)
     assert again.code == 1 and "found.json exists: give another --json, or --overwrite" in again.stderr
