@@ -3,6 +3,7 @@ import pytest
 import torch
 from conftest import make_dictionary, make_model
 
+from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.search.ensemble import Ensemble
 
 DICTIONARY = make_dictionary(12)
@@ -22,3 +23,15 @@ def test_probabilities_and_attention_are_averaged(count, temperature):
     torch.testing.assert_close(probabilities, expected)
     torch.testing.assert_close(attention, sum(extra["attn"][0][:, 0] for _, extra in whole) / count)
     assert probabilities.dtype == attention.dtype == torch.float32
+
+
+def test_a_search_may_be_older_than_the_preparation_of_its_model():
+    """As fairseq builds it for a checkpoint that was trained with --eval-bleu."""
+    model = make_model("gnmt_v2_tiny", DICTIONARY, init_range=0.5)
+    ensemble = Ensemble([model], quantize="int8")
+    with pytest.raises(UserError, match="leave it out in training"):
+        ensemble.start(SOURCE, SOURCE.ne(1).sum(dim=1))
+    model.make_generation_fast_()
+    with torch.no_grad():
+        probabilities, _, _ = ensemble.step(START[:, 0], ensemble.start(SOURCE, SOURCE.ne(1).sum(dim=1)))
+    torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(2))

@@ -2,12 +2,13 @@
 
 Shapes: B sentences, N rows (B x hypotheses, those of a sentence together), S source positions, V vocabulary.
 """
+from functools import cached_property
 from typing import List, NamedTuple, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
-from fairseq_gnmt.inference.translator import translator_of
+from fairseq_gnmt.inference.translator import Translator, translator_of
 from fairseq_gnmt.models.attention import SourceMemory
 from fairseq_gnmt.models.decoder import DecoderState
 from fairseq_gnmt.models.gnmt import GNMTModel
@@ -28,8 +29,14 @@ class Ensemble:
     """The models' probabilities averaged, and their attention."""
 
     def __init__(self, models: Sequence[GNMTModel], temperature: float = 1.0, quantize: str = "none"):
-        self.translators = [translator_of(model, quantize) for model in models]
+        self.models = models
         self.temperature = temperature
+        self.quantize = quantize
+
+    @cached_property
+    def translators(self) -> List[Translator]:
+        """Made when a search first asks: fairseq may build one with its model, before that is prepared for inference."""
+        return [translator_of(model, self.quantize) for model in self.models]
 
     def start(self, src_tokens: Tensor, src_lengths: Tensor) -> EnsembleState:
         memories = [decoder.remember(encoder(src_tokens, src_lengths)) for encoder, decoder in self.translators]

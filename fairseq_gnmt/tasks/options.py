@@ -93,7 +93,9 @@ def check_beginning(cfg: GNMTTranslationConfig) -> None:
 
 
 def check_validation_options(cfg: GNMTTranslationConfig) -> None:
-    """What fairseq would only stumble over after the first epoch."""
+    """What would only be stumbled over after the first epoch."""
+    if str(cfg.quantize) != "none":
+        raise UserError(f"--quantize {cfg.quantize} is for translation: leave it out in training.")
     if cfg.eval_bleu:
         if cfg.eval_bleu_detok not in TOKENIZER_REGISTRY:
             known = ", ".join(sorted(TOKENIZER_REGISTRY))

@@ -141,7 +141,7 @@ def test_options_of_the_search(options, words):
     (["--eval-bleu", "--eval-bleu-args", '{"beam": "5"}'], "--beam is '5', but must be a whole number"),
     (["--eval-bleu", "--eval-bleu-detok", "mose"], "--eval-bleu-detok is mose, but must be one of "),
     (["--eval-bleu", "--eval-bleu-remove-bpe", "bpe"], "Unknown post_process option: bpe"),
-    (["--eval-bleu", "--quantize", "int8"], "--quantize int8 is for translation: leave it out in training"),
+    (["--quantize", "int8"], "--quantize int8 is for translation: leave it out in training"),
     (["--distributed-world-size", 2], "leave them out and give --cpu"),
 ])
 @pytest.mark.skipif(torch.cuda.is_available(), reason="one of them is a mistake without GPUs only")
