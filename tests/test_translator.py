@@ -61,6 +61,16 @@ def test_hoisted_encoder_equals_the_network_s(model):
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in after)
 
 
+def test_shared_embeddings_stay_shared_in_int8(model):
+    model.prepare_for_inference_(NO_OPTIONS)
+    quantized = translator_of(model, "int8")
+    assert quantized.encoder.embed_tokens is quantized.decoder.embed_tokens
+    separate = make_model("gnmt_v2", DICTIONARY, hidden_size=16, no_share_embeddings=True)
+    separate.prepare_for_inference_(NO_OPTIONS)
+    quantized = translator_of(separate, "int8")
+    assert not torch.equal(quantized.encoder.embed_tokens.weight, quantized.decoder.embed_tokens.weight)
+
+
 @torch.no_grad()
 def test_int8_is_close_and_independent_of_the_batch(model):
     model.prepare_for_inference_(NO_OPTIONS)

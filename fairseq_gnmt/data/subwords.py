@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Callable, Iterator, List
 
 from sentencepiece import SentencePieceProcessor
-from tqdm import tqdm
 
 from fairseq_gnmt.data.command_line import add_command
-from fairseq_gnmt.data.parallel_text import atomic_outputs, check_files, count_lines, read_chunks, split_lines
+from fairseq_gnmt.data.line_conversion import convert_in_chunks
+from fairseq_gnmt.data.parallel_text import atomic_outputs, check_files, split_lines
 from fairseq_gnmt.data.process_pool import available_cores, check_jobs
 from fairseq_gnmt.data.subword_training import LINES_IN_MEMORY, train_subwords
 from fairseq_gnmt.errors import UserError, run_command
@@ -58,16 +58,16 @@ def decode_file(model_path: Path, source: Path, output: Path, *, jobs: int = 1, 
 def _convert_file(
     convert: Conversion, model_path: Path, source: Path, output: Path, jobs: int, overwrite: bool
 ) -> None:
-    """Convert a file line by line, a chunk at a time; an empty line stays one."""
     check_jobs(jobs)
     check_files([source])
     model = load_model(model_path)
-    with atomic_outputs([output], inputs=[source, model_path], overwrite=overwrite) as (file,):
-        with tqdm(total=count_lines(source), desc=source.name, unit=" lines", unit_scale=True) as progress:
-            for chunk in read_chunks(source):
-                lines = convert(model, split_lines(chunk), jobs)
-                file.write("".join(f"{line}\n" for line in lines).encode("utf-8"))
-                progress.update(len(lines))
+    convert_in_chunks(
+        lambda chunks: (convert(model, split_lines(chunk), jobs) for chunk in chunks),
+        source,
+        output,
+        inputs=[model_path],
+        overwrite=overwrite,
+    )
 
 
 def dictionary_pieces(model: SentencePieceProcessor) -> Iterator[str]:

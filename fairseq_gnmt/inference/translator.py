@@ -38,7 +38,7 @@ def translator_of(model: GNMTModel, quantize: str = "none") -> Translator:
     Raises UserError if a model in training, or one on a GPU, is to be quantised.
     """
     weight = model.decoder.output_projection.weight
-    if not model._is_generation_fast:
+    if not model.is_for_inference:
         if quantize != "none":
             raise UserError(f"--quantize {quantize} is for translation: leave it out in training.")
         return Translator(model.encoder, model.decoder)
@@ -65,9 +65,8 @@ def _quantized(model: GNMTModel) -> Translator:
     if limit is not None:
         encoder.clip = decoder.clip = Accumulators(limit)
     # Embeddings are only looked up, so they stay floats; but those of a checkpoint in integers, whatever was loaded.
-    encoder.embed_tokens, decoder.embed_tokens = (
-        nn.Embedding.from_pretrained(rounded_rows(half.embed_tokens.weight)) for half in (model.encoder, model.decoder)
-    )
+    rounded = functools.cache(lambda embedding: nn.Embedding.from_pretrained(rounded_rows(embedding.weight)))
+    encoder.embed_tokens, decoder.embed_tokens = (rounded(half.embed_tokens) for half in (model.encoder, model.decoder))
     return Translator(encoder, decoder)
 
 

@@ -99,6 +99,11 @@ class GNMTModel(FairseqEncoderDecoderModel):
         encoder_out = self.encoder(src_tokens, src_lengths)
         return self.decoder(prev_output_tokens, encoder_out, features_only=features_only)
 
+    @property
+    def is_for_inference(self) -> bool:
+        """Whether fairseq's prepare_for_inference_ has forbidden training."""
+        return self._is_generation_fast
+
     def upgrade_state_dict(self, state_dict: Dict[str, Tensor]) -> None:
         """fairseq's hook into loading: checkpoints in 8-bit integers are read, too, and those from before any clipping."""
         to_floats(state_dict)
