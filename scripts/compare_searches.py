@@ -4,8 +4,8 @@
         --post-process sentencepiece --references valid.de --length-norm-factor 0 0.6 1 --coverage-penalty 0 0.1 0.2
 
 Each option may have several values. Prints a Markdown table with BLEU (sacreBLEU's default), the mean GLEU of sentences
-(0 to 100), the length ratio and the seconds of the search alone; --json keeps the numbers. Choose on a validation set,
-and report another one.
+(0 to 100), the length ratio and the seconds of the search alone, and below it the log-perplexity of the references (natural,
+per token) in the precision of the search; --json keeps the numbers. Choose on a validation set, and report another one.
 """
 import argparse
 import itertools
@@ -28,7 +28,9 @@ from benchmarking.report import check_output, markdown_table, write_json  # noqa
 from fairseq_gnmt.data.parallel_text import read_lines  # noqa: E402
 from fairseq_gnmt.errors import UserError, run_command  # noqa: E402
 from fairseq_gnmt.rewards.gleu import mean_gleu  # noqa: E402
+from fairseq_gnmt.search.ensemble import Ensemble  # noqa: E402
 from fairseq_gnmt.search.options import SearchOptions  # noqa: E402
+from fairseq_gnmt.search.reference_scoring import reference_log_probs  # noqa: E402
 
 VARIED = {
     "beam": int,
@@ -89,6 +91,7 @@ class Workload:
         epoch = self.task.get_batch_iterator(dataset, max_sentences=args.batch_size)
         self.batches = list(epoch.next_epoch_itr(shuffle=False))
         self.post_process = args.post_process
+        self.quantize = args.quantize
 
     def translate(self, options: SearchOptions) -> Tuple[List[str], float]:
         """The translations, and the seconds that the search took for them."""
@@ -102,6 +105,15 @@ class Workload:
             for sentence, nbest in zip(batch["id"].tolist(), hypotheses):
                 texts[sentence] = self._text(nbest[0]["tokens"], generator)
         return [texts[sentence] for sentence in range(len(self.references))], seconds
+
+    def log_perplexity(self) -> float:
+        """Mean of -log P, natural, of the binarised references' tokens, end marks among them."""
+        ensemble, pad = Ensemble(self.models, quantize=self.quantize), self.task.target_dictionary.pad()
+        log_prob, tokens = 0.0, 0
+        for batch in tqdm(self.batches, desc="log-perplexity", leave=False):
+            log_prob += float(reference_log_probs(ensemble, **batch["net_input"], target=batch["target"], pad=pad).sum())
+            tokens += batch["ntokens"]
+        return -log_prob / tokens
 
     def _text(self, tokens: torch.Tensor, generator) -> str:
         ignored = generator.symbols_to_strip_from_output
@@ -140,9 +152,11 @@ def main() -> None:
     workload, bleu = Workload(args), BLEU()
     measured = [measure(workload, options, bleu) for options in tqdm(searches, desc="searches")]
     print(markdown_table([as_row(args, figures) for figures in measured]))
-    print(f"\n{bleu.get_signature()}")
+    log_perplexity, signature = workload.log_perplexity(), str(bleu.get_signature())
+    print(f"\n{signature}; log-perplexity of the references {log_perplexity:.4f}")
     if args.json:
-        write_json(args.json, {"options": vars(args), "signature": str(bleu.get_signature()), "measured": measured})
+        found = {"signature": signature, "log_perplexity": log_perplexity, "measured": measured}
+        write_json(args.json, {"options": vars(args), **found})
 
 
 if __name__ == "__main__":

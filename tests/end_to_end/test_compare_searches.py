@@ -1,5 +1,6 @@
 """scripts/compare_searches.py: its BLEU is that of fairseq-generate with the same options."""
 import json
+import math
 import subprocess
 import sys
 
@@ -27,7 +28,8 @@ def test_every_combination(references, tmp_path):
     options = ["--references", references, "--json", tmp_path / "found.json"]
     done = compare(*options, "--beam", 1, 4, "--length-norm-factor", 0, 3, "--coverage-penalty", 0.2)
     assert done.code == 0, done.stderr
-    measured = json.loads((tmp_path / "found.json").read_text())["measured"]
+    found = json.loads((tmp_path / "found.json").read_text())
+    measured = found["measured"]
     assert [(one["beam"], one["length_norm_factor"]) for one in measured] == [(1, 0), (1, 3), (4, 0), (4, 3)]
     twin = generate("--beam", 4, "--length-norm-factor", 3, "--coverage-penalty", 0.2)
     expected = BLEU().corpus_score(
@@ -35,6 +37,11 @@ def test_every_combination(references, tmp_path):
     )
     assert measured[3]["bleu"] == pytest.approx(expected.score, abs=1e-6)
     assert f"| 4 | 3 | {expected.score:.2f} | {measured[3]['gleu']:.2f} |" in done.stdout and "tok:13a" in done.stdout
+
+    scored = generate("--score-reference")  # fairseq's own, with a pass through the network for each batch
+    steps = [step for nbest in scored.values() for step in nbest[0].steps]
+    assert found["log_perplexity"] == pytest.approx(-math.log(2) * sum(steps) / len(steps), abs=1e-4)
+    assert f"log-perplexity of the references {found['log_perplexity']:.4f}" in done.stdout
 
     again = compare(*options)
     assert again.code == 1 and "found.json exists: give another --json, or --overwrite" in again.stderr
