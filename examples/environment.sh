@@ -91,21 +91,24 @@ trained() {
 }
 
 # train_once OUTPUT THREADS OPTION...: GNMT v2's recipe on OUTPUT/bin with further options, once; to OUTPUT/checkpoints, or --save-dir.
+# train.log there has what fairseq-train tells, for scripts/plot_training.py.
 #
 # THREADS (or OMP_NUM_THREADS of the environment) are used on a machine without a GPU. Waiting threads spin, so leave it the
 # cores: with other work on them two threads can be slower than one.
 train_once() {
-    local output="$1" threads="$2" options
+    local output="$1" threads="$2" options checkpoints
     shift 2
     options=("$output/bin" --user-dir "$ROOT/fairseq_gnmt" --save-dir "$output/checkpoints" --task gnmt_translation
         --source-lang en --target-lang de --criterion gnmt_label_smoothed_cross_entropy --sentence-avg
         --optimizer gnmt_adam --lr-scheduler gnmt_warmup_step_decay --clip-norm 5.0
         --log-format simple --log-interval 100 --num-workers 0 "$@")
     ! already_trained "${options[@]}" || return 0
+    checkpoints="$(checkpoints_of "${options[@]}")"
+    mkdir -p "$checkpoints"
     if python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
-        fairseq-train "${options[@]}" --distributed-world-size 1
+        fairseq-train "${options[@]}" --distributed-world-size 1 | tee -a "$checkpoints/train.log"
     else
-        OMP_NUM_THREADS="${OMP_NUM_THREADS:-$threads}" fairseq-train "${options[@]}" --cpu
+        OMP_NUM_THREADS="${OMP_NUM_THREADS:-$threads}" fairseq-train "${options[@]}" --cpu | tee -a "$checkpoints/train.log"
     fi
     trained "${options[@]}"
 }

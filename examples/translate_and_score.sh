@@ -4,7 +4,7 @@
 #   bash examples/translate_and_score.sh --output DIR [options] [-- options of fairseq-generate]
 #
 # --output DIR         as text_to_binary.sh left it
-# --checkpoint FILE    default DIR/checkpoints/checkpoint_last.pt
+# --checkpoint FILE    default DIR/checkpoints/averaged.pt, if training has averaged, or else checkpoint_last.pt there
 # --subset test|valid  default test
 # --length-norm-factor, --coverage-penalty   of the task (default 0.6 and 0.1)
 #
@@ -27,7 +27,10 @@ while [[ $# -gt 0 ]]; do
     esac
 done
 [[ -n "$output" ]] || die "--output is needed; --help explains it."
-checkpoint="${checkpoint:-$output/checkpoints/checkpoint_last.pt}"
+if [[ -z "$checkpoint" ]]; then
+    checkpoint="$output/checkpoints/averaged.pt"
+    [[ -s "$checkpoint" ]] || checkpoint="$output/checkpoints/checkpoint_last.pt"
+fi
 reference="$output/raw/$subset.de"
 
 require_tools fairseq-generate

@@ -11,6 +11,7 @@ from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.quantization.storage import to_floats
 
 SUMMED_IN = torch.float64  # the mean of equal checkpoints is then exactly theirs
+CLIP_RANGE = ".clip.range"  # of quantisable training: the last one is the one that training has come to
 
 
 def average_checkpoints(inputs: Sequence[Path], output: Path, overwrite: bool = False) -> None:
@@ -35,6 +36,8 @@ def mean_of(inputs: Sequence[Path]) -> dict:
             raise UserError(f"{path} and {inputs[0]} are of different models: average checkpoints of one training.")
         for name, value in model.items():
             sums[name] = sums.get(name, 0) + value.to(SUMMED_IN)
+    for name in [name for name in sums if name.endswith(CLIP_RANGE)]:
+        sums[name] = model[name].to(SUMMED_IN) * len(inputs)
     means: Dict[int, Tensor] = {}  # by address: shared embeddings stay shared, and are stored once
     checkpoint["model"] = {
         name: means.setdefault(value.data_ptr(), (sums[name] / len(inputs)).to(value.dtype)) for name, value in model.items()

@@ -20,6 +20,7 @@ logging.disable(logging.INFO)
 
 import torch  # noqa: E402
 from fairseq import checkpoint_utils, utils  # noqa: E402
+from fairseq.data import encoders  # noqa: E402
 from sacrebleu.metrics import BLEU  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
@@ -27,10 +28,14 @@ import fairseq_gnmt  # noqa: E402, F401  registers everything
 from benchmarking.report import check_output, markdown_table, write_json  # noqa: E402
 from fairseq_gnmt.data.parallel_text import read_lines  # noqa: E402
 from fairseq_gnmt.errors import UserError, run_command  # noqa: E402
+from fairseq_gnmt.inference.translator import translator_of  # noqa: E402
+from fairseq_gnmt.models.gnmt import GNMTModel  # noqa: E402
 from fairseq_gnmt.rewards.gleu import mean_gleu  # noqa: E402
 from fairseq_gnmt.search.ensemble import Ensemble  # noqa: E402
 from fairseq_gnmt.search.options import SearchOptions  # noqa: E402
 from fairseq_gnmt.search.reference_scoring import reference_log_probs  # noqa: E402
+from fairseq_gnmt.segmentation.bpe import join_tokens  # noqa: E402
+from fairseq_gnmt.tasks.gnmt_translation import GNMTTranslationTask  # noqa: E402
 
 VARIED = {
     "beam": int,
@@ -46,7 +51,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("data", help="folder of fairseq-preprocess")
     parser.add_argument("--path", required=True, metavar="CHECKPOINT", help="several make an ensemble: A:B:C")
     parser.add_argument("--gen-subset", default="valid", metavar="SPLIT")
-    parser.add_argument("--post-process", default=None, metavar="SCHEME", help="how subwords are joined")
+    parser.add_argument("--post-process", default=None, metavar="SCHEME", help="how subwords are joined, or words or mixed_word_char")
     parser.add_argument("--references", type=Path, required=True, metavar="FILE", help="raw text, one sentence a line")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--quantize", choices=("none", "int8"), default="none")
@@ -56,6 +61,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--overwrite", action="store_true", help="replace the file of --json")
     args = parser.parse_args()
+    join_tokens("", args.post_process)  # fairseq's complaint about a scheme that it does not know
     if args.json:
         check_output(args.json, args.overwrite)
     for name, value in (("batch-size", args.batch_size), ("threads", args.threads)):
@@ -78,8 +84,15 @@ class Workload:
         self.models, config, self.task = checkpoint_utils.load_model_ensemble_and_task(
             utils.split_paths(args.path), overrides
         )
+        if not isinstance(self.task, GNMTTranslationTask) or not all(isinstance(one, GNMTModel) for one in self.models):
+            raise UserError(
+                f"{args.path} was not trained as a GNMT of --task gnmt_translation: fairseq's own search, which it would "
+                "get, has none of these options."
+            )
         for model in self.models:
             model.prepare_for_inference_(config)
+            translator_of(model, args.quantize)  # now, because the first search would make it in its time
+        self.tokenizer = encoders.build_tokenizer(config.tokenizer)
         self.task.load_dataset(args.gen_subset)
         dataset = self.task.dataset(args.gen_subset)
         self.references = read_lines(args.references)
@@ -117,7 +130,10 @@ class Workload:
 
     def _text(self, tokens: torch.Tensor, generator) -> str:
         ignored = generator.symbols_to_strip_from_output
-        return self.task.target_dictionary.string(tokens, self.post_process, extra_symbols_to_ignore=ignored)
+        joined = join_tokens(
+            self.task.target_dictionary.string(tokens, extra_symbols_to_ignore=ignored), self.post_process
+        )
+        return self.tokenizer.decode(joined) if self.tokenizer else joined
 
 
 def measure(workload: Workload, options: SearchOptions, bleu: BLEU) -> Dict[str, Any]:

@@ -7,10 +7,10 @@
 #
 # --corpus NAME   grammar (default) or multi30k
 # --data DIR      Multi30k's files {train,val,test_2016_flickr}.{en,de}.gz
-# --output DIR    default outputs/NAME below the current folder
+# --output DIR    default outputs/grammar_en_de or outputs/multi30k below the current folder
 # --seed N        of the training (default 1)
 #
-# A second run reuses what the first one finished. The interpreter: PYTHON=/path/to/python3.11 before the command.
+# A second run reuses what the first one finished. It runs in .venv, whatever environment is active. The interpreter: PYTHON=/path/to/python3.11 before the command.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../examples/environment.sh"
 
@@ -45,7 +45,7 @@ stage() {
 }
 
 stage "environment" bash "$ROOT/scripts/environment.sh"
-[[ -n "${VIRTUAL_ENV:-}" ]] || export PATH="$ROOT/.venv/bin:$PATH"
+export VIRTUAL_ENV="$ROOT/.venv" PATH="$ROOT/.venv/bin:$PATH"
 stage "data" bash "$examples/prepare.sh" --output "$output" "${data[@]}"
 stage "training" bash "$examples/train.sh" --output "$output" --seed "$seed"
 stage "translation" bash "$examples/evaluate.sh" --output "$output" --checkpoint "$output/checkpoints/$checkpoint"

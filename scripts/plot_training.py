@@ -1,6 +1,6 @@
 """Draws the curves of trainings from fairseq's logs: loss, BLEU, learning rate and speed, against updates or epochs.
 
-    python scripts/plot_training.py outputs/multi30k/train.log --output curves.png
+    python scripts/plot_training.py outputs/multi30k/checkpoints/train.log --output curves.png
     python scripts/plot_training.py runs/a/train.log runs/b/train.log --names baseline wider --output both.png
 
 A log is a file of --log-file, or what fairseq-train printed, with --log-format simple or json. A run that was resumed

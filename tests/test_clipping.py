@@ -56,7 +56,7 @@ def clipped_model(arch: str = "gnmt_v2", **options):
 
 def test_range_is_set_by_updates_and_saved():
     model = clipped_model(activation_clip_from=10, activation_clip_until=20)
-    model.set_num_updates(15)
+    model.set_num_updates(14)  # done; the one to come is the 15th
     assert model.encoder.clip.limit == model.decoder.stack.clip.limit == 1.25
     other = clipped_model(activation_clip_from=10, activation_clip_until=20)
     other.load_state_dict(model.state_dict())
@@ -73,7 +73,7 @@ def test_a_model_without_clipping_can_be_refined():
 @pytest.mark.parametrize("arch", ["gnmt_v2", "gnmt"])
 def test_what_is_clipped(arch):
     model = clipped_model(arch)
-    model.set_num_updates(1)
+    model.set_num_updates(0)
     outputs = model.encoder(SOURCE, None).outputs
     assert outputs.abs().max() == 0.5
     model.decoder.output_projection.weight.mul_(1000)
@@ -85,7 +85,7 @@ def test_what_is_clipped(arch):
 def test_search_computes_what_training_does(arch):
     """Step by step and in the search's decoder: the same logits as in one pass."""
     model = clipped_model(arch)
-    model.set_num_updates(1)
+    model.set_num_updates(0)
     logits, _ = model(SOURCE, None, TARGET)
     model.prepare_for_inference_(NO_OPTIONS)
     for encoder, decoder in (translator_of(model), (model.encoder, model.decoder)):
@@ -108,7 +108,7 @@ def test_accumulators_are_int16():
 @torch.no_grad()
 def test_int8_with_known_ranges_is_close():
     model = clipped_model()
-    model.set_num_updates(1)
+    model.set_num_updates(0)
     model.prepare_for_inference_(NO_OPTIONS)
     results = []
     for encoder, decoder in (translator_of(model), translator_of(model, "int8")):

@@ -52,11 +52,15 @@ def test_clipped_logits(case, chunk, monkeypatch):
     torch.testing.assert_close(*gradients)
 
 
-def test_nothing_is_kept_where_no_gradient_is_wanted(case):
+def test_validation_makes_no_gradients(case, monkeypatch):
+    """Which torch does not tell the function of: parameters want gradients all the same."""
     (features, weight, bias), target = case
+    monkeypatch.setattr(torch.Tensor, "addmm_", None)  # of the weights' gradient
+    with pytest.raises(TypeError):
+        projected_label_smoothed_loss(features, weight, bias, target, 0.1)
     with torch.no_grad():
         loss, nll = projected_label_smoothed_loss(features, weight, bias, target, 0.1)
-    assert not loss.requires_grad and not nll.requires_grad
+    assert loss > 0 and not loss.requires_grad and not nll.requires_grad
 
 
 def test_half_precision_leaves_the_order_to_autograd(case):

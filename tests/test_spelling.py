@@ -4,6 +4,7 @@ import sys
 
 import pytest
 from fairseq.data import Dictionary
+from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from fairseq_gnmt.data.spelling import decode, encode_words, spell, split_words
 from fairseq_gnmt.data.word_vocabulary import WordVocabulary
@@ -78,7 +79,9 @@ def test_mixed_by_hand():
 def test_what_a_network_may_say_is_still_text():
     assert decode("<M>i <E>k ▁<B>M ▁dog <E>s") == "ik M dogs"
     assert decode("▁the <unk> , ▁<B>M <unk> <E>i") == "the ⁇, M ⁇i"
-    assert decode("▁the <<unk>> .") == "the <<unk>>."  # an unknown word of a reference never equals one of a translation
+    assert decode("▁the <<unk>> .") == "the ⁇⁇."  # an unknown word of a reference never equals one of a translation
+    for unknown in ("<unk>", "<<unk>>"):  # and is as many words for BLEU
+        assert len(Tokenizer13a()(decode(f"▁the {unknown} .")).split()) == 3
     assert decode("<B>U+D800 <B>U+0041 <B>") == "U+D800U+0041<B>"  # only white space is written by its code
 
 

@@ -41,6 +41,11 @@ def test_by_hand():
     assert rates == pytest.approx([0.1, 1, 1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125, 0.125, 0.125])
 
 
+def test_one_is_the_whole_only_where_the_rate_remains():
+    schedule, _ = build(1000, warmup_steps=1, remain_steps=1, decay_interval=1)
+    assert (schedule.warmup, schedule.remain, schedule.interval) == (1, 1000, 1)
+
+
 def test_resumed_schedule_is_the_same():
     schedule, optimizer = build(1000)
     schedule.step_update(700)

@@ -8,7 +8,7 @@
 #   bash train.sh --gpus 1
 #   bash train.sh --nodes 2 --node-rank R --master HOST             on each of two machines, R = 0 and 1, HOST of rank 0
 #   sbatch examples/wmt16_en_de/train.sbatch                        the same under SLURM
-#   bash train.sh --cpu -- --arch gnmt_v2_tiny --max-update 2       to try it out
+#   bash train.sh --cpu -- --arch gnmt_v2_tiny --max-update 2 --save-dir DIR       to try it out
 #
 # --output DIR         as given to the earlier stages (default outputs/wmt16_en_de)
 # --gpus N             GPUs to use on this machine (default: all that are visible)

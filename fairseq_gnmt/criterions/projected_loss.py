@@ -29,8 +29,7 @@ def projected_label_smoothed_loss(
         return _clipped_loss(features, weight, bias, target, smoothing, logit_limit)
     if _half(features):
         return plain_label_smoothed_loss(F.linear(features, weight, bias), target, smoothing)
-    token_weights = features.new_ones(len(features))
-    return _ProjectedLoss.apply(features, weight, bias, target, token_weights, smoothing)
+    return _projected_loss(features, weight, bias, target, features.new_ones(len(features)), smoothing)
 
 
 def projected_weighted_nll(
@@ -40,7 +39,15 @@ def projected_weighted_nll(
     if _half(features):
         log_probs = F.linear(features, weight, bias).log_softmax(dim=-1, dtype=torch.float32)
         return -(token_weights * log_probs.gather(1, target[:, None])[:, 0]).sum()
-    return _ProjectedLoss.apply(features, weight, bias, target, token_weights.type_as(features), 0.0)[0]
+    return _projected_loss(features, weight, bias, target, token_weights.type_as(features), 0.0)[0]
+
+
+def _projected_loss(
+    features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, token_weights: Tensor, smoothing: float
+) -> Tuple[Tensor, Tensor]:
+    if not torch.is_grad_enabled():  # which the function below is not told
+        features, weight, bias = features.detach(), weight.detach(), bias.detach()
+    return _ProjectedLoss.apply(features, weight, bias, target, token_weights, smoothing)
 
 
 def _half(features: Tensor) -> bool:

@@ -27,8 +27,9 @@ CHARACTER_MARKS = (SPACE_MARK + BEGIN, BEGIN, MIDDLE, END)  # before a character
 WORD = regex.compile(r" ?(?:[\p{L}\p{M}\p{N}]+|[^ ])| ")
 SPELT = re.compile(f"({SPACE_MARK}?)<[BME]>(U[+][0-9A-F]{{4}}|.)")
 UNKNOWN, UNKNOWN_IN_REFERENCE = "<unk>", "<<unk>>"  # as fairseq writes them
-# What sentencepiece writes for an unknown piece. It never equals an unknown word of a reference.
-UNKNOWN_TEXT = {UNKNOWN: " \u2047", UNKNOWN_IN_REFERENCE: f" {UNKNOWN_IN_REFERENCE}"}
+# "⁇" is what sentencepiece writes for an unknown piece. An unknown word of a reference is another one, so that no
+# translation equals it, and a single word to BLEU, which would cut <<unk>> into five.
+UNKNOWN_TEXT = {UNKNOWN: " \u2047", UNKNOWN_IN_REFERENCE: " \u2047\u2047"}
 
 
 def split_words(text: str) -> List[str]:

@@ -161,6 +161,8 @@ def check_convertible(checkpoint: Dict[str, Any], path: Path) -> None:
             f"{path} is of another network than NVIDIA's GNMT v2, which has as many encoder as decoder layers, and "
             "--attention-query current."
         )
+    if model.get("activation_clip") is not None:
+        raise UserError(f"{path} was trained with --activation-clip, and NVIDIA's code clips nothing.")
     if not checkpoint["task_state"].get("nvidia_conventions"):
         raise UserError(
             f"{path} was trained without --nvidia-conventions: NVIDIA's code would give it begin marks that it has "

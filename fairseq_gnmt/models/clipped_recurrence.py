@@ -23,7 +23,7 @@ class _ClippedLSTM(torch.autograd.Function):
     """Products with the inputs are one for all positions, as are those that make the weights' gradients."""
 
     @staticmethod
-    @torch.amp.custom_fwd(device_type="cuda")
+    @torch.amp.custom_fwd(device_type="cuda", cast_inputs=torch.float32)
     def forward(ctx, inputs, hidden, cell, weight_ih, weight_hh, bias, limit):
         positions, rows, _ = inputs.shape
         size = hidden.size(1)

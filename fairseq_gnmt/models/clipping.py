@@ -52,6 +52,6 @@ class ActivationClip(nn.Module):
         return logits if self.range is None else logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
 
     def set_num_updates(self, update: int) -> None:
-        """fairseq calls this before every update of a training."""
+        """fairseq calls this before every update of a training, with the number of those done."""
         if self.schedule is not None:
-            self.range.fill_(self.schedule.limit(update))
+            self.range.fill_(self.schedule.limit(update + 1))

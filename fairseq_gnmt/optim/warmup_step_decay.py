@@ -80,8 +80,8 @@ def check_options(cfg: WarmupStepDecayConfig) -> None:
 
 
 def updates(name: str, value: float, total: int) -> int:
-    """A count of updates from a count or a fraction of the total. 1 itself is written 1.0 as a fraction."""
-    if value > 1 or value == 0:
+    """A count of updates from a count or a fraction of the total. 1 is all of it for remain_steps, one update for others."""
+    if value > 1 or value == 0 or (value == 1 and name != "remain-steps"):
         return int(value)
     return int(value * total_updates(name, total))
 

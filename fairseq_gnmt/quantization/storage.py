@@ -1,7 +1,8 @@
 """Checkpoints whose matrices are stored as 8-bit integers, a quarter of the size.
 
 A stored matrix is read back as float32 numbers that have exactly these integers and scales, so such a checkpoint loads
-wherever another does, and `--quantize int8` computes with it what it computes with the original.
+wherever another does. With it `--quantize int8` computes what it computes with the original, but in the decoder's LSTMs:
+a search joins parts of their matrices, whose rows then have other scales, so these are rounded once more.
 """
 from typing import Dict, Tuple
 

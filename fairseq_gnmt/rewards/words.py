@@ -4,9 +4,9 @@ from typing import List, Optional, Sequence
 from fairseq.data import Dictionary
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
-from fairseq_gnmt.segmentation.bpe import join_tokens
+from fairseq_gnmt.segmentation import bpe
 
-UNKNOWN_IN_REFERENCE = "\ufffe"  # no word of an output
+NOT_WRITTEN = "\ufffe"  # by no output
 
 
 class Words:
@@ -17,11 +17,12 @@ class Words:
     """
 
     def __init__(self, dictionary: Dictionary, subwords: Optional[str]):
-        join_tokens("", subwords)  # fairseq's complaint about a kind that it does not know
+        bpe.join_tokens("", subwords)  # fairseq's complaint about a kind that it does not know
         self.symbols = list(dictionary.symbols)
         self.unknown = dictionary.unk()
         self.marks = {dictionary.bos(), dictionary.pad(), dictionary.eos()}
         self.subwords = subwords
+        self.unknown_in_reference = dictionary.unk_string(escape=True) if subwords in bpe.NAMES else NOT_WRITTEN
         self.tokenizer = Tokenizer13a()
 
     def of_output(self, tokens: Sequence[int]) -> List[str]:
@@ -31,7 +32,7 @@ class Words:
         """As of an output, but an unknown word is like none of it: the output is not to be praised for it."""
         return self._words(
             [
-                UNKNOWN_IN_REFERENCE if token == self.unknown else self.symbols[token]
+                self.unknown_in_reference if token == self.unknown else self.symbols[token]
                 for token in tokens
                 if token not in self.marks
             ]
@@ -40,4 +41,4 @@ class Words:
     def _words(self, symbols: List[str]) -> List[str]:
         if self.subwords is None:
             return symbols
-        return self.tokenizer(join_tokens(" ".join(symbols), self.subwords)).split()
+        return self.tokenizer(bpe.join_tokens(" ".join(symbols), self.subwords)).split()

@@ -57,6 +57,15 @@ def test_mean_of_one_is_itself(training, tmp_path):
     assert one.keys() == mean.keys() and all(torch.equal(value, mean[name]) for name, value in one.items())
 
 
+def test_the_range_of_quantisable_training_is_that_of_the_last(training, tmp_path):
+    for epoch, limit in ((2, 4.0), (3, 1.0)):
+        checkpoint = torch.load(training / f"checkpoint{epoch}.pt", weights_only=True)
+        checkpoint["model"]["encoder.clip.range"] = torch.tensor([limit])
+        torch.save(checkpoint, tmp_path / f"{epoch}.pt")
+    average_checkpoints([tmp_path / "2.pt", tmp_path / "3.pt"], tmp_path / "mean.pt")
+    assert parameters(tmp_path / "mean.pt")["encoder.clip.range"].tolist() == [1.0]
+
+
 def test_newest_epochs_are_taken(training):
     assert [path.name for path in last_checkpoints(training, 2)] == ["checkpoint2.pt", "checkpoint3.pt"]
     with pytest.raises(UserError, match="has 3 checkpoints of whole epochs, but 4"):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from commands import ROOT, Done
 from hypotheses import generate
 from sacrebleu.metrics import BLEU
@@ -47,8 +48,13 @@ def test_every_combination(references, tmp_path):
     assert again.code == 1 and "found.json exists: give another --json, or --overwrite" in again.stderr
 
 
-def test_mistakes(references):
+def test_mistakes(references, tmp_path):
     references.write_text("eins\n", encoding="utf-8")
     assert "has 1 lines, but the split valid 13 sentences" in compare("--references", references).stderr
+    checkpoint = torch.load(trained_on_digits(), weights_only=False)
+    checkpoint["cfg"]["task"]["_name"] = "translation"
+    torch.save(checkpoint, tmp_path / "other.pt")
+    assert "was not trained as a GNMT of --task" in compare("--references", references, "--path", tmp_path / "other.pt").stderr
+    assert "sentencepeace" in compare("--references", references, "--post-process", "sentencepeace").stderr
     assert "--threads is 0, but must be at least 1" in compare("--references", references, "--threads", 0).stderr
     assert "--beam is 0, but must be at least 1" in compare("--references", references, "--beam", 5, 0).stderr

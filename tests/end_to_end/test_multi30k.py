@@ -137,6 +137,9 @@ def test_training_refinement_and_evaluation(local_copy, tmp_path):
             "--embedding-size", 32)
     size = ("--", "--arch", "gnmt_v2_tiny", "--max-update", 30)
     succeed("train.sh", *size)
+    assert "num_updates 30" in (tmp_path / "out" / "checkpoints" / "train.log").read_text(encoding="utf-8")
+    assert "BLEU" in succeed("evaluate.sh", "--", "--max-len-b", 10)
+    assert line_count(tmp_path / "out" / "translations" / "averaged.test.de") == 5
     assert "reward" in succeed("refine.sh", "--updates", 2, *size[:3], "--log-interval", 1)
     assert "already trained" in succeed("refine.sh", "--updates", 2, *size[:3], "--log-interval", 1)
     refined = tmp_path / "out" / "refined" / "checkpoint_last.pt"
