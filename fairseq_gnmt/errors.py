@@ -30,6 +30,7 @@ MISTAKES = (
     ),
     Mistake("build_model", "must be a mapping", f"an option that takes JSON has no object: {JSON_EXAMPLE}"),
     Mistake("main", "Seed must be between", "--seed: {message}."),
+    Mistake("eval_str_list", "", "{x!r} is no number or list of numbers, which --lr, --update-freq and others take ({message})."),
     Mistake("literal_eval", "", "--model-overrides is no dictionary ({message}): write \"{{{{'dropout': 0.1}}}}\"."),
     Mistake("torch_persistent_save", "", f"{{filename}} could not be written ({{message}}): {MAKE_ROOM}"),
     Mistake("copy_whole", "", f"{{dst_path}} could not be written ({{message}}): {MAKE_ROOM}"),

@@ -5,6 +5,7 @@ import ctypes
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
 KEPT_BYTES = 1 << 30
+OLD_LIMIT = 32 << 20  # glibc before 2.35 refuses a threshold of mapping above
 
 
 def keep_freed_memory() -> None:
@@ -17,5 +18,6 @@ def keep_freed_memory() -> None:
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
     if set_option is None:
         return
-    set_option(M_MMAP_THRESHOLD, KEPT_BYTES)
+    if not set_option(M_MMAP_THRESHOLD, KEPT_BYTES):
+        set_option(M_MMAP_THRESHOLD, OLD_LIMIT)
     set_option(M_TRIM_THRESHOLD, KEPT_BYTES)

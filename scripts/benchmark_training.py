@@ -20,6 +20,7 @@ logging.disable(logging.INFO)  # fairseq's and NVIDIA's notes of what they build
 from benchmarking import environment  # noqa: E402
 from benchmarking.alternation import Worker  # noqa: E402
 from benchmarking.command_line import Workload, add_options, check_options, expand, load_workload  # noqa: E402
+from benchmarking.contenders.first_batch import LossAndGradient  # noqa: E402
 from benchmarking.contenders.setting import Setting  # noqa: E402
 from benchmarking.operations import NetworkSize, update_operations  # noqa: E402
 from benchmarking.report import ABSENT, check_output, markdown_table, write_json  # noqa: E402
@@ -29,24 +30,26 @@ from fairseq_gnmt.errors import UserError, run_command  # noqa: E402
 MODULES = {"ours": "ours", "ours-recomputing": "ours_recomputing", "fairseq-lstm": "fairseq_lstm", "nvidia": "nvidia"}
 OUR_NETWORK = ("ours fp32", "ours-recomputing", "nvidia")  # these compute the same, from the same weights
 REAL_BATCHES = 8  # in a repetition, from short to long
-TOLERANCE = 1e-5  # relative; float32, the same sums in another order
+# Relative; float32, the same sums in another order.
+TOLERANCE = LossAndGradient(1e-5, 1e-4)
 
 
-def compare_losses(workers: List[Worker]) -> List[str]:
-    """Sentences about each contender. Raises UserError if one of the same network has another loss."""
-    losses = {worker.name: worker.ask("loss") for worker in workers}
-    base = losses.get("ours fp32")
+def compare_first_batches(workers: List[Worker]) -> List[str]:
+    """Sentences about each contender. Raises UserError if one of the same network has another loss or gradient."""
+    found = {worker.name: worker.ask("first_batch") for worker in workers}
+    base = found.get("ours fp32")
     sentences = []
-    for name, loss in losses.items():
+    for name, values in found.items():
         if name not in OUR_NETWORK:
             sentences.append(f"{name}: another network, so its loss is not compared.")
         elif name != "ours fp32" and base is not None:
-            difference = abs(loss / base - 1)
-            if not difference <= TOLERANCE:
-                raise UserError(f"{name} has the loss {loss} where ours is {base}: the benchmark would compare nothing.")
+            differences = [abs(value / wanted - 1) for value, wanted in zip(values, base)]
+            if not all(difference <= limit for difference, limit in zip(differences, TOLERANCE)):
+                raise UserError(f"{name} has {values} where ours is {base}: the benchmark would compare nothing.")
             sentences.append(
-                f"{name}: the same loss as ours on the first batch, without dropout: {loss:.6g} and {base:.6g} "
-                f"(relative difference {difference:.0e})."
+                f"{name}: the same loss and gradient as ours on the first batch, without dropout: {values.loss:.6g} and "
+                f"{base.loss:.6g}, norms {values.gradient_norm:.6g} and {base.gradient_norm:.6g} (relative differences "
+                f"{differences[0]:.0e}, {differences[1]:.0e})."
             )
     return sentences
 
@@ -100,9 +103,9 @@ def main() -> None:
 
     workload = load_workload(args, args.split, (1, REAL_BATCHES))
     size = NetworkSize(args.hidden, args.layers, len(workload.dictionary))
-    setting = Setting(size, *workload, args.dropout, args.threads, seed=args.seed, nvidia=args.nvidia)
+    setting = Setting(size, workload.dictionary, workload.batches, args.dropout, args.threads, seed=args.seed, nvidia=args.nvidia)
     contenders = expand(args, "trainer", setting, MODULES)
-    measured = measure(contenders, args.threads, args.warm_up, args.repetitions, compare_losses)
+    measured = measure(contenders, args.threads, args.warm_up, args.repetitions, compare_first_batches)
 
     table = rows(measured, workload, size)
     warnings = [text for text in (warning, environment.disturbance(measured.others)) if text]

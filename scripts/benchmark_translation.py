@@ -26,7 +26,7 @@ from benchmarking.report import check_output, markdown_table, write_json  # noqa
 from benchmarking.session import as_json, measure  # noqa: E402
 from benchmarking.translation_figures import TranslationFigures  # noqa: E402
 from benchmarking.translation_checks import TranslationChecks  # noqa: E402
-from fairseq_gnmt.data.parallel_text import check_files, read_chunks, split_lines  # noqa: E402
+from fairseq_gnmt.data.parallel_text import read_lines  # noqa: E402
 from fairseq_gnmt.errors import UserError, run_command  # noqa: E402
 
 MODULES = {
@@ -100,23 +100,29 @@ def describe(args: argparse.Namespace, setting: Setting) -> str:
     )
 
 
-def read_references(path: Path) -> List[str]:
-    check_files([path])
-    return [line for chunk in read_chunks(path) for line in split_lines(chunk)]
+def read_references(path: Path, split: str, sentences: int) -> List[str]:
+    """Raises UserError if they cannot be those of the split."""
+    references = read_lines(path)
+    if len(references) != sentences:
+        raise UserError(
+            f"{path} has {len(references)} lines, but the split {split} {sentences} sentences: give the references of this "
+            "split."
+        )
+    return references
 
 
 def main() -> None:
     args = parse_options()
     warning = environment.require_free_machine(args.allow_busy)
     place = environment.record(args.threads)
-    dictionary, batches = load_workload(args, args.split, (1, None))
+    dictionary, batches, sentences = load_workload(args, args.split, (1, None))
     size = NetworkSize(args.hidden, args.layers, len(dictionary))
     search = SearchSetting(args.beam, args.max_len_a, args.max_len_b)
     setting = Setting(
         size, dictionary, batches, 0.0, args.threads,
         seed=args.seed, search=search, checkpoint=args.path, data=args.data, nvidia=args.nvidia,
     )  # fmt: skip
-    references = read_references(args.references) if args.references else None
+    references = read_references(args.references, args.split, sentences) if args.references else None
 
     # The check translates everything once, which is a round of warming up.
     check = TranslationChecks(batches, args.beam, setting.forced, OTHER_NETWORKS)

@@ -1,14 +1,17 @@
 """Attention of words from that of subwords, by hand, and how it is laid out."""
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from png import png_size
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from fairseq_gnmt.errors import UserError  # noqa: E402
+from plot_attention import sentences_of_data  # noqa: E402
 from plotting import pictures  # noqa: E402
 from plotting.attention_map import (  # noqa: E402
     BARS, CELL, COLOURS, GAP, LARGEST_MAP, SCHEMES, AttentionMap, draw, of_words, word_starts,
@@ -22,6 +25,16 @@ PIECES = AttentionMap(
     target=["▁do", "g", "▁runs", "</s>"],
     weights=np.array([[0.5, 0.25, 0.25], [0.25, 0.5, 0.25], [0.0, 0.25, 0.75], [0.0, 0.0, 1.0]]),
 )
+
+
+@pytest.mark.parametrize("begin", [[], [0]], ids=["fairseq", "nvidia"])
+def test_translation_gives_begin_marks_anew(begin):
+    rows = [{"source": torch.tensor([*begin, 5, 6, 2])}]
+    config = SimpleNamespace(nvidia_conventions=bool(begin))
+    task = SimpleNamespace(cfg=config, load_dataset=lambda split: None, dataset=lambda split: rows)
+    model = SimpleNamespace(task=task, src_dict={5: "▁do", 6: "g"})
+    number, pieces, tokens = sentences_of_data(model, "test", [0])[0]
+    assert (number, pieces, tokens.tolist()) == (0, ["▁do", "g"], [5, 6, 2])
 
 
 def random_map(target: int, source: int) -> AttentionMap:

@@ -17,7 +17,8 @@ import benchmark_training  # noqa: E402
 import benchmark_translation  # noqa: E402
 from benchmarking import alternation, environment  # noqa: E402
 from benchmarking.alternation import Turn, alternate  # noqa: E402
-from benchmarking.contenders import nvidia  # noqa: E402
+from benchmarking.contenders import nvidia, ours_recomputing  # noqa: E402
+from benchmarking.contenders.first_batch import LossAndGradient  # noqa: E402
 from benchmarking.contenders.ours import trainer  # noqa: E402
 from benchmarking.contenders.setting import Setting  # noqa: E402
 from benchmarking.figures import Spread, pairwise_ratio, percentiles, spread, totals  # noqa: E402
@@ -281,17 +282,38 @@ def test_mistakes_are_told_before_anything_runs(arguments, message, monkeypatch)
         benchmark_translation.parse_options()
 
 
-def test_losses_must_be_equal():
+def test_references_must_be_those_of_the_split(tmp_path):
+    path = tmp_path / "test.de"
+    path.write_text("eins\nzwei\n")
+    assert benchmark_translation.read_references(path, "test", 2) == ["eins", "zwei"]
+    with pytest.raises(UserError, match="has 2 lines, but the split test 3 sentences"):
+        benchmark_translation.read_references(path, "test", 3)
+
+
+def test_losses_and_gradients_must_be_equal():
     class FakeTrainer(FakeWorker):
         def ask(self, question):
-            return self.log  # its loss
+            return LossAndGradient(*self.log)
 
-    ours, same = FakeTrainer("ours fp32", 100.0), FakeTrainer("nvidia", 100.0005)
-    assert "the same loss" in benchmark_training.compare_losses([ours, same])[0]
-    with pytest.raises(UserError, match="would compare nothing"):
-        benchmark_training.compare_losses([ours, FakeTrainer("nvidia", 100.01)])
-    with pytest.raises(UserError, match="nan"):
-        benchmark_training.compare_losses([ours, FakeTrainer("nvidia", float("nan"))])
+    ours, same = FakeTrainer("ours fp32", (100.0, 9.0)), FakeTrainer("nvidia", (100.0005, 9.0005))
+    assert "the same loss and gradient" in benchmark_training.compare_first_batches([ours, same])[0]
+    for other in ((100.01, 9.0), (100.0, 9.01), (float("nan"), 9.0), (100.0, float("nan"))):
+        with pytest.raises(UserError, match="would compare nothing"):
+            benchmark_training.compare_first_batches([ours, FakeTrainer("nvidia", other)])
+
+
+def test_gradient_of_the_first_batch():
+    """Of the network of Setting, and of the one that runs its layers again: the same, and nothing is left behind."""
+    batches = synthetic_batches(60, count=1, sentences=4, source_length=7, target_length=6, seed=1)
+    setting = Setting(NetworkSize(16, 4, 60), make_dictionary(60), batches, dropout=0.2, threads=1)
+    ours, recomputing = trainer(setting), ours_recomputing.trainer(setting)
+    found = [contender.first_batch() for contender in (ours, recomputing)]
+    assert found[0] == pytest.approx(found[1], rel=1e-6) and found[0].gradient_norm > 0
+    assert ours.model.training and all(parameter.grad is None for parameter in ours.model.parameters())
+    loss = ours.criterion(ours.model.eval(), ours.samples[0])[0]
+    loss.backward()
+    gradients = [p.grad.double().flatten() for name, p in ours.model.named_parameters() if "embed_tokens" not in name]
+    assert found[0] == pytest.approx((loss.item(), torch.cat(gradients).norm().item()), rel=1e-6)
 
 
 def test_every_weight_shows_in_the_compared_loss():
@@ -299,12 +321,13 @@ def test_every_weight_shows_in_the_compared_loss():
     batches = synthetic_batches(60, count=1, sentences=4, source_length=7, target_length=6, seed=1)
     setting = Setting(NetworkSize(16, 4, 60), make_dictionary(60), batches, dropout=0.2, threads=1)
     contender = trainer(setting)
-    loss = contender.loss()
+    loss = contender.first_batch().loss
     for name, parameter in contender.model.named_parameters():
         before = parameter.detach().clone()
         with torch.no_grad():
             parameter.view(-1)[: (parameter.numel() + 1) // 2] *= 1.02
-            assert abs(contender.loss() / loss - 1) > benchmark_training.TOLERANCE, name
+        assert abs(contender.first_batch().loss / loss - 1) > benchmark_training.TOLERANCE.loss, name
+        with torch.no_grad():
             parameter.copy_(before)
 
 

@@ -54,10 +54,20 @@ def test_a_batch():
 
 def test_training_length_counts_both_marks():
     task = make_task(nvidia_conventions=True)
-    task.cfg.train_max_length = 5  # three words
+    task.trains, task.cfg.train_max_length = True, 5  # three words
     task.datasets["train"] = begin_marked(pairs([[5] * 3, [5] * 4, [5]], [[6] * 3, [6], [6] * 4]))
     batches = task.get_batch_iterator(task.datasets["train"], max_sentences=1, ignore_invalid_inputs=True)
     assert [batch["id"].tolist() for batch in batches.next_epoch_itr(shuffle=False)] == [[0]]
+
+
+@pytest.mark.parametrize("trains, kept", [(True, [0, 2]), (False, [0, 1, 2])])
+def test_only_training_is_limited_and_by_the_shortest_limit(trains, kept):
+    task = make_task(nvidia_conventions=False)
+    task.trains = trains
+    task.cfg.max_source_positions, task.cfg.train_max_length = (3, 100) if trains else (100, 3)
+    task.datasets["train"] = pairs([[5] * 2, [5] * 3, [5]], [[6], [6], [6]])
+    batches = task.get_batch_iterator(task.datasets["train"], max_sentences=1, ignore_invalid_inputs=trains)
+    assert sorted(batch["id"].item() for batch in batches.next_epoch_itr(shuffle=False)) == kept
 
 
 def test_options_that_count_positions_are_refused():

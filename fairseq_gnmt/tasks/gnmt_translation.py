@@ -49,6 +49,7 @@ class GNMTTranslationTask(TranslationTask):
         self.vocabulary_size = len(src_dict)  # the network's; words that are only copied come after
         self.replacements = None  # of unknown words: a table, which is empty to copy them, or None to leave them
         self.iterated = None  # the data set that batches are made of
+        self.trains = False  # whether batches of the training set are to be learnt, not translated
 
     # -- data
 
@@ -67,9 +68,10 @@ class GNMTTranslationTask(TranslationTask):
         fairseq drops the tail of a data set whose size is not a multiple of --required-batch-size-multiple.
         """
         check_batch_options(kwargs)
-        if dataset is self.datasets.get(self.cfg.train_subset):
+        if self.trains and dataset is self.datasets.get(self.cfg.train_subset):
             longest = self.cfg.train_max_length - 1  # fairseq's sizes count the end mark, not the target's begin mark
-            kwargs["max_positions"] = (longest + int(self.cfg.nvidia_conventions), longest)
+            limits = (longest + int(self.cfg.nvidia_conventions), longest)
+            kwargs["max_positions"] = tuple(map(min, limits, self.max_positions()))
         else:
             kwargs["required_batch_size_multiple"] = 1
         self.iterated = dataset
@@ -168,6 +170,7 @@ class GNMTTranslationTask(TranslationTask):
 
     def build_model(self, cfg, from_checkpoint=False):
         if not from_checkpoint:
+            self.trains = True
             check_counts(self.cfg)
             check_validation_options(self.cfg)
             check_beginning(self.cfg)

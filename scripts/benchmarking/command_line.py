@@ -19,6 +19,7 @@ WITH_PRECISIONS = ("ours", "ctranslate2")  # one contender for each --precision;
 class Workload(NamedTuple):
     dictionary: Dictionary
     batches: List[Batch]
+    sentences: int  # of the whole split, in these batches or not
 
 
 def add_options(parser: argparse.ArgumentParser, contenders: Sequence[str]) -> None:
@@ -90,12 +91,12 @@ def load_workload(args: argparse.Namespace, split: str, default_count: Tuple[int
         batches = workload.synthetic_batches(
             args.vocabulary, args.batches or synthetic, args.batch, args.source_length, args.target_length, args.seed
         )
-        return Workload(dictionary, batches)
+        return Workload(dictionary, batches, sum(len(batch.sources) for batch in batches))
     source, target = (workload.load_dictionary(args.data, language) for language in args.languages)
     if source != target:
         raise UserError(f"The dictionaries of {args.data} differ: the contenders share one, as --joined-dictionary makes.")
     pairs = workload.load_pairs(args.data, split, tuple(args.languages))
-    return Workload(target, workload.real_batches(pairs, args.batch, args.batches or real))
+    return Workload(target, workload.real_batches(pairs, args.batch, args.batches or real), len(pairs))
 
 
 def expand(args: argparse.Namespace, builder: str, setting: Setting, modules: dict) -> List[Contender]:

@@ -121,6 +121,7 @@ def test_options_of_the_search(options, words):
 
 
 @pytest.mark.parametrize("options, words", [
+    (["--lr", "2e-3x"], "'2e-3x' is no number or list of numbers"),
     (["--lr", -1], "--lr is -1.0, but cannot be negative"),
     (["--adam-eps", -1], "--adam-eps is -1.0, but cannot be negative"),
     (["--weight-decay", -1], "--weight-decay is -1.0, but cannot be negative"),

@@ -33,6 +33,12 @@ def test_score_is_that_of_the_tokens_and_the_penalties(plain):
         assert nbest[0].score == pytest.approx(sum(nbest[0].steps), abs=1e-3)
 
 
+def test_the_training_set_is_translated_whole():
+    """Its 300 pairs are no multiple of 8, and --train-max-length is for training."""
+    found = generate("--gen-subset", "train", "--beam", 1, "--max-len-b", 3, "--train-max-length", 4)
+    assert sorted(found) == list(range(300))
+
+
 def test_batch_size_makes_no_difference(plain):
     alone, together = generate("--batch-size", 1), generate("--batch-size", 8)
     assert texts(alone) == texts(together) == texts(plain)

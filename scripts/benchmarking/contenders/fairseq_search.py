@@ -1,4 +1,5 @@
 """fairseq's own SequenceGenerator, for our network and for any other of its models."""
+from types import SimpleNamespace
 from typing import List
 
 import torch
@@ -14,6 +15,7 @@ from benchmarking.workload import Sentence
 class FairseqTranslation:
     def __init__(self, model: BaseFairseqModel, setting: Setting):
         self.model, self.setting = model.eval(), setting
+        model.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))  # as fairseq-generate does
         self.samples = [fairseq_sample(batch, setting.dictionary) for batch in setting.batches]
         self.batches = len(self.samples)
         self.generators = [self._generator(self._search(index), normalize=True) for index in range(self.batches)]

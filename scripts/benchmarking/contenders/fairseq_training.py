@@ -3,9 +3,8 @@ from fairseq.criterions import FairseqCriterion
 from fairseq.models import BaseFairseqModel
 from fairseq.optim import FairseqOptimizer
 
-import torch
-
 from benchmarking.contenders.fairseq_samples import fairseq_sample
+from benchmarking.contenders.first_batch import LossAndGradient, loss_and_gradient
 from benchmarking.contenders.setting import CLIP_NORM, Setting
 
 
@@ -33,10 +32,6 @@ class FairseqTraining:
         self.optimizer.step()
         self.update_count += 1
 
-    @torch.no_grad()
-    def loss(self) -> float:
-        """Summed label-smoothed loss of the first batch in nats, without dropout."""
-        self.model.eval()
-        loss, _, _ = self.criterion(self.model, self.samples[0])
-        self.model.train()
-        return loss.item()
+    def first_batch(self) -> LossAndGradient:
+        """Of the summed label-smoothed loss of the first batch in nats."""
+        return loss_and_gradient(self.model, lambda: self.criterion(self.model, self.samples[0])[0])

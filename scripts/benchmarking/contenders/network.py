@@ -49,7 +49,10 @@ def enliven(model: GNMTModel) -> None:
 
 
 def load_checkpoint(setting: Setting) -> nn.Module:
-    models, _ = checkpoint_utils.load_model_ensemble([str(setting.checkpoint)], {"data": str(setting.data)})
+    """Raises UserError for NVIDIA's conventions: the contenders' sources have no begin marks."""
+    models, _, task = checkpoint_utils.load_model_ensemble_and_task([str(setting.checkpoint)], {"data": str(setting.data)})
+    if getattr(task.cfg, "nvidia_conventions", False):
+        raise UserError(f"{setting.checkpoint} was trained with --nvidia-conventions, which this benchmark does not follow.")
     return models[0]
 
 

@@ -14,6 +14,7 @@ from fairseq.data import Dictionary
 from torch import Tensor
 
 from benchmarking.contenders.fairseq_search import search_of
+from benchmarking.contenders.first_batch import LossAndGradient, loss_and_gradient
 from benchmarking.contenders.network import our_network
 from benchmarking.contenders.setting import CLIP_NORM, LABEL_SMOOTHING, LEARNING_RATE, Setting
 from benchmarking.workload import Sentence
@@ -121,14 +122,15 @@ class NvidiaTraining:
     def run(self, index: int) -> None:
         self.trainer.iterate(*self.pairs[index], update=True, training=True)
 
-    @torch.no_grad()
-    def loss(self) -> float:
-        """Summed label-smoothed loss of the first batch in nats, without dropout."""
-        self.model.eval()
+    def first_batch(self) -> LossAndGradient:
+        """Of the summed label-smoothed loss of the first batch in nats."""
         (source, source_lengths), (target, _) = self.pairs[0]
-        logits = self.model(source, source_lengths, target[:-1])
-        self.model.train()
-        return self.criterion(logits.flatten(0, 1), target[1:].flatten()).item()
+
+        def loss() -> Tensor:
+            logits = self.model(source, source_lengths, target[:-1])
+            return self.criterion(logits.flatten(0, 1), target[1:].flatten())
+
+        return loss_and_gradient(self.model, loss)
 
 
 class NvidiaTranslation:
