@@ -158,5 +158,5 @@ done
 for ((i = ${#products[@]} - 1; i >= 0; i--)); do
     [[ ! -e "$making/${products[i]}" ]] || mv "$making/${products[i]}" "$output/"
 done
-rm -rf "$making"  # killed runs leave half-written files there
+rm -rf "${making:?}"  # killed runs leave half-written files there
 say "ready: $output/bin"

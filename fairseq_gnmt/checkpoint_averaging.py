@@ -17,6 +17,8 @@ CLIP_RANGE = ".clip.range"  # of quantisable training: the last one is the one t
 def average_checkpoints(inputs: Sequence[Path], output: Path, overwrite: bool = False) -> None:
     """Writes a checkpoint with the mean parameters of `inputs` and all else but the optimizer's state of the last.
 
+    So is the range of quantisable training: it is set by a schedule, not learnt.
+
     Raises UserError if there are no inputs, if they are of different models, or if output cannot be written, exists
     (unless `overwrite`) or is an input; whatever was there then stays.
     """
@@ -36,11 +38,12 @@ def mean_of(inputs: Sequence[Path]) -> dict:
             raise UserError(f"{path} and {inputs[0]} are of different models: average checkpoints of one training.")
         for name, value in model.items():
             sums[name] = sums.get(name, 0) + value.to(SUMMED_IN)
-    for name in [name for name in sums if name.endswith(CLIP_RANGE)]:
-        sums[name] = model[name].to(SUMMED_IN) * len(inputs)
     means: Dict[int, Tensor] = {}  # by address: shared embeddings stay shared, and are stored once
     checkpoint["model"] = {
-        name: means.setdefault(value.data_ptr(), (sums[name] / len(inputs)).to(value.dtype)) for name, value in model.items()
+        name: value
+        if name.endswith(CLIP_RANGE)
+        else means.setdefault(value.data_ptr(), (sums[name] / len(inputs)).to(value.dtype))
+        for name, value in model.items()
     }
     checkpoint["last_optimizer_state"] = None  # belongs to the last parameters, not to their mean
     return checkpoint

@@ -51,7 +51,9 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("data", help="folder of fairseq-preprocess")
     parser.add_argument("--path", required=True, metavar="CHECKPOINT", help="several make an ensemble: A:B:C")
     parser.add_argument("--gen-subset", default="valid", metavar="SPLIT")
-    parser.add_argument("--post-process", default=None, metavar="SCHEME", help="how subwords are joined, or words or mixed_word_char")
+    parser.add_argument(
+        "--post-process", default=None, metavar="SCHEME", help="how subwords are joined, or words, or mixed_word_char"
+    )
     parser.add_argument("--references", type=Path, required=True, metavar="FILE", help="raw text, one sentence a line")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--quantize", choices=("none", "int8"), default="none")

@@ -10,7 +10,8 @@
 # --output DIR    default outputs/grammar_en_de or outputs/multi30k below the current folder
 # --seed N        of the training (default 1)
 #
-# A second run reuses what the first one finished. It runs in .venv, whatever environment is active. The interpreter: PYTHON=/path/to/python3.11 before the command.
+# A second run reuses what the first one finished. It runs in .venv, whatever environment is active. The interpreter:
+# PYTHON=/path/to/python3.11 before the command.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../examples/environment.sh"
 

@@ -6,8 +6,10 @@ from torch import Tensor, nn
 
 
 class LossAndGradient(NamedTuple):
+    """The norm is Euclidean, of all weights but embeddings: NVIDIA's begin mark has a row of its own, ours is the end mark's."""
+
     loss: float
-    gradient_norm: float  # Euclidean, of all weights but embeddings: NVIDIA's begin mark has a row of its own, ours is the end mark's
+    gradient_norm: float
 
 
 def loss_and_gradient(model: nn.Module, loss_of_first_batch: Callable[[], Tensor]) -> LossAndGradient:
