@@ -27,8 +27,10 @@ def case():
     return module, query, outputs, padding_mask
 
 
+@pytest.mark.parametrize("capability", ["AVX2", "AVX512"])  # which have different ways to a tanh
 @pytest.mark.parametrize("buffer", [1, 100, 10_000])  # one sentence at a time, some, all
-def test_equals_the_formula(case, buffer, monkeypatch):
+def test_equals_the_formula(case, buffer, capability, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     monkeypatch.setattr(attention, "CPU_BUFFER_ELEMENTS", buffer)
     module, query, outputs, padding_mask = case
     wanted = [query, outputs, *module.parameters()]

@@ -44,8 +44,8 @@ def translate(model, sources, **options):
 
 def test_tokens_far_behind_the_best_of_their_row():
     log_probs = torch.tensor([[-0.5, -3.5, -3.75], [-1.0, -1.25, NEVER]])
-    assert prune_tokens(log_probs, 3.0).tolist() == [[-0.5, -3.5, NEVER], [-1.0, -1.25, NEVER]]
-    assert prune_tokens(log_probs, 0) is log_probs
+    assert prune_tokens(log_probs, log_probs[:, :1], 3.0).tolist() == [[-0.5, -3.5, NEVER], [-1.0, -1.25, NEVER]]
+    assert prune_tokens(log_probs, log_probs[:, :1], 0) is log_probs
 
 
 def test_hypotheses_far_behind_the_best_finished():

@@ -6,30 +6,53 @@ import torch
 
 from fairseq_gnmt.search.history import Step
 from fairseq_gnmt.search.options import SearchOptions
+from fairseq_gnmt.search.pruning import NEVER
 from fairseq_gnmt.search.vocabulary import (
-    FEWEST_SCORES, GROUPS, SpecialTokens, ban_repeated_ngrams, restrict, top_tokens,
+    GROUPS, SpecialTokens, ban_repeated_ngrams, best_continuations, restrict,
 )
 
 
-@pytest.mark.parametrize("vocabulary", [2 * GROUPS, 2 * GROUPS + 1, 8008, 32000, GROUPS - 1, 7])
-@pytest.mark.parametrize("count", [1, 10, 24])
-def test_two_stages_find_what_one_finds(vocabulary, count):
-    rows = FEWEST_SCORES // vocabulary + 1
-    scores = torch.randn(rows, vocabulary, generator=torch.Generator().manual_seed(1))
-    best, tokens = top_tokens(scores, count)
-    expected = scores.topk(min(count, vocabulary), dim=1)
-    assert torch.equal(best, expected.values)
-    assert torch.equal(tokens, expected.indices)
+def plain_continuations(probabilities, scores, count, prune):
+    """Every continuation of every hypothesis, sorted."""
+    log_probs = probabilities.view(*scores.shape, -1).log()
+    if prune:
+        log_probs[log_probs < log_probs.amax(dim=2, keepdim=True) - prune] = NEVER
+    everything = (scores[:, :, None] + log_probs).flatten(1)
+    best, places = everything.topk(min(count, everything.size(1)), dim=1)
+    return best, places % probabilities.size(1), places // probabilities.size(1)
+
+
+@pytest.mark.parametrize("vocabulary", [2 * GROUPS, 2 * GROUPS + 1, 8008, 32000, GROUPS + 1, GROUPS - 1, 7])
+@pytest.mark.parametrize("count", [1, 10, 24, 700])
+@pytest.mark.parametrize("hypotheses,prune", [(1, 0.0), (5, 0.0), (5, 1.5)])
+def test_two_stages_find_what_one_finds(vocabulary, count, hypotheses, prune):
+    kind = {"generator": torch.Generator().manual_seed(1), "dtype": torch.float64}  # in which no two scores are equal
+    probabilities = torch.randn(3 * hypotheses, vocabulary, **kind).softmax(dim=1)
+    scores = torch.randn(3, hypotheses, **kind)
+    found = best_continuations(probabilities, scores, count, prune)
+    best, tokens, parents = plain_continuations(probabilities, scores, count, prune)
+    torch.testing.assert_close(found.scores, best)
+    possible = best > NEVER
+    assert possible[:, 0].all() and (possible.all() or prune or count > vocabulary * hypotheses)
+    assert torch.equal(found.tokens[possible], tokens[possible])
+    assert torch.equal(found.hypotheses[possible], parents[possible])
+    assert (found.tokens < vocabulary).all()
 
 
 def test_ties_and_banned_tokens():
-    scores = torch.full((FEWEST_SCORES // 1000 + 1, 1000), float("-inf"))
-    scores[:, [3, 3 + GROUPS, 999, 998]] = torch.tensor([2.0, 2.0, 2.0, 1.0])  # a group twice, and the ungrouped rest
-    best, tokens = top_tokens(scores, 5)
-    assert best[0].tolist() == [2.0, 2.0, 2.0, 1.0, float("-inf")]
-    assert sorted(tokens[0, :3].tolist()) == [3, 3 + GROUPS, 999]
-    assert tokens[0, 3] == 998
-    assert len(set(tokens[0].tolist())) == 5
+    """Words of one probability: two of one group, and the last, whose group is larger than others. All others are banned."""
+    vocabulary = 2 * GROUPS + 7
+    last, before = vocabulary - 1, vocabulary - 2
+    probabilities = torch.zeros(4, vocabulary)
+    probabilities[:, [3, 3 + GROUPS, last, before]] = torch.tensor([0.25, 0.25, 0.25, 0.125])
+    scores = torch.tensor([[0.0, NEVER], [NEVER, -1.0]])  # the second and the third row are no hypotheses
+    found = best_continuations(probabilities, scores, 5)
+    for sentence, (score, hypothesis) in enumerate([(0.0, 0), (-1.0, 1)]):
+        expected = [score + math.log(p) for p in (0.25, 0.25, 0.25, 0.125)]
+        assert found.scores[sentence].tolist() == pytest.approx([*expected, NEVER])
+        assert sorted(found.tokens[sentence, :3].tolist()) == [3, 3 + GROUPS, last]
+        assert found.tokens[sentence, 3] == before
+        assert found.hypotheses[sentence, :4].tolist() == [hypothesis] * 4
 
 
 def test_what_may_not_be_said():

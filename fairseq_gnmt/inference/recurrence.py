@@ -7,7 +7,7 @@ from typing import Callable, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from fairseq_gnmt.models.activations import tanh
+from fairseq_gnmt.models.activations import tanh, tanh_
 from fairseq_gnmt.models.lstm import LSTM, LSTMState
 
 MakeLinear = Callable[[Tensor, Optional[Tensor]], nn.Module]  # weight (O, I) and bias (O,) to a layer
@@ -27,7 +27,7 @@ class HoistedLSTM(nn.Module):
         hidden, cell = state
         outputs = []
         for gates in self.input_product(inputs.transpose(0, 1)):
-            hidden, cell = advance_cell(gates + self.hidden_product(hidden), cell, clip)
+            hidden, cell = advance_cell(self.hidden_product(hidden).add_(gates), cell, clip)
             outputs.append(hidden)
         return torch.stack(outputs, dim=1), (hidden, cell)
 
@@ -39,10 +39,11 @@ def gate_product(lstm: LSTM, input_size: int, make_linear: MakeLinear) -> nn.Mod
 
 
 def advance_cell(gates: Tensor, cell: Tensor, clip: nn.Module) -> LSTMState:
-    """The LSTM's equations from its gates (B, 4H), in the order i, f, g, o, and cell (B, H); `clip` has the new cell."""
-    hidden_size = cell.size(1)
-    inputs, forget = gates[:, : 2 * hidden_size].sigmoid().chunk(2, dim=1)
-    candidate = tanh(gates[:, 2 * hidden_size : 3 * hidden_size])
-    output = gates[:, 3 * hidden_size :].sigmoid()
-    cell = clip(torch.addcmul(forget * cell, inputs, candidate))
-    return output * tanh(cell), cell
+    """The LSTM's equations from its gates (B, 4H), in the order i, f, g, o, which are overwritten, and cell (B, H).
+
+    `clip` has the new cell. Whatever can be done in place is: more memory would leave the processor's cache.
+    """
+    inputs, forget, candidate, output = gates.chunk(4, dim=1)
+    gates[:, : 2 * cell.size(1)].sigmoid_()
+    cell = clip((forget * cell).addcmul_(inputs, tanh_(candidate)))
+    return tanh(cell).mul_(output.sigmoid_()), cell

@@ -67,7 +67,7 @@ class _AdditiveScores(torch.autograd.Function):
         direction = direction.type_as(query)
         scores = query.new_empty(query.size(0), query.size(1), keys.size(1))
         for part in _parts(query, keys):
-            torch.matmul(_tanh_sums(query[part], keys[part]), direction, out=scores[part])
+            _score(query[part], keys[part], direction, out=scores[part])
         return scores
 
     @staticmethod
@@ -94,11 +94,23 @@ class _AdditiveScores(torch.autograd.Function):
         )
 
 
+def _score(query: Tensor, keys: Tensor, direction: Tensor, out: Tensor) -> None:
+    if sigmoid_is_faster(query):  # as in activations.tanh, with what follows the sigmoid left for the sums
+        torch.matmul(_doubled_sums(query, keys).sigmoid_(), 2 * direction, out=out).sub_(direction.sum())
+    else:
+        torch.matmul(_tanh_sums(query, keys), direction, out=out)
+
+
 def _tanh_sums(query: Tensor, keys: Tensor) -> Tensor:
     """tanh(query[b, t] + keys[b, s]), (b, T, S, H)."""
-    if sigmoid_is_faster(query):  # as activations.tanh, with the small factors doubled before their sum
-        return ((2 * query)[:, :, None] + (2 * keys)[:, None]).sigmoid_().mul_(2).sub_(1)
+    if sigmoid_is_faster(query):
+        return _doubled_sums(query, keys).sigmoid_().mul_(2).sub_(1)
     return (query[:, :, None] + keys[:, None]).tanh_()
+
+
+def _doubled_sums(query: Tensor, keys: Tensor) -> Tensor:
+    """2 (query[b, t] + keys[b, s]), the small factors doubled before their sum."""
+    return (2 * query)[:, :, None] + (2 * keys)[:, None]
 
 
 def _parts(query: Tensor, keys: Tensor):

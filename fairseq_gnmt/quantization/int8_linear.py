@@ -62,4 +62,5 @@ class Int8Linear(nn.Module):
             integers = quantize_known_inputs(rows, levels, self.input_limit)
             scale = rows.new_full((1, 1), self.input_limit / levels)
         multiply = self.products.few_rows if len(rows) <= FEW_ROWS else self.products.many_rows
-        return torch.addcmul(self.bias, multiply(integers), scale).view(*inputs.shape[:-1], -1)
+        products = multiply(integers)
+        return torch.addcmul(self.bias, products, scale, out=products).view(*inputs.shape[:-1], -1)

@@ -18,8 +18,8 @@ from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.search.history import Finished, Step, Written, write_out
 from fairseq_gnmt.search.options import SearchOptions
 from fairseq_gnmt.search.penalties import coverage_penalty, length_penalty
-from fairseq_gnmt.search.pruning import NEVER, prune_finished, prune_running, prune_tokens
-from fairseq_gnmt.search.vocabulary import SpecialTokens, restrict, top_tokens
+from fairseq_gnmt.search.pruning import NEVER, prune_finished, prune_running
+from fairseq_gnmt.search.vocabulary import Candidates, SpecialTokens, best_continuations, restrict
 
 # Stopped sentences leave the batch once they are this share of it: leaving copies the memory of those that stay.
 LEAVING_SHARE = 1 / 8
@@ -44,14 +44,6 @@ class _Running(NamedTuple):
 
     def as_step(self, attention: Tensor) -> Step:
         return Step(self.parents.flatten(), self.tokens.flatten(), self.scores.flatten(), attention)
-
-
-class _Candidates(NamedTuple):
-    """Continuations, best first."""
-
-    scores: Tensor  # (B, C), log-probabilities
-    tokens: Tensor  # (B, C)
-    hypotheses: Tensor  # (B, C), which of the sentence's K hypotheses each continues
 
 
 class BeamSearch:
@@ -111,7 +103,7 @@ class BeamSearch:
 
     def _candidates(
         self, probabilities: Tensor, running: _Running, history: List[Step], at_limit: Tensor, prefix: Optional[Tensor]
-    ) -> _Candidates:
+    ) -> Candidates:
         """The 2 x beam best continuations of each sentence. probabilities (N, V) are overwritten; at_limit is (B,)."""
         if probabilities[:, 0].isnan().any():  # then the whole row is
             raise UserError(
@@ -120,13 +112,7 @@ class BeamSearch:
             )
         forced = self._forced_tokens(running, len(history) - 1, at_limit, prefix)
         restrict(probabilities, forced, history, self.options, self.special)
-        wanted = 2 * self.options.beam
-        best, tokens = top_tokens(probabilities, wanted)
-        sentences, hypotheses = running.tokens.shape
-        log_probs = prune_tokens(best.log(), self.options.prune_tokens)
-        scores = running.scores.view(-1, 1) + log_probs
-        scores, chosen = scores.view(sentences, -1).topk(min(wanted, hypotheses * tokens.size(1)), dim=1)
-        return _Candidates(scores, tokens.view(sentences, -1).gather(1, chosen), chosen // tokens.size(1))
+        return best_continuations(probabilities, running.scores, 2 * self.options.beam, self.options.prune_tokens)
 
     def _forced_tokens(self, running: _Running, step: int, at_limit: Tensor, prefix: Optional[Tensor]) -> Tensor:
         """What each row (N,) must say: its prefix, or the end mark at its limit; pad where it is free."""
@@ -137,7 +123,7 @@ class BeamSearch:
         return forced.repeat_interleave(running.tokens.size(1))
 
     def _final_scores(
-        self, candidates: _Candidates, running: _Running, padding_mask: Tensor, length: int
+        self, candidates: Candidates, running: _Running, padding_mask: Tensor, length: int
     ) -> Tensor:
         """log P / lp + cp of the candidates (B, up to beam) that finish, -inf for the others."""
         options = self.options
@@ -161,7 +147,7 @@ class BeamSearch:
     def _length_penalty(self, length: Union[int, Tensor]) -> Union[float, Tensor]:
         return length_penalty(length, self.options.length_norm_factor, self.options.length_norm_const)
 
-    def _advance(self, candidates: _Candidates, running: _Running, stopped: Tensor, state):
+    def _advance(self, candidates: Candidates, running: _Running, stopped: Tensor, state):
         """The best `beam` candidates become the next running hypotheses, and the model's state follows them."""
         scores = candidates.scores.masked_fill(stopped[:, None], NEVER)
         living = int((scores > NEVER).sum(dim=1).max())  # fewer than the beam after pruning, or with few tokens
@@ -193,7 +179,7 @@ def length_limits(source_lengths: Tensor, options: SearchOptions) -> Tensor:
     return limits.masked_fill(source_lengths <= 1, 0)
 
 
-def _finished_at(final: Tensor, candidates: _Candidates, running: _Running, step: int) -> Finished:
+def _finished_at(final: Tensor, candidates: Candidates, running: _Running, step: int) -> Finished:
     sentences, places = (final > NEVER).nonzero(as_tuple=True)
     return Finished(
         sentences=running.sentences[sentences],

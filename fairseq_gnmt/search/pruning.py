@@ -7,12 +7,12 @@ from torch import Tensor
 NEVER = float("-inf")  # the log-probability of what cannot be
 
 
-def prune_tokens(log_probs: Tensor, threshold: float) -> Tensor:
-    """log_probs (N, C) of tokens after each row, best first; -inf where more than `threshold` below the row's best.
+def prune_tokens(log_probs: Tensor, best: Tensor, threshold: float) -> Tensor:
+    """log_probs of tokens after a row; -inf where more than `threshold` below the row's best, whose shape broadcasts.
 
     The best token of every row stays, so this alone never ends a hypothesis.
     """
-    return _keep_within(log_probs, log_probs[:, :1], threshold)
+    return _keep_within(log_probs, best, threshold)
 
 
 def prune_finished(scores: Tensor, best: Tensor, threshold: float) -> Tensor:

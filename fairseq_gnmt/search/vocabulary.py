@@ -1,18 +1,18 @@
 """What a search step does over the whole vocabulary.
 
-Shapes: N rows, V vocabulary.
+Shapes: B sentences, K hypotheses of a sentence, N = B x K rows, V vocabulary, G groups of tokens, C candidates.
 """
 import math
-from typing import List, NamedTuple, Tuple
+from typing import List, NamedTuple
 
 import torch
 from torch import Tensor
 
 from fairseq_gnmt.search.history import Step, prefixes
 from fairseq_gnmt.search.options import SearchOptions
+from fairseq_gnmt.search.pruning import prune_tokens
 
-GROUPS = 256  # measured best from 8,000 to 32,000 words
-FEWEST_SCORES = 1 << 17  # for fewer, one stage is as fast
+GROUPS = 512  # measured best from 8,000 to 32,000 words, and no slower for few rows
 
 
 class SpecialTokens(NamedTuple):
@@ -23,23 +23,51 @@ class SpecialTokens(NamedTuple):
     begin_marks: int = 0  # of a source sentence, which have no share in the length of its translation
 
 
-def top_tokens(scores: Tensor, count: int) -> Tuple[Tensor, Tensor]:
-    """The `count` largest scores of each row and their tokens, (N, count) each, as torch.topk gives them.
+class Candidates(NamedTuple):
+    """Continuations of the hypotheses of each sentence, best first."""
 
-    In two stages: the largest `count` of a row are in the `count` groups with the largest maxima. Group g holds the
-    tokens g, g + G, g + 2 G and so on, so that maxima are taken over whole rows of memory.
+    scores: Tensor  # (B, C), log-probabilities
+    tokens: Tensor  # (B, C)
+    hypotheses: Tensor  # (B, C), which of the sentence's K hypotheses each continues
+
+
+def best_continuations(probabilities: Tensor, scores: Tensor, count: int, prune: float = 0.0) -> Candidates:
+    """The `count` best continuations of each sentence, or all if there are fewer.
+
+    probabilities (N, V) of the next token of each row; scores (B, K), log-probabilities of the rows so far. Tokens more
+    than `prune` below the best of their row (search.pruning) are given up.
+
+    In two stages: the best `count` of a sentence are in the `count` groups with the best maxima. Group g holds the tokens
+    g, g + G, g + 2 G and so on, so that maxima are taken over whole rows of memory. A small vocabulary has groups of one.
     """
-    rows, vocabulary = scores.shape
-    size = vocabulary // GROUPS
-    if scores.numel() < FEWEST_SCORES or vocabulary < GROUPS or count > GROUPS:
-        return scores.topk(min(count, vocabulary), dim=1)
-    grouped = scores[:, : size * GROUPS].view(rows, size, GROUPS)
-    groups = grouped.amax(dim=1).topk(count, dim=1).indices
-    members = torch.arange(0, size * GROUPS, GROUPS, device=scores.device)
-    rest = torch.arange(size * GROUPS, vocabulary, device=scores.device).expand(rows, -1)
-    tokens = torch.cat([(groups[:, :, None] + members).flatten(1), rest], dim=1)
-    best, places = scores.gather(1, tokens).topk(count, dim=1)
-    return best, tokens.gather(1, places)
+    sentences, hypotheses = scores.shape
+    rows, vocabulary = probabilities.shape
+    groups = GROUPS if vocabulary > GROUPS else vocabulary
+    maxima = group_maxima(probabilities, groups).log_()
+    best_of_row = maxima.amax(dim=1, keepdim=True)
+    maxima = prune_tokens(maxima, best_of_row, prune).view(sentences, hypotheses, groups) + scores[:, :, None]
+    chosen = maxima.flatten(1).topk(min(count, hypotheses * groups), dim=1).indices
+    parents, group = chosen // groups, chosen % groups
+
+    members = group[:, :, None] + torch.arange(0, vocabulary, groups, device=scores.device)  # (B, count, of a group)
+    missing = members >= vocabulary  # the last of some groups
+    members = members.clamp_(max=vocabulary - 1)
+    places = (members + vocabulary * parents[:, :, None]).flatten(1)
+    log_probs = probabilities.view(sentences, -1).gather(1, places).view_as(members).masked_fill_(missing, 0).log_()
+    log_probs = prune_tokens(log_probs, best_of_row.view(sentences, -1).gather(1, parents)[:, :, None], prune)
+    continued = (log_probs + scores.gather(1, parents)[:, :, None]).flatten(1)
+    best, places = continued.topk(min(count, hypotheses * vocabulary), dim=1)
+    return Candidates(best, members.flatten(1).gather(1, places), parents.gather(1, places // members.size(2)))
+
+
+def group_maxima(probabilities: Tensor, groups: int) -> Tensor:
+    """The largest of each group of tokens g, g + G, ...: (N, V) to (N, G)."""
+    rows, vocabulary = probabilities.shape
+    rest = vocabulary % groups
+    maxima = probabilities[:, : vocabulary - rest].view(rows, -1, groups).amax(dim=1)
+    if rest:
+        torch.maximum(maxima[:, :rest], probabilities[:, -rest:], out=maxima[:, :rest])
+    return maxima
 
 
 def restrict(
