@@ -12,14 +12,24 @@ from torch import Tensor, nn
 from fairseq_gnmt.quantization.integer_products import FEW_ROWS, LEVELS, make_products
 
 
+def row_scales(weight: Tensor) -> Tensor:
+    """s_i / 127 with s_i = max_j |W_ij| of each row of weight (O, I): (O,), float32; 1 for a row of zeros."""
+    largest = weight.detach().float().abs().amax(dim=1)
+    return torch.where(largest > 0, largest / LEVELS, torch.ones_like(largest))
+
+
+def integers_of(weight: Tensor, scale: Tensor) -> Tensor:
+    """round(weight / scale), int8; scale (O, 1), or (O, I) like the weight."""
+    return (weight.detach().float() / scale).round_().to(torch.int8)
+
+
 def quantize_rows(weight: Tensor) -> Tuple[Tensor, Tensor]:
     """weight (O, I) to integers (O, I), int8, and scales (O,), float32, with weight ~ integers * scale.
 
-    s_i = max_j |W_ij|,  WQ_ij = round(W_ij / s_i * 127); the scale returned is s_i / 127, and 1 for a row of zeros.
+    WQ_ij = round(W_ij / s_i * 127).
     """
-    largest = weight.detach().float().abs().amax(dim=1)
-    scale = torch.where(largest > 0, largest / LEVELS, torch.ones_like(largest))
-    return (weight.detach().float() / scale[:, None]).round_().to(torch.int8), scale
+    scale = row_scales(weight)
+    return integers_of(weight, scale[:, None]), scale
 
 
 def rounded_rows(weight: Tensor) -> Tensor:
