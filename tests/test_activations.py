@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fairseq_gnmt.models.activations import tanh, tanh_
+from fairseq_gnmt.models.activations import tanh
 
 
 @pytest.mark.parametrize("capability", ["AVX2", "AVX512"])
@@ -13,5 +13,6 @@ def test_tanh_is_torchs(dtype, error, capability, monkeypatch):
     before = inputs.clone()
     torch.testing.assert_close(tanh(inputs), inputs.tanh(), rtol=0, atol=error)
     assert torch.equal(inputs, before)
-    assert torch.equal(tanh_(before), tanh(inputs))
+    columns = torch.stack([inputs, 2 * inputs], dim=1)[:, :1]
+    assert torch.equal(tanh(columns)[:, 0], tanh(inputs))
     assert tanh(torch.tensor([float("nan")], dtype=dtype)).isnan()

@@ -33,7 +33,7 @@ def test_equals_the_network_step_by_step(arch, layers, make_linear):
     states = [decoder.initial_state(memory) for decoder, memory in zip((slow, fast), memories)]
     for tokens in ([2, 2], [4, 5, 6, 7, 8, 9], [9, 8, 7, 6, 5, 4]):  # a hypothesis a sentence, then three
         tokens = torch.tensor(tokens)
-        if len(tokens) == 6 and states[0].hidden.size(1) == 2:
+        if len(tokens) == 6 and len(states[0].hidden[0]) == 2:
             states = [state.reorder(torch.tensor([0, 0, 0, 1, 1, 1])) for state in states]
         (logits, weights, slow_state), (fast_logits, fast_weights, fast_state) = (
             decoder.step(tokens, memory, state) for decoder, memory, state in zip((slow, fast), memories, states)

@@ -7,7 +7,7 @@ from typing import Callable, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from fairseq_gnmt.models.activations import tanh, tanh_
+from fairseq_gnmt.models.activations import tanh
 from fairseq_gnmt.models.lstm import LSTM, LSTMState
 
 MakeLinear = Callable[[Tensor, Optional[Tensor]], nn.Module]  # weight (O, I) and bias (O,) to a layer
@@ -45,5 +45,5 @@ def advance_cell(gates: Tensor, cell: Tensor, clip: nn.Module) -> LSTMState:
     """
     inputs, forget, candidate, output = gates.chunk(4, dim=1)
     gates[:, : 2 * cell.size(1)].sigmoid_()
-    cell = clip((forget * cell).addcmul_(inputs, tanh_(candidate)))
+    cell = clip((forget * cell).addcmul_(inputs, tanh(candidate)))
     return tanh(cell).mul_(output.sigmoid_()), cell

@@ -52,20 +52,21 @@ class StepDecoder:
         hidden, cell = advance_cell(gates, state.cell[0], self.clip)
         query = self.clip(hidden)
         asking = self.clip(state.hidden[0]) if self.previous_query else query
-        by_sentence = asking.view(memory.values.size(0), -1, self.hidden_size)
-        context_gates, weights = self.attention(by_sentence, memory)
-        context_gates = context_gates.view(rows, len(self.upper_products), -1)
+        sentences = memory.values.size(0)
+        weights = self.attention.weights(asking.view(sentences, -1, self.hidden_size), memory)
 
         features, hiddens, cells = query, [hidden], [cell]
-        for layer, product in enumerate(self.upper_products, start=1):
+        layers = zip(self.upper_products, memory.values.split(4 * self.hidden_size, dim=2))
+        for layer, (product, context_gates) in enumerate(layers, start=1):
             below = features
-            gates = product(torch.cat([below, state.hidden[layer]], dim=1)).add_(context_gates[:, layer - 1])
+            gates = product(torch.cat([below, state.hidden[layer]], dim=1))
+            gates.view(sentences, -1, gates.size(1)).baddbmm_(weights, context_gates)
             hidden, cell = advance_cell(gates, state.cell[layer], self.clip)
             features = self.clip(hidden + below if layer >= FIRST_RESIDUAL_LAYER else hidden)
             hiddens.append(hidden)
             cells.append(cell)
         logits = self.clip.clip_logits(self.output_projection(features))
-        return logits, weights.view(rows, -1), DecoderState(torch.stack(hiddens), torch.stack(cells))
+        return logits, weights.view(rows, -1), DecoderState(tuple(hiddens), tuple(cells))
 
 
 def packed(attention: NormalizedBahdanauAttention) -> NormalizedBahdanauAttention:

@@ -44,13 +44,17 @@ class NormalizedBahdanauAttention(nn.Module):
 
     def forward(self, query: Tensor, memory: SourceMemory) -> Tuple[Tensor, Tensor]:
         """query (B, T, H); returns context (B, T, H) and weights (B, T, S), zero at padding."""
+        weights = self.weights(query, memory)
+        return torch.bmm(weights, memory.values), weights
+
+    def weights(self, query: Tensor, memory: SourceMemory) -> Tensor:
+        """(B, T, H) to (B, T, S), zero at padding."""
         direction = self.score_scale * self.score_vector / self.score_vector.norm()
         scores = _AdditiveScores.apply(self.query_projection(query) + self.score_bias, memory.keys, direction)
         # Half precision cannot tell close scores apart: the softmax is in float32.
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
         scores = scores.masked_fill(memory.padding_mask[:, None], torch.finfo(torch.float32).min)
-        weights = scores.softmax(dim=-1).type_as(memory.values)
-        return torch.bmm(weights, memory.values), weights
+        return scores.softmax(dim=-1).type_as(memory.values)
 
 
 class _AdditiveScores(torch.autograd.Function):

@@ -19,12 +19,12 @@ from fairseq_gnmt.models.lstm import LSTM
 class DecoderState(NamedTuple):
     """What a hypothesis carries from one target position to the next."""
 
-    hidden: Tensor  # (L, N, H)
-    cell: Tensor  # (L, N, H)
+    hidden: Tuple[Tensor, ...]  # of each layer (N, H)
+    cell: Tuple[Tensor, ...]  # of each layer (N, H)
 
     def reorder(self, rows: Tensor) -> "DecoderState":
         """Row i of the result is row `rows[i]` of this state."""
-        return DecoderState(*(part.index_select(1, rows) for part in self))
+        return DecoderState(*(tuple(layer.index_select(0, rows) for layer in part) for part in self))
 
 
 class GNMTDecoderStack(nn.Module):
@@ -44,9 +44,9 @@ class GNMTDecoderStack(nn.Module):
 
     def initial_state(self, memory: SourceMemory, rows_per_sentence: int = 1) -> DecoderState:
         """Zeros: the encoder hands its states to nobody but the attention."""
-        shape = (1 + len(self.upper_lstms), memory.values.size(0) * rows_per_sentence, self.hidden_size)
-        zeros = memory.values.new_zeros(shape)
-        return DecoderState(zeros, zeros)
+        zeros = memory.values.new_zeros(memory.values.size(0) * rows_per_sentence, self.hidden_size)
+        layers = (zeros,) * (1 + len(self.upper_lstms))
+        return DecoderState(layers, layers)
 
     def forward(
         self, embedded: Tensor, memory: SourceMemory, state: DecoderState
@@ -72,7 +72,7 @@ class GNMTDecoderStack(nn.Module):
             features = self.clip(features)
             finals.append(final)
         hidden, cell = zip(*finals)
-        return features, weights, DecoderState(torch.stack(hidden), torch.stack(cell))
+        return features, weights, DecoderState(hidden, cell)
 
     def _query(self, outputs: Tensor, state: DecoderState) -> Tensor:
         """The bottom layer's output: at this position (NVIDIA), or at the one before (Wu et al. section 3)."""

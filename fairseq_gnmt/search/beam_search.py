@@ -75,6 +75,7 @@ class BeamSearch:
             running = running._replace(coverage=running.coverage + attention.view_as(running.coverage))
             history.append(running.as_step(attention))
             candidates = self._candidates(probabilities, running, history, limits[here] == step, prefix)
+            del probabilities  # so that the next step's take their memory, part of which is in the processor's cache
 
             final = self._final_scores(candidates, running, padding_mask[here], length=step + 1)
             best[here] = torch.cat([best[here], final], dim=1).topk(self.options.nbest).values
