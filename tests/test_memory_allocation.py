@@ -9,8 +9,9 @@ import resource, torch
 from fairseq_gnmt.memory_allocation import keep_freed_memory
 {beginning}
 def blocks():
-    for _ in range(10):
-        torch.ones({elements})
+    for _ in range(3):
+        kept = [torch.ones({elements}) for _ in range({blocks})]
+        del kept
 blocks()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 blocks()
@@ -21,9 +22,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 MEBIBYTE = 1 << 18  # in float32
 
 
-def page_faults(beginning: str, elements: int) -> int:
+def page_faults(beginning: str, elements: int, blocks: int = 1) -> int:
     """In a process of its own: nothing that this one did to its memory takes part."""
-    program = PAGE_FAULTS.format(beginning=beginning, elements=elements)
+    program = PAGE_FAULTS.format(beginning=beginning, elements=elements, blocks=blocks)
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     return int(done.stdout.splitlines()[-1])
 
@@ -35,3 +36,10 @@ def test_freed_memory_is_used_again_without_page_faults():
     elements = (24 if old else 64) * MEBIBYTE
     unasked = page_faults("import ctypes; ctypes.CDLL(None).mallopt(-3, 1 << 17)" if old else "", elements)
     assert page_faults("keep_freed_memory()", elements) < unasked / 10
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
+def test_much_freed_memory_is_used_again():
+    """1.5 GiB in blocks of 24 MiB, as a training step frees them."""
+    blocks, elements = 64, 24 * MEBIBYTE
+    assert page_faults("keep_freed_memory()", elements, blocks) < page_faults("", elements, blocks) / 10
