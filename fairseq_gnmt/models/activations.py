@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 
-SLOW_TANH = ("AVX2", "DEFAULT")  # where torch's sigmoid takes a third of the time of its tanh; with AVX-512 it takes longer
+SLOW_TANH = ("AVX2", "DEFAULT")  # torch's sigmoid takes a third of the time of its tanh there, and more with AVX-512
 
 
 def sigmoid_is_faster(inputs: Tensor) -> bool:

@@ -46,7 +46,7 @@ class ByteProduct:
         self.zero_points = torch.zeros(len(weight), dtype=torch.long)
 
     def __call__(self, integers: Tensor) -> Tensor:
-        # Bytes wrap round, so that the shift to unsigned ones is right; floats to signed bytes is torch's faster conversion.
+        # Bytes wrap round, so the shift makes them unsigned; from floats to signed ones is torch's faster conversion.
         unsigned = integers.to(torch.int8).view(torch.uint8).add_(self.levels + 1)
         return torch.ops.onednn.qlinear_pointwise(
             unsigned, 1.0, self.levels + 1, self.packed, self.scale, self.zero_points,

@@ -41,7 +41,7 @@ def best_continuations(probabilities: Tensor, scores: Tensor, count: int, prune:
     g, g + G, g + 2 G and so on, so that maxima are taken over whole rows of memory. A small vocabulary has groups of one.
     """
     sentences, hypotheses = scores.shape
-    rows, vocabulary = probabilities.shape
+    vocabulary = probabilities.size(1)
     groups = GROUPS if vocabulary > GROUPS else vocabulary
     maxima = group_maxima(probabilities, groups).log_()
     best_of_row = maxima.amax(dim=1, keepdim=True)
