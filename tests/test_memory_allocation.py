@@ -1,12 +1,13 @@
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 PAGE_FAULTS = """
 import resource, torch
-from fairseq_gnmt.memory_allocation import keep_freed_memory
+from fairseq_gnmt.memory_allocation import prepare_memory
 {beginning}
 def blocks():
     for _ in range({rounds}):
@@ -35,11 +36,30 @@ def test_freed_memory_is_used_again_without_page_faults():
     old = tuple(map(int, platform.libc_ver()[1].split("."))) < (2, 35)
     elements = (24 if old else 64) * MEBIBYTE
     unasked = page_faults("import ctypes; ctypes.CDLL(None).mallopt(-3, 1 << 17)" if old else "", elements)
-    assert page_faults("keep_freed_memory()", elements) < unasked / 10
+    assert page_faults("prepare_memory()", elements) < unasked / 10
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
 def test_much_freed_memory_is_used_again():
     """1.5 GiB in blocks of 24 MiB, as a training step frees them."""
     step = {"elements": 24 * MEBIBYTE, "blocks": 64, "rounds": 3}
-    assert page_faults("keep_freed_memory()", **step) < page_faults("", **step) / 10
+    assert page_faults("prepare_memory()", **step) < page_faults("", **step) / 10
+
+
+HUGE_PAGES = """
+import re, torch
+from fairseq_gnmt.memory_allocation import prepare_memory
+prepare_memory()
+kept = torch.ones(64 << 18)
+sizes = re.findall(r"AnonHugePages: +([0-9]+) kB", open("/proc/self/smaps").read())
+print(sum(map(int, sizes)))
+"""
+SETTING = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
+@pytest.mark.skipif(not SETTING.exists() or "[never]" in SETTING.read_text(), reason="the system gives no large pages")
+def test_the_heap_lies_in_large_pages():
+    """At least half of 64 MiB: free large pages may be rare."""
+    done = subprocess.run([sys.executable, "-c", HUGE_PAGES], check=True, capture_output=True, text=True)
+    assert int(done.stdout.splitlines()[-1]) > 32 << 10

@@ -16,7 +16,7 @@ from sacrebleu.metrics import BLEU
 from fairseq_gnmt.checkpoint_loading import check_restore_file, restored_file
 from fairseq_gnmt.checkpoint_writing import check_disk_space
 from fairseq_gnmt.errors import UserError
-from fairseq_gnmt.memory_allocation import keep_freed_memory
+from fairseq_gnmt.memory_allocation import prepare_memory
 from fairseq_gnmt.models.pretrained_embeddings import begin_with_vectors
 from fairseq_gnmt.search.copying import copy_unknown_words
 from fairseq_gnmt.search.fairseq_options import check_option_names, check_options_are_ours, fairseq_search_reason
@@ -45,7 +45,7 @@ class GNMTTranslationTask(TranslationTask):
 
     def __init__(self, cfg, src_dict, tgt_dict):
         super().__init__(cfg, src_dict, tgt_dict)
-        keep_freed_memory()
+        prepare_memory()
         self.vocabulary_size = len(src_dict)  # the network's; words that are only copied come after
         self.replacements = None  # of unknown words: a table, which is empty to copy them, or None to leave them
         self.iterated = None  # the data set that batches are made of

@@ -12,7 +12,7 @@ from benchmarking.contenders.setting import LABEL_SMOOTHING, LEARNING_RATE, Sear
 from benchmarking.workload import Sentence
 from fairseq_gnmt.criterions.label_smoothed_cross_entropy import GNMTLabelSmoothedCrossEntropy
 from fairseq_gnmt.errors import UserError
-from fairseq_gnmt.memory_allocation import keep_freed_memory
+from fairseq_gnmt.memory_allocation import prepare_memory
 from fairseq_gnmt.optim.adam import GNMTAdam, GNMTAdamConfig
 from fairseq_gnmt.search.generator import GNMTGenerator
 from fairseq_gnmt.search.options import SearchOptions
@@ -24,7 +24,7 @@ QUANTIZE = {"fp32": "none", "int8": "int8"}
 def trainer(setting: Setting) -> FairseqTraining:
     if setting.precision != "fp32":
         raise UserError(f"there is no training in {setting.precision}: leave --precision out, or give fp32.")
-    keep_freed_memory()  # as our task does
+    prepare_memory()  # as our task does
     model = our_network(setting)
     criterion = GNMTLabelSmoothedCrossEntropy(task_of(setting.dictionary), LABEL_SMOOTHING, sentence_avg=True)
     optimizer = GNMTAdam(GNMTAdamConfig(lr=[LEARNING_RATE]), list(model.parameters()))
@@ -37,7 +37,7 @@ def translator(setting: Setting) -> "OurTranslation":
 
 class OurTranslation:
     def __init__(self, setting: Setting):
-        keep_freed_memory()  # as our task does
+        prepare_memory()  # as our task does
         self.setting = setting
         self.model = our_network(setting)
         self.model.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))
