@@ -28,14 +28,17 @@ def prepare_memory() -> None:
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "mallopt"):
         return
+    largest_of_heap = LARGE_BLOCK
     if not libc.mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK):
+        largest_of_heap = OLD_LIMIT
         libc.mallopt(M_MMAP_THRESHOLD, OLD_LIMIT)
     libc.mallopt(M_TRIM_THRESHOLD, NEVER_TRIM)
     if hasattr(libc, "sbrk") and hasattr(libc, "madvise"):
-        _grow_heap_in_huge_pages(libc)
+        _grow_heap_in_huge_pages(libc, largest_of_heap // 2)
 
 
-def _grow_heap_in_huge_pages(libc: ctypes.CDLL) -> None:
+def _grow_heap_in_huge_pages(libc: ctypes.CDLL, block_bytes: int) -> None:
+    """Grows the heap, which never shrinks, by blocks that are small enough to lie in it, and asks for huge pages there."""
     for function, result, arguments in (
         (libc.malloc, ctypes.c_void_p, [ctypes.c_size_t]),
         (libc.free, None, [ctypes.c_void_p]),
@@ -44,8 +47,7 @@ def _grow_heap_in_huge_pages(libc: ctypes.CDLL) -> None:
     ):
         function.restype, function.argtypes = result, arguments
     start = libc.sbrk(0)
-    # The heap grows with blocks that are not mapped one by one, and never shrinks.
-    for block in [libc.malloc(LARGE_BLOCK // 2) for _ in range(HEAP_BYTES // (LARGE_BLOCK // 2))]:
+    for block in [libc.malloc(block_bytes) for _ in range(HEAP_BYTES // block_bytes)]:
         libc.free(block)
     start = -(-start // HUGE_PAGE) * HUGE_PAGE
     end = libc.sbrk(0)

@@ -99,6 +99,7 @@ class _AdditiveScores(torch.autograd.Function):
 
 
 def _score(query: Tensor, keys: Tensor, direction: Tensor, out: Tensor) -> None:
+    """Writes direction . tanh(query[b, t] + keys[b, s]) to out (b, T, S)."""
     if sigmoid_is_faster(query):  # as in activations.tanh, with what follows the sigmoid left for the sums
         torch.matmul(_doubled_sums(query, keys).sigmoid_(), 2 * direction, out=out).sub_(direction.sum())
     else:

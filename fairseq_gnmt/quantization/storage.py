@@ -4,7 +4,7 @@ A stored matrix is read back as float32 numbers that have exactly these integers
 wherever another does. With it `--quantize int8` computes what it computes with the original: rows have their scales in
 the blocks that a search multiplies with (inference.step_decoder), so that nothing is rounded twice.
 
-Shapes: O rows, I columns, H hidden size, L layers; n blocks of equally many columns.
+Shapes: O rows, I columns, n blocks of equally many columns.
 """
 from typing import Dict
 
