@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from conftest import make_dictionary, make_model
+from fairseq_gnmt.inference import bottom_gates as bottom_gates_module
 from fairseq_gnmt.inference import packed_linear
+from fairseq_gnmt.inference.bottom_gates import ComputedGates, TabulatedGates
 from fairseq_gnmt.inference.packed_linear import PackedLinear, PlainLinear, inference_linear
 from fairseq_gnmt.inference.step_decoder import StepDecoder
 
@@ -23,12 +25,17 @@ def large_weights(arch: str, **options):
 
 @torch.no_grad()
 @pytest.mark.parametrize("make_linear", [PackedLinear, PlainLinear])
+@pytest.mark.parametrize("table_bytes,kind", [(23 * 4 * 12 * 4, TabulatedGates), (23 * 4 * 12 * 4 - 1, ComputedGates)])
 @pytest.mark.parametrize("arch,layers", [("gnmt_v2", 4), ("gnmt_v2", 2), ("gnmt", 5)])
-def test_equals_the_network_step_by_step(arch, layers, make_linear):
+def test_equals_the_network_step_by_step(arch, layers, table_bytes, kind, make_linear, monkeypatch):
+    """With a table of what words add to the bottom gates (V x 4H floats) and without."""
+    monkeypatch.setattr(bottom_gates_module, "TABLE_BYTES", table_bytes)
     model = large_weights(arch, encoder_layers=2, decoder_layers=layers)
     source = torch.tensor([[4, 5, 6, 7, 2], [1, 1, 8, 9, 2]])
     encoder_out = model.encoder(source, None)
-    slow, fast = model.decoder, StepDecoder(model.decoder, make_linear)
+    gates = bottom_gates_module.bottom_gates(model.decoder, make_linear)
+    assert type(gates) is kind
+    slow, fast = model.decoder, StepDecoder(model.decoder, gates, make_linear)
     memories = [decoder.remember(encoder_out) for decoder in (slow, fast)]
     states = [decoder.initial_state(memory) for decoder, memory in zip((slow, fast), memories)]
     for tokens in ([2, 2], [4, 5, 6, 7, 8, 9], [9, 8, 7, 6, 5, 4]):  # a hypothesis a sentence, then three

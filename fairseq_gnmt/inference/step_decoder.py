@@ -3,15 +3,15 @@
 Shapes: B sentences, N rows (B x hypotheses, those of a sentence together), S source positions, H hidden size, L layers,
 V vocabulary.
 """
-import copy
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from fairseq_gnmt.inference.packed_linear import inference_linear
+from fairseq_gnmt.inference.bottom_gates import BottomGates
 from fairseq_gnmt.inference.recurrence import MakeLinear, advance_cell, gate_product
-from fairseq_gnmt.models.attention import NormalizedBahdanauAttention, SourceMemory
+from fairseq_gnmt.inference.step_attention import StepAttention
+from fairseq_gnmt.models.attention import SourceMemory
 from fairseq_gnmt.models.decoder import DecoderState, GNMTDecoder
 from fairseq_gnmt.models.encoder import FIRST_RESIDUAL_LAYER, EncoderOutput
 
@@ -24,17 +24,19 @@ class StepDecoder:
     all those W once a sentence, and a step sums W x_s instead, for every hypothesis of the beam.
     """
 
-    def __init__(self, decoder: GNMTDecoder, make_linear: MakeLinear):
+    def __init__(
+        self, decoder: GNMTDecoder, bottom_gates: BottomGates, make_linear: MakeLinear, clip: Optional[nn.Module] = None
+    ):
+        """clip is used in the place of the decoder's, if it is given."""
         stack = decoder.stack
         self.hidden_size = stack.hidden_size
         self.previous_query = stack.previous_query
-        self.attention = packed(stack.attention)
-        self.clip = stack.clip
-        self.embed_tokens = decoder.embed_tokens
+        self.attention = StepAttention(stack.attention)
+        self.clip = clip or stack.clip
         self.initial_state = stack.initial_state
         context_weights = [lstm.weight_ih_l0[:, self.hidden_size :] for lstm in stack.upper_lstms]
         self.context_product = make_linear(torch.cat(context_weights), None)
-        self.query_product = gate_product(stack.query_lstm, self.hidden_size, make_linear)
+        self.bottom_gates = bottom_gates
         self.upper_products = [gate_product(lstm, self.hidden_size, make_linear) for lstm in stack.upper_lstms]
         self.output_projection = make_linear(decoder.output_projection.weight, decoder.output_projection.bias)
 
@@ -48,8 +50,7 @@ class StepDecoder:
     ) -> Tuple[Tensor, Tensor, DecoderState]:
         """tokens (N,), the last of each row. Returns logits (N, V), attention (N, S) and the new state."""
         rows = tokens.size(0)
-        gates = self.query_product(torch.cat([self.clip(self.embed_tokens(tokens)), state.hidden[0]], dim=1))
-        hidden, cell = advance_cell(gates, state.cell[0], self.clip)
+        hidden, cell = advance_cell(self.bottom_gates(tokens, state.hidden[0]), state.cell[0], self.clip)
         query = self.clip(hidden)
         asking = self.clip(state.hidden[0]) if self.previous_query else query
         sentences = memory.values.size(0)
@@ -67,10 +68,3 @@ class StepDecoder:
             cells.append(cell)
         logits = self.clip.clip_logits(self.output_projection(features))
         return logits, weights.view(rows, -1), DecoderState(tuple(hiddens), tuple(cells))
-
-
-def packed(attention: NormalizedBahdanauAttention) -> NormalizedBahdanauAttention:
-    """A copy whose queries go through packed weights; never through integers, the attention being a small part of the time."""
-    copied = copy.copy(attention)
-    copied._modules = {**attention._modules, "query_projection": inference_linear(attention.query_projection.weight)}
-    return copied

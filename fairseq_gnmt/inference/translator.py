@@ -10,6 +10,7 @@ from torch import nn
 
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.inference.accumulators import Accumulators
+from fairseq_gnmt.inference.bottom_gates import ComputedGates, bottom_gates
 from fairseq_gnmt.inference.packed_linear import inference_linear
 from fairseq_gnmt.inference.recurrence import HoistedLSTM, MakeLinear
 from fairseq_gnmt.inference.step_decoder import StepDecoder
@@ -45,10 +46,13 @@ def translator_of(model: GNMTModel, quantize: str = "none") -> Translator:
     made = _MADE.setdefault(model, {})
     kind = (quantize, weight.device, weight.dtype)
     if kind not in made:
-        made[kind] = _quantized(model) if quantize == "int8" else Translator(
-            model.encoder, StepDecoder(model.decoder, inference_linear)
-        )
+        made[kind] = _quantized(model) if quantize == "int8" else _packed(model)
     return made[kind]
+
+
+def _packed(model: GNMTModel) -> Translator:
+    gates = bottom_gates(model.decoder, inference_linear)
+    return Translator(model.encoder, StepDecoder(model.decoder, gates, inference_linear))
 
 
 def _quantized(model: GNMTModel) -> Translator:
@@ -61,13 +65,14 @@ def _quantized(model: GNMTModel) -> Translator:
     make_linear: MakeLinear = Int8Linear
     if limit is not None:  # hidden states, which are not clipped, lie within -1..1
         make_linear = functools.partial(Int8Linear, input_limit=max(limit, 1.0))
-    encoder, decoder = hoisted_encoder(model.encoder, make_linear), StepDecoder(model.decoder, make_linear)
-    if limit is not None:
-        encoder.clip = decoder.clip = Accumulators(limit)
     # Embeddings are only looked up, so they stay floats; but those of a checkpoint in integers, whatever was loaded.
     rounded = functools.cache(lambda embedding: nn.Embedding.from_pretrained(rounded_rows(embedding.weight)))
-    encoder.embed_tokens, decoder.embed_tokens = (rounded(half.embed_tokens) for half in (model.encoder, model.decoder))
-    return Translator(encoder, decoder)
+    clip = model.encoder.clip if limit is None else Accumulators(limit)
+    encoder = hoisted_encoder(model.encoder, make_linear)
+    encoder.embed_tokens, encoder.clip = rounded(model.encoder.embed_tokens), clip
+    # A table of words would have scales of its own, which integer checkpoints (quantization.storage) do not have.
+    gates = ComputedGates(model.decoder.stack.query_lstm, rounded(model.decoder.embed_tokens), clip, make_linear)
+    return Translator(encoder, StepDecoder(model.decoder, gates, make_linear, clip))
 
 
 def hoisted_encoder(encoder: GNMTEncoder, make_linear: MakeLinear) -> GNMTEncoder:

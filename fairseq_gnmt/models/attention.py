@@ -49,12 +49,22 @@ class NormalizedBahdanauAttention(nn.Module):
 
     def weights(self, query: Tensor, memory: SourceMemory) -> Tensor:
         """(B, T, H) to (B, T, S), zero at padding."""
-        direction = self.score_scale * self.score_vector / self.score_vector.norm()
-        scores = _AdditiveScores.apply(self.query_projection(query) + self.score_bias, memory.keys, direction)
-        # Half precision cannot tell close scores apart: the softmax is in float32.
-        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-        scores = scores.masked_fill(memory.padding_mask[:, None], torch.finfo(torch.float32).min)
-        return scores.softmax(dim=-1).type_as(memory.values)
+        queries = self.query_projection(query) + self.score_bias
+        scores = _AdditiveScores.apply(queries, memory.keys, self.direction())
+        return softmax_over_source(scores, memory.padding_mask).type_as(memory.values)
+
+    def direction(self) -> Tensor:
+        """g * v/|v|, (H,)"""
+        return self.score_scale * self.score_vector / self.score_vector.norm()
+
+
+def softmax_over_source(scores: Tensor, padding_mask: Tensor) -> Tensor:
+    """scores (B, T, S) to weights, zero where padding_mask (B, S) is True; float32 or more precise.
+
+    Half precision cannot tell close scores apart.
+    """
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    return scores.masked_fill(padding_mask[:, None], torch.finfo(torch.float32).min).softmax(dim=-1)
 
 
 class _AdditiveScores(torch.autograd.Function):
@@ -68,11 +78,7 @@ class _AdditiveScores(torch.autograd.Function):
     @torch.amp.custom_fwd(device_type="cuda")
     def forward(ctx, query: Tensor, keys: Tensor, direction: Tensor) -> Tensor:
         ctx.save_for_backward(query, keys, direction)
-        direction = direction.type_as(query)
-        scores = query.new_empty(query.size(0), query.size(1), keys.size(1))
-        for part in _parts(query, keys):
-            _score(query[part], keys[part], direction, out=scores[part])
-        return scores
+        return additive_scores(query, keys, direction.type_as(query))
 
     @staticmethod
     @torch.amp.custom_bwd(device_type="cuda")
@@ -96,6 +102,14 @@ class _AdditiveScores(torch.autograd.Function):
             keys_gradient.mul_(direction_in),
             direction_gradient.type_as(direction),
         )
+
+
+def additive_scores(query: Tensor, keys: Tensor, direction: Tensor) -> Tensor:
+    """direction . tanh(query[b, t] + keys[b, s]), (B, T, S), without a gradient."""
+    scores = query.new_empty(query.size(0), query.size(1), keys.size(1))
+    for part in _parts(query, keys):
+        _score(query[part], keys[part], direction, out=scores[part])
+    return scores
 
 
 def _score(query: Tensor, keys: Tensor, direction: Tensor, out: Tensor) -> None:

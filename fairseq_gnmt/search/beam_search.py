@@ -34,9 +34,13 @@ class Translations(NamedTuple):
 
 
 class _Running(NamedTuple):
-    """The hypotheses that go into a step."""
+    """The hypotheses that go into a step, and what is known of their sentences."""
 
     sentences: Tensor  # (B,), counted in the whole batch
+    padding_mask: Tensor  # (B, S)
+    limits: Tensor  # (B,), most tokens before the end mark
+    best: Tensor  # (B, n-best), final scores so far
+    finished: Tensor  # (B,), how many hypotheses have
     tokens: Tensor  # (B, K), the last of each hypothesis
     scores: Tensor  # (B, K), log-probabilities; -inf fills up where a sentence has fewer hypotheses
     coverage: Tensor  # (B, K, S), attention that each source position has had; moves with its hypothesis
@@ -54,39 +58,36 @@ class BeamSearch:
         self.special = special
         self.options = options
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def __call__(self, src_tokens: Tensor, src_lengths: Tensor, prefix: Optional[Tensor] = None) -> Translations:
         """src_tokens (whole batch, S), padded on either side.
 
         prefix (whole batch, P): target tokens to begin with; pad where the model is free.
         """
-        padding_mask = src_tokens.eq(self.special.pad)
-        limits = length_limits((~padding_mask).sum(dim=1) - self.special.begin_marks, self.options)
         state = self.model.start(src_tokens, src_lengths)
-        running = self._start(padding_mask)
+        running = self._start(src_tokens.eq(self.special.pad))
         history: List[Step] = []
         finished: List[Finished] = []
-        best = running.scores.new_full((len(src_tokens), self.options.nbest), NEVER)  # n-best scores so far
-        count = torch.zeros_like(limits)  # finished hypotheses of each sentence
 
         while len(running.sentences):
-            here, step = running.sentences, len(history)
+            step = len(history)
+            at_limit = running.limits == step
             probabilities, attention, state = self.model.step(running.tokens.flatten(), state)
             running = running._replace(coverage=running.coverage + attention.view_as(running.coverage))
             history.append(running.as_step(attention))
-            candidates = self._candidates(probabilities, running, history, limits[here] == step, prefix)
+            candidates = self._candidates(probabilities, running, history, at_limit, prefix)
             del probabilities  # so that the next step's take their memory, part of which is in the processor's cache
 
-            final = self._final_scores(candidates, running, padding_mask[here], length=step + 1)
-            best[here] = torch.cat([best[here], final], dim=1).topk(self.options.nbest).values
-            final = prune_finished(final, best[here, 0], self.options.prune_hypotheses)
+            final = self._final_scores(candidates, running, length=step + 1)
+            best = torch.cat([running.best, final], dim=1).topk(self.options.nbest).values
+            final = prune_finished(final, best[:, 0], self.options.prune_hypotheses)
             finished.append(_finished_at(final, candidates, running, step))
-            count[here] += (final > NEVER).sum(dim=1)
+            running = running._replace(best=best, finished=running.finished + (final > NEVER).sum(dim=1))
 
             scores = candidates.scores.masked_fill(candidates.tokens == self.special.eos, NEVER)
-            scores = prune_running(scores, self._length_penalty(step + 1), best[here, 0], self.options.prune_hypotheses)
-            hopeless = self._best_possible(scores, limits[here]) <= best[here, -1]
-            stopped = hopeless | (count[here] >= self.options.beam) | (limits[here] == step)
+            scores = prune_running(scores, self._length_penalty(step + 1), best[:, 0], self.options.prune_hypotheses)
+            hopeless = self._best_possible(scores, running.limits) <= best[:, -1]
+            stopped = hopeless | (running.finished >= self.options.beam) | at_limit
             running, state = self._advance(candidates._replace(scores=scores), running, stopped, state)
         return _collect(history, finished, len(src_tokens), self.options, self.special.eos)
 
@@ -96,6 +97,10 @@ class BeamSearch:
         zeros = torch.zeros(padding_mask.shape, device=padding_mask.device)
         return _Running(
             sentences=sentences,
+            padding_mask=padding_mask,
+            limits=length_limits((~padding_mask).sum(dim=1) - self.special.begin_marks, self.options),
+            best=zeros.new_full((len(zeros), self.options.nbest), NEVER),
+            finished=torch.zeros_like(sentences),
             tokens=torch.full_like(sentences, self.special.start)[:, None],
             scores=zeros[:, :1],
             coverage=zeros[:, None],
@@ -123,15 +128,13 @@ class BeamSearch:
         forced = forced.masked_fill(at_limit, self.special.eos)
         return forced.repeat_interleave(running.tokens.size(1))
 
-    def _final_scores(
-        self, candidates: Candidates, running: _Running, padding_mask: Tensor, length: int
-    ) -> Tensor:
+    def _final_scores(self, candidates: Candidates, running: _Running, length: int) -> Tensor:
         """log P / lp + cp of the candidates (B, up to beam) that finish, -inf for the others."""
         options = self.options
         among_best = candidates.scores[:, : options.beam]
         normalized = among_best / self._length_penalty(length)
         if options.coverage_penalty:
-            coverage = coverage_penalty(running.coverage, padding_mask[:, None], options.coverage_penalty)
+            coverage = coverage_penalty(running.coverage, running.padding_mask[:, None], options.coverage_penalty)
             normalized = normalized + coverage.gather(1, candidates.hypotheses[:, : options.beam])
         return normalized.masked_fill(candidates.tokens[:, : options.beam] != self.special.eos, NEVER)
 
@@ -155,20 +158,19 @@ class BeamSearch:
         scores, chosen = scores.topk(min(self.options.beam, max(living, 1)), dim=1)
         hypotheses = candidates.hypotheses.gather(1, chosen)
         first_rows = torch.arange(len(stopped), device=stopped.device)[:, None] * running.tokens.size(1)
-        staying = torch.arange(len(stopped), device=stopped.device)
-        leaving = int(stopped.sum())
-        if leaving >= LEAVING_SHARE * len(stopped) and leaving:
-            staying = (~stopped).nonzero()[:, 0]
-            state = state.select_sentences(staying)
-        parents = (first_rows + hypotheses)[staying]
-        advanced = _Running(
-            sentences=running.sentences[staying],
-            tokens=candidates.tokens.gather(1, chosen)[staying],
-            scores=scores[staying],
+        parents = first_rows + hypotheses
+        running = running._replace(
+            tokens=candidates.tokens.gather(1, chosen),
+            scores=scores,
             coverage=running.coverage.flatten(0, 1)[parents],
             parents=parents,
         )
-        return advanced, state.reorder(parents.flatten())
+        leaving = int(stopped.sum())
+        if leaving >= LEAVING_SHARE * len(stopped) and leaving:
+            staying = (~stopped).nonzero()[:, 0]
+            running = running._make(part[staying] for part in running)
+            state = state.select_sentences(staying)
+        return running, state.reorder(running.parents.flatten())
 
 
 def length_limits(source_lengths: Tensor, options: SearchOptions) -> Tensor:

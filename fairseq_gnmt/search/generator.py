@@ -55,7 +55,7 @@ class GNMTGenerator:
         for model in self.models:
             model.eval()
         source = sample["net_input"]
-        translations = self.search(source["src_tokens"], source["src_lengths"], prefix_tokens)
+        translations = changeable(self.search(source["src_tokens"], source["src_lengths"], prefix_tokens))
         lengths = source["src_tokens"].ne(self.pad).sum(dim=1).tolist()
         first = source["src_tokens"].ne(self.pad).long().argmax(dim=1).tolist()
         words = [slice(start + self.begin_marks, start + length) for start, length in zip(first, lengths)]
@@ -75,3 +75,9 @@ class GNMTGenerator:
             "attention": attention.t(),
             "alignment": Alignment(attention, self.soft_alignment),
         }
+
+
+def changeable(translations: Translations) -> Translations:
+    """The same in tensors that may be changed in place: those made in inference mode may not."""
+    finished, written = (kind._make(part.clone() for part in kind) for kind in (translations.finished, translations.written))
+    return translations._replace(finished=finished, written=written)

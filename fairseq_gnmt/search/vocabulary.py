@@ -88,8 +88,9 @@ def restrict(
     if options.no_repeat_ngram_size:
         rows = torch.arange(len(probabilities), device=probabilities.device)
         ban_repeated_ngrams(probabilities, prefixes(history, rows), options.no_repeat_ngram_size)
-    probabilities[bound] = 0
-    probabilities[bound, forced[bound]] = said
+    if len(bound):
+        probabilities[bound] = 0
+        probabilities[bound, forced[bound]] = said
 
 
 def ban_repeated_ngrams(probabilities: Tensor, prefix: Tensor, size: int) -> None:
