@@ -7,7 +7,7 @@ from typing import Callable
 import torch
 from torch import Tensor, nn
 
-from fairseq_gnmt.inference.recurrence import MakeLinear, gate_product
+from fairseq_gnmt.inference.recurrence import MakeLinear, for_gates, gate_bias, gate_product
 from fairseq_gnmt.models.decoder import GNMTDecoder
 from fairseq_gnmt.models.lstm import LSTM
 
@@ -26,9 +26,9 @@ def bottom_gates(decoder: GNMTDecoder, make_linear: MakeLinear) -> BottomGates:
 
 class TabulatedGates:
     def __init__(self, lstm: LSTM, embed_tokens: nn.Embedding, clip: nn.Module, make_linear: MakeLinear):
-        word_product = make_linear(lstm.weight_ih_l0, lstm.bias_ih_l0 + lstm.bias_hh_l0)
+        word_product = make_linear(for_gates(lstm.weight_ih_l0), gate_bias(lstm))
         self.of_words = word_product(clip(embed_tokens.weight.detach()))  # (V, 4H)
-        self.hidden_product = make_linear(lstm.weight_hh_l0, None)
+        self.hidden_product = make_linear(for_gates(lstm.weight_hh_l0), None)
 
     def __call__(self, tokens: Tensor, hidden: Tensor) -> Tensor:
         return self.hidden_product(hidden).add_(self.of_words.index_select(0, tokens))

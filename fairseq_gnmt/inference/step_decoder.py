@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_gnmt.inference.bottom_gates import BottomGates
-from fairseq_gnmt.inference.recurrence import MakeLinear, advance_cell, gate_product
+from fairseq_gnmt.inference.recurrence import MakeLinear, advance_cell, for_gates, gate_product
 from fairseq_gnmt.inference.step_attention import StepAttention
 from fairseq_gnmt.models.attention import SourceMemory
 from fairseq_gnmt.models.decoder import DecoderState, GNMTDecoder
@@ -34,7 +34,7 @@ class StepDecoder:
         self.attention = StepAttention(stack.attention)
         self.clip = clip or stack.clip
         self.initial_state = stack.initial_state
-        context_weights = [lstm.weight_ih_l0[:, self.hidden_size :] for lstm in stack.upper_lstms]
+        context_weights = [for_gates(lstm.weight_ih_l0[:, self.hidden_size :]) for lstm in stack.upper_lstms]
         self.context_product = make_linear(torch.cat(context_weights), None)
         self.bottom_gates = bottom_gates
         self.upper_products = [gate_product(lstm, self.hidden_size, make_linear) for lstm in stack.upper_lstms]

@@ -9,7 +9,7 @@ finish, the best `beam` others go on. A sentence stops when `beam` hypotheses ha
 or as soon as no running hypothesis can still enter its n-best list. Pruning (search.pruning) is off by default.
 """
 import math
-from typing import Dict, List, NamedTuple, Optional, Union
+from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -78,15 +78,15 @@ class BeamSearch:
             candidates = self._candidates(probabilities, running, history, at_limit, prefix)
             del probabilities  # so that the next step's take their memory, part of which is in the processor's cache
 
-            final = self._final_scores(candidates, running, length=step + 1)
-            best = torch.cat([running.best, final], dim=1).topk(self.options.nbest).values
-            final = prune_finished(final, best[:, 0], self.options.prune_hypotheses)
-            finished.append(_finished_at(final, candidates, running, step))
-            running = running._replace(best=best, finished=running.finished + (final > NEVER).sum(dim=1))
+            ending = candidates.tokens[:, : self.options.beam] == self.special.eos
+            if ending.any():
+                running, ended = self._finish(candidates, ending, running, step)
+                finished.append(ended)
 
             scores = candidates.scores.masked_fill(candidates.tokens == self.special.eos, NEVER)
-            scores = prune_running(scores, self._length_penalty(step + 1), best[:, 0], self.options.prune_hypotheses)
-            hopeless = self._best_possible(scores, running.limits) <= best[:, -1]
+            best = running.best[:, 0]
+            scores = prune_running(scores, self._length_penalty(step + 1), best, self.options.prune_hypotheses)
+            hopeless = self._best_possible(scores, running.limits) <= running.best[:, -1]
             stopped = hopeless | (running.finished >= self.options.beam) | at_limit
             running, state = self._advance(candidates._replace(scores=scores), running, stopped, state)
         return _collect(history, finished, len(src_tokens), self.options, self.special.eos)
@@ -121,22 +121,30 @@ class BeamSearch:
         return best_continuations(probabilities, running.scores, 2 * self.options.beam, self.options.prune_tokens)
 
     def _forced_tokens(self, running: _Running, step: int, at_limit: Tensor, prefix: Optional[Tensor]) -> Tensor:
-        """What each row (N,) must say: its prefix, or the end mark at its limit; pad where it is free."""
+        """What each sentence (B,) must say: its prefix, or the end mark at its limit; pad where it is free."""
         forced = torch.full_like(running.sentences, self.special.pad)
         if prefix is not None and step < prefix.size(1):
             forced = prefix[running.sentences, step]
-        forced = forced.masked_fill(at_limit, self.special.eos)
-        return forced.repeat_interleave(running.tokens.size(1))
+        return forced.masked_fill(at_limit, self.special.eos)
+
+    def _finish(
+        self, candidates: Candidates, ending: Tensor, running: _Running, step: int
+    ) -> Tuple[_Running, Finished]:
+        """What ends at this step: candidates where `ending` (B, up to beam) is True."""
+        final = self._final_scores(candidates, running, length=step + 1).masked_fill(~ending, NEVER)
+        best = torch.cat([running.best, final], dim=1).topk(self.options.nbest).values
+        final = prune_finished(final, best[:, 0], self.options.prune_hypotheses)
+        ended = _finished_at(final, candidates, running, step)
+        return running._replace(best=best, finished=running.finished + (final > NEVER).sum(dim=1)), ended
 
     def _final_scores(self, candidates: Candidates, running: _Running, length: int) -> Tensor:
-        """log P / lp + cp of the candidates (B, up to beam) that finish, -inf for the others."""
+        """log P / lp + cp of the first `beam` candidates, if they ended here: (B, up to beam)."""
         options = self.options
-        among_best = candidates.scores[:, : options.beam]
-        normalized = among_best / self._length_penalty(length)
-        if options.coverage_penalty:
-            coverage = coverage_penalty(running.coverage, running.padding_mask[:, None], options.coverage_penalty)
-            normalized = normalized + coverage.gather(1, candidates.hypotheses[:, : options.beam])
-        return normalized.masked_fill(candidates.tokens[:, : options.beam] != self.special.eos, NEVER)
+        normalized = candidates.scores[:, : options.beam] / self._length_penalty(length)
+        if not options.coverage_penalty:
+            return normalized
+        coverage = coverage_penalty(running.coverage, running.padding_mask[:, None], options.coverage_penalty)
+        return normalized + coverage.gather(1, candidates.hypotheses[:, : options.beam])
 
     def _best_possible(self, scores: Tensor, limits: Tensor) -> Tensor:
         """No running hypothesis can finish above this (B,): from here on log P and cp only fall.

@@ -75,10 +75,11 @@ def restrict(
 ) -> None:
     """Overwrites the probabilities (N, V) of what may not be said after a history.
 
-    forced (N,): what a row must say, whatever is banned, and however unlikely; pad where it is free.
+    forced (B,): what all rows of a sentence must say, whatever is banned, and however unlikely; pad where they are free.
     """
     bound = (forced != special.pad).nonzero()[:, 0]
-    said = probabilities[bound, forced[bound]].clamp_(min=torch.finfo(probabilities.dtype).tiny)
+    of_sentences = probabilities.view(len(forced), -1, probabilities.size(1))
+    said = of_sentences[bound, :, forced[bound]].clamp_(min=torch.finfo(probabilities.dtype).tiny)
 
     probabilities[:, special.pad] = 0
     if options.unkpen:
@@ -89,8 +90,8 @@ def restrict(
         rows = torch.arange(len(probabilities), device=probabilities.device)
         ban_repeated_ngrams(probabilities, prefixes(history, rows), options.no_repeat_ngram_size)
     if len(bound):
-        probabilities[bound] = 0
-        probabilities[bound, forced[bound]] = said
+        of_sentences[bound] = 0
+        of_sentences[bound, :, forced[bound]] = said
 
 
 def ban_repeated_ngrams(probabilities: Tensor, prefix: Tensor, size: int) -> None:
