@@ -1,4 +1,5 @@
 """The copies of a model that searches run."""
+import functools
 from types import SimpleNamespace
 
 import pytest
@@ -6,10 +7,12 @@ import torch
 
 from conftest import make_dictionary, make_model
 from fairseq_gnmt.errors import UserError
-from fairseq_gnmt.inference import translator
+from fairseq_gnmt.inference import packed_lstm, translator
 from fairseq_gnmt.inference.packed_linear import PlainLinear
+from fairseq_gnmt.inference.packed_lstm import PackedLSTM
+from fairseq_gnmt.inference.recurrence import HoistedLSTM
 from fairseq_gnmt.inference.step_decoder import StepDecoder
-from fairseq_gnmt.inference.translator import hoisted_encoder, translator_of
+from fairseq_gnmt.inference.translator import encoder_with, translator_of
 from fairseq_gnmt.quantization import integer_products
 
 DICTIONARY = make_dictionary(23)
@@ -52,13 +55,27 @@ def test_missing_operators_are_told(model, monkeypatch, caplog):
 
 
 @torch.no_grad()
-def test_hoisted_encoder_equals_the_network_s(model):
+@pytest.mark.parametrize("make_layer", [functools.partial(HoistedLSTM, make_linear=PlainLinear), PackedLSTM])
+def test_encoder_with_other_layers_equals_the_network_s(model, make_layer):
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    hoisted = hoisted_encoder(model.encoder, PlainLinear)
-    for ours, twin in zip(hoisted(SOURCE, None), model.encoder(SOURCE, None)):
+    copied = encoder_with(model.encoder, make_layer)
+    for ours, twin in zip(copied(SOURCE, None), model.encoder(SOURCE, None)):
         torch.testing.assert_close(ours, twin, rtol=1e-4, atol=1e-5)  # float32, the same sums in another order
     after = model.state_dict()
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in after)
+
+
+def test_encoder_is_packed_where_that_is_possible(model, monkeypatch):
+    def packed(of) -> bool:
+        of.prepare_for_inference_(NO_OPTIONS)
+        return all(isinstance(layer, PackedLSTM) for layer in translator_of(of).encoder.upper_layers)
+
+    assert packed(model)
+    assert not packed(make_model("gnmt", DICTIONARY, hidden_size=16, activation_clip=1.0))  # it clips
+    assert not packed(make_model("gnmt_v2", DICTIONARY, hidden_size=16).half())
+    monkeypatch.setattr(packed_lstm.torch.ops, "mkldnn", SimpleNamespace())  # a torch without the operators
+    monkeypatch.setattr(translator, "inference_linear", PlainLinear)
+    assert not packed(make_model("gnmt_v2", DICTIONARY, hidden_size=16))
 
 
 def test_shared_embeddings_stay_shared_in_int8(model):

@@ -2,7 +2,7 @@
 import copy
 import functools
 import logging
-from typing import Dict, NamedTuple, Tuple, Union
+from typing import Callable, Dict, NamedTuple, Tuple, Union
 from weakref import WeakKeyDictionary
 
 import torch
@@ -12,11 +12,13 @@ from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.inference.accumulators import Accumulators
 from fairseq_gnmt.inference.bottom_gates import ComputedGates, bottom_gates
 from fairseq_gnmt.inference.packed_linear import inference_linear
+from fairseq_gnmt.inference.packed_lstm import PackedLSTM, packs_lstms
 from fairseq_gnmt.inference.recurrence import HoistedLSTM, MakeLinear
 from fairseq_gnmt.inference.step_decoder import StepDecoder
 from fairseq_gnmt.models.decoder import GNMTDecoder
 from fairseq_gnmt.models.encoder import GNMTEncoder
 from fairseq_gnmt.models.gnmt import GNMTModel
+from fairseq_gnmt.models.lstm import LSTM
 from fairseq_gnmt.quantization.int8_linear import Int8Linear, rounded_rows
 from fairseq_gnmt.quantization.integer_products import onednn_levels
 
@@ -51,8 +53,11 @@ def translator_of(model: GNMTModel, quantize: str = "none") -> Translator:
 
 
 def _packed(model: GNMTModel) -> Translator:
+    encoder = model.encoder
+    if encoder.clip.limit is None and packs_lstms(encoder.embed_tokens.weight):
+        encoder = encoder_with(encoder, PackedLSTM)
     gates = bottom_gates(model.decoder, inference_linear)
-    return Translator(model.encoder, StepDecoder(model.decoder, gates, inference_linear))
+    return Translator(encoder, StepDecoder(model.decoder, gates, inference_linear))
 
 
 def _quantized(model: GNMTModel) -> Translator:
@@ -68,20 +73,18 @@ def _quantized(model: GNMTModel) -> Translator:
     # Embeddings are only looked up, so they stay floats; but those of a checkpoint in integers, whatever was loaded.
     rounded = functools.cache(lambda embedding: nn.Embedding.from_pretrained(rounded_rows(embedding.weight)))
     clip = model.encoder.clip if limit is None else Accumulators(limit)
-    encoder = hoisted_encoder(model.encoder, make_linear)
+    encoder = encoder_with(model.encoder, functools.partial(HoistedLSTM, make_linear=make_linear))
     encoder.embed_tokens, encoder.clip = rounded(model.encoder.embed_tokens), clip
     # A table of words would have scales of its own, which integer checkpoints (quantization.storage) do not have.
     gates = ComputedGates(model.decoder.stack.query_lstm, rounded(model.decoder.embed_tokens), clip, make_linear)
     return Translator(encoder, StepDecoder(model.decoder, gates, make_linear, clip))
 
 
-def hoisted_encoder(encoder: GNMTEncoder, make_linear: MakeLinear) -> GNMTEncoder:
+def encoder_with(encoder: GNMTEncoder, make_layer: Callable[[LSTM], nn.Module]) -> GNMTEncoder:
     """A copy of the encoder with other LSTM layers in it; embeddings are shared."""
     copied = copy.copy(encoder)
     copied._modules = dict(encoder._modules)
     copied.first_layer = copy.copy(encoder.first_layer)
-    copied.first_layer._modules = {
-        name: HoistedLSTM(lstm, make_linear) for name, lstm in encoder.first_layer.named_children()
-    }
-    copied.upper_layers = nn.ModuleList(HoistedLSTM(lstm, make_linear) for lstm in encoder.upper_layers)
+    copied.first_layer._modules = {name: make_layer(lstm) for name, lstm in encoder.first_layer.named_children()}
+    copied.upper_layers = nn.ModuleList(make_layer(lstm) for lstm in encoder.upper_layers)
     return copied
