@@ -75,6 +75,16 @@ def test_what_may_not_be_said():
     assert probabilities[1, 5] == tiny
 
 
+def test_all_hypotheses_of_a_sentence_must_say_the_same():
+    """Two sentences of two rows; the first is bound."""
+    probabilities = torch.arange(1.0, 17.0).view(4, 4) / 16
+    rows, parents = torch.zeros(4, 1), torch.arange(4)
+    history = [Step(parents, torch.full((4,), 2), rows, rows)] * 3
+    restrict(probabilities, torch.tensor([3, 1]), history, SearchOptions(), SpecialTokens(1, 2, 0, start=2))
+    wanted = [[0, 0, 0, 4], [0, 0, 0, 8], [9, 0, 11, 12], [13, 0, 15, 16]]
+    assert torch.equal(probabilities * 16, torch.tensor(wanted, dtype=torch.float32))
+
+
 def test_ban_repeated_ngrams():
     probabilities = torch.full((2, 8), 1 / 8)
     ban_repeated_ngrams(probabilities, torch.tensor([[4, 5, 6, 4, 5], [4, 4, 4, 4, 4]]), size=3)

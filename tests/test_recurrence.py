@@ -1,0 +1,34 @@
+"""The LSTM's equations for search, against torch's cell."""
+import pytest
+import torch
+from torch import nn
+
+from fairseq_gnmt.inference.packed_linear import PlainLinear
+from fairseq_gnmt.inference.recurrence import advance_cell, gate_product
+from fairseq_gnmt.models.lstm import LSTM
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype, error", [(torch.float64, 1e-14), (torch.float32, 1e-6), (torch.float16, 2e-3)])
+def test_cell_is_torchs(dtype, error):
+    torch.manual_seed(6)
+    lstm = LSTM(3, 4)
+    for parameter in lstm.parameters():
+        nn.init.uniform_(parameter, -2, 2)
+    lstm = lstm.to(dtype)
+    inputs, hidden, cell = (torch.randn(5, size).to(dtype) for size in (3, 4, 4))
+    double = [weight.double() for weight in lstm._flat_weights]
+    wanted_hidden, wanted_cell = torch.lstm_cell(inputs.double(), (hidden.double(), cell.double()), *double)
+    gates = gate_product(lstm, 3, PlainLinear)(torch.cat([inputs, hidden], dim=1))
+    found_hidden, found_cell = advance_cell(gates, cell, nn.Identity())
+    assert found_hidden.dtype == dtype
+    torch.testing.assert_close(found_hidden.double(), wanted_hidden, rtol=error, atol=error)
+    torch.testing.assert_close(found_cell.double(), wanted_cell, rtol=error, atol=error)
+
+
+@torch.no_grad()
+def test_small_candidates_survive_half_precision():
+    """Half precision would make 0.00049 of sigmoid(2 g) - 1/2 = 0.00034 here."""
+    gates = torch.tensor([[0.0, 0.0, 2 * 0.00068, 0.0]], dtype=torch.float16)
+    _, cell = advance_cell(gates, torch.zeros(1, 1, dtype=torch.float16), nn.Identity())
+    assert cell.item() == pytest.approx(0.00034, rel=2e-3)  # i and the candidate: 1/2 x 0.00068
