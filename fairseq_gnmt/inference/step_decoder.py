@@ -19,7 +19,8 @@ from fairseq_gnmt.models.encoder import FIRST_RESIDUAL_LAYER, EncoderOutput
 class StepDecoder:
     """Computes what GNMTDecoder.step computes, from a copy of its weights.
 
-    Two things are rearranged. An LSTM's two products, with its input and with its hidden state, are one. And the context
+    Two things are rearranged. An upper LSTM's two products, with the layer below and with its hidden state, are one (what
+    the bottom layer's input adds: inference.bottom_gates, made from the same decoder and clip). And the context
     enters the upper layers only through products W c, where c = sum_s a_s x_s: so the encoder's outputs x_s go through
     all those W once a sentence, and a step sums W x_s instead, for every hypothesis of the beam.
     """

@@ -78,12 +78,13 @@ class BeamSearch:
             candidates = self._candidates(probabilities, running, history, at_limit, prefix)
             del probabilities  # so that the next step's take their memory, part of which is in the processor's cache
 
-            ending = candidates.tokens[:, : self.options.beam] == self.special.eos
+            end_marks = candidates.tokens == self.special.eos
+            ending = end_marks[:, : self.options.beam]
             if ending.any():
                 running, ended = self._finish(candidates, ending, running, step)
                 finished.append(ended)
 
-            scores = candidates.scores.masked_fill(candidates.tokens == self.special.eos, NEVER)
+            scores = candidates.scores.masked_fill(end_marks, NEVER)
             best = running.best[:, 0]
             scores = prune_running(scores, self._length_penalty(step + 1), best, self.options.prune_hypotheses)
             hopeless = self._best_possible(scores, running.limits) <= running.best[:, -1]
