@@ -1,9 +1,11 @@
 """What fairseq gets from the search."""
 from types import SimpleNamespace
 
+import pytest
 import torch
 
 from conftest import make_dictionary, make_model
+from fairseq_gnmt.inference import gates
 from fairseq_gnmt.search.generator import GNMTGenerator
 from fairseq_gnmt.search.options import SearchOptions
 
@@ -24,3 +26,24 @@ def test_hypotheses_may_be_changed():
                 hypothesis[name].add_(1)
                 assert not hypothesis[name].is_inference()
             (hypothesis["score"] * torch.ones(1, requires_grad=True)).backward()
+
+
+@pytest.mark.parametrize("shared_from", [0, 10**6])
+def test_a_prepared_model_translates_as_before(shared_from, monkeypatch):
+    """With its layers' products laid out anew, shared by the rows of a beam or not; sentences end at different steps."""
+    monkeypatch.setattr(gates, "SHARED_FROM", shared_from)
+    monkeypatch.setattr(gates, "TABLE_BYTES", 0)
+    model = make_model("gnmt_v2_tiny", DICTIONARY, init_range=1.5)
+    model.eval()
+    source = torch.randint(4, 12, (24, 6), generator=torch.Generator().manual_seed(3))
+    source[:, -1] = 2
+    sample = {"net_input": {"src_tokens": source, "src_lengths": torch.full((24,), 6)}}
+    options = SearchOptions(beam=4, nbest=2, max_len_b=8)
+    before = GNMTGenerator([model], DICTIONARY, options).generate([model], sample)
+    model.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))
+    after = GNMTGenerator([model], DICTIONARY, options).generate([model], sample)
+    assert len({len(hypothesis["tokens"]) for hypothesis, *_ in before}) > 1
+    for wanted, found in zip(sum(before, []), sum(after, [])):
+        assert torch.equal(found["tokens"], wanted["tokens"])
+        torch.testing.assert_close(found["score"], wanted["score"], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found["attention"], wanted["attention"], rtol=1e-4, atol=1e-5)

@@ -5,11 +5,10 @@ import pytest
 import torch
 
 from conftest import make_dictionary, make_model
-from fairseq_gnmt.inference import bottom_gates as bottom_gates_module
-from fairseq_gnmt.inference import packed_linear
-from fairseq_gnmt.inference.bottom_gates import ComputedGates, TabulatedGates
+from fairseq_gnmt.inference import gates, packed_linear
+from fairseq_gnmt.inference.gates import Parents, SplitGates, joined_gates, packed_gates
 from fairseq_gnmt.inference.packed_linear import PackedLinear, PlainLinear, inference_linear
-from fairseq_gnmt.inference.step_decoder import StepDecoder
+from fairseq_gnmt.inference.step_decoder import StepDecoder, StepState
 
 DICTIONARY = make_dictionary(23)
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}  # float32, the same sums in another order
@@ -23,32 +22,83 @@ def large_weights(arch: str, **options):
     return model
 
 
+TABLE = 23 * 4 * 12 * 4  # bytes of what 23 words add to 4 x 12 gates
+KINDS_OF_GATES = {
+    "joined, packed": lambda decoder: joined_gates(decoder, PackedLinear),
+    "joined, plain": lambda decoder: joined_gates(decoder, PlainLinear),
+    "packed": packed_gates,
+}
+
+
 @torch.no_grad()
-@pytest.mark.parametrize("make_linear", [PackedLinear, PlainLinear])
-@pytest.mark.parametrize("table_bytes,kind", [(23 * 4 * 12 * 4, TabulatedGates), (23 * 4 * 12 * 4 - 1, ComputedGates)])
+@pytest.mark.parametrize("kind", KINDS_OF_GATES)
 @pytest.mark.parametrize("arch,layers", [("gnmt_v2", 4), ("gnmt_v2", 2), ("gnmt", 5)])
-def test_equals_the_network_step_by_step(arch, layers, table_bytes, kind, make_linear, monkeypatch):
-    """With a table of what words add to the bottom gates (V x 4H floats) and without."""
-    monkeypatch.setattr(bottom_gates_module, "TABLE_BYTES", table_bytes)
-    model = large_weights(arch, encoder_layers=2, decoder_layers=layers)
-    source = torch.tensor([[4, 5, 6, 7, 2], [1, 1, 8, 9, 2]])
-    encoder_out = model.encoder(source, None)
-    gates = bottom_gates_module.bottom_gates(model.decoder, make_linear)
-    assert type(gates) is kind
-    slow, fast = model.decoder, StepDecoder(model.decoder, gates, make_linear)
-    memories = [decoder.remember(encoder_out) for decoder in (slow, fast)]
-    states = [decoder.initial_state(memory) for decoder, memory in zip((slow, fast), memories)]
-    for tokens in ([2, 2], [4, 5, 6, 7, 8, 9], [9, 8, 7, 6, 5, 4]):  # a hypothesis a sentence, then three
+def test_equals_the_network_step_by_step(arch, layers, kind):
+    assert_equal_steps(large_weights(arch, encoder_layers=2, decoder_layers=layers), KINDS_OF_GATES[kind])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("table_bytes,has_table", [(TABLE, True), (TABLE - 1, False)])
+@pytest.mark.parametrize("shared_from", [0, 6 * 12, 10**6])  # always; from six rows, after the first two steps of two; never
+def test_sharing_and_tables_change_nothing(shared_from, table_bytes, has_table, monkeypatch):
+    monkeypatch.setattr(gates, "TABLE_BYTES", table_bytes)
+    monkeypatch.setattr(gates, "SHARED_FROM", shared_from)
+    model = large_weights("gnmt_v2", encoder_layers=2, decoder_layers=3, activation_clip=0.5)
+    bottom = packed_gates(model.decoder)[0]
+    assert isinstance(bottom, SplitGates) == has_table
+    assert_equal_steps(model, packed_gates)
+
+
+def assert_equal_steps(model, gates_of):
+    encoder_out = model.encoder(torch.tensor([[4, 5, 6, 7, 2], [1, 1, 8, 9, 2]]), None)
+    decoders = model.decoder, StepDecoder(model.decoder, gates_of(model.decoder), PackedLinear)
+    memories = [decoder.remember(encoder_out) for decoder in decoders]
+    states = [decoder.initial_state(memory) for decoder, memory in zip(decoders, memories)]
+    parents_and_tokens = [
+        (None, [2, 2]),  # a hypothesis a sentence
+        ([1, 0], [7, 7]),
+        ([0, 0, 0, 1, 1, 1], [4, 5, 5, 7, 8, 9]),  # three
+        ([2, 0, 2, 4, 4, 4], [9, 8, 9, 6, 5, 4]),  # two of which have no children
+        (None, [4, 4, 5, 6, 7, 8]),
+    ]
+    for parents, tokens in parents_and_tokens:
         tokens = torch.tensor(tokens)
-        if len(tokens) == 6 and len(states[0].hidden[0]) == 2:
-            states = [state.reorder(torch.tensor([0, 0, 0, 1, 1, 1])) for state in states]
+        if parents is not None:
+            states = [state.reorder(torch.tensor(parents)) for state in states]
         (logits, weights, slow_state), (fast_logits, fast_weights, fast_state) = (
-            decoder.step(tokens, memory, state) for decoder, memory, state in zip((slow, fast), memories, states)
+            decoder.step(tokens, memory, state) for decoder, memory, state in zip(decoders, memories, states)
         )
         torch.testing.assert_close(fast_logits, logits, **CLOSE)
         torch.testing.assert_close(fast_weights, weights, **CLOSE)
-        torch.testing.assert_close(tuple(fast_state), tuple(slow_state), **CLOSE)
+        torch.testing.assert_close(tuple(fast_state.last), tuple(slow_state), **CLOSE)
         states = [slow_state, fast_state]
+
+
+def test_reordered_twice():
+    state = StepState(last=None, parents=torch.tensor([4, 3, 2]))
+    assert state.reorder(torch.tensor([2, 2, 0])).reorder(torch.tensor([2, 0])).parents.tolist() == [4, 2]
+
+
+def test_distinct_parents():
+    distinct, places = Parents(torch.tensor([7, 2, 2, 7, 0])).distinct
+    assert distinct.tolist() == [0, 2, 7] and places.tolist() == [2, 1, 1, 2, 0]
+
+
+@torch.no_grad()
+def test_what_is_multiplied_where_rows_share(monkeypatch):
+    """U h of the two hypotheses that are continued, and W x of the three words said."""
+    monkeypatch.setattr(gates, "SHARED_FROM", 0)
+    monkeypatch.setattr(gates, "TABLE_BYTES", 0)
+    multiplied = []
+    product = PackedLinear.forward
+    monkeypatch.setattr(PackedLinear, "forward", lambda self, rows: multiplied.append(len(rows)) or product(self, rows))
+    bottom, upper, _ = packed_gates(large_weights("gnmt_v2", encoder_layers=2, decoder_layers=3).decoder)
+    hidden, parents = torch.randn(6, 12), Parents(torch.tensor([1, 1, 4, 4, 4]))
+    bottom(torch.tensor([9, 8, 9, 9, 7]), hidden, parents)
+    assert sorted(multiplied) == [2, 3]
+    multiplied.clear()
+    upper(torch.randn(5, 12), hidden, parents)
+    assert sorted(multiplied) == [2, 5]
 
 
 @torch.no_grad()

@@ -37,10 +37,11 @@ class PlainLinear(nn.Module):
 
 def inference_linear(weight: Tensor, bias: Optional[Tensor] = None) -> nn.Module:
     """The faster of the two that this weight allows."""
-    has_operators = all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
-    return PackedLinear(weight, bias) if packs(weight) and has_operators else PlainLinear(weight, bias)
+    return PackedLinear(weight, bias) if packs(weight) else PlainLinear(weight, bias)
 
 
 def packs(weight: Tensor) -> bool:
-    """Whether oneDNN is there for a weight of this kind."""
-    return weight.dtype == torch.float32 and weight.device.type == "cpu" and torch.backends.mkldnn.is_available()
+    """Whether oneDNN and its operators are there for a weight of this kind."""
+    has_operators = all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
+    on_cpu = weight.device.type == "cpu" and torch.backends.mkldnn.is_available()
+    return weight.dtype == torch.float32 and on_cpu and has_operators

@@ -10,8 +10,8 @@ from torch import nn
 
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.inference.accumulators import Accumulators
-from fairseq_gnmt.inference.bottom_gates import ComputedGates, bottom_gates
-from fairseq_gnmt.inference.packed_linear import inference_linear
+from fairseq_gnmt.inference.gates import joined_gates, packed_gates
+from fairseq_gnmt.inference.packed_linear import inference_linear, packs
 from fairseq_gnmt.inference.packed_lstm import PackedLSTM, packs_lstms
 from fairseq_gnmt.inference.recurrence import HoistedLSTM, MakeLinear
 from fairseq_gnmt.inference.step_decoder import StepDecoder
@@ -56,7 +56,8 @@ def _packed(model: GNMTModel) -> Translator:
     encoder = model.encoder
     if encoder.clip.limit is None and packs_lstms(encoder.embed_tokens.weight):
         encoder = encoder_with(encoder, PackedLSTM)
-    gates = bottom_gates(model.decoder, inference_linear)
+    packed = packs(model.decoder.output_projection.weight)
+    gates = packed_gates(model.decoder) if packed else joined_gates(model.decoder, inference_linear)
     return Translator(encoder, StepDecoder(model.decoder, gates, inference_linear))
 
 
@@ -75,8 +76,9 @@ def _quantized(model: GNMTModel) -> Translator:
     clip = model.encoder.clip if limit is None else Accumulators(limit)
     encoder = encoder_with(model.encoder, functools.partial(HoistedLSTM, make_linear=make_linear))
     encoder.embed_tokens, encoder.clip = rounded(model.encoder.embed_tokens), clip
-    # A table of words would have scales of its own, which integer checkpoints (quantization.storage) do not have.
-    gates = ComputedGates(model.decoder.stack.query_lstm, rounded(model.decoder.embed_tokens), clip, make_linear)
+    # Not shared: rounding hidden states apart costs more than it saves. And a table of words would have scales of its own,
+    # which integer checkpoints (quantization.storage) do not have.
+    gates = joined_gates(model.decoder, make_linear, rounded(model.decoder.embed_tokens), clip)
     return Translator(encoder, StepDecoder(model.decoder, gates, make_linear, clip))
 
 

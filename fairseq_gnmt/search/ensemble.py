@@ -3,11 +3,12 @@
 Shapes: B sentences, N rows (B x hypotheses, those of a sentence together), S source positions, V vocabulary.
 """
 from functools import cached_property
-from typing import List, NamedTuple, Sequence, Tuple
+from typing import List, NamedTuple, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
 
+from fairseq_gnmt.inference.step_decoder import StepState
 from fairseq_gnmt.inference.translator import Translator, translator_of
 from fairseq_gnmt.models.attention import SourceMemory
 from fairseq_gnmt.models.decoder import DecoderState
@@ -16,7 +17,7 @@ from fairseq_gnmt.models.gnmt import GNMTModel
 
 class EnsembleState(NamedTuple):
     memories: List[SourceMemory]  # one of each model; moved only when sentences leave the batch
-    states: List[DecoderState]
+    states: List[Union[DecoderState, StepState]]
 
     def reorder(self, rows: Tensor) -> "EnsembleState":
         return EnsembleState(self.memories, [state.reorder(rows) for state in self.states])
