@@ -1,7 +1,7 @@
 """The decoder for search: one position at a time, with nothing done at a step that can be done once a sentence.
 
-Shapes: B sentences, N rows (B x hypotheses, those of a sentence together), S source positions, H hidden size, L layers,
-V vocabulary.
+Shapes: B sentences, N rows (B x hypotheses, those of a sentence together), M rows of the step before, S source positions,
+H hidden size, L layers, V vocabulary.
 """
 from typing import List, NamedTuple, Optional, Tuple
 
