@@ -79,6 +79,12 @@ def test_reordered_twice():
     assert state.reorder(torch.tensor([2, 2, 0])).reorder(torch.tensor([2, 0])).parents.tolist() == [4, 2]
 
 
+def test_a_table_keeps_no_gradient():
+    """Made outside of the search too, by whoever asks for the translator of a model."""
+    bottom = packed_gates(large_weights("gnmt_v2", encoder_layers=2, decoder_layers=2).decoder)[0]
+    assert not bottom.of_inputs.table.requires_grad
+
+
 def test_distinct_parents():
     distinct, places = Parents(torch.tensor([7, 2, 2, 7, 0])).distinct
     assert distinct.tolist() == [0, 2, 7] and places.tolist() == [2, 1, 1, 2, 0]

@@ -135,7 +135,7 @@ class TabulatedWords:
     """W x + b of every word x of the vocabulary, made once."""
 
     def __init__(self, of_words: DistinctWords):
-        self.table = of_words(torch.arange(of_words.embed_tokens.num_embeddings))  # (V, 4H)
+        self.table = of_words(torch.arange(of_words.embed_tokens.num_embeddings)).detach()  # (V, 4H)
 
     def __call__(self, tokens: Tensor) -> Tensor:
         return self.table.index_select(0, tokens)
