@@ -30,9 +30,10 @@ class Parents:
         """Those that have children (D,), each once, and where each row's parent is among them (N,)."""
         return self.rows.unique(return_inverse=True)
 
-    def share(self, hidden: Tensor) -> bool:
-        """Whether something is to be computed once for the rows with the same parent, given hidden states (M, H)."""
-        return len(self.rows) * hidden.size(1) >= SHARED_FROM
+
+def sharing_pays(parents: Parents, hidden: Tensor) -> bool:
+    """Whether to multiply the hidden states (M, H) once for the rows with the same parent."""
+    return len(parents.rows) * hidden.size(1) >= SHARED_FROM
 
 
 # Inputs (N, I) of a layer, or words (N,) for the bottom one, hidden states (M, H) and parents to gates (N, 4H), in the
@@ -102,7 +103,7 @@ class SplitGates:
         self.hidden_product = PackedLinear(for_gates(lstm.weight_hh_l0))
 
     def __call__(self, inputs: Tensor, hidden: Tensor, parents: Parents) -> Tensor:
-        if parents.share(hidden):
+        if sharing_pays(parents, hidden):
             distinct, places = parents.distinct
             of_parents = self.hidden_product(hidden.index_select(0, distinct)).index_select(0, places)
         else:
@@ -117,7 +118,7 @@ class GatesByRows:
         self.joined, self.split = joined, split
 
     def __call__(self, inputs: Tensor, hidden: Tensor, parents: Parents) -> Tensor:
-        return (self.split if parents.share(hidden) else self.joined)(inputs, hidden, parents)
+        return (self.split if sharing_pays(parents, hidden) else self.joined)(inputs, hidden, parents)
 
 
 class DistinctWords:
