@@ -18,7 +18,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.11",
-    packages=find_packages(include=["fairseq_gnmt", "fairseq_gnmt.*"]),
+    packages=find_packages(include=["fairseq_gnmt", "fairseq_gnmt.*", "gnmt", "gnmt.*"]),
     package_data={"fairseq_gnmt": ["config/*.yaml", "config/*/*.yaml"]},
     install_requires=[
         f"ve-fairseq==0.12.3; {FAIRSEQ_WHEEL}",

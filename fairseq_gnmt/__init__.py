@@ -3,13 +3,9 @@
 fairseq imports only tasks/ and models/ of a user-dir, and nothing of a package that is imported already, so
 everything is registered here, whichever way the package is loaded.
 """
-from fairseq_gnmt import errors
-from fairseq_gnmt.checkpoint_loading import allow_fairseq_checkpoints
-from fairseq_gnmt.checkpoint_writing import copy_checkpoints_whole
+from fairseq_gnmt import patches
 
-allow_fairseq_checkpoints()
-copy_checkpoints_whole()
-errors.install_hook()
+patches.apply()
 
 from fairseq_gnmt import criterions, optim, scoring, segmentation  # noqa: E402, F401
 from fairseq_gnmt.models import gnmt  # noqa: E402, F401

@@ -5,9 +5,7 @@ import traceback
 from types import TracebackType
 from typing import Callable, NamedTuple, Optional, Type
 
-
-class UserError(ValueError):
-    """What came, what was wanted and what to do, in a sentence or two."""
+from gnmt.errors import UserError
 
 
 class Mistake(NamedTuple):

@@ -9,7 +9,7 @@ from fairseq.tasks.translation import TranslationTask
 from omegaconf import OmegaConf
 
 from conftest import make_dictionary, make_model
-from fairseq_gnmt.checkpoint_loading import restored_file
+from fairseq_gnmt.patches.checkpoint_reading import restored_file
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.models.gnmt import check_task
 from fairseq_gnmt.tasks.gnmt_translation import GNMTTranslationTask

@@ -13,8 +13,8 @@ from fairseq.tasks.translation import TranslationTask
 from fairseq.tokenizer import tokenize_line
 from sacrebleu.metrics import BLEU
 
-from fairseq_gnmt.checkpoint_loading import check_restore_file, restored_file
-from fairseq_gnmt.checkpoint_writing import check_disk_space
+from fairseq_gnmt.patches.checkpoint_reading import check_restore_file, restored_file
+from fairseq_gnmt.patches.checkpoint_writing import check_disk_space
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.memory_allocation import prepare_memory
 from fairseq_gnmt.models.pretrained_embeddings import begin_with_vectors

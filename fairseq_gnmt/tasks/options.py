@@ -8,7 +8,7 @@ from fairseq.dataclass.configs import GenerationConfig
 from fairseq.tasks.translation import TranslationConfig
 from omegaconf import II
 
-from fairseq_gnmt.checkpoint_loading import DEFAULT_RESTORE_FILE
+from fairseq_gnmt.patches.checkpoint_reading import DEFAULT_RESTORE_FILE
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.segmentation.bpe import join_tokens
 

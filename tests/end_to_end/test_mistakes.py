@@ -8,7 +8,7 @@ import torch
 from commands import run
 from tiny_corpora import DIGITS, MODEL, OBJECTIVE, TASK, digits, scratch, sentences, trained_on_digits
 
-from fairseq_gnmt.checkpoint_writing import check_disk_space
+from fairseq_gnmt.patches.checkpoint_writing import check_disk_space
 from fairseq_gnmt.errors import UserError, explain
 
 

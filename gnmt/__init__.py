@@ -1,0 +1,1 @@
+"""GNMT without fairseq: everything in this package works where fairseq is not installed."""
