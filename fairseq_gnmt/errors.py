@@ -1,9 +1,8 @@
 """Mistakes that a user can mend are told in a sentence, without a traceback."""
-import signal
 import sys
 import traceback
 from types import TracebackType
-from typing import Callable, NamedTuple, Optional, Type
+from typing import NamedTuple, Optional, Type
 
 from gnmt.errors import UserError
 
@@ -111,16 +110,3 @@ def install_hook() -> None:
             print(f"error: {sentence}", file=sys.stderr)
 
     sys.excepthook = hook
-
-
-def run_command(main: Callable[[], None]) -> None:
-    """Runs a command line of ours; a mistake of the user ends it with its sentence and exit status 1."""
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"error: {place}{error.strerror or error}")
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fairseq_gnmt.models.activations import tanh
+from gnmt.network.activations import tanh
 
 
 @pytest.mark.parametrize("capability", ["AVX2", "AVX512"])

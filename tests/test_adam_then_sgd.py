@@ -6,9 +6,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.optim.adam import GNMTAdam, GNMTAdamConfig
 from fairseq_gnmt.optim.adam_then_sgd import AdamThenSGDConfig, AdamThenSGDRates, GNMTAdamThenSGD, halvings
+from gnmt.errors import UserError
 
 
 def build(adam_updates: int = 2, weight_decay: float = 0.0):

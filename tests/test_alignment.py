@@ -1,7 +1,7 @@
 """What fairseq reads off an alignment, by hand."""
 import torch
 
-from fairseq_gnmt.search.alignment import Alignment
+from gnmt.search.alignment import Alignment
 
 # two target words and the end mark over two source words and the end mark
 ATTENTION = torch.tensor([[0.1, 0.3, 0.6], [0.5, 0.4, 0.1], [0.0, 0.2, 0.8]])

@@ -2,8 +2,8 @@
 import pytest
 import torch
 
-from fairseq_gnmt.models import attention
-from fairseq_gnmt.models.attention import NormalizedBahdanauAttention
+from gnmt.network import attention
+from gnmt.network.attention import NormalizedBahdanauAttention
 
 
 def plain(module: NormalizedBahdanauAttention, query, encoder_outputs, padding_mask):

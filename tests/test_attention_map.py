@@ -10,7 +10,7 @@ from png import png_size
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from fairseq_gnmt.errors import UserError  # noqa: E402
+from gnmt.errors import UserError  # noqa: E402
 from plot_attention import sentences_of_data  # noqa: E402
 from plotting import pictures  # noqa: E402
 from plotting.attention_map import (  # noqa: E402

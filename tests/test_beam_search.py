@@ -4,10 +4,10 @@ import math
 import pytest
 import torch
 
-from fairseq_gnmt.errors import UserError
-from fairseq_gnmt.search.beam_search import BeamSearch, length_limits
-from fairseq_gnmt.search.options import SearchOptions
-from fairseq_gnmt.search.vocabulary import SpecialTokens
+from gnmt.errors import UserError
+from gnmt.search.beam_search import BeamSearch, length_limits
+from gnmt.search.options import SearchOptions
+from gnmt.search.vocabulary import SpecialTokens
 from reference.exhaustive_search import EOS, PAD, UNK, Scripted, ScriptedEnsemble, every_translation
 
 SPECIAL = SpecialTokens(pad=PAD, eos=EOS, unk=UNK, start=EOS)

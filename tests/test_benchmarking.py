@@ -26,8 +26,8 @@ from benchmarking.operations import NetworkSize, translation_operations, update_
 from benchmarking.report import check_output, markdown_table, write_json  # noqa: E402
 from benchmarking.translation_checks import TranslationChecks, check_steps, same_words  # noqa: E402
 from benchmarking.workload import Batch, make_dictionary, real_batches, synthetic_batches  # noqa: E402
-from fairseq_gnmt.errors import UserError  # noqa: E402
 from fairseq_gnmt.models.gnmt import GNMTv2  # noqa: E402
+from gnmt.errors import UserError  # noqa: E402
 
 TINY = "--hidden 16 --layers 2 --vocabulary 60 --batch 3 --source-length 5 --target-length 4 --threads 1 --allow-busy"
 TURNS = "--repetitions 2 --warm-up 1 --contenders ours fairseq-lstm"

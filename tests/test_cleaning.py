@@ -10,10 +10,10 @@ from typing import List, Optional
 
 import pytest
 
-from fairseq_gnmt.data import parallel_text
-from fairseq_gnmt.data.cleaning import CleaningReport, CleanOutputs, clean_corpus
-from fairseq_gnmt.data.cleaning_rules import CleaningRules, clean_pair, normalise_spaces
-from fairseq_gnmt.errors import UserError
+from gnmt.corpora.cleaning import CleaningReport, CleanOutputs, clean_corpus
+from gnmt.corpora.cleaning_rules import CleaningRules, clean_pair, normalise_spaces
+from gnmt.errors import UserError
+from gnmt.files import parallel_text
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

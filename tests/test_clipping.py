@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from conftest import make_dictionary, make_model
-from fairseq_gnmt.errors import UserError
-from fairseq_gnmt.inference.accumulators import Accumulators
 from fairseq_gnmt.inference.translator import translator_of
-from fairseq_gnmt.models.clipped_recurrence import clipped_lstm
-from fairseq_gnmt.models.clipping import ActivationClip, ClipSchedule
+from gnmt.errors import UserError
+from gnmt.network.clipped_recurrence import clipped_lstm
+from gnmt.network.clipping import ActivationClip, ClipSchedule
+from gnmt.quantization.accumulators import Accumulators
 from reference.clipped_network import plain_clipped_lstm
 
 DICTIONARY = make_dictionary(23)

@@ -11,7 +11,7 @@ from fairseq_gnmt.data import cooccurrence
 from fairseq_gnmt.data.cooccurrence import (
     CONTEXT_EXPONENT, Counts, positive_mutual_information, principal_directions, token_numbers, token_vectors, write_vectors,
 )
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
 
 # one token a word, in an order of its own on each side
 LEXICON = dict(zip("one two three four five six seven eight".split(), "eins zwei drei vier fünf sechs sieben acht".split()))
@@ -117,7 +117,7 @@ def test_translations_are_nearest(corpus, size):
 
 def test_chunks_make_no_difference(corpus, monkeypatch):
     whole = write(corpus).read_bytes()
-    monkeypatch.setattr("fairseq_gnmt.data.parallel_text.LINES_PER_CHUNK", 7)
+    monkeypatch.setattr("gnmt.files.parallel_text.LINES_PER_CHUNK", 7)
     assert write(corpus, output="other").read_bytes() == whole
 
 

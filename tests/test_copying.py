@@ -2,8 +2,8 @@
 import torch
 
 from conftest import make_dictionary
-from fairseq_gnmt.search.alignment import Alignment
 from fairseq_gnmt.search.copying import copy_unknown_words
+from gnmt.search.alignment import Alignment
 
 # four target tokens and the end mark over three source words and theirs
 ATTENTION = torch.tensor([

@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from fairseq_gnmt.models.dropout import Dropout
+from gnmt.network.dropout import Dropout
 
 
 @pytest.mark.parametrize("p", [0.1, 0.2, 0.5])

@@ -7,7 +7,7 @@ import torch
 from conftest import make_dictionary, make_model
 from fairseq_gnmt.inference import gates
 from fairseq_gnmt.search.generator import GNMTGenerator
-from fairseq_gnmt.search.options import SearchOptions
+from gnmt.search.options import SearchOptions
 
 DICTIONARY = make_dictionary(12)
 SOURCE = torch.tensor([[4, 5, 6, 2], [1, 1, 7, 2]])

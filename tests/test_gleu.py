@@ -1,7 +1,7 @@
 """GLEU by counting on fingers, and against NLTK's."""
 import pytest
 
-from fairseq_gnmt.rewards.gleu import gleu, mean_gleu, ngrams
+from gnmt.evaluation.gleu import gleu, mean_gleu, ngrams
 
 
 def score(output: str, reference: str) -> float:

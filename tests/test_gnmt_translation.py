@@ -8,11 +8,11 @@ from omegaconf import OmegaConf
 from conftest import make_dictionary, make_model
 from fairseq.sequence_generator import SequenceGenerator
 from fairseq.sequence_scorer import SequenceScorer
-from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.search.generator import GNMTGenerator
-from fairseq_gnmt.search.options import SearchOptions
 from fairseq_gnmt.tasks.gnmt_translation import GNMTTranslationTask
 from fairseq_gnmt.tasks.options import GNMTTranslationConfig
+from gnmt.errors import UserError
+from gnmt.search.options import SearchOptions
 
 DICTIONARY = make_dictionary(20)
 

@@ -13,7 +13,7 @@ import plot_growth  # noqa: E402
 from benchmarking.growth import (  # noqa: E402
     COSTS, TRAINING, TRANSLATION, TRANSLATION_INT8, Growth, Point, as_json, from_json, grid, operations, rows, summary,
 )  # fmt: skip
-from fairseq_gnmt.errors import UserError  # noqa: E402
+from gnmt.errors import UserError  # noqa: E402
 from plotting.growth_curves import PANEL_INCHES, draw, formula_line, measurements, panels  # noqa: E402
 from plotting.pictures import DOTS_PER_INCH  # noqa: E402
 

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_gnmt.quantization import integer_products
-from fairseq_gnmt.quantization.int8_linear import Int8Linear, quantize_inputs, quantize_rows
-from fairseq_gnmt.quantization.integer_products import (
+from gnmt.quantization import integer_products
+from gnmt.quantization.int8_linear import Int8Linear, quantize_inputs, quantize_rows
+from gnmt.quantization.integer_products import (
     EIGHT_BITS, FEW_ROWS, LEVELS, SEVEN_BITS, ByteProduct, FloatProduct, HalfProduct, has_half_products, make_products,
     onednn_levels,
 )  # fmt: skip

@@ -6,49 +6,74 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "fairseq_gnmt"
-# a folder may import those it names and itself; `errors` is everybody's
-ALLOWED = {
-    "quantization": set(),
-    "models": {"quantization"},
+ROOT = Path(__file__).parents[1]
+# A folder of the plugin may import those that it names and itself, `errors`, and all of the core.
+PLUGIN = {
+    "models": set(),
     "optim": set(),
     "scoring": set(),
     "data": set(),
-    "interop": {"models", "data", "quantization", "checkpoint_averaging"},
-    "inference": {"models", "quantization"},
+    "interop": {"models", "checkpoint_averaging"},
+    "inference": {"models"},
     "search": {"models", "inference"},
     "rewards": {"segmentation"},
     "criterions": {"models", "search", "rewards"},
-    "segmentation": {"data"},
+    "segmentation": set(),
     "patches": set(),
     "tasks": {"models", "search", "segmentation", "patches", "memory_allocation"},
 }
+# The same for the core, from the bottom to the top.
+CORE = {
+    "files": set(),
+    "network": set(),
+    "quantization": {"network"},
+    "inference": {"network", "quantization"},
+    "search": {"inference", "network"},
+    "evaluation": set(),
+    "tokenizers": {"files", "commands"},
+    "corpora": {"files", "tokenizers", "commands"},
+    "commands": set(),
+}
+PACKAGES = {"fairseq_gnmt": PLUGIN, "gnmt": CORE}
 
 
-def imported_parts(path: Path) -> set:
-    """Folders and modules of our package that a file imports."""
+def imported_modules(path: Path) -> set:
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
             names.add(node.module or "")
         elif isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
-    return {name.split(".")[1] for name in names if name.startswith("fairseq_gnmt.")}
+    return names
 
 
-def test_every_folder_has_its_place():
-    folders = {path.parent.name for path in PACKAGE.glob("*/*.py")}
-    assert folders == set(ALLOWED)
+def imported_parts(path: Path, package: str) -> set:
+    """Folders and modules of a package that a file imports."""
+    return {name.split(".")[1] for name in imported_modules(path) if name.startswith(f"{package}.")}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_folder_has_its_place(package):
+    folders = {path.parent.name for path in (ROOT / package).glob("*/*.py")}
+    assert folders == set(PACKAGES[package])
+
+
+def test_the_core_imports_neither_fairseq_nor_the_plugin():
+    for path in (ROOT / "gnmt").rglob("*.py"):
+        packages = {name.split(".")[0] for name in imported_modules(path)}
+        assert not packages & {"fairseq", "fairseq_cli", "fairseq_gnmt", "omegaconf", "hydra"}, path
 
 
 def test_the_core_needs_neither_fairseq_nor_the_plugin():
     code = "import importlib, pkgutil, sys; sys.modules['fairseq'] = sys.modules['fairseq_gnmt'] = None; import gnmt; "
     code += "[importlib.import_module(m.name) for m in pkgutil.walk_packages(gnmt.__path__, 'gnmt.') if '__main__' not in m.name]"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
-@pytest.mark.parametrize("folder", sorted(ALLOWED))
-def test_imports_flow_one_way(folder):
-    for path in (PACKAGE / folder).glob("*.py"):
-        unexpected = imported_parts(path) - ALLOWED[folder] - {folder, "errors"}
+@pytest.mark.parametrize(
+    "package, folder", [(package, folder) for package, folders in PACKAGES.items() for folder in sorted(folders)]
+)
+def test_imports_flow_one_way(package, folder):
+    for path in (ROOT / package / folder).rglob("*.py"):
+        unexpected = imported_parts(path, package) - PACKAGES[package][folder] - {folder, "errors"}
         assert not unexpected, f"{path.name} imports {unexpected}"

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from fairseq_gnmt.models.clipping import ActivationClip, ClipSchedule
-from fairseq_gnmt.models.lstm import (
+from gnmt.network.clipping import ActivationClip, ClipSchedule
+from gnmt.network.lstm import (
     LSTM, BidirectionalLSTM, permute_positions, recompute_activations, reversal, rotation,
 )
 

@@ -10,10 +10,11 @@ from typing import List
 import pytest
 from fairseq.data import Dictionary
 
-from fairseq_gnmt.data import mixed_word_char, parallel_text, words
-from fairseq_gnmt.data.word_counts import count_words
-from fairseq_gnmt.data.word_vocabulary import WordVocabulary, learn_vocabulary, load_vocabulary
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
+from gnmt.files import parallel_text
+from gnmt.tokenizers import mixed_word_char, words
+from gnmt.tokenizers.word_counts import count_words
+from gnmt.tokenizers.word_vocabulary import WordVocabulary, learn_vocabulary, load_vocabulary
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TEXT = ["the cat, the dog", "a cat <unk> a", "", "the <B>cat  sees\t▁the d\u00f4g "]

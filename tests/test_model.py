@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from conftest import make_dictionary, make_model
-from fairseq_gnmt.errors import UserError
-from fairseq_gnmt.models.dropout import Dropout
+from gnmt.errors import UserError
+from gnmt.network.dropout import Dropout
 
 ARCHITECTURES = ["gnmt_v2", "gnmt_v2_8_layers", "gnmt"]
 # float32, the same sums in another order

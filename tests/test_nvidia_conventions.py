@@ -9,12 +9,12 @@ from fairseq.tasks.translation import TranslationTask
 from omegaconf import OmegaConf
 
 from conftest import make_dictionary, make_model
-from fairseq_gnmt.patches.checkpoint_reading import restored_file
-from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.models.gnmt import check_task
+from fairseq_gnmt.patches.checkpoint_reading import restored_file
 from fairseq_gnmt.tasks.gnmt_translation import GNMTTranslationTask
-from fairseq_gnmt.tasks.options import GNMTTranslationConfig
 from fairseq_gnmt.tasks.nvidia_conventions import begin_marked, check_restored
+from fairseq_gnmt.tasks.options import GNMTTranslationConfig
+from gnmt.errors import UserError
 
 DICTIONARY = make_dictionary(20)
 BOS, PAD, EOS = DICTIONARY.bos(), DICTIONARY.pad(), DICTIONARY.eos()

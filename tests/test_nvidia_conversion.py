@@ -9,11 +9,11 @@ from fairseq import checkpoint_utils
 from fairseq.data import Dictionary
 
 from conftest import Golden
-from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.interop.nvidia_conversion import to_fairseq, to_nvidia
 from fairseq_gnmt.interop.nvidia_names import our_names
 from fairseq_gnmt.interop.nvidia_vocabulary import our_dictionary, our_ids
 from fairseq_gnmt.interop.subword_codes import SubwordCodes, ranked, read_codes
+from gnmt.errors import UserError
 
 subword_nmt = pytest.importorskip("subword_nmt.apply_bpe")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_gnmt.data import parallel_text
-from fairseq_gnmt.errors import UserError
-from fairseq_gnmt.data.parallel_text import atomic_outputs, check_files, count_lines, read_chunks, split_lines
+from gnmt.errors import UserError
+from gnmt.files import parallel_text
+from gnmt.files.parallel_text import atomic_outputs, check_files, count_lines, read_chunks, split_lines
 
 
 def test_lines_end_at_newlines_only(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 
-from fairseq_gnmt.search.penalties import coverage_penalty, length_penalty
+from gnmt.search.penalties import coverage_penalty, length_penalty
 
 
 def test_length_penalty():

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from conftest import make_dictionary, make_model
-from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.models.pretrained_embeddings import begin_with_vectors
 from fairseq_gnmt.tasks.options import check_beginning
+from gnmt.errors import UserError
 
 DICTIONARY = make_dictionary(8)  # w0 to w3 are numbers 4 to 7
 VECTORS = "3 4\nw2 1 2 3 4\nelsewhere 5 5 5 5\nw0 -1 0 0.5 0\n"

@@ -4,8 +4,8 @@ from typing import Iterator, List
 
 import pytest
 
-from fairseq_gnmt.errors import UserError
-from fairseq_gnmt.data.process_pool import WAITING_PER_JOB, available_cores, check_jobs, ordered_map
+from gnmt.errors import UserError
+from gnmt.files.process_pool import WAITING_PER_JOB, available_cores, check_jobs, ordered_map
 
 
 def die(item: int) -> int:

@@ -4,11 +4,11 @@ import math
 import pytest
 import torch
 
-from fairseq_gnmt.errors import UserError
-from fairseq_gnmt.search.beam_search import BeamSearch
-from fairseq_gnmt.search.options import SearchOptions
-from fairseq_gnmt.search.pruning import NEVER, prune_finished, prune_running, prune_tokens
-from fairseq_gnmt.search.vocabulary import SpecialTokens
+from gnmt.errors import UserError
+from gnmt.search.beam_search import BeamSearch
+from gnmt.search.options import SearchOptions
+from gnmt.search.pruning import NEVER, prune_finished, prune_running, prune_tokens
+from gnmt.search.vocabulary import SpecialTokens
 from reference.exhaustive_search import EOS, PAD, UNK, Scripted, ScriptedEnsemble
 from reference.plain_beam_search import plain_beam_search
 

@@ -3,9 +3,9 @@ import pytest
 import torch
 from torch import nn
 
-from fairseq_gnmt.inference.packed_linear import PlainLinear
-from fairseq_gnmt.inference.recurrence import advance_cell, gate_product
-from fairseq_gnmt.models.lstm import LSTM
+from gnmt.inference.packed_linear import PlainLinear
+from gnmt.inference.recurrence import advance_cell, gate_product
+from gnmt.network.lstm import LSTM
 
 
 @torch.no_grad()

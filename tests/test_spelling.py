@@ -6,8 +6,8 @@ import pytest
 from fairseq.data import Dictionary
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
-from fairseq_gnmt.data.spelling import decode, encode_words, spell, split_words
-from fairseq_gnmt.data.word_vocabulary import WordVocabulary
+from gnmt.tokenizers.spelling import decode, encode_words, spell, split_words
+from gnmt.tokenizers.word_vocabulary import WordVocabulary
 
 FAIRSEQ_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")
 # Pieces that random texts are made of: marks and symbols as text, all kinds of white space, letters of several scripts,

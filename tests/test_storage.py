@@ -9,7 +9,7 @@ import torch
 
 from conftest import make_dictionary, make_model
 from fairseq_gnmt.inference.translator import translator_of
-from fairseq_gnmt.quantization.storage import to_floats, to_integers
+from gnmt.quantization.storage import to_floats, to_integers
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "quantize_checkpoint.py"
 DICTIONARY = make_dictionary(23)

@@ -10,9 +10,10 @@ import pytest
 import sentencepiece
 from fairseq.data import Dictionary
 
-from fairseq_gnmt.data import parallel_text, subword_training
-from fairseq_gnmt.errors import UserError
-from fairseq_gnmt.data.subwords import decode_file, encode_file, load_model, main, train_subwords, write_dictionary
+from gnmt.errors import UserError
+from gnmt.files import parallel_text
+from gnmt.tokenizers import subword_training
+from gnmt.tokenizers.subwords import decode_file, encode_file, load_model, main, train_subwords, write_dictionary
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FAIRSEQ_SYMBOLS = ["<s>", "<pad>", "</s>", "<unk>"]

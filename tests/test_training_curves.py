@@ -8,7 +8,7 @@ from png import file_size
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 import plot_training  # noqa: E402
-from fairseq_gnmt.errors import UserError  # noqa: E402
+from gnmt.errors import UserError  # noqa: E402
 from plotting.pictures import DOTS_PER_INCH, check_pictures  # noqa: E402
 from plotting.training_curves import LOSS, PANEL_INCHES, PANELS, Run, curves, draw, missing  # noqa: E402
 from plotting.training_log import INNER, TRAIN, read_log  # noqa: E402

@@ -4,10 +4,10 @@ import math
 import pytest
 import torch
 
-from fairseq_gnmt.search.history import Step
-from fairseq_gnmt.search.options import SearchOptions
-from fairseq_gnmt.search.pruning import NEVER
-from fairseq_gnmt.search.vocabulary import (
+from gnmt.search.history import Step
+from gnmt.search.options import SearchOptions
+from gnmt.search.pruning import NEVER
+from gnmt.search.vocabulary import (
     GROUPS, SpecialTokens, ban_repeated_ngrams, best_continuations, restrict,
 )
 

@@ -8,9 +8,9 @@ import torch
 from omegaconf import OmegaConf
 
 from conftest import GOLDEN
-from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.optim.adam import GNMTAdam, GNMTAdamConfig, parse_betas
 from fairseq_gnmt.optim.warmup_step_decay import WarmupStepDecay, warmup_step_decay
+from gnmt.errors import UserError
 
 SCHEDULES = np.load(GOLDEN / "lr_schedule.npz")
 BASE_RATE = 2e-3

@@ -3,8 +3,8 @@ import pytest
 from fairseq.data import Dictionary
 
 from fairseq_gnmt.errors import explain
-from fairseq_gnmt.rewards.gleu import gleu, ngrams
 from fairseq_gnmt.rewards.words import Words
+from gnmt.evaluation.gleu import gleu, ngrams
 
 PIECES = ["▁ein", "▁Hund", "e", "▁läuft", ".", "@@"]
 

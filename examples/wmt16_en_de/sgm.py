@@ -7,7 +7,7 @@ import re
 from typing import List, NamedTuple, Tuple
 from xml.sax.saxutils import unescape
 
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
 
 SEGMENT_START = re.compile(r"<seg\b", re.IGNORECASE)
 # A document's start or a whole segment; a segment may span lines.

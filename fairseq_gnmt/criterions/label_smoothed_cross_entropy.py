@@ -14,8 +14,8 @@ from fairseq.logging import metrics
 from omegaconf import II
 from torch import Tensor
 
-from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.criterions.projected_loss import projected_label_smoothed_loss
+from gnmt.errors import UserError
 
 
 @dataclass

@@ -19,13 +19,13 @@ from torch.nn import functional as F
 
 from fairseq_gnmt.criterions.label_smoothed_cross_entropy import GNMTLabelSmoothedCrossEntropy
 from fairseq_gnmt.criterions.projected_loss import projected_weighted_nll
-from fairseq_gnmt.errors import UserError
-from fairseq_gnmt.models.dropout import switch_dropout_off
 from fairseq_gnmt.models.gnmt import GNMTModel
-from fairseq_gnmt.rewards.gleu import gleu, ngrams
 from fairseq_gnmt.rewards.words import Words
 from fairseq_gnmt.search.ensemble import Ensemble
 from fairseq_gnmt.search.sampling import Samples, draw_samples, uniform_noise
+from gnmt.errors import UserError
+from gnmt.evaluation.gleu import gleu, ngrams
+from gnmt.network.dropout import switch_dropout_off
 
 logger = logging.getLogger(__name__)
 

@@ -1,5 +1,1 @@
-"""Text before `fairseq-preprocess`: cleaning of parallel text, subwords, words and characters.
-
-The modules here need neither torch nor fairseq. Those that are commands (`python -m fairseq_gnmt.data.cleaning`) are
-imported neither by this package nor by the plugin, so that they are not loaded twice.
-"""
+"""Names under which `python -m fairseq_gnmt.data.subwords` and its like ran until 0.1; they forward to `gnmt`."""

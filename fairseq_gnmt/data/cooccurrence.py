@@ -24,10 +24,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from fairseq_gnmt.data.parallel_text import (
+from gnmt.commands.process import run_command
+from gnmt.errors import UserError
+from gnmt.files.parallel_text import (
     atomic_outputs, check_files, count_lines, count_pairs, read_pairs, split_lines,
 )
-from fairseq_gnmt.errors import UserError, run_command
 
 CONTEXTS = 8192
 WINDOW = 2  # tokens to each side that are neighbours

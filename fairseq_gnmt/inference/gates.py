@@ -8,10 +8,10 @@ from typing import Callable, List, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from fairseq_gnmt.inference.packed_linear import PackedLinear, packs
-from fairseq_gnmt.inference.recurrence import MakeLinear, for_gates, gate_bias, gate_product
 from fairseq_gnmt.models.decoder import GNMTDecoder
-from fairseq_gnmt.models.lstm import LSTM
+from gnmt.inference.packed_linear import PackedLinear, packs
+from gnmt.inference.recurrence import MakeLinear, for_gates, gate_bias, gate_product
+from gnmt.network.lstm import LSTM
 
 # Elements of hidden states (N, H) from which products take so much of the time that multiplying fewer rows pays: measured
 # from 1 to 320 rows at widths of 256 to 1024.

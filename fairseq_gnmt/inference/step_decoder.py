@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_gnmt.inference.gates import Gates, Parents
-from fairseq_gnmt.inference.recurrence import MakeLinear, advance_cell, for_gates
-from fairseq_gnmt.inference.step_attention import StepAttention
-from fairseq_gnmt.models.attention import SourceMemory
 from fairseq_gnmt.models.decoder import DecoderState, GNMTDecoder
 from fairseq_gnmt.models.encoder import FIRST_RESIDUAL_LAYER, EncoderOutput
+from gnmt.inference.recurrence import MakeLinear, advance_cell, for_gates
+from gnmt.inference.step_attention import StepAttention
+from gnmt.network.attention import SourceMemory
 
 
 class StepState(NamedTuple):

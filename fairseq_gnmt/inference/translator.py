@@ -8,19 +8,19 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
-from fairseq_gnmt.errors import UserError
-from fairseq_gnmt.inference.accumulators import Accumulators
 from fairseq_gnmt.inference.gates import joined_gates, packed_gates
-from fairseq_gnmt.inference.packed_linear import inference_linear, packs
-from fairseq_gnmt.inference.packed_lstm import PackedLSTM, packs_lstms
-from fairseq_gnmt.inference.recurrence import HoistedLSTM, MakeLinear
 from fairseq_gnmt.inference.step_decoder import StepDecoder
 from fairseq_gnmt.models.decoder import GNMTDecoder
 from fairseq_gnmt.models.encoder import GNMTEncoder
 from fairseq_gnmt.models.gnmt import GNMTModel
-from fairseq_gnmt.models.lstm import LSTM
-from fairseq_gnmt.quantization.int8_linear import Int8Linear, rounded_rows
-from fairseq_gnmt.quantization.integer_products import onednn_levels
+from gnmt.errors import UserError
+from gnmt.inference.packed_linear import inference_linear, packs
+from gnmt.inference.packed_lstm import PackedLSTM, packs_lstms
+from gnmt.inference.recurrence import HoistedLSTM, MakeLinear
+from gnmt.network.lstm import LSTM
+from gnmt.quantization.accumulators import Accumulators
+from gnmt.quantization.int8_linear import Int8Linear, rounded_rows
+from gnmt.quantization.integer_products import onednn_levels
 
 logger = logging.getLogger(__name__)
 

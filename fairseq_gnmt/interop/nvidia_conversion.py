@@ -16,15 +16,15 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from fairseq_gnmt.checkpoint_averaging import load as load_ours
-from fairseq_gnmt.data.parallel_text import atomic_outputs
-from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.interop import nvidia_checkpoint
 from fairseq_gnmt.interop.nvidia_checkpoint import NvidiaCheckpoint
 from fairseq_gnmt.interop.nvidia_names import WORD_BY_WORD, our_names
 from fairseq_gnmt.interop.nvidia_vocabulary import our_dictionary, our_ids, their_symbols
 from fairseq_gnmt.interop.subword_codes import read_codes
 from fairseq_gnmt.models.gnmt import GNMTModel
-from fairseq_gnmt.quantization.storage import to_floats
+from gnmt.errors import UserError
+from gnmt.files.parallel_text import atomic_outputs
+from gnmt.quantization.storage import to_floats
 
 CHECKPOINT = "checkpoint.pt"
 SEPARATOR = "@@"  # subword-nmt's own, where the checkpoint has no other

@@ -8,7 +8,7 @@ import torch
 from fairseq.data import Dictionary
 from torch import Tensor
 
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
 
 SPECIAL = ["<pad>", "<unk>", "<s>", r"<\s>"]  # the end mark with its backslash is theirs
 UNKNOWN = 1

@@ -9,11 +9,11 @@ import torch
 from fairseq.models import FairseqIncrementalDecoder
 from torch import Tensor, nn
 
-from fairseq_gnmt.models.attention import NormalizedBahdanauAttention, SourceMemory
-from fairseq_gnmt.models.clipping import ActivationClip
-from fairseq_gnmt.models.dropout import Dropout
 from fairseq_gnmt.models.encoder import FIRST_RESIDUAL_LAYER, MAX_POSITIONS, EncoderOutput
-from fairseq_gnmt.models.lstm import LSTM
+from gnmt.network.attention import NormalizedBahdanauAttention, SourceMemory
+from gnmt.network.clipping import ActivationClip
+from gnmt.network.dropout import Dropout
+from gnmt.network.lstm import LSTM
 
 
 class DecoderState(NamedTuple):

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from fairseq.models import FairseqEncoder
 from torch import Tensor, nn
 
-from fairseq_gnmt.models.clipping import ActivationClip
-from fairseq_gnmt.models.dropout import Dropout
-from fairseq_gnmt.models.lstm import LSTM, BidirectionalLSTM, permute_positions, rotation
+from gnmt.network.clipping import ActivationClip
+from gnmt.network.dropout import Dropout
+from gnmt.network.lstm import LSTM, BidirectionalLSTM, permute_positions, rotation
 
 FIRST_RESIDUAL_LAYER = 2  # from 0: the third layer, Wu et al. (2016) figure 1
 MAX_POSITIONS = 100_000  # an LSTM has no limit of its own; fairseq wants a number

@@ -11,13 +11,13 @@ from fairseq.models import FairseqEncoderDecoderModel, register_model
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from fairseq_gnmt.errors import UserError
-from fairseq_gnmt.models.clipping import ActivationClip, ClipSchedule
 from fairseq_gnmt.models.decoder import GNMTDecoder
 from fairseq_gnmt.models.encoder import GNMTEncoder
 from fairseq_gnmt.models.hub import GNMTHub
-from fairseq_gnmt.models.lstm import recompute_activations
-from fairseq_gnmt.quantization.storage import to_floats
+from gnmt.errors import UserError
+from gnmt.network.clipping import ActivationClip, ClipSchedule
+from gnmt.network.lstm import recompute_activations
+from gnmt.quantization.storage import to_floats
 
 
 @dataclass

@@ -2,7 +2,7 @@
 from fairseq.hub_utils import GeneratorHubInterface
 from torch import LongTensor
 
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
 
 
 class GNMTHub(GeneratorHubInterface):

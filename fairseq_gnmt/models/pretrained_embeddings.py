@@ -9,7 +9,7 @@ from fairseq.data import Dictionary
 from fairseq.models import FairseqEncoderDecoderModel
 from torch import Tensor, nn
 
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.optim import FairseqOptimizer, register_optimizer
 from omegaconf import II
 
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
 
 
 @dataclass

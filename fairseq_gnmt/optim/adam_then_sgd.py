@@ -8,8 +8,8 @@ from fairseq.optim import register_optimizer
 from fairseq.optim.lr_scheduler import FairseqLRScheduler, register_lr_scheduler
 from omegaconf import II
 
-from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.optim.adam import GNMTAdam, GNMTAdamConfig
+from gnmt.errors import UserError
 
 
 @dataclass

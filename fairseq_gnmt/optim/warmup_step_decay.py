@@ -6,7 +6,7 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.optim.lr_scheduler import FairseqLRScheduler, register_lr_scheduler
 from omegaconf import II
 
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
 
 WARMUP_START = 0.01  # the first rate, as a fraction of the plateau's
 

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, ListConfig
 from omegaconf.base import ContainerMetadata, Metadata
 from omegaconf.nodes import AnyNode
 
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
 
 try:
     from numpy._core import multiarray

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fairseq.file_io import PathManager
 
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
 
 BYTES_PER_PARAMETER = 3 * 4  # float32: the parameter and both moments of Adam
 CHECKPOINTS = 2  # that of an epoch and its copy

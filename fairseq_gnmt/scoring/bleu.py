@@ -11,7 +11,7 @@ from fairseq.scoring import BaseScorer, register_scorer
 from sacrebleu.metrics import BLEU
 from sacrebleu.metrics.bleu import BLEUScore
 
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
 
 
 def corpus_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Tuple[BLEUScore, str]:

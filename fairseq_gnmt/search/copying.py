@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping
 from fairseq.data import Dictionary
 from torch import Tensor
 
-from fairseq_gnmt.search.alignment import Alignment
+from gnmt.search.alignment import Alignment
 
 
 def copy_unknown_words(

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from fairseq_gnmt.inference.step_decoder import StepState
 from fairseq_gnmt.inference.translator import Translator, translator_of
-from fairseq_gnmt.models.attention import SourceMemory
 from fairseq_gnmt.models.decoder import DecoderState
 from fairseq_gnmt.models.gnmt import GNMTModel
+from gnmt.network.attention import SourceMemory
 
 
 class EnsembleState(NamedTuple):

@@ -5,9 +5,9 @@ from typing import Any, List, Optional
 import torch
 from fairseq.dataclass.configs import GenerationConfig
 
-from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.models.gnmt import GNMTModel
-from fairseq_gnmt.search.options import SearchOptions
+from gnmt.errors import UserError
+from gnmt.search.options import SearchOptions
 
 # Options of fairseq that mean nothing to GNMT's search: the value that leaves them alone, and what to do instead.
 NOT_OURS = {

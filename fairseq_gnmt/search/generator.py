@@ -4,11 +4,11 @@ from typing import Any, Dict, List, Optional, Sequence
 from torch import Tensor
 
 from fairseq_gnmt.models.gnmt import GNMTModel
-from fairseq_gnmt.search.alignment import Alignment
-from fairseq_gnmt.search.beam_search import BeamSearch, Translations
 from fairseq_gnmt.search.ensemble import Ensemble
-from fairseq_gnmt.search.options import SearchOptions
-from fairseq_gnmt.search.vocabulary import SpecialTokens
+from gnmt.search.alignment import Alignment
+from gnmt.search.beam_search import BeamSearch, Translations
+from gnmt.search.options import SearchOptions
+from gnmt.search.vocabulary import SpecialTokens
 
 
 class GNMTGenerator:

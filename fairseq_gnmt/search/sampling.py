@@ -8,7 +8,7 @@ import torch
 from fairseq.distributed.utils import get_global_rank
 from torch import Tensor
 
-from fairseq_gnmt.search.beam_search import LEAVING_SHARE
+from gnmt.search.beam_search import LEAVING_SHARE
 
 
 class Samples(NamedTuple):

@@ -11,9 +11,9 @@ from fairseq.data.data_utils import post_process
 from fairseq.data.encoders import register_bpe
 from fairseq.dataclass import FairseqDataclass
 
-from fairseq_gnmt.data import spelling
-from fairseq_gnmt.data.word_vocabulary import load_vocabulary
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
+from gnmt.tokenizers import spelling
+from gnmt.tokenizers.word_vocabulary import load_vocabulary
 
 NAMES = ("words", "mixed_word_char")
 

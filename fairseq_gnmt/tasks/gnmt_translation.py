@@ -13,15 +13,13 @@ from fairseq.tasks.translation import TranslationTask
 from fairseq.tokenizer import tokenize_line
 from sacrebleu.metrics import BLEU
 
-from fairseq_gnmt.patches.checkpoint_reading import check_restore_file, restored_file
-from fairseq_gnmt.patches.checkpoint_writing import check_disk_space
-from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.memory_allocation import prepare_memory
 from fairseq_gnmt.models.pretrained_embeddings import begin_with_vectors
+from fairseq_gnmt.patches.checkpoint_reading import check_restore_file, restored_file
+from fairseq_gnmt.patches.checkpoint_writing import check_disk_space
 from fairseq_gnmt.search.copying import copy_unknown_words
 from fairseq_gnmt.search.fairseq_options import check_option_names, check_options_are_ours, fairseq_search_reason
 from fairseq_gnmt.search.generator import GNMTGenerator
-from fairseq_gnmt.search.options import SearchOptions
 from fairseq_gnmt.segmentation.bpe import join_tokens
 from fairseq_gnmt.tasks import nvidia_conventions
 from fairseq_gnmt.tasks.nvidia_conventions import begin_marked
@@ -33,6 +31,8 @@ from fairseq_gnmt.tasks.options import (
     check_fairseq_positions,
     check_validation_options,
 )
+from gnmt.errors import UserError
+from gnmt.search.options import SearchOptions
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from fairseq.data import LanguagePairDataset
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
 
 NAME = "nvidia_conventions"  # of the option, and in the task's state that checkpoints hold
 

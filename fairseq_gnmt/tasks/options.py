@@ -9,8 +9,8 @@ from fairseq.tasks.translation import TranslationConfig
 from omegaconf import II
 
 from fairseq_gnmt.patches.checkpoint_reading import DEFAULT_RESTORE_FILE
-from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.segmentation.bpe import join_tokens
+from gnmt.errors import UserError
 
 NO_LIMIT = 100_000  # tokens; fairseq wants a number where an LSTM has no limit
 LEAST = {"max_tokens": 1, "batch_size": 1, "required_batch_size_multiple": 1, "num_workers": 0}

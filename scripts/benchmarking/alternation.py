@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from benchmarking.environment import busy_seconds
 from benchmarking.memory import forget_peak, peak_mebibytes
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
 
 
 class Turn(NamedTuple):

@@ -9,8 +9,8 @@ from benchmarking import workload
 from benchmarking.alternation import Contender
 from benchmarking.contenders.setting import Setting
 from benchmarking.workload import Batch
-from fairseq_gnmt.data.process_pool import available_cores
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
+from gnmt.files.process_pool import available_cores
 
 MATRIX_PRODUCT = "matrix product"
 WITH_PRECISIONS = ("ours", "ctranslate2")  # one contender for each --precision; the others are fp32

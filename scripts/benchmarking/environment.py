@@ -11,7 +11,7 @@ from typing import Any, Dict, Optional
 
 import torch
 
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
 
 # Instructions that decide the speed of float32 and int8 arithmetic.
 NOTABLE_FLAGS = ("avx2", "fma", "avx512f", "avx512bw", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
 
 ABSENT = "-"
 

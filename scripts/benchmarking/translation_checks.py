@@ -5,7 +5,7 @@ from tqdm import tqdm
 
 from benchmarking.alternation import Worker
 from benchmarking.workload import Batch, Sentence
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
 
 # Sentences of the first batch that may differ: where two words are equally likely, rounding chooses.
 TIES = 0.05

@@ -11,7 +11,7 @@ import numpy as np
 from fairseq.data import Dictionary
 from fairseq.data.data_utils import load_indexed_dataset
 
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
 
 Sentence = List[int]
 

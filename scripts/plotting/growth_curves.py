@@ -5,7 +5,7 @@ from typing import List, NamedTuple, Sequence, Tuple
 import numpy as np
 
 from benchmarking.growth import COSTS, TRAINING, TRANSLATION, TRANSLATION_INT8, Growth, depends, describe
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
 from plotting.pictures import new_figure
 
 PANEL_INCHES = (3.4, 3.2)

@@ -5,7 +5,7 @@ from typing import Sequence
 
 import numpy as np
 
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
 
 DOTS_PER_INCH = 150
 LARGEST_SIDE = 2**16 - 1  # dots that matplotlib can draw on

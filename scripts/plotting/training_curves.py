@@ -2,7 +2,7 @@
 import math
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
 from plotting.pictures import new_figure
 from plotting.training_log import INNER, TRAIN, Record
 

@@ -12,7 +12,7 @@ from commands import ROOT, Done, succeed
 from tiny_corpora import MODEL, OBJECTIVE, TASK, TEST, digits, scratch
 
 from fairseq_gnmt.checkpoint_averaging import average_checkpoints, last_checkpoints
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
 
 
 @pytest.fixture(scope="module")

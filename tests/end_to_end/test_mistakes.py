@@ -8,8 +8,9 @@ import torch
 from commands import run
 from tiny_corpora import DIGITS, MODEL, OBJECTIVE, TASK, digits, scratch, sentences, trained_on_digits
 
+from fairseq_gnmt.errors import explain
 from fairseq_gnmt.patches.checkpoint_writing import check_disk_space
-from fairseq_gnmt.errors import UserError, explain
+from gnmt.errors import UserError
 
 
 def complaint(name: str, *arguments, **options) -> str:

@@ -10,10 +10,10 @@ from tiny_corpora import (
     MODEL, OBJECTIVE, TASK, VALID, binarise, digit_pairs, digits, scratch, trained_on_digits, write,
 )
 
-from fairseq_gnmt.data import mixed_word_char
-from fairseq_gnmt.data.spelling import encode_words
-from fairseq_gnmt.data.word_vocabulary import load_vocabulary
 from fairseq_gnmt.models.gnmt import GNMTModel
+from gnmt.tokenizers import mixed_word_char
+from gnmt.tokenizers.spelling import encode_words
+from gnmt.tokenizers.word_vocabulary import load_vocabulary
 
 LANGUAGES = ["--source-lang", "en", "--target-lang", "de"]
 

@@ -123,7 +123,7 @@ def run(capsys):
 
 @pytest.fixture
 def no_pause(monkeypatch):
-    monkeypatch.setattr("fairseq_gnmt.data.transfer.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("gnmt.corpora.transfer.time.sleep", lambda seconds: None)
 
 
 def archives_in(directory: Path) -> dict:

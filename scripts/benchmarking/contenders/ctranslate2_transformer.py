@@ -8,7 +8,7 @@ import numpy as np
 from benchmarking.contenders.fairseq_search import search_of
 from benchmarking.contenders.setting import Setting
 from benchmarking.workload import Sentence
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
 
 LAYERS, WIDTH, HEADS, INNER_WIDTH = 6, 512, 8, 2048  # Vaswani et al. (2017), table 3, base
 POSITIONS = 1024

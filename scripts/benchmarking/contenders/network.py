@@ -9,8 +9,8 @@ from torch import nn
 import fairseq_gnmt  # noqa: F401  registers everything, and lets checkpoints be read
 from benchmarking.contenders.fairseq_samples import task_of
 from benchmarking.contenders.setting import UNWANTED_LOGIT, Setting
-from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.models.gnmt import GNMTModel, GNMTv2
+from gnmt.errors import UserError
 
 LIVELY_RANGE = 6.4  # times 1 / sqrt(hidden size): twice NVIDIA's 0.1 at 1024
 

@@ -8,7 +8,7 @@ from benchmarking.contenders.fairseq_search import search_of
 from benchmarking.contenders.network import forbid_marks
 from benchmarking.contenders.setting import Setting
 from benchmarking.workload import Batch, Sentence
-from fairseq_gnmt.errors import UserError
+from gnmt.errors import UserError
 
 UNKNOWN, PAD, BEGIN, END = range(4)  # the first entries of the vocabulary that is built here; words follow as in ours
 INITIAL_RANGE = 0.1  # OpenNMT-py's

@@ -11,11 +11,11 @@ from benchmarking.contenders.network import our_network
 from benchmarking.contenders.setting import LABEL_SMOOTHING, LEARNING_RATE, SearchSetting, Setting
 from benchmarking.workload import Sentence
 from fairseq_gnmt.criterions.label_smoothed_cross_entropy import GNMTLabelSmoothedCrossEntropy
-from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.memory_allocation import prepare_memory
 from fairseq_gnmt.optim.adam import GNMTAdam, GNMTAdamConfig
 from fairseq_gnmt.search.generator import GNMTGenerator
-from fairseq_gnmt.search.options import SearchOptions
+from gnmt.errors import UserError
+from gnmt.search.options import SearchOptions
 
 
 QUANTIZE = {"fp32": "none", "int8": "int8"}

@@ -2,7 +2,7 @@
 from benchmarking.contenders import ours
 from benchmarking.contenders.fairseq_training import FairseqTraining
 from benchmarking.contenders.setting import Setting
-from fairseq_gnmt.models.lstm import recompute_activations
+from gnmt.network.lstm import recompute_activations
 
 
 def trainer(setting: Setting) -> FairseqTraining:

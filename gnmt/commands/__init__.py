@@ -1,0 +1,1 @@
+"""Command lines; importing one changes nothing, running it may."""

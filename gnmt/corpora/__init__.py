@@ -1,0 +1,1 @@
+"""Parallel text before it is tokenised: download, cleaning."""

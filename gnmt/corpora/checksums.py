@@ -1,0 +1,62 @@
+"""SHA-256 sums in the format of `sha256sum`, and the test that a compressed file is whole."""
+import gzip
+import hashlib
+import re
+import tarfile
+import zlib
+from pathlib import Path
+from typing import Dict, Mapping, Optional
+
+from gnmt.errors import UserError
+from gnmt.files.parallel_text import atomic_outputs, check_files
+
+CHUNK_BYTES = 1 << 20
+
+
+def sha256(path: Path) -> str:
+    """The sum of the file's bytes, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_sums(path: Path) -> Dict[str, str]:
+    """File name -> sum from lines `<64 hex digits>  <name>`; raises UserError for any other line."""
+    check_files([path])
+    sums = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        match = re.fullmatch(r"([0-9a-fA-F]{64}) [ *](.+)", line)
+        if match:
+            sums[Path(match[2]).name] = match[1].lower()
+        elif line.strip():
+            raise UserError(
+                f"Line {number} of {path} is {line!r}, not a sum, two spaces and a file name: write it with sha256sum."
+            )
+    return sums
+
+
+def write_sums(path: Path, sums: Mapping[str, str]) -> None:
+    """Replace `path` by these sums, sorted by name, in one step."""
+    with atomic_outputs([path], inputs=[], overwrite=True) as (file,):
+        file.write("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode("utf-8"))
+
+
+def defect(path: Path, expected_sum: Optional[str]) -> Optional[str]:
+    """What is wrong with a .gz or .tgz file in a few words, None if it is whole.
+
+    A known sum settles it; without one the file is decompressed to its end, which checks gzip's own CRC.
+    """
+    if expected_sum is not None:
+        found = sha256(path)
+        return None if found == expected_sum else f"its sha256 is {found}, wanted {expected_sum}"
+    try:
+        with gzip.open(path) as file:
+            while file.read(CHUNK_BYTES):
+                pass
+        if path.suffix == ".tgz":
+            with tarfile.open(path) as archive:
+                archive.next()
+    except EOFError:
+        return "it is cut short"
+    except (gzip.BadGzipFile, zlib.error, tarfile.TarError) as error:
+        return f"it is not a valid {path.suffix} file ({error})"
+    return None

@@ -1,0 +1,164 @@
+"""Cleaning of parallel text: drops pairs that are no use for training, and counts why.
+
+    python -m fairseq_gnmt.data.cleaning --source europarl.en news.en --target europarl.de news.de \\
+        --output-prefix clean/train --source-lang en --target-lang de --require-encoding latin-1
+
+writes clean/train.en, clean/train.de and clean/train.cleaning.json (the counts). White space and control
+characters become single spaces first; `cleaning_rules.py` says which pairs are dropped.
+"""
+import argparse
+import hashlib
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import List, NamedTuple, Sequence, Set, Tuple
+
+from tqdm import tqdm
+
+from gnmt.commands.process import run_command
+from gnmt.corpora.cleaning_rules import REASONS, CleaningRules, clean_pair, normalise_spaces
+from gnmt.errors import UserError
+from gnmt.files.parallel_text import ChunkPair, atomic_outputs, check_files, count_pairs, read_pairs, split_lines
+from gnmt.files.process_pool import available_cores, check_jobs, ordered_map
+
+DIGEST_BYTES = 16  # of a pair: 4.5 M of them take about 0.5 GiB, and two that agree by chance are out of the question
+
+LinePair = Tuple[bytes, bytes]
+
+
+class CleanOutputs(NamedTuple):
+    """Where the kept pairs and the counts go."""
+
+    source: Path
+    target: Path
+    report: Path  # moved into place last, so that where it is, the other two are complete
+
+    @classmethod
+    def with_prefix(cls, prefix: str, source_lang: str, target_lang: str) -> "CleanOutputs":
+        return cls(*(Path(f"{prefix}.{ending}") for ending in (source_lang, target_lang, "cleaning.json")))
+
+
+@dataclass
+class CleaningReport:
+    """Numbers of pairs: read == kept + the sum of dropped."""
+
+    read: int = 0
+    kept: int = 0
+    dropped: "Counter[str]" = field(default_factory=lambda: Counter(dict.fromkeys(REASONS, 0)))
+
+    def table(self) -> str:
+        """One row per number, with its share of the pairs read."""
+        dropped = ((f"dropped: {reason}", count) for reason, count in self.dropped.items())
+        rows = [("read", self.read), *dropped, ("kept", self.kept)]
+        return "\n".join(f"{name:<20}{count:>14,}{count / self.read:>10.2%}" for name, count in rows)
+
+
+def clean_chunk(rules: CleaningRules, chunk: ChunkPair) -> Tuple[int, "Counter[str]", List[LinePair]]:
+    """Number of pairs in the chunk, numbers dropped, and the pairs to keep as lines without their ends."""
+    sources, targets = map(split_lines, chunk)
+    dropped: "Counter[str]" = Counter()
+    kept = []
+    for pair in zip(sources, targets, strict=True):
+        source, target = map(normalise_spaces, pair)
+        reason = clean_pair(source, target, rules)
+        if reason is None:
+            kept.append((source.encode("utf-8"), target.encode("utf-8")))
+        else:
+            dropped[reason] += 1
+    return len(sources), dropped, kept
+
+
+def drop_seen(pairs: Sequence[LinePair], seen: Set[bytes]) -> List[LinePair]:
+    """The pairs that are not in `seen`, each once; their digests are added to it."""
+    new = []
+    for pair in pairs:
+        digest = hashlib.blake2b(b"\n".join(pair), digest_size=DIGEST_BYTES).digest()
+        if digest not in seen:
+            seen.add(digest)
+            new.append(pair)
+    return new
+
+
+def clean_corpus(
+    sources: Sequence[Path],
+    targets: Sequence[Path],
+    outputs: CleanOutputs,
+    rules: CleaningRules,
+    *,
+    drop_duplicates: bool,
+    jobs: int,
+    overwrite: bool,
+) -> CleaningReport:
+    """Write the pairs to keep, in their order, and the report; nothing is written if something is wrong.
+
+    Raises UserError for input that cannot be used, or of which nothing would be kept.
+    """
+    check_jobs(jobs)
+    inputs = [*sources, *targets]
+    check_files(inputs)
+    report = CleaningReport()
+    seen: Set[bytes] = set()
+    with atomic_outputs(outputs, inputs=inputs, overwrite=overwrite) as (source_file, target_file, report_file):
+        progress = tqdm(total=count_pairs(sources, targets, jobs), desc="cleaning", unit=" pairs", unit_scale=True)
+        results = ordered_map(partial(clean_chunk, rules), read_pairs(sources, targets), jobs)
+        for read, dropped, kept in results:
+            if drop_duplicates:
+                new = drop_seen(kept, seen)
+                dropped["duplicate"] = len(kept) - len(new)
+                kept = new
+            for source, target in kept:
+                source_file.write(source + b"\n")
+                target_file.write(target + b"\n")
+            report.read += read
+            report.kept += len(kept)
+            report.dropped.update(dropped)
+            progress.update(read)
+        progress.close()
+        if report.kept == 0:
+            raise UserError(f"None of the {report.read} pairs can be kept ({dict(report.dropped)}): loosen the rules.")
+        counts = {"read": report.read, "kept": report.kept, "dropped": report.dropped}
+        report_file.write(json.dumps({**counts, "rules": asdict(rules)}, indent=2).encode("utf-8") + b"\n")
+    return report
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m fairseq_gnmt.data.cleaning",
+        description="Drop pairs of sentences that are no use for training, and count why.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    rules = CleaningRules()
+    add = parser.add_argument
+    add("--source", type=Path, nargs="+", required=True, metavar="FILE", help="text or .gz, taken in this order")
+    add("--target", type=Path, nargs="+", required=True, metavar="FILE", help="translations, line by line")
+    add("--output-prefix", required=True, metavar="P", help="writes P.<source-lang>, P.<target-lang>, P.cleaning.json")
+    add("--source-lang", required=True)
+    add("--target-lang", required=True)
+    add("--min-length", type=int, default=rules.min_length, metavar="N", help="tokens a side has at least")
+    add("--max-length", type=int, default=rules.max_length, metavar="N", help="tokens a side has at most")
+    add("--max-ratio", type=float, default=rules.max_ratio, metavar="R", help="longer side / shorter side at most")
+    add("--require-encoding", metavar="CODEC", help="drop pairs it cannot write: latin-1 drops other scripts")
+    add("--drop-duplicates", action="store_true", help="keep only the first of equal pairs")
+    add("--jobs", type=int, default=available_cores(), metavar="N", help="processes")
+    add("--overwrite", action="store_true", help="replace existing outputs")
+    return parser
+
+
+def main() -> None:
+    args = make_parser().parse_args()
+    report = clean_corpus(
+        args.source,
+        args.target,
+        CleanOutputs.with_prefix(args.output_prefix, args.source_lang, args.target_lang),
+        CleaningRules(args.min_length, args.max_length, args.max_ratio, args.require_encoding),
+        drop_duplicates=args.drop_duplicates,
+        jobs=args.jobs,
+        overwrite=args.overwrite,
+    )
+    print(report.table())
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,67 @@
+"""Which pairs of sentences are of use for training.
+
+The defaults are those of NVIDIA's GNMT recipe (Moses clean-corpus-n: 1 to 80 tokens, ratio 9), which also
+requires that latin-1 can encode both sides: a filter for text in other scripts.
+"""
+import re
+from dataclasses import dataclass
+from typing import Optional
+
+from gnmt.errors import UserError
+
+# A pair is counted under the first of these that applies.
+REASONS = ("empty", "too_short", "too_long", "ratio", "encoding", "duplicate")
+
+CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f]")  # Unicode category Cc: they carry no text
+
+
+@dataclass(frozen=True)
+class CleaningRules:
+    """What a pair must satisfy; both bounds of the length, and the ratio itself, are still accepted."""
+
+    min_length: int = 1  # tokens, on each side
+    max_length: int = 80  # tokens, on each side
+    max_ratio: float = 9.0  # tokens of the longer side / tokens of the shorter side
+    required_encoding: Optional[str] = None  # a codec that must be able to write both sides
+
+    def __post_init__(self) -> None:
+        if self.min_length < 1:
+            raise UserError(f"--min-length is {self.min_length}, but empty lines cannot be kept: use 1 or more.")
+        if self.max_length < self.min_length:
+            raise UserError(
+                f"--max-length {self.max_length} is below --min-length {self.min_length}: nothing could be kept."
+            )
+        if not self.max_ratio >= 1:  # not "< 1", which nan would pass
+            raise UserError(f"--max-ratio is {self.max_ratio}, but longer / shorter is at least 1: use 1 or more.")
+        if self.required_encoding is not None:
+            try:
+                "".encode(self.required_encoding)
+            except LookupError as error:
+                raise UserError(
+                    f"--require-encoding {self.required_encoding} is not a text encoding that Python knows: "
+                    f"use for example latin-1."
+                ) from error
+
+
+def normalise_spaces(line: str) -> str:
+    """Every run of white space (all of Unicode's) and control characters becomes one space, none at the ends."""
+    return " ".join(CONTROL_CHARACTERS.sub(" ", line).split())
+
+
+def clean_pair(source: str, target: str, rules: CleaningRules) -> Optional[str]:
+    """Why to drop this pair of lines with normalised spaces: the first of REASONS, or None to keep it."""
+    shorter, longer = sorted((len(source.split()), len(target.split())))
+    if shorter == 0:
+        return "empty"
+    if shorter < rules.min_length:
+        return "too_short"
+    if longer > rules.max_length:
+        return "too_long"
+    if longer > rules.max_ratio * shorter:
+        return "ratio"
+    if rules.required_encoding is not None:
+        try:
+            (source + target).encode(rules.required_encoding)
+        except UnicodeEncodeError:
+            return "encoding"
+    return None

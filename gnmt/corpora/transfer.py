@@ -1,0 +1,107 @@
+"""Fetching one file over HTTP so that an interrupted transfer continues where it stopped."""
+import re
+import sys
+import time
+import urllib.error
+import urllib.request
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import Optional, Tuple
+
+from tqdm import tqdm
+
+from gnmt.errors import UserError
+
+CHUNK_BYTES = 1 << 20
+TIMEOUT_SECONDS = 60
+FRUITLESS_ATTEMPTS = 3  # connections in a row that may bring nothing before we give up
+
+
+def part_path(path: Path) -> Path:
+    """Where the bytes of an unfinished transfer of `path` wait for the next run."""
+    return path.with_name(path.name + ".part")
+
+
+def fetch(url: str, path: Path) -> None:
+    """Bring `url` to `path`, resuming from `path`.part; a cut connection is taken up again at once.
+
+    The size is checked against what the server announced. Whether old and new bytes belong together
+    is for the caller's checksum or archive test to say. Raises UserError.
+    """
+    part = part_path(path)
+    fruitless = 0
+    while True:
+        before = _size(part)
+        complete, cause = _attempt(url, part)
+        if complete:
+            part.replace(path)
+            return
+        fruitless = 0 if _size(part) > before else fruitless + 1
+        if fruitless == FRUITLESS_ATTEMPTS:
+            raise UserError(
+                f"{url} stops after {_size(part)} bytes ({cause}). "
+                "Run the command again to continue, or give --mirror URL."
+            )
+        time.sleep(fruitless)
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _attempt(url: str, part: Path) -> Tuple[bool, str]:
+    """One connection; returns whether `part` is now the whole file, and why not."""
+    start = _size(part)
+    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+            if start and response.status != 206:
+                tqdm.write(f"{part.name}: the server cannot continue a transfer; starting again.", file=sys.stderr)
+                start = 0
+            total = _total_bytes(response, start)
+            _receive(response, part, start, total)
+    except urllib.error.HTTPError as error:
+        return _refused(url, part, error)
+    except urllib.error.URLError as error:
+        raise UserError(
+            f"{url} cannot be reached ({error.reason}). Check the network, give --mirror URL, "
+            "or fetch the file elsewhere and give --from-directory DIR."
+        ) from error
+    except (HTTPException, ConnectionError, TimeoutError) as error:
+        return False, f"connection lost: {error or type(error).__name__}"
+    received = _size(part)
+    if total is not None and received > total:
+        part.unlink()  # bytes of another file: only a fresh start can help
+        return False, f"{received} bytes came where {total} were announced"
+    return total in (None, received), f"{received} of {total} bytes came"
+
+
+def _refused(url: str, part: Path, error: urllib.error.HTTPError) -> Tuple[bool, str]:
+    """An HTTP error; 416 (nothing beyond our last byte) means that `part` is whole or from another file."""
+    if error.code != 416:
+        raise UserError(
+            f"{url} answers {error.code} {error.reason}. "
+            "Give --mirror URL, or --from-directory DIR with the file in it."
+        ) from error
+    announced = re.fullmatch(r"bytes \*/(\d+)", error.headers.get("Content-Range", ""))
+    if announced and int(announced[1]) == _size(part):
+        return True, ""
+    part.unlink()
+    return False, "the unfinished file does not fit the server's; it was discarded"
+
+
+def _total_bytes(response: HTTPResponse, start: int) -> Optional[int]:
+    """Size of the whole file as announced, None if it is not (then the archive test has to do)."""
+    length = response.headers.get("Content-Length")
+    return None if length is None else start + int(length)
+
+
+def _receive(response: HTTPResponse, part: Path, start: int, total: Optional[int]) -> None:
+    """Write the body from byte `start` of `part` on; what arrives before an error stays there."""
+    name = part.name.removesuffix(".part")
+    with part.open("ab" if start else "wb") as file, tqdm(
+        desc=name, initial=start, total=total, unit="B", unit_scale=True
+    ) as progress:
+        while chunk := response.read1(CHUNK_BYTES):  # read1: hands over what has come, so that a cut loses nothing
+            file.write(chunk)
+            progress.update(len(chunk))

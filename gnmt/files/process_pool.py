@@ -1,0 +1,64 @@
+"""Work on a stream of items with all cores and little memory."""
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Callable, Deque, Iterable, Iterator, TypeVar
+
+from gnmt.errors import UserError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+WAITING_PER_JOB = 4  # keeps every worker busy while the results of a slow one are awaited
+
+
+def available_cores() -> int:
+    """Cores that this process may use, which can be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def check_jobs(jobs: int) -> None:
+    """Raise UserError unless there is somebody to do the work."""
+    if jobs < 1:
+        raise UserError(f"--jobs is {jobs}, but it must be at least 1: leave it out to use all cores.")
+
+
+def _leave_with_parent() -> None:
+    """In a worker: Ctrl-C is for the parent to answer, and a parent that was killed leaves no orphans."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], jobs: int) -> Iterator[Result]:
+    """Yield function(item) in the order of the items, computed by `jobs` processes.
+
+    Unlike `multiprocessing.Pool.imap` it draws only a few items ahead, so a corpus is never in memory
+    as a whole, and it notices a worker that was killed instead of waiting for it for ever.
+    """
+    if jobs == 1:
+        yield from map(function, items)
+        return
+    pool = ProcessPoolExecutor(jobs, initializer=_leave_with_parent)
+    waiting: Deque["Future[Result]"] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) >= WAITING_PER_JOB * jobs:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise UserError("A worker process was killed, perhaps for want of memory: use fewer --jobs.") from error
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,49 @@
+"""LSTM layers whose weights are laid out once for the kernel that reads them.
+
+Shapes: B rows, T positions, I input size, H hidden size.
+"""
+from typing import Tuple
+
+import torch
+from torch import Tensor, nn
+
+from gnmt.inference.packed_linear import packs
+from gnmt.network.lstm import LSTM, LSTMState
+
+LSTM_MODE = 2  # of at::native's recurrent layers
+
+
+class PackedLSTM(nn.Module):
+    """Computes what LSTM computes in float32 on a CPU without clipping, for inference.
+
+    oneDNN lays the weights of nn.LSTM out anew at every call, which takes longer than reading a sentence of ten words.
+    The weights are copied: a later change of the originals is not seen.
+    """
+
+    def __init__(self, lstm: LSTM):
+        super().__init__()
+        self.hidden_size, self.zero_state = lstm.hidden_size, lstm.zero_state
+        weight_ih, weight_hh, self.bias_ih, self.bias_hh = (weight.detach() for weight in lstm._flat_weights)
+        self.packed_ih, self.packed_hh = torch.ops.mkldnn._reorder_mkldnn_rnn_layer_weight(
+            weight_ih, weight_hh, lstm.hidden_size, reverse=False, has_biases=True, batch_first=False
+        )
+
+    def forward(self, inputs: Tensor, state: LSTMState, clip: nn.Module) -> Tuple[Tensor, LSTMState]:
+        """As LSTM.forward: inputs (B, T, I) to outputs (B, T, H) and the state after position T; clip changes nothing."""
+        hidden, cell = state
+        outputs, hidden, cell, _ = torch.ops.aten.mkldnn_rnn_layer(
+            inputs.transpose(0, 1).contiguous(),
+            self.packed_ih, self.packed_hh, self.bias_ih, self.bias_hh,
+            hidden[None], cell[None],
+            reverse=False, batch_sizes=[], mode=LSTM_MODE, hidden_size=self.hidden_size, num_layers=1,
+            has_biases=True, bidirectional=False, batch_first=False, train=False,
+        )  # fmt: skip
+        return outputs.transpose(0, 1), (hidden[0], cell[0])
+
+
+def packs_lstms(weight: Tensor) -> bool:
+    """Whether LSTMs with weights like this one can be packed."""
+    has_operators = hasattr(torch.ops.mkldnn, "_reorder_mkldnn_rnn_layer_weight") and hasattr(
+        torch.ops.aten, "mkldnn_rnn_layer"
+    )
+    return packs(weight) and has_operators

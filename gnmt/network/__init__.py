@@ -1,0 +1,1 @@
+"""The network: encoder, decoder and attention as plain torch modules."""

@@ -1,0 +1,114 @@
+"""The LSTM layers of both stacks.
+
+Shapes: B rows, T positions, I input size, H hidden size.
+"""
+from typing import Tuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from gnmt.network.clipped_recurrence import clipped_lstm
+from gnmt.network.clipping import ActivationClip
+
+LSTMState = Tuple[Tensor, Tensor]  # hidden (B, H) and cell (B, H)
+
+
+class LSTM(nn.LSTM):
+    """One layer, left to right, batch first; its state is passed in and returned."""
+
+    def __init__(self, input_size: int, hidden_size: int):
+        super().__init__(input_size, hidden_size, batch_first=True)
+        self.recomputed = False
+
+    def forward(self, inputs: Tensor, state: LSTMState, clip: ActivationClip) -> Tuple[Tensor, LSTMState]:
+        """Runs over inputs (B, T, I); returns outputs (B, T, H) and the state after position T.
+
+        Cell states are clipped; outputs are not yet.
+        """
+        if self.recomputed and torch.is_grad_enabled():
+            return checkpoint(self._run, inputs, state, clip, use_reentrant=False, preserve_rng_state=False)
+        return self._run(inputs, state, clip)
+
+    def _run(self, inputs: Tensor, state: LSTMState, clip: ActivationClip) -> Tuple[Tensor, LSTMState]:
+        if clip.limit is not None:
+            weight_ih, weight_hh, bias_ih, bias_hh = self._flat_weights
+            outputs, cells = clipped_lstm(
+                inputs.transpose(0, 1), *state, weight_ih, weight_hh, bias_ih + bias_hh, clip.limit
+            )
+            return outputs.transpose(0, 1), (outputs[-1], cells[-1])
+        if inputs.size(1) == 1:
+            # A step of search: nn.LSTM costs up to eight times the cell there, for the same numbers.
+            hidden, cell = torch.lstm_cell(inputs[:, 0], state, *self._flat_weights)
+            return hidden[:, None], (hidden, cell)
+        hidden, cell = state
+        outputs, (hidden, cell) = super().forward(inputs, (hidden[None].contiguous(), cell[None].contiguous()))
+        return outputs, (hidden[0], cell[0])
+
+    def zero_state(self, inputs: Tensor) -> LSTMState:
+        zeros = inputs.new_zeros(inputs.size(0), self.hidden_size)
+        return zeros, zeros
+
+
+def recompute_activations(model: nn.Module) -> None:
+    """What its LSTMs keep for the gradient (some 10 floats a unit and position) is made again when it is needed."""
+    for module in model.modules():
+        if isinstance(module, LSTM):
+            module.recomputed = True
+
+
+class BidirectionalLSTM(nn.Module):
+    """One layer read in both directions over the true length of each sentence.
+
+    The backward direction is an ordinary LSTM over reversed sentences: packed sequences would leave the
+    fused kernels (oneDNN's on CPU, cuDNN's persistent one on GPU).
+    """
+
+    def __init__(self, input_size: int, hidden_size: int):
+        super().__init__()
+        self.forward_lstm = LSTM(input_size, hidden_size)
+        self.backward_lstm = LSTM(input_size, hidden_size)
+
+    def forward(self, inputs: Tensor, lengths: Tensor, clip: ActivationClip) -> Tensor:
+        """inputs (B, T, I) padded on the right, lengths (B,); returns (B, T, 2H), forward half first."""
+        zeros = self.forward_lstm.zero_state(inputs)
+        forward_outputs, _ = self.forward_lstm(inputs, zeros, clip)
+        order = reversal(lengths, inputs.size(1))
+        backward_outputs, _ = self.backward_lstm(permute_positions(inputs, order, order), zeros, clip)
+        return torch.cat([forward_outputs, permute_positions(backward_outputs, order, order)], dim=-1)
+
+
+def reversal(lengths: Tensor, size: int) -> Tensor:
+    """The order (B, T) that reverses the first `lengths` positions of each row, and is its own inverse."""
+    positions = torch.arange(size, device=lengths.device)
+    return (lengths[:, None] - 1 - positions) % size
+
+
+def rotation(steps: Tensor, size: int) -> Tensor:
+    """The order (B, T) that moves each row `steps` (B,) positions to the left, round the end."""
+    return (torch.arange(size, device=steps.device) + steps[:, None]) % size
+
+
+def permute_positions(inputs: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+    """Row b, position t of the result is position order[b, t] of row b of inputs (B, T, H)."""
+    return _PermutePositions.apply(inputs, order, inverse)
+
+
+class _PermutePositions(torch.autograd.Function):
+    """A gather whose gradient is a gather too: a permutation needs no scatter-add."""
+
+    @staticmethod
+    def forward(ctx, inputs: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+        ctx.save_for_backward(inverse)
+        return _take_positions(inputs, order)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):
+        (inverse,) = ctx.saved_tensors
+        return _take_positions(gradient, inverse), None, None
+
+
+def _take_positions(inputs: Tensor, order: Tensor) -> Tensor:
+    batch, size, width = inputs.shape
+    rows = order + size * torch.arange(batch, device=order.device)[:, None]
+    return inputs.reshape(batch * size, width).index_select(0, rows.flatten()).view(batch, size, width)

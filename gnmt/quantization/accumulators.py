@@ -1,0 +1,23 @@
+"""What 16-bit integers make of numbers in a known range (Wu et al. 2016, section 6)."""
+import torch
+from torch import Tensor
+
+from gnmt.network.clipping import ActivationClip
+
+ACCUMULATOR_LEVELS = 32767
+
+
+class Accumulators(ActivationClip):
+    """Cell states and layer outputs as int16 over [-d, d]: each is n d / 32767 with a whole number n.
+
+    The integers are emulated in float32, which holds every n exactly.
+    """
+
+    def __init__(self, limit: float):
+        super().__init__()
+        self.range = torch.tensor([limit])
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        limit = self.limit
+        levels = (inputs * (ACCUMULATOR_LEVELS / limit)).round_().clamp_(-ACCUMULATOR_LEVELS, ACCUMULATOR_LEVELS)
+        return levels.mul_(limit / ACCUMULATOR_LEVELS)

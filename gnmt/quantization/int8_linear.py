@@ -1,0 +1,76 @@
+"""Linear layers in 8-bit integers: weights with one scale per row (Wu et al. 2016, section 6).
+
+Inputs have a known range, if training kept them in one; otherwise a row of inputs has its own scale, never its batch's.
+So a translation does not depend on its batch mates.
+Shapes: N rows of inputs, I inputs, O outputs.
+"""
+from typing import Optional, Tuple
+
+import torch
+from torch import Tensor, nn
+
+from gnmt.quantization.integer_products import FEW_ROWS, LEVELS, make_products
+
+
+def row_scales(weight: Tensor) -> Tensor:
+    """s_i / 127 with s_i = max_j |W_ij| of each row of weight (O, I): (O,), float32; 1 for a row of zeros."""
+    largest = weight.detach().float().abs().amax(dim=1)
+    return torch.where(largest > 0, largest / LEVELS, torch.ones_like(largest))
+
+
+def integers_of(weight: Tensor, scale: Tensor) -> Tensor:
+    """round(weight / scale), int8; scale (O, 1), or (O, I) like the weight."""
+    return (weight.detach().float() / scale).round_().to(torch.int8)
+
+
+def quantize_rows(weight: Tensor) -> Tuple[Tensor, Tensor]:
+    """weight (O, I) to integers (O, I), int8, and scales (O,), float32, with weight ~ integers * scale.
+
+    WQ_ij = round(W_ij / s_i * 127).
+    """
+    scale = row_scales(weight)
+    return integers_of(weight, scale[:, None]), scale
+
+
+def rounded_rows(weight: Tensor) -> Tensor:
+    """weight (O, I) as float32 numbers that `quantize_rows` represents exactly."""
+    integers, scale = quantize_rows(weight)
+    return integers.to(torch.float32) * scale[:, None]
+
+
+def quantize_inputs(inputs: Tensor, levels: int) -> Tuple[Tensor, Tensor]:
+    """inputs (N, I) to integers (N, I) from -levels to levels, held in float32, and scales (N, 1).
+
+    The integer is round(x / s) with s = max_j |x_ij| / levels.
+    """
+    scale = inputs.abs().amax(dim=1, keepdim=True).clamp_(min=torch.finfo(inputs.dtype).tiny * LEVELS).div_(levels)
+    return (inputs / scale).round_(), scale
+
+
+def quantize_known_inputs(inputs: Tensor, levels: int, limit: float) -> Tensor:
+    """inputs within -limit..limit to integers as of `quantize_inputs`, with the scale limit / levels; others saturate."""
+    return (inputs * (levels / limit)).round_().clamp_(-levels, levels)
+
+
+class Int8Linear(nn.Module):
+    """y = W x + b with W and x in 8-bit integers and their products summed exactly, for inference on a CPU."""
+
+    def __init__(self, weight: Tensor, bias: Optional[Tensor] = None, input_limit: Optional[float] = None):
+        """weight (O, I), bias (O,); inputs are known to lie within -input_limit..input_limit, if it is given."""
+        super().__init__()
+        self.input_limit = input_limit
+        self.products = make_products(*quantize_rows(weight))
+        self.bias = torch.zeros(len(weight)) if bias is None else bias.detach().float()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(..., I) to (..., O), float32."""
+        rows = inputs.reshape(-1, inputs.size(-1)).float()
+        levels = self.products.levels
+        if self.input_limit is None:
+            integers, scale = quantize_inputs(rows, levels)
+        else:
+            integers = quantize_known_inputs(rows, levels, self.input_limit)
+            scale = rows.new_full((1, 1), self.input_limit / levels)
+        multiply = self.products.few_rows if len(rows) <= FEW_ROWS else self.products.many_rows
+        products = multiply(integers)
+        return torch.addcmul(self.bias, products, scale, out=products).view(*inputs.shape[:-1], -1)

@@ -1,0 +1,105 @@
+"""What a search step does over the whole vocabulary.
+
+Shapes: B sentences, K hypotheses of a sentence, N = B x K rows, V vocabulary, G groups of tokens, C candidates.
+"""
+import math
+from typing import List, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gnmt.search.history import Step, prefixes
+from gnmt.search.options import SearchOptions
+from gnmt.search.pruning import prune_tokens
+
+GROUPS = 512  # measured best from 8,000 to 32,000 words, and no slower for few rows
+
+
+class SpecialTokens(NamedTuple):
+    pad: int
+    eos: int
+    unk: int
+    start: int  # decoding starts from it
+    begin_marks: int = 0  # of a source sentence, which have no share in the length of its translation
+
+
+class Candidates(NamedTuple):
+    """Continuations of the hypotheses of each sentence, best first."""
+
+    scores: Tensor  # (B, C), log-probabilities
+    tokens: Tensor  # (B, C)
+    hypotheses: Tensor  # (B, C), which of the sentence's K hypotheses each continues
+
+
+def best_continuations(probabilities: Tensor, scores: Tensor, count: int, prune: float = 0.0) -> Candidates:
+    """The `count` best continuations of each sentence, or all if there are fewer.
+
+    probabilities (N, V) of the next token of each row; scores (B, K), log-probabilities of the rows so far. Tokens more
+    than `prune` below the best of their row (search.pruning) are given up.
+
+    In two stages: the best `count` of a sentence are in the `count` groups with the best maxima. Group g holds the tokens
+    g, g + G, g + 2 G and so on, so that maxima are taken over whole rows of memory. A small vocabulary has groups of one.
+    """
+    sentences, hypotheses = scores.shape
+    vocabulary = probabilities.size(1)
+    groups = GROUPS if vocabulary > GROUPS else vocabulary
+    maxima = group_maxima(probabilities, groups).log_()
+    best_of_row = maxima.amax(dim=1, keepdim=True)
+    maxima = prune_tokens(maxima, best_of_row, prune).view(sentences, hypotheses, groups) + scores[:, :, None]
+    chosen = maxima.flatten(1).topk(min(count, hypotheses * groups), dim=1).indices
+    parents, group = chosen // groups, chosen % groups
+
+    members = group[:, :, None] + torch.arange(0, vocabulary, groups, device=scores.device)  # (B, count, of a group)
+    missing = members >= vocabulary  # the last of some groups
+    members = members.clamp_(max=vocabulary - 1)
+    places = (members + vocabulary * parents[:, :, None]).flatten(1)
+    log_probs = probabilities.view(sentences, -1).gather(1, places).view_as(members).masked_fill_(missing, 0).log_()
+    log_probs = prune_tokens(log_probs, best_of_row.view(sentences, -1).gather(1, parents)[:, :, None], prune)
+    continued = (log_probs + scores.gather(1, parents)[:, :, None]).flatten(1)
+    best, places = continued.topk(min(count, hypotheses * vocabulary), dim=1)
+    return Candidates(best, members.flatten(1).gather(1, places), parents.gather(1, places // members.size(2)))
+
+
+def group_maxima(probabilities: Tensor, groups: int) -> Tensor:
+    """The largest of each group of tokens g, g + G, ...: (N, V) to (N, G)."""
+    rows, vocabulary = probabilities.shape
+    rest = vocabulary % groups
+    maxima = probabilities[:, : vocabulary - rest].view(rows, -1, groups).amax(dim=1)
+    if rest:
+        torch.maximum(maxima[:, :rest], probabilities[:, -rest:], out=maxima[:, :rest])
+    return maxima
+
+
+def restrict(
+    probabilities: Tensor, forced: Tensor, history: List[Step], options: SearchOptions, special: SpecialTokens
+) -> None:
+    """Overwrites the probabilities (N, V) of what may not be said after a history.
+
+    forced (B,): what all rows of a sentence must say, whatever is banned, and however unlikely; pad where they are free.
+    """
+    bound = (forced != special.pad).nonzero()[:, 0]
+    of_sentences = probabilities.view(len(forced), -1, probabilities.size(1))
+    said = of_sentences[bound, :, forced[bound]].clamp_(min=torch.finfo(probabilities.dtype).tiny)
+
+    probabilities[:, special.pad] = 0
+    if options.unkpen:
+        probabilities[:, special.unk] *= math.exp(-options.unkpen)
+    if len(history) <= options.min_len:
+        probabilities[:, special.eos] = 0
+    if options.no_repeat_ngram_size:
+        rows = torch.arange(len(probabilities), device=probabilities.device)
+        ban_repeated_ngrams(probabilities, prefixes(history, rows), options.no_repeat_ngram_size)
+    if len(bound):
+        of_sentences[bound] = 0
+        of_sentences[bound, :, forced[bound]] = said
+
+
+def ban_repeated_ngrams(probabilities: Tensor, prefix: Tensor, size: int) -> None:
+    """Overwrites the probabilities (N, V) of tokens that would end an n-gram which the prefix (N, t) holds already."""
+    length = prefix.size(1)
+    if length < size:
+        return
+    windows = prefix.unfold(1, size, 1)  # (N, length - size + 1, size)
+    repeated = (windows[:, :, :-1] == prefix[:, None, length - size + 1 :]).all(dim=2)
+    rows, starts = repeated.nonzero(as_tuple=True)
+    probabilities[rows, windows[rows, starts, -1]] = 0

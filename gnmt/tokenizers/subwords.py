@@ -1,0 +1,150 @@
+"""Joint subwords: learn a sentencepiece model, apply and undo it, write fairseq's dictionary of it.
+
+    python -m fairseq_gnmt.data.subwords train --input train.en train.de --model-prefix joint --vocab-size 32000
+    python -m fairseq_gnmt.data.subwords encode --model joint.model --input train.en --output train.bpe.en
+    python -m fairseq_gnmt.data.subwords decode --model joint.model --input hypotheses --output text
+    python -m fairseq_gnmt.data.subwords dictionary --model joint.model --output dict.txt
+
+Models trained here decode to the text that was encoded; see `subword_training.py`.
+"""
+import argparse
+import sys
+from pathlib import Path
+from typing import Callable, Iterator, List
+
+from sentencepiece import SentencePieceProcessor
+
+from gnmt.commands.command_line import add_command
+from gnmt.commands.process import run_command
+from gnmt.errors import UserError
+from gnmt.files.line_conversion import convert_in_chunks
+from gnmt.files.parallel_text import atomic_outputs, check_files, split_lines
+from gnmt.files.process_pool import available_cores, check_jobs
+from gnmt.tokenizers.subword_training import LINES_IN_MEMORY, train_subwords
+
+FAIRSEQ_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")  # every dictionary of fairseq begins with them
+
+Conversion = Callable[[SentencePieceProcessor, List[str], int], List[str]]
+
+
+def load_model(path: Path) -> SentencePieceProcessor:
+    """Raises UserError for a file that is missing or is no sentencepiece model."""
+    check_files([path])
+    try:
+        return SentencePieceProcessor(model_file=str(path))
+    except RuntimeError as error:
+        raise UserError(f"{path} is not a sentencepiece model, or is damaged: train or fetch it again.") from error
+
+
+def encode_lines(model: SentencePieceProcessor, lines: List[str], jobs: int) -> List[str]:
+    """The pieces of each line, separated by spaces; an unknown character is a piece as it is."""
+    return [" ".join(pieces) for pieces in model.encode(lines, out_type=str, num_threads=jobs)]
+
+
+def decode_lines(model: SentencePieceProcessor, lines: List[str], jobs: int) -> List[str]:
+    """The text of each line of pieces; <s> and </s> vanish, <unk> becomes U+2047 with a space at each side."""
+    return model.decode([line.split() for line in lines], num_threads=jobs)
+
+
+def encode_file(model_path: Path, source: Path, output: Path, *, jobs: int = 1, overwrite: bool = False) -> None:
+    """Write the pieces of each line, separated by spaces; `jobs` threads give the same output as one."""
+    _convert_file(encode_lines, model_path, source, output, jobs, overwrite)
+
+
+def decode_file(model_path: Path, source: Path, output: Path, *, jobs: int = 1, overwrite: bool = False) -> None:
+    """Write the text of each line of pieces; `jobs` threads give the same output as one."""
+    _convert_file(decode_lines, model_path, source, output, jobs, overwrite)
+
+
+def _convert_file(
+    convert: Conversion, model_path: Path, source: Path, output: Path, jobs: int, overwrite: bool
+) -> None:
+    check_jobs(jobs)
+    check_files([source])
+    model = load_model(model_path)
+    convert_in_chunks(
+        lambda chunks: (convert(model, split_lines(chunk), jobs) for chunk in chunks),
+        source,
+        output,
+        inputs=[model_path],
+        overwrite=overwrite,
+    )
+
+
+def dictionary_pieces(model: SentencePieceProcessor) -> Iterator[str]:
+    """The pieces that text is made of, in the order of the model; raises UserError if fairseq cannot hold one."""
+    for index in range(len(model)):
+        if model.is_unknown(index) or model.is_control(index):
+            continue  # <unk>, <s>, </s>: fairseq's dictionary has its own
+        piece = model.id_to_piece(index)
+        if piece in FAIRSEQ_SYMBOLS or any(character.isspace() for character in piece):
+            raise UserError(
+                f"The model has the piece {piece!r}, which fairseq cannot tell from a special symbol or a space: "
+                f"use a model of `python -m fairseq_gnmt.data.subwords train`."
+            )
+        yield piece
+
+
+def write_dictionary(model_path: Path, output: Path, *, overwrite: bool = False) -> None:
+    """Write fairseq's dictionary of a model: a line `piece count` for each of its pieces, in its order.
+
+    All pieces are there, in the training text or not: what is encoded has only characters unknown to the
+    model as unknown symbols. Each count is 1; translation uses none of them.
+    """
+    lines = [f"{piece} 1\n" for piece in dictionary_pieces(load_model(model_path))]
+    with atomic_outputs([output], inputs=[model_path], overwrite=overwrite) as (file,):
+        file.write("".join(lines).encode("utf-8"))
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m fairseq_gnmt.data.subwords", description="Learn and apply joint subwords (sentencepiece)."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    train = add_command(commands, "train", "learn one model for all inputs")
+    train.add_argument("--input", type=Path, nargs="+", required=True, metavar="FILE", help="text or .gz")
+    train.add_argument("--model-prefix", required=True, metavar="P", help="writes P.model and P.vocab")
+    train.add_argument("--vocab-size", type=int, required=True, metavar="N", help="number of pieces")
+    train.add_argument("--model-type", choices=("bpe", "unigram", "char"), default="bpe", help="method")
+    train.add_argument("--character-coverage", type=float, default=1.0, metavar="R", help="share of the text's letters")
+    train.add_argument("--input-sentence-size", type=int, default=LINES_IN_MEMORY, metavar="N", help="lines used")
+    train.add_argument("--seed", type=int, default=1, metavar="N", help="of the lines used, if there are more")
+
+    for name, purpose in (("encode", "text to pieces, line by line"), ("decode", "pieces to text, line by line")):
+        command = add_command(commands, name, purpose)
+        command.add_argument("--model", type=Path, required=True, metavar="P.model", help="from `train`")
+        command.add_argument("--input", type=Path, required=True, metavar="FILE", help="text or .gz")
+        command.add_argument("--output", type=Path, required=True, metavar="FILE", help="as many lines")
+        command.add_argument("--jobs", type=int, default=available_cores(), metavar="N", help="threads")
+
+    dictionary = add_command(commands, "dictionary", "fairseq's dictionary of all pieces of a model")
+    dictionary.add_argument("--model", type=Path, required=True, metavar="P.model", help="from `train`")
+    dictionary.add_argument("--output", type=Path, required=True, metavar="FILE", help="for example dict.txt")
+    return parser
+
+
+def main() -> None:
+    args = make_parser().parse_args()
+    if args.command == "train":
+        print(f"Learning {args.vocab_size} pieces (silent for minutes after a large corpus is read)", file=sys.stderr)
+        train_subwords(
+            args.input,
+            args.model_prefix,
+            args.vocab_size,
+            model_type=args.model_type,
+            character_coverage=args.character_coverage,
+            input_sentence_size=args.input_sentence_size,
+            seed=args.seed,
+            overwrite=args.overwrite,
+        )
+    elif args.command == "encode":
+        encode_file(args.model, args.input, args.output, jobs=args.jobs, overwrite=args.overwrite)
+    elif args.command == "decode":
+        decode_file(args.model, args.input, args.output, jobs=args.jobs, overwrite=args.overwrite)
+    else:
+        write_dictionary(args.model, args.output, overwrite=args.overwrite)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,63 @@
+"""How often the words and characters of a corpus occur."""
+from collections import Counter
+from itertools import chain
+from pathlib import Path
+from typing import Iterable, List, Mapping, Sequence, Tuple
+
+from tqdm import tqdm
+
+from gnmt.errors import UserError
+from gnmt.files.parallel_text import check_files, count_lines, read_chunks, split_lines
+from gnmt.files.process_pool import check_jobs, ordered_map
+from gnmt.tokenizers.spelling import split_words
+
+
+def count_chunk(chunk: bytes) -> Tuple[int, "Counter[str]"]:
+    """Number of lines, and how often each word with the space before it occurs."""
+    lines = split_lines(chunk)
+    return len(lines), Counter(chain.from_iterable(map(split_words, lines)))
+
+
+def count_words(paths: Sequence[Path], jobs: int) -> "Counter[str]":
+    """How often each word, with the space before it, occurs in all files together."""
+    check_jobs(jobs)
+    check_files(paths)
+    counts: "Counter[str]" = Counter()
+    with tqdm(total=sum(map(count_lines, paths)), desc="counting", unit=" lines", unit_scale=True) as progress:
+        for lines, counted in ordered_map(count_chunk, chain.from_iterable(map(read_chunks, paths)), jobs):
+            counts.update(counted)
+            progress.update(lines)
+    if not counts:
+        raise UserError(f"{', '.join(map(str, paths))}: there is no text, only empty lines.")
+    return counts
+
+
+def count_characters(words: Mapping[str, int]) -> "Counter[str]":
+    """How often each character of words that occur so often is there; the space before a word is none."""
+    characters: "Counter[str]" = Counter()
+    for word, count in words.items():
+        for character in word.removeprefix(" "):
+            characters[character] += count
+    return characters
+
+
+def by_frequency(counts: Mapping[str, int]) -> List[str]:
+    """Most frequent first; equally frequent ones in the order of their characters."""
+    return sorted(counts, key=lambda name: (-counts[name], name))
+
+
+def most_frequent(counts: Mapping[str, int], share: float) -> List[str]:
+    """The most frequent ones, as few of them as make up this share of the total."""
+    wanted = share * sum(counts.values())
+    kept: List[str] = []
+    for name in by_frequency(counts):
+        if wanted <= 0:
+            break
+        wanted -= counts[name]
+        kept.append(name)
+    return kept
+
+
+def share_of(names: Iterable[str], counts: Mapping[str, int]) -> float:
+    """The part of all occurrences that these have."""
+    return sum(counts[name] for name in names) / max(sum(counts.values()), 1)
