@@ -26,15 +26,15 @@ from tqdm import tqdm  # noqa: E402
 
 import fairseq_gnmt  # noqa: E402, F401  registers everything
 from benchmarking.report import check_output, markdown_table, write_json  # noqa: E402
-from fairseq_gnmt.inference.translator import translator_of  # noqa: E402
 from fairseq_gnmt.models.gnmt import GNMTModel  # noqa: E402
-from fairseq_gnmt.search.ensemble import Ensemble  # noqa: E402
 from fairseq_gnmt.segmentation.bpe import join_tokens  # noqa: E402
 from fairseq_gnmt.tasks.gnmt_translation import GNMTTranslationTask  # noqa: E402
 from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402
 from gnmt.evaluation.gleu import mean_gleu  # noqa: E402
 from gnmt.files.parallel_text import read_lines  # noqa: E402
+from gnmt.inference.translator import translator_of  # noqa: E402
+from gnmt.search.ensemble import Ensemble  # noqa: E402
 from gnmt.search.options import SearchOptions  # noqa: E402
 from gnmt.search.reference_scoring import reference_log_probs  # noqa: E402
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from conftest import make_dictionary, make_model
-from fairseq_gnmt.inference.translator import translator_of
 from gnmt.errors import UserError
+from gnmt.inference.translator import translator_of
 from gnmt.network.clipped_recurrence import clipped_lstm
 from gnmt.network.clipping import ActivationClip, ClipSchedule
 from gnmt.quantization.accumulators import Accumulators

@@ -3,8 +3,8 @@ import pytest
 import torch
 from conftest import make_dictionary, make_model
 
-from fairseq_gnmt.search.ensemble import Ensemble
 from gnmt.errors import UserError
+from gnmt.search.ensemble import Ensemble
 
 DICTIONARY = make_dictionary(12)
 SOURCE = torch.tensor([[4, 5, 6, 2], [7, 2, 1, 1]])

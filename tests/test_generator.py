@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from conftest import make_dictionary, make_model
-from fairseq_gnmt.inference import gates
 from fairseq_gnmt.search.generator import GNMTGenerator
+from gnmt.inference import gates
 from gnmt.search.options import SearchOptions
 
 DICTIONARY = make_dictionary(12)

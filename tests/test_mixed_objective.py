@@ -10,9 +10,9 @@ from conftest import make_dictionary, make_model
 from fairseq_gnmt.criterions import mixed_objective
 from fairseq_gnmt.criterions.label_smoothed_cross_entropy import GNMTLabelSmoothedCrossEntropy
 from fairseq_gnmt.criterions.mixed_objective import GNMTMixedObjective, advantages, beside, start_marks
-from fairseq_gnmt.search.sampling import Samples
 from gnmt.errors import UserError
 from gnmt.network.dropout import switch_dropout_off
+from gnmt.search.sampling import Samples
 
 BOS, PAD, EOS = 0, 1, 2
 

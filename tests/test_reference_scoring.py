@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from conftest import make_dictionary, make_model
-from fairseq_gnmt.search.ensemble import Ensemble
+from gnmt.search.ensemble import Ensemble
 from gnmt.search.reference_scoring import reference_log_probs
 
 DICTIONARY = make_dictionary(12)

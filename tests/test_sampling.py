@@ -6,9 +6,9 @@ import torch
 from conftest import make_dictionary, make_model
 from reference.exhaustive_search import EOS, PAD, Scripted, ScriptedEnsemble
 
-from fairseq_gnmt.search import sampling
-from fairseq_gnmt.search.ensemble import Ensemble
-from fairseq_gnmt.search.sampling import draw, draw_samples, uniform_noise
+from gnmt.search import sampling
+from gnmt.search.ensemble import Ensemble
+from gnmt.search.sampling import draw, draw_samples, uniform_noise
 
 VOCABULARY = 7
 LIMIT = 6
@@ -129,13 +129,12 @@ def test_scores_that_are_no_numbers_do_not_end_the_training(network):
     assert tokens.max() < 5 and log_probs.isnan().all()
 
 
-def test_noise_differs_between_updates_and_processes(monkeypatch):
-    def noise(seed: int, rank: int) -> torch.Tensor:
-        monkeypatch.setattr(sampling, "get_global_rank", lambda: rank)
+def test_noise_differs_between_updates_and_processes():
+    def noise(seed: int, process: int) -> torch.Tensor:
         torch.manual_seed(seed)
-        return uniform_noise((2, 3, 4), torch.device("cpu"))
+        return uniform_noise((2, 3, 4), torch.device("cpu"), process)
 
     assert torch.equal(noise(1, 0), noise(1, 0))
     assert not torch.isin(noise(1, 0), noise(2, 0)).any()
     assert not torch.isin(noise(1, 0), noise(1, 1)).any()
-    assert not torch.isin(uniform_noise((2, 3, 4), torch.device("cpu")), noise(1, 1)).any()
+    assert not torch.isin(uniform_noise((2, 3, 4), torch.device("cpu"), process=1), noise(1, 1)).any()

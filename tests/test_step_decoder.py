@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from conftest import make_dictionary, make_model
-from fairseq_gnmt.inference import gates
-from fairseq_gnmt.inference.gates import Parents, SplitGates, joined_gates, packed_gates
-from fairseq_gnmt.inference.step_decoder import StepDecoder, StepState
+from gnmt.inference import gates
 from gnmt.inference import packed_linear
+from gnmt.inference.gates import Parents, SplitGates, joined_gates, packed_gates
 from gnmt.inference.packed_linear import PackedLinear, PlainLinear, inference_linear
+from gnmt.inference.step_decoder import StepDecoder, StepState
 
 DICTIONARY = make_dictionary(23)
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}  # float32, the same sums in another order

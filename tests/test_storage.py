@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from conftest import make_dictionary, make_model
-from fairseq_gnmt.inference.translator import translator_of
+from gnmt.inference.translator import translator_of
 from gnmt.quantization.storage import to_floats, to_integers
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "quantize_checkpoint.py"

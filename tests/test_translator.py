@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from conftest import make_dictionary, make_model
-from fairseq_gnmt.inference import translator
-from fairseq_gnmt.inference.step_decoder import StepDecoder
-from fairseq_gnmt.inference.translator import encoder_with, translator_of
 from gnmt.errors import UserError
+from gnmt.inference import translator
 from gnmt.inference import packed_lstm
 from gnmt.inference.packed_linear import PlainLinear
 from gnmt.inference.packed_lstm import PackedLSTM
 from gnmt.inference.recurrence import HoistedLSTM
+from gnmt.inference.step_decoder import StepDecoder
+from gnmt.inference.translator import encoder_with, translator_of
 from gnmt.quantization import integer_products
 
 DICTIONARY = make_dictionary(23)

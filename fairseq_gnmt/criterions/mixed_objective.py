@@ -12,6 +12,7 @@ from typing import Optional, Tuple
 import torch
 from fairseq.criterions import register_criterion
 from fairseq.dataclass import FairseqDataclass
+from fairseq.distributed.utils import get_global_rank
 from fairseq.logging import metrics
 from omegaconf import II
 from torch import Tensor, nn
@@ -21,11 +22,11 @@ from fairseq_gnmt.criterions.label_smoothed_cross_entropy import GNMTLabelSmooth
 from fairseq_gnmt.criterions.projected_loss import projected_weighted_nll
 from fairseq_gnmt.models.gnmt import GNMTModel
 from fairseq_gnmt.rewards.words import Words
-from fairseq_gnmt.search.ensemble import Ensemble
-from fairseq_gnmt.search.sampling import Samples, draw_samples, uniform_noise
 from gnmt.errors import UserError
 from gnmt.evaluation.gleu import gleu, ngrams
 from gnmt.network.dropout import switch_dropout_off
+from gnmt.search.ensemble import Ensemble
+from gnmt.search.sampling import Samples, draw_samples, uniform_noise
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
     def draw(self, network: GNMTModel, sample) -> Samples:
         source, target = sample["net_input"], sample["target"]
         limits = (LIMIT_FACTOR * target.ne(self.padding_idx).sum(dim=1)).long() + LIMIT_CONSTANT
-        noise = uniform_noise((len(target), self.samples, int(limits.max())), target.device)
+        noise = uniform_noise((len(target), self.samples, int(limits.max())), target.device, get_global_rank())
         return draw_samples(
             Ensemble([network], self.temperature),
             source["src_tokens"],

@@ -1,22 +1,23 @@
 """The GNMT model, its options and its named architectures."""
 import dataclasses
-import math
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Dict, List, Optional, Tuple
 
 import torch
+from fairseq.data import Dictionary
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.dataclass.utils import merge_with_parent
 from fairseq.models import FairseqEncoderDecoderModel, register_model
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from fairseq_gnmt.models.decoder import GNMTDecoder
-from fairseq_gnmt.models.encoder import GNMTEncoder
+from fairseq_gnmt.models.halves import GNMTDecoder, GNMTEncoder
 from fairseq_gnmt.models.hub import GNMTHub
 from gnmt.errors import UserError
-from gnmt.network.clipping import ActivationClip, ClipSchedule
-from gnmt.network.lstm import recompute_activations
+from gnmt.network.clipping import ClipSchedule
+from gnmt.network.config import NetworkConfig
+from gnmt.network.gnmt import build_halves, initialize
 from gnmt.quantization.storage import to_floats
 
 
@@ -61,7 +62,6 @@ class GNMTModel(FairseqEncoderDecoderModel):
     def build_model(cls, cfg, task) -> "GNMTModel":
         if isinstance(cfg, DictConfig):  # hydra and checkpoints may know fewer or more options than this version
             cfg = merge_with_parent(cls.config_class(), cfg, remove_missing=True)
-        check_config(cfg)
         check_task(task)
         source, target = task.source_dictionary, task.target_dictionary
         if not cfg.no_share_embeddings and source != target:
@@ -70,20 +70,9 @@ class GNMTModel(FairseqEncoderDecoderModel):
                 "but their embeddings are shared. Run fairseq-preprocess with --joined-dictionary, or train with "
                 "--no-share-embeddings."
             )
-        source_embedding = nn.Embedding(len(source), cfg.hidden_size, source.pad())
-        target_embedding = source_embedding
-        if cfg.no_share_embeddings:
-            target_embedding = nn.Embedding(len(target), cfg.hidden_size, target.pad())
-        clip = ActivationClip(clip_schedule(cfg))
-        previous_query = str(cfg.attention_query) == "previous"
-        encoder = GNMTEncoder(source, source_embedding, cfg.encoder_layers, cfg.dropout, clip)
-        decoder = GNMTDecoder(target, target_embedding, cfg.decoder_layers, cfg.dropout, clip, previous_query)
-        if cfg.share_decoder_input_output_embed:
-            decoder.output_projection.weight = target_embedding.weight
-        model = cls(encoder, decoder)
-        if cfg.checkpoint_activations:
-            recompute_activations(model)
-        initialize(model, cfg.init_range, cfg.init_range if cfg.embedding_init_range is None else cfg.embedding_init_range)
+        config = network_config(cfg, source, target)
+        model = cls(*build_halves(config, partial(GNMTEncoder, source), partial(GNMTDecoder, target)))
+        initialize(model, config)
         return model
 
     @classmethod
@@ -131,19 +120,24 @@ def check_shared_weights(model: nn.Module, state_dict: Dict[str, Tensor]) -> Non
             raise UserError(f"The checkpoint was trained {difference}, but this model is not: build it alike.")
 
 
-def check_config(cfg) -> None:
-    for name in ("hidden_size", "encoder_layers", "decoder_layers"):
-        least = 1 if name == "hidden_size" else 2
-        value = getattr(cfg, name)
-        if value < least:
-            raise UserError(f"--{name.replace('_', '-')} is {value}, but at least {least} is needed.")
-    if not 0 <= cfg.dropout < 1:
-        raise UserError(f"--dropout is {cfg.dropout}, but must be at least 0 and below 1.")
-    for name in ("init_range", "embedding_init_range"):
-        value = getattr(cfg, name)
-        if value is not None and not value > 0:
-            option = f"--{name.replace('_', '-')}"
-            raise UserError(f"{option} is {value}, but must be above 0 (NVIDIA: 0.1; the paper: 0.04).")
+def network_config(cfg, source: Dictionary, target: Dictionary) -> NetworkConfig:
+    """The network that fairseq's options describe; raises UserError for options that make none."""
+    return NetworkConfig(
+        source_vocabulary_size=len(source),
+        target_vocabulary_size=len(target),
+        padding_index=source.pad(),
+        hidden_size=cfg.hidden_size,
+        encoder_layers=cfg.encoder_layers,
+        decoder_layers=cfg.decoder_layers,
+        dropout=cfg.dropout,
+        share_embeddings=not cfg.no_share_embeddings,
+        tie_output=cfg.share_decoder_input_output_embed,
+        attention_query=str(cfg.attention_query),
+        clip=clip_schedule(cfg),
+        init_range=cfg.init_range,
+        embedding_init_range=cfg.embedding_init_range,
+        checkpoint_activations=cfg.checkpoint_activations,
+    )
 
 
 def clip_schedule(cfg) -> Optional[ClipSchedule]:
@@ -162,19 +156,6 @@ def clip_schedule(cfg) -> Optional[ClipSchedule]:
             f"--activation-clip-from is {first} and --activation-clip-until {last}, but must be updates in this order."
         )
     return ClipSchedule(start, end, first, last)
-
-
-def initialize(model: nn.Module, init_range: float, embedding_init_range: float) -> None:
-    """Uniform weights as in NVIDIA's GNMT v2; the second bias of each LSTM starts at zero."""
-    for name, parameter in model.named_parameters():
-        if name.endswith("bias_hh_l0") or name.endswith("score_bias"):
-            nn.init.zeros_(parameter)
-        elif name.endswith("score_scale"):
-            nn.init.constant_(parameter, math.sqrt(1 / model.decoder.embed_tokens.embedding_dim))
-        elif name.endswith("embed_tokens.weight"):
-            nn.init.uniform_(parameter, -embedding_init_range, embedding_init_range)
-        else:
-            nn.init.uniform_(parameter, -init_range, init_range)
 
 
 def register_preset(name: str, class_name: str, **numbers) -> type:

@@ -4,9 +4,9 @@ from typing import Any, Dict, List, Optional, Sequence
 from torch import Tensor
 
 from fairseq_gnmt.models.gnmt import GNMTModel
-from fairseq_gnmt.search.ensemble import Ensemble
 from gnmt.search.alignment import Alignment
 from gnmt.search.beam_search import BeamSearch, Translations
+from gnmt.search.ensemble import Ensemble
 from gnmt.search.options import SearchOptions
 from gnmt.search.vocabulary import SpecialTokens
 

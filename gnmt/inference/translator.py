@@ -2,21 +2,20 @@
 import copy
 import functools
 import logging
-from typing import Callable, Dict, NamedTuple, Tuple, Union
+from typing import Callable, Dict, NamedTuple, Protocol, Tuple, Union
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 
-from fairseq_gnmt.inference.gates import joined_gates, packed_gates
-from fairseq_gnmt.inference.step_decoder import StepDecoder
-from fairseq_gnmt.models.decoder import GNMTDecoder
-from fairseq_gnmt.models.encoder import GNMTEncoder
-from fairseq_gnmt.models.gnmt import GNMTModel
 from gnmt.errors import UserError
+from gnmt.inference.gates import joined_gates, packed_gates
 from gnmt.inference.packed_linear import inference_linear, packs
 from gnmt.inference.packed_lstm import PackedLSTM, packs_lstms
 from gnmt.inference.recurrence import HoistedLSTM, MakeLinear
+from gnmt.inference.step_decoder import StepDecoder
+from gnmt.network.decoder import Decoder
+from gnmt.network.encoder import Encoder
 from gnmt.network.lstm import LSTM
 from gnmt.quantization.accumulators import Accumulators
 from gnmt.quantization.int8_linear import Int8Linear, rounded_rows
@@ -25,16 +24,24 @@ from gnmt.quantization.integer_products import onednn_levels
 logger = logging.getLogger(__name__)
 
 
+class Network(Protocol):
+    """Parts of a network that inference uses: those of `gnmt.network.gnmt.GNMTNetwork`."""
+
+    encoder: Encoder
+    decoder: Decoder
+    is_for_inference: bool  # True once the weights must not change any more
+
+
 class Translator(NamedTuple):
-    encoder: GNMTEncoder
-    decoder: Union[GNMTDecoder, StepDecoder]
+    encoder: Encoder
+    decoder: Union[Decoder, StepDecoder]
 
 
 # A model's translators by precision, device and type of its weights.
-_MADE: "WeakKeyDictionary[GNMTModel, Dict[Tuple, Translator]]" = WeakKeyDictionary()
+_MADE: "WeakKeyDictionary[Network, Dict[Tuple, Translator]]" = WeakKeyDictionary()
 
 
-def translator_of(model: GNMTModel, quantize: str = "none") -> Translator:
+def translator_of(model: Network, quantize: str = "none") -> Translator:
     """The model's own two halves while it may still be trained, faster copies once it may not.
 
     Copies are made once, after fairseq's prepare_for_inference_, which forbids training. quantize is "none" or "int8".
@@ -52,7 +59,7 @@ def translator_of(model: GNMTModel, quantize: str = "none") -> Translator:
     return made[kind]
 
 
-def _packed(model: GNMTModel) -> Translator:
+def _packed(model: Network) -> Translator:
     encoder = model.encoder
     if encoder.clip.limit is None and packs_lstms(encoder.embed_tokens.weight):
         encoder = encoder_with(encoder, PackedLSTM)
@@ -61,7 +68,7 @@ def _packed(model: GNMTModel) -> Translator:
     return Translator(encoder, StepDecoder(model.decoder, gates, inference_linear))
 
 
-def _quantized(model: GNMTModel) -> Translator:
+def _quantized(model: Network) -> Translator:
     weight = model.decoder.output_projection.weight
     if weight.device.type != "cpu" or weight.dtype != torch.float32:
         raise UserError("--quantize int8 works on a CPU, without --fp16: give --cpu, or leave --quantize out.")
@@ -82,7 +89,7 @@ def _quantized(model: GNMTModel) -> Translator:
     return Translator(encoder, StepDecoder(model.decoder, gates, make_linear, clip))
 
 
-def encoder_with(encoder: GNMTEncoder, make_layer: Callable[[LSTM], nn.Module]) -> GNMTEncoder:
+def encoder_with(encoder: Encoder, make_layer: Callable[[LSTM], nn.Module]) -> Encoder:
     """A copy of the encoder with other LSTM layers in it; embeddings are shared."""
     copied = copy.copy(encoder)
     copied._modules = dict(encoder._modules)

@@ -8,12 +8,12 @@ from typing import List, NamedTuple, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from fairseq_gnmt.inference.gates import Gates, Parents
-from fairseq_gnmt.models.decoder import DecoderState, GNMTDecoder
-from fairseq_gnmt.models.encoder import FIRST_RESIDUAL_LAYER, EncoderOutput
+from gnmt.inference.gates import Gates, Parents
 from gnmt.inference.recurrence import MakeLinear, advance_cell, for_gates
 from gnmt.inference.step_attention import StepAttention
 from gnmt.network.attention import SourceMemory
+from gnmt.network.decoder import DecoderState, Decoder
+from gnmt.network.encoder import FIRST_RESIDUAL_LAYER, EncoderOutput
 
 
 class StepState(NamedTuple):
@@ -28,7 +28,7 @@ class StepState(NamedTuple):
 
 
 class StepDecoder:
-    """Computes what GNMTDecoder.step computes, from a copy of its weights.
+    """Computes what Decoder.step computes, from a copy of its weights.
 
     What is rearranged in the layers' gates is in inference.gates. And the context enters the upper layers only through
     products W c, where c = sum_s a_s x_s: so the encoder's outputs x_s go through all those W once a sentence, and a step
@@ -36,7 +36,7 @@ class StepDecoder:
     """
 
     def __init__(
-        self, decoder: GNMTDecoder, gates: List[Gates], make_linear: MakeLinear, clip: Optional[nn.Module] = None
+        self, decoder: Decoder, gates: List[Gates], make_linear: MakeLinear, clip: Optional[nn.Module] = None
     ):
         """gates are the layers', made from the same decoder and clip; clip replaces the decoder's, if it is given."""
         stack = decoder.stack

@@ -8,11 +8,10 @@ from typing import List, NamedTuple, Sequence, Tuple, Union
 import torch
 from torch import Tensor
 
-from fairseq_gnmt.inference.step_decoder import StepState
-from fairseq_gnmt.inference.translator import Translator, translator_of
-from fairseq_gnmt.models.decoder import DecoderState
-from fairseq_gnmt.models.gnmt import GNMTModel
+from gnmt.inference.step_decoder import StepState
+from gnmt.inference.translator import Network, Translator, translator_of
 from gnmt.network.attention import SourceMemory
+from gnmt.network.decoder import DecoderState
 
 
 class EnsembleState(NamedTuple):
@@ -29,7 +28,7 @@ class EnsembleState(NamedTuple):
 class Ensemble:
     """The models' probabilities averaged, and their attention."""
 
-    def __init__(self, models: Sequence[GNMTModel], temperature: float = 1.0, quantize: str = "none"):
+    def __init__(self, models: Sequence[Network], temperature: float = 1.0, quantize: str = "none"):
         self.models = models
         self.temperature = temperature
         self.quantize = quantize
@@ -40,7 +39,7 @@ class Ensemble:
         return [translator_of(model, self.quantize) for model in self.models]
 
     def start(self, src_tokens: Tensor, src_lengths: Tensor) -> EnsembleState:
-        memories = [decoder.remember(encoder(src_tokens, src_lengths)) for encoder, decoder in self.translators]
+        memories = [decoder.remember(encoder(src_tokens)) for encoder, decoder in self.translators]
         states = [one.decoder.initial_state(memory) for one, memory in zip(self.translators, memories)]
         return EnsembleState(memories, states)
 

@@ -3,16 +3,15 @@
 Shapes: B sentences, N rows (B in training, sentences x hypotheses or samples otherwise), T target positions,
 S source positions, H hidden size, L layers, V vocabulary.
 """
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 import torch
-from fairseq.models import FairseqIncrementalDecoder
 from torch import Tensor, nn
 
-from fairseq_gnmt.models.encoder import FIRST_RESIDUAL_LAYER, MAX_POSITIONS, EncoderOutput
 from gnmt.network.attention import NormalizedBahdanauAttention, SourceMemory
 from gnmt.network.clipping import ActivationClip
 from gnmt.network.dropout import Dropout
+from gnmt.network.encoder import FIRST_RESIDUAL_LAYER, EncoderOutput
 from gnmt.network.lstm import LSTM
 
 
@@ -27,7 +26,7 @@ class DecoderState(NamedTuple):
         return DecoderState(*(tuple(layer.index_select(0, rows) for layer in part) for part in self))
 
 
-class GNMTDecoderStack(nn.Module):
+class DecoderStack(nn.Module):
     """Turns embedded target tokens into features for the output projection."""
 
     def __init__(
@@ -88,23 +87,17 @@ class GNMTDecoderStack(nn.Module):
         return context.view(rows, positions, -1), weights.view(rows, positions, -1)
 
 
-class GNMTDecoder(FairseqIncrementalDecoder):
-    """fairseq's interface to the stack, and the output projection."""
+class Decoder(nn.Module):
+    """Target embeddings, the stack, and the output projection."""
 
     def __init__(
-        self,
-        dictionary,
-        embed_tokens: nn.Embedding,
-        num_layers: int,
-        dropout: float,
-        clip: ActivationClip,
-        previous_query: bool,
+        self, embed_tokens: nn.Embedding, num_layers: int, dropout: float, clip: ActivationClip, previous_query: bool
     ):
-        super().__init__(dictionary)
+        super().__init__()
         hidden_size = embed_tokens.embedding_dim
         self.embed_tokens = embed_tokens
-        self.stack = GNMTDecoderStack(hidden_size, num_layers, dropout, clip, previous_query)
-        self.output_projection = nn.Linear(hidden_size, len(dictionary))
+        self.stack = DecoderStack(hidden_size, num_layers, dropout, clip, previous_query)
+        self.output_projection = nn.Linear(hidden_size, embed_tokens.num_embeddings)
 
     def remember(self, encoder_out: EncoderOutput) -> SourceMemory:
         return self.stack.attention.remember(*encoder_out)
@@ -120,25 +113,22 @@ class GNMTDecoder(FairseqIncrementalDecoder):
         return self.output_layer(features[:, 0]), weights[:, 0], state
 
     def forward(
-        self,
-        prev_output_tokens: Tensor,
-        encoder_out: EncoderOutput,
-        incremental_state: Optional[Dict[str, Dict[str, Optional[Tensor]]]] = None,
-        features_only: bool = False,
-    ) -> Tuple[Tensor, Dict[str, List[Tensor]]]:
-        """Returns logits (N, T, V), or features (N, T, H), and {"attn": [weights (N, T, S)]}.
+        self, prev_output_tokens: Tensor, encoder_out: EncoderOutput, features_only: bool = False
+    ) -> Tuple[Tensor, Tensor]:
+        """Reads the whole target at once.
 
-        A sentence may have several rows of prev_output_tokens (N, T), which stand together. With an incremental
-        state (fairseq's own searches) only the last token is new.
+        Args:
+            prev_output_tokens: (N, T); a sentence may have several rows, which are adjacent.
+            encoder_out: of the B sentences.
+            features_only: skips the output projection.
+
+        Returns:
+            Logits (N, T, V), or features (N, T, H), and attention weights (N, T, S).
         """
-        if incremental_state is None:
-            memory = self.remember(encoder_out)
-            state = self.stack.initial_state(memory, len(prev_output_tokens) // len(memory.values))
-            features, weights, _ = self.stack(self.embed_tokens(prev_output_tokens), memory, state)
-        else:
-            features, weights = self._step(prev_output_tokens[:, -1:], encoder_out, incremental_state)
-        outputs = features if features_only else self.output_layer(features)
-        return outputs, {"attn": [weights]}
+        memory = self.remember(encoder_out)
+        state = self.stack.initial_state(memory, len(prev_output_tokens) // len(memory.values))
+        features, weights, _ = self.stack(self.embed_tokens(prev_output_tokens), memory, state)
+        return features if features_only else self.output_layer(features), weights
 
     @property
     def logit_limit(self) -> Optional[float]:
@@ -147,30 +137,3 @@ class GNMTDecoder(FairseqIncrementalDecoder):
 
     def output_layer(self, features: Tensor) -> Tensor:
         return self.stack.clip.clip_logits(self.output_projection(features))
-
-    def max_positions(self) -> int:
-        return MAX_POSITIONS
-
-    def _step(self, tokens: Tensor, encoder_out: EncoderOutput, incremental_state) -> Tuple[Tensor, Tensor]:
-        cached = self.get_incremental_state(incremental_state, "gnmt")
-        if cached is None:
-            memory = self.remember(encoder_out)
-            state = self.stack.initial_state(memory)
-        else:
-            memory = SourceMemory(cached["keys"], *encoder_out)
-            state = DecoderState(cached["hidden"], cached["cell"])
-        features, weights, state = self.stack(self.embed_tokens(tokens), memory, state)
-        self.set_incremental_state(
-            incremental_state, "gnmt", {"hidden": state.hidden, "cell": state.cell, "keys": memory.keys}
-        )
-        return features, weights
-
-    def reorder_incremental_state(self, incremental_state, new_order: Tensor) -> None:
-        cached = self.get_incremental_state(incremental_state, "gnmt")
-        if cached is None:
-            return
-        state = DecoderState(cached["hidden"], cached["cell"]).reorder(new_order)
-        keys = cached["keys"].index_select(0, new_order)
-        self.set_incremental_state(
-            incremental_state, "gnmt", {"hidden": state.hidden, "cell": state.cell, "keys": keys}
-        )

@@ -4,7 +4,6 @@ Shapes: B sentences, S source positions, H hidden size.
 """
 from typing import NamedTuple
 
-from fairseq.models import FairseqEncoder
 from torch import Tensor, nn
 
 from gnmt.network.clipping import ActivationClip
@@ -12,7 +11,6 @@ from gnmt.network.dropout import Dropout
 from gnmt.network.lstm import LSTM, BidirectionalLSTM, permute_positions, rotation
 
 FIRST_RESIDUAL_LAYER = 2  # from 0: the third layer, Wu et al. (2016) figure 1
-MAX_POSITIONS = 100_000  # an LSTM has no limit of its own; fairseq wants a number
 
 
 class EncoderOutput(NamedTuple):
@@ -20,11 +18,12 @@ class EncoderOutput(NamedTuple):
     padding_mask: Tensor  # (B, S), True at padding
 
 
-class GNMTEncoder(FairseqEncoder):
-    def __init__(
-        self, dictionary, embed_tokens: nn.Embedding, num_layers: int, dropout: float, clip: ActivationClip
-    ):
-        super().__init__(dictionary)
+class Encoder(nn.Module):
+    """Turns source tokens into one output vector for each position; PAD is the padding index of `embed_tokens`."""
+
+    def __init__(self, embed_tokens: nn.Embedding, num_layers: int, dropout: float, clip: ActivationClip):
+        super().__init__()
+        self.pad = embed_tokens.padding_idx
         self.clip = clip
         hidden_size = embed_tokens.embedding_dim
         self.embed_tokens = embed_tokens
@@ -34,9 +33,9 @@ class GNMTEncoder(FairseqEncoder):
             LSTM(2 * hidden_size if layer == 1 else hidden_size, hidden_size) for layer in range(1, num_layers)
         )
 
-    def forward(self, src_tokens: Tensor, src_lengths: Tensor) -> EncoderOutput:
-        """src_tokens (B, S), padded left or right. src_lengths is fairseq's; the padding itself tells more."""
-        padding_mask = src_tokens.eq(self.dictionary.pad())
+    def forward(self, src_tokens: Tensor) -> EncoderOutput:
+        """Encodes src_tokens (B, S), padded on either side; lengths are read off the padding."""
+        padding_mask = src_tokens.eq(self.pad)
         size = src_tokens.size(1)
         leading = padding_mask.long().cumprod(dim=1).sum(dim=1)
         to_right_padded, back = rotation(leading, size), rotation(-leading, size)
@@ -50,9 +49,3 @@ class GNMTEncoder(FairseqEncoder):
                 features = features + below
             features = self.clip(features)
         return EncoderOutput(permute_positions(features, back, to_right_padded), padding_mask)
-
-    def reorder_encoder_out(self, encoder_out: EncoderOutput, new_order: Tensor) -> EncoderOutput:
-        return EncoderOutput(*(part.index_select(0, new_order) for part in encoder_out))
-
-    def max_positions(self) -> int:
-        return MAX_POSITIONS

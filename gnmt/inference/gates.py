@@ -8,9 +8,9 @@ from typing import Callable, List, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from fairseq_gnmt.models.decoder import GNMTDecoder
 from gnmt.inference.packed_linear import PackedLinear, packs
 from gnmt.inference.recurrence import MakeLinear, for_gates, gate_bias, gate_product
+from gnmt.network.decoder import Decoder
 from gnmt.network.lstm import LSTM
 
 # Elements of hidden states (N, H) from which products take so much of the time that multiplying fewer rows pays: measured
@@ -42,7 +42,7 @@ Gates = Callable[[Tensor, Tensor, Parents], Tensor]
 
 
 def joined_gates(
-    decoder: GNMTDecoder,
+    decoder: Decoder,
     make_linear: MakeLinear,
     embed_tokens: Optional[nn.Module] = None,
     clip: Optional[nn.Module] = None,
@@ -54,7 +54,7 @@ def joined_gates(
     return [EmbeddedGates(embed_tokens or decoder.embed_tokens, clip or stack.clip, bottom), *upper]
 
 
-def packed_gates(decoder: GNMTDecoder) -> List[Gates]:
+def packed_gates(decoder: Decoder) -> List[Gates]:
     """Of all layers, the bottom one first, in float32 on a CPU: most weights twice, for few rows and for many."""
     stack, words = decoder.stack, decoder.embed_tokens
 

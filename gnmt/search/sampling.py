@@ -5,7 +5,6 @@ Shapes: B sentences, K samples of each, T tokens of the longest, N = b x k rows 
 from typing import NamedTuple, Tuple
 
 import torch
-from fairseq.distributed.utils import get_global_rank
 from torch import Tensor
 
 from gnmt.search.beam_search import LEAVING_SHARE
@@ -67,9 +66,12 @@ def draw(probabilities: Tensor, noise: Tensor) -> Tuple[Tensor, Tensor]:
     return drawn[:, 0], (probabilities.gather(1, drawn) / total).log()[:, 0]
 
 
-def uniform_noise(shape: Tuple[int, ...], device: torch.device) -> Tensor:
-    """Reproducible from torch's random state, which fairseq sets alike in all processes; other noise in each."""
-    seed = int(torch.randint(2**62, ())) + get_global_rank()
+def uniform_noise(shape: Tuple[int, ...], device: torch.device, process: int) -> Tensor:
+    """Uniform numbers in [0, 1), reproducible from torch's random state.
+
+    Each process (numbered from 0) of a training gets other numbers from the same random state.
+    """
+    seed = int(torch.randint(2**62, ())) + process
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed)).to(device)
 
 

@@ -1,0 +1,120 @@
+"""The encoder and the decoder behind fairseq's interfaces.
+
+fairseq checks that they are a FairseqEncoder and a FairseqDecoder, and a wrapper would rename every parameter: so they
+inherit from fairseq's classes and from ours.
+
+Shapes: B sentences, N rows (B, or B x hypotheses or samples), T target positions, S source positions, H hidden size,
+V vocabulary.
+"""
+from typing import Dict, List, Optional, Tuple
+
+from fairseq.data import Dictionary
+from fairseq.models import FairseqEncoder, FairseqIncrementalDecoder
+from torch import Tensor, nn
+
+from gnmt.network.attention import SourceMemory
+from gnmt.network.clipping import ActivationClip
+from gnmt.network.decoder import Decoder, DecoderState
+from gnmt.network.encoder import Encoder, EncoderOutput
+
+MAX_POSITIONS = 100_000  # an LSTM has no limit of its own; fairseq wants a number
+CACHE = "gnmt"  # key of the incremental state
+
+
+class _EncoderWithoutDictionary(FairseqEncoder):
+    """fairseq's base class with a constructor without arguments, which a second base class needs."""
+
+    def __init__(self):
+        super().__init__(dictionary=None)
+
+
+class GNMTEncoder(Encoder, _EncoderWithoutDictionary):
+    """Encoder with the dictionary and the methods that fairseq wants."""
+
+    def __init__(
+        self, dictionary: Dictionary, embed_tokens: nn.Embedding, num_layers: int, dropout: float, clip: ActivationClip
+    ):
+        super().__init__(embed_tokens, num_layers, dropout, clip)
+        self.dictionary = dictionary
+
+    def forward(self, src_tokens: Tensor, src_lengths: Optional[Tensor] = None) -> EncoderOutput:
+        """Encodes src_tokens (B, S).
+
+        `src_lengths` is part of fairseq's interface and unused: lengths are read off the padding, on either side.
+        """
+        return super().forward(src_tokens)
+
+    def reorder_encoder_out(self, encoder_out: EncoderOutput, new_order: Tensor) -> EncoderOutput:
+        """Sentence i of the result is sentence `new_order[i]` of `encoder_out`."""
+        return EncoderOutput(*(part.index_select(0, new_order) for part in encoder_out))
+
+    def max_positions(self) -> int:
+        return MAX_POSITIONS
+
+
+class _DecoderWithoutDictionary(FairseqIncrementalDecoder):
+    """fairseq's base class with a constructor without arguments, which a second base class needs."""
+
+    def __init__(self):
+        super().__init__(dictionary=None)
+
+
+class GNMTDecoder(Decoder, _DecoderWithoutDictionary):
+    """Decoder with the dictionary, and the incremental state of fairseq's own searches."""
+
+    def __init__(
+        self,
+        dictionary: Dictionary,
+        embed_tokens: nn.Embedding,
+        num_layers: int,
+        dropout: float,
+        clip: ActivationClip,
+        previous_query: bool,
+    ):
+        super().__init__(embed_tokens, num_layers, dropout, clip, previous_query)
+        self.dictionary = dictionary
+
+    def forward(
+        self,
+        prev_output_tokens: Tensor,
+        encoder_out: EncoderOutput,
+        incremental_state: Optional[Dict[str, Dict[str, Optional[Tensor]]]] = None,
+        features_only: bool = False,
+    ) -> Tuple[Tensor, Dict[str, List[Tensor]]]:
+        """Returns logits (N, T, V), or features (N, T, H), and {"attn": [weights (N, T, S)]}.
+
+        A sentence may have several rows of prev_output_tokens (N, T), which stand together. With an incremental
+        state (fairseq's own searches) only the last token is new.
+        """
+        if incremental_state is None:
+            outputs, weights = super().forward(prev_output_tokens, encoder_out, features_only)
+        else:
+            features, weights = self._step(prev_output_tokens[:, -1:], encoder_out, incremental_state)
+            outputs = features if features_only else self.output_layer(features)
+        return outputs, {"attn": [weights]}
+
+    def max_positions(self) -> int:
+        return MAX_POSITIONS
+
+    def _step(self, tokens: Tensor, encoder_out: EncoderOutput, incremental_state) -> Tuple[Tensor, Tensor]:
+        cached = self.get_incremental_state(incremental_state, CACHE)
+        if cached is None:
+            memory = self.remember(encoder_out)
+            state = self.stack.initial_state(memory)
+        else:
+            memory = SourceMemory(cached["keys"], *encoder_out)
+            state = DecoderState(cached["hidden"], cached["cell"])
+        features, weights, state = self.stack(self.embed_tokens(tokens), memory, state)
+        self.set_incremental_state(
+            incremental_state, CACHE, {"hidden": state.hidden, "cell": state.cell, "keys": memory.keys}
+        )
+        return features, weights
+
+    def reorder_incremental_state(self, incremental_state, new_order: Tensor) -> None:
+        """Moves the cache of fairseq's own searches: row i of it becomes row `new_order[i]`."""
+        cached = self.get_incremental_state(incremental_state, CACHE)
+        if cached is None:
+            return
+        state = DecoderState(cached["hidden"], cached["cell"]).reorder(new_order)
+        keys = cached["keys"].index_select(0, new_order)
+        self.set_incremental_state(incremental_state, CACHE, {"hidden": state.hidden, "cell": state.cell, "keys": keys})

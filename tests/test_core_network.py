@@ -1,0 +1,108 @@
+"""The network and its search in plain PyTorch: what fairseq gives and what it does not are the same."""
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from conftest import make_dictionary, make_model
+from gnmt.errors import UserError
+from gnmt.network.config import NetworkConfig
+from gnmt.network.gnmt import GNMTNetwork
+from gnmt.search.beam_search import BeamSearch
+from gnmt.search.ensemble import Ensemble
+from gnmt.search.options import SearchOptions
+from gnmt.search.vocabulary import SpecialTokens
+
+ROOT = Path(__file__).parents[1]
+BOS, PAD, EOS, UNK = range(4)
+SPECIAL = SpecialTokens(PAD, EOS, UNK, start=EOS)
+SOURCE = torch.tensor([[5, 6, 7, EOS], [8, EOS, PAD, PAD]])
+PREVIOUS = torch.tensor([[EOS, 9, 4], [EOS, 4, 5]])
+
+WITHOUT_FAIRSEQ = """
+import sys
+sys.modules["fairseq"] = sys.modules["fairseq_gnmt"] = None
+import torch
+from gnmt.network.config import NetworkConfig
+from gnmt.network.gnmt import GNMTNetwork
+from gnmt.search.beam_search import BeamSearch
+from gnmt.search.ensemble import Ensemble
+from gnmt.search.options import SearchOptions
+from gnmt.search.vocabulary import SpecialTokens
+
+torch.manual_seed(1)
+network = GNMTNetwork(NetworkConfig(12, 12, hidden_size=8)).prepare_for_inference()
+search = BeamSearch(Ensemble([network]), SpecialTokens(1, 2, 3, start=2), SearchOptions(beam=3, max_len_b=6))
+found = search(torch.tensor([[5, 6, 7, 2], [8, 2, 1, 1]]), None)
+print(found.written.tokens.tolist(), found.finished.scores.tolist())
+"""
+
+
+def network(**options) -> GNMTNetwork:
+    torch.manual_seed(1)
+    return GNMTNetwork(NetworkConfig(12, 12, hidden_size=8, **options))
+
+
+def test_a_network_translates_without_fairseq():
+    """The expected search is that of the same network inside fairseq's classes."""
+    found = subprocess.run(
+        [sys.executable, "-c", WITHOUT_FAIRSEQ], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    model = make_model("gnmt_v2", make_dictionary(12), seed=1, hidden_size=8)
+    model.make_generation_fast_()
+    search = BeamSearch(Ensemble([model]), SPECIAL, SearchOptions(beam=3, max_len_b=6))
+    expected = search(SOURCE, None)
+    assert found == f"{expected.written.tokens.tolist()} {expected.finished.scores.tolist()}\n"
+
+
+@pytest.mark.parametrize("preset", ["gnmt_v2", "gnmt_v2_8_layers", "gnmt_v2_small", "gnmt_v2_tiny", "gnmt"])
+def test_a_preset_is_the_same_network_with_and_without_fairseq(preset):
+    """Names, their order and initial weights: checkpoints of optimizers count parameters, and seeds count draws."""
+    model = make_model(preset, make_dictionary(12), seed=1, hidden_size=8)
+    config = model.config_class(hidden_size=8)
+    plain = network(
+        encoder_layers=config.encoder_layers,
+        decoder_layers=config.decoder_layers,
+        attention_query=str(config.attention_query),
+        init_range=config.init_range,
+        embedding_init_range=config.embedding_init_range,
+    ).eval()
+    ours, fairseqs = list(plain.named_parameters()), list(model.named_parameters())
+    assert [name for name, _ in ours] == [name for name, _ in fairseqs]
+    for (name, weight), (_, other) in zip(ours, fairseqs):
+        assert torch.equal(weight, other), name
+    logits, attention = plain(SOURCE, PREVIOUS)
+    expected, extra = model(SOURCE, None, PREVIOUS)
+    assert torch.equal(logits, expected) and torch.equal(attention, extra["attn"][0])
+
+
+def test_embeddings_and_output_are_shared_as_configured():
+    shared, separate, tied = network(), network(share_embeddings=False), network(tie_output=True)
+    assert shared.encoder.embed_tokens is shared.decoder.embed_tokens
+    assert separate.encoder.embed_tokens is not separate.decoder.embed_tokens
+    assert tied.decoder.output_projection.weight is tied.decoder.embed_tokens.weight
+    assert shared.decoder.output_projection.weight is not shared.decoder.embed_tokens.weight
+
+
+@pytest.mark.parametrize(
+    "options, complaint",
+    [
+        ({"hidden_size": 0}, "--hidden-size is 0, but at least 1 is needed"),
+        ({"decoder_layers": 1}, "--decoder-layers is 1, but at least 2 is needed"),
+        ({"dropout": 1.0}, "--dropout is 1.0, but must be at least 0 and below 1"),
+        ({"init_range": 0.0}, "--init-range is 0.0, but must be above 0"),
+        ({"attention_query": "next"}, "--attention-query is next"),
+        ({"target_vocabulary_size": 13}, "12 tokens and the target 13"),
+    ],
+)
+def test_a_config_that_makes_no_network_is_refused(options, complaint):
+    with pytest.raises(UserError, match=complaint):
+        NetworkConfig(**{"source_vocabulary_size": 12, "target_vocabulary_size": 12, **options})
+
+
+def test_a_network_prepared_for_inference_has_no_gradient_and_no_dropout():
+    prepared = network(dropout=0.5).prepare_for_inference()
+    assert not prepared.training and not any(parameter.requires_grad for parameter in prepared.parameters())
+    assert torch.equal(prepared(SOURCE, PREVIOUS)[0], prepared(SOURCE, PREVIOUS)[0])
