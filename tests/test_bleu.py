@@ -13,7 +13,6 @@ from fairseq.data import Dictionary
 
 from fairseq_gnmt.scoring.bleu import corpus_bleu, nvidia_bleu, report
 from gnmt.errors import UserError
-from gnmt.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 SCORE = ROOT / "scripts" / "score.py"

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from fairseq.data import Dictionary
 
-from fairseq_gnmt.data import cooccurrence
-from fairseq_gnmt.data.cooccurrence import (
+from gnmt.corpora import cooccurrence
+from gnmt.corpora.cooccurrence import (
     CONTEXT_EXPONENT, Counts, positive_mutual_information, principal_directions, token_numbers, token_vectors, write_vectors,
 )
 from gnmt.errors import UserError
+from gnmt.tokenizers.vocabulary import BOS, EOS, UNK, Vocabulary
 
 # one token a word, in an order of its own on each side
 LEXICON = dict(zip("one two three four five six seven eight".split(), "eins zwei drei vier fünf sechs sieben acht".split()))
@@ -98,11 +98,9 @@ def test_vectors_are_the_same_in_every_run_and_leave_the_random_numbers_alone():
 
 
 def test_marks_stand_around_a_line():
-    dictionary = Dictionary()
-    token = dictionary.add_symbol("a")
-    expected = [dictionary.bos(), token, dictionary.unk(), dictionary.eos()]
-    assert token_numbers("a  never", dictionary).tolist() == expected
-    assert token_numbers("", dictionary).tolist() == [dictionary.bos(), dictionary.eos()]
+    vocabulary = Vocabulary(["a"])
+    assert token_numbers("a  never", vocabulary).tolist() == [BOS, 4, UNK, EOS]
+    assert token_numbers("", vocabulary).tolist() == [BOS, EOS]
 
 
 @pytest.mark.parametrize("size", [12, 50])  # 50: more than there are tokens

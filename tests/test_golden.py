@@ -4,7 +4,7 @@ import torch
 
 from conftest import Golden, make_dictionary, make_model
 from fairseq_gnmt.criterions.projected_loss import plain_label_smoothed_loss, projected_label_smoothed_loss
-from fairseq_gnmt.interop.nvidia_names import our_names
+from gnmt.checkpoints.nvidia_names import our_names
 
 # float32, the same sums in another order
 TOLERANCE = {"rtol": 0, "atol": 1e-5}

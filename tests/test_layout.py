@@ -31,6 +31,7 @@ CORE = {
     "evaluation": set(),
     "tokenizers": {"files", "commands"},
     "corpora": {"files", "tokenizers", "commands"},
+    "checkpoints": {"files", "quantization", "tokenizers"},
     "commands": set(),
 }
 PACKAGES = {"fairseq_gnmt": PLUGIN, "gnmt": CORE}

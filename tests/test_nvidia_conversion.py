@@ -10,9 +10,9 @@ from fairseq.data import Dictionary
 
 from conftest import Golden
 from fairseq_gnmt.interop.nvidia_conversion import to_fairseq, to_nvidia
-from fairseq_gnmt.interop.nvidia_names import our_names
-from fairseq_gnmt.interop.nvidia_vocabulary import our_dictionary, our_ids
-from fairseq_gnmt.interop.subword_codes import SubwordCodes, ranked, read_codes
+from gnmt.checkpoints.nvidia_names import our_names
+from gnmt.checkpoints.nvidia_vocabulary import our_ids, our_vocabulary
+from gnmt.checkpoints.subword_codes import SubwordCodes, ranked, read_codes
 from gnmt.errors import UserError
 
 subword_nmt = pytest.importorskip("subword_nmt.apply_bpe")
@@ -93,8 +93,7 @@ def test_ids():
 def test_words_keep_their_numbers_where_some_are_missing():
     """5 was written over by a later line of the same word; 7 is a word of fairseq's own."""
     words = dict(enumerate(SPECIAL)) | {4: "a", 6: "madeupword0000", 7: "</s>", 8: "b"}
-    dictionary = our_dictionary(words, 9)
-    assert dictionary.symbols[4:] == ["a", "madeupword0001", "madeupword0000", "madeupword0002", "b"]
+    assert our_vocabulary(words, 9).words == ["a", "madeupword0001", "madeupword0000", "madeupword0002", "b"]
 
 
 def test_dictionary_is_read_by_fairseq(theirs, tmp_path):

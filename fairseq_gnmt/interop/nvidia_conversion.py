@@ -15,16 +15,17 @@ from fairseq.models import MODEL_REGISTRY
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from fairseq_gnmt.checkpoint_averaging import load as load_ours
-from fairseq_gnmt.interop import nvidia_checkpoint
-from fairseq_gnmt.interop.nvidia_checkpoint import NvidiaCheckpoint
-from fairseq_gnmt.interop.nvidia_names import WORD_BY_WORD, our_names
-from fairseq_gnmt.interop.nvidia_vocabulary import our_dictionary, our_ids, their_symbols
-from fairseq_gnmt.interop.subword_codes import read_codes
 from fairseq_gnmt.models.gnmt import GNMTModel
+from gnmt.checkpoints import nvidia_checkpoint
+from fairseq_gnmt.checkpoint_averaging import load as load_ours
+from gnmt.checkpoints.nvidia_checkpoint import NvidiaCheckpoint
+from gnmt.checkpoints.nvidia_names import WORD_BY_WORD, our_names
+from gnmt.checkpoints.nvidia_vocabulary import our_ids, our_vocabulary, their_symbols
+from gnmt.checkpoints.subword_codes import read_codes
 from gnmt.errors import UserError
 from gnmt.files.parallel_text import atomic_outputs
 from gnmt.quantization.storage import to_floats
+from gnmt.tokenizers.vocabulary import Vocabulary
 
 CHECKPOINT = "checkpoint.pt"
 SEPARATOR = "@@"  # subword-nmt's own, where the checkpoint has no other
@@ -39,13 +40,13 @@ def to_fairseq(source: Path, folder: Path, overwrite: bool = False) -> None:
     theirs = nvidia_checkpoint.read(source)
     names = [CHECKPOINT, *(f"dict.{language}.txt" for language in theirs.languages), CODES]
     with atomic_outputs([folder / name for name in names], inputs=[source], overwrite=overwrite) as files:
-        dictionary = our_dictionary(theirs.idx2tok, theirs.vocabulary)
+        vocabulary = our_vocabulary(theirs.idx2tok, theirs.vocabulary)
         config = our_config(theirs, folder)
-        weights = our_weights(theirs, expected_shapes(config["model"], dictionary), source)
+        weights = our_weights(theirs, expected_shapes(config["model"], fairseq_dictionary(vocabulary)), source)
         checkpoint_file, *dictionary_files, codes_file = files
         torch.save(our_checkpoint(weights, config), checkpoint_file)
         for file in dictionary_files:
-            file.write("".join(f"{symbol} 1\n" for symbol in dictionary.symbols[dictionary.nspecial :]).encode("utf-8"))
+            file.write("".join(f"{symbol} 1\n" for symbol in vocabulary.words).encode("utf-8"))
         codes_file.write(theirs.codes.text().encode("utf-8"))
 
 
@@ -62,6 +63,13 @@ def our_config(theirs: NvidiaCheckpoint, folder: Path) -> Dict[str, Any]:
     given = [str(folder), *model, *task, *text]
     arguments = options.parse_args_and_arch(options.get_training_parser(), given)
     return OmegaConf.to_container(convert_namespace_to_omegaconf(arguments), resolve=True, enum_to_str=True)
+
+
+def fairseq_dictionary(vocabulary: Vocabulary) -> Dictionary:
+    dictionary = Dictionary()
+    for word in vocabulary.words:
+        dictionary.add_symbol(word)
+    return dictionary
 
 
 def expected_shapes(model_config: Dict[str, Any], dictionary: Dictionary) -> Dict[str, torch.Size]:
@@ -128,7 +136,7 @@ def to_nvidia(source: Path, data: Path, codes: Path, output: Path, overwrite: bo
         check_convertible(checkpoint, source)
         model, task = checkpoint["cfg"]["model"], checkpoint["cfg"]["task"]
         languages = language_pair(task, data)
-        symbols = their_symbols(joined_dictionary(data, *languages))
+        symbols = their_symbols(joined_vocabulary(data, *languages))
         shared = not model["no_share_embeddings"]
         theirs = NvidiaCheckpoint(
             weights=their_weights(checkpoint["model"], model["encoder_layers"], shared),
@@ -180,9 +188,9 @@ def language_pair(task: Dict[str, Any], data: Path) -> Tuple[str, str]:
     return pair
 
 
-def joined_dictionary(data: Path, source_lang: str, target_lang: str) -> Dictionary:
-    source, target = (Dictionary.load(str(data / f"dict.{language}.txt")) for language in (source_lang, target_lang))
-    if source != target:
+def joined_vocabulary(data: Path, source_lang: str, target_lang: str) -> Vocabulary:
+    source, target = (Vocabulary.from_dictionary(data / f"dict.{language}.txt") for language in (source_lang, target_lang))
+    if source.tokens != target.tokens:
         raise UserError(f"{data} has two dictionaries, but NVIDIA's GNMT v2 has one for both languages.")
     return source
 

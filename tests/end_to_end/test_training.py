@@ -10,8 +10,8 @@ from tiny_corpora import (
     DIGITS, MODEL, OBJECTIVE, TASK, TEST, TO_TEXT, VALID, digits, scratch, sentences,
 )
 
-from fairseq_gnmt.data.cooccurrence import write_vectors
 from fairseq_gnmt.models.pretrained_embeddings import read_vectors
+from gnmt.corpora.cooccurrence import write_vectors
 
 
 SEARCH = {"beam": 3, "max_len_a": 1.5, "max_len_b": 6, "length_norm_factor": 0.8, "coverage_penalty": 0.3}

@@ -18,9 +18,9 @@ from benchmarking.contenders.first_batch import LossAndGradient, loss_and_gradie
 from benchmarking.contenders.network import our_network
 from benchmarking.contenders.setting import CLIP_NORM, LABEL_SMOOTHING, LEARNING_RATE, Setting
 from benchmarking.workload import Sentence
-from fairseq_gnmt.interop.nvidia_names import WORD_BY_WORD, our_names
-from fairseq_gnmt.interop.nvidia_vocabulary import our_ids
 from fairseq_gnmt.models.gnmt import GNMTModel
+from gnmt.checkpoints.nvidia_names import WORD_BY_WORD, our_names
+from gnmt.checkpoints.nvidia_vocabulary import our_ids
 from gnmt.errors import UserError
 
 NOT_NEEDED = {"dllogger": [], "apex": ["amp"], "apex.amp": ["_amp_state"], "apex.amp._amp_state": []}

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import NamedTuple, Sequence
 
 import torch
-from fairseq.data import Dictionary
 from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
@@ -27,8 +26,9 @@ from tqdm import tqdm
 from gnmt.commands.process import run_command
 from gnmt.errors import UserError
 from gnmt.files.parallel_text import (
-    atomic_outputs, check_files, count_lines, count_pairs, read_pairs, split_lines,
+    atomic_outputs, check_files, count_pairs, read_pairs, split_lines,
 )
+from gnmt.tokenizers.vocabulary import BOS, EOS, SPECIAL_TOKENS, Vocabulary
 
 CONTEXTS = 8192
 WINDOW = 2  # tokens to each side that are neighbours
@@ -92,17 +92,9 @@ def token_vectors(counts: Counts, size: int) -> Tensor:
     return F.normalize((vectors - vectors.mean(dim=0)) @ rotation, dim=1)
 
 
-def token_numbers(line: str, dictionary: Dictionary) -> Tensor:
-    """The tokens of an encoded line between begin and end mark."""
-    return torch.tensor([dictionary.bos(), *map(dictionary.index, line.split()), dictionary.eos()])
-
-
-def load_dictionary(path: Path) -> Dictionary:
-    count_lines(path)  # says what is wrong with a file that is no UTF-8 text
-    try:
-        return Dictionary.load(str(path))
-    except (ValueError, RuntimeError) as error:
-        raise UserError(f"{path} is no dictionary of fairseq, a line `token count` for each token ({error}).") from error
+def token_numbers(line: str, vocabulary: Vocabulary) -> Tensor:
+    """Returns the numbers of the tokens of an encoded line between BOS and EOS."""
+    return torch.tensor([BOS, *vocabulary.encode(line), EOS])
 
 
 def write_vectors(
@@ -114,27 +106,27 @@ def write_vectors(
     """
     inputs = [source, target, dictionary_path]
     check_files(inputs)
-    dictionary = load_dictionary(dictionary_path)
+    vocabulary = Vocabulary.from_dictionary(dictionary_path)
     if size < 2:
         raise UserError(f"--size is {size}, but must be at least 2: the --hidden-size of the network.")
     with atomic_outputs([output], inputs=inputs, overwrite=overwrite) as (file,):
-        counts = Counts.zero(len(dictionary))
+        counts = Counts.zero(len(vocabulary))
         pairs = count_pairs([source], [target], jobs=1)
         with tqdm(total=pairs, desc="counting", unit=" pairs", unit_scale=True) as progress:
             for chunk in read_pairs([source], [target]):
-                sources, targets = ([token_numbers(line, dictionary) for line in split_lines(side)] for side in chunk)
+                sources, targets = ([token_numbers(line, vocabulary) for line in split_lines(side)] for side in chunk)
                 counts.add(sources, targets)
                 progress.update(len(sources))
         occurring = (counts.same_pair.sum(dim=1) > 0).nonzero().flatten().tolist()
-        written = [token for token in occurring if token >= dictionary.nspecial]
+        written = [token for token in occurring if token >= len(SPECIAL_TOKENS)]
         if not written:
             raise UserError(f"{source} and {target} have no token of {dictionary_path}: give text as it was encoded for it.")
         vectors = token_vectors(counts, size).tolist()
         file.write(f"{len(written)} {size}\n".encode())
         for token in written:
             numbers = " ".join(f"{number:.5g}" for number in vectors[token])
-            file.write(f"{dictionary[token]} {numbers}\n".encode("utf-8"))
-    return f"vectors of {len(written):,} of {len(dictionary):,} tokens"
+            file.write(f"{vocabulary[token]} {numbers}\n".encode("utf-8"))
+    return f"vectors of {len(written):,} of {len(vocabulary):,} tokens"
 
 
 def main() -> None:

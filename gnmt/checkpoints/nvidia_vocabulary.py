@@ -1,14 +1,14 @@
-"""NVIDIA's vocabulary and fairseq's dictionary: the same words under the same numbers, the first four apart.
+"""NVIDIA's vocabulary and ours: the same words under the same numbers, the first four apart.
 
-NVIDIA has padding, unknown, begin, end; fairseq begin, padding, end, unknown.
+NVIDIA has PAD, UNK, BOS, EOS; ours is fairseq's, BOS, PAD, EOS, UNK.
 """
 from typing import Dict, List
 
 import torch
-from fairseq.data import Dictionary
 from torch import Tensor
 
 from gnmt.errors import UserError
+from gnmt.tokenizers.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK, Vocabulary
 
 SPECIAL = ["<pad>", "<unk>", "<s>", r"<\s>"]  # the end mark with its backslash is theirs
 UNKNOWN = 1
@@ -16,13 +16,11 @@ UNKNOWN = 1
 
 def our_ids(size: int) -> Tensor:
     """Our number of each of NVIDIA's numbers (V,), so that ours[our_ids(V)] = theirs."""
-    dictionary = Dictionary()
-    special = [dictionary.pad(), dictionary.unk(), dictionary.bos(), dictionary.eos()]
-    return torch.cat([torch.tensor(special), torch.arange(len(special), size)])
+    return torch.cat([torch.tensor([PAD, UNK, BOS, EOS]), torch.arange(len(SPECIAL), size)])
 
 
-def our_dictionary(idx2tok: Dict[int, str], size: int) -> Dictionary:
-    """A dictionary of `size` entries from NVIDIA's table of words.
+def our_vocabulary(idx2tok: Dict[int, str], size: int) -> Vocabulary:
+    """A vocabulary of `size` entries from NVIDIA's table of words.
 
     Where that table has no word (two lines of its vocabulary file were the same) or one of fairseq's special symbols,
     there is a made-up one. Raises UserError if the table does not begin with NVIDIA's special symbols.
@@ -30,15 +28,17 @@ def our_dictionary(idx2tok: Dict[int, str], size: int) -> Dictionary:
     special = [idx2tok.get(index) for index in range(len(SPECIAL))]
     if special != SPECIAL:
         raise UserError(f"The vocabulary begins with {special}, but NVIDIA's begins with {SPECIAL}.")
-    dictionary = Dictionary()
-    taken = set(idx2tok.values()).union(dictionary.symbols)
+    taken = {*idx2tok.values(), *SPECIAL_TOKENS}
     made_up = (word for word in map("madeupword{:04d}".format, range(2 * size)) if word not in taken)
+    words: List[str] = []
+    used = set(SPECIAL_TOKENS)
     for index in range(len(SPECIAL), size):
         word = idx2tok.get(index)
-        dictionary.add_symbol(next(made_up) if word is None or word in dictionary else word)
-    return dictionary
+        words.append(next(made_up) if word is None or word in used else word)
+        used.add(words[-1])
+    return Vocabulary(words)
 
 
-def their_symbols(dictionary: Dictionary) -> List[str]:
+def their_symbols(vocabulary: Vocabulary) -> List[str]:
     """Words by NVIDIA's numbers."""
-    return SPECIAL + dictionary.symbols[len(SPECIAL) :]
+    return SPECIAL + vocabulary.words

@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, Dict, Iterator, NamedTuple, Tuple, Type, Union
 import torch
 from torch import Tensor
 
-from fairseq_gnmt.interop.nvidia_vocabulary import UNKNOWN
-from fairseq_gnmt.interop.subword_codes import SubwordCodes, ranked
+from gnmt.checkpoints.nvidia_vocabulary import UNKNOWN
+from gnmt.checkpoints.subword_codes import SubwordCodes, ranked
 from gnmt.errors import UserError
 from gnmt.files.parallel_text import check_files
 

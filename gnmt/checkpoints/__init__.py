@@ -1,0 +1,1 @@
+"""Files of networks: averages, NVIDIA's format."""

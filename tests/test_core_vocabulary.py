@@ -1,0 +1,42 @@
+"""Our vocabulary numbers tokens as fairseq's dictionary does, and reads the same files."""
+import pytest
+from fairseq.data import Dictionary
+
+from gnmt.errors import UserError
+from gnmt.tokenizers.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
+
+FILE = "the 7\n▁dog 3\na b 2\nthe 1 #fairseq:overwrite\nmadeupword0000 0\n"
+
+
+@pytest.fixture
+def path(tmp_path):
+    (tmp_path / "dict.txt").write_text(FILE, encoding="utf-8")
+    return tmp_path / "dict.txt"
+
+
+def test_tokens_have_fairseqs_numbers(path):
+    ours, fairseqs = Vocabulary.from_dictionary(path), Dictionary.load(str(path))
+    assert ours.tokens == fairseqs.symbols and len(ours) == len(fairseqs) == 9
+    assert (BOS, PAD, EOS, UNK) == (fairseqs.bos(), fairseqs.pad(), fairseqs.eos(), fairseqs.unk())
+    for token in ("the", "▁dog", "a b", "</s>", "never"):
+        assert ours.index(token) == fairseqs.index(token)
+        assert (token in ours) == (token in fairseqs)
+    assert ours.encode("▁dog  never the") == [5, UNK, 7]
+    assert ours[5] == "▁dog" and ours.words[0] == "the"
+
+
+@pytest.mark.parametrize(
+    "text, complaint",
+    [
+        ("the 7\nthe 1\n", "line 2 has 'the' again"),
+        ("</s> 7\n", "line 1 has '</s>' again"),
+        ("the\n", "line 1 is 'the'"),
+        ("the seven\n", "line 1 is 'the seven'"),
+    ],
+)
+def test_a_file_that_fairseq_refuses_is_refused(tmp_path, text, complaint):
+    (tmp_path / "dict.txt").write_text(text)
+    with pytest.raises((ValueError, RuntimeError)):
+        Dictionary.load(str(tmp_path / "dict.txt"))
+    with pytest.raises(UserError, match=complaint):
+        Vocabulary.from_dictionary(tmp_path / "dict.txt")
