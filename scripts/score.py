@@ -13,7 +13,7 @@ from typing import Dict, List
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, installed or not
 
-from fairseq_gnmt.scoring.bleu import report  # noqa: E402
+from gnmt.evaluation.bleu import report  # noqa: E402
 from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402
 from gnmt.files.parallel_text import atomic_outputs, read_lines  # noqa: E402

@@ -11,7 +11,7 @@ import pytest
 from fairseq import scoring
 from fairseq.data import Dictionary
 
-from fairseq_gnmt.scoring.bleu import corpus_bleu, nvidia_bleu, report
+from gnmt.evaluation.bleu import corpus_bleu, nvidia_bleu, report
 from gnmt.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,4 +1,4 @@
 """Scores of translations; importing this registers `--scoring gnmt_bleu` with fairseq."""
-from fairseq_gnmt.scoring import bleu
+from fairseq_gnmt.scoring import scorer
 
-__all__ = ["bleu"]
+__all__ = ["scorer"]

@@ -9,7 +9,7 @@ from benchmarking.operations import translation_operations
 from benchmarking.report import ABSENT
 from benchmarking.session import Measured
 from benchmarking.workload import Sentence
-from fairseq_gnmt.scoring.bleu import corpus_bleu
+from gnmt.evaluation.bleu import corpus_bleu
 
 
 class TranslationFigures:

@@ -3,11 +3,8 @@
 NVIDIA's published numbers are lower-cased and tokenised with `intl` (`sacrebleu -lc --tokenize intl` in its
 inference code), so they are comparable with the second score only.
 """
-from dataclasses import dataclass
 from typing import Sequence, Tuple
 
-from fairseq.dataclass import FairseqDataclass
-from fairseq.scoring import BaseScorer, register_scorer
 from sacrebleu.metrics import BLEU
 from sacrebleu.metrics.bleu import BLEUScore
 
@@ -43,23 +40,3 @@ def report(hypotheses: Sequence[str], references: Sequence[str]) -> str:
     """Two lines, sacreBLEU's default and NVIDIA's convention: score, n-gram precisions, lengths, signature."""
     both = (corpus_bleu(hypotheses, references), nvidia_bleu(hypotheses, references))
     return "\n".join(f"{score} {signature}" for score, signature in both)
-
-
-@dataclass
-class GNMTBleuConfig(FairseqDataclass):
-    """`--scoring gnmt_bleu` has no options: a signature stands for one way of counting."""
-
-
-@register_scorer("gnmt_bleu", dataclass=GNMTBleuConfig)
-class GNMTBleuScorer(BaseScorer):
-    """What `fairseq-generate --scoring gnmt_bleu` prints last; the stock `sacrebleu` scorer shows no signature.
-
-    fairseq escapes an unknown word in a reference as `<<unk>>`, so that it never matches `<unk>`; both count as they are.
-    """
-
-    def score(self) -> float:
-        """BLEU (0 to 100) with sacreBLEU's defaults."""
-        return corpus_bleu(self.pred, self.ref)[0].score
-
-    def result_string(self) -> str:
-        return report(self.pred, self.ref)
