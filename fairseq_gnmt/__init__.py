@@ -3,10 +3,22 @@
 fairseq imports only tasks/ and models/ of a user-dir, and nothing of a package that is imported already, so
 everything is registered here, whichever way the package is loaded.
 """
-from fairseq_gnmt import patches
+import sys
+
+import gnmt
+
+__version__ = "0.1.0"
+
+if getattr(gnmt, "__version__", None) != __version__:  # a checkout beside an installed package, for example
+    sys.exit(
+        f"error: fairseq_gnmt {__version__} needs gnmt {__version__}, but {gnmt.__file__} is "
+        f"{getattr(gnmt, '__version__', 'of no version')}: install or check out both from one release."
+    )
+
+from fairseq_gnmt import patches  # noqa: E402
 
 patches.apply()
 
 from fairseq_gnmt import criterions, optim, scoring, segmentation  # noqa: E402, F401
-from fairseq_gnmt.models import gnmt  # noqa: E402, F401
+from fairseq_gnmt.models import gnmt as _models  # noqa: E402, F401
 from fairseq_gnmt.tasks import gnmt_translation  # noqa: E402, F401

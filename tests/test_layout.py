@@ -77,3 +77,18 @@ def test_imports_flow_one_way(package, folder):
     for path in (ROOT / package / folder).rglob("*.py"):
         unexpected = imported_parts(path, package) - PACKAGES[package][folder] - {folder, "errors"}
         assert not unexpected, f"{path.name} imports {unexpected}"
+
+
+def test_both_packages_and_their_distribution_have_one_version():
+    import fairseq_gnmt
+    import gnmt
+
+    assert gnmt.__version__ == fairseq_gnmt.__version__
+    assert f'version="{gnmt.__version__}"' in (ROOT / "setup.py").read_text(encoding="utf-8")
+
+
+def test_a_core_of_another_version_is_refused_in_one_line():
+    code = "import gnmt; gnmt.__version__ = '9.9'; import fairseq_gnmt"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: fairseq_gnmt") and "9.9" in done.stderr
