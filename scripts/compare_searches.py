@@ -36,7 +36,7 @@ from gnmt.files.parallel_text import read_lines  # noqa: E402
 from gnmt.inference.translator import translator_of  # noqa: E402
 from gnmt.search.ensemble import Ensemble  # noqa: E402
 from gnmt.search.options import SearchOptions  # noqa: E402
-from gnmt.search.reference_scoring import reference_log_probs  # noqa: E402
+from gnmt.search.forced_decoding import reference_log_probs  # noqa: E402
 
 VARIED = {
     "beam": int,

@@ -74,8 +74,8 @@ def sentences_of_data(model: GeneratorHubInterface, split: str, ids: List[int]) 
     for number in ids:
         if not 0 <= number < len(dataset):
             raise UserError(f"--ids has {number}, but {split} has the sentences 0 to {len(dataset) - 1}.")
-    begin_marks = int(model.task.cfg.nvidia_conventions)  # which translation gives them anew
-    rows = [dataset[number]["source"][begin_marks:] for number in ids]
+    source_bos = int(model.task.cfg.nvidia_conventions)  # which translation gives them anew
+    rows = [dataset[number]["source"][source_bos:] for number in ids]
     pieces = [[model.src_dict[token] for token in row[:-1].tolist()] for row in rows]
     return [Sentence(*one) for one in zip(ids, pieces, rows)]
 

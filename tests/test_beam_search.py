@@ -10,7 +10,7 @@ from gnmt.search.options import SearchOptions
 from gnmt.search.vocabulary import SpecialTokens
 from reference.exhaustive_search import EOS, PAD, UNK, Scripted, ScriptedEnsemble, every_translation
 
-SPECIAL = SpecialTokens(pad=PAD, eos=EOS, unk=UNK, start=EOS)
+SPECIAL = SpecialTokens(pad=PAD, eos=EOS, unk=UNK, decoder_start=EOS)
 VOCABULARY = 6  # begin, pad, end, unknown and two words
 EVERYTHING = 400  # a beam wider than the number of prefixes
 
@@ -34,9 +34,9 @@ def translate(model, sources, left=False, prefix=None, **options):
             nbest.append(
                 (
                     float(result.finished.scores[index]),
-                    tuple(result.written.tokens[index, :length].tolist()),
-                    result.written.log_probs[index, :length].tolist(),
-                    result.written.attention[index, :length],
+                    tuple(result.backtraced.tokens[index, :length].tolist()),
+                    result.backtraced.log_probs[index, :length].tolist(),
+                    result.backtraced.attention[index, :length],
                 )
             )
         found.append(nbest)

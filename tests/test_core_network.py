@@ -17,7 +17,7 @@ from gnmt.search.vocabulary import SpecialTokens
 
 ROOT = Path(__file__).parents[1]
 BOS, PAD, EOS, UNK = range(4)
-SPECIAL = SpecialTokens(PAD, EOS, UNK, start=EOS)
+SPECIAL = SpecialTokens(PAD, EOS, UNK, decoder_start=EOS)
 SOURCE = torch.tensor([[5, 6, 7, EOS], [8, EOS, PAD, PAD]])
 PREVIOUS = torch.tensor([[EOS, 9, 4], [EOS, 4, 5]])
 
@@ -34,9 +34,9 @@ from gnmt.search.vocabulary import SpecialTokens
 
 torch.manual_seed(1)
 network = GNMTNetwork(NetworkConfig(12, 12, hidden_size=8)).prepare_for_inference()
-search = BeamSearch(Ensemble([network]), SpecialTokens(1, 2, 3, start=2), SearchOptions(beam=3, max_len_b=6))
+search = BeamSearch(Ensemble([network]), SpecialTokens(1, 2, 3, decoder_start=2), SearchOptions(beam=3, max_len_b=6))
 found = search(torch.tensor([[5, 6, 7, 2], [8, 2, 1, 1]]), None)
-print(found.written.tokens.tolist(), found.finished.scores.tolist())
+print(found.backtraced.tokens.tolist(), found.finished.scores.tolist())
 """
 
 
@@ -54,7 +54,7 @@ def test_a_network_translates_without_fairseq():
     model.make_generation_fast_()
     search = BeamSearch(Ensemble([model]), SPECIAL, SearchOptions(beam=3, max_len_b=6))
     expected = search(SOURCE, None)
-    assert found == f"{expected.written.tokens.tolist()} {expected.finished.scores.tolist()}\n"
+    assert found == f"{expected.backtraced.tokens.tolist()} {expected.finished.scores.tolist()}\n"
 
 
 @pytest.mark.parametrize("preset", ["gnmt_v2", "gnmt_v2_8_layers", "gnmt_v2_small", "gnmt_v2_tiny", "gnmt"])

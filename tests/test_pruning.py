@@ -7,12 +7,12 @@ import torch
 from gnmt.errors import UserError
 from gnmt.search.beam_search import BeamSearch
 from gnmt.search.options import SearchOptions
-from gnmt.search.pruning import NEVER, prune_finished, prune_running, prune_tokens
+from gnmt.search.pruning import NEG_INF, prune_finished, prune_running, prune_tokens
 from gnmt.search.vocabulary import SpecialTokens
 from reference.exhaustive_search import EOS, PAD, UNK, Scripted, ScriptedEnsemble
 from reference.plain_beam_search import plain_beam_search
 
-SPECIAL = SpecialTokens(pad=PAD, eos=EOS, unk=UNK, start=EOS)
+SPECIAL = SpecialTokens(pad=PAD, eos=EOS, unk=UNK, decoder_start=EOS)
 SOURCES = [(4, 5, EOS), (5, EOS), (4, 4, 5, 5, EOS)]
 
 
@@ -35,7 +35,7 @@ def translate(model, sources, **options):
     result = BeamSearch(model, SPECIAL, SearchOptions(**options))(rows, torch.tensor([len(s) for s in sources]))
     return [
         [
-            (float(result.finished.scores[i]), tuple(result.written.tokens[i, : result.finished.steps[i] + 1].tolist()))
+            (float(result.finished.scores[i]), tuple(result.backtraced.tokens[i, : result.finished.steps[i] + 1].tolist()))
             for i in indices
         ]
         for indices in result.of_sentence
@@ -43,16 +43,16 @@ def translate(model, sources, **options):
 
 
 def test_tokens_far_behind_the_best_of_their_row():
-    log_probs = torch.tensor([[-0.5, -3.5, -3.75], [-1.0, -1.25, NEVER]])
-    assert prune_tokens(log_probs, log_probs[:, :1], 3.0).tolist() == [[-0.5, -3.5, NEVER], [-1.0, -1.25, NEVER]]
+    log_probs = torch.tensor([[-0.5, -3.5, -3.75], [-1.0, -1.25, NEG_INF]])
+    assert prune_tokens(log_probs, log_probs[:, :1], 3.0).tolist() == [[-0.5, -3.5, NEG_INF], [-1.0, -1.25, NEG_INF]]
     assert prune_tokens(log_probs, log_probs[:, :1], 0) is log_probs
 
 
 def test_hypotheses_far_behind_the_best_finished():
-    best = torch.tensor([-2.0, NEVER])  # nothing of the second sentence has finished
-    assert prune_finished(torch.tensor([[-2.0, -5.5], [NEVER, NEVER]]), best, 3.0).tolist() == [[-2.0, NEVER], [NEVER, NEVER]]
+    best = torch.tensor([-2.0, NEG_INF])  # nothing of the second sentence has finished
+    assert prune_finished(torch.tensor([[-2.0, -5.5], [NEG_INF, NEG_INF]]), best, 3.0).tolist() == [[-2.0, NEG_INF], [NEG_INF, NEG_INF]]
     # -8 / 2 = -4 stays, -11 / 2 = -5.5 does not
-    assert prune_running(torch.tensor([[-8.0, -11.0], [-8.0, -90.0]]), 2.0, best, 3.0).tolist() == [[-8.0, NEVER], [-8.0, -90.0]]
+    assert prune_running(torch.tensor([[-8.0, -11.0], [-8.0, -90.0]]), 2.0, best, 3.0).tolist() == [[-8.0, NEG_INF], [-8.0, -90.0]]
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -4,11 +4,11 @@ import math
 import pytest
 import torch
 
-from gnmt.search.history import Step
+from gnmt.search.backpointers import BeamStep
 from gnmt.search.options import SearchOptions
-from gnmt.search.pruning import NEVER
+from gnmt.search.pruning import NEG_INF
 from gnmt.search.vocabulary import (
-    GROUPS, SpecialTokens, ban_repeated_ngrams, best_continuations, restrict,
+    GROUPS, SpecialTokens, ban_repeated_ngrams, best_continuations, apply_constraints,
 )
 
 
@@ -16,7 +16,7 @@ def plain_continuations(probabilities, scores, count, prune):
     """Every continuation of every hypothesis, sorted."""
     log_probs = probabilities.view(*scores.shape, -1).log()
     if prune:
-        log_probs[log_probs < log_probs.amax(dim=2, keepdim=True) - prune] = NEVER
+        log_probs[log_probs < log_probs.amax(dim=2, keepdim=True) - prune] = NEG_INF
     everything = (scores[:, :, None] + log_probs).flatten(1)
     best, places = everything.topk(min(count, everything.size(1)), dim=1)
     return best, places % probabilities.size(1), places // probabilities.size(1)
@@ -32,7 +32,7 @@ def test_two_stages_find_what_one_finds(vocabulary, count, hypotheses, prune):
     found = best_continuations(probabilities, scores, count, prune)
     best, tokens, parents = plain_continuations(probabilities, scores, count, prune)
     torch.testing.assert_close(found.scores, best)
-    possible = best > NEVER
+    possible = best > NEG_INF
     assert possible[:, 0].all() and (possible.all() or prune or count > vocabulary * hypotheses)
     assert torch.equal(found.tokens[possible], tokens[possible])
     assert torch.equal(found.hypotheses[possible], parents[possible])
@@ -45,11 +45,11 @@ def test_ties_and_banned_tokens():
     last, before = vocabulary - 1, vocabulary - 2
     probabilities = torch.zeros(4, vocabulary)
     probabilities[:, [3, 3 + GROUPS, last, before]] = torch.tensor([0.25, 0.25, 0.25, 0.125])
-    scores = torch.tensor([[0.0, NEVER], [NEVER, -1.0]])  # the second and the third row are no hypotheses
+    scores = torch.tensor([[0.0, NEG_INF], [NEG_INF, -1.0]])  # the second and the third row are no hypotheses
     found = best_continuations(probabilities, scores, 5)
     for sentence, (score, hypothesis) in enumerate([(0.0, 0), (-1.0, 1)]):
         expected = [score + math.log(p) for p in (0.25, 0.25, 0.25, 0.125)]
-        assert found.scores[sentence].tolist() == pytest.approx([*expected, NEVER])
+        assert found.scores[sentence].tolist() == pytest.approx([*expected, NEG_INF])
         assert sorted(found.tokens[sentence, :3].tolist()) == [3, 3 + GROUPS, last]
         assert found.tokens[sentence, 3] == before
         assert found.hypotheses[sentence, :4].tolist() == [hypothesis] * 4
@@ -60,11 +60,11 @@ def test_what_may_not_be_said():
     pad, eos, unk = 1, 2, 3
     rows, parents = torch.zeros(3, 1), torch.arange(3)
     words = ([eos, eos, eos], [5, 5, 5], [4, 4, 5])
-    history = [Step(parents, torch.tensor(said), rows, rows) for said in words]
+    backpointers = [BeamStep(parents, torch.tensor(said), rows, rows) for said in words]
     probabilities = torch.tensor([[0.1, 0.2, 0.1, 0.2, 0.1, 0.2, 0.1]] * 3)
     probabilities[1, 5] = 0  # forced below, however unlikely
     options = SearchOptions(min_len=3, unkpen=math.log(4), no_repeat_ngram_size=2)
-    restrict(probabilities, torch.tensor([pad, 5, pad]), history, options, SpecialTokens(pad, eos, unk, start=eos))
+    apply_constraints(probabilities, torch.tensor([pad, 5, pad]), backpointers, options, SpecialTokens(pad, eos, unk, decoder_start=eos))
     tiny = torch.finfo(torch.float32).tiny
     expected = [
         [0.1, 0, 0, 0.05, 0.1, 0.2, 0.1],
@@ -79,8 +79,8 @@ def test_all_hypotheses_of_a_sentence_must_say_the_same():
     """Two sentences of two rows; the first is bound."""
     probabilities = torch.arange(1.0, 17.0).view(4, 4) / 16
     rows, parents = torch.zeros(4, 1), torch.arange(4)
-    history = [Step(parents, torch.full((4,), 2), rows, rows)] * 3
-    restrict(probabilities, torch.tensor([3, 1]), history, SearchOptions(), SpecialTokens(1, 2, 0, start=2))
+    backpointers = [BeamStep(parents, torch.full((4,), 2), rows, rows)] * 3
+    apply_constraints(probabilities, torch.tensor([3, 1]), backpointers, SearchOptions(), SpecialTokens(1, 2, 0, decoder_start=2))
     wanted = [[0, 0, 0, 4], [0, 0, 0, 8], [9, 0, 11, 12], [13, 0, 15, 16]]
     assert torch.equal(probabilities * 16, torch.tensor(wanted, dtype=torch.float32))
 

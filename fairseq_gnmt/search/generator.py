@@ -5,7 +5,7 @@ from torch import Tensor
 
 from fairseq_gnmt.models.gnmt import GNMTModel
 from gnmt.search.alignment import Alignment
-from gnmt.search.beam_search import BeamSearch, Translations
+from gnmt.search.beam_search import BeamSearch, BeamSearchOutput
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.options import SearchOptions
 from gnmt.search.vocabulary import SpecialTokens
@@ -21,20 +21,20 @@ class GNMTGenerator:
         options: SearchOptions,
         soft_alignment: bool = False,
         quantize: str = "none",
-        begin_marks: bool = False,
+        source_bos: bool = False,
     ):
-        """begin_marks: every source begins with BOS, and decoding starts from it (NVIDIA), not from EOS (fairseq)."""
+        """source_bos: every source begins with BOS, and decoding starts from it (NVIDIA), not from EOS (fairseq)."""
         self.models = list(models)
         self.pad = dictionary.pad()
         self.symbols_to_strip_from_output = {dictionary.eos()}
         self.soft_alignment = soft_alignment
-        self.begin_marks = int(begin_marks)
+        self.source_bos = int(source_bos)
         special = SpecialTokens(
             dictionary.pad(),
             dictionary.eos(),
             dictionary.unk(),
-            start=dictionary.bos() if begin_marks else dictionary.eos(),
-            begin_marks=self.begin_marks,
+            decoder_start=dictionary.bos() if source_bos else dictionary.eos(),
+            source_bos=self.source_bos,
         )
         self.search = BeamSearch(Ensemble(self.models, options.temperature, quantize), special, options)
 
@@ -55,29 +55,29 @@ class GNMTGenerator:
         for model in self.models:
             model.eval()
         source = sample["net_input"]
-        translations = changeable(self.search(source["src_tokens"], source["src_lengths"], prefix_tokens))
+        translations = clone_out_of_inference_mode(self.search(source["src_tokens"], source["src_lengths"], prefix_tokens))
         lengths = source["src_tokens"].ne(self.pad).sum(dim=1).tolist()
         first = source["src_tokens"].ne(self.pad).long().argmax(dim=1).tolist()
-        words = [slice(start + self.begin_marks, start + length) for start, length in zip(first, lengths)]
+        words = [slice(start + self.source_bos, start + length) for start, length in zip(first, lengths)]
         return [
             [self._hypothesis(translations, index, source) for index in indices]
             for indices, source in zip(translations.of_sentence, words)
         ]
 
-    def _hypothesis(self, translations: Translations, index: int, source: slice) -> Dict[str, Any]:
-        finished, written = translations.finished, translations.written
+    def _hypothesis(self, translations: BeamSearchOutput, index: int, source: slice) -> Dict[str, Any]:
+        finished, backtraced = translations.finished, translations.backtraced
         length = int(finished.steps[index]) + 1
-        attention = written.attention[index, :length, source]
+        attention = backtraced.attention[index, :length, source]
         return {
-            "tokens": written.tokens[index, :length],
+            "tokens": backtraced.tokens[index, :length],
             "score": finished.scores[index],
-            "positional_scores": written.log_probs[index, :length].clone(),
+            "positional_scores": backtraced.log_probs[index, :length].clone(),
             "attention": attention.t(),
             "alignment": Alignment(attention, self.soft_alignment),
         }
 
 
-def changeable(translations: Translations) -> Translations:
+def clone_out_of_inference_mode(translations: BeamSearchOutput) -> BeamSearchOutput:
     """The same in tensors that may be changed in place: those made in inference mode may not."""
-    finished, written = (kind._make(part.clone() for part in kind) for kind in (translations.finished, translations.written))
-    return translations._replace(finished=finished, written=written)
+    finished, backtraced = (kind._make(part.clone() for part in kind) for kind in (translations.finished, translations.backtraced))
+    return translations._replace(finished=finished, backtraced=backtraced)

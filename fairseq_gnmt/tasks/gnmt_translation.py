@@ -122,7 +122,7 @@ class GNMTTranslationTask(TranslationTask):
             self.search_options(args),
             soft_alignment=getattr(args, "print_alignment", None) == "soft",
             quantize=str(self.cfg.quantize),
-            begin_marks=self.cfg.nvidia_conventions,
+            source_bos=self.cfg.nvidia_conventions,
         )
 
     def search_options(self, args: Any) -> SearchOptions:
@@ -163,8 +163,8 @@ class GNMTTranslationTask(TranslationTask):
             return [tokenize_line(source.get_original_text(index)) for index in sample["id"].tolist()]
         rows = sample["net_input"]["src_tokens"]
         sentences = [utils.strip_pad(row, self.source_dictionary.pad()).tolist() for row in rows]
-        begin_marks = int(self.cfg.nvidia_conventions)
-        return [[self.source_dictionary[token] for token in tokens[begin_marks:]] for tokens in sentences]
+        source_bos = int(self.cfg.nvidia_conventions)
+        return [[self.source_dictionary[token] for token in tokens[source_bos:]] for tokens in sentences]
 
     # -- BLEU on the validation set
 

@@ -15,21 +15,21 @@ import torch
 from torch import Tensor
 
 from gnmt.errors import UserError
-from gnmt.search.history import Finished, Step, Written, write_out
+from gnmt.search.backpointers import Backtraced, BeamStep, Finished, backtrace
 from gnmt.search.options import SearchOptions
 from gnmt.search.penalties import coverage_penalty, length_penalty
-from gnmt.search.pruning import NEVER, prune_finished, prune_running
-from gnmt.search.vocabulary import Candidates, SpecialTokens, best_continuations, restrict
+from gnmt.search.pruning import NEG_INF, prune_finished, prune_running
+from gnmt.search.vocabulary import Candidates, SpecialTokens, apply_constraints, best_continuations
 
 # Stopped sentences leave the batch once they are this share of it: leaving copies the memory of those that stay.
 LEAVING_SHARE = 1 / 8
 
 
-class Translations(NamedTuple):
+class BeamSearchOutput(NamedTuple):
     """Finished hypotheses, each also written out; those of sentence b are `of_sentence[b]`, best first."""
 
     finished: Finished
-    written: Written
+    backtraced: Backtraced
     of_sentence: List[List[int]]
 
 
@@ -46,8 +46,8 @@ class _Running(NamedTuple):
     coverage: Tensor  # (B, K, S), attention that each source position has had; moves with its hypothesis
     parents: Tensor  # (B, K), rows of the step before
 
-    def as_step(self, attention: Tensor) -> Step:
-        return Step(self.parents.flatten(), self.tokens.flatten(), self.scores.flatten(), attention)
+    def as_beam_step(self, attention: Tensor) -> BeamStep:
+        return BeamStep(self.parents.flatten(), self.tokens.flatten(), self.scores.flatten(), attention)
 
 
 class BeamSearch:
@@ -59,38 +59,38 @@ class BeamSearch:
         self.options = options
 
     @torch.inference_mode()
-    def __call__(self, src_tokens: Tensor, src_lengths: Tensor, prefix: Optional[Tensor] = None) -> Translations:
+    def __call__(self, src_tokens: Tensor, src_lengths: Tensor, prefix: Optional[Tensor] = None) -> BeamSearchOutput:
         """src_tokens (whole batch, S), padded on either side.
 
         prefix (whole batch, P): target tokens to begin with; pad where the model is free.
         """
         state = self.model.start(src_tokens, src_lengths)
         running = self._start(src_tokens.eq(self.special.pad))
-        history: List[Step] = []
+        backpointers: List[BeamStep] = []
         finished: List[Finished] = []
 
         while len(running.sentences):
-            step = len(history)
+            step = len(backpointers)
             at_limit = running.limits == step
             probabilities, attention, state = self.model.step(running.tokens.flatten(), state)
             running = running._replace(coverage=running.coverage + attention.view_as(running.coverage))
-            history.append(running.as_step(attention))
-            candidates = self._candidates(probabilities, running, history, at_limit, prefix)
+            backpointers.append(running.as_beam_step(attention))
+            candidates = self._candidates(probabilities, running, backpointers, at_limit, prefix)
             del probabilities  # so that the next step's take their memory, part of which is in the processor's cache
 
-            end_marks = candidates.tokens == self.special.eos
-            ending = end_marks[:, : self.options.beam]
-            if ending.any():
-                running, ended = self._finish(candidates, ending, running, step)
-                finished.append(ended)
+            is_eos = candidates.tokens == self.special.eos
+            finishing = is_eos[:, : self.options.beam]
+            if finishing.any():
+                running, newly_finished = self._finish(candidates, finishing, running, step)
+                finished.append(newly_finished)
 
-            scores = candidates.scores.masked_fill(end_marks, NEVER)
+            scores = candidates.scores.masked_fill(is_eos, NEG_INF)
             best = running.best[:, 0]
             scores = prune_running(scores, self._length_penalty(step + 1), best, self.options.prune_hypotheses)
-            hopeless = self._best_possible(scores, running.limits) <= running.best[:, -1]
-            stopped = hopeless | (running.finished >= self.options.beam) | at_limit
+            cannot_improve = self._best_possible(scores, running.limits) <= running.best[:, -1]
+            stopped = cannot_improve | (running.finished >= self.options.beam) | at_limit
             running, state = self._advance(candidates._replace(scores=scores), running, stopped, state)
-        return _collect(history, finished, len(src_tokens), self.options, self.special.eos)
+        return _collect(backpointers, finished, len(src_tokens), self.options, self.special.eos)
 
     def _start(self, padding_mask: Tensor) -> _Running:
         """One hypothesis a sentence: the beam fills up at the second step."""
@@ -99,17 +99,17 @@ class BeamSearch:
         return _Running(
             sentences=sentences,
             padding_mask=padding_mask,
-            limits=length_limits((~padding_mask).sum(dim=1) - self.special.begin_marks, self.options),
-            best=zeros.new_full((len(zeros), self.options.nbest), NEVER),
+            limits=length_limits((~padding_mask).sum(dim=1) - self.special.source_bos, self.options),
+            best=zeros.new_full((len(zeros), self.options.nbest), NEG_INF),
             finished=torch.zeros_like(sentences),
-            tokens=torch.full_like(sentences, self.special.start)[:, None],
+            tokens=torch.full_like(sentences, self.special.decoder_start)[:, None],
             scores=zeros[:, :1],
             coverage=zeros[:, None],
             parents=torch.zeros_like(sentences)[:, None],
         )
 
     def _candidates(
-        self, probabilities: Tensor, running: _Running, history: List[Step], at_limit: Tensor, prefix: Optional[Tensor]
+        self, probabilities: Tensor, running: _Running, backpointers: List[BeamStep], at_limit: Tensor, prefix: Optional[Tensor]
     ) -> Candidates:
         """The 2 x beam best continuations of each sentence. probabilities (N, V) are overwritten; at_limit is (B,)."""
         if probabilities[:, 0].isnan().any():  # then the whole row is
@@ -117,8 +117,8 @@ class BeamSearch:
                 "The model's scores are not numbers (NaN): its training has diverged, or its weights overflow in "
                 "half precision. Use an earlier checkpoint, or translate without --fp16."
             )
-        forced = self._forced_tokens(running, len(history) - 1, at_limit, prefix)
-        restrict(probabilities, forced, history, self.options, self.special)
+        forced = self._forced_tokens(running, len(backpointers) - 1, at_limit, prefix)
+        apply_constraints(probabilities, forced, backpointers, self.options, self.special)
         return best_continuations(probabilities, running.scores, 2 * self.options.beam, self.options.prune_tokens)
 
     def _forced_tokens(self, running: _Running, step: int, at_limit: Tensor, prefix: Optional[Tensor]) -> Tensor:
@@ -129,14 +129,14 @@ class BeamSearch:
         return forced.masked_fill(at_limit, self.special.eos)
 
     def _finish(
-        self, candidates: Candidates, ending: Tensor, running: _Running, step: int
+        self, candidates: Candidates, finishing: Tensor, running: _Running, step: int
     ) -> Tuple[_Running, Finished]:
-        """What ends at this step: candidates where `ending` (B, up to beam) is True."""
-        final = self._final_scores(candidates, running, length=step + 1).masked_fill(~ending, NEVER)
+        """What ends at this step: candidates where `finishing` (B, up to beam) is True."""
+        final = self._final_scores(candidates, running, length=step + 1).masked_fill(~finishing, NEG_INF)
         best = torch.cat([running.best, final], dim=1).topk(self.options.nbest).values
         final = prune_finished(final, best[:, 0], self.options.prune_hypotheses)
-        ended = _finished_at(final, candidates, running, step)
-        return running._replace(best=best, finished=running.finished + (final > NEVER).sum(dim=1)), ended
+        newly_finished = _finished_at(final, candidates, running, step)
+        return running._replace(best=best, finished=running.finished + (final > NEG_INF).sum(dim=1)), newly_finished
 
     def _final_scores(self, candidates: Candidates, running: _Running, length: int) -> Tensor:
         """log P / lp + cp of the first `beam` candidates, if they ended here: (B, up to beam)."""
@@ -154,7 +154,7 @@ class BeamSearch:
         """
         alive = scores.max(dim=1).values
         if self.options.unkpen < 0:  # unknown words add to the score: there is no bound
-            return alive.masked_fill(alive > NEVER, float("inf"))
+            return alive.masked_fill(alive > NEG_INF, float("inf"))
         return alive / self._length_penalty(limits + 1)
 
     def _length_penalty(self, length: Union[int, Tensor]) -> Union[float, Tensor]:
@@ -162,9 +162,9 @@ class BeamSearch:
 
     def _advance(self, candidates: Candidates, running: _Running, stopped: Tensor, state):
         """The best `beam` candidates become the next running hypotheses, and the model's state follows them."""
-        scores = candidates.scores.masked_fill(stopped[:, None], NEVER)
-        living = int((scores > NEVER).sum(dim=1).max())  # fewer than the beam after pruning, or with few tokens
-        scores, chosen = scores.topk(min(self.options.beam, max(living, 1)), dim=1)
+        scores = candidates.scores.masked_fill(stopped[:, None], NEG_INF)
+        num_alive = int((scores > NEG_INF).sum(dim=1).max())  # fewer than the beam after pruning, or with few tokens
+        scores, chosen = scores.topk(min(self.options.beam, max(num_alive, 1)), dim=1)
         hypotheses = candidates.hypotheses.gather(1, chosen)
         first_rows = torch.arange(len(stopped), device=stopped.device)[:, None] * running.tokens.size(1)
         parents = first_rows + hypotheses
@@ -174,11 +174,11 @@ class BeamSearch:
             coverage=running.coverage.flatten(0, 1)[parents],
             parents=parents,
         )
-        leaving = int(stopped.sum())
-        if leaving >= LEAVING_SHARE * len(stopped) and leaving:
-            staying = (~stopped).nonzero()[:, 0]
-            running = running._make(part[staying] for part in running)
-            state = state.select_sentences(staying)
+        num_stopped = int(stopped.sum())
+        if num_stopped >= LEAVING_SHARE * len(stopped) and num_stopped:
+            kept = (~stopped).nonzero()[:, 0]
+            running = running._make(part[kept] for part in running)
+            state = state.select_sentences(kept)
         return running, state.reorder(running.parents.flatten())
 
 
@@ -192,7 +192,7 @@ def length_limits(source_lengths: Tensor, options: SearchOptions) -> Tensor:
 
 
 def _finished_at(final: Tensor, candidates: Candidates, running: _Running, step: int) -> Finished:
-    sentences, places = (final > NEVER).nonzero(as_tuple=True)
+    sentences, places = (final > NEG_INF).nonzero(as_tuple=True)
     return Finished(
         sentences=running.sentences[sentences],
         steps=torch.full_like(sentences, step),
@@ -203,8 +203,8 @@ def _finished_at(final: Tensor, candidates: Candidates, running: _Running, step:
 
 
 def _collect(
-    history: List[Step], finished: List[Finished], sentences: int, options: SearchOptions, eos: int
-) -> Translations:
+    backpointers: List[BeamStep], finished: List[Finished], sentences: int, options: SearchOptions, eos: int
+) -> BeamSearchOutput:
     everything = Finished(*(torch.cat(parts) for parts in zip(*finished)))
     order = everything.scores.argsort(descending=True, stable=True)
     of_sentence: List[List[int]] = [[] for _ in range(sentences)]
@@ -217,4 +217,4 @@ def _collect(
             of_sentence[sentence].append(len(chosen))
             chosen.append(index)
     chosen_hypotheses = Finished(*(part[chosen] for part in everything))
-    return Translations(chosen_hypotheses, write_out(history, chosen_hypotheses, eos), of_sentence)
+    return BeamSearchOutput(chosen_hypotheses, backtrace(backpointers, chosen_hypotheses, eos), of_sentence)

@@ -4,7 +4,7 @@ Shapes: N rows, B sentences, C candidates of a sentence, F of them that may fini
 """
 from torch import Tensor
 
-NEVER = float("-inf")  # the log-probability of what cannot be
+NEG_INF = float("-inf")  # the log-probability of what cannot be
 
 
 def prune_tokens(log_probs: Tensor, best: Tensor, threshold: float) -> Tensor:
@@ -30,4 +30,4 @@ def prune_running(log_probs: Tensor, length_penalty: float, best: Tensor, thresh
 
 
 def _keep_within(scores: Tensor, best: Tensor, threshold: float) -> Tensor:
-    return scores.masked_fill(scores < best - threshold, NEVER) if threshold else scores
+    return scores.masked_fill(scores < best - threshold, NEG_INF) if threshold else scores

@@ -8,7 +8,7 @@ from typing import List, NamedTuple
 import torch
 from torch import Tensor
 
-from gnmt.search.history import Step, prefixes
+from gnmt.search.backpointers import BeamStep, prefixes
 from gnmt.search.options import SearchOptions
 from gnmt.search.pruning import prune_tokens
 
@@ -19,8 +19,8 @@ class SpecialTokens(NamedTuple):
     pad: int
     eos: int
     unk: int
-    start: int  # decoding starts from it
-    begin_marks: int = 0  # of a source sentence, which have no share in the length of its translation
+    decoder_start: int  # decoding starts from it
+    source_bos: int = 0  # of a source sentence, which have no share in the length of its translation
 
 
 class Candidates(NamedTuple):
@@ -70,8 +70,8 @@ def group_maxima(probabilities: Tensor, groups: int) -> Tensor:
     return maxima
 
 
-def restrict(
-    probabilities: Tensor, forced: Tensor, history: List[Step], options: SearchOptions, special: SpecialTokens
+def apply_constraints(
+    probabilities: Tensor, forced: Tensor, backpointers: List[BeamStep], options: SearchOptions, special: SpecialTokens
 ) -> None:
     """Overwrites the probabilities (N, V) of what may not be said after a history.
 
@@ -84,11 +84,11 @@ def restrict(
     probabilities[:, special.pad] = 0
     if options.unkpen:
         probabilities[:, special.unk] *= math.exp(-options.unkpen)
-    if len(history) <= options.min_len:
+    if len(backpointers) <= options.min_len:
         probabilities[:, special.eos] = 0
     if options.no_repeat_ngram_size:
         rows = torch.arange(len(probabilities), device=probabilities.device)
-        ban_repeated_ngrams(probabilities, prefixes(history, rows), options.no_repeat_ngram_size)
+        ban_repeated_ngrams(probabilities, prefixes(backpointers, rows), options.no_repeat_ngram_size)
     if len(bound):
         of_sentences[bound] = 0
         of_sentences[bound, :, forced[bound]] = said

@@ -4,7 +4,7 @@ import torch
 
 from conftest import make_dictionary, make_model
 from gnmt.search.ensemble import Ensemble
-from gnmt.search.reference_scoring import reference_log_probs
+from gnmt.search.forced_decoding import reference_log_probs
 
 DICTIONARY = make_dictionary(12)
 SOURCE = torch.tensor([[4, 5, 6, 2], [1, 1, 7, 2]])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-class Step(NamedTuple):
+class BeamStep(NamedTuple):
     """The rows that went into step t, and the attention that they got there."""
 
     parents: Tensor  # (N_t,), the row of step t - 1 that each row continues
@@ -27,7 +27,7 @@ class Finished(NamedTuple):
     scores: Tensor  # (F,), log-probability / length penalty + coverage penalty
 
 
-class Written(NamedTuple):
+class Backtraced(NamedTuple):
     """Finished hypotheses written out; what lies behind the end mark has no meaning."""
 
     tokens: Tensor  # (F, T), with the end mark
@@ -35,28 +35,28 @@ class Written(NamedTuple):
     attention: Tensor  # (F, T, S)
 
 
-def write_out(history: List[Step], finished: Finished, eos: int) -> Written:
-    count, longest = len(finished.steps), len(history)
+def backtrace(backpointers: List[BeamStep], finished: Finished, eos: int) -> Backtraced:
+    count, longest = len(finished.steps), len(backpointers)
     tokens = torch.full((count, longest + 1), eos, device=finished.steps.device)
     # cumulative[:, t] is the log-probability of the first t tokens
     cumulative = finished.log_probs[:, None].repeat(1, longest + 1)
-    attention = history[0].attention.new_zeros(count, longest, history[0].attention.size(1))
+    attention = backpointers[0].attention.new_zeros(count, longest, backpointers[0].attention.size(1))
     rows = finished.rows.clone()
     for index in range(longest - 1, -1, -1):
-        step = history[index]
+        step = backpointers[index]
         reached = (finished.steps >= index).nonzero()[:, 0]
         at = rows[reached]
         tokens[reached, index] = step.tokens[at]  # shifted by one: the token that went into the step
         cumulative[reached, index] = step.scores[at]
         attention[reached, index] = step.attention[at]
         rows[reached] = step.parents[at]
-    return Written(tokens[:, 1:], cumulative.diff(dim=1), attention)
+    return Backtraced(tokens[:, 1:], cumulative.diff(dim=1), attention)
 
 
-def prefixes(history: List[Step], rows: Tensor) -> Tensor:
+def prefixes(backpointers: List[BeamStep], rows: Tensor) -> Tensor:
     """The tokens (N, t) of rows (N,) of the last step, without the start mark."""
     tokens = []
-    for step in reversed(history):
+    for step in reversed(backpointers):
         tokens.append(step.tokens[rows])
         rows = step.parents[rows]
     return torch.stack(tokens[::-1], dim=1)[:, 1:]
