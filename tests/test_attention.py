@@ -35,7 +35,7 @@ def test_equals_the_formula(case, buffer, capability, monkeypatch):
     module, query, outputs, padding_mask = case
     wanted = [query, outputs, *module.parameters()]
     results = []
-    for run in (lambda: module(query, module.remember(outputs, padding_mask)), lambda: plain(*case)):
+    for run in (lambda: module(query, module.precompute(outputs, padding_mask)), lambda: plain(*case)):
         context, weights = run()
         loss = (context * torch.arange(6.0).double()).sum() + (weights**2).sum()
         results.append([context, weights, *torch.autograd.grad(loss, wanted)])
@@ -56,7 +56,7 @@ def test_gradients_by_finite_differences(case):
 
 def test_padding_gets_nothing_and_the_rest_sums_to_one(case):
     module, query, outputs, padding_mask = case
-    _, weights = module(query, module.remember(outputs, padding_mask))
+    _, weights = module(query, module.precompute(outputs, padding_mask))
     assert (weights.transpose(1, 2)[padding_mask] == 0).all()
     torch.testing.assert_close(weights.sum(dim=-1), torch.ones(4, 3, dtype=torch.double))
 
@@ -68,7 +68,7 @@ def test_softmax_is_float32_in_half_precision():
     torch.nn.init.normal_(module.score_vector)
     module.half()
     query, outputs = torch.randn(1, 2, 8).half(), torch.randn(1, 400, 8).half()
-    _, weights = module(query, module.remember(outputs, torch.zeros(1, 400, dtype=torch.bool)))
+    _, weights = module(query, module.precompute(outputs, torch.zeros(1, 400, dtype=torch.bool)))
     assert weights.dtype == torch.float16
     # 400 weights of about 1/400, each rounded once (relative 2^-11), sum to 1; a float16 softmax is off by more
     assert weights.float().sum(dim=-1).sub(1).abs().max() < 2e-3

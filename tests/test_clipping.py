@@ -10,7 +10,7 @@ from gnmt.errors import UserError
 from gnmt.inference.translator import translator_of
 from gnmt.network.clipped_recurrence import clipped_lstm
 from gnmt.network.clipping import ActivationClip, ClipSchedule
-from gnmt.quantization.accumulators import Accumulators
+from gnmt.quantization.int16 import Int16FakeQuantizer
 from reference.clipped_network import plain_clipped_lstm
 
 DICTIONARY = make_dictionary(23)
@@ -89,7 +89,7 @@ def test_search_computes_what_training_does(arch):
     logits, _ = model(SOURCE, None, TARGET)
     model.prepare_for_inference_(NO_OPTIONS)
     for encoder, decoder in (translator_of(model), (model.encoder, model.decoder)):
-        memory = decoder.remember(encoder(SOURCE, None))
+        memory = decoder.precompute(encoder(SOURCE, None))
         state = decoder.initial_state(memory)
         for position in range(TARGET.size(1)):
             step, _, state = decoder.step(TARGET[:, position], memory, state)
@@ -100,9 +100,9 @@ def test_accumulators_are_int16():
     torch.manual_seed(1)
     values = torch.randn(1000)
     integers = np.clip(np.rint(values.numpy().astype(np.float64) * 32767 / 0.75), -32767, 32767).astype(np.int16)
-    found = Accumulators(0.75)(values)
+    found = Int16FakeQuantizer(0.75)(values)
     np.testing.assert_array_equal(np.rint(found.numpy().astype(np.float64) * 32767 / 0.75).astype(np.int16), integers)
-    assert torch.equal(Accumulators(0.75)(found), found)
+    assert torch.equal(Int16FakeQuantizer(0.75)(found), found)
 
 
 @torch.no_grad()
@@ -112,7 +112,7 @@ def test_int8_with_known_ranges_is_close():
     model.prepare_for_inference_(NO_OPTIONS)
     results = []
     for encoder, decoder in (translator_of(model), translator_of(model, "int8")):
-        memory = decoder.remember(encoder(SOURCE, None))
+        memory = decoder.precompute(encoder(SOURCE, None))
         results.append(decoder.step(TARGET[:, 0], memory, decoder.initial_state(memory))[0].log_softmax(dim=1))
     assert (results[0] - results[1]).abs().max() < 0.5
     assert (results[0] - results[1]).abs().max() > 0  # it is another arithmetic

@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 import torch
 
-from gnmt.quantization import integer_products
+from gnmt.quantization import int8_kernels
 from gnmt.quantization.int8_linear import Int8Linear, quantize_inputs, quantize_rows
-from gnmt.quantization.integer_products import (
-    EIGHT_BITS, FEW_ROWS, LEVELS, SEVEN_BITS, ByteProduct, FloatProduct, HalfProduct, has_half_products, make_products,
-    onednn_levels,
+from gnmt.quantization.int8_kernels import (
+    ACTIVATION_QMAX_7BIT, ACTIVATION_QMAX_8BIT, SMALL_BATCH, WEIGHT_QMAX, FbgemmFp16Matmul, OneDnnInt8Matmul,
+    ReferenceMatmul, has_exact_fp16_matmul, make_kernels, onednn_activation_qmax,
 )  # fmt: skip
 
 
@@ -18,21 +18,21 @@ def test_rows_by_hand():
     torch.testing.assert_close(scale, torch.tensor([10 / 127, 1.0, 2.0]))
 
 
-@pytest.mark.parametrize("levels", [EIGHT_BITS, SEVEN_BITS])
-def test_inputs_by_hand(levels):
-    inputs, scale = quantize_inputs(torch.tensor([[2.0, -0.5, 0.0], [0.0, 0.0, 0.0]]), levels)
-    quarter = round(levels / 4)  # 31.75 to 32, 15.75 to 16
-    assert inputs.tolist() == [[levels, -quarter, 0], [0] * 3]
-    assert scale[0].item() == pytest.approx(2 / levels)
+@pytest.mark.parametrize("qmax", [ACTIVATION_QMAX_8BIT, ACTIVATION_QMAX_7BIT])
+def test_inputs_by_hand(qmax):
+    inputs, scale = quantize_inputs(torch.tensor([[2.0, -0.5, 0.0], [0.0, 0.0, 0.0]]), qmax)
+    quarter = round(qmax / 4)  # 31.75 to 32, 15.75 to 16
+    assert inputs.tolist() == [[qmax, -quarter, 0], [0] * 3]
+    assert scale[0].item() == pytest.approx(2 / qmax)
 
 
-def integer_arithmetic(weight, bias, inputs, levels: int, limit) -> np.ndarray:
+def integer_arithmetic(weight, bias, inputs, qmax: int, limit) -> np.ndarray:
     """The layer in numpy: integers of 64 bits, scales in float64. Inputs lie within +-limit, or have a scale a row."""
     w, x = weight.numpy(), inputs.numpy()
     weight_scale = np.abs(w).max(axis=1) / np.float32(127)
-    input_scale = (np.abs(x).max(axis=1) if limit is None else np.full(len(x), np.float32(limit))) / np.float32(levels)
+    input_scale = (np.abs(x).max(axis=1) if limit is None else np.full(len(x), np.float32(limit))) / np.float32(qmax)
     whole_weight = np.rint(w / weight_scale[:, None]).astype(np.int64)
-    whole_inputs = np.clip(np.rint(x / input_scale[:, None]), -levels, levels).astype(np.int64)
+    whole_inputs = np.clip(np.rint(x / input_scale[:, None]), -qmax, qmax).astype(np.int64)
     products = whole_inputs @ whole_weight.T
     return products * input_scale[:, None].astype(np.float64) * weight_scale.astype(np.float64) + bias.numpy()
 
@@ -40,10 +40,10 @@ def integer_arithmetic(weight, bias, inputs, levels: int, limit) -> np.ndarray:
 @pytest.fixture(params=["onednn", "floats"])
 def kernel(request, monkeypatch):
     """The processor's own kernel, and what serves where there is none."""
-    if request.param == "onednn" and onednn_levels() is None:
+    if request.param == "onednn" and onednn_activation_qmax() is None:
         pytest.skip("this torch has no 8-bit product")
     if request.param == "floats":
-        monkeypatch.setattr(integer_products, "onednn_levels", lambda: None)
+        monkeypatch.setattr(int8_kernels, "onednn_activation_qmax", lambda: None)
 
 
 @pytest.mark.parametrize("limit", [None, 2.0])
@@ -53,7 +53,7 @@ def test_equals_integer_arithmetic(kernel, rows, inputs, outputs, limit):
     torch.manual_seed(rows)
     weight, bias, x = torch.randn(outputs, inputs), torch.randn(outputs), torch.randn(rows, inputs) * 3
     layer = Int8Linear(weight, bias, limit)
-    wanted = integer_arithmetic(weight, bias, x, layer.products.levels, limit)
+    wanted = integer_arithmetic(weight, bias, x, layer.kernels.qmax, limit)
     # the integers are the same; only the two scales and the bias are applied in float32
     np.testing.assert_allclose(layer(x).double().numpy(), wanted, rtol=2e-6, atol=2e-6 * np.abs(wanted).max())
 
@@ -67,33 +67,35 @@ def test_the_largest_sums_are_exact(kernel):
 
 def test_a_row_does_not_depend_on_its_batch(kernel):
     torch.manual_seed(2)
-    layer, x = Int8Linear(torch.randn(24, 40)), torch.randn(2 * FEW_ROWS, 40)
+    layer, x = Int8Linear(torch.randn(24, 40)), torch.randn(2 * SMALL_BATCH, 40)
     x[3] *= 1000  # one scale for the batch would leave the others nothing
     together = layer(x)
     for row in range(len(x)):
         assert torch.equal(layer(x[row : row + 1])[0], together[row])
-    assert torch.equal(layer(x.view(2, FEW_ROWS, 40)), together.view(2, FEW_ROWS, 24))
+    assert torch.equal(layer(x.view(2, SMALL_BATCH, 40)), together.view(2, SMALL_BATCH, 24))
 
 
-@pytest.mark.skipif(onednn_levels() is None or not has_half_products(), reason="this torch lacks one of the kernels")
-@pytest.mark.parametrize("rows", [1, FEW_ROWS, FEW_ROWS + 1, 100])
+@pytest.mark.skipif(
+    onednn_activation_qmax() is None or not has_exact_fp16_matmul(), reason="this torch lacks one of the kernels"
+)
+@pytest.mark.parametrize("rows", [1, SMALL_BATCH, SMALL_BATCH + 1, 100])
 def test_kernels_agree_bit_for_bit(rows):
     """Largest integers of random signs, so that sums come near to what float32 holds exactly."""
     torch.manual_seed(3)
-    weight = torch.randint(0, 2, (33, 2000)).mul_(2).sub_(1).mul_(LEVELS).to(torch.int8)
-    weight[0] = LEVELS
+    weight = torch.randint(0, 2, (33, 2000)).mul_(2).sub_(1).mul_(WEIGHT_QMAX).to(torch.int8)
+    weight[0] = WEIGHT_QMAX
     scale = torch.rand(33) + 0.1
-    integers = torch.randint(-SEVEN_BITS, SEVEN_BITS + 1, (rows, 2000)).float()
-    integers[0] = SEVEN_BITS
-    expected = FloatProduct(weight, scale)(integers)
-    assert expected[0, 0] == 2000 * LEVELS * SEVEN_BITS * scale[0]
-    assert torch.equal(ByteProduct(weight, scale, SEVEN_BITS)(integers), expected)
-    assert torch.equal(HalfProduct(weight, scale)(integers), expected)
+    integers = torch.randint(-ACTIVATION_QMAX_7BIT, ACTIVATION_QMAX_7BIT + 1, (rows, 2000)).float()
+    integers[0] = ACTIVATION_QMAX_7BIT
+    expected = ReferenceMatmul(weight, scale)(integers)
+    assert expected[0, 0] == 2000 * WEIGHT_QMAX * ACTIVATION_QMAX_7BIT * scale[0]
+    assert torch.equal(OneDnnInt8Matmul(weight, scale, ACTIVATION_QMAX_7BIT)(integers), expected)
+    assert torch.equal(FbgemmFp16Matmul(weight, scale)(integers), expected)
 
 
 def test_sums_that_floats_do_not_hold_are_left_to_integers(monkeypatch):
-    monkeypatch.setattr(integer_products, "onednn_levels", lambda: SEVEN_BITS)
-    monkeypatch.setattr(integer_products, "has_half_products", lambda: True)
-    for inputs, wanted in ((2096, HalfProduct), (2097, ByteProduct)):  # 2^24 / (127 * 63) = 2096.9
-        products = make_products(torch.ones(8, inputs, dtype=torch.int8), torch.ones(8))
-        assert isinstance(products.few_rows, wanted) and isinstance(products.many_rows, ByteProduct)
+    monkeypatch.setattr(int8_kernels, "onednn_activation_qmax", lambda: ACTIVATION_QMAX_7BIT)
+    monkeypatch.setattr(int8_kernels, "has_exact_fp16_matmul", lambda: True)
+    for inputs, wanted in ((2096, FbgemmFp16Matmul), (2097, OneDnnInt8Matmul)):  # 2^24 / (127 * 63) = 2096.9
+        products = make_kernels(torch.ones(8, inputs, dtype=torch.int8), torch.ones(8))
+        assert isinstance(products.small_batch, wanted) and isinstance(products.large_batch, OneDnnInt8Matmul)

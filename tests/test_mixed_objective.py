@@ -11,7 +11,7 @@ from fairseq_gnmt.criterions import mixed_objective
 from fairseq_gnmt.criterions.label_smoothed_cross_entropy import GNMTLabelSmoothedCrossEntropy
 from fairseq_gnmt.criterions.mixed_objective import GNMTMixedObjective, advantages, beside, start_marks
 from gnmt.errors import UserError
-from gnmt.network.dropout import switch_dropout_off
+from gnmt.network.dropout import disable_dropout
 from gnmt.search.sampling import Samples
 
 BOS, PAD, EOS = 0, 1, 2
@@ -185,7 +185,7 @@ def test_samples_are_of_the_model_itself(case):
     """Log-probabilities of what is drawn, without dropout, sum up to those of one pass; limits count."""
     dictionary, model, batch, _ = case
     criterion = make_criterion(dictionary, samples=8)
-    switch_dropout_off(model.train())
+    disable_dropout(model.train())
     torch.manual_seed(3)
     samples = criterion.draw(model, batch)
     features = criterion.features(model, batch, samples.tokens)[1]

@@ -76,7 +76,7 @@ def test_step_by_step_equals_one_pass(model):
     tokens, lengths = batch(LENGTHS, left=True)
     previous = previous_tokens(4, 6)
     whole, extra = model(tokens, lengths, previous)
-    memory = model.decoder.remember(model.encoder(tokens, lengths))
+    memory = model.decoder.precompute(model.encoder(tokens, lengths))
     state = model.decoder.stack.initial_state(memory)
     for position in range(6):
         embedded = model.decoder.embed_tokens(previous[:, position : position + 1])
@@ -106,7 +106,7 @@ def test_rows_of_a_sentence_share_its_memory(model):
     """N = 2 rows a sentence over a memory of B sentences: the same as a memory copied for every row."""
     tokens, lengths = batch(LENGTHS, left=False)
     previous = previous_tokens(8, 1)
-    memory = model.decoder.remember(model.encoder(tokens, lengths))
+    memory = model.decoder.precompute(model.encoder(tokens, lengths))
     copied = memory.select(torch.arange(4).repeat_interleave(2))
     state = model.decoder.stack.initial_state(copied)
     embedded = model.decoder.embed_tokens(previous)

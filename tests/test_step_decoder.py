@@ -53,7 +53,7 @@ def test_sharing_and_tables_change_nothing(shared_from, table_bytes, has_table, 
 def assert_equal_steps(model, gates_of):
     encoder_out = model.encoder(torch.tensor([[4, 5, 6, 7, 2], [1, 1, 8, 9, 2]]), None)
     decoders = model.decoder, StepDecoder(model.decoder, gates_of(model.decoder), PackedLinear)
-    memories = [decoder.remember(encoder_out) for decoder in decoders]
+    memories = [decoder.precompute(encoder_out) for decoder in decoders]
     states = [decoder.initial_state(memory) for decoder, memory in zip(decoders, memories)]
     parents_and_tokens = [
         (None, [2, 2]),  # a hypothesis a sentence

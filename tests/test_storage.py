@@ -69,7 +69,7 @@ def test_int8_translation_is_that_of_the_original(model):
     for one in (model, read_back):
         one.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))
         encoder, decoder = translator_of(one, "int8")
-        memory = decoder.remember(encoder(torch.tensor([[4, 5, 6, 2]]), None))
+        memory = decoder.precompute(encoder(torch.tensor([[4, 5, 6, 2]]), None))
         logits.append(decoder.step(torch.tensor([2]), memory, decoder.initial_state(memory))[0])
     torch.testing.assert_close(*logits)
 
@@ -87,7 +87,7 @@ def test_int8_of_large_weights(model):
         one.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))
         encoder, decoder = translator_of(one, "int8")
         encoded = encoder(torch.tensor([[4, 5, 6, 2]]), None)
-        memory = decoder.remember(encoded)
+        memory = decoder.precompute(encoded)
         _, _, state = decoder.step(torch.tensor([2]), memory, decoder.initial_state(memory))
         outputs.append(encoded.outputs)
         projected.append(decoder.output_projection(features))

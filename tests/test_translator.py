@@ -14,7 +14,7 @@ from gnmt.inference.packed_lstm import PackedLSTM
 from gnmt.inference.recurrence import HoistedLSTM
 from gnmt.inference.step_decoder import StepDecoder
 from gnmt.inference.translator import encoder_with, translator_of
-from gnmt.quantization import integer_products
+from gnmt.quantization import int8_kernels
 
 DICTIONARY = make_dictionary(23)
 NO_OPTIONS = SimpleNamespace(generation=SimpleNamespace())
@@ -49,8 +49,8 @@ def test_quantisation_of_what_cannot_be(model):
 
 def test_missing_operators_are_told(model, monkeypatch, caplog):
     model.prepare_for_inference_(NO_OPTIONS)
-    for module in (translator, integer_products):
-        monkeypatch.setattr(module, "onednn_levels", lambda: None)
+    for module in (translator, int8_kernels):
+        monkeypatch.setattr(module, "onednn_activation_qmax", lambda: None)
     translator_of(model, "int8")
     assert "no 8-bit products" in caplog.text and "no speed" in caplog.text
 
@@ -95,7 +95,7 @@ def test_int8_is_close_and_independent_of_the_batch(model):
     exact, quantized = translator_of(model), translator_of(model, "int8")
 
     def first_logits(halves, source):
-        memory = halves.decoder.remember(halves.encoder(source, None))
+        memory = halves.decoder.precompute(halves.encoder(source, None))
         return halves.decoder.step(torch.full((len(source),), 2), memory, halves.decoder.initial_state(memory))[0]
 
     wanted, found = first_logits(exact, SOURCE), first_logits(quantized, SOURCE)

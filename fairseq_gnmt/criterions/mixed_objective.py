@@ -24,7 +24,7 @@ from fairseq_gnmt.models.gnmt import GNMTModel
 from fairseq_gnmt.rewards.words import Words
 from gnmt.errors import UserError
 from gnmt.evaluation.gleu import gleu, ngrams
-from gnmt.network.dropout import switch_dropout_off
+from gnmt.network.dropout import disable_dropout
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.sampling import Samples, draw_samples, uniform_noise
 
@@ -90,7 +90,7 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         network = network_of(model)
         if network.decoder.logit_limit is not None:
             raise UserError("gnmt_mixed_objective refines models without --activation-clip: refine first, then clip.")
-        switch_dropout_off(model)  # as Wu et al.; fairseq puts the whole model into training mode before each update
+        disable_dropout(model)  # as Wu et al.; fairseq puts the whole model into training mode before each update
         samples = self.draw(network, sample)
         rewards = self.rewards(samples.tokens, sample["target"])
         self._look_at(rewards)

@@ -99,7 +99,7 @@ class GNMTDecoder(Decoder, _DecoderWithoutDictionary):
     def _step(self, tokens: Tensor, encoder_out: EncoderOutput, incremental_state) -> Tuple[Tensor, Tensor]:
         cached = self.get_incremental_state(incremental_state, CACHE)
         if cached is None:
-            memory = self.remember(encoder_out)
+            memory = self.precompute(encoder_out)
             state = self.stack.initial_state(memory)
         else:
             memory = SourceMemory(cached["keys"], *encoder_out)

@@ -20,7 +20,7 @@ class StepAttention:
     """
 
     def __init__(self, attention: NormalizedBahdanauAttention):
-        self.remember = attention.remember
+        self.precompute = attention.precompute
         self.query_projection = inference_linear(attention.query_projection.weight, attention.score_bias)
         self.direction = attention.direction().detach()
 

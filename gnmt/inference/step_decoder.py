@@ -12,7 +12,7 @@ from gnmt.inference.gates import Gates, Parents
 from gnmt.inference.recurrence import MakeLinear, advance_cell, for_gates
 from gnmt.inference.step_attention import StepAttention
 from gnmt.network.attention import SourceMemory
-from gnmt.network.decoder import DecoderState, Decoder
+from gnmt.network.decoder import Decoder, DecoderState
 from gnmt.network.encoder import FIRST_RESIDUAL_LAYER, EncoderOutput
 
 
@@ -50,9 +50,9 @@ class StepDecoder:
         self.gates = gates
         self.output_projection = make_linear(decoder.output_projection.weight, decoder.output_projection.bias)
 
-    def remember(self, encoder_out: EncoderOutput) -> SourceMemory:
+    def precompute(self, encoder_out: EncoderOutput) -> SourceMemory:
         """The values of the memory are W x_s of all upper layers, (B, S, (L - 1) 4H)."""
-        memory = self.attention.remember(*encoder_out)
+        memory = self.attention.precompute(*encoder_out)
         return memory._replace(values=self.context_product(memory.values))
 
     def initial_state(self, memory: SourceMemory) -> StepState:

@@ -17,9 +17,9 @@ from gnmt.inference.step_decoder import StepDecoder
 from gnmt.network.decoder import Decoder
 from gnmt.network.encoder import Encoder
 from gnmt.network.lstm import LSTM
-from gnmt.quantization.accumulators import Accumulators
+from gnmt.quantization.int16 import Int16FakeQuantizer
 from gnmt.quantization.int8_linear import Int8Linear, rounded_rows
-from gnmt.quantization.integer_products import onednn_levels
+from gnmt.quantization.int8_kernels import onednn_activation_qmax
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def _quantized(model: Network) -> Translator:
     weight = model.decoder.output_projection.weight
     if weight.device.type != "cpu" or weight.dtype != torch.float32:
         raise UserError("--quantize int8 works on a CPU, without --fp16: give --cpu, or leave --quantize out.")
-    if onednn_levels() is None:
+    if onednn_activation_qmax() is None:
         logger.warning("This torch has no 8-bit products: --quantize int8 gives the same numbers by floats, and no speed.")
     limit = model.encoder.clip.limit
     make_linear: MakeLinear = Int8Linear
@@ -80,7 +80,7 @@ def _quantized(model: Network) -> Translator:
         make_linear = functools.partial(Int8Linear, input_limit=max(limit, 1.0))
     # Embeddings are only looked up, so they stay floats; but those of a checkpoint in integers, whatever was loaded.
     rounded = functools.cache(lambda embedding: nn.Embedding.from_pretrained(rounded_rows(embedding.weight)))
-    clip = model.encoder.clip if limit is None else Accumulators(limit)
+    clip = model.encoder.clip if limit is None else Int16FakeQuantizer(limit)
     encoder = encoder_with(model.encoder, functools.partial(HoistedLSTM, make_linear=make_linear))
     encoder.embed_tokens, encoder.clip = rounded(model.encoder.embed_tokens), clip
     # Not shared: rounding hidden states apart costs more than it saves. And a table of words would have scales of its own,

@@ -39,7 +39,7 @@ class NormalizedBahdanauAttention(nn.Module):
         self.score_scale = nn.Parameter(torch.full((1,), hidden_size**-0.5))
         self.score_bias = nn.Parameter(torch.zeros(hidden_size))
 
-    def remember(self, encoder_outputs: Tensor, padding_mask: Tensor) -> SourceMemory:
+    def precompute(self, encoder_outputs: Tensor, padding_mask: Tensor) -> SourceMemory:
         return SourceMemory(self.key_projection(encoder_outputs), encoder_outputs, padding_mask)
 
     def forward(self, query: Tensor, memory: SourceMemory) -> Tuple[Tensor, Tensor]:

@@ -99,8 +99,8 @@ class Decoder(nn.Module):
         self.stack = DecoderStack(hidden_size, num_layers, dropout, clip, previous_query)
         self.output_projection = nn.Linear(hidden_size, embed_tokens.num_embeddings)
 
-    def remember(self, encoder_out: EncoderOutput) -> SourceMemory:
-        return self.stack.attention.remember(*encoder_out)
+    def precompute(self, encoder_out: EncoderOutput) -> SourceMemory:
+        return self.stack.attention.precompute(*encoder_out)
 
     def initial_state(self, memory: SourceMemory) -> DecoderState:
         return self.stack.initial_state(memory)
@@ -125,7 +125,7 @@ class Decoder(nn.Module):
         Returns:
             Logits (N, T, V), or features (N, T, H), and attention weights (N, T, S).
         """
-        memory = self.remember(encoder_out)
+        memory = self.precompute(encoder_out)
         state = self.stack.initial_state(memory, len(prev_output_tokens) // len(memory.values))
         features, weights, _ = self.stack(self.embed_tokens(prev_output_tokens), memory, state)
         return features if features_only else self.output_layer(features), weights

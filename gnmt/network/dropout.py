@@ -30,7 +30,7 @@ class Dropout(nn.Module):
         return f"p={self.p}"
 
 
-def switch_dropout_off(model: nn.Module) -> None:
+def disable_dropout(model: nn.Module) -> None:
     """Until the model's next train(), which leaves the LSTMs in training mode: cuDNN's have no gradient without."""
     for module in model.modules():
         if isinstance(module, Dropout):

@@ -9,13 +9,13 @@ from typing import Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from gnmt.quantization.integer_products import FEW_ROWS, LEVELS, make_products
+from gnmt.quantization.int8_kernels import SMALL_BATCH, WEIGHT_QMAX, make_kernels
 
 
 def row_scales(weight: Tensor) -> Tensor:
     """s_i / 127 with s_i = max_j |W_ij| of each row of weight (O, I): (O,), float32; 1 for a row of zeros."""
     largest = weight.detach().float().abs().amax(dim=1)
-    return torch.where(largest > 0, largest / LEVELS, torch.ones_like(largest))
+    return torch.where(largest > 0, largest / WEIGHT_QMAX, torch.ones_like(largest))
 
 
 def integers_of(weight: Tensor, scale: Tensor) -> Tensor:
@@ -38,18 +38,18 @@ def rounded_rows(weight: Tensor) -> Tensor:
     return integers.to(torch.float32) * scale[:, None]
 
 
-def quantize_inputs(inputs: Tensor, levels: int) -> Tuple[Tensor, Tensor]:
-    """inputs (N, I) to integers (N, I) from -levels to levels, held in float32, and scales (N, 1).
+def quantize_inputs(inputs: Tensor, qmax: int) -> Tuple[Tensor, Tensor]:
+    """inputs (N, I) to integers (N, I) from -qmax to qmax, held in float32, and scales (N, 1).
 
-    The integer is round(x / s) with s = max_j |x_ij| / levels.
+    The integer is round(x / s) with s = max_j |x_ij| / qmax.
     """
-    scale = inputs.abs().amax(dim=1, keepdim=True).clamp_(min=torch.finfo(inputs.dtype).tiny * LEVELS).div_(levels)
+    scale = inputs.abs().amax(dim=1, keepdim=True).clamp_(min=torch.finfo(inputs.dtype).tiny * WEIGHT_QMAX).div_(qmax)
     return (inputs / scale).round_(), scale
 
 
-def quantize_known_inputs(inputs: Tensor, levels: int, limit: float) -> Tensor:
-    """inputs within -limit..limit to integers as of `quantize_inputs`, with the scale limit / levels; others saturate."""
-    return (inputs * (levels / limit)).round_().clamp_(-levels, levels)
+def quantize_known_inputs(inputs: Tensor, qmax: int, limit: float) -> Tensor:
+    """inputs within -limit..limit to integers as of `quantize_inputs`, with the scale limit / qmax; others saturate."""
+    return (inputs * (qmax / limit)).round_().clamp_(-qmax, qmax)
 
 
 class Int8Linear(nn.Module):
@@ -59,18 +59,18 @@ class Int8Linear(nn.Module):
         """weight (O, I), bias (O,); inputs are known to lie within -input_limit..input_limit, if it is given."""
         super().__init__()
         self.input_limit = input_limit
-        self.products = make_products(*quantize_rows(weight))
+        self.kernels = make_kernels(*quantize_rows(weight))
         self.bias = torch.zeros(len(weight)) if bias is None else bias.detach().float()
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(..., I) to (..., O), float32."""
         rows = inputs.reshape(-1, inputs.size(-1)).float()
-        levels = self.products.levels
+        qmax = self.kernels.qmax
         if self.input_limit is None:
-            integers, scale = quantize_inputs(rows, levels)
+            integers, scale = quantize_inputs(rows, qmax)
         else:
-            integers = quantize_known_inputs(rows, levels, self.input_limit)
-            scale = rows.new_full((1, 1), self.input_limit / levels)
-        multiply = self.products.few_rows if len(rows) <= FEW_ROWS else self.products.many_rows
+            integers = quantize_known_inputs(rows, qmax, self.input_limit)
+            scale = rows.new_full((1, 1), self.input_limit / qmax)
+        multiply = self.kernels.small_batch if len(rows) <= SMALL_BATCH else self.kernels.large_batch
         products = multiply(integers)
         return torch.addcmul(self.bias, products, scale, out=products).view(*inputs.shape[:-1], -1)

@@ -36,7 +36,7 @@ def to_integers(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
             continue
         if value.data_ptr() not in made:
             scale = block_scales(name, state)
-            made[value.data_ptr()] = {INTEGERS: integers_of(value, spread(scale, value)), SCALE: scale}
+            made[value.data_ptr()] = {INTEGERS: integers_of(value, expand_scales(scale, value)), SCALE: scale}
         stored.update((name + part, tensor) for part, tensor in made[value.data_ptr()].items())
     return stored
 
@@ -46,7 +46,7 @@ def to_floats(state: Dict[str, Tensor]) -> None:
     for name in [name for name in state if name.endswith(INTEGERS)]:
         matrix = name[: -len(INTEGERS)]
         integers, scale = state.pop(name), state.pop(matrix + SCALE)
-        state[matrix] = integers.to(torch.float32) * spread(scale, integers)
+        state[matrix] = integers.to(torch.float32) * expand_scales(scale, integers)
 
 
 def block_scales(name: str, state: Dict[str, Tensor]) -> Tensor:
@@ -66,7 +66,7 @@ def block_scales(name: str, state: Dict[str, Tensor]) -> Tensor:
     return torch.stack([joined, row_scales(context)], dim=1)
 
 
-def spread(scale: Tensor, matrix: Tensor) -> Tensor:
+def expand_scales(scale: Tensor, matrix: Tensor) -> Tensor:
     """Scales (O, n), or (O,) as the first files had them, of the columns of a matrix: (O, I)."""
     scale = scale.view(len(matrix), -1)
     return scale.repeat_interleave(matrix.size(1) // scale.size(1), dim=1)

@@ -39,7 +39,7 @@ class Ensemble:
         return [translator_of(model, self.quantize) for model in self.models]
 
     def start(self, src_tokens: Tensor, src_lengths: Tensor) -> EnsembleState:
-        memories = [decoder.remember(encoder(src_tokens)) for encoder, decoder in self.translators]
+        memories = [decoder.precompute(encoder(src_tokens)) for encoder, decoder in self.translators]
         states = [one.decoder.initial_state(memory) for one, memory in zip(self.translators, memories)]
         return EnsembleState(memories, states)
 

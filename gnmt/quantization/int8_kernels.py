@@ -1,7 +1,7 @@
 """Products of 8-bit weights with 8-bit inputs, summed exactly, by whichever kernel is fast for so many rows.
 
 All of them give the same numbers, so a translation does not depend on how many rows there are.
-Shapes: N rows of inputs, I inputs, O outputs. Integers of inputs, from -levels to levels, are held in float32.
+Shapes: N rows of inputs, I inputs, O outputs. Integers of inputs, from -qmax to qmax, are held in float32.
 """
 import functools
 from typing import Callable, NamedTuple, Optional
@@ -10,51 +10,51 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-LEVELS = 127  # weights are integers from -127 to 127
+WEIGHT_QMAX = 127  # weights are integers from -127 to 127
 # oneDNN multiplies unsigned by signed bytes. Processors without VNNI add pairs of products in 16 bits, which hold
 # 2 x 127 x 127 but not 2 x 255 x 127: there the inputs get 7 bits.
-EIGHT_BITS, SEVEN_BITS = 127, 63
+ACTIVATION_QMAX_8BIT, ACTIVATION_QMAX_7BIT = 127, 63
 EXACT_IN_FLOATS = 1 << 24  # whole numbers up to here are float32
-FEW_ROWS = 16  # measured on AVX2: up to here reading half-precision weights takes less than oneDNN's packing of bytes
+SMALL_BATCH = 16  # measured on AVX2: up to here reading half-precision weights takes less than oneDNN's packing of bytes
 
-Product = Callable[[Tensor], Tensor]  # integers (N, I) to (N, O): sums of products times the scale of each weight row
-
-
-class Products(NamedTuple):
-    levels: int  # of the inputs
-    few_rows: Product  # up to FEW_ROWS
-    many_rows: Product
+Matmul = Callable[[Tensor], Tensor]  # integers (N, I) to (N, O): sums of products times the scale of each weight row
 
 
-def make_products(weight: Tensor, scale: Tensor) -> Products:
+class Int8Kernels(NamedTuple):
+    qmax: int  # of the inputs
+    small_batch: Matmul  # up to SMALL_BATCH
+    large_batch: Matmul
+
+
+def make_kernels(weight: Tensor, scale: Tensor) -> Int8Kernels:
     """weight (O, I), int8; scale (O,), float32."""
-    levels = onednn_levels()
-    if levels is None:
-        floats = FloatProduct(weight, scale)
-        return Products(EIGHT_BITS, floats, floats)
-    in_bytes = ByteProduct(weight, scale, levels)
-    exact = weight.size(1) * levels * LEVELS <= EXACT_IN_FLOATS
-    in_halves = levels == SEVEN_BITS and exact and has_half_products()
-    return Products(levels, HalfProduct(weight, scale) if in_halves else in_bytes, in_bytes)
+    qmax = onednn_activation_qmax()
+    if qmax is None:
+        floats = ReferenceMatmul(weight, scale)
+        return Int8Kernels(ACTIVATION_QMAX_8BIT, floats, floats)
+    in_bytes = OneDnnInt8Matmul(weight, scale, qmax)
+    exact = weight.size(1) * qmax * WEIGHT_QMAX <= EXACT_IN_FLOATS
+    in_halves = qmax == ACTIVATION_QMAX_7BIT and exact and has_exact_fp16_matmul()
+    return Int8Kernels(qmax, FbgemmFp16Matmul(weight, scale) if in_halves else in_bytes, in_bytes)
 
 
-class ByteProduct:
+class OneDnnInt8Matmul:
     """oneDNN's, in 8-bit integers: the fastest for many rows, and with VNNI for all."""
 
-    def __init__(self, weight: Tensor, scale: Tensor, levels: int):
-        self.packed, self.scale, self.levels = torch.ops.onednn.qlinear_prepack(weight, None), scale, levels
+    def __init__(self, weight: Tensor, scale: Tensor, qmax: int):
+        self.packed, self.scale, self.qmax = torch.ops.onednn.qlinear_prepack(weight, None), scale, qmax
         self.zero_points = torch.zeros(len(weight), dtype=torch.long)
 
     def __call__(self, integers: Tensor) -> Tensor:
         # Bytes wrap round, so the shift makes them unsigned; from floats to signed ones is torch's faster conversion.
-        unsigned = integers.to(torch.int8).view(torch.uint8).add_(self.levels + 1)
+        unsigned = integers.to(torch.int8).view(torch.uint8).add_(self.qmax + 1)
         return torch.ops.onednn.qlinear_pointwise(
-            unsigned, 1.0, self.levels + 1, self.packed, self.scale, self.zero_points,
+            unsigned, 1.0, self.qmax + 1, self.packed, self.scale, self.zero_points,
             None, 1.0, 0, torch.float32, "none", [], "",
         )  # fmt: skip
 
 
-class HalfProduct:
+class FbgemmFp16Matmul:
     """FBGEMM's, with weights in half precision, which holds them exactly, and float32 sums.
 
     With few rows the time goes into reading weights: two bytes each here, four in float32. oneDNN reads one, but without
@@ -68,7 +68,7 @@ class HalfProduct:
         return torch.ops.quantized.linear_dynamic_fp16(integers, self.packed).mul_(self.scale)
 
 
-class FloatProduct:
+class ReferenceMatmul:
     """Where the operators are missing: the same numbers, slowly."""
 
     def __init__(self, weight: Tensor, scale: Tensor):
@@ -79,29 +79,29 @@ class FloatProduct:
 
 
 @functools.cache
-def onednn_levels() -> Optional[int]:
-    """The levels of inputs that oneDNN multiplies exactly on this processor; None if it cannot at all."""
+def onednn_activation_qmax() -> Optional[int]:
+    """The qmax of inputs that oneDNN multiplies exactly on this processor; None if it cannot at all."""
     if not (hasattr(torch.ops.onednn, "qlinear_prepack") and hasattr(torch.ops.onednn, "qlinear_pointwise")):
         return None
-    weight = torch.full((16, 64), LEVELS, dtype=torch.int8)
-    for levels in (EIGHT_BITS, SEVEN_BITS):
+    weight = torch.full((16, 64), WEIGHT_QMAX, dtype=torch.int8)
+    for qmax in (ACTIVATION_QMAX_8BIT, ACTIVATION_QMAX_7BIT):
         try:
-            sums = ByteProduct(weight, torch.ones(16), levels)(torch.full((2, 64), float(levels)))
+            sums = OneDnnInt8Matmul(weight, torch.ones(16), qmax)(torch.full((2, 64), float(qmax)))
         except RuntimeError:  # a torch that has the name and another signature
             return None
-        if (sums == 64 * levels * LEVELS).all():
-            return levels
+        if (sums == 64 * qmax * WEIGHT_QMAX).all():
+            return qmax
     return None
 
 
 @functools.cache
-def has_half_products() -> bool:
+def has_exact_fp16_matmul() -> bool:
     """Whether FBGEMM is there, and sums exactly."""
     if not (hasattr(torch.ops.quantized, "linear_prepack_fp16") and hasattr(torch.ops.quantized, "linear_dynamic_fp16")):
         return False
-    weight = torch.full((16, 64), LEVELS, dtype=torch.int8)
+    weight = torch.full((16, 64), WEIGHT_QMAX, dtype=torch.int8)
     try:
-        sums = HalfProduct(weight, torch.ones(16))(torch.full((2, 64), float(SEVEN_BITS)))
+        sums = FbgemmFp16Matmul(weight, torch.ones(16))(torch.full((2, 64), float(ACTIVATION_QMAX_7BIT)))
     except RuntimeError:
         return False
-    return bool((sums == 64 * SEVEN_BITS * LEVELS).all())
+    return bool((sums == 64 * ACTIVATION_QMAX_7BIT * WEIGHT_QMAX).all())

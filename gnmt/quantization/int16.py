@@ -4,10 +4,10 @@ from torch import Tensor
 
 from gnmt.network.clipping import ActivationClip
 
-ACCUMULATOR_LEVELS = 32767
+INT16_QMAX = 32767
 
 
-class Accumulators(ActivationClip):
+class Int16FakeQuantizer(ActivationClip):
     """Cell states and layer outputs as int16 over [-d, d]: each is n d / 32767 with a whole number n.
 
     The integers are emulated in float32, which holds every n exactly.
@@ -19,5 +19,5 @@ class Accumulators(ActivationClip):
 
     def forward(self, inputs: Tensor) -> Tensor:
         limit = self.limit
-        levels = (inputs * (ACCUMULATOR_LEVELS / limit)).round_().clamp_(-ACCUMULATOR_LEVELS, ACCUMULATOR_LEVELS)
-        return levels.mul_(limit / ACCUMULATOR_LEVELS)
+        integers = (inputs * (INT16_QMAX / limit)).round_().clamp_(-INT16_QMAX, INT16_QMAX)
+        return integers.mul_(limit / INT16_QMAX)
