@@ -1,23 +1,26 @@
-"""What 16-bit integers make of numbers in a known range (Wu et al. 2016, section 6)."""
+"""16-bit integers for activations in a known range (Wu et al. 2016, section 6)."""
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from gnmt.network.clipping import ActivationClip
+from gnmt.network.clipping import LOGIT_LIMIT
 
 INT16_QMAX = 32767
 
 
-class Int16FakeQuantizer(ActivationClip):
-    """Cell states and layer outputs as int16 over [-d, d]: each is n d / 32767 with a whole number n.
+class Int16FakeQuantizer(nn.Module):
+    """Rounds cell states and layer outputs to int16 over [-d, d]: each becomes n d / 32767 with a whole number n.
 
-    The integers are emulated in float32, which holds every n exactly.
+    The integers are emulated in float32, which holds every n exactly. Takes the place of `ActivationClip` in inference.
     """
 
     def __init__(self, limit: float):
+        """limit is d."""
         super().__init__()
-        self.range = torch.tensor([limit])
+        self.limit = float(torch.tensor(limit))  # as `ActivationClip` has it, in float32
 
     def forward(self, inputs: Tensor) -> Tensor:
-        limit = self.limit
-        integers = (inputs * (INT16_QMAX / limit)).round_().clamp_(-INT16_QMAX, INT16_QMAX)
-        return integers.mul_(limit / INT16_QMAX)
+        integers = (inputs * (INT16_QMAX / self.limit)).round_().clamp_(-INT16_QMAX, INT16_QMAX)
+        return integers.mul_(self.limit / INT16_QMAX)
+
+    def clip_logits(self, logits: Tensor) -> Tensor:
+        return logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
