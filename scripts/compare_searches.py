@@ -33,7 +33,7 @@ from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402
 from gnmt.evaluation.gleu import mean_gleu  # noqa: E402
 from gnmt.files.parallel_text import read_lines  # noqa: E402
-from gnmt.inference.translator import translator_of  # noqa: E402
+from gnmt.inference.model import inference_model_for  # noqa: E402
 from gnmt.search.ensemble import Ensemble  # noqa: E402
 from gnmt.search.options import SearchOptions  # noqa: E402
 from gnmt.search.forced_decoding import reference_log_probs  # noqa: E402
@@ -94,7 +94,7 @@ class Workload:
             )
         for model in self.models:
             model.prepare_for_inference_(config)
-            translator_of(model, args.quantize)  # now, because the first search would make it in its time
+            inference_model_for(model, args.quantize)  # now, because the first search would make it in its time
         self.tokenizer = encoders.build_tokenizer(config.tokenizer)
         self.task.load_dataset(args.gen_subset)
         dataset = self.task.dataset(args.gen_subset)

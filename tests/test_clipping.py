@@ -7,7 +7,7 @@ import torch
 
 from conftest import make_dictionary, make_model
 from gnmt.errors import UserError
-from gnmt.inference.translator import translator_of
+from gnmt.inference.model import inference_model_for
 from gnmt.network.clipped_recurrence import clipped_lstm
 from gnmt.network.clipping import ActivationClip, ClipSchedule
 from gnmt.quantization.int16 import Int16FakeQuantizer
@@ -88,7 +88,7 @@ def test_search_computes_what_training_does(arch):
     model.set_num_updates(0)
     logits, _ = model(SOURCE, None, TARGET)
     model.prepare_for_inference_(NO_OPTIONS)
-    for encoder, decoder in (translator_of(model), (model.encoder, model.decoder)):
+    for encoder, decoder in (inference_model_for(model), (model.encoder, model.decoder)):
         memory = decoder.precompute(encoder(SOURCE, None))
         state = decoder.initial_state(memory)
         for position in range(TARGET.size(1)):
@@ -111,7 +111,7 @@ def test_int8_with_known_ranges_is_close():
     model.set_num_updates(0)
     model.prepare_for_inference_(NO_OPTIONS)
     results = []
-    for encoder, decoder in (translator_of(model), translator_of(model, "int8")):
+    for encoder, decoder in (inference_model_for(model), inference_model_for(model, "int8")):
         memory = decoder.precompute(encoder(SOURCE, None))
         results.append(decoder.step(TARGET[:, 0], memory, decoder.initial_state(memory))[0].log_softmax(dim=1))
     assert (results[0] - results[1]).abs().max() < 0.5

@@ -31,7 +31,7 @@ def test_hypotheses_may_be_changed():
 @pytest.mark.parametrize("shared_from", [0, 10**6])
 def test_a_prepared_model_translates_as_before(shared_from, monkeypatch):
     """With its layers' products laid out anew, shared by the rows of a beam or not; sentences end at different steps."""
-    monkeypatch.setattr(gates, "SHARED_FROM", shared_from)
+    monkeypatch.setattr(gates, "MIN_SHARED_ELEMENTS", shared_from)
     monkeypatch.setattr(gates, "TABLE_BYTES", 0)
     model = make_model("gnmt_v2_tiny", DICTIONARY, init_range=1.5)
     model.eval()

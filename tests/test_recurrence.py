@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from gnmt.inference.packed_linear import PlainLinear
-from gnmt.inference.recurrence import advance_cell, gate_product
+from gnmt.inference.recurrence import fused_gate_linear, lstm_cell_from_gates
 from gnmt.network.lstm import LSTM
 
 
@@ -19,8 +19,8 @@ def test_cell_is_torchs(dtype, error):
     inputs, hidden, cell = (torch.randn(5, size).to(dtype) for size in (3, 4, 4))
     double = [weight.double() for weight in lstm._flat_weights]
     wanted_hidden, wanted_cell = torch.lstm_cell(inputs.double(), (hidden.double(), cell.double()), *double)
-    gates = gate_product(lstm, 3, PlainLinear)(torch.cat([inputs, hidden], dim=1))
-    found_hidden, found_cell = advance_cell(gates, cell, nn.Identity())
+    gates = fused_gate_linear(lstm, 3, PlainLinear)(torch.cat([inputs, hidden], dim=1))
+    found_hidden, found_cell = lstm_cell_from_gates(gates, cell, nn.Identity())
     assert found_hidden.dtype == dtype
     torch.testing.assert_close(found_hidden.double(), wanted_hidden, rtol=error, atol=error)
     torch.testing.assert_close(found_cell.double(), wanted_cell, rtol=error, atol=error)
@@ -30,5 +30,5 @@ def test_cell_is_torchs(dtype, error):
 def test_small_candidates_survive_half_precision():
     """Half precision would make 0.00049 of sigmoid(2 g) - 1/2 = 0.00034 here."""
     gates = torch.tensor([[0.0, 0.0, 2 * 0.00068, 0.0]], dtype=torch.float16)
-    _, cell = advance_cell(gates, torch.zeros(1, 1, dtype=torch.float16), nn.Identity())
+    _, cell = lstm_cell_from_gates(gates, torch.zeros(1, 1, dtype=torch.float16), nn.Identity())
     assert cell.item() == pytest.approx(0.00034, rel=2e-3)  # i and the candidate: 1/2 x 0.00068

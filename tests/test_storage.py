@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from conftest import make_dictionary, make_model
-from gnmt.inference.translator import translator_of
+from gnmt.inference.model import inference_model_for
 from gnmt.quantization.storage import to_floats, to_integers
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "quantize_checkpoint.py"
@@ -68,7 +68,7 @@ def test_int8_translation_is_that_of_the_original(model):
     logits = []
     for one in (model, read_back):
         one.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))
-        encoder, decoder = translator_of(one, "int8")
+        encoder, decoder = inference_model_for(one, "int8")
         memory = decoder.precompute(encoder(torch.tensor([[4, 5, 6, 2]]), None))
         logits.append(decoder.step(torch.tensor([2]), memory, decoder.initial_state(memory))[0])
     torch.testing.assert_close(*logits)
@@ -85,7 +85,7 @@ def test_int8_of_large_weights(model):
     outputs, projected, logits = [], [], []
     for one in (model, read_back):
         one.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))
-        encoder, decoder = translator_of(one, "int8")
+        encoder, decoder = inference_model_for(one, "int8")
         encoded = encoder(torch.tensor([[4, 5, 6, 2]]), None)
         memory = decoder.precompute(encoded)
         _, _, state = decoder.step(torch.tensor([2]), memory, decoder.initial_state(memory))

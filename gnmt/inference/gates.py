@@ -9,17 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from gnmt.inference.packed_linear import PackedLinear, packs
-from gnmt.inference.recurrence import MakeLinear, for_gates, gate_bias, gate_product
+from gnmt.inference.recurrence import MakeLinear, fused_gate_linear, gate_bias, with_doubled_candidate
 from gnmt.network.decoder import Decoder
 from gnmt.network.lstm import LSTM
 
 # Elements of hidden states (N, H) from which products take so much of the time that multiplying fewer rows pays: measured
 # from 1 to 320 rows at widths of 256 to 1024.
-SHARED_FROM = 100_000
+MIN_SHARED_ELEMENTS = 100_000
 TABLE_BYTES = 1 << 26  # larger tables are not worth their memory: they save 3 % of the time
 
 
-class Parents:
+class RowParents:
     """Which rows of the step before the rows of this one continue."""
 
     def __init__(self, rows: Tensor):
@@ -31,67 +31,67 @@ class Parents:
         return self.rows.unique(return_inverse=True)
 
 
-def sharing_pays(parents: Parents, hidden: Tensor) -> bool:
+def should_share(parents: RowParents, hidden: Tensor) -> bool:
     """Whether to multiply the hidden states (M, H) once for the rows with the same parent."""
-    return len(parents.rows) * hidden.size(1) >= SHARED_FROM
+    return len(parents.rows) * hidden.size(1) >= MIN_SHARED_ELEMENTS
 
 
 # Inputs (N, I) of a layer, or words (N,) for the bottom one, hidden states (M, H) and parents to gates (N, 4H), in the
-# order and with the factor of recurrence.for_gates.
-Gates = Callable[[Tensor, Tensor, Parents], Tensor]
+# order and with the factor of recurrence.with_doubled_candidate.
+GateProduct = Callable[[Tensor, Tensor, RowParents], Tensor]
 
 
-def joined_gates(
+def fused_gate_products(
     decoder: Decoder,
     make_linear: MakeLinear,
     embed_tokens: Optional[nn.Module] = None,
     clip: Optional[nn.Module] = None,
-) -> List[Gates]:
+) -> List[GateProduct]:
     """Of all layers, the bottom one first. embed_tokens and clip are used in the place of the decoder's, if given."""
     stack = decoder.stack
-    bottom = JoinedGates(stack.query_lstm, stack.hidden_size, make_linear)
-    upper = [JoinedGates(lstm, stack.hidden_size, make_linear) for lstm in stack.upper_lstms]
-    return [EmbeddedGates(embed_tokens or decoder.embed_tokens, clip or stack.clip, bottom), *upper]
+    bottom = FusedGateProduct(stack.query_lstm, stack.hidden_size, make_linear)
+    upper = [FusedGateProduct(lstm, stack.hidden_size, make_linear) for lstm in stack.upper_lstms]
+    return [EmbeddingThenGates(embed_tokens or decoder.embed_tokens, clip or stack.clip, bottom), *upper]
 
 
-def packed_gates(decoder: Decoder) -> List[Gates]:
+def adaptive_gate_products(decoder: Decoder) -> List[GateProduct]:
     """Of all layers, the bottom one first, in float32 on a CPU: most weights twice, for few rows and for many."""
     stack, words = decoder.stack, decoder.embed_tokens
 
     def input_product(lstm: LSTM) -> PackedLinear:
-        return PackedLinear(for_gates(lstm.weight_ih_l0[:, : stack.hidden_size]), gate_bias(lstm))
+        return PackedLinear(with_doubled_candidate(lstm.weight_ih_l0[:, : stack.hidden_size]), gate_bias(lstm))
 
-    of_words = DistinctWords(words, stack.clip, input_product(stack.query_lstm))
-    split = [SplitGates(of_words, stack.query_lstm)]
-    split += [SplitGates(input_product(lstm), lstm) for lstm in stack.upper_lstms]
-    gates: List[Gates] = list(map(GatesByRows, joined_gates(decoder, PackedLinear), split))
+    of_words = DeduplicatedEmbedding(words, stack.clip, input_product(stack.query_lstm))
+    split = [SplitGateProduct(of_words, stack.query_lstm)]
+    split += [SplitGateProduct(input_product(lstm), lstm) for lstm in stack.upper_lstms]
+    gates: List[GateProduct] = list(map(AdaptiveGateProduct, fused_gate_products(decoder, PackedLinear), split))
     if words.num_embeddings * 4 * stack.hidden_size * words.weight.element_size() <= TABLE_BYTES:
-        gates[0] = SplitGates(TabulatedWords(of_words), stack.query_lstm)
+        gates[0] = SplitGateProduct(EmbeddingTable(of_words), stack.query_lstm)
     return gates
 
 
-class JoinedGates:
+class FusedGateProduct:
     """[W U] [x; h] + b, one product."""
 
     def __init__(self, lstm: LSTM, input_size: int, make_linear: MakeLinear):
         """Of the layer's inputs, the first `input_size` elements."""
-        self.product = gate_product(lstm, input_size, make_linear)
+        self.product = fused_gate_linear(lstm, input_size, make_linear)
 
-    def __call__(self, inputs: Tensor, hidden: Tensor, parents: Parents) -> Tensor:
+    def __call__(self, inputs: Tensor, hidden: Tensor, parents: RowParents) -> Tensor:
         return self.product(torch.cat([inputs, hidden.index_select(0, parents.rows)], dim=1))
 
 
-class EmbeddedGates:
+class EmbeddingThenGates:
     """The bottom layer's, from words."""
 
-    def __init__(self, embed_tokens: nn.Module, clip: nn.Module, gates: Gates):
+    def __init__(self, embed_tokens: nn.Module, clip: nn.Module, gates: GateProduct):
         self.embed_tokens, self.clip, self.gates = embed_tokens, clip, gates
 
-    def __call__(self, tokens: Tensor, hidden: Tensor, parents: Parents) -> Tensor:
+    def __call__(self, tokens: Tensor, hidden: Tensor, parents: RowParents) -> Tensor:
         return self.gates(self.clip(self.embed_tokens(tokens)), hidden, parents)
 
 
-class SplitGates:
+class SplitGateProduct:
     """(W x + b) + U h, where U h may be computed once for the rows that continue the same one.
 
     Of the rows of a beam of 5, about two thirds are continued.
@@ -100,10 +100,10 @@ class SplitGates:
     def __init__(self, of_inputs: Callable[[Tensor], Tensor], lstm: LSTM):
         """of_inputs makes W x + b (N, 4H) of the inputs."""
         self.of_inputs = of_inputs
-        self.hidden_product = PackedLinear(for_gates(lstm.weight_hh_l0))
+        self.hidden_product = PackedLinear(with_doubled_candidate(lstm.weight_hh_l0))
 
-    def __call__(self, inputs: Tensor, hidden: Tensor, parents: Parents) -> Tensor:
-        if sharing_pays(parents, hidden):
+    def __call__(self, inputs: Tensor, hidden: Tensor, parents: RowParents) -> Tensor:
+        if should_share(parents, hidden):
             distinct, places = parents.distinct
             of_parents = self.hidden_product(hidden.index_select(0, distinct)).index_select(0, places)
         else:
@@ -111,17 +111,17 @@ class SplitGates:
         return of_parents.add_(self.of_inputs(inputs))
 
 
-class GatesByRows:
+class AdaptiveGateProduct:
     """Joined gates for few rows, as one product reads its weights faster than two; split ones where rows share."""
 
-    def __init__(self, joined: Gates, split: Gates):
+    def __init__(self, joined: GateProduct, split: GateProduct):
         self.joined, self.split = joined, split
 
-    def __call__(self, inputs: Tensor, hidden: Tensor, parents: Parents) -> Tensor:
-        return (self.split if sharing_pays(parents, hidden) else self.joined)(inputs, hidden, parents)
+    def __call__(self, inputs: Tensor, hidden: Tensor, parents: RowParents) -> Tensor:
+        return (self.split if should_share(parents, hidden) else self.joined)(inputs, hidden, parents)
 
 
-class DistinctWords:
+class DeduplicatedEmbedding:
     """W x + b of words x, multiplied once for all the rows that say the same one."""
 
     def __init__(self, embed_tokens: nn.Embedding, clip: nn.Module, product: nn.Module):
@@ -132,10 +132,10 @@ class DistinctWords:
         return self.product(self.clip(self.embed_tokens(words))).index_select(0, places)
 
 
-class TabulatedWords:
+class EmbeddingTable:
     """W x + b of every word x of the vocabulary, made once."""
 
-    def __init__(self, of_words: DistinctWords):
+    def __init__(self, of_words: DeduplicatedEmbedding):
         self.table = of_words(torch.arange(of_words.embed_tokens.num_embeddings)).detach()  # (V, 4H)
 
     def __call__(self, tokens: Tensor) -> Tensor:

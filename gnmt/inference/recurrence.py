@@ -13,37 +13,37 @@ from gnmt.network.lstm import LSTM, LSTMState
 MakeLinear = Callable[[Tensor, Optional[Tensor]], nn.Module]  # weight (O, I) and bias (O,) to a layer
 
 
-class HoistedLSTM(nn.Module):
+class LSTMWithHoistedInputProjection(nn.Module):
     """An LSTM layer that multiplies all its inputs at once, and then only its hidden state at every position."""
 
     def __init__(self, lstm: LSTM, make_linear: MakeLinear):
         super().__init__()
         self.zero_state = lstm.zero_state
-        self.input_product = make_linear(for_gates(lstm.weight_ih_l0), gate_bias(lstm))
-        self.hidden_product = make_linear(for_gates(lstm.weight_hh_l0), None)
+        self.input_product = make_linear(with_doubled_candidate(lstm.weight_ih_l0), gate_bias(lstm))
+        self.hidden_product = make_linear(with_doubled_candidate(lstm.weight_hh_l0), None)
 
     def forward(self, inputs: Tensor, state: LSTMState, clip: nn.Module) -> Tuple[Tensor, LSTMState]:
         """As LSTM.forward: inputs (B, T, I) to outputs (B, T, H) and the state after position T."""
         hidden, cell = state
         outputs = []
         for gates in self.input_product(inputs.transpose(0, 1)):
-            hidden, cell = advance_cell(self.hidden_product(hidden).add_(gates), cell, clip)
+            hidden, cell = lstm_cell_from_gates(self.hidden_product(hidden).add_(gates), cell, clip)
             outputs.append(hidden)
         return torch.stack(outputs, dim=1), (hidden, cell)
 
 
-def gate_product(lstm: LSTM, input_size: int, make_linear: MakeLinear) -> nn.Module:
+def fused_gate_linear(lstm: LSTM, input_size: int, make_linear: MakeLinear) -> nn.Module:
     """The layer from [input, hidden state] to the gates (4H); of the input, the first `input_size` elements."""
     weight = torch.cat([lstm.weight_ih_l0[:, :input_size], lstm.weight_hh_l0], dim=1)
-    return make_linear(for_gates(weight), gate_bias(lstm))
+    return make_linear(with_doubled_candidate(weight), gate_bias(lstm))
 
 
 def gate_bias(lstm: LSTM) -> Tensor:
-    return for_gates(lstm.bias_ih_l0 + lstm.bias_hh_l0)
+    return with_doubled_candidate(lstm.bias_ih_l0 + lstm.bias_hh_l0)
 
 
-def for_gates(rows: Tensor) -> Tensor:
-    """Weights (4H, I) or biases (4H,) of an LSTM as `advance_cell` wants them: those of the candidate g doubled.
+def with_doubled_candidate(rows: Tensor) -> Tensor:
+    """Weights (4H, I) or biases (4H,) of an LSTM as `lstm_cell_from_gates` wants them: those of the candidate g doubled.
 
     Doubling is exact in every precision, 8-bit integers with their scales included.
     """
@@ -51,7 +51,7 @@ def for_gates(rows: Tensor) -> Tensor:
     return torch.cat([inputs, forget, 2 * candidate, output])
 
 
-def advance_cell(gates: Tensor, cell: Tensor, clip: nn.Module) -> LSTMState:
+def lstm_cell_from_gates(gates: Tensor, cell: Tensor, clip: nn.Module) -> LSTMState:
     """The LSTM's equations from its gates (B, 4H), in the order i, f, 2 g, o, which are overwritten, and cell (B, H).
 
     tanh(g) = 2 sigmoid(2 g) - 1, so one pass does all gates; float32 at least, as half precision would lose small numbers in

@@ -2,7 +2,7 @@
 
 A stored matrix is read back as float32 numbers that have exactly these integers and scales, so such a checkpoint loads
 wherever another does. With it `--quantize int8` computes what it computes with the original: rows have their scales in
-the blocks that a search multiplies with (inference.step_decoder), so that nothing is rounded twice.
+the blocks that a search multiplies with (inference.fast_decoder), so that nothing is rounded twice.
 
 Shapes: O rows, I columns, n blocks of equally many columns.
 """

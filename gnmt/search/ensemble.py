@@ -8,15 +8,15 @@ from typing import List, NamedTuple, Sequence, Tuple, Union
 import torch
 from torch import Tensor
 
-from gnmt.inference.step_decoder import StepState
-from gnmt.inference.translator import Network, Translator, translator_of
+from gnmt.inference.fast_decoder import FastDecoderState
+from gnmt.inference.model import InferenceModel, Network, inference_model_for
 from gnmt.network.attention import SourceMemory
 from gnmt.network.decoder import DecoderState
 
 
 class EnsembleState(NamedTuple):
     memories: List[SourceMemory]  # one of each model; moved only when sentences leave the batch
-    states: List[Union[DecoderState, StepState]]
+    states: List[Union[DecoderState, FastDecoderState]]
 
     def reorder(self, rows: Tensor) -> "EnsembleState":
         return EnsembleState(self.memories, [state.reorder(rows) for state in self.states])
@@ -34,13 +34,13 @@ class Ensemble:
         self.quantize = quantize
 
     @cached_property
-    def translators(self) -> List[Translator]:
+    def inference_models(self) -> List[InferenceModel]:
         """Made when a search first asks: fairseq may build one with its model, before that is prepared for inference."""
-        return [translator_of(model, self.quantize) for model in self.models]
+        return [inference_model_for(model, self.quantize) for model in self.models]
 
     def start(self, src_tokens: Tensor, src_lengths: Tensor) -> EnsembleState:
-        memories = [decoder.precompute(encoder(src_tokens)) for encoder, decoder in self.translators]
-        states = [one.decoder.initial_state(memory) for one, memory in zip(self.translators, memories)]
+        memories = [decoder.precompute(encoder(src_tokens)) for encoder, decoder in self.inference_models]
+        states = [one.decoder.initial_state(memory) for one, memory in zip(self.inference_models, memories)]
         return EnsembleState(memories, states)
 
     def step(self, tokens: Tensor, state: EnsembleState) -> Tuple[Tensor, Tensor, EnsembleState]:
@@ -48,7 +48,7 @@ class Ensemble:
 
         Returns the probabilities (N, V) of the next token, attention (N, S), both float32, and the new state.
         """
-        steps = [one.decoder.step(tokens, *own) for one, *own in zip(self.translators, *state)]
+        steps = [one.decoder.step(tokens, *own) for one, *own in zip(self.inference_models, *state)]
         logits, attention, states = zip(*steps)
         probabilities = [probabilities_of(one, self.temperature) for one in logits]
         new_state = EnsembleState(state.memories, list(states))

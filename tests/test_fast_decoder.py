@@ -7,9 +7,9 @@ import torch
 from conftest import make_dictionary, make_model
 from gnmt.inference import gates
 from gnmt.inference import packed_linear
-from gnmt.inference.gates import Parents, SplitGates, joined_gates, packed_gates
+from gnmt.inference.gates import RowParents, SplitGateProduct, adaptive_gate_products, fused_gate_products
 from gnmt.inference.packed_linear import PackedLinear, PlainLinear, inference_linear
-from gnmt.inference.step_decoder import StepDecoder, StepState
+from gnmt.inference.fast_decoder import FastDecoder, FastDecoderState
 
 DICTIONARY = make_dictionary(23)
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}  # float32, the same sums in another order
@@ -25,9 +25,9 @@ def large_weights(arch: str, **options):
 
 TABLE = 23 * 4 * 12 * 4  # bytes of what 23 words add to 4 x 12 gates
 KINDS_OF_GATES = {
-    "joined, packed": lambda decoder: joined_gates(decoder, PackedLinear),
-    "joined, plain": lambda decoder: joined_gates(decoder, PlainLinear),
-    "packed": packed_gates,
+    "joined, packed": lambda decoder: fused_gate_products(decoder, PackedLinear),
+    "joined, plain": lambda decoder: fused_gate_products(decoder, PlainLinear),
+    "packed": adaptive_gate_products,
 }
 
 
@@ -43,16 +43,16 @@ def test_equals_the_network_step_by_step(arch, layers, kind):
 @pytest.mark.parametrize("shared_from", [0, 6 * 12, 10**6])  # always; from six rows, after the first two steps of two; never
 def test_sharing_and_tables_change_nothing(shared_from, table_bytes, has_table, monkeypatch):
     monkeypatch.setattr(gates, "TABLE_BYTES", table_bytes)
-    monkeypatch.setattr(gates, "SHARED_FROM", shared_from)
+    monkeypatch.setattr(gates, "MIN_SHARED_ELEMENTS", shared_from)
     model = large_weights("gnmt_v2", encoder_layers=2, decoder_layers=3, activation_clip=0.5)
-    bottom = packed_gates(model.decoder)[0]
-    assert isinstance(bottom, SplitGates) == has_table
-    assert_equal_steps(model, packed_gates)
+    bottom = adaptive_gate_products(model.decoder)[0]
+    assert isinstance(bottom, SplitGateProduct) == has_table
+    assert_equal_steps(model, adaptive_gate_products)
 
 
 def assert_equal_steps(model, gates_of):
     encoder_out = model.encoder(torch.tensor([[4, 5, 6, 7, 2], [1, 1, 8, 9, 2]]), None)
-    decoders = model.decoder, StepDecoder(model.decoder, gates_of(model.decoder), PackedLinear)
+    decoders = model.decoder, FastDecoder(model.decoder, gates_of(model.decoder), PackedLinear)
     memories = [decoder.precompute(encoder_out) for decoder in decoders]
     states = [decoder.initial_state(memory) for decoder, memory in zip(decoders, memories)]
     parents_and_tokens = [
@@ -76,31 +76,31 @@ def assert_equal_steps(model, gates_of):
 
 
 def test_reordered_twice():
-    state = StepState(last=None, parents=torch.tensor([4, 3, 2]))
+    state = FastDecoderState(last=None, parents=torch.tensor([4, 3, 2]))
     assert state.reorder(torch.tensor([2, 2, 0])).reorder(torch.tensor([2, 0])).parents.tolist() == [4, 2]
 
 
 def test_a_table_keeps_no_gradient():
     """Made outside of the search too, by whoever asks for the translator of a model."""
-    bottom = packed_gates(large_weights("gnmt_v2", encoder_layers=2, decoder_layers=2).decoder)[0]
+    bottom = adaptive_gate_products(large_weights("gnmt_v2", encoder_layers=2, decoder_layers=2).decoder)[0]
     assert not bottom.of_inputs.table.requires_grad
 
 
 def test_distinct_parents():
-    distinct, places = Parents(torch.tensor([7, 2, 2, 7, 0])).distinct
+    distinct, places = RowParents(torch.tensor([7, 2, 2, 7, 0])).distinct
     assert distinct.tolist() == [0, 2, 7] and places.tolist() == [2, 1, 1, 2, 0]
 
 
 @torch.no_grad()
 def test_what_is_multiplied_where_rows_share(monkeypatch):
     """U h of the two hypotheses that are continued, and W x of the three words said."""
-    monkeypatch.setattr(gates, "SHARED_FROM", 0)
+    monkeypatch.setattr(gates, "MIN_SHARED_ELEMENTS", 0)
     monkeypatch.setattr(gates, "TABLE_BYTES", 0)
     multiplied = []
     product = PackedLinear.forward
     monkeypatch.setattr(PackedLinear, "forward", lambda self, rows: multiplied.append(len(rows)) or product(self, rows))
-    bottom, upper, _ = packed_gates(large_weights("gnmt_v2", encoder_layers=2, decoder_layers=3).decoder)
-    hidden, parents = torch.randn(6, 12), Parents(torch.tensor([1, 1, 4, 4, 4]))
+    bottom, upper, _ = adaptive_gate_products(large_weights("gnmt_v2", encoder_layers=2, decoder_layers=3).decoder)
+    hidden, parents = torch.randn(6, 12), RowParents(torch.tensor([1, 1, 4, 4, 4]))
     bottom(torch.tensor([9, 8, 9, 9, 7]), hidden, parents)
     assert sorted(multiplied) == [2, 3]
     multiplied.clear()

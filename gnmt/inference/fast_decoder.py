@@ -8,26 +8,26 @@ from typing import List, NamedTuple, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from gnmt.inference.gates import Gates, Parents
-from gnmt.inference.recurrence import MakeLinear, advance_cell, for_gates
+from gnmt.inference.gates import GateProduct, RowParents
+from gnmt.inference.recurrence import MakeLinear, lstm_cell_from_gates, with_doubled_candidate
 from gnmt.inference.step_attention import StepAttention
 from gnmt.network.attention import SourceMemory
 from gnmt.network.decoder import Decoder, DecoderState
 from gnmt.network.encoder import FIRST_RESIDUAL_LAYER, EncoderOutput
 
 
-class StepState(NamedTuple):
+class FastDecoderState(NamedTuple):
     """What the step before left, unmoved: the next one picks out what each of its rows continues."""
 
     last: DecoderState  # of the M rows of that step
     parents: Tensor  # (N,), the one that each row of the next step continues
 
-    def reorder(self, rows: Tensor) -> "StepState":
+    def reorder(self, rows: Tensor) -> "FastDecoderState":
         """Row i of the result is row `rows[i]` of this state."""
         return self._replace(parents=self.parents.index_select(0, rows))
 
 
-class StepDecoder:
+class FastDecoder:
     """Computes what Decoder.step computes, from a copy of its weights.
 
     What is rearranged in the layers' gates is in inference.gates. And the context enters the upper layers only through
@@ -36,7 +36,7 @@ class StepDecoder:
     """
 
     def __init__(
-        self, decoder: Decoder, gates: List[Gates], make_linear: MakeLinear, clip: Optional[nn.Module] = None
+        self, decoder: Decoder, gates: List[GateProduct], make_linear: MakeLinear, clip: Optional[nn.Module] = None
     ):
         """gates are the layers', made from the same decoder and clip; clip replaces the decoder's, if it is given."""
         stack = decoder.stack
@@ -45,7 +45,7 @@ class StepDecoder:
         self.zero_state = stack.initial_state
         self.attention = StepAttention(stack.attention)
         self.clip = clip or stack.clip
-        context_weights = [for_gates(lstm.weight_ih_l0[:, self.hidden_size :]) for lstm in stack.upper_lstms]
+        context_weights = [with_doubled_candidate(lstm.weight_ih_l0[:, self.hidden_size :]) for lstm in stack.upper_lstms]
         self.context_product = make_linear(torch.cat(context_weights), None)
         self.gates = gates
         self.output_projection = make_linear(decoder.output_projection.weight, decoder.output_projection.bias)
@@ -55,21 +55,21 @@ class StepDecoder:
         memory = self.attention.precompute(*encoder_out)
         return memory._replace(values=self.context_product(memory.values))
 
-    def initial_state(self, memory: SourceMemory) -> StepState:
+    def initial_state(self, memory: SourceMemory) -> FastDecoderState:
         zeros = self.zero_state(memory)
-        return StepState(zeros, torch.arange(zeros.hidden[0].size(0), device=memory.values.device))
+        return FastDecoderState(zeros, torch.arange(zeros.hidden[0].size(0), device=memory.values.device))
 
-    def step(self, tokens: Tensor, memory: SourceMemory, state: StepState) -> Tuple[Tensor, Tensor, StepState]:
+    def step(self, tokens: Tensor, memory: SourceMemory, state: FastDecoderState) -> Tuple[Tensor, Tensor, FastDecoderState]:
         """tokens (N,), the last of each row. Returns logits (N, V), attention (N, S) and the new state."""
         rows, sentences = tokens.size(0), memory.values.size(0)
-        parents = Parents(state.parents)
+        parents = RowParents(state.parents)
         last_hidden, last_cell = state.last
 
         gates = self.gates[0](tokens, last_hidden[0], parents)
-        hidden, cell = advance_cell(gates, last_cell[0].index_select(0, state.parents), self.clip)
+        hidden, cell = lstm_cell_from_gates(gates, last_cell[0].index_select(0, state.parents), self.clip)
         query = self.clip(hidden)
-        asking = self.clip(last_hidden[0].index_select(0, state.parents)) if self.previous_query else query
-        weights = self.attention.weights(asking.view(sentences, -1, self.hidden_size), memory)
+        attention_query = self.clip(last_hidden[0].index_select(0, state.parents)) if self.previous_query else query
+        weights = self.attention.weights(attention_query.view(sentences, -1, self.hidden_size), memory)
 
         features, hiddens, cells = query, [hidden], [cell]
         layers = zip(self.gates[1:], memory.values.split(4 * self.hidden_size, dim=2))
@@ -77,10 +77,10 @@ class StepDecoder:
             below = features
             gates = gates_of(below, last_hidden[layer], parents)
             gates.view(sentences, -1, gates.size(1)).baddbmm_(weights, context_gates)
-            hidden, cell = advance_cell(gates, last_cell[layer].index_select(0, state.parents), self.clip)
+            hidden, cell = lstm_cell_from_gates(gates, last_cell[layer].index_select(0, state.parents), self.clip)
             features = self.clip(hidden + below if layer >= FIRST_RESIDUAL_LAYER else hidden)
             hiddens.append(hidden)
             cells.append(cell)
         logits = self.clip.clip_logits(self.output_projection(features))
         left = DecoderState(tuple(hiddens), tuple(cells))
-        return logits, weights.view(rows, -1), StepState(left, torch.arange(rows, device=tokens.device))
+        return logits, weights.view(rows, -1), FastDecoderState(left, torch.arange(rows, device=tokens.device))

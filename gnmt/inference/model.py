@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from gnmt.errors import UserError
-from gnmt.inference.gates import joined_gates, packed_gates
+from gnmt.inference.gates import adaptive_gate_products, fused_gate_products
 from gnmt.inference.packed_linear import inference_linear, packs
 from gnmt.inference.packed_lstm import PackedLSTM, packs_lstms
-from gnmt.inference.recurrence import HoistedLSTM, MakeLinear
-from gnmt.inference.step_decoder import StepDecoder
+from gnmt.inference.recurrence import LSTMWithHoistedInputProjection, MakeLinear
+from gnmt.inference.fast_decoder import FastDecoder
 from gnmt.network.decoder import Decoder
 from gnmt.network.encoder import Encoder
 from gnmt.network.lstm import LSTM
@@ -32,16 +32,16 @@ class Network(Protocol):
     is_for_inference: bool  # True once the weights must not change any more
 
 
-class Translator(NamedTuple):
+class InferenceModel(NamedTuple):
     encoder: Encoder
-    decoder: Union[Decoder, StepDecoder]
+    decoder: Union[Decoder, FastDecoder]
 
 
 # A model's translators by precision, device and type of its weights.
-_MADE: "WeakKeyDictionary[Network, Dict[Tuple, Translator]]" = WeakKeyDictionary()
+_CACHE: "WeakKeyDictionary[Network, Dict[Tuple, InferenceModel]]" = WeakKeyDictionary()
 
 
-def translator_of(model: Network, quantize: str = "none") -> Translator:
+def inference_model_for(model: Network, quantize: str = "none") -> InferenceModel:
     """The model's own two halves while it may still be trained, faster copies once it may not.
 
     Copies are made once, after fairseq's prepare_for_inference_, which forbids training. quantize is "none" or "int8".
@@ -51,24 +51,24 @@ def translator_of(model: Network, quantize: str = "none") -> Translator:
     if not model.is_for_inference:
         if quantize != "none":
             raise UserError(f"--quantize {quantize} is for translation: leave it out in training.")
-        return Translator(model.encoder, model.decoder)
-    made = _MADE.setdefault(model, {})
+        return InferenceModel(model.encoder, model.decoder)
+    made = _CACHE.setdefault(model, {})
     kind = (quantize, weight.device, weight.dtype)
     if kind not in made:
         made[kind] = _quantized(model) if quantize == "int8" else _packed(model)
     return made[kind]
 
 
-def _packed(model: Network) -> Translator:
+def _packed(model: Network) -> InferenceModel:
     encoder = model.encoder
     if encoder.clip.limit is None and packs_lstms(encoder.embed_tokens.weight):
         encoder = encoder_with(encoder, PackedLSTM)
     packed = packs(model.decoder.output_projection.weight)
-    gates = packed_gates(model.decoder) if packed else joined_gates(model.decoder, inference_linear)
-    return Translator(encoder, StepDecoder(model.decoder, gates, inference_linear))
+    gates = adaptive_gate_products(model.decoder) if packed else fused_gate_products(model.decoder, inference_linear)
+    return InferenceModel(encoder, FastDecoder(model.decoder, gates, inference_linear))
 
 
-def _quantized(model: Network) -> Translator:
+def _quantized(model: Network) -> InferenceModel:
     weight = model.decoder.output_projection.weight
     if weight.device.type != "cpu" or weight.dtype != torch.float32:
         raise UserError("--quantize int8 works on a CPU, without --fp16: give --cpu, or leave --quantize out.")
@@ -81,12 +81,12 @@ def _quantized(model: Network) -> Translator:
     # Embeddings are only looked up, so they stay floats; but those of a checkpoint in integers, whatever was loaded.
     rounded = functools.cache(lambda embedding: nn.Embedding.from_pretrained(rounded_rows(embedding.weight)))
     clip = model.encoder.clip if limit is None else Int16FakeQuantizer(limit)
-    encoder = encoder_with(model.encoder, functools.partial(HoistedLSTM, make_linear=make_linear))
+    encoder = encoder_with(model.encoder, functools.partial(LSTMWithHoistedInputProjection, make_linear=make_linear))
     encoder.embed_tokens, encoder.clip = rounded(model.encoder.embed_tokens), clip
     # Not shared: rounding hidden states apart costs more than it saves. And a table of words would have scales of its own,
     # which integer checkpoints (quantization.storage) do not have.
-    gates = joined_gates(model.decoder, make_linear, rounded(model.decoder.embed_tokens), clip)
-    return Translator(encoder, StepDecoder(model.decoder, gates, make_linear, clip))
+    gates = fused_gate_products(model.decoder, make_linear, rounded(model.decoder.embed_tokens), clip)
+    return InferenceModel(encoder, FastDecoder(model.decoder, gates, make_linear, clip))
 
 
 def encoder_with(encoder: Encoder, make_layer: Callable[[LSTM], nn.Module]) -> Encoder:
