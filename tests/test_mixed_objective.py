@@ -9,7 +9,7 @@ from conftest import make_dictionary, make_model
 
 from fairseq_gnmt.criterions import mixed_objective
 from fairseq_gnmt.criterions.label_smoothed_cross_entropy import GNMTLabelSmoothedCrossEntropy
-from fairseq_gnmt.criterions.mixed_objective import GNMTMixedObjective, advantages, beside, start_marks
+from fairseq_gnmt.criterions.mixed_objective import GNMTMixedObjective, advantages, first_decoder_tokens, stack_reference_and_samples
 from gnmt.errors import UserError
 from gnmt.network.dropout import disable_dropout
 from gnmt.search.sampling import Samples
@@ -219,13 +219,13 @@ def test_validation_is_that_of_the_likelihood(case):
 
 def test_references_padded_on_the_left():
     previous = torch.tensor([[PAD, EOS, 4], [EOS, 5, 6]])
-    assert start_marks(previous, PAD).tolist() == [EOS, EOS]
+    assert first_decoder_tokens(previous, PAD).tolist() == [EOS, EOS]
     samples = torch.tensor([[[EOS, 7, 8, 9]], [[EOS, PAD, PAD, PAD]]])
     expected = [
         [[PAD, EOS, 4, PAD], [EOS, 7, 8, 9]],
         [[EOS, 5, 6, PAD], [EOS, PAD, PAD, PAD]],
     ]
-    assert beside(previous, samples, PAD).tolist() == expected
+    assert stack_reference_and_samples(previous, samples, PAD).tolist() == expected
 
 
 def test_a_word_about_an_untrained_model(case, monkeypatch, caplog):

@@ -12,7 +12,7 @@ from conftest import make_dictionary, make_model
 from fairseq_gnmt.models.gnmt import check_task
 from fairseq_gnmt.patches.checkpoint_reading import restored_file
 from fairseq_gnmt.tasks.gnmt_translation import GNMTTranslationTask
-from fairseq_gnmt.tasks.nvidia_conventions import begin_marked, check_restored
+from fairseq_gnmt.tasks.nvidia_conventions import check_restored, with_bos
 from fairseq_gnmt.tasks.options import GNMTTranslationConfig
 from gnmt.errors import UserError
 
@@ -42,7 +42,7 @@ def models():
 
 def test_a_batch():
     """Sources begin with BOS, prev_output_tokens with BOS instead of EOS; targets are as they were."""
-    data = begin_marked(pairs([[5, 6, 7], [8]], [[9], [10, 11]]))
+    data = with_bos(pairs([[5, 6, 7], [8]], [[9], [10, 11]]))
     batch = data.collater([data[0], data[1]])
     source = batch["net_input"]
     assert source["src_tokens"].tolist() == [[BOS, 5, 6, 7, EOS], [PAD, PAD, BOS, 8, EOS]]
@@ -54,8 +54,8 @@ def test_a_batch():
 
 def test_training_length_counts_both_marks():
     task = make_task(nvidia_conventions=True)
-    task.trains, task.cfg.train_max_length = True, 5  # three words
-    task.datasets["train"] = begin_marked(pairs([[5] * 3, [5] * 4, [5]], [[6] * 3, [6], [6] * 4]))
+    task.is_training, task.cfg.train_max_length = True, 5  # three words
+    task.datasets["train"] = with_bos(pairs([[5] * 3, [5] * 4, [5]], [[6] * 3, [6], [6] * 4]))
     batches = task.get_batch_iterator(task.datasets["train"], max_sentences=1, ignore_invalid_inputs=True)
     assert [batch["id"].tolist() for batch in batches.next_epoch_itr(shuffle=False)] == [[0]]
 
@@ -63,7 +63,7 @@ def test_training_length_counts_both_marks():
 @pytest.mark.parametrize("trains, kept", [(True, [0, 2]), (False, [0, 1, 2])])
 def test_only_training_is_limited_and_by_the_shortest_limit(trains, kept):
     task = make_task(nvidia_conventions=False)
-    task.trains = trains
+    task.is_training = trains
     task.cfg.max_source_positions, task.cfg.train_max_length = (3, 100) if trains else (100, 3)
     task.datasets["train"] = pairs([[5] * 2, [5] * 3, [5]], [[6], [6], [6]])
     batches = task.get_batch_iterator(task.datasets["train"], max_sentences=1, ignore_invalid_inputs=trains)
@@ -72,7 +72,7 @@ def test_only_training_is_limited_and_by_the_shortest_limit(trains, kept):
 
 def test_options_that_count_positions_are_refused():
     with pytest.raises(UserError, match="--load-alignments"):
-        begin_marked(pairs([[5]], [[6]], align_dataset=[torch.tensor([[0, 0]])]))
+        with_bos(pairs([[5]], [[6]], align_dataset=[torch.tensor([[0, 0]])]))
 
 
 # -- translation

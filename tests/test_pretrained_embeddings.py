@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from conftest import make_dictionary, make_model
-from fairseq_gnmt.models.pretrained_embeddings import begin_with_vectors
+from fairseq_gnmt.models.pretrained_embeddings import init_embeddings_from_file
 from fairseq_gnmt.tasks.options import check_beginning
 from gnmt.errors import UserError
 
@@ -26,7 +26,7 @@ def model(target_dictionary=None, **options):
 
 def test_known_tokens_have_their_vectors_at_the_length_of_random_ones(path):
     random, begun = model(), model()
-    begin_with_vectors(begun, DICTIONARY, DICTIONARY, path)
+    init_embeddings_from_file(begun, DICTIONARY, DICTIONARY, path)
     before, after = random.encoder.embed_tokens.weight, begun.encoder.embed_tokens.weight
     others = [0, 1, 2, 3, 5, 7]
     assert torch.equal(after[others], before[others])
@@ -38,7 +38,7 @@ def test_known_tokens_have_their_vectors_at_the_length_of_random_ones(path):
 
 def test_nothing_else_begins_otherwise(path):
     random, begun = model(), model()
-    begin_with_vectors(begun, DICTIONARY, DICTIONARY, path)
+    init_embeddings_from_file(begun, DICTIONARY, DICTIONARY, path)
     for (name, before), after in zip(random.named_parameters(), begun.parameters()):
         assert torch.equal(before, after) != ("embed_tokens" in name)
 
@@ -46,7 +46,7 @@ def test_nothing_else_begins_otherwise(path):
 def test_two_embeddings_each_by_its_dictionary(path):
     german = make_dictionary(5)  # w0 alone
     begun = model(target_dictionary=german, no_share_embeddings=True)
-    begin_with_vectors(begun, DICTIONARY, german, path)
+    init_embeddings_from_file(begun, DICTIONARY, german, path)
     source, target = begun.encoder.embed_tokens.weight, begun.decoder.embed_tokens.weight
     for weight in (source, target):
         assert torch.allclose(weight[4] / weight[4, 0], torch.tensor([1.0, 0, -0.5, 0]), atol=1e-6)
@@ -66,13 +66,13 @@ def test_two_embeddings_each_by_its_dictionary(path):
 def test_files_that_cannot_be_used(path, text, complaint):
     path.unlink() if text is None else path.write_text(text)
     with pytest.raises(UserError, match=complaint):
-        begin_with_vectors(model(), DICTIONARY, DICTIONARY, path)
+        init_embeddings_from_file(model(), DICTIONARY, DICTIONARY, path)
 
 
 def test_bytes_that_are_no_text(path):
     path.write_bytes(b"1 4\n\xff\xfe 1 2 3 4\n")
     with pytest.raises(UserError, match="has no vectors in text"):
-        begin_with_vectors(model(), DICTIONARY, DICTIONARY, path)
+        init_embeddings_from_file(model(), DICTIONARY, DICTIONARY, path)
 
 
 @pytest.mark.parametrize("loads", [{"finetune_from_model": "f.pt"}, {"restore_file": "f.pt"}])
@@ -87,4 +87,4 @@ def test_models_without_embeddings(path):
     other = model()
     del other.decoder.embed_tokens
     with pytest.raises(UserError, match="GNMTDecoder has no `embed_tokens` to begin with"):
-        begin_with_vectors(other, DICTIONARY, DICTIONARY, path)
+        init_embeddings_from_file(other, DICTIONARY, DICTIONARY, path)

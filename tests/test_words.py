@@ -3,7 +3,7 @@ import pytest
 from fairseq.data import Dictionary
 
 from fairseq_gnmt.errors import explain
-from fairseq_gnmt.rewards.words import Words
+from fairseq_gnmt.rewards.words import RewardTokenizer
 from gnmt.evaluation.gleu import gleu, ngrams
 
 PIECES = ["▁ein", "▁Hund", "e", "▁läuft", ".", "@@"]
@@ -22,14 +22,14 @@ def ids(dictionary: Dictionary, text: str) -> list:
 
 
 def test_tokens_without_marks_and_padding(dictionary):
-    words = Words(dictionary, None)
+    words = RewardTokenizer(dictionary, None)
     assert words.of_output(ids(dictionary, "▁ein ▁Hund e .")) == ["▁ein", "▁Hund", "e", "."]
     assert words.of_output([dictionary.eos()]) == words.of_reference([dictionary.eos()]) == []
 
 
 def test_words_are_those_of_bleu(dictionary):
     """The subwords of a word are joined; the full stop, which the subwords glue to it, is a word of its own."""
-    words = Words(dictionary, "sentencepiece")
+    words = RewardTokenizer(dictionary, "sentencepiece")
     for read in (words.of_output, words.of_reference):
         assert read(ids(dictionary, "▁ein ▁Hund e ▁läuft .")) == ["ein", "Hunde", "läuft", "."]
 
@@ -37,7 +37,7 @@ def test_words_are_those_of_bleu(dictionary):
 def test_words_that_were_spelt(dictionary):
     for piece in ("▁<B>M", "<M>i", "<E>k"):
         dictionary.add_symbol(piece)
-    words = Words(dictionary, "mixed_word_char")
+    words = RewardTokenizer(dictionary, "mixed_word_char")
     for read in (words.of_output, words.of_reference):
         assert read(ids(dictionary, "▁<B>M <M>i <E>k ▁läuft .")) == ["Mik", "läuft", "."]
 
@@ -49,7 +49,7 @@ def test_unknown_words_of_references_are_never_met(dictionary, subwords, expecte
     In words that sentencepiece has cut, the unknown piece belongs to the word before: the output is `ein < unk > .`,
     5 + 4 + 3 + 2 n-grams, and only the full stop is in the reference. In the word model it is a word by itself.
     """
-    words = Words(dictionary, subwords)
+    words = RewardTokenizer(dictionary, subwords)
     unknown = [dictionary.index("▁ein"), dictionary.unk(), dictionary.index("."), dictionary.eos()]
     output, reference = words.of_output(unknown), words.of_reference(unknown)
     assert gleu(ngrams(output), ngrams(reference)) == pytest.approx(expected)
@@ -57,5 +57,5 @@ def test_unknown_words_of_references_are_never_met(dictionary, subwords, expecte
 
 def test_a_kind_of_subwords_that_fairseq_does_not_know(dictionary):
     with pytest.raises(NotImplementedError) as raised:
-        Words(dictionary, "sentencepeace")
+        RewardTokenizer(dictionary, "sentencepeace")
     assert "'@@ '" in explain(raised.value, raised.tb)

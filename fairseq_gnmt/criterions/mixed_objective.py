@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from fairseq_gnmt.criterions.label_smoothed_cross_entropy import GNMTLabelSmoothedCrossEntropy
 from fairseq_gnmt.criterions.projected_loss import projected_weighted_nll
 from fairseq_gnmt.models.gnmt import GNMTModel
-from fairseq_gnmt.rewards.words import Words
+from fairseq_gnmt.rewards.words import RewardTokenizer
 from gnmt.errors import UserError
 from gnmt.evaluation.gleu import gleu, ngrams
 from gnmt.network.dropout import disable_dropout
@@ -80,20 +80,20 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         self.samples = samples
         self.temperature = sampling_temperature
         self.eos = task.target_dictionary.eos()
-        self.words = Words(task.target_dictionary, reward_post_process)
-        self.has_looked_at_rewards = False
+        self.words = RewardTokenizer(task.target_dictionary, reward_post_process)
+        self.has_checked_rewards = False
 
     def forward(self, model, sample, reduce=True):
         """As the likelihood's, whose loss is logged; the loss that is returned is that of the mixed objective."""
         if not model.training:
             return super().forward(model, sample, reduce)
-        network = network_of(model)
+        network = unwrap_ddp(model)
         if network.decoder.logit_limit is not None:
             raise UserError("gnmt_mixed_objective refines models without --activation-clip: refine first, then clip.")
         disable_dropout(model)  # as Wu et al.; fairseq puts the whole model into training mode before each update
         samples = self.draw(network, sample)
         rewards = self.rewards(samples.tokens, sample["target"])
-        self._look_at(rewards)
+        self._warn_if_untrained(rewards)
         features, sampled_features = self.features(model, sample, samples.tokens)
 
         loss, sample_size, logging_output = self.likelihood(model, features, sample)
@@ -115,7 +115,7 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
             Ensemble([network], self.temperature),
             source["src_tokens"],
             source["src_lengths"],
-            start_marks(source["prev_output_tokens"], self.padding_idx),
+            first_decoder_tokens(source["prev_output_tokens"], self.padding_idx),
             noise,
             limits,
             pad=self.padding_idx,
@@ -137,8 +137,8 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         """
         source = sample["net_input"]
         read = source["prev_output_tokens"]
-        start = start_marks(read, self.padding_idx)[:, None, None].expand_as(tokens[:, :, :1])
-        rows = beside(read, torch.cat([start, tokens[:, :, :-1]], dim=2), self.padding_idx)  # (B, 1 + K, longest)
+        start = first_decoder_tokens(read, self.padding_idx)[:, None, None].expand_as(tokens[:, :, :1])
+        rows = stack_reference_and_samples(read, torch.cat([start, tokens[:, :, :-1]], dim=2), self.padding_idx)  # (B, 1 + K, longest)
         features, _ = model(source["src_tokens"], source["src_lengths"], rows.flatten(0, 1), features_only=True)
         features = features.view(*rows.shape, -1)
         return features[:, 0, : read.size(1)], features[:, 1:, : tokens.size(2)]
@@ -158,15 +158,15 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
             features[drawn] / self.temperature, projection.weight, bias, tokens[drawn], token_weights
         )
 
-    def _look_at(self, rewards: Tensor) -> None:
+    def _warn_if_untrained(self, rewards: Tensor) -> None:
         """A word to those who forgot the trained model."""
-        if not self.has_looked_at_rewards and rewards.mean() < NOTHING_LEARNT:
+        if not self.has_checked_rewards and rewards.mean() < NOTHING_LEARNT:
             logger.warning(
                 "the model's samples have next to nothing in common with the references (GLEU %.4f): this refines a "
                 "trained model, which --finetune-from-model names",
                 rewards.mean(),
             )
-        self.has_looked_at_rewards = True
+        self.has_checked_rewards = True
 
     @classmethod
     def reduce_metrics(cls, logging_outputs) -> None:
@@ -195,19 +195,19 @@ def advantages(rewards: Tensor) -> Tensor:
     return (rewards - rewards.mean(dim=1, keepdim=True)) / (rewards.size(1) - 1)
 
 
-def beside(references: Tensor, samples: Tensor, pad: int) -> Tensor:
+def stack_reference_and_samples(references: Tensor, samples: Tensor, pad: int) -> Tensor:
     """References (B, T') as the first of the rows of samples (B, K, T): (B, 1 + K, longer of both)."""
     longest = max(references.size(1), samples.size(2))
     parts = (references[:, None], samples)
     return torch.cat([F.pad(part, (0, longest - part.size(2)), value=pad) for part in parts], dim=1)
 
 
-def start_marks(prev_output_tokens: Tensor, pad: int) -> Tensor:
+def first_decoder_tokens(prev_output_tokens: Tensor, pad: int) -> Tensor:
     """What decoding starts from (B,): the first token that the decoder reads in training, padded on either side."""
     return prev_output_tokens.gather(1, prev_output_tokens.ne(pad).long().argmax(dim=1, keepdim=True))[:, 0]
 
 
-def network_of(model: nn.Module) -> GNMTModel:
+def unwrap_ddp(model: nn.Module) -> GNMTModel:
     """The model inside fairseq's wrappers for several processes."""
     while not isinstance(model, GNMTModel):
         if not hasattr(model, "module"):

@@ -39,7 +39,7 @@ def read_vectors(path: Path, size: int) -> Iterator[Tuple[str, Tensor]]:
 
 
 @torch.no_grad()
-def replace_rows(embedding: nn.Embedding, dictionary: Dictionary, vectors: Dict[str, Tensor]) -> int:
+def copy_rows(embedding: nn.Embedding, dictionary: Dictionary, vectors: Dict[str, Tensor]) -> int:
     """Puts vectors in place of the random ones of their tokens, all scaled alike to the length that those have on average.
 
     Returns the number of tokens that had one. Raises UserError for vectors that have no length.
@@ -56,7 +56,7 @@ def replace_rows(embedding: nn.Embedding, dictionary: Dictionary, vectors: Dict[
     return len(found)
 
 
-def begin_with_vectors(model: FairseqEncoderDecoderModel, source: Dictionary, target: Dictionary, path: Path) -> None:
+def init_embeddings_from_file(model: FairseqEncoderDecoderModel, source: Dictionary, target: Dictionary, path: Path) -> None:
     """The embeddings of tokens that a file has vectors of begin with them.
 
     Raises UserError if it has none, or if the model, which may be one of fairseq's, has no embeddings where ours have.
@@ -72,7 +72,7 @@ def begin_with_vectors(model: FairseqEncoderDecoderModel, source: Dictionary, ta
     size = model.encoder.embed_tokens.embedding_dim
     vectors = {token: vector for token, vector in read_vectors(path, size) if token in source or token in target}
     for embedding, dictionary in embeddings:
-        found = replace_rows(embedding, dictionary, vectors)
+        found = copy_rows(embedding, dictionary, vectors)
         if not found:
             raise UserError(f"{path} has none of the dictionary's tokens: make it from text that was encoded as the data was.")
         logger.info("embeddings of %d of %d tokens begin with %s", found, len(dictionary), path)

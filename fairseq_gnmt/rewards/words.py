@@ -4,12 +4,12 @@ from typing import List, Optional, Sequence
 from fairseq.data import Dictionary
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
-from fairseq_gnmt.segmentation import bpe
+from fairseq_gnmt.segmentation import encoders
 
 NOT_WRITTEN = "\ufffe"  # by no output
 
 
-class Words:
+class RewardTokenizer:
     """Words are those that sacreBLEU counts by default; marks and padding are no words.
 
     subwords names the kind of token, as fairseq does (`sentencepiece`, `subword_nmt`, ...) or as `--bpe words` and
@@ -17,12 +17,12 @@ class Words:
     """
 
     def __init__(self, dictionary: Dictionary, subwords: Optional[str]):
-        bpe.join_tokens("", subwords)  # fairseq's complaint about a kind that it does not know
+        encoders.join_tokens("", subwords)  # fairseq's complaint about a kind that it does not know
         self.symbols = list(dictionary.symbols)
         self.unknown = dictionary.unk()
         self.marks = {dictionary.bos(), dictionary.pad(), dictionary.eos()}
         self.subwords = subwords
-        self.unknown_in_reference = dictionary.unk_string(escape=True) if subwords in bpe.NAMES else NOT_WRITTEN
+        self.unknown_in_reference = dictionary.unk_string(escape=True) if subwords in encoders.NAMES else NOT_WRITTEN
         self.tokenizer = Tokenizer13a()
 
     def of_output(self, tokens: Sequence[int]) -> List[str]:
@@ -41,4 +41,4 @@ class Words:
     def _words(self, symbols: List[str]) -> List[str]:
         if self.subwords is None:
             return symbols
-        return self.tokenizer(bpe.join_tokens(" ".join(symbols), self.subwords)).split()
+        return self.tokenizer(encoders.join_tokens(" ".join(symbols), self.subwords)).split()

@@ -14,15 +14,15 @@ from fairseq.tokenizer import tokenize_line
 from sacrebleu.metrics import BLEU
 
 from fairseq_gnmt.memory_allocation import prepare_memory
-from fairseq_gnmt.models.pretrained_embeddings import begin_with_vectors
+from fairseq_gnmt.models.pretrained_embeddings import init_embeddings_from_file
 from fairseq_gnmt.patches.checkpoint_reading import check_restore_file, restored_file
 from fairseq_gnmt.patches.checkpoint_writing import check_disk_space
 from fairseq_gnmt.search.copying import copy_unknown_words
 from fairseq_gnmt.search.fairseq_options import check_option_names, check_options_are_ours, fairseq_search_reason
 from fairseq_gnmt.search.generator import GNMTGenerator
-from fairseq_gnmt.segmentation.bpe import join_tokens
+from fairseq_gnmt.segmentation.encoders import join_tokens
 from fairseq_gnmt.tasks import nvidia_conventions
-from fairseq_gnmt.tasks.nvidia_conventions import begin_marked
+from fairseq_gnmt.tasks.nvidia_conventions import with_bos
 from fairseq_gnmt.tasks.options import (
     GNMTTranslationConfig,
     check_batch_options,
@@ -47,20 +47,20 @@ class GNMTTranslationTask(TranslationTask):
         super().__init__(cfg, src_dict, tgt_dict)
         prepare_memory()
         self.vocabulary_size = len(src_dict)  # the network's; words that are only copied come after
-        self.replacements = None  # of unknown words: a table, which is empty to copy them, or None to leave them
-        self.iterated = None  # the data set that batches are made of
-        self.trains = False  # whether batches of the training set are to be learnt, not translated
+        self.unk_replacements = None  # of unknown words: a table, which is empty to copy them, or None to leave them
+        self.current_dataset = None  # the data set that batches are made of
+        self.is_training = False  # whether batches of the training set are to be learnt, not translated
 
     # -- data
 
     def load_dataset(self, split, epoch=1, combine=False, **kwargs):
         super().load_dataset(split, epoch, combine, **kwargs)
         if self.cfg.nvidia_conventions:
-            self.datasets[split] = begin_marked(self.datasets[split])
+            self.datasets[split] = with_bos(self.datasets[split])
 
     def build_dataset_for_inference(self, src_tokens, src_lengths, constraints=None):
         pairs = super().build_dataset_for_inference(src_tokens, src_lengths, constraints)
-        return begin_marked(pairs) if self.cfg.nvidia_conventions else pairs
+        return with_bos(pairs) if self.cfg.nvidia_conventions else pairs
 
     def get_batch_iterator(self, dataset, *args, **kwargs):
         """As fairseq's, but validation, test and interactive input keep every sentence and any length.
@@ -68,13 +68,13 @@ class GNMTTranslationTask(TranslationTask):
         fairseq drops the tail of a data set whose size is not a multiple of --required-batch-size-multiple.
         """
         check_batch_options(kwargs)
-        if self.trains and dataset is self.datasets.get(self.cfg.train_subset):
+        if self.is_training and dataset is self.datasets.get(self.cfg.train_subset):
             longest = self.cfg.train_max_length - 1  # fairseq's sizes count the end mark, not the target's begin mark
             limits = (longest + int(self.cfg.nvidia_conventions), longest)
             kwargs["max_positions"] = tuple(map(min, limits, self.max_positions()))
         else:
             kwargs["required_batch_size_multiple"] = 1
-        self.iterated = dataset
+        self.current_dataset = dataset
         return super().get_batch_iterator(dataset, *args, **kwargs)
 
     def state_dict(self) -> Dict[str, Any]:
@@ -103,7 +103,7 @@ class GNMTTranslationTask(TranslationTask):
         args is fairseq's GenerationConfig, or any namespace with some of its fields and GNMT's task options.
         """
         check_option_names(args)
-        self.replacements = utils.load_align_dict(getattr(args, "replace_unk", None))
+        self.unk_replacements = utils.load_align_dict(getattr(args, "replace_unk", None))
         reason = fairseq_search_reason(models, args, extra_gen_cls_kwargs, prefix_allowed_tokens_fn)
         if seq_gen_cls is not None or reason:
             if str(self.cfg.quantize) != "none":
@@ -133,7 +133,7 @@ class GNMTTranslationTask(TranslationTask):
 
     def get_interactive_tokens_and_lengths(self, lines, encode_fn):
         """With --replace-unk, source words outside the dictionary keep their text, to be copied from."""
-        copying = self.replacements is not None
+        copying = self.unk_replacements is not None
         tokens = [
             self.source_dictionary.encode_line(encode_fn(line), add_if_not_exist=copying).long() for line in lines
         ]
@@ -149,16 +149,16 @@ class GNMTTranslationTask(TranslationTask):
                 models, masked, prefix_tokens=prefix_tokens, constraints=constraints, bos_token=begin
             )
         hypotheses = super().inference_step(generator, models, masked, prefix_tokens, constraints)
-        if self.replacements is not None and isinstance(generator, GNMTGenerator):
+        if self.unk_replacements is not None and isinstance(generator, GNMTGenerator):
             for nbest, words in zip(hypotheses, self.source_words(sample)):
                 for hypothesis in nbest:
-                    tokens = copy_unknown_words(hypothesis, words, self.replacements, self.target_dictionary)
+                    tokens = copy_unknown_words(hypothesis, words, self.unk_replacements, self.target_dictionary)
                     hypothesis["tokens"] = tokens
         return hypotheses
 
     def source_words(self, sample) -> List[List[str]]:
         """The tokens of each source sentence without a begin mark, the unknown ones as they were in the text."""
-        source = self.iterated.src
+        source = self.current_dataset.src
         if hasattr(source, "get_original_text"):  # --dataset-impl raw
             return [tokenize_line(source.get_original_text(index)) for index in sample["id"].tolist()]
         rows = sample["net_input"]["src_tokens"]
@@ -170,7 +170,7 @@ class GNMTTranslationTask(TranslationTask):
 
     def build_model(self, cfg, from_checkpoint=False):
         if not from_checkpoint:
-            self.trains = True
+            self.is_training = True
             check_counts(self.cfg)
             check_validation_options(self.cfg)
             check_beginning(self.cfg)
@@ -181,11 +181,11 @@ class GNMTTranslationTask(TranslationTask):
         if not from_checkpoint:
             if self.cfg.pretrained_embeddings and not restored.exists():
                 vectors = Path(self.cfg.pretrained_embeddings)
-                begin_with_vectors(model, self.source_dictionary, self.target_dictionary, vectors)
+                init_embeddings_from_file(model, self.source_dictionary, self.target_dictionary, vectors)
             if not self.cfg.no_save:
                 check_disk_space(self.cfg.save_dir, sum(parameter.numel() for parameter in model.parameters()))
         if self.cfg.eval_bleu:
-            if self.replacements is not None:
+            if self.unk_replacements is not None:
                 raise UserError("replace_unk in --eval-bleu-args has no use: the references' unknown words are lost, too.")
             tokenize = "none" if self.cfg.eval_tokenized_bleu else BLEU.TOKENIZER_DEFAULT
             self.bleu = BLEU(tokenize=tokenize)

@@ -16,7 +16,7 @@ from gnmt.errors import UserError
 NAME = "nvidia_conventions"  # of the option, and in the task's state that checkpoints hold
 
 
-class BeginMarkedSentences(Dataset):
+class SentencesWithBOS(Dataset):
     """Sentences behind a begin mark; their text is as it was."""
 
     def __init__(self, sentences, mark: int):
@@ -33,13 +33,13 @@ class BeginMarkedSentences(Dataset):
         return len(self.sentences)
 
 
-def begin_marked(pairs: LanguagePairDataset) -> LanguagePairDataset:
+def with_bos(pairs: LanguagePairDataset) -> LanguagePairDataset:
     """The same pairs with NVIDIA's source and prev_output_tokens; targets stay as they are."""
     if pairs.align_dataset is not None or pairs.buckets is not None:
         raise UserError("--nvidia-conventions goes neither with --load-alignments nor with --num-batch-buckets.")
     begin = pairs.src_dict.bos()
     return LanguagePairDataset(
-        BeginMarkedSentences(pairs.src, begin),
+        SentencesWithBOS(pairs.src, begin),
         pairs.src_sizes + 1,
         pairs.src_dict,
         pairs.tgt,

@@ -9,7 +9,7 @@ from fairseq.tasks.translation import TranslationConfig
 from omegaconf import II
 
 from fairseq_gnmt.patches.checkpoint_reading import DEFAULT_RESTORE_FILE
-from fairseq_gnmt.segmentation.bpe import join_tokens
+from fairseq_gnmt.segmentation.encoders import join_tokens
 from gnmt.errors import UserError
 
 NO_LIMIT = 100_000  # tokens; fairseq wants a number where an LSTM has no limit

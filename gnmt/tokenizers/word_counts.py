@@ -9,7 +9,7 @@ from tqdm import tqdm
 from gnmt.errors import UserError
 from gnmt.files.parallel_text import check_files, count_lines, read_chunks, split_lines
 from gnmt.files.process_pool import check_jobs, ordered_map
-from gnmt.tokenizers.spelling import split_words
+from gnmt.tokenizers.word_tokenizer import split_words
 
 
 def count_chunk(chunk: bytes) -> Tuple[int, "Counter[str]"]:

@@ -6,7 +6,7 @@ from typing import Callable, Dict, List, NamedTuple, Sequence
 
 import numpy as np
 
-from gnmt.tokenizers.spelling import END, MIDDLE, decode
+from gnmt.tokenizers.word_tokenizer import END, MIDDLE, decode
 from plotting.pictures import new_figure
 
 END_MARK = "</s>"

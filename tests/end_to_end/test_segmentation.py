@@ -12,7 +12,7 @@ from tiny_corpora import (
 
 from fairseq_gnmt.models.gnmt import GNMTModel
 from gnmt.tokenizers import mixed_word_char
-from gnmt.tokenizers.spelling import encode_words
+from gnmt.tokenizers.word_tokenizer import encode_words
 from gnmt.tokenizers.word_vocabulary import load_vocabulary
 
 LANGUAGES = ["--source-lang", "en", "--target-lang", "de"]

@@ -6,7 +6,7 @@ import pytest
 from fairseq.data import Dictionary
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
-from gnmt.tokenizers.spelling import decode, encode_words, spell, split_words
+from gnmt.tokenizers.word_tokenizer import decode, encode_words, spell, split_words
 from gnmt.tokenizers.word_vocabulary import WordVocabulary
 
 FAIRSEQ_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")

@@ -12,7 +12,7 @@ from fairseq.data.encoders import register_bpe
 from fairseq.dataclass import FairseqDataclass
 
 from gnmt.errors import UserError
-from gnmt.tokenizers import spelling
+from gnmt.tokenizers import word_tokenizer
 from gnmt.tokenizers.word_vocabulary import load_vocabulary
 
 NAMES = ("words", "mixed_word_char")
@@ -24,15 +24,15 @@ class WordsConfig(FairseqDataclass):
 
 
 @register_bpe("words", dataclass=WordsConfig)
-class Words:
+class WordEncoder:
     def __init__(self, cfg: WordsConfig):
         pass
 
     def encode(self, text: str) -> str:
-        return spelling.encode_words(text)
+        return word_tokenizer.encode_words(text)
 
     def decode(self, tokens: str) -> str:
-        return spelling.decode(tokens)
+        return word_tokenizer.decode(tokens)
 
 
 @dataclass
@@ -43,7 +43,7 @@ class MixedWordCharConfig(FairseqDataclass):
 
 
 @register_bpe("mixed_word_char", dataclass=MixedWordCharConfig)
-class MixedWordChar:
+class MixedWordCharEncoder:
     def __init__(self, cfg: MixedWordCharConfig):
         if cfg.mixed_word_char_model is None:
             raise UserError("--bpe mixed_word_char needs --mixed-word-char-model, the model of the training data.")
@@ -53,9 +53,9 @@ class MixedWordChar:
         return self.vocabulary.encode(text)
 
     def decode(self, tokens: str) -> str:
-        return spelling.decode(tokens)
+        return word_tokenizer.decode(tokens)
 
 
 def join_tokens(tokens: str, scheme: Optional[str]) -> str:
     """The text of tokens by one of fairseq's schemes for --post-process or by the name of one of our segmentations."""
-    return spelling.decode(tokens) if scheme in NAMES else post_process(tokens, scheme)
+    return word_tokenizer.decode(tokens) if scheme in NAMES else post_process(tokens, scheme)
