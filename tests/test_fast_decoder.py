@@ -83,7 +83,7 @@ def test_reordered_twice():
 def test_a_table_keeps_no_gradient():
     """Made outside of the search too, by whoever asks for the translator of a model."""
     bottom = adaptive_gate_products(large_weights("gnmt_v2", encoder_layers=2, decoder_layers=2).decoder)[0]
-    assert not bottom.of_inputs.table.requires_grad
+    assert not bottom.input_product.table.requires_grad
 
 
 def test_distinct_parents():

@@ -1,6 +1,20 @@
-"""The gates of the decoder's layers at a step of a search: W x + U h + b, with h of the hypothesis that a row continues.
+"""Gate pre-activations W x + U h + b of the decoder's layers for one step of a search.
 
-Shapes: N rows, M rows of the step before, D of these that have children, I input size, H hidden size, V vocabulary.
+`h` is the hidden state of the hypothesis that a row continues. The arithmetic decides which product is used:
+
+| arithmetic           | layers above the bottom                      | bottom layer, from tokens                           |
+|----------------------|----------------------------------------------|-----------------------------------------------------|
+| float32 CPU, small   | FusedGateProduct: [W U] [x; h] in one matmul | EmbeddingTable + SplitGateProduct, or               |
+|                      |                                              | EmbeddingThenGates + FusedGateProduct               |
+| float32 CPU, large   | SplitGateProduct: U h once per parent row    | EmbeddingTable, or DeduplicatedEmbedding, with      |
+|                      |                                              | SplitGateProduct                                    |
+| int8                 | FusedGateProduct                             | EmbeddingThenGates + FusedGateProduct               |
+| half precision, GPU  | FusedGateProduct                             | EmbeddingThenGates + FusedGateProduct               |
+
+AdaptiveGateProduct chooses between the first two rows at each step, by the size of the hidden states. The table of
+embeddings is used where it fits into TABLE_BYTES.
+
+Shapes: N rows, M rows of the step before, D of these that are continued, I input size, H hidden size, V vocabulary.
 """
 from functools import cached_property
 from typing import Callable, List, Optional, Tuple
@@ -8,36 +22,36 @@ from typing import Callable, List, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from gnmt.inference.packed_linear import PackedLinear, packs
+from gnmt.inference.packed_linear import PackedLinear
 from gnmt.inference.recurrence import MakeLinear, fused_gate_linear, gate_bias, with_doubled_candidate
 from gnmt.network.decoder import Decoder
 from gnmt.network.lstm import LSTM
 
-# Elements of hidden states (N, H) from which products take so much of the time that multiplying fewer rows pays: measured
-# from 1 to 320 rows at widths of 256 to 1024.
+# Minimum number of elements N*H of the hidden states above which de-duplicating rows before the matmul is faster;
+# measured from 1 to 320 rows at widths of 256 to 1024.
 MIN_SHARED_ELEMENTS = 100_000
 TABLE_BYTES = 1 << 26  # larger tables are not worth their memory: they save 3 % of the time
 
 
 class RowParents:
-    """Which rows of the step before the rows of this one continue."""
+    """The row of the step before that each row of this step continues."""
 
     def __init__(self, rows: Tensor):
         self.rows = rows  # (N,)
 
     @cached_property
     def distinct(self) -> Tuple[Tensor, Tensor]:
-        """Those that have children (D,), each once, and where each row's parent is among them (N,)."""
+        """The distinct parents (D,), and the position of each row's parent among them (N,)."""
         return self.rows.unique(return_inverse=True)
 
 
 def should_share(parents: RowParents, hidden: Tensor) -> bool:
-    """Whether to multiply the hidden states (M, H) once for the rows with the same parent."""
+    """True if multiplying the hidden states (M, H) once per distinct parent is faster than once per row."""
     return len(parents.rows) * hidden.size(1) >= MIN_SHARED_ELEMENTS
 
 
-# Inputs (N, I) of a layer, or words (N,) for the bottom one, hidden states (M, H) and parents to gates (N, 4H), in the
-# order and with the factor of recurrence.with_doubled_candidate.
+# Inputs (N, I) of a layer, or tokens (N,) for the bottom one, hidden states (M, H) and parents to pre-activations (N, 4H),
+# in the order and with the factor of recurrence.with_doubled_candidate.
 GateProduct = Callable[[Tensor, Tensor, RowParents], Tensor]
 
 
@@ -47,7 +61,13 @@ def fused_gate_products(
     embed_tokens: Optional[nn.Module] = None,
     clip: Optional[nn.Module] = None,
 ) -> List[GateProduct]:
-    """Of all layers, the bottom one first. embed_tokens and clip are used in the place of the decoder's, if given."""
+    """Returns the products of all layers, bottom first, with one matmul each.
+
+    Args:
+        make_linear: makes the linear layers, for example in 8-bit integers.
+        embed_tokens: used instead of the decoder's embedding.
+        clip: used instead of the decoder's clip.
+    """
     stack = decoder.stack
     bottom = FusedGateProduct(stack.query_lstm, stack.hidden_size, make_linear)
     upper = [FusedGateProduct(lstm, stack.hidden_size, make_linear) for lstm in stack.upper_lstms]
@@ -55,26 +75,33 @@ def fused_gate_products(
 
 
 def adaptive_gate_products(decoder: Decoder) -> List[GateProduct]:
-    """Of all layers, the bottom one first, in float32 on a CPU: most weights twice, for few rows and for many."""
-    stack, words = decoder.stack, decoder.embed_tokens
+    """Returns the products of all layers, bottom first, for float32 on a CPU.
 
-    def input_product(lstm: LSTM) -> PackedLinear:
+    Most weights are kept in two packed layouts, for small and for large batches.
+    """
+    stack, embedding = decoder.stack, decoder.embed_tokens
+
+    def input_linear(lstm: LSTM) -> PackedLinear:
         return PackedLinear(with_doubled_candidate(lstm.weight_ih_l0[:, : stack.hidden_size]), gate_bias(lstm))
 
-    of_words = DeduplicatedEmbedding(words, stack.clip, input_product(stack.query_lstm))
-    split = [SplitGateProduct(of_words, stack.query_lstm)]
-    split += [SplitGateProduct(input_product(lstm), lstm) for lstm in stack.upper_lstms]
-    gates: List[GateProduct] = list(map(AdaptiveGateProduct, fused_gate_products(decoder, PackedLinear), split))
-    if words.num_embeddings * 4 * stack.hidden_size * words.weight.element_size() <= TABLE_BYTES:
-        gates[0] = SplitGateProduct(EmbeddingTable(of_words), stack.query_lstm)
-    return gates
+    deduplicated = DeduplicatedEmbedding(embedding, stack.clip, input_linear(stack.query_lstm))
+    fused = fused_gate_products(decoder, PackedLinear)
+    if embedding.num_embeddings * 4 * stack.hidden_size * embedding.weight.element_size() <= TABLE_BYTES:
+        bottom: GateProduct = SplitGateProduct(EmbeddingTable(deduplicated), stack.query_lstm)
+    else:
+        bottom = AdaptiveGateProduct(fused[0], SplitGateProduct(deduplicated, stack.query_lstm))
+    upper = [
+        AdaptiveGateProduct(product, SplitGateProduct(input_linear(lstm), lstm))
+        for product, lstm in zip(fused[1:], stack.upper_lstms, strict=True)
+    ]
+    return [bottom, *upper]
 
 
 class FusedGateProduct:
-    """[W U] [x; h] + b, one product."""
+    """[W U] [x; h] + b in one matmul: reads the weights faster than two."""
 
     def __init__(self, lstm: LSTM, input_size: int, make_linear: MakeLinear):
-        """Of the layer's inputs, the first `input_size` elements."""
+        """Uses the first `input_size` elements of the layer's inputs."""
         self.product = fused_gate_linear(lstm, input_size, make_linear)
 
     def __call__(self, inputs: Tensor, hidden: Tensor, parents: RowParents) -> Tensor:
@@ -82,61 +109,61 @@ class FusedGateProduct:
 
 
 class EmbeddingThenGates:
-    """The bottom layer's, from words."""
+    """The bottom layer's product from tokens: embeds them, then multiplies."""
 
-    def __init__(self, embed_tokens: nn.Module, clip: nn.Module, gates: GateProduct):
-        self.embed_tokens, self.clip, self.gates = embed_tokens, clip, gates
+    def __init__(self, embed_tokens: nn.Module, clip: nn.Module, product: GateProduct):
+        self.embed_tokens, self.clip, self.product = embed_tokens, clip, product
 
     def __call__(self, tokens: Tensor, hidden: Tensor, parents: RowParents) -> Tensor:
-        return self.gates(self.clip(self.embed_tokens(tokens)), hidden, parents)
+        return self.product(self.clip(self.embed_tokens(tokens)), hidden, parents)
 
 
 class SplitGateProduct:
-    """(W x + b) + U h, where U h may be computed once for the rows that continue the same one.
+    """(W x + b) + U h in two matmuls, the second once per distinct parent.
 
-    Of the rows of a beam of 5, about two thirds are continued.
+    About two thirds of the rows of a beam of 5 are continued.
     """
 
-    def __init__(self, of_inputs: Callable[[Tensor], Tensor], lstm: LSTM):
-        """of_inputs makes W x + b (N, 4H) of the inputs."""
-        self.of_inputs = of_inputs
+    def __init__(self, input_product: Callable[[Tensor], Tensor], lstm: LSTM):
+        """input_product computes W x + b (N, 4H) from the inputs."""
+        self.input_product = input_product
         self.hidden_product = PackedLinear(with_doubled_candidate(lstm.weight_hh_l0))
 
     def __call__(self, inputs: Tensor, hidden: Tensor, parents: RowParents) -> Tensor:
         if should_share(parents, hidden):
-            distinct, places = parents.distinct
-            of_parents = self.hidden_product(hidden.index_select(0, distinct)).index_select(0, places)
+            distinct, positions = parents.distinct
+            pre_activations = self.hidden_product(hidden.index_select(0, distinct)).index_select(0, positions)
         else:
-            of_parents = self.hidden_product(hidden.index_select(0, parents.rows))
-        return of_parents.add_(self.of_inputs(inputs))
+            pre_activations = self.hidden_product(hidden.index_select(0, parents.rows))
+        return pre_activations.add_(self.input_product(inputs))
 
 
 class AdaptiveGateProduct:
-    """Joined gates for few rows, as one product reads its weights faster than two; split ones where rows share."""
+    """Uses the fused product for small batches and the split one, with shared parents, for large batches."""
 
-    def __init__(self, joined: GateProduct, split: GateProduct):
-        self.joined, self.split = joined, split
+    def __init__(self, fused: GateProduct, split: GateProduct):
+        self.fused, self.split = fused, split
 
     def __call__(self, inputs: Tensor, hidden: Tensor, parents: RowParents) -> Tensor:
-        return (self.split if should_share(parents, hidden) else self.joined)(inputs, hidden, parents)
+        return (self.split if should_share(parents, hidden) else self.fused)(inputs, hidden, parents)
 
 
 class DeduplicatedEmbedding:
-    """W x + b of words x, multiplied once for all the rows that say the same one."""
+    """W x + b of tokens, multiplied once per distinct token."""
 
     def __init__(self, embed_tokens: nn.Embedding, clip: nn.Module, product: nn.Module):
         self.embed_tokens, self.clip, self.product = embed_tokens, clip, product
 
     def __call__(self, tokens: Tensor) -> Tensor:
-        words, places = tokens.unique(return_inverse=True)
-        return self.product(self.clip(self.embed_tokens(words))).index_select(0, places)
+        distinct, positions = tokens.unique(return_inverse=True)
+        return self.product(self.clip(self.embed_tokens(distinct))).index_select(0, positions)
 
 
 class EmbeddingTable:
-    """W x + b of every word x of the vocabulary, made once."""
+    """W x + b of every token of the vocabulary, computed once."""
 
-    def __init__(self, of_words: DeduplicatedEmbedding):
-        self.table = of_words(torch.arange(of_words.embed_tokens.num_embeddings)).detach()  # (V, 4H)
+    def __init__(self, embedding: DeduplicatedEmbedding):
+        self.table = embedding(torch.arange(embedding.embed_tokens.num_embeddings)).detach()  # (V, 4H)
 
     def __call__(self, tokens: Tensor) -> Tensor:
         return self.table.index_select(0, tokens)
