@@ -1,18 +1,16 @@
 """Gate pre-activations W x + U h + b of the decoder's layers for one step of a search.
 
-`h` is the hidden state of the hypothesis that a row continues. The arithmetic decides which product is used:
+`h` is the hidden state of the hypothesis that a row continues. Which product computes them depends on the arithmetic:
 
-| arithmetic           | layers above the bottom                      | bottom layer, from tokens                           |
-|----------------------|----------------------------------------------|-----------------------------------------------------|
-| float32 CPU, small   | FusedGateProduct: [W U] [x; h] in one matmul | EmbeddingTable + SplitGateProduct, or               |
-|                      |                                              | EmbeddingThenGates + FusedGateProduct               |
-| float32 CPU, large   | SplitGateProduct: U h once per parent row    | EmbeddingTable, or DeduplicatedEmbedding, with      |
-|                      |                                              | SplitGateProduct                                    |
-| int8                 | FusedGateProduct                             | EmbeddingThenGates + FusedGateProduct               |
-| half precision, GPU  | FusedGateProduct                             | EmbeddingThenGates + FusedGateProduct               |
+| arithmetic               | upper layers     | bottom layer, from tokens                                             |
+|--------------------------|------------------|-----------------------------------------------------------------------|
+| float32 CPU, small batch | FusedGateProduct | SplitGateProduct of EmbeddingTable, else EmbeddingThenGates           |
+| float32 CPU, large batch | SplitGateProduct | SplitGateProduct of EmbeddingTable, else of DeduplicatedEmbedding     |
+| int8                     | FusedGateProduct | EmbeddingThenGates                                                    |
+| half precision, or GPU   | FusedGateProduct | EmbeddingThenGates                                                    |
 
-AdaptiveGateProduct chooses between the first two rows at each step, by the size of the hidden states. The table of
-embeddings is used where it fits into TABLE_BYTES.
+AdaptiveGateProduct chooses between the first two rows at each step, by the size of the hidden states. EmbeddingTable
+is used where it fits into TABLE_BYTES.
 
 Shapes: N rows, M rows of the step before, D of these that are continued, I input size, H hidden size, V vocabulary.
 """
@@ -50,8 +48,8 @@ def should_share(parents: RowParents, hidden: Tensor) -> bool:
     return len(parents.rows) * hidden.size(1) >= MIN_SHARED_ELEMENTS
 
 
-# Inputs (N, I) of a layer, or tokens (N,) for the bottom one, hidden states (M, H) and parents to pre-activations (N, 4H),
-# in the order and with the factor of recurrence.with_doubled_candidate.
+# Inputs (N, I) of a layer, or tokens (N,) for the bottom one, hidden states (M, H) and parents to pre-activations
+# (N, 4H), in the order and with the factor of recurrence.with_doubled_candidate.
 GateProduct = Callable[[Tensor, Tensor, RowParents], Tensor]
 
 

@@ -60,11 +60,11 @@ class NetworkConfig:
             if value is not None and not value > 0:
                 raise UserError(f"{_option(name)} is {value}, but must be above 0 (NVIDIA: 0.1; the paper: 0.04).")
         if self.attention_query not in ATTENTION_QUERIES:
-            raise UserError(f"{_option('attention_query')} is {self.attention_query}, but must be one of {ATTENTION_QUERIES}.")
+            raise UserError(f"--attention-query is {self.attention_query}, but must be one of {ATTENTION_QUERIES}.")
         if self.share_embeddings and self.source_vocabulary_size != self.target_vocabulary_size:
             raise UserError(
-                f"Shared embeddings need one vocabulary, but the source has {self.source_vocabulary_size} tokens and the "
-                f"target {self.target_vocabulary_size}: share none, or build a joint vocabulary."
+                f"Shared embeddings need one vocabulary, but the source has {self.source_vocabulary_size} tokens and "
+                f"the target {self.target_vocabulary_size}: share none, or build a joint vocabulary."
             )
 
 

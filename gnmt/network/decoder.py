@@ -16,10 +16,10 @@ from gnmt.network.lstm import LSTM
 
 
 class DecoderState(NamedTuple):
-    """What a hypothesis carries from one target position to the next."""
+    """Recurrent state of a hypothesis between two target positions."""
 
-    hidden: Tuple[Tensor, ...]  # of each layer (N, H)
-    cell: Tuple[Tensor, ...]  # of each layer (N, H)
+    hidden: Tuple[Tensor, ...]  # one per layer, (N, H)
+    cell: Tuple[Tensor, ...]  # one per layer, (N, H)
 
     def reorder(self, rows: Tensor) -> "DecoderState":
         """Row i of the result is row `rows[i]` of this state."""
@@ -27,7 +27,10 @@ class DecoderState(NamedTuple):
 
 
 class DecoderStack(nn.Module):
-    """Turns embedded target tokens into features for the output projection."""
+    """Turns embedded target tokens into features for the output projection.
+
+    gnmt.inference.fast_decoder computes the same for one position at a time, faster.
+    """
 
     def __init__(
         self, hidden_size: int, num_layers: int, dropout: float, clip: ActivationClip, previous_query: bool
@@ -42,7 +45,7 @@ class DecoderStack(nn.Module):
         self.dropout = Dropout(dropout)
 
     def initial_state(self, memory: SourceMemory, rows_per_sentence: int = 1) -> DecoderState:
-        """Zeros: the encoder hands its states to nobody but the attention."""
+        """Returns zeros: the decoder is not initialised from the encoder and sees the source only through attention."""
         zeros = memory.values.new_zeros(memory.values.size(0) * rows_per_sentence, self.hidden_size)
         layers = (zeros,) * (1 + len(self.upper_lstms))
         return DecoderState(layers, layers)
@@ -53,7 +56,7 @@ class DecoderStack(nn.Module):
         """Advances T positions: the whole target in training, one token in search.
 
         embedded is (N, T, H), where N is a multiple of the B sentences of the memory and the rows of a
-        sentence stand together. Returns features (N, T, H), attention weights (N, T, S) that sum to 1 over
+        sentence are adjacent. Returns features (N, T, H), attention weights (N, T, S) that sum to 1 over
         the real source tokens, and the final state.
         """
         initial = list(zip(state.hidden, state.cell))
@@ -74,14 +77,14 @@ class DecoderStack(nn.Module):
         return features, weights, DecoderState(hidden, cell)
 
     def _query(self, outputs: Tensor, state: DecoderState) -> Tensor:
-        """The bottom layer's output: at this position (NVIDIA), or at the one before (Wu et al. section 3)."""
+        """Returns the bottom layer's output at this position (NVIDIA) or at the one before (Wu et al. 2016, section 3)."""
         if not self.previous_query:
             return outputs
         return torch.cat([self.clip(state.hidden[0])[:, None], outputs[:, :-1]], dim=1)
 
     def _attend(self, query: Tensor, memory: SourceMemory) -> Tuple[Tensor, Tensor]:
         rows, positions, _ = query.shape
-        # The rows of a sentence are so many more queries into its one memory.
+        # The rows of a sentence are further queries to the one memory of the sentence.
         by_sentence = query.reshape(memory.values.size(0), -1, self.hidden_size)
         context, weights = self.attention(by_sentence, memory)
         return context.view(rows, positions, -1), weights.view(rows, positions, -1)
@@ -100,15 +103,20 @@ class Decoder(nn.Module):
         self.output_projection = nn.Linear(hidden_size, embed_tokens.num_embeddings)
 
     def precompute(self, encoder_out: EncoderOutput) -> SourceMemory:
+        """Projects the encoder's outputs once for all target positions."""
         return self.stack.attention.precompute(*encoder_out)
 
     def initial_state(self, memory: SourceMemory) -> DecoderState:
+        """Returns the state before the first token, one row per sentence."""
         return self.stack.initial_state(memory)
 
     def step(
         self, tokens: Tensor, memory: SourceMemory, state: DecoderState
     ) -> Tuple[Tensor, Tensor, DecoderState]:
-        """tokens (N,), the last of each row. Returns logits (N, V), attention (N, S) and the new state."""
+        """Advances one position: tokens (N,) are the last of each row.
+
+        Returns logits (N, V), attention weights (N, S) and the new state.
+        """
         features, weights, state = self.stack(self.embed_tokens(tokens[:, None]), memory, state)
         return self.output_layer(features[:, 0]), weights[:, 0], state
 
@@ -132,8 +140,9 @@ class Decoder(nn.Module):
 
     @property
     def logit_limit(self) -> Optional[float]:
-        """For criterions, which project features themselves."""
+        """Limit of the logits' absolute values, for criterions, which project features themselves."""
         return self.stack.clip.logit_limit
 
     def output_layer(self, features: Tensor) -> Tensor:
+        """Projects features (N, T, H) to logits (N, T, V)."""
         return self.stack.clip.clip_logits(self.output_projection(features))

@@ -31,14 +31,17 @@ class Dropout(nn.Module):
 
 
 def disable_dropout(model: nn.Module) -> None:
-    """Until the model's next train(), which leaves the LSTMs in training mode: cuDNN's have no gradient without."""
+    """Disables dropout until the next `model.train()`.
+
+    The LSTMs stay in training mode because cuDNN cannot back-propagate in evaluation mode.
+    """
     for module in model.modules():
         if isinstance(module, Dropout):
             module.eval()
 
 
 def _random_levels(like: Tensor) -> Tensor:
-    """Uniform int16 of the shape of `like`, from -32768 to 32767."""
+    """Returns uniform int16 of the shape of `like`, from -32768 to 32767."""
     words = torch.empty((like.numel() + 3) // 4, dtype=torch.int64, device=like.device)
     words.random_(-(2**63), None)  # without bounds the top bit would always be zero
     return words.view(torch.int16)[: like.numel()].view(like.shape)

@@ -14,7 +14,9 @@ FIRST_RESIDUAL_LAYER = 2  # from 0: the third layer, Wu et al. (2016) figure 1
 
 
 class EncoderOutput(NamedTuple):
-    outputs: Tensor  # (B, S, H), in the layout of the input whichever side is padded
+    """Output vectors of the encoder for a batch of sentences."""
+
+    outputs: Tensor  # (B, S, H), with the padding of the input
     padding_mask: Tensor  # (B, S), True at padding
 
 

@@ -37,7 +37,7 @@ class GNMTNetwork(nn.Module):
         return self.decoder(prev_output_tokens, self.encoder(src_tokens))
 
     def prepare_for_inference(self) -> "GNMTNetwork":
-        """Switches to evaluation and lets gnmt.inference keep faster copies of the weights, which must not change any more."""
+        """Switches to evaluation, for good: gnmt.inference keeps faster copies of the weights."""
         self.is_for_inference = True
         return self.eval().requires_grad_(False)
 

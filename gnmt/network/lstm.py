@@ -38,7 +38,7 @@ class LSTM(nn.LSTM):
             )
             return outputs.transpose(0, 1), (outputs[-1], cells[-1])
         if inputs.size(1) == 1:
-            # A step of search: nn.LSTM costs up to eight times the cell there, for the same numbers.
+            # For one time step nn.LSTM is up to 8x slower than torch.lstm_cell, with identical results.
             hidden, cell = torch.lstm_cell(inputs[:, 0], state, *self._flat_weights)
             return hidden[:, None], (hidden, cell)
         hidden, cell = state
@@ -46,12 +46,16 @@ class LSTM(nn.LSTM):
         return outputs, (hidden[0], cell[0])
 
     def zero_state(self, inputs: Tensor) -> LSTMState:
+        """Returns the state before the first position of inputs (B, T, I)."""
         zeros = inputs.new_zeros(inputs.size(0), self.hidden_size)
         return zeros, zeros
 
 
 def recompute_activations(model: nn.Module) -> None:
-    """What its LSTMs keep for the gradient (some 10 floats a unit and position) is made again when it is needed."""
+    """Enables activation checkpointing.
+
+    LSTMs recompute their forward pass during backward instead of storing about 10 floats per unit and time step.
+    """
     for module in model.modules():
         if isinstance(module, LSTM):
             module.recomputed = True
@@ -79,13 +83,13 @@ class BidirectionalLSTM(nn.Module):
 
 
 def reversal(lengths: Tensor, size: int) -> Tensor:
-    """The order (B, T) that reverses the first `lengths` positions of each row, and is its own inverse."""
+    """Returns the order (B, T) that reverses the first `lengths` positions of each row; it is its own inverse."""
     positions = torch.arange(size, device=lengths.device)
     return (lengths[:, None] - 1 - positions) % size
 
 
 def rotation(steps: Tensor, size: int) -> Tensor:
-    """The order (B, T) that moves each row `steps` (B,) positions to the left, round the end."""
+    """Returns the order (B, T) that rotates each row by `steps` (B,) positions to the left."""
     return (torch.arange(size, device=steps.device) + steps[:, None]) % size
 
 

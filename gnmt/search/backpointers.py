@@ -1,4 +1,4 @@
-"""Where hypotheses came from: enough to write out any of them, with nothing moved while the search runs.
+"""Backpointers of a beam search: hypotheses are read off them at the end, and nothing is moved while the search runs.
 
 Shapes: N_t rows at step t, S source positions, F finished hypotheses, T their longest length.
 """
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class BeamStep(NamedTuple):
-    """The rows that went into step t, and the attention that they got there."""
+    """Input rows of step t, and the attention weights that the step computed for them."""
 
     parents: Tensor  # (N_t,), the row of step t - 1 that each row continues
     tokens: Tensor  # (N_t,), the last token of each row
@@ -18,24 +18,25 @@ class BeamStep(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """Hypotheses that chose the end mark at one step."""
+    """Finished hypotheses: the candidates that ended in EOS."""
 
     sentences: Tensor  # (F,), counted in the whole batch
-    steps: Tensor  # (F,), the step at which they chose the end mark
-    rows: Tensor  # (F,), their row of that step
-    log_probs: Tensor  # (F,), with the end mark
+    steps: Tensor  # (F,), the step that chose EOS
+    rows: Tensor  # (F,), the row of that step that EOS continues
+    log_probs: Tensor  # (F,), of the whole hypothesis, EOS included
     scores: Tensor  # (F,), log-probability / length penalty + coverage penalty
 
 
 class Backtraced(NamedTuple):
-    """Finished hypotheses written out; what lies behind the end mark has no meaning."""
+    """Backtraced hypotheses; positions after EOS are undefined."""
 
-    tokens: Tensor  # (F, T), with the end mark
+    tokens: Tensor  # (F, T), EOS included
     log_probs: Tensor  # (F, T) of each token
     attention: Tensor  # (F, T, S)
 
 
 def backtrace(backpointers: List[BeamStep], finished: Finished, eos: int) -> Backtraced:
+    """Follows the backpointers of finished hypotheses from EOS to their first token."""
     count, longest = len(finished.steps), len(backpointers)
     tokens = torch.full((count, longest + 1), eos, device=finished.steps.device)
     # cumulative[:, t] is the log-probability of the first t tokens
@@ -54,7 +55,7 @@ def backtrace(backpointers: List[BeamStep], finished: Finished, eos: int) -> Bac
 
 
 def prefixes(backpointers: List[BeamStep], rows: Tensor) -> Tensor:
-    """The tokens (N, t) of rows (N,) of the last step, without the start mark."""
+    """Returns the tokens (N, t) of rows (N,) of the last step, without the first decoder token."""
     tokens = []
     for step in reversed(backpointers):
         tokens.append(step.tokens[rows])

@@ -1,11 +1,11 @@
-"""Beam search with GNMT's scores.
+"""Beam search with GNMT's scores. tests/reference/plain_beam_search.py has the algorithm in plain Python.
 
-Shapes: B sentences still running, K hypotheses of a sentence (1 at the first step, then up to the beam),
-N = B x K rows, C candidates of a sentence, S source positions, V vocabulary.
+Shapes: B sentences of the batch, running or stopped, K hypotheses of a sentence (1 at the first step, then up to the
+beam), N = B x K rows, C candidates of a sentence, S source positions, V vocabulary.
 
 Running hypotheses of a sentence have one length and compete on log-probability; a finished one is scored as
-log P / lp + cp. At each step the best 2 x beam continuations are looked at: end marks among the first `beam`
-finish, the best `beam` others go on. A sentence stops when `beam` hypotheses have finished, at its length limit,
+log P / lp + cp. Each step takes the best 2 x beam continuations: those of the first `beam` that end in EOS
+finish, and the best `beam` others continue. A sentence stops when `beam` hypotheses have finished, at its length limit,
 or as soon as no running hypothesis can still enter its n-best list. Pruning (search.pruning) is off by default.
 """
 import math
@@ -21,12 +21,12 @@ from gnmt.search.penalties import coverage_penalty, length_penalty
 from gnmt.search.pruning import NEG_INF, prune_finished, prune_running
 from gnmt.search.vocabulary import Candidates, SpecialTokens, apply_constraints, best_continuations
 
-# Stopped sentences leave the batch once they are this share of it: leaving copies the memory of those that stay.
+# Stopped sentences are removed from the batch once they are this share of it: removing copies the memory of the others.
 LEAVING_SHARE = 1 / 8
 
 
 class BeamSearchOutput(NamedTuple):
-    """Finished hypotheses, each also written out; those of sentence b are `of_sentence[b]`, best first."""
+    """Finished and backtraced hypotheses; those of sentence b have the indices `of_sentence[b]`, best first."""
 
     finished: Finished
     backtraced: Backtraced
@@ -34,16 +34,16 @@ class BeamSearchOutput(NamedTuple):
 
 
 class _Running(NamedTuple):
-    """The hypotheses that go into a step, and what is known of their sentences."""
+    """Input hypotheses of a step, and the state of their sentences."""
 
-    sentences: Tensor  # (B,), counted in the whole batch
+    sentences: Tensor  # (B,), index in the whole batch
     padding_mask: Tensor  # (B, S)
-    limits: Tensor  # (B,), most tokens before the end mark
+    limits: Tensor  # (B,), maximum number of tokens before EOS
     best: Tensor  # (B, n-best), final scores so far
-    finished: Tensor  # (B,), how many hypotheses have
-    tokens: Tensor  # (B, K), the last of each hypothesis
-    scores: Tensor  # (B, K), log-probabilities; -inf fills up where a sentence has fewer hypotheses
-    coverage: Tensor  # (B, K, S), attention that each source position has had; moves with its hypothesis
+    finished: Tensor  # (B,), number of finished hypotheses
+    tokens: Tensor  # (B, K), last token of each hypothesis
+    scores: Tensor  # (B, K), log-probabilities; -inf where a sentence has fewer hypotheses
+    coverage: Tensor  # (B, K, S), sum of the attention on each source position; reordered with the hypotheses
     parents: Tensor  # (B, K), rows of the step before
 
     def as_beam_step(self, attention: Tensor) -> BeamStep:
@@ -60,9 +60,12 @@ class BeamSearch:
 
     @torch.inference_mode()
     def __call__(self, src_tokens: Tensor, src_lengths: Tensor, prefix: Optional[Tensor] = None) -> BeamSearchOutput:
-        """src_tokens (whole batch, S), padded on either side.
+        """Searches the best translations of a batch.
 
-        prefix (whole batch, P): target tokens to begin with; pad where the model is free.
+        Args:
+            src_tokens: (whole batch, S), padded on either side.
+            src_lengths: passed on to the model.
+            prefix: (whole batch, P), target tokens to begin with; PAD means unconstrained.
         """
         state = self.model.start(src_tokens, src_lengths)
         running = self._start(src_tokens.eq(self.special.pad))
@@ -76,7 +79,7 @@ class BeamSearch:
             running = running._replace(coverage=running.coverage + attention.view_as(running.coverage))
             backpointers.append(running.as_beam_step(attention))
             candidates = self._candidates(probabilities, running, backpointers, at_limit, prefix)
-            del probabilities  # so that the next step's take their memory, part of which is in the processor's cache
+            del probabilities  # frees their memory, which is partly in the processor's cache, for the next step
 
             is_eos = candidates.tokens == self.special.eos
             finishing = is_eos[:, : self.options.beam]
@@ -93,7 +96,7 @@ class BeamSearch:
         return _collect(backpointers, finished, len(src_tokens), self.options, self.special.eos)
 
     def _start(self, padding_mask: Tensor) -> _Running:
-        """One hypothesis a sentence: the beam fills up at the second step."""
+        """Returns one hypothesis per sentence: the beam fills up at the second step."""
         sentences = torch.arange(len(padding_mask), device=padding_mask.device)
         zeros = torch.zeros(padding_mask.shape, device=padding_mask.device)
         return _Running(
@@ -109,9 +112,17 @@ class BeamSearch:
         )
 
     def _candidates(
-        self, probabilities: Tensor, running: _Running, backpointers: List[BeamStep], at_limit: Tensor, prefix: Optional[Tensor]
+        self,
+        probabilities: Tensor,
+        running: _Running,
+        backpointers: List[BeamStep],
+        at_limit: Tensor,
+        prefix: Optional[Tensor],
     ) -> Candidates:
-        """The 2 x beam best continuations of each sentence. probabilities (N, V) are overwritten; at_limit is (B,)."""
+        """Returns the 2 x beam best continuations of each sentence; overwrites probabilities (N, V).
+
+        at_limit is (B,).
+        """
         if probabilities[:, 0].isnan().any():  # then the whole row is
             raise UserError(
                 "The model's scores are not numbers (NaN): its training has diverged, or its weights overflow in "
@@ -122,7 +133,10 @@ class BeamSearch:
         return best_continuations(probabilities, running.scores, 2 * self.options.beam, self.options.prune_tokens)
 
     def _forced_tokens(self, running: _Running, step: int, at_limit: Tensor, prefix: Optional[Tensor]) -> Tensor:
-        """What each sentence (B,) must say: its prefix, or the end mark at its limit; pad where it is free."""
+        """Returns the token that each sentence (B,) is forced to emit: its prefix token, or EOS at the length limit.
+
+        PAD means unconstrained.
+        """
         forced = torch.full_like(running.sentences, self.special.pad)
         if prefix is not None and step < prefix.size(1):
             forced = prefix[running.sentences, step]
@@ -131,7 +145,7 @@ class BeamSearch:
     def _finish(
         self, candidates: Candidates, finishing: Tensor, running: _Running, step: int
     ) -> Tuple[_Running, Finished]:
-        """What ends at this step: candidates where `finishing` (B, up to beam) is True."""
+        """Finishes the candidates for which `finishing` (B, up to beam) is True."""
         final = self._final_scores(candidates, running, length=step + 1).masked_fill(~finishing, NEG_INF)
         best = torch.cat([running.best, final], dim=1).topk(self.options.nbest).values
         final = prune_finished(final, best[:, 0], self.options.prune_hypotheses)
@@ -139,7 +153,7 @@ class BeamSearch:
         return running._replace(best=best, finished=running.finished + (final > NEG_INF).sum(dim=1)), newly_finished
 
     def _final_scores(self, candidates: Candidates, running: _Running, length: int) -> Tensor:
-        """log P / lp + cp of the first `beam` candidates, if they ended here: (B, up to beam)."""
+        """Returns log P / lp + cp of the first `beam` candidates as if they ended here: (B, up to beam)."""
         options = self.options
         normalized = candidates.scores[:, : options.beam] / self._length_penalty(length)
         if not options.coverage_penalty:
@@ -148,7 +162,7 @@ class BeamSearch:
         return normalized + coverage.gather(1, candidates.hypotheses[:, : options.beam])
 
     def _best_possible(self, scores: Tensor, limits: Tensor) -> Tensor:
-        """No running hypothesis can finish above this (B,): from here on log P and cp only fall.
+        """Returns an upper bound (B,) of the final scores of running hypotheses: log P and cp can only fall.
 
         scores (B, C) are log-probabilities, at most 0, so the longest length divides them best.
         """
@@ -161,7 +175,7 @@ class BeamSearch:
         return length_penalty(length, self.options.length_norm_factor, self.options.length_norm_const)
 
     def _advance(self, candidates: Candidates, running: _Running, stopped: Tensor, state):
-        """The best `beam` candidates become the next running hypotheses, and the model's state follows them."""
+        """Makes the best `beam` candidates the next running hypotheses, and reorders the model's state with them."""
         scores = candidates.scores.masked_fill(stopped[:, None], NEG_INF)
         num_alive = int((scores > NEG_INF).sum(dim=1).max())  # fewer than the beam after pruning, or with few tokens
         scores, chosen = scores.topk(min(self.options.beam, max(num_alive, 1)), dim=1)
@@ -183,9 +197,9 @@ class BeamSearch:
 
 
 def length_limits(source_lengths: Tensor, options: SearchOptions) -> Tensor:
-    """Most tokens (B,) before the end mark, from the true source lengths (B,) with their end mark.
+    """Returns the maximum number of tokens (B,) before EOS, from the true source lengths (B,), EOS included.
 
-    Not from padded lengths, so that batch mates have no say; an empty source has an empty translation.
+    Uses true lengths, so other sentences in the batch have no influence. An empty source has an empty translation.
     """
     limits = (options.max_len_a * source_lengths + options.max_len_b).long()
     return limits.masked_fill(source_lengths <= 1, 0)

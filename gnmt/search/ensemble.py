@@ -1,4 +1,4 @@
-"""One or several models as a search sees them: source in, then token by token.
+"""One or several models behind the interface of a search: encodes a source, then decodes token by token.
 
 Shapes: B sentences, N rows (B x hypotheses, those of a sentence together), S source positions, V vocabulary.
 """
@@ -15,7 +15,7 @@ from gnmt.network.decoder import DecoderState
 
 
 class EnsembleState(NamedTuple):
-    memories: List[SourceMemory]  # one of each model; moved only when sentences leave the batch
+    memories: List[SourceMemory]  # one per model; copied only when sentences leave the batch
     states: List[Union[DecoderState, FastDecoderState]]
 
     def reorder(self, rows: Tensor) -> "EnsembleState":
@@ -26,7 +26,7 @@ class EnsembleState(NamedTuple):
 
 
 class Ensemble:
-    """The models' probabilities averaged, and their attention."""
+    """Averages the probabilities and the attention weights of its models."""
 
     def __init__(self, models: Sequence[Network], temperature: float = 1.0, quantize: str = "none"):
         self.models = models
@@ -35,7 +35,7 @@ class Ensemble:
 
     @cached_property
     def inference_models(self) -> List[InferenceModel]:
-        """Made when a search first asks: fairseq may build one with its model, before that is prepared for inference."""
+        """Built lazily: fairseq may construct the generator before it calls `prepare_for_inference_`."""
         return [inference_model_for(model, self.quantize) for model in self.models]
 
     def start(self, src_tokens: Tensor, src_lengths: Tensor) -> EnsembleState:

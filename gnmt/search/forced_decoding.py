@@ -1,4 +1,4 @@
-"""What a model thinks of given translations, computed as its search computes: with its precision, ensemble and temperature.
+"""Log-probabilities of given translations, with the precision, ensemble and temperature of the search.
 
 Shapes: B sentences, T target positions.
 """
@@ -10,10 +10,10 @@ from torch import Tensor
 def reference_log_probs(
     model, src_tokens: Tensor, src_lengths: Tensor, prev_output_tokens: Tensor, target: Tensor, pad: int
 ) -> Tensor:
-    """log P(target_t | targets before t, source), (B, T), float32, natural; 0 at padding, which is on the right.
+    """Returns log P(target_t | targets before t, source), (B, T), float32, natural; 0 at PAD, which is on the right.
 
     model has start(src_tokens, src_lengths) and step(tokens, state), as search.ensemble.Ensemble. prev_output_tokens
-    (B, T) is what the decoder reads: the target one position later, after the mark that decoding starts from.
+    (B, T) is the target shifted by one position, with the first decoder token before it.
     """
     state = model.start(src_tokens, src_lengths)
     columns = []

@@ -1,14 +1,18 @@
-"""Pruned beam search (Wu et al. 2016, section 7): what is far behind the best is given up. A threshold of 0 prunes nothing.
+"""Pruning of a beam search (Wu et al. 2016, section 7): drops candidates far below the best.
+
+A threshold of 0 prunes nothing.
 
 Shapes: N rows, B sentences, C candidates of a sentence, F of them that may finish. Scores are natural logarithms.
 """
 from torch import Tensor
 
-NEG_INF = float("-inf")  # the log-probability of what cannot be
+NEG_INF = float("-inf")  # log-probability of impossible tokens and of pruned hypotheses
 
 
 def prune_tokens(log_probs: Tensor, best: Tensor, threshold: float) -> Tensor:
-    """log_probs of tokens after a row; -inf where more than `threshold` below the row's best, whose shape broadcasts.
+    """Prunes tokens: log_probs of the next token of a row, -inf if more than `threshold` below the row's `best`.
+
+    The shape of `best` broadcasts.
 
     The best token of every row stays, so this alone never ends a hypothesis.
     """
@@ -16,15 +20,15 @@ def prune_tokens(log_probs: Tensor, best: Tensor, threshold: float) -> Tensor:
 
 
 def prune_finished(scores: Tensor, best: Tensor, threshold: float) -> Tensor:
-    """Final scores (B, F) against the best final score (B,) of their sentence so far."""
+    """Prunes final scores (B, F) far below the best final score (B,) of their sentence so far."""
     return _keep_within(scores, best[:, None], threshold)
 
 
 def prune_running(log_probs: Tensor, length_penalty: float, best: Tensor, threshold: float) -> Tensor:
-    """log_probs (B, C) of hypotheses that go on, against the best final score (B,) of their sentence so far.
+    """Prunes log_probs (B, C) of running hypotheses far below the best final score (B,) of their sentence so far.
 
-    They are compared as if they ended here with their source covered: log P / lp, with no coverage penalty. Before a
-    hypothesis has finished the best is -inf, and nothing is pruned.
+    They are compared as if they ended here with their source covered: log P / lp, with no coverage penalty. Before any
+    hypothesis has finished, the best is -inf and nothing is pruned.
     """
     return _keep_within(log_probs, (best * length_penalty)[:, None], threshold * length_penalty)
 

@@ -11,26 +11,30 @@ from gnmt.search.beam_search import LEAVING_SHARE
 
 
 class Samples(NamedTuple):
-    tokens: Tensor  # (B, K, T), with the end mark, unless the limit came first; then padding
-    log_probs: Tensor  # (B, K, T) of each token, 0 at padding
+    tokens: Tensor  # (B, K, T), EOS included unless the limit came first; PAD after it
+    log_probs: Tensor  # (B, K, T) of each token, 0 at PAD
 
 
 @torch.no_grad()
 def draw_samples(
     model, src_tokens: Tensor, src_lengths: Tensor, start: Tensor, noise: Tensor, limits: Tensor, pad: int, eos: int
 ) -> Samples:
-    """As many samples of each sentence as the noise has room for; pad is never drawn.
+    """Draws K translations of each sentence from the model; PAD is never drawn.
 
-    model has start(src_tokens, src_lengths) and step(tokens, state), as search.ensemble.Ensemble. start (B,): the
-    mark that decoding starts from. limits (B,): most tokens, the end mark among them. noise (B, K, T), T at least the
-    largest limit: uniform in [0, 1). A sample depends on its source and its noise, whatever else is in the batch.
+    model has start(src_tokens, src_lengths) and step(tokens, state), as search.ensemble.Ensemble. A sample depends on
+    its source and its noise only, not on the rest of the batch.
+
+    Args:
+        start: (B,), the first token that the decoder reads.
+        noise: (B, K, T), uniform in [0, 1); T is at least the largest limit.
+        limits: (B,), maximum number of tokens, EOS included.
     """
     sentences, per_sentence, longest = noise.shape
     noise = noise.view(-1, longest)
     tokens = torch.full(noise.shape, pad, device=noise.device)
     log_probs = torch.zeros(noise.shape, device=noise.device)
     samples = torch.arange(len(noise), device=noise.device).view(sentences, per_sentence)  # (b, k) of the rows
-    running = torch.ones_like(samples, dtype=torch.bool)  # (b, k); the others are there to make up the rectangle
+    running = torch.ones_like(samples, dtype=torch.bool)  # (b, k); False for samples kept only to fill the rectangle
     last = start[:, None].expand_as(samples)
     state = model.start(src_tokens, src_lengths).reorder((samples // per_sentence).flatten())
 
@@ -55,13 +59,14 @@ def draw_samples(
 
 
 def draw(probabilities: Tensor, noise: Tensor) -> Tuple[Tensor, Tensor]:
-    """The token of each row where the cumulative probability passes the noise (N,), and its log-probability.
+    """Draws a token for each row: the one at which the cumulative probability passes the noise (N,).
 
-    probabilities (N, V) need not add up to 1. One pass over a row's sum; torch.multinomial draws V random numbers for each.
+    Returns the tokens (N,) and their log-probabilities (N,). probabilities (N, V) need not add up to 1. This takes one
+    pass over a row; torch.multinomial draws V random numbers for each.
     """
     cumulative = probabilities.cumsum(dim=1)
     total = cumulative[:, -1:]
-    # The last token, should the scores not be numbers: the loss will tell.
+    # NaN scores select the last token; the loss then becomes NaN and fairseq stops.
     drawn = torch.searchsorted(cumulative, noise[:, None] * total, right=True).clamp_(max=probabilities.size(1) - 1)
     return drawn[:, 0], (probabilities.gather(1, drawn) / total).log()[:, 0]
 
@@ -76,7 +81,10 @@ def uniform_noise(shape: Tuple[int, ...], device: torch.device, process: int) ->
 
 
 def _smallest_rectangle(running: Tensor) -> Tuple[Tensor, Tensor]:
-    """The sentences (b',) that still run, and as many places (b', k') of each as the one with most needs."""
+    """Returns the running sentences (b',) and, per sentence, the slots (b', k') to keep.
+
+    k' is the largest number of running samples of a sentence.
+    """
     staying = running.any(dim=1).nonzero()[:, 0]
     most = int(running.sum(dim=1).max())
     return staying, running[staying].long().argsort(dim=1, descending=True, stable=True)[:, :most]

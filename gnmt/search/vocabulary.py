@@ -1,4 +1,4 @@
-"""What a search step does over the whole vocabulary.
+"""Operations of a search step over the whole vocabulary: constraints, and the best continuations.
 
 Shapes: B sentences, K hypotheses of a sentence, N = B x K rows, V vocabulary, G groups of tokens, C candidates.
 """
@@ -19,8 +19,8 @@ class SpecialTokens(NamedTuple):
     pad: int
     eos: int
     unk: int
-    decoder_start: int  # decoding starts from it
-    source_bos: int = 0  # of a source sentence, which have no share in the length of its translation
+    decoder_start: int  # first token that the decoder reads: EOS (fairseq) or BOS (NVIDIA)
+    source_bos: int = 0  # number of BOS tokens per source sentence; not counted in the length limit
 
 
 class Candidates(NamedTuple):
@@ -28,17 +28,20 @@ class Candidates(NamedTuple):
 
     scores: Tensor  # (B, C), log-probabilities
     tokens: Tensor  # (B, C)
-    hypotheses: Tensor  # (B, C), which of the sentence's K hypotheses each continues
+    hypotheses: Tensor  # (B, C), index of the continued hypothesis among the K of its sentence
 
 
 def best_continuations(probabilities: Tensor, scores: Tensor, count: int, prune: float = 0.0) -> Candidates:
-    """The `count` best continuations of each sentence, or all if there are fewer.
+    """Returns the `count` best continuations of each sentence, or all if there are fewer.
 
-    probabilities (N, V) of the next token of each row; scores (B, K), log-probabilities of the rows so far. Tokens more
-    than `prune` below the best of their row (search.pruning) are given up.
+    Works in two stages: the best `count` of a sentence are in the `count` groups with the best maxima. Group g has the
+    tokens g, g + G, g + 2 G and so on, so that maxima are taken over whole rows of memory. A small vocabulary has
+    groups of one token.
 
-    In two stages: the best `count` of a sentence are in the `count` groups with the best maxima. Group g holds the tokens
-    g, g + G, g + 2 G and so on, so that maxima are taken over whole rows of memory. A small vocabulary has groups of one.
+    Args:
+        probabilities: (N, V), of the next token of each row; overwritten.
+        scores: (B, K), log-probabilities of the rows so far.
+        prune: tokens further below the best of their row are dropped (search.pruning); 0 drops none.
     """
     sentences, hypotheses = scores.shape
     vocabulary = probabilities.size(1)
@@ -49,7 +52,7 @@ def best_continuations(probabilities: Tensor, scores: Tensor, count: int, prune:
     chosen = maxima.flatten(1).topk(min(count, hypotheses * groups), dim=1).indices
     parents, group = chosen // groups, chosen % groups
 
-    members = group[:, :, None] + torch.arange(0, vocabulary, groups, device=scores.device)  # (B, count, of a group)
+    members = group[:, :, None] + torch.arange(0, vocabulary, groups, device=scores.device)  # (B, count, tokens of a group)
     missing = members >= vocabulary  # the last of some groups
     members = members.clamp_(max=vocabulary - 1)
     places = (members + vocabulary * parents[:, :, None]).flatten(1)
@@ -61,7 +64,7 @@ def best_continuations(probabilities: Tensor, scores: Tensor, count: int, prune:
 
 
 def group_maxima(probabilities: Tensor, groups: int) -> Tensor:
-    """The largest of each group of tokens g, g + G, ...: (N, V) to (N, G)."""
+    """Returns the largest probability of each group of tokens g, g + G, ...: (N, V) to (N, G)."""
     rows, vocabulary = probabilities.shape
     rest = vocabulary % groups
     maxima = probabilities[:, : vocabulary - rest].view(rows, -1, groups).amax(dim=1)
@@ -73,13 +76,14 @@ def group_maxima(probabilities: Tensor, groups: int) -> Tensor:
 def apply_constraints(
     probabilities: Tensor, forced: Tensor, backpointers: List[BeamStep], options: SearchOptions, special: SpecialTokens
 ) -> None:
-    """Overwrites the probabilities (N, V) of what may not be said after a history.
+    """Zeroes, in place, the probability (N, V) of every forbidden next token.
 
-    forced (B,): what all rows of a sentence must say, whatever is banned, and however unlikely; pad where they are free.
+    forced (B,) is the only allowed token of all rows of a sentence, even if it is banned or unlikely; PAD means
+    unconstrained.
     """
-    bound = (forced != special.pad).nonzero()[:, 0]
-    of_sentences = probabilities.view(len(forced), -1, probabilities.size(1))
-    said = of_sentences[bound, :, forced[bound]].clamp_(min=torch.finfo(probabilities.dtype).tiny)
+    constrained = (forced != special.pad).nonzero()[:, 0]
+    by_sentence = probabilities.view(len(forced), -1, probabilities.size(1))
+    forced_probabilities = by_sentence[constrained, :, forced[constrained]].clamp_(min=torch.finfo(probabilities.dtype).tiny)
 
     probabilities[:, special.pad] = 0
     if options.unkpen:
@@ -89,13 +93,13 @@ def apply_constraints(
     if options.no_repeat_ngram_size:
         rows = torch.arange(len(probabilities), device=probabilities.device)
         ban_repeated_ngrams(probabilities, prefixes(backpointers, rows), options.no_repeat_ngram_size)
-    if len(bound):
-        of_sentences[bound] = 0
-        of_sentences[bound, :, forced[bound]] = said
+    if len(constrained):
+        by_sentence[constrained] = 0
+        by_sentence[constrained, :, forced[constrained]] = forced_probabilities
 
 
 def ban_repeated_ngrams(probabilities: Tensor, prefix: Tensor, size: int) -> None:
-    """Overwrites the probabilities (N, V) of tokens that would end an n-gram which the prefix (N, t) holds already."""
+    """Zeroes, in place, the probability (N, V) of tokens that would repeat an n-gram of the prefix (N, t)."""
     length = prefix.size(1)
     if length < size:
         return
