@@ -16,7 +16,7 @@ ALLOWED = {
     "data": set(),
     "interop": {"models", "data", "quantization", "checkpoint_averaging"},
     "inference": {"models", "quantization"},
-    "search": {"models", "inference"},
+    "search": {"models", "inference", "quantization"},
     "rewards": {"segmentation"},
     "criterions": {"models", "search", "rewards"},
     "segmentation": {"data"},
