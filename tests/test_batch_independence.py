@@ -5,7 +5,7 @@ from typing import Dict, List, Tuple
 import pytest
 import torch
 
-from conftest import make_dictionary, make_model
+from conftest import make_dictionary, make_model, with_threads
 from fairseq_gnmt.search.generator import GNMTGenerator
 from fairseq_gnmt.search.options import SearchOptions
 
@@ -84,3 +84,34 @@ def test_hypotheses_do_not_depend_on_the_batch(arch, options):
     model = large_weights(arch, seed=3, **options)
     sources = random_sources(12, longest=22, seed=4)
     assert differing(model, 12, sources, largest_batch=24, beam=4, max_len_b=8) == {}
+
+
+def test_hypotheses_do_not_depend_on_the_number_of_threads():
+    model = large_weights("gnmt_v2", seed=5, hidden_size=52, encoder_layers=2, decoder_layers=2)
+    source = padded(random_sources(100, longest=4, seed=6), 0, 0)
+    generator = GNMTGenerator([model], DICTIONARY, SearchOptions(nbest=NBEST, beam=4, max_len_b=2), quantize="int8")
+    one, three = with_threads((1, 3), lambda: translate(generator, source))
+    assert one == three
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ["gnmt", "gnmt_v2_small"])
+def test_500_compositions(arch):
+    """The networks at their full width and depth, with a small vocabulary."""
+    model = large_weights(arch, seed=8)
+    sources = random_sources(30, longest=20, seed=9)
+    assert differing(model, 500, sources, largest_batch=10, beam=3, max_len_b=4) == {}
+
+
+@torch.no_grad()
+def test_float32_finds_the_same_tokens_in_every_batch():
+    """Scores are equal up to rounding."""
+    model = make_model("gnmt_v2", DICTIONARY, seed=3, hidden_size=32, init_range=0.5)
+    model.prepare_for_inference_(NO_OPTIONS)
+    sources = random_sources(12, longest=22, seed=4)
+    generator = GNMTGenerator([model], DICTIONARY, SearchOptions(nbest=NBEST, beam=4, max_len_b=8))
+    together = translate(generator, padded(sources, 3, 0))
+    for source, nbest in zip(sources, together, strict=True):
+        (alone,) = translate(generator, padded([source], 0, 0))
+        assert [tokens for tokens, _, _ in nbest] == [tokens for tokens, _, _ in alone]
+        assert [score for _, score, _ in nbest] == pytest.approx([score for _, score, _ in alone], abs=1e-5)
