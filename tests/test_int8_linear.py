@@ -93,6 +93,24 @@ def test_kernels_agree_bit_for_bit(rows):
     assert torch.equal(FbgemmFp16Matmul(weight, scale)(integers), expected)
 
 
+@pytest.mark.skipif(onednn_activation_qmax() is None, reason="this torch has no 8-bit product")
+@pytest.mark.parametrize("qmax", [ACTIVATION_QMAX_8BIT, ACTIVATION_QMAX_7BIT])
+@pytest.mark.parametrize("inputs", [1000, 1041, 2097, 8001])
+@pytest.mark.parametrize("rows", [1, 40])
+def test_sums_beyond_24_bits_are_rounded_to_the_nearest_float(rows, inputs, qmax):
+    """From 1041 inputs with 127 qmax, and 2097 with 63, the largest sum has more bits than float32."""
+    qmax = min(qmax, onednn_activation_qmax())
+    weight = torch.full((9, inputs), WEIGHT_QMAX, dtype=torch.int8)
+    weight[1:] = torch.randint(1, WEIGHT_QMAX + 1, (8, inputs), generator=torch.Generator().manual_seed(4))
+    scale = torch.rand(9, generator=torch.Generator().manual_seed(5)) + 0.1
+    integers = torch.full((rows, inputs), float(qmax))
+    sums = integers.numpy().astype(np.int64) @ weight.numpy().astype(np.int64).T
+    assert sums[0, 0] == inputs * qmax * WEIGHT_QMAX
+    expected = torch.from_numpy(sums.astype(np.float32)) * scale
+    assert torch.equal(OneDnnInt8Matmul(weight, scale, qmax)(integers), expected)
+    assert torch.equal(ReferenceMatmul(weight, scale)(integers), expected)
+
+
 def test_sums_that_floats_do_not_hold_are_left_to_integers(monkeypatch):
     monkeypatch.setattr(int8_kernels, "onednn_activation_qmax", lambda: ACTIVATION_QMAX_7BIT)
     monkeypatch.setattr(int8_kernels, "has_exact_fp16_matmul", lambda: True)

@@ -27,7 +27,7 @@ CORE = {
     "network": set(),
     "quantization": {"network"},
     "inference": {"network", "quantization"},
-    "search": {"inference", "network"},
+    "search": {"inference", "network", "quantization"},
     "evaluation": set(),
     "tokenizers": {"files", "commands"},
     "corpora": {"files", "tokenizers", "commands"},

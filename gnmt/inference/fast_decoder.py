@@ -3,14 +3,16 @@
 Shapes: B sentences, N rows (B x hypotheses, those of a sentence together), M rows of the step before, S source positions,
 H hidden size, L layers, V vocabulary.
 """
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple, Union
 
 import torch
 from torch import Tensor, nn
 
 from gnmt.inference.gates import GateProduct, RowParents
 from gnmt.inference.recurrence import MakeLinear, lstm_cell_from_gates, with_doubled_candidate
+from gnmt.inference.reproducible_attention import ReproducibleAttention
 from gnmt.inference.step_attention import StepAttention
+from gnmt.network.activations import FAST, Activations
 from gnmt.network.attention import SourceMemory
 from gnmt.network.decoder import Decoder, DecoderState
 from gnmt.network.encoder import FIRST_RESIDUAL_LAYER, EncoderOutput
@@ -36,14 +38,21 @@ class FastDecoder:
     """
 
     def __init__(
-        self, decoder: Decoder, gates: List[GateProduct], make_linear: MakeLinear, clip: Optional[nn.Module] = None
+        self,
+        decoder: Decoder,
+        gates: List[GateProduct],
+        make_linear: MakeLinear,
+        clip: Optional[nn.Module] = None,
+        attention: Union[StepAttention, ReproducibleAttention, None] = None,
+        activations: Activations = FAST,
     ):
-        """gates are the layers', made from the same decoder and clip; clip replaces the decoder's, if it is given."""
+        """gates are the layers', made from the same decoder and clip; clip and attention replace the decoder's, if given."""
         stack = decoder.stack
         self.hidden_size = stack.hidden_size
         self.previous_query = stack.previous_query
         self.zero_state = stack.initial_state
-        self.attention = StepAttention(stack.attention)
+        self.attention = attention or StepAttention(stack.attention)
+        self.activations = activations
         self.clip = clip or stack.clip
         context_weights = [with_doubled_candidate(lstm.weight_ih_l0[:, self.hidden_size :]) for lstm in stack.upper_lstms]
         self.context_product = make_linear(torch.cat(context_weights), None)
@@ -52,8 +61,7 @@ class FastDecoder:
 
     def precompute(self, encoder_out: EncoderOutput) -> SourceMemory:
         """The values of the memory are W x_s of all upper layers, (B, S, (L - 1) 4H)."""
-        memory = self.attention.precompute(*encoder_out)
-        return memory._replace(values=self.context_product(memory.values))
+        return self.attention.precompute(encoder_out, self.context_product)
 
     def initial_state(self, memory: SourceMemory) -> FastDecoderState:
         zeros = self.zero_state(memory)
@@ -66,7 +74,7 @@ class FastDecoder:
         last_hidden, last_cell = state.last
 
         gates = self.gates[0](tokens, last_hidden[0], parents)
-        hidden, cell = lstm_cell_from_gates(gates, last_cell[0].index_select(0, state.parents), self.clip)
+        hidden, cell = lstm_cell_from_gates(gates, last_cell[0].index_select(0, state.parents), self.clip, self.activations)
         query = self.clip(hidden)
         attention_query = self.clip(last_hidden[0].index_select(0, state.parents)) if self.previous_query else query
         weights = self.attention.weights(attention_query.view(sentences, -1, self.hidden_size), memory)
@@ -76,8 +84,9 @@ class FastDecoder:
         for layer, (gates_of, context_gates) in enumerate(layers, start=1):
             below = features
             gates = gates_of(below, last_hidden[layer], parents)
-            gates.view(sentences, -1, gates.size(1)).baddbmm_(weights, context_gates)
-            hidden, cell = lstm_cell_from_gates(gates, last_cell[layer].index_select(0, state.parents), self.clip)
+            self.attention.add_context(gates.view(sentences, -1, gates.size(1)), weights, context_gates)
+            before = last_cell[layer].index_select(0, state.parents)
+            hidden, cell = lstm_cell_from_gates(gates, before, self.clip, self.activations)
             features = self.clip(hidden + below if layer >= FIRST_RESIDUAL_LAYER else hidden)
             hiddens.append(hidden)
             cells.append(cell)

@@ -2,24 +2,27 @@
 import copy
 import functools
 import logging
-from typing import Callable, Dict, NamedTuple, Protocol, Tuple, Union
+from typing import Callable, Dict, NamedTuple, Protocol, Union
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 
 from gnmt.errors import UserError
+from gnmt.inference.fast_decoder import FastDecoder
 from gnmt.inference.gates import adaptive_gate_products, fused_gate_products
 from gnmt.inference.packed_linear import inference_linear, packs
 from gnmt.inference.packed_lstm import PackedLSTM, packs_lstms
 from gnmt.inference.recurrence import LSTMWithHoistedInputProjection, MakeLinear
-from gnmt.inference.fast_decoder import FastDecoder
+from gnmt.inference.reproducible_attention import ReproducibleAttention
+from gnmt.inference.snapshot import Snapshot
+from gnmt.network.activations import REPRODUCIBLE
 from gnmt.network.decoder import Decoder
 from gnmt.network.encoder import Encoder
 from gnmt.network.lstm import LSTM
 from gnmt.quantization.int16 import Int16FakeQuantizer
-from gnmt.quantization.int8_linear import Int8Linear, rounded_rows
 from gnmt.quantization.int8_kernels import onednn_activation_qmax
+from gnmt.quantization.int8_linear import Int8Linear, rounded_rows
 
 logger = logging.getLogger(__name__)
 
@@ -37,26 +40,32 @@ class InferenceModel(NamedTuple):
     decoder: Union[Decoder, FastDecoder]
 
 
-# A model's translators by precision, device and type of its weights.
-_CACHE: "WeakKeyDictionary[Network, Dict[Tuple, InferenceModel]]" = WeakKeyDictionary()
+class Prepared(NamedTuple):
+    """The translators of a model, by precision, made from the weights of the snapshot."""
+
+    snapshot: Snapshot
+    translators: Dict[str, InferenceModel]
+
+
+_PREPARED: "WeakKeyDictionary[Network, Prepared]" = WeakKeyDictionary()
 
 
 def inference_model_for(model: Network, quantize: str = "none") -> InferenceModel:
     """The model's own two halves while it may still be trained, faster copies once it may not.
 
-    Copies are made once, after fairseq's prepare_for_inference_, which forbids training. quantize is "none" or "int8".
-    Raises UserError if a model in training, or one on a GPU, is to be quantised.
+    Copies are made after fairseq's prepare_for_inference_, which forbids training, and again when the model's parameters
+    have changed, which drops the old copies. Every search asks at its start. quantize is "none" or "int8". Raises UserError if a model in training, or one on a GPU, is to be quantised.
     """
-    weight = model.decoder.output_projection.weight
     if not model.is_for_inference:
         if quantize != "none":
             raise UserError(f"--quantize {quantize} is for translation: leave it out in training.")
         return InferenceModel(model.encoder, model.decoder)
-    made = _CACHE.setdefault(model, {})
-    kind = (quantize, weight.device, weight.dtype)
-    if kind not in made:
-        made[kind] = _quantized(model) if quantize == "int8" else _packed(model)
-    return made[kind]
+    prepared = _PREPARED.get(model)
+    if prepared is None or not prepared.snapshot.describes(model):
+        prepared = _PREPARED[model] = Prepared(Snapshot(model), {})
+    if quantize not in prepared.translators:
+        prepared.translators[quantize] = _quantized(model) if quantize == "int8" else _packed(model)
+    return prepared.translators[quantize]
 
 
 def _packed(model: Network) -> InferenceModel:
@@ -81,12 +90,13 @@ def _quantized(model: Network) -> InferenceModel:
     # Embeddings are only looked up, so they stay floats; but those of a checkpoint in integers, whatever was loaded.
     rounded = functools.cache(lambda embedding: nn.Embedding.from_pretrained(rounded_rows(embedding.weight)))
     clip = model.encoder.clip if limit is None else Int16FakeQuantizer(limit)
-    encoder = encoder_with(model.encoder, functools.partial(LSTMWithHoistedInputProjection, make_linear=make_linear))
+    encoder = encoder_with(model.encoder, functools.partial(LSTMWithHoistedInputProjection, make_linear=make_linear, activations=REPRODUCIBLE))
     encoder.embed_tokens, encoder.clip = rounded(model.encoder.embed_tokens), clip
     # Not shared: rounding hidden states apart costs more than it saves. And a table of words would have scales of its own,
     # which integer checkpoints (quantization.storage) do not have.
     gates = fused_gate_products(model.decoder, make_linear, rounded(model.decoder.embed_tokens), clip)
-    return InferenceModel(encoder, FastDecoder(model.decoder, gates, make_linear, clip))
+    attention = ReproducibleAttention(model.decoder.stack.attention, make_linear)
+    return InferenceModel(encoder, FastDecoder(model.decoder, gates, make_linear, clip, attention, REPRODUCIBLE))
 
 
 def encoder_with(encoder: Encoder, make_layer: Callable[[LSTM], nn.Module]) -> Encoder:

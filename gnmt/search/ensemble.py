@@ -2,7 +2,6 @@
 
 Shapes: B sentences, N rows (B x hypotheses, those of a sentence together), S source positions, V vocabulary.
 """
-from functools import cached_property
 from typing import List, NamedTuple, Sequence, Tuple, Union
 
 import torch
@@ -15,14 +14,15 @@ from gnmt.network.decoder import DecoderState
 
 
 class EnsembleState(NamedTuple):
+    inference_models: List[InferenceModel]  # those that the search began with
     memories: List[SourceMemory]  # one per model; copied only when sentences leave the batch
     states: List[Union[DecoderState, FastDecoderState]]
 
     def reorder(self, rows: Tensor) -> "EnsembleState":
-        return EnsembleState(self.memories, [state.reorder(rows) for state in self.states])
+        return self._replace(states=[state.reorder(rows) for state in self.states])
 
     def select_sentences(self, sentences: Tensor) -> "EnsembleState":
-        return EnsembleState([memory.select(sentences) for memory in self.memories], self.states)
+        return self._replace(memories=[memory.select(sentences) for memory in self.memories])
 
 
 class Ensemble:
@@ -33,25 +33,22 @@ class Ensemble:
         self.temperature = temperature
         self.quantize = quantize
 
-    @cached_property
-    def inference_models(self) -> List[InferenceModel]:
-        """Built lazily: fairseq may construct the generator before it calls `prepare_for_inference_`."""
-        return [inference_model_for(model, self.quantize) for model in self.models]
-
     def start(self, src_tokens: Tensor, src_lengths: Tensor) -> EnsembleState:
-        memories = [decoder.precompute(encoder(src_tokens)) for encoder, decoder in self.inference_models]
-        states = [one.decoder.initial_state(memory) for one, memory in zip(self.inference_models, memories)]
-        return EnsembleState(memories, states)
+        """Uses the models' parameters as they are now; fairseq may build a search before its models have any."""
+        inference_models = [inference_model_for(model, self.quantize) for model in self.models]
+        memories = [decoder.precompute(encoder(src_tokens)) for encoder, decoder in inference_models]
+        states = [one.decoder.initial_state(memory) for one, memory in zip(inference_models, memories)]
+        return EnsembleState(inference_models, memories, states)
 
     def step(self, tokens: Tensor, state: EnsembleState) -> Tuple[Tensor, Tensor, EnsembleState]:
         """tokens (N,), the last of each row.
 
         Returns the probabilities (N, V) of the next token, attention (N, S), both float32, and the new state.
         """
-        steps = [one.decoder.step(tokens, *own) for one, *own in zip(self.inference_models, *state)]
+        steps = [one.decoder.step(tokens, *own) for one, *own in zip(*state)]
         logits, attention, states = zip(*steps)
         probabilities = [probabilities_of(one, self.temperature) for one in logits]
-        new_state = EnsembleState(state.memories, list(states))
+        new_state = state._replace(states=list(states))
         return mean(probabilities), mean([one.float() for one in attention]), new_state
 
 
@@ -64,5 +61,5 @@ def probabilities_of(logits: Tensor, temperature: float) -> Tensor:
 
 
 def mean(tensors: Sequence[Tensor]) -> Tensor:
-    """One tensor is its own mean, without a copy."""
-    return tensors[0] if len(tensors) == 1 else torch.stack(tensors).mean(dim=0)
+    """The mean, added up in the order of the tensors; one tensor is its own mean, without a copy."""
+    return tensors[0] if len(tensors) == 1 else sum(tensors[1:], tensors[0]) / len(tensors)

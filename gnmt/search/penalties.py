@@ -7,6 +7,8 @@ from typing import Union
 import torch
 from torch import Tensor
 
+from gnmt.quantization.fixed_point import order_free_sum
+
 
 def length_penalty(length: Union[int, Tensor], factor: float, const: float = 5.0) -> Union[float, Tensor]:
     """lp(Y) = (c + |Y|)^a / (c + 1)^a
@@ -21,7 +23,8 @@ def coverage_penalty(coverage: Tensor, padding_mask: Tensor, factor: float) -> T
 
     coverage (..., S) is the attention that each source position has had, summed over target positions;
     padding_mask (..., S) is True at padding, which costs nothing. b = factor. Returns (...), at most 0 and
-    finite: a position that had no attention at all counts as the smallest positive float32.
+    finite: a position that had no attention at all counts as the smallest positive float32. Padding does not change the
+    result in any bit.
     """
     coverage = coverage.float().clamp(torch.finfo(torch.float32).tiny, 1.0)
-    return factor * coverage.log().masked_fill(padding_mask, 0.0).sum(dim=-1)
+    return factor * order_free_sum(coverage.log().masked_fill(padding_mask, 0.0))[..., 0]

@@ -18,8 +18,8 @@ from gnmt.commands.process import run_command
 from gnmt.files.line_conversion import convert_file
 from gnmt.files.parallel_text import atomic_outputs
 from gnmt.files.process_pool import available_cores
-from gnmt.tokenizers.word_tokenizer import decode
 from gnmt.tokenizers.word_counts import count_words, share_of
+from gnmt.tokenizers.word_tokenizer import decode
 from gnmt.tokenizers.word_vocabulary import learn_vocabulary, load_vocabulary, to_json
 
 

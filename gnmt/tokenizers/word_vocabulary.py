@@ -10,10 +10,10 @@ from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
 from gnmt.errors import UserError
 from gnmt.files.parallel_text import read_lines
+from gnmt.tokenizers.word_counts import by_frequency, count_characters, most_frequent
 from gnmt.tokenizers.word_tokenizer import (
     CHARACTER_MARKS, SPACE_MARK, is_writable, spell, split_words, written, written_character,
 )
-from gnmt.tokenizers.word_counts import by_frequency, count_characters, most_frequent
 
 FORMAT = "mixed words and characters, version 1"
 
