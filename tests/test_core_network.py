@@ -8,6 +8,8 @@ import torch
 
 from conftest import make_dictionary, make_model
 from gnmt.errors import UserError
+from gnmt.inference.model import inference_model_for
+from gnmt.network.attention import SourceMemory
 from gnmt.network.config import NetworkConfig
 from gnmt.network.gnmt import GNMTNetwork
 from gnmt.search.beam_search import BeamSearch
@@ -106,3 +108,37 @@ def test_a_network_prepared_for_inference_has_no_gradient_and_no_dropout():
     prepared = network(dropout=0.5).prepare_for_inference()
     assert not prepared.training and not any(parameter.requires_grad for parameter in prepared.parameters())
     assert torch.equal(prepared(SOURCE, PREVIOUS)[0], prepared(SOURCE, PREVIOUS)[0])
+
+
+class DotProductAttention(torch.nn.Module):
+    """Another attention, without an inference form: weights are the softmax of query . key."""
+
+    def precompute(self, encoder_outputs, padding_mask):
+        return SourceMemory(encoder_outputs, encoder_outputs, padding_mask)
+
+    def forward(self, query, memory):
+        scores = torch.bmm(query, memory.keys.transpose(1, 2)).masked_fill(memory.padding_mask[:, None], -1e9)
+        weights = scores.softmax(dim=-1)
+        return torch.bmm(weights, memory.values), weights
+
+
+def test_a_network_that_declines_fast_decoding_still_translates():
+    """Its own step is used: the log-probabilities of what was found are those of one pass over it."""
+    other = network()
+    other.decoder.stack.attention = DotProductAttention()
+    other.decoder.supports_fast_decoding = False
+    other.prepare_for_inference()
+    assert inference_model_for(other) == (other.encoder, other.decoder)
+    search = BeamSearch(Ensemble([other]), SPECIAL, SearchOptions(beam=3, max_len_b=6))
+    found = search(SOURCE[:1], None)
+    tokens = found.backtraced.tokens[:1, : found.finished.steps[0] + 1]
+    previous = torch.cat([torch.tensor([[EOS]]), tokens[:, :-1]], dim=1)
+    log_probs = other(SOURCE[:1], previous)[0].log_softmax(dim=2).gather(2, tokens[:, :, None])
+    torch.testing.assert_close(found.finished.log_probs[0], log_probs.sum(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_network_that_declines_fast_decoding_cannot_be_quantised():
+    other = network()
+    other.decoder.supports_fast_decoding = False
+    with pytest.raises(UserError, match="needs the layers of GNMT, which Decoder does not have"):
+        inference_model_for(other.prepare_for_inference(), "int8")

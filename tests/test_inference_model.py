@@ -82,11 +82,11 @@ def test_encoder_is_packed_where_that_is_possible(model, monkeypatch):
 def test_shared_embeddings_stay_shared_in_int8(model):
     model.prepare_for_inference_(NO_OPTIONS)
     quantized = inference_model_for(model, "int8")
-    assert quantized.encoder.embed_tokens is quantized.decoder.gates[0].embed_tokens
+    assert quantized.encoder.embed_tokens is quantized.decoder.gate_products[0].embed_tokens
     separate = make_model("gnmt_v2", DICTIONARY, hidden_size=16, no_share_embeddings=True)
     separate.prepare_for_inference_(NO_OPTIONS)
     quantized = inference_model_for(separate, "int8")
-    assert not torch.equal(quantized.encoder.embed_tokens.weight, quantized.decoder.gates[0].embed_tokens.weight)
+    assert not torch.equal(quantized.encoder.embed_tokens.weight, quantized.decoder.gate_products[0].embed_tokens.weight)
 
 
 @torch.no_grad()

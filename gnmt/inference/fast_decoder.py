@@ -1,7 +1,7 @@
-"""The decoder for search: one position at a time, with nothing done at a step that can be done once a sentence.
+"""The decoder for search: one position at a time. Products that do not change during a search are computed once.
 
-Shapes: B sentences, N rows (B x hypotheses, those of a sentence together), M rows of the step before, S source positions,
-H hidden size, L layers, V vocabulary.
+Shapes: B sentences, N rows (B x hypotheses; rows of a sentence are adjacent), M rows of the step before, S source
+positions, H hidden size, L layers, V vocabulary.
 """
 from typing import List, NamedTuple, Optional, Tuple, Union
 
@@ -11,18 +11,17 @@ from torch import Tensor, nn
 from gnmt.inference.gates import GateProduct, RowParents
 from gnmt.inference.recurrence import MakeLinear, lstm_cell_from_gates, with_doubled_candidate
 from gnmt.inference.reproducible_attention import ReproducibleAttention
-from gnmt.inference.step_attention import StepAttention
 from gnmt.network.activations import FAST, Activations
-from gnmt.network.attention import SourceMemory
+from gnmt.network.attention import FrozenBahdanauAttention, SourceMemory
 from gnmt.network.decoder import Decoder, DecoderState
 from gnmt.network.encoder import FIRST_RESIDUAL_LAYER, EncoderOutput
 
 
 class FastDecoderState(NamedTuple):
-    """What the step before left, unmoved: the next one picks out what each of its rows continues."""
+    """State after the previous step, in that step's row order; reordering is lazy."""
 
-    last: DecoderState  # of the M rows of that step
-    parents: Tensor  # (N,), the one that each row of the next step continues
+    last: DecoderState  # of the M rows of the previous step
+    parents: Tensor  # (N,), maps each new row to the row that it continues
 
     def reorder(self, rows: Tensor) -> "FastDecoderState":
         """Row i of the result is row `rows[i]` of this state."""
@@ -30,66 +29,84 @@ class FastDecoderState(NamedTuple):
 
 
 class FastDecoder:
-    """Computes what Decoder.step computes, from a copy of its weights.
+    """Computes what `Decoder.step` computes, from a copy of its weights.
 
-    What is rearranged in the layers' gates is in inference.gates. And the context enters the upper layers only through
-    products W c, where c = sum_s a_s x_s: so the encoder's outputs x_s go through all those W once a sentence, and a step
-    sums W x_s instead, for every hypothesis of the beam.
+    The layers' gate products are those of gnmt.inference.gates. The context c = sum_s a_s x_s enters the upper layers
+    only through products W c. So the encoder's outputs x_s are multiplied by all W once per sentence, and a step sums
+    a_s W x_s for every hypothesis.
     """
 
     def __init__(
         self,
         decoder: Decoder,
-        gates: List[GateProduct],
+        gate_products: List[GateProduct],
         make_linear: MakeLinear,
         clip: Optional[nn.Module] = None,
-        attention: Union[StepAttention, ReproducibleAttention, None] = None,
+        attention: Union[FrozenBahdanauAttention, ReproducibleAttention, None] = None,
         activations: Activations = FAST,
     ):
-        """gates are the layers', made from the same decoder and clip; clip and attention replace the decoder's, if given."""
+        """Copies the weights of a decoder.
+
+        Args:
+            gate_products: one per layer, bottom first, made from the same decoder and clip.
+            make_linear: makes the other linear layers, for example in 8-bit integers.
+            clip: used instead of the decoder's clip.
+            attention: used instead of the decoder's attention.
+            activations: the sigmoid and tanh of the LSTMs.
+        """
         stack = decoder.stack
         self.hidden_size = stack.hidden_size
         self.previous_query = stack.previous_query
         self.zero_state = stack.initial_state
-        self.attention = attention or StepAttention(stack.attention)
+        self.attention = attention or stack.attention.for_inference(make_linear)
         self.activations = activations
         self.clip = clip or stack.clip
-        context_weights = [with_doubled_candidate(lstm.weight_ih_l0[:, self.hidden_size :]) for lstm in stack.upper_lstms]
-        self.context_product = make_linear(torch.cat(context_weights), None)
-        self.gates = gates
+        context_weights = [lstm.weight_ih_l0[:, self.hidden_size :] for lstm in stack.upper_lstms]
+        self.context_product = make_linear(torch.cat([with_doubled_candidate(one) for one in context_weights]), None)
+        self.gate_products = gate_products
         self.output_projection = make_linear(decoder.output_projection.weight, decoder.output_projection.bias)
 
     def precompute(self, encoder_out: EncoderOutput) -> SourceMemory:
-        """The values of the memory are W x_s of all upper layers, (B, S, (L - 1) 4H)."""
+        """Projects the source once; the values of the memory are W x_s of all upper layers, (B, S, (L - 1) 4H)."""
         return self.attention.precompute(encoder_out, self.context_product)
 
     def initial_state(self, memory: SourceMemory) -> FastDecoderState:
+        """Returns the state before the first token, one row per sentence."""
         zeros = self.zero_state(memory)
         return FastDecoderState(zeros, torch.arange(zeros.hidden[0].size(0), device=memory.values.device))
 
-    def step(self, tokens: Tensor, memory: SourceMemory, state: FastDecoderState) -> Tuple[Tensor, Tensor, FastDecoderState]:
-        """tokens (N,), the last of each row. Returns logits (N, V), attention (N, S) and the new state."""
+    def step(
+        self, tokens: Tensor, memory: SourceMemory, state: FastDecoderState
+    ) -> Tuple[Tensor, Tensor, FastDecoderState]:
+        """Advances one position: tokens (N,) are the last of each row.
+
+        Returns logits (N, V), attention weights (N, S) and the new state.
+        """
         rows, sentences = tokens.size(0), memory.values.size(0)
         parents = RowParents(state.parents)
         last_hidden, last_cell = state.last
 
-        gates = self.gates[0](tokens, last_hidden[0], parents)
-        hidden, cell = lstm_cell_from_gates(gates, last_cell[0].index_select(0, state.parents), self.clip, self.activations)
+        pre_activations = self.gate_products[0](tokens, last_hidden[0], parents)
+        hidden, cell = self._advance(pre_activations, last_cell[0], state.parents)
         query = self.clip(hidden)
         attention_query = self.clip(last_hidden[0].index_select(0, state.parents)) if self.previous_query else query
         weights = self.attention.weights(attention_query.view(sentences, -1, self.hidden_size), memory)
 
         features, hiddens, cells = query, [hidden], [cell]
-        layers = zip(self.gates[1:], memory.values.split(4 * self.hidden_size, dim=2))
-        for layer, (gates_of, context_gates) in enumerate(layers, start=1):
+        layers = zip(self.gate_products[1:], memory.values.split(4 * self.hidden_size, dim=2), strict=True)
+        for layer, (gate_product, context_products) in enumerate(layers, start=1):
             below = features
-            gates = gates_of(below, last_hidden[layer], parents)
-            self.attention.add_context(gates.view(sentences, -1, gates.size(1)), weights, context_gates)
-            before = last_cell[layer].index_select(0, state.parents)
-            hidden, cell = lstm_cell_from_gates(gates, before, self.clip, self.activations)
+            pre_activations = gate_product(below, last_hidden[layer], parents)
+            by_sentence = pre_activations.view(sentences, -1, pre_activations.size(1))
+            self.attention.add_context(by_sentence, weights, context_products)
+            hidden, cell = self._advance(pre_activations, last_cell[layer], state.parents)
             features = self.clip(hidden + below if layer >= FIRST_RESIDUAL_LAYER else hidden)
             hiddens.append(hidden)
             cells.append(cell)
         logits = self.clip.clip_logits(self.output_projection(features))
-        left = DecoderState(tuple(hiddens), tuple(cells))
-        return logits, weights.view(rows, -1), FastDecoderState(left, torch.arange(rows, device=tokens.device))
+        new_state = DecoderState(tuple(hiddens), tuple(cells))
+        return logits, weights.view(rows, -1), FastDecoderState(new_state, torch.arange(rows, device=tokens.device))
+
+    def _advance(self, pre_activations: Tensor, last_cell: Tensor, parents: Tensor) -> Tuple[Tensor, Tensor]:
+        """Returns the hidden and cell states (N, H) after a step of one layer."""
+        return lstm_cell_from_gates(pre_activations, last_cell.index_select(0, parents), self.clip, self.activations)

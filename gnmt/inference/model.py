@@ -1,4 +1,4 @@
-"""What a search runs: an encoder, and a decoder that makes steps."""
+"""The network prepared for decoding: an encoder, and a decoder for one position at a time, in the chosen arithmetic."""
 import copy
 import functools
 import logging
@@ -32,40 +32,54 @@ class Network(Protocol):
 
     encoder: Encoder
     decoder: Decoder
-    is_for_inference: bool  # True once the weights must not change any more
+    is_for_inference: bool  # True once training is over
 
 
 class InferenceModel(NamedTuple):
+    """The two halves that a search runs."""
+
     encoder: Encoder
     decoder: Union[Decoder, FastDecoder]
 
 
-class Prepared(NamedTuple):
-    """The translators of a model, by precision, made from the weights of the snapshot."""
+class CachedModels(NamedTuple):
+    """Inference models of a network, by precision, made from the weights of the snapshot."""
 
     snapshot: Snapshot
-    translators: Dict[str, InferenceModel]
+    by_precision: Dict[str, InferenceModel]
 
 
-_PREPARED: "WeakKeyDictionary[Network, Prepared]" = WeakKeyDictionary()
+_CACHE: "WeakKeyDictionary[Network, CachedModels]" = WeakKeyDictionary()
 
 
 def inference_model_for(model: Network, quantize: str = "none") -> InferenceModel:
-    """The model's own two halves while it may still be trained, faster copies once it may not.
+    """Returns faster copies of a network that is prepared for inference, and the network's own halves otherwise.
 
-    Copies are made after fairseq's prepare_for_inference_, which forbids training, and again when the model's parameters
-    have changed, which drops the old copies. Every search asks at its start. quantize is "none" or "int8". Raises UserError if a model in training, or one on a GPU, is to be quantised.
+    Copies are cached, and made again when the network's parameters have changed; every search calls this at its start.
+    A network in training, or one whose decoder does not support fast decoding, is used as it is.
+
+    Args:
+        quantize: "none" or "int8".
+
+    Raises:
+        UserError: if a network cannot be quantised: in training, on a GPU, or without fast decoding.
     """
-    if not model.is_for_inference:
+    if not (model.is_for_inference and model.decoder.supports_fast_decoding):
         if quantize != "none":
-            raise UserError(f"--quantize {quantize} is for translation: leave it out in training.")
+            raise UserError(f"--quantize {quantize} {_unquantisable(model)}")
         return InferenceModel(model.encoder, model.decoder)
-    prepared = _PREPARED.get(model)
-    if prepared is None or not prepared.snapshot.describes(model):
-        prepared = _PREPARED[model] = Prepared(Snapshot(model), {})
-    if quantize not in prepared.translators:
-        prepared.translators[quantize] = _quantized(model) if quantize == "int8" else _packed(model)
-    return prepared.translators[quantize]
+    cached = _CACHE.get(model)
+    if cached is None or not cached.snapshot.describes(model):
+        cached = _CACHE[model] = CachedModels(Snapshot(model), {})
+    if quantize not in cached.by_precision:
+        cached.by_precision[quantize] = _quantized(model) if quantize == "int8" else _packed(model)
+    return cached.by_precision[quantize]
+
+
+def _unquantisable(model: Network) -> str:
+    if not model.is_for_inference:
+        return "is for translation: leave it out in training."
+    return f"needs the layers of GNMT, which {type(model.decoder).__name__} does not have: leave it out."
 
 
 def _packed(model: Network) -> InferenceModel:
@@ -73,8 +87,9 @@ def _packed(model: Network) -> InferenceModel:
     if encoder.clip.limit is None and packs_lstms(encoder.embed_tokens.weight):
         encoder = encoder_with(encoder, PackedLSTM)
     packed = packs(model.decoder.output_projection.weight)
-    gates = adaptive_gate_products(model.decoder) if packed else fused_gate_products(model.decoder, inference_linear)
-    return InferenceModel(encoder, FastDecoder(model.decoder, gates, inference_linear))
+    decoder = model.decoder
+    products = adaptive_gate_products(decoder) if packed else fused_gate_products(decoder, inference_linear)
+    return InferenceModel(encoder, FastDecoder(decoder, products, inference_linear))
 
 
 def _quantized(model: Network) -> InferenceModel:
@@ -87,20 +102,21 @@ def _quantized(model: Network) -> InferenceModel:
     make_linear: MakeLinear = Int8Linear
     if limit is not None:  # hidden states, which are not clipped, lie within -1..1
         make_linear = functools.partial(Int8Linear, input_limit=max(limit, 1.0))
-    # Embeddings are only looked up, so they stay floats; but those of a checkpoint in integers, whatever was loaded.
+    # Embeddings are only looked up, so they stay floats, rounded as a checkpoint in integers would round them.
     rounded = functools.cache(lambda embedding: nn.Embedding.from_pretrained(rounded_rows(embedding.weight)))
     clip = model.encoder.clip if limit is None else Int16FakeQuantizer(limit)
-    encoder = encoder_with(model.encoder, functools.partial(LSTMWithHoistedInputProjection, make_linear=make_linear, activations=REPRODUCIBLE))
+    make_layer = functools.partial(LSTMWithHoistedInputProjection, make_linear=make_linear, activations=REPRODUCIBLE)
+    encoder = encoder_with(model.encoder, make_layer)
     encoder.embed_tokens, encoder.clip = rounded(model.encoder.embed_tokens), clip
-    # Not shared: rounding hidden states apart costs more than it saves. And a table of words would have scales of its own,
-    # which integer checkpoints (quantization.storage) do not have.
-    gates = fused_gate_products(model.decoder, make_linear, rounded(model.decoder.embed_tokens), clip)
+    # int8 does not de-duplicate rows: quantising hidden states separately costs more than it saves. A lookup table would
+    # also need its own scales, which integer checkpoints (quantization.storage) do not have.
+    products = fused_gate_products(model.decoder, make_linear, rounded(model.decoder.embed_tokens), clip)
     attention = ReproducibleAttention(model.decoder.stack.attention, make_linear)
-    return InferenceModel(encoder, FastDecoder(model.decoder, gates, make_linear, clip, attention, REPRODUCIBLE))
+    return InferenceModel(encoder, FastDecoder(model.decoder, products, make_linear, clip, attention, REPRODUCIBLE))
 
 
 def encoder_with(encoder: Encoder, make_layer: Callable[[LSTM], nn.Module]) -> Encoder:
-    """A copy of the encoder with other LSTM layers in it; embeddings are shared."""
+    """Returns a copy of the encoder with other LSTM layers; embeddings are shared."""
     copied = copy.copy(encoder)
     copied._modules = dict(encoder._modules)
     copied.first_layer = copy.copy(encoder.first_layer)

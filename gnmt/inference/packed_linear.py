@@ -1,4 +1,4 @@
-"""A linear layer whose weights are laid out once for the kernels that read them at every step of a search."""
+"""Linear layer with weights in the layout of the kernels that read them at every step of a search."""
 from typing import Optional
 
 import torch
@@ -9,8 +9,8 @@ from torch.nn import functional as F
 class PackedLinear(nn.Module):
     """y = W x + b in float32, for inference on a CPU.
 
-    torch hands the weights of nn.Linear to the matrix multiplication as they are; packed for oneDNN, a product with the
-    few rows of a beam reads them twice as fast. The weights are copied: a later change of the originals is not seen.
+    Packed for oneDNN, weights are read twice as fast as those of nn.Linear in a product with the few rows of a beam.
+    The weights are copied: later changes of the originals have no effect.
     """
 
     def __init__(self, weight: Tensor, bias: Optional[Tensor] = None):
@@ -20,12 +20,12 @@ class PackedLinear(nn.Module):
         self.bias = None if bias is None else bias.detach()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(..., I) -> (..., O)"""
+        """Multiplies inputs (..., I); returns (..., O)."""
         return torch.ops.mkldnn._linear_pointwise(inputs, self.packed, self.bias, "none", [], "")
 
 
 class PlainLinear(nn.Module):
-    """The same where oneDNN cannot serve: half precision, a GPU, a torch without these operators."""
+    """The same without oneDNN: for half precision, a GPU, or a torch without these operators."""
 
     def __init__(self, weight: Tensor, bias: Optional[Tensor] = None):
         super().__init__()
@@ -36,12 +36,12 @@ class PlainLinear(nn.Module):
 
 
 def inference_linear(weight: Tensor, bias: Optional[Tensor] = None) -> nn.Module:
-    """The faster of the two that this weight allows."""
+    """Returns the faster of the two layers that works for this weight (O, I)."""
     return PackedLinear(weight, bias) if packs(weight) else PlainLinear(weight, bias)
 
 
 def packs(weight: Tensor) -> bool:
-    """Whether oneDNN and its operators are there for a weight of this kind."""
+    """True if oneDNN has the operators for a weight of this kind."""
     has_operators = all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
     on_cpu = weight.device.type == "cpu" and torch.backends.mkldnn.is_available()
     return weight.dtype == torch.float32 and on_cpu and has_operators

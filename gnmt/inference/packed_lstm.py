@@ -1,4 +1,4 @@
-"""LSTM layers whose weights are laid out once for the kernel that reads them.
+"""LSTM layers with weights in the layout of the kernel that reads them.
 
 Shapes: B rows, T positions, I input size, H hidden size.
 """
@@ -16,8 +16,8 @@ LSTM_MODE = 2  # of at::native's recurrent layers
 class PackedLSTM(nn.Module):
     """Computes what LSTM computes in float32 on a CPU without clipping, for inference.
 
-    oneDNN lays the weights of nn.LSTM out anew at every call, which takes longer than reading a sentence of ten words.
-    The weights are copied: a later change of the originals is not seen.
+    oneDNN reorders the weights of nn.LSTM at every call, which takes longer than encoding a sentence of ten words.
+    The weights are copied: later changes of the originals have no effect.
     """
 
     def __init__(self, lstm: LSTM):
@@ -29,7 +29,10 @@ class PackedLSTM(nn.Module):
         )
 
     def forward(self, inputs: Tensor, state: LSTMState, clip: nn.Module) -> Tuple[Tensor, LSTMState]:
-        """As LSTM.forward: inputs (B, T, I) to outputs (B, T, H) and the state after position T; clip changes nothing."""
+        """Computes what LSTM.forward computes from inputs (B, T, I): outputs (B, T, H) and the state after position T.
+
+        `clip` is unused.
+        """
         hidden, cell = state
         outputs, hidden, cell, _ = torch.ops.aten.mkldnn_rnn_layer(
             inputs.transpose(0, 1).contiguous(),
@@ -42,7 +45,7 @@ class PackedLSTM(nn.Module):
 
 
 def packs_lstms(weight: Tensor) -> bool:
-    """Whether LSTMs with weights like this one can be packed."""
+    """True if LSTMs with weights like this one can be packed."""
     has_operators = hasattr(torch.ops.mkldnn, "_reorder_mkldnn_rnn_layer_weight") and hasattr(
         torch.ops.aten, "mkldnn_rnn_layer"
     )

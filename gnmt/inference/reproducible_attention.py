@@ -15,7 +15,7 @@ PARTIAL_SUMS = 32  # per score; the buffer is reduced to so many columns while i
 
 
 class ReproducibleAttention:
-    """Computes what StepAttention computes, independently of batch size, padding and number of threads.
+    """Computes what FrozenBahdanauAttention computes, independently of batch size, padding and number of threads.
 
     - Queries and keys are projected by integer products, which are exact.
     - A score is a sum over the hidden units in a fixed order.
@@ -31,24 +31,24 @@ class ReproducibleAttention:
         self.direction = 2 * attention.direction().detach()
 
     def precompute(self, encoded: EncoderOutput, context_product: torch.nn.Module) -> SourceMemory:
-        """The memory has keys for the sigmoid, (B, S, H), and rounded values, (B, S, C), which are zero at padding."""
+        """Computes keys for the sigmoid, (B, S, H), and rounded values, (B, S, C), which are zero at padding."""
         outputs = encoded.outputs.masked_fill(encoded.padding_mask[:, :, None], 0)
         return SourceMemory(self.key_projection(outputs), round_values(context_product(outputs)), encoded.padding_mask)
 
     def weights(self, query: Tensor, memory: SourceMemory) -> Tensor:
-        """query (B, K, H) to weights (B, K, S), zero at padding."""
+        """Returns the weights (B, K, S), zero at padding, of query (B, K, H)."""
         scores = ordered_scores(self.query_projection(query), memory.keys, self.direction)
         scores.masked_fill_(memory.padding_mask[:, None], torch.finfo(scores.dtype).min)
         weights = scores.sub_(scores.amax(dim=-1, keepdim=True)).exp_()
         return weights.div_(order_free_sum(weights))
 
-    def add_context(self, gates: Tensor, weights: Tensor, values: Tensor) -> None:
-        """Adds the context, from weights (B, K, S) and values (B, S, C), to gates (B, K, C)."""
-        gates.add_(torch.bmm(round_weights(weights), values))
+    def add_context(self, pre_activations: Tensor, weights: Tensor, values: Tensor) -> None:
+        """Adds the context, from weights (B, K, S) and values (B, S, C), to pre_activations (B, K, C)."""
+        pre_activations.add_(torch.bmm(round_weights(weights), values))
 
 
 def ordered_scores(query: Tensor, keys: Tensor, direction: Tensor) -> Tensor:
-    """Scores (B, K, S), direction . sigmoid(-(query[b, k] + keys[b, s])), summed in an order that H determines."""
+    """Returns scores (B, K, S), direction . sigmoid(-(query[b, k] + keys[b, s])), summed in an order that H determines."""
     sums = []
     for part in buffer_parts(query, keys):
         terms = reproducible_sigmoid_of_negated_(query[part][:, :, None] + keys[part][:, None]).mul_(direction)

@@ -1,4 +1,4 @@
-"""The state of a model's parameters at one moment, to notice later changes without reading all of them."""
+"""Snapshot of a model's parameters, to detect later changes without reading all of them."""
 from typing import List, NamedTuple, Optional
 
 import torch

@@ -1,14 +1,19 @@
 """Normalised additive attention (Bahdanau et al. 2015; Salimans and Kingma 2016 for the normalisation).
 
+An attention has `precompute` for the source, `weights` and `forward` for queries, and `for_inference`, which returns a
+copy for one position at a time with `precompute`, `weights` and `add_context`. An attention without `for_inference` is
+possible if its decoder says `supports_fast_decoding = False`.
+
 Shapes: B sentences, T queries of a sentence (target positions in training, hypotheses in search),
-S source positions, H hidden size.
+S source positions, H hidden size, C columns of the context products.
 """
-from typing import NamedTuple, Tuple
+from typing import Callable, NamedTuple, Tuple
 
 import torch
 from torch import Tensor, nn
 
 from gnmt.network.activations import sigmoid_is_faster
+from gnmt.network.encoder import EncoderOutput
 
 # Elements of the (T, S, H) buffer that the scores are summed from: it must stay in the second-level cache
 # on a CPU, and be large enough to fill a GPU.
@@ -17,7 +22,7 @@ GPU_BUFFER_ELEMENTS = 1 << 26
 
 
 class SourceMemory(NamedTuple):
-    """What the decoder keeps of a batch of source sentences; made once, never copied per hypothesis."""
+    """Source sentences of a batch, encoded and projected; computed once, never copied per hypothesis."""
 
     keys: Tensor  # (B, S, H), projected for attention
     values: Tensor  # (B, S, H), the encoder's outputs
@@ -40,28 +45,56 @@ class NormalizedBahdanauAttention(nn.Module):
         self.score_bias = nn.Parameter(torch.zeros(hidden_size))
 
     def precompute(self, encoder_outputs: Tensor, padding_mask: Tensor) -> SourceMemory:
+        """Projects the keys of encoder_outputs (B, S, H) once for all queries."""
         return SourceMemory(self.key_projection(encoder_outputs), encoder_outputs, padding_mask)
 
     def forward(self, query: Tensor, memory: SourceMemory) -> Tuple[Tensor, Tensor]:
-        """query (B, T, H); returns context (B, T, H) and weights (B, T, S), zero at padding."""
+        """Returns the context (B, T, H) and the weights (B, T, S), zero at padding, of query (B, T, H)."""
         weights = self.weights(query, memory)
         return torch.bmm(weights, memory.values), weights
 
     def weights(self, query: Tensor, memory: SourceMemory) -> Tensor:
-        """(B, T, H) to (B, T, S), zero at padding."""
+        """Returns the weights (B, T, S), zero at padding, of query (B, T, H)."""
         queries = self.query_projection(query) + self.score_bias
         scores = _AdditiveScores.apply(queries, memory.keys, self.direction())
         return softmax_over_source(scores, memory.padding_mask).type_as(memory.values)
 
     def direction(self) -> Tensor:
-        """g * v/|v|, (H,)"""
+        """Returns g * v/|v|, (H,)."""
         return self.score_scale * self.score_vector / self.score_vector.norm()
+
+    def for_inference(self, make_linear: Callable[..., nn.Module]) -> "FrozenBahdanauAttention":
+        """Copies the weights for decoding; make_linear makes the query's projection of weight (O, I) and bias (O,)."""
+        return FrozenBahdanauAttention(self, make_linear)
+
+
+class FrozenBahdanauAttention:
+    """Computes what NormalizedBahdanauAttention computes, without a gradient and from a copy of its weights."""
+
+    def __init__(self, attention: NormalizedBahdanauAttention, make_linear: Callable[..., nn.Module]):
+        self.project_keys = attention.precompute
+        self.query_projection = make_linear(attention.query_projection.weight, attention.score_bias)
+        self.direction = attention.direction().detach()
+
+    def precompute(self, encoded: EncoderOutput, context_product: nn.Module) -> SourceMemory:
+        """Projects the keys; the values are the context products of the encoder's outputs, (B, S, C)."""
+        memory = self.project_keys(*encoded)
+        return memory._replace(values=context_product(memory.values))
+
+    def weights(self, query: Tensor, memory: SourceMemory) -> Tensor:
+        """Returns the weights (B, T, S), zero at padding, of query (B, T, H)."""
+        scores = additive_scores(self.query_projection(query), memory.keys, self.direction)
+        return softmax_over_source(scores, memory.padding_mask).type_as(scores)
+
+    def add_context(self, pre_activations: Tensor, weights: Tensor, values: Tensor) -> None:
+        """Adds the context, from weights (B, T, S) and values (B, S, C), to pre_activations (B, T, C)."""
+        pre_activations.baddbmm_(weights, values)
 
 
 def softmax_over_source(scores: Tensor, padding_mask: Tensor) -> Tensor:
-    """scores (B, T, S) to weights, zero where padding_mask (B, S) is True; float32 or more precise.
+    """Returns the softmax of scores (B, T, S), zero where padding_mask (B, S) is True; in float32 or more precise.
 
-    Half precision cannot tell close scores apart.
+    Half precision cannot represent the difference of close scores.
     """
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
     return scores.masked_fill(padding_mask[:, None], torch.finfo(torch.float32).min).softmax(dim=-1)
@@ -70,8 +103,8 @@ def softmax_over_source(scores: Tensor, padding_mask: Tensor) -> Tensor:
 class _AdditiveScores(torch.autograd.Function):
     """scores[b, t, s] = direction . tanh(query[b, t] + keys[b, s]).
 
-    The (B, T, S, H) tensor of tanh values is never kept: it is made sentence by sentence in a small buffer,
-    and made again for the gradient.
+    The (B, T, S, H) tensor of tanh values is never stored: it is computed sentence by sentence in a small buffer,
+    and recomputed for the gradient.
     """
 
     @staticmethod
@@ -105,7 +138,7 @@ class _AdditiveScores(torch.autograd.Function):
 
 
 def additive_scores(query: Tensor, keys: Tensor, direction: Tensor) -> Tensor:
-    """direction . tanh(query[b, t] + keys[b, s]), (B, T, S), without a gradient."""
+    """Returns direction . tanh(query[b, t] + keys[b, s]), (B, T, S), without a gradient."""
     scores = query.new_empty(query.size(0), query.size(1), keys.size(1))
     for part in buffer_parts(query, keys):
         _score(query[part], keys[part], direction, out=scores[part])
@@ -114,26 +147,26 @@ def additive_scores(query: Tensor, keys: Tensor, direction: Tensor) -> Tensor:
 
 def _score(query: Tensor, keys: Tensor, direction: Tensor, out: Tensor) -> None:
     """Writes direction . tanh(query[b, t] + keys[b, s]) to out (b, T, S)."""
-    if sigmoid_is_faster(query):  # as in activations.tanh, with what follows the sigmoid left for the sums
+    if sigmoid_is_faster(query):  # as in activations.tanh, with the factor and the offset applied to the sums
         torch.matmul(_doubled_sums(query, keys).sigmoid_(), 2 * direction, out=out).sub_(direction.sum())
     else:
         torch.matmul(_tanh_sums(query, keys), direction, out=out)
 
 
 def _tanh_sums(query: Tensor, keys: Tensor) -> Tensor:
-    """tanh(query[b, t] + keys[b, s]), (b, T, S, H)."""
+    """Returns tanh(query[b, t] + keys[b, s]), (b, T, S, H)."""
     if sigmoid_is_faster(query):
         return _doubled_sums(query, keys).sigmoid_().mul_(2).sub_(1)
     return (query[:, :, None] + keys[:, None]).tanh_()
 
 
 def _doubled_sums(query: Tensor, keys: Tensor) -> Tensor:
-    """2 (query[b, t] + keys[b, s]), the small factors doubled before their sum."""
+    """Returns 2 (query[b, t] + keys[b, s]); the small terms are doubled before the sum."""
     return (2 * query)[:, :, None] + (2 * keys)[:, None]
 
 
 def buffer_parts(query: Tensor, keys: Tensor):
-    """Slices of sentences whose (b, T, S, H) tensor fits the buffer; at least one sentence each."""
+    """Returns slices of sentences whose (b, T, S, H) tensor fits the buffer; at least one sentence each."""
     elements = GPU_BUFFER_ELEMENTS if query.is_cuda else CPU_BUFFER_ELEMENTS
     sentences = max(1, elements // (query.size(1) * keys.size(1) * keys.size(2)))
     return [slice(start, start + sentences) for start in range(0, query.size(0), sentences)]

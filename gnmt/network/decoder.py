@@ -77,7 +77,7 @@ class DecoderStack(nn.Module):
         return features, weights, DecoderState(hidden, cell)
 
     def _query(self, outputs: Tensor, state: DecoderState) -> Tensor:
-        """Returns the bottom layer's output at this position (NVIDIA) or at the one before (Wu et al. 2016, section 3)."""
+        """Returns the bottom layer's output at this position (NVIDIA) or at the one before (Wu et al. 2016, sec. 3)."""
         if not self.previous_query:
             return outputs
         return torch.cat([self.clip(state.hidden[0])[:, None], outputs[:, :-1]], dim=1)
@@ -91,7 +91,13 @@ class DecoderStack(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Target embeddings, the stack, and the output projection."""
+    """Target embeddings, the stack, and the output projection.
+
+    A subclass with other layers or another attention sets supports_fast_decoding to False: gnmt.inference then uses its
+    `step` as it is, without faster copies and without 8-bit integers.
+    """
+
+    supports_fast_decoding = True
 
     def __init__(
         self, embed_tokens: nn.Embedding, num_layers: int, dropout: float, clip: ActivationClip, previous_query: bool
