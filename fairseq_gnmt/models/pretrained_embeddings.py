@@ -1,4 +1,4 @@
-"""Embeddings that begin with vectors of tokens from a file, instead of at random."""
+"""Initialisation of embeddings with vectors of tokens from a file."""
 import logging
 import math
 from pathlib import Path
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 def read_vectors(path: Path, size: int) -> Iterator[Tuple[str, Tensor]]:
-    """Tokens and their vectors (size,) from the text format of word2vec: a header, then lines `token number ...`.
+    """Reads tokens and their vectors (size,) from the text format of word2vec: a header, then lines `token number ...`.
 
     Raises UserError for a file that is missing, is not in this format or has vectors of another size.
     """
@@ -40,9 +40,9 @@ def read_vectors(path: Path, size: int) -> Iterator[Tuple[str, Tensor]]:
 
 @torch.no_grad()
 def copy_rows(embedding: nn.Embedding, dictionary: Dictionary, vectors: Dict[str, Tensor]) -> int:
-    """Puts vectors in place of the random ones of their tokens, all scaled alike to the length that those have on average.
+    """Copies vectors into the rows of their tokens, scaled by one factor to the mean square of the rows they replace.
 
-    Returns the number of tokens that had one. Raises UserError for vectors that have no length.
+    Returns the number of tokens that have a vector. Raises UserError for vectors that are all zero or not finite.
     """
     found = {dictionary.indices[token]: vector for token, vector in vectors.items() if token in dictionary.indices}
     if found:
@@ -56,10 +56,12 @@ def copy_rows(embedding: nn.Embedding, dictionary: Dictionary, vectors: Dict[str
     return len(found)
 
 
-def init_embeddings_from_file(model: FairseqEncoderDecoderModel, source: Dictionary, target: Dictionary, path: Path) -> None:
-    """The embeddings of tokens that a file has vectors of begin with them.
+def init_embeddings_from_file(
+    model: FairseqEncoderDecoderModel, source: Dictionary, target: Dictionary, path: Path
+) -> None:
+    """Initialises the embeddings of the tokens that a file has vectors for.
 
-    Raises UserError if it has none, or if the model, which may be one of fairseq's, has no embeddings where ours have.
+    Raises UserError if it has none of them, or if the model, which may be one of fairseq's, has no `embed_tokens`.
     """
     for half in (model.encoder, model.decoder):
         if not isinstance(getattr(half, "embed_tokens", None), nn.Embedding):

@@ -1,1 +1,1 @@
-"""What a translation is worth, sentence by sentence."""
+"""Rewards of sampled translations, per sentence."""

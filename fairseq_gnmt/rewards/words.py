@@ -1,4 +1,4 @@
-"""What of a model's tokens is compared: the tokens themselves, or the words that they spell."""
+"""Units that rewards compare: a model's tokens, or the words of its text."""
 from typing import List, Optional, Sequence
 
 from fairseq.data import Dictionary
@@ -6,35 +6,36 @@ from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from fairseq_gnmt.segmentation import encoders
 
-NOT_WRITTEN = "\ufffe"  # by no output
+NOT_WRITTEN = "\ufffe"  # never part of an output
 
 
 class RewardTokenizer:
-    """Words are those that sacreBLEU counts by default; marks and padding are no words.
+    """Splits sequences of tokens into words as sacreBLEU does by default; BOS, EOS and PAD are left out.
 
     subwords names the kind of token, as fairseq does (`sentencepiece`, `subword_nmt`, ...) or as `--bpe words` and
     `--bpe mixed_word_char` do, or is None to compare tokens.
     """
 
     def __init__(self, dictionary: Dictionary, subwords: Optional[str]):
-        encoders.join_tokens("", subwords)  # fairseq's complaint about a kind that it does not know
+        encoders.join_tokens("", subwords)  # raises fairseq's error for an unknown kind
         self.symbols = list(dictionary.symbols)
         self.unknown = dictionary.unk()
-        self.marks = {dictionary.bos(), dictionary.pad(), dictionary.eos()}
+        self.special = {dictionary.bos(), dictionary.pad(), dictionary.eos()}
         self.subwords = subwords
         self.unknown_in_reference = dictionary.unk_string(escape=True) if subwords in encoders.NAMES else NOT_WRITTEN
         self.tokenizer = Tokenizer13a()
 
     def of_output(self, tokens: Sequence[int]) -> List[str]:
-        return self._words([self.symbols[token] for token in tokens if token not in self.marks])
+        """Returns the words of an output."""
+        return self._words([self.symbols[token] for token in tokens if token not in self.special])
 
     def of_reference(self, tokens: Sequence[int]) -> List[str]:
-        """As of an output, but an unknown word is like none of it: the output is not to be praised for it."""
+        """Returns the words of a reference. UNK in it never matches, so the model is not rewarded for producing UNK."""
         return self._words(
             [
                 self.unknown_in_reference if token == self.unknown else self.symbols[token]
                 for token in tokens
-                if token not in self.marks
+                if token not in self.special
             ]
         )
 

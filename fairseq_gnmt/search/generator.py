@@ -47,9 +47,9 @@ class GNMTGenerator:
     ) -> List[List[Dict[str, Any]]]:
         """Returns the n-best hypotheses of every sentence of the sample, in its order, best first.
 
-        `models` are those the generator was built with. A hypothesis has tokens (T,) with the end mark, score
+        `models` are those the generator was built with. A hypothesis has tokens (T,), EOS included, score
         (natural logarithm, normalised), positional_scores (T,), attention (S, T) over true source positions
-        but the begin mark, alignment.
+        except BOS, and alignment.
         """
         assert constraints is None, "the task hands constraints to fairseq's own search"
         for model in self.models:
@@ -78,6 +78,6 @@ class GNMTGenerator:
 
 
 def clone_out_of_inference_mode(translations: BeamSearchOutput) -> BeamSearchOutput:
-    """The same in tensors that may be changed in place: those made in inference mode may not."""
+    """Copies the tensors: those made in inference mode cannot be changed in place."""
     finished, backtraced = (kind._make(part.clone() for part in kind) for kind in (translations.finished, translations.backtraced))
     return translations._replace(finished=finished, backtraced=backtraced)
