@@ -1,7 +1,7 @@
 """Linear layers in 8-bit integers: weights with one scale per row (Wu et al. 2016, section 6).
 
-Inputs have a known range, if training kept them in one; otherwise a row of inputs has its own scale, never its batch's.
-So a translation does not depend on its batch mates.
+Inputs have a known range after quantisable training; otherwise each row of inputs has its own scale. So a translation
+does not depend on the other sentences of its batch.
 Shapes: N rows of inputs, I inputs, O outputs.
 """
 from typing import Optional, Tuple
@@ -13,18 +13,18 @@ from gnmt.quantization.int8_kernels import SMALL_BATCH, WEIGHT_QMAX, make_kernel
 
 
 def row_scales(weight: Tensor) -> Tensor:
-    """s_i / 127 with s_i = max_j |W_ij| of each row of weight (O, I): (O,), float32; 1 for a row of zeros."""
+    """Returns s_i / 127 with s_i = max_j |W_ij| of each row of weight (O, I): (O,), float32; 1 for a row of zeros."""
     largest = weight.detach().float().abs().amax(dim=1)
     return torch.where(largest > 0, largest / WEIGHT_QMAX, torch.ones_like(largest))
 
 
 def integers_of(weight: Tensor, scale: Tensor) -> Tensor:
-    """round(weight / scale), int8; scale (O, 1), or (O, I) like the weight."""
+    """Returns round(weight / scale), int8; scale is (O, 1), or (O, I) like the weight."""
     return (weight.detach().float() / scale).round_().to(torch.int8)
 
 
 def quantize_rows(weight: Tensor) -> Tuple[Tensor, Tensor]:
-    """weight (O, I) to integers (O, I), int8, and scales (O,), float32, with weight ~ integers * scale.
+    """Quantises weight (O, I); returns integers (O, I), int8, and scales (O,), float32: weight ~ integers * scale.
 
     WQ_ij = round(W_ij / s_i * 127).
     """
@@ -33,13 +33,13 @@ def quantize_rows(weight: Tensor) -> Tuple[Tensor, Tensor]:
 
 
 def rounded_rows(weight: Tensor) -> Tensor:
-    """weight (O, I) as float32 numbers that `quantize_rows` represents exactly."""
+    """Returns weight (O, I) rounded to float32 numbers that `quantize_rows` represents exactly."""
     integers, scale = quantize_rows(weight)
     return integers.to(torch.float32) * scale[:, None]
 
 
 def quantize_inputs(inputs: Tensor, qmax: int) -> Tuple[Tensor, Tensor]:
-    """inputs (N, I) to integers (N, I) from -qmax to qmax, held in float32, and scales (N, 1).
+    """Quantises inputs (N, I); returns integers (N, I) from -qmax to qmax, as float32, and scales (N, 1).
 
     The integer is round(x / s) with s = max_j |x_ij| / qmax.
     """
@@ -48,7 +48,7 @@ def quantize_inputs(inputs: Tensor, qmax: int) -> Tuple[Tensor, Tensor]:
 
 
 def quantize_known_inputs(inputs: Tensor, qmax: int, limit: float) -> Tensor:
-    """inputs within -limit..limit to integers as of `quantize_inputs`, with the scale limit / qmax; others saturate."""
+    """Quantises inputs with the known scale limit / qmax; inputs beyond -limit..limit saturate."""
     return (inputs * (qmax / limit)).round_().clamp_(-qmax, qmax)
 
 
@@ -56,14 +56,14 @@ class Int8Linear(nn.Module):
     """y = W x + b with W and x in 8-bit integers and their products summed exactly, for inference on a CPU."""
 
     def __init__(self, weight: Tensor, bias: Optional[Tensor] = None, input_limit: Optional[float] = None):
-        """weight (O, I), bias (O,); inputs are known to lie within -input_limit..input_limit, if it is given."""
+        """weight (O, I), bias (O,); if input_limit is given, inputs are known to lie within -input_limit..input_limit."""
         super().__init__()
         self.input_limit = input_limit
         self.kernels = make_kernels(*quantize_rows(weight))
         self.bias = torch.zeros(len(weight)) if bias is None else bias.detach().float()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(..., I) to (..., O), float32."""
+        """Multiplies inputs (..., I); returns (..., O), float32."""
         rows = inputs.reshape(-1, inputs.size(-1)).float()
         qmax = self.kernels.qmax
         if self.input_limit is None:
@@ -71,6 +71,6 @@ class Int8Linear(nn.Module):
         else:
             integers = quantize_known_inputs(rows, qmax, self.input_limit)
             scale = rows.new_full((1, 1), self.input_limit / qmax)
-        multiply = self.kernels.small_batch if len(rows) <= SMALL_BATCH else self.kernels.large_batch
-        products = multiply(integers)
+        matmul = self.kernels.small_batch if len(rows) <= SMALL_BATCH else self.kernels.large_batch
+        products = matmul(integers)
         return torch.addcmul(self.bias, products, scale, out=products).view(*inputs.shape[:-1], -1)

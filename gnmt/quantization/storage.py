@@ -1,8 +1,8 @@
-"""Checkpoints whose matrices are stored as 8-bit integers, a quarter of the size.
+"""Storage of matrices as 8-bit integers, a quarter of the size.
 
 A stored matrix is read back as float32 numbers that have exactly these integers and scales, so such a checkpoint loads
-wherever another does. With it `--quantize int8` computes what it computes with the original: rows have their scales in
-the blocks that a search multiplies with (inference.fast_decoder), so that nothing is rounded twice.
+wherever another does. `--quantize int8` gives the same results with it as with the original: scales are per row and per
+block of columns that inference multiplies at once (inference.gates), so that nothing is rounded twice.
 
 Shapes: O rows, I columns, n blocks of equally many columns.
 """
@@ -19,14 +19,14 @@ WEIGHT_IH, WEIGHT_HH = "weight_ih_l0", "weight_hh_l0"
 
 
 def is_stored_as_integers(name: str, value: Tensor) -> bool:
-    """All matrices but those of the attention, which computes in floats (Wu et al. 2016, section 6)."""
+    """True for all matrices but those of the attention (Wu et al. 2016, section 6)."""
     return value.dim() == 2 and value.is_floating_point() and ".attention." not in name
 
 
 def to_integers(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
-    """A state dict with `name.int8` (O, I) and `name.scale` (O, n) in place of each matrix.
+    """Returns a state dict with `name.int8` (O, I) and `name.scale` (O, n) in place of each matrix.
 
-    What shares memory is stored once.
+    Tensors that share memory are stored once.
     """
     stored: Dict[str, Tensor] = {}
     made: Dict[int, Dict[str, Tensor]] = {}
@@ -42,7 +42,7 @@ def to_integers(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
 
 
 def to_floats(state: Dict[str, Tensor]) -> None:
-    """Puts the matrices of `to_integers` back, in place; leaves other state dicts as they are."""
+    """Restores the matrices of `to_integers`, in place; leaves other state dicts as they are."""
     for name in [name for name in state if name.endswith(INTEGERS)]:
         matrix = name[: -len(INTEGERS)]
         integers, scale = state.pop(name), state.pop(matrix + SCALE)
@@ -50,10 +50,10 @@ def to_floats(state: Dict[str, Tensor]) -> None:
 
 
 def block_scales(name: str, state: Dict[str, Tensor]) -> Tensor:
-    """The scales (O, n) of a matrix: one a row, but in the decoder's LSTMs.
+    """Returns the scales (O, n) of a matrix: one per row, except in the decoder's LSTMs.
 
-    There a row of the weights of the layer below has one scale with the same row of the hidden state's weights; that of
-    the context's weights, which follow those of the layer below in the upper layers, has its own.
+    There the weights of the layer below and the weights of the hidden state share one scale per row. The weights of the
+    context, which follow those of the layer below in the upper layers, have a scale of their own.
     """
     if not (name.startswith(DECODER_LSTMS) and name.endswith((WEIGHT_IH, WEIGHT_HH))):
         return row_scales(state[name])[:, None]
@@ -67,6 +67,6 @@ def block_scales(name: str, state: Dict[str, Tensor]) -> Tensor:
 
 
 def expand_scales(scale: Tensor, matrix: Tensor) -> Tensor:
-    """Scales (O, n), or (O,) as the first files had them, of the columns of a matrix: (O, I)."""
+    """Expands scales (O, n), or (O,) as in the first files, to one per element of a matrix: (O, I)."""
     scale = scale.view(len(matrix), -1)
     return scale.repeat_interleave(matrix.size(1) // scale.size(1), dim=1)
