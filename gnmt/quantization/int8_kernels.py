@@ -23,13 +23,15 @@ Matmul = Callable[[Tensor], Tensor]  # integers (N, I) to (N, O): sums of produc
 
 
 class Int8Kernels(NamedTuple):
+    """Kernels of one weight matrix, for small and for large batches."""
+
     qmax: int  # of the inputs
     small_batch: Matmul  # up to SMALL_BATCH
     large_batch: Matmul
 
 
 def make_kernels(weight: Tensor, scale: Tensor) -> Int8Kernels:
-    """weight (O, I), int8; scale (O,), float32."""
+    """Chooses and packs the kernels for weight (O, I), int8, with scale (O,), float32."""
     qmax = onednn_activation_qmax()
     if qmax is None:
         floats = ReferenceMatmul(weight, scale)
@@ -41,7 +43,7 @@ def make_kernels(weight: Tensor, scale: Tensor) -> Int8Kernels:
 
 
 class OneDnnInt8Matmul:
-    """oneDNN's, in 8-bit integers: the fastest for many rows, and with VNNI for all."""
+    """Kernel of oneDNN in 8-bit integers: the fastest for large batches, and with VNNI for all."""
 
     def __init__(self, weight: Tensor, scale: Tensor, qmax: int):
         self.packed, self.scale, self.qmax = torch.ops.onednn.qlinear_prepack(weight, None), scale, qmax
@@ -57,7 +59,7 @@ class OneDnnInt8Matmul:
 
 
 class FbgemmFp16Matmul:
-    """FBGEMM's, with weights in half precision, which holds them exactly, and float32 sums.
+    """Kernel of FBGEMM with weights in half precision, which holds them exactly, and float32 sums.
 
     With few rows the time goes into reading weights: two bytes each here, four in float32. oneDNN reads one, but without
     VNNI it lays all of them out anew in every product.
@@ -86,7 +88,7 @@ class ReferenceMatmul:
 
 @functools.cache
 def onednn_activation_qmax() -> Optional[int]:
-    """The qmax of inputs that oneDNN multiplies exactly on this processor; None if it cannot at all."""
+    """Returns the largest qmax of inputs that oneDNN multiplies exactly on this processor; None if there is none."""
     if not (hasattr(torch.ops.onednn, "qlinear_prepack") and hasattr(torch.ops.onednn, "qlinear_pointwise")):
         return None
     weight = torch.full((16, 64), WEIGHT_QMAX, dtype=torch.int8)
@@ -102,7 +104,7 @@ def onednn_activation_qmax() -> Optional[int]:
 
 @functools.cache
 def has_exact_fp16_matmul() -> bool:
-    """Whether FBGEMM is there, and sums exactly."""
+    """True if FBGEMM is available and sums exactly."""
     if not (hasattr(torch.ops.quantized, "linear_prepack_fp16") and hasattr(torch.ops.quantized, "linear_dynamic_fp16")):
         return False
     weight = torch.full((16, 64), WEIGHT_QMAX, dtype=torch.int8)
