@@ -1,0 +1,1 @@
+"""Checkpoints as files: read as data, checked, and never executed."""
