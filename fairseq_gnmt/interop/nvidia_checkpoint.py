@@ -1,24 +1,23 @@
 """NVIDIA's GNMT v2 checkpoints as files.
 
-They are pickles that hold an object of subword-nmt. They are read without running anything that is in them: objects
-come back as their stored attributes, by stand-ins, and what is not on the list is refused.
+They are pickles that hold an object of subword-nmt, of which only the attributes are read.
 """
-import argparse
 import io
 import re
 from collections import defaultdict
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Iterator, NamedTuple, Tuple, Type, Union
+from typing import Any, BinaryIO, Dict, NamedTuple, Tuple, Type, Union
 
 import torch
 from torch import Tensor
 
-from fairseq_gnmt.data.parallel_text import check_files
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.interop.nvidia_vocabulary import UNKNOWN
 from fairseq_gnmt.interop.subword_codes import SubwordCodes, ranked
+from gnmt.checkpoints import reader
+from gnmt.checkpoints.pickles import Global, Globals
+from gnmt.checkpoints.reader import TRAINING, set_attributes
 
 WANTED = "name a checkpoint that NVIDIA's GNMT v2 for PyTorch has written."
 WRAPPED = "module."  # before every name where torch's DistributedDataParallel was saved
@@ -40,52 +39,36 @@ class NvidiaCheckpoint(NamedTuple):
 
 
 class StoredObject:
-    """The attributes of an object that was pickled, without its class."""
-
-    def __setstate__(self, state: Dict[str, Any]) -> None:
-        self.__dict__.update(state)
+    """Attributes of an object that was pickled, without its class."""
 
 
 class StoredDefault:
     """Stands in for partial(int, UNKNOWN), which NVIDIA's table of numbers calls for words that it does not have."""
 
-    def __init__(self, function: type):
-        pass
-
-    def __setstate__(self, state: tuple) -> None:
+    def __init__(self, function: Any):
         pass
 
 
-def stored_table(default: StoredDefault) -> dict:
+def ignore_arguments(default: StoredDefault, state: Any) -> None:
+    """Leaves the arguments of a partial function out."""
+
+
+def stored_table(default: Any) -> dict:
     """Stands in for the defaultdict of that table."""
     return {}
 
 
-ALLOWED = [
-    argparse.Namespace,  # NVIDIA's options, which are plain values
-    int,
-    (StoredObject, "subword_nmt.apply_bpe.BPE"),
-    (StoredDefault, "functools.partial"),
-    (stored_table, "collections.defaultdict"),
-]
-
-
-@contextmanager
-def only_allowed_globals() -> Iterator[None]:
-    """Within, torch.load makes nothing but tensors, plain containers and what is ALLOWED."""
-    others = torch.serialization.get_safe_globals()
-    torch.serialization.clear_safe_globals()
-    torch.serialization.add_safe_globals(ALLOWED)
-    try:
-        yield
-    finally:
-        torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals(others)
+NVIDIA = TRAINING | Globals(
+    constants={"builtins.long": Global("builtins.int")},  # the name of int in pickles of protocol 2
+    functions={"functools.partial": StoredDefault, "collections.defaultdict": stored_table},
+    classes={"subword_nmt.apply_bpe.BPE": StoredObject},
+    states={StoredObject: set_attributes, StoredDefault: ignore_arguments},
+)
 
 
 def read(path: Path) -> NvidiaCheckpoint:
     """Raises UserError for a file that is damaged, that is no checkpoint of NVIDIA's, or that holds more than data."""
-    stored = load(path)
+    stored = reader.read(path, NVIDIA)
 
     def part(kind: Kind, *keys: str) -> Any:
         return stored_part(stored, path, kind, *keys)
@@ -104,21 +87,6 @@ def read(path: Path) -> NvidiaCheckpoint:
     )
     check_contents(checkpoint, path)
     return checkpoint
-
-
-def load(path: Path) -> Any:
-    check_files([path])
-    try:
-        with only_allowed_globals():
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        if refused := re.search(r"GLOBAL ([\w.]+)", str(error)):
-            raise UserError(
-                f"{path} would run {refused[1]}, which a checkpoint of NVIDIA's GNMT has no use for: it was not read."
-            ) from error
-        text = str(error).rpartition("WeightsUnpickler error: ")[-1].strip() or type(error).__name__
-        reason = text.splitlines()[0][:100]
-        raise UserError(f"{path} is not a whole checkpoint ({reason}): fetch it again.") from error
 
 
 def stored_part(stored: Any, path: Path, kind: Kind, *keys: str) -> Any:

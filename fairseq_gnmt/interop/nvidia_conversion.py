@@ -15,7 +15,6 @@ from fairseq.models import MODEL_REGISTRY
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from fairseq_gnmt.checkpoint_averaging import load as load_ours
 from fairseq_gnmt.data.parallel_text import atomic_outputs
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.interop import nvidia_checkpoint
@@ -25,6 +24,7 @@ from fairseq_gnmt.interop.nvidia_vocabulary import our_dictionary, our_ids, thei
 from fairseq_gnmt.interop.subword_codes import read_codes
 from fairseq_gnmt.models.gnmt import GNMTModel
 from fairseq_gnmt.quantization.storage import to_floats
+from gnmt.checkpoints.training_state import read_training_state
 
 CHECKPOINT = "checkpoint.pt"
 SEPARATOR = "@@"  # subword-nmt's own, where the checkpoint has no other
@@ -124,7 +124,7 @@ def to_nvidia(source: Path, data: Path, codes: Path, output: Path, overwrite: bo
     `overwrite`).
     """
     with atomic_outputs([output], inputs=[source, codes], overwrite=overwrite) as (file,):
-        checkpoint = load_ours(source)
+        checkpoint = read_training_state(source)
         check_convertible(checkpoint, source)
         model, task = checkpoint["cfg"]["model"], checkpoint["cfg"]["task"]
         languages = language_pair(task, data)

@@ -1,11 +1,11 @@
 """Every change that the plugin makes to fairseq, torch or the interpreter, with its reason; `apply` makes all of them."""
 from fairseq_gnmt import errors
-from fairseq_gnmt.patches.checkpoint_reading import allow_fairseq_checkpoints
+from fairseq_gnmt.patches.checkpoint_reading import read_checkpoints_as_data
 from fairseq_gnmt.patches.checkpoint_writing import copy_checkpoints_whole
 
 
 def apply() -> None:
     """Applies every patch; the plugin calls it once, before it registers anything."""
-    allow_fairseq_checkpoints()
+    read_checkpoints_as_data()
     copy_checkpoints_whole()
     errors.install_hook()

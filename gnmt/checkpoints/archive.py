@@ -17,7 +17,7 @@ CHUNK = 1 << 20  # bytes
 ZIP_MARK = b"PK\x03\x04"
 MAGIC_NUMBER, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of the old format
 SIZE = struct.Struct("<q")  # elements, before the memory of each tensor in the old format
-NO_GLOBALS = Globals(frozenset(), {}, {}, {})
+NO_GLOBALS = Globals({}, {}, {}, {})
 
 
 def load(file: BinaryIO, allowed: Globals, with_memory: bool = True) -> Any:

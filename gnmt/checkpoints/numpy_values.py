@@ -13,7 +13,8 @@ from gnmt.checkpoints.tensors import MOST_DIMENSIONS, MOST_ELEMENTS
 
 TYPES = ("b1", *(f"i{size}" for size in (1, 2, 4, 8)), *(f"u{size}" for size in (1, 2, 4, 8)), "f2", "f4", "f8")
 ORDERS = ("<", "|", "=")  # little-endian, without an order, that of the machine
-EMPTY_ARRAY = (Global("numpy.ndarray"), (0,), b"b")  # what arrays are pickled from
+ARRAY = Global("numpy.ndarray")
+EMPTY_ARRAY = (ARRAY, (0,), b"b")  # what arrays are pickled from
 PLAIN = (None, None, None, -1, -1, 0)  # fields, metadata, alignment and flags that integers and floats have
 
 

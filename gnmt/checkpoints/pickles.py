@@ -6,7 +6,7 @@ numpy.ndarray is on the list. Here a global is only ever its name. The file can 
 closed table, all of which check their arguments, and can set the state of nothing but the types of another table.
 """
 import pickletools
-from typing import Any, BinaryIO, Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Tuple, Union
+from typing import Any, BinaryIO, Callable, Dict, List, Mapping, NamedTuple, Tuple, Union
 
 DEEPEST = 100  # containers within each other; checkpoints have about 10
 MOST_VALUES = 50_000_000  # a value that is referred to twice counts twice
@@ -27,7 +27,7 @@ class ForbiddenGlobal(InvalidPickle):
 
 
 class Global(NamedTuple):
-    """Name of a function or class in a pickle; it stands for itself and cannot be called."""
+    """Name of a function or class in a pickle, which is all that the file gets of it."""
 
     name: str
 
@@ -35,17 +35,17 @@ class Global(NamedTuple):
 class Globals(NamedTuple):
     """Globals that pickles of one kind may name, and what the file can do with them."""
 
-    names: FrozenSet[str]  # arguments of the functions only
+    constants: Mapping[str, Any]  # values that cannot be called, such as types of numbers
     functions: Mapping[str, Callable[..., Any]]  # called with the arguments of the file, which they check
     classes: Mapping[str, type]  # made without arguments
     states: Mapping[type, Callable[[Any, Any], None]]  # given the object and the state of the file, which they check
 
     def __or__(self, other: "Globals") -> "Globals":
         """Returns the union of two tables."""
-        return Globals(*(mine | theirs for mine, theirs in zip(self, other)))
+        return Globals(*({**mine, **theirs} for mine, theirs in zip(self, other)))
 
     def __contains__(self, name: object) -> bool:
-        return name in self.names or name in self.functions or name in self.classes
+        return name in self.constants or name in self.functions or name in self.classes
 
 
 def unpickle(pickled: Union[bytes, BinaryIO], allowed: Globals, load_storage: Callable[[tuple], Any]) -> Any:
@@ -102,7 +102,7 @@ class Machine:
         full_name = f"{MODULES_OF_PYTHON_2.get(module, module)}.{name}"
         if full_name not in self.allowed:
             raise ForbiddenGlobal(full_name)
-        self.push(Global(full_name))
+        self.push(self.allowed.constants.get(full_name, Global(full_name)))
 
     def put(self, index: int) -> None:
         self.memo[index] = self.stack[-1]

@@ -15,7 +15,7 @@ from gnmt.checkpoints import numpy_values
 from gnmt.checkpoints.archive import load
 from gnmt.checkpoints.numpy_values import StoredType
 from gnmt.checkpoints.pickles import ForbiddenGlobal, Globals, InvalidPickle, check_key
-from gnmt.checkpoints.tensors import DTYPES, rebuild_parameter, rebuild_tensor
+from gnmt.checkpoints.tensors import STORAGE_TYPES, rebuild_parameter, rebuild_tensor
 from gnmt.errors import UserError
 
 REASON_LENGTH = 150  # characters
@@ -59,7 +59,7 @@ def set_attributes(target: Any, state: dict) -> None:
 
 NUMPY = [f"numpy.{core}.multiarray" for core in ("core", "_core")]  # before numpy 2, and since
 TRAINING = Globals(  # what fairseq-train stores
-    names=frozenset([*DTYPES, "numpy.ndarray"]),
+    constants={**STORAGE_TYPES, "numpy.ndarray": numpy_values.ARRAY},
     functions={
         "collections.OrderedDict": ordered_dict,
         "torch._utils._rebuild_tensor_v2": rebuild_tensor,
@@ -89,7 +89,7 @@ def read(path: Union[str, Path], allowed: Globals = TRAINING, with_weights: bool
     """
     path = Path(path)
     if not path.exists():
-        raise UserError(f"{path} does not exist: name a checkpoint.")
+        raise UserError(f"{path} is missing: name a checkpoint.")
     if not path.is_file():
         raise UserError(f"{path} is not a regular file: name a checkpoint.")
     try:

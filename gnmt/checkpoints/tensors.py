@@ -8,19 +8,26 @@ from typing import Any, NamedTuple, Tuple
 import torch
 from torch import Tensor
 
-from gnmt.checkpoints.pickles import Global, InvalidPickle
+from gnmt.checkpoints.pickles import InvalidPickle
 
-DTYPES = {
-    "torch.DoubleStorage": torch.float64,
-    "torch.FloatStorage": torch.float32,
-    "torch.HalfStorage": torch.float16,
-    "torch.BFloat16Storage": torch.bfloat16,
-    "torch.LongStorage": torch.int64,
-    "torch.IntStorage": torch.int32,
-    "torch.ShortStorage": torch.int16,
-    "torch.CharStorage": torch.int8,
-    "torch.ByteStorage": torch.uint8,
-    "torch.BoolStorage": torch.bool,
+
+class StorageType(NamedTuple):
+    """Type of the numbers in the memory of tensors."""
+
+    dtype: torch.dtype
+
+
+STORAGE_TYPES = {
+    "torch.DoubleStorage": StorageType(torch.float64),
+    "torch.FloatStorage": StorageType(torch.float32),
+    "torch.HalfStorage": StorageType(torch.float16),
+    "torch.BFloat16Storage": StorageType(torch.bfloat16),
+    "torch.LongStorage": StorageType(torch.int64),
+    "torch.IntStorage": StorageType(torch.int32),
+    "torch.ShortStorage": StorageType(torch.int16),
+    "torch.CharStorage": StorageType(torch.int8),
+    "torch.ByteStorage": StorageType(torch.uint8),
+    "torch.BoolStorage": StorageType(torch.bool),
 }
 MOST_DIMENSIONS = 8
 MOST_ELEMENTS = 2**40  # in one dimension, which an empty tensor has, too
@@ -51,9 +58,9 @@ def storage_id(identity: tuple) -> StorageId:
     if len(identity) not in (5, 6) or identity[0] != "storage" or identity[5:] not in ((), (None,)):
         raise InvalidPickle("it refers to something else than the memory of a tensor")
     _, kind, key, _, elements = identity[:5]
-    if not isinstance(kind, Global) or kind.name not in DTYPES or type(key) is not str or not is_count(elements):
+    if type(kind) is not StorageType or type(key) is not str or not is_count(elements):
         raise InvalidPickle("it describes the memory of a tensor wrongly")
-    return StorageId(DTYPES[kind.name], key, elements)
+    return StorageId(kind.dtype, key, elements)
 
 
 def is_count(value: Any) -> bool:
