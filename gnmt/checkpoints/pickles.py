@@ -143,7 +143,10 @@ class Machine:
             raise InvalidPickle("its pickle calls what is no function")
         if type(arguments) is not tuple:
             raise InvalidPickle(f"its pickle calls {function.name} without a tuple of arguments")
-        self.push(self.allowed.functions[function.name](*arguments))
+        try:
+            self.push(self.allowed.functions[function.name](*arguments))
+        except TypeError as error:
+            raise InvalidPickle(f"it gives {function.name} other arguments than it has") from error
 
     def new_object(self, _: None) -> None:
         arguments, name = self.stack.pop(), self.stack.pop()

@@ -84,12 +84,13 @@ def rebuild_tensor(
         raise InvalidPickle(f"it has a tensor of {size} in the memory of {storage.elements} numbers")
     tensor = torch.empty(0, dtype=storage.dtype, device=storage.memory.device)
     tensor.set_(storage.memory, offset, size, stride)
-    return tensor.requires_grad_(requires_grad)
+    return tensor.requires_grad_(requires_grad and storage.dtype.is_floating_point)
 
 
 
 def rebuild_parameter(data: Tensor, requires_grad: bool, hooks: dict) -> torch.nn.Parameter:
     """Returns what torch._utils._rebuild_parameter does."""
-    if type(data) is not Tensor or type(requires_grad) is not bool or hooks:
+    learnt = type(data) is Tensor and (data.is_floating_point() or not requires_grad)
+    if not learnt or type(requires_grad) is not bool or hooks:
         raise InvalidPickle("it describes a parameter wrongly")
     return torch.nn.Parameter(data, requires_grad)
