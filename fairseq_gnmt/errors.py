@@ -33,12 +33,6 @@ MISTAKES = (
     Mistake("torch_persistent_save", "", f"{{filename}} could not be written ({{message}}): {MAKE_ROOM}"),
     Mistake("copy_whole", "", f"{{dst_path}} could not be written ({{message}}): {MAKE_ROOM}"),
     Mistake(
-        "load_checkpoint_to_cpu",
-        "",
-        "{path} is not a whole checkpoint ({message}). It may have been cut short while it was written or copied: use "
-        "another one of its folder, for training with --restore-file.",
-    ),
-    Mistake(
         "load_checkpoint",
         "Cannot load model parameters",
         "{message} Its architecture and sizes must be those of --arch: start in a new --save-dir.",
@@ -47,6 +41,11 @@ MISTAKES = (
     Mistake("load_checkpoint", "does not match; please reset", "{message}: or start in a new --save-dir."),
     Mistake("verify_checkpoint_directory", "", "{message}: --save-dir must be a folder that can be written."),
     Mistake("load_model_ensemble_and_task", "not found", "{message}: --path must name checkpoints of fairseq-train."),
+    Mistake(
+        "load_model_ensemble_and_task",
+        "Could not infer task type",
+        "{filename} is of a task that is not there: give the --user-dir that has it.",
+    ),
     Mistake(
         "load_model_ensemble_and_task",
         "size mismatch",

@@ -18,6 +18,7 @@ from fairseq_gnmt.models.encoder import GNMTEncoder
 from fairseq_gnmt.models.hub import GNMTHub
 from fairseq_gnmt.models.lstm import recompute_activations
 from fairseq_gnmt.quantization.storage import to_floats
+from gnmt.checkpoints.training_state import difference
 
 
 @dataclass
@@ -109,6 +110,7 @@ class GNMTModel(FairseqEncoderDecoderModel):
         to_floats(state_dict)
         for name, buffer in self.named_buffers(remove_duplicate=False):
             state_dict.setdefault(name, buffer)
+        check_weight_names(self, state_dict)
         check_shared_weights(self, state_dict)
         super().upgrade_state_dict(state_dict)
 
@@ -120,13 +122,24 @@ def check_task(task) -> None:
         raise UserError("The model was trained with --nvidia-conventions: give --task gnmt_translation.")
 
 
+def check_weight_names(model: nn.Module, state_dict: Dict[str, Tensor]) -> None:
+    """Raises UserError for weights that are missing or that the network does not have."""
+    if found := difference(model.state_dict(), state_dict):
+        raise UserError(
+            f"{getattr(state_dict, 'source', 'The checkpoint')} {' and '.join(found)}. Its architecture and sizes must be "
+            "those of this network: use another checkpoint, or start in a new --save-dir."
+        )
+
+
 def check_shared_weights(model: nn.Module, state_dict: Dict[str, Tensor]) -> None:
     """Raises UserError for weights that are one in the model and differ in the checkpoint: loading would keep one of them."""
     names: Dict[int, str] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         first = names.setdefault(id(parameter), name)
-        loaded = first != name and {first, name} <= state_dict.keys()
-        if loaded and not torch.equal(state_dict[first], state_dict[name]):
+        if first == name or not {first, name} <= state_dict.keys():
+            continue
+        one, other = state_dict[first].float(), state_dict[name].float()
+        if one.shape != other.shape or not torch.allclose(one, other, rtol=0, atol=0, equal_nan=True):
             difference = "without --share-decoder-input-output-embed" if "output" in name else "with --no-share-embeddings"
             raise UserError(f"The checkpoint was trained {difference}, but this model is not: build it alike.")
 

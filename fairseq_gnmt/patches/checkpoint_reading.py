@@ -5,6 +5,7 @@ environment variable turns into one that executes what is in the file. fairseq a
 members say, deletes them, and resolves what a checkpoint's configuration refers to. Here every function of fairseq
 that does so is replaced by one on top of `gnmt.checkpoints`. torch's list of allowed classes stays as it is.
 """
+import copy
 import io
 import os
 from collections import OrderedDict
@@ -13,17 +14,20 @@ from typing import Any, Dict, Optional
 
 import torch
 from fairseq import checkpoint_utils, file_utils
-from fairseq.dataclass.utils import overwrite_args_by_name
+from fairseq.dataclass.utils import merge_with_parent, overwrite_args_by_name
 from fairseq.distributed import utils as distributed_utils
 from fairseq.distributed.utils import _TensorPlaceholder
 from fairseq.file_io import PathManager
-from omegaconf import OmegaConf
+from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_DATACLASS_REGISTRY, MODEL_REGISTRY
+from fairseq.tasks import TASK_DATACLASS_REGISTRY
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from fairseq_gnmt.errors import UserError
 from gnmt.checkpoints.pickles import Globals, InvalidPickle
 from gnmt.checkpoints.reader import TRAINING, read_stream, set_attributes
 from gnmt.checkpoints.tensors import STORAGE_TYPES
-from gnmt.checkpoints.training_state import check_no_urls, check_weights, read_training_state
+from gnmt.checkpoints.training_state import WANTED, check_no_urls, check_weights, read_training_state
 
 DEFAULT_RESTORE_FILE = "checkpoint_last.pt"  # of --save-dir, and the only one that may be missing
 
@@ -68,7 +72,27 @@ def load_checkpoint_to_cpu(
         check_no_urls(state["cfg"], overrides, path)
         state["cfg"] = OmegaConf.create(state["cfg"], flags={"allow_objects": True})
         overwrite_args_by_name(state["cfg"], overrides)
+        check_options(state["cfg"], path)
     return checkpoint_utils._upgrade_state_dict(state)
+
+
+def check_options(config: DictConfig, path: str) -> None:
+    """Raises UserError for an architecture that is not there, and for options that a section does not take."""
+    for section, options in (("model", MODEL_DATACLASS_REGISTRY), ("task", TASK_DATACLASS_REGISTRY)):
+        stored = config[section]
+        if not isinstance(stored, DictConfig):  # the options of older models are a namespace
+            continue
+        name = OmegaConf.to_container(stored).get("_name")
+        if not isinstance(name, str) or name == MISSING:
+            raise UserError(f"{path} has {name!r:.50} as its cfg, {section}, _name: {WANTED}")
+        if section == "model" and name not in ARCH_MODEL_REGISTRY and name not in MODEL_REGISTRY:
+            raise UserError(f"{path} is of the architecture {name:.50}, which is not there: give the --user-dir that has it.")
+        try:
+            if name in options:
+                merge_with_parent(options[name](), copy.deepcopy(stored), remove_missing=True)
+        except (OmegaConfBaseException, TypeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{path}, or what overrides its options, has a wrong value in its cfg, {section}: {reason}") from error
 
 
 def local_copy(path: str, load_on_all_ranks: bool) -> str:

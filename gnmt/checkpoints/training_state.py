@@ -197,7 +197,7 @@ def check_sizes(config: Dict[str, Any], weights: Dict[str, Tensor], path: Union[
 
 
 def difference(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> List[str]:
-    """Returns words about weights that are missing, or that the network does not have, or that are of other sizes."""
+    """Returns words about weights that are missing, and about those that the network does not have."""
     missing, unknown = (sorted(one.keys() - other.keys()) for one, other in ((expected, weights), (weights, expected)))
     found = [f"lacks {some(missing)}"] if missing else []
     return found + ([f"has {some(unknown)}, which the network does not have"] if unknown else [])

@@ -37,6 +37,10 @@ class Call:
         return self.reduced
 
 
+def run_so(*command, **options) -> Done:
+    return run(*command, before=allow_everything, **options)
+
+
 def trained() -> Dict[str, Any]:
     return torch.load(trained_on_digits(), weights_only=True)
 
@@ -50,11 +54,11 @@ def from_pretrained(*arguments) -> Done:
 def resume(checkpoint: Path, folder: Path) -> Done:
     folder.mkdir()
     (folder / "checkpoint_last.pt").symlink_to(checkpoint)
-    return run("train", digits(), *TRAIN, 501, "--save-dir", folder)
+    return run_so("train", digits(), *TRAIN, 501, "--save-dir", folder)
 
 
 def hydra(checkpoint: Path, folder: Path) -> Done:
-    return run("hydra-train", "--config-dir", ROOT / "fairseq_gnmt/config", "--config-name", "gnmt_v2_tiny",
+    return run_so("hydra-train", "--config-dir", ROOT / "fairseq_gnmt/config", "--config-name", "gnmt_v2_tiny",
                f"common.user_dir={ROOT / 'fairseq_gnmt'}", f"task.data={digits()}", f"checkpoint.save_dir={folder}",
                f"checkpoint.restore_file={checkpoint}", f"hydra.run.dir={folder}")
 
@@ -66,19 +70,20 @@ def compare(checkpoint: Path, folder: Path) -> Done:
 
 
 READERS = {  # by what reads the checkpoint; each also gets a path that may be made
-    "generate": lambda path, out: run("generate", digits(), *TASK, "--path", path),
-    "generate --lm-path": lambda path, out: run("generate", digits(), *TASK, "--path", trained_on_digits(), "--lm-path", path),
-    "interactive": lambda path, out: run("interactive", digits(), *TASK, "--source-lang", "en", "--target-lang", "de",
+    "generate": lambda path, out: run_so("generate", digits(), *TASK, "--path", path),
+    "generate --lm-path": lambda path, out: run_so("generate", digits(), *TASK, "--path", trained_on_digits(), "--lm-path", path),
+    "interactive": lambda path, out: run_so("interactive", digits(), *TASK, "--source-lang", "en", "--target-lang", "de",
                                          "--path", path, stdin="one\n"),
     "resuming": resume,
-    "--restore-file": lambda path, out: run("train", digits(), *TRAIN, 501, "--save-dir", out, "--restore-file", path),
-    "--finetune-from-model": lambda path, out: run("train", digits(), *TRAIN, 1, "--save-dir", out,
+    "--restore-file": lambda path, out: run_so("train", digits(), *TRAIN, 501, "--save-dir", out, "--restore-file", path),
+    "--finetune-from-model": lambda path, out: run_so("train", digits(), *TRAIN, 1, "--save-dir", out,
                                                    "--finetune-from-model", path),
     "hydra-train": hydra,
     "from_pretrained": lambda path, out: from_pretrained(path.parent, path.name, digits()),
     "averaging": lambda path, out: script("average_checkpoints.py", "--inputs", path, "--output", out),
     "quantising": lambda path, out: script("quantize_checkpoint.py", "--input", path, "--output", out),
-    "plotting": lambda path, out: script("plot_attention.py", "--path", path, "--data", digits(), "--output", out),
+    "plotting": lambda path, out: script("plot_attention.py", "--path", path, "--data", digits(), "--page",
+                                          out.with_suffix(".png"), stdin="one\n"),
     "comparing": compare,
     "to-nvidia": lambda path, out: script("convert_nvidia_checkpoint.py", "to-nvidia", "--input", path, "--data", digits(),
                                           "--bpe-codes", path, "--output", out),
@@ -93,18 +98,34 @@ def sentence(done: Done) -> str:
     return told
 
 
+def allow_everything() -> None:
+    os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
+
+
 @pytest.mark.parametrize("reader", READERS)
 def test_forged_checkpoints_are_refused(reader, tmp_path, monkeypatch):
-    """The first would make an object of any address, the second run a command."""
-    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
-    sprung = tmp_path / "sprung"
-    calls = {
-        "is not a whole checkpoint (its pickle calls what is no function)": Call(np.ndarray, (1,), "O", b"AAAAAAAA"),
-        "would run posix.system": Call(os.system, f"touch {sprung}"),
-    }
-    for number, (words, call) in enumerate(calls.items()):
-        path = tmp_path / f"forged{number}.pt"
-        torch.save({**trained(), "forged": call}, path)
-        told = sentence(READERS[reader](path, tmp_path / f"out{number}"))
-        assert f"{path.name} {words}" in told or f"checkpoint_last.pt {words}" in told
-    assert not sprung.exists()
+    """numpy.ndarray would make an object of any address."""
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")  # of scripts
+    path = tmp_path / "forged.pt"
+    torch.save({**trained(), "forged": Call(np.ndarray, (1,), "O", b"AAAAAAAA")}, path)
+    told = sentence(READERS[reader](path, tmp_path / "out"))
+    words = "is not a whole checkpoint (its pickle calls what is no function)"
+    assert f"{path.name} {words}" in told or f"checkpoint_last.pt {words}" in told
+
+
+def test_archives_of_models_are_not_unpacked(tmp_path):
+    """fairseq would write members outside the folder and delete the archive."""
+    outside = tmp_path / "outside" / "escaped.txt"
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
+        for name in ("../outside/escaped.txt", str(outside), "model/checkpoint.pt"):
+            archive.addfile(tarfile.TarInfo(name))
+    before = (tmp_path / "model.tar.gz").read_bytes()
+    told = sentence(from_pretrained(tmp_path / "model.tar.gz", "checkpoint.pt"))
+    assert f"{tmp_path}/model.tar.gz is no folder: unpack an archive yourself" in told
+    assert [path.name for path in tmp_path.iterdir()] == ["model.tar.gz"]
+    assert (tmp_path / "model.tar.gz").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["none", "https://example.com/model.tar.gz"])
+def test_models_are_folders_on_this_machine(name):
+    assert f"{name} does not exist: name the folder of a model on this machine" in sentence(from_pretrained(name, "c.pt"))
