@@ -110,8 +110,8 @@ class GNMTModel(FairseqEncoderDecoderModel):
         to_floats(state_dict)
         for name, buffer in self.named_buffers(remove_duplicate=False):
             state_dict.setdefault(name, buffer)
-        check_weight_names(self, state_dict)
         check_shared_weights(self, state_dict)
+        check_weight_names(self, state_dict)
         super().upgrade_state_dict(state_dict)
 
 
