@@ -18,8 +18,10 @@ from fairseq_gnmt.interop.subword_codes import SubwordCodes, ranked
 from gnmt.checkpoints import reader
 from gnmt.checkpoints.pickles import Global, Globals
 from gnmt.checkpoints.reader import TRAINING, set_attributes
+from gnmt.checkpoints.training_state import check_weights
 
 WANTED = "name a checkpoint that NVIDIA's GNMT v2 for PyTorch has written."
+EMBEDDING = "encoder.embedder.weight"
 WRAPPED = "module."  # before every name where torch's DistributedDataParallel was saved
 
 Kind = Union[Type, Tuple[Type, ...]]
@@ -73,19 +75,22 @@ def read(path: Path) -> NvidiaCheckpoint:
     def part(kind: Kind, *keys: str) -> Any:
         return stored_part(stored, path, kind, *keys)
 
+    codes, version = part(dict, "tokenizer", "bpe", "bpe_codes"), part(tuple, "tokenizer", "bpe", "version")
+    check_merges(codes, version, path)
     checkpoint = NvidiaCheckpoint(
-        weights={name.removeprefix(WRAPPED): value for name, value in part(dict, "state_dict").items()},
+        weights={str(name).removeprefix(WRAPPED): value for name, value in part(dict, "state_dict").items()},
         hidden_size=part(int, "model_config", "hidden_size"),
         layers=part(int, "model_config", "num_layers"),
         dropout=part((int, float), "model_config", "dropout"),
         shared_embeddings=part(bool, "model_config", "share_embedding"),
         vocabulary=part(int, "tokenizer", "vocab_size"),
         idx2tok=part(dict, "tokenizer", "idx2tok"),
-        codes=ranked(part(dict, "tokenizer", "bpe", "bpe_codes"), part(tuple, "tokenizer", "bpe", "version")),
+        codes=ranked(codes, version),
         separator=part(str, "tokenizer", "separator"),
         languages=(part(str, "tokenizer", "lang", "src"), part(str, "tokenizer", "lang", "tgt")),
     )
     check_contents(checkpoint, path)
+    check_sizes(checkpoint, path)
     return checkpoint
 
 
@@ -101,17 +106,49 @@ def stored_part(stored: Any, path: Path, kind: Kind, *keys: str) -> Any:
     return stored
 
 
+def check_merges(codes: dict, version: tuple, path: Path) -> None:
+    """Raises UserError for a table of merges that no file of subword-nmt could hold."""
+    pairs = all(type(merge) is tuple and len(merge) == 2 and all(map(is_piece, merge)) for merge in codes)
+    if not pairs or not all(type(rank) is int for rank in codes.values()):
+        raise UserError(f"{path} has something else than merges as its merges: {WANTED}")
+    if not version or not all(type(number) is int for number in version):
+        raise UserError(f"{path} has {version!r:.50} as the version of its merges: {WANTED}")
+
+
+def is_text(value: Any) -> bool:
+    """Returns whether a value is a text that a line of a UTF-8 file can hold."""
+    return isinstance(value, str) and not re.search("[\r\n\ud800-\udfff]", value)
+
+
+def is_piece(value: Any) -> bool:
+    return is_text(value) and value.split() == [value]
+
+
 def check_contents(checkpoint: NvidiaCheckpoint, path: Path) -> None:
     """Names of languages become names of files and options of commands: they must be plain."""
     contents = {
         "weights": all(isinstance(value, Tensor) for value in checkpoint.weights.values()),
-        "words": all(isinstance(word, str) for word in checkpoint.idx2tok.values()),
-        "merges": all(isinstance(part, str) for merge in checkpoint.codes.merges for part in merge),
+        "words": all(map(is_text, checkpoint.idx2tok.values())),
+        "separator": is_piece(checkpoint.separator),
         "languages": all(map(re.compile(r"\w+").fullmatch, checkpoint.languages)),
     }
     for name, plain in contents.items():
         if not plain:
             raise UserError(f"{path} has something else than {name} as its {name}: {WANTED}")
+
+
+def check_sizes(checkpoint: NvidiaCheckpoint, path: Path) -> None:
+    """Raises UserError for a configuration that is larger than the weights, and for weights that are no numbers."""
+    check_weights(checkpoint.weights, path)
+    embedding = checkpoint.weights.get(EMBEDDING)
+    if embedding is None or embedding.dim() != 2:
+        raise UserError(f"{path} has no matrix as its {EMBEDDING}: {WANTED}")
+    layers = {match[1] for match in map(re.compile(r"encoder\.rnn_layers\.(\d+)\.").match, checkpoint.weights) if match}
+    configured = (checkpoint.vocabulary, checkpoint.hidden_size)
+    if tuple(embedding.shape) != configured:
+        raise UserError(f"{path} has {EMBEDDING} of {tuple(embedding.shape)}, but its model_config wants {configured}.")
+    if checkpoint.layers > len(layers):
+        raise UserError(f"{path} has {checkpoint.layers} as its model_config, num_layers, but weights of {len(layers)}.")
 
 
 def write(checkpoint: NvidiaCheckpoint, file: BinaryIO) -> None:

@@ -24,10 +24,17 @@ from fairseq_gnmt.interop.nvidia_vocabulary import our_dictionary, our_ids, thei
 from fairseq_gnmt.interop.subword_codes import read_codes
 from fairseq_gnmt.models.gnmt import GNMTModel
 from fairseq_gnmt.quantization.storage import to_floats
-from gnmt.checkpoints.training_state import read_training_state
+from gnmt.checkpoints.training_state import architecture, check_kind, read_training_state
 
 CHECKPOINT = "checkpoint.pt"
 SEPARATOR = "@@"  # subword-nmt's own, where the checkpoint has no other
+READ_OPTIONS = {  # of a checkpoint's configuration, with their kinds
+    "model": {
+        "attention_query": str, "encoder_layers": int, "decoder_layers": int, "hidden_size": int,
+        "dropout": (int, float), "no_share_embeddings": bool,
+    },
+    "task": {"source_lang": (str, type(None)), "target_lang": (str, type(None))},
+}  # fmt: skip
 CODES = "bpecodes"  # the name by which fairseq's from_pretrained finds them beside a checkpoint
 
 
@@ -139,7 +146,7 @@ def to_nvidia(source: Path, data: Path, codes: Path, output: Path, overwrite: bo
             vocabulary=len(symbols),
             idx2tok=dict(enumerate(symbols)),
             codes=read_codes(codes),
-            separator=(checkpoint["cfg"].get("bpe") or {}).get("bpe_separator", SEPARATOR),
+            separator=separator_of(checkpoint["cfg"].get("bpe")),
             languages=languages,
         )
         entries = len(theirs.weights["decoder.classifier.classifier.bias"])
@@ -152,10 +159,13 @@ def to_nvidia(source: Path, data: Path, codes: Path, output: Path, overwrite: bo
 
 
 def check_convertible(checkpoint: Dict[str, Any], path: Path) -> None:
-    model = checkpoint["cfg"]["model"]
-    name = getattr(model, "get", {}.get)("_name")  # others may keep their options in a namespace
-    if not issubclass(MODEL_REGISTRY.get(name, object), GNMTModel):
+    if not issubclass(MODEL_REGISTRY.get(architecture(checkpoint), object), GNMTModel):
         raise UserError(f"{path} is of another architecture, but must be a GNMT of this plugin.")
+    for section, kinds in READ_OPTIONS.items():
+        check_kind(checkpoint["cfg"], section, dict, path, "cfg, ")
+        for name, kind in kinds.items():
+            check_kind(checkpoint["cfg"][section], name, kind, path, f"cfg, {section}, ")
+    model = checkpoint["cfg"]["model"]
     if model["attention_query"] != "current" or model["encoder_layers"] != model["decoder_layers"]:
         raise UserError(
             f"{path} is of another network than NVIDIA's GNMT v2, which has as many encoder as decoder layers, and "
@@ -163,11 +173,17 @@ def check_convertible(checkpoint: Dict[str, Any], path: Path) -> None:
         )
     if model.get("activation_clip") is not None:
         raise UserError(f"{path} was trained with --activation-clip, and NVIDIA's code clips nothing.")
-    if not checkpoint["task_state"].get("nvidia_conventions"):
+    if not checkpoint.get("task_state", {}).get("nvidia_conventions"):
         raise UserError(
             f"{path} was trained without --nvidia-conventions: NVIDIA's code would give it begin marks that it has "
             "never seen."
         )
+
+
+def separator_of(bpe: Any) -> str:
+    """Returns the mark of subwords within a word in a configuration of subword_nmt."""
+    separator = bpe.get("bpe_separator") if isinstance(bpe, dict) else None
+    return separator if isinstance(separator, str) else SEPARATOR
 
 
 def language_pair(task: Dict[str, Any], data: Path) -> Tuple[str, str]:

@@ -33,10 +33,16 @@ def read_training_state(path: Union[str, Path]) -> Dict[str, Any]:
     check_config(state.get("cfg"), path)
     check_config(state.get("args"), path)
     check_weights(state["model"], path)
-    config = (state.get("cfg") or {}).get("model")
-    if isinstance(config, dict) and str(config.get("_name")).startswith(ARCHITECTURE):
-        check_sizes(config, state["model"], path)
+    if state.get("cfg") and isinstance(state["cfg"]["model"], dict) and architecture(state).startswith(ARCHITECTURE):
+        check_sizes(state["cfg"]["model"], state["model"], path)
     return state
+
+
+def architecture(state: Dict[str, Any]) -> str:
+    """Returns the name of the architecture in a checkpoint, or an empty text if it is not a text."""
+    model = state["cfg"]["model"] if state.get("cfg") else state["args"]
+    name = model.get("_name") if isinstance(model, dict) else getattr(model, "arch", None)
+    return name if isinstance(name, str) else ""
 
 
 # -- parts
