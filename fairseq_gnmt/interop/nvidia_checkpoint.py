@@ -75,10 +75,11 @@ def read(path: Path) -> NvidiaCheckpoint:
     def part(kind: Kind, *keys: str) -> Any:
         return stored_part(stored, path, kind, *keys)
 
+    weights = part(dict, "state_dict")
     codes, version = part(dict, "tokenizer", "bpe", "bpe_codes"), part(tuple, "tokenizer", "bpe", "version")
     check_merges(codes, version, path)
     checkpoint = NvidiaCheckpoint(
-        weights={str(name).removeprefix(WRAPPED): value for name, value in part(dict, "state_dict").items()},
+        weights={str(name).removeprefix(WRAPPED): value for name, value in weights.items()},
         hidden_size=part(int, "model_config", "hidden_size"),
         layers=part(int, "model_config", "num_layers"),
         dropout=part((int, float), "model_config", "dropout"),
@@ -101,7 +102,7 @@ def stored_part(stored: Any, path: Path, kind: Kind, *keys: str) -> Any:
         if not isinstance(inside, dict) or key not in inside:
             raise UserError(f"{path} has no {', '.join(keys[:count])}: {WANTED}")
         stored = inside[key]
-    if not isinstance(stored, kind):
+    if not isinstance(stored, kind) or (type(stored) is bool and kind is not bool):
         raise UserError(f"{path} has a {type(stored).__name__} as its {', '.join(keys)}: {WANTED}")
     return stored
 
