@@ -15,10 +15,10 @@ from typing import Any, BinaryIO, Dict, Iterator, NamedTuple, Tuple, Type, Union
 import torch
 from torch import Tensor
 
-from fairseq_gnmt.data.parallel_text import check_files
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.interop.nvidia_vocabulary import UNKNOWN
 from fairseq_gnmt.interop.subword_codes import SubwordCodes, ranked
+from gnmt.files.lines import check_files
 
 WANTED = "name a checkpoint that NVIDIA's GNMT v2 for PyTorch has written."
 WRAPPED = "module."  # before every name where torch's DistributedDataParallel was saved
