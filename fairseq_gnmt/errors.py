@@ -57,6 +57,7 @@ MISTAKES = (
     Mistake("load_dictionary", "", "{message}: fairseq-preprocess writes a dictionary of each language."),
     Mistake("load_dataset", "not found", "{message}: fairseq-preprocess writes it when it is given its text."),
     Mistake("load_align_dict", "", "{message}: --replace-unk alone copies source words, with a file it looks them up."),
+    Mistake("read_data", "", "{path} is not UTF-8 ({message}): convert it, for example with iconv -f latin1 -t utf-8."),
     Mistake("build_bpe", "", "{message}: --sentencepiece-model must name the subword model of the training data."),
     Mistake("build_x", "Please install", "{message}, or leave the option out."),
     Mistake(
