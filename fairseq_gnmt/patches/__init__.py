@@ -2,6 +2,8 @@
 from fairseq_gnmt import errors
 from fairseq_gnmt.patches.checkpoint_reading import allow_fairseq_checkpoints
 from fairseq_gnmt.patches.checkpoint_writing import copy_checkpoints_whole
+from fairseq_gnmt.patches.generate import write_complete_results
+from fairseq_gnmt.patches.interactive import answer_every_line
 from fairseq_gnmt.patches.line_reading import read_lines_as_the_core
 
 
@@ -10,4 +12,6 @@ def apply() -> None:
     allow_fairseq_checkpoints()
     copy_checkpoints_whole()
     read_lines_as_the_core()
+    answer_every_line()
+    write_complete_results()
     errors.install_hook()
