@@ -73,7 +73,6 @@ MISTAKES = (
     Mistake("_lazy_init", "", f"{{message}}: {GPU_ONLY}"),
     Mistake("step", "DiverseBeamSearch requires", "{message}."),
     Mistake("makedirs", "", "{message}: name a folder that can be written."),
-    Mistake("buffered_read", "", "{message}: --input must name a UTF-8 text file."),
 )
 MESSAGE_LENGTH = 200  # characters; torch's messages go on for a page
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gnmt.errors import UserError
-from gnmt.files.lines import check_files, count_lines, one_line, read_chunks, read_stream, split_lines
+from gnmt.files.lines import as_line, check_files, count_lines, one_line, read_chunks, read_stream, split_lines
 
 
 def test_lines_end_at_newlines_only(tmp_path: Path) -> None:
@@ -122,3 +122,14 @@ def test_a_line_is_read_as_soon_as_it_is_complete() -> None:
 
 def test_one_line_has_no_line_end() -> None:
     assert one_line("a\nb\r\nc\u2028d") == "a b  c\u2028d"
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("a\nb", "a b"),
+    ("\ufeff a \r\n b\n", "a b"),
+    ("a\rb\u2028c", "a\rb\u2028c"),
+    ("\n \n", ""),
+    ("a\ud83d", "a\ufffd"),
+])
+def test_texts_become_one_line(text: str, expected: str) -> None:
+    assert as_line(text) == expected

@@ -1,6 +1,8 @@
 """The longest source sentence that is translated, and sentences that are longer."""
-from typing import Any, List, Optional, Set, Tuple
+import math
+from typing import Any, Dict, List, Optional, Set, Tuple
 
+import torch
 from torch import LongTensor
 
 
@@ -36,3 +38,17 @@ def fit_sources(
         tokens[[*range(kept), -1]] if position in too_long else tokens for position, tokens in enumerate(sentences)
     ]
     return fitting, set() if truncate else too_long
+
+
+def no_translation() -> Dict[str, Any]:
+    """Returns an empty hypothesis of probability 0, the answer to a source that is not translated."""
+    nothing = torch.tensor([])
+    return {"tokens": nothing.long(), "score": -math.inf, "positional_scores": nothing, "attention": nothing, "alignment": []}
+
+
+def too_long_warning(place: str, length: int, longest: int) -> str:
+    """Returns a sentence about a source of `length` tokens; `place` names it."""
+    return (
+        f"{place} has {length} tokens, but --max-source-positions and --max-tokens allow {longest}: "
+        "it is not translated (--truncate-source cuts it)."
+    )

@@ -21,7 +21,8 @@ from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.token_generation_constraints import pack_constraints, unpack_constraints
 from torch import Tensor
 
-from fairseq_gnmt.data.source_length import fit_sources, longest_source
+from fairseq_gnmt.data.alignment_text import alignment_text
+from fairseq_gnmt.data.source_length import fit_sources, longest_source, no_translation, too_long_warning
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.patches.commands import modules_of
 from fairseq_gnmt.patches.results import results
@@ -30,7 +31,6 @@ from gnmt.files.lines import one_line, read_stream
 logger = logging.getLogger("fairseq_cli.interactive")
 
 NEED_REFERENCES = ("prefix_size", "score_reference")
-NO_TRANSLATION = {"tokens": torch.LongTensor(), "score": -math.inf, "positional_scores": torch.Tensor(), "alignment": []}
 
 
 class Session(NamedTuple):
@@ -185,10 +185,7 @@ def answers(lines: List[str], first: int, session: Session, cfg: Any) -> List[An
     sentences, _ = task.get_interactive_tokens_and_lengths(texts, session.encode)
     sources, too_long = fit_sources(sentences, session.longest, bool(getattr(cfg.task, "truncate_source", False)))
     for position in sorted(too_long):
-        warn(
-            f"line {first + position + 1} has {len(sentences[position])} tokens, above the {session.longest} that "
-            f"--max-source-positions and --max-tokens allow: it is not translated (--truncate-source cuts it)."
-        )
+        warn(too_long_warning(f"line {first + position + 1}", len(sentences[position]), session.longest))
     batches = task.get_batch_iterator(
         dataset=task.build_dataset_for_inference(sources, [len(source) for source in sources], constraints=constraints),
         max_tokens=cfg.dataset.max_tokens,
@@ -198,7 +195,7 @@ def answers(lines: List[str], first: int, session: Session, cfg: Any) -> List[An
     for batch in batches:
         found.update(translate(batch, session, cfg))
     for position in too_long:
-        found[position] = found[position]._replace(source=sentences[position], hypotheses=[NO_TRANSLATION])
+        found[position] = found[position]._replace(source=sentences[position], hypotheses=[no_translation()])
     return [found[position] for position in range(len(lines))]
 
 
@@ -268,8 +265,3 @@ def print_answer(index: int, answer: Answer, session: Session, cfg: Any, output:
 
 def symbols_to_ignore(generator: Any) -> set:
     return getattr(generator, "symbols_to_strip_from_output", None) or {generator.eos}
-
-
-def alignment_text(alignment: Iterable, soft: bool) -> str:
-    """Returns pairs source-target; or, soft, the attention of each target token, with commas between its weights."""
-    return " ".join(",".join(weights) if soft else "{}-{}".format(*weights) for weights in alignment)

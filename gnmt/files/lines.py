@@ -11,6 +11,7 @@ white space at both ends of a line is dropped, the "\r" of Windows files include
 import codecs
 import gzip
 import os
+import re
 import zlib
 from itertools import islice
 from pathlib import Path
@@ -20,6 +21,7 @@ from gnmt.errors import UserError
 
 LINES_PER_CHUNK = 4096
 GZIP_MARK = b"\x1f\x8b"
+SURROGATES = re.compile("[\ud800-\udfff]")
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -81,7 +83,7 @@ def read_lines(path: Path) -> List[str]:
     return [line for chunk in read_chunks(path) for line in split_lines(chunk)]
 
 
-# -- text to translate: streams, each line as soon as it is complete
+# -- text to translate: streams, each line as soon as it is complete, and texts of a program
 
 
 def read_stream(stream: BinaryIO, warn: Callable[[str], None]) -> Iterator[str]:
@@ -99,6 +101,12 @@ def read_stream(stream: BinaryIO, warn: Callable[[str], None]) -> Iterator[str]:
             text = line.decode("utf-8", errors="replace")
             warn(f"line {number} is not UTF-8: it has the byte 0x{line[error.start]:02x}, which is read as U+FFFD.")
         yield text.strip()
+
+
+def as_line(text: str) -> str:
+    """Returns a text to translate as one line, as `read_stream` yields it; a lone surrogate becomes U+FFFD."""
+    lines = SURROGATES.sub("\ufffd", text.removeprefix("\ufeff")).split("\n")
+    return " ".join(line.strip() for line in lines).strip()
 
 
 # -- text to print
