@@ -194,38 +194,65 @@ def answers(lines: List[str], first: int, session: Session, cfg: Any) -> List[An
     found: Dict[int, Answer] = {}
     for batch in batches:
         found.update(translate(batch, session, cfg))
-    for position in too_long:
-        found[position] = found[position]._replace(source=sentences[position], hypotheses=[no_translation()])
+    for position in range(len(lines)):
+        if position in too_long:
+            found[position] = found[position]._replace(source=sentences[position], hypotheses=[no_translation()])
+        elif not found[position].hypotheses:
+            warn(f"line {first + position + 1} has constraints that no translation of the allowed length holds.")
+            found[position] = found[position]._replace(hypotheses=[no_translation()])
     return [found[position] for position in range(len(lines))]
 
 
 def split_constraints(lines: List[str], session: Session) -> Tuple[List[str], Tensor]:
-    """Returns the text and the constraints of lines with tabs between them, which fairseq packs into one tensor."""
-    parts = [line.split("\t") for line in lines]
+    """Returns the text and the constraints of lines with tabs between them, which fairseq packs into one tensor.
+
+    PAD and EOS in a constraint are unknown words.
+    """
     dictionary = session.task.target_dictionary
 
     def tokens(constraint: str) -> Tensor:
-        return dictionary.encode_line(session.encode(constraint), append_eos=False, add_if_not_exist=False)
+        indices = dictionary.encode_line(session.encode(constraint), append_eos=False, add_if_not_exist=False)
+        return indices.masked_fill((indices == dictionary.pad()) | (indices == dictionary.eos()), dictionary.unk())
 
+    parts = [line.split("\t") for line in lines]
     return [text for text, *_ in parts], pack_constraints([[*map(tokens, constraints)] for _, *constraints in parts])
 
 
-def translate(batch: Dict[str, Any], session: Session, cfg: Any) -> Iterable[Tuple[int, Answer]]:
+def translate(batch: Dict[str, Any], session: Session, cfg: Any) -> Iterator[Tuple[int, Answer]]:
     """Yields the position in the buffer and the answer for each sentence of a batch."""
     if uses_cuda(cfg):
         batch = utils.move_to_cuda(batch)
     source = {name: batch["net_input"][name] for name in ("src_tokens", "src_lengths")}
     constraints = batch.get("constraints")
     started = time.time()
-    translations = session.task.inference_step(
-        session.generator, session.models, {"net_input": source}, constraints=constraints
-    )
+    translations = search(source, constraints, session)
     seconds = (time.time() - started) / len(translations)
     pad = session.task.target_dictionary.pad()
     for row, position in enumerate(batch["id"].tolist()):
         own = [] if constraints is None else unpack_constraints(constraints[row])
         tokens = utils.strip_pad(source["src_tokens"][row], pad)
         yield position, Answer(tokens, translations[row][: cfg.generation.nbest], own, seconds)
+
+
+def search(source: Dict[str, Tensor], constraints: Optional[Tensor], session: Session) -> List[List[Dict[str, Any]]]:
+    """Returns the hypotheses of each sentence, none for constraints that do not fit into a translation.
+
+    fairseq's constrained search fails for a whole batch if fewer than `--beam` hypotheses of one sentence hold its
+    constraints within the maximum length; then each sentence is translated alone.
+    """
+    sample = {"net_input": source}
+    try:
+        return session.task.inference_step(session.generator, session.models, sample, constraints=constraints)
+    except AssertionError:
+        if constraints is None:
+            raise
+    if len(constraints) == 1:
+        return [[]]
+    rows = range(len(constraints))
+    return [
+        search({name: tensor[row, None] for name, tensor in source.items()}, constraints[row, None], session)[0]
+        for row in rows
+    ]
 
 
 # -- an answer

@@ -52,6 +52,17 @@ def test_constraints_are_fairseqs_own_search():
     printed = interactive("two five\tneun\n", "--constraints")
     assert "--constraints is fairseq's own search" in printed and "neun" in read(printed)[0][0].text
 
+def test_constraints_that_do_not_fit_cost_their_own_translation():
+    """An end mark in a constraint is an unknown word, as it is elsewhere."""
+    text = "two five\tneun\none two\t" + "neun " * 9 + "\nsix one\t</s>\n"
+    done = run("interactive", digits(), *TASK, "--path", trained_on_digits(), *LANGUAGES, "--constraints", "--max-len-b", 8,
+               "--buffer-size", 3, "--batch-size", 3, stdin=text)
+    assert done.code == 0, done.text[-3000:]
+    first, second, third = answers(done.stdout)
+    assert "neun" in first and second == "" and "<unk>" in third
+    assert warnings(done.stderr) == ["warning: line 2 has constraints that no translation of the allowed length holds."]
+
+
 def answers(printed: str) -> list:
     """Returns the best translation of each line, in the order of the lines; fails unless each has one."""
     found = read(printed)
