@@ -56,6 +56,7 @@ MISTAKES = (
     Mistake("load_dictionary", "", "{message}: fairseq-preprocess writes a dictionary of each language."),
     Mistake("load_dataset", "not found", "{message}: fairseq-preprocess writes it when it is given its text."),
     Mistake("load_align_dict", "", "{message}: --replace-unk alone copies source words, with a file it looks them up."),
+    Mistake("read_data", "", "{path} is not UTF-8 ({message}): convert it, for example with iconv -f latin1 -t utf-8."),
     Mistake("build_bpe", "", "{message}: --sentencepiece-model must name the subword model of the training data."),
     Mistake("build_x", "Please install", "{message}, or leave the option out."),
     Mistake(
@@ -71,7 +72,6 @@ MISTAKES = (
     Mistake("_lazy_init", "", f"{{message}}: {GPU_ONLY}"),
     Mistake("step", "DiverseBeamSearch requires", "{message}."),
     Mistake("makedirs", "", "{message}: name a folder that can be written."),
-    Mistake("buffered_read", "", "{message}: --input must name a UTF-8 text file."),
 )
 MESSAGE_LENGTH = 200  # characters; torch's messages go on for a page
 

@@ -10,7 +10,6 @@ from typing import List, Optional
 
 import pytest
 
-from fairseq_gnmt.data import parallel_text
 from fairseq_gnmt.data.cleaning import CleaningReport, CleanOutputs, clean_corpus
 from fairseq_gnmt.data.cleaning_rules import CleaningRules, clean_pair, normalise_spaces
 from fairseq_gnmt.errors import UserError
@@ -133,7 +132,7 @@ def test_corpus_is_cleaned_and_counted(corpus: Corpus) -> None:
 
 
 def test_number_of_jobs_does_not_change_a_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel_text, "LINES_PER_CHUNK", 7)  # many chunks, and a duplicate in another one
+    monkeypatch.setattr("gnmt.files.lines.LINES_PER_CHUNK", 7)  # many chunks, and a duplicate in another one
     numbers = [number % 230 for number in range(300)]
     write(tmp_path / "s", [words(number % 90) + f" {number}" for number in numbers])
     write(tmp_path / "t", [f"{number} t" for number in numbers])

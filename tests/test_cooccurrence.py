@@ -117,7 +117,7 @@ def test_translations_are_nearest(corpus, size):
 
 def test_chunks_make_no_difference(corpus, monkeypatch):
     whole = write(corpus).read_bytes()
-    monkeypatch.setattr("fairseq_gnmt.data.parallel_text.LINES_PER_CHUNK", 7)
+    monkeypatch.setattr("gnmt.files.lines.LINES_PER_CHUNK", 7)
     assert write(corpus, output="other").read_bytes() == whole
 
 

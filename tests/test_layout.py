@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "fairseq_gnmt"
 # a folder may import those it names and itself; `errors` is everybody's
 ALLOWED = {
     "quantization": set(),
-    "models": {"quantization"},
+    "models": {"quantization", "data"},
     "optim": set(),
     "scoring": set(),
     "data": set(),
@@ -20,7 +20,7 @@ ALLOWED = {
     "rewards": {"segmentation"},
     "criterions": {"models", "search", "rewards"},
     "segmentation": {"data"},
-    "patches": set(),
+    "patches": {"data"},
     "tasks": {"models", "search", "segmentation", "patches", "memory_allocation"},
 }
 

@@ -10,7 +10,7 @@ from typing import List
 import pytest
 from fairseq.data import Dictionary
 
-from fairseq_gnmt.data import mixed_word_char, parallel_text, words
+from fairseq_gnmt.data import mixed_word_char, words
 from fairseq_gnmt.data.word_counts import count_words
 from fairseq_gnmt.data.word_vocabulary import WordVocabulary, learn_vocabulary, load_vocabulary
 from fairseq_gnmt.errors import UserError
@@ -37,7 +37,7 @@ def run(command, monkeypatch: pytest.MonkeyPatch, *arguments) -> None:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_counts_are_of_all_files(tmp_path, monkeypatch, jobs):
-    monkeypatch.setattr(parallel_text, "LINES_PER_CHUNK", 2)
+    monkeypatch.setattr("gnmt.files.lines.LINES_PER_CHUNK", 2)
     counts = count_words([write(tmp_path / "en.gz", TEXT[:2]), write(tmp_path / "de", TEXT[2:])], jobs)
     assert counts == Counter({" the": 3, " a": 2, " cat": 2, " dog": 1, ",": 1, " <": 2, "unk": 1, ">": 2, "B": 1,
                               "cat": 1, " ": 2, " sees": 1, "\t": 1, "▁": 1, "the": 1, " dôg": 1})
@@ -59,7 +59,7 @@ def test_what_is_learnt_by_hand():
 
 
 def test_mixed_commands_from_text_to_text(tmp_path, monkeypatch):
-    monkeypatch.setattr(parallel_text, "LINES_PER_CHUNK", 3)
+    monkeypatch.setattr("gnmt.files.lines.LINES_PER_CHUNK", 3)
     text, model = write(tmp_path / "text", TEXT), tmp_path / "mixed.json"
     tokens, again, dictionary = tmp_path / "tokens", tmp_path / "again", tmp_path / "dict.txt"
     run(mixed_word_char, monkeypatch, "train", "--input", text, "--vocab-size", TOKENS_OF_CHARACTERS + 3, "--output", model)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Dict, Mapping, Optional
 
 from fairseq_gnmt.errors import UserError
-from fairseq_gnmt.data.parallel_text import atomic_outputs, check_files
+from fairseq_gnmt.data.parallel_text import atomic_outputs
+from gnmt.files.lines import check_files
 
 CHUNK_BYTES = 1 << 20
 

@@ -24,10 +24,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from fairseq_gnmt.data.parallel_text import (
-    atomic_outputs, check_files, count_lines, count_pairs, read_pairs, split_lines,
-)
+from fairseq_gnmt.data.parallel_text import atomic_outputs, count_pairs, read_pairs
 from fairseq_gnmt.errors import UserError, run_command
+from gnmt.files.lines import check_files, count_lines, split_lines
 
 CONTEXTS = 8192
 WINDOW = 2  # tokens to each side that are neighbours

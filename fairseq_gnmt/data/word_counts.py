@@ -6,10 +6,10 @@ from typing import Iterable, List, Mapping, Sequence, Tuple
 
 from tqdm import tqdm
 
-from fairseq_gnmt.data.parallel_text import check_files, count_lines, read_chunks, split_lines
 from fairseq_gnmt.data.process_pool import check_jobs, ordered_map
 from fairseq_gnmt.data.spelling import split_words
 from fairseq_gnmt.errors import UserError
+from gnmt.files.lines import check_files, count_lines, read_chunks, split_lines
 
 
 def count_chunk(chunk: bytes) -> Tuple[int, "Counter[str]"]:

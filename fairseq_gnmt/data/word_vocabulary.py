@@ -9,12 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
-from fairseq_gnmt.data.parallel_text import read_lines
 from fairseq_gnmt.data.spelling import (
     CHARACTER_MARKS, SPACE_MARK, is_writable, spell, split_words, written, written_character,
 )
 from fairseq_gnmt.data.word_counts import by_frequency, count_characters, most_frequent
 from fairseq_gnmt.errors import UserError
+from gnmt.files.lines import read_lines
 
 FORMAT = "mixed words and characters, version 1"
 

@@ -2,8 +2,8 @@
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Tuple
 
-from fairseq_gnmt.data.parallel_text import read_lines
 from fairseq_gnmt.errors import UserError
+from gnmt.files.lines import read_lines
 
 HEAD = "#version: "
 FIRST_VERSION = (0, 1)  # of files without a head

@@ -4,6 +4,9 @@ from fairseq_gnmt.patches.checkpoint_reading import read_checkpoints_as_data
 from fairseq_gnmt.patches.checkpoint_writing import copy_checkpoints_whole
 from fairseq_gnmt.patches.data_reading import check_data_when_read
 from fairseq_gnmt.patches.hydra_errors import raise_errors_through_hydra
+from fairseq_gnmt.patches.generate import write_complete_results
+from fairseq_gnmt.patches.interactive import answer_every_line
+from fairseq_gnmt.patches.line_reading import read_lines_as_the_core
 
 
 def apply() -> None:
@@ -12,4 +15,7 @@ def apply() -> None:
     copy_checkpoints_whole()
     check_data_when_read()
     raise_errors_through_hydra()
+    read_lines_as_the_core()
+    answer_every_line()
+    write_complete_results()
     errors.install_hook()

@@ -14,6 +14,7 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq_gnmt.data import spelling
 from fairseq_gnmt.data.word_vocabulary import load_vocabulary
 from fairseq_gnmt.errors import UserError
+from gnmt.files.lines import one_line
 
 NAMES = ("words", "mixed_word_char")
 
@@ -32,7 +33,7 @@ class Words:
         return spelling.encode_words(text)
 
     def decode(self, tokens: str) -> str:
-        return spelling.decode(tokens)
+        return one_line(spelling.decode(tokens))  # fairseq prints it on a line
 
 
 @dataclass
@@ -53,7 +54,7 @@ class MixedWordChar:
         return self.vocabulary.encode(text)
 
     def decode(self, tokens: str) -> str:
-        return spelling.decode(tokens)
+        return one_line(spelling.decode(tokens))  # fairseq prints it on a line
 
 
 def join_tokens(tokens: str, scheme: Optional[str]) -> str:

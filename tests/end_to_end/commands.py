@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, Dict, NamedTuple, Optional, Union
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = ROOT / "fairseq_gnmt"
@@ -38,10 +38,10 @@ class Done(NamedTuple):
 class Running:
     """A command that has been started."""
 
-    def __init__(self, name: str, arguments: tuple, stdin: str, cwd: Path, before: Optional[Callable[[], None]]):
+    def __init__(self, name: str, arguments: tuple, stdin: Union[str, bytes], cwd: Path, before: Optional[Callable[[], None]]):
         self._streams = tempfile.TemporaryDirectory()
         folder = Path(self._streams.name)
-        (folder / "stdin").write_text(stdin, encoding="utf-8")
+        (folder / "stdin").write_bytes(encoded(stdin))
         target = (name, [str(argument) for argument in arguments], folder, cwd, before)
         self.process = _server.Process(target=_run, args=target)
         self.process.start()
@@ -61,7 +61,13 @@ class Running:
         return Done(self.process.exitcode, *texts)
 
 
-def start(name: str, *arguments, stdin: str = "", cwd: Path = ROOT, before: Optional[Callable[[], None]] = None):
+def encoded(stdin: Union[str, bytes]) -> bytes:
+    return stdin.encode("utf-8") if isinstance(stdin, str) else stdin
+
+
+def start(
+    name: str, *arguments, stdin: Union[str, bytes] = "", cwd: Path = ROOT, before: Optional[Callable[[], None]] = None
+):
     """fairseq-<name> with these arguments; `before` is called in its process first."""
     return Running(name, arguments, stdin, cwd, before)
 
@@ -84,13 +90,15 @@ def script(name: str, *arguments, stdin: str = "") -> Done:
     return Done(done.returncode, done.stdout, done.stderr)
 
 
-def installed(name: str, *arguments, cwd: Path = ROOT, stdin: str = "") -> Done:
-    """The command that pip has installed, in a wholly new process."""
+def installed(
+    name: str, *arguments, cwd: Path = ROOT, stdin: Union[str, bytes] = "", environment: Optional[Dict[str, str]] = None
+) -> Done:
+    """The command that pip has installed, in a wholly new process; `environment` is added to ours."""
     done = subprocess.run(
         [str(Path(sys.executable).with_name(name)), *map(str, arguments)],
-        cwd=cwd, input=stdin, capture_output=True, encoding="utf-8", timeout=60 * MINUTES,
+        cwd=cwd, input=encoded(stdin), capture_output=True, timeout=60 * MINUTES, env={**os.environ, **(environment or {})},
     )
-    return Done(done.returncode, done.stdout, done.stderr)
+    return Done(done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8"))
 
 
 def _run(name: str, arguments: list, folder: Path, cwd: Path, before: Optional[Callable[[], None]]) -> None:

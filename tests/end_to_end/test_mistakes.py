@@ -111,6 +111,7 @@ def test_no_batch_size(tmp_path):
     (["--results-path", "README.md"], "README.md: File exists: name a folder that can be written"),
     (["--lenpen", 2], "GNMT's length normalisation is --length-norm-factor"),
     (["--sampling"], "--sampling requires --nbest to be equal to --beam"),
+    (["--sacrebleu", "--scoring", "wer"], "--sacrebleu and --scoring wer are two metrics"),
     (["--quantize", "int8", "--diversity-rate", 0.5], "--quantize is for GNMT's own search, but --diversity-rate is not"),
     (["--quantize", "int8", "--fp16"], "--quantize int8 works on a CPU, without --fp16"),
     (["--replace-unk"], "--dataset-impl=raw"),
