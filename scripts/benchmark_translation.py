@@ -27,7 +27,8 @@ from benchmarking.session import as_json, measure  # noqa: E402
 from benchmarking.translation_figures import TranslationFigures  # noqa: E402
 from benchmarking.translation_checks import TranslationChecks  # noqa: E402
 from fairseq_gnmt.data.parallel_text import read_lines  # noqa: E402
-from fairseq_gnmt.errors import UserError, run_command  # noqa: E402
+from fairseq_gnmt.errors import UserError  # noqa: E402
+from gnmt.commands.process import run_command  # noqa: E402
 
 MODULES = {
     "ours": "ours",

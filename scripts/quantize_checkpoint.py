@@ -14,10 +14,11 @@ import torch  # noqa: E402
 from fairseq.models import MODEL_REGISTRY  # noqa: E402
 
 from fairseq_gnmt.checkpoint_averaging import load  # noqa: E402
-from fairseq_gnmt.data.parallel_text import atomic_outputs  # noqa: E402
-from fairseq_gnmt.errors import UserError, run_command  # noqa: E402
+from fairseq_gnmt.errors import UserError  # noqa: E402
 from fairseq_gnmt.models.gnmt import GNMTModel  # noqa: E402
 from fairseq_gnmt.quantization.storage import INTEGERS, to_integers  # noqa: E402
+from gnmt.commands.process import run_command  # noqa: E402
+from gnmt.files.outputs import atomic_outputs  # noqa: E402
 
 
 def quantize_checkpoint(source: Path, output: Path, overwrite: bool) -> None:

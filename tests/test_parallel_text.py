@@ -7,7 +7,8 @@ import pytest
 
 from fairseq_gnmt.data import parallel_text
 from fairseq_gnmt.errors import UserError
-from fairseq_gnmt.data.parallel_text import atomic_outputs, check_files, count_lines, read_chunks, split_lines
+from fairseq_gnmt.data.parallel_text import check_files, count_lines, read_chunks, split_lines
+from gnmt.files.outputs import atomic_outputs
 
 
 def test_lines_end_at_newlines_only(tmp_path: Path) -> None:

@@ -25,9 +25,11 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from fairseq_gnmt.data.parallel_text import (
-    atomic_outputs, check_files, count_lines, count_pairs, read_pairs, split_lines,
+    check_files, count_lines, count_pairs, read_pairs, split_lines,
 )
-from fairseq_gnmt.errors import UserError, run_command
+from fairseq_gnmt.errors import UserError
+from gnmt.commands.process import run_command
+from gnmt.files.outputs import atomic_outputs
 
 CONTEXTS = 8192
 WINDOW = 2  # tokens to each side that are neighbours
