@@ -3,6 +3,7 @@
 fairseq leaves Ctrl-C, SIGTERM and closed pipes to the interpreter: it shows tracebacks, and its messages to a closed
 pipe are lost one by one while the training goes on.
 """
+import os
 import sys
 from pathlib import Path
 from typing import Any, Callable, Dict
@@ -11,7 +12,7 @@ import fairseq_cli
 from fairseq.distributed import utils as distributed_utils
 
 from fairseq_gnmt.errors import explain
-from gnmt.commands.process import prepare_process
+from gnmt.commands.process import end_by, ending_signal, prepare_process
 from gnmt.errors import UserError
 
 COMMANDS = Path(fairseq_cli.__path__[0])
@@ -26,6 +27,7 @@ def prepare_commands() -> None:
     """
     if command_is_running():
         prepare_process()
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # hydra then leaves errors to `sys.excepthook`, which explains them
     distributed_utils.distributed_main = run_rank
 
 
@@ -44,6 +46,8 @@ def run_rank(index: int, main: Callable[..., None], cfg: Any, kwargs: Dict[str, 
     prepare_process()
     try:
         fairseq_main(index, main, cfg, kwargs)
+    except KeyboardInterrupt as interruption:
+        end_by(ending_signal(interruption))
     except Exception as error:
         sentence = explain(error, error.__traceback__)
         if sentence is None or isinstance(error, UserError):
