@@ -3,6 +3,7 @@
 fairseq leaves Ctrl-C, SIGTERM and closed pipes to the interpreter: it shows tracebacks, and its messages to a closed
 pipe are lost one by one while the training goes on.
 """
+import multiprocessing
 import os
 import sys
 from pathlib import Path
@@ -42,8 +43,14 @@ def command_is_running() -> bool:
 
 
 def run_rank(index: int, main: Callable[..., None], cfg: Any, kwargs: Dict[str, Any]) -> None:
-    """Runs fairseq's main function of one rank; explained errors become UserError, which torch passes to the parent."""
+    """Runs fairseq's main function of one rank; explained errors become UserError, which torch passes to the parent.
+
+    A rank that torch has spawned would spawn its data loader workers too: each would import fairseq again, at every
+    epoch, and show a traceback for Ctrl-C during the import. They are forked, as in a training of one process.
+    """
     prepare_process()
+    if sys.platform == "linux" and multiprocessing.parent_process() is not None:
+        multiprocessing.set_start_method("fork", force=True)
     try:
         fairseq_main(index, main, cfg, kwargs)
     except KeyboardInterrupt as interruption:
