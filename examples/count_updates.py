@@ -6,7 +6,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout works without being installed
 from fairseq.data import data_utils  # noqa: E402
 
-from fairseq_gnmt.errors import UserError, run_command  # noqa: E402
+from fairseq_gnmt.errors import UserError  # noqa: E402
+from gnmt.commands.process import run_command  # noqa: E402
 
 BEGIN_OF_SENTENCE = 1  # NVIDIA counts it, fairseq does not store it
 

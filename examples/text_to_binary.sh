@@ -74,6 +74,7 @@ if [[ "$overwrite" == no && -s "$output/prepare.settings" && -d "$output/bin" ]]
     exit
 fi
 
+lock_folder "$output"
 products=(prepare.settings clean subwords.model subwords.vocab mixed.json encoded dict.txt embeddings.txt bin)
 making="$output/unfinished"
 model="${model:+$making/$model}"
@@ -131,7 +132,8 @@ if [[ ! -d "$making/bin" ]]; then
     # Half precision is fast for multiples of 8; fairseq-preprocess pads only dictionaries that it builds itself.
     python -c 'import sys; from fairseq.data import Dictionary as D; d = D.load(sys.argv[1]); d.pad_to_multiple_(8); d.save(sys.argv[1])' \
         "$making/dict.txt"
-    fairseq-preprocess --source-lang en --target-lang de --joined-dictionary --srcdict "$making/dict.txt" \
+    fairseq-preprocess --user-dir "$ROOT/fairseq_gnmt" --source-lang en --target-lang de \
+        --joined-dictionary --srcdict "$making/dict.txt" \
         --trainpref "$making/encoded/train" --validpref "$making/encoded/valid" --testpref "$making/encoded/test" \
         --destdir "$making/bin.tmp" --workers "$jobs"
     if [[ "$segmentation" == word ]]; then

@@ -6,10 +6,10 @@ import torch
 from fairseq.checkpoint_utils import checkpoint_paths
 from torch import Tensor
 
-from fairseq_gnmt.data.parallel_text import atomic_outputs
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.quantization.storage import to_floats
 from gnmt.checkpoints.training_state import read_training_state
+from gnmt.files.outputs import atomic_outputs
 
 SUMMED_IN = torch.float64  # the mean of equal checkpoints is then exactly theirs
 CLIP_RANGE = ".clip.range"  # of quantisable training: the last one is the one that training has come to

@@ -1,10 +1,14 @@
-"""Mistakes that a user can mend are told in a sentence, without a traceback."""
+"""Errors of fairseq and torch that a user can correct are told in one line, without a traceback."""
 import signal
 import sys
 import traceback
+from pathlib import Path
 from types import TracebackType
-from typing import Callable, NamedTuple, Optional, Type
+from typing import NamedTuple, Optional, Type
 
+from torch.multiprocessing.spawn import ProcessRaisedException
+
+from gnmt.commands.process import ending_signal, show_traceback
 from gnmt.errors import UserError
 
 
@@ -16,7 +20,6 @@ class Mistake(NamedTuple):
     sentence: str  # may name {message} and local variables of the function
 
 
-MAKE_ROOM = "make room on its disk and give the same command again, which goes on from the last whole checkpoint."
 JSON_EXAMPLE = """write --eval-bleu-args '{{"beam": 5}}'."""
 GPU_ONLY = "--fp16 and several --distributed-world-size want GPUs: leave them out and give --cpu."
 # The first that fits an error explains it.
@@ -30,8 +33,6 @@ MISTAKES = (
     Mistake("main", "Seed must be between", "--seed: {message}."),
     Mistake("eval_str_list", "", "{x!r} is no number or list of numbers, which --lr, --update-freq and others take ({message})."),
     Mistake("literal_eval", "", "--model-overrides is no dictionary ({message}): write \"{{{{'dropout': 0.1}}}}\"."),
-    Mistake("torch_persistent_save", "", f"{{filename}} could not be written ({{message}}): {MAKE_ROOM}"),
-    Mistake("copy_whole", "", f"{{dst_path}} could not be written ({{message}}): {MAKE_ROOM}"),
     Mistake(
         "load_checkpoint",
         "Cannot load model parameters",
@@ -72,7 +73,13 @@ MISTAKES = (
     Mistake("_lazy_init", "", f"{{message}}: {GPU_ONLY}"),
     Mistake("step", "DiverseBeamSearch requires", "{message}."),
     Mistake("makedirs", "", "{message}: name a folder that can be written."),
+    Mistake(
+        "handler",
+        "DataLoader worker",  # torch's handler of the signal that a child process has ended
+        "{message}: perhaps the memory was not enough. Give a smaller --num-workers.",
+    ),
 )
+TRAINING = ("fairseq_cli/train.py", "fairseq_cli/hydra_train.py")  # files whose functions have the options of a training
 MESSAGE_LENGTH = 200  # characters; torch's messages go on for a page
 
 
@@ -81,6 +88,8 @@ def explain(error: BaseException, trace: Optional[TracebackType]) -> Optional[st
     for ours in (error, error.__context__):  # fairseq puts its own error on top of what loading a checkpoint raises
         if isinstance(ours, UserError):
             return str(ours)
+    if isinstance(error, ProcessRaisedException):
+        return _explained_by_child(error)
     frames = [frame for frame, _ in traceback.walk_tb(trace)]
     if not frames or not isinstance(error, Exception):
         return None
@@ -98,28 +107,40 @@ def explain(error: BaseException, trace: Optional[TracebackType]) -> Optional[st
     return None
 
 
+def _explained_by_child(error: ProcessRaisedException) -> Optional[str]:
+    """The message of a UserError in a process that torch has started; its traceback arrives here as text."""
+    name = f"{UserError.__module__}.{UserError.__name__}: "
+    last_line = str(error).strip().splitlines()[-1]
+    return last_line.removeprefix(name) if last_line.startswith(name) else None
+
+
+def resumption(trace: Optional[TracebackType]) -> Optional[str]:
+    """The line for a training that was interrupted: how to go on. None for other commands, and for all ranks but 0."""
+    for frame, _ in traceback.walk_tb(trace):
+        cfg = frame.f_locals.get("cfg")
+        if frame.f_code.co_filename.endswith(TRAINING) and hasattr(cfg, "checkpoint"):
+            if cfg.distributed_training.distributed_rank:  # None or 0 for the first process
+                return None
+            last = Path(cfg.checkpoint.save_dir, "checkpoint_last.pt")
+            if last.exists():
+                return f"interrupted: the same command goes on from {last}."
+            return f"interrupted before the first checkpoint: the same command starts from the beginning in {last.parent}."
+    return None
+
+
 def install_hook() -> None:
-    """Replaces the traceback of explained errors, and of no others, by their sentence."""
+    """Shows explained errors, and no others, as one line; adds to an interrupted training how to go on."""
     previous = sys.excepthook
 
     def hook(kind: Type[BaseException], error: BaseException, trace: Optional[TracebackType]) -> None:
-        sentence = explain(error, trace)
-        if sentence is None:
+        if (number := ending_signal(error)) is not None:
+            if number != signal.SIGPIPE and (line := resumption(trace)):
+                print(line, file=sys.stderr)
             previous(kind, error, trace)
-        else:
+        elif sentence := explain(error, trace):
+            show_traceback(error)
             print(f"error: {sentence}", file=sys.stderr)
+        else:
+            previous(kind, error, trace)
 
     sys.excepthook = hook
-
-
-def run_command(main: Callable[[], None]) -> None:
-    """Runs a command line of ours; a mistake of the user ends it with its sentence and exit status 1."""
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"error: {place}{error.strerror or error}")
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)

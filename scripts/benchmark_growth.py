@@ -34,7 +34,8 @@ from benchmarking.report import check_output, markdown_table, write_json  # noqa
 from benchmarking.session import set_threads  # noqa: E402
 from benchmarking.translation_checks import check_steps  # noqa: E402
 from benchmarking.workload import make_dictionary, synthetic_batches  # noqa: E402
-from fairseq_gnmt.errors import UserError, run_command  # noqa: E402
+from fairseq_gnmt.errors import UserError  # noqa: E402
+from gnmt.commands.process import run_command  # noqa: E402
 
 BASE = Point(hidden=512, vocabulary=8000, length=25, batch=32, beam=5)
 VALUES = {

@@ -25,7 +25,8 @@ from benchmarking.contenders.setting import Setting  # noqa: E402
 from benchmarking.operations import NetworkSize, update_operations  # noqa: E402
 from benchmarking.report import ABSENT, check_output, markdown_table, write_json  # noqa: E402
 from benchmarking.session import Measured, as_json, measure  # noqa: E402
-from fairseq_gnmt.errors import UserError, run_command  # noqa: E402
+from fairseq_gnmt.errors import UserError  # noqa: E402
+from gnmt.commands.process import run_command  # noqa: E402
 
 MODULES = {"ours": "ours", "ours-recomputing": "ours_recomputing", "fairseq-lstm": "fairseq_lstm", "nvidia": "nvidia"}
 OUR_NETWORK = ("ours fp32", "ours-recomputing", "nvidia")  # these compute the same, from the same weights

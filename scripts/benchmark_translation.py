@@ -26,7 +26,8 @@ from benchmarking.report import check_output, markdown_table, write_json  # noqa
 from benchmarking.session import as_json, measure  # noqa: E402
 from benchmarking.translation_figures import TranslationFigures  # noqa: E402
 from benchmarking.translation_checks import TranslationChecks  # noqa: E402
-from fairseq_gnmt.errors import UserError, run_command  # noqa: E402
+from fairseq_gnmt.errors import UserError  # noqa: E402
+from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.files.lines import read_lines  # noqa: E402
 
 MODULES = {

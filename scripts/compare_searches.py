@@ -26,7 +26,9 @@ from tqdm import tqdm  # noqa: E402
 
 import fairseq_gnmt  # noqa: E402, F401  registers everything
 from benchmarking.report import check_output, markdown_table, write_json  # noqa: E402
-from fairseq_gnmt.errors import UserError, run_command  # noqa: E402
+from fairseq_gnmt.errors import UserError  # noqa: E402
+from gnmt.commands.process import run_command  # noqa: E402
+from gnmt.files.lines import read_lines  # noqa: E402
 from fairseq_gnmt.inference.translator import translator_of  # noqa: E402
 from fairseq_gnmt.models.gnmt import GNMTModel  # noqa: E402
 from fairseq_gnmt.rewards.gleu import mean_gleu  # noqa: E402
@@ -35,6 +37,7 @@ from fairseq_gnmt.search.options import SearchOptions  # noqa: E402
 from fairseq_gnmt.search.reference_scoring import reference_log_probs  # noqa: E402
 from fairseq_gnmt.segmentation.bpe import join_tokens  # noqa: E402
 from fairseq_gnmt.tasks.gnmt_translation import GNMTTranslationTask  # noqa: E402
+from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.files.lines import read_lines  # noqa: E402
 
 VARIED = {

@@ -19,8 +19,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, installed or not
 
 import fairseq_gnmt  # noqa: E402, F401  registers the architectures
-from fairseq_gnmt.errors import run_command  # noqa: E402
 from fairseq_gnmt.interop.nvidia_conversion import to_fairseq, to_nvidia  # noqa: E402
+from gnmt.commands.process import run_command  # noqa: E402
 
 
 def main() -> None:

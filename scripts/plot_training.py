@@ -15,8 +15,9 @@ from typing import List, Optional, Sequence
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, installed or not
 logging.disable(logging.INFO)  # fairseq lets every library tell all it does
 
-from fairseq_gnmt.data.parallel_text import atomic_outputs  # noqa: E402
-from fairseq_gnmt.errors import UserError, run_command  # noqa: E402
+from fairseq_gnmt.errors import UserError  # noqa: E402
+from gnmt.commands.process import run_command  # noqa: E402
+from gnmt.files.outputs import atomic_outputs  # noqa: E402
 from plotting.pictures import check_pictures, to_png  # noqa: E402
 from plotting.training_curves import AXES, LOSS, PANELS, Run, draw, missing  # noqa: E402
 from plotting.training_log import read_log  # noqa: E402

@@ -13,11 +13,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, in
 import torch  # noqa: E402
 from fairseq.models import MODEL_REGISTRY  # noqa: E402
 
-from fairseq_gnmt.data.parallel_text import atomic_outputs  # noqa: E402
-from fairseq_gnmt.errors import UserError, run_command  # noqa: E402
+from fairseq_gnmt.errors import UserError  # noqa: E402
 from fairseq_gnmt.models.gnmt import GNMTModel  # noqa: E402
 from fairseq_gnmt.quantization.storage import INTEGERS, to_integers  # noqa: E402
 from gnmt.checkpoints.training_state import architecture, read_training_state  # noqa: E402
+from gnmt.commands.process import run_command  # noqa: E402
+from gnmt.files.outputs import atomic_outputs  # noqa: E402
 
 
 def quantize_checkpoint(source: Path, output: Path, overwrite: bool) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Dict, Mapping, Optional
 
 from fairseq_gnmt.errors import UserError
-from fairseq_gnmt.data.parallel_text import atomic_outputs
 from gnmt.files.lines import check_files
+from gnmt.files.outputs import atomic_outputs
 
 CHUNK_BYTES = 1 << 20
 

@@ -18,10 +18,12 @@ from typing import List, NamedTuple, Sequence, Set, Tuple
 from tqdm import tqdm
 
 from fairseq_gnmt.data.cleaning_rules import REASONS, CleaningRules, clean_pair, normalise_spaces
-from fairseq_gnmt.errors import UserError, run_command
-from fairseq_gnmt.data.parallel_text import ChunkPair, atomic_outputs, count_pairs, read_pairs
+from fairseq_gnmt.data.parallel_text import ChunkPair, count_pairs, read_pairs
 from fairseq_gnmt.data.process_pool import available_cores, check_jobs, ordered_map
+from fairseq_gnmt.errors import UserError
+from gnmt.commands.process import run_command
 from gnmt.files.lines import check_files, split_lines
+from gnmt.files.outputs import atomic_outputs
 
 DIGEST_BYTES = 16  # of a pair: 4.5 M of them take about 0.5 GiB, and two that agree by chance are out of the question
 

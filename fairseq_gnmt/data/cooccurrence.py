@@ -24,9 +24,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from fairseq_gnmt.data.parallel_text import atomic_outputs, count_pairs, read_pairs
-from fairseq_gnmt.errors import UserError, run_command
+from fairseq_gnmt.data.parallel_text import count_pairs, read_pairs
+from fairseq_gnmt.errors import UserError
+from gnmt.commands.process import run_command
 from gnmt.files.lines import check_files, count_lines, split_lines
+from gnmt.files.outputs import atomic_outputs
 
 CONTEXTS = 8192
 WINDOW = 2  # tokens to each side that are neighbours

@@ -9,8 +9,9 @@ from typing import Dict, Mapping, NamedTuple, Optional, Sequence
 from urllib.parse import urlsplit
 
 from fairseq_gnmt.data.checksums import defect, read_sums, sha256, write_sums
-from fairseq_gnmt.errors import UserError, run_command
+from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.data.transfer import fetch, part_path
+from gnmt.commands.process import run_command
 
 RECORD = "SHA256SUMS"  # of what was downloaded: later runs, and other machines, compare with it
 

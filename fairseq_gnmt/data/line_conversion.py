@@ -5,9 +5,9 @@ from typing import Callable, Iterable, Iterator, List, Sequence
 
 from tqdm import tqdm
 
-from fairseq_gnmt.data.parallel_text import atomic_outputs
 from fairseq_gnmt.data.process_pool import check_jobs, ordered_map
 from gnmt.files.lines import check_files, count_lines, read_chunks, split_lines
+from gnmt.files.outputs import atomic_outputs
 
 Conversion = Callable[[str], str]  # of a line, without its end; processes are sent it
 ChunkConversion = Callable[[Iterator[bytes]], Iterable[List[str]]]  # of parts of a file to the new lines of each

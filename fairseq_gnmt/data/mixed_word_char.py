@@ -15,12 +15,12 @@ from typing import Sequence
 
 from fairseq_gnmt.data.command_line import add_command
 from fairseq_gnmt.data.line_conversion import convert_file
-from fairseq_gnmt.data.parallel_text import atomic_outputs
 from fairseq_gnmt.data.process_pool import available_cores
 from fairseq_gnmt.data.spelling import decode
 from fairseq_gnmt.data.word_counts import count_words, share_of
 from fairseq_gnmt.data.word_vocabulary import learn_vocabulary, load_vocabulary, to_json
-from fairseq_gnmt.errors import run_command
+from gnmt.commands.process import run_command
+from gnmt.files.outputs import atomic_outputs
 
 
 def train(

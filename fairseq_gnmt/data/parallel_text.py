@@ -1,18 +1,13 @@
-"""Parallel text: pairs of line-aligned files, and outputs that appear under their names only when complete."""
-import errno
-import os
-from contextlib import ExitStack, contextmanager
+"""Parallel text: pairs of line-aligned files."""
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, Iterator, List, Sequence, Tuple
+from typing import Iterator, List, Sequence, Tuple
 
 from tqdm import tqdm
 
 from fairseq_gnmt.data.process_pool import ordered_map
 from fairseq_gnmt.errors import UserError
 from gnmt.files.lines import count_lines, read_chunks
-
-DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 ChunkPair = Tuple[bytes, bytes]  # the same lines of source and target
 
@@ -40,51 +35,3 @@ def read_pairs(sources: Sequence[Path], targets: Sequence[Path]) -> Iterator[Chu
     return chain.from_iterable(
         zip(read_chunks(source), read_chunks(target), strict=True) for source, target in zip(sources, targets)
     )
-
-
-def _create(path: Path) -> BinaryIO:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return open(path, "wb")
-    except OSError as error:
-        raise UserError(f"Cannot write to the folder {path.parent} ({error.strerror}): choose another.") from error
-
-
-@contextmanager
-def atomic_outputs(
-    paths: Sequence[Path], *, inputs: Sequence[Path], overwrite: bool
-) -> Iterator[List[BinaryIO]]:
-    """Open files that appear under their names, in the order given, only if the block succeeds.
-
-    They are written beside their final place and moved there, so a run that is interrupted leaves what was
-    there before, and one that is killed also hidden files that end in .partial. Raises UserError, before
-    anything is written, for an output that exists (unless `overwrite`), that is one of `inputs`, or whose
-    folder cannot be written.
-    """
-    if len(set(paths)) < len(paths):
-        raise UserError(f"Two outputs share the name {paths[0]}: give them different names.")
-    for path in paths:
-        if path.is_dir():
-            raise UserError(f"{path} is a folder: give the name of a file.")
-        if any(path.exists() and path.samefile(source) for source in inputs):
-            raise UserError(f"{path} is an input too: choose another output.")
-        if path.exists() and not overwrite:
-            raise UserError(f"{path} exists: choose another output, or replace it with --overwrite.")
-
-    unfinished = [path.with_name(f".{path.name}.{os.getpid()}.partial") for path in paths]
-    with ExitStack() as cleanup:
-        files = []
-        for path in unfinished:
-            files.append(cleanup.enter_context(_create(path)))
-            cleanup.callback(path.unlink, missing_ok=True)
-        try:
-            yield files
-            for file in files:
-                file.close()  # a full disk shows here at the latest, before anything is replaced
-        except (OSError, RuntimeError) as error:
-            reason = error if isinstance(error, OSError) else error.__context__  # torch.save has its own on top
-            if not isinstance(reason, OSError) or reason.errno not in DISK_IS_FULL:
-                raise
-            raise UserError(f"{paths[0]} could not be written ({reason.strerror}): make room on its disk.") from error
-        for path, final in zip(unfinished, paths):
-            path.replace(final)

@@ -16,11 +16,12 @@ from sentencepiece import SentencePieceProcessor
 
 from fairseq_gnmt.data.command_line import add_command
 from fairseq_gnmt.data.line_conversion import convert_in_chunks
-from fairseq_gnmt.data.parallel_text import atomic_outputs
 from fairseq_gnmt.data.process_pool import available_cores, check_jobs
 from fairseq_gnmt.data.subword_training import LINES_IN_MEMORY, train_subwords
-from fairseq_gnmt.errors import UserError, run_command
+from fairseq_gnmt.errors import UserError
+from gnmt.commands.process import run_command
 from gnmt.files.lines import check_files, split_lines
+from gnmt.files.outputs import atomic_outputs
 
 FAIRSEQ_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")  # every dictionary of fairseq begins with them
 

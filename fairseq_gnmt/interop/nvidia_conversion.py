@@ -15,7 +15,7 @@ from fairseq.models import MODEL_REGISTRY
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from fairseq_gnmt.data.parallel_text import atomic_outputs
+from gnmt.files.outputs import atomic_outputs
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.interop import nvidia_checkpoint
 from fairseq_gnmt.interop.nvidia_checkpoint import NvidiaCheckpoint
@@ -25,6 +25,7 @@ from fairseq_gnmt.interop.subword_codes import read_codes
 from fairseq_gnmt.models.gnmt import GNMTModel
 from fairseq_gnmt.quantization.storage import to_floats
 from gnmt.checkpoints.training_state import architecture, check_kind, read_training_state
+from gnmt.files.outputs import atomic_outputs
 
 CHECKPOINT = "checkpoint.pt"
 SEPARATOR = "@@"  # subword-nmt's own, where the checkpoint has no other

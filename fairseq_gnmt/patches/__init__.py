@@ -1,20 +1,21 @@
 """Every change that the plugin makes to fairseq, torch or the interpreter, with its reason; `apply` makes all of them."""
 from fairseq_gnmt import errors
 from fairseq_gnmt.patches.checkpoint_reading import read_checkpoints_as_data
-from fairseq_gnmt.patches.checkpoint_writing import copy_checkpoints_whole
+from fairseq_gnmt.patches.checkpoint_writing import lock_save_dir, write_checkpoints_whole
 from fairseq_gnmt.patches.data_reading import check_data_when_read
-from fairseq_gnmt.patches.hydra_errors import raise_errors_through_hydra
 from fairseq_gnmt.patches.generate import write_complete_results
 from fairseq_gnmt.patches.interactive import answer_every_line
 from fairseq_gnmt.patches.line_reading import read_lines_as_the_core
+from fairseq_gnmt.patches.processes import prepare_commands
 
 
 def apply() -> None:
     """Applies every patch; the plugin calls it once, before it registers anything."""
+    prepare_commands()
     read_checkpoints_as_data()
-    copy_checkpoints_whole()
     check_data_when_read()
-    raise_errors_through_hydra()
+    write_checkpoints_whole()
+    lock_save_dir()
     read_lines_as_the_core()
     answer_every_line()
     write_complete_results()

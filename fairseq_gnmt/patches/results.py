@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, Optional, TextIO
 
-from fairseq_gnmt.data.parallel_text import atomic_outputs
+from gnmt.files.outputs import atomic_outputs
 
 UTF8 = {"encoding": "utf-8", "errors": "backslashreplace"}  # a lone surrogate cannot be written as UTF-8
 
