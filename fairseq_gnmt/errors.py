@@ -18,7 +18,7 @@ class Mistake(NamedTuple):
 
 MAKE_ROOM = "make room on its disk and give the same command again, which goes on from the last whole checkpoint."
 JSON_EXAMPLE = """write --eval-bleu-args '{{"beam": 5}}'."""
-GPU_ONLY = "--fp16 and several --distributed-world-size want GPUs: leave them out and give --cpu."
+GPU_ONLY = "--fp16, --profile and several --distributed-world-size want GPUs: leave them out and give --cpu."
 # The first that fits an error explains it.
 MISTAKES = (
     Mistake(
