@@ -4,6 +4,7 @@ Every option of fairseq's commands is in CLASSIFICATION; tests/test_fairseq_opti
 An option is given if its value differs from fairseq's default.
 """
 import dataclasses
+import importlib.util
 from enum import Enum
 from typing import Any, Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
 
@@ -196,6 +197,13 @@ CLASSIFICATION = (
     # -- fairseq-score, which loads no plugin; --sentence-bleu fails in it, and scripts/score.py is the plugin's own
     Entry(HONOURED, SCORE, "sys ref order ignore_case sacrebleu sentence_bleu"),
 )
+# Options that only warn, and then do nothing, where a package is missing: names of packages, one of which is needed.
+PACKAGES = {
+    "tensorboard_logdir": ("tensorboard", "tensorboardX"),
+    "wandb_project": ("wandb",),
+    "aim_repo": ("aim",),
+    "azureml_logging": ("azureml",),
+}
 GROUPS = ("common", "common_eval", "distributed_training", "dataset", "optimization", "checkpoint", "generation",
           "interactive", "ema", "task")  # fmt: skip
 COMPONENTS = ("model", "criterion", "optimizer", "lr_scheduler", "bmuf")
@@ -233,6 +241,10 @@ def check_options(cfg: DictConfig, command: str) -> None:
         reason = refusal(command, option, given)
         if reason is not None:
             raise UserError(reason)
+    if command == TRAIN:
+        for option in PACKAGES.keys() & given.keys():
+            if not any(importlib.util.find_spec(package) for package in PACKAGES[option]):
+                raise UserError(f"--{option.replace('_', '-')} needs the package {PACKAGES[option][0]}: pip install it.")
     if command == TRAIN and cfg.dataset.combine_valid_subsets and cfg.dataset.valid_subset != "valid":
         raise UserError("--combine-valid-subsets combines valid, valid1 and so on: leave --valid-subset out.")
     if command == GENERATE:

@@ -122,9 +122,9 @@ def test_options_of_the_search(options, words):
 
 @pytest.mark.parametrize("options, words", [
     (["--lr", "2e-3x"], "'2e-3x' is no number or list of numbers"),
-    (["--lr", -1], "--lr is -1.0, but cannot be negative"),
-    (["--adam-eps", -1], "--adam-eps is -1.0, but cannot be negative"),
-    (["--weight-decay", -1], "--weight-decay is -1.0, but cannot be negative"),
+    (["--lr", -1], "--lr is -1.0, but must be at least 0"),
+    (["--adam-eps", -1], "--adam-eps is -1.0, but must be at least 0"),
+    (["--weight-decay", -1], "--weight-decay is -1.0, but must be at least 0"),
     (["--batch-size", 0], "--batch-size is 0, but must be at least 1"),
     (["--num-workers", -1], "--num-workers is -1, but must be at least 0"),
     (["--update-freq", 0], "--update-freq is 0, but must be at least 1"),
@@ -142,7 +142,7 @@ def test_options_of_the_search(options, words):
     (["--eval-bleu", "--eval-bleu-args", '{"beam": "5"}'], "--beam is '5', but must be a whole number"),
     (["--eval-bleu", "--eval-bleu-detok", "mose"], "--eval-bleu-detok is mose, but must be one of "),
     (["--eval-bleu", "--eval-bleu-remove-bpe", "bpe"], "Unknown post_process option: bpe"),
-    (["--quantize", "int8"], "--quantize int8 is for translation: leave it out in training"),
+    (["--quantize", "int8"], "it is for translation; leave it out in training"),
     (["--distributed-world-size", 2], "leave them out and give --cpu"),
 ])
 @pytest.mark.skipif(torch.cuda.is_available(), reason="one of them is a mistake without GPUs only")
