@@ -29,7 +29,16 @@ MISTAKES = (
     Mistake("build_model", "must be a mapping", f"an option that takes JSON has no object: {JSON_EXAMPLE}"),
     Mistake("main", "Seed must be between", "--seed: {message}."),
     Mistake("eval_str_list", "", "{x!r} is no number or list of numbers, which --lr, --update-freq and others take ({message})."),
-    Mistake("literal_eval", "", "--model-overrides is no dictionary ({message}): write \"{{{{'dropout': 0.1}}}}\"."),
+    Mistake(
+        "merge_with_parent", "full_key:", "an option has a value of another kind ({message}): see --model-overrides."
+    ),
+    Mistake("convert_namespace_to_omegaconf", "", "an option has a value of another kind: {message}."),
+    Mistake("raise_if_valid_subsets_unintentionally_ignored", "", "{message}"),
+    Mistake(
+        "load_dataset",
+        "--dataset-impl is configured properly",
+        "--dataset-impl is not the one that fairseq-preprocess wrote: leave the option out, and fairseq finds it.",
+    ),
     Mistake("torch_persistent_save", "", f"{{filename}} could not be written ({{message}}): {MAKE_ROOM}"),
     Mistake("copy_whole", "", f"{{dst_path}} could not be written ({{message}}): {MAKE_ROOM}"),
     Mistake(

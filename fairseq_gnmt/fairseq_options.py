@@ -3,6 +3,7 @@
 Every option of fairseq's commands is in CLASSIFICATION; tests/test_fairseq_options.py compares it with fairseq's parsers.
 An option is given if its value differs from fairseq's default.
 """
+import ast
 import dataclasses
 import importlib.util
 from enum import Enum
@@ -253,6 +254,8 @@ def check_options(cfg: DictConfig, command: str) -> None:
             raise UserError("--num-shards and --distributed-world-size both share the data out: give one of them.")
         if not cfg.dataset.shard_id < cfg.dataset.num_shards:
             raise UserError(f"--shard-id is {cfg.dataset.shard_id}, but must be below --num-shards, {cfg.dataset.num_shards}.")
+    check_dictionary("model_overrides", cfg.common_eval.model_overrides)
+    check_dictionary("optimizer_overrides", cfg.checkpoint.optimizer_overrides)
     check_numbers(cfg)
     if command in TRANSLATION.split():
         found = {option.name: cfg.generation.get(option.name, cfg.task.get(option.name)) for option in dataclasses.fields(SearchOptions)}
@@ -316,12 +319,24 @@ def check_numbers(cfg: DictConfig) -> None:
         if not isinstance(config, DictConfig):
             continue
         for option, value in config.items():
+            if option in RANGES and isinstance(value, ListConfig) and not value:
+                raise UserError(f"--{option.replace('_', '-')} has no number: give one, or leave the option out.")
             for number in value if isinstance(value, ListConfig) else [value]:
                 if isinstance(number, (int, float)) and not isinstance(number, bool):
                     RANGES.get(option, ANY_NUMBER).check(option, number)
         declared = dataclass_of(group, config)
         if declared is not None:
             check_ranges(declared, config)
+
+
+def check_dictionary(option: str, text: str) -> None:
+    """Raises UserError unless an option is a dictionary in Python's notation."""
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise UserError(f"--{option.replace('_', '-')} is no dictionary ({error}): write \"{{'dropout': 0.1}}\".")
+    if not isinstance(value, dict):
+        raise UserError(f"--{option.replace('_', '-')} is no dictionary ({text}): write \"{{'dropout': 0.1}}\".")
 
 
 def check_architecture_options(cfg: DictConfig) -> None:

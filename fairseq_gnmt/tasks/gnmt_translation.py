@@ -59,13 +59,15 @@ class GNMTTranslationTask(TranslationTask):
     # -- data
 
     def load_dataset(self, split, epoch=1, combine=False, **kwargs):
-        """As fairseq's; padding of targets is on the right, also where a checkpoint says otherwise.
+        """Loads a split; the padding of targets is on the right, also where a checkpoint says otherwise.
 
-        fairseq's own default of --upsample-primary, -1, fails as soon as there is a second shard.
+        --upsample-primary is for training; its default, -1, would make fairseq fail on a second shard.
         """
         self.cfg.left_pad_target = False
-        self.cfg.upsample_primary = max(self.cfg.upsample_primary, 1)
+        upsample = self.cfg.upsample_primary
+        self.cfg.upsample_primary = max(upsample, 1) if split == self.cfg.train_subset else 1
         super().load_dataset(split, epoch, combine, **kwargs)
+        self.cfg.upsample_primary = upsample
         if self.cfg.nvidia_conventions:
             self.datasets[split] = begin_marked(self.datasets[split])
 
