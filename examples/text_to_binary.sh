@@ -75,6 +75,15 @@ if [[ "$overwrite" == no && -s "$output/prepare.settings" && -d "$output/bin" ]]
 fi
 
 lock_folder "$output"
+
+# Cleaning checks the training text.
+python -c 'import sys
+from pathlib import Path
+from fairseq_gnmt.data.parallel_text import count_pairs
+from gnmt.commands.process import run_command
+files = [Path(name) for name in sys.argv[1:]]
+run_command(lambda: count_pairs(files[::2], files[1::2], jobs=1))' "$output"/raw/{valid,test}.{en,de}
+
 products=(prepare.settings clean subwords.model subwords.vocab mixed.json encoded dict.txt embeddings.txt bin)
 making="$output/unfinished"
 model="${model:+$making/$model}"

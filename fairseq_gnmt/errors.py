@@ -21,7 +21,7 @@ class Mistake(NamedTuple):
 
 
 JSON_EXAMPLE = """write --eval-bleu-args '{{"beam": 5}}'."""
-GPU_ONLY = "--fp16 and several --distributed-world-size want GPUs: leave them out and give --cpu."
+GPU_ONLY = "--fp16, --profile and several --distributed-world-size want GPUs: leave them out and give --cpu."
 # The first that fits an error explains it.
 MISTAKES = (
     Mistake(
@@ -32,7 +32,16 @@ MISTAKES = (
     Mistake("build_model", "must be a mapping", f"an option that takes JSON has no object: {JSON_EXAMPLE}"),
     Mistake("main", "Seed must be between", "--seed: {message}."),
     Mistake("eval_str_list", "", "{x!r} is no number or list of numbers, which --lr, --update-freq and others take ({message})."),
-    Mistake("literal_eval", "", "--model-overrides is no dictionary ({message}): write \"{{{{'dropout': 0.1}}}}\"."),
+    Mistake(
+        "merge_with_parent", "full_key:", "an option has a value of another kind ({message}): see --model-overrides."
+    ),
+    Mistake("convert_namespace_to_omegaconf", "", "an option has a value of another kind: {message}."),
+    Mistake("raise_if_valid_subsets_unintentionally_ignored", "", "{message}"),
+    Mistake(
+        "load_dataset",
+        "--dataset-impl is configured properly",
+        "--dataset-impl is not the one that fairseq-preprocess wrote: leave the option out, and fairseq finds it.",
+    ),
     Mistake(
         "load_checkpoint",
         "Cannot load model parameters",

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "fairseq_gnmt"
 # a folder may import those it names and itself; `errors` is everybody's
 ALLOWED = {
     "quantization": set(),
-    "models": {"quantization", "data"},
+    "models": {"quantization", "data", "fairseq_options"},
     "optim": set(),
     "scoring": set(),
     "data": set(),
@@ -20,8 +20,8 @@ ALLOWED = {
     "rewards": {"segmentation"},
     "criterions": {"models", "search", "rewards"},
     "segmentation": {"data"},
-    "patches": {"data"},
-    "tasks": {"models", "search", "segmentation", "patches", "memory_allocation"},
+    "patches": {"data", "fairseq_options"},
+    "tasks": {"models", "search", "segmentation", "patches", "memory_allocation", "fairseq_options"},
 }
 
 

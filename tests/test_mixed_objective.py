@@ -245,7 +245,7 @@ def test_a_word_about_an_untrained_model(case, monkeypatch, caplog):
 @pytest.mark.parametrize(
     "option, value, words",
     [
-        ("samples", 1, "--samples is 1, but at least 2"),
+        ("samples", 1, "--samples is 1, but must be at least 2"),
         ("likelihood_weight", -1.0, "--likelihood-weight is -1.0, but must be 0"),
         ("sampling_temperature", 0.0, "--sampling-temperature is 0.0, but must be above 0"),
         ("label_smoothing", 1.0, "--label-smoothing is 1.0"),

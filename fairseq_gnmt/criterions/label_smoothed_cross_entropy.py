@@ -5,6 +5,7 @@ whole vocabulary. (fairseq's own smoothing equals it when its epsilon is e * (V 
 """
 import math
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, Dict, Tuple
 
 from fairseq import utils
@@ -14,13 +15,15 @@ from fairseq.logging import metrics
 from omegaconf import II
 from torch import Tensor
 
-from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.criterions.projected_loss import projected_label_smoothed_loss
+from gnmt.ranges import Range, check_ranges
 
 
 @dataclass
 class GNMTLabelSmoothedCrossEntropyConfig(FairseqDataclass):
-    label_smoothing: float = field(default=0.1, metadata={"help": "probability mass spread over the vocabulary"})
+    label_smoothing: float = field(
+        default=0.1, metadata={"help": "probability mass spread over the vocabulary", "range": Range(0, 1, below=True)}
+    )
     sentence_avg: bool = II("optimization.sentence_avg")
 
 
@@ -28,8 +31,7 @@ class GNMTLabelSmoothedCrossEntropyConfig(FairseqDataclass):
 class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
     def __init__(self, task, label_smoothing: float, sentence_avg: bool):
         super().__init__(task)
-        if not 0 <= label_smoothing < 1:
-            raise UserError(f"--label-smoothing is {label_smoothing}, but must be at least 0 and below 1.")
+        check_ranges(GNMTLabelSmoothedCrossEntropyConfig, SimpleNamespace(label_smoothing=label_smoothing))
         self.label_smoothing = label_smoothing
         self.sentence_avg = sentence_avg
 

@@ -29,7 +29,9 @@ from fairseq_gnmt.errors import UserError
 from gnmt.commands.process import run_command
 from gnmt.files.lines import check_files, count_lines, split_lines
 from gnmt.files.outputs import atomic_outputs
+from gnmt.ranges import Range
 
+SIZES = Range(2, 16_384, hint="the --hidden-size of the network")
 CONTEXTS = 8192
 WINDOW = 2  # tokens to each side that are neighbours
 CONTEXT_EXPONENT = 0.75  # without it rare contexts would have too much mutual information
@@ -115,8 +117,7 @@ def write_vectors(
     inputs = [source, target, dictionary_path]
     check_files(inputs)
     dictionary = load_dictionary(dictionary_path)
-    if size < 2:
-        raise UserError(f"--size is {size}, but must be at least 2: the --hidden-size of the network.")
+    SIZES.check("size", size)
     with atomic_outputs([output], inputs=inputs, overwrite=overwrite) as (file,):
         counts = Counts.zero(len(dictionary))
         pairs = count_pairs([source], [target], jobs=1)

@@ -19,25 +19,39 @@ from fairseq_gnmt.models.hub import GNMTHub
 from fairseq_gnmt.models.lstm import recompute_activations
 from fairseq_gnmt.quantization.storage import to_floats
 from gnmt.checkpoints.training_state import difference
+from gnmt.ranges import Range, check_ranges
+
+INITIAL_WEIGHTS = Range(0, 1_000, above=True, hint="NVIDIA: 0.1; the paper: 0.04")
 
 
 @dataclass
 class GNMTConfig(FairseqDataclass):
     """The options of every GNMT architecture; the defaults are NVIDIA's GNMT v2."""
 
-    hidden_size: int = field(default=1024, metadata={"help": "width of embeddings, LSTMs and attention"})
-    encoder_layers: int = field(default=4, metadata={"help": "encoder layers, the bidirectional one included"})
-    decoder_layers: int = field(default=4, metadata={"help": "decoder layers, the one that attends included"})
-    dropout: float = field(default=0.2, metadata={"help": "dropout on the input of every LSTM layer"})
+    hidden_size: int = field(
+        default=1024, metadata={"help": "width of embeddings, LSTMs and attention", "range": Range(1, 100_000)}
+    )
+    encoder_layers: int = field(
+        default=4, metadata={"help": "encoder layers, the bidirectional one included", "range": Range(2, 1_000)}
+    )
+    decoder_layers: int = field(
+        default=4, metadata={"help": "decoder layers, the one that attends included", "range": Range(2, 1_000)}
+    )
+    dropout: float = field(
+        default=0.2, metadata={"help": "dropout on the input of every LSTM layer", "range": Range(0, 1, below=True)}
+    )
     no_share_embeddings: bool = field(
         default=False, metadata={"help": "separate source and target embeddings (dictionaries may differ then)"}
     )
     share_decoder_input_output_embed: bool = field(
         default=False, metadata={"help": "the output layer's weights are the target embeddings (fewer parameters to learn)"}
     )
-    init_range: float = field(default=0.1, metadata={"help": "weights start uniform in -RANGE..RANGE"})
+    init_range: float = field(
+        default=0.1, metadata={"help": "weights start uniform in -RANGE..RANGE", "range": INITIAL_WEIGHTS}
+    )
     embedding_init_range: Optional[float] = field(
-        default=None, metadata={"help": "embeddings start uniform in -RANGE..RANGE (default: --init-range)"}
+        default=None,
+        metadata={"help": "embeddings start uniform in -RANGE..RANGE (default: --init-range)", "range": INITIAL_WEIGHTS},
     )
     attention_query: ChoiceEnum(["current", "previous"]) = field(
         default="current",
@@ -62,7 +76,7 @@ class GNMTModel(FairseqEncoderDecoderModel):
     def build_model(cls, cfg, task) -> "GNMTModel":
         if isinstance(cfg, DictConfig):  # hydra and checkpoints may know fewer or more options than this version
             cfg = merge_with_parent(cls.config_class(), cfg, remove_missing=True)
-        check_config(cfg)
+        check_ranges(GNMTConfig, cfg)
         check_task(task)
         source, target = task.source_dictionary, task.target_dictionary
         if not cfg.no_share_embeddings and source != target:
@@ -142,21 +156,6 @@ def check_shared_weights(model: nn.Module, state_dict: Dict[str, Tensor]) -> Non
         if one.shape != other.shape or not torch.allclose(one, other, rtol=0, atol=0, equal_nan=True):
             difference = "without --share-decoder-input-output-embed" if "output" in name else "with --no-share-embeddings"
             raise UserError(f"The checkpoint was trained {difference}, but this model is not: build it alike.")
-
-
-def check_config(cfg) -> None:
-    for name in ("hidden_size", "encoder_layers", "decoder_layers"):
-        least = 1 if name == "hidden_size" else 2
-        value = getattr(cfg, name)
-        if value < least:
-            raise UserError(f"--{name.replace('_', '-')} is {value}, but at least {least} is needed.")
-    if not 0 <= cfg.dropout < 1:
-        raise UserError(f"--dropout is {cfg.dropout}, but must be at least 0 and below 1.")
-    for name in ("init_range", "embedding_init_range"):
-        value = getattr(cfg, name)
-        if value is not None and not value > 0:
-            option = f"--{name.replace('_', '-')}"
-            raise UserError(f"{option} is {value}, but must be above 0 (NVIDIA: 0.1; the paper: 0.04).")
 
 
 def clip_schedule(cfg) -> Optional[ClipSchedule]:

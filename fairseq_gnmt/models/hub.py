@@ -9,6 +9,7 @@ from torch import LongTensor
 from fairseq_gnmt.data.alignment_text import alignment_text
 from fairseq_gnmt.data.source_length import fit_sources, longest_source, no_translation, too_long_warning
 from fairseq_gnmt.errors import UserError
+from fairseq_gnmt.fairseq_options import GENERATE, INTERACTIVE, check_generation_options
 from gnmt.files.lines import as_line
 
 logger = logging.getLogger("fairseq.hub_utils")
@@ -34,6 +35,8 @@ class GNMTHub(GeneratorHubInterface):
         """Returns the hypotheses of each sentence; `options` are those of fairseq's `generate`, checked by the task."""
         if "replace_unk" in options:
             raise UserError('replace_unk is too late here, the unknown words are lost: give it to from_pretrained(...).')
+        for command in (GENERATE, INTERACTIVE):  # here are neither references nor constraints nor language models
+            check_generation_options(options, [command])
         if torch.is_tensor(tokenized_sentences) and tokenized_sentences.dim() == 1:
             return self.generate([tokenized_sentences], beam, verbose, **options)[0]
         sentences = list(tokenized_sentences)
@@ -60,3 +63,14 @@ class GNMTHub(GeneratorHubInterface):
             logger.info("P\t" + " ".join(f"{step:.4f}" for step in hypothesis["positional_scores"].tolist()))
             if print_alignment:
                 logger.info("A\t" + alignment_text(hypothesis["alignment"], soft=print_alignment == "soft"))
+
+    def score(self, sentences, *args, **kwargs):
+        """Not available: fairseq's signature has the sentences of a language model, and no references.
+
+        Raises:
+            UserError: always
+        """
+        raise UserError(
+            "A translation is scored together with its source: binarise both with fairseq-preprocess, and use "
+            "fairseq-generate --score-reference."
+        )

@@ -8,13 +8,16 @@ from fairseq.optim import FairseqOptimizer, register_optimizer
 from omegaconf import II
 
 from fairseq_gnmt.errors import UserError
+from gnmt.ranges import Range, check_ranges
 
 
 @dataclass
 class GNMTAdamConfig(FairseqDataclass):
     adam_betas: Any = field(default="(0.9, 0.999)", metadata={"help": "decay of the two moments"})
-    adam_eps: float = field(default=1e-8, metadata={"help": "added to the denominator"})
-    weight_decay: float = field(default=0.0, metadata={"help": "L2 penalty, added to the gradient"})
+    adam_eps: float = field(default=1e-8, metadata={"help": "added to the denominator", "range": Range(0, 1_000)})
+    weight_decay: float = field(
+        default=0.0, metadata={"help": "L2 penalty, added to the gradient", "range": Range(0, 1_000)}
+    )
     lr: List[float] = II("optimization.lr")
 
 
@@ -24,9 +27,8 @@ class GNMTAdam(FairseqOptimizer):
 
     def __init__(self, cfg: GNMTAdamConfig, params):
         super().__init__(cfg)
-        for name, value in (("lr", cfg.lr[0]), ("adam-eps", cfg.adam_eps), ("weight-decay", cfg.weight_decay)):
-            if not value >= 0:  # not "< 0", which nan would pass
-                raise UserError(f"--{name} is {value}, but cannot be negative.")
+        check_ranges(GNMTAdamConfig, cfg)
+        Range(0, 1_000).check("lr", cfg.lr[0])
         self._optimizer = self.make_optimizer(params, **self.optimizer_config, fused=True)
 
     def make_optimizer(self, params, **adam_options) -> torch.optim.Optimizer:

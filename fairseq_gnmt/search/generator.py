@@ -4,7 +4,7 @@ from typing import Any, Dict, List, Optional, Sequence
 from torch import Tensor
 
 from fairseq_gnmt.models.gnmt import GNMTModel
-from fairseq_gnmt.search.alignment import Alignment
+from fairseq_gnmt.search.alignment import Alignment, source_positions
 from fairseq_gnmt.search.beam_search import BeamSearch, Translations
 from fairseq_gnmt.search.ensemble import Ensemble
 from fairseq_gnmt.search.options import SearchOptions
@@ -56,12 +56,10 @@ class GNMTGenerator:
             model.eval()
         source = sample["net_input"]
         translations = changeable(self.search(source["src_tokens"], source["src_lengths"], prefix_tokens))
-        lengths = source["src_tokens"].ne(self.pad).sum(dim=1).tolist()
-        first = source["src_tokens"].ne(self.pad).long().argmax(dim=1).tolist()
-        words = [slice(start + self.begin_marks, start + length) for start, length in zip(first, lengths)]
+        positions = source_positions(source["src_tokens"], self.pad, self.begin_marks)
         return [
-            [self._hypothesis(translations, index, source) for index in indices]
-            for indices, source in zip(translations.of_sentence, words)
+            [self._hypothesis(translations, index, words) for index in indices]
+            for indices, words in zip(translations.of_sentence, positions)
         ]
 
     def _hypothesis(self, translations: Translations, index: int, source: slice) -> Dict[str, Any]:
