@@ -10,18 +10,18 @@ PACKAGE = Path(__file__).parents[1] / "fairseq_gnmt"
 # a folder may import those it names and itself; `errors` is everybody's
 ALLOWED = {
     "quantization": set(),
-    "models": {"quantization"},
+    "models": {"quantization", "data"},
     "optim": set(),
     "scoring": set(),
     "data": set(),
     "interop": {"models", "data", "quantization", "checkpoint_averaging"},
     "inference": {"models", "quantization"},
-    "search": {"models", "inference", "quantization"},
+    "search": {"models", "inference", "quantization", "data"},
     "rewards": {"segmentation"},
     "criterions": {"models", "search", "rewards"},
     "segmentation": {"data"},
     "patches": set(),
-    "tasks": {"models", "search", "segmentation", "patches", "memory_allocation"},
+    "tasks": {"models", "search", "data", "segmentation", "patches", "memory_allocation"},
 }
 
 

@@ -2,6 +2,7 @@
 from fairseq.hub_utils import GeneratorHubInterface
 from torch import LongTensor
 
+from fairseq_gnmt.data.open_dictionary import forget_words
 from fairseq_gnmt.errors import UserError
 
 
@@ -11,6 +12,14 @@ class GNMTHub(GeneratorHubInterface):
     def binarize(self, sentence: str) -> LongTensor:
         copying = self.cfg.generation.replace_unk is not None
         return self.src_dict.encode_line(sentence, add_if_not_exist=copying).long()
+
+    def sample(self, sentences, *args, **kwargs):
+        """Translations of one sentence or a list; the words that were copied are forgotten."""
+        forget_words()
+        try:
+            return super().sample(sentences, *args, **kwargs)
+        finally:
+            forget_words()
 
     def generate(self, tokenized_sentences, *args, **kwargs):
         if "replace_unk" in kwargs:
