@@ -35,6 +35,18 @@ def make_model(arch: str, dictionary: Dictionary, seed: int = 1, target_dictiona
     return model_class.build_model(config, task).eval()
 
 
+def with_threads(numbers, call) -> list:
+    """What `call` returns with each number of threads."""
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in numbers:
+            torch.set_num_threads(threads)
+            results.append(call())
+    finally:
+        torch.set_num_threads(before)
+    return results
+
+
 class Golden:
     """What NVIDIA's network computed, in our layout: batch first."""
 

@@ -9,6 +9,7 @@ from fairseq_gnmt.search.beam_search import BeamSearch, length_limits
 from fairseq_gnmt.search.options import SearchOptions
 from fairseq_gnmt.search.vocabulary import SpecialTokens
 from reference.exhaustive_search import EOS, PAD, UNK, Scripted, ScriptedEnsemble, every_translation
+from reference.tabulated_penalty import TabulatedLengthPenalty
 
 SPECIAL = SpecialTokens(pad=PAD, eos=EOS, unk=UNK, start=EOS)
 VOCABULARY = 6  # begin, pad, end, unknown and two words
@@ -21,10 +22,10 @@ def padded(sources, left: bool = False) -> torch.Tensor:
     return torch.tensor(rows)
 
 
-def translate(model, sources, left=False, prefix=None, **options):
+def translate(model, sources, left=False, prefix=None, length_penalty=None, **options):
     """The n-best of each source as (score, tokens, log-probabilities of the tokens, attention)."""
     source = padded(sources, left)
-    search = BeamSearch(model, SPECIAL, SearchOptions(**options))
+    search = BeamSearch(model, SPECIAL, SearchOptions(**options), length_penalty)
     result = search(source, torch.tensor([len(s) for s in sources]), prefix)
     found = []
     for indices in result.of_sentence:
@@ -59,6 +60,18 @@ def test_equals_exhaustive_search(models, alpha, const, beta, seed):
         for (score, _, log_probs, _), translation in zip(found, wanted):
             assert score == pytest.approx(translation.score, abs=1e-5)
             assert log_probs == pytest.approx(translation.log_probs, abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", [10, 12, 13])
+@pytest.mark.parametrize("table", [(0.5, 0.8, 3.0, 0.6, 0.4), (3.0, 1.0, 2.0, 0.5, 4.0)])
+def test_early_stopping_with_a_penalty_that_is_not_monotonic(table, seed):
+    """The penalty peaks at length 3, or at several. Stopping early must not miss the best translations."""
+    model = ScriptedEnsemble([Scripted(seed, VOCABULARY, sharpness=2.0)])
+    penalty = TabulatedLengthPenalty(table)
+    options = dict(beam=EVERYTHING, nbest=1, max_len_b=4, coverage_penalty=0.1, length_penalty=penalty)
+    for source, found in zip(SOURCES, translate(model, SOURCES, **options)):
+        wanted = every_translation(model, source, 4, 1, 0, 0, 0.1, lambda length: table[min(length, len(table)) - 1])[0]
+        assert found[0][1] == wanted.tokens and found[0][0] == pytest.approx(wanted.score, abs=1e-5)
 
 
 def test_coverage_moves_with_its_hypothesis():

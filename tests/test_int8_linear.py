@@ -91,6 +91,24 @@ def test_kernels_agree_bit_for_bit(rows):
     assert torch.equal(HalfProduct(weight, scale)(integers), expected)
 
 
+@pytest.mark.skipif(onednn_levels() is None, reason="this torch has no 8-bit product")
+@pytest.mark.parametrize("levels", [EIGHT_BITS, SEVEN_BITS])
+@pytest.mark.parametrize("inputs", [1000, 1041, 2097, 8001])
+@pytest.mark.parametrize("rows", [1, 40])
+def test_sums_beyond_24_bits_are_rounded_to_the_nearest_float(rows, inputs, levels):
+    """From 1041 inputs with 127 levels, and 2097 with 63, the largest sum has more bits than float32."""
+    levels = min(levels, onednn_levels())
+    weight = torch.full((9, inputs), LEVELS, dtype=torch.int8)
+    weight[1:] = torch.randint(1, LEVELS + 1, (8, inputs), generator=torch.Generator().manual_seed(4))
+    scale = torch.rand(9, generator=torch.Generator().manual_seed(5)) + 0.1
+    integers = torch.full((rows, inputs), float(levels))
+    sums = integers.numpy().astype(np.int64) @ weight.numpy().astype(np.int64).T
+    assert sums[0, 0] == inputs * levels * LEVELS
+    expected = torch.from_numpy(sums.astype(np.float32)) * scale
+    assert torch.equal(ByteProduct(weight, scale, levels)(integers), expected)
+    assert torch.equal(FloatProduct(weight, scale)(integers), expected)
+
+
 def test_sums_that_floats_do_not_hold_are_left_to_integers(monkeypatch):
     monkeypatch.setattr(integer_products, "onednn_levels", lambda: SEVEN_BITS)
     monkeypatch.setattr(integer_products, "has_half_products", lambda: True)

@@ -16,12 +16,12 @@ ALLOWED = {
     "data": set(),
     "interop": {"models", "data", "quantization", "checkpoint_averaging"},
     "inference": {"models", "quantization"},
-    "search": {"models", "inference"},
+    "search": {"models", "inference", "quantization", "data"},
     "rewards": {"segmentation"},
     "criterions": {"models", "search", "rewards"},
     "segmentation": {"data"},
     "patches": {"data", "fairseq_options"},
-    "tasks": {"models", "search", "segmentation", "patches", "memory_allocation", "fairseq_options"},
+    "tasks": {"models", "search", "data", "segmentation", "patches", "memory_allocation", "fairseq_options"},
 }
 
 

@@ -3,14 +3,16 @@
 Shapes: B sentences, N rows (B x hypotheses, those of a sentence together), M rows of the step before, S source positions,
 H hidden size, L layers, V vocabulary.
 """
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple, Union
 
 import torch
 from torch import Tensor, nn
 
 from fairseq_gnmt.inference.gates import Gates, Parents
 from fairseq_gnmt.inference.recurrence import MakeLinear, advance_cell, for_gates
+from fairseq_gnmt.inference.reproducible_attention import ReproducibleAttention
 from fairseq_gnmt.inference.step_attention import StepAttention
+from fairseq_gnmt.models.activations import FAST, Activations
 from fairseq_gnmt.models.attention import SourceMemory
 from fairseq_gnmt.models.decoder import DecoderState, GNMTDecoder
 from fairseq_gnmt.models.encoder import FIRST_RESIDUAL_LAYER, EncoderOutput
@@ -36,14 +38,21 @@ class StepDecoder:
     """
 
     def __init__(
-        self, decoder: GNMTDecoder, gates: List[Gates], make_linear: MakeLinear, clip: Optional[nn.Module] = None
+        self,
+        decoder: GNMTDecoder,
+        gates: List[Gates],
+        make_linear: MakeLinear,
+        clip: Optional[nn.Module] = None,
+        attention: Union[StepAttention, ReproducibleAttention, None] = None,
+        activations: Activations = FAST,
     ):
-        """gates are the layers', made from the same decoder and clip; clip replaces the decoder's, if it is given."""
+        """gates are the layers', made from the same decoder and clip; clip and attention replace the decoder's, if given."""
         stack = decoder.stack
         self.hidden_size = stack.hidden_size
         self.previous_query = stack.previous_query
         self.zero_state = stack.initial_state
-        self.attention = StepAttention(stack.attention)
+        self.attention = attention or StepAttention(stack.attention)
+        self.activations = activations
         self.clip = clip or stack.clip
         context_weights = [for_gates(lstm.weight_ih_l0[:, self.hidden_size :]) for lstm in stack.upper_lstms]
         self.context_product = make_linear(torch.cat(context_weights), None)
@@ -52,8 +61,7 @@ class StepDecoder:
 
     def remember(self, encoder_out: EncoderOutput) -> SourceMemory:
         """The values of the memory are W x_s of all upper layers, (B, S, (L - 1) 4H)."""
-        memory = self.attention.remember(*encoder_out)
-        return memory._replace(values=self.context_product(memory.values))
+        return self.attention.remember(encoder_out, self.context_product)
 
     def initial_state(self, memory: SourceMemory) -> StepState:
         zeros = self.zero_state(memory)
@@ -66,7 +74,7 @@ class StepDecoder:
         last_hidden, last_cell = state.last
 
         gates = self.gates[0](tokens, last_hidden[0], parents)
-        hidden, cell = advance_cell(gates, last_cell[0].index_select(0, state.parents), self.clip)
+        hidden, cell = advance_cell(gates, last_cell[0].index_select(0, state.parents), self.clip, self.activations)
         query = self.clip(hidden)
         asking = self.clip(last_hidden[0].index_select(0, state.parents)) if self.previous_query else query
         weights = self.attention.weights(asking.view(sentences, -1, self.hidden_size), memory)
@@ -76,8 +84,9 @@ class StepDecoder:
         for layer, (gates_of, context_gates) in enumerate(layers, start=1):
             below = features
             gates = gates_of(below, last_hidden[layer], parents)
-            gates.view(sentences, -1, gates.size(1)).baddbmm_(weights, context_gates)
-            hidden, cell = advance_cell(gates, last_cell[layer].index_select(0, state.parents), self.clip)
+            self.attention.add_context(gates.view(sentences, -1, gates.size(1)), weights, context_gates)
+            before = last_cell[layer].index_select(0, state.parents)
+            hidden, cell = advance_cell(gates, before, self.clip, self.activations)
             features = self.clip(hidden + below if layer >= FIRST_RESIDUAL_LAYER else hidden)
             hiddens.append(hidden)
             cells.append(cell)

@@ -2,7 +2,7 @@
 import copy
 import functools
 import logging
-from typing import Callable, Dict, NamedTuple, Tuple, Union
+from typing import Callable, Dict, NamedTuple, Union
 from weakref import WeakKeyDictionary
 
 import torch
@@ -14,7 +14,10 @@ from fairseq_gnmt.inference.gates import joined_gates, packed_gates
 from fairseq_gnmt.inference.packed_linear import inference_linear, packs
 from fairseq_gnmt.inference.packed_lstm import PackedLSTM, packs_lstms
 from fairseq_gnmt.inference.recurrence import HoistedLSTM, MakeLinear
+from fairseq_gnmt.inference.reproducible_attention import ReproducibleAttention
+from fairseq_gnmt.inference.snapshot import Snapshot
 from fairseq_gnmt.inference.step_decoder import StepDecoder
+from fairseq_gnmt.models.activations import REPRODUCIBLE
 from fairseq_gnmt.models.decoder import GNMTDecoder
 from fairseq_gnmt.models.encoder import GNMTEncoder
 from fairseq_gnmt.models.gnmt import GNMTModel
@@ -30,26 +33,32 @@ class Translator(NamedTuple):
     decoder: Union[GNMTDecoder, StepDecoder]
 
 
-# A model's translators by precision, device and type of its weights.
-_MADE: "WeakKeyDictionary[GNMTModel, Dict[Tuple, Translator]]" = WeakKeyDictionary()
+class Prepared(NamedTuple):
+    """The translators of a model, by precision, made from the weights of the snapshot."""
+
+    snapshot: Snapshot
+    translators: Dict[str, Translator]
+
+
+_PREPARED: "WeakKeyDictionary[GNMTModel, Prepared]" = WeakKeyDictionary()
 
 
 def translator_of(model: GNMTModel, quantize: str = "none") -> Translator:
     """The model's own two halves while it may still be trained, faster copies once it may not.
 
-    Copies are made once, after fairseq's prepare_for_inference_, which forbids training. quantize is "none" or "int8".
-    Raises UserError if a model in training, or one on a GPU, is to be quantised.
+    Copies are made after fairseq's prepare_for_inference_, which forbids training, and again when the model's parameters
+    have changed, which drops the old copies. Every search asks at its start. quantize is "none" or "int8". Raises UserError if a model in training, or one on a GPU, is to be quantised.
     """
-    weight = model.decoder.output_projection.weight
     if not model.is_for_inference:
         if quantize != "none":
             raise UserError(f"--quantize {quantize} is for translation: leave it out in training.")
         return Translator(model.encoder, model.decoder)
-    made = _MADE.setdefault(model, {})
-    kind = (quantize, weight.device, weight.dtype)
-    if kind not in made:
-        made[kind] = _quantized(model) if quantize == "int8" else _packed(model)
-    return made[kind]
+    prepared = _PREPARED.get(model)
+    if prepared is None or not prepared.snapshot.describes(model):
+        prepared = _PREPARED[model] = Prepared(Snapshot(model), {})
+    if quantize not in prepared.translators:
+        prepared.translators[quantize] = _quantized(model) if quantize == "int8" else _packed(model)
+    return prepared.translators[quantize]
 
 
 def _packed(model: GNMTModel) -> Translator:
@@ -74,12 +83,13 @@ def _quantized(model: GNMTModel) -> Translator:
     # Embeddings are only looked up, so they stay floats; but those of a checkpoint in integers, whatever was loaded.
     rounded = functools.cache(lambda embedding: nn.Embedding.from_pretrained(rounded_rows(embedding.weight)))
     clip = model.encoder.clip if limit is None else Accumulators(limit)
-    encoder = encoder_with(model.encoder, functools.partial(HoistedLSTM, make_linear=make_linear))
+    encoder = encoder_with(model.encoder, functools.partial(HoistedLSTM, make_linear=make_linear, activations=REPRODUCIBLE))
     encoder.embed_tokens, encoder.clip = rounded(model.encoder.embed_tokens), clip
     # Not shared: rounding hidden states apart costs more than it saves. And a table of words would have scales of its own,
     # which integer checkpoints (quantization.storage) do not have.
     gates = joined_gates(model.decoder, make_linear, rounded(model.decoder.embed_tokens), clip)
-    return Translator(encoder, StepDecoder(model.decoder, gates, make_linear, clip))
+    attention = ReproducibleAttention(model.decoder.stack.attention, make_linear)
+    return Translator(encoder, StepDecoder(model.decoder, gates, make_linear, clip, attention, REPRODUCIBLE))
 
 
 def encoder_with(encoder: GNMTEncoder, make_layer: Callable[[LSTM], nn.Module]) -> GNMTEncoder:

@@ -86,7 +86,7 @@ class _AdditiveScores(torch.autograd.Function):
         query, keys, direction = ctx.saved_tensors
         query_gradient, keys_gradient = torch.empty_like(query), torch.empty_like(keys)
         direction_gradient = torch.zeros_like(direction, dtype=torch.promote_types(direction.dtype, torch.float32))
-        for part in _parts(query, keys):
+        for part in buffer_parts(query, keys):
             g = gradient[part]  # (b, T, S)
             tanh = _tanh_sums(query[part], keys[part])  # (b, T, S, H)
             direction_gradient += g.reshape(1, -1).mm(tanh.view(-1, tanh.size(-1)))[0]
@@ -107,7 +107,7 @@ class _AdditiveScores(torch.autograd.Function):
 def additive_scores(query: Tensor, keys: Tensor, direction: Tensor) -> Tensor:
     """direction . tanh(query[b, t] + keys[b, s]), (B, T, S), without a gradient."""
     scores = query.new_empty(query.size(0), query.size(1), keys.size(1))
-    for part in _parts(query, keys):
+    for part in buffer_parts(query, keys):
         _score(query[part], keys[part], direction, out=scores[part])
     return scores
 
@@ -132,7 +132,7 @@ def _doubled_sums(query: Tensor, keys: Tensor) -> Tensor:
     return (2 * query)[:, :, None] + (2 * keys)[:, None]
 
 
-def _parts(query: Tensor, keys: Tensor):
+def buffer_parts(query: Tensor, keys: Tensor):
     """Slices of sentences whose (b, T, S, H) tensor fits the buffer; at least one sentence each."""
     elements = GPU_BUFFER_ELEMENTS if query.is_cuda else CPU_BUFFER_ELEMENTS
     sentences = max(1, elements // (query.size(1) * keys.size(1) * keys.size(2)))

@@ -7,6 +7,7 @@ from fairseq.hub_utils import GeneratorHubInterface
 from torch import LongTensor
 
 from fairseq_gnmt.data.alignment_text import alignment_text
+from fairseq_gnmt.data.open_dictionary import forget_words
 from fairseq_gnmt.data.source_length import fit_sources, longest_source, no_translation, too_long_warning
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.fairseq_options import GENERATE, INTERACTIVE, check_generation_options
@@ -30,6 +31,14 @@ class GNMTHub(GeneratorHubInterface):
     def binarize(self, sentence: str) -> LongTensor:
         copying = self.cfg.generation.replace_unk is not None
         return self.src_dict.encode_line(sentence, add_if_not_exist=copying).long()
+
+    def sample(self, sentences, *args, **kwargs):
+        """Translations of one sentence or a list; the words that were copied are forgotten."""
+        forget_words()
+        try:
+            return super().sample(sentences, *args, **kwargs)
+        finally:
+            forget_words()
 
     def generate(self, tokenized_sentences, beam: int = 5, verbose: bool = False, **options) -> List[Hypotheses]:
         """Returns the hypotheses of each sentence; `options` are those of fairseq's `generate`, checked by the task."""

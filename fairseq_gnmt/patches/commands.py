@@ -21,7 +21,7 @@ def before_main(command: str, act: Callable[[DictConfig], None]) -> None:
 
 
 def modules_of(command: str) -> Iterator[ModuleType]:
-    """The loaded modules of a command, which loads before its plugin.
+    """Yields the loaded modules of a command, which is loaded before the plugin.
 
     They are fairseq_cli.COMMAND, and __main__ if it was started by `python -m fairseq_cli.COMMAND`.
     """

@@ -1,6 +1,8 @@
-"""Products of 8-bit weights with 8-bit inputs, summed exactly, by whichever kernel is fast for so many rows.
+"""Products of 8-bit weights with 8-bit inputs, by the fastest kernel for the number of rows.
 
-All of them give the same numbers, so a translation does not depend on how many rows there are.
+All kernels give the same numbers, so a translation does not depend on the number of rows. Sums are exact integers. A sum
+is converted to float32 and multiplied by the scale of its weight row, so it is rounded to 24 bits if it exceeds 2^24,
+which takes more than 1040 inputs at their limit.
 Shapes: N rows of inputs, I inputs, O outputs. Integers of inputs, from -levels to levels, are held in float32.
 """
 import functools
@@ -69,13 +71,17 @@ class HalfProduct:
 
 
 class FloatProduct:
-    """Where the operators are missing: the same numbers, slowly."""
+    """The same numbers by a float product, for torch builds without the operators; slow.
+
+    Wide layers are summed in float64, which holds every sum exactly.
+    """
 
     def __init__(self, weight: Tensor, scale: Tensor):
-        self.weight, self.scale = weight.float(), scale
+        exact = weight.size(1) * EIGHT_BITS * LEVELS <= EXACT_IN_FLOATS
+        self.weight, self.scale = weight.to(torch.float32 if exact else torch.float64), scale
 
     def __call__(self, integers: Tensor) -> Tensor:
-        return F.linear(integers, self.weight).mul_(self.scale)
+        return F.linear(integers.to(self.weight.dtype), self.weight).float().mul_(self.scale)
 
 
 @functools.cache

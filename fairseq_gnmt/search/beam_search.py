@@ -9,7 +9,7 @@ finish, the best `beam` others go on. A sentence stops when `beam` hypotheses ha
 or as soon as no running hypothesis can still enter its n-best list. Pruning (search.pruning) is off by default.
 """
 import math
-from typing import Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from torch import Tensor
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.search.history import Finished, Step, Written, write_out
 from fairseq_gnmt.search.options import SearchOptions
-from fairseq_gnmt.search.penalties import coverage_penalty, length_penalty
+from fairseq_gnmt.search.penalties import GNMTLengthPenalty, LengthPenalty, coverage_penalty
 from fairseq_gnmt.search.pruning import NEVER, prune_finished, prune_running
 from fairseq_gnmt.search.vocabulary import Candidates, SpecialTokens, best_continuations, restrict
 
@@ -53,10 +53,14 @@ class _Running(NamedTuple):
 class BeamSearch:
     """model has start(src_tokens, src_lengths) and step(tokens, state), as search.ensemble.Ensemble."""
 
-    def __init__(self, model, special: SpecialTokens, options: SearchOptions):
+    def __init__(
+        self, model, special: SpecialTokens, options: SearchOptions, length_penalty: Optional[LengthPenalty] = None
+    ):
+        """length_penalty replaces GNMT's, which has the factor and the constant of the options."""
         self.model = model
         self.special = special
         self.options = options
+        self.length_penalty = length_penalty or GNMTLengthPenalty(options.length_norm_factor, options.length_norm_const)
 
     @torch.inference_mode()
     def __call__(self, src_tokens: Tensor, src_lengths: Tensor, prefix: Optional[Tensor] = None) -> Translations:
@@ -86,8 +90,8 @@ class BeamSearch:
 
             scores = candidates.scores.masked_fill(end_marks, NEVER)
             best = running.best[:, 0]
-            scores = prune_running(scores, self._length_penalty(step + 1), best, self.options.prune_hypotheses)
-            hopeless = self._best_possible(scores, running.limits) <= running.best[:, -1]
+            scores = prune_running(scores, self.length_penalty(step + 1), best, self.options.prune_hypotheses)
+            hopeless = self._best_possible(scores, step + 2, running.limits + 1) <= running.best[:, -1]
             stopped = hopeless | (running.finished >= self.options.beam) | at_limit
             running, state = self._advance(candidates._replace(scores=scores), running, stopped, state)
         return _collect(history, finished, len(src_tokens), self.options, self.special.eos)
@@ -141,24 +145,22 @@ class BeamSearch:
     def _final_scores(self, candidates: Candidates, running: _Running, length: int) -> Tensor:
         """log P / lp + cp of the first `beam` candidates, if they ended here: (B, up to beam)."""
         options = self.options
-        normalized = candidates.scores[:, : options.beam] / self._length_penalty(length)
+        normalized = candidates.scores[:, : options.beam] / self.length_penalty(length)
         if not options.coverage_penalty:
             return normalized
         coverage = coverage_penalty(running.coverage, running.padding_mask[:, None], options.coverage_penalty)
         return normalized + coverage.gather(1, candidates.hypotheses[:, : options.beam])
 
-    def _best_possible(self, scores: Tensor, limits: Tensor) -> Tensor:
+    def _best_possible(self, scores: Tensor, shortest: int, longest: Tensor) -> Tensor:
         """No running hypothesis can finish above this (B,): from here on log P and cp only fall.
 
-        scores (B, C) are log-probabilities, at most 0, so the longest length divides them best.
+        scores (B, C) are log-probabilities, at most 0, so the largest length penalty gives the best score. A hypothesis
+        finishes with a length from `shortest` to `longest` (B,).
         """
         alive = scores.max(dim=1).values
         if self.options.unkpen < 0:  # unknown words add to the score: there is no bound
             return alive.masked_fill(alive > NEVER, float("inf"))
-        return alive / self._length_penalty(limits + 1)
-
-    def _length_penalty(self, length: Union[int, Tensor]) -> Union[float, Tensor]:
-        return length_penalty(length, self.options.length_norm_factor, self.options.length_norm_const)
+        return alive / self.length_penalty.largest(shortest, longest)
 
     def _advance(self, candidates: Candidates, running: _Running, stopped: Tensor, state):
         """The best `beam` candidates become the next running hypotheses, and the model's state follows them."""

@@ -2,7 +2,6 @@
 
 Shapes: B sentences, N rows (B x hypotheses, those of a sentence together), S source positions, V vocabulary.
 """
-from functools import cached_property
 from typing import List, NamedTuple, Sequence, Tuple, Union
 
 import torch
@@ -16,14 +15,15 @@ from fairseq_gnmt.models.gnmt import GNMTModel
 
 
 class EnsembleState(NamedTuple):
+    translators: List[Translator]  # those that the search began with
     memories: List[SourceMemory]  # one of each model; moved only when sentences leave the batch
     states: List[Union[DecoderState, StepState]]
 
     def reorder(self, rows: Tensor) -> "EnsembleState":
-        return EnsembleState(self.memories, [state.reorder(rows) for state in self.states])
+        return self._replace(states=[state.reorder(rows) for state in self.states])
 
     def select_sentences(self, sentences: Tensor) -> "EnsembleState":
-        return EnsembleState([memory.select(sentences) for memory in self.memories], self.states)
+        return self._replace(memories=[memory.select(sentences) for memory in self.memories])
 
 
 class Ensemble:
@@ -34,25 +34,22 @@ class Ensemble:
         self.temperature = temperature
         self.quantize = quantize
 
-    @cached_property
-    def translators(self) -> List[Translator]:
-        """Made when a search first asks: fairseq may build one with its model, before that is prepared for inference."""
-        return [translator_of(model, self.quantize) for model in self.models]
-
     def start(self, src_tokens: Tensor, src_lengths: Tensor) -> EnsembleState:
-        memories = [decoder.remember(encoder(src_tokens, src_lengths)) for encoder, decoder in self.translators]
-        states = [one.decoder.initial_state(memory) for one, memory in zip(self.translators, memories)]
-        return EnsembleState(memories, states)
+        """Uses the models' parameters as they are now; fairseq may build a search before its models have any."""
+        translators = [translator_of(model, self.quantize) for model in self.models]
+        memories = [decoder.remember(encoder(src_tokens, src_lengths)) for encoder, decoder in translators]
+        states = [one.decoder.initial_state(memory) for one, memory in zip(translators, memories)]
+        return EnsembleState(translators, memories, states)
 
     def step(self, tokens: Tensor, state: EnsembleState) -> Tuple[Tensor, Tensor, EnsembleState]:
         """tokens (N,), the last of each row.
 
         Returns the probabilities (N, V) of the next token, attention (N, S), both float32, and the new state.
         """
-        steps = [one.decoder.step(tokens, *own) for one, *own in zip(self.translators, *state)]
+        steps = [one.decoder.step(tokens, *own) for one, *own in zip(*state)]
         logits, attention, states = zip(*steps)
         probabilities = [probabilities_of(one, self.temperature) for one in logits]
-        new_state = EnsembleState(state.memories, list(states))
+        new_state = state._replace(states=list(states))
         return mean(probabilities), mean([one.float() for one in attention]), new_state
 
 
@@ -65,5 +62,5 @@ def probabilities_of(logits: Tensor, temperature: float) -> Tensor:
 
 
 def mean(tensors: Sequence[Tensor]) -> Tensor:
-    """One tensor is its own mean, without a copy."""
-    return tensors[0] if len(tensors) == 1 else torch.stack(tensors).mean(dim=0)
+    """The mean, added up in the order of the tensors; one tensor is its own mean, without a copy."""
+    return tensors[0] if len(tensors) == 1 else sum(tensors[1:], tensors[0]) / len(tensors)

@@ -15,6 +15,7 @@ from fairseq.tokenizer import tokenize_line
 from omegaconf import DictConfig
 from sacrebleu.metrics import BLEU
 
+from fairseq_gnmt.data.open_dictionary import OpenDictionary, forget_words
 from fairseq_gnmt.patches.checkpoint_reading import check_restore_file, restored_file
 from fairseq_gnmt.patches.checkpoint_writing import check_disk_space
 from fairseq_gnmt.errors import UserError
@@ -57,6 +58,10 @@ class GNMTTranslationTask(TranslationTask):
         self.trains = False  # whether batches of the training set are to be learnt, not translated
 
     # -- data
+
+    @classmethod
+    def load_dictionary(cls, filename: str) -> OpenDictionary:
+        return OpenDictionary.load(filename)
 
     def load_dataset(self, split, epoch=1, combine=False, **kwargs):
         """Loads a split; the padding of targets is on the right, also where a checkpoint says otherwise.
@@ -147,7 +152,11 @@ class GNMTTranslationTask(TranslationTask):
         return SearchOptions(**{name: value for name, value in found.items() if value is not None})
 
     def get_interactive_tokens_and_lengths(self, lines, encode_fn):
-        """With --replace-unk, source words outside the dictionary keep their text, to be copied from."""
+        """With --replace-unk, source words outside the dictionary keep their text, to be copied from.
+
+        The words of the lines before are forgotten.
+        """
+        forget_words()
         copying = self.replacements is not None
         tokens = [
             self.source_dictionary.encode_line(encode_fn(line), add_if_not_exist=copying).long() for line in lines
@@ -155,6 +164,8 @@ class GNMTTranslationTask(TranslationTask):
         return tokens, [len(sentence) for sentence in tokens]
 
     def inference_step(self, generator, models, sample, prefix_tokens=None, constraints=None):
+        if any(self.iterated is loaded for loaded in self.datasets.values()):  # fairseq-generate has printed the last batch
+            forget_words()
         source = sample["net_input"]["src_tokens"]
         known = source.masked_fill(source >= self.vocabulary_size, self.source_dictionary.unk())
         masked = {**sample, "net_input": {**sample["net_input"], "src_tokens": known}}

@@ -1,0 +1,47 @@
+"""The state of a model's parameters at one moment, to notice later changes without reading all of them."""
+from typing import List, NamedTuple, Optional
+
+import torch
+from torch import Tensor, nn
+
+PROBES = 16  # elements of a tensor that are compared
+
+
+class TensorSnapshot(NamedTuple):
+    alias: Tensor  # keeps the memory, so that no later tensor can have the same address
+    version: Optional[int]  # torch's counter of changes in place; tensors made in inference mode have none
+    probe: Tensor  # a copy of some elements, or of all where there is no counter
+
+    def describes(self, tensor: Tensor) -> bool:
+        same_memory = tensor.data_ptr() == self.alias.data_ptr() and tensor.dtype == self.alias.dtype
+        same_version = same_memory and tensor.shape == self.alias.shape and version_of(tensor) == self.version
+        return same_version and torch.equal(probe_of(tensor), self.probe)
+
+
+class Snapshot:
+    """The parameters and buffers of a model.
+
+    A parameter counts as changed if it was replaced or moved, if torch's version counter has advanced, or if one of 16
+    elements differs. The last check finds changes through `parameter.data`, which torch does not count.
+    """
+
+    def __init__(self, model: nn.Module):
+        self.tensors = [TensorSnapshot(one.detach(), version_of(one), probe_of(one).clone()) for one in tensors_of(model)]
+
+    def describes(self, model: nn.Module) -> bool:
+        """True if nothing has changed since."""
+        tensors = tensors_of(model)
+        return len(tensors) == len(self.tensors) and all(map(TensorSnapshot.describes, self.tensors, tensors))
+
+
+def tensors_of(model: nn.Module) -> List[Tensor]:
+    return [*model.parameters(), *model.buffers()]
+
+
+def version_of(tensor: Tensor) -> Optional[int]:
+    return None if tensor.is_inference() else tensor._version
+
+
+def probe_of(tensor: Tensor) -> Tensor:
+    elements = tensor.detach().flatten()
+    return elements if tensor.is_inference() else elements[:: max(1, len(elements) // PROBES)]

@@ -1,0 +1,35 @@
+"""Sums whose result does not depend on the order of their terms, or on added zeros.
+
+A sum of floating-point numbers depends on the order of its terms, which a matrix product or a reduction chooses from the
+size of its inputs. Terms that are rounded to multiples of a common unit have exact sums, so that the order does not matter.
+"""
+import torch
+from torch import Tensor
+
+SUM_UNIT = 2.0**-30  # exact in float64 for terms up to 128 and 65,536 of them
+WEIGHT_UNIT = 2.0**-12  # of attention weights, which lie in 0..1
+VALUE_BITS = 11  # of values, and a sign
+# Weights of a row add up to 1. Rounded, they are integers with a sum of at most 4096 + S / 2 for S source positions. With
+# values up to 2^11 in their unit, a context needs at most 24 bits, which float32 holds, up to this S.
+LONGEST_SOURCE = 8192
+
+
+def order_free_sum(terms: Tensor) -> Tensor:
+    """terms (..., S), at most 128 in magnitude, to their sum (..., 1), float32. Terms are rounded to 2^-30."""
+    return terms.double().div_(SUM_UNIT).round_().sum(dim=-1, keepdim=True).mul_(SUM_UNIT).float()
+
+
+def round_weights(weights: Tensor) -> Tensor:
+    """Attention weights rounded to multiples of 2^-12."""
+    return weights.div(WEIGHT_UNIT).round_().mul_(WEIGHT_UNIT)
+
+
+def round_values(values: Tensor) -> Tensor:
+    """values (B, S, C), rounded in place to 11 bits and a sign below the largest of their sentence and column.
+
+    The unit is a power of two, so sums of products with `round_weights` are exact in float32 up to LONGEST_SOURCE.
+    """
+    largest = values.abs().amax(dim=1, keepdim=True).clamp_(min=torch.finfo(torch.float32).tiny * 2.0**VALUE_BITS)
+    mantissa, _ = torch.frexp(largest)
+    unit = largest.div_(mantissa).mul_(2.0**-VALUE_BITS)
+    return values.div_(unit).round_().mul_(unit)

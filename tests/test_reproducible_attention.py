@@ -1,0 +1,38 @@
+"""The attention of int8 decoding against the network's, with float products in place of the integer ones."""
+import pytest
+import torch
+
+from fairseq_gnmt.inference.packed_linear import PlainLinear
+from fairseq_gnmt.inference.reproducible_attention import ReproducibleAttention, sum_by_halves
+from fairseq_gnmt.models.attention import NormalizedBahdanauAttention
+from fairseq_gnmt.models.encoder import EncoderOutput
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("hidden_size", [1, 33, 100])
+def test_equals_the_network_s_attention(hidden_size):
+    torch.manual_seed(hidden_size)
+    attention = NormalizedBahdanauAttention(hidden_size)
+    for parameter in attention.parameters():
+        torch.nn.init.uniform_(parameter, -1, 1)
+    outputs, query = torch.randn(3, 6, hidden_size), torch.randn(3, 4, hidden_size)
+    padding = torch.tensor([[0, 0, 0, 0, 0, 0], [1, 1, 1, 0, 0, 0], [0, 1, 1, 1, 1, 1]]).bool()
+    context, weights = attention(query, attention.remember(outputs, padding))
+
+    ours = ReproducibleAttention(attention, PlainLinear)
+    memory = ours.remember(EncoderOutput(outputs, padding), torch.nn.Identity())
+    found = ours.weights(query, memory)
+    torch.testing.assert_close(found, weights, rtol=1e-4, atol=1e-6)
+    assert (found.masked_select(padding[:, None].expand_as(found)) == 0).all()
+    gates = torch.ones(3, 4, hidden_size)
+    ours.add_context(gates, found, memory.values)
+    # rounding: 6 weights off by 1/8192 times values up to 4, and values off by 1/1024
+    torch.testing.assert_close(gates - 1, context, rtol=0, atol=5e-3)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 31, 32, 33, 100, 1024])
+@pytest.mark.parametrize("columns", [1, 32])
+def test_sums_by_halves(size, columns):
+    terms = torch.randint(-9, 9, (2, 3, size)).float()
+    sums = sum_by_halves(terms.clone(), columns)
+    assert sums.size(2) <= max(columns, 1) and torch.equal(sums.sum(dim=2), terms.sum(dim=2))
