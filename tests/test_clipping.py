@@ -63,6 +63,27 @@ def test_range_is_set_by_updates_and_saved():
     assert other.encoder.clip.limit == 1.25
 
 
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_keep_the_range(precision):
+    """1.1 is 1.0996 in float16 and 1.1016 in bfloat16; a checkpoint holds the nearest float32 number."""
+    nearest = np.float32(1.1)
+    model = clipped_model(activation_clip_from=10, activation_clip_until=20).to(precision)
+    model.set_num_updates(15)  # 2.0 - 1.5 * 0.6
+    assert model.encoder.clip.limit == nearest
+    saved = model.state_dict()["encoder.clip.range"]
+    assert saved.dtype == torch.float32 and saved.tolist() == [nearest]
+    other = clipped_model(activation_clip_from=10, activation_clip_until=20).to(precision)
+    other.load_state_dict(model.state_dict())
+    assert other.encoder.clip.limit == nearest
+
+
+def test_clipping_never_reads_the_device():
+    """On the meta device there is nothing to read."""
+    clip = ActivationClip(ClipSchedule(2.0, 0.5, 10, 20)).to("meta")
+    clip.set_num_updates(15)
+    assert clip(torch.empty(3, device="meta")).shape == (3,)
+
+
 def test_a_model_without_clipping_can_be_refined():
     plain = make_model("gnmt_v2", DICTIONARY, hidden_size=16)
     assert not any("clip" in name for name in plain.state_dict())
