@@ -2,10 +2,12 @@
 from fairseq_gnmt import errors
 from fairseq_gnmt.patches.checkpoint_reading import allow_fairseq_checkpoints
 from fairseq_gnmt.patches.checkpoint_writing import copy_checkpoints_whole
+from fairseq_gnmt.patches.loss_scaling import save_whole_state_of_half_precision
 
 
 def apply() -> None:
     """Applies every patch; the plugin calls it once, before it registers anything."""
     allow_fairseq_checkpoints()
     copy_checkpoints_whole()
+    save_whole_state_of_half_precision()
     errors.install_hook()
