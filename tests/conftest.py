@@ -11,11 +11,21 @@ from fairseq.models import MODEL_REGISTRY
 
 import fairseq_gnmt  # noqa: F401  registers everything
 
+DEVICES = ["cpu"]
+if torch.cuda.is_available():
+    DEVICES.append(pytest.param("cuda", marks=pytest.mark.gpu))
 GOLDEN = Path(__file__).parent / "golden"
 
 
 def pytest_configure(config):
     torch.set_num_threads(1)  # two test processes share two cores
+    torch.backends.cudnn.allow_tf32 = False  # cuDNN's default for RNNs has 10 bits of mantissa, too few for the tolerances
+
+
+@pytest.fixture(params=DEVICES)
+def device(request) -> torch.device:
+    """Each device of this machine: the test runs on all of them."""
+    return torch.device(request.param)
 
 
 def make_dictionary(size: int) -> Dictionary:
