@@ -31,6 +31,7 @@ from fairseq_gnmt.tasks.options import (
     check_beginning,
     check_counts,
     check_fairseq_positions,
+    check_precision,
     check_validation_options,
 )
 
@@ -172,6 +173,7 @@ class GNMTTranslationTask(TranslationTask):
         if not from_checkpoint:
             self.trains = True
             check_counts(self.cfg)
+            check_precision(self.cfg)
             check_validation_options(self.cfg)
             check_beginning(self.cfg)
             check_restore_file(self.cfg.restore_file)

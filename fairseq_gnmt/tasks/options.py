@@ -57,6 +57,7 @@ class GNMTTranslationConfig(TranslationConfig):
     best_checkpoint_metric: str = II("checkpoint.best_checkpoint_metric")
     update_freq: List[int] = II("optimization.update_freq")
     log_interval: int = II("common.log_interval")
+    amp: bool = II("common.amp")
     # Always true, and no option: new batches in every epoch. fairseq would keep those of the epoch that a training
     # was started in, so that a resumed one had others.
     rebuild_batches: bool = II("oc.decode:'true'")
@@ -80,6 +81,12 @@ def check_counts(cfg: GNMTTranslationConfig) -> None:
     for name, values in (("update-freq", cfg.update_freq), ("log-interval", [cfg.log_interval])):
         if min(values) < 1:
             raise UserError(f"--{name} is {min(values)}, but must be at least 1.")
+
+
+def check_precision(cfg: GNMTTranslationConfig) -> None:
+    """Raises UserError for --amp: fairseq divides the gradients by the loss scale twice, which Adam's epsilon notices."""
+    if cfg.amp:
+        raise UserError("--amp is wrong in fairseq, which unscales gradients twice: use --fp16 or --bf16 instead.")
 
 
 def check_beginning(cfg: GNMTTranslationConfig) -> None:
