@@ -36,13 +36,13 @@ def make_dictionary(size: int) -> Dictionary:
     return dictionary
 
 
-def make_model(arch: str, dictionary: Dictionary, seed: int = 1, target_dictionary=None, **options):
-    """A model of a registered architecture with other numbers, in evaluation mode."""
+def make_model(arch: str, dictionary: Dictionary, seed: int = 1, target_dictionary=None, device="cpu", **options):
+    """A model of a registered architecture with other numbers, in evaluation mode. The device changes no number."""
     torch.manual_seed(seed)
     model_class = MODEL_REGISTRY[arch]
     config = model_class.config_class(**options)
     task = SimpleNamespace(source_dictionary=dictionary, target_dictionary=target_dictionary or dictionary)
-    return model_class.build_model(config, task).eval()
+    return model_class.build_model(config, task).eval().to(device)
 
 
 class Golden:
