@@ -36,13 +36,13 @@ def make_dictionary(size: int) -> Dictionary:
     return dictionary
 
 
-def make_model(arch: str, dictionary: Dictionary, seed: int = 1, target_dictionary=None, device="cpu", **options):
+def make_model(arch: str, dictionary: Dictionary, seed: int = 1, target_dictionary=None, device=None, **options):
     """A model of a registered architecture with other numbers, in evaluation mode. The device changes no number."""
     torch.manual_seed(seed)
     model_class = MODEL_REGISTRY[arch]
     config = model_class.config_class(**options)
     task = SimpleNamespace(source_dictionary=dictionary, target_dictionary=target_dictionary or dictionary)
-    return model_class.build_model(config, task).eval().to(device)
+    return model_class.build_model(config, task).eval().to(device=device)
 
 
 class Golden:
@@ -60,6 +60,12 @@ class Golden:
         self.logits = torch.from_numpy(arrays["logits"]).transpose(0, 1)  # (B, T, V)
         self.attention = torch.from_numpy(arrays["attention"]).transpose(0, 1)  # (B, T, S)
         self.loss = float(arrays["label_smoothing_loss"])
+
+    def to(self, device: torch.device) -> None:
+        """Moves all arrays but the weights."""
+        for name, value in vars(self).items():
+            if isinstance(value, torch.Tensor):
+                setattr(self, name, value.to(device))
 
     @property
     def vocabulary(self) -> int:

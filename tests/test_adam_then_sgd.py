@@ -11,8 +11,8 @@ from fairseq_gnmt.optim.adam import GNMTAdam, GNMTAdamConfig
 from fairseq_gnmt.optim.adam_then_sgd import AdamThenSGDConfig, AdamThenSGDRates, GNMTAdamThenSGD, halvings
 
 
-def build(adam_updates: int = 2, weight_decay: float = 0.0, precision: torch.dtype = torch.float32):
-    parameter = torch.nn.Parameter(torch.tensor([1.0, -2.0], dtype=precision))
+def build(adam_updates: int = 2, weight_decay: float = 0.0, precision: torch.dtype = torch.float32, device="cpu"):
+    parameter = torch.nn.Parameter(torch.tensor([1.0, -2.0], dtype=precision, device=device))
     config = OmegaConf.structured(AdamThenSGDConfig(lr=[0.1], adam_updates=adam_updates, weight_decay=weight_decay))
     return parameter, GNMTAdamThenSGD(config, [parameter])
 
@@ -69,13 +69,13 @@ def test_sgd_in_half_precision_divides_by_the_scale_in_float32(precision):
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("saved_after", [1, 2, 3])
-def test_resumed_optimizer_is_the_same(saved_after, precision):
+def test_resumed_optimizer_is_the_same(saved_after, precision, device):
     """Saved among Adam's updates, at the change, and among SGD's."""
-    parameter, optimizer = build(precision=precision)
-    gradients = torch.randn(5, 2, generator=torch.Generator().manual_seed(1)).to(precision)
+    parameter, optimizer = build(precision=precision, device=device)
+    gradients = torch.randn(5, 2, generator=torch.Generator().manual_seed(1)).to(device, precision)
     for update, gradient in enumerate(gradients):
         if update == saved_after:
-            other, resumed = build(precision=precision)
+            other, resumed = build(precision=precision, device=device)
             other.data.copy_(parameter)
             resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()), resumed.optimizer_config)
         parameter.grad = gradient

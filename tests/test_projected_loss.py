@@ -95,7 +95,7 @@ def test_half_precision_in_many_chunks_is_close_to_float64(precision, limit, dev
     error = HALF_PRECISIONS[precision]
     assert losses[0].item() == pytest.approx(losses[1].item(), rel=error)  # errors of logits cancel in the sum
     found, expected = (torch.autograd.grad(16 * loss, tensors) for loss, tensors in zip(losses, (half, exact)))
-    allowed = error * (3 if limit is None else 20)  # rounding moves some logits across the limit
+    allowed = error * (3 if limit is None else 50)  # rounding moves some logits across the limit
     for ours, reference in zip(found, expected):
         assert ours.dtype == precision
         assert (ours.double() - reference).norm() < allowed * reference.norm()
