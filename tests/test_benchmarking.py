@@ -18,7 +18,7 @@ import benchmark_translation  # noqa: E402
 from benchmarking import alternation, environment  # noqa: E402
 from benchmarking.alternation import Turn, alternate  # noqa: E402
 from benchmarking.contenders import nvidia, ours_recomputing  # noqa: E402
-from benchmarking.contenders.first_batch import LossAndGradient  # noqa: E402
+from benchmarking.contenders.first_batch import LossAndGradient, without_dropout  # noqa: E402
 from benchmarking.contenders.ours import trainer  # noqa: E402
 from benchmarking.contenders.setting import Setting  # noqa: E402
 from benchmarking.figures import Spread, pairwise_ratio, percentiles, spread, totals  # noqa: E402
@@ -314,6 +314,16 @@ def test_gradient_of_the_first_batch():
     loss.backward()
     gradients = [p.grad.double().flatten() for name, p in ours.model.named_parameters() if "embed_tokens" not in name]
     assert found[0] == pytest.approx((loss.item(), torch.cat(gradients).norm().item()), rel=1e-6)
+
+
+def test_recurrent_layers_stay_in_training_mode_without_dropout():
+    """cuDNN has no gradients in evaluation mode."""
+    model = torch.nn.ModuleList([torch.nn.LSTM(4, 4, num_layers=2, dropout=0.5), torch.nn.Dropout(0.5)]).train()
+    inputs = torch.ones(3, 2, 4)
+    with without_dropout(model):
+        assert model[0].training and not model[1].training
+        assert torch.equal(model[1](model[0](inputs)[0]), model[1](model[0](inputs)[0]))
+    assert model[0].dropout == 0.5 and model[1].training
 
 
 def test_every_weight_shows_in_the_compared_loss():
