@@ -55,7 +55,9 @@ CLASSIFICATION = (
     Entry(HONOURED, TRAIN, "log_file aim_repo aim_run_hash tensorboard_logdir wandb_project azureml_logging"),
     Entry(WITHOUT_EFFECT, EVALUATION, "log_file aim_repo aim_run_hash tensorboard_logdir wandb_project azureml_logging",
           "it is for the log of a training"),
-    Entry(HONOURED, TRAIN, "bf16 memory_efficient_bf16 amp amp_batch_retries amp_init_scale amp_scale_window"),
+    Entry(HONOURED, TRAIN, "bf16 memory_efficient_bf16"),
+    Entry(REFUSED, TRAIN, "amp", "fairseq unscales its gradients twice; use --fp16 or --bf16"),
+    Entry(WITHOUT_EFFECT, TRAIN, "amp_batch_retries amp_init_scale amp_scale_window", "it is for --amp"),
     Entry(REFUSED, EVALUATION, "bf16 memory_efficient_bf16 amp", "translate and validate in float32 or with --fp16"),
     Entry(HONOURED, TRAIN, "fp16_no_flatten_grads fp16_init_scale fp16_scale_window fp16_scale_tolerance "
           "on_cpu_convert_precision min_loss_scale threshold_loss_scale empty_cache_freq profile"),

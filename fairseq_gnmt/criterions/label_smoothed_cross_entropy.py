@@ -44,14 +44,14 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
         return self.likelihood(model, features, sample)
 
     def likelihood(self, model, features: Tensor, sample) -> Tuple[Tensor, int, Dict[str, Any]]:
-        """What `forward` returns, from the decoder's features (B, T, H) of the targets (B, T)."""
-        real = sample["target"].ne(self.padding_idx)
+        """Returns the same as `forward`, from the decoder's features (B, T, H) of the targets (B, T)."""
+        real = real_positions(sample["target"], self.padding_idx, sample["ntokens"])
         projection = model.decoder.output_projection
         loss, nll = projected_label_smoothed_loss(
-            features[real],
+            features.flatten(0, 1).index_select(0, real),
             projection.weight,
             projection.bias,
-            sample["target"][real],
+            sample["target"].flatten().index_select(0, real),
             self.label_smoothing,
             model.decoder.logit_limit,
         )
@@ -80,3 +80,11 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
     @staticmethod
     def logging_outputs_can_be_summed() -> bool:
         return True
+
+
+def real_positions(target: Tensor, pad: int, count: int) -> Tensor:
+    """Returns the indices (count,) of the flattened target (B, T) that hold no padding, in order.
+
+    The count is given, because a GPU that had to count them would make the CPU wait.
+    """
+    return target.flatten().eq(pad).byte().argsort(stable=True)[:count]

@@ -1,5 +1,4 @@
 """What 16-bit integers make of numbers in a known range (Wu et al. 2016, section 6)."""
-import torch
 from torch import Tensor
 
 from fairseq_gnmt.models.clipping import ActivationClip
@@ -15,9 +14,8 @@ class Accumulators(ActivationClip):
 
     def __init__(self, limit: float):
         super().__init__()
-        self.range = torch.tensor([limit])
+        self.limit = limit
 
     def forward(self, inputs: Tensor) -> Tensor:
-        limit = self.limit
-        levels = (inputs * (ACCUMULATOR_LEVELS / limit)).round_().clamp_(-ACCUMULATOR_LEVELS, ACCUMULATOR_LEVELS)
-        return levels.mul_(limit / ACCUMULATOR_LEVELS)
+        levels = (inputs * (ACCUMULATOR_LEVELS / self.limit)).round_().clamp_(-ACCUMULATOR_LEVELS, ACCUMULATOR_LEVELS)
+        return levels.mul_(self.limit / ACCUMULATOR_LEVELS)

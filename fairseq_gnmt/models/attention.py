@@ -89,7 +89,9 @@ class _AdditiveScores(torch.autograd.Function):
         for part in buffer_parts(query, keys):
             g = gradient[part]  # (b, T, S)
             tanh = _tanh_sums(query[part], keys[part])  # (b, T, S, H)
-            direction_gradient += g.reshape(1, -1).mm(tanh.view(-1, tanh.size(-1)))[0]
+            # Half precision adds up one sentence at a time; the sentences are added in float32.
+            by_sentence = g.flatten(1)[:, None].bmm(tanh.flatten(1, 2))  # (b, 1, H)
+            direction_gradient += by_sentence.sum(dim=(0, 1), dtype=direction_gradient.dtype)
             # d tanh(x) = 1 - tanh(x)^2, so each gradient is direction * (sum of g - sum of g * tanh^2).
             square = tanh.mul_(tanh)
             over_source = torch.matmul(g[:, :, None], square)[:, :, 0]

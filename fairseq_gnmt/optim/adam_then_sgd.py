@@ -9,8 +9,8 @@ from fairseq.optim.lr_scheduler import FairseqLRScheduler, register_lr_scheduler
 from omegaconf import II
 
 from fairseq_gnmt.errors import UserError
-from fairseq_gnmt.optim.adam import GNMTAdam, GNMTAdamConfig
-from gnmt.ranges import Range, check_ranges
+from fairseq_gnmt.optim.adam import Float32Adam, GNMTAdam, GNMTAdamConfig
+from gnmt.ranges import check_ranges, Range
 
 
 @dataclass
@@ -20,7 +20,7 @@ class AdamThenSGDConfig(GNMTAdamConfig):
     )
 
 
-class AdamThenSGD(torch.optim.Adam):
+class AdamThenSGD(Float32Adam):
     """Counts its updates in its first parameter group, so that a checkpoint knows where it was."""
 
     def __init__(self, params, adam_updates: int, **adam_options):
@@ -29,17 +29,18 @@ class AdamThenSGD(torch.optim.Adam):
         self.param_groups[0]["updates"] = 0
 
     @torch.no_grad()
-    def step(self, closure=None):
+    def step(self, closure=None, scale: float = 1.0):
         first = self.param_groups[0]
         first["updates"] += 1
         if first["updates"] <= first["adam_updates"]:
-            return super().step(closure)
+            return super().step(closure, scale)
         self.state.clear()  # Adam's moments, twice the size of the model
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    gradient = parameter.grad.add(parameter, alpha=group["weight_decay"])
-                    parameter.sub_(group["lr"] * gradient)
+                    exact = parameter.to(torch.promote_types(parameter.dtype, torch.float32))
+                    gradient = (parameter.grad.type_as(exact) / scale).add_(exact, alpha=group["weight_decay"])
+                    parameter.copy_(exact - group["lr"] * gradient)
         return None
 
 

@@ -1,5 +1,6 @@
 """Every change that the plugin makes to fairseq, torch or the interpreter, with its reason; `apply` makes all of them."""
 from fairseq_gnmt import errors
+from fairseq_gnmt.patches.bfloat16 import allow_bfloat16_without_tpu
 from fairseq_gnmt.patches.bleu_warning import drop_false_bleu_warning
 from fairseq_gnmt.patches.checkpoint_reading import read_checkpoints_as_data
 from fairseq_gnmt.patches.checkpoint_writing import lock_save_dir, write_checkpoints_whole
@@ -7,6 +8,7 @@ from fairseq_gnmt.patches.data_reading import check_data_when_read
 from fairseq_gnmt.patches.generate import write_complete_results
 from fairseq_gnmt.patches.interactive import answer_every_line
 from fairseq_gnmt.patches.line_reading import read_lines_as_the_core
+from fairseq_gnmt.patches.loss_scaling import save_whole_state_of_half_precision
 from fairseq_gnmt.patches.options import check_options_first
 from fairseq_gnmt.patches.processes import prepare_commands
 from fairseq_gnmt.patches.validation_subsets import compare_subsets_by_name
@@ -24,5 +26,7 @@ def apply() -> None:
     write_complete_results()
     drop_false_bleu_warning()
     compare_subsets_by_name()
+    allow_bfloat16_without_tpu()
+    save_whole_state_of_half_precision()
     check_options_first()
     errors.install_hook()

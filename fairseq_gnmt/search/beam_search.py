@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fairseq_gnmt.errors import UserError
-from fairseq_gnmt.search.history import Finished, Step, Written, write_out
+from fairseq_gnmt.search.history import Finished, Step, Written, on_cpu, write_out
 from fairseq_gnmt.search.options import SearchOptions
 from fairseq_gnmt.search.penalties import GNMTLengthPenalty, LengthPenalty, coverage_penalty
 from fairseq_gnmt.search.pruning import NEVER, prune_finished, prune_running
@@ -26,7 +26,7 @@ LEAVING_SHARE = 1 / 8
 
 
 class Translations(NamedTuple):
-    """Finished hypotheses, each also written out; those of sentence b are `of_sentence[b]`, best first."""
+    """Finished hypotheses in the CPU's memory, each also written out; those of sentence b are `of_sentence[b]`, best first."""
 
     finished: Finished
     written: Written
@@ -207,7 +207,7 @@ def _finished_at(final: Tensor, candidates: Candidates, running: _Running, step:
 def _collect(
     history: List[Step], finished: List[Finished], sentences: int, options: SearchOptions, eos: int
 ) -> Translations:
-    everything = Finished(*(torch.cat(parts) for parts in zip(*finished)))
+    everything = Finished(*(torch.cat(parts).cpu() for parts in zip(*finished)))
     order = everything.scores.argsort(descending=True, stable=True)
     of_sentence: List[List[int]] = [[] for _ in range(sentences)]
     chosen = []
@@ -219,4 +219,4 @@ def _collect(
             of_sentence[sentence].append(len(chosen))
             chosen.append(index)
     chosen_hypotheses = Finished(*(part[chosen] for part in everything))
-    return Translations(chosen_hypotheses, write_out(history, chosen_hypotheses, eos), of_sentence)
+    return Translations(chosen_hypotheses, write_out(on_cpu(history), chosen_hypotheses, eos), of_sentence)

@@ -145,6 +145,7 @@ def test_options_of_the_search(options, words):
     (["--batch-size", 0], "--batch-size is 0, but must be at least 1"),
     (["--num-workers", -1], "--num-workers is -1, but must be at least 0"),
     (["--update-freq", 0], "--update-freq is 0, but must be at least 1"),
+    (["--amp"], "--amp is wrong in fairseq, which unscales gradients twice: use --fp16 or --bf16 instead"),
     (["--log-interval", 0], "--log-interval is 0, but must be at least 1"),
     (["--seed", -1], "--seed: Seed must be between 0 and"),
     (["--activation-clip", 0], "--activation-clip is 0.0, but must be above 0"),

@@ -58,7 +58,7 @@ class ScriptedEnsemble:
             log_probs, weights = self.next(source, prefix[1:])
             probabilities.append(log_probs.exp())
             attention[row, offset : offset + len(source)] = weights
-        return torch.stack(probabilities), attention, state._replace(prefixes=prefixes)
+        return torch.stack(probabilities).to(tokens.device), attention.to(tokens.device), state._replace(prefixes=prefixes)
 
     def next(self, source, prefix):
         """Log-probabilities (V,) and attention (len(source),) after a prefix without its start mark."""
