@@ -8,6 +8,7 @@ from fairseq_gnmt.patches.data_reading import check_data_when_read
 from fairseq_gnmt.patches.generate import write_complete_results
 from fairseq_gnmt.patches.interactive import answer_every_line
 from fairseq_gnmt.patches.line_reading import read_lines_as_the_core
+from fairseq_gnmt.patches.literals import evaluate_literals_only
 from fairseq_gnmt.patches.loss_scaling import save_whole_state_of_half_precision
 from fairseq_gnmt.patches.options import check_options_first
 from fairseq_gnmt.patches.processes import prepare_commands
@@ -18,6 +19,7 @@ def apply() -> None:
     """Applies every patch; the plugin calls it once, before it registers anything."""
     prepare_commands()
     read_checkpoints_as_data()
+    evaluate_literals_only()
     check_data_when_read()
     write_checkpoints_whole()
     lock_save_dir()
