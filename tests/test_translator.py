@@ -191,7 +191,7 @@ def test_copies_follow_the_clipping_range(quantize):
     """Training narrows it."""
     model, narrow = (large_weights(1, activation_clip=0.1, activation_clip_start=start) for start in (8.0, 0.1))
     before = logits_of(model, quantize)
-    model.encoder.clip.range.fill_(0.1)
+    model.encoder.clip.set_num_updates(1)
     narrow.load_state_dict(model.state_dict())
     assert torch.equal(logits_of(model, quantize), logits_of(narrow, quantize))
     assert not torch.equal(before, logits_of(model, quantize))

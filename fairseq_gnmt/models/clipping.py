@@ -4,6 +4,7 @@
 
 for cell states c, layer outputs x and the embeddings below them. d falls from a wide range to a narrow one in training.
 """
+import struct
 from typing import NamedTuple, Optional
 
 import torch
@@ -70,4 +71,4 @@ class ActivationClip(nn.Module):
 
 def in_float32(limit: float) -> float:
     """Returns the nearest float32 number, which a checkpoint holds exactly."""
-    return float(torch.tensor(limit, dtype=torch.float32))
+    return struct.unpack("f", struct.pack("f", limit))[0]
