@@ -1,4 +1,4 @@
-"""Every change that the plugin makes to fairseq, torch or the interpreter, with its reason; `apply` makes all of them."""
+"""Every change that the plugin makes to fairseq, torch or the interpreter, with its reason; `apply` makes them all."""
 from fairseq_gnmt import errors
 from fairseq_gnmt.patches.checkpoint_reading import allow_fairseq_checkpoints
 from fairseq_gnmt.patches.checkpoint_writing import copy_checkpoints_whole
