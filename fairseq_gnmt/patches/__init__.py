@@ -8,10 +8,13 @@ from fairseq_gnmt.patches.line_reading import read_lines_as_the_core
 
 
 def apply() -> None:
-    """Applies every patch; the plugin calls it once, before it registers anything."""
+    """Applies every patch; the plugin calls it once, before it registers anything.
+
+    The patches that replace the `main` of a command come before any that wrap it.
+    """
+    answer_every_line()
+    write_complete_results()
     allow_fairseq_checkpoints()
     copy_checkpoints_whole()
     read_lines_as_the_core()
-    answer_every_line()
-    write_complete_results()
     errors.install_hook()

@@ -1,11 +1,14 @@
-"""fairseq's commands, which are loaded before the plugin and look up their `main` function after it."""
+"""The `main` functions of fairseq's commands, which see the whole configuration."""
 import sys
 from types import ModuleType
 from typing import Iterator
 
 
-def modules_of(command: str) -> Iterator[ModuleType]:
-    """Yields the loaded modules of a command: fairseq_cli.NAME, and __main__ if `python -m fairseq_cli.NAME` runs."""
+def loaded_modules(command: str) -> Iterator[ModuleType]:
+    """The loaded modules of a command, which loads before its plugin.
+
+    They are fairseq_cli.COMMAND, and __main__ if it was started by `python -m fairseq_cli.COMMAND`.
+    """
     name = f"fairseq_cli.{command}"
     main = sys.modules["__main__"]
     if getattr(getattr(main, "__spec__", None), "name", None) == name:

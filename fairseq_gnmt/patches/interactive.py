@@ -20,7 +20,7 @@ from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq_gnmt.data.source_length import longest_source
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.patches.answers import Session, answers, print_answer, uses_cuda, warn
-from fairseq_gnmt.patches.commands import modules_of
+from fairseq_gnmt.patches.commands import loaded_modules
 from fairseq_gnmt.patches.results import results
 from gnmt.files.lines import read_stream
 
@@ -31,7 +31,7 @@ NEED_REFERENCES = ("prefix_size", "score_reference")
 
 def answer_every_line() -> None:
     """Replaces `main` of fairseq-interactive."""
-    for module in modules_of("interactive"):
+    for module in loaded_modules("interactive"):
         module.main = main
 
 
