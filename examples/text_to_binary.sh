@@ -141,8 +141,9 @@ if [[ ! -d "$making/bin" ]]; then
     # Half precision is fast for multiples of 8; fairseq-preprocess pads only dictionaries that it builds itself.
     python -c 'import sys; from fairseq.data import Dictionary as D; d = D.load(sys.argv[1]); d.pad_to_multiple_(8); d.save(sys.argv[1])' \
         "$making/dict.txt"
-    fairseq-preprocess --user-dir "$ROOT/fairseq_gnmt" --source-lang en --target-lang de \
-        --joined-dictionary --srcdict "$making/dict.txt" \
+    # With the plugin a line ends at \n only, also where a sentence has a carriage return.
+    fairseq-preprocess --user-dir "$ROOT/fairseq_gnmt" --source-lang en --target-lang de --joined-dictionary \
+        --srcdict "$making/dict.txt" \
         --trainpref "$making/encoded/train" --validpref "$making/encoded/valid" --testpref "$making/encoded/test" \
         --destdir "$making/bin.tmp" --workers "$jobs"
     if [[ "$segmentation" == word ]]; then

@@ -13,6 +13,7 @@ from fairseq.data import Dictionary
 from fairseq_gnmt.data import mixed_word_char, words
 from fairseq_gnmt.data.word_counts import count_words
 from fairseq_gnmt.data.word_vocabulary import WordVocabulary, learn_vocabulary, load_vocabulary
+from fairseq_gnmt.segmentation.bpe import Words, WordsConfig
 from fairseq_gnmt.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -131,3 +132,8 @@ def test_a_mistake_on_the_command_line(tmp_path):
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1] == f"error: {tmp_path / 'm.json'} does not exist: check the path."
     assert "RuntimeWarning" not in done.stderr  # that a module is loaded twice
+
+
+def test_fairseq_gets_text_of_one_line():
+    """A network can say the code of a line end, which fairseq would print."""
+    assert Words(WordsConfig()).decode("▁a <B>U+000A <B>U+000D ▁<B>U+2028 ▁b") == "a   \u2028 b"

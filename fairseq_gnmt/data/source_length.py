@@ -43,7 +43,8 @@ def fit_sources(
 def no_translation() -> Dict[str, Any]:
     """Returns an empty hypothesis of probability 0, the answer to a source that is not translated."""
     nothing = torch.tensor([])
-    return {"tokens": nothing.long(), "score": -math.inf, "positional_scores": nothing, "attention": nothing, "alignment": []}
+    scores = {"score": -math.inf, "positional_scores": nothing}
+    return {"tokens": nothing.long(), **scores, "attention": nothing, "alignment": []}
 
 
 def too_long_warning(place: str, length: int, longest: int) -> str:

@@ -21,7 +21,7 @@ Hypotheses = List[Dict[str, Any]]  # of one sentence, best first
 class GNMTHub(GeneratorHubInterface):
     """fairseq's interface, which loses the unknown words of the source; with replace_unk they keep their text.
 
-    Every text gets a translation, as a line of fairseq-interactive does: line breaks are spaces, and a source that is too
+    Every text gets a translation, as each line of fairseq-interactive does. Line breaks are spaces. A source that is too
     long has an empty translation of score -inf, with a warning.
     """
 
@@ -41,7 +41,7 @@ class GNMTHub(GeneratorHubInterface):
             forget_words()
 
     def generate(self, tokenized_sentences, beam: int = 5, verbose: bool = False, **options) -> List[Hypotheses]:
-        """Returns the hypotheses of each sentence; `options` are those of fairseq's `generate`, checked by the task."""
+        """Returns the hypotheses of each sentence; `options` are the ones of fairseq's `generate`, checked by the task."""
         if "replace_unk" in options:
             raise UserError('replace_unk is too late here, the unknown words are lost: give it to from_pretrained(...).')
         for command in (GENERATE, INTERACTIVE):  # here are neither references nor constraints nor language models

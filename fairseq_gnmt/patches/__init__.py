@@ -1,4 +1,4 @@
-"""Every change that the plugin makes to fairseq, torch or the interpreter, with its reason; `apply` makes all of them."""
+"""Every change that the plugin makes to fairseq, torch or the interpreter, with its reason; `apply` makes them all."""
 from fairseq_gnmt import errors
 from fairseq_gnmt.patches.bfloat16 import allow_bfloat16_without_tpu
 from fairseq_gnmt.patches.bleu_warning import drop_false_bleu_warning
@@ -16,7 +16,12 @@ from fairseq_gnmt.patches.validation_subsets import compare_subsets_by_name
 
 
 def apply() -> None:
-    """Applies every patch; the plugin calls it once, before it registers anything."""
+    """Applies every patch; the plugin calls it once, before it registers anything.
+
+    The patches that replace the `main` of a command come before any that wrap it.
+    """
+    answer_every_line()
+    write_complete_results()
     prepare_commands()
     read_checkpoints_as_data()
     evaluate_literals_only()
@@ -24,8 +29,6 @@ def apply() -> None:
     write_checkpoints_whole()
     lock_save_dir()
     read_lines_as_the_core()
-    answer_every_line()
-    write_complete_results()
     drop_false_bleu_warning()
     compare_subsets_by_name()
     allow_bfloat16_without_tpu()

@@ -11,7 +11,7 @@ from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.scoring import SCORER_REGISTRY, BaseScorer
 
 from fairseq_gnmt.errors import UserError
-from fairseq_gnmt.patches.commands import modules_of
+from fairseq_gnmt.patches.commands import loaded_modules
 from fairseq_gnmt.patches.results import results
 
 SACREBLEU = ("sacrebleu", "gnmt_bleu")
@@ -19,7 +19,7 @@ SACREBLEU = ("sacrebleu", "gnmt_bleu")
 
 def write_complete_results() -> None:
     """Replaces `main` of fairseq-generate; the loop over the batches stays fairseq's."""
-    for module in modules_of("generate"):
+    for module in loaded_modules("generate"):
         module.main = main_of(module)
 
 

@@ -17,7 +17,7 @@ READERS = (file_chunker_utils, utils, dictionary, indexed_dataset)
 
 
 def open_lines(file: Any, mode: str = "r", *arguments: Any, **options: Any) -> IO:
-    r"""Opens a file as the builtin does, but text to read is UTF-8 without byte order mark, in lines that end at "\n"."""
+    r"""Opens a file as the builtin; text to read is UTF-8 without byte order mark, in lines that end at "\n"."""
     if mode == "r":
         return builtins.open(file, encoding="utf-8-sig", newline="\n")
     return builtins.open(file, mode, *arguments, **options)

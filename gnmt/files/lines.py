@@ -40,7 +40,7 @@ def check_files(paths: Sequence[Path]) -> None:
 
 
 def read_chunks(path: Path) -> Iterator[bytes]:
-    """Yields a file in chunks of LINES_PER_CHUNK whole lines, without its byte order mark; unpacks gzip, whatever its name."""
+    """Yields a file in chunks of LINES_PER_CHUNK whole lines, without byte order mark; unpacks gzip, whatever its name."""
     with open(path, "rb") as file:
         opener = gzip.open if file.read(len(GZIP_MARK)) == GZIP_MARK else open
     try:

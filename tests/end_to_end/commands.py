@@ -38,7 +38,14 @@ class Done(NamedTuple):
 class Running:
     """A command that has been started."""
 
-    def __init__(self, name: str, arguments: tuple, stdin: Union[str, bytes], cwd: Path, before: Optional[Callable[[], None]]):
+    def __init__(
+        self,
+        name: str,
+        arguments: tuple,
+        stdin: Union[str, bytes],
+        cwd: Path,
+        before: Optional[Callable[[], None]],
+    ):
         self._streams = tempfile.TemporaryDirectory()
         folder = Path(self._streams.name)
         (folder / "stdin").write_bytes(encoded(stdin))
@@ -96,7 +103,11 @@ def installed(
     """The command that pip has installed, in a wholly new process; `environment` is added to ours."""
     done = subprocess.run(
         [str(Path(sys.executable).with_name(name)), *map(str, arguments)],
-        cwd=cwd, input=encoded(stdin), capture_output=True, timeout=60 * MINUTES, env={**os.environ, **(environment or {})},
+        cwd=cwd,
+        input=encoded(stdin),
+        capture_output=True,
+        timeout=60 * MINUTES,
+        env={**os.environ, **(environment or {})},
     )
     return Done(done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8"))
 

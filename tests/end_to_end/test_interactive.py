@@ -10,7 +10,16 @@ from typing import Tuple, Union
 import pytest
 from commands import ROOT, installed, run, succeed
 from hypotheses import generate, interactive, read
-from tiny_corpora import TASK, VALID, digit_pairs, digits, sentences, subword_model, trained_on_digits, trained_on_sentences
+from tiny_corpora import (
+    TASK,
+    VALID,
+    digit_pairs,
+    digits,
+    sentences,
+    subword_model,
+    trained_on_digits,
+    trained_on_sentences,
+)
 
 LANGUAGES = ["--source-lang", "en", "--target-lang", "de"]
 
@@ -55,8 +64,8 @@ def test_constraints_are_fairseqs_own_search():
 def test_constraints_that_do_not_fit_cost_their_own_translation():
     """An end mark in a constraint is an unknown word, as it is elsewhere."""
     text = "two five\tneun\none two\t" + "neun " * 9 + "\nsix one\t</s>\n"
-    done = run("interactive", digits(), *TASK, "--path", trained_on_digits(), *LANGUAGES, "--constraints", "--max-len-b", 8,
-               "--buffer-size", 3, "--batch-size", 3, stdin=text)
+    options = ["--constraints", "--max-len-b", 8, "--buffer-size", 3, "--batch-size", 3]
+    done = run("interactive", digits(), *TASK, "--path", trained_on_digits(), *LANGUAGES, *options, stdin=text)
     assert done.code == 0, done.text[-3000:]
     first, second, third = answers(done.stdout)
     assert "neun" in first and second == "" and "<unk>" in third
@@ -133,8 +142,10 @@ def test_soft_alignments_are_those_of_fairseq_generate():
     printed = read(interactive(text, "--print-alignment", "soft", "--beam", 2, "--nbest", 2))
     for index, nbest in generate("--print-alignment", "soft", "--beam", 2, "--nbest", 2).items():
         for ours, theirs in zip(printed[index], nbest, strict=True):
-            rows = [[[float(weight) for weight in row.split(",")] for row in one.alignment.split()] for one in (ours, theirs)]
-            assert len(rows[0]) == len(ours.steps) and rows[0] == [pytest.approx(row, abs=1e-4) for row in rows[1]]
+            found, expected = (
+                [[float(weight) for weight in row.split(",")] for row in one.alignment.split()] for one in (ours, theirs)
+            )
+            assert len(found) == len(ours.steps) and found == [pytest.approx(row, abs=1e-4) for row in expected]
 
 
 def test_results_path_holds_the_answers(tmp_path):
@@ -161,7 +172,8 @@ def test_refused_before_the_model_is_loaded(options, words):
 
 
 def test_an_answer_is_there_as_soon_as_its_buffer_is_complete():
-    command = [Path(sys.executable).with_name("fairseq-interactive"), digits(), *TASK, "--path", trained_on_digits(), *LANGUAGES]
+    command = [Path(sys.executable).with_name("fairseq-interactive"), digits(), *TASK, *LANGUAGES]
+    command += ["--path", trained_on_digits()]
     with subprocess.Popen(list(map(str, command)), stdin=PIPE, stdout=PIPE, stderr=DEVNULL, cwd=ROOT) as process:
         for number, (line, translation) in enumerate([("two six", "zwei sechs"), ("nine one", "neun eins")]):
             process.stdin.write(f"{line}\n".encode("utf-8"))

@@ -207,7 +207,8 @@ def test_language_model_is_fairseqs_own_search(tmp_path):
 
 
 def test_sacrebleu_scores_the_text():
-    options = [sentences(), *TASK, "--path", trained_on_sentences(), "--bpe", "sentencepiece", "--sentencepiece-model", subword_model()]
+    options = [sentences(), *TASK, "--path", trained_on_sentences()]
+    options += ["--bpe", "sentencepiece", "--sentencepiece-model", subword_model()]
     printed = succeed("generate", *options, "--gen-subset", "valid", "--sacrebleu")
     texts = {kind: dict(re.findall(rf"^{kind}-(\d+)\t(?:-[.\d]+\t)?(.*)$", printed, re.MULTILINE)) for kind in "TD"}
     assert len(texts["T"]) == VALID
