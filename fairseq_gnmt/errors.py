@@ -39,6 +39,11 @@ MISTAKES = (
         "--dataset-impl is configured properly",
         "--dataset-impl is not the one that fairseq-preprocess wrote: leave the option out, and fairseq finds it.",
     ),
+    Mistake(
+        "_main",
+        "division by zero",
+        "there was no sentence to translate: shards are made of batches, so give a smaller --batch-size or fewer shards.",
+    ),
     Mistake("torch_persistent_save", "", f"{{filename}} could not be written ({{message}}): {MAKE_ROOM}"),
     Mistake("copy_whole", "", f"{{dst_path}} could not be written ({{message}}): {MAKE_ROOM}"),
     Mistake(
