@@ -32,6 +32,7 @@ MISTAKES = (
     Mistake(
         "merge_with_parent", "full_key:", "an option has a value of another kind ({message}): see --model-overrides."
     ),
+    Mistake("parse_args_and_arch", "None", "give --task gnmt_translation, the task of the model."),
     Mistake("convert_namespace_to_omegaconf", "", "an option has a value of another kind: {message}."),
     Mistake("raise_if_valid_subsets_unintentionally_ignored", "", "{message}"),
     Mistake(

@@ -149,11 +149,15 @@ def subsets(tmp_path_factory) -> Path:
     return folder
 
 
+def subset_sizes(printed: str) -> dict:
+    """Sentences a batch in each validation subset; here every subset is one batch."""
+    return {name: int(float(size)) for name, size in re.findall(r"valid on '(\w+)' subset .*\| bsz ([\d.]+)", printed)}
+
+
 def validated(folder: Path, *options) -> dict:
-    """Sentences a batch in each validation subset, where everything is one batch, and pairs in the training set."""
     done = run("train", folder, *TRAINING, *options)
     assert done.code == 0, done.text[-3000:]
-    return {name: int(float(size)) for name, size in re.findall(r"valid on '(\w+)' subset .*\| bsz ([\d.]+)", done.stdout)}
+    return subset_sizes(done.stdout)
 
 
 def test_several_validation_subsets(subsets):
@@ -170,6 +174,22 @@ def test_shards_of_the_training_set(subsets):
                    "--batch-size", 100, "--required-batch-size-multiple", 1, *options)
         assert done.code == 0, done.text[-3000:]
         assert f"num_updates {pairs // 100} " in done.stdout + " "
+
+
+def test_validation_by_itself(subsets):
+    def validate(*options):
+        done = subprocess.run(
+            [sys.executable, "-m", "fairseq_cli.validate", subsets, *map(str, TASK[:2]), "--cpu", "--path", trained_on_digits(),
+             "--batch-size", "64", "--num-workers", "0", *options],
+            cwd=ROOT, capture_output=True, encoding="utf-8",
+        )  # fmt: skip
+        return done.stdout if done.returncode == 0 else done.stderr.splitlines()[-1]
+
+    task = ["--task", "gnmt_translation"]
+    printed = validate(*task, "--valid-subset", "valid,valid1")
+    assert subset_sizes(printed) == {"valid": VALID, "valid1": TEST}
+    assert validate() == "error: give --task gnmt_translation, the task of the model."
+    assert validate(*task, "--combine-valid-subsets").startswith("error: --combine-valid-subsets has no use in fairseq-validate")
 
 
 # -- BLEU
