@@ -35,12 +35,18 @@ MISTAKES = (
     Mistake(
         "merge_with_parent", "full_key:", "an option has a value of another kind ({message}): see --model-overrides."
     ),
+    Mistake("parse_args_and_arch", "None", "give --task gnmt_translation, the task of the model."),
     Mistake("convert_namespace_to_omegaconf", "", "an option has a value of another kind: {message}."),
     Mistake("raise_if_valid_subsets_unintentionally_ignored", "", "{message}"),
     Mistake(
         "load_dataset",
         "--dataset-impl is configured properly",
         "--dataset-impl is not the one that fairseq-preprocess wrote: leave the option out, and fairseq finds it.",
+    ),
+    Mistake(
+        "_main",
+        "division by zero",
+        "there was no sentence to translate: shards are made of batches, so give a smaller --batch-size or fewer shards.",
     ),
     Mistake(
         "load_checkpoint",

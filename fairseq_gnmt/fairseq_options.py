@@ -181,8 +181,10 @@ CLASSIFICATION = (
     Entry(HONOURED, INTERACTIVE, "buffer_size input"),
     # -- the task
     Entry(HONOURED, ALL, "source_lang target_lang nvidia_conventions max_source_positions max_target_positions"),
-    Entry(HONOURED, f"{TRAIN} {GENERATE} {VALIDATE}", "left_pad_source upsample_primary"),
-    Entry(WITHOUT_EFFECT, INTERACTIVE, "left_pad_source upsample_primary", "a translation does not depend on padding"),
+    Entry(HONOURED, f"{TRAIN} {GENERATE} {VALIDATE}", "left_pad_source"),
+    Entry(WITHOUT_EFFECT, INTERACTIVE, "left_pad_source", "a translation does not depend on padding"),
+    Entry(HONOURED, TRAIN, "upsample_primary"),
+    Entry(WITHOUT_EFFECT, EVALUATION, "upsample_primary", "it is for training"),
     Entry(HONOURED, ALL, "truncate_source"),
     Entry(REFUSED, ALL, "left_pad_target", "the decoder reads a target from its first token; leave the option out"),
     Entry(REFUSED, ALL, "load_alignments", "GNMT learns its attention without given alignments"),

@@ -16,11 +16,11 @@ def before_main(command: str, act: Callable[[DictConfig], None]) -> None:
         command: "train", "generate", "interactive" or "validate"
         act: may change the configuration, or raise UserError
     """
-    for module in modules_of(command):
+    for module in loaded_modules(command):
         module.main = _preceded(module.main, act)
 
 
-def modules_of(command: str) -> Iterator[ModuleType]:
+def loaded_modules(command: str) -> Iterator[ModuleType]:
     """Yields the loaded modules of a command, which is loaded before the plugin.
 
     They are fairseq_cli.COMMAND, and __main__ if it was started by `python -m fairseq_cli.COMMAND`.

@@ -19,8 +19,7 @@ def check_options_first() -> None:
 
 def prepare(command: str, cfg: DictConfig) -> None:
     """Checks the configuration of a command, and lets fairseq-generate honour --num-shards."""
-    task = cfg.task._name if cfg.task is not None else None
-    if task == TASK or (task is None and command == VALIDATE):  # its task is in the checkpoint
+    if cfg.task._name == TASK:
         check_options(cfg, command)
         if command == GENERATE and cfg.dataset.num_shards > 1:
             share_out(cfg)
