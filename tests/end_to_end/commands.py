@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Callable, Dict, NamedTuple, Optional, Union
 
@@ -54,8 +55,18 @@ class Running:
         self.process.start()
 
     def output(self) -> str:
-        """What it has printed so far."""
-        path = Path(self._streams.name, "stdout")
+        """What it has printed so far on its standard output."""
+        return self._printed("stdout")
+
+    def wait_for(self, words: str) -> None:
+        """Returns when the words have been printed on one of its streams; fails if it ends before."""
+        deadline = time.monotonic() + 60 * MINUTES
+        while words not in (text := self._printed("stdout") + self._printed("stderr")):
+            assert self.process.is_alive() and time.monotonic() < deadline, text[-4000:]
+            time.sleep(0.02)
+
+    def _printed(self, stream: str) -> str:
+        path = Path(self._streams.name, stream)
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def finish(self) -> Done:
@@ -124,6 +135,8 @@ def _run(name: str, arguments: list, folder: Path, cwd: Path, before: Optional[C
         if before is not None:
             before()
         importlib.import_module(MODULES[name]).cli_main()
-    except Exception:  # as the interpreter itself does, which multiprocessing does not
+    except SystemExit:
+        raise
+    except BaseException:  # as the interpreter itself does, which multiprocessing does not
         sys.excepthook(*sys.exc_info())
         sys.exit(1)
