@@ -42,9 +42,13 @@ class ReproducibleAttention:
         weights = scores.sub_(scores.amax(dim=-1, keepdim=True)).exp_()
         return weights.div_(order_free_sum(weights))
 
+    def context_weights(self, weights: Tensor) -> Tensor:
+        """The weights (B, K, S) that `add_context` takes."""
+        return round_weights(weights)
+
     def add_context(self, gates: Tensor, weights: Tensor, values: Tensor) -> None:
-        """Adds the context, from weights (B, K, S) and values (B, S, C), to gates (B, K, C)."""
-        gates.add_(torch.bmm(round_weights(weights), values))
+        """Adds the context, from rounded weights (B, K, S) and values (B, S, C), to gates (B, K, C)."""
+        gates.add_(torch.bmm(weights, values))
 
 
 def ordered_scores(query: Tensor, keys: Tensor, direction: Tensor) -> Tensor:

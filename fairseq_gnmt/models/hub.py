@@ -2,7 +2,7 @@
 from fairseq.hub_utils import GeneratorHubInterface
 from torch import LongTensor
 
-from fairseq_gnmt.data.open_dictionary import forget_words
+from fairseq_gnmt.data.open_dictionary import OpenDictionary, forget_words
 from fairseq_gnmt.errors import UserError
 
 
@@ -10,7 +10,7 @@ class GNMTHub(GeneratorHubInterface):
     """fairseq's interface, which loses the unknown words of the source; with replace_unk they keep their text."""
 
     def binarize(self, sentence: str) -> LongTensor:
-        copying = self.cfg.generation.replace_unk is not None
+        copying = self.cfg.generation.replace_unk is not None and isinstance(self.src_dict, OpenDictionary)
         return self.src_dict.encode_line(sentence, add_if_not_exist=copying).long()
 
     def sample(self, sentences, *args, **kwargs):
