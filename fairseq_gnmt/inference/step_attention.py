@@ -32,6 +32,10 @@ class StepAttention:
         scores = additive_scores(self.query_projection(query), memory.keys, self.direction)
         return softmax_over_source(scores, memory.padding_mask).type_as(scores)
 
+    def context_weights(self, weights: Tensor) -> Tensor:
+        """The weights (B, K, S) that `add_context` takes."""
+        return weights
+
     def add_context(self, gates: Tensor, weights: Tensor, values: Tensor) -> None:
         """Adds the context, from weights (B, K, S) and values (B, S, C), to gates (B, K, C)."""
         gates.baddbmm_(weights, values)

@@ -78,13 +78,14 @@ class StepDecoder:
         query = self.clip(hidden)
         asking = self.clip(last_hidden[0].index_select(0, state.parents)) if self.previous_query else query
         weights = self.attention.weights(asking.view(sentences, -1, self.hidden_size), memory)
+        context_weights = self.attention.context_weights(weights)
 
         features, hiddens, cells = query, [hidden], [cell]
         layers = zip(self.gates[1:], memory.values.split(4 * self.hidden_size, dim=2))
         for layer, (gates_of, context_gates) in enumerate(layers, start=1):
             below = features
             gates = gates_of(below, last_hidden[layer], parents)
-            self.attention.add_context(gates.view(sentences, -1, gates.size(1)), weights, context_gates)
+            self.attention.add_context(gates.view(sentences, -1, gates.size(1)), context_weights, context_gates)
             before = last_cell[layer].index_select(0, state.parents)
             hidden, cell = advance_cell(gates, before, self.clip, self.activations)
             features = self.clip(hidden + below if layer >= FIRST_RESIDUAL_LAYER else hidden)

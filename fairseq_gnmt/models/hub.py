@@ -7,7 +7,7 @@ from fairseq.hub_utils import GeneratorHubInterface
 from torch import LongTensor
 
 from fairseq_gnmt.data.alignment_text import alignment_text
-from fairseq_gnmt.data.open_dictionary import forget_words
+from fairseq_gnmt.data.open_dictionary import OpenDictionary, forget_words
 from fairseq_gnmt.data.source_length import fit_sources, longest_source, no_translation, too_long_warning
 from fairseq_gnmt.errors import UserError
 from fairseq_gnmt.fairseq_options import GENERATE, INTERACTIVE, check_generation_options
@@ -29,7 +29,7 @@ class GNMTHub(GeneratorHubInterface):
         return super().encode(as_line(sentence))
 
     def binarize(self, sentence: str) -> LongTensor:
-        copying = self.cfg.generation.replace_unk is not None
+        copying = self.cfg.generation.replace_unk is not None and isinstance(self.src_dict, OpenDictionary)
         return self.src_dict.encode_line(sentence, add_if_not_exist=copying).long()
 
     def sample(self, sentences, *args, **kwargs):

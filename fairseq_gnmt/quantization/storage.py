@@ -19,7 +19,7 @@ WEIGHT_IH, WEIGHT_HH = "weight_ih_l0", "weight_hh_l0"
 
 
 def is_stored_as_integers(name: str, value: Tensor) -> bool:
-    """All matrices but those of the attention, which computes in floats (Wu et al. 2016, section 6)."""
+    """All matrices but those of the attention, which stay in floats (Wu et al. 2016, section 6)."""
     return value.dim() == 2 and value.is_floating_point() and ".attention." not in name
 
 
