@@ -3,7 +3,7 @@ from fairseq_gnmt import errors
 from fairseq_gnmt.patches.bfloat16 import allow_bfloat16_without_tpu
 from fairseq_gnmt.patches.checkpoint_reading import allow_fairseq_checkpoints
 from fairseq_gnmt.patches.checkpoint_writing import copy_checkpoints_whole
-from fairseq_gnmt.patches.loss_scaling import save_whole_state_of_half_precision
+from fairseq_gnmt.patches.half_precision import save_whole_state_of_half_precision
 
 
 def apply() -> None:
