@@ -18,10 +18,10 @@ def projected_label_smoothed_loss(
     smoothing: float,
     logit_limit: Optional[float] = None,
 ) -> Tuple[Tensor, Tensor]:
-    """features (N, H), weight (V, H), bias (V,), target (N,); logits are clipped to +-logit_limit, if it is given.
+    """Returns the sum over tokens of (1 - e) * nll + e * mean_V(-log p), with a gradient, and the summed nll.
 
-    Returns the sum over tokens of (1 - e) * nll + e * mean_V(-log p), with a gradient, and the summed nll,
-    without one; both in float32 and nats.
+    features (N, H), weight (V, H), bias (V,), target (N,); logits are clipped to +-logit_limit, if it is given. Both
+    sums are in nats, and in float32 or more precise; the nll has no gradient.
     """
     return _projected_loss(features, weight, bias, target, features.new_ones(len(features)), smoothing, logit_limit)
 
@@ -29,7 +29,7 @@ def projected_label_smoothed_loss(
 def projected_weighted_nll(
     features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, token_weights: Tensor
 ) -> Tensor:
-    """As above, but the sum of token weight * nll; the token weights (N,) may be negative and get no gradient."""
+    """Returns the sum of token weight * nll; the token weights (N,) may be negative and get no gradient."""
     return _projected_loss(features, weight, bias, target, token_weights, 0.0, None)[0]
 
 
@@ -59,7 +59,7 @@ def _precision(features: Tensor) -> torch.dtype:
 
 
 def plain_label_smoothed_loss(logits: Tensor, target: Tensor, smoothing: float) -> Tuple[Tensor, Tensor]:
-    """The formula itself, on logits (N, V)."""
+    """Computes the formula itself, on logits (N, V)."""
     log_probs = logits.log_softmax(dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32))
     nll = -log_probs.gather(1, target[:, None]).sum()
     uniform = -log_probs.mean(dim=-1).sum()
@@ -176,7 +176,7 @@ class _RecomputedLoss(torch.autograd.Function):
 def _logits_gradient(
     logits: Tensor, target: Tensor, scales: Tensor, smoothing: float, limit: Optional[float], exact: torch.dtype
 ) -> Tensor:
-    """Returns scale * (softmax - (1 - e) onehot - e / V) for logits (n, V) and scales (n,); 0 where a logit is clipped."""
+    """Returns scale * (softmax - (1 - e) onehot - e / V) for logits (n, V) and scales (n,), 0 at clipped logits."""
     clipped = logits if limit is None else logits.clamp(-limit, limit)
     gradient = clipped.softmax(dim=1, dtype=exact)
     gradient.scatter_add_(1, target[:, None], gradient.new_full((len(target), 1), smoothing - 1))

@@ -68,7 +68,7 @@ class Float32Adam(torch.optim.Adam):
         parameter.copy_(updated)
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """As torch's, which would round the moments to the precision of the parameters."""
+        """Loads the moments in float32; torch would round them to the precision of the parameters."""
         super().load_state_dict(state_dict)
         if not self.supports_step_with_scale:
             return
@@ -95,9 +95,9 @@ class GNMTAdam(FairseqOptimizer):
         return Float32Adam(params, **adam_options)
 
     def clip_grad_norm(self, max_norm: float, aggregate_norm_fn: Optional[Callable] = None) -> Tensor:
-        """As fairseq's, but on the device of the gradients: fairseq moves their norms to any GPU it sees, even with --cpu.
+        """Clips the gradients and returns their norm before it, computed in float32; a max_norm of 0 clips nothing.
 
-        Returns the norm of all gradients before clipping, computed in float32. A max_norm of 0 clips nothing.
+        Both happen on the device of the gradients. fairseq moves the norm to a GPU wherever there is one, even with --cpu.
         """
         parameters = [parameter for parameter in self.params if parameter.grad is not None]
         norms = [torch.linalg.vector_norm(parameter.grad, dtype=torch.float32) for parameter in parameters]

@@ -6,10 +6,10 @@ from fairseq_gnmt.patches.checkpoint_reading import read_checkpoints_as_data
 from fairseq_gnmt.patches.checkpoint_writing import lock_save_dir, write_checkpoints_whole
 from fairseq_gnmt.patches.data_reading import check_data_when_read
 from fairseq_gnmt.patches.generate import write_complete_results
+from fairseq_gnmt.patches.half_precision import save_whole_state_of_half_precision
 from fairseq_gnmt.patches.interactive import answer_every_line
 from fairseq_gnmt.patches.line_reading import read_lines_as_the_core
 from fairseq_gnmt.patches.literals import evaluate_literals_only
-from fairseq_gnmt.patches.loss_scaling import save_whole_state_of_half_precision
 from fairseq_gnmt.patches.options import check_options_first
 from fairseq_gnmt.patches.processes import prepare_commands
 from fairseq_gnmt.patches.validation_subsets import compare_subsets_by_name

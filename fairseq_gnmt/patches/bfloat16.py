@@ -1,7 +1,7 @@
 """Lets fairseq-train --bf16 run on GPUs and CPUs.
 
-fairseq takes bfloat16 for a TPU's and sets --tpu with it. Everything else of its training in bfloat16 (float32 master
-weights, no loss scale) works on any device.
+fairseq assumes that bfloat16 is for TPUs and sets --tpu. The rest of its training in bfloat16 (float32 master weights, no
+loss scale) works on any device.
 """
 import importlib.util
 

@@ -36,7 +36,7 @@ class Written(NamedTuple):
 
 
 def on_cpu(history: List[Step]) -> List[Step]:
-    """Returns the history in the memory of the CPU, where writing out makes nobody wait; four copies in all."""
+    """Returns the history on the CPU, in four copies: the CPU waits for each copy from a GPU."""
     if history[0].tokens.device.type == "cpu":
         return history
     rows = [len(step.tokens) for step in history]

@@ -113,7 +113,7 @@ def _turn(running: Any) -> Turn:
 
 
 def wait_for_gpu() -> None:
-    """Until the GPU has done what this process has given it, if anything."""
+    """Waits until the GPU has finished the work of this process, if it uses one."""
     if torch.cuda.is_initialized():
         torch.cuda.synchronize()
 

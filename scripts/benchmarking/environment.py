@@ -42,7 +42,7 @@ def record(threads: int, device: str) -> Dict[str, Any]:
 
 
 def _gpu() -> Dict[str, Any]:
-    """TensorFloat-32 has 10 bits of mantissa: with it float32 products are other work than without."""
+    """Returns the GPU, its libraries and the flags of TensorFloat-32, with which float32 products have 10 bits of mantissa."""
     return {
         "name_and_driver": _output("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"),
         "cuda": torch.version.cuda,
