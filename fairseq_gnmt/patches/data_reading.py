@@ -40,7 +40,7 @@ def with_index_check(initialize):
 
 
 def check_index(prefix: str) -> None:
-    """Raises UserError unless the index prefix.idx is whole and its sentences lie within prefix.bin."""
+    """Raises UserError unless the index prefix.idx is whole and its sentences fill prefix.bin one after the other."""
     index, data = Path(index_file_path(prefix)), Path(data_file_path(prefix))
     if not data.is_file():
         raise UserError(f"{data} is missing: run fairseq-preprocess again.")
@@ -57,10 +57,12 @@ def check_index(prefix: str) -> None:
         raise UserError(f"{data} has no sentences: give fairseq-preprocess some text.")
     sizes = np.frombuffer(content, np.int32, sentences, HEADER.size).astype(np.int64)
     pointers = np.frombuffer(content, np.int64, sentences, HEADER.size + sizes.size * 4)
-    room = data.stat().st_size
-    outside = (sizes < 1) | (pointers < 0) | (pointers > room) | (sizes * kind.itemsize > room - pointers)
-    if outside.any():
-        raise UserError(f"{index} has sentence {int(outside.argmax())} outside {data}: one of them is damaged. {RUN_AGAIN}")
+    ends = sizes.cumsum() * kind.itemsize
+    misplaced = (sizes < 1) | (pointers != ends - sizes * kind.itemsize) | (ends > data.stat().st_size)
+    if misplaced.any():
+        raise UserError(f"{index} has sentence {int(misplaced.argmax())} in a wrong place of {data}: one is damaged. {RUN_AGAIN}")
+    if ends[-1] != data.stat().st_size:
+        raise UserError(f"{data} is longer than its index says: one of them is damaged. {RUN_AGAIN}")
 
 
 def with_word_check(load):
