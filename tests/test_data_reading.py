@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from fairseq.data import Dictionary, data_utils
-from fairseq.data.indexed_dataset import MMapIndexedDataset, MMapIndexedDatasetBuilder
+from fairseq.data.indexed_dataset import MMapIndexedDatasetBuilder
 
 from conftest import make_dictionary
 from gnmt.errors import UserError
@@ -61,13 +61,25 @@ def test_damaged_index(prefix, offset, content, words):
     assert words in str(told.value) and f"{prefix}.idx" in str(told.value)
 
 
+@pytest.mark.parametrize("implementation", ["lazy", "cached"])
+def test_data_of_another_implementation(prefix, implementation):
+    with pytest.raises(UserError, match=f"{prefix}.idx is no index of --dataset-impl {implementation}"):
+        data_utils.load_indexed_dataset(prefix, make_dictionary(10), implementation)
+
+
+def test_a_damaged_mark_is_found_without_an_implementation(prefix):
+    overwrite(prefix + ".idx", 0, b"X")
+    with pytest.raises(UserError, match=f"{prefix}.idx is no index"):
+        data_utils.load_indexed_dataset(prefix, make_dictionary(10))
+
+
 @pytest.mark.parametrize("length", [0, 8, 9, 25, 26, 30, 61])
 def test_index_that_is_cut_short(prefix, length):
     content = Path(prefix + ".idx").read_bytes()
     assert len(content) == 62
     Path(prefix + ".idx").write_bytes(content[:length])
     with pytest.raises(UserError, match=f"{prefix}.idx (is cut short|says that it has 3 sentences)"):
-        MMapIndexedDataset(prefix)
+        load(prefix)
 
 
 def test_sentences_that_are_cut_short_or_missing(prefix):
