@@ -4,6 +4,7 @@ from fairseq_gnmt.patches.checkpoint_reading import read_checkpoints_as_data
 from fairseq_gnmt.patches.checkpoint_writing import copy_checkpoints_whole
 from fairseq_gnmt.patches.data_reading import check_data_when_read
 from fairseq_gnmt.patches.hydra_errors import raise_errors_through_hydra
+from fairseq_gnmt.patches.resuming import check_state_when_resuming
 
 
 def apply() -> None:
@@ -11,5 +12,6 @@ def apply() -> None:
     read_checkpoints_as_data()
     copy_checkpoints_whole()
     check_data_when_read()
+    check_state_when_resuming()
     raise_errors_through_hydra()
     errors.install_hook()
