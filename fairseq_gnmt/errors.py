@@ -53,6 +53,12 @@ MISTAKES = (
         "Cannot load model parameters",
         "{message} Its architecture and sizes must be those of --arch: start in a new --save-dir.",
     ),
+    Mistake(
+        "load_checkpoint",
+        "dataloader mismatch",
+        "{checkpoint_path} was written with other data or batches: give the same --batch-size and --max-tokens, or go on at "
+        "the start of the data with --reset-dataloader.",
+    ),
     Mistake("load_checkpoint", "does not exist", "{message}: name a checkpoint of fairseq-train."),
     Mistake("load_checkpoint", "does not match; please reset", "{message}: or start in a new --save-dir."),
     Mistake("verify_checkpoint_directory", "", "{message}: --save-dir must be a folder that can be written."),

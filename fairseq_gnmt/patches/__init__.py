@@ -12,6 +12,7 @@ from fairseq_gnmt.patches.line_reading import read_lines_as_the_core
 from fairseq_gnmt.patches.literals import evaluate_literals_only
 from fairseq_gnmt.patches.options import check_options_first
 from fairseq_gnmt.patches.processes import prepare_commands
+from fairseq_gnmt.patches.resuming import check_state_when_resuming
 from fairseq_gnmt.patches.validation_subsets import compare_subsets_by_name
 
 
@@ -26,6 +27,7 @@ def apply() -> None:
     read_checkpoints_as_data()
     evaluate_literals_only()
     check_data_when_read()
+    check_state_when_resuming()
     write_checkpoints_whole()
     lock_save_dir()
     read_lines_as_the_core()

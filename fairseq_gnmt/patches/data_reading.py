@@ -9,8 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fairseq.data import ConcatDataset, Dictionary, data_utils
-from fairseq.data.indexed_dataset import MMapIndexedDataset, _code_to_dtype, data_file_path, index_file_path
+from fairseq.data import ConcatDataset, Dictionary, data_utils, indexed_dataset
+from fairseq.data.indexed_dataset import (
+    IndexedDataset,
+    MMapIndexedDataset,
+    _code_to_dtype,
+    data_file_path,
+    index_file_path,
+)
 
 from fairseq_gnmt.errors import UserError
 
@@ -23,27 +29,31 @@ AGAIN = "it is damaged, or another --dataset-impl has written it: run fairseq-pr
 
 def check_data_when_read() -> None:
     """Makes fairseq check dictionaries and memory-mapped data when it loads them."""
-    MMapIndexedDataset.__init__ = with_index_check(MMapIndexedDataset.__init__)
+    indexed_dataset.make_dataset = with_index_check(indexed_dataset.make_dataset)
     Dictionary.add_from_file = explain_dictionary(Dictionary.add_from_file)
     data_utils.load_indexed_dataset = with_word_check(data_utils.load_indexed_dataset)
 
 
-def with_index_check(initialize):
-    """Returns the constructor of memory-mapped data with a check of its index."""
+def with_index_check(make):
+    """Returns fairseq's make_dataset with a check of the index, for binarised data."""
 
-    @functools.wraps(initialize)
-    def checked(self: MMapIndexedDataset, path: str) -> None:
-        check_index(path)
-        initialize(self, path)
+    @functools.wraps(make)
+    def checked(path: str, impl: str, *args, **kwargs):
+        index = Path(index_file_path(path))
+        if impl == "mmap" and MMapIndexedDataset.exists(path):
+            check_index(path)
+        elif impl in ("lazy", "cached") and index.exists():
+            mark = IndexedDataset._HDR_MAGIC
+            if index.read_bytes()[: len(mark)] != mark:
+                raise UserError(f"{index} is no index of --dataset-impl {impl}: {AGAIN}")
+        return make(path, impl, *args, **kwargs)
 
     return checked
 
 
 def check_index(prefix: str) -> None:
-    """Raises UserError unless the index prefix.idx is whole and its sentences lie within prefix.bin."""
+    """Raises UserError unless the index prefix.idx is whole and its sentences fill prefix.bin one after the other."""
     index, data = Path(index_file_path(prefix)), Path(data_file_path(prefix))
-    if not data.is_file():
-        raise UserError(f"{data} is missing: run fairseq-preprocess again.")
     content = index.read_bytes()
     if len(content) < HEADER.size:
         raise UserError(f"{index} is cut short: {AGAIN}")
@@ -57,10 +67,12 @@ def check_index(prefix: str) -> None:
         raise UserError(f"{data} has no sentences: give fairseq-preprocess some text.")
     sizes = np.frombuffer(content, np.int32, sentences, HEADER.size).astype(np.int64)
     pointers = np.frombuffer(content, np.int64, sentences, HEADER.size + sizes.size * 4)
-    room = data.stat().st_size
-    outside = (sizes < 1) | (pointers < 0) | (pointers > room) | (sizes * kind.itemsize > room - pointers)
-    if outside.any():
-        raise UserError(f"{index} has sentence {int(outside.argmax())} outside {data}: one of them is damaged. {RUN_AGAIN}")
+    ends = sizes.cumsum() * kind.itemsize
+    misplaced = (sizes < 1) | (pointers != ends - sizes * kind.itemsize) | (ends > data.stat().st_size)
+    if misplaced.any():
+        raise UserError(f"{index} has sentence {int(misplaced.argmax())} in a wrong place of {data}: one is damaged. {RUN_AGAIN}")
+    if ends[-1] != data.stat().st_size:
+        raise UserError(f"{data} is longer than its index says: one of them is damaged. {RUN_AGAIN}")
 
 
 def with_word_check(load):

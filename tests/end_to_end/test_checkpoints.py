@@ -1,6 +1,6 @@
 """Checkpoints that are forged, damaged or of another kind, given to every command that reads one."""
-import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -13,6 +13,7 @@ import pytest
 import torch
 from commands import ROOT, Done, run, script, succeed
 from tiny_corpora import MODEL, OBJECTIVE, TASK, digits, trained_on_digits
+from gnmt.checkpoints.reader import read
 
 TRAIN = [*TASK, *MODEL, *"--hidden-size 64 --encoder-layers 2 --decoder-layers 2".split(), *OBJECTIVE, "--lr", "1e-3",
          "--batch-size", 32, "--no-epoch-checkpoints", "--disable-validation", "--max-update"]
@@ -129,3 +130,55 @@ def test_archives_of_models_are_not_unpacked(tmp_path):
 @pytest.mark.parametrize("name", ["none", "https://example.com/model.tar.gz"])
 def test_models_are_folders_on_this_machine(name):
     assert f"{name} does not exist: name the folder of a model on this machine" in sentence(from_pretrained(name, "c.pt"))
+
+
+def test_training_does_not_go_on_with_other_batches(tmp_path):
+    told = sentence(resume(trained_on_digits(), tmp_path / "out"))
+    assert "out/checkpoint_last.pt" in told and "--reset-dataloader" in told
+
+
+def with_numpy(value: Any) -> Any:
+    """The same with numbers of numpy, as fairseq's own --eval-bleu leaves them in the meters."""
+    if isinstance(value, dict):
+        return OrderedDict((name, with_numpy(part)) for name, part in value.items())
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(with_numpy, value))
+    return np.float64(value) if type(value) is float else value
+
+
+def test_training_goes_on_from_meters_with_numbers_of_numpy(tmp_path):
+    checkpoint = trained()
+    metrics = with_numpy(checkpoint["extra_state"]["metrics"])
+    metrics["default"].append((1000, "_bleu_counts", "AverageMeter", {"val": np.arange(4), "sum": np.arange(4), "count": 1,
+                                                                     "round": None}))  # fmt: skip
+    checkpoint["extra_state"]["metrics"] = metrics
+    torch.save(checkpoint, tmp_path / "checkpoint_last.pt")
+    with pytest.raises(Exception, match="numpy"):  # else the test would show nothing
+        torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
+    succeed("train", digits(), *TRAIN, 502, "--batch-size", 12, "--save-dir", tmp_path)
+    assert read(tmp_path / "checkpoint_last.pt")["optimizer_history"][-1]["num_updates"] == 502
+
+
+def test_training_with_moving_averages_goes_on(tmp_path):
+    for updates in (3, 6):
+        succeed("train", digits(), *TRAIN, updates, "--save-dir", tmp_path, "--store-ema", "--ema-fp32", "--ema-decay", 0.5)
+    average = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)["extra_state"]["ema"]
+    assert average.keys() == trained()["model"].keys()
+
+
+@pytest.mark.parametrize("ending", ["train.en-de.en.idx", "train.en-de.de.bin", "dict.de.txt"])
+def test_training_on_damaged_data(ending, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(digits(), data)
+    whole = (data / ending).read_bytes()
+    (data / ending).write_bytes(whole[: len(whole) // 2] + b"\xff" * (ending == "dict.de.txt"))
+    told = sentence(run("train", data, *TRAIN, 1, "--save-dir", tmp_path / "out"))
+    assert f"{data}/{ending}" in told
+
+
+def test_translating_damaged_data(tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(digits(), data)
+    (data / "test.en-de.en.bin").write_bytes(b"\xff" * (data / "test.en-de.en.bin").stat().st_size)
+    told = sentence(run("generate", data, *TASK, "--path", trained_on_digits()))
+    assert f"{data}/test.en-de.en.bin has the word number 65535" in told
