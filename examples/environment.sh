@@ -11,6 +11,37 @@ say() {
     echo "== $*" >&2
 }
 
+# Ends what the script has started and removes what it has begun to write, however it ends: a signal ends bash, but not the
+# command that it waits for.
+partial=""
+finish() {
+    kill $(cat "/proc/$$/task/$$/children" 2>/dev/null) 2>/dev/null || true
+    [[ -z "$partial" ]] || rm -f "$partial"
+}
+trap finish EXIT
+
+# write_whole FILE COMMAND...: FILE holds what the command prints, once it has printed everything
+write_whole() {
+    partial="$1.partial"
+    "${@:2}" >"$partial"
+    mv "$partial" "$1"
+    partial=""
+}
+
+# lock_folder DIR: makes DIR and locks it until the script and all that it has started have ended, as gnmt/files/locks.py does.
+# The scripts that it calls for the same folder go on under its lock. Where there are no locks, it is left out.
+lock_folder() {
+    local folder lock
+    mkdir -p "$1" || die "$1 cannot be made; give another --output."
+    folder="$(cd "$1" && pwd -P)"
+    [[ "${GNMT_LOCKED_FOLDER:-}" != "$folder" ]] || return 0
+    command -v flock >/dev/null || return 0
+    { exec {lock}>>"$folder/.lock"; } 2>/dev/null || return 0
+    flock -n "$lock" || [[ $? -ne 1 ]] || die "$1 is in use by $(<"$folder/.lock"): wait until it ends, or give another --output."
+    echo "process $$ on ${HOSTNAME:-this machine}" >"$folder/.lock"
+    export GNMT_LOCKED_FOLDER="$folder"
+}
+
 # A value that an option needs: option_value --name "$@" fails with a sentence when nothing follows.
 option_value() {
     [[ $# -ge 3 ]] || die "$1 needs a value; --help lists the options."
@@ -34,6 +65,19 @@ export PATH
 export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
 # hydra's and torch's notices about fairseq's own code would bury the messages that matter
 export PYTHONWARNINGS="${PYTHONWARNINGS:-ignore::UserWarning,ignore::FutureWarning}"
+
+# loss_scale SENTENCES: a loss scale that half precision can start with, when each GPU adds the gradients of so many sentences
+#
+# fairseq's loss is a sum over sentences (NVIDIA divides it by the batch size first), and float16 ends at 65,504. The
+# largest gradients of the first update are biases of frequent words, above all EOS: 0.9 times the number of their
+# occurrences, with label smoothing 0.1. Scaled by 2^15 / SENTENCES, a word may occur twice in every sentence.
+loss_scale() {
+    local scale=1
+    while [[ $((2 * scale * $1)) -le 32768 ]]; do
+        scale=$((2 * scale))
+    done
+    echo "$scale"
+}
 
 # segmentation_of DIR: how text_to_binary.sh has cut the text of DIR
 segmentation_of() {

@@ -74,6 +74,16 @@ if [[ "$overwrite" == no && -s "$output/prepare.settings" && -d "$output/bin" ]]
     exit
 fi
 
+lock_folder "$output"
+
+# Cleaning checks the training text.
+python -c 'import sys
+from pathlib import Path
+from gnmt.files.parallel_text import count_pairs
+from gnmt.commands.process import run_command
+files = [Path(name) for name in sys.argv[1:]]
+run_command(lambda: count_pairs(files[::2], files[1::2], jobs=1))' "$output"/raw/{valid,test}.{en,de}
+
 products=(prepare.settings clean subwords.model subwords.vocab mixed.json encoded dict.txt embeddings.txt bin)
 making="$output/unfinished"
 model="${model:+$making/$model}"
@@ -131,7 +141,9 @@ if [[ ! -d "$making/bin" ]]; then
     # Half precision is fast for multiples of 8; fairseq-preprocess pads only dictionaries that it builds itself.
     python -c 'import sys; from fairseq.data import Dictionary as D; d = D.load(sys.argv[1]); d.pad_to_multiple_(8); d.save(sys.argv[1])' \
         "$making/dict.txt"
-    fairseq-preprocess --source-lang en --target-lang de --joined-dictionary --srcdict "$making/dict.txt" \
+    # With the plugin a line ends at \n only, also where a sentence has a carriage return.
+    fairseq-preprocess --user-dir "$ROOT/fairseq_gnmt" --source-lang en --target-lang de --joined-dictionary \
+        --srcdict "$making/dict.txt" \
         --trainpref "$making/encoded/train" --validpref "$making/encoded/valid" --testpref "$making/encoded/test" \
         --destdir "$making/bin.tmp" --workers "$jobs"
     if [[ "$segmentation" == word ]]; then

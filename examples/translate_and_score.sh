@@ -52,9 +52,8 @@ name="$(basename "${checkpoint%.pt}")"
 folder="$(basename "$(cd "$(dirname "$checkpoint")" && pwd)")"
 [[ "$folder" == checkpoints ]] || name="$folder-$name"
 translation="$output/translations/$name.$subset"
-fairseq-generate "$output/bin" --user-dir "$ROOT/fairseq_gnmt" --task gnmt_translation --source-lang en --target-lang de \
-    --path "$checkpoint" --gen-subset "$subset" --beam 5 --batch-size 64 \
-    "${segmentation[@]}" "${scores[@]}" "${device[@]}" "$@" >"$translation.log.tmp"
-mv "$translation.log.tmp" "$translation.log"
+write_whole "$translation.log" fairseq-generate "$output/bin" --user-dir "$ROOT/fairseq_gnmt" --task gnmt_translation \
+    --source-lang en --target-lang de --path "$checkpoint" --gen-subset "$subset" --beam 5 --batch-size 64 \
+    "${segmentation[@]}" "${scores[@]}" "${device[@]}" "$@"
 
 python "$ROOT/scripts/score.py" --generate-log "$translation.log" --references "$reference" --output "$translation.de"

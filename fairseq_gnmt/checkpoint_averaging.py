@@ -6,8 +6,9 @@ import torch
 from fairseq.checkpoint_utils import checkpoint_paths
 from torch import Tensor
 
+from gnmt.checkpoints.training_state import read_training_state
 from gnmt.errors import UserError
-from gnmt.files.parallel_text import atomic_outputs
+from gnmt.files.outputs import atomic_outputs
 from gnmt.quantization.storage import to_floats
 
 SUMMED_IN = torch.float64  # the mean of equal checkpoints is then exactly theirs
@@ -31,7 +32,7 @@ def average_checkpoints(inputs: Sequence[Path], output: Path, overwrite: bool = 
 def mean_of(inputs: Sequence[Path]) -> dict:
     sums: Dict[str, Tensor] = {}
     for path in inputs:
-        checkpoint = load(path)
+        checkpoint = read_training_state(path)
         model = checkpoint["model"]
         to_floats(model)
         if sums and {name: value.shape for name, value in sums.items()} != {n: v.shape for n, v in model.items()}:
@@ -46,19 +47,6 @@ def mean_of(inputs: Sequence[Path]) -> dict:
         for name, value in model.items()
     }
     checkpoint["last_optimizer_state"] = None  # belongs to the last parameters, not to their mean
-    return checkpoint
-
-
-def load(path: Path) -> dict:
-    if not path.is_file():
-        raise UserError(f"{path} is missing: name checkpoints that fairseq-train has written.")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        reason = (str(error) or type(error).__name__).splitlines()[0][:100]
-        raise UserError(f"{path} is not a whole checkpoint ({reason}).") from error
-    if "model" not in checkpoint or "cfg" not in checkpoint:
-        raise UserError(f"{path} is not a checkpoint of fairseq-train: it has only {sorted(checkpoint)[:5]}.")
     return checkpoint
 
 

@@ -1,9 +1,14 @@
-"""Mistakes that a user can mend are told in a sentence, without a traceback."""
+"""Errors of fairseq and torch that a user can correct are told in one line, without a traceback."""
+import signal
 import sys
 import traceback
+from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Optional, Type
 
+from torch.multiprocessing.spawn import ProcessRaisedException
+
+from gnmt.commands.process import ending_signal, show_traceback
 from gnmt.errors import UserError
 
 
@@ -15,9 +20,8 @@ class Mistake(NamedTuple):
     sentence: str  # may name {message} and local variables of the function
 
 
-MAKE_ROOM = "make room on its disk and give the same command again, which goes on from the last whole checkpoint."
 JSON_EXAMPLE = """write --eval-bleu-args '{{"beam": 5}}'."""
-GPU_ONLY = "--fp16 and several --distributed-world-size want GPUs: leave them out and give --cpu."
+GPU_ONLY = "--fp16, --profile and several --distributed-world-size want GPUs: leave them out and give --cpu."
 # The first that fits an error explains it.
 MISTAKES = (
     Mistake(
@@ -28,24 +32,42 @@ MISTAKES = (
     Mistake("build_model", "must be a mapping", f"an option that takes JSON has no object: {JSON_EXAMPLE}"),
     Mistake("main", "Seed must be between", "--seed: {message}."),
     Mistake("eval_str_list", "", "{x!r} is no number or list of numbers, which --lr, --update-freq and others take ({message})."),
-    Mistake("literal_eval", "", "--model-overrides is no dictionary ({message}): write \"{{{{'dropout': 0.1}}}}\"."),
-    Mistake("torch_persistent_save", "", f"{{filename}} could not be written ({{message}}): {MAKE_ROOM}"),
-    Mistake("copy_whole", "", f"{{dst_path}} could not be written ({{message}}): {MAKE_ROOM}"),
     Mistake(
-        "load_checkpoint_to_cpu",
-        "",
-        "{path} is not a whole checkpoint ({message}). It may have been cut short while it was written or copied: use "
-        "another one of its folder, for training with --restore-file.",
+        "merge_with_parent", "full_key:", "an option has a value of another kind ({message}): see --model-overrides."
+    ),
+    Mistake("parse_args_and_arch", "None", "give --task gnmt_translation, the task of the model."),
+    Mistake("convert_namespace_to_omegaconf", "", "an option has a value of another kind: {message}."),
+    Mistake("raise_if_valid_subsets_unintentionally_ignored", "", "{message}"),
+    Mistake(
+        "load_dataset",
+        "--dataset-impl is configured properly",
+        "--dataset-impl is not the one that fairseq-preprocess wrote: leave the option out, and fairseq finds it.",
+    ),
+    Mistake(
+        "_main",
+        "division by zero",
+        "there was no sentence to translate: shards are made of batches, so give a smaller --batch-size or fewer shards.",
     ),
     Mistake(
         "load_checkpoint",
         "Cannot load model parameters",
         "{message} Its architecture and sizes must be those of --arch: start in a new --save-dir.",
     ),
+    Mistake(
+        "load_checkpoint",
+        "dataloader mismatch",
+        "{checkpoint_path} was written with other data or batches: give the same --batch-size and --max-tokens, or go on at "
+        "the start of the data with --reset-dataloader.",
+    ),
     Mistake("load_checkpoint", "does not exist", "{message}: name a checkpoint of fairseq-train."),
     Mistake("load_checkpoint", "does not match; please reset", "{message}: or start in a new --save-dir."),
     Mistake("verify_checkpoint_directory", "", "{message}: --save-dir must be a folder that can be written."),
     Mistake("load_model_ensemble_and_task", "not found", "{message}: --path must name checkpoints of fairseq-train."),
+    Mistake(
+        "load_model_ensemble_and_task",
+        "Could not infer task type",
+        "{filename} is of a task that is not there: give the --user-dir that has it.",
+    ),
     Mistake(
         "load_model_ensemble_and_task",
         "size mismatch",
@@ -56,6 +78,7 @@ MISTAKES = (
     Mistake("load_dictionary", "", "{message}: fairseq-preprocess writes a dictionary of each language."),
     Mistake("load_dataset", "not found", "{message}: fairseq-preprocess writes it when it is given its text."),
     Mistake("load_align_dict", "", "{message}: --replace-unk alone copies source words, with a file it looks them up."),
+    Mistake("read_data", "", "{path} is not UTF-8 ({message}): convert it, for example with iconv -f latin1 -t utf-8."),
     Mistake("build_bpe", "", "{message}: --sentencepiece-model must name the subword model of the training data."),
     Mistake("build_x", "Please install", "{message}, or leave the option out."),
     Mistake(
@@ -71,8 +94,13 @@ MISTAKES = (
     Mistake("_lazy_init", "", f"{{message}}: {GPU_ONLY}"),
     Mistake("step", "DiverseBeamSearch requires", "{message}."),
     Mistake("makedirs", "", "{message}: name a folder that can be written."),
-    Mistake("buffered_read", "", "{message}: --input must name a UTF-8 text file."),
+    Mistake(
+        "handler",
+        "DataLoader worker",  # torch's handler of the signal that a child process has ended
+        "{message}: perhaps the memory was not enough. Give a smaller --num-workers.",
+    ),
 )
+TRAINING = ("fairseq_cli/train.py", "fairseq_cli/hydra_train.py")  # files whose functions have the options of a training
 MESSAGE_LENGTH = 200  # characters; torch's messages go on for a page
 
 
@@ -81,6 +109,8 @@ def explain(error: BaseException, trace: Optional[TracebackType]) -> Optional[st
     for ours in (error, error.__context__):  # fairseq puts its own error on top of what loading a checkpoint raises
         if isinstance(ours, UserError):
             return str(ours)
+    if isinstance(error, ProcessRaisedException):
+        return _explained_by_child(error)
     frames = [frame for frame, _ in traceback.walk_tb(trace)]
     if not frames or not isinstance(error, Exception):
         return None
@@ -98,15 +128,40 @@ def explain(error: BaseException, trace: Optional[TracebackType]) -> Optional[st
     return None
 
 
+def _explained_by_child(error: ProcessRaisedException) -> Optional[str]:
+    """The message of a UserError in a process that torch has started; its traceback arrives here as text."""
+    name = f"{UserError.__module__}.{UserError.__name__}: "
+    last_line = str(error).strip().splitlines()[-1]
+    return last_line.removeprefix(name) if last_line.startswith(name) else None
+
+
+def resumption(trace: Optional[TracebackType]) -> Optional[str]:
+    """The line for a training that was interrupted: how to go on. None for other commands, and for all ranks but 0."""
+    for frame, _ in traceback.walk_tb(trace):
+        cfg = frame.f_locals.get("cfg")
+        if frame.f_code.co_filename.endswith(TRAINING) and hasattr(cfg, "checkpoint"):
+            if cfg.distributed_training.distributed_rank:  # None or 0 for the first process
+                return None
+            last = Path(cfg.checkpoint.save_dir, "checkpoint_last.pt")
+            if last.exists():
+                return f"interrupted: the same command goes on from {last}."
+            return f"interrupted before the first checkpoint: the same command starts from the beginning in {last.parent}."
+    return None
+
+
 def install_hook() -> None:
-    """Replaces the traceback of explained errors, and of no others, by their sentence."""
+    """Shows explained errors, and no others, as one line; adds to an interrupted training how to go on."""
     previous = sys.excepthook
 
     def hook(kind: Type[BaseException], error: BaseException, trace: Optional[TracebackType]) -> None:
-        sentence = explain(error, trace)
-        if sentence is None:
+        if (number := ending_signal(error)) is not None:
+            if number != signal.SIGPIPE and (line := resumption(trace)):
+                print(line, file=sys.stderr)
             previous(kind, error, trace)
-        else:
+        elif sentence := explain(error, trace):
+            show_traceback(error)
             print(f"error: {sentence}", file=sys.stderr)
+        else:
+            previous(kind, error, trace)
 
     sys.excepthook = hook

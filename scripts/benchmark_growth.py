@@ -140,7 +140,7 @@ def main() -> None:
     args = parse_options()
     points = points_of(args)
     warning = environment.require_free_machine(args.allow_busy)
-    place = environment.record(args.threads)
+    place = environment.record(args.threads, "cpu")
     set_threads(args.threads)
     measured: Dict[Point, Alternation] = {}
     guesses = [expected_seconds(point, args) for point in points]

@@ -6,7 +6,7 @@
 An update is forward, loss, backward, clipping and optimizer; batches are collated beforehand. The contenders take turns,
 each in a process of its own; ours-recomputing is this plugin with --checkpoint-activations. Prints a Markdown table; --json
 keeps every measurement and the environment. Peak memory is that of the whole process while it works, some 350 MiB of Python,
-torch and fairseq included.
+torch and fairseq included; with --device cuda it is what torch has allocated on the GPU.
 """
 import argparse
 import logging
@@ -100,11 +100,14 @@ def main() -> None:
     if args.json:
         check_output(args.json, args.overwrite)
     warning = environment.require_free_machine(args.allow_busy)
-    place = environment.record(args.threads)
+    place = environment.record(args.threads, args.device)
 
     workload = load_workload(args, args.split, (1, REAL_BATCHES))
     size = NetworkSize(args.hidden, args.layers, len(workload.dictionary))
-    setting = Setting(size, workload.dictionary, workload.batches, args.dropout, args.threads, seed=args.seed, nvidia=args.nvidia)
+    setting = Setting(
+        size, workload.dictionary, workload.batches, args.dropout, args.threads,
+        seed=args.seed, nvidia=args.nvidia, device=args.device,
+    )  # fmt: skip
     contenders = expand(args, "trainer", setting, MODULES)
     measured = measure(contenders, args.threads, args.warm_up, args.repetitions, compare_first_batches)
 

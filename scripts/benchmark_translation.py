@@ -28,7 +28,7 @@ from benchmarking.translation_figures import TranslationFigures  # noqa: E402
 from benchmarking.translation_checks import TranslationChecks  # noqa: E402
 from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402
-from gnmt.files.parallel_text import read_lines  # noqa: E402
+from gnmt.files.lines import read_lines  # noqa: E402
 
 MODULES = {
     "ours": "ours",
@@ -115,13 +115,13 @@ def read_references(path: Path, split: str, sentences: int) -> List[str]:
 def main() -> None:
     args = parse_options()
     warning = environment.require_free_machine(args.allow_busy)
-    place = environment.record(args.threads)
+    place = environment.record(args.threads, args.device)
     dictionary, batches, sentences = load_workload(args, args.split, (1, None))
     size = NetworkSize(args.hidden, args.layers, len(dictionary))
     search = SearchSetting(args.beam, args.max_len_a, args.max_len_b)
     setting = Setting(
         size, dictionary, batches, 0.0, args.threads,
-        seed=args.seed, search=search, checkpoint=args.path, data=args.data, nvidia=args.nvidia,
+        seed=args.seed, search=search, checkpoint=args.path, data=args.data, nvidia=args.nvidia, device=args.device,
     )  # fmt: skip
     references = read_references(args.references, args.split, sentences) if args.references else None
 

@@ -14,7 +14,8 @@ logging.disable(logging.INFO)  # fairseq lets every library tell all it does
 from benchmarking.growth import Growth, from_json  # noqa: E402
 from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402
-from gnmt.files.parallel_text import atomic_outputs, check_files  # noqa: E402
+from gnmt.files.lines import check_files  # noqa: E402
+from gnmt.files.outputs import atomic_outputs  # noqa: E402
 from plotting.growth_curves import draw  # noqa: E402
 from plotting.pictures import check_pictures, to_png  # noqa: E402
 

@@ -17,7 +17,7 @@ logging.disable(logging.INFO)  # fairseq lets every library tell all it does
 
 from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402
-from gnmt.files.parallel_text import atomic_outputs  # noqa: E402
+from gnmt.files.outputs import atomic_outputs  # noqa: E402
 from plotting.pictures import check_pictures, to_png  # noqa: E402
 from plotting.training_curves import AXES, LOSS, PANELS, Run, draw, missing  # noqa: E402
 from plotting.training_log import read_log  # noqa: E402

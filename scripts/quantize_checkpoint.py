@@ -13,20 +13,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, in
 import torch  # noqa: E402
 from fairseq.models import MODEL_REGISTRY  # noqa: E402
 
-from fairseq_gnmt.checkpoint_averaging import load  # noqa: E402
 from fairseq_gnmt.models.gnmt import GNMTModel  # noqa: E402
+from gnmt.checkpoints.training_state import architecture, read_training_state  # noqa: E402
 from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402
-from gnmt.files.parallel_text import atomic_outputs  # noqa: E402
+from gnmt.files.outputs import atomic_outputs  # noqa: E402
 from gnmt.quantization.storage import INTEGERS, to_integers  # noqa: E402
 
 
 def quantize_checkpoint(source: Path, output: Path, overwrite: bool) -> None:
     """Raises UserError if source is no checkpoint of this plugin, or output cannot be written or exists."""
     with atomic_outputs([output], inputs=[source], overwrite=overwrite) as (file,):
-        checkpoint = load(source)
-        name = getattr(checkpoint["cfg"]["model"], "get", {}.get)("_name")  # others may keep their options in a namespace
-        if not issubclass(MODEL_REGISTRY.get(name, object), GNMTModel):
+        checkpoint = read_training_state(source)
+        if not issubclass(MODEL_REGISTRY.get(architecture(checkpoint), object), GNMTModel):
             raise UserError(f"{source} is of another architecture, but must be a GNMT of this plugin.")
         if any(name.endswith(INTEGERS) for name in checkpoint["model"]):
             raise UserError(f"{source} is stored in 8-bit integers already.")

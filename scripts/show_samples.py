@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, in
 
 from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402
-from gnmt.files.parallel_text import read_lines  # noqa: E402
+from gnmt.files.lines import read_lines  # noqa: E402
 
 PARTS = ("source", "reference", "hypotheses")
 

@@ -11,11 +11,21 @@ from fairseq.models import MODEL_REGISTRY
 
 import fairseq_gnmt  # noqa: F401  registers everything
 
+DEVICES = ["cpu"]
+if torch.cuda.is_available():
+    DEVICES.append(pytest.param("cuda", marks=pytest.mark.gpu))
 GOLDEN = Path(__file__).parent / "golden"
 
 
 def pytest_configure(config):
     torch.set_num_threads(1)  # two test processes share two cores
+    torch.backends.cudnn.allow_tf32 = False  # cuDNN's default for RNNs has 10 bits of mantissa, too few for the tolerances
+
+
+@pytest.fixture(params=DEVICES)
+def device(request) -> torch.device:
+    """Each device of this machine: the test runs on all of them."""
+    return torch.device(request.param)
 
 
 def make_dictionary(size: int) -> Dictionary:
@@ -26,13 +36,13 @@ def make_dictionary(size: int) -> Dictionary:
     return dictionary
 
 
-def make_model(arch: str, dictionary: Dictionary, seed: int = 1, target_dictionary=None, **options):
-    """A model of a registered architecture with other numbers, in evaluation mode."""
+def make_model(arch: str, dictionary: Dictionary, seed: int = 1, target_dictionary=None, device=None, **options):
+    """A model of a registered architecture with other numbers, in evaluation mode. The device changes no number."""
     torch.manual_seed(seed)
     model_class = MODEL_REGISTRY[arch]
     config = model_class.config_class(**options)
     task = SimpleNamespace(source_dictionary=dictionary, target_dictionary=target_dictionary or dictionary)
-    return model_class.build_model(config, task).eval()
+    return model_class.build_model(config, task).eval().to(device=device)
 
 
 def with_threads(numbers, call) -> list:
@@ -62,6 +72,12 @@ class Golden:
         self.logits = torch.from_numpy(arrays["logits"]).transpose(0, 1)  # (B, T, V)
         self.attention = torch.from_numpy(arrays["attention"]).transpose(0, 1)  # (B, T, S)
         self.loss = float(arrays["label_smoothing_loss"])
+
+    def to(self, device: torch.device) -> None:
+        """Moves all arrays but the weights."""
+        for name, value in vars(self).items():
+            if isinstance(value, torch.Tensor):
+                setattr(self, name, value.to(device))
 
     @property
     def vocabulary(self) -> int:

@@ -19,18 +19,21 @@ def test_tanh_is_torchs(dtype, error, capability, monkeypatch):
 
 @pytest.mark.parametrize("name", Activations._fields)
 def test_reproducible_activations_do_not_depend_on_the_position(name):
-    """Slices of every offset and size modulo the width of a vector, and shares of three threads."""
+    """Rows alone, at any place of a batch, and in the shares of several threads."""
     function = getattr(REPRODUCIBLE, name)
-    inputs = torch.randn(100_003, generator=torch.Generator().manual_seed(1)) * 4
-    whole = function(inputs.clone())
-    torch.testing.assert_close(whole, getattr(torch, name.strip("_"))(inputs), rtol=1e-5, atol=1e-6)
-    for start in range(33):
-        for size in (*range(1, 34), 1000):
-            assert torch.equal(function(inputs[start : start + size].clone()), whole[start : start + size])
-    assert all(torch.equal(one, whole) for one in with_threads((2, 3), lambda: function(inputs.clone())))
+    for width in (7, 32, 96):
+        inputs = torch.randn(120_000 // width, width, generator=torch.Generator().manual_seed(width)) * 4
+        (whole,) = with_threads((1,), lambda: function(inputs.clone()))
+        torch.testing.assert_close(whole, getattr(torch, name.strip("_"))(inputs), rtol=1e-5, atol=1e-6)
+        for start in range(2):
+            for rows in (1, 2, 3, 32768 // width, 32768 // width + 1, 65536 // width + 1, len(inputs) - 1):
+                part = slice(start, start + rows)
+                for found in with_threads((1, 2, 3, 5), lambda: function(inputs[part].clone())):
+                    assert torch.equal(found, whole[part]), (width, start, rows)
 
 
 def test_reproducible_activations_at_their_limits():
-    inputs = torch.tensor([-1e4, -90.0, 0.0, 90.0, 1e4])
-    assert REPRODUCIBLE.sigmoid_(inputs.clone()).tolist() == [0, 0, 0.5, 1, 1]
-    assert REPRODUCIBLE.tanh(inputs).tolist() == [-1, -1, 0, 1, 1]
+    for inputs in (torch.tensor([-1e4, -90.0, 0.0, 90.0, 1e4]), torch.tensor([-1e4, -90.0, 0.0, 90.0, 1e4] * 32).view(5, 32)):
+        wanted = [{-1e4: 0.0, -90.0: 0.0, 0.0: 0.5, 90.0: 1.0, 1e4: 1.0}[x] for x in inputs.flatten().tolist()]
+        assert REPRODUCIBLE.sigmoid_(inputs.clone()).flatten().tolist() == pytest.approx(wanted, abs=1e-37)
+        assert REPRODUCIBLE.tanh(inputs).flatten().tolist() == [2 * one - 1 for one in wanted]

@@ -11,8 +11,8 @@ from fairseq_gnmt.optim.adam_then_sgd import AdamThenSGDConfig, AdamThenSGDRates
 from gnmt.errors import UserError
 
 
-def build(adam_updates: int = 2, weight_decay: float = 0.0):
-    parameter = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+def build(adam_updates: int = 2, weight_decay: float = 0.0, precision: torch.dtype = torch.float32, device="cpu"):
+    parameter = torch.nn.Parameter(torch.tensor([1.0, -2.0], dtype=precision, device=device))
     config = OmegaConf.structured(AdamThenSGDConfig(lr=[0.1], adam_updates=adam_updates, weight_decay=weight_decay))
     return parameter, GNMTAdamThenSGD(config, [parameter])
 
@@ -57,14 +57,25 @@ def test_weight_decay_of_sgd():
     torch.testing.assert_close(parameter.detach(), torch.tensor([1 - 0.1 * 1.5, -2 - 0.1 * 0.0]))
 
 
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
+def test_sgd_in_half_precision_divides_by_the_scale_in_float32(precision):
+    """2^-10 / 2^20 = 2^-30 is 0 in float16; a rate of 2^28 makes steps of 2^-2 out of it."""
+    parameter, optimizer = build(adam_updates=0, precision=precision)
+    parameter.grad = torch.tensor([2.0**-10, -(2.0**-10)], dtype=precision)
+    optimizer.set_lr(2.0**28)
+    optimizer.step(scale=2.0**20)
+    assert parameter.tolist() == [0.75, -1.75]
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("saved_after", [1, 2, 3])
-def test_resumed_optimizer_is_the_same(saved_after):
+def test_resumed_optimizer_is_the_same(saved_after, precision, device):
     """Saved among Adam's updates, at the change, and among SGD's."""
-    parameter, optimizer = build()
-    gradients = torch.randn(5, 2, generator=torch.Generator().manual_seed(1))
+    parameter, optimizer = build(precision=precision, device=device)
+    gradients = torch.randn(5, 2, generator=torch.Generator().manual_seed(1)).to(device, precision)
     for update, gradient in enumerate(gradients):
         if update == saved_after:
-            other, resumed = build()
+            other, resumed = build(precision=precision, device=device)
             other.data.copy_(parameter)
             resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()), resumed.optimizer_config)
         parameter.grad = gradient

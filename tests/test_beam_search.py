@@ -9,6 +9,7 @@ from gnmt.search.beam_search import BeamSearch, length_limits
 from gnmt.search.options import SearchOptions
 from gnmt.search.vocabulary import SpecialTokens
 from reference.exhaustive_search import EOS, PAD, UNK, Scripted, ScriptedEnsemble, every_translation
+from reference.tabulated_penalty import TabulatedLengthPenalty
 
 SPECIAL = SpecialTokens(pad=PAD, eos=EOS, unk=UNK, decoder_start=EOS)
 VOCABULARY = 6  # begin, pad, end, unknown and two words
@@ -21,11 +22,11 @@ def padded(sources, left: bool = False) -> torch.Tensor:
     return torch.tensor(rows)
 
 
-def translate(model, sources, left=False, prefix=None, **options):
+def translate(model, sources, left=False, prefix=None, length_penalty=None, device="cpu", **options):
     """The n-best of each source as (score, tokens, log-probabilities of the tokens, attention)."""
-    source = padded(sources, left)
-    search = BeamSearch(model, SPECIAL, SearchOptions(**options))
-    result = search(source, torch.tensor([len(s) for s in sources]), prefix)
+    source = padded(sources, left).to(device)
+    search = BeamSearch(model, SPECIAL, SearchOptions(**options), length_penalty)
+    result = search(source, torch.tensor([len(s) for s in sources], device=device), prefix)
     found = []
     for indices in result.of_sentence:
         nbest = []
@@ -36,7 +37,7 @@ def translate(model, sources, left=False, prefix=None, **options):
                     float(result.finished.scores[index]),
                     tuple(result.backtraced.tokens[index, :length].tolist()),
                     result.backtraced.log_probs[index, :length].tolist(),
-                    result.backtraced.attention[index, :length],
+                    result.backtraced.attention[index, :length].cpu(),
                 )
             )
         found.append(nbest)
@@ -49,10 +50,10 @@ SOURCES = [[4, 5, EOS], [5, EOS], [4, 4, 5, 5, EOS]]
 @pytest.mark.parametrize("models", [1, 3])
 @pytest.mark.parametrize("alpha,const,beta", [(0.0, 5.0, 0.0), (0.6, 5.0, 0.1), (1.0, 2.0, 0.5)])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_equals_exhaustive_search(models, alpha, const, beta, seed):
+def test_equals_exhaustive_search(models, alpha, const, beta, seed, device):
     model = ScriptedEnsemble([Scripted(seed * 10 + i, VOCABULARY) for i in range(models)])
     options = dict(length_norm_factor=alpha, length_norm_const=const, coverage_penalty=beta)
-    nbest = translate(model, SOURCES, beam=EVERYTHING, nbest=7, max_len_b=3, **options)
+    nbest = translate(model, SOURCES, beam=EVERYTHING, nbest=7, max_len_b=3, device=device, **options)
     for source, found in zip(SOURCES, nbest):
         wanted = every_translation(model, source, 3, 1, alpha, const, beta)[:7]
         assert [tokens for _, tokens, _, _ in found] == [translation.tokens for translation in wanted]
@@ -61,10 +62,22 @@ def test_equals_exhaustive_search(models, alpha, const, beta, seed):
             assert log_probs == pytest.approx(translation.log_probs, abs=1e-5)
 
 
-def test_coverage_moves_with_its_hypothesis():
+@pytest.mark.parametrize("seed", [10, 12, 13])
+@pytest.mark.parametrize("table", [(0.5, 0.8, 3.0, 0.6, 0.4), (3.0, 1.0, 2.0, 0.5, 4.0)])
+def test_early_stopping_with_a_penalty_that_is_not_monotonic(table, seed):
+    """The penalty peaks at length 3, or at several. Stopping early must not miss the best translations."""
+    model = ScriptedEnsemble([Scripted(seed, VOCABULARY, sharpness=2.0)])
+    penalty = TabulatedLengthPenalty(table)
+    options = dict(beam=EVERYTHING, nbest=1, max_len_b=4, coverage_penalty=0.1, length_penalty=penalty)
+    for source, found in zip(SOURCES, translate(model, SOURCES, **options)):
+        wanted = every_translation(model, source, 4, 1, 0, 0, 0.1, lambda length: table[min(length, len(table)) - 1])[0]
+        assert found[0][1] == wanted.tokens and found[0][0] == pytest.approx(wanted.score, abs=1e-5)
+
+
+def test_coverage_moves_with_its_hypothesis(device):
     """The attention returned for a hypothesis is its own, position by position, and gives its coverage."""
     model = ScriptedEnsemble([Scripted(3, VOCABULARY)])
-    (found,) = translate(model, [SOURCES[2]], beam=4, nbest=4, max_len_b=6)
+    (found,) = translate(model, [SOURCES[2]], beam=4, nbest=4, max_len_b=6, device=device)
     assert len({tokens for _, tokens, _, _ in found}) == 4
     for score, tokens, log_probs, attention in found:
         own = torch.stack([model.next(SOURCES[2], tokens[:at])[1] for at in range(len(tokens))])
@@ -162,10 +175,10 @@ def test_lengths():
     assert {len(tokens) - 1 for _, tokens, _, _ in long} <= {2, 3, 4}
 
 
-def test_prefix_is_kept_and_free_after_it():
+def test_prefix_is_kept_and_free_after_it(device):
     model = ScriptedEnsemble([Scripted(9, 8)])
-    prefix = torch.tensor([[6, 7], [5, PAD], [PAD, PAD]])
-    forced, half, free = translate(model, SOURCES, prefix=prefix, beam=3, nbest=3, max_len_b=5)
+    prefix = torch.tensor([[6, 7], [5, PAD], [PAD, PAD]], device=device)
+    forced, half, free = translate(model, SOURCES, prefix=prefix, device=device, beam=3, nbest=3, max_len_b=5)
     assert all(tokens[:2] == (6, 7) for _, tokens, _, _ in forced)
     assert all(tokens[0] == 5 for _, tokens, _, _ in half)
     (alone,) = translate(model, [SOURCES[2]], beam=3, nbest=3, max_len_b=5)
@@ -202,9 +215,9 @@ def test_unknown_words_can_be_forbidden_or_favoured():
     assert all(set(nbest[0][1]) == {UNK, EOS} for nbest in favoured)
 
 
-def test_no_ngram_is_repeated():
+def test_no_ngram_is_repeated(device):
     model = ScriptedEnsemble([Scripted(12, 6, sharpness=0.5)])
-    for nbest in translate(model, SOURCES, beam=4, nbest=4, max_len_b=9, min_len=7, no_repeat_ngram_size=2):
+    for nbest in translate(model, SOURCES, beam=4, nbest=4, max_len_b=9, min_len=7, no_repeat_ngram_size=2, device=device):
         for _, tokens, _, _ in nbest:
             pairs = list(zip(tokens, tokens[1:]))
             assert len(pairs) == len(set(pairs))

@@ -18,7 +18,7 @@ import benchmark_translation  # noqa: E402
 from benchmarking import alternation, environment  # noqa: E402
 from benchmarking.alternation import Turn, alternate  # noqa: E402
 from benchmarking.contenders import nvidia, ours_recomputing  # noqa: E402
-from benchmarking.contenders.first_batch import LossAndGradient  # noqa: E402
+from benchmarking.contenders.first_batch import LossAndGradient, without_dropout  # noqa: E402
 from benchmarking.contenders.ours import trainer  # noqa: E402
 from benchmarking.contenders.setting import Setting  # noqa: E402
 from benchmarking.figures import Spread, pairwise_ratio, percentiles, spread, totals  # noqa: E402
@@ -274,9 +274,13 @@ def test_benchmark_of_translation(tmp_path):
         (["--path", __file__, "--data", ".", "--contenders", "ours", "ctranslate2"], "random weights only"),
         (["--references", __file__], "go with --path"),
         (["--json", "/nowhere/figures.json"], "is no folder"),
+        (["--device", "cuda"], "torch sees no GPU"),
+        (["--device", "cuda", "--precision", "fp32", "int8"], "int8 can only be measured on a CPU"),
+        (["--device", "cuda", "--contenders", "ours", "opennmt"], "opennmt can only be measured on a CPU"),
     ],
 )
 def test_mistakes_are_told_before_anything_runs(arguments, message, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(sys, "argv", ["benchmark_translation.py", *arguments])
     with pytest.raises(UserError, match=message):
         benchmark_translation.parse_options()
@@ -314,6 +318,25 @@ def test_gradient_of_the_first_batch():
     loss.backward()
     gradients = [p.grad.double().flatten() for name, p in ours.model.named_parameters() if "embed_tokens" not in name]
     assert found[0] == pytest.approx((loss.item(), torch.cat(gradients).norm().item()), rel=1e-6)
+
+
+def test_recurrent_layers_stay_in_training_mode_without_dropout():
+    """cuDNN has no gradients in evaluation mode."""
+    model = torch.nn.ModuleList([torch.nn.LSTM(4, 4, num_layers=2, dropout=0.5), torch.nn.Dropout(0.5)]).train()
+    inputs = torch.ones(3, 2, 4)
+    with without_dropout(model):
+        assert model[0].training and not model[1].training
+        assert torch.equal(model[1](model[0](inputs)[0]), model[1](model[0](inputs)[0]))
+    assert model[0].dropout == 0.5 and model[1].training
+
+
+def test_the_gpu_has_done_its_work_before_and_after_each_run(monkeypatch):
+    calls = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: calls.append("wait"))
+    running = SimpleNamespace(batches=2, run=calls.append)
+    assert len(alternation.STANDARD["turn"](running).seconds) == 2
+    assert calls == ["wait", 0, "wait", "wait", 1, "wait"]
 
 
 def test_every_weight_shows_in_the_compared_loss():

@@ -13,7 +13,6 @@ import pytest
 from gnmt.corpora.cleaning import CleaningReport, CleanOutputs, clean_corpus
 from gnmt.corpora.cleaning_rules import CleaningRules, clean_pair, normalise_spaces
 from gnmt.errors import UserError
-from gnmt.files import parallel_text
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -72,6 +71,9 @@ def test_white_space_and_control_characters_become_single_spaces() -> None:
         (dict(max_ratio=0.99), "--max-ratio is 0.99"),
         (dict(max_ratio=-2.0), "--max-ratio is -2.0"),
         (dict(max_ratio=float("nan")), "--max-ratio is nan"),
+        (dict(max_ratio=float("inf")), "--max-ratio is inf"),
+        (dict(required_encoding="undefined"), "--require-encoding undefined is not a text encoding"),
+        (dict(required_encoding="idna"), "--require-encoding idna is not a text encoding"),
         (dict(required_encoding="latin-l"), "--require-encoding latin-l is not a text encoding"),
         (dict(required_encoding="base64"), "--require-encoding base64 is not a text encoding"),
     ],
@@ -133,7 +135,7 @@ def test_corpus_is_cleaned_and_counted(corpus: Corpus) -> None:
 
 
 def test_number_of_jobs_does_not_change_a_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel_text, "LINES_PER_CHUNK", 7)  # many chunks, and a duplicate in another one
+    monkeypatch.setattr("gnmt.files.lines.LINES_PER_CHUNK", 7)  # many chunks, and a duplicate in another one
     numbers = [number % 230 for number in range(300)]
     write(tmp_path / "s", [words(number % 90) + f" {number}" for number in numbers])
     write(tmp_path / "t", [f"{number} t" for number in numbers])
@@ -221,7 +223,7 @@ def test_command_prints_the_counts_or_one_sentence(corpus: Corpus) -> None:
     assert "Traceback" not in second.stderr
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_killed_command_leaves_no_half_output(tmp_path: Path, stop: signal.Signals) -> None:
     write(tmp_path / "s", [words(20)] * 200_000)  # seconds of work, begun when the unfinished files appear
     write(tmp_path / "t", [words(20)] * 200_000)
@@ -234,6 +236,7 @@ def test_killed_command_leaves_no_half_output(tmp_path: Path, stop: signal.Signa
             assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
             time.sleep(0.01)
         process.send_signal(stop)
-        process.communicate(timeout=60)  # ends only when the workers, who share this stderr, have left too
-    assert process.returncode == -stop
+        told = process.communicate(timeout=60)[1]  # ends only when the workers, who share this stderr, have left too
+    assert process.returncode == -stop and b"Traceback" not in told
     assert list(tmp_path.glob("out/train*")) == []
+    assert len(list(tmp_path.glob("out/.*.partial"))) == (3 if stop == signal.SIGKILL else 0)

@@ -19,16 +19,16 @@ TARGET = torch.tensor([[2, 10, 11, 12], [2, 13, 14, 15]])
 NO_OPTIONS = SimpleNamespace(generation=SimpleNamespace())
 
 
-def arguments(positions: int):
+def arguments(positions: int, device):
     torch.manual_seed(3)
     shapes = [(positions, 2, 3), (2, 4), (2, 4), (16, 3), (16, 4), (16,)]
-    return [torch.randn(shape, dtype=torch.double, requires_grad=True) for shape in shapes]
+    return [torch.randn(shape, dtype=torch.double).to(device).requires_grad_() for shape in shapes]
 
 
 @pytest.mark.parametrize("limit", [0.5, 100.0])
-def test_clipped_lstm_equals_its_equations(limit):
+def test_clipped_lstm_equals_its_equations(limit, device):
     """Values and all gradients, in float64; at 0.5 many cell states are clipped, at 100 none."""
-    given = arguments(5)
+    given = arguments(5, device)
     ours, plain = clipped_lstm(*given, limit), plain_clipped_lstm(*given, limit)
     torch.testing.assert_close(ours, plain)
     clipped = (plain[1].abs() == limit).double().mean()
@@ -63,6 +63,27 @@ def test_range_is_set_by_updates_and_saved():
     assert other.encoder.clip.limit == 1.25
 
 
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_keep_the_range(precision):
+    """1.1 is 1.0996 in float16 and 1.1016 in bfloat16; a checkpoint holds the nearest float32 number."""
+    nearest = np.float32(1.1)
+    model = clipped_model(activation_clip_from=10, activation_clip_until=20).to(precision)
+    model.set_num_updates(15)  # 2.0 - 1.5 * 0.6
+    assert model.encoder.clip.limit == nearest
+    saved = model.state_dict()["encoder.clip.range"]
+    assert saved.dtype == torch.float32 and saved.tolist() == [nearest]
+    other = clipped_model(activation_clip_from=10, activation_clip_until=20).to(precision)
+    other.load_state_dict(model.state_dict())
+    assert other.encoder.clip.limit == nearest
+
+
+def test_clipping_never_reads_the_device():
+    """On the meta device there is nothing to read."""
+    clip = ActivationClip(ClipSchedule(2.0, 0.5, 10, 20)).to("meta")
+    clip.set_num_updates(15)
+    assert clip(torch.empty(3, device="meta")).shape == (3,)
+
+
 def test_a_model_without_clipping_can_be_refined():
     plain = make_model("gnmt_v2", DICTIONARY, hidden_size=16)
     assert not any("clip" in name for name in plain.state_dict())
@@ -71,28 +92,30 @@ def test_a_model_without_clipping_can_be_refined():
 
 @torch.no_grad()
 @pytest.mark.parametrize("arch", ["gnmt_v2", "gnmt"])
-def test_what_is_clipped(arch):
-    model = clipped_model(arch)
+def test_what_is_clipped(arch, device):
+    model = clipped_model(arch).to(device)
+    source, target = SOURCE.to(device), TARGET.to(device)
     model.set_num_updates(0)
-    outputs = model.encoder(SOURCE, None).outputs
+    outputs = model.encoder(source, None).outputs
     assert outputs.abs().max() == 0.5
     model.decoder.output_projection.weight.mul_(1000)
-    assert model(SOURCE, None, TARGET)[0].abs().max() == 25.0
+    assert model(source, None, target)[0].abs().max() == 25.0
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("arch", ["gnmt_v2", "gnmt"])
-def test_search_computes_what_training_does(arch):
+def test_search_computes_what_training_does(arch, device):
     """Step by step and in the search's decoder: the same logits as in one pass."""
-    model = clipped_model(arch)
+    model = clipped_model(arch).to(device)
+    source, target = SOURCE.to(device), TARGET.to(device)
     model.set_num_updates(0)
-    logits, _ = model(SOURCE, None, TARGET)
+    logits, _ = model(source, None, target)
     model.prepare_for_inference_(NO_OPTIONS)
     for encoder, decoder in (inference_model_for(model), (model.encoder, model.decoder)):
-        memory = decoder.precompute(encoder(SOURCE, None))
+        memory = decoder.precompute(encoder(source, None))
         state = decoder.initial_state(memory)
-        for position in range(TARGET.size(1)):
-            step, _, state = decoder.step(TARGET[:, position], memory, state)
+        for position in range(target.size(1)):
+            step, _, state = decoder.step(target[:, position], memory, state)
             torch.testing.assert_close(step, logits[:, position], rtol=1e-4, atol=1e-5)  # other order of sums
 
 

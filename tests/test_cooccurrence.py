@@ -115,7 +115,7 @@ def test_translations_are_nearest(corpus, size):
 
 def test_chunks_make_no_difference(corpus, monkeypatch):
     whole = write(corpus).read_bytes()
-    monkeypatch.setattr("gnmt.files.parallel_text.LINES_PER_CHUNK", 7)
+    monkeypatch.setattr("gnmt.files.lines.LINES_PER_CHUNK", 7)
     assert write(corpus, output="other").read_bytes() == whole
 
 
@@ -132,6 +132,7 @@ def test_nothing_is_overwritten_without_being_asked(corpus):
     ("", 12, "is empty"),
     (None, 12, "does not exist"),
     ("one two\n" * 64, 1, "--size is 1, but must be at least 2"),
+    ("one two\n" * 64, 99999999999999999999, "--size is 99999999999999999999, but must be at most"),
 ])
 def test_what_cannot_be_used(corpus, text, size, complaint):
     (corpus / "en").unlink() if text is None else (corpus / "en").write_text(text)

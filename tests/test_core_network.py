@@ -91,9 +91,9 @@ def test_embeddings_and_output_are_shared_as_configured():
 @pytest.mark.parametrize(
     "options, complaint",
     [
-        ({"hidden_size": 0}, "--hidden-size is 0, but at least 1 is needed"),
-        ({"decoder_layers": 1}, "--decoder-layers is 1, but at least 2 is needed"),
-        ({"dropout": 1.0}, "--dropout is 1.0, but must be at least 0 and below 1"),
+        ({"hidden_size": 0}, "--hidden-size is 0, but must be at least 1"),
+        ({"decoder_layers": 1}, "--decoder-layers is 1, but must be at least 2"),
+        ({"dropout": 1.0}, "--dropout is 1.0, but must be below 1"),
         ({"init_range": 0.0}, "--init-range is 0.0, but must be above 0"),
         ({"attention_query": "next"}, "--attention-query is next"),
         ({"target_vocabulary_size": 13}, "12 tokens and the target 13"),

@@ -13,12 +13,13 @@ START = torch.full((2, 1), 2)
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 @pytest.mark.parametrize("count", [1, 3])
-def test_probabilities_and_attention_are_averaged(count, temperature):
-    models = [make_model("gnmt_v2_tiny", DICTIONARY, seed, init_range=0.5) for seed in range(count)]
+def test_probabilities_and_attention_are_averaged(count, temperature, device):
+    models = [make_model("gnmt_v2_tiny", DICTIONARY, seed, init_range=0.5, device=device) for seed in range(count)]
+    source, start = SOURCE.to(device), START.to(device)
     ensemble = Ensemble(models, temperature)
     with torch.no_grad():
-        probabilities, attention, _ = ensemble.step(START[:, 0], ensemble.start(SOURCE, SOURCE.ne(1).sum(dim=1)))
-        whole = [model(SOURCE, SOURCE.ne(1).sum(dim=1), START) for model in models]
+        probabilities, attention, _ = ensemble.step(start[:, 0], ensemble.start(source, source.ne(1).sum(dim=1)))
+        whole = [model(source, source.ne(1).sum(dim=1), start) for model in models]
     expected = sum((logits[:, 0] / temperature).softmax(dim=1) for logits, _ in whole) / count
     torch.testing.assert_close(probabilities, expected)
     torch.testing.assert_close(attention, sum(extra["attn"][0][:, 0] for _, extra in whole) / count)

@@ -12,7 +12,7 @@ def test_a_sum_depends_neither_on_the_order_nor_on_zeros():
     generator = torch.Generator().manual_seed(1)
     terms = torch.randn(4000, generator=generator) * torch.logspace(-8, 1, 4000)
     expected = order_free_sum(terms)
-    assert float(expected) == pytest.approx(math.fsum(terms.tolist()), abs=4000 * 2**-31 + 1e-5)
+    assert float(expected) == pytest.approx(math.fsum(terms.tolist()), abs=4000 * 2**-30 + 1e-5)
     for size in (0, 1, 17, 5000):
         shuffled = torch.cat([terms, torch.zeros(size)])[torch.randperm(4000 + size, generator=generator)]
         assert torch.equal(order_free_sum(shuffled), expected)

@@ -29,15 +29,15 @@ def test_hypotheses_may_be_changed():
 
 
 @pytest.mark.parametrize("shared_from", [0, 10**6])
-def test_a_prepared_model_translates_as_before(shared_from, monkeypatch):
+def test_a_prepared_model_translates_as_before(shared_from, device, monkeypatch):
     """With its layers' products laid out anew, shared by the rows of a beam or not; sentences end at different steps."""
     monkeypatch.setattr(gates, "MIN_SHARED_ELEMENTS", shared_from)
     monkeypatch.setattr(gates, "TABLE_BYTES", 0)
-    model = make_model("gnmt_v2_tiny", DICTIONARY, init_range=1.5)
+    model = make_model("gnmt_v2_tiny", DICTIONARY, init_range=1.5, device=device)
     model.eval()
     source = torch.randint(4, 12, (24, 6), generator=torch.Generator().manual_seed(3))
     source[:, -1] = 2
-    sample = {"net_input": {"src_tokens": source, "src_lengths": torch.full((24,), 6)}}
+    sample = {"net_input": {"src_tokens": source.to(device), "src_lengths": torch.full((24,), 6, device=device)}}
     options = SearchOptions(beam=4, nbest=2, max_len_b=8)
     before = GNMTGenerator([model], DICTIONARY, options).generate([model], sample)
     model.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))

@@ -1,4 +1,5 @@
 """Which search the task builds, and which options it does not let pass in silence."""
+from dataclasses import fields
 from types import SimpleNamespace
 
 import pytest
@@ -6,6 +7,7 @@ import torch
 from omegaconf import OmegaConf
 
 from conftest import make_dictionary, make_model
+from fairseq.dataclass.configs import GenerationConfig
 from fairseq.sequence_generator import SequenceGenerator
 from fairseq.sequence_scorer import SequenceScorer
 from fairseq_gnmt.search.generator import GNMTGenerator
@@ -94,6 +96,23 @@ def test_other_architectures_get_fairseqs_search(task, models, caplog):
 def test_options_without_effect_are_refused(task, models, given, words):
     with pytest.raises(UserError, match=words):
         task.build_generator(models, options(**given))
+
+
+def test_options_of_the_search_are_declared_once():
+    """The task's fields for options that fairseq does not have are generated from SearchOptions."""
+    own = {option.name: option for option in fields(SearchOptions) if not hasattr(GenerationConfig(), option.name)}
+    found = {option.name: option for option in fields(GNMTTranslationConfig) if option.name in own}
+    assert found.keys() == own.keys() and "length_norm_factor" in own
+    for name, option in own.items():
+        assert (found[name].type, found[name].default, found[name].metadata) == (option.type, option.default, option.metadata)
+        assert option.metadata["help"]
+
+
+@pytest.mark.parametrize("name", ["score_reference", "prefix_size"])
+def test_references_are_needed(task, models, name):
+    task.datasets["test"] = SimpleNamespace(tgt=None)
+    with pytest.raises(UserError, match=f"--{name.replace('_', '-')} needs references, but the test set has none"):
+        task.build_generator(models, options(**{name: 1}))
 
 
 def test_options_of_a_dictconfig(task, models):

@@ -13,7 +13,7 @@ NVIDIA_PAD, NVIDIA_BOS, NVIDIA_EOS = 0, 2, 3
 
 def with_our_ids(tokens: torch.Tensor, dictionary) -> torch.Tensor:
     """NVIDIA's PAD 0 is the only id that the network treats apart; the embeddings are permuted alike."""
-    return permutation(dictionary)[tokens]
+    return permutation(dictionary).to(tokens.device)[tokens]
 
 
 def permutation(dictionary) -> torch.Tensor:
@@ -45,9 +45,10 @@ def load(golden: Golden):
 
 
 @pytest.fixture
-def case(golden):
+def case(golden, device):
     model, dictionary = load(golden)
-    return golden, model, dictionary
+    golden.to(device)
+    return golden, model.to(device), dictionary
 
 
 def test_encoder(case):

@@ -1,5 +1,7 @@
 """The copies of a model that searches run."""
 import functools
+import gc
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -34,7 +36,8 @@ def test_made_once_and_only_when_training_is_over(model):
     model.prepare_for_inference_(NO_OPTIONS)
     made = inference_model_for(model)
     assert isinstance(made.decoder, FastDecoder) and inference_model_for(model) is made
-    assert inference_model_for(model, "int8") is not made
+    quantized = inference_model_for(model, "int8")
+    assert quantized is not made and inference_model_for(model, "int8") is quantized and inference_model_for(model) is made
     model.half()
     assert inference_model_for(model).decoder.output_projection.weight.dtype == torch.float16
 
@@ -104,3 +107,102 @@ def test_int8_is_close_and_independent_of_the_batch(model):
     torch.testing.assert_close(found, wanted, rtol=0, atol=0.25)
     alone = first_logits(quantized, SOURCE[1:, 2:])
     torch.testing.assert_close(alone[0], found[1], rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def logits_of(model, quantize: str) -> torch.Tensor:
+    """Of two steps, so that every weight of the model has its part in them."""
+    encoder, decoder = inference_model_for(model, quantize)
+    memory = decoder.precompute(encoder(SOURCE, None))
+    first, _, state = decoder.step(torch.tensor([2, 2]), memory, decoder.initial_state(memory))
+    return torch.cat([first, decoder.step(torch.tensor([7, 8]), memory, state)[0]])
+
+
+def large_weights(seed: int, **options):
+    model = make_model("gnmt_v2", DICTIONARY, seed, hidden_size=16, **options)
+    for parameter in model.parameters():
+        torch.nn.init.uniform_(parameter, -0.6, 0.6)
+    model.prepare_for_inference_(NO_OPTIONS)
+    return model
+
+
+def replace_module(model, other):
+    model.decoder.output_projection = other.decoder.output_projection
+
+
+def swap_data(model, other):
+    for parameter, new in zip(model.parameters(), other.parameters()):
+        parameter.data = new.data.clone()
+
+
+def copy_in_inference_mode(model, other):
+    with torch.inference_mode():
+        model.load_state_dict(other.state_dict())
+
+
+@torch.no_grad()
+def average(model, other):
+    for parameter, new in zip(model.parameters(), other.parameters()):
+        parameter.lerp_(new, 0.5)
+
+
+def change_uncounted(model, other):
+    """As averaging scripts do; torch's version counters do not see it."""
+    for parameter, new in zip(model.parameters(), other.parameters()):
+        parameter.data.copy_(new.data)
+
+
+CHANGES = {
+    "load_state_dict": lambda model, other: model.load_state_dict(other.state_dict()),
+    "load_state_dict in inference mode": copy_in_inference_mode,
+    "other storage": swap_data,
+    "in place": average,
+    "in place, uncounted": change_uncounted,
+    "a replaced module": replace_module,
+    "rounded to half precision and back": lambda model, other: model.half().float(),
+}
+
+
+@pytest.mark.parametrize("quantize", ["none", "int8"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_copies_follow_the_parameters(change, quantize):
+    model, other = large_weights(seed=1), large_weights(seed=2)
+    before = logits_of(model, quantize)
+    CHANGES[change](model, other)
+    found = logits_of(model, quantize)
+    fresh = large_weights(seed=3)
+    fresh.load_state_dict({name: value.clone() for name, value in model.state_dict().items()})
+    assert torch.equal(found, logits_of(fresh, quantize))
+    assert not torch.equal(found, before)
+
+
+@pytest.mark.parametrize("quantize", ["none", "int8"])
+def test_copies_follow_parameters_made_in_inference_mode(quantize):
+    """They have no version counter."""
+    with torch.inference_mode():
+        model, other = large_weights(seed=1), large_weights(seed=2)
+        before, wanted = logits_of(model, quantize), logits_of(other, quantize)
+        assert inference_model_for(model, quantize) is inference_model_for(model, quantize)
+        model.load_state_dict(other.state_dict())
+        assert torch.equal(logits_of(model, quantize), wanted) and not torch.equal(before, wanted)
+
+
+@pytest.mark.parametrize("quantize", ["none", "int8"])
+def test_copies_follow_the_clipping_range(quantize):
+    """Training narrows it."""
+    model, narrow = (large_weights(1, activation_clip=0.1, activation_clip_start=start) for start in (8.0, 0.1))
+    before = logits_of(model, quantize)
+    model.encoder.clip.set_num_updates(1)
+    narrow.load_state_dict(model.state_dict())
+    assert torch.equal(logits_of(model, quantize), logits_of(narrow, quantize))
+    assert not torch.equal(before, logits_of(model, quantize))
+
+
+def test_old_copies_are_dropped():
+    model = large_weights(seed=1)
+    for _ in range(2):
+        old = [weakref.ref(inference_model_for(model, quantize).decoder) for quantize in ("none", "int8")]
+        model.load_state_dict(large_weights(seed=2).state_dict())
+        inference_model_for(model)
+        gc.collect()
+        assert all(copy() is None for copy in old)

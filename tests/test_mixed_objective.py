@@ -29,14 +29,14 @@ def padded(rows: list) -> torch.Tensor:
     return torch.tensor([[*row, *[PAD] * (max(map(len, rows)) - len(row))] for row in rows])
 
 
-def make_batch(sources: list, targets: list) -> dict:
-    target = padded([[*row, EOS] for row in targets])
-    source = padded([[*row, EOS] for row in sources])
+def make_batch(sources: list, targets: list, device="cpu") -> dict:
+    target = padded([[*row, EOS] for row in targets]).to(device)
+    source = padded([[*row, EOS] for row in sources]).to(device)
     return {
         "net_input": {
             "src_tokens": source,
             "src_lengths": source.ne(PAD).sum(dim=1),
-            "prev_output_tokens": padded([[EOS, *row] for row in targets]),
+            "prev_output_tokens": padded([[EOS, *row] for row in targets]).to(device),
         },
         "target": target,
         "ntokens": int(target.ne(PAD).sum()),
@@ -89,15 +89,15 @@ def test_gradient_is_that_of_the_expected_reward(samples, temperature, monkeypat
 
 def slow_loss(model, batch, tokens, rewards, weight: float, temperature: float) -> torch.Tensor:
     """weight * nll of the references - sum_k (r_k - mean of the others) log P(Y_k) / K, one sentence at a time."""
-    total = torch.zeros(()).double()
+    total = torch.zeros((), dtype=torch.double, device=tokens.device)
     for sentence, target in enumerate(batch["target"]):
         source = batch["net_input"]["src_tokens"][sentence]
         source = source[source != PAD][None]
 
         def log_prob(row, temperature, forbidden):
             row = row[row != PAD]
-            logits = model(source, None, torch.cat([torch.tensor([EOS]), row[:-1]])[None])[0][0] / temperature
-            logits = logits.index_fill(1, torch.tensor(forbidden, dtype=torch.long), -1e9)
+            logits = model(source, None, torch.cat([row.new_tensor([EOS]), row[:-1]])[None])[0][0] / temperature
+            logits = logits.index_fill(1, row.new_tensor(forbidden), -1e9)
             return logits.log_softmax(dim=1).gather(1, row[:, None]).sum()
 
         total = total - weight * log_prob(target, 1.0, [])
@@ -110,18 +110,19 @@ def slow_loss(model, batch, tokens, rewards, weight: float, temperature: float) 
 
 
 @pytest.fixture
-def case():
+def case(device):
     """A model, three sentences and fixed samples of them, some longer than every reference, one cut."""
     dictionary = make_dictionary(12)
-    model = make_model("gnmt_v2_tiny", dictionary, init_range=0.4, hidden_size=8, dropout=0.3).double()
-    batch = make_batch([[4, 5, 6], [7], [8, 9, 10, 11, 4]], [[5, 6], [7, 8, 9], [4]])
+    model = make_model("gnmt_v2_tiny", dictionary, init_range=0.4, hidden_size=8, dropout=0.3, device=device).double()
+    batch = make_batch([[4, 5, 6], [7], [8, 9, 10, 11, 4]], [[5, 6], [7, 8, 9], [4]], device)
     samples = [
         [[5, 6, EOS], [5, EOS], [6, 5, 6, 7, 8, 9]],
         [[7, 8, 9, EOS], [EOS], [9, 8, 4, EOS]],
         [[4, EOS], [4, 4, EOS], [5, EOS]],
     ]
-    tokens = padded([row for rows in samples for row in rows]).view(3, 3, -1)
-    return dictionary, model, batch, Samples(tokens, -torch.ones(tokens.shape).masked_fill(tokens == PAD, 0))
+    tokens = padded([row for rows in samples for row in rows]).view(3, 3, -1).to(device)
+    log_probs = -torch.ones(tokens.shape, device=device).masked_fill(tokens == PAD, 0)
+    return dictionary, model, batch, Samples(tokens, log_probs)
 
 
 def with_samples(monkeypatch, criterion, samples: Samples) -> None:
@@ -149,7 +150,7 @@ def test_rewards_by_hand(case):
         [1, 1 / 3, 0],
     ]
     rewards = make_criterion(dictionary).rewards(samples.tokens, batch["target"])
-    torch.testing.assert_close(rewards, torch.tensor(expected))
+    torch.testing.assert_close(rewards, torch.tensor(expected).to(rewards))
 
 
 def test_what_is_logged(case, monkeypatch):
@@ -173,7 +174,9 @@ def test_two_halves_of_a_batch_are_the_whole(case, monkeypatch):
     for part in (slice(None), slice(1), slice(1, None)):
         with_samples(monkeypatch, criterion, Samples(*(field[part] for field in samples)))
         net_input = {name: field[part] for name, field in batch["net_input"].items()}
-        losses.append(criterion(model.train(), {**batch, "net_input": net_input, "target": batch["target"][part]})[0])
+        target = batch["target"][part]
+        sample = {"net_input": net_input, "target": target, "ntokens": int(target.ne(PAD).sum())}
+        losses.append(criterion(model.train(), sample)[0])
     whole, *halves = losses
     torch.testing.assert_close(gradients(sum(halves), model), gradients(whole, model), rtol=1e-9, atol=1e-12)
 
@@ -245,7 +248,7 @@ def test_a_word_about_an_untrained_model(case, monkeypatch, caplog):
 @pytest.mark.parametrize(
     "option, value, words",
     [
-        ("samples", 1, "--samples is 1, but at least 2"),
+        ("samples", 1, "--samples is 1, but must be at least 2"),
         ("likelihood_weight", -1.0, "--likelihood-weight is -1.0, but must be 0"),
         ("sampling_temperature", 0.0, "--sampling-temperature is 0.0, but must be above 0"),
         ("label_smoothing", 1.0, "--label-smoothing is 1.0"),

@@ -10,8 +10,8 @@ from typing import List
 import pytest
 from fairseq.data import Dictionary
 
+from fairseq_gnmt.segmentation.encoders import WordEncoder, WordsConfig
 from gnmt.errors import UserError
-from gnmt.files import parallel_text
 from gnmt.tokenizers import mixed_word_char, words
 from gnmt.tokenizers.word_counts import count_words
 from gnmt.tokenizers.word_vocabulary import WordVocabulary, learn_vocabulary, load_vocabulary
@@ -38,7 +38,7 @@ def run(command, monkeypatch: pytest.MonkeyPatch, *arguments) -> None:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_counts_are_of_all_files(tmp_path, monkeypatch, jobs):
-    monkeypatch.setattr(parallel_text, "LINES_PER_CHUNK", 2)
+    monkeypatch.setattr("gnmt.files.lines.LINES_PER_CHUNK", 2)
     counts = count_words([write(tmp_path / "en.gz", TEXT[:2]), write(tmp_path / "de", TEXT[2:])], jobs)
     assert counts == Counter({" the": 3, " a": 2, " cat": 2, " dog": 1, ",": 1, " <": 2, "unk": 1, ">": 2, "B": 1,
                               "cat": 1, " ": 2, " sees": 1, "\t": 1, "▁": 1, "the": 1, " dôg": 1})
@@ -60,7 +60,7 @@ def test_what_is_learnt_by_hand():
 
 
 def test_mixed_commands_from_text_to_text(tmp_path, monkeypatch):
-    monkeypatch.setattr(parallel_text, "LINES_PER_CHUNK", 3)
+    monkeypatch.setattr("gnmt.files.lines.LINES_PER_CHUNK", 3)
     text, model = write(tmp_path / "text", TEXT), tmp_path / "mixed.json"
     tokens, again, dictionary = tmp_path / "tokens", tmp_path / "again", tmp_path / "dict.txt"
     run(mixed_word_char, monkeypatch, "train", "--input", text, "--vocab-size", TOKENS_OF_CHARACTERS + 3, "--output", model)
@@ -132,3 +132,8 @@ def test_a_mistake_on_the_command_line(tmp_path):
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1] == f"error: {tmp_path / 'm.json'} does not exist: check the path."
     assert "RuntimeWarning" not in done.stderr  # that a module is loaded twice
+
+
+def test_fairseq_gets_text_of_one_line():
+    """A network can say the code of a line end, which fairseq would print."""
+    assert WordEncoder(WordsConfig()).decode("▁a <B>U+000A <B>U+000D ▁<B>U+2028 ▁b") == "a   \u2028 b"

@@ -6,7 +6,7 @@ import torch
 
 from conftest import make_dictionary, make_model
 from gnmt.errors import UserError
-from gnmt.network.dropout import Dropout
+from gnmt.network.dropout import Dropout, disable_dropout
 
 ARCHITECTURES = ["gnmt_v2", "gnmt_v2_8_layers", "gnmt"]
 # float32, the same sums in another order
@@ -15,14 +15,14 @@ DICTIONARY = make_dictionary(23)
 
 
 @pytest.fixture(params=ARCHITECTURES)
-def model(request):
+def model(request, device):
     model = make_model(request.param, DICTIONARY, hidden_size=12, dropout=0.3)
     for parameter in model.parameters():  # larger weights than the initial ones: differences show
         torch.nn.init.uniform_(parameter, -0.6, 0.6)
-    return model
+    return model.to(device)
 
 
-def batch(lengths, left: bool, extra: int = 0, seed: int = 3):
+def batch(lengths, left: bool, extra: int = 0, seed: int = 3, device="cpu"):
     """Sources of the given lengths, end mark included, in a batch padded on the left or right."""
     generator = torch.Generator().manual_seed(seed)
     width = max(lengths) + extra
@@ -32,22 +32,22 @@ def batch(lengths, left: bool, extra: int = 0, seed: int = 3):
         sentence[-1] = DICTIONARY.eos()
         start = width - length if left else 0
         tokens[row, start : start + length] = sentence
-    return tokens, torch.tensor(lengths)
+    return tokens.to(device), torch.tensor(lengths, device=device)
 
 
-def previous_tokens(rows: int, positions: int):
+def previous_tokens(rows: int, positions: int, device="cpu"):
     tokens = torch.randint(4, len(DICTIONARY), (rows, positions), generator=torch.Generator().manual_seed(9))
     tokens[:, 0] = DICTIONARY.eos()
-    return tokens
+    return tokens.to(device)
 
 
 LENGTHS = [5, 1, 3, 7]
 
 
 @torch.no_grad()
-def test_left_and_right_padding_give_the_same(model):
-    previous = previous_tokens(4, 6)
-    (left, lengths), (right, _) = batch(LENGTHS, left=True), batch(LENGTHS, left=False)
+def test_left_and_right_padding_give_the_same(model, device):
+    previous = previous_tokens(4, 6, device)
+    (left, lengths), (right, _) = batch(LENGTHS, left=True, device=device), batch(LENGTHS, left=False, device=device)
     logits_left, extra_left = model(left, lengths, previous)
     logits_right, extra_right = model(right, lengths, previous)
     torch.testing.assert_close(logits_left, logits_right, **CLOSE)
@@ -59,22 +59,22 @@ def test_left_and_right_padding_give_the_same(model):
 
 @torch.no_grad()
 @pytest.mark.parametrize("left", [True, False])
-def test_a_sentence_alone_equals_itself_in_a_padded_batch(model, left):
-    previous = previous_tokens(4, 6)
-    tokens, lengths = batch(LENGTHS, left, extra=2)
+def test_a_sentence_alone_equals_itself_in_a_padded_batch(model, left, device):
+    previous = previous_tokens(4, 6, device)
+    tokens, lengths = batch(LENGTHS, left, extra=2, device=device)
     together, extra = model(tokens, lengths, previous)
     for row, length in enumerate(LENGTHS):
         alone = tokens[row][tokens[row] != DICTIONARY.pad()][None]
-        logits, own = model(alone, torch.tensor([length]), previous[row : row + 1])
+        logits, own = model(alone, lengths[row : row + 1], previous[row : row + 1])
         torch.testing.assert_close(logits[0], together[row], **CLOSE)
         in_batch = extra["attn"][0][row][:, tokens[row] != DICTIONARY.pad()]
         torch.testing.assert_close(own["attn"][0][0], in_batch, **CLOSE)
 
 
 @torch.no_grad()
-def test_step_by_step_equals_one_pass(model):
-    tokens, lengths = batch(LENGTHS, left=True)
-    previous = previous_tokens(4, 6)
+def test_step_by_step_equals_one_pass(model, device):
+    tokens, lengths = batch(LENGTHS, left=True, device=device)
+    previous = previous_tokens(4, 6, device)
     whole, extra = model(tokens, lengths, previous)
     memory = model.decoder.precompute(model.encoder(tokens, lengths))
     state = model.decoder.stack.initial_state(memory)
@@ -86,11 +86,11 @@ def test_step_by_step_equals_one_pass(model):
 
 
 @torch.no_grad()
-def test_fairseqs_incremental_state_with_reordering(model):
+def test_fairseqs_incremental_state_with_reordering(model, device):
     """What fairseq's own searches do: whole prefixes, a cache, and rows that move and leave."""
-    tokens, lengths = batch(LENGTHS, left=True)
-    previous = previous_tokens(4, 5)
-    order = torch.tensor([2, 0, 0])
+    tokens, lengths = batch(LENGTHS, left=True, device=device)
+    previous = previous_tokens(4, 5, device)
+    order = torch.tensor([2, 0, 0], device=device)
     encoder_out, cache = model.encoder(tokens, lengths), {}
     for position in range(1, 4):
         model.decoder(previous[:, :position], encoder_out, incremental_state=cache)
@@ -102,21 +102,22 @@ def test_fairseqs_incremental_state_with_reordering(model):
 
 
 @torch.no_grad()
-def test_rows_of_a_sentence_share_its_memory(model):
+def test_rows_of_a_sentence_share_its_memory(model, device):
     """N = 2 rows a sentence over a memory of B sentences: the same as a memory copied for every row."""
-    tokens, lengths = batch(LENGTHS, left=False)
-    previous = previous_tokens(8, 1)
+    tokens, lengths = batch(LENGTHS, left=False, device=device)
+    previous = previous_tokens(8, 1, device)
     memory = model.decoder.precompute(model.encoder(tokens, lengths))
-    copied = memory.select(torch.arange(4).repeat_interleave(2))
+    copied = memory.select(torch.arange(4, device=device).repeat_interleave(2))
     state = model.decoder.stack.initial_state(copied)
     embedded = model.decoder.embed_tokens(previous)
     for shared, own in zip(model.decoder.stack(embedded, memory, state), model.decoder.stack(embedded, copied, state)):
         torch.testing.assert_close(shared, own, **CLOSE)
 
 
-def test_every_parameter_gets_a_gradient(model):
-    tokens, lengths = batch(LENGTHS, left=True)
-    logits, _ = model(tokens, lengths, previous_tokens(4, 6))
+def test_every_parameter_gets_a_gradient(model, device):
+    tokens, lengths = batch(LENGTHS, left=True, device=device)
+    disable_dropout(model.train())  # cuDNN has no gradients in evaluation mode
+    logits, _ = model(tokens, lengths, previous_tokens(4, 6, device))
     logits.square().sum().backward()
     assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in model.parameters())
 
@@ -285,10 +286,10 @@ def test_sizes_out_of_range(options, words):
 
 
 @torch.no_grad()
-def test_half_precision_is_close_to_float32():
-    model = make_model("gnmt_v2", DICTIONARY, hidden_size=16)
-    tokens, lengths = batch(LENGTHS, left=True)
-    previous = previous_tokens(4, 6)
+def test_half_precision_is_close_to_float32(device):
+    model = make_model("gnmt_v2", DICTIONARY, hidden_size=16, device=device)
+    tokens, lengths = batch(LENGTHS, left=True, device=device)
+    previous = previous_tokens(4, 6, device)
     exact, _ = model(tokens, lengths, previous)
     logits, extra = model.half()(tokens, lengths, previous)
     assert logits.dtype == extra["attn"][0].dtype == torch.float16

@@ -131,10 +131,20 @@ def test_fairseqs_own_search_starts_from_it_too(models):
     assert found["tokens"].tolist() == expected["tokens"].tolist()
 
 
-@pytest.mark.parametrize("option", [{"print_alignment": "hard"}, {"replace_unk": ""}, {"match_source_len": True}])
-def test_fairseqs_own_search_counts_no_positions(models, option):
-    with pytest.raises(UserError, match="only in GNMT's own search"):
-        make_task(nvidia_conventions=True).build_generator(models, SimpleNamespace(beam=1, sampling=True, **option))
+def test_fairseqs_own_search_counts_no_positions(models):
+    with pytest.raises(UserError, match="--match-source-len would count the begin mark"):
+        make_task(nvidia_conventions=True).build_generator(models, SimpleNamespace(beam=1, match_source_len=True))
+
+
+def test_fairseqs_own_search_aligns_with_words(models):
+    """Alignments equal those of GNMT's search, which finds the same tokens."""
+    task = make_task(nvidia_conventions=True)
+    sample = {"net_input": {"src_tokens": torch.tensor([[PAD, BOS, 5, 6, 7, EOS]]), "src_lengths": torch.tensor([5])}}
+    options = dict(beam=1, max_len_b=4)
+    ours = task.build_generator(models, SimpleNamespace(**options))
+    theirs = task.build_generator(models, SimpleNamespace(**options, sampling=True, sampling_topk=1))
+    ((expected,),), ((found,),) = (task.inference_step(one, models, sample) for one in (ours, theirs))
+    assert list(found["alignment"]) == list(expected["alignment"]) and len(found["alignment"]) == 4
 
 
 # -- who knows

@@ -218,7 +218,7 @@ def ours(theirs, tmp_path) -> Path:
         (with_value({}, "task_state"), "without --nvidia-conventions"),
         (with_value("previous", "cfg", "model", "attention_query"), "another network than NVIDIA's"),
         (with_value(1.0, "cfg", "model", "activation_clip"), "with --activation-clip, and NVIDIA's code clips nothing"),
-        (with_value(2, "cfg", "model", "decoder_layers"), "another network than NVIDIA's"),
+        (with_value(2, "cfg", "model", "decoder_layers"), "has 2 as its cfg, model, decoder_layers, but weights of 4"),
         (with_value("lstm", "cfg", "model", "_name"), "another architecture"),
     ],
 )

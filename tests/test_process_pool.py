@@ -42,4 +42,6 @@ def test_jobs_must_be_positive() -> None:
     check_jobs(1)
     with pytest.raises(UserError, match="--jobs is 0"):
         check_jobs(0)
+    with pytest.raises(UserError, match="--jobs is 99999999999999999999, but must be at most"):
+        check_jobs(99999999999999999999)
     assert available_cores() >= 1

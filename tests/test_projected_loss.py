@@ -3,6 +3,7 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from fairseq_gnmt.criterions import projected_loss
 from fairseq_gnmt.criterions.projected_loss import (
@@ -20,10 +21,11 @@ def test_by_hand():
 
 
 @pytest.fixture
-def case():
+def case(device):
     torch.manual_seed(1)
-    tensors = [torch.randn(*shape, dtype=torch.double, requires_grad=True) for shape in ((7, 5), (11, 5), (11,))]
-    return tensors, torch.randint(0, 11, (7,))
+    shapes = ((7, 5), (11, 5), (11,))
+    tensors = [torch.randn(*shape, dtype=torch.double).to(device).requires_grad_() for shape in shapes]
+    return tensors, torch.randint(0, 11, (7,)).to(device)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
@@ -77,6 +79,80 @@ def test_half_precision_leaves_the_order_to_autograd(case):
     torch.testing.assert_close(half[1].grad.double(), exact[1].grad, rtol=1e-2, atol=1024 * 2e-3)
 
 
+HALF_PRECISIONS = {torch.float16: 2**-11, torch.bfloat16: 2**-8}  # with the relative error of rounding
+
+
+@pytest.mark.parametrize("limit", [None, 2.0])
+@pytest.mark.parametrize("precision", HALF_PRECISIONS)
+def test_half_precision_in_many_chunks_is_close_to_float64(precision, limit, device, monkeypatch):
+    monkeypatch.setattr(projected_loss, "CHUNK_TOKENS", 16)
+    torch.manual_seed(1)
+    half = [torch.randn(*shape).to(device, precision).requires_grad_() for shape in ((200, 8), (30, 8), (30,))]
+    exact = [tensor.detach().double().requires_grad_() for tensor in half]
+    target = torch.randint(0, 30, (200,)).to(device)
+    losses = [projected_label_smoothed_loss(*tensors, target, 0.1, limit)[0] for tensors in (half, exact)]
+    assert losses[0].dtype == torch.float32
+    error = HALF_PRECISIONS[precision]
+    assert losses[0].item() == pytest.approx(losses[1].item(), rel=error)  # errors of logits cancel in the sum
+    found, expected = (torch.autograd.grad(16 * loss, tensors) for loss, tensors in zip(losses, (half, exact)))
+    allowed = error * (3 if limit is None else 50)  # rounding moves some logits across the limit
+    for ours, reference in zip(found, expected):
+        assert ours.dtype == precision
+        assert (ours.double() - reference).norm() < allowed * reference.norm()
+
+
+def test_the_loss_scale_enters_before_the_gradient_is_rounded(device):
+    """The words 1 and 2 have probability 2^-30; their gradients are 0 in float16, but not 2^15 times them."""
+    features, weight = torch.zeros(1, 1).half().to(device), torch.zeros(3, 1).half().to(device)
+    bias = torch.tensor([0.0, *[-30 * math.log(2)] * 2]).half().to(device)
+    exact = torch.softmax(bias.double(), dim=0)[1].item()
+    gradients = []
+    for scale in (1, 2**15):
+        weighed = bias.clone().requires_grad_()
+        loss, _ = projected_label_smoothed_loss(features, weight, weighed, torch.tensor([0], device=device), 0.0)
+        (loss * scale).backward()
+        gradients.append(weighed.grad[1:].tolist())
+    assert gradients[0] == [0, 0]
+    assert gradients[1] == pytest.approx([exact * 2**15] * 2, rel=2**-9)
+
+
+class LargestTensor(TorchDispatchMode):
+    """The number of elements of the largest tensor that any operator returns."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        result = operator(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.elements = max(self.elements, result.numel())
+        return result
+
+
+@pytest.mark.parametrize("limit", [None, 2.0])
+@pytest.mark.parametrize("precision", [torch.float32, *HALF_PRECISIONS])
+def test_only_the_logits_of_a_chunk_are_held(precision, limit, monkeypatch):
+    monkeypatch.setattr(projected_loss, "CHUNK_TOKENS", 10)
+    tensors = [torch.randn(*shape, dtype=precision, requires_grad=True) for shape in ((90, 2), (40, 2), (40,))]
+    with LargestTensor() as largest:
+        loss, _ = projected_label_smoothed_loss(*tensors, torch.randint(0, 40, (90,)), 0.1, limit)
+        nll = projected_weighted_nll(*tensors, torch.randint(0, 40, (90,)), torch.randn(90))
+        (loss + nll).backward()
+    assert largest.elements == 10 * 40
+
+
+def test_autocast_computes_in_its_precision(case):
+    """float32 weights and float32 gradients, which autocast's precision has rounded."""
+    (features, weight, bias), target = case
+    single = [tensor.detach().float().requires_grad_() for tensor in (features, weight, bias)]
+    with torch.autocast(features.device.type, torch.bfloat16):
+        loss, _ = projected_label_smoothed_loss(*single, target, 0.1)
+    found = torch.autograd.grad(loss, single)
+    reference, _ = projected_label_smoothed_loss(features, weight, bias, target, 0.1)
+    for ours, expected in zip(found, torch.autograd.grad(reference, case[0])):
+        assert ours.dtype == torch.float32
+        assert 2**-14 * expected.norm() < (ours - expected).norm() < 2**-6 * expected.norm()
+
+
 def test_no_tokens():
     loss, nll = projected_label_smoothed_loss(torch.zeros(0, 5), torch.ones(11, 5), torch.ones(11), torch.zeros(0).long(), 0.1)
     assert loss == 0 and nll == 0
@@ -94,7 +170,7 @@ def test_weighted_tokens(case, chunk, monkeypatch):
     monkeypatch.setattr(projected_loss, "CHUNK_TOKENS", chunk)
     (features, weight, bias), target = case
     bias = bias.index_fill(0, (target.max() + 1) % 11, -1e4)
-    token_weights = torch.tensor([0.5, -2.0, 0.0, 1.0, -0.1, 3.0, 0.25]).double()
+    token_weights = torch.tensor([0.5, -2.0, 0.0, 1.0, -0.1, 3.0, 0.25]).to(bias)
     fused, plain = (
         loss(features, weight, bias, target, token_weights) for loss in (projected_weighted_nll, plain_weighted_nll)
     )

@@ -14,14 +14,14 @@ VOCABULARY = 7
 LIMIT = 6
 
 
-def test_draw_by_hand():
+def test_draw_by_hand(device):
     """Probabilities 1/2, 0, 1/8, 3/8 fill the unit interval in this order."""
-    probabilities = torch.tensor([0.5, 0.0, 0.125, 0.375])
-    noise = torch.tensor([0.0, 0.49, 0.51, 0.62, 0.63, 0.99999994])
+    probabilities = torch.tensor([0.5, 0.0, 0.125, 0.375], device=device)
+    noise = torch.tensor([0.0, 0.49, 0.51, 0.62, 0.63, 0.99999994], device=device)
     tokens, log_probs = draw(probabilities.repeat(len(noise), 1), noise)
     assert tokens.tolist() == [0, 0, 2, 2, 3, 3]
     expected = [math.log(p) for p in (1 / 2, 1 / 2, 1 / 8, 1 / 8, 3 / 8, 3 / 8)]
-    torch.testing.assert_close(log_probs, torch.tensor(expected))
+    torch.testing.assert_close(log_probs, torch.tensor(expected, device=device))
 
 
 def test_draw_follows_the_distribution():
@@ -80,16 +80,16 @@ def test_tokens_end_with_the_longest_sample():
     assert samples.tokens.tolist() == [[[0, 0], [0, 0]]]
 
 
-@pytest.fixture(scope="module")
-def network():
+@pytest.fixture
+def network(device):
     dictionary = make_dictionary(20)
-    return make_model("gnmt_v2_tiny", dictionary, init_range=0.5)
+    return make_model("gnmt_v2_tiny", dictionary, init_range=0.5, device=device)
 
 
 def draw_from(network, sources: list, noise: torch.Tensor, temperature: float = 1.0):
     width = max(map(len, sources))
-    tokens = torch.tensor(padded(sources, width, PAD))
-    start, limits = torch.full((len(sources),), EOS), torch.full((len(sources),), noise.size(2))
+    tokens = torch.tensor(padded(sources, width, PAD), device=noise.device)
+    start, limits = (torch.full((len(sources),), number, device=noise.device) for number in (EOS, noise.size(2)))
     return draw_samples(Ensemble([network], temperature), tokens, None, start, noise, limits, PAD, EOS)
 
 
@@ -97,13 +97,13 @@ SOURCES = [[4, 5, 6, EOS], [7, EOS], [8, 9, 10, 11, 12, 13, 14, EOS]]
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-def test_log_probs_are_those_of_one_pass(network, temperature):
-    noise = torch.rand(3, 5, 9, generator=torch.Generator().manual_seed(2))
+def test_log_probs_are_those_of_one_pass(network, temperature, device):
+    noise = torch.rand(3, 5, 9, generator=torch.Generator().manual_seed(2)).to(device)
     samples = draw_from(network, SOURCES, noise, temperature)
     tokens = samples.tokens.flatten(0, 1)
     assert (tokens == EOS).any() and (tokens[:, -1] != PAD).any()
     previous = torch.cat([torch.full_like(tokens[:, :1], EOS), tokens[:, :-1]], dim=1)
-    source = torch.tensor(padded(SOURCES, 8, PAD))
+    source = torch.tensor(padded(SOURCES, 8, PAD), device=device)
     with torch.no_grad():
         logits = network(source, None, previous)[0] / temperature  # five rows for each sentence
     logits[:, :, PAD] = -math.inf
@@ -112,8 +112,8 @@ def test_log_probs_are_those_of_one_pass(network, temperature):
     torch.testing.assert_close(samples.log_probs.flatten(0, 1), log_probs, rtol=1e-4, atol=1e-5)
 
 
-def test_batch_mates_have_no_say(network):
-    noise = torch.rand(3, 4, 9, generator=torch.Generator().manual_seed(5))
+def test_batch_mates_have_no_say(network, device):
+    noise = torch.rand(3, 4, 9, generator=torch.Generator().manual_seed(5)).to(device)
     together = draw_from(network, SOURCES, noise)
     for sentence, source in enumerate(SOURCES):
         alone = draw_from(network, [source], noise[[sentence]])

@@ -1,6 +1,7 @@
 """Checkpoints in 8-bit integers."""
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -102,8 +103,10 @@ def quantize(*arguments) -> subprocess.CompletedProcess:
 
 
 def test_mistakes_of_the_script(tmp_path):
-    for name, model in (("other", {"_name": "lstm"}), ("old", None)):
-        torch.save({"model": {}, "cfg": {"model": model}}, tmp_path / f"{name}.pt")
+    for name, model in (("other", {"_name": "lstm"}), ("old", Namespace(arch="lstm"))):
+        cfg = {"model": model, "task": {"_name": "translation"}}
+        parts = {"model": {"weight": torch.ones(2)}, "optimizer_history": [{}], "extra_state": {}}
+        torch.save({**parts, "cfg": cfg}, tmp_path / f"{name}.pt")
         done = quantize("--input", tmp_path / f"{name}.pt", "--output", tmp_path / "small.pt")
         assert done.returncode == 1 and done.stderr.endswith("but must be a GNMT of this plugin.\n")
     assert not (tmp_path / "small.pt").exists()

@@ -11,7 +11,6 @@ import sentencepiece
 from fairseq.data import Dictionary
 
 from gnmt.errors import UserError
-from gnmt.files import parallel_text
 from gnmt.tokenizers import subword_training
 from gnmt.tokenizers.subwords import decode_file, encode_file, load_model, main, train_subwords, write_dictionary
 
@@ -57,7 +56,7 @@ def test_vocabulary_lists_the_pieces_of_the_model(model: Path) -> None:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_decoding_gives_back_the_text(model: Path, tmp_path: Path, jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel_text, "LINES_PER_CHUNK", 16)
+    monkeypatch.setattr("gnmt.files.lines.LINES_PER_CHUNK", 16)
     text = TEXT + ["", "unseen Ж letters 日本 and words", "<s>", "<unk>", "日<pad>日", "</s> <pad>", ""]
     source = write(tmp_path / "text", text)
     encode_file(model, source, tmp_path / "pieces", jobs=jobs)
@@ -69,7 +68,7 @@ def test_decoding_gives_back_the_text(model: Path, tmp_path: Path, jobs: int, mo
 
 
 def test_number_of_jobs_does_not_change_a_byte(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel_text, "LINES_PER_CHUNK", 7)
+    monkeypatch.setattr("gnmt.files.lines.LINES_PER_CHUNK", 7)
     source = write(tmp_path / "text", TEXT)
     for jobs in (1, 2):
         encode_file(model, source, tmp_path / f"pieces{jobs}", jobs=jobs)

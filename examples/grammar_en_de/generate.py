@@ -4,7 +4,6 @@
     python examples/grammar_en_de/generate.py --output DIR
 """
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Dict, List
@@ -12,12 +11,17 @@ from typing import Dict, List
 from corpus import make_corpus
 from grammar import Pair
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the checkout, installed or not
+from gnmt.commands.process import prepare_process  # noqa: E402
+from gnmt.files.outputs import atomic_outputs  # noqa: E402
+
 SPLITS = ("train", "valid", "test")
 LANGUAGES = {"en": "english", "de": "german"}
 
 
 def main() -> None:
     """Command line; a mistake ends with one sentence and exit code 1."""
+    prepare_process()
     arguments = _parser().parse_args()
     try:
         check_output(arguments.output, arguments.overwrite)
@@ -51,13 +55,12 @@ def check_output(folder: Path, overwrite: bool) -> None:
 
 
 def write_corpus(corpus: Dict[str, List[Pair]], folder: Path) -> None:
-    """One sentence a line; nothing is replaced before all files are complete."""
-    for name, pairs in corpus.items():
-        for suffix, language in LANGUAGES.items():
-            lines = "".join(f"{getattr(item, language)}\n" for item in pairs)
-            (folder / f"{name}.{suffix}.partial").write_text(lines, encoding="utf-8", newline="\n")
-    for name in _file_names():
-        os.replace(folder / f"{name}.partial", folder / name)
+    """Writes one sentence a line; nothing is replaced before all files are complete."""
+    with atomic_outputs([folder / name for name in _file_names()], inputs=[], overwrite=True) as files:
+        file_of = dict(zip(_file_names(), files))
+        for name, pairs in corpus.items():
+            for suffix, language in LANGUAGES.items():
+                file_of[f"{name}.{suffix}"].writelines(f"{getattr(item, language)}\n".encode("utf-8") for item in pairs)
 
 
 def _file_names() -> List[str]:

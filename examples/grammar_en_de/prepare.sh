@@ -21,6 +21,7 @@ while [[ $# -gt 0 ]]; do
     esac
 done
 require_tools fairseq-preprocess
+lock_folder "$output"
 
 if [[ ! -s "$output/raw/test.de" ]]; then # written last
     say "writing sentence pairs"

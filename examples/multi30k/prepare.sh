@@ -34,6 +34,7 @@ require_tools fairseq-preprocess
 
 # published name -> the name of the split here
 declare -A splits=([train]=train [val]=valid [test_2016_flickr]=test)
+lock_folder "$output"
 mkdir -p "$output/raw"
 finished=yes
 for split in "${splits[@]}"; do
@@ -43,9 +44,7 @@ if [[ "$finished" == no || ${#download[@]} -gt 0 ]]; then
     python "$ROOT/examples/multi30k/download.py" --output "$output" "${download[@]}"
     for published in "${!splits[@]}"; do
         for language in en de; do
-            text="$output/raw/${splits[$published]}.$language"
-            gzip -dc "$output/archives/$published.$language.gz" >"$text.tmp"
-            mv "$text.tmp" "$text"
+            write_whole "$output/raw/${splits[$published]}.$language" gzip -dc "$output/archives/$published.$language.gz"
         done
     done
 fi

@@ -19,7 +19,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout works without being installed
 from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402
-from gnmt.files.parallel_text import atomic_outputs  # noqa: E402
+from gnmt.files.outputs import atomic_outputs  # noqa: E402
 from sgm import Segment, check_parallel, read_segments  # noqa: E402
 
 LANGUAGES = ("en", "de")

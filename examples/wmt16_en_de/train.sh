@@ -84,7 +84,7 @@ options=("$output/bin" --user-dir "$ROOT/fairseq_gnmt" --save-dir "$output/check
 if [[ "$cpu" == yes ]]; then
     options+=(--cpu)
 elif [[ "$precision" == fp16 ]]; then
-    options+=(--fp16 --fp16-init-scale 8192 --fp16-scale-window 128)
+    options+=(--fp16 --fp16-init-scale "$(loss_scale $((batch_size * update_freq)))" --fp16-scale-window 128)
 fi
 options+=("${further[@]}")
 

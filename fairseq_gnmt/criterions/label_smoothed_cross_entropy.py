@@ -5,6 +5,7 @@ whole vocabulary. (fairseq's own smoothing equals it when its epsilon is e * (V 
 """
 import math
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, Dict, Tuple
 
 from fairseq import utils
@@ -15,12 +16,14 @@ from omegaconf import II
 from torch import Tensor
 
 from fairseq_gnmt.criterions.projected_loss import projected_label_smoothed_loss
-from gnmt.errors import UserError
+from gnmt.ranges import Range, check_ranges
 
 
 @dataclass
 class GNMTLabelSmoothedCrossEntropyConfig(FairseqDataclass):
-    label_smoothing: float = field(default=0.1, metadata={"help": "probability mass spread over the vocabulary"})
+    label_smoothing: float = field(
+        default=0.1, metadata={"help": "probability mass spread over the vocabulary", "range": Range(0, 1, below=True)}
+    )
     sentence_avg: bool = II("optimization.sentence_avg")
 
 
@@ -28,8 +31,7 @@ class GNMTLabelSmoothedCrossEntropyConfig(FairseqDataclass):
 class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
     def __init__(self, task, label_smoothing: float, sentence_avg: bool):
         super().__init__(task)
-        if not 0 <= label_smoothing < 1:
-            raise UserError(f"--label-smoothing is {label_smoothing}, but must be at least 0 and below 1.")
+        check_ranges(GNMTLabelSmoothedCrossEntropyConfig, SimpleNamespace(label_smoothing=label_smoothing))
         self.label_smoothing = label_smoothing
         self.sentence_avg = sentence_avg
 
@@ -42,14 +44,14 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
         return self.likelihood(model, features, sample)
 
     def likelihood(self, model, features: Tensor, sample) -> Tuple[Tensor, int, Dict[str, Any]]:
-        """What `forward` returns, from the decoder's features (B, T, H) of the targets (B, T)."""
-        real = sample["target"].ne(self.padding_idx)
+        """Returns the same as `forward`, from the decoder's features (B, T, H) of the targets (B, T)."""
+        real = real_positions(sample["target"], self.padding_idx, sample["ntokens"])
         projection = model.decoder.output_projection
         loss, nll = projected_label_smoothed_loss(
-            features[real],
+            features.flatten(0, 1).index_select(0, real),
             projection.weight,
             projection.bias,
-            sample["target"][real],
+            sample["target"].flatten().index_select(0, real),
             self.label_smoothing,
             model.decoder.logit_limit,
         )
@@ -78,3 +80,11 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
     @staticmethod
     def logging_outputs_can_be_summed() -> bool:
         return True
+
+
+def real_positions(target: Tensor, pad: int, count: int) -> Tensor:
+    """Returns the indices (count,) of the flattened target (B, T) that hold no padding, in order.
+
+    The count is given, because a GPU that had to count them would make the CPU wait.
+    """
+    return target.flatten().eq(pad).byte().argsort(stable=True)[:count]

@@ -7,6 +7,7 @@ Shapes: B sentences, K samples of each, T positions, H hidden size.
 import logging
 import math
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Optional, Tuple
 
 import torch
@@ -25,6 +26,7 @@ from fairseq_gnmt.rewards.words import RewardTokenizer
 from gnmt.errors import UserError
 from gnmt.evaluation.gleu import gleu, ngrams
 from gnmt.network.dropout import disable_dropout
+from gnmt.ranges import Range, check_ranges
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.sampling import Samples, draw_samples, uniform_noise
 
@@ -39,17 +41,30 @@ IMPOSSIBLE = -1e4  # a logit whose probability is 0, in half precision too
 @dataclass
 class GNMTMixedObjectiveConfig(FairseqDataclass):
     likelihood_weight: float = field(
-        default=0.017, metadata={"help": "weight of the references' log-likelihood beside the expected GLEU"}
+        default=0.017,
+        metadata={"help": "weight of the references' log-likelihood beside the expected GLEU", "range": Range(0, 1e6, off=True)},
     )
-    samples: int = field(default=15, metadata={"help": "translations drawn of each sentence in an update"})
+    samples: int = field(
+        default=15,
+        metadata={
+            "help": "translations drawn of each sentence in an update",
+            "range": Range(2, 10_000, hint="a sample is compared with the others"),
+        },
+    )
     sampling_temperature: float = field(
-        default=1.0, metadata={"help": "the expectation is under softmax(logits / T); below 1: likelier translations"}
+        default=1.0,
+        metadata={
+            "help": "the expectation is under softmax(logits / T); below 1: likelier translations",
+            "range": Range(0, 1e6, above=True, hint="1 leaves the model as it is"),
+        },
     )
     reward_post_process: Optional[str] = field(
         default=None,
         metadata={"help": "compare words (default: tokens): sentencepiece, subword_nmt, words, mixed_word_char"},
     )
-    label_smoothing: float = field(default=0.0, metadata={"help": "as in gnmt_label_smoothed_cross_entropy"})
+    label_smoothing: float = field(
+        default=0.0, metadata={"help": "as in gnmt_label_smoothed_cross_entropy", "range": Range(0, 1, below=True)}
+    )
     sentence_avg: bool = II("optimization.sentence_avg")
 
 
@@ -68,14 +83,8 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         sentence_avg: bool,
     ):
         super().__init__(task, label_smoothing, sentence_avg)
-        if not likelihood_weight >= 0:
-            raise UserError(f"--likelihood-weight is {likelihood_weight}, but must be 0 (none) or above.")
-        if samples < 2:
-            raise UserError(f"--samples is {samples}, but at least 2 are needed: a sample is compared with the others.")
-        if not sampling_temperature > 0:
-            raise UserError(
-                f"--sampling-temperature is {sampling_temperature}, but must be above 0 (1 leaves the model as it is)."
-            )
+        given = dict(likelihood_weight=likelihood_weight, samples=samples, sampling_temperature=sampling_temperature)
+        check_ranges(GNMTMixedObjectiveConfig, SimpleNamespace(**given))
         self.likelihood_weight = likelihood_weight
         self.samples = samples
         self.temperature = sampling_temperature

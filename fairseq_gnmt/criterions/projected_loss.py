@@ -2,12 +2,10 @@
 
 Shapes: N tokens (padding dropped), H hidden size, V vocabulary.
 """
-from typing import Optional, Tuple
+from typing import List, Optional, Tuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 CHUNK_TOKENS = 1024  # logits held at once: large enough for full matrix-multiplication speed
 
@@ -20,60 +18,52 @@ def projected_label_smoothed_loss(
     smoothing: float,
     logit_limit: Optional[float] = None,
 ) -> Tuple[Tensor, Tensor]:
-    """features (N, H), weight (V, H), bias (V,), target (N,); logits are clipped to +-logit_limit, if it is given.
+    """Returns the sum over tokens of (1 - e) * nll + e * mean_V(-log p), with a gradient, and the summed nll.
 
-    Returns the sum over tokens of (1 - e) * nll + e * mean_V(-log p), with a gradient, and the summed nll,
-    without one; both in float32 and nats.
+    features (N, H), weight (V, H), bias (V,), target (N,); logits are clipped to +-logit_limit, if it is given. Both
+    sums are in nats, and in float32 or more precise; the nll has no gradient.
     """
-    if logit_limit is not None:
-        return _clipped_loss(features, weight, bias, target, smoothing, logit_limit)
-    if _half(features):
-        return plain_label_smoothed_loss(F.linear(features, weight, bias), target, smoothing)
-    return _projected_loss(features, weight, bias, target, features.new_ones(len(features)), smoothing)
+    return _projected_loss(features, weight, bias, target, features.new_ones(len(features)), smoothing, logit_limit)
 
 
 def projected_weighted_nll(
     features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, token_weights: Tensor
 ) -> Tensor:
-    """As above, but the sum of token weight * nll; the token weights (N,) may be negative and get no gradient."""
-    if _half(features):
-        log_probs = F.linear(features, weight, bias).log_softmax(dim=-1, dtype=torch.float32)
-        return -(token_weights * log_probs.gather(1, target[:, None])[:, 0]).sum()
-    return _projected_loss(features, weight, bias, target, token_weights.type_as(features), 0.0)[0]
+    """Returns the sum of token weight * nll; the token weights (N,) may be negative and get no gradient."""
+    return _projected_loss(features, weight, bias, target, token_weights, 0.0, None)[0]
 
 
 def _projected_loss(
-    features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, token_weights: Tensor, smoothing: float
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    target: Tensor,
+    token_weights: Tensor,
+    smoothing: float,
+    logit_limit: Optional[float],
 ) -> Tuple[Tensor, Tensor]:
-    if not torch.is_grad_enabled():  # which the function below is not told
+    if not torch.is_grad_enabled():  # which the functions below are not told
         features, weight, bias = features.detach(), weight.detach(), bias.detach()
-    return _ProjectedLoss.apply(features, weight, bias, target, token_weights, smoothing)
+    precision = _precision(features)
+    if logit_limit is None and precision not in (torch.float16, torch.bfloat16):
+        return _ProjectedLoss.apply(features, weight, bias, target, token_weights.type_as(features), smoothing)
+    return _RecomputedLoss.apply(features, weight, bias, target, token_weights, smoothing, logit_limit, precision)
 
 
-def _half(features: Tensor) -> bool:
-    """In half precision the loss scale must enter before the gradient is rounded, so autograd does it in order."""
-    return features.dtype in (torch.float16, torch.bfloat16) or torch.is_autocast_enabled(features.device.type)
+def _precision(features: Tensor) -> torch.dtype:
+    """Returns the type in which products with the features are computed."""
+    device = features.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return torch.get_autocast_dtype(device)
+    return features.dtype
 
 
 def plain_label_smoothed_loss(logits: Tensor, target: Tensor, smoothing: float) -> Tuple[Tensor, Tensor]:
-    """The formula itself, on logits (N, V)."""
+    """Computes the formula itself, on logits (N, V)."""
     log_probs = logits.log_softmax(dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32))
     nll = -log_probs.gather(1, target[:, None]).sum()
     uniform = -log_probs.mean(dim=-1).sum()
     return (1 - smoothing) * nll + smoothing * uniform, nll.detach()
-
-
-def _clipped_loss(
-    features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, smoothing: float, limit: float
-) -> Tuple[Tensor, Tensor]:
-    """By autograd, chunk by chunk; each chunk's logits are made again for the gradient."""
-
-    def loss_of(h: Tensor, y: Tensor) -> Tuple[Tensor, Tensor]:
-        return plain_label_smoothed_loss(F.linear(h, weight, bias).clamp(-limit, limit), y, smoothing)
-
-    chunks = zip(features.split(CHUNK_TOKENS), target.split(CHUNK_TOKENS))
-    losses, nlls = zip(*(checkpoint(loss_of, h, y, use_reentrant=False) for h, y in chunks))
-    return sum(losses), sum(nlls)
 
 
 class _ProjectedLoss(torch.autograd.Function):
@@ -97,8 +87,7 @@ class _ProjectedLoss(torch.autograd.Function):
         nll = features.new_zeros(())
         loss = -smoothing * (weighted_features.sum(dim=0).dot(mean_weight) + token_weights.sum() * bias.mean())
 
-        for start in range(0, len(features), CHUNK_TOKENS):
-            part = slice(start, start + CHUNK_TOKENS)
+        for part in _chunks(len(features)):
             h, y, w = features[part], target[part, None], token_weights[part, None]
             logits = torch.addmm(bias, h, weight.t())
             correct = logits.gather(1, y)
@@ -128,3 +117,76 @@ class _ProjectedLoss(torch.autograd.Function):
             raise RuntimeError("The projected loss gives its gradient once; compute the loss again instead.")
         gradients, ctx.gradients = ctx.gradients, None
         return (*(gradient.mul_(scale) for gradient in gradients), None, None, None)
+
+
+class _RecomputedLoss(torch.autograd.Function):
+    """For half precision and clipped logits; each chunk's logits are computed again for the gradient.
+
+    The gradient of the loss includes the loss scale, and in half precision it must be scaled before it is rounded: a
+    probability of 1e-8 is 0 in float16. The scale is known only in the backward pass. The softmax and sums over chunks
+    are in float32, or in float64 for such features.
+    """
+
+    @staticmethod
+    def forward(
+        ctx,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        target: Tensor,
+        token_weights: Tensor,
+        smoothing: float,
+        limit: Optional[float],
+        precision: torch.dtype,
+    ):
+        ctx.save_for_backward(features, weight, bias, target, token_weights)
+        ctx.smoothing, ctx.limit, ctx.precision = smoothing, limit, precision
+        exact = torch.promote_types(precision, torch.float32)
+        loss = nll = torch.zeros((), dtype=exact, device=features.device)
+        for part in _chunks(len(features)):
+            logits = _logits(features[part], weight, bias, precision)
+            if limit is not None:
+                logits.clamp_(-limit, limit)
+            log_probs = logits.log_softmax(dim=1, dtype=exact)
+            losses = -log_probs.gather(1, target[part, None])[:, 0]
+            nll = nll + losses.sum()
+            smoothed = (1 - smoothing) * losses - smoothing * log_probs.mean(dim=1)
+            loss = loss + (smoothed * token_weights[part]).sum()
+        ctx.mark_non_differentiable(nll)
+        return loss, nll
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, scale: Tensor, _):
+        features, weight, bias, target, token_weights = ctx.saved_tensors
+        exact = torch.promote_types(ctx.precision, torch.float32)
+        used_weight, scales = weight.to(ctx.precision), scale * token_weights.to(exact)
+        features_gradient = torch.empty_like(features)
+        weight_gradient, bias_gradient = torch.zeros_like(weight, dtype=exact), torch.zeros_like(bias, dtype=exact)
+        for part in _chunks(len(features)):
+            logits = _logits(features[part], weight, bias, ctx.precision)
+            gradient = _logits_gradient(logits, target[part], scales[part], ctx.smoothing, ctx.limit, exact)
+            bias_gradient += gradient.sum(dim=0)
+            gradient = gradient.to(ctx.precision)
+            features_gradient[part] = gradient @ used_weight
+            weight_gradient += gradient.t() @ features[part].to(ctx.precision)
+        return features_gradient, weight_gradient.type_as(weight), bias_gradient.type_as(bias), *[None] * 5
+
+
+def _logits_gradient(
+    logits: Tensor, target: Tensor, scales: Tensor, smoothing: float, limit: Optional[float], exact: torch.dtype
+) -> Tensor:
+    """Returns scale * (softmax - (1 - e) onehot - e / V) for logits (n, V) and scales (n,), 0 at clipped logits."""
+    clipped = logits if limit is None else logits.clamp(-limit, limit)
+    gradient = clipped.softmax(dim=1, dtype=exact)
+    gradient.scatter_add_(1, target[:, None], gradient.new_full((len(target), 1), smoothing - 1))
+    gradient.sub_(smoothing / logits.size(1)).mul_(scales[:, None])
+    return gradient if limit is None else gradient.masked_fill_(logits.abs() > limit, 0)
+
+
+def _logits(features: Tensor, weight: Tensor, bias: Tensor, precision: torch.dtype) -> Tensor:
+    return torch.addmm(bias.to(precision), features.to(precision), weight.t().to(precision))
+
+
+def _chunks(tokens: int) -> List[slice]:
+    return [slice(start, start + CHUNK_TOKENS) for start in range(0, tokens, CHUNK_TOKENS)]

@@ -15,20 +15,29 @@ from fairseq.models import MODEL_REGISTRY
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from fairseq_gnmt.checkpoint_averaging import load as load_ours
 from fairseq_gnmt.models.gnmt import GNMTModel
 from gnmt.checkpoints import nvidia_checkpoint
-from fairseq_gnmt.checkpoint_averaging import load as load_ours
 from gnmt.checkpoints.nvidia_checkpoint import NvidiaCheckpoint
 from gnmt.checkpoints.nvidia_names import WORD_BY_WORD, our_names
 from gnmt.checkpoints.nvidia_vocabulary import our_ids, our_vocabulary, their_symbols
 from gnmt.checkpoints.subword_codes import read_codes
+from gnmt.checkpoints.training_state import architecture, check_kind, read_training_state
 from gnmt.errors import UserError
-from gnmt.files.parallel_text import atomic_outputs
+from gnmt.files.outputs import atomic_outputs
+from gnmt.files.outputs import atomic_outputs
 from gnmt.quantization.storage import to_floats
 from gnmt.tokenizers.vocabulary import Vocabulary
 
 CHECKPOINT = "checkpoint.pt"
 SEPARATOR = "@@"  # subword-nmt's own, where the checkpoint has no other
+READ_OPTIONS = {  # of a checkpoint's configuration, with their kinds
+    "model": {
+        "attention_query": str, "encoder_layers": int, "decoder_layers": int, "hidden_size": int,
+        "dropout": (int, float), "no_share_embeddings": bool,
+    },
+    "task": {"source_lang": (str, type(None)), "target_lang": (str, type(None))},
+}  # fmt: skip
 CODES = "bpecodes"  # the name by which fairseq's from_pretrained finds them beside a checkpoint
 
 
@@ -132,7 +141,7 @@ def to_nvidia(source: Path, data: Path, codes: Path, output: Path, overwrite: bo
     `overwrite`).
     """
     with atomic_outputs([output], inputs=[source, codes], overwrite=overwrite) as (file,):
-        checkpoint = load_ours(source)
+        checkpoint = read_training_state(source)
         check_convertible(checkpoint, source)
         model, task = checkpoint["cfg"]["model"], checkpoint["cfg"]["task"]
         languages = language_pair(task, data)
@@ -147,7 +156,7 @@ def to_nvidia(source: Path, data: Path, codes: Path, output: Path, overwrite: bo
             vocabulary=len(symbols),
             idx2tok=dict(enumerate(symbols)),
             codes=read_codes(codes),
-            separator=(checkpoint["cfg"].get("bpe") or {}).get("bpe_separator", SEPARATOR),
+            separator=separator_of(checkpoint["cfg"].get("bpe")),
             languages=languages,
         )
         entries = len(theirs.weights["decoder.classifier.classifier.bias"])
@@ -160,10 +169,13 @@ def to_nvidia(source: Path, data: Path, codes: Path, output: Path, overwrite: bo
 
 
 def check_convertible(checkpoint: Dict[str, Any], path: Path) -> None:
-    model = checkpoint["cfg"]["model"]
-    name = getattr(model, "get", {}.get)("_name")  # others may keep their options in a namespace
-    if not issubclass(MODEL_REGISTRY.get(name, object), GNMTModel):
+    if not issubclass(MODEL_REGISTRY.get(architecture(checkpoint), object), GNMTModel):
         raise UserError(f"{path} is of another architecture, but must be a GNMT of this plugin.")
+    for section, kinds in READ_OPTIONS.items():
+        check_kind(checkpoint["cfg"], section, dict, path, "cfg, ")
+        for name, kind in kinds.items():
+            check_kind(checkpoint["cfg"][section], name, kind, path, f"cfg, {section}, ")
+    model = checkpoint["cfg"]["model"]
     if model["attention_query"] != "current" or model["encoder_layers"] != model["decoder_layers"]:
         raise UserError(
             f"{path} is of another network than NVIDIA's GNMT v2, which has as many encoder as decoder layers, and "
@@ -171,11 +183,17 @@ def check_convertible(checkpoint: Dict[str, Any], path: Path) -> None:
         )
     if model.get("activation_clip") is not None:
         raise UserError(f"{path} was trained with --activation-clip, and NVIDIA's code clips nothing.")
-    if not checkpoint["task_state"].get("nvidia_conventions"):
+    if not checkpoint.get("task_state", {}).get("nvidia_conventions"):
         raise UserError(
             f"{path} was trained without --nvidia-conventions: NVIDIA's code would give it begin marks that it has "
             "never seen."
         )
+
+
+def separator_of(bpe: Any) -> str:
+    """Returns the mark of subwords within a word in a configuration of subword_nmt."""
+    separator = bpe.get("bpe_separator") if isinstance(bpe, dict) else None
+    return separator if isinstance(separator, str) else SEPARATOR
 
 
 def language_pair(task: Dict[str, Any], data: Path) -> Tuple[str, str]:

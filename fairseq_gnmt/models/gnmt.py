@@ -14,30 +14,43 @@ from torch import Tensor, nn
 
 from fairseq_gnmt.models.halves import GNMTDecoder, GNMTEncoder
 from fairseq_gnmt.models.hub import GNMTHub
+from gnmt.checkpoints.training_state import difference
 from gnmt.errors import UserError
 from gnmt.network.clipping import ClipSchedule
-from gnmt.network.config import NetworkConfig
+from gnmt.network.config import INITIAL_WEIGHTS, NetworkConfig
 from gnmt.network.gnmt import build_halves, initialize
 from gnmt.quantization.storage import to_floats
+from gnmt.ranges import Range, check_ranges
 
 
 @dataclass
 class GNMTConfig(FairseqDataclass):
     """The options of every GNMT architecture; the defaults are NVIDIA's GNMT v2."""
 
-    hidden_size: int = field(default=1024, metadata={"help": "width of embeddings, LSTMs and attention"})
-    encoder_layers: int = field(default=4, metadata={"help": "encoder layers, the bidirectional one included"})
-    decoder_layers: int = field(default=4, metadata={"help": "decoder layers, the one that attends included"})
-    dropout: float = field(default=0.2, metadata={"help": "dropout on the input of every LSTM layer"})
+    hidden_size: int = field(
+        default=1024, metadata={"help": "width of embeddings, LSTMs and attention", "range": Range(1, 100_000)}
+    )
+    encoder_layers: int = field(
+        default=4, metadata={"help": "encoder layers, the bidirectional one included", "range": Range(2, 1_000)}
+    )
+    decoder_layers: int = field(
+        default=4, metadata={"help": "decoder layers, the one that attends included", "range": Range(2, 1_000)}
+    )
+    dropout: float = field(
+        default=0.2, metadata={"help": "dropout on the input of every LSTM layer", "range": Range(0, 1, below=True)}
+    )
     no_share_embeddings: bool = field(
         default=False, metadata={"help": "separate source and target embeddings (dictionaries may differ then)"}
     )
     share_decoder_input_output_embed: bool = field(
         default=False, metadata={"help": "the output layer's weights are the target embeddings (fewer parameters to learn)"}
     )
-    init_range: float = field(default=0.1, metadata={"help": "weights start uniform in -RANGE..RANGE"})
+    init_range: float = field(
+        default=0.1, metadata={"help": "weights start uniform in -RANGE..RANGE", "range": INITIAL_WEIGHTS}
+    )
     embedding_init_range: Optional[float] = field(
-        default=None, metadata={"help": "embeddings start uniform in -RANGE..RANGE (default: --init-range)"}
+        default=None,
+        metadata={"help": "embeddings start uniform in -RANGE..RANGE (default: --init-range)", "range": INITIAL_WEIGHTS},
     )
     attention_query: ChoiceEnum(["current", "previous"]) = field(
         default="current",
@@ -62,6 +75,7 @@ class GNMTModel(FairseqEncoderDecoderModel):
     def build_model(cls, cfg, task) -> "GNMTModel":
         if isinstance(cfg, DictConfig):  # hydra and checkpoints may know fewer or more options than this version
             cfg = merge_with_parent(cls.config_class(), cfg, remove_missing=True)
+        check_ranges(GNMTConfig, cfg)
         check_task(task)
         source, target = task.source_dictionary, task.target_dictionary
         if not cfg.no_share_embeddings and source != target:
@@ -99,6 +113,7 @@ class GNMTModel(FairseqEncoderDecoderModel):
         for name, buffer in self.named_buffers(remove_duplicate=False):
             state_dict.setdefault(name, buffer)
         check_shared_weights(self, state_dict)
+        check_weight_names(self, state_dict)
         super().upgrade_state_dict(state_dict)
 
 
@@ -109,13 +124,24 @@ def check_task(task) -> None:
         raise UserError("The model was trained with --nvidia-conventions: give --task gnmt_translation.")
 
 
+def check_weight_names(model: nn.Module, state_dict: Dict[str, Tensor]) -> None:
+    """Raises UserError for weights that are missing or that the network does not have."""
+    if found := difference(model.state_dict(), state_dict):
+        raise UserError(
+            f"{getattr(state_dict, 'source', 'The checkpoint')} {' and '.join(found)}. Its architecture and sizes must be "
+            "those of this network: use another checkpoint, or start in a new --save-dir."
+        )
+
+
 def check_shared_weights(model: nn.Module, state_dict: Dict[str, Tensor]) -> None:
     """Raises UserError for weights that are one in the model and differ in the checkpoint: loading would keep one of them."""
     names: Dict[int, str] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         first = names.setdefault(id(parameter), name)
-        loaded = first != name and {first, name} <= state_dict.keys()
-        if loaded and not torch.equal(state_dict[first], state_dict[name]):
+        if first == name or not {first, name} <= state_dict.keys():
+            continue
+        one, other = state_dict[first].float(), state_dict[name].float()
+        if one.shape != other.shape or not torch.allclose(one, other, rtol=0, atol=0, equal_nan=True):
             difference = "without --share-decoder-input-output-embed" if "output" in name else "with --no-share-embeddings"
             raise UserError(f"The checkpoint was trained {difference}, but this model is not: build it alike.")
 

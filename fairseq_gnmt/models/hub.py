@@ -1,18 +1,85 @@
 """Translation from Python."""
+import logging
+from typing import Any, Dict, List
+
+import torch
 from fairseq.hub_utils import GeneratorHubInterface
 from torch import LongTensor
 
+from fairseq_gnmt.data.alignment_text import alignment_text
+from fairseq_gnmt.data.open_dictionary import OpenDictionary, forget_words
+from fairseq_gnmt.data.source_length import fit_sources, longest_source, no_translation, too_long_warning
+from fairseq_gnmt.fairseq_options import GENERATE, INTERACTIVE, check_generation_options
 from gnmt.errors import UserError
+from gnmt.files.lines import as_line
+
+logger = logging.getLogger("fairseq.hub_utils")
+
+Hypotheses = List[Dict[str, Any]]  # of one sentence, best first
 
 
 class GNMTHub(GeneratorHubInterface):
-    """fairseq's interface, which loses the unknown words of the source; with replace_unk they keep their text."""
+    """fairseq's interface, which loses the unknown words of the source; with replace_unk they keep their text.
+
+    Every text gets a translation, as each line of fairseq-interactive does. Line breaks are spaces. A source that is too
+    long has an empty translation of score -inf, with a warning.
+    """
+
+    def encode(self, sentence: str) -> LongTensor:
+        return super().encode(as_line(sentence))
 
     def binarize(self, sentence: str) -> LongTensor:
-        copying = self.cfg.generation.replace_unk is not None
+        copying = self.cfg.generation.replace_unk is not None and isinstance(self.src_dict, OpenDictionary)
         return self.src_dict.encode_line(sentence, add_if_not_exist=copying).long()
 
-    def generate(self, tokenized_sentences, *args, **kwargs):
-        if "replace_unk" in kwargs:
+    def sample(self, sentences, *args, **kwargs):
+        """Translations of one sentence or a list; the words that were copied are forgotten."""
+        forget_words()
+        try:
+            return super().sample(sentences, *args, **kwargs)
+        finally:
+            forget_words()
+
+    def generate(self, tokenized_sentences, beam: int = 5, verbose: bool = False, **options) -> List[Hypotheses]:
+        """Returns the hypotheses of each sentence; `options` are the ones of fairseq's `generate`, checked by the task."""
+        if "replace_unk" in options:
             raise UserError('replace_unk is too late here, the unknown words are lost: give it to from_pretrained(...).')
-        return super().generate(tokenized_sentences, *args, **kwargs)
+        for command in (GENERATE, INTERACTIVE):  # here are neither references nor constraints nor language models
+            check_generation_options(options, [command])
+        if torch.is_tensor(tokenized_sentences) and tokenized_sentences.dim() == 1:
+            return self.generate([tokenized_sentences], beam, verbose, **options)[0]
+        sentences = list(tokenized_sentences)
+        if not sentences:
+            return []
+        source_bos = int(getattr(self.task.cfg, "nvidia_conventions", False))
+        longest = longest_source(self.max_positions, self.cfg.dataset.max_tokens, source_bos)
+        sources, too_long = fit_sources(sentences, longest, self.task.cfg.truncate_source)
+        found = super().generate(sources, beam, verbose=False, **options)
+        for position in too_long:
+            logger.warning(too_long_warning(f"sentence {position}", len(sentences[position]), longest))
+            found[position] = [no_translation()]
+        if verbose:
+            kind = options.get("print_alignment", self.cfg.generation.print_alignment)
+            for source, hypotheses in zip(sentences, found):
+                self._log(source, hypotheses, kind)
+        return found
+
+    def _log(self, source: LongTensor, hypotheses: Hypotheses, print_alignment) -> None:
+        """Logs a sentence as fairseq does, which fails with soft alignments."""
+        logger.info(f"S\t{self.string(source)}")
+        for hypothesis in hypotheses:
+            logger.info(f"H\t{hypothesis['score']}\t{self.decode(hypothesis['tokens'])}")
+            logger.info("P\t" + " ".join(f"{step:.4f}" for step in hypothesis["positional_scores"].tolist()))
+            if print_alignment:
+                logger.info("A\t" + alignment_text(hypothesis["alignment"], soft=print_alignment == "soft"))
+
+    def score(self, sentences, *args, **kwargs):
+        """Not available: fairseq's signature has the sentences of a language model, and no references.
+
+        Raises:
+            UserError: always
+        """
+        raise UserError(
+            "A translation is scored together with its source: binarise both with fairseq-preprocess, and use "
+            "fairseq-generate --score-reference."
+        )

@@ -1,21 +1,84 @@
 """torch's fused Adam: one pass over the parameters, where fairseq's own makes several per tensor."""
 from dataclasses import dataclass, field
-from typing import Any, List
+from itertools import chain
+from typing import Any, Callable, List, Optional
 
 import torch
 from fairseq.dataclass import FairseqDataclass
 from fairseq.optim import FairseqOptimizer, register_optimizer
 from omegaconf import II
+from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_
+from torch.optim.adam import adam
 
 from gnmt.errors import UserError
+from gnmt.ranges import Range, check_ranges
+
+HALF_PRECISIONS = (torch.float16, torch.bfloat16)
 
 
 @dataclass
 class GNMTAdamConfig(FairseqDataclass):
     adam_betas: Any = field(default="(0.9, 0.999)", metadata={"help": "decay of the two moments"})
-    adam_eps: float = field(default=1e-8, metadata={"help": "added to the denominator"})
-    weight_decay: float = field(default=0.0, metadata={"help": "L2 penalty, added to the gradient"})
+    adam_eps: float = field(default=1e-8, metadata={"help": "added to the denominator", "range": Range(0, 1_000)})
+    weight_decay: float = field(
+        default=0.0, metadata={"help": "L2 penalty, added to the gradient", "range": Range(0, 1_000)}
+    )
     lr: List[float] = II("optimization.lr")
+
+
+class Float32Adam(torch.optim.Adam):
+    """torch.optim.Adam(fused=True) with float32 moments and updates, also for parameters in half precision.
+
+    fairseq's --memory-efficient-fp16 and -bf16 pass such parameters. In float16 Adam's epsilon of 1e-8 is 0, and so are
+    most second moments.
+    """
+
+    supports_memory_efficient_fp16 = True
+    disable_mem_eff_fp16_loading_hack = True  # because load_state_dict below keeps the moments in float32
+
+    @property
+    def supports_step_with_scale(self) -> bool:
+        """Tells fairseq to pass the loss scale to `step`: divided by it in half precision, small gradients would be 0."""
+        return self.param_groups[0]["params"][0].dtype in HALF_PRECISIONS
+
+    @torch.no_grad()
+    def step(self, closure=None, scale: float = 1.0):
+        """Updates all parameters by their gradients; those of parameters in half precision are divided by `scale`."""
+        if not self.supports_step_with_scale:
+            return super().step(closure)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._step_in_float32(group, parameter, parameter.grad.float() / scale)
+        return None
+
+    def _step_in_float32(self, group: dict, parameter: Tensor, gradient: Tensor) -> None:
+        state = self.state[parameter]
+        if not state:
+            state["step"] = torch.zeros((), device=parameter.device)
+            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(gradient), torch.zeros_like(gradient)
+        updated = parameter.float()
+        adam(
+            [updated], [gradient], [state["exp_avg"]], [state["exp_avg_sq"]], [], [state["step"]],
+            fused=True, amsgrad=False, maximize=False,
+            beta1=group["betas"][0], beta2=group["betas"][1],
+            lr=group["lr"], weight_decay=group["weight_decay"], eps=group["eps"],
+        )  # fmt: skip
+        parameter.copy_(updated)
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Loads the moments in float32; torch would round them to the precision of the parameters."""
+        super().load_state_dict(state_dict)
+        if not self.supports_step_with_scale:
+            return
+        saved = chain.from_iterable(group["params"] for group in state_dict["param_groups"])
+        for index, parameter in zip(saved, chain.from_iterable(group["params"] for group in self.param_groups)):
+            if index in state_dict["state"]:
+                self.state[parameter] = {
+                    name: value.to(parameter.device, torch.float32, copy=True)
+                    for name, value in state_dict["state"][index].items()
+                }
 
 
 @register_optimizer("gnmt_adam", dataclass=GNMTAdamConfig)
@@ -24,13 +87,26 @@ class GNMTAdam(FairseqOptimizer):
 
     def __init__(self, cfg: GNMTAdamConfig, params):
         super().__init__(cfg)
-        for name, value in (("lr", cfg.lr[0]), ("adam-eps", cfg.adam_eps), ("weight-decay", cfg.weight_decay)):
-            if not value >= 0:  # not "< 0", which nan would pass
-                raise UserError(f"--{name} is {value}, but cannot be negative.")
+        check_ranges(GNMTAdamConfig, cfg)
+        Range(0, 1_000).check("lr", cfg.lr[0])
         self._optimizer = self.make_optimizer(params, **self.optimizer_config, fused=True)
 
     def make_optimizer(self, params, **adam_options) -> torch.optim.Optimizer:
-        return torch.optim.Adam(params, **adam_options)
+        return Float32Adam(params, **adam_options)
+
+    def clip_grad_norm(self, max_norm: float, aggregate_norm_fn: Optional[Callable] = None) -> Tensor:
+        """Clips the gradients and returns their norm before it, computed in float32; a max_norm of 0 clips nothing.
+
+        Both happen on the device of the gradients. fairseq moves the norm to a GPU wherever there is one, even with --cpu.
+        """
+        parameters = [parameter for parameter in self.params if parameter.grad is not None]
+        norms = [torch.linalg.vector_norm(parameter.grad, dtype=torch.float32) for parameter in parameters]
+        norm = torch.linalg.vector_norm(torch.stack(norms)) if norms else torch.zeros(())
+        if aggregate_norm_fn is not None:
+            norm = aggregate_norm_fn(norm)
+        if max_norm > 0:
+            clip_grads_with_norm_(parameters, max_norm, norm)
+        return norm
 
     @property
     def optimizer_config(self) -> dict:

@@ -8,16 +8,19 @@ from fairseq.optim import register_optimizer
 from fairseq.optim.lr_scheduler import FairseqLRScheduler, register_lr_scheduler
 from omegaconf import II
 
-from fairseq_gnmt.optim.adam import GNMTAdam, GNMTAdamConfig
+from fairseq_gnmt.optim.adam import Float32Adam, GNMTAdam, GNMTAdamConfig
 from gnmt.errors import UserError
+from gnmt.ranges import Range, check_ranges
 
 
 @dataclass
 class AdamThenSGDConfig(GNMTAdamConfig):
-    adam_updates: int = field(default=60_000, metadata={"help": "updates by Adam; SGD makes all later ones"})
+    adam_updates: int = field(
+        default=60_000, metadata={"help": "updates by Adam; SGD makes all later ones", "range": Range(0)}
+    )
 
 
-class AdamThenSGD(torch.optim.Adam):
+class AdamThenSGD(Float32Adam):
     """Counts its updates in its first parameter group, so that a checkpoint knows where it was."""
 
     def __init__(self, params, adam_updates: int, **adam_options):
@@ -26,25 +29,25 @@ class AdamThenSGD(torch.optim.Adam):
         self.param_groups[0]["updates"] = 0
 
     @torch.no_grad()
-    def step(self, closure=None):
+    def step(self, closure=None, scale: float = 1.0):
         first = self.param_groups[0]
         first["updates"] += 1
         if first["updates"] <= first["adam_updates"]:
-            return super().step(closure)
+            return super().step(closure, scale)
         self.state.clear()  # Adam's moments, twice the size of the model
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    gradient = parameter.grad.add(parameter, alpha=group["weight_decay"])
-                    parameter.sub_(group["lr"] * gradient)
+                    exact = parameter.to(torch.promote_types(parameter.dtype, torch.float32))
+                    gradient = (parameter.grad.type_as(exact) / scale).add_(exact, alpha=group["weight_decay"])
+                    parameter.copy_(exact - group["lr"] * gradient)
         return None
 
 
 @register_optimizer("gnmt_adam_then_sgd", dataclass=AdamThenSGDConfig)
 class GNMTAdamThenSGD(GNMTAdam):
     def make_optimizer(self, params, **adam_options) -> torch.optim.Optimizer:
-        if self.cfg.adam_updates < 0:
-            raise UserError(f"--adam-updates is {self.cfg.adam_updates}, but cannot be negative.")
+        check_ranges(AdamThenSGDConfig, self.cfg)
         return AdamThenSGD(params, **adam_options)
 
     @property
@@ -54,10 +57,14 @@ class GNMTAdamThenSGD(GNMTAdam):
 
 @dataclass
 class AdamThenSGDRatesConfig(FairseqDataclass):
-    sgd_lr: float = field(default=0.5, metadata={"help": "learning rate of SGD (Adam's is --lr; the paper: 2e-4)"})
-    halving_from: int = field(default=1_200_000, metadata={"help": "update from which SGD's rate is halved"})
-    halving_interval: int = field(default=200_000, metadata={"help": "updates between halvings"})
-    halving_steps: int = field(default=4, metadata={"help": "number of halvings"})
+    sgd_lr: float = field(
+        default=0.5, metadata={"help": "learning rate of SGD (Adam's is --lr; the paper: 2e-4)", "range": Range(0, 1_000)}
+    )
+    halving_from: int = field(
+        default=1_200_000, metadata={"help": "update from which SGD's rate is halved", "range": Range(0)}
+    )
+    halving_interval: int = field(default=200_000, metadata={"help": "updates between halvings", "range": Range(1)})
+    halving_steps: int = field(default=4, metadata={"help": "number of halvings", "range": Range(0)})
     lr: List[float] = II("optimization.lr")
 
 
@@ -75,11 +82,7 @@ class AdamThenSGDRates(FairseqLRScheduler):
         if "adam_updates" not in optimizer.param_groups[0]:
             raise UserError("--lr-scheduler gnmt_adam_then_sgd goes with --optimizer gnmt_adam_then_sgd.")
         self.adam_updates = optimizer.param_groups[0]["adam_updates"]
-        for name, least in (("halving_from", 0), ("halving_interval", 1), ("halving_steps", 0)):
-            if getattr(cfg, name) < least:
-                raise UserError(f"--{name.replace('_', '-')} is {getattr(cfg, name)}, but must be at least {least}.")
-        if not cfg.sgd_lr >= 0:
-            raise UserError(f"--sgd-lr is {cfg.sgd_lr}, but cannot be negative.")
+        check_ranges(AdamThenSGDRatesConfig, cfg)
 
     def step_update(self, num_updates: int) -> float:
         """fairseq calls this after update `num_updates`, so the rate set is that of the one to come."""

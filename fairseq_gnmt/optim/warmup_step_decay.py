@@ -7,6 +7,7 @@ from fairseq.optim.lr_scheduler import FairseqLRScheduler, register_lr_scheduler
 from omegaconf import II
 
 from gnmt.errors import UserError
+from gnmt.ranges import Range, check_ranges
 
 WARMUP_START = 0.01  # the first rate, as a fraction of the plateau's
 
@@ -14,17 +15,24 @@ WARMUP_START = 0.01  # the first rate, as a fraction of the plateau's
 @dataclass
 class WarmupStepDecayConfig(FairseqDataclass):
     warmup_steps: float = field(
-        default=200, metadata={"help": "updates of warm-up; below 1: that fraction of --max-update"}
+        default=200,
+        metadata={"help": "updates of warm-up; below 1: that fraction of --max-update", "range": Range(0)},
     )
     remain_steps: float = field(
-        default=0.666, metadata={"help": "update at which decay starts; up to 1: that fraction of --max-update"}
+        default=0.666,
+        metadata={"help": "update at which decay starts; up to 1: that fraction of --max-update", "range": Range(0)},
     )
     decay_interval: Optional[float] = field(
         default=None,
-        metadata={"help": "updates between decays; below 1: that fraction of --max-update (default: a quarter of the rest)"},
+        metadata={
+            "help": "updates between decays; below 1: that fraction of --max-update (default: a quarter of the rest)",
+            "range": Range(0),
+        },
     )
-    decay_steps: int = field(default=4, metadata={"help": "number of decays"})
-    decay_factor: float = field(default=0.5, metadata={"help": "what each decay multiplies the rate with"})
+    decay_steps: int = field(default=4, metadata={"help": "number of decays", "range": Range(1)})
+    decay_factor: float = field(
+        default=0.5, metadata={"help": "factor of the learning rate at each decay", "range": Range(0, 1, above=True)}
+    )
     max_update: int = II("optimization.max_update")
     lr: List[float] = II("optimization.lr")
 
@@ -49,7 +57,7 @@ class WarmupStepDecay(FairseqLRScheduler):
         super().__init__(cfg, optimizer)
         if len(cfg.lr) != 1:
             raise UserError(f"gnmt_warmup_step_decay takes one --lr, but got {list(cfg.lr)}.")
-        check_options(cfg)
+        check_ranges(WarmupStepDecayConfig, cfg)
         total = cfg.max_update
         self.warmup = updates("warmup-steps", cfg.warmup_steps, total)
         self.remain = updates("remain-steps", cfg.remain_steps, total)
@@ -66,17 +74,6 @@ class WarmupStepDecay(FairseqLRScheduler):
         )
         self.optimizer.set_lr(rate)
         return self.optimizer.get_lr()
-
-
-def check_options(cfg: WarmupStepDecayConfig) -> None:
-    for name in ("warmup_steps", "remain_steps", "decay_interval"):
-        value = getattr(cfg, name)
-        if value is not None and value < 0:
-            raise UserError(f"--{name.replace('_', '-')} is {value}, but cannot be negative.")
-    if cfg.decay_steps < 1:
-        raise UserError(f"--decay-steps is {cfg.decay_steps}, but at least 1 is needed.")
-    if not 0 < cfg.decay_factor <= 1:
-        raise UserError(f"--decay-factor is {cfg.decay_factor}, but must be above 0 and at most 1.")
 
 
 def updates(name: str, value: float, total: int) -> int:

@@ -1,11 +1,39 @@
-"""Every change that the plugin makes to fairseq, torch or the interpreter, with its reason; `apply` makes all of them."""
+"""Every change that the plugin makes to fairseq, torch or the interpreter, with its reason; `apply` makes them all."""
 from fairseq_gnmt import errors
-from fairseq_gnmt.patches.checkpoint_reading import allow_fairseq_checkpoints
-from fairseq_gnmt.patches.checkpoint_writing import copy_checkpoints_whole
+from fairseq_gnmt.patches.bfloat16 import allow_bfloat16_without_tpu
+from fairseq_gnmt.patches.bleu_warning import drop_false_bleu_warning
+from fairseq_gnmt.patches.checkpoint_reading import read_checkpoints_as_data
+from fairseq_gnmt.patches.checkpoint_writing import lock_save_dir, write_checkpoints_whole
+from fairseq_gnmt.patches.data_reading import check_data_when_read
+from fairseq_gnmt.patches.generate import write_complete_results
+from fairseq_gnmt.patches.half_precision import save_whole_state_of_half_precision
+from fairseq_gnmt.patches.interactive import answer_every_line
+from fairseq_gnmt.patches.line_reading import read_lines_as_the_core
+from fairseq_gnmt.patches.literals import evaluate_literals_only
+from fairseq_gnmt.patches.options import check_options_first
+from fairseq_gnmt.patches.processes import prepare_commands
+from fairseq_gnmt.patches.resuming import check_state_when_resuming
+from fairseq_gnmt.patches.validation_subsets import compare_subsets_by_name
 
 
 def apply() -> None:
-    """Applies every patch; the plugin calls it once, before it registers anything."""
-    allow_fairseq_checkpoints()
-    copy_checkpoints_whole()
+    """Applies every patch; the plugin calls it once, before it registers anything.
+
+    The patches that replace the `main` of a command come before any that wrap it.
+    """
+    answer_every_line()
+    write_complete_results()
+    prepare_commands()
+    read_checkpoints_as_data()
+    evaluate_literals_only()
+    check_data_when_read()
+    check_state_when_resuming()
+    write_checkpoints_whole()
+    lock_save_dir()
+    read_lines_as_the_core()
+    drop_false_bleu_warning()
+    compare_subsets_by_name()
+    allow_bfloat16_without_tpu()
+    save_whole_state_of_half_precision()
+    check_options_first()
     errors.install_hook()

@@ -1,32 +1,43 @@
-"""Lets torch >= 2.6 read fairseq's checkpoints.
+"""Lets fairseq read checkpoints as data only.
 
-torch.load refuses classes that it does not know (weights_only=True), and fairseq 0.12 calls it without saying
-otherwise: without this no checkpoint of a model with old-style options, of --eval-bleu, or of several processes
-can be read again. Only plain containers of data are let in; nothing in the list runs code.
+fairseq reads them with torch.load and relies on its default, which refuses fairseq's own classes, and which an
+environment variable turns into one that executes what is in the file. fairseq also unpacks archives wherever their
+members say, deletes them, and resolves what a checkpoint's configuration refers to. Here every function of fairseq
+that does so is replaced by one on top of `gnmt.checkpoints`. torch's list of allowed classes stays as it is.
 """
-import argparse
-import collections
-import typing
+import copy
+import io
+import os
+from collections import OrderedDict
 from pathlib import Path
-from typing import Optional
+from typing import Any, Dict, Optional
 
-import numpy as np
 import torch
+from fairseq import checkpoint_utils, file_utils
+from fairseq.dataclass.utils import merge_with_parent, overwrite_args_by_name
+from fairseq.distributed import utils as distributed_utils
 from fairseq.distributed.utils import _TensorPlaceholder
 from fairseq.file_io import PathManager
-from omegaconf import DictConfig, ListConfig
-from omegaconf.base import ContainerMetadata, Metadata
-from omegaconf.nodes import AnyNode
+from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_DATACLASS_REGISTRY, MODEL_REGISTRY
+from fairseq.tasks import TASK_DATACLASS_REGISTRY
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+from gnmt.checkpoints.pickles import Globals, InvalidPickle
+from gnmt.checkpoints.reader import TRAINING, read_stream, set_attributes
+from gnmt.checkpoints.tensors import STORAGE_TYPES
+from gnmt.checkpoints.training_state import WANTED, check_no_urls, check_weights, read_training_state
 from gnmt.errors import UserError
 
-try:
-    from numpy._core import multiarray
-except ImportError:  # numpy 1
-    from numpy.core import multiarray
-
-
 DEFAULT_RESTORE_FILE = "checkpoint_last.pt"  # of --save-dir, and the only one that may be missing
+
+
+def read_checkpoints_as_data() -> None:
+    """Replaces fairseq's functions that read pickles or unpack archives."""
+    checkpoint_utils.load_checkpoint_to_cpu = load_checkpoint_to_cpu
+    checkpoint_utils.load_ema_from_checkpoint = load_ema_from_checkpoint
+    distributed_utils._broadcast_object_slow = broadcast_as_data
+    file_utils.load_archive_file = model_folder
 
 
 def check_restore_file(path: str) -> None:
@@ -43,10 +54,128 @@ def restored_file(save_dir: str, restore_file: str, finetune_from_model: Optiona
     return last if last.exists() or not finetune_from_model else Path(finetune_from_model)
 
 
-def allow_fairseq_checkpoints() -> None:
-    numpy_types = {type(np.dtype(name)) for name in ("int32", "int64", "float32", "float64")}
-    torch.serialization.add_safe_globals(
-        [argparse.Namespace, DictConfig, ListConfig, ContainerMetadata, Metadata, AnyNode, _TensorPlaceholder]
-        + [multiarray._reconstruct, multiarray.scalar, np.ndarray, np.dtype, *numpy_types]
-        + [collections.defaultdict, collections.OrderedDict, typing.Any, list, dict, int]
+def load_checkpoint_to_cpu(
+    path: str, arg_overrides: Optional[Dict[str, Any]] = None, load_on_all_ranks: bool = False
+) -> Dict[str, Any]:
+    """Replaces fairseq's function of that name: reads a checkpoint and brings its configuration up to date.
+
+    Raises UserError that names the file and the part for everything that is no checkpoint of fairseq-train.
+    """
+    state = read_training_state(local_copy(path, load_on_all_ranks))
+    overrides = arg_overrides or {}
+    state["model"] = OrderedDict(state["model"])
+    state["model"].source = path  # for messages of the model that loads them
+    if state.get("args") is not None:
+        check_no_urls({"task": vars(state["args"])}, overrides, path)
+        vars(state["args"]).update(overrides)
+    if state.get("cfg") is not None:
+        check_no_urls(state["cfg"], overrides, path)
+        state["cfg"] = OmegaConf.create(state["cfg"], flags={"allow_objects": True})
+        overwrite_args_by_name(state["cfg"], overrides)
+        check_options(state["cfg"], path)
+    return checkpoint_utils._upgrade_state_dict(state)
+
+
+def check_options(config: DictConfig, path: str) -> None:
+    """Raises UserError for an architecture that is not there, and for options that a section does not take."""
+    for section, options in (("model", MODEL_DATACLASS_REGISTRY), ("task", TASK_DATACLASS_REGISTRY)):
+        stored = config[section]
+        if not isinstance(stored, DictConfig):  # the options of older models are a namespace
+            continue
+        name = OmegaConf.to_container(stored).get("_name")
+        if not isinstance(name, str) or name == MISSING:
+            raise UserError(f"{path} has {name!r:.50} as its cfg, {section}, _name: {WANTED}")
+        if section == "model" and name not in ARCH_MODEL_REGISTRY and name not in MODEL_REGISTRY:
+            raise UserError(f"{path} is of the architecture {name:.50}, which is not there: give the --user-dir that has it.")
+        try:
+            if name in options:
+                merge_with_parent(options[name](), copy.deepcopy(stored), remove_missing=True)
+        except (OmegaConfBaseException, TypeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{path}, or what overrides its options, has a wrong value in its cfg, {section}: {reason}") from error
+
+
+def local_copy(path: str, load_on_all_ranks: bool) -> str:
+    """Returns the local file of a checkpoint; one on remote storage is fetched again, as it may have changed."""
+    local_path = PathManager.get_local_path(path)
+    if local_path != path and PathManager.path_requires_pathmanager(path):
+        Path(local_path).unlink(missing_ok=True)
+        if load_on_all_ranks:
+            torch.distributed.barrier()
+        local_path = PathManager.get_local_path(path)
+    return local_path
+
+
+def load_ema_from_checkpoint(fpath: str) -> Dict[str, Any]:
+    """Replaces fairseq's function of that name: a checkpoint whose model is its exponential moving average.
+
+    Raises UserError for a checkpoint without one.
+    """
+    state = read_training_state(PathManager.get_local_path(fpath))
+    average = state.get("extra_state", {}).get("ema")
+    if not isinstance(average, dict) or not average:
+        raise UserError(f"{fpath} has no moving average of its weights: name a checkpoint that was trained with --store-ema.")
+    check_weights(average, fpath)
+    state["model"] = OrderedDict(
+        (name, value.float() if value.dtype == torch.float16 else value.clone()) for name, value in average.items()
     )
+    return state
+
+
+def model_folder(name: str) -> str:
+    """Replaces fairseq's load_archive_file: returns the folder of a model, and neither fetches nor unpacks anything.
+
+    Raises UserError for everything else than a folder.
+    """
+    if os.path.isdir(name):
+        return name
+    if os.path.exists(name):
+        raise UserError(f"{name} is no folder: unpack an archive yourself, and name the folder that it makes.")
+    raise UserError(f"{name} does not exist: name the folder of a model on this machine.")
+
+
+# -- between the processes of a training
+
+
+def size_of(lengths: tuple) -> torch.Size:
+    if type(lengths) is not tuple or not all(type(length) is int and length >= 0 for length in lengths):
+        raise InvalidPickle("it has a size that is no tuple of whole numbers")
+    return torch.Size(lengths)
+
+
+def device_of(kind: str, index: Optional[int] = None) -> torch.device:
+    return torch.device(kind) if index is None else torch.device(kind, index)
+
+
+PLACEHOLDER = "fairseq.distributed.utils._TensorPlaceholder"
+BROADCAST = TRAINING | Globals(  # what fairseq sends besides a checkpoint: the places and the sizes of its tensors
+    constants={str(one.dtype): one.dtype for one in STORAGE_TYPES.values()},
+    functions={"torch.Size": size_of, "torch.device": device_of},
+    classes={PLACEHOLDER: _TensorPlaceholder},
+    states={_TensorPlaceholder: set_attributes},
+)
+
+
+def broadcast_as_data(value: Any, src_rank: int, group: Any, dist_device: torch.device) -> Any:
+    """Replaces fairseq's _broadcast_object_slow: configurations are sent as plain containers."""
+    if distributed_utils.get_rank(group) == src_rank:
+        file = io.BytesIO()
+        torch.save(plain(value), file)
+        content = torch.frombuffer(file.getbuffer(), dtype=torch.uint8).to(dist_device)
+        distributed_utils.broadcast(torch.tensor([len(content)], device=dist_device), src=src_rank, group=group)
+        distributed_utils.broadcast(content, src=src_rank, group=group)
+        return value
+    length = torch.zeros(1, dtype=torch.int64, device=dist_device)
+    distributed_utils.broadcast(length, src=src_rank, group=group)
+    content = torch.empty(int(length), dtype=torch.uint8, device=dist_device)
+    distributed_utils.broadcast(content, src=src_rank, group=group)
+    return read_stream(io.BytesIO(content.cpu().numpy()), f"The state that process {src_rank} sends", BROADCAST)
+
+
+def plain(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: OmegaConf.to_container(part, enum_to_str=True) if OmegaConf.is_config(part) else part
+        for name, part in value.items()
+    }

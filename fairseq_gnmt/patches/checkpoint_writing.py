@@ -1,32 +1,77 @@
-"""Lets a training leave only whole checkpoints behind, also when it is killed or the disk is small.
+"""Lets a training leave only whole checkpoints behind, and keeps a second training out of its folder.
 
-fairseq writes a checkpoint under a temporary name and moves it into place, but then copies it to
-checkpoint_last.pt and checkpoint_best.pt byte by byte: killed there, it could not resume by itself.
+fairseq writes a checkpoint under a temporary name and moves it into place, but then copies it byte by byte to
+checkpoint_last.pt and checkpoint_best.pt: a training that was killed there could not resume. It appends to what a
+failed attempt has left when it tries again, and it leaves its temporary file behind when it is interrupted.
 """
 import shutil
+import time
 from pathlib import Path
+from typing import Any, Dict, Optional
 
+import torch
+from fairseq import checkpoint_utils
 from fairseq.file_io import PathManager
 
 from gnmt.errors import UserError
+from gnmt.files.locks import FolderLock, lock_folder
+from gnmt.files.outputs import atomic_outputs, remove_abandoned
 
 BYTES_PER_PARAMETER = 3 * 4  # float32: the parameter and both moments of Adam
 CHECKPOINTS = 2  # that of an epoch and its copy
+ATTEMPTS = 3  # as fairseq: a network disk may fail for a moment
+PAUSE_SECONDS = 2.5
+GO_ON = "Then give the same command again, which goes on from the last whole checkpoint."
 
 
-def copy_checkpoints_whole() -> None:
-    """Makes fairseq's copies appear under their name only once they are complete."""
-    copy = PathManager.copy
+def write_checkpoints_whole() -> None:
+    """Makes checkpoints and their copies appear under their names only once they are complete."""
+    fairseq_save, fairseq_copy = checkpoint_utils.torch_persistent_save, PathManager.copy
+
+    def save_whole(obj: Any, filename: str, async_write: bool = False) -> None:
+        if async_write or not PathManager.supports_rename(filename):  # remote storage has its own ways
+            fairseq_save(obj, filename, async_write)
+        else:
+            _write(Path(filename), lambda file: torch.save(obj, file))
 
     def copy_whole(src_path: str, dst_path: str, overwrite: bool = False) -> bool:
-        if not PathManager.supports_rename(dst_path):  # remote storage has its own ways
-            return copy(src_path, dst_path, overwrite)
-        partial = dst_path + ".tmp"
-        copied = copy(src_path, partial, overwrite=True)
-        PathManager.rename(partial, dst_path)
-        return copied
+        if not PathManager.supports_rename(dst_path):
+            return fairseq_copy(src_path, dst_path, overwrite)
+        _write(Path(dst_path), lambda file: shutil.copyfile(src_path, file.name))
+        return True
 
+    checkpoint_utils.torch_persistent_save = save_whole
     PathManager.copy = staticmethod(copy_whole)
+
+
+def _write(path: Path, write) -> None:
+    """Writes a file whole; raises UserError if it cannot be written at the last attempt either."""
+    for attempts_left in reversed(range(ATTEMPTS)):
+        try:
+            with atomic_outputs([path], inputs=[], overwrite=True) as (file,):
+                write(file)
+            return
+        except UserError as error:  # a full disk
+            raise UserError(f"{error} {GO_ON}") from error
+        except OSError as error:
+            if not attempts_left:
+                raise UserError(f"{path} could not be written ({error.strerror}): check its disk. {GO_ON}") from error
+            time.sleep(PAUSE_SECONDS)
+
+
+def lock_save_dir() -> None:
+    """Makes fairseq-train lock its --save-dir: the first process of a training does, when it checks the folder."""
+    verify = checkpoint_utils.verify_checkpoint_directory
+    locks: Dict[Path, Optional[FolderLock]] = {}  # held until this process ends
+
+    def verify_and_lock(save_dir: str) -> None:
+        verify(save_dir)
+        folder = Path(save_dir).resolve()
+        if folder not in locks:  # hydra trains several times in one process
+            locks[folder] = lock_folder(folder)
+            remove_abandoned(folder)
+
+    checkpoint_utils.verify_checkpoint_directory = verify_and_lock
 
 
 def check_disk_space(save_dir: str, parameters: int) -> None:

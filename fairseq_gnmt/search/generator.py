@@ -4,7 +4,7 @@ from typing import Any, Dict, List, Optional, Sequence
 from torch import Tensor
 
 from fairseq_gnmt.models.gnmt import GNMTModel
-from gnmt.search.alignment import Alignment
+from gnmt.search.alignment import Alignment, source_positions
 from gnmt.search.beam_search import BeamSearch, BeamSearchOutput
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.options import SearchOptions
@@ -56,12 +56,10 @@ class GNMTGenerator:
             model.eval()
         source = sample["net_input"]
         translations = clone_out_of_inference_mode(self.search(source["src_tokens"], source["src_lengths"], prefix_tokens))
-        lengths = source["src_tokens"].ne(self.pad).sum(dim=1).tolist()
-        first = source["src_tokens"].ne(self.pad).long().argmax(dim=1).tolist()
-        words = [slice(start + self.source_bos, start + length) for start, length in zip(first, lengths)]
+        positions = source_positions(source["src_tokens"], self.pad, self.source_bos)
         return [
-            [self._hypothesis(translations, index, source) for index in indices]
-            for indices, source in zip(translations.of_sentence, words)
+            [self._hypothesis(translations, index, words) for index in indices]
+            for indices, words in zip(translations.of_sentence, positions)
         ]
 
     def _hypothesis(self, translations: BeamSearchOutput, index: int, source: slice) -> Dict[str, Any]:

@@ -12,6 +12,7 @@ from fairseq.data.encoders import register_bpe
 from fairseq.dataclass import FairseqDataclass
 
 from gnmt.errors import UserError
+from gnmt.files.lines import one_line
 from gnmt.tokenizers import word_tokenizer
 from gnmt.tokenizers.word_vocabulary import load_vocabulary
 
@@ -32,7 +33,7 @@ class WordEncoder:
         return word_tokenizer.encode_words(text)
 
     def decode(self, tokens: str) -> str:
-        return word_tokenizer.decode(tokens)
+        return one_line(word_tokenizer.decode(tokens))  # fairseq prints it on a line
 
 
 @dataclass
@@ -53,7 +54,7 @@ class MixedWordCharEncoder:
         return self.vocabulary.encode(text)
 
     def decode(self, tokens: str) -> str:
-        return word_tokenizer.decode(tokens)
+        return one_line(word_tokenizer.decode(tokens))  # fairseq prints it on a line
 
 
 def join_tokens(tokens: str, scheme: Optional[str]) -> str:

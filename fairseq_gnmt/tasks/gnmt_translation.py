@@ -8,17 +8,21 @@ import torch
 from fairseq import utils
 from fairseq.logging import metrics
 from fairseq.sequence_generator import SequenceGenerator
+from fairseq.sequence_scorer import SequenceScorer
 from fairseq.tasks import register_task
 from fairseq.tasks.translation import TranslationTask
 from fairseq.tokenizer import tokenize_line
+from omegaconf import DictConfig
 from sacrebleu.metrics import BLEU
 
+from fairseq_gnmt.data.open_dictionary import OpenDictionary, forget_words
+from fairseq_gnmt.fairseq_options import TRAIN, check_generation_options, check_options
 from fairseq_gnmt.memory_allocation import prepare_memory
 from fairseq_gnmt.models.pretrained_embeddings import init_embeddings_from_file
 from fairseq_gnmt.patches.checkpoint_reading import check_restore_file, restored_file
 from fairseq_gnmt.patches.checkpoint_writing import check_disk_space
 from fairseq_gnmt.search.copying import copy_unknown_words
-from fairseq_gnmt.search.fairseq_options import check_option_names, check_options_are_ours, fairseq_search_reason
+from fairseq_gnmt.search.fairseq_searches import check_option_names, fairseq_search_reason
 from fairseq_gnmt.search.generator import GNMTGenerator
 from fairseq_gnmt.segmentation.encoders import join_tokens
 from fairseq_gnmt.tasks import nvidia_conventions
@@ -27,11 +31,12 @@ from fairseq_gnmt.tasks.options import (
     GNMTTranslationConfig,
     check_batch_options,
     check_beginning,
-    check_counts,
     check_fairseq_positions,
+    check_references,
     check_validation_options,
 )
 from gnmt.errors import UserError
+from gnmt.search.alignment import add_alignments, source_positions
 from gnmt.search.options import SearchOptions
 
 logger = logging.getLogger(__name__)
@@ -48,13 +53,26 @@ class GNMTTranslationTask(TranslationTask):
         prepare_memory()
         self.vocabulary_size = len(src_dict)  # the network's; words that are only copied come after
         self.unk_replacements = None  # of unknown words: a table, which is empty to copy them, or None to leave them
+        self.soft_alignment = False  # of fairseq's own searches
         self.current_dataset = None  # the data set that batches are made of
         self.is_training = False  # whether batches of the training set are to be learnt, not translated
 
     # -- data
 
+    @classmethod
+    def load_dictionary(cls, filename: str) -> OpenDictionary:
+        return OpenDictionary.load(filename)
+
     def load_dataset(self, split, epoch=1, combine=False, **kwargs):
+        """Loads a split; the padding of targets is on the right, also where a checkpoint says otherwise.
+
+        --upsample-primary is for training; its default, -1, would make fairseq fail on a second shard.
+        """
+        self.cfg.left_pad_target = False
+        upsample = self.cfg.upsample_primary
+        self.cfg.upsample_primary = max(upsample, 1) if split == self.cfg.train_subset else 1
         super().load_dataset(split, epoch, combine, **kwargs)
+        self.cfg.upsample_primary = upsample
         if self.cfg.nvidia_conventions:
             self.datasets[split] = with_bos(self.datasets[split])
 
@@ -103,6 +121,9 @@ class GNMTTranslationTask(TranslationTask):
         args is fairseq's GenerationConfig, or any namespace with some of its fields and GNMT's task options.
         """
         check_option_names(args)
+        check_generation_options(args)
+        check_references(args, self.datasets)
+        self.soft_alignment = getattr(args, "print_alignment", None) == "soft"
         self.unk_replacements = utils.load_align_dict(getattr(args, "replace_unk", None))
         reason = fairseq_search_reason(models, args, extra_gen_cls_kwargs, prefix_allowed_tokens_fn)
         if seq_gen_cls is not None or reason:
@@ -115,12 +136,11 @@ class GNMTTranslationTask(TranslationTask):
             if self.cfg.nvidia_conventions:
                 check_fairseq_positions(args)
             return super().build_generator(models, args, seq_gen_cls, extra_gen_cls_kwargs, prefix_allowed_tokens_fn)
-        check_options_are_ours(args)
         return GNMTGenerator(
             models,
             self.target_dictionary,
             self.search_options(args),
-            soft_alignment=getattr(args, "print_alignment", None) == "soft",
+            soft_alignment=self.soft_alignment,
             quantize=str(self.cfg.quantize),
             source_bos=self.cfg.nvidia_conventions,
         )
@@ -132,7 +152,11 @@ class GNMTTranslationTask(TranslationTask):
         return SearchOptions(**{name: value for name, value in found.items() if value is not None})
 
     def get_interactive_tokens_and_lengths(self, lines, encode_fn):
-        """With --replace-unk, source words outside the dictionary keep their text, to be copied from."""
+        """With --replace-unk, source words outside the dictionary keep their text, to be copied from.
+
+        The words of the lines before are forgotten.
+        """
+        forget_words()
         copying = self.unk_replacements is not None
         tokens = [
             self.source_dictionary.encode_line(encode_fn(line), add_if_not_exist=copying).long() for line in lines
@@ -140,16 +164,22 @@ class GNMTTranslationTask(TranslationTask):
         return tokens, [len(sentence) for sentence in tokens]
 
     def inference_step(self, generator, models, sample, prefix_tokens=None, constraints=None):
+        if any(self.current_dataset is loaded for loaded in self.datasets.values()):  # fairseq-generate has printed the last batch
+            forget_words()
         source = sample["net_input"]["src_tokens"]
         known = source.masked_fill(source >= self.vocabulary_size, self.source_dictionary.unk())
         masked = {**sample, "net_input": {**sample["net_input"], "src_tokens": known}}
         if self.cfg.nvidia_conventions and isinstance(generator, SequenceGenerator):  # fairseq's own starts from EOS
             begin = self.target_dictionary.bos()
-            return generator.generate(
+            hypotheses = generator.generate(
                 models, masked, prefix_tokens=prefix_tokens, constraints=constraints, bos_token=begin
             )
-        hypotheses = super().inference_step(generator, models, masked, prefix_tokens, constraints)
-        if self.unk_replacements is not None and isinstance(generator, GNMTGenerator):
+        else:
+            hypotheses = super().inference_step(generator, models, masked, prefix_tokens, constraints)
+        if not isinstance(generator, GNMTGenerator):
+            positions = source_positions(source, self.source_dictionary.pad(), int(self.cfg.nvidia_conventions))
+            add_alignments(hypotheses, positions, self.soft_alignment, isinstance(generator, SequenceScorer))
+        if self.unk_replacements is not None:
             for nbest, words in zip(hypotheses, self.source_words(sample)):
                 for hypothesis in nbest:
                     tokens = copy_unknown_words(hypothesis, words, self.unk_replacements, self.target_dictionary)
@@ -171,7 +201,9 @@ class GNMTTranslationTask(TranslationTask):
     def build_model(self, cfg, from_checkpoint=False):
         if not from_checkpoint:
             self.is_training = True
-            check_counts(self.cfg)
+            root = cfg._get_root() if isinstance(cfg, DictConfig) else None
+            if root is not None and "generation" in root:  # the whole configuration, also that of fairseq-hydra-train
+                check_options(root, TRAIN)
             check_validation_options(self.cfg)
             check_beginning(self.cfg)
             check_restore_file(self.cfg.restore_file)

@@ -11,6 +11,7 @@ from fairseq.data import LanguagePairDataset
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from gnmt.checkpoints.reader import read
 from gnmt.errors import UserError
 
 NAME = "nvidia_conventions"  # of the option, and in the task's state that checkpoints hold
@@ -55,15 +56,12 @@ def with_bos(pairs: LanguagePairDataset) -> LanguagePairDataset:
 
 
 def check_restored(path: Path, given: bool) -> None:
-    """Raises UserError unless the checkpoint that training goes on from has the same conventions.
-
-    One that cannot be read is left to fairseq, which says so.
-    """
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # reads no tensor
-        stored = bool(checkpoint["task_state"].get(NAME, False))
-    except Exception:  # torch raises many kinds
+    """Raises UserError unless the checkpoint that training goes on from, if it exists, has the same conventions."""
+    if not path.exists():
         return
+    state = read(path, with_weights=False)
+    task_state = state.get("task_state") if isinstance(state, dict) else None
+    stored = bool(task_state.get(NAME, False)) if isinstance(task_state, dict) else False
     if stored != given:
         remedy = "give it here, too" if stored else "leave it out"
         raise UserError(f"{path} was trained {'with' if stored else 'without'} --nvidia-conventions: {remedy}.")

@@ -1,44 +1,49 @@
-"""The options of the task, and what is checked of them before any work."""
-from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional
+"""The options of the task, and the checks of them before any work."""
+from dataclasses import dataclass, field, fields, make_dataclass
+from typing import Any, Dict, Optional
 
+from fairseq.data import LanguagePairDataset
 from fairseq.data.encoders import TOKENIZER_REGISTRY
 from fairseq.dataclass import ChoiceEnum
 from fairseq.dataclass.configs import GenerationConfig
 from fairseq.tasks.translation import TranslationConfig
 from omegaconf import II
 
+from fairseq_gnmt.fairseq_options import RANGES
 from fairseq_gnmt.patches.checkpoint_reading import DEFAULT_RESTORE_FILE
 from fairseq_gnmt.segmentation.encoders import join_tokens
 from gnmt.errors import UserError
+from gnmt.ranges import Range
+from gnmt.search.options import SearchOptions
 
 NO_LIMIT = 100_000  # tokens; fairseq wants a number where an LSTM has no limit
-LEAST = {"max_tokens": 1, "batch_size": 1, "required_batch_size_multiple": 1, "num_workers": 0}
+BATCH_OPTIONS = {  # arguments of get_batch_iterator and the options that they come from
+    "max_tokens": "max_tokens",
+    "max_sentences": "batch_size",
+    "required_batch_size_multiple": "required_batch_size_multiple",
+    "num_workers": "num_workers",
+}
+# The options of the search that fairseq does not have itself.
+OWN_SEARCH_OPTIONS = [
+    (option.name, option.type, field(default=option.default, metadata=option.metadata))
+    for option in fields(SearchOptions)
+    if option.name not in GenerationConfig.__dataclass_fields__
+]
+SearchConfig = make_dataclass("SearchConfig", OWN_SEARCH_OPTIONS, bases=(TranslationConfig,))
+SearchConfig.__module__ = __name__
 
 
 @dataclass
-class GNMTTranslationConfig(TranslationConfig):
-    length_norm_factor: float = field(
-        default=0.6, metadata={"help": "a in the length penalty ((c + length) / (c + 1))^a; 0: none"}
-    )
-    length_norm_const: float = field(default=5.0, metadata={"help": "c in the length penalty"})
-    coverage_penalty: float = field(
-        default=0.1, metadata={"help": "weight of the coverage penalty on sources that got little attention; 0: none"}
-    )
-    prune_tokens: float = field(
-        default=0.0,
-        metadata={"help": "give up tokens whose log-probability is so far below the best of their hypothesis; 0: none (paper: 3.0)"},
-    )
-    prune_hypotheses: float = field(
-        default=0.0,
-        metadata={"help": "give up hypotheses whose score is so far below the best finished one; 0: none (paper: 3.0)"},
-    )
+class GNMTTranslationConfig(SearchConfig):
     quantize: ChoiceEnum(["none", "int8"]) = field(
         default="none", metadata={"help": "arithmetic of translation: the model's own, or 8-bit integers (on a CPU)"}
     )
     train_max_length: int = field(
         default=1024,
-        metadata={"help": "skip training pairs with a longer side, in tokens with begin and end mark (NVIDIA: 50)"},
+        metadata={
+            "help": "skip training pairs with a longer side, in tokens with begin and end mark (NVIDIA: 50)",
+            "range": Range(1),
+        },
     )
     pretrained_embeddings: Optional[str] = field(
         default=None,
@@ -55,8 +60,6 @@ class GNMTTranslationConfig(TranslationConfig):
     restore_file: str = II("checkpoint.restore_file")
     finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
     best_checkpoint_metric: str = II("checkpoint.best_checkpoint_metric")
-    update_freq: List[int] = II("optimization.update_freq")
-    log_interval: int = II("common.log_interval")
     # Always true, and no option: new batches in every epoch. fairseq would keep those of the epoch that a training
     # was started in, so that a resumed one had others.
     rebuild_batches: bool = II("oc.decode:'true'")
@@ -68,18 +71,10 @@ _replace_unk.metadata = {**_replace_unk.metadata, "argparse_const": ""}
 
 
 def check_batch_options(given: Dict[str, Any]) -> None:
-    """fairseq takes 0 sentences for all of them at once."""
-    for name, least in LEAST.items():
-        value = given.get("max_sentences" if name == "batch_size" else name)
-        if value is not None and value < least:
-            raise UserError(f"--{name.replace('_', '-')} is {value}, but must be at least {least}.")
-
-
-def check_counts(cfg: GNMTTranslationConfig) -> None:
-    """What fairseq would divide by."""
-    for name, values in (("update-freq", cfg.update_freq), ("log-interval", [cfg.log_interval])):
-        if min(values) < 1:
-            raise UserError(f"--{name} is {min(values)}, but must be at least 1.")
+    """Checks the arguments of get_batch_iterator: fairseq takes 0 sentences for all of them at once."""
+    for argument, option in BATCH_OPTIONS.items():
+        if given.get(argument) is not None:
+            RANGES[option].check(option, given[argument])
 
 
 def check_beginning(cfg: GNMTTranslationConfig) -> None:
@@ -94,8 +89,6 @@ def check_beginning(cfg: GNMTTranslationConfig) -> None:
 
 def check_validation_options(cfg: GNMTTranslationConfig) -> None:
     """What would only be stumbled over after the first epoch."""
-    if str(cfg.quantize) != "none":
-        raise UserError(f"--quantize {cfg.quantize} is for translation: leave it out in training.")
     if cfg.eval_bleu:
         if cfg.eval_bleu_detok not in TOKENIZER_REGISTRY:
             known = ", ".join(sorted(TOKENIZER_REGISTRY))
@@ -105,8 +98,17 @@ def check_validation_options(cfg: GNMTTranslationConfig) -> None:
         raise UserError("--best-checkpoint-metric bleu needs --eval-bleu, which translates the validation set.")
 
 
+def check_references(args: Any, datasets: Dict[str, LanguagePairDataset]) -> None:
+    """Raises UserError for options of a search that take something from references where a data set has none."""
+    for name in ("score_reference", "prefix_size"):
+        for split, pairs in datasets.items():
+            if getattr(args, name, None) and pairs.tgt is None:
+                raise UserError(
+                    f"--{name.replace('_', '-')} needs references, but the {split} set has none: binarise both languages."
+                )
+
+
 def check_fairseq_positions(args: Any) -> None:
-    """fairseq's own searches would count the source's begin mark as a word."""
-    for name in ("print_alignment", "replace_unk", "match_source_len"):
-        if getattr(args, name, None) not in (None, False):
-            raise UserError(f"--{name.replace('_', '-')} goes with --nvidia-conventions only in GNMT's own search.")
+    """fairseq's own search would count the source's begin mark as a word."""
+    if getattr(args, "match_source_len", False):
+        raise UserError("--match-source-len would count the begin mark of --nvidia-conventions: leave one of them out.")

@@ -1,1 +1,1 @@
-"""Files of networks: averages, NVIDIA's format."""
+"""Checkpoints as files: read as data, checked, and never executed."""

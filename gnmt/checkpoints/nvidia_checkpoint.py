@@ -1,26 +1,27 @@
 """NVIDIA's GNMT v2 checkpoints as files.
 
-They are pickles that hold an object of subword-nmt. They are read without running anything that is in them: objects
-come back as their stored attributes, by stand-ins, and what is not on the list is refused.
+They are pickles that hold an object of subword-nmt, of which only the attributes are read.
 """
-import argparse
 import io
 import re
 from collections import defaultdict
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Iterator, NamedTuple, Tuple, Type, Union
+from typing import Any, BinaryIO, Dict, NamedTuple, Tuple, Type, Union
 
 import torch
 from torch import Tensor
 
+from gnmt.checkpoints import reader
 from gnmt.checkpoints.nvidia_vocabulary import UNKNOWN
+from gnmt.checkpoints.pickles import Global, Globals
+from gnmt.checkpoints.reader import TRAINING, set_attributes
 from gnmt.checkpoints.subword_codes import SubwordCodes, ranked
+from gnmt.checkpoints.training_state import check_weights
 from gnmt.errors import UserError
-from gnmt.files.parallel_text import check_files
 
 WANTED = "name a checkpoint that NVIDIA's GNMT v2 for PyTorch has written."
+EMBEDDING = "encoder.embedder.weight"
 WRAPPED = "module."  # before every name where torch's DistributedDataParallel was saved
 
 Kind = Union[Type, Tuple[Type, ...]]
@@ -40,85 +41,58 @@ class NvidiaCheckpoint(NamedTuple):
 
 
 class StoredObject:
-    """The attributes of an object that was pickled, without its class."""
-
-    def __setstate__(self, state: Dict[str, Any]) -> None:
-        self.__dict__.update(state)
+    """Attributes of an object that was pickled, without its class."""
 
 
 class StoredDefault:
     """Stands in for partial(int, UNKNOWN), which NVIDIA's table of numbers calls for words that it does not have."""
 
-    def __init__(self, function: type):
-        pass
-
-    def __setstate__(self, state: tuple) -> None:
+    def __init__(self, function: Any):
         pass
 
 
-def stored_table(default: StoredDefault) -> dict:
+def ignore_arguments(default: StoredDefault, state: Any) -> None:
+    """Leaves the arguments of a partial function out."""
+
+
+def stored_table(default: Any) -> dict:
     """Stands in for the defaultdict of that table."""
     return {}
 
 
-ALLOWED = [
-    argparse.Namespace,  # NVIDIA's options, which are plain values
-    int,
-    (StoredObject, "subword_nmt.apply_bpe.BPE"),
-    (StoredDefault, "functools.partial"),
-    (stored_table, "collections.defaultdict"),
-]
-
-
-@contextmanager
-def only_allowed_globals() -> Iterator[None]:
-    """Within, torch.load makes nothing but tensors, plain containers and what is ALLOWED."""
-    others = torch.serialization.get_safe_globals()
-    torch.serialization.clear_safe_globals()
-    torch.serialization.add_safe_globals(ALLOWED)
-    try:
-        yield
-    finally:
-        torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals(others)
+NVIDIA = TRAINING | Globals(
+    constants={"builtins.long": Global("builtins.int")},  # the name of int in pickles of protocol 2
+    functions={"functools.partial": StoredDefault, "collections.defaultdict": stored_table},
+    classes={"subword_nmt.apply_bpe.BPE": StoredObject},
+    states={StoredObject: set_attributes, StoredDefault: ignore_arguments},
+)
 
 
 def read(path: Path) -> NvidiaCheckpoint:
     """Raises UserError for a file that is damaged, that is no checkpoint of NVIDIA's, or that holds more than data."""
-    stored = load(path)
+    stored = reader.read(path, NVIDIA)
 
     def part(kind: Kind, *keys: str) -> Any:
         return stored_part(stored, path, kind, *keys)
 
+    weights = part(dict, "state_dict")
+    codes, version = part(dict, "tokenizer", "bpe", "bpe_codes"), part(tuple, "tokenizer", "bpe", "version")
+    check_merges(codes, version, path)
     checkpoint = NvidiaCheckpoint(
-        weights={name.removeprefix(WRAPPED): value for name, value in part(dict, "state_dict").items()},
+        weights={str(name).removeprefix(WRAPPED): value for name, value in weights.items()},
         hidden_size=part(int, "model_config", "hidden_size"),
         layers=part(int, "model_config", "num_layers"),
         dropout=part((int, float), "model_config", "dropout"),
         shared_embeddings=part(bool, "model_config", "share_embedding"),
         vocabulary=part(int, "tokenizer", "vocab_size"),
         idx2tok=part(dict, "tokenizer", "idx2tok"),
-        codes=ranked(part(dict, "tokenizer", "bpe", "bpe_codes"), part(tuple, "tokenizer", "bpe", "version")),
+        codes=ranked(codes, version),
         separator=part(str, "tokenizer", "separator"),
         languages=(part(str, "tokenizer", "lang", "src"), part(str, "tokenizer", "lang", "tgt")),
     )
     check_contents(checkpoint, path)
+    check_sizes(checkpoint, path)
     return checkpoint
-
-
-def load(path: Path) -> Any:
-    check_files([path])
-    try:
-        with only_allowed_globals():
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        if refused := re.search(r"GLOBAL ([\w.]+)", str(error)):
-            raise UserError(
-                f"{path} would run {refused[1]}, which a checkpoint of NVIDIA's GNMT has no use for: it was not read."
-            ) from error
-        text = str(error).rpartition("WeightsUnpickler error: ")[-1].strip() or type(error).__name__
-        reason = text.splitlines()[0][:100]
-        raise UserError(f"{path} is not a whole checkpoint ({reason}): fetch it again.") from error
 
 
 def stored_part(stored: Any, path: Path, kind: Kind, *keys: str) -> Any:
@@ -128,22 +102,54 @@ def stored_part(stored: Any, path: Path, kind: Kind, *keys: str) -> Any:
         if not isinstance(inside, dict) or key not in inside:
             raise UserError(f"{path} has no {', '.join(keys[:count])}: {WANTED}")
         stored = inside[key]
-    if not isinstance(stored, kind):
+    if not isinstance(stored, kind) or (type(stored) is bool and kind is not bool):
         raise UserError(f"{path} has a {type(stored).__name__} as its {', '.join(keys)}: {WANTED}")
     return stored
+
+
+def check_merges(codes: dict, version: tuple, path: Path) -> None:
+    """Raises UserError for a table of merges that no file of subword-nmt could hold."""
+    pairs = all(type(merge) is tuple and len(merge) == 2 and all(map(is_piece, merge)) for merge in codes)
+    if not pairs or not all(type(rank) is int for rank in codes.values()):
+        raise UserError(f"{path} has something else than merges as its merges: {WANTED}")
+    if not version or not all(type(number) is int for number in version):
+        raise UserError(f"{path} has {version!r:.50} as the version of its merges: {WANTED}")
+
+
+def is_text(value: Any) -> bool:
+    """Returns whether a value is a text that a line of a UTF-8 file can hold."""
+    return isinstance(value, str) and not re.search("[\r\n\ud800-\udfff]", value)
+
+
+def is_piece(value: Any) -> bool:
+    return is_text(value) and value.split() == [value]
 
 
 def check_contents(checkpoint: NvidiaCheckpoint, path: Path) -> None:
     """Names of languages become names of files and options of commands: they must be plain."""
     contents = {
         "weights": all(isinstance(value, Tensor) for value in checkpoint.weights.values()),
-        "words": all(isinstance(word, str) for word in checkpoint.idx2tok.values()),
-        "merges": all(isinstance(part, str) for merge in checkpoint.codes.merges for part in merge),
+        "words": all(map(is_text, checkpoint.idx2tok.values())),
+        "separator": is_piece(checkpoint.separator),
         "languages": all(map(re.compile(r"\w+").fullmatch, checkpoint.languages)),
     }
     for name, plain in contents.items():
         if not plain:
             raise UserError(f"{path} has something else than {name} as its {name}: {WANTED}")
+
+
+def check_sizes(checkpoint: NvidiaCheckpoint, path: Path) -> None:
+    """Raises UserError for a configuration that is larger than the weights, and for weights that are no numbers."""
+    check_weights(checkpoint.weights, path)
+    embedding = checkpoint.weights.get(EMBEDDING)
+    if embedding is None or embedding.dim() != 2:
+        raise UserError(f"{path} has no matrix as its {EMBEDDING}: {WANTED}")
+    layers = {match[1] for match in map(re.compile(r"encoder\.rnn_layers\.(\d+)\.").match, checkpoint.weights) if match}
+    configured = (checkpoint.vocabulary, checkpoint.hidden_size)
+    if tuple(embedding.shape) != configured:
+        raise UserError(f"{path} has {EMBEDDING} of {tuple(embedding.shape)}, but its model_config wants {configured}.")
+    if checkpoint.layers > len(layers):
+        raise UserError(f"{path} has {checkpoint.layers} as its model_config, num_layers, but weights of {len(layers)}.")
 
 
 def write(checkpoint: NvidiaCheckpoint, file: BinaryIO) -> None:

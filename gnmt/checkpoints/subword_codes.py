@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Tuple
 
 from gnmt.errors import UserError
-from gnmt.files.parallel_text import read_lines
+from gnmt.files.lines import read_lines
 
 HEAD = "#version: "
 FIRST_VERSION = (0, 1)  # of files without a head

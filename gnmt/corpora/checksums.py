@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Dict, Mapping, Optional
 
 from gnmt.errors import UserError
-from gnmt.files.parallel_text import atomic_outputs, check_files
+from gnmt.files.lines import check_files
+from gnmt.files.outputs import atomic_outputs
 
 CHUNK_BYTES = 1 << 20
 

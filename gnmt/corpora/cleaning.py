@@ -20,7 +20,9 @@ from tqdm import tqdm
 from gnmt.commands.process import run_command
 from gnmt.corpora.cleaning_rules import REASONS, CleaningRules, clean_pair, normalise_spaces
 from gnmt.errors import UserError
-from gnmt.files.parallel_text import ChunkPair, atomic_outputs, check_files, count_pairs, read_pairs, split_lines
+from gnmt.files.lines import check_files, split_lines
+from gnmt.files.outputs import atomic_outputs
+from gnmt.files.parallel_text import ChunkPair, count_pairs, read_pairs
 from gnmt.files.process_pool import available_cores, check_jobs, ordered_map
 
 DIGEST_BYTES = 16  # of a pair: 4.5 M of them take about 0.5 GiB, and two that agree by chance are out of the question

@@ -3,6 +3,7 @@
 The defaults are those of NVIDIA's GNMT recipe (Moses clean-corpus-n: 1 to 80 tokens, ratio 9), which also
 requires that latin-1 can encode both sides: a filter for text in other scripts.
 """
+import math
 import re
 from dataclasses import dataclass
 from typing import Optional
@@ -13,6 +14,7 @@ from gnmt.errors import UserError
 REASONS = ("empty", "too_short", "too_long", "ratio", "encoding", "duplicate")
 
 CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f]")  # Unicode category Cc: they carry no text
+ENCODING_PROBE = "a" * 100
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,12 @@ class CleaningRules:
             raise UserError(
                 f"--max-length {self.max_length} is below --min-length {self.min_length}: nothing could be kept."
             )
-        if not self.max_ratio >= 1:  # not "< 1", which nan would pass
+        if not 1 <= self.max_ratio < math.inf:
             raise UserError(f"--max-ratio is {self.max_ratio}, but longer / shorter is at least 1: use 1 or more.")
         if self.required_encoding is not None:
             try:
-                "".encode(self.required_encoding)
-            except LookupError as error:
+                ENCODING_PROBE.encode(self.required_encoding)
+            except (LookupError, UnicodeError) as error:  # undefined and idna are codecs, but write no sentences
                 raise UserError(
                     f"--require-encoding {self.required_encoding} is not a text encoding that Python knows: "
                     f"use for example latin-1."

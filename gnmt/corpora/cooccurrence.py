@@ -25,11 +25,13 @@ from tqdm import tqdm
 
 from gnmt.commands.process import run_command
 from gnmt.errors import UserError
-from gnmt.files.parallel_text import (
-    atomic_outputs, check_files, count_pairs, read_pairs, split_lines,
-)
+from gnmt.files.lines import check_files, split_lines
+from gnmt.files.outputs import atomic_outputs
+from gnmt.files.parallel_text import count_pairs, read_pairs
+from gnmt.ranges import Range
 from gnmt.tokenizers.vocabulary import BOS, EOS, SPECIAL_TOKENS, Vocabulary
 
+SIZES = Range(2, 16_384, hint="the --hidden-size of the network")
 CONTEXTS = 8192
 WINDOW = 2  # tokens to each side that are neighbours
 CONTEXT_EXPONENT = 0.75  # without it rare contexts would have too much mutual information
@@ -107,8 +109,7 @@ def write_vectors(
     inputs = [source, target, dictionary_path]
     check_files(inputs)
     vocabulary = Vocabulary.from_dictionary(dictionary_path)
-    if size < 2:
-        raise UserError(f"--size is {size}, but must be at least 2: the --hidden-size of the network.")
+    SIZES.check("size", size)
     with atomic_outputs([output], inputs=inputs, overwrite=overwrite) as (file,):
         counts = Counts.zero(len(vocabulary))
         pairs = count_pairs([source], [target], jobs=1)

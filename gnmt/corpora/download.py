@@ -113,6 +113,15 @@ def _parser(description: str, directory: str) -> argparse.ArgumentParser:
     return parser
 
 
+def is_address(url: str) -> bool:
+    """Returns True for an http or https address with a host, and a port that is a number if it has one."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def _given_sums(path: Optional[Path], files: Sequence[RemoteFile]) -> Dict[str, str]:
     if path is None:
         return {}
@@ -127,7 +136,7 @@ def main(files: Sequence[RemoteFile], description: str, directory: str) -> None:
     args = _parser(description, directory).parse_args()
     archives = args.output / "archives"
     given = _given_sums(args.checksums, files)
-    if args.mirror and not args.mirror.startswith(("http://", "https://")):
+    if args.mirror is not None and not is_address(args.mirror):
         raise UserError(f"--mirror {args.mirror} is no http(s) address: for files on disk use --from-directory.")
     if args.from_directory:
         link_local(files, archives, args.from_directory, given)

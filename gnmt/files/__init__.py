@@ -1,1 +1,1 @@
-"""Reading and writing of text files, line by line and by several processes."""
+"""Files and folders: lines of text, outputs that appear only when complete, locks, checksums."""

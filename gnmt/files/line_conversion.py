@@ -5,7 +5,8 @@ from typing import Callable, Iterable, Iterator, List, Sequence
 
 from tqdm import tqdm
 
-from gnmt.files.parallel_text import atomic_outputs, check_files, count_lines, read_chunks, split_lines
+from gnmt.files.lines import check_files, count_lines, read_chunks, split_lines
+from gnmt.files.outputs import atomic_outputs
 from gnmt.files.process_pool import check_jobs, ordered_map
 
 Conversion = Callable[[str], str]  # of a line, without its end; processes are sent it

@@ -1,85 +1,15 @@
-r"""Line-aligned text files: checked and read in chunks, written under their name only when complete.
-
-A line ends at "\n" and nowhere else. Python's text mode and `str.splitlines` also cut at carriage
-returns, U+0085, U+2028 and others, which occur inside sentences of real corpora: one cut on one side
-shifts every later pair.
-"""
-import codecs
-import errno
-import gzip
-import os
-import zlib
-from contextlib import ExitStack, contextmanager
-from itertools import chain, islice
+"""Parallel text: pairs of line-aligned files."""
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, Iterator, List, Sequence, Tuple
+from typing import Iterator, List, Sequence, Tuple
 
 from tqdm import tqdm
 
 from gnmt.errors import UserError
+from gnmt.files.lines import count_lines, read_chunks
 from gnmt.files.process_pool import ordered_map
 
-LINES_PER_CHUNK = 4096
-GZIP_MARK = b"\x1f\x8b"
-UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
 ChunkPair = Tuple[bytes, bytes]  # the same lines of source and target
-
-
-def split_lines(chunk: bytes) -> List[str]:
-    """The lines of a chunk without their ends; the last one may lack its end."""
-    return chunk.decode("utf-8").removesuffix("\n").split("\n")
-
-
-def read_chunks(path: Path) -> Iterator[bytes]:
-    """Yield a file in pieces of LINES_PER_CHUNK whole lines; unpacks gzip, whatever its name, drops a byte order mark."""
-    with open(path, "rb") as file:
-        opener = gzip.open if file.read(len(GZIP_MARK)) == GZIP_MARK else open
-    try:
-        with opener(path, "rb") as file:
-            mark = codecs.BOM_UTF8
-            while chunk := b"".join(islice(file, LINES_PER_CHUNK)):
-                yield chunk.removeprefix(mark)
-                mark = b""
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{path} is not a complete gzip file ({error}): fetch it again.") from error
-
-
-def check_files(paths: Sequence[Path]) -> None:
-    """Raise UserError for the first path that is not a readable regular file."""
-    for path in paths:
-        if not path.exists():
-            raise UserError(f"{path} does not exist: check the path.")
-        if not path.is_file():
-            raise UserError(f"{path} is not a regular file: save it to one first, because it is read twice.")
-        if not os.access(path, os.R_OK):
-            raise UserError(f"{path} cannot be read: check its permissions.")
-
-
-def count_lines(path: Path) -> int:
-    """Number of lines (at least 1); raises UserError if the file is empty or is not UTF-8."""
-    lines = 0
-    for chunk in read_chunks(path):
-        try:
-            lines += len(split_lines(chunk))
-        except UnicodeDecodeError as error:
-            line = lines + chunk.count(b"\n", 0, error.start) + 1
-            encoding = "utf-16" if chunk.startswith(UTF16_MARKS) else "latin1"
-            raise UserError(
-                f"{path} is not UTF-8: line {line} has the byte 0x{chunk[error.start]:02x}; "
-                f"convert it, for example with iconv -f {encoding} -t utf-8."
-            ) from error
-    if lines == 0:
-        raise UserError(f"{path} is empty: at least one line is needed.")
-    return lines
-
-
-def read_lines(path: Path) -> List[str]:
-    """All lines of a file that fits into memory; raises UserError if there are none or if one is not UTF-8."""
-    check_files([path])
-    count_lines(path)
-    return [line for chunk in read_chunks(path) for line in split_lines(chunk)]
 
 
 def count_pairs(sources: Sequence[Path], targets: Sequence[Path], jobs: int) -> int:
@@ -105,51 +35,3 @@ def read_pairs(sources: Sequence[Path], targets: Sequence[Path]) -> Iterator[Chu
     return chain.from_iterable(
         zip(read_chunks(source), read_chunks(target), strict=True) for source, target in zip(sources, targets)
     )
-
-
-def _create(path: Path) -> BinaryIO:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return open(path, "wb")
-    except OSError as error:
-        raise UserError(f"Cannot write to the folder {path.parent} ({error.strerror}): choose another.") from error
-
-
-@contextmanager
-def atomic_outputs(
-    paths: Sequence[Path], *, inputs: Sequence[Path], overwrite: bool
-) -> Iterator[List[BinaryIO]]:
-    """Open files that appear under their names, in the order given, only if the block succeeds.
-
-    They are written beside their final place and moved there, so a run that is interrupted leaves what was
-    there before, and one that is killed also hidden files that end in .partial. Raises UserError, before
-    anything is written, for an output that exists (unless `overwrite`), that is one of `inputs`, or whose
-    folder cannot be written.
-    """
-    if len(set(paths)) < len(paths):
-        raise UserError(f"Two outputs share the name {paths[0]}: give them different names.")
-    for path in paths:
-        if path.is_dir():
-            raise UserError(f"{path} is a folder: give the name of a file.")
-        if any(path.exists() and path.samefile(source) for source in inputs):
-            raise UserError(f"{path} is an input too: choose another output.")
-        if path.exists() and not overwrite:
-            raise UserError(f"{path} exists: choose another output, or replace it with --overwrite.")
-
-    unfinished = [path.with_name(f".{path.name}.{os.getpid()}.partial") for path in paths]
-    with ExitStack() as cleanup:
-        files = []
-        for path in unfinished:
-            files.append(cleanup.enter_context(_create(path)))
-            cleanup.callback(path.unlink, missing_ok=True)
-        try:
-            yield files
-            for file in files:
-                file.close()  # a full disk shows here at the latest, before anything is replaced
-        except (OSError, RuntimeError) as error:
-            reason = error if isinstance(error, OSError) else error.__context__  # torch.save has its own on top
-            if not isinstance(reason, OSError) or reason.errno not in DISK_IS_FULL:
-                raise
-            raise UserError(f"{paths[0]} could not be written ({reason.strerror}): make room on its disk.") from error
-        for path, final in zip(unfinished, paths):
-            path.replace(final)

@@ -9,10 +9,12 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Callable, Deque, Iterable, Iterator, TypeVar
 
 from gnmt.errors import UserError
+from gnmt.ranges import Range
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+JOBS = Range(1, 1024, hint="leave it out to use all cores")
 WAITING_PER_JOB = 4  # keeps every worker busy while the results of a slow one are awaited
 
 
@@ -24,9 +26,8 @@ def available_cores() -> int:
 
 
 def check_jobs(jobs: int) -> None:
-    """Raise UserError unless there is somebody to do the work."""
-    if jobs < 1:
-        raise UserError(f"--jobs is {jobs}, but it must be at least 1: leave it out to use all cores.")
+    """Raises UserError for a number of processes that cannot be started."""
+    JOBS.check("jobs", jobs)
 
 
 def _leave_with_parent() -> None:

@@ -91,6 +91,7 @@ class FastDecoder:
         query = self.clip(hidden)
         attention_query = self.clip(last_hidden[0].index_select(0, state.parents)) if self.previous_query else query
         weights = self.attention.weights(attention_query.view(sentences, -1, self.hidden_size), memory)
+        context_weights = self.attention.context_weights(weights)
 
         features, hiddens, cells = query, [hidden], [cell]
         layers = zip(self.gate_products[1:], memory.values.split(4 * self.hidden_size, dim=2), strict=True)
@@ -98,7 +99,7 @@ class FastDecoder:
             below = features
             pre_activations = gate_product(below, last_hidden[layer], parents)
             by_sentence = pre_activations.view(sentences, -1, pre_activations.size(1))
-            self.attention.add_context(by_sentence, weights, context_products)
+            self.attention.add_context(by_sentence, context_weights, context_products)
             hidden, cell = self._advance(pre_activations, last_cell[layer], state.parents)
             features = self.clip(hidden + below if layer >= FIRST_RESIDUAL_LAYER else hidden)
             hiddens.append(hidden)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gnmt.inference.recurrence import MakeLinear
-from gnmt.network.activations import reproducible_sigmoid_of_negated_
+from gnmt.network.activations import reproducible_sigmoid_
 from gnmt.network.attention import NormalizedBahdanauAttention, SourceMemory, buffer_parts
 from gnmt.network.encoder import EncoderOutput
 from gnmt.quantization.fixed_point import order_free_sum, round_values, round_weights
@@ -24,10 +24,10 @@ class ReproducibleAttention:
     """
 
     def __init__(self, attention: NormalizedBahdanauAttention, make_linear: MakeLinear):
-        # tanh(x) = 2 sigmoid(2x) - 1. The sigmoid takes -2x, so the projections have the factor -2. The constant -1 adds
-        # the same number to all scores of a softmax, which does not change it.
-        self.query_projection = make_linear(-2 * attention.query_projection.weight, -2 * attention.score_bias)
-        self.key_projection = make_linear(-2 * attention.key_projection.weight, None)
+        # tanh(x) = 2 sigmoid(2x) - 1. The projections have the factor 2 of x. The constant -1 adds the same number to all
+        # scores of a softmax, which does not change it.
+        self.query_projection = make_linear(2 * attention.query_projection.weight, 2 * attention.score_bias)
+        self.key_projection = make_linear(2 * attention.key_projection.weight, None)
         self.direction = 2 * attention.direction().detach()
 
     def precompute(self, encoded: EncoderOutput, context_product: torch.nn.Module) -> SourceMemory:
@@ -42,16 +42,20 @@ class ReproducibleAttention:
         weights = scores.sub_(scores.amax(dim=-1, keepdim=True)).exp_()
         return weights.div_(order_free_sum(weights))
 
+    def context_weights(self, weights: Tensor) -> Tensor:
+        """Returns the weights (B, K, S) that `add_context` takes."""
+        return round_weights(weights)
+
     def add_context(self, pre_activations: Tensor, weights: Tensor, values: Tensor) -> None:
-        """Adds the context, from weights (B, K, S) and values (B, S, C), to pre_activations (B, K, C)."""
-        pre_activations.add_(torch.bmm(round_weights(weights), values))
+        """Adds the context, from rounded weights (B, K, S) and values (B, S, C), to pre_activations (B, K, C)."""
+        pre_activations.add_(torch.bmm(weights, values))
 
 
 def ordered_scores(query: Tensor, keys: Tensor, direction: Tensor) -> Tensor:
-    """Returns scores (B, K, S), direction . sigmoid(-(query[b, k] + keys[b, s])), summed in an order that H determines."""
+    """Returns direction . sigmoid(query[b, k] + keys[b, s]), (B, K, S), summed in an order that H determines."""
     sums = []
     for part in buffer_parts(query, keys):
-        terms = reproducible_sigmoid_of_negated_(query[part][:, :, None] + keys[part][:, None]).mul_(direction)
+        terms = reproducible_sigmoid_(query[part][:, :, None] + keys[part][:, None]).mul_(direction)
         sums.append(sum_by_halves(terms, PARTIAL_SUMS).contiguous())
     return sum_by_halves(torch.cat(sums), 1)[..., 0]
 

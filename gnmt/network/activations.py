@@ -1,7 +1,7 @@
 """Fast tanh, and activation functions whose result for an element does not depend on its position.
 
-torch.sigmoid computes the last elements of each thread's share by another exponential function, so its last bits depend on
-the size of the tensor and on the number of threads. torch.exp has one function for all elements.
+torch.sigmoid computes the last elements of a tensor, or of a thread's share of it, by another exponential function than the
+whole vectors before them. So the last bits of its results depend on the size of the tensor and on the number of threads.
 """
 from typing import Callable, NamedTuple
 
@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 
+VECTORS = 32  # elements that torch computes at once, or a multiple of that
+SHARE = 32768  # elements of a tensor that torch gives to one thread at least (at::internal::GRAIN_SIZE)
 SLOW_TANH = ("AVX2", "DEFAULT")  # torch's sigmoid takes a third of the time of its tanh there, and more with AVX-512
 
 
@@ -28,17 +30,37 @@ def tanh(inputs: Tensor) -> Tensor:
     return inputs.tanh()
 
 
-def reproducible_sigmoid_of_negated_(inputs: Tensor) -> Tensor:
-    """sigmoid(-x) = 1 / (1 + exp(x)), in place."""
-    return inputs.exp_().add_(1).reciprocal_()
-
-
 def reproducible_sigmoid_(inputs: Tensor) -> Tensor:
-    return reproducible_sigmoid_of_negated_(inputs.neg_())
+    """sigmoid of contiguous inputs (..., H), in place.
+
+    With H a multiple of 32, torch.sigmoid has whole vectors only. Otherwise it is 1 / (1 + exp(-x)), as torch.exp has one
+    function for all elements, but takes longer.
+    """
+    if inputs.size(-1) % VECTORS:
+        return inputs.neg_().exp_().add_(1).reciprocal_()
+    elements = inputs.view(-1)
+    shared = evenly_shared(len(elements))
+    elements[:shared].sigmoid_()
+    if shared < len(elements):
+        elements[shared:].sigmoid_()
+    return inputs
+
+
+def evenly_shared(count: int) -> int:
+    """The number of elements, at most count, that torch divides into equal shares of whole vectors for its threads.
+
+    The rest is small enough for one thread. count is a multiple of 32. torch uses as many threads as there are shares
+    of at least SHARE elements, the last of which may be smaller.
+    """
+    threads = min(torch.get_num_threads(), -(-count // SHARE))
+    if threads <= 1:
+        return count
+    even = count - count % (VECTORS * threads)
+    return max(even, (threads - 1) * SHARE)  # fewer elements would have fewer threads
 
 
 def reproducible_tanh(inputs: Tensor) -> Tensor:
-    return reproducible_sigmoid_of_negated_(-2 * inputs).mul_(2).sub_(1)
+    return reproducible_sigmoid_(2 * inputs).mul_(2).sub_(1)
 
 
 class Activations(NamedTuple):

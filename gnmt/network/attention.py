@@ -1,7 +1,7 @@
 """Normalised additive attention (Bahdanau et al. 2015; Salimans and Kingma 2016 for the normalisation).
 
 An attention has `precompute` for the source, `weights` and `forward` for queries, and `for_inference`, which returns a
-copy for one position at a time with `precompute`, `weights` and `add_context`. An attention without `for_inference` is
+copy for one position at a time with `precompute`, `weights`, `context_weights` and `add_context`. An attention without `for_inference` is
 possible if its decoder says `supports_fast_decoding = False`.
 
 Shapes: B sentences, T queries of a sentence (target positions in training, hypotheses in search),
@@ -86,6 +86,10 @@ class FrozenBahdanauAttention:
         scores = additive_scores(self.query_projection(query), memory.keys, self.direction)
         return softmax_over_source(scores, memory.padding_mask).type_as(scores)
 
+    def context_weights(self, weights: Tensor) -> Tensor:
+        """Returns the weights (B, T, S) that `add_context` takes."""
+        return weights
+
     def add_context(self, pre_activations: Tensor, weights: Tensor, values: Tensor) -> None:
         """Adds the context, from weights (B, T, S) and values (B, S, C), to pre_activations (B, T, C)."""
         pre_activations.baddbmm_(weights, values)
@@ -122,7 +126,9 @@ class _AdditiveScores(torch.autograd.Function):
         for part in buffer_parts(query, keys):
             g = gradient[part]  # (b, T, S)
             tanh = _tanh_sums(query[part], keys[part])  # (b, T, S, H)
-            direction_gradient += g.reshape(1, -1).mm(tanh.view(-1, tanh.size(-1)))[0]
+            # Half precision adds up one sentence at a time; the sentences are added in float32.
+            by_sentence = g.flatten(1)[:, None].bmm(tanh.flatten(1, 2))  # (b, 1, H)
+            direction_gradient += by_sentence.sum(dim=(0, 1), dtype=direction_gradient.dtype)
             # d tanh(x) = 1 - tanh(x)^2, so each gradient is direction * (sum of g - sum of g * tanh^2).
             square = tanh.mul_(tanh)
             over_source = torch.matmul(g[:, :, None], square)[:, :, 0]

@@ -4,6 +4,7 @@
 
 for cell states c, layer outputs x and the embeddings below them. d falls from a wide range to a narrow one in training.
 """
+import struct
 from typing import NamedTuple, Optional
 
 import torch
@@ -29,29 +30,45 @@ class ClipSchedule(NamedTuple):
 
 
 class ActivationClip(nn.Module):
-    """Holds d, which is saved with the model. Without a schedule nothing is clipped, and nothing saved."""
+    """Holds d, which is saved with the model. Without a schedule nothing is clipped, and nothing saved.
+
+    `limit` is d as a Python number. The buffer `range` only gives checkpoints their key: half precision would round it,
+    and reading it on a GPU would make the CPU wait.
+    """
 
     def __init__(self, schedule: Optional[ClipSchedule] = None):
         super().__init__()
         self.schedule = schedule
+        self.limit = None if schedule is None else in_float32(schedule.start)
         self.register_buffer("range", None if schedule is None else torch.tensor([schedule.start]))
 
-    @property
-    def limit(self) -> Optional[float]:
-        return None if self.range is None else float(self.range)
-
     def forward(self, inputs: Tensor) -> Tensor:
-        limit = self.limit
-        return inputs if limit is None else inputs.clamp(-limit, limit)
+        return inputs if self.limit is None else inputs.clamp(-self.limit, self.limit)
 
     @property
     def logit_limit(self) -> Optional[float]:
-        return None if self.range is None else LOGIT_LIMIT
+        return None if self.limit is None else LOGIT_LIMIT
 
     def clip_logits(self, logits: Tensor) -> Tensor:
-        return logits if self.range is None else logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
+        return logits if self.limit is None else logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
 
     def set_num_updates(self, update: int) -> None:
-        """fairseq calls this before every update of a training, with the number of those done."""
+        """Sets d for the next update. fairseq calls this before every update, with the number of updates done."""
         if self.schedule is not None:
-            self.range.fill_(self.schedule.limit(update + 1))
+            self.limit = in_float32(self.schedule.limit(update + 1))
+            self.range.fill_(self.limit)
+
+    def _save_to_state_dict(self, destination, prefix, keep_vars):
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self.schedule is not None:
+            destination[prefix + "range"] = torch.tensor([self.limit])
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        if self.schedule is not None and prefix + "range" in state_dict:
+            self.limit = float(state_dict[prefix + "range"])
+
+
+def in_float32(limit: float) -> float:
+    """Returns the nearest float32 number, which a checkpoint holds exactly."""
+    return struct.unpack("f", struct.pack("f", limit))[0]

@@ -1,11 +1,13 @@
 """Sizes and options of a network."""
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Optional
 
 from gnmt.errors import UserError
 from gnmt.network.clipping import ClipSchedule
+from gnmt.ranges import Range, check_ranges
 
-LEAST = {"hidden_size": 1, "encoder_layers": 2, "decoder_layers": 2}
+SIZES, LAYERS = Range(1, 100_000), Range(2, 1_000)
+INITIAL_WEIGHTS = Range(0, 1_000, above=True, hint="NVIDIA: 0.1; the paper: 0.04")
 ATTENTION_QUERIES = ("current", "previous")
 
 
@@ -37,28 +39,20 @@ class NetworkConfig:
     source_vocabulary_size: int
     target_vocabulary_size: int
     padding_index: int = 1
-    hidden_size: int = 1024
-    encoder_layers: int = 4
-    decoder_layers: int = 4
-    dropout: float = 0.2
+    hidden_size: int = field(default=1024, metadata={"range": SIZES})
+    encoder_layers: int = field(default=4, metadata={"range": LAYERS})
+    decoder_layers: int = field(default=4, metadata={"range": LAYERS})
+    dropout: float = field(default=0.2, metadata={"range": Range(0, 1, below=True)})
     share_embeddings: bool = True
     tie_output: bool = False
     attention_query: str = "current"
     clip: Optional[ClipSchedule] = None
-    init_range: float = 0.1
-    embedding_init_range: Optional[float] = None
+    init_range: float = field(default=0.1, metadata={"range": INITIAL_WEIGHTS})
+    embedding_init_range: Optional[float] = field(default=None, metadata={"range": INITIAL_WEIGHTS})
     checkpoint_activations: bool = False
 
     def __post_init__(self):
-        for name, least in LEAST.items():
-            if getattr(self, name) < least:
-                raise UserError(f"{_option(name)} is {getattr(self, name)}, but at least {least} is needed.")
-        if not 0 <= self.dropout < 1:
-            raise UserError(f"--dropout is {self.dropout}, but must be at least 0 and below 1.")
-        for name in ("init_range", "embedding_init_range"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise UserError(f"{_option(name)} is {value}, but must be above 0 (NVIDIA: 0.1; the paper: 0.04).")
+        check_ranges(NetworkConfig, self)
         if self.attention_query not in ATTENTION_QUERIES:
             raise UserError(f"--attention-query is {self.attention_query}, but must be one of {ATTENTION_QUERIES}.")
         if self.share_embeddings and self.source_vocabulary_size != self.target_vocabulary_size:
@@ -66,7 +60,3 @@ class NetworkConfig:
                 f"Shared embeddings need one vocabulary, but the source has {self.source_vocabulary_size} tokens and "
                 f"the target {self.target_vocabulary_size}: share none, or build a joint vocabulary."
             )
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"

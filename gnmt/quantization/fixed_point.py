@@ -6,17 +6,18 @@ size of its inputs. Terms that are rounded to multiples of a common unit have ex
 import torch
 from torch import Tensor
 
-SUM_UNIT = 2.0**-30  # exact in float64 for terms up to 128 and 65,536 of them
+SUM_UNIT = 2.0**-30  # 64-bit integers hold the sums of terms up to 128
 WEIGHT_UNIT = 2.0**-12  # of attention weights, which lie in 0..1
 VALUE_BITS = 11  # of values, and a sign
+EXPONENT = 0x7F800000  # the bits of a float32 that hold its exponent
 # Weights of a row add up to 1. Rounded, they are integers with a sum of at most 4096 + S / 2 for S source positions. With
 # values up to 2^11 in their unit, a context needs at most 24 bits, which float32 holds, up to this S.
 LONGEST_SOURCE = 8192
 
 
 def order_free_sum(terms: Tensor) -> Tensor:
-    """terms (..., S), at most 128 in magnitude, to their sum (..., 1), float32. Terms are rounded to 2^-30."""
-    return terms.double().div_(SUM_UNIT).round_().sum(dim=-1, keepdim=True).mul_(SUM_UNIT).float()
+    """terms (..., S), at most 128 in magnitude, to their sum (..., 1), float32. Digits of terms below 2^-30 are dropped."""
+    return terms.mul(1 / SUM_UNIT).long().sum(dim=-1, keepdim=True).float().mul_(SUM_UNIT)
 
 
 def round_weights(weights: Tensor) -> Tensor:
@@ -29,7 +30,8 @@ def round_values(values: Tensor) -> Tensor:
 
     The unit is a power of two, so sums of products with `round_weights` are exact in float32 up to LONGEST_SOURCE.
     """
-    largest = values.abs().amax(dim=1, keepdim=True).clamp_(min=torch.finfo(torch.float32).tiny * 2.0**VALUE_BITS)
-    mantissa, _ = torch.frexp(largest)
-    unit = largest.div_(mantissa).mul_(2.0**-VALUE_BITS)
-    return values.div_(unit).round_().mul_(unit)
+    largest = torch.maximum(values.amax(dim=1, keepdim=True), values.amin(dim=1, keepdim=True).neg_())
+    power = (largest.view(torch.int32) & EXPONENT).view(torch.float32)  # of two, at most the largest value
+    # A float32 between 2^23 and 2^24 units has no digits below the unit, so that the addition rounds to it.
+    shift = power.mul_(1.5 * 2.0 ** (24 - VALUE_BITS))
+    return values.add_(shift).sub_(shift)

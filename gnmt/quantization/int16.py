@@ -1,5 +1,4 @@
 """16-bit integers for activations in a known range (Wu et al. 2016, section 6)."""
-import torch
 from torch import Tensor, nn
 
 from gnmt.network.clipping import LOGIT_LIMIT
@@ -16,7 +15,7 @@ class Int16FakeQuantizer(nn.Module):
     def __init__(self, limit: float):
         """limit is d."""
         super().__init__()
-        self.limit = float(torch.tensor(limit))  # as `ActivationClip` has it, in float32
+        self.limit = limit
 
     def forward(self, inputs: Tensor) -> Tensor:
         integers = (inputs * (INT16_QMAX / self.limit)).round_().clamp_(-INT16_QMAX, INT16_QMAX)

@@ -1,5 +1,5 @@
 """Word alignment read off the attention."""
-from typing import Iterator, List, Tuple, Union
+from typing import Any, Dict, Iterator, List, Tuple, Union
 
 from torch import Tensor
 
@@ -30,3 +30,29 @@ class Alignment:
         if self._soft:
             return iter([[f"{weight:.6f}" for weight in weights] for weights in self._attention.tolist()])
         return iter([(source, target) for target, source in enumerate(self._sources)])
+
+
+def source_positions(source: Tensor, pad: int, source_bos: int) -> List[slice]:
+    """The positions of each source sentence (B, S), without padding and begin marks, with the end mark."""
+    lengths = source.ne(pad).sum(dim=1).tolist()
+    first = source.ne(pad).long().argmax(dim=1).tolist()
+    return [slice(start + source_bos, start + length) for start, length in zip(first, lengths)]
+
+
+def add_alignments(
+    hypotheses: List[List[Dict[str, Any]]], positions: List[slice], soft: bool, target_first: bool
+) -> None:
+    """Gives hypotheses of fairseq's own searches an Alignment, read off their attention.
+
+    Args:
+        hypotheses: n-best list of each sentence; networks without attention have None or an empty one
+        positions: of each source sentence, as of `source_positions`
+        soft: print the attention instead of pairs
+        target_first: attention is (T, S) with padding of targets, as of SequenceScorer, not (S, T)
+    """
+    for nbest, source in zip(hypotheses, positions):
+        for hypothesis in nbest:
+            attention = hypothesis["attention"]
+            if attention is not None and attention.numel():
+                by_target = attention if target_first else attention.t()
+                hypothesis["alignment"] = Alignment(by_target[: len(hypothesis["tokens"]), source], soft)

@@ -35,6 +35,14 @@ class Backtraced(NamedTuple):
     attention: Tensor  # (F, T, S)
 
 
+def on_cpu(backpointers: List[BeamStep]) -> List[BeamStep]:
+    """Returns the history on the CPU, in four copies: the CPU waits for each copy from a GPU."""
+    if backpointers[0].tokens.device.type == "cpu":
+        return backpointers
+    rows = [len(step.tokens) for step in backpointers]
+    return list(map(BeamStep, *(torch.cat(part).cpu().split(rows) for part in zip(*backpointers))))
+
+
 def backtrace(backpointers: List[BeamStep], finished: Finished, eos: int) -> Backtraced:
     """Follows the backpointers of finished hypotheses from EOS to their first token."""
     count, longest = len(finished.steps), len(backpointers)

@@ -9,15 +9,15 @@ finish, and the best `beam` others continue. A sentence stops when `beam` hypoth
 or as soon as no running hypothesis can still enter its n-best list. Pruning (search.pruning) is off by default.
 """
 import math
-from typing import Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
 
 from gnmt.errors import UserError
-from gnmt.search.backpointers import Backtraced, BeamStep, Finished, backtrace
+from gnmt.search.backpointers import Backtraced, BeamStep, Finished, backtrace, on_cpu
 from gnmt.search.options import SearchOptions
-from gnmt.search.penalties import coverage_penalty, length_penalty
+from gnmt.search.penalties import GNMTLengthPenalty, LengthPenalty, coverage_penalty
 from gnmt.search.pruning import NEG_INF, prune_finished, prune_running
 from gnmt.search.vocabulary import Candidates, SpecialTokens, apply_constraints, best_continuations
 
@@ -26,7 +26,10 @@ LEAVING_SHARE = 1 / 8
 
 
 class BeamSearchOutput(NamedTuple):
-    """Finished and backtraced hypotheses; those of sentence b have the indices `of_sentence[b]`, best first."""
+    """Finished and backtraced hypotheses, in the CPU's memory.
+
+    Those of sentence b have the indices `of_sentence[b]`, best first.
+    """
 
     finished: Finished
     backtraced: Backtraced
@@ -53,10 +56,14 @@ class _Running(NamedTuple):
 class BeamSearch:
     """model has start(src_tokens, src_lengths) and step(tokens, state), as search.ensemble.Ensemble."""
 
-    def __init__(self, model, special: SpecialTokens, options: SearchOptions):
+    def __init__(
+        self, model, special: SpecialTokens, options: SearchOptions, length_penalty: Optional[LengthPenalty] = None
+    ):
+        """length_penalty replaces GNMT's, which has the factor and the constant of the options."""
         self.model = model
         self.special = special
         self.options = options
+        self.length_penalty = length_penalty or GNMTLengthPenalty(options.length_norm_factor, options.length_norm_const)
 
     @torch.inference_mode()
     def __call__(self, src_tokens: Tensor, src_lengths: Tensor, prefix: Optional[Tensor] = None) -> BeamSearchOutput:
@@ -89,8 +96,8 @@ class BeamSearch:
 
             scores = candidates.scores.masked_fill(is_eos, NEG_INF)
             best = running.best[:, 0]
-            scores = prune_running(scores, self._length_penalty(step + 1), best, self.options.prune_hypotheses)
-            cannot_improve = self._best_possible(scores, running.limits) <= running.best[:, -1]
+            scores = prune_running(scores, self.length_penalty(step + 1), best, self.options.prune_hypotheses)
+            cannot_improve = self._best_possible(scores, step + 2, running.limits + 1) <= running.best[:, -1]
             stopped = cannot_improve | (running.finished >= self.options.beam) | at_limit
             running, state = self._advance(candidates._replace(scores=scores), running, stopped, state)
         return _collect(backpointers, finished, len(src_tokens), self.options, self.special.eos)
@@ -155,24 +162,22 @@ class BeamSearch:
     def _final_scores(self, candidates: Candidates, running: _Running, length: int) -> Tensor:
         """Returns log P / lp + cp of the first `beam` candidates as if they ended here: (B, up to beam)."""
         options = self.options
-        normalized = candidates.scores[:, : options.beam] / self._length_penalty(length)
+        normalized = candidates.scores[:, : options.beam] / self.length_penalty(length)
         if not options.coverage_penalty:
             return normalized
         coverage = coverage_penalty(running.coverage, running.padding_mask[:, None], options.coverage_penalty)
         return normalized + coverage.gather(1, candidates.hypotheses[:, : options.beam])
 
-    def _best_possible(self, scores: Tensor, limits: Tensor) -> Tensor:
+    def _best_possible(self, scores: Tensor, shortest: int, longest: Tensor) -> Tensor:
         """Returns an upper bound (B,) of the final scores of running hypotheses: log P and cp can only fall.
 
-        scores (B, C) are log-probabilities, at most 0, so the longest length divides them best.
+        scores (B, C) are log-probabilities, at most 0, so the largest length penalty gives the best score. A hypothesis
+        finishes with a length from `shortest` to `longest` (B,).
         """
         alive = scores.max(dim=1).values
         if self.options.unkpen < 0:  # unknown words add to the score: there is no bound
             return alive.masked_fill(alive > NEG_INF, float("inf"))
-        return alive / self._length_penalty(limits + 1)
-
-    def _length_penalty(self, length: Union[int, Tensor]) -> Union[float, Tensor]:
-        return length_penalty(length, self.options.length_norm_factor, self.options.length_norm_const)
+        return alive / self.length_penalty.largest(shortest, longest)
 
     def _advance(self, candidates: Candidates, running: _Running, stopped: Tensor, state):
         """Makes the best `beam` candidates the next running hypotheses, and reorders the model's state with them."""
@@ -219,7 +224,7 @@ def _finished_at(final: Tensor, candidates: Candidates, running: _Running, step:
 def _collect(
     backpointers: List[BeamStep], finished: List[Finished], sentences: int, options: SearchOptions, eos: int
 ) -> BeamSearchOutput:
-    everything = Finished(*(torch.cat(parts) for parts in zip(*finished)))
+    everything = Finished(*(torch.cat(parts).cpu() for parts in zip(*finished)))
     order = everything.scores.argsort(descending=True, stable=True)
     of_sentence: List[List[int]] = [[] for _ in range(sentences)]
     chosen = []
@@ -231,4 +236,4 @@ def _collect(
             of_sentence[sentence].append(len(chosen))
             chosen.append(index)
     chosen_hypotheses = Finished(*(part[chosen] for part in everything))
-    return BeamSearchOutput(chosen_hypotheses, backtrace(backpointers, chosen_hypotheses, eos), of_sentence)
+    return BeamSearchOutput(chosen_hypotheses, backtrace(on_cpu(backpointers), chosen_hypotheses, eos), of_sentence)

@@ -1,43 +1,57 @@
-"""The options of GNMT's beam search."""
-from dataclasses import dataclass, fields
+"""The options of GNMT's beam search, each declared once: name, default, range and help."""
+from dataclasses import dataclass, field
+from typing import Any
 
 from gnmt.errors import UserError
+from gnmt.ranges import Range, check_ranges
 
-LEAST_UNKPEN = -80.0  # e^80 is still a float
+
+def option(default: Any, accepted: Range, description: str) -> Any:
+    """A field of SearchOptions."""
+    return field(default=default, metadata={"range": accepted, "help": description})
 
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """fairseq's names where fairseq has the option; defaults are GNMT v2's."""
+    """Options of one search. Names are fairseq's where fairseq has the option; defaults are GNMT v2's.
 
-    beam: int = 5
-    nbest: int = 1
-    max_len_a: float = 0.0
-    max_len_b: int = 200
-    min_len: int = 1
-    unkpen: float = 0.0
-    temperature: float = 1.0
-    no_repeat_ngram_size: int = 0
-    length_norm_factor: float = 0.6
-    length_norm_const: float = 5.0
-    coverage_penalty: float = 0.1
-    prune_tokens: float = 0.0
-    prune_hypotheses: float = 0.0
+    Raises:
+        UserError: an option is outside its range, or `nbest` is larger than `beam`
+    """
+
+    beam: int = option(5, Range(1, 10_000), "number of hypotheses of a sentence that are continued")
+    nbest: int = option(1, Range(1, 10_000), "number of hypotheses of a sentence that are returned")
+    max_len_a: float = option(
+        0.0, Range(0, 1_000), "a translation has at most a * x + b tokens before EOS, where x is the length of the source"
+    )
+    max_len_b: int = option(200, Range(0, 10_000_000), "b of --max-len-a")
+    min_len: int = option(1, Range(0, 10_000_000), "least number of tokens before EOS")
+    unkpen: float = option(
+        0.0, Range(-80.0, 1e9, hint="-80 lets nothing but unknown words win"), "subtracted from the log-probability of <unk>"
+    )
+    temperature: float = option(
+        1.0, Range(0, 1e9, above=True, hint="1 leaves the model as it is"), "divides the logits"
+    )
+    no_repeat_ngram_size: int = option(0, Range(0, 10_000_000, off=True), "no n-gram of this size occurs twice; 0: off")
+    length_norm_factor: float = option(
+        0.6, Range(0, 100, off=True), "a in the length penalty ((c + length) / (c + 1))^a; 0: none"
+    )
+    length_norm_const: float = option(5.0, Range(0, 1e6, off=True), "c in the length penalty")
+    coverage_penalty: float = option(
+        0.1, Range(0, 1e6, off=True), "weight of the coverage penalty on sources that got little attention; 0: none"
+    )
+    prune_tokens: float = option(
+        0.0,
+        Range(0, 1e9, off=True, hint="the paper: 3.0"),
+        "give up tokens whose log-probability is so far below the best of their hypothesis; 0: none (paper: 3.0)",
+    )
+    prune_hypotheses: float = option(
+        0.0,
+        Range(0, 1e9, off=True, hint="the paper: 3.0"),
+        "give up hypotheses whose score is so far below the best finished one; 0: none (paper: 3.0)",
+    )
 
     def __post_init__(self):
-        for option in fields(self):
-            kinds, wanted = (int, "a whole number") if option.type is int else ((int, float), "a number")
-            self._require(isinstance(getattr(self, option.name), kinds), option.name, wanted)
-        for name, least in (("beam", 1), ("nbest", 1), ("max_len_a", 0), ("max_len_b", 0), ("min_len", 0)):
-            self._require(getattr(self, name) >= least, name, f"at least {least}")
-        for name in ("no_repeat_ngram_size", "length_norm_factor", "length_norm_const", "coverage_penalty"):
-            self._require(getattr(self, name) >= 0, name, "0 (off) or above")
-        for name in ("prune_tokens", "prune_hypotheses"):
-            self._require(getattr(self, name) >= 0, name, "0 (off) or above (the paper: 3.0)")
-        self._require(self.unkpen >= LEAST_UNKPEN, "unkpen", f"at least {LEAST_UNKPEN}, which lets nothing but unknown words win")
-        self._require(self.temperature > 0, "temperature", "above 0 (1 leaves the model as it is)")
-        self._require(self.nbest <= self.beam, "nbest", f"at most --beam, which is {self.beam}")
-
-    def _require(self, holds: bool, name: str, wanted: str) -> None:
-        if not holds:
-            raise UserError(f"--{name.replace('_', '-')} is {getattr(self, name)!r}, but must be {wanted}.")
+        check_ranges(SearchOptions, self)
+        if self.nbest > self.beam:
+            raise UserError(f"--nbest is {self.nbest!r}, but must be at most --beam, which is {self.beam!r}.")

@@ -2,7 +2,8 @@
 
 Shapes: any leading dimensions, S source positions.
 """
-from typing import Union
+from dataclasses import dataclass
+from typing import Protocol, Union
 
 import torch
 from torch import Tensor
@@ -10,12 +11,31 @@ from torch import Tensor
 from gnmt.quantization.fixed_point import order_free_sum
 
 
-def length_penalty(length: Union[int, Tensor], factor: float, const: float = 5.0) -> Union[float, Tensor]:
-    """lp(Y) = (c + |Y|)^a / (c + 1)^a
+class LengthPenalty(Protocol):
+    """The positive number that the log-probability of a translation is divided by."""
 
-    length counts the end mark, as the log-probability does; a = factor, c = const.
-    """
-    return ((const + length) / (const + 1)) ** factor
+    def __call__(self, length: Union[int, Tensor]) -> Union[float, Tensor]:
+        """The penalty of translations of so many tokens, the end mark included."""
+
+    def largest(self, first: int, last: Tensor) -> Tensor:
+        """The largest penalty for lengths from `first` to each of `last` (B,), (B,). Early stopping depends on it.
+
+        Where last < first, the result has no meaning.
+        """
+
+
+@dataclass(frozen=True)
+class GNMTLengthPenalty:
+    """lp(Y) = (c + |Y|)^a / (c + 1)^a, which grows with the length; a = factor >= 0, c = const."""
+
+    factor: float
+    const: float = 5.0
+
+    def __call__(self, length: Union[int, Tensor]) -> Union[float, Tensor]:
+        return ((self.const + length) / (self.const + 1)) ** self.factor
+
+    def largest(self, first: int, last: Tensor) -> Tensor:
+        return self(last)
 
 
 def coverage_penalty(coverage: Tensor, padding_mask: Tensor, factor: float) -> Tensor:

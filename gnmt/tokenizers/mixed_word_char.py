@@ -16,7 +16,7 @@ from typing import Sequence
 from gnmt.commands.command_line import add_command
 from gnmt.commands.process import run_command
 from gnmt.files.line_conversion import convert_file
-from gnmt.files.parallel_text import atomic_outputs
+from gnmt.files.outputs import atomic_outputs
 from gnmt.files.process_pool import available_cores
 from gnmt.tokenizers.word_counts import count_words, share_of
 from gnmt.tokenizers.word_tokenizer import decode

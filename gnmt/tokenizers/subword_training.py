@@ -18,7 +18,8 @@ import sentencepiece
 from tqdm import tqdm
 
 from gnmt.errors import UserError
-from gnmt.files.parallel_text import atomic_outputs, check_files, count_lines, read_chunks, split_lines
+from gnmt.files.lines import check_files, count_lines, read_chunks, split_lines
+from gnmt.files.outputs import atomic_outputs
 
 # Always a piece by itself, and never unknown: so neither a piece nor a run of unknown characters can spell
 # <s>, <pad>, </s> or <unk>, which fairseq would take for its special symbols when they are only text.

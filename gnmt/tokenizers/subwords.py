@@ -18,7 +18,8 @@ from gnmt.commands.command_line import add_command
 from gnmt.commands.process import run_command
 from gnmt.errors import UserError
 from gnmt.files.line_conversion import convert_in_chunks
-from gnmt.files.parallel_text import atomic_outputs, check_files, split_lines
+from gnmt.files.lines import check_files, split_lines
+from gnmt.files.outputs import atomic_outputs
 from gnmt.files.process_pool import available_cores, check_jobs
 from gnmt.tokenizers.subword_training import LINES_IN_MEMORY, train_subwords
 

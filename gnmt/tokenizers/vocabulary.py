@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import List, Sequence
 
 from gnmt.errors import UserError
-from gnmt.files.parallel_text import read_lines
+from gnmt.files.lines import read_lines
 
 BOS, PAD, EOS, UNK = range(4)
 SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")  # the first tokens of every vocabulary

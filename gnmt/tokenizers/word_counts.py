@@ -7,7 +7,7 @@ from typing import Iterable, List, Mapping, Sequence, Tuple
 from tqdm import tqdm
 
 from gnmt.errors import UserError
-from gnmt.files.parallel_text import check_files, count_lines, read_chunks, split_lines
+from gnmt.files.lines import check_files, count_lines, read_chunks, split_lines
 from gnmt.files.process_pool import check_jobs, ordered_map
 from gnmt.tokenizers.word_tokenizer import split_words
 

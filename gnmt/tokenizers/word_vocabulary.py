@@ -3,13 +3,14 @@
 Its file is JSON: {"format": FORMAT, "characters": ["e", ...], "words": ["▁the", ...]}, most frequent first.
 """
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
 from gnmt.errors import UserError
-from gnmt.files.parallel_text import read_lines
+from gnmt.files.lines import read_lines
 from gnmt.tokenizers.word_counts import by_frequency, count_characters, most_frequent
 from gnmt.tokenizers.word_tokenizer import (
     CHARACTER_MARKS, SPACE_MARK, is_writable, spell, split_words, written, written_character,
@@ -76,7 +77,7 @@ def load_vocabulary(path: Path) -> WordVocabulary:
     """Raises UserError for a file that is missing or is no such vocabulary."""
     try:
         content = json.loads("\n".join(read_lines(path)))
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         content = None
     if not isinstance(content, dict) or content.get("format") != FORMAT or not _is_whole(content):
         raise UserError(
@@ -88,4 +89,9 @@ def load_vocabulary(path: Path) -> WordVocabulary:
 
 def _is_whole(content: Any) -> bool:
     parts = [content.get(name) for name in ("words", "characters")]
-    return all(isinstance(part, list) and all(isinstance(name, str) for name in part) for part in parts)
+    return all(isinstance(part, list) and all(map(_is_text, part)) for part in parts)
+
+
+def _is_text(value: Any) -> bool:
+    """JSON can escape half of a surrogate pair, which no UTF-8 file can hold."""
+    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)

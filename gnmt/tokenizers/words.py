@@ -15,7 +15,7 @@ from gnmt.commands.command_line import add_command
 from gnmt.commands.process import run_command
 from gnmt.errors import UserError
 from gnmt.files.line_conversion import convert_file
-from gnmt.files.parallel_text import atomic_outputs
+from gnmt.files.outputs import atomic_outputs
 from gnmt.files.process_pool import available_cores
 from gnmt.tokenizers.word_counts import by_frequency, count_words, share_of
 from gnmt.tokenizers.word_tokenizer import decode, encode_words, word_token

@@ -104,10 +104,18 @@ def _serve(pipe: Connection, contender: Contender, threads: int) -> None:
 def _turn(running: Any) -> Turn:
     processor, seconds = time.process_time(), []
     for index in range(running.batches):
+        wait_for_gpu()
         start = time.perf_counter()
         running.run(index)
+        wait_for_gpu()
         seconds.append(time.perf_counter() - start)
     return Turn(seconds, time.process_time() - processor)
+
+
+def wait_for_gpu() -> None:
+    """Waits until the GPU has finished the work of this process, if it uses one."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 STANDARD = {

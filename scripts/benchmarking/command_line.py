@@ -3,6 +3,7 @@ import argparse
 from pathlib import Path
 from typing import List, NamedTuple, Sequence, Tuple
 
+import torch
 from fairseq.data import Dictionary
 
 from benchmarking import workload
@@ -14,6 +15,7 @@ from gnmt.files.process_pool import available_cores
 
 MATRIX_PRODUCT = "matrix product"
 WITH_PRECISIONS = ("ours", "ctranslate2")  # one contender for each --precision; the others are fp32
+ONLY_ON_CPU = {"int8", "opennmt", "ctranslate2"}
 
 
 class Workload(NamedTuple):
@@ -26,6 +28,7 @@ def add_options(parser: argparse.ArgumentParser, contenders: Sequence[str]) -> N
     add = parser.add_argument
     add("--contenders", nargs="+", choices=contenders, default=["ours"], help="the first is what others are divided by")
     add("--precision", nargs="+", choices=("fp32", "int8"), default=["fp32"], help=f"of {' and '.join(WITH_PRECISIONS)}")
+    add("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: the first GPU that is visible; float32 only")
     add("--nvidia", type=Path, metavar="DIR", help="PyTorch/Translation/GNMT of NVIDIA's DeepLearningExamples")
     add_measuring_options(parser)
 
@@ -61,8 +64,19 @@ def check_options(args: argparse.Namespace) -> None:
     check_layers(args.layers)
     if "nvidia" in args.contenders and args.nvidia is None:
         raise UserError("--contenders nvidia needs --nvidia DIR, PyTorch/Translation/GNMT in a checkout of NVIDIA's code.")
+    if args.device == "cuda":
+        check_cuda(args.contenders, args.precision)
     if len(set(args.contenders)) < len(args.contenders) or len(set(args.precision)) < len(args.precision):
         raise UserError("--contenders and --precision take each name once.")
+
+
+def check_cuda(contenders: Sequence[str], precisions: Sequence[str]) -> None:
+    """Raises UserError for what is only on CPUs, and where there is no GPU."""
+    alone = sorted(ONLY_ON_CPU & {*contenders, *precisions})
+    if alone:
+        raise UserError(f"--device cuda: {' and '.join(alone)} can only be measured on a CPU here: leave --device out.")
+    if not torch.cuda.is_available():
+        raise UserError("--device cuda: torch sees no GPU. Check nvidia-smi and CUDA_VISIBLE_DEVICES.")
 
 
 def check_measuring_options(args: argparse.Namespace) -> None:

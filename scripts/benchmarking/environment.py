@@ -21,7 +21,7 @@ LOOKING_SECONDS = 1.0
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-def record(threads: int) -> Dict[str, Any]:
+def record(threads: int, device: str) -> Dict[str, Any]:
     """What a reader needs to judge or to repeat the figures."""
     processor = _processor()
     return {
@@ -37,7 +37,28 @@ def record(threads: int) -> Dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "torch_cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "gpu": _gpu() if device == "cuda" else None,
     }
+
+
+def _gpu() -> Dict[str, Any]:
+    """Returns the GPU, its libraries and the flags of TensorFloat-32, with which float32 products have 10 bits of mantissa."""
+    return {
+        "name_and_driver": _output("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"),
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "tf32_in_cudnn": torch.backends.cudnn.allow_tf32,
+        "tf32_in_matrix_products": torch.backends.cuda.matmul.allow_tf32,
+        "tf32_override": os.environ.get("NVIDIA_TF32_OVERRIDE"),
+    }
+
+
+def _output(*command: str) -> Optional[str]:
+    """What the command prints, or None where it fails."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def _processor() -> Dict[str, str]:
@@ -50,13 +71,11 @@ def _processor() -> Dict[str, str]:
 
 def _commit() -> Optional[str]:
     """The checkout's commit; "+" follows if files differ from it."""
-    try:
-        git = ["git", "-C", str(CHECKOUT)]
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):  # no git, or no checkout
+    git = ["git", "-C", str(CHECKOUT)]
+    commit = _output(*git, "rev-parse", "HEAD")
+    if commit is None:  # no git, or no checkout
         return None
-    return commit + ("+" if changed else "")
+    return commit + ("+" if _output(*git, "status", "--porcelain") else "")
 
 
 def _version(package: str) -> Optional[str]:

@@ -1,13 +1,17 @@
-"""The most memory that this process has held."""
+"""The most memory that this process has held: on the GPU if it uses one, else its resident memory."""
 import resource
 import sys
 from pathlib import Path
+
+import torch
 
 MIB = 1 << 20
 
 
 def forget_peak() -> None:
     """From here on the peak counts anew, where the system can do that (Linux): building a network is not running it."""
+    if torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
     path = Path("/proc/self/clear_refs")
     try:
         path.write_text("5")
@@ -16,7 +20,9 @@ def forget_peak() -> None:
 
 
 def peak_mebibytes() -> float:
-    """Resident memory. Not from getrusage on Linux: its peak includes that of the process which started this one."""
+    """Not from getrusage on Linux: its peak includes that of the process which started this one."""
+    if torch.cuda.is_initialized():
+        return torch.cuda.max_memory_allocated() / MIB
     status = Path("/proc/self/status")
     if status.exists():
         for line in status.read_text().splitlines():

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 from gnmt.errors import UserError
+from gnmt.files.outputs import atomic_outputs
 
 ABSENT = "-"
 
@@ -31,7 +32,6 @@ def check_output(path: Path, overwrite: bool) -> None:
 
 
 def write_json(path: Path, content: Dict[str, Any]) -> None:
-    """The file is there only once it is whole."""
-    partial = path.with_name(path.name + ".tmp")
-    partial.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    """Writes the file, which appears once it is complete."""
+    with atomic_outputs([path], inputs=[], overwrite=True) as (file,):
+        file.write((json.dumps(content, indent=1, default=str) + "\n").encode("utf-8"))

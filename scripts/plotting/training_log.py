@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from gnmt.errors import UserError
-from gnmt.files.parallel_text import read_lines
+from gnmt.files.lines import read_lines
 
 INNER, TRAIN = "train_inner", "train"  # fairseq's names: since the record before; over the epoch
 

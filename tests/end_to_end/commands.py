@@ -9,8 +9,9 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, Dict, NamedTuple, Optional, Union
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = ROOT / "fairseq_gnmt"
@@ -38,17 +39,34 @@ class Done(NamedTuple):
 class Running:
     """A command that has been started."""
 
-    def __init__(self, name: str, arguments: tuple, stdin: str, cwd: Path, before: Optional[Callable[[], None]]):
+    def __init__(
+        self,
+        name: str,
+        arguments: tuple,
+        stdin: Union[str, bytes],
+        cwd: Path,
+        before: Optional[Callable[[], None]],
+    ):
         self._streams = tempfile.TemporaryDirectory()
         folder = Path(self._streams.name)
-        (folder / "stdin").write_text(stdin, encoding="utf-8")
+        (folder / "stdin").write_bytes(encoded(stdin))
         target = (name, [str(argument) for argument in arguments], folder, cwd, before)
         self.process = _server.Process(target=_run, args=target)
         self.process.start()
 
     def output(self) -> str:
-        """What it has printed so far."""
-        path = Path(self._streams.name, "stdout")
+        """What it has printed so far on its standard output."""
+        return self._printed("stdout")
+
+    def wait_for(self, words: str) -> None:
+        """Returns when the words have been printed on one of its streams; fails if it ends before."""
+        deadline = time.monotonic() + 60 * MINUTES
+        while words not in (text := self._printed("stdout") + self._printed("stderr")):
+            assert self.process.is_alive() and time.monotonic() < deadline, text[-4000:]
+            time.sleep(0.02)
+
+    def _printed(self, stream: str) -> str:
+        path = Path(self._streams.name, stream)
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def finish(self) -> Done:
@@ -61,7 +79,13 @@ class Running:
         return Done(self.process.exitcode, *texts)
 
 
-def start(name: str, *arguments, stdin: str = "", cwd: Path = ROOT, before: Optional[Callable[[], None]] = None):
+def encoded(stdin: Union[str, bytes]) -> bytes:
+    return stdin.encode("utf-8") if isinstance(stdin, str) else stdin
+
+
+def start(
+    name: str, *arguments, stdin: Union[str, bytes] = "", cwd: Path = ROOT, before: Optional[Callable[[], None]] = None
+):
     """fairseq-<name> with these arguments; `before` is called in its process first."""
     return Running(name, arguments, stdin, cwd, before)
 
@@ -84,13 +108,19 @@ def script(name: str, *arguments, stdin: str = "") -> Done:
     return Done(done.returncode, done.stdout, done.stderr)
 
 
-def installed(name: str, *arguments, cwd: Path = ROOT, stdin: str = "") -> Done:
-    """The command that pip has installed, in a wholly new process."""
+def installed(
+    name: str, *arguments, cwd: Path = ROOT, stdin: Union[str, bytes] = "", environment: Optional[Dict[str, str]] = None
+) -> Done:
+    """The command that pip has installed, in a wholly new process; `environment` is added to ours."""
     done = subprocess.run(
         [str(Path(sys.executable).with_name(name)), *map(str, arguments)],
-        cwd=cwd, input=stdin, capture_output=True, encoding="utf-8", timeout=60 * MINUTES,
+        cwd=cwd,
+        input=encoded(stdin),
+        capture_output=True,
+        timeout=60 * MINUTES,
+        env={**os.environ, **(environment or {})},
     )
-    return Done(done.returncode, done.stdout, done.stderr)
+    return Done(done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8"))
 
 
 def _run(name: str, arguments: list, folder: Path, cwd: Path, before: Optional[Callable[[], None]]) -> None:
@@ -105,6 +135,8 @@ def _run(name: str, arguments: list, folder: Path, cwd: Path, before: Optional[C
         if before is not None:
             before()
         importlib.import_module(MODULES[name]).cli_main()
-    except Exception:  # as the interpreter itself does, which multiprocessing does not
+    except SystemExit:
+        raise
+    except BaseException:  # as the interpreter itself does, which multiprocessing does not
         sys.excepthook(*sys.exc_info())
         sys.exit(1)

@@ -8,8 +8,8 @@ import pytest
 from commands import ROOT, succeed
 from tiny_corpora import TASK, sentences, subword_model, trained_on_sentences
 
-SCRIPT = """
-import json, sys
+SCRIPT = r"""
+import io, json, logging, sys
 from fairseq_gnmt.models.gnmt import GNMTModel
 folder, name, data, subwords = sys.argv[1:]
 model = GNMTModel.from_pretrained(folder, name, data, bpe="sentencepiece", sentencepiece_model=subwords)
@@ -18,6 +18,15 @@ answers = {str(penalty): model.translate(texts, beam=5, coverage_penalty=penalty
 tokens = [model.encode(text) for text in texts]
 answers["scores"] = {penalty: [float(nbest[0]["score"]) for nbest in model.generate(tokens, coverage_penalty=penalty)]
                      for penalty in (0.0, 0.1)}
+one, other = texts
+answers["odd"] = model.translate([one.replace(" ", "\n", 1), "", "\ufeff" + other + "\r\n", " \n ", "a\ud800b"], beam=5)
+model.max_positions = (model.encode(one).numel(), 1024)
+longer = " ".join([one, other])
+answers["too long"] = model.translate([other, longer, one], beam=5)
+answers["no text"] = model.translate([])
+logging.basicConfig(level="INFO", format="%(message)s", stream=(log := io.StringIO()), force=True)
+model.translate(one, print_alignment="soft", verbose=True)
+answers["log"] = log.getvalue()
 try:
     model.translate(texts, coverage_penalti=0.1)
 except ValueError as error:
@@ -35,7 +44,7 @@ def answers(tmp_path_factory) -> dict:
         cwd=ROOT, input=json.dumps(TEXTS), capture_output=True, encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return {**json.loads(done.stdout.splitlines()[-1]), "stderr": done.stderr}
 
 
 @pytest.mark.parametrize("penalty", [0.1, 30.0])
@@ -53,3 +62,23 @@ def test_coverage_penalty_counts(answers):
 
 def test_misspelt_option(answers):
     assert "Unknown search options ['coverage_penalti']" in answers["misspelt"]
+
+
+def test_every_text_is_one_line(answers):
+    one, empty, other, blank, surrogate = answers["odd"]
+    assert [one, other] == answers["0.1"] and empty == blank and isinstance(surrogate, str)
+
+
+def test_a_text_that_is_too_long_costs_its_own_translation(answers):
+    other, longer, one = answers["too long"]
+    assert [one, other] == answers["0.1"] and longer == ""
+    assert re.search(r"sentence 1 has \d+ tokens, but --max-source-positions and --max-tokens allow", answers["stderr"])
+    assert answers["no text"] == []
+
+
+def test_soft_alignments_are_logged(answers):
+    kinds = [line.partition("\t")[0] for line in answers["log"].splitlines() if re.match("[SHPA]\t", line)]
+    assert kinds == list("SHPA")
+    steps, alignment = (re.search(rf"^{kind}\t(.*)$", answers["log"], re.MULTILINE)[1].split() for kind in "PA")
+    rows = [[float(weight) for weight in row.split(",")] for row in alignment]
+    assert len(rows) == len(steps) and all(sum(row) == pytest.approx(1, abs=1e-4) for row in rows)

@@ -13,6 +13,9 @@ from fairseq_gnmt.patches.checkpoint_writing import check_disk_space
 from gnmt.errors import UserError
 
 
+HUGE = "99999999999999999999"
+
+
 def complaint(name: str, *arguments, **options) -> str:
     """The sentence that the command ended with."""
     done = run(name, *arguments, **options)
@@ -112,9 +115,23 @@ def test_no_batch_size(tmp_path):
     (["--results-path", "README.md"], "README.md: File exists: name a folder that can be written"),
     (["--lenpen", 2], "GNMT's length normalisation is --length-norm-factor"),
     (["--sampling"], "--sampling requires --nbest to be equal to --beam"),
+    (["--sacrebleu", "--scoring", "wer"], "--sacrebleu and --scoring wer are two metrics"),
     (["--quantize", "int8", "--diversity-rate", 0.5], "--quantize is for GNMT's own search, but --diversity-rate is not"),
     (["--quantize", "int8", "--fp16"], "--quantize int8 works on a CPU, without --fp16"),
     (["--replace-unk"], "--dataset-impl=raw"),
+    (["--left-pad-target"], "--left-pad-target has no use in fairseq-generate"),
+    (["--bf16"], "--bf16 has no use in fairseq-generate"),
+    (["--dropout", "0.5"], "--dropout 0.5 has no use in fairseq-generate: the checkpoint has the options"),
+    (["--constraints"], "--constraints ordered has no use in fairseq-generate"),
+    (["--dataset-impl", "lazy"], "--dataset-impl is not the one that fairseq-preprocess wrote"),
+    (["--dataset-impl", "fasta"], "fairseq-preprocess writes mmap, cached, lazy and raw"),
+    (["--coverage-penalty", "inf"], "--coverage-penalty is inf, but must be a finite number"),
+    (["--length-norm-const", "inf"], "--length-norm-const is inf, but must be a finite number"),
+    (["--beam", HUGE], f"--beam is {HUGE}, but must be at most"),
+    (["--max-tokens", HUGE], f"--max-tokens is {HUGE}, but must be at most"),
+    (["--batch-size", HUGE], f"--batch-size is {HUGE}, but must be at most"),
+    (["--model-overrides", "{'dropout':'x'}"], "could not be converted to Float): see --model-overrides"),
+    (["--model-overrides", "5"], "--model-overrides is no dictionary (5)"),
     (["--eval-bleu-args", "{}", "--path", "none.pt"], "none.pt: --path must name checkpoints"),
 ])
 def test_options_of_the_search(options, words):
@@ -123,12 +140,13 @@ def test_options_of_the_search(options, words):
 
 @pytest.mark.parametrize("options, words", [
     (["--lr", "2e-3x"], "'2e-3x' is no number or list of numbers"),
-    (["--lr", -1], "--lr is -1.0, but cannot be negative"),
-    (["--adam-eps", -1], "--adam-eps is -1.0, but cannot be negative"),
-    (["--weight-decay", -1], "--weight-decay is -1.0, but cannot be negative"),
+    (["--lr", -1], "--lr is -1.0, but must be at least 0"),
+    (["--adam-eps", -1], "--adam-eps is -1.0, but must be at least 0"),
+    (["--weight-decay", -1], "--weight-decay is -1.0, but must be at least 0"),
     (["--batch-size", 0], "--batch-size is 0, but must be at least 1"),
     (["--num-workers", -1], "--num-workers is -1, but must be at least 0"),
     (["--update-freq", 0], "--update-freq is 0, but must be at least 1"),
+    (["--amp"], "--amp is wrong in fairseq, which unscales gradients twice: use --fp16 or --bf16 instead"),
     (["--log-interval", 0], "--log-interval is 0, but must be at least 1"),
     (["--seed", -1], "--seed: Seed must be between 0 and"),
     (["--activation-clip", 0], "--activation-clip is 0.0, but must be above 0"),
@@ -143,8 +161,20 @@ def test_options_of_the_search(options, words):
     (["--eval-bleu", "--eval-bleu-args", '{"beam": "5"}'], "--beam is '5', but must be a whole number"),
     (["--eval-bleu", "--eval-bleu-detok", "mose"], "--eval-bleu-detok is mose, but must be one of "),
     (["--eval-bleu", "--eval-bleu-remove-bpe", "bpe"], "Unknown post_process option: bpe"),
-    (["--quantize", "int8"], "--quantize int8 is for translation: leave it out in training"),
+    (["--quantize", "int8"], "it is for translation; leave it out in training"),
     (["--distributed-world-size", 2], "leave them out and give --cpu"),
+    (["--left-pad-target"], "--left-pad-target has no use in fairseq-train"),
+    (["--num-batch-buckets", 3], "--num-batch-buckets 3 has no use in fairseq-train"),
+    (["--num-shards", 2], "--distributed-world-size and --distributed-rank"),
+    (["--dataset-impl", "cached"], "--dataset-impl is not the one that fairseq-preprocess wrote"),
+    (["--valid-subset", "valid,valid7"], "Dataset not found: valid7"),
+    (["--lr", ""], "--lr has no number"),
+    (["--update-freq", ""], "--update-freq has no number"),
+    (["--lr", HUGE], "--lr is 1e+20, but must be at most"),
+    (["--init-range", "inf"], "--init-range is inf, but must be a finite number"),
+    (["--lr-scheduler", "gnmt_warmup_step_decay", "--warmup-steps", "nan"], "--warmup-steps is nan, but must be a finite"),
+    (["--adam-eps", "inf"], "--adam-eps is inf, but must be a finite number"),
+    (["--optimizer-overrides", "{'lr':"], "--optimizer-overrides is no dictionary"),
 ])
 @pytest.mark.skipif(torch.cuda.is_available(), reason="one of them is a mistake without GPUs only")
 def test_options_of_the_training(options, words, tmp_path):

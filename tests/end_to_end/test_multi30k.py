@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from gnmt.corpora import download
+from gnmt.errors import UserError
 from corpus_mirror import gz, sentence_pairs, serve
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,6 +80,28 @@ def test_mistyped_segmentation(tmp_path):
     ):
         done = subprocess.run([*command, *arguments], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 1 and complaint in done.stderr
+
+
+@pytest.mark.parametrize("split", ["valid", "test"])
+def test_sides_of_different_length(split, tmp_path):
+    raw = tmp_path / "out" / "raw"
+    raw.mkdir(parents=True)
+    for name in ("train", "valid", "test"):
+        for language in ("en", "de"):
+            (raw / f"{name}.{language}").write_text("one\n" * (3 if (name, language) == (split, "de") else 2))
+    command = ["bash", str(ROOT / "examples" / "text_to_binary.sh"), "--output", "out", "--train", "train"]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run([*command, "--vocab-size", "9"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"out/raw/{split}.en has 2 lines but out/raw/{split}.de has 3" in done.stderr
+    assert not (tmp_path / "out" / "unfinished").exists()
+
+
+@pytest.mark.parametrize("mirror", ["", "http://[::1", "http://", "http://host:port", "ftp://host"])
+def test_mirrors_that_are_no_addresses(mirror, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["download.py", "--output", str(tmp_path), "--mirror", mirror])
+    with pytest.raises(UserError, match="is no http"):
+        download.main([], "", "")
 
 
 @pytest.mark.slow  # a dozen commands, each of which loads torch

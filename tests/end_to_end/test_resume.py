@@ -76,10 +76,14 @@ def die_copying(count: int) -> None:
     shutil.copyfile = deadly
 
 
-def assert_same_training(one: Path, other: Path) -> None:
+def last_checkpoint(folder: Path) -> dict:
+    return torch.load(folder / "checkpoint_last.pt", weights_only=True)
+
+
+def assert_same_training(one: Path, other: Path, updates: int = UPDATES) -> None:
     """Parameters, both moments of Adam and the place in the data are equal bit for bit."""
-    first, second = (torch.load(folder / "checkpoint_last.pt", weights_only=True) for folder in (one, other))
-    assert first["optimizer_history"][-1]["num_updates"] == second["optimizer_history"][-1]["num_updates"] == UPDATES
+    first, second = last_checkpoint(one), last_checkpoint(other)
+    assert first["optimizer_history"][-1]["num_updates"] == second["optimizer_history"][-1]["num_updates"] == updates
     assert first["extra_state"]["train_iterator"] == second["extra_state"]["train_iterator"]
     assert all(torch.equal(value, second["model"][name]) for name, value in first["model"].items())
     for index, moments in first["last_optimizer_state"]["state"].items():
@@ -117,6 +121,42 @@ def test_killed_on_both_sides_of_the_change_to_sgd(tmp_path):
     assert_same_training(tmp_path / "whole", tmp_path / "killed")
 
 
+def flatten_on_cpu() -> None:
+    """Lets --fp16 train on a CPU: fairseq flattens the weights by device, and a CPU's index is None."""
+    torch.cuda.current_device = lambda: None
+
+
+def flatten_and_die_in_update(update: int) -> None:
+    flatten_on_cpu()
+    die_in_update(update)
+
+
+LOSS_SCALE = ["--fp16-init-scale", 2, "--fp16-scale-window", 3]  # it doubles after updates 3 and 6
+
+
+@pytest.mark.parametrize("flags", [
+    ["--fp16", *LOSS_SCALE],
+    pytest.param(["--fp16", "--fp16-no-flatten-grads", *LOSS_SCALE], marks=pytest.mark.slow),
+    ["--memory-efficient-fp16", *LOSS_SCALE],
+    ["--bf16"],
+    pytest.param(["--memory-efficient-bf16"], marks=pytest.mark.slow),
+])
+def test_half_precision_killed_in_an_update(tmp_path, flags):
+    """Equal down to the master weights and the loss scale; bfloat16 has none."""
+    settings = [*flags, "--disable-validation", "--max-update", 7, "--save-interval-updates", 5]
+    whole, killed = (arguments(tmp_path / name, *settings) for name in ("whole", "killed"))
+    assert run("train", *whole, before=flatten_on_cpu).code == 0
+    assert run("train", *killed, before=partial(flatten_and_die_in_update, 7)).code == KILLED
+    assert run("train", *killed, before=flatten_on_cpu).code == 0
+    assert_same_training(tmp_path / "whole", tmp_path / "killed", updates=7)
+    first, second = (last_checkpoint(tmp_path / name)["last_optimizer_state"] for name in ("whole", "killed"))
+    assert first.get("loss_scale") == second.get("loss_scale") == (8 if LOSS_SCALE[0] in flags else None)
+    assert first.get("loss_scale_counters") == second.get("loss_scale_counters")
+    assert ("master_weights" in first) == (not flags[0].startswith("--memory-efficient"))
+    assert all(map(torch.equal, first.get("master_weights", []), second.get("master_weights", [])))
+    assert all(moment.dtype == torch.float32 for moments in first["state"].values() for moment in moments.values())
+
+
 @pytest.mark.parametrize("death", [partial(die_writing, 5), partial(die_copying, 4)])
 def test_killed_while_a_checkpoint_is_written(uninterrupted, tmp_path, death):
     assert run("train", *arguments(tmp_path), before=death).code == KILLED
@@ -139,7 +179,7 @@ def updates_of(folder: Path) -> int:
     checkpoint = folder / "checkpoint_last.pt"
     if not checkpoint.exists():
         return 0
-    return torch.load(checkpoint, weights_only=True)["optimizer_history"][-1]["num_updates"]
+    return last_checkpoint(folder)["optimizer_history"][-1]["num_updates"]
 
 
 def kill_at_random(processes: List[Running], choose: random.Random, seconds: float) -> None:

@@ -1,5 +1,6 @@
 """The word model and the mixed word/character model with fairseq's commands: text in, text out, and BLEU on words."""
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import List, NamedTuple
 
@@ -10,6 +11,7 @@ from tiny_corpora import (
     MODEL, OBJECTIVE, TASK, VALID, binarise, digit_pairs, digits, scratch, trained_on_digits, write,
 )
 
+from fairseq_gnmt.data.open_dictionary import request_words
 from fairseq_gnmt.models.gnmt import GNMTModel
 from gnmt.tokenizers import mixed_word_char
 from gnmt.tokenizers.word_tokenizer import encode_words
@@ -75,8 +77,15 @@ def test_unknown_words_are_copied_from_python(words):
     place = str(checkpoint.parent), checkpoint.name, str(words)
     languages = {"source_lang": "en", "target_lang": "de"}
     model = GNMTModel.from_pretrained(*place, bpe="words", replace_unk="", **languages)
-    for _ in range(2):  # the dictionaries have grown by the names
+    sizes = len(model.src_dict), len(model.tgt_dict)
+    for _ in range(2):
         assert model.translate(["two Zoe five", "Anna nine"]) == ["zwei Zoe fünf", "Anna neun"]
+    names = [f"Name{number}" for number in range(25)]
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(model.translate, [f"two {name} five" for name in names])) == [f"zwei {name} fünf" for name in names]
+    assert (len(model.src_dict), len(model.tgt_dict)) == sizes and request_words().words == []
+    (hypothesis, *_), = model.generate([model.encode("Anna nine")])
+    assert model.decode(hypothesis["tokens"]) == "Anna neun"
     with pytest.raises(ValueError, match="replace_unk .*from_pretrained"):
         model.translate(["Anna nine"], replace_unk="")
     plain = GNMTModel.from_pretrained(*place, bpe="words", **languages)

@@ -4,9 +4,21 @@ import shutil
 from typing import Dict, List
 
 import pytest
-from commands import succeed
+from commands import run, succeed
 from hypotheses import Hypothesis, generate, read, texts
-from tiny_corpora import TASK, TEST, VALID, digit_pairs, digits, trained_on_digits, write
+from sacrebleu.metrics import BLEU
+from tiny_corpora import (
+    TASK,
+    TEST,
+    VALID,
+    digit_pairs,
+    digits,
+    sentences,
+    subword_model,
+    trained_on_digits,
+    trained_on_sentences,
+    write,
+)
 
 
 @pytest.fixture(scope="module")
@@ -192,3 +204,32 @@ def test_language_model_is_fairseqs_own_search(tmp_path):
     printed = succeed("generate", tmp_path / "bin", *TASK, "--path", trained_on_digits(), "--source-lang", "en",
                       "--target-lang", "de", "--lm-path", tmp_path / "lm" / "checkpoint_last.pt", "--lm-weight", 0.01)
     assert "--lm-path is fairseq's own search" in printed and len(read(printed)) == TEST
+
+
+def test_sacrebleu_scores_the_text():
+    options = [sentences(), *TASK, "--path", trained_on_sentences()]
+    options += ["--bpe", "sentencepiece", "--sentencepiece-model", subword_model()]
+    printed = succeed("generate", *options, "--gen-subset", "valid", "--sacrebleu")
+    texts = {kind: dict(re.findall(rf"^{kind}-(\d+)\t(?:-[.\d]+\t)?(.*)$", printed, re.MULTILINE)) for kind in "TD"}
+    assert len(texts["T"]) == VALID
+    expected = BLEU().corpus_score([texts["D"][index] for index in texts["T"]], [list(texts["T"].values())])
+    assert 0 < expected.score < 100
+    assert printed.rstrip().endswith(f"Generate valid with beam=5: {expected}")
+    tokenised = succeed("generate", *options, "--gen-subset", "valid")
+    assert "BLEU4 = " in tokenised and "Use --sacrebleu" in tokenised
+    assert "Use --sacrebleu" not in succeed("generate", *options, "--scoring", "gnmt_bleu")
+
+
+def test_results_path_holds_the_output(tmp_path):
+    options = [digits(), *TASK, "--path", trained_on_digits()]
+    succeed("generate", *options, "--results-path", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["generate-test.txt"]
+    written = (tmp_path / "generate-test.txt").read_text(encoding="utf-8")
+    assert read(written) == read(succeed("generate", *options)) and "Generate test with beam=5: BLEU4" in written
+
+
+def test_interrupted_results_leave_the_earlier_ones(tmp_path):
+    (tmp_path / "generate-test.txt").write_text("earlier")
+    done = run("generate", digits(), *TASK, "--path", "none.pt", "--results-path", tmp_path)
+    assert done.code == 1 and (tmp_path / "generate-test.txt").read_text() == "earlier"
+    assert len(list(tmp_path.iterdir())) == 1

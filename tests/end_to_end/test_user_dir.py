@@ -5,6 +5,8 @@ import sys
 
 import pytest
 from commands import PLUGIN, ROOT, installed
+from fairseq.data import Dictionary
+from fairseq.tasks.translation import load_langpair_dataset
 from tiny_corpora import MODEL, OBJECTIVE, digits
 
 CHECK = """
@@ -46,3 +48,20 @@ def test_installed_commands_from_another_folder(tmp_path):
                      cwd=tmp_path)
     assert done.code == 1 and done.stderr.splitlines()[-1] == "error: --beam is 0, but must be at least 1."
     assert "Traceback" not in done.text
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_preprocess_keeps_pairs_together(tmp_path, workers):
+    """A carriage return inside a sentence does not shift the later pairs."""
+    (tmp_path / "train.en").write_bytes("\ufeffone\rtwo\r\n\nthree\n".encode("utf-8"))
+    (tmp_path / "train.de").write_bytes("eins zwei\n\ndrei\n".encode("utf-8"))
+    done = installed("fairseq-preprocess", "--user-dir", PLUGIN, "--source-lang", "en", "--target-lang", "de",
+                     "--trainpref", tmp_path / "train", "--destdir", tmp_path / "bin", "--workers", workers)
+    assert done.code == 0, done.stderr[-3000:]
+    dictionary = (tmp_path / "bin" / "dict.en.txt").read_text(encoding="utf-8").splitlines()
+    assert {line.split()[0] for line in dictionary} >= {"one", "two", "three"}
+    pairs = load_langpair_dataset(
+        str(tmp_path / "bin"), "train", "en", Dictionary.load(str(tmp_path / "bin" / "dict.en.txt")), "de",
+        Dictionary.load(str(tmp_path / "bin" / "dict.de.txt")), False, "mmap", 1, False, False, 99, 99,
+    )
+    assert pairs.src_sizes.tolist() == [3, 1, 2] and pairs.tgt_sizes.tolist() == [3, 1, 2]

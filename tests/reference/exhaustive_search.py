@@ -1,7 +1,7 @@
 """A scripted model small enough to try every translation, and the search that does."""
 import itertools
 import math
-from typing import List, NamedTuple, Sequence, Tuple
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 
@@ -58,7 +58,7 @@ class ScriptedEnsemble:
             log_probs, weights = self.next(source, prefix[1:])
             probabilities.append(log_probs.exp())
             attention[row, offset : offset + len(source)] = weights
-        return torch.stack(probabilities), attention, state._replace(prefixes=prefixes)
+        return torch.stack(probabilities).to(tokens.device), attention.to(tokens.device), state._replace(prefixes=prefixes)
 
     def next(self, source, prefix):
         """Log-probabilities (V,) and attention (len(source),) after a prefix without its start mark."""
@@ -74,9 +74,13 @@ class Translation(NamedTuple):
 
 
 def every_translation(
-    model: ScriptedEnsemble, source: Sequence[int], limit: int, min_len: int, alpha: float, const: float, beta: float
+    model: ScriptedEnsemble, source: Sequence[int], limit: int, min_len: int, alpha: float, const: float, beta: float,
+    length_penalty: Optional[Callable[[int], float]] = None,
 ) -> List[Translation]:
-    """All of at most `limit` tokens before the end mark, best first; scored by the formulas as they stand."""
+    """All of at most `limit` tokens before the end mark, best first; scored by the formulas as they stand.
+
+    length_penalty replaces GNMT's, which has alpha and const.
+    """
     words = [token for token in range(model.models[0].vocabulary) if token not in (PAD, EOS)]
     found = []
     for length in range(min_len if limit else 0, limit + 1):
@@ -87,5 +91,7 @@ def every_translation(
             coverage = sum(weights for _, weights in answers)
             penalty = sum(math.log(min(max(float(total), 1e-38), 1.0)) for total in coverage)
             normalizer = ((const + len(tokens)) / (const + 1)) ** alpha
+            if length_penalty is not None:
+                normalizer = length_penalty(len(tokens))
             found.append(Translation(sum(log_probs) / normalizer + beta * penalty, tokens, log_probs))
     return sorted(found, reverse=True)

@@ -32,7 +32,7 @@ def network(setting: Setting) -> LSTMModel:
 
 
 def trainer(setting: Setting) -> FairseqTraining:
-    model = network(setting)
+    model = network(setting).to(setting.device)
     criterion = LabelSmoothedCrossEntropyCriterion(
         task_of(setting.dictionary), sentence_avg=True, label_smoothing=LABEL_SMOOTHING
     )
@@ -41,4 +41,4 @@ def trainer(setting: Setting) -> FairseqTraining:
 
 
 def translator(setting: Setting) -> FairseqTranslation:
-    return FairseqTranslation(network(setting), setting)
+    return FairseqTranslation(network(setting).to(setting.device), setting)

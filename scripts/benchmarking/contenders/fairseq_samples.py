@@ -5,6 +5,7 @@ from typing import Any, Dict
 import torch
 from fairseq.data import Dictionary
 from fairseq.data.language_pair_dataset import collate
+from fairseq.utils import apply_to_sample
 
 from benchmarking.workload import Batch
 
@@ -14,8 +15,8 @@ def task_of(dictionary: Dictionary) -> SimpleNamespace:
     return SimpleNamespace(source_dictionary=dictionary, target_dictionary=dictionary)
 
 
-def fairseq_sample(batch: Batch, dictionary: Dictionary) -> Dict[str, Any]:
-    """Sources padded on the left, targets on the right, the decoder fed from the end mark."""
+def fairseq_sample(batch: Batch, dictionary: Dictionary, device: str = "cpu") -> Dict[str, Any]:
+    """Sources padded on the left, targets on the right, the decoder fed from the end mark; on the device."""
     end = [dictionary.eos()]
     pairs = [
         {"id": index, "source": torch.tensor(source + end), "target": torch.tensor(target + end)}
@@ -24,7 +25,9 @@ def fairseq_sample(batch: Batch, dictionary: Dictionary) -> Dict[str, Any]:
     sample = collate(pairs, dictionary.pad(), dictionary.eos())
     # Pairs come longest source first; fairseq's sort must not have swapped equals, or translations would be mixed up.
     order = sample["id"]
-    return sample if order.equal(torch.arange(len(order))) else _in_order(sample, order.argsort())
+    if not order.equal(torch.arange(len(order))):
+        sample = _in_order(sample, order.argsort())
+    return apply_to_sample(lambda tensor: tensor.to(device), sample)
 
 
 def _in_order(sample: Dict[str, Any], order: torch.Tensor) -> Dict[str, Any]:

@@ -16,7 +16,7 @@ class FairseqTranslation:
     def __init__(self, model: BaseFairseqModel, setting: Setting):
         self.model, self.setting = model.eval(), setting
         model.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))  # as fairseq-generate does
-        self.samples = [fairseq_sample(batch, setting.dictionary) for batch in setting.batches]
+        self.samples = [fairseq_sample(batch, setting.dictionary, setting.device) for batch in setting.batches]
         self.batches = len(self.samples)
         self.generators = [self._generator(self._search(index), normalize=True) for index in range(self.batches)]
 
@@ -54,4 +54,4 @@ def search_of(setting: Setting, index: int) -> SearchSetting:
 
 
 def translator(setting: Setting) -> FairseqTranslation:
-    return FairseqTranslation(our_network(setting), setting)
+    return FairseqTranslation(our_network(setting).to(setting.device), setting)

@@ -13,7 +13,7 @@ class FairseqTraining:
         self, model: BaseFairseqModel, criterion: FairseqCriterion, optimizer: FairseqOptimizer, setting: Setting
     ):
         self.model, self.criterion, self.optimizer = model, criterion, optimizer
-        self.samples = [fairseq_sample(batch, setting.dictionary) for batch in setting.batches]
+        self.samples = [fairseq_sample(batch, setting.dictionary, setting.device) for batch in setting.batches]
         self.batches = len(self.samples)
         self.model.train()
         self.update_count = 0

@@ -10,12 +10,12 @@ OPERATIONS = 2 * MATRIX_SIZE**3
 class MatrixProduct:
     batches = 3  # products in a repetition, each timed
 
-    def __init__(self) -> None:
-        self.one, self.other, self.product = torch.rand(3, MATRIX_SIZE, MATRIX_SIZE).unbind()
+    def __init__(self, device: str = "cpu") -> None:
+        self.one, self.other, self.product = torch.rand(3, MATRIX_SIZE, MATRIX_SIZE, device=device).unbind()
 
     def run(self, index: int) -> None:
         torch.mm(self.one, self.other, out=self.product)
 
 
 def build(setting: Setting) -> MatrixProduct:
-    return MatrixProduct()
+    return MatrixProduct(setting.device)

@@ -95,11 +95,11 @@ class NvidiaTraining:
     """Its fp32 trainer."""
 
     def __init__(self, setting: Setting):
-        self.model = network(setting)
+        self.model = network(setting).to(setting.device)
         from seq2seq.train.smoothing import LabelSmoothing
         from seq2seq.train.trainer import Seq2SeqTrainer
 
-        self.criterion = LabelSmoothing(PAD, LABEL_SMOOTHING)
+        self.criterion = LabelSmoothing(PAD, LABEL_SMOOTHING).to(setting.device)
         self.trainer = Seq2SeqTrainer(
             self.model,
             self.criterion,
@@ -114,6 +114,7 @@ class NvidiaTraining:
             for batch in setting.batches
         ]
         self.batches = len(self.pairs)
+        self.device = setting.device  # its trainer moves the pairs itself
         self.model.train()
 
     def parameter_count(self) -> int:
@@ -125,6 +126,7 @@ class NvidiaTraining:
     def first_batch(self) -> LossAndGradient:
         """Of the summed label-smoothed loss of the first batch in nats."""
         (source, source_lengths), (target, _) = self.pairs[0]
+        source, source_lengths, target = (part.to(self.device) for part in (source, source_lengths, target))
 
         def loss() -> Tensor:
             logits = self.model(source, source_lengths, target[:-1])
@@ -138,8 +140,11 @@ class NvidiaTranslation:
 
     def __init__(self, setting: Setting):
         self.setting = setting
-        self.model = network(setting).eval()
-        self.sources = [padded(batch.sources, [], setting.dictionary) for batch in setting.batches]
+        self.model = network(setting).eval().to(setting.device)
+        self.sources = [
+            tuple(part.to(setting.device) for part in padded(batch.sources, [], setting.dictionary))
+            for batch in setting.batches
+        ]
         self.batches = len(self.sources)
 
     def run(self, index: int) -> List[Sentence]:
@@ -157,7 +162,7 @@ class NvidiaTranslation:
         longest = int(search.max_len_a * len(source) + search.max_len_b) + 2  # with begin and end mark
         generator = SequenceGenerator(self.model, beam, longest, length_norm, 5.0, coverage)
         method = generator.greedy_search if beam == 1 else generator.beam_search
-        begin = torch.full((1, len(lengths) * beam), BEGIN)
+        begin = torch.full((1, len(lengths) * beam), BEGIN, device=source.device)
         context = [self.model.encode(source, lengths), lengths.clone(), None]  # it changes them in place
         translations, _, _ = method(len(lengths), begin, context)
         unknown = self.setting.dictionary.unk()

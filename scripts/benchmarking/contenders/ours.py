@@ -25,7 +25,7 @@ def trainer(setting: Setting) -> FairseqTraining:
     if setting.precision != "fp32":
         raise UserError(f"there is no training in {setting.precision}: leave --precision out, or give fp32.")
     prepare_memory()  # as our task does
-    model = our_network(setting)
+    model = our_network(setting).to(setting.device)
     criterion = GNMTLabelSmoothedCrossEntropy(task_of(setting.dictionary), LABEL_SMOOTHING, sentence_avg=True)
     optimizer = GNMTAdam(GNMTAdamConfig(lr=[LEARNING_RATE]), list(model.parameters()))
     return FairseqTraining(model, criterion, optimizer, setting)
@@ -39,9 +39,9 @@ class OurTranslation:
     def __init__(self, setting: Setting):
         prepare_memory()  # as our task does
         self.setting = setting
-        self.model = our_network(setting)
+        self.model = our_network(setting).to(setting.device)
         self.model.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))
-        self.samples = [fairseq_sample(batch, setting.dictionary) for batch in setting.batches]
+        self.samples = [fairseq_sample(batch, setting.dictionary, setting.device) for batch in setting.batches]
         self.batches = len(self.samples)
         self.generators = [self._generator(options(search_of(setting, index))) for index in range(self.batches)]
 

@@ -33,6 +33,7 @@ class Setting(NamedTuple):
     checkpoint: Optional[Path] = None
     data: Optional[Path] = None  # folder of the dictionaries that the checkpoint was trained with
     nvidia: Optional[Path] = None  # checkout of NVIDIA's GNMT
+    device: str = "cpu"
 
     @property
     def forced(self) -> bool:

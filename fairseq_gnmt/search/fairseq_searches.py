@@ -1,4 +1,4 @@
-"""Which of fairseq's options of generation GNMT's search honours, which it refuses, and which need fairseq's own."""
+"""The options that select one of fairseq's own searches instead of GNMT's."""
 import dataclasses
 from typing import Any, List, Optional
 
@@ -9,31 +9,14 @@ from fairseq_gnmt.models.gnmt import GNMTModel
 from gnmt.errors import UserError
 from gnmt.search.options import SearchOptions
 
-# Options of fairseq that mean nothing to GNMT's search: the value that leaves them alone, and what to do instead.
-NOT_OURS = {
-    "lenpen": (1, "GNMT's length normalisation is --length-norm-factor"),
-    "unnormalized": (False, "use --length-norm-factor 0 --coverage-penalty 0"),
-    "no_early_stop": (False, "a sentence stops early only when its n-best cannot change any more"),
-    "print_step": (False, "it is for iterative refinement models"),
-    "retain_iter_history": (False, "it is for iterative refinement models"),
-    "retain_dropout": (False, "translation runs without dropout"),
-}
-
 
 def check_option_names(args: Any) -> None:
-    """A misspelt option of --eval-bleu-args or of the hub's translate(...) is not to be passed over."""
+    """Raises UserError for unknown names among options from --eval-bleu-args or from Python."""
     known = {option.name for config in (GenerationConfig, SearchOptions) for option in dataclasses.fields(config)}
     given = list(args.keys()) if hasattr(args, "keys") else list(vars(args))
     unknown = sorted(set(given) - known - {"_name", "prefix_allowed_tokens_fn"})
     if unknown:
         raise UserError(f"Unknown search options {unknown}. Known are: {', '.join(sorted(known))}.")
-
-
-def check_options_are_ours(args: Any) -> None:
-    for name, (neutral, remedy) in NOT_OURS.items():
-        value = getattr(args, name, neutral)
-        if value != neutral:
-            raise UserError(f"--{name.replace('_', '-')} ({value}) has no meaning in GNMT's search: {remedy}.")
 
 
 def fairseq_search_reason(

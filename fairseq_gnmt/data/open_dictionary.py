@@ -1,0 +1,66 @@
+"""A dictionary that numbers unknown words for one request, without growing.
+
+Words that are copied from the source to the translation need numbers, so that the tokens of a hypothesis represent the whole
+translation. The numbers lie above every vocabulary. They belong to the thread (or asyncio task) that handles the request,
+until it calls `forget_words`, which every request does first.
+"""
+from contextvars import ContextVar
+from typing import Dict, List, NamedTuple
+
+import torch
+from fairseq.data import Dictionary
+from fairseq.tokenizer import tokenize_line
+
+FIRST_NUMBER = 1 << 30  # fairseq keeps numbers in 32 bits
+
+
+class RequestWords(NamedTuple):
+    """Unknown words of the request; word i has the number FIRST_NUMBER + i."""
+
+    words: List[str]
+    numbers: Dict[str, int]
+
+    def number(self, word: str) -> int:
+        if word not in self.numbers:
+            self.numbers[word] = FIRST_NUMBER + len(self.words)
+            self.words.append(word)
+        return self.numbers[word]
+
+
+_WORDS: ContextVar[RequestWords] = ContextVar("words")
+
+
+def forget_words() -> None:
+    """Drops the unknown words of this thread's last request; their numbers become invalid."""
+    _WORDS.set(RequestWords([], {}))
+
+
+def request_words() -> RequestWords:
+    if _WORDS.get(None) is None:
+        forget_words()
+    return _WORDS.get()
+
+
+class OpenDictionary(Dictionary):
+    """fairseq's dictionary, with numbers for unknown words in place of new entries."""
+
+    def number(self, word: str) -> int:
+        """The index of a known word, or the number of an unknown one in this request."""
+        return self.indices[word] if word in self.indices else request_words().number(word)
+
+    def __getitem__(self, index: int) -> str:
+        """The word of an index or number; the unknown word for a number that is no longer valid."""
+        place = int(index) - FIRST_NUMBER
+        words = request_words().words
+        return words[place] if 0 <= place < len(words) else super().__getitem__(index)
+
+    def encode_line(
+        self, line, line_tokenizer=tokenize_line, add_if_not_exist=True, consumer=None, append_eos=True, reverse_order=False
+    ) -> torch.IntTensor:
+        """As fairseq's. With add_if_not_exist, which fairseq's commands use for translations, unknown words get numbers."""
+        encoded = super().encode_line(line, line_tokenizer, False, consumer, append_eos, reverse_order)
+        if add_if_not_exist:
+            words = line_tokenizer(line)
+            numbers = list(map(self.number, reversed(words) if reverse_order else words))
+            encoded[: len(numbers)] = torch.tensor(numbers, dtype=encoded.dtype)
+        return encoded

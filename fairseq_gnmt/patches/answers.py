@@ -1,0 +1,166 @@
+"""The answers of fairseq-interactive to lines of text: one for each, in order, printed as fairseq prints them."""
+import math
+import sys
+import time
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, TextIO, Tuple
+
+import torch
+from fairseq import utils
+from fairseq.token_generation_constraints import pack_constraints, unpack_constraints
+from torch import Tensor
+
+from fairseq_gnmt.data.alignment_text import alignment_text
+from fairseq_gnmt.data.source_length import fit_sources, no_translation, too_long_warning
+from gnmt.files.lines import one_line
+
+
+class Session(NamedTuple):
+    """All that translates a line of text."""
+
+    task: Any
+    models: List[Any]
+    generator: Any
+    tokenizer: Any
+    bpe: Any
+    replacements: Optional[Dict[str, str]]  # of unknown words
+    longest: int  # tokens of a source sentence, EOS included
+
+    def encode(self, text: str) -> str:
+        for segmentation in (self.tokenizer, self.bpe):
+            text = text if segmentation is None else segmentation.encode(text)
+        return text
+
+    def decode(self, tokens: str) -> str:
+        for segmentation in (self.bpe, self.tokenizer):
+            tokens = tokens if segmentation is None else segmentation.decode(tokens)
+        return tokens
+
+
+class Answer(NamedTuple):
+    """A translated line."""
+
+    source: Tensor  # tokens, EOS included
+    hypotheses: List[Dict[str, Any]]  # n best, best first
+    constraints: List[Tensor]
+    seconds: float
+
+
+def warn(sentence: str) -> None:
+    print(f"warning: {sentence}", file=sys.stderr, flush=True)
+
+
+def uses_cuda(cfg: Any) -> bool:
+    return torch.cuda.is_available() and not cfg.common.cpu
+
+
+def answers(lines: List[str], first: int, session: Session, cfg: Any) -> List[Answer]:
+    """Translates lines, the first of which has the number `first` (from 0); returns their answers in order."""
+    task = session.task
+    texts, constraints = split_constraints(lines, session) if cfg.generation.constraints else (lines, None)
+    sentences, _ = task.get_interactive_tokens_and_lengths(texts, session.encode)
+    sources, too_long = fit_sources(sentences, session.longest, bool(getattr(cfg.task, "truncate_source", False)))
+    for position in sorted(too_long):
+        warn(too_long_warning(f"line {first + position + 1}", len(sentences[position]), session.longest))
+    batches = task.get_batch_iterator(
+        dataset=task.build_dataset_for_inference(sources, [len(source) for source in sources], constraints=constraints),
+        max_tokens=cfg.dataset.max_tokens,
+        max_sentences=cfg.dataset.batch_size,
+    ).next_epoch_itr(shuffle=False)
+    found: Dict[int, Answer] = {}
+    for batch in batches:
+        found.update(translate(batch, session, cfg))
+    for position in range(len(lines)):
+        if position in too_long:
+            found[position] = found[position]._replace(source=sentences[position], hypotheses=[no_translation()])
+        elif not found[position].hypotheses:
+            warn(f"line {first + position + 1} has constraints that no translation of the allowed length holds.")
+            found[position] = found[position]._replace(hypotheses=[no_translation()])
+    return [found[position] for position in range(len(lines))]
+
+
+def split_constraints(lines: List[str], session: Session) -> Tuple[List[str], Tensor]:
+    """Returns the text and the constraints of lines with tabs between them, which fairseq packs into one tensor.
+
+    PAD and EOS in a constraint are unknown words.
+    """
+    dictionary = session.task.target_dictionary
+
+    def tokens(constraint: str) -> Tensor:
+        indices = dictionary.encode_line(session.encode(constraint), append_eos=False, add_if_not_exist=False)
+        return indices.masked_fill((indices == dictionary.pad()) | (indices == dictionary.eos()), dictionary.unk())
+
+    parts = [line.split("\t") for line in lines]
+    return [text for text, *_ in parts], pack_constraints([[*map(tokens, constraints)] for _, *constraints in parts])
+
+
+def translate(batch: Dict[str, Any], session: Session, cfg: Any) -> Iterator[Tuple[int, Answer]]:
+    """Yields the position in the buffer and the answer for each sentence of a batch."""
+    if uses_cuda(cfg):
+        batch = utils.move_to_cuda(batch)
+    source = {name: batch["net_input"][name] for name in ("src_tokens", "src_lengths")}
+    constraints = batch.get("constraints")
+    started = time.time()
+    translations = search(source, constraints, session)
+    seconds = (time.time() - started) / len(translations)
+    pad = session.task.target_dictionary.pad()
+    for row, position in enumerate(batch["id"].tolist()):
+        own = [] if constraints is None else unpack_constraints(constraints[row])
+        tokens = utils.strip_pad(source["src_tokens"][row], pad)
+        yield position, Answer(tokens, translations[row][: cfg.generation.nbest], own, seconds)
+
+
+def search(source: Dict[str, Tensor], constraints: Optional[Tensor], session: Session) -> List[List[Dict[str, Any]]]:
+    """Returns the hypotheses of each sentence, none for constraints that do not fit into a translation.
+
+    fairseq's constrained search fails for a whole batch if fewer than `--beam` hypotheses of one sentence hold its
+    constraints within the maximum length; then each sentence is translated alone.
+    """
+    sample = {"net_input": source}
+    try:
+        return session.task.inference_step(session.generator, session.models, sample, constraints=constraints)
+    except AssertionError:
+        if constraints is None:
+            raise
+    if len(constraints) == 1:
+        return [[]]
+    rows = range(len(constraints))
+    return [
+        search({name: tensor[row, None] for name, tensor in source.items()}, constraints[row, None], session)[0]
+        for row in rows
+    ]
+
+
+def print_answer(index: int, answer: Answer, session: Session, cfg: Any, output: TextIO) -> None:
+    """Prints the lines S, W and C of a source sentence, and H, D, P and A of each of its hypotheses."""
+
+    def put(kind: str, *fields: object) -> None:
+        print(one_line("\t".join([f"{kind}-{index}", *map(str, fields)])), file=output)
+
+    source_dictionary, target_dictionary = session.task.source_dictionary, session.task.target_dictionary
+    source = ""
+    if source_dictionary is not None:
+        source = source_dictionary.string(answer.source, cfg.common_eval.post_process)
+        put("S", source)
+        put("W", f"{answer.seconds:.3f}", "seconds")
+        for constraint in answer.constraints:
+            put("C", target_dictionary.string(constraint, cfg.common_eval.post_process))
+    for hypothesis in answer.hypotheses:
+        tokens = target_dictionary.string(
+            hypothesis["tokens"].int().cpu(),
+            cfg.common_eval.post_process,
+            extra_symbols_to_ignore=symbols_to_ignore(session.generator),
+        )
+        alignment = hypothesis["alignment"]
+        if session.replacements is not None:
+            unknown = target_dictionary.unk_string()
+            tokens = utils.replace_unk(tokens, source, alignment, session.replacements, unknown)
+        score = float(hypothesis["score"] / math.log(2))  # base 2
+        put("H", score, tokens)
+        put("D", score, session.decode(tokens))
+        put("P", " ".join(f"{step:.4f}" for step in (hypothesis["positional_scores"] / math.log(2)).tolist()))
+        if cfg.generation.print_alignment:
+            put("A", alignment_text(alignment, soft=cfg.generation.print_alignment == "soft"))
+
+
+def symbols_to_ignore(generator: Any) -> set:
+    return getattr(generator, "symbols_to_strip_from_output", None) or {generator.eos}

@@ -1,0 +1,59 @@
+"""Makes resumed trainings in half precision exact.
+
+fairseq saves the weights in half precision. For --fp16 it rebuilds the float32 master weights from them, which loses
+the digits that small updates have left there. Of the dynamic loss scale it saves the value, but not the counters that
+decide when to change it. With both, a resumed training equals an uninterrupted one bit for bit; this is tested on CPUs
+with --fp16, --fp16 --fp16-no-flatten-grads, --memory-efficient-fp16, --bf16 and --memory-efficient-bf16.
+"""
+from typing import Any, Dict, List
+
+import torch
+from fairseq.optim.dynamic_loss_scaler import DynamicLossScaler
+from fairseq.optim.fp16_optimizer import FP16Optimizer, MemoryEfficientFP16Optimizer
+from torch import Tensor
+
+MASTER_WEIGHTS, COUNTERS = "master_weights", "loss_scale_counters"  # keys of the optimizer's state
+COUNTER_NAMES = ("_iter", "_last_overflow_iter", "_last_rescale_iter", "_overflows_since_rescale")
+
+
+def save_whole_state_of_half_precision() -> None:
+    """Extends the state of fairseq's optimizers for half precision; states without the new parts still load."""
+    for wrapper in (FP16Optimizer, MemoryEfficientFP16Optimizer):
+        extend_state(wrapper)
+
+
+def extend_state(wrapper: type) -> None:
+    """Adds the master weights, if the wrapper has any, and the loss scale's counters to what the wrapper saves."""
+    save, load = wrapper.state_dict, wrapper.load_state_dict
+
+    def state_dict(self) -> Dict[str, Any]:
+        state = save(self)
+        if self.scaler is not None:
+            state[COUNTERS] = counters_of(self.scaler)
+        if isinstance(self, FP16Optimizer):
+            state[MASTER_WEIGHTS] = [weights.detach() for weights in self.fp32_optimizer.params]
+        return state
+
+    def load_state_dict(self, state_dict: Dict[str, Any], optimizer_overrides=None) -> None:
+        load(self, state_dict, optimizer_overrides)
+        if self.scaler is not None:
+            restore_counters(self.scaler, state_dict.get(COUNTERS, {}))
+        if isinstance(self, FP16Optimizer) and MASTER_WEIGHTS in state_dict:
+            restore_weights(list(self.fp32_optimizer.params), state_dict[MASTER_WEIGHTS])
+
+    wrapper.state_dict, wrapper.load_state_dict = state_dict, load_state_dict
+
+
+def counters_of(scaler: DynamicLossScaler) -> Dict[str, int]:
+    return {name: getattr(scaler, name) for name in COUNTER_NAMES}
+
+
+def restore_counters(scaler: DynamicLossScaler, counters: Dict[str, int]) -> None:
+    for name in COUNTER_NAMES:
+        setattr(scaler, name, int(counters.get(name, getattr(scaler, name))))
+
+
+@torch.no_grad()
+def restore_weights(weights: List[Tensor], saved: List[Tensor]) -> None:
+    for own, other in zip(weights, saved, strict=True):
+        own.copy_(other)

@@ -1,0 +1,70 @@
+"""Lets fairseq read options that are lists or numbers without executing them.
+
+fairseq evaluates such options with `eval`, and it takes them from the configuration of a checkpoint too, so that a file
+could run any code. Its modules get an `eval` of their own that knows literals and arithmetic only.
+"""
+import ast
+import operator
+import sys
+from typing import Any, Callable, Dict, Type
+
+import fairseq.criterions  # noqa: F401  these load every module that evaluates an option
+import fairseq.models  # noqa: F401
+import fairseq.optim  # noqa: F401
+import fairseq.tasks  # noqa: F401
+
+OPERATIONS: Dict[Type[ast.AST], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+}  # fmt: skip
+LONGEST = 100_000  # characters of an expression, and values of a list
+
+
+def evaluate_literals_only() -> None:
+    """Replaces `eval` in every module of fairseq."""
+    for name, module in list(sys.modules.items()):
+        if name.split(".")[0] in ("fairseq", "fairseq_cli"):
+            module.eval = evaluate
+
+
+def evaluate(expression: Any, *_: Any) -> Any:
+    """Returns the value of an expression of literals and arithmetic, such as "[(512, 3)] * 20".
+
+    Raises:
+        ValueError: it is anything else, or too long.
+    """
+    text = str(expression).strip()
+    if len(text) > LONGEST:
+        raise ValueError(f"an option of {len(text)} characters is too long")
+    try:
+        return _value(ast.parse(text, mode="eval").body)
+    except (SyntaxError, TypeError, ArithmeticError, RecursionError, MemoryError) as error:
+        raise _not_a_literal(text) from error
+
+
+def _value(node: ast.AST) -> Any:
+    if isinstance(node, ast.BinOp) and type(node.op) in OPERATIONS:
+        left, right = _value(node.left), _value(node.right)
+        if isinstance(node.op, ast.Mult):
+            _check_length(left, right)
+        return OPERATIONS[type(node.op)](left, right)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -_value(node.operand)
+    if isinstance(node, (ast.List, ast.Tuple)):
+        values = [_value(element) for element in node.elts]
+        return values if isinstance(node, ast.List) else tuple(values)
+    if isinstance(node, ast.Dict) and None not in node.keys:
+        return dict(zip(map(_value, node.keys), map(_value, node.values)))
+    if isinstance(node, ast.Constant):
+        return node.value
+    raise _not_a_literal(ast.unparse(node))
+
+
+def _check_length(left: Any, right: Any) -> None:
+    """Raises ValueError for a sequence that becomes too long when it is repeated."""
+    for sequence, count in ((left, right), (right, left)):
+        if isinstance(sequence, (list, tuple, str, bytes)) and isinstance(count, int) and len(sequence) * count > LONGEST:
+            raise ValueError(f"a list of more than {LONGEST} values is too long")
+
+
+def _not_a_literal(text: str) -> ValueError:
+    return ValueError(f"{text[:100]!r} is no list, number or other literal, and options are never executed")

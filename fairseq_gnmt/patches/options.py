@@ -1,0 +1,31 @@
+"""Checks all options before a command of fairseq reads data.
+
+fairseq ignores many options that its parsers accept. The task sees only its own group of the configuration, so this is
+done in front of the command's `main`.
+"""
+import functools
+
+from omegaconf import DictConfig
+
+from fairseq_gnmt.fairseq_options import GENERATE, INTERACTIVE, TASK, TRAIN, VALIDATE, check_options
+from fairseq_gnmt.patches.commands import before_main
+
+
+def check_options_first() -> None:
+    """Puts the check in front of each command that is loaded."""
+    for command in (TRAIN, GENERATE, INTERACTIVE, VALIDATE):
+        before_main(command, functools.partial(prepare, command))
+
+
+def prepare(command: str, cfg: DictConfig) -> None:
+    """Checks the configuration of a command, and lets fairseq-generate honour --num-shards."""
+    if cfg.task._name == TASK:
+        check_options(cfg, command)
+        if command == GENERATE and cfg.dataset.num_shards > 1:
+            share_out(cfg)
+
+
+def share_out(cfg: DictConfig) -> None:
+    """Lets fairseq-generate translate one shard: these are the options that it shares the data out by."""
+    cfg.distributed_training.distributed_world_size = cfg.dataset.num_shards
+    cfg.distributed_training.distributed_rank = cfg.dataset.shard_id

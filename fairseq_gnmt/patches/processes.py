@@ -1,0 +1,62 @@
+"""Makes fairseq's commands end as Unix tools do: by the signal, without a traceback, also in child processes.
+
+fairseq leaves Ctrl-C, SIGTERM and closed pipes to the interpreter: it shows tracebacks, and its messages to a closed
+pipe are lost one by one while the training goes on.
+"""
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+from typing import Any, Callable, Dict
+
+import fairseq_cli
+from fairseq.distributed import utils as distributed_utils
+
+from fairseq_gnmt.errors import explain
+from gnmt.commands.process import end_by, ending_signal, prepare_process
+from gnmt.errors import UserError
+
+COMMANDS = Path(fairseq_cli.__path__[0])
+
+fairseq_main = distributed_utils.distributed_main
+
+
+def prepare_commands() -> None:
+    """Prepares this process if it runs a command of fairseq, and the ones that fairseq starts for further GPUs.
+
+    The plugin may also be imported by a program that is no command: its signals are left alone.
+    """
+    if command_is_running():
+        prepare_process()
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # hydra then leaves errors to `sys.excepthook`, which explains them
+    distributed_utils.distributed_main = run_rank
+
+
+def command_is_running() -> bool:
+    """Tells whether a function of fairseq_cli is being executed: commands of fairseq load the plugin themselves."""
+    frame = sys._getframe()
+    while frame is not None:
+        if Path(frame.f_code.co_filename).parent == COMMANDS and frame.f_code.co_name != "<module>":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def run_rank(index: int, main: Callable[..., None], cfg: Any, kwargs: Dict[str, Any]) -> None:
+    """Runs fairseq's main function of one rank; explained errors become UserError, which torch passes to the parent.
+
+    A rank that torch has spawned would spawn its data loader workers too: each would import fairseq again, at every
+    epoch, and show a traceback for Ctrl-C during the import. They are forked, as in a training of one process.
+    """
+    prepare_process()
+    if sys.platform == "linux" and multiprocessing.parent_process() is not None:
+        multiprocessing.set_start_method("fork", force=True)
+    try:
+        fairseq_main(index, main, cfg, kwargs)
+    except KeyboardInterrupt as interruption:
+        end_by(ending_signal(interruption))
+    except Exception as error:
+        sentence = explain(error, error.__traceback__)
+        if sentence is None or isinstance(error, UserError):
+            raise
+        raise UserError(sentence) from error

@@ -1,0 +1,18 @@
+"""Lets fairseq-train validate on several subsets: --valid-subset valid,valid1.
+
+fairseq compares the names of subsets with names of files such as valid1.en-de.en, so that it takes a subset that was
+given for one that was forgotten.
+"""
+from typing import Set
+
+from fairseq.data import data_utils
+
+
+def compare_subsets_by_name() -> None:
+    """Makes fairseq compare names of subsets with names of subsets."""
+    find_files = data_utils._find_extra_valid_paths
+
+    def find_subsets(dataset_path: str) -> Set[str]:
+        return {file.split(".")[0] for file in find_files(dataset_path)}
+
+    data_utils._find_extra_valid_paths = find_subsets

@@ -1,0 +1,248 @@
+"""Interpreter of pickles that treats them as data.
+
+Python's own unpickler looks up any importable object by its name and calls it. torch's restricted one calls the
+functions and classes of a list with any arguments that a file gives, which is enough to run code when a class such as
+numpy.ndarray is on the list. Here a global is only ever its name. The file can call nothing but the functions of a
+closed table, all of which check their arguments, and can set the state of nothing but the types of another table.
+"""
+import pickletools
+from typing import Any, BinaryIO, Callable, Dict, List, Mapping, NamedTuple, Tuple, Union
+
+DEEPEST = 100  # containers within each other; checkpoints have about 10
+MOST_VALUES = 50_000_000  # a value that is referred to twice counts twice
+
+PLAIN_KEYS = (str, bytes, int, float, bool, type(None))
+
+
+class InvalidPickle(ValueError):
+    """Pickle that is damaged, or that is not of the kind that checkpoints are."""
+
+
+class ForbiddenGlobal(InvalidPickle):
+    """Pickle that names a function or class outside the table."""
+
+    def __init__(self, name: str):
+        super().__init__(f"it names {name}")
+        self.name = name
+
+
+class Global(NamedTuple):
+    """Name of a function or class in a pickle, which is all that the file gets of it."""
+
+    name: str
+
+
+class Globals(NamedTuple):
+    """Globals that pickles of one kind may name, and what the file can do with them."""
+
+    constants: Mapping[str, Any]  # values that cannot be called, such as types of numbers
+    functions: Mapping[str, Callable[..., Any]]  # called with the arguments of the file, which they check
+    classes: Mapping[str, type]  # made without arguments
+    states: Mapping[type, Callable[[Any, Any], None]]  # given the object and the state of the file, which they check
+
+    def __or__(self, other: "Globals") -> "Globals":
+        """Returns the union of two tables."""
+        return Globals(*({**mine, **theirs} for mine, theirs in zip(self, other)))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.constants or name in self.functions or name in self.classes
+
+
+def unpickle(pickled: Union[bytes, BinaryIO], allowed: Globals, load_storage: Callable[[tuple], Any]) -> Any:
+    """Returns the value of the pickle at the current position of a file, and leaves the position after it.
+
+    load_storage gets the persistent id of each tensor's memory, a tuple, and returns the memory. Raises
+    ForbiddenGlobal for a global that is not allowed. A damaged pickle raises InvalidPickle or any other exception.
+    """
+    machine = Machine(allowed, load_storage)
+    for opcode, argument, _ in pickletools.genops(pickled):
+        if opcode.name not in OPERATIONS:
+            raise InvalidPickle(f"its pickle uses {opcode.name}, which torch.save does not")
+        OPERATIONS[opcode.name](machine, argument)
+    (value,) = machine.stack
+    check_nesting(value)
+    return value
+
+
+class Machine:
+    """Stack machine of the pickle protocol."""
+
+    def __init__(self, allowed: Globals, load_storage: Callable[[tuple], Any]):
+        self.allowed = allowed
+        self.load_storage = load_storage
+        self.stack: List[Any] = []
+        self.below: List[List[Any]] = []  # stacks under the open marks
+        self.memo: Dict[int, Any] = {}
+
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
+    def mark(self, _: None) -> None:
+        self.below.append(self.stack)
+        self.stack = []
+
+    def pop_marked(self) -> List[Any]:
+        """Returns the values above the last mark and removes them with it."""
+        marked, self.stack = self.stack, self.below.pop()
+        return marked
+
+    def push_tuple(self, _: None) -> None:
+        marked = self.pop_marked()
+        self.push(tuple(marked))
+
+    def push_small_tuple(self, size: int) -> None:
+        if len(self.stack) < size:
+            raise InvalidPickle("its pickle has a tuple of fewer values than it says")
+        values = tuple(self.stack[-size:])
+        del self.stack[-size:]
+        self.push(values)
+
+    def push_global(self, names: str) -> None:
+        module, name = names.split(" ", 1)
+        full_name = f"{MODULES_OF_PYTHON_2.get(module, module)}.{name}"
+        if full_name not in self.allowed:
+            raise ForbiddenGlobal(full_name)
+        self.push(self.allowed.constants.get(full_name, Global(full_name)))
+
+    def put(self, index: int) -> None:
+        self.memo[index] = self.stack[-1]
+
+    def get(self, index: int) -> None:
+        self.push(self.memo[index])
+
+    def append(self, _: None) -> None:
+        value = self.stack.pop()
+        self.extend_list([value])
+
+    def appends(self, _: None) -> None:
+        self.extend_list(self.pop_marked())
+
+    def extend_list(self, values: List[Any]) -> None:
+        if type(self.stack[-1]) is not list:
+            raise InvalidPickle(f"its pickle appends to a {type(self.stack[-1]).__name__}")
+        self.stack[-1].extend(values)
+
+    def set_item(self, _: None) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self.update_dict([key, value])
+
+    def set_items(self, _: None) -> None:
+        self.update_dict(self.pop_marked())
+
+    def update_dict(self, keys_and_values: List[Any]) -> None:
+        target = self.stack[-1]
+        if not isinstance(target, dict) or len(keys_and_values) % 2:
+            raise InvalidPickle(f"its pickle sets items of a {type(target).__name__}")
+        for key, value in zip(keys_and_values[::2], keys_and_values[1::2]):
+            check_key(key)
+            target[key] = value
+
+    def reduce(self, _: None) -> None:
+        arguments, function = self.stack.pop(), self.stack.pop()
+        if not isinstance(function, Global) or function.name not in self.allowed.functions:
+            raise InvalidPickle("its pickle calls what is no function")
+        if type(arguments) is not tuple:
+            raise InvalidPickle(f"its pickle calls {function.name} without a tuple of arguments")
+        try:
+            self.push(self.allowed.functions[function.name](*arguments))
+        except TypeError as error:
+            raise InvalidPickle(f"it gives {function.name} other arguments than it has") from error
+
+    def new_object(self, _: None) -> None:
+        arguments, name = self.stack.pop(), self.stack.pop()
+        if not isinstance(name, Global) or name.name not in self.allowed.classes or arguments != ():
+            raise InvalidPickle("its pickle makes an object of what is no class, or with arguments")
+        kind = self.allowed.classes[name.name]
+        self.push(kind.__new__(kind))
+
+    def build(self, _: None) -> None:
+        state, target = self.stack.pop(), self.stack[-1]
+        if type(target) not in self.allowed.states:
+            raise InvalidPickle(f"its pickle sets the state of a {type(target).__name__}")
+        self.allowed.states[type(target)](target, state)
+
+    def push_storage(self, _: None) -> None:
+        identity = self.stack.pop()
+        if type(identity) is not tuple:
+            raise InvalidPickle("its pickle refers to something else than the memory of a tensor")
+        self.push(self.load_storage(identity))
+
+    def stop(self, _: None) -> None:
+        if self.below or len(self.stack) != 1:
+            raise InvalidPickle("its pickle ends too early")
+
+
+MODULES_OF_PYTHON_2 = {"__builtin__": "builtins"}
+
+OPERATIONS: Dict[str, Callable[[Machine, Any], None]] = {
+    "PROTO": lambda machine, _: None,
+    "NONE": lambda machine, _: machine.push(None),
+    "NEWTRUE": lambda machine, _: machine.push(True),
+    "NEWFALSE": lambda machine, _: machine.push(False),
+    "EMPTY_TUPLE": lambda machine, _: machine.push(()),
+    "EMPTY_LIST": lambda machine, _: machine.push([]),
+    "EMPTY_DICT": lambda machine, _: machine.push({}),
+    **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE"), Machine.push),
+    "MARK": Machine.mark,
+    "TUPLE": Machine.push_tuple,
+    "TUPLE1": lambda machine, _: machine.push_small_tuple(1),
+    "TUPLE2": lambda machine, _: machine.push_small_tuple(2),
+    "TUPLE3": lambda machine, _: machine.push_small_tuple(3),
+    "GLOBAL": Machine.push_global,
+    "BINPUT": Machine.put,
+    "LONG_BINPUT": Machine.put,
+    "BINGET": Machine.get,
+    "LONG_BINGET": Machine.get,
+    "APPEND": Machine.append,
+    "APPENDS": Machine.appends,
+    "SETITEM": Machine.set_item,
+    "SETITEMS": Machine.set_items,
+    "REDUCE": Machine.reduce,
+    "NEWOBJ": Machine.new_object,
+    "BUILD": Machine.build,
+    "BINPERSID": Machine.push_storage,
+    "STOP": Machine.stop,
+}
+
+
+def check_key(key: Any) -> None:
+    """Raises InvalidPickle unless a key of a dict or set is plain, or a tuple of plain values.
+
+    Hashing a deeply nested tuple overflows the stack of the interpreter.
+    """
+    parts = key if type(key) is tuple else (key,)
+    if not all(type(part) in PLAIN_KEYS for part in parts):
+        raise InvalidPickle(f"its pickle has a {type(key).__name__} as a key")
+
+
+def check_nesting(value: Any) -> None:
+    """Raises InvalidPickle for containers that hold themselves, are too deep, or refer to too many values.
+
+    A few bytes of a pickle can refer to 2^100 values, which no code that walks over them would survive.
+    """
+    measured: Dict[int, Tuple[int, int]] = {}  # by identity, so that shared containers are walked through once
+
+    def measure(inside: Any, depth: int) -> Tuple[int, int]:
+        """Returns the number of values and the levels of a container."""
+        contents = contained(inside)
+        if not contents:
+            return 1, 0
+        if id(inside) not in measured:
+            parts = [measure(one, depth + 1) for one in contents] if depth < DEEPEST else [(0, DEEPEST)]
+            measured[id(inside)] = 1 + sum(values for values, _ in parts), 1 + max(levels for _, levels in parts)
+        if measured[id(inside)][1] > DEEPEST:
+            raise InvalidPickle(f"its containers are more than {DEEPEST} levels deep")
+        return measured[id(inside)]
+
+    values, _ = measure(value, 0)
+    if values > MOST_VALUES:
+        raise InvalidPickle(f"it refers to more than {MOST_VALUES:,} values")
+
+
+def contained(value: Any) -> Tuple[Any, ...]:
+    """Returns the values in a container or in the attributes of an object."""
+    if isinstance(value, dict):
+        return tuple(value.values())
+    if isinstance(value, (list, tuple)):
+        return tuple(value)
+    return tuple(getattr(value, "__dict__", {}).values())

@@ -1,0 +1,113 @@
+"""Reader of checkpoints, ours, fairseq's and NVIDIA's: everything that unpickles goes through it.
+
+Nothing in a file is executed, whatever the environment says: see `pickles` for the rules, and the tables below for all
+that a file can name.
+"""
+import argparse
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, BinaryIO, Union
+
+import numpy as np
+import torch
+
+from gnmt.checkpoints import numpy_values
+from gnmt.checkpoints.archive import load
+from gnmt.checkpoints.numpy_values import StoredType
+from gnmt.checkpoints.pickles import ForbiddenGlobal, Globals, InvalidPickle, check_key
+from gnmt.checkpoints.tensors import STORAGE_TYPES, rebuild_parameter, rebuild_tensor
+from gnmt.errors import UserError
+
+REASON_LENGTH = 150  # characters
+
+
+def ordered_dict(*arguments: Any) -> OrderedDict:
+    if arguments:
+        raise InvalidPickle("it has an OrderedDict that is made of something")
+    return OrderedDict()
+
+
+def drop_attributes(target: Any, state: Any) -> None:
+    """Leaves the attributes out that torch gives to a state dict: the versions of its modules' code."""
+
+
+def bytes_of(text: str, encoding: str) -> bytes:
+    """Returns bytes, which pickles of protocol 2 store as text."""
+    if type(text) is not str or encoding != "latin1":
+        raise InvalidPickle("it has bytes in an unknown encoding")
+    return text.encode("latin1")
+
+
+def empty_bytes() -> bytes:
+    return b""
+
+
+def set_of(values: list) -> set:
+    if type(values) is not list:
+        raise InvalidPickle("it has a set of what is no list")
+    for value in values:
+        check_key(value)
+    return set(values)
+
+
+def set_attributes(target: Any, state: dict) -> None:
+    """Gives an object without code of its own the attributes that were stored."""
+    if type(state) is not dict or not all(type(name) is str and not name.startswith("__") for name in state):
+        raise InvalidPickle(f"it has a {type(target).__name__} whose attributes have no names")
+    vars(target).update(state)
+
+
+NUMPY = [f"numpy.{core}.multiarray" for core in ("core", "_core")]  # before numpy 2, and since
+TRAINING = Globals(  # what fairseq-train stores
+    constants={**STORAGE_TYPES, "numpy.ndarray": numpy_values.ARRAY},
+    functions={
+        "collections.OrderedDict": ordered_dict,
+        "torch._utils._rebuild_tensor_v2": rebuild_tensor,
+        "torch._utils._rebuild_parameter": rebuild_parameter,
+        "builtins.set": set_of,
+        "builtins.bytes": empty_bytes,
+        "_codecs.encode": bytes_of,
+        "numpy.dtype": StoredType,
+        **{f"{module}.scalar": numpy_values.number for module in NUMPY},
+        **{f"{module}._reconstruct": numpy_values.empty_array for module in NUMPY},
+    },
+    classes={"argparse.Namespace": argparse.Namespace},
+    states={
+        OrderedDict: drop_attributes,
+        argparse.Namespace: set_attributes,
+        StoredType: numpy_values.set_order,
+        np.ndarray: numpy_values.fill_array,
+    },
+)
+
+
+def read(path: Union[str, Path], allowed: Globals = TRAINING, with_weights: bool = True) -> Any:
+    """Returns the value that torch.save stored in a file, its tensors in the memory of the CPU.
+
+    Without weights the tensors are on the meta device, and only the structure of the file is read and checked.
+    Raises UserError for a file that is missing or damaged, or that names a function or class outside `allowed`.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path} is missing: name a checkpoint.")
+    if not path.is_file():
+        raise UserError(f"{path} is not a regular file: name a checkpoint.")
+    try:
+        with open(path, "rb") as file:
+            return read_stream(file, str(path), allowed, with_weights)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror or error}): check the file and its permissions.") from error
+
+
+def read_stream(file: BinaryIO, name: str, allowed: Globals = TRAINING, with_weights: bool = True) -> Any:
+    """Reads from an open file or from memory; name is for messages."""
+    try:
+        return load(file, allowed, with_weights)
+    except ForbiddenGlobal as error:
+        raise UserError(f"{name} would run {error.name}, which no checkpoint has a use for: it was not read.") from error
+    except Exception as error:  # a damaged file raises nearly any kind
+        reason = (str(error) or type(error).__name__).splitlines()[0][:REASON_LENGTH]
+        raise UserError(
+            f"{name} is not a whole checkpoint ({reason}). It may have been cut short or damaged while it was written or "
+            "copied: use another one of its folder, for training with --restore-file, or fetch it again."
+        ) from error

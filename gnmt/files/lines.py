@@ -1,0 +1,117 @@
+r"""Lines of text, read from files and streams.
+
+A line ends at "\n" and nowhere else. Python's text mode also ends lines at "\r", and `str.splitlines` at U+0085, U+2028
+and others, which occur inside sentences of real corpora: one such cut in one language shifts every later pair.
+A UTF-8 byte order mark at the start of a file or stream is dropped.
+
+Corpora must be UTF-8 and keep every other character, also the "\r" before the "\n" of Windows files. Text to translate
+comes from users, so that every line must get an answer: bytes that are not UTF-8 become U+FFFD, with a warning, and the
+white space at both ends of a line is dropped, the "\r" of Windows files included.
+"""
+import codecs
+import gzip
+import os
+import re
+import zlib
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, Callable, Iterator, List, Sequence
+
+from gnmt.errors import UserError
+
+LINES_PER_CHUNK = 4096
+GZIP_MARK = b"\x1f\x8b"
+SURROGATES = re.compile("[\ud800-\udfff]")
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+# -- corpora: files that are read in chunks of whole lines
+
+
+def check_files(paths: Sequence[Path]) -> None:
+    """Raises UserError for the first path that is not a readable regular file."""
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{path} does not exist: check the path.")
+        if not path.is_file():
+            raise UserError(f"{path} is not a regular file: save it to one first, because it is read twice.")
+        if not os.access(path, os.R_OK):
+            raise UserError(f"{path} cannot be read: check its permissions.")
+
+
+def read_chunks(path: Path) -> Iterator[bytes]:
+    """Yields a file in chunks of LINES_PER_CHUNK whole lines, without byte order mark; unpacks gzip, whatever its name."""
+    with open(path, "rb") as file:
+        opener = gzip.open if file.read(len(GZIP_MARK)) == GZIP_MARK else open
+    try:
+        with opener(path, "rb") as file:
+            mark = codecs.BOM_UTF8
+            while chunk := b"".join(islice(file, LINES_PER_CHUNK)):
+                yield chunk.removeprefix(mark)
+                mark = b""
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{path} is not a complete gzip file ({error}): fetch it again.") from error
+
+
+def split_lines(chunk: bytes) -> List[str]:
+    """Returns the lines of a chunk without their ends; the last line may lack its end."""
+    return chunk.decode("utf-8").removesuffix("\n").split("\n")
+
+
+def count_lines(path: Path) -> int:
+    """Returns the number of lines (at least 1); raises UserError if the file is empty or is not UTF-8."""
+    lines = 0
+    for chunk in read_chunks(path):
+        try:
+            lines += len(split_lines(chunk))
+        except UnicodeDecodeError as error:
+            line = lines + chunk.count(b"\n", 0, error.start) + 1
+            encoding = "utf-16" if chunk.startswith(UTF16_MARKS) else "latin1"
+            raise UserError(
+                f"{path} is not UTF-8: line {line} has the byte 0x{chunk[error.start]:02x}; "
+                f"convert it, for example with iconv -f {encoding} -t utf-8."
+            ) from error
+    if lines == 0:
+        raise UserError(f"{path} is empty: at least one line is needed.")
+    return lines
+
+
+def read_lines(path: Path) -> List[str]:
+    """Returns all lines of a file that fits into memory; raises UserError if it is empty or is not UTF-8."""
+    check_files([path])
+    count_lines(path)
+    return [line for chunk in read_chunks(path) for line in split_lines(chunk)]
+
+
+# -- text to translate: streams, each line as soon as it is complete, and texts of a program
+
+
+def read_stream(stream: BinaryIO, warn: Callable[[str], None]) -> Iterator[str]:
+    """Yields each line of text to translate as soon as it is complete, without white space at its ends.
+
+    `warn` is called with one sentence, which names the line number, for each line that is not UTF-8.
+    """
+    mark = codecs.BOM_UTF8
+    for number, line in enumerate(stream, start=1):
+        line = line.removeprefix(mark)
+        mark = b""
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            text = line.decode("utf-8", errors="replace")
+            warn(f"line {number} is not UTF-8: it has the byte 0x{line[error.start]:02x}, which is read as U+FFFD.")
+        yield text.strip()
+
+
+def as_line(text: str) -> str:
+    """Returns a text to translate as one line, as `read_stream` yields it; a lone surrogate becomes U+FFFD."""
+    lines = SURROGATES.sub("\ufffd", text.removeprefix("\ufeff")).split("\n")
+    return " ".join(line.strip() for line in lines).strip()
+
+
+# -- text to print
+
+
+def one_line(text: str) -> str:
+    r"""Returns the text with a space for each "\n" and "\r", so that every reader takes it for one line."""
+    return text.replace("\n", " ").replace("\r", " ")

@@ -1,0 +1,64 @@
+"""Locks of folders, so that two processes never write to the same one.
+
+The lock is `flock` on DIR/.lock. The operating system releases it when its holder ends, however it ends; the file
+itself stays, with the process id and the host of the last holder. A shell script takes the same lock with `flock`.
+"""
+import fcntl
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import Optional
+
+from gnmt.errors import UserError
+
+NAME = ".lock"
+
+logger = logging.getLogger(__name__)
+
+
+class FolderLock:
+    """The lock of a folder, held until `release` or until the process ends; forked children do not prolong it."""
+
+    def __init__(self, descriptor: int):
+        self._descriptor: Optional[int] = descriptor
+        os.register_at_fork(after_in_child=self.release)
+
+    def release(self) -> None:
+        """Closes this process's descriptor: in a forked child the parent keeps the lock."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def lock_folder(folder: Path) -> Optional[FolderLock]:
+    """Locks an existing folder; returns None, with a warning, where the folder or its file system cannot be locked.
+
+    Raises:
+        UserError: another process holds the lock; the message names its process id and host.
+    """
+    path = folder / NAME
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        logger.warning("%s cannot be locked (%s): let no other process write to it.", folder, error.strerror)
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise UserError(f"{folder} is in use by {_holder(path)}: wait until it ends, or give another folder.") from error
+    except OSError as error:
+        os.close(descriptor)
+        logger.warning("%s cannot be locked (%s): let no other process write to it.", folder, error.strerror)
+        return None
+    return FolderLock(descriptor)
+
+
+def _holder(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip() or "another process"
+    except OSError:
+        return "another process"

@@ -1,0 +1,71 @@
+"""Ranges of numeric options: each is declared beside its option, and all are checked in the same way."""
+import dataclasses
+import math
+from typing import Any, Optional
+
+from gnmt.errors import UserError
+
+LARGEST = 2**32 - 1  # numbers above it do not fit into the integers of torch, numpy and fairseq
+KEY = "range"  # of the metadata of a dataclass field
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The finite numbers that an option accepts.
+
+    Args:
+        least: smallest accepted number
+        most: largest accepted number
+        above: `least` itself is not accepted
+        below: `most` itself is not accepted
+        off: 0 switches off what the option controls
+        hint: usual values, added to the error message
+    """
+
+    least: float = 0
+    most: float = LARGEST
+    above: bool = False
+    below: bool = False
+    off: bool = False
+    hint: str = ""
+
+    def requirement(self, value: Any) -> Optional[str]:
+        """The condition that `value` violates, None if it is accepted."""
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return "a number"
+        if not math.isfinite(value):
+            return "a finite number"
+        if value < self.least or (self.above and value == self.least):
+            if self.off:
+                return "0 (off) or above"
+            return f"above {self.least}" if self.above else f"at least {self.least}"
+        if value > self.most or (self.below and value == self.most):
+            return f"below {self.most}" if self.below else f"at most {self.most}"
+        return None
+
+    def check(self, option: str, value: Any) -> None:
+        """Raises UserError unless `value` is accepted; `option` is its name with underscores."""
+        requirement = self.requirement(value)
+        if requirement is not None:
+            hint = f" ({self.hint})" if self.hint else ""
+            raise UserError(f"--{option.replace('_', '-')} is {value!r}, but must be {requirement}{hint}.")
+
+
+def check_ranges(config_class: type, config: Any) -> None:
+    """Checks the numbers of a configuration against the ranges that its dataclass declares.
+
+    Args:
+        config_class: dataclass; a field with a range has it in its metadata under "range"
+        config: any object with some of the fields as attributes; None and absent fields are not checked
+
+    Raises:
+        UserError: the first number that is outside its range, or is not whole where the field is an int
+    """
+    for option in dataclasses.fields(config_class):
+        accepted, value = option.metadata.get(KEY), getattr(config, option.name, None)
+        if accepted is None or value is None:
+            continue
+        if option.type is int and not isinstance(value, int):
+            raise UserError(f"--{option.name.replace('_', '-')} is {value!r}, but must be a whole number.")
+        for number in [value] if isinstance(value, (int, float, str)) else value:
+            accepted.check(option.name, number)

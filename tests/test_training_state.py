@@ -1,0 +1,220 @@
+"""Checkpoints of fairseq-train with a part that is missing, of another kind or of another size."""
+from argparse import Namespace
+from pathlib import Path
+from typing import Any, Dict
+
+import pytest
+import torch
+from fairseq import checkpoint_utils
+
+from conftest import make_dictionary, make_model
+from gnmt.checkpoints.training_state import architecture, difference, read_training_state
+from gnmt.errors import UserError
+from gnmt.quantization.storage import to_integers
+
+SIZES = {"hidden_size": 8, "encoder_layers": 3, "decoder_layers": 2}
+EMBEDDING = "encoder.embed_tokens.weight"
+NAN = float("nan")
+
+
+@pytest.fixture
+def state() -> Dict[str, Any]:
+    """As fairseq-train writes it, with as few options as there can be."""
+    model = make_model("gnmt_v2_tiny", make_dictionary(12), **SIZES)
+    return {
+        "args": None,
+        "cfg": {
+            "model": {"_name": "gnmt_v2_tiny", **SIZES},
+            "task": {"_name": "translation", "data": "bin", "source_lang": "en", "target_lang": "de"},
+            "bpe": {"_name": "sentencepiece", "sentencepiece_model": "subwords.model"},
+            "distributed_training": {"distributed_init_method": "tcp://localhost:1234"},
+        },
+        "model": model.state_dict(),
+        "optimizer_history": [{"criterion_name": "C", "optimizer_name": "O", "lr_scheduler_state": {}, "num_updates": 3}],
+        "task_state": {},
+        "extra_state": {"train_iterator": {"epoch": 1, "iterations_in_epoch": 0}},
+        "last_optimizer_state": {"state": {0: {"step": 1}}, "param_groups": [{"lr": 0.1}]},
+    }
+
+
+def changed(state: Dict[str, Any], keys: tuple, value: Any) -> Dict[str, Any]:
+    """The state with another value at these keys; without them for KeyError."""
+    inside = state
+    for key in keys[:-1]:
+        inside = inside[key]
+    if value is KeyError:
+        del inside[keys[-1]]
+    else:
+        inside[keys[-1]] = value
+    return state
+
+
+def save(state: Any, folder: Path) -> Path:
+    torch.save(state, folder / "state.pt")
+    return folder / "state.pt"
+
+
+def test_a_sound_checkpoint_is_read(state, tmp_path):
+    found = read_training_state(save(state, tmp_path))
+    assert found["cfg"] == state["cfg"] and architecture(found) == "gnmt_v2_tiny"
+    assert all(torch.equal(value, state["model"][name]) for name, value in found["model"].items())
+
+
+@pytest.mark.parametrize("value", [None, "text", ["list"], {}, 5, torch.ones(2)])
+def test_files_of_something_else(value, tmp_path):
+    with pytest.raises(UserError, match=r"state\.pt (holds a|is not a checkpoint of fairseq-train: it has no model)"):
+        read_training_state(save(value, tmp_path))
+
+
+TABLE, LIST, COUNT = (  # values that are no table, no list of tables, no count
+    [None, "text", ["list"], 5, torch.ones(2), KeyError],
+    [None, "text", {}, [], [1], 5, torch.ones(2), KeyError],
+    [None, "text", ["list"], 1.5, -1, torch.ones(2)],
+)
+WRONG = [
+    (("model",), [*TABLE, {}]),
+    (("model", EMBEDDING), [None, "text", [1.0], 5, KeyError]),
+    (("cfg",), TABLE),
+    (("cfg", "model"), TABLE),
+    (("cfg", "task"), TABLE),
+    (("optimizer_history",), LIST),
+    (("optimizer_history", 0, "num_updates"), COUNT),
+    (("optimizer_history", 0, "lr_scheduler_state"), [None, "text", ["list"]]),
+    (("extra_state",), TABLE),
+    (("extra_state", "train_iterator"), TABLE[:-1]),
+    (("extra_state", "train_iterator", "epoch"), COUNT),
+    (("task_state",), TABLE[:-1]),
+    (("last_optimizer_state",), TABLE[1:-1]),
+    (("last_optimizer_state", "state"), TABLE),
+    (("last_optimizer_state", "param_groups"), [None, "text", {}, [1], KeyError]),
+]
+
+
+@pytest.mark.parametrize("keys,value", [(keys, value) for keys, values in WRONG for value in values])
+def test_parts_of_another_kind(state, keys, value, tmp_path):
+    with pytest.raises(UserError, match=r"state\.pt (has|is not a checkpoint of fairseq-train)") as told:
+        read_training_state(save(changed(state, keys, value), tmp_path))
+    assert [key for key in keys if isinstance(key, str)][-1] in str(told.value)
+
+
+@pytest.mark.parametrize("name", ["task_state", "last_optimizer_state", "args"])
+def test_parts_that_may_be_missing(state, name, tmp_path):
+    read_training_state(save(changed(state, (name,), KeyError), tmp_path))
+
+
+@pytest.mark.parametrize("keys,value,words", [
+    (("cfg", "model", "hidden_size"), 10**9, "has 1000000000 as its cfg, model, hidden_size, but weights of 8"),
+    (("cfg", "model", "encoder_layers"), 10**6, "has 1000000 as its cfg, model, encoder_layers, but weights of 3"),
+    (("cfg", "model", "decoder_layers"), 10**6, "has 1000000 as its cfg, model, decoder_layers, but weights of 2"),
+    (("cfg", "model", "decoder_layers"), "2", "has '2' as its cfg, model, decoder_layers"),
+    (("model", EMBEDDING), torch.ones(8), "no matrix as its weight"),
+    (("model", EMBEDDING), torch.full((12, 8), NAN), f"has the weight {EMBEDDING}, not all of which are finite"),
+    (("model", "decoder.output_projection.bias"), torch.full((12,), float("inf")), "output_projection.bias, not all of"),
+    (("model", "decoder.output_projection.bias"), torch.ones(12, dtype=torch.int64), "of type torch.int64, but it must be"),
+    (("model", "extra.int8"), torch.ones(2, 2, dtype=torch.int8), "has extra.int8 without extra.scale"),
+])  # fmt: skip
+def test_sizes_and_numbers(state, keys, value, words, tmp_path):
+    with pytest.raises(UserError) as told:
+        read_training_state(save(changed(state, keys, value), tmp_path))
+    assert words in str(told.value) and "state.pt" in str(told.value)
+
+
+@pytest.mark.parametrize("part,value", [
+    (".scale", torch.ones(5)),
+    (".scale", torch.ones(0)),
+    (".scale", torch.ones(12, dtype=torch.int64)),
+    (".int8", torch.ones(12, 8)),
+    (".int8", torch.ones(12, dtype=torch.int8)),
+])
+def test_integers_and_scales_that_do_not_fit(state, part, value, tmp_path):
+    state["model"] = to_integers(state["model"])
+    read_training_state(save(state, tmp_path))
+    with pytest.raises(UserError, match=f"has {EMBEDDING}.int8 of .* and {EMBEDDING}.scale of .*, which do not fit"):
+        read_training_state(save(changed(state, ("model", EMBEDDING + part), value), tmp_path))
+
+
+# -- a checkpoint's configuration is data
+
+
+@pytest.mark.parametrize("value", ["${oc.env:HOME}", "a ${oc.decode:b} c", "${a.${oc.env:HOME}}", "${hydra:job.name}", "${"])
+@pytest.mark.parametrize("keys", [("cfg", "bpe", "sentencepiece_model"), ("cfg", "task", "data"), ("cfg", "model", "x")])
+def test_nothing_is_looked_up_in_the_environment(state, keys, value, tmp_path):
+    with pytest.raises(UserError, match=f"as its {', '.join(keys)}: the configuration of a checkpoint is not looked up"):
+        read_training_state(save(changed(state, keys, value), tmp_path))
+    namespace = changed(state, ("cfg", "model"), Namespace(arch="lstm", nested=[{"key": value}]))
+    with pytest.raises(UserError, match="is not looked up"):
+        read_training_state(save(namespace, tmp_path))
+
+
+def test_references_within_the_configuration_stay(state, tmp_path):
+    state["cfg"]["task"]["data"] = "${bpe.sentencepiece_model} and ${.source_lang}"
+    assert read_training_state(save(state, tmp_path))["cfg"]["task"]["data"].startswith("${bpe.")
+
+
+@pytest.mark.parametrize("section,name", [("bpe", "sentencepiece_model"), ("task", "data")])
+def test_nothing_is_fetched_from_the_network(state, section, name, tmp_path):
+    state["cfg"][section][name] = "https://example.com/model"
+    path = str(save(state, tmp_path))
+    with pytest.raises(UserError, match=f"https://example.com/model' as its cfg, {section}, {name}, and nothing that"):
+        checkpoint_utils.load_checkpoint_to_cpu(path)
+    found = checkpoint_utils.load_checkpoint_to_cpu(path, {name: "local"})  # the user's own choice
+    assert found["cfg"][section][name] == "local"
+    assert found["cfg"].distributed_training.distributed_init_method == "tcp://localhost:1234"
+
+
+@pytest.mark.parametrize("keys,value,words", [
+    (("cfg", "model", "dropout"), "x", "wrong value in its cfg, model: "),
+    (("cfg", "model", "_name"), "unheard", "of the architecture unheard, which is not there: give the --user-dir"),
+    (("cfg", "model", "_name"), None, "has None as its cfg, model, _name"),
+    (("cfg", "task", "left_pad_source"), [1], "wrong value in its cfg, task: "),
+])
+def test_options_that_fairseq_does_not_take(state, keys, value, words, tmp_path):
+    with pytest.raises(UserError) as told:
+        checkpoint_utils.load_checkpoint_to_cpu(str(save(changed(state, keys, value), tmp_path)))
+    assert words in str(told.value) and "state.pt" in str(told.value)
+
+
+# -- weights that are missing or too many
+
+
+def test_weights_of_another_network_are_named(state, tmp_path):
+    model = make_model("gnmt_v2_tiny", make_dictionary(12), **SIZES)
+    removed = ["decoder.output_projection.bias", *(name for name in state["model"] if "attention.score" in name)]
+    for name in removed:
+        del state["model"][name]
+    state["model"]["one.more"] = torch.ones(1)
+    loaded = checkpoint_utils.load_checkpoint_to_cpu(str(save(state, tmp_path)))
+    with pytest.raises(UserError) as told:
+        model.load_state_dict(loaded["model"], strict=True)
+    missing = "decoder.output_projection.bias, decoder.stack.attention.score_bias, decoder.stack.attention.score_scale"
+    assert f"{tmp_path}/state.pt lacks {missing} and 1 more weights and has one.more, which" in str(told.value)
+
+
+def test_difference_of_equal_networks_is_empty(state):
+    assert difference(state["model"], dict(state["model"])) == []
+
+
+def test_weights_that_are_no_numbers_are_not_told_to_be_unshared(state):
+    """Given to the model itself, without the reader, which refuses them."""
+    model = make_model("gnmt_v2_tiny", make_dictionary(12), **SIZES)
+    model.load_state_dict({name: torch.full_like(value, NAN) for name, value in state["model"].items()}, strict=True)
+    state["model"]["decoder.embed_tokens.weight"] = state["model"][EMBEDDING] + 1
+    with pytest.raises(UserError, match="with --no-share-embeddings"):
+        model.load_state_dict(state["model"], strict=True)
+
+
+# -- moving averages
+
+
+def test_the_moving_average_of_a_checkpoint(state, tmp_path):
+    state["extra_state"]["ema"] = {name: value.half() for name, value in state["model"].items()}
+    found = checkpoint_utils.load_ema_from_checkpoint(str(save(state, tmp_path)))
+    for name, value in found["model"].items():
+        assert torch.equal(value, state["model"][name].half().float())
+
+
+@pytest.mark.parametrize("average", [None, {}, [1], {"weight": "text"}, KeyError])
+def test_checkpoints_without_a_moving_average(state, average, tmp_path):
+    path = save(changed(state, ("extra_state", "ema"), average) if average is not KeyError else state, tmp_path)
+    with pytest.raises(UserError, match="state.pt has (no moving average|a str as its weight)"):
+        checkpoint_utils.load_ema_from_checkpoint(str(path))
