@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, installed or not
 
-from fairseq_gnmt.checkpoint_averaging import average_checkpoints, last_checkpoints  # noqa: E402
+from gnmt.checkpoints.averaging import average_checkpoints, last_checkpoints  # noqa: E402
 from gnmt.commands.process import run_command  # noqa: E402
 
 

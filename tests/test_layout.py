@@ -13,7 +13,7 @@ PLUGIN = {
     "optim": set(),
     "scoring": set(),
     "data": set(),
-    "interop": {"models", "checkpoint_averaging"},
+    "interop": {"models"},
     "search": {"models", "data"},
     "rewards": {"segmentation"},
     "criterions": {"models", "rewards"},

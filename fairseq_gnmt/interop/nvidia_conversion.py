@@ -15,9 +15,9 @@ from fairseq.models import MODEL_REGISTRY
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from fairseq_gnmt.checkpoint_averaging import load as load_ours
 from fairseq_gnmt.models.gnmt import GNMTModel
 from gnmt.checkpoints import nvidia_checkpoint
+from gnmt.checkpoints.averaging import load as load_ours
 from gnmt.checkpoints.nvidia_checkpoint import NvidiaCheckpoint
 from gnmt.checkpoints.nvidia_names import WORD_BY_WORD, our_names
 from gnmt.checkpoints.nvidia_vocabulary import our_ids, our_vocabulary, their_symbols

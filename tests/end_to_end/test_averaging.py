@@ -11,7 +11,7 @@ import torch
 from commands import ROOT, Done, succeed
 from tiny_corpora import MODEL, OBJECTIVE, TASK, TEST, digits, scratch
 
-from fairseq_gnmt.checkpoint_averaging import average_checkpoints, last_checkpoints
+from gnmt.checkpoints.averaging import average_checkpoints, last_checkpoints
 from gnmt.errors import UserError
 
 

@@ -8,7 +8,7 @@ from commands import ROOT
 from hypotheses import generate, texts
 from tiny_corpora import VALID, trained_on_digits
 
-from fairseq_gnmt.checkpoint_averaging import average_checkpoints
+from gnmt.checkpoints.averaging import average_checkpoints
 
 
 @pytest.fixture(scope="module")

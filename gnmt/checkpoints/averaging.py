@@ -1,9 +1,9 @@
-"""The mean of the parameters of several checkpoints, usually better than the last of them."""
+"""Average of the parameters of several checkpoints, usually better than the last of them."""
+import re
 from pathlib import Path
 from typing import Dict, List, Sequence
 
 import torch
-from fairseq.checkpoint_utils import checkpoint_paths
 from torch import Tensor
 
 from gnmt.checkpoints.training_state import read_training_state
@@ -11,17 +11,19 @@ from gnmt.errors import UserError
 from gnmt.files.outputs import atomic_outputs
 from gnmt.quantization.storage import to_floats
 
-SUMMED_IN = torch.float64  # the mean of equal checkpoints is then exactly theirs
-CLIP_RANGE = ".clip.range"  # of quantisable training: the last one is the one that training has come to
+SUMMED_IN = torch.float64  # so that the average of equal checkpoints equals each of them
+CLIP_RANGE = ".clip.range"  # of quantisable training; taken from the last checkpoint, because it follows a schedule
+EPOCH_CHECKPOINT = re.compile(r"checkpoint(\d+)\.pt")
 
 
 def average_checkpoints(inputs: Sequence[Path], output: Path, overwrite: bool = False) -> None:
-    """Writes a checkpoint with the mean parameters of `inputs` and all else but the optimizer's state of the last.
+    """Writes a checkpoint with the average parameters of `inputs`.
 
-    So is the range of quantisable training: it is set by a schedule, not learnt.
+    Everything else is taken from the last one, except the optimizer's state, which is left out. The clipping range is
+    also taken from the last checkpoint, because it follows a schedule.
 
     Raises UserError if there are no inputs, if they are of different models, or if output cannot be written, exists
-    (unless `overwrite`) or is an input; whatever was there then stays.
+    (unless `overwrite`) or is an input; an existing output is then kept.
     """
     if not inputs:
         raise UserError("There are no checkpoints to average: name some, or a --save-dir that has some.")
@@ -30,6 +32,7 @@ def average_checkpoints(inputs: Sequence[Path], output: Path, overwrite: bool = 
 
 
 def mean_of(inputs: Sequence[Path]) -> dict:
+    """Returns the checkpoint that `average_checkpoints` writes."""
     sums: Dict[str, Tensor] = {}
     for path in inputs:
         checkpoint = read_training_state(path)
@@ -39,7 +42,7 @@ def mean_of(inputs: Sequence[Path]) -> dict:
             raise UserError(f"{path} and {inputs[0]} are of different models: average checkpoints of one training.")
         for name, value in model.items():
             sums[name] = sums.get(name, 0) + value.to(SUMMED_IN)
-    means: Dict[int, Tensor] = {}  # by address: shared embeddings stay shared, and are stored once
+    means: Dict[int, Tensor] = {}  # by address, so that shared embeddings stay shared
     checkpoint["model"] = {
         name: value
         if name.endswith(CLIP_RANGE)
@@ -51,8 +54,8 @@ def mean_of(inputs: Sequence[Path]) -> dict:
 
 
 def last_checkpoints(save_dir: Path, count: int) -> List[Path]:
-    """The `count` newest checkpoints of whole epochs in a --save-dir of fairseq-train."""
-    paths = [Path(path) for path in checkpoint_paths(str(save_dir), pattern=r"checkpoint(\d+)\.pt")]
-    if len(paths) < count:
-        raise UserError(f"{save_dir} has {len(paths)} checkpoints of whole epochs, but {count} are to be averaged.")
-    return paths[:count][::-1]
+    """Returns the `count` newest checkpoints of whole epochs in a --save-dir of fairseq-train, oldest first."""
+    epochs = {int(found[1]): path for path in save_dir.iterdir() if (found := EPOCH_CHECKPOINT.fullmatch(path.name))}
+    if len(epochs) < count:
+        raise UserError(f"{save_dir} has {len(epochs)} checkpoints of whole epochs, but {count} are to be averaged.")
+    return [epochs[epoch] for epoch in sorted(epochs)[-count:]]
