@@ -129,7 +129,8 @@ class Workload:
         ensemble, pad = Ensemble(self.models, quantize=self.quantize), self.task.target_dictionary.pad()
         log_prob, tokens = 0.0, 0
         for batch in tqdm(self.batches, desc="log-perplexity", leave=False):
-            log_prob += float(reference_log_probs(ensemble, **batch["net_input"], target=batch["target"], pad=pad).sum())
+            source, read = (batch["net_input"][name] for name in ("src_tokens", "prev_output_tokens"))
+            log_prob += float(reference_log_probs(ensemble, source, read, batch["target"], pad).sum())
             tokens += batch["ntokens"]
         return -log_prob / tokens
 

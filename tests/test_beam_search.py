@@ -7,6 +7,7 @@ import torch
 from gnmt.errors import UserError
 from gnmt.search.beam_search import BeamSearch, length_limits
 from gnmt.search.options import SearchOptions
+from gnmt.search.running_search import RunningSearch, translate_batch
 from gnmt.search.vocabulary import SpecialTokens
 from reference.exhaustive_search import EOS, PAD, UNK, Scripted, ScriptedEnsemble, every_translation
 from reference.tabulated_penalty import TabulatedLengthPenalty
@@ -24,24 +25,12 @@ def padded(sources, left: bool = False) -> torch.Tensor:
 
 def translate(model, sources, left=False, prefix=None, length_penalty=None, device="cpu", **options):
     """The n-best of each source as (score, tokens, log-probabilities of the tokens, attention)."""
-    source = padded(sources, left).to(device)
-    search = BeamSearch(model, SPECIAL, SearchOptions(**options), length_penalty)
-    result = search(source, torch.tensor([len(s) for s in sources], device=device), prefix)
-    found = []
-    for indices in result.of_sentence:
-        nbest = []
-        for index in indices:
-            length = int(result.finished.steps[index]) + 1
-            nbest.append(
-                (
-                    float(result.finished.scores[index]),
-                    tuple(result.backtraced.tokens[index, :length].tolist()),
-                    result.backtraced.log_probs[index, :length].tolist(),
-                    result.backtraced.attention[index, :length].cpu(),
-                )
-            )
-        found.append(nbest)
-    return found
+    rules = BeamSearch(SPECIAL, SearchOptions(**options), length_penalty)
+    return [list(map(as_tuple, found)) for found in translate_batch(model, rules, padded(sources, left).to(device), prefix)]
+
+
+def as_tuple(hypothesis):
+    return float(hypothesis.score), tuple(hypothesis.tokens.tolist()), hypothesis.log_probs.tolist(), hypothesis.attention
 
 
 SOURCES = [[4, 5, EOS], [5, EOS], [4, 4, 5, 5, EOS]]
@@ -93,7 +82,7 @@ class ByHand:
     too, but attention is even. Log-probability prefers a; coverage prefers b.
     """
 
-    def start(self, src_tokens, src_lengths):
+    def start(self, src_tokens):
         return self
 
     def reorder(self, rows):
@@ -249,3 +238,32 @@ def test_scores_that_are_not_numbers_are_refused():
 def test_options_out_of_range(option, value, words):
     with pytest.raises(UserError, match=words):
         SearchOptions(**{option: value})
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("options", [{}, dict(prune_tokens=1.5, prune_hypotheses=1.0), dict(no_repeat_ngram_size=2, min_len=3)])
+def test_translations_do_not_depend_on_when_a_sentence_joins(seed, options):
+    """Sentences join at random steps, in random groups, with and without prefixes: each as if it were alone."""
+    generator = torch.Generator().manual_seed(seed)
+    draw = lambda low, high: int(torch.randint(low, high, (), generator=generator))
+    model = ScriptedEnsemble([Scripted(seed, 9)])
+    sources = [torch.randint(4, 9, (draw(0, 8),), generator=generator).tolist() + [EOS] for _ in range(12)]
+    prefixes = [torch.randint(4, 9, (draw(0, 3),), generator=generator).tolist() for _ in sources]
+    options = dict(beam=3, nbest=3, max_len_a=1.5, max_len_b=2, **options)
+    search = RunningSearch(model, BeamSearch(SPECIAL, SearchOptions(**options)), leaving_share=seed % 3 / 4)
+    waiting, found = list(range(len(sources))), {}
+    while waiting or len(search):
+        if waiting and (not len(search) or draw(0, 3) == 0):
+            ids = [waiting.pop(0) for _ in range(min(len(waiting), draw(1, 5)))]
+            search.join(torch.tensor(ids), padded([sources[i] for i in ids]), padded([prefixes[i] or [PAD] for i in ids]))
+        search.step()
+        for translated in search.take_translated():
+            found[translated.sentence] = list(map(as_tuple, translated.hypotheses))
+    for index, source in enumerate(sources):
+        prefix = torch.tensor([prefixes[index]]) if prefixes[index] else None
+        (alone,) = translate(model, [source], prefix=prefix, **options)
+        assert [t[1] for t in found[index]] == [t[1] for t in alone]
+        assert [t[0] for t in found[index]] == pytest.approx([t[0] for t in alone], abs=1e-6)
+        for (_, _, log_probs, attention), (_, _, lone_log_probs, lone_attention) in zip(found[index], alone):
+            assert log_probs == pytest.approx(lone_log_probs, abs=1e-6)
+            torch.testing.assert_close(attention, lone_attention)

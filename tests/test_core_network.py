@@ -15,11 +15,13 @@ from gnmt.network.gnmt import GNMTNetwork
 from gnmt.search.beam_search import BeamSearch
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.options import SearchOptions
+from gnmt.search.running_search import translate_batch
 from gnmt.search.vocabulary import SpecialTokens
 
 ROOT = Path(__file__).parents[1]
 BOS, PAD, EOS, UNK = range(4)
 SPECIAL = SpecialTokens(PAD, EOS, UNK, decoder_start=EOS)
+RULES = BeamSearch(SPECIAL, SearchOptions(beam=3, max_len_b=6))
 SOURCE = torch.tensor([[5, 6, 7, EOS], [8, EOS, PAD, PAD]])
 PREVIOUS = torch.tensor([[EOS, 9, 4], [EOS, 4, 5]])
 
@@ -32,13 +34,14 @@ from gnmt.network.gnmt import GNMTNetwork
 from gnmt.search.beam_search import BeamSearch
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.options import SearchOptions
+from gnmt.search.running_search import translate_batch
 from gnmt.search.vocabulary import SpecialTokens
 
 torch.manual_seed(1)
 network = GNMTNetwork(NetworkConfig(12, 12, hidden_size=8)).prepare_for_inference()
-search = BeamSearch(Ensemble([network]), SpecialTokens(1, 2, 3, decoder_start=2), SearchOptions(beam=3, max_len_b=6))
-found = search(torch.tensor([[5, 6, 7, 2], [8, 2, 1, 1]]), None)
-print(found.backtraced.tokens.tolist(), found.finished.scores.tolist())
+rules = BeamSearch(SpecialTokens(1, 2, 3, decoder_start=2), SearchOptions(beam=3, max_len_b=6))
+found = translate_batch(Ensemble([network]), rules, torch.tensor([[5, 6, 7, 2], [8, 2, 1, 1]]))
+print([(nbest[0].tokens.tolist(), float(nbest[0].score)) for nbest in found])
 """
 
 
@@ -54,9 +57,8 @@ def test_a_network_translates_without_fairseq():
     ).stdout
     model = make_model("gnmt_v2", make_dictionary(12), seed=1, hidden_size=8)
     model.make_generation_fast_()
-    search = BeamSearch(Ensemble([model]), SPECIAL, SearchOptions(beam=3, max_len_b=6))
-    expected = search(SOURCE, None)
-    assert found == f"{expected.backtraced.tokens.tolist()} {expected.finished.scores.tolist()}\n"
+    expected = translate_batch(Ensemble([model]), RULES, SOURCE)
+    assert found == f"{[(nbest[0].tokens.tolist(), float(nbest[0].score)) for nbest in expected]}\n"
 
 
 @pytest.mark.parametrize("preset", ["gnmt_v2", "gnmt_v2_8_layers", "gnmt_v2_small", "gnmt_v2_tiny", "gnmt"])
@@ -129,12 +131,11 @@ def test_a_network_that_declines_fast_decoding_still_translates():
     other.decoder.supports_fast_decoding = False
     other.prepare_for_inference()
     assert inference_model_for(other) == (other.encoder, other.decoder)
-    search = BeamSearch(Ensemble([other]), SPECIAL, SearchOptions(beam=3, max_len_b=6))
-    found = search(SOURCE[:1], None)
-    tokens = found.backtraced.tokens[:1, : found.finished.steps[0] + 1]
+    ((best, *_),) = translate_batch(Ensemble([other]), RULES, SOURCE[:1])
+    tokens = best.tokens[None]
     previous = torch.cat([torch.tensor([[EOS]]), tokens[:, :-1]], dim=1)
     log_probs = other(SOURCE[:1], previous)[0].log_softmax(dim=2).gather(2, tokens[:, :, None])
-    torch.testing.assert_close(found.finished.log_probs[0], log_probs.sum(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(best.log_probs, log_probs[0, :, 0], rtol=1e-5, atol=1e-6)
 
 
 def test_a_network_that_declines_fast_decoding_cannot_be_quantised():

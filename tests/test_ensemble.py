@@ -18,7 +18,7 @@ def test_probabilities_and_attention_are_averaged(count, temperature, device):
     source, start = SOURCE.to(device), START.to(device)
     ensemble = Ensemble(models, temperature)
     with torch.no_grad():
-        probabilities, attention, _ = ensemble.step(start[:, 0], ensemble.start(source, source.ne(1).sum(dim=1)))
+        probabilities, attention, _ = ensemble.step(start[:, 0], ensemble.start(source))
         whole = [model(source, source.ne(1).sum(dim=1), start) for model in models]
     expected = sum((logits[:, 0] / temperature).softmax(dim=1) for logits, _ in whole) / count
     torch.testing.assert_close(probabilities, expected)
@@ -31,8 +31,8 @@ def test_a_search_may_be_older_than_the_preparation_of_its_model():
     model = make_model("gnmt_v2_tiny", DICTIONARY, init_range=0.5)
     ensemble = Ensemble([model], quantize="int8")
     with pytest.raises(UserError, match="leave it out in training"):
-        ensemble.start(SOURCE, SOURCE.ne(1).sum(dim=1))
+        ensemble.start(SOURCE)
     model.make_generation_fast_()
     with torch.no_grad():
-        probabilities, _, _ = ensemble.step(START[:, 0], ensemble.start(SOURCE, SOURCE.ne(1).sum(dim=1)))
+        probabilities, _, _ = ensemble.step(START[:, 0], ensemble.start(SOURCE))
     torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(2))

@@ -14,17 +14,16 @@ def test_length_penalty():
     assert GNMTLengthPenalty(0.0)(7) == 1.0
     assert GNMTLengthPenalty(1.0, const=2.0)(6) == pytest.approx(8 / 3)
     assert GNMTLengthPenalty(1.0)(torch.tensor([1, 7])).tolist() == [1.0, 2.0]
-    assert GNMTLengthPenalty(1.0).largest(2, torch.tensor([7, 13])).tolist() == [2.0, 3.0]
+    assert GNMTLengthPenalty(1.0).largest(torch.tensor([2, 2]), torch.tensor([7, 13])).tolist() == [2.0, 3.0]
 
 
 def test_tabulated_length_penalty():
     penalty = TabulatedLengthPenalty((1.0, 0.5, 3.0, 0.25, 2.0))
-    assert [penalty(length) for length in (1, 3, 5, 9)] == [1.0, 3.0, 2.0, 2.0]
     assert penalty(torch.tensor([[1, 3], [5, 9]])).tolist() == [[1.0, 3.0], [2.0, 2.0]]
     last = torch.arange(1, 8)
-    assert penalty.largest(1, last).tolist() == [1, 1, 3, 3, 3, 3, 3]
-    assert penalty.largest(4, last)[3:].tolist() == [0.25, 2, 2, 2]  # lengths from 4 on
-    assert penalty.largest(7, last)[6:].tolist() == [2]
+    assert penalty.largest(torch.full((7,), 1), last).tolist() == [1, 1, 3, 3, 3, 3, 3]
+    assert penalty.largest(torch.full((7,), 4), last)[3:].tolist() == [0.25, 2, 2, 2]  # lengths from 4 on
+    assert penalty.largest(torch.tensor([7]), torch.tensor([7])).tolist() == [2]
 
 
 def test_coverage_penalty():

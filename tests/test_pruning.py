@@ -8,6 +8,7 @@ from gnmt.errors import UserError
 from gnmt.search.beam_search import BeamSearch
 from gnmt.search.options import SearchOptions
 from gnmt.search.pruning import NEG_INF, prune_finished, prune_running, prune_tokens
+from gnmt.search.running_search import translate_batch
 from gnmt.search.vocabulary import SpecialTokens
 from reference.exhaustive_search import EOS, PAD, UNK, Scripted, ScriptedEnsemble
 from reference.plain_beam_search import plain_beam_search
@@ -19,9 +20,9 @@ SOURCES = [(4, 5, EOS), (5, EOS), (4, 4, 5, 5, EOS)]
 class Counting(ScriptedEnsemble):
     """Notes how many rows each step has."""
 
-    def start(self, src_tokens, src_lengths):
+    def start(self, src_tokens):
         self.rows = []
-        return super().start(src_tokens, src_lengths)
+        return super().start(src_tokens)
 
     def step(self, tokens, state):
         self.rows.append(len(tokens))
@@ -32,14 +33,8 @@ def translate(model, sources, **options):
     """The hypotheses of each source as (score, tokens), best first."""
     width = max(map(len, sources))
     rows = torch.tensor([[*source, *[PAD] * (width - len(source))] for source in sources])
-    result = BeamSearch(model, SPECIAL, SearchOptions(**options))(rows, torch.tensor([len(s) for s in sources]))
-    return [
-        [
-            (float(result.finished.scores[i]), tuple(result.backtraced.tokens[i, : result.finished.steps[i] + 1].tolist()))
-            for i in indices
-        ]
-        for indices in result.of_sentence
-    ]
+    found = translate_batch(model, BeamSearch(SPECIAL, SearchOptions(**options)), rows)
+    return [[(float(one.score), tuple(one.tokens.tolist())) for one in hypotheses] for hypotheses in found]
 
 
 def test_tokens_far_behind_the_best_of_their_row():
@@ -52,7 +47,7 @@ def test_hypotheses_far_behind_the_best_finished():
     best = torch.tensor([-2.0, NEG_INF])  # nothing of the second sentence has finished
     assert prune_finished(torch.tensor([[-2.0, -5.5], [NEG_INF, NEG_INF]]), best, 3.0).tolist() == [[-2.0, NEG_INF], [NEG_INF, NEG_INF]]
     # -8 / 2 = -4 stays, -11 / 2 = -5.5 does not
-    assert prune_running(torch.tensor([[-8.0, -11.0], [-8.0, -90.0]]), 2.0, best, 3.0).tolist() == [[-8.0, NEG_INF], [-8.0, -90.0]]
+    assert prune_running(torch.tensor([[-8.0, -11.0], [-8.0, -90.0]]), torch.tensor([2.0, 2.0]), best, 3.0).tolist() == [[-8.0, NEG_INF], [-8.0, -90.0]]
 
 
 @pytest.mark.parametrize("seed", range(6))

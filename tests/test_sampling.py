@@ -62,7 +62,7 @@ def test_samples_are_those_of_a_walk(leaving_share, monkeypatch):
     limits = [LIMIT, 1, 4]
     noise = torch.rand(3, 20, LIMIT, generator=torch.Generator().manual_seed(1))
     samples = draw_samples(
-        model, torch.tensor(padded(sources, 5, PAD)), None, torch.full((3,), EOS), noise, torch.tensor(limits), PAD, EOS
+        model, torch.tensor(padded(sources, 5, PAD)), torch.full((3,), EOS), noise, torch.tensor(limits), PAD, EOS
     )
     expected = [walk(model, sources[b], noise[b, k].tolist(), limits[b]) for b in range(3) for k in range(20)]
     tokens, log_probs = zip(*expected)
@@ -76,7 +76,7 @@ def test_tokens_end_with_the_longest_sample():
     """The noise has room for six tokens, the limit is two; noise 0 always draws token 0."""
     model = ScriptedEnsemble([Scripted(seed=3, vocabulary=VOCABULARY)])
     noise, limits = torch.zeros(1, 2, LIMIT), torch.tensor([2])
-    samples = draw_samples(model, torch.tensor([[4, EOS]]), None, torch.tensor([EOS]), noise, limits, PAD, EOS)
+    samples = draw_samples(model, torch.tensor([[4, EOS]]), torch.tensor([EOS]), noise, limits, PAD, EOS)
     assert samples.tokens.tolist() == [[[0, 0], [0, 0]]]
 
 
@@ -90,7 +90,7 @@ def draw_from(network, sources: list, noise: torch.Tensor, temperature: float = 
     width = max(map(len, sources))
     tokens = torch.tensor(padded(sources, width, PAD), device=noise.device)
     start, limits = (torch.full((len(sources),), number, device=noise.device) for number in (EOS, noise.size(2)))
-    return draw_samples(Ensemble([network], temperature), tokens, None, start, noise, limits, PAD, EOS)
+    return draw_samples(Ensemble([network], temperature), tokens, start, noise, limits, PAD, EOS)
 
 
 SOURCES = [[4, 5, 6, EOS], [7, EOS], [8, 9, 10, 11, 12, 13, 14, EOS]]

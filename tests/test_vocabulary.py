@@ -1,10 +1,10 @@
-"""The vocabulary at a search step: its best tokens, and those that may not or must be said."""
+"""The vocabulary at a search step: its best tokens, forbidden ones and forced ones."""
 import math
 
 import pytest
 import torch
 
-from gnmt.search.backpointers import BeamStep
+from gnmt.search.backpointers import NO_TOKEN, BeamStep, History
 from gnmt.search.options import SearchOptions
 from gnmt.search.pruning import NEG_INF
 from gnmt.search.vocabulary import (
@@ -55,16 +55,24 @@ def test_ties_and_banned_tokens():
         assert found.hypotheses[sentence, :4].tolist() == [hypothesis] * 4
 
 
-def test_what_may_not_be_said():
+def history_of(steps):
+    history = History()
+    for step in steps:
+        history.append(step)
+    return history
+
+
+def test_forbidden_tokens():
     """Three rows after the start mark and the words 5 4 (the last one, 5 5); words are 4, 5, 6."""
     pad, eos, unk = 1, 2, 3
     rows, parents = torch.zeros(3, 1), torch.arange(3)
     words = ([eos, eos, eos], [5, 5, 5], [4, 4, 5])
-    backpointers = [BeamStep(parents, torch.tensor(said), rows, rows) for said in words]
+    history = history_of([BeamStep(parents, torch.tensor(emitted), rows, rows) for emitted in words])
     probabilities = torch.tensor([[0.1, 0.2, 0.1, 0.2, 0.1, 0.2, 0.1]] * 3)
     probabilities[1, 5] = 0  # forced below, however unlikely
     options = SearchOptions(min_len=3, unkpen=math.log(4), no_repeat_ngram_size=2)
-    apply_constraints(probabilities, torch.tensor([pad, 5, pad]), backpointers, options, SpecialTokens(pad, eos, unk, decoder_start=eos))
+    forced, ages = torch.tensor([pad, 5, pad]), torch.tensor([2, 2, 2])
+    apply_constraints(probabilities, forced, history, ages, options, SpecialTokens(pad, eos, unk, decoder_start=eos))
     tiny = torch.finfo(torch.float32).tiny
     expected = [
         [0.1, 0, 0, 0.05, 0.1, 0.2, 0.1],
@@ -75,12 +83,13 @@ def test_what_may_not_be_said():
     assert probabilities[1, 5] == tiny
 
 
-def test_all_hypotheses_of_a_sentence_must_say_the_same():
+def test_all_hypotheses_of_a_sentence_are_forced():
     """Two sentences of two rows; the first is bound."""
     probabilities = torch.arange(1.0, 17.0).view(4, 4) / 16
     rows, parents = torch.zeros(4, 1), torch.arange(4)
-    backpointers = [BeamStep(parents, torch.full((4,), 2), rows, rows)] * 3
-    apply_constraints(probabilities, torch.tensor([3, 1]), backpointers, SearchOptions(), SpecialTokens(1, 2, 0, decoder_start=2))
+    history = history_of([BeamStep(parents, torch.full((4,), 2), rows, rows)] * 3)
+    forced, ages = torch.tensor([3, 1]), torch.tensor([2, 2])
+    apply_constraints(probabilities, forced, history, ages, SearchOptions(), SpecialTokens(1, 2, 0, decoder_start=2))
     wanted = [[0, 0, 0, 4], [0, 0, 0, 8], [9, 0, 11, 12], [13, 0, 15, 16]]
     assert torch.equal(probabilities * 16, torch.tensor(wanted, dtype=torch.float32))
 
@@ -90,3 +99,17 @@ def test_ban_repeated_ngrams():
     ban_repeated_ngrams(probabilities, torch.tensor([[4, 5, 6, 4, 5], [4, 4, 4, 4, 4]]), size=3)
     banned = (probabilities == 0).nonzero().tolist()
     assert banned == [[0, 6], [1, 4]]
+
+
+def test_younger_rows_have_no_ngrams_of_older_ones():
+    """The second row has one token, so no bigram of it can repeat; the first would repeat 4 4."""
+    probabilities = torch.full((2, 6), 1 / 6)
+    ban_repeated_ngrams(probabilities, torch.tensor([[4, 4, 4], [NO_TOKEN, NO_TOKEN, 4]]), size=2)
+    assert (probabilities == 0).nonzero().tolist() == [[0, 4]]
+
+
+def test_eos_waits_for_the_least_length_of_each_sentence():
+    probabilities = torch.full((2, 6), 1 / 6)
+    forced, ages = torch.tensor([1, 1]), torch.tensor([1, 2])
+    apply_constraints(probabilities, forced, History(), ages, SearchOptions(min_len=2), SpecialTokens(1, 2, 3, decoder_start=2))
+    assert (probabilities[:, 2] == 0).tolist() == [True, False]

@@ -123,7 +123,6 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         return draw_samples(
             Ensemble([network], self.temperature),
             source["src_tokens"],
-            source["src_lengths"],
             first_decoder_tokens(source["prev_output_tokens"], self.padding_idx),
             noise,
             limits,

@@ -4,10 +4,11 @@ from typing import Any, Dict, List, Optional, Sequence
 from torch import Tensor
 
 from fairseq_gnmt.models.gnmt import GNMTModel
-from gnmt.search.alignment import Alignment, source_positions
-from gnmt.search.beam_search import BeamSearch, BeamSearchOutput
+from gnmt.search.alignment import Alignment
+from gnmt.search.beam_search import BeamSearch
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.options import SearchOptions
+from gnmt.search.running_search import Hypothesis, translate_batch
 from gnmt.search.vocabulary import SpecialTokens
 
 
@@ -36,7 +37,8 @@ class GNMTGenerator:
             decoder_start=dictionary.bos() if source_bos else dictionary.eos(),
             source_bos=self.source_bos,
         )
-        self.search = BeamSearch(Ensemble(self.models, options.temperature, quantize), special, options)
+        self.ensemble = Ensemble(self.models, options.temperature, quantize)
+        self.beam_search = BeamSearch(special, options)
 
     def generate(
         self,
@@ -54,28 +56,22 @@ class GNMTGenerator:
         assert constraints is None, "the task hands constraints to fairseq's own search"
         for model in self.models:
             model.eval()
-        source = sample["net_input"]
-        translations = clone_out_of_inference_mode(self.search(source["src_tokens"], source["src_lengths"], prefix_tokens))
-        positions = source_positions(source["src_tokens"], self.pad, self.source_bos)
-        return [
-            [self._hypothesis(translations, index, words) for index in indices]
-            for indices, words in zip(translations.of_sentence, positions)
-        ]
+        source = right_padded(sample["net_input"]["src_tokens"], self.pad)
+        translated = translate_batch(self.ensemble, self.beam_search, source, prefix_tokens)
+        return [list(map(self._for_fairseq, hypotheses)) for hypotheses in translated]
 
-    def _hypothesis(self, translations: BeamSearchOutput, index: int, source: slice) -> Dict[str, Any]:
-        finished, backtraced = translations.finished, translations.backtraced
-        length = int(finished.steps[index]) + 1
-        attention = backtraced.attention[index, :length, source]
+    def _for_fairseq(self, hypothesis: Hypothesis) -> Dict[str, Any]:
+        tokens, score, log_probs, attention = (part.clone() for part in hypothesis)  # inference tensors cannot change in place
+        attention = attention[:, self.source_bos :]
         return {
-            "tokens": backtraced.tokens[index, :length],
-            "score": finished.scores[index],
-            "positional_scores": backtraced.log_probs[index, :length].clone(),
+            "tokens": tokens,
+            "score": score,
+            "positional_scores": log_probs,
             "attention": attention.t(),
             "alignment": Alignment(attention, self.soft_alignment),
         }
 
 
-def clone_out_of_inference_mode(translations: BeamSearchOutput) -> BeamSearchOutput:
-    """Copies the tensors: those made in inference mode cannot be changed in place."""
-    finished, backtraced = (kind._make(part.clone() for part in kind) for kind in (translations.finished, translations.backtraced))
-    return translations._replace(finished=finished, backtraced=backtraced)
+def right_padded(tokens: Tensor, pad: int) -> Tensor:
+    """Returns sentences (B, S), which are padded on either side, with their padding on the right."""
+    return tokens.gather(1, tokens.eq(pad).long().argsort(dim=1, stable=True))

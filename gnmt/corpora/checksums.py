@@ -1,6 +1,5 @@
 """SHA-256 sums in the format of `sha256sum`, and the test that a compressed file is whole."""
 import gzip
-import hashlib
 import re
 import tarfile
 import zlib
@@ -8,16 +7,11 @@ from pathlib import Path
 from typing import Dict, Mapping, Optional
 
 from gnmt.errors import UserError
+from gnmt.files.checksums import sha256
 from gnmt.files.lines import check_files
 from gnmt.files.outputs import atomic_outputs
 
 CHUNK_BYTES = 1 << 20
-
-
-def sha256(path: Path) -> str:
-    """The sum of the file's bytes, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_sums(path: Path) -> Dict[str, str]:

@@ -27,6 +27,11 @@ class FastDecoderState(NamedTuple):
         """Row i of the result is row `rows[i]` of this state."""
         return self._replace(parents=self.parents.index_select(0, rows))
 
+    def join_sentences(self, others: "FastDecoderState", rows: int) -> "FastDecoderState":
+        """Returns this state followed by new sentences, which have one row each and get `rows` equal ones."""
+        new_parents = len(self.last.hidden[0]) + others.parents.repeat_interleave(rows)
+        return FastDecoderState(self.last.join(others.last), torch.cat([self.parents, new_parents]))
+
 
 class FastDecoder:
     """Computes what `Decoder.step` computes, from a copy of its weights.

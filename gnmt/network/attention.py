@@ -11,6 +11,7 @@ from typing import Callable, NamedTuple, Tuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from gnmt.network.activations import sigmoid_is_faster
 from gnmt.network.encoder import EncoderOutput
@@ -31,6 +32,18 @@ class SourceMemory(NamedTuple):
     def select(self, sentences: Tensor) -> "SourceMemory":
         """Sentence i of the result is sentence `sentences[i]` of this memory."""
         return SourceMemory(*(part.index_select(0, sentences) for part in self))
+
+    def join(self, others: "SourceMemory") -> "SourceMemory":
+        """Returns these sentences followed by others; the shorter sources are padded on the right."""
+        width = max(self.keys.size(1), others.keys.size(1))
+        return SourceMemory(*map(torch.cat, zip(self._widened(width), others._widened(width))))
+
+    def _widened(self, width: int) -> "SourceMemory":
+        missing = width - self.keys.size(1)
+        if not missing:
+            return self
+        keys, values = (F.pad(part, (0, 0, 0, missing)) for part in (self.keys, self.values))
+        return SourceMemory(keys, values, F.pad(self.padding_mask, (0, missing), value=True))
 
 
 class NormalizedBahdanauAttention(nn.Module):

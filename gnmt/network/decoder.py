@@ -25,6 +25,15 @@ class DecoderState(NamedTuple):
         """Row i of the result is row `rows[i]` of this state."""
         return DecoderState(*(tuple(layer.index_select(0, rows) for layer in part) for part in self))
 
+    def join(self, others: "DecoderState") -> "DecoderState":
+        """Returns the rows of this state followed by those of others."""
+        return DecoderState(*(tuple(map(torch.cat, zip(*parts))) for parts in zip(self, others)))
+
+    def join_sentences(self, others: "DecoderState", rows: int) -> "DecoderState":
+        """Returns this state followed by new sentences, which have one row each and get `rows` equal ones."""
+        repeated = DecoderState(*(tuple(layer.repeat_interleave(rows, dim=0) for layer in part) for part in others))
+        return self.join(repeated)
+
 
 class DecoderStack(nn.Module):
     """Turns embedded target tokens into features for the output projection.

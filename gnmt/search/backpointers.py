@@ -1,71 +1,121 @@
-"""Backpointers of a beam search: hypotheses are read off them at the end, and nothing is moved while the search runs.
+"""Backpointers of a running search: enough to backtrace any hypothesis, with nothing moved while the search runs.
 
-Shapes: N_t rows at step t, S source positions, F finished hypotheses, T their longest length.
+Steps are counted from 0 over the whole life of the search; a sentence joins at some step, its first.
+Shapes: N_t rows at step t, S_t source positions, F hypotheses, T tokens of the longest of them.
 """
-from typing import List, NamedTuple
+from collections import deque
+from typing import Deque, List, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+NO_TOKEN = -1  # in prefixes, before the first token of a younger hypothesis
 
 
 class BeamStep(NamedTuple):
-    """Input rows of step t, and the attention weights that the step computed for them."""
+    """Rows that went into one step, and their attention there."""
 
-    parents: Tensor  # (N_t,), the row of step t - 1 that each row continues
-    tokens: Tensor  # (N_t,), the last token of each row
-    scores: Tensor  # (N_t,), log-probability of the row so far
-    attention: Tensor  # (N_t, S)
+    parents: Tensor  # (N_t,), row of the previous step that each row extends
+    tokens: Tensor  # (N_t,), last token of each row
+    scores: Tensor  # (N_t,), log-probability of each row so far
+    attention: Tensor  # (N_t, S_t)
 
 
-class Finished(NamedTuple):
-    """Finished hypotheses: the candidates that ended in EOS."""
+class FinishedHypotheses(NamedTuple):
+    """Hypotheses that have emitted EOS."""
 
-    sentences: Tensor  # (F,), counted in the whole batch
-    steps: Tensor  # (F,), the step that chose EOS
-    rows: Tensor  # (F,), the row of that step that EOS continues
-    log_probs: Tensor  # (F,), of the whole hypothesis, EOS included
+    sentences: Tensor  # (F,), ids of their sentences
+    first_steps: Tensor  # (F,), step at which the sentence joined
+    last_steps: Tensor  # (F,), step at which EOS was chosen
+    rows: Tensor  # (F,), row of that step
+    log_probs: Tensor  # (F,), EOS included
     scores: Tensor  # (F,), log-probability / length penalty + coverage penalty
+
+    @property
+    def lengths(self) -> Tensor:
+        """(F,), tokens with EOS."""
+        return self.last_steps - self.first_steps + 1
 
 
 class Backtraced(NamedTuple):
-    """Backtraced hypotheses; positions after EOS are undefined."""
+    """Hypotheses in full; positions after EOS are undefined."""
 
     tokens: Tensor  # (F, T), EOS included
     log_probs: Tensor  # (F, T) of each token
     attention: Tensor  # (F, T, S)
 
 
-def on_cpu(backpointers: List[BeamStep]) -> List[BeamStep]:
-    """Returns the history on the CPU, in four copies: the CPU waits for each copy from a GPU."""
-    if backpointers[0].tokens.device.type == "cpu":
-        return backpointers
-    rows = [len(step.tokens) for step in backpointers]
-    return list(map(BeamStep, *(torch.cat(part).cpu().split(rows) for part in zip(*backpointers))))
+class History:
+    """Steps that hypotheses of running sentences can still be traced through."""
+
+    def __init__(self) -> None:
+        self._steps: Deque[BeamStep] = deque()
+        self._first = 0  # number of the oldest step that is kept
+
+    @property
+    def next_step(self) -> int:
+        """Number of the step that `append` takes next."""
+        return self._first + len(self._steps)
+
+    def append(self, step: BeamStep) -> None:
+        """Adds the next step."""
+        self._steps.append(step)
+
+    def forget_before(self, step: int) -> None:
+        """Drops the steps before `step`, at which the oldest running sentence joined."""
+        while self._first < step and self._steps:
+            self._steps.popleft()
+            self._first += 1
+
+    def prefixes(self, ages: Tensor) -> Tensor:
+        """Returns the tokens (N, t) of all rows of the last step, oldest first.
+
+        ages (N,): number of tokens of each row; shorter rows begin with NO_TOKEN.
+        """
+        longest = int(ages.max())
+        rows = torch.arange(len(ages), device=ages.device)
+        tokens = []
+        for distance in range(longest):
+            step = self._steps[-1 - distance]
+            is_own = ages > distance
+            rows = torch.where(is_own, rows, 0)
+            tokens.append(step.tokens[rows].masked_fill(~is_own, NO_TOKEN))
+            rows = step.parents[rows]
+        return torch.stack(tokens[::-1], dim=1) if tokens else ages.new_empty(len(ages), 0)
+
+    def backtrace(self, finished: FinishedHypotheses, eos: int) -> Backtraced:
+        """Follows the backpointers of finished hypotheses, which are on the CPU, from EOS to their first token."""
+        span = _span(finished)
+        steps = on_cpu([self._steps[number - self._first] for number in span])
+        longest = int(finished.lengths.max())
+        width = max(step.attention.size(1) for step in steps)
+        tokens = torch.full((len(finished.rows), longest + 1), eos, device=finished.rows.device)
+        # cumulative[:, t] is the log-probability of the first t tokens
+        cumulative = finished.log_probs[:, None].repeat(1, longest + 1)
+        attention = steps[0].attention.new_zeros(len(finished.rows), longest, width)
+        rows = finished.rows.clone()
+        for number, step in zip(reversed(span), reversed(steps)):
+            hypotheses = ((finished.last_steps >= number) & (finished.first_steps <= number)).nonzero()[:, 0]
+            at, position = rows[hypotheses], number - finished.first_steps[hypotheses]
+            tokens[hypotheses, position] = step.tokens[at]  # shifted by one: the token that went into the step
+            cumulative[hypotheses, position] = step.scores[at]
+            attention[hypotheses, position, : step.attention.size(1)] = step.attention[at]
+            rows[hypotheses] = step.parents[at]
+        return Backtraced(tokens[:, 1:], cumulative.diff(dim=1), attention)
 
 
-def backtrace(backpointers: List[BeamStep], finished: Finished, eos: int) -> Backtraced:
-    """Follows the backpointers of finished hypotheses from EOS to their first token."""
-    count, longest = len(finished.steps), len(backpointers)
-    tokens = torch.full((count, longest + 1), eos, device=finished.steps.device)
-    # cumulative[:, t] is the log-probability of the first t tokens
-    cumulative = finished.log_probs[:, None].repeat(1, longest + 1)
-    attention = backpointers[0].attention.new_zeros(count, longest, backpointers[0].attention.size(1))
-    rows = finished.rows.clone()
-    for index in range(longest - 1, -1, -1):
-        step = backpointers[index]
-        reached = (finished.steps >= index).nonzero()[:, 0]
-        at = rows[reached]
-        tokens[reached, index] = step.tokens[at]  # shifted by one: the token that went into the step
-        cumulative[reached, index] = step.scores[at]
-        attention[reached, index] = step.attention[at]
-        rows[reached] = step.parents[at]
-    return Backtraced(tokens[:, 1:], cumulative.diff(dim=1), attention)
+def on_cpu(steps: List[BeamStep]) -> List[BeamStep]:
+    """Returns steps on the CPU, in one copy for each of their parts of equal width: the CPU waits for each copy."""
+    if steps[0].tokens.device.type == "cpu":
+        return steps
+    rows = [len(step.tokens) for step in steps]
+    parents, tokens, scores = (torch.cat(part).cpu().split(rows) for part in list(zip(*steps))[:3])
+    width = max(step.attention.size(1) for step in steps)
+    widened = torch.cat([F.pad(step.attention, (0, width - step.attention.size(1))) for step in steps])
+    return list(map(BeamStep, parents, tokens, scores, widened.cpu().split(rows)))
 
 
-def prefixes(backpointers: List[BeamStep], rows: Tensor) -> Tensor:
-    """Returns the tokens (N, t) of rows (N,) of the last step, without the first decoder token."""
-    tokens = []
-    for step in reversed(backpointers):
-        tokens.append(step.tokens[rows])
-        rows = step.parents[rows]
-    return torch.stack(tokens[::-1], dim=1)[:, 1:]
+def _span(finished: FinishedHypotheses) -> range:
+    """Steps that at least one of the hypotheses went through, in one range."""
+    return range(int(finished.first_steps.min()), int(finished.last_steps.max()) + 1)

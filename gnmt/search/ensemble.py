@@ -24,6 +24,12 @@ class EnsembleState(NamedTuple):
     def select_sentences(self, sentences: Tensor) -> "EnsembleState":
         return self._replace(memories=[memory.select(sentences) for memory in self.memories])
 
+    def join_sentences(self, others: "EnsembleState", rows: int) -> "EnsembleState":
+        """Returns this state followed by new sentences, which have one row each and get `rows` equal ones."""
+        memories = [one.join(other) for one, other in zip(self.memories, others.memories)]
+        states = [one.join_sentences(other, rows) for one, other in zip(self.states, others.states)]
+        return self._replace(memories=memories, states=states)
+
 
 class Ensemble:
     """Averages the probabilities and the attention weights of its models."""
@@ -33,7 +39,7 @@ class Ensemble:
         self.temperature = temperature
         self.quantize = quantize
 
-    def start(self, src_tokens: Tensor, src_lengths: Tensor) -> EnsembleState:
+    def start(self, src_tokens: Tensor) -> EnsembleState:
         """Uses the models' parameters as they are now; fairseq may build a search before its models have any."""
         inference_models = [inference_model_for(model, self.quantize) for model in self.models]
         memories = [decoder.precompute(encoder(src_tokens)) for encoder, decoder in inference_models]

@@ -55,3 +55,20 @@ class SearchOptions:
         check_ranges(SearchOptions, self)
         if self.nbest > self.beam:
             raise UserError(f"--nbest is {self.nbest!r}, but must be at most --beam, which is {self.beam!r}.")
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """Options of random sampling, which takes the place of beam search.
+
+    Raises:
+        UserError: an option is outside its range
+    """
+
+    temperature: float = option(1.0, Range(0, 1e6, above=True), "divides the logits; below 1 favours probable tokens")
+    top_k: int = option(0, Range(0, 10_000_000), "draw among this many most probable tokens; 0 draws among all")
+    top_p: float = option(1.0, Range(0, 1, above=True), "draw among the most probable tokens that add up to this")
+    seed: int = option(1, Range(0, 2**62), "sentence i of a call draws with seed + i")
+
+    def __post_init__(self):
+        check_ranges(SamplingOptions, self)

@@ -3,7 +3,7 @@
 Shapes: any leading dimensions, S source positions.
 """
 from dataclasses import dataclass
-from typing import Protocol, Union
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -14,13 +14,13 @@ from gnmt.quantization.fixed_point import order_free_sum
 class LengthPenalty(Protocol):
     """The positive number that the log-probability of a translation is divided by."""
 
-    def __call__(self, length: Union[int, Tensor]) -> Union[float, Tensor]:
-        """The penalty of translations of so many tokens, the end mark included."""
+    def __call__(self, length: Tensor) -> Tensor:
+        """Returns the penalty of translations of `length` (B,) tokens, EOS included: (B,)."""
 
-    def largest(self, first: int, last: Tensor) -> Tensor:
-        """The largest penalty for lengths from `first` to each of `last` (B,), (B,). Early stopping depends on it.
+    def largest(self, first: Tensor, last: Tensor) -> Tensor:
+        """Returns the largest penalty (B,) for lengths from `first` (B,) to `last` (B,); early stopping depends on it.
 
-        Where last < first, the result has no meaning.
+        Where last < first, the result is undefined.
         """
 
 
@@ -31,10 +31,10 @@ class GNMTLengthPenalty:
     factor: float
     const: float = 5.0
 
-    def __call__(self, length: Union[int, Tensor]) -> Union[float, Tensor]:
+    def __call__(self, length: Tensor) -> Tensor:
         return ((self.const + length) / (self.const + 1)) ** self.factor
 
-    def largest(self, first: int, last: Tensor) -> Tensor:
+    def largest(self, first: Tensor, last: Tensor) -> Tensor:
         return self(last)
 
 

@@ -24,13 +24,15 @@ def prune_finished(scores: Tensor, best: Tensor, threshold: float) -> Tensor:
     return _keep_within(scores, best[:, None], threshold)
 
 
-def prune_running(log_probs: Tensor, length_penalty: float, best: Tensor, threshold: float) -> Tensor:
+def prune_running(log_probs: Tensor, length_penalty: Tensor, best: Tensor, threshold: float) -> Tensor:
     """Prunes log_probs (B, C) of running hypotheses far below the best final score (B,) of their sentence so far.
 
-    They are compared as if they ended here with their source covered: log P / lp, with no coverage penalty. Before any
-    hypothesis has finished, the best is -inf and nothing is pruned.
+    They are compared as if they ended here with their source covered: log P / lp, with no coverage penalty, where
+    length_penalty (B,) is lp at their length. Before any hypothesis has finished, the best is -inf and nothing is pruned.
     """
-    return _keep_within(log_probs, (best * length_penalty)[:, None], threshold * length_penalty)
+    if not threshold:
+        return log_probs
+    return log_probs.masked_fill(log_probs < (best * length_penalty - threshold * length_penalty)[:, None], NEG_INF)
 
 
 def _keep_within(scores: Tensor, best: Tensor, threshold: float) -> Tensor:

@@ -2,12 +2,12 @@
 
 Shapes: B sentences, K samples of each, T tokens of the longest, N = b x k rows that are still computed, V vocabulary.
 """
-from typing import NamedTuple, Tuple
+from typing import Callable, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
 
-from gnmt.search.beam_search import LEAVING_SHARE
+from gnmt.search.running_search import LEAVING_SHARE
 
 
 class Samples(NamedTuple):
@@ -17,17 +17,25 @@ class Samples(NamedTuple):
 
 @torch.no_grad()
 def draw_samples(
-    model, src_tokens: Tensor, src_lengths: Tensor, start: Tensor, noise: Tensor, limits: Tensor, pad: int, eos: int
+    model,
+    src_tokens: Tensor,
+    start: Tensor,
+    noise: Tensor,
+    limits: Tensor,
+    pad: int,
+    eos: int,
+    restrict: Optional[Callable[[Tensor], None]] = None,
 ) -> Samples:
     """Draws K translations of each sentence from the model; PAD is never drawn.
 
-    model has start(src_tokens, src_lengths) and step(tokens, state), as search.ensemble.Ensemble. A sample depends on
+    model has start(src_tokens) and step(tokens, state), as search.ensemble.Ensemble. A sample depends on
     its source and its noise only, not on the rest of the batch.
 
     Args:
         start: (B,), the first token that the decoder reads.
         noise: (B, K, T), uniform in [0, 1); T is at least the largest limit.
         limits: (B,), maximum number of tokens, EOS included.
+        restrict: may change the probabilities (N, V) of the next token in place, as `keep_most_probable` does.
     """
     sentences, per_sentence, longest = noise.shape
     noise = noise.view(-1, longest)
@@ -36,11 +44,13 @@ def draw_samples(
     samples = torch.arange(len(noise), device=noise.device).view(sentences, per_sentence)  # (b, k) of the rows
     running = torch.ones_like(samples, dtype=torch.bool)  # (b, k); False for samples kept only to fill the rectangle
     last = start[:, None].expand_as(samples)
-    state = model.start(src_tokens, src_lengths).reorder((samples // per_sentence).flatten())
+    state = model.start(src_tokens).reorder((samples // per_sentence).flatten())
 
     for position in range(longest):
         probabilities, _, state = model.step(last.flatten(), state)
         probabilities[:, pad] = 0
+        if restrict is not None:
+            restrict(probabilities)
         drawn, drawn_log_probs = draw(probabilities, noise[samples.flatten(), position])
         last = drawn.view_as(samples)
         tokens[samples[running], position] = last[running]
@@ -69,6 +79,26 @@ def draw(probabilities: Tensor, noise: Tensor) -> Tuple[Tensor, Tensor]:
     # NaN scores select the last token; the loss then becomes NaN and fairseq stops.
     drawn = torch.searchsorted(cumulative, noise[:, None] * total, right=True).clamp_(max=probabilities.size(1) - 1)
     return drawn[:, 0], (probabilities.gather(1, drawn) / total).log()[:, 0]
+
+
+def keep_most_probable(probabilities: Tensor, top_k: int = 0, top_p: float = 1.0) -> None:
+    """Zeroes, in place, the probabilities (N, V) of all but the most probable tokens of each row.
+
+    Args:
+        probabilities: (N, V), of rows that add up to 1.
+        top_k: number of tokens that are kept; 0 keeps all.
+        top_p: the most probable tokens are kept until their probabilities add up to this (nucleus sampling, Holtzman et
+            al. 2020, section 3.1); at least one is.
+    """
+    if top_k and top_k < probabilities.size(1):
+        least = probabilities.topk(top_k, dim=1).values[:, -1:]
+        probabilities.masked_fill_(probabilities < least, 0)
+    if top_p < 1:
+        ordered = probabilities.sort(dim=1, descending=True).values
+        before = ordered.cumsum(dim=1) - ordered
+        number = (before < top_p).sum(dim=1, keepdim=True).clamp_(min=1)
+        least = ordered.gather(1, number - 1)
+        probabilities.masked_fill_(probabilities < least, 0)
 
 
 def uniform_noise(shape: Tuple[int, ...], device: torch.device, process: int) -> Tensor:

@@ -3,12 +3,12 @@
 Shapes: B sentences, K hypotheses of a sentence, N = B x K rows, V vocabulary, G groups of tokens, C candidates.
 """
 import math
-from typing import List, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from gnmt.search.backpointers import BeamStep, prefixes
+from gnmt.search.backpointers import NO_TOKEN, History
 from gnmt.search.options import SearchOptions
 from gnmt.search.pruning import prune_tokens
 
@@ -74,12 +74,15 @@ def group_maxima(probabilities: Tensor, groups: int) -> Tensor:
 
 
 def apply_constraints(
-    probabilities: Tensor, forced: Tensor, backpointers: List[BeamStep], options: SearchOptions, special: SpecialTokens
+    probabilities: Tensor, forced: Tensor, history: History, ages: Tensor, options: SearchOptions, special: SpecialTokens
 ) -> None:
     """Zeroes, in place, the probability (N, V) of every forbidden next token.
 
-    forced (B,) is the only allowed token of all rows of a sentence, even if it is banned or unlikely; PAD means
-    unconstrained.
+    Args:
+        probabilities: (N, V), overwritten.
+        forced: (B,), the only allowed token of all rows of a sentence, even if banned or unlikely; PAD: unconstrained.
+        history: backpointers of the search.
+        ages: (B,), number of tokens of each sentence's hypotheses.
     """
     constrained = (forced != special.pad).nonzero()[:, 0]
     by_sentence = probabilities.view(len(forced), -1, probabilities.size(1))
@@ -88,22 +91,25 @@ def apply_constraints(
     probabilities[:, special.pad] = 0
     if options.unkpen:
         probabilities[:, special.unk] *= math.exp(-options.unkpen)
-    if len(backpointers) <= options.min_len:
-        probabilities[:, special.eos] = 0
+    if options.min_len:
+        by_sentence[:, :, special.eos].masked_fill_((ages < options.min_len)[:, None], 0)
     if options.no_repeat_ngram_size:
-        rows = torch.arange(len(probabilities), device=probabilities.device)
-        ban_repeated_ngrams(probabilities, prefixes(backpointers, rows), options.no_repeat_ngram_size)
+        row_ages = ages.repeat_interleave(by_sentence.size(1))
+        ban_repeated_ngrams(probabilities, history.prefixes(row_ages), options.no_repeat_ngram_size)
     if len(constrained):
         by_sentence[constrained] = 0
         by_sentence[constrained, :, forced[constrained]] = forced_probabilities
 
 
 def ban_repeated_ngrams(probabilities: Tensor, prefix: Tensor, size: int) -> None:
-    """Zeroes, in place, the probability (N, V) of tokens that would repeat an n-gram of the prefix (N, t)."""
+    """Zeroes, in place, the probability (N, V) of tokens that would repeat an n-gram of the prefix (N, t).
+
+    Shorter prefixes begin with NO_TOKEN.
+    """
     length = prefix.size(1)
     if length < size:
         return
     windows = prefix.unfold(1, size, 1)  # (N, length - size + 1, size)
     repeated = (windows[:, :, :-1] == prefix[:, None, length - size + 1 :]).all(dim=2)
-    rows, starts = repeated.nonzero(as_tuple=True)
+    rows, starts = (repeated & (windows[:, :, 0] != NO_TOKEN)).nonzero(as_tuple=True)
     probabilities[rows, windows[rows, starts, -1]] = 0

@@ -35,6 +35,15 @@ class ScriptedState(NamedTuple):
         sources, offsets = ([part[i] for i in kept.tolist()] for part in (self.sources, self.offsets))
         return self._replace(sources=sources, offsets=offsets)
 
+    def join_sentences(self, others: "ScriptedState", rows_per_sentence: int) -> "ScriptedState":
+        joined = [prefix for prefix in others.prefixes for _ in range(rows_per_sentence)]
+        return ScriptedState(
+            self.sources + others.sources,
+            self.offsets + others.offsets,
+            max(self.width, others.width),
+            self.prefixes + joined,
+        )
+
 
 class ScriptedEnsemble:
     """What the beam search sees of scripted models: the average of their probabilities and attention."""
@@ -42,7 +51,7 @@ class ScriptedEnsemble:
     def __init__(self, models: Sequence[Scripted]):
         self.models = models
 
-    def start(self, src_tokens, src_lengths) -> ScriptedState:
+    def start(self, src_tokens) -> ScriptedState:
         real = src_tokens != PAD
         sources = [tuple(row[mask].tolist()) for row, mask in zip(src_tokens, real)]
         offsets = real.long().argmax(dim=1).tolist()

@@ -1,6 +1,6 @@
 """A length penalty that need not grow with the length."""
 from dataclasses import dataclass
-from typing import Tuple, Union
+from typing import Tuple
 
 import torch
 from torch import Tensor
@@ -12,12 +12,10 @@ class TabulatedLengthPenalty:
 
     table: Tuple[float, ...]
 
-    def __call__(self, length: Union[int, Tensor]) -> Union[float, Tensor]:
-        if isinstance(length, int):
-            return self.table[min(length, len(self.table)) - 1]
+    def __call__(self, length: Tensor) -> Tensor:
         return torch.tensor(self.table, device=length.device)[length.clamp(1, len(self.table)) - 1]
 
-    def largest(self, first: int, last: Tensor) -> Tensor:
-        start = min(first, len(self.table)) - 1
-        rising = torch.tensor(self.table[start:], device=last.device).cummax(dim=0).values
-        return rising[(last - 1 - start).clamp(0, len(rising) - 1)]
+    def largest(self, first: Tensor, last: Tensor) -> Tensor:
+        pairs = zip(first.tolist(), last.tolist())
+        largest = [max(self.table[min(length, len(self.table)) - 1] for length in range(one, max(one, other) + 1)) for one, other in pairs]
+        return torch.tensor(largest, device=last.device)

@@ -1,0 +1,96 @@
+"""Checkpoints of fairseq-train as models in memory; needs no fairseq."""
+from pathlib import Path
+from typing import Any, Dict, Mapping, NamedTuple, Optional
+
+from torch import Tensor
+
+from gnmt.checkpoints.model_config import GenerationConfig, ModelConfig
+from gnmt.checkpoints.training_state import read_training_state
+from gnmt.errors import UserError
+from gnmt.network.gnmt import GNMTNetwork
+from gnmt.quantization.storage import INTEGERS, to_floats
+from gnmt.tokenizers.vocabulary import Vocabulary
+
+ARCHITECTURES = ("gnmt",)  # names of architectures of this project begin so
+
+
+class TrainedModel(NamedTuple):
+    """A checkpoint's network and everything that belongs to it but the tokenizer."""
+
+    network: GNMTNetwork
+    config: ModelConfig
+    generation: GenerationConfig
+    source_vocabulary: Vocabulary
+    target_vocabulary: Vocabulary
+    options: Mapping[str, Any]  # the configuration of fairseq-train, by section
+
+
+def read_checkpoint(path: Path, data: Optional[Path] = None) -> TrainedModel:
+    """Reads a checkpoint and the dictionaries of the data that it was trained on.
+
+    Args:
+        path: a checkpoint of fairseq-train with an architecture of this project; it may be stored in 8-bit integers.
+        data: folder of fairseq-preprocess; by default the one that the checkpoint names.
+
+    Raises:
+        UserError: the checkpoint or a dictionary is missing or damaged, or they do not fit each other.
+    """
+    state = read_training_state(path)
+    options = state.get("cfg") or {}
+    model, task = options.get("model") or {}, options.get("task") or {}
+    if not str(model.get("_name", "")).startswith(ARCHITECTURES):
+        raise UserError(f"{path} has the architecture {model.get('_name')!r}, but only GNMT models can be exported.")
+    languages = [task.get("source_lang"), task.get("target_lang")]
+    if not all(isinstance(language, str) for language in languages):
+        raise UserError(f"{path} does not say its languages: train with --source-lang and --target-lang.")
+    folder = data if data is not None else Path(str(task.get("data", "")).split(":")[0])
+    source, target = (Vocabulary.from_dictionary(folder / f"dict.{language}.txt") for language in languages)
+    weights: Dict[str, Tensor] = dict(state["model"])
+    is_int8 = any(name.endswith(INTEGERS) for name in weights)
+    to_floats(weights)
+    config = _model_config(model, task, len(source), len(target), weights, "int8" if is_int8 else "fp32")
+    network = GNMTNetwork(config.network)
+    _load(network, weights, path, folder)
+    return TrainedModel(network.prepare_for_inference(), config, _generation_config(task), source, target, options)
+
+
+def _model_config(
+    model: Mapping[str, Any], task: Mapping[str, Any], source: int, target: int, weights: Mapping[str, Tensor], precision: str
+) -> ModelConfig:
+    clip = weights.get("encoder.clip.range")
+    return ModelConfig(
+        hidden_size=model["hidden_size"],
+        encoder_layers=model["encoder_layers"],
+        decoder_layers=model["decoder_layers"],
+        source_vocab_size=source,
+        target_vocab_size=target,
+        source_language=task["source_lang"],
+        target_language=task["target_lang"],
+        share_embeddings=not model.get("no_share_embeddings", False),
+        tie_output_layer=bool(model.get("share_decoder_input_output_embed", False)),
+        attention_query=str(model.get("attention_query", "current")),
+        activation_clip=None if clip is None else float(clip),
+        source_bos=bool(task.get("nvidia_conventions", False)),
+        dropout=float(model.get("dropout", 0.0)),
+        precision=precision,
+    )
+
+
+def _generation_config(task: Mapping[str, Any]) -> GenerationConfig:
+    names = ("length_norm_factor", "length_norm_const", "coverage_penalty")
+    return GenerationConfig(**{name: float(task[name]) for name in names if task.get(name) is not None})
+
+
+def _load(network: GNMTNetwork, weights: Mapping[str, Tensor], path: Path, data: Path) -> None:
+    wanted = network.state_dict()
+    for name, value in wanted.items():
+        if name not in weights:
+            raise UserError(f"{path} lacks the weight {name}: it is damaged, or of another version.")
+        if weights[name].shape != value.shape:
+            raise UserError(
+                f"{path} has {name} of {tuple(weights[name].shape)}, but its options and the dictionaries in {data} want "
+                f"{tuple(value.shape)}: name the data that it was trained on with --data."
+            )
+    if unknown := sorted(weights.keys() - wanted.keys()):
+        raise UserError(f"{path} has the weight {unknown[0]}, which its network does not have.")
+    network.load_state_dict({name: weights[name].float() for name in wanted})

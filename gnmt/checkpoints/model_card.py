@@ -1,0 +1,86 @@
+"""The model card: README.md of a model folder."""
+from pathlib import Path
+from typing import Any, List, Mapping, NamedTuple, Optional
+
+from gnmt import __version__
+from gnmt.checkpoints.fairseq_checkpoint import TrainedModel
+
+# Options of fairseq-train that say most about a training, by section of its configuration.
+TRAINING_OPTIONS = {
+    "model": ("_name", "dropout", "share_decoder_input_output_embed", "no_share_embeddings", "init_range"),
+    "criterion": ("_name", "label_smoothing"),
+    "optimizer": ("_name",),
+    "lr_scheduler": ("_name",),
+    "optimization": ("lr", "max_update", "max_epoch", "clip_norm", "update_freq", "sentence_avg"),
+    "dataset": ("batch_size", "max_tokens"),
+    "common": ("seed", "fp16", "bf16"),
+}
+
+
+class Check(NamedTuple):
+    """Quality of a model on a test set."""
+
+    source: Path
+    reference: Path
+    bleu: float
+    signature: str
+
+
+def model_card(trained: TrainedModel, tokenizer: str, check: Optional[Check]) -> str:
+    """Returns the card of a model in Markdown.
+
+    Args:
+        trained: the model that is exported.
+        tokenizer: type of its tokenizer.
+        check: its quality, if it was measured.
+    """
+    config = trained.config
+    parameters = sum(parameter.numel() for parameter in trained.network.parameters())
+    lines = [
+        "---",
+        f"language: [{config.source_language}, {config.target_language}]",
+        "pipeline_tag: translation",
+        "tags: [gnmt, translation, lstm]",
+        "---",
+        f"# GNMT, {config.source_language} to {config.target_language}",
+        "",
+        f"Recurrent neural translation model with {config.encoder_layers} encoder and {config.decoder_layers} decoder layers of "
+        f"width {config.hidden_size}, {parameters:,} parameters, stored in {config.precision}. Tokenizer: {tokenizer}.",
+        "",
+        "```python",
+        "from gnmt import Translator",
+        'Translator.from_pretrained("FOLDER").translate(["..."])[0].text',
+        "```",
+        "",
+        "## Quality",
+        "",
+        *_quality(check),
+        "",
+        "## Training",
+        "",
+        *_training(trained.options),
+        "",
+        "## Limits",
+        "",
+        "It translates sentences of the kind that it was trained on; other text, names and numbers can come out wrong, and "
+        "nothing warns of it. Nothing is known about its behaviour on harmful or biased text.",
+        "",
+        f"Written by gnmt {__version__}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _quality(check: Optional[Check]) -> List[str]:
+    if check is None:
+        return ["Not measured: export with `--check SOURCE REFERENCE`."]
+    return [f"BLEU {check.bleu:.2f} on `{check.source.name}` against `{check.reference.name}`, measured on this folder.", "",
+            f"    {check.signature}"]
+
+
+def _training(options: Mapping[str, Any]) -> List[str]:
+    rows = []
+    for section, names in TRAINING_OPTIONS.items():
+        found = options.get(section) or {}
+        if isinstance(found, dict):
+            rows += [f"- {section}: {name} = {found[name]}" for name in names if found.get(name) not in (None, False)]
+    return rows or ["The checkpoint says nothing about its training."]

@@ -1,0 +1,129 @@
+"""config.json and generation_config.json of a model folder, checked when they are read."""
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Mapping, Optional, Type, TypeVar, get_args
+
+from gnmt.errors import UserError
+from gnmt.files.json_objects import read_object
+from gnmt.network.clipping import ClipSchedule
+from gnmt.network.config import ATTENTION_QUERIES, NetworkConfig
+from gnmt.tokenizers.vocabulary import PAD
+
+MODEL_TYPE = "gnmt"
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+MOST_LAYERS = 1000
+LARGEST_SIZE = 1 << 24
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything about a model but its weights, tokens and search options."""
+
+    hidden_size: int
+    encoder_layers: int
+    decoder_layers: int
+    source_vocab_size: int
+    target_vocab_size: int
+    source_language: str
+    target_language: str
+    share_embeddings: bool = True  # of source and target
+    tie_output_layer: bool = False  # with the target embeddings
+    attention_query: str = "current"  # bottom decoder output of this position (NVIDIA) or of the previous one (paper)
+    activation_clip: Optional[float] = None  # range of cell states and layer outputs after quantisable training
+    source_bos: bool = False  # sources and decoding begin with BOS (NVIDIA), not with EOS (fairseq)
+    dropout: float = 0.0  # for further training
+    precision: str = "fp32"  # of the stored weights, and the default of decoding
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        for name, least, most in (
+            ("hidden_size", 1, LARGEST_SIZE),
+            ("encoder_layers", 2, MOST_LAYERS),
+            ("decoder_layers", 2, MOST_LAYERS),
+            ("source_vocab_size", 5, LARGEST_SIZE),
+            ("target_vocab_size", 5, LARGEST_SIZE),
+        ):
+            _require(self, name, least <= getattr(self, name) <= most, f"from {least} to {most}")
+        _require(self, "attention_query", self.attention_query in ATTENTION_QUERIES, f"one of {', '.join(ATTENTION_QUERIES)}")
+        _require(self, "precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}")
+        _require(self, "activation_clip", self.activation_clip is None or self.activation_clip > 0, "null or above 0")
+        _require(self, "dropout", 0 <= self.dropout < 1, "at least 0 and below 1")
+
+    @property
+    def network(self) -> NetworkConfig:
+        """Configuration that the network is built from."""
+        limit = self.activation_clip
+        return NetworkConfig(
+            source_vocabulary_size=self.source_vocab_size,
+            target_vocabulary_size=self.target_vocab_size,
+            padding_index=PAD,
+            hidden_size=self.hidden_size,
+            encoder_layers=self.encoder_layers,
+            decoder_layers=self.decoder_layers,
+            dropout=self.dropout,
+            share_embeddings=self.share_embeddings,
+            tie_output=self.tie_output_layer,
+            attention_query=self.attention_query,
+            clip=None if limit is None else ClipSchedule(start=limit, end=limit, first=0, last=0),
+        )
+
+
+@dataclass(frozen=True)
+class GenerationConfig:
+    """Default search options of a model."""
+
+    num_beams: int = 5
+    length_norm_factor: float = 0.6
+    length_norm_const: float = 5.0
+    coverage_penalty: float = 0.1
+    max_len_a: float = 0.0
+    max_len_b: int = 200
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+
+
+Config = TypeVar("Config", ModelConfig, GenerationConfig)
+
+
+def write_config(path: Path, config: Any, extra: Mapping[str, Any]) -> None:
+    """Writes the fields of a configuration and `extra` ones as a JSON object."""
+    content = {**extra, **dataclasses.asdict(config)}
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_config(path: Path, config_class: Type[Config]) -> Config:
+    """Reads a configuration; keys of later versions are ignored.
+
+    Raises:
+        UserError: the file is missing, is not a JSON object, lacks a key, or has a value of a wrong type or range.
+    """
+    content = read_object(path)
+    fields = dataclasses.fields(config_class)
+    missing = [field.name for field in fields if field.default is dataclasses.MISSING and field.name not in content]
+    if missing:
+        raise UserError(f"{path} lacks {', '.join(missing)}: it is not a configuration that `gnmt export` wrote.")
+    try:
+        return config_class(**{field.name: content[field.name] for field in fields if field.name in content})
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def _check_types(config: Any) -> None:
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        wanted = get_args(field.type) or (field.type,)
+        if float in wanted and type(value) is int:
+            object.__setattr__(config, field.name, float(value))
+            value = float(value)
+        names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in wanted)
+        _require(config, field.name, type(value) in wanted, f"of type {names}")
+        _require(config, field.name, not isinstance(value, float) or math.isfinite(value), "finite")
+
+
+def _require(config: Any, name: str, holds: bool, wanted: str) -> None:
+    if not holds:
+        raise UserError(f"{name} is {getattr(config, name)!r}, but must be {wanted}.")

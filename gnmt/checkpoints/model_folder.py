@@ -1,0 +1,106 @@
+"""The model folder: a trained model with everything that translation needs, without pickles.
+
+    config.json             sizes, languages, precision
+    generation_config.json  default search options
+    model.safetensors       weights; tied ones once
+    tokenizer.json          type of the tokenizer, and its files (joint.spm, ...)
+    vocab.json              tokens of the vocabulary, or of both
+    SHA256SUMS              checksums of all files
+    README.md               model card
+"""
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import torch
+
+from gnmt import __version__
+from gnmt.checkpoints.model_config import MODEL_TYPE, GenerationConfig, ModelConfig, read_config, write_config
+from gnmt.checkpoints.weights import read_weights, write_weights
+from gnmt.errors import UserError
+from gnmt.files.checksums import check_sums, write_sums
+from gnmt.files.json_objects import read_object
+from gnmt.network.gnmt import GNMTNetwork
+from gnmt.tokenizers.tokenizer import TokenizerPair, load_tokenizers, save_tokenizers
+from gnmt.checkpoints.vocabulary_file import read_vocabularies, write_vocabularies
+from gnmt.tokenizers.vocabulary import Vocabulary
+
+CONFIG, GENERATION, WEIGHTS, VOCABULARY, CARD = (
+    "config.json", "generation_config.json", "model.safetensors", "vocab.json", "README.md"
+)  # fmt: skip
+
+
+class Model(NamedTuple):
+    """A model in memory, ready for inference."""
+
+    network: GNMTNetwork
+    config: ModelConfig
+    generation: GenerationConfig
+    source_vocabulary: Vocabulary
+    target_vocabulary: Vocabulary
+    tokenizers: TokenizerPair
+
+
+class TokenizerFiles(NamedTuple):
+    """A tokenizer by its type, a key of tokenizers.tokenizer.TOKENIZERS, and its files."""
+
+    type: str
+    source: Optional[Path] = None
+    target: Optional[Path] = None
+
+
+def is_model_folder(path: Path) -> bool:
+    """Returns True if `path` has a config.json of a GNMT model."""
+    try:
+        return read_object(path / CONFIG).get("model_type") == MODEL_TYPE
+    except UserError:
+        return False
+
+
+def write_model_folder(
+    path: Path,
+    network: torch.nn.Module,
+    config: ModelConfig,
+    generation: GenerationConfig,
+    source_vocabulary: Vocabulary,
+    target_vocabulary: Vocabulary,
+    tokenizer: TokenizerFiles,
+    card: str,
+) -> None:
+    """Writes the files of a model into an existing, empty folder, the checksums last.
+
+    Args:
+        network: in float32; stored in `config.precision`.
+        card: text of README.md, in Markdown.
+    """
+    write_config(path / CONFIG, config, {"model_type": MODEL_TYPE, "gnmt_version": __version__})
+    write_config(path / GENERATION, generation, {})
+    write_vocabularies(path / VOCABULARY, source_vocabulary, target_vocabulary)
+    save_tokenizers(path, *tokenizer)
+    write_weights(path / WEIGHTS, network, config.precision)
+    (path / CARD).write_text(card, encoding="utf-8")
+    write_sums(path)
+
+
+def read_model_folder(path: Path) -> Model:
+    """Reads a model folder; checks checksums first, then sizes, then reads the weights. Never unpickles.
+
+    Raises:
+        UserError: the folder is missing, incomplete, damaged, or of another kind.
+    """
+    if not path.is_dir():
+        raise UserError(f"{path} is not a folder: name a model folder of `gnmt export`.")
+    check_sums(path)
+    if not is_model_folder(path):
+        raise UserError(f"{path / CONFIG} has no model_type {MODEL_TYPE!r}: name a model folder of `gnmt export`.")
+    config = read_config(path / CONFIG, ModelConfig)
+    source, target = read_vocabularies(path / VOCABULARY)
+    for side, vocabulary, size in (("source", source, config.source_vocab_size), ("target", target, config.target_vocab_size)):
+        if len(vocabulary) != size:
+            raise UserError(f"{path / VOCABULARY} has {len(vocabulary)} {side} tokens, but config.json says {size}.")
+    with torch.device("meta"):
+        network = GNMTNetwork(config.network)
+    read_weights(path / WEIGHTS, network)
+    generation = read_config(path / GENERATION, GenerationConfig)
+    return Model(network.prepare_for_inference(), config, generation, source, target, load_tokenizers(path))
+
+

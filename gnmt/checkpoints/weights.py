@@ -1,0 +1,82 @@
+"""Weights of a network in a safetensors file: in float32, half precision, or 8-bit integers with scales."""
+from pathlib import Path
+from typing import Dict, List, Mapping, Tuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from gnmt.errors import UserError
+from gnmt.network.gnmt import GNMTNetwork
+from gnmt.quantization.storage import INTEGERS, SCALE, to_floats, to_integers
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def write_weights(path: Path, network: nn.Module, precision: str) -> None:
+    """Writes the weights of a network; weights that share memory once.
+
+    Args:
+        precision: "fp32", "bf16" or "fp16", the type of all numbers; or "int8", for which matrices become integers
+            with scales (see quantization.storage) and everything else stays in float32.
+    """
+    state = {name: value.detach().float() for name, value in network.state_dict().items()}
+    unique = {name: state[name] for name in _unique_names(network)}
+    if precision == "int8":
+        integers = to_integers(state)
+        stored = {name: integers[name] for name in integers if name.removesuffix(INTEGERS).removesuffix(SCALE) in unique}
+    else:
+        stored = {name: value.to(DTYPES[precision]) for name, value in unique.items()}
+    save_file({name: value.contiguous().clone() for name, value in stored.items()}, path, metadata={"format": "pt"})
+
+
+def read_weights(path: Path, network: GNMTNetwork) -> None:
+    """Reads the weights of a network, in place, as float32; checks names and sizes before anything is read.
+
+    Args:
+        network: may be on the meta device; gets the weights of the file.
+
+    Raises:
+        UserError: the file is missing or damaged, or its weights are not those of the network.
+    """
+    names = _unique_names(network)
+    try:
+        with safe_open(path, framework="pt") as file:
+            _check_shapes(path, file, {name: tuple(network.state_dict()[name].shape) for name in names})
+            state: Dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} cannot be read as safetensors ({error}): copy the model folder again.") from error
+    to_floats(state)
+    for name, value in state.items():
+        if not torch.isfinite(value).all():
+            raise UserError(f"{path} has the weight {name}, some numbers of which are not finite: export an earlier checkpoint.")
+    network.to_empty(device="cpu")
+    tie_output(network)
+    network.load_state_dict({name: value.float() for name, value in state.items()}, strict=False)
+
+
+def tie_output(network: GNMTNetwork) -> None:
+    """Lets the output projection use the target embeddings again; moving a network off the meta device unties them."""
+    if network.config.tie_output:
+        network.decoder.output_projection.weight = network.decoder.embed_tokens.weight
+
+
+def _unique_names(network: nn.Module) -> List[str]:
+    """Names of parameters and buffers without the further names of shared ones."""
+    return [name for name, _ in network.named_parameters()] + [name for name, _ in network.named_buffers()]
+
+
+def _check_shapes(path: Path, file, wanted: Mapping[str, Tuple[int, ...]]) -> None:
+    shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+    for name, shape in wanted.items():
+        found = shapes.pop(name, None) or shapes.pop(name + INTEGERS, None)
+        if found is None:
+            raise UserError(f"{path} lacks the weight {name}: it is not the file of this config.json.")
+        if found != shape:
+            raise UserError(f"{path} has {name} of {found}, but config.json describes {shape}.")
+        scale = shapes.pop(name + SCALE, None)
+        if scale is not None and (len(scale) != 2 or scale[0] != shape[0] or not scale[1] or shape[1] % scale[1]):
+            raise UserError(f"{path} has scales of {scale} for {name} of {shape}: copy the model folder again.")
+    if shapes:
+        raise UserError(f"{path} has the weight {min(shapes)}, which this network does not have.")

@@ -1,0 +1,150 @@
+"""Turns a checkpoint of fairseq-train into a model folder, which needs neither fairseq nor pickle.
+
+    gnmt export checkpoints/averaged.pt MODEL
+    gnmt export checkpoints/averaged.pt MODEL --precision int8 --check test.en test.de
+
+The folder is opened, tried and compared with the checkpoint before it gets its name.
+"""
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import List, Optional, Sequence
+
+import torch
+
+from gnmt.checkpoints.fairseq_checkpoint import TrainedModel, read_checkpoint
+from gnmt.checkpoints.model_card import Check, model_card
+from gnmt.checkpoints.model_config import PRECISIONS
+from gnmt.checkpoints.model_folder import Model, TokenizerFiles, is_model_folder, read_model_folder, write_model_folder
+from gnmt.errors import UserError
+from gnmt.evaluation.bleu import corpus_bleu
+from gnmt.files.folders import complete_folder
+from gnmt.files.lines import read_lines
+from gnmt.tokenizers.tokenizer import TOKENIZERS, load_tokenizers
+from gnmt.tokenizers.vocabulary import SPECIAL_TOKENS
+from gnmt.translator import Translator
+
+SAMPLES, SAMPLE_LENGTHS = 20, (1, 12)  # random sources that both models translate
+
+
+def export(
+    checkpoint: Path,
+    folder: Path,
+    data: Optional[Path] = None,
+    tokenizer: Optional[str] = None,
+    precision: Optional[str] = None,
+    test_set: Optional[Sequence[Path]] = None,
+) -> Optional[Check]:
+    """Writes a model folder.
+
+    Args:
+        checkpoint: of fairseq-train.
+        folder: new, or an earlier model folder, which is replaced.
+        data: folder of fairseq-preprocess; by default the one that the checkpoint names.
+        tokenizer: file, or name, of the tokenizer; by default the file that was prepared with the data.
+        precision: of the stored weights; by default the checkpoint's own.
+        test_set: source and reference to translate and score before the folder gets its name.
+
+    Returns:
+        BLEU on the test set, if there is one.
+
+    Raises:
+        UserError: a file is missing or unsuitable; an existing folder is not a model folder; or the written model
+            translates otherwise than the checkpoint.
+    """
+    trained = read_checkpoint(checkpoint, data)
+    if precision is not None:
+        trained = trained._replace(config=dataclasses.replace(trained.config, precision=precision))
+    files = tokenizer_files(tokenizer, data or Path(str(trained.options["task"].get("data", "")).split(":")[0]))
+    with complete_folder(folder, replaces=is_model_folder) as made:
+        _write(made, trained, files, check=None)
+        translator = Translator.from_pretrained(made)
+        _compare(trained, translator, made)
+        check = None if test_set is None else _checked(translator, *test_set)
+        if check is not None:
+            for path in made.iterdir():
+                path.unlink()
+            _write(made, trained, files, check)
+    return check
+
+
+def tokenizer_files(given: Optional[str], data: Path) -> TokenizerFiles:
+    """Returns the tokenizer that was given by its file or its name, or the one that was prepared with the data.
+
+    Raises:
+        UserError: there is none, or its type cannot be told.
+    """
+    if given in ("words", "spaces"):
+        return TokenizerFiles(given)
+    if given is not None:
+        return _of_file(Path(given))
+    for folder in (data, data.parent):
+        for name in ("subwords.model", "mixed.json"):
+            if (folder / name).is_file():
+                return _of_file(folder / name)
+    raise UserError(f"There is no tokenizer beside {data}: name its file with --tokenizer, or give --tokenizer spaces.")
+
+
+def _of_file(path: Path) -> TokenizerFiles:
+    kinds = {".model": "sentencepiece", ".spm": "sentencepiece", ".json": "mixed_word_char"}
+    if not path.is_file():
+        raise UserError(f"The tokenizer {path} does not exist; the names are {', '.join(TOKENIZERS)}.")
+    if path.suffix not in kinds:
+        raise UserError(f"The tokenizer {path} is of no known type: its name must end in {', '.join(kinds)}.")
+    return TokenizerFiles(kinds[path.suffix], path, path)
+
+
+def _write(made: Path, trained: TrainedModel, files: TokenizerFiles, check: Optional[Check]) -> None:
+    card = model_card(trained, files.type, check)
+    write_model_folder(
+        made, trained.network, trained.config, trained.generation, trained.source_vocabulary, trained.target_vocabulary,
+        files, card,
+    )  # fmt: skip
+
+
+def _compare(trained: TrainedModel, translator: Translator, made: Path) -> None:
+    """Raises UserError unless the written model translates random sources as the checkpoint does."""
+    original = Translator([Model(*trained[:5], tokenizers=load_tokenizers(made))], translator.precision)
+    sources = _random_sources(len(trained.source_vocabulary))
+    ours, theirs = (one.translate_ids(sources) for one in (original, translator))
+    if ours != theirs:
+        raise UserError("The written model translates otherwise than the checkpoint; nothing was exported. Report this.")
+
+
+def _random_sources(vocabulary_size: int) -> List[List[int]]:
+    generator = torch.Generator().manual_seed(1)
+    lengths = torch.randint(*SAMPLE_LENGTHS, (SAMPLES,), generator=generator).tolist()
+    return [torch.randint(len(SPECIAL_TOKENS), vocabulary_size, (length,), generator=generator).tolist() for length in lengths]
+
+
+def _checked(translator: Translator, source: Path, reference: Path) -> Check:
+    sources, references = read_lines(source), read_lines(reference)
+    if len(sources) != len(references):
+        raise UserError(f"{source} has {len(sources)} lines and {reference} {len(references)}: give a translation of each line.")
+    translations = [translation.text for translation in translator.translate(sources)]
+    score, signature = corpus_bleu(translations, references)
+    return Check(source, reference, score.score, signature)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options of the command."""
+    parser.add_argument("checkpoint", type=Path, help="of fairseq-train")
+    parser.add_argument("model", type=Path, help="folder to write; an earlier model folder is replaced")
+    parser.add_argument("--data", type=Path, metavar="BIN", help="folder of fairseq-preprocess (default: the checkpoint's)")
+    parser.add_argument(
+        "--tokenizer", metavar="FILE", help="sentencepiece model, mixed.json, 'words' or 'spaces' (default: the file beside the data)"
+    )
+    parser.add_argument("--precision", choices=PRECISIONS, help="of the stored weights (default: the checkpoint's)")
+    parser.add_argument(
+        "--check", type=Path, nargs=2, metavar=("SOURCE", "REFERENCE"), help="translate and score a test set; BLEU goes into the card"
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Runs the command."""
+    check = export(
+        arguments.checkpoint, arguments.model, arguments.data, arguments.tokenizer, arguments.precision, arguments.check
+    )
+    print(f"{arguments.model}: exported, and translates as {arguments.checkpoint} does")
+    if check is not None:
+        print(f"BLEU {check.bleu:.2f} {check.signature}")

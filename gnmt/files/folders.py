@@ -1,0 +1,35 @@
+"""Folders that appear only when they are complete."""
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Callable, Iterator
+
+from gnmt.errors import UserError
+
+
+@contextmanager
+def complete_folder(path: Path, *, replaces: Callable[[Path], bool]) -> Iterator[Path]:
+    """Yields a new, empty folder beside `path`, which is renamed to `path` when the block succeeds.
+
+    If the block fails, nothing has changed. `replaces(path)` decides whether an existing folder may be replaced.
+
+    Raises:
+        UserError: `path` exists and may not be replaced, or its parent folder cannot be written.
+    """
+    if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or replaces(path))):
+        raise UserError(f"{path} exists: choose another folder, or remove it first.")
+    made = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        made.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"{path.parent} cannot be written ({error.strerror}): choose another folder.") from error
+    try:
+        yield made
+        previous = made.with_suffix(".previous")
+        if path.exists():
+            path.rename(previous)
+        made.rename(path)
+        shutil.rmtree(previous, ignore_errors=True)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)

@@ -1,0 +1,165 @@
+"""The loop of a beam search that sentences can join and leave at every step (continuous batching).
+
+A batch that nobody joins is the ordinary case; a translator or a server keeps the batch full instead. A translation
+does not depend on the schedule: every sentence counts its own steps.
+
+Shapes: B sentences, S source positions, T target positions, P tokens of the longest prefix.
+"""
+import math
+from typing import Dict, List, NamedTuple, Optional
+
+import torch
+from torch import Tensor
+
+from gnmt.search.backpointers import FinishedHypotheses, History
+from gnmt.search.beam_search import BeamSearch, Running
+from gnmt.search.options import SearchOptions
+
+# Stopped sentences are removed from the batch once they are this share of it: removing copies the memory of the others.
+LEAVING_SHARE = 1 / 8
+
+
+class Hypothesis(NamedTuple):
+    """One translation of a sentence, in the CPU's memory."""
+
+    tokens: Tensor  # (T,), EOS included
+    score: Tensor  # scalar: log-probability / length penalty + coverage penalty
+    log_probs: Tensor  # (T,), natural logarithms
+    attention: Tensor  # (T, S), over the source tokens without padding
+
+
+class Translated(NamedTuple):
+    """A sentence that has left the search."""
+
+    sentence: int  # id that it joined with
+    hypotheses: List[Hypothesis]  # n-best, best first
+
+
+class RunningSearch:
+    """Beam search over a changing set of sentences.
+
+    Args:
+        model: has `start(src_tokens)` and `step(tokens, state)`, such as search.ensemble.Ensemble; its states have
+            `reorder`, `select_sentences` and `join_sentences`.
+        beam_search: the rules, the same for all sentences.
+        leaving_share: stopped sentences stay in the batch, at a cost, until they are this share of it; 0 lets each
+            leave at once.
+    """
+
+    def __init__(self, model, beam_search: BeamSearch, leaving_share: float = LEAVING_SHARE):
+        self.model = model
+        self.beam_search = beam_search
+        self.leaving_share = leaving_share
+        self._running: Optional[Running] = None
+        self._state = None
+        self._history = History()
+        self._finished: List[FinishedHypotheses] = []
+        self._translated: List[Translated] = []
+
+    def __len__(self) -> int:
+        """Number of sentences in the batch."""
+        return 0 if self._running is None else len(self._running.sentences)
+
+    @torch.inference_mode()
+    def join(self, ids: Tensor, src_tokens: Tensor, prefix: Optional[Tensor] = None) -> None:
+        """Encodes sentences and adds them to the running batch.
+
+        Args:
+            ids: (B,), returned with the translations; no id of a running sentence may be used again.
+            src_tokens: (B, S), padded on the right.
+            prefix: (B, P), target tokens to begin with; PAD means unconstrained.
+        """
+        pad = self.beam_search.special.pad
+        prefix = src_tokens.new_empty(len(ids), 0) if prefix is None else prefix
+        joining = self.beam_search.newcomers(ids, self._history.next_step, src_tokens.eq(pad), prefix)
+        state = self.model.start(src_tokens)
+        if self._running is None:
+            self._running, self._state = joining, state
+            return
+        self._running = self._running.join(joining, pad)
+        self._state = self._state.join_sentences(state, self._running.beam)
+
+    @torch.inference_mode()
+    def step(self) -> None:
+        """Extends every running hypothesis by one token."""
+        running, number = self._running, self._history.next_step
+        probabilities, attention, self._state = self.model.step(running.tokens.flatten(), self._state)
+        running = running._replace(coverage=running.coverage + attention.view_as(running.coverage))
+        self._history.append(running.as_beam_step(attention))
+        candidates = self.beam_search.candidates(probabilities, running, self._history)
+        del probabilities  # frees their memory, which is partly in the processor's cache, for the next step
+        running, newly_finished = self.beam_search.finish(candidates, running, number)
+        if newly_finished is not None:
+            self._finished.append(newly_finished)
+        running, stopped = self.beam_search.advance(candidates, running, number)
+        self._continue(running, stopped)
+
+    def take_translated(self) -> List[Translated]:
+        """Returns the sentences that have left since the last call."""
+        taken, self._translated = self._translated, []
+        return taken
+
+    def _continue(self, running: Running, stopped: Tensor) -> None:
+        num_stopped = int(stopped.sum())
+        if not num_stopped or num_stopped < self.leaving_share * len(stopped):
+            self._running, self._state = running, self._state.reorder(running.parents.flatten())
+            return
+        self._translated += self._leave(running.select(stopped.nonzero()[:, 0]))
+        if num_stopped == len(stopped):
+            self._running, self._state, self._history = None, None, History()
+            return
+        kept = (~stopped).nonzero()[:, 0]
+        self._running = running.select(kept)
+        self._state = self._state.select_sentences(kept).reorder(self._running.parents.flatten())
+        self._history.forget_before(int(self._running.first_steps.min()))
+
+    def _leave(self, leaving: Running) -> List[Translated]:
+        """Backtraces the n-best hypotheses of sentences."""
+        finished = FinishedHypotheses(*(torch.cat(parts).cpu() for parts in zip(*self._finished)))
+        is_leaving = torch.isin(finished.sentences, leaving.sentences.cpu())
+        self._finished = [finished._make(part[~is_leaving] for part in finished)]
+        chosen = nbest(finished._make(part[is_leaving] for part in finished), self.beam_search.options)
+        backtraced = self._history.backtrace(chosen, self.beam_search.special.eos)
+        widths = dict(zip(leaving.sentences.tolist(), (~leaving.padding_mask).sum(dim=1).tolist()))
+        hypotheses: Dict[int, List[Hypothesis]] = {sentence: [] for sentence in widths}
+        for index, (sentence, length) in enumerate(zip(chosen.sentences.tolist(), chosen.lengths.tolist())):
+            tokens, log_probs, attention = (part[index, :length] for part in backtraced)
+            hypotheses[sentence].append(Hypothesis(tokens, chosen.scores[index], log_probs, attention[:, : widths[sentence]]))
+        return [Translated(*item) for item in hypotheses.items()]
+
+
+def nbest(finished: FinishedHypotheses, options: SearchOptions) -> FinishedHypotheses:
+    """Returns the n-best hypotheses of each sentence, best first, without those that pruning drops."""
+    order = finished.scores.argsort(descending=True, stable=True)
+    best: Dict[int, float] = {}
+    counts: Dict[int, int] = {}
+    chosen = []
+    for index, sentence, score in zip(order.tolist(), finished.sentences[order].tolist(), finished.scores[order].tolist()):
+        within = score >= best.setdefault(sentence, score) - (options.prune_hypotheses or math.inf)
+        if within and counts.get(sentence, 0) < options.nbest:
+            counts[sentence] = counts.get(sentence, 0) + 1
+            chosen.append(index)
+    return finished._make(part[chosen] for part in finished)
+
+
+def translate_batch(
+    model, beam_search: BeamSearch, src_tokens: Tensor, prefix: Optional[Tensor] = None
+) -> List[List[Hypothesis]]:
+    """Translates a batch that nobody joins.
+
+    Args:
+        model: see RunningSearch.
+        beam_search: the rules.
+        src_tokens: (B, S), padded on the right.
+        prefix: (B, P), target tokens to begin with; PAD means unconstrained.
+
+    Returns:
+        The n-best hypotheses of each sentence, best first.
+    """
+    search = RunningSearch(model, beam_search)
+    search.join(torch.arange(len(src_tokens), device=src_tokens.device), src_tokens, prefix)
+    found: Dict[int, List[Hypothesis]] = {}
+    while len(search):
+        search.step()
+        found.update(search.take_translated())
+    return [found[sentence] for sentence in range(len(src_tokens))]

@@ -1,0 +1,171 @@
+"""Tokenizers: text to tokens and back. One table, `TOKENIZERS`, names all of them.
+
+A tokenizer is made from a file of its own, or from none; `tokenizer.json` of a model folder says which it is:
+
+    {"type": "sentencepiece", "source": "source.spm", "target": "target.spm"}
+    {"type": "words", "source": null, "target": null}
+"""
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Protocol, Sequence
+
+from gnmt.errors import UserError
+from gnmt.files.json_objects import read_object
+from gnmt.tokenizers import word_tokenizer
+from gnmt.tokenizers.subwords import load_model
+from gnmt.tokenizers.word_vocabulary import load_vocabulary
+
+DESCRIPTION = "tokenizer.json"
+SPACE_MARK = "\u2581"
+UNKNOWN, UNKNOWN_TEXT = "<unk>", "\u2047"
+
+
+class Tokenizer(Protocol):
+    """Text to tokens and back."""
+
+    def encode(self, text: str) -> List[str]:
+        """Returns the tokens of one sentence."""
+
+    def decode(self, tokens: Sequence[str]) -> str:
+        """Returns the text of tokens; unknown ones are "⁇"."""
+
+
+class SentencePieceTokenizer:
+    """Subwords of a sentencepiece model."""
+
+    def __init__(self, path: Path):
+        """Raises UserError if `path` is not a sentencepiece model."""
+        self._processor = load_model(path)
+
+    def encode(self, text: str) -> List[str]:
+        return " ".join(self._processor.encode(text, out_type=str)).split()
+
+    def decode(self, tokens: Sequence[str]) -> str:
+        text = "".join(f"{SPACE_MARK}{UNKNOWN_TEXT}{SPACE_MARK}" if token == UNKNOWN else token for token in tokens)
+        return text.replace(SPACE_MARK, " ").strip()
+
+
+class WordTokenizer:
+    """Words and punctuation; words outside the vocabulary are unknown."""
+
+    def encode(self, text: str) -> List[str]:
+        return word_tokenizer.encode_words(text).split()
+
+    def decode(self, tokens: Sequence[str]) -> str:
+        return word_tokenizer.decode(" ".join(tokens))
+
+
+class MixedTokenizer:
+    """Frequent words as they are, all others in characters (Wu et al. 2016, section 4.2)."""
+
+    def __init__(self, path: Path):
+        """Raises UserError if `path` is not a model of mixed words and characters."""
+        self._vocabulary = load_vocabulary(path)
+
+    def encode(self, text: str) -> List[str]:
+        return self._vocabulary.encode(text).split()
+
+    def decode(self, tokens: Sequence[str]) -> str:
+        return word_tokenizer.decode(" ".join(tokens))
+
+
+class SpaceTokenizer:
+    """Text that is tokenised already: tokens are separated by white space."""
+
+    def encode(self, text: str) -> List[str]:
+        return text.split()
+
+    def decode(self, tokens: Sequence[str]) -> str:
+        return " ".join(tokens)
+
+
+class MosesSubwordTokenizer:
+    """Moses' tokens cut into the subwords of subword-nmt, as NVIDIA's GNMT has them; needs the extra `nvidia`."""
+
+    def __init__(self, path: Path):
+        """path: JSON object with "codes" (lines of merges), "separator" and "language"."""
+        try:
+            from sacremoses import MosesDetokenizer, MosesTokenizer
+            from subword_nmt.apply_bpe import BPE
+        except ImportError as error:
+            raise UserError(f"This model needs {error.name}: pip install 'fairseq-gnmt[nvidia]'.") from error
+        settings = read_object(path)
+        self._tokenizer = MosesTokenizer(settings["language"])
+        self._detokenizer = MosesDetokenizer(settings["language"])
+        self._separator = settings["separator"]
+        self._subwords = BPE(settings["codes"], separator=self._separator)
+
+    def encode(self, text: str) -> List[str]:
+        tokens = self._tokenizer.tokenize(text, aggressive_dash_splits=False, return_str=True)
+        return self._subwords.process_line(tokens).split()
+
+    def decode(self, tokens: Sequence[str]) -> str:
+        words = (" ".join(tokens) + " ").replace(f"{self._separator} ", "").split()
+        return self._detokenizer.detokenize([UNKNOWN_TEXT if word == UNKNOWN else word for word in words])
+
+
+class TokenizerType(NamedTuple):
+    """One row of the table of tokenizers."""
+
+    load: Callable[[Optional[Path]], Tokenizer]
+    suffix: Optional[str]  # of its file; None if it has none
+
+
+TOKENIZERS: Dict[str, TokenizerType] = {
+    "sentencepiece": TokenizerType(SentencePieceTokenizer, ".spm"),
+    "words": TokenizerType(lambda path: WordTokenizer(), None),
+    "mixed_word_char": TokenizerType(MixedTokenizer, ".mixed.json"),
+    "moses_subword_nmt": TokenizerType(MosesSubwordTokenizer, ".bpe.json"),
+    "spaces": TokenizerType(lambda path: SpaceTokenizer(), None),
+}
+
+
+class TokenizerPair(NamedTuple):
+    """Tokenizers of both languages."""
+
+    source: Tokenizer
+    target: Tokenizer
+
+
+def save_tokenizers(folder: Path, name: str, source: Optional[Path], target: Optional[Path]) -> None:
+    """Copies tokenizer files into a model folder and describes them in tokenizer.json.
+
+    Args:
+        folder: an existing folder.
+        name: a key of TOKENIZERS.
+        source, target: their files, which may be the same; None for a tokenizer without a file.
+    """
+    suffix = TOKENIZERS[name].suffix
+    files: Dict[str, Optional[str]] = {"source": None, "target": None}
+    if suffix is not None:
+        is_joint = source == target
+        for side, path in (("source", source), ("target", target)):
+            if path is None:
+                raise UserError(f"A tokenizer of type {name} needs a file: name it.")
+            files[side] = f"{'joint' if is_joint else side}{suffix}"
+            shutil.copyfile(path, folder / files[side])
+    (folder / DESCRIPTION).write_text(json.dumps({"type": name, **files}, indent=2) + "\n", encoding="utf-8")
+
+
+def load_tokenizers(folder: Path) -> TokenizerPair:
+    """Returns the tokenizers of a model folder.
+
+    Raises:
+        UserError: tokenizer.json or a file that it names is missing or malformed.
+    """
+    path = folder / DESCRIPTION
+    description = read_object(path)
+    kind = description.get("type")
+    if kind not in TOKENIZERS:
+        raise UserError(f"{path} has the type {kind!r}; this version knows {', '.join(TOKENIZERS)}.")
+    sides = [_load(folder, TOKENIZERS[kind], description.get(side)) for side in TokenizerPair._fields]
+    return TokenizerPair(*sides)
+
+
+def _load(folder: Path, kind: TokenizerType, name: Any) -> Tokenizer:
+    if kind.suffix is None:
+        return kind.load(None)
+    if not isinstance(name, str) or Path(name).name != name or not name.endswith(kind.suffix):
+        raise UserError(f"{folder / DESCRIPTION} names the file {name!r}, but must name one of the folder that ends in {kind.suffix}.")
+    return kind.load(folder / name)

@@ -1,0 +1,48 @@
+"""Word alignment from the attention between tokens."""
+from typing import List, NamedTuple, Sequence
+
+import torch
+from torch import Tensor
+
+SPACE_MARK = "\u2581"
+CONTINUED = "@@"  # at the end of a token of subword-nmt
+
+
+class Link(NamedTuple):
+    """A target word and the source word that it attends to most, counted from 0."""
+
+    source: int
+    target: int
+
+
+def words_of(tokens: Sequence[str]) -> List[int]:
+    """Returns the index of the word that each token belongs to.
+
+    Tokens with a mark of a space before them begin a word; without any such mark, all tokens are words but those after
+    one that ends in "@@".
+    """
+    marked = any(token.startswith(SPACE_MARK) for token in tokens)
+    words: List[int] = []
+    for position, token in enumerate(tokens):
+        begins = token.startswith(SPACE_MARK) if marked else not (position and tokens[position - 1].endswith(CONTINUED))
+        words.append((words[-1] if words else -1) + int(begins or not words))
+    return words
+
+
+def align_words(source_tokens: Sequence[str], target_tokens: Sequence[str], attention: Tensor) -> List[Link]:
+    """Returns a link for each target word, to the source word with the largest attention.
+
+    The attention of a target word is the mean over its tokens, and the sum over the tokens of a source word.
+
+    Args:
+        source_tokens: S tokens.
+        target_tokens: T tokens.
+        attention: (at least T, at least S), target by source; further rows and columns, such as EOS, are ignored.
+    """
+    if not source_tokens or not target_tokens:
+        return []
+    sources, targets = (torch.tensor(words_of(tokens)) for tokens in (source_tokens, target_tokens))
+    between = attention[: len(targets), : len(sources)]
+    columns = between.new_zeros(len(targets), int(sources[-1]) + 1).index_add(1, sources, between)
+    rows = columns.new_zeros(int(targets[-1]) + 1, columns.size(1)).index_add(0, targets, columns)
+    return [Link(source, target) for target, source in enumerate(rows.argmax(dim=1).tolist())]

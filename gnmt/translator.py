@@ -1,0 +1,412 @@
+"""Text in, text out: translation with a model folder, or with an ensemble of several.
+
+    translator = Translator.from_pretrained("MODEL", precision="int8")
+    translator.translate(["Two dogs play in the snow."], beam=5)[0].text
+"""
+from collections import deque
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+import torch
+from torch import Tensor
+
+from gnmt.checkpoints.model_folder import Model, read_model_folder
+from gnmt.errors import UserError
+from gnmt.inference.model import inference_model_for
+from gnmt.search.ensemble import Ensemble
+from gnmt.search.options import SamplingOptions, SearchOptions
+from gnmt.search.beam_search import BeamSearch, length_limits
+from gnmt.search.forced_decoding import force_decode
+from gnmt.search.penalties import coverage_penalty as coverage_penalty_of
+from gnmt.search.running_search import Hypothesis, RunningSearch, translate_batch
+from gnmt.search.sampling import draw_samples, keep_most_probable
+from gnmt.search.vocabulary import SpecialTokens
+from gnmt.tokenizers.sentences import Sentence, split_sentences
+from gnmt.tokenizers.vocabulary import BOS, EOS, PAD, UNK
+from gnmt.tokenizers.word_alignment import Link, align_words
+
+JOINING_SHARE = 1 / 8  # of the batch; newcomers are encoded together
+MOST_TOKENS = 1024  # of a sentence; longer ones are cut
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One translation of a sentence, of an n-best list."""
+
+    text: str
+    score: float  # log-probability / length penalty + coverage penalty; natural logarithm
+    tokens: List[str]
+    positional_scores: List[float]  # log-probability of each token, and of EOS as the last
+    attention: Tensor  # (T + 1, S + 1) over target and source tokens; EOS is the last of both
+    word_alignment: List[Link]
+
+
+@dataclass(frozen=True)
+class SentenceTranslation:
+    """Translation of one sentence."""
+
+    source: str
+    source_tokens: List[str]
+    nbest: List[Candidate]  # best first; empty for a blank sentence
+    is_truncated: bool  # the source had more tokens than allowed, and the rest was not translated
+
+    @property
+    def text(self) -> str:
+        return self.nbest[0].text if self.nbest else self.source
+
+
+@dataclass(frozen=True)
+class Translation:
+    """Translation of a text."""
+
+    text: str
+    sentences: List[SentenceTranslation]  # one, unless the text was split
+
+    @property
+    def score(self) -> float:
+        """Sum of the scores of its sentences."""
+        return sum(sentence.nbest[0].score for sentence in self.sentences if sentence.nbest)
+
+    @property
+    def tokens(self) -> List[str]:
+        """Target tokens of all sentences."""
+        return [token for sentence in self.sentences if sentence.nbest for token in sentence.nbest[0].tokens]
+
+    @property
+    def nbest(self) -> List[Candidate]:
+        """Candidates of a text that was not split. Raises UserError for several sentences."""
+        return self._only_sentence().nbest
+
+    @property
+    def positional_scores(self) -> List[float]:
+        """Log-probability of each token and of EOS. Raises UserError for several sentences."""
+        return self.nbest[0].positional_scores if self.nbest else []
+
+    @property
+    def attention(self) -> Optional[Tensor]:
+        """(T + 1, S + 1), EOS last; None for a blank text. Raises UserError for several sentences."""
+        return self.nbest[0].attention if self.nbest else None
+
+    @property
+    def word_alignment(self) -> List[Link]:
+        """Pairs of source and target words. Raises UserError for several sentences."""
+        return self.nbest[0].word_alignment if self.nbest else []
+
+    def _only_sentence(self) -> SentenceTranslation:
+        if len(self.sentences) != 1:
+            raise UserError(f"The text has {len(self.sentences)} sentences: look at `sentences`.")
+        return self.sentences[0]
+
+
+class _Job(NamedTuple):
+    """One sentence to translate."""
+
+    text: str
+    tokens: List[str]
+    ids: List[int]  # EOS included, and BOS if the model wants it
+    prefix: List[int]
+    is_truncated: bool
+
+
+class Translator:
+    """Translates texts; safe to use from several threads, and without state between calls."""
+
+    def __init__(self, models: Sequence[Model], precision: Optional[str] = None):
+        """Raises UserError for no models, or for models of different vocabularies or conventions.
+
+        Args:
+            models: one, or several whose probabilities are averaged.
+            precision: "fp32" or "int8"; by default the one that the first model is stored in.
+        """
+        if not models:
+            raise UserError("There is no model to translate with: name at least one model folder.")
+        self.model = models[0]
+        for model in models[1:]:
+            _check_same_tokens(self.model, model)
+        self.precision = precision or self.model.config.precision
+        self._networks = [model.network for model in models]
+        quantize = _quantize_of(self.precision)
+        for network in self._networks:
+            inference_model_for(network, quantize)  # now, not during the first call
+        self._quantize = quantize
+        starts_with_bos = self.model.config.source_bos
+        self._special = SpecialTokens(PAD, EOS, UNK, decoder_start=BOS if starts_with_bos else EOS, source_bos=int(starts_with_bos))
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folders: Union[str, Path, Sequence[Union[str, Path]]],
+        *,
+        precision: Optional[str] = None,
+        threads: Optional[int] = None,
+    ) -> "Translator":
+        """Loads model folders of `gnmt export`.
+
+        Args:
+            folders: a folder, or several for an ensemble.
+            precision: "fp32" or "int8"; by default the one that the first model is stored in.
+            threads: threads of torch in this process; by default torch's choice.
+
+        Raises:
+            UserError: a folder is missing, incomplete, damaged, or does not fit the others.
+        """
+        if threads is not None:
+            if threads < 1:
+                raise UserError(f"threads is {threads}, but must be at least 1.")
+            torch.set_num_threads(threads)
+        paths = [folders] if isinstance(folders, (str, Path)) else list(folders)
+        return cls([read_model_folder(Path(path)) for path in paths], precision)
+
+    @property
+    def source_language(self) -> str:
+        """Language code of the texts that it translates."""
+        return self.model.config.source_language
+
+    @property
+    def target_language(self) -> str:
+        """Language code of its translations."""
+        return self.model.config.target_language
+
+    def translate(
+        self,
+        texts: Sequence[str],
+        *,
+        beam: Optional[int] = None,
+        nbest: int = 1,
+        length_norm_factor: Optional[float] = None,
+        coverage_penalty: Optional[float] = None,
+        no_repeat_ngram_size: int = 0,
+        prefix: Optional[Sequence[str]] = None,
+        replace_unk: bool = False,
+        sampling: Optional[SamplingOptions] = None,
+        split_sentences: bool = False,
+        batch_size: int = 64,
+        max_length: int = MOST_TOKENS,
+    ) -> List[Translation]:
+        """Translates texts.
+
+        Args:
+            texts: one sentence or paragraph each; blank ones stay as they are.
+            beam: hypotheses that are kept at each step; by default the model's own.
+            nbest: translations that are returned for each sentence, at most `beam`.
+            length_norm_factor: a in the length penalty ((c + length) / (c + 1))^a; by default the model's own.
+            coverage_penalty: weight of the coverage penalty; by default the model's own.
+            no_repeat_ngram_size: n-grams of this size occur only once in a translation; 0 allows all.
+            prefix: beginning of each translation, as text.
+            replace_unk: replace unknown tokens by the source tokens that they attend to.
+            sampling: draw `nbest` random translations of each sentence instead of searching; best score first.
+            split_sentences: translate each sentence of a text by itself; line breaks stay.
+            batch_size: sentences that are translated at the same time; the result does not depend on it.
+            max_length: tokens of a sentence, at most; the rest of a longer one is not translated.
+
+        Returns:
+            A translation of each text, in order.
+
+        Raises:
+            UserError: an option is out of range, or `texts` is a single string.
+        """
+        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+            raise UserError("texts must be a list of strings: translate([text]).")
+        if prefix is not None and sampling is not None:
+            raise UserError("prefix is for beam search: leave sampling out.")
+        if prefix is not None and (split_sentences or len(prefix) != len(texts)):
+            raise UserError("prefix needs one beginning for each text, and goes without split_sentences.")
+        for name, value in (("batch_size", batch_size), ("max_length", max_length)):
+            if value < 1:
+                raise UserError(f"{name} is {value}, but must be at least 1.")
+        options = self._search_options(beam, nbest, length_norm_factor, coverage_penalty, no_repeat_ngram_size)
+        parts = [split_sentences_of(text, self.source_language if split_sentences else None) for text in texts]
+        jobs = [
+            self._job(sentence.text, prefix[index] if prefix else "", max_length)
+            for index, sentences in enumerate(parts)
+            for sentence in sentences
+        ]
+        if sampling is None:
+            found = self._search(jobs, options, batch_size)
+        else:
+            found = self._sample(jobs, options, sampling, batch_size)
+        translated = iter(self._sentence(job, found.get(index, []), replace_unk) for index, job in enumerate(jobs))
+        return [_joined(sentences, [next(translated) for _ in sentences]) for sentences in parts]
+
+    def score(self, sources: Sequence[str], targets: Sequence[str], batch_size: int = 64) -> List[List[float]]:
+        """Returns the log-probability of each target token and of EOS, given its source (forced decoding).
+
+        Args:
+            sources: source sentences.
+            targets: a translation of each.
+            batch_size: sentences that are scored at the same time.
+        """
+        if len(sources) != len(targets):
+            raise UserError(f"There are {len(sources)} sources and {len(targets)} targets: give one target for each source.")
+        ensemble = self._ensemble()
+        scores: List[List[float]] = []
+        for start in range(0, len(sources), batch_size):
+            pairs = list(zip(sources[start : start + batch_size], targets[start : start + batch_size]))
+            source = _padded([self._job(text, "", MOST_TOKENS).ids for text, _ in pairs])
+            target_ids = [self._target_ids(text) + [EOS] for _, text in pairs]
+            target = _padded(target_ids)
+            log_probs = force_decode(ensemble, source, self._read(target), target, PAD).log_probs
+            scores += [row[: len(ids)].tolist() for row, ids in zip(log_probs, target_ids)]
+        return scores
+
+    def translate_ids(self, sources: Sequence[Sequence[int]], beam: int = 5) -> List[List[int]]:
+        """Returns the best translation of each source, both as ids without BOS and EOS."""
+        options = self._search_options(beam, 1, None, None, 0)
+        begin = [BOS] * self._special.source_bos
+        found = translate_batch(self._ensemble(), self._rules(options), _padded([[*begin, *ids, EOS] for ids in sources]))
+        return [nbest[0].tokens[:-1].tolist() for nbest in found]
+
+    # -- one call
+
+    def _search_options(
+        self, beam: Optional[int], nbest: int, factor: Optional[float], coverage: Optional[float], ngram: int
+    ) -> SearchOptions:
+        defaults = self.model.generation
+        return SearchOptions(
+            beam=defaults.num_beams if beam is None else beam,
+            nbest=nbest,
+            max_len_a=defaults.max_len_a,
+            max_len_b=defaults.max_len_b,
+            length_norm_factor=defaults.length_norm_factor if factor is None else factor,
+            length_norm_const=defaults.length_norm_const,
+            coverage_penalty=defaults.coverage_penalty if coverage is None else coverage,
+            no_repeat_ngram_size=ngram,
+        )
+
+    def _rules(self, options: SearchOptions) -> BeamSearch:
+        return BeamSearch(self._special, options)
+
+    def _ensemble(self) -> Ensemble:
+        return Ensemble(self._networks, quantize=self._quantize)
+
+    def _job(self, text: str, prefix: str, max_length: int) -> _Job:
+        tokens = self.model.tokenizers.source.encode(text) if text.strip() else []
+        is_truncated = len(tokens) > max_length
+        tokens = tokens[:max_length]
+        ids = [self.model.source_vocabulary.index(token) for token in tokens]
+        begin = [BOS] * self._special.source_bos
+        return _Job(text, tokens, [*begin, *ids, EOS], self._target_ids(prefix), is_truncated)
+
+    def _target_ids(self, text: str) -> List[int]:
+        return [self.model.target_vocabulary.index(token) for token in self.model.tokenizers.target.encode(text)]
+
+    def _search(self, jobs: Sequence[_Job], options: SearchOptions, batch_size: int) -> Dict[int, List[Hypothesis]]:
+        """Translates the longest sentences first, and keeps the batch full until there are no more."""
+        found: Dict[int, List[Hypothesis]] = {}
+        waiting = deque(_longest_first(jobs))
+        search = RunningSearch(self._ensemble(), self._rules(options))
+        while waiting or len(search):
+            free = batch_size - len(search)
+            if waiting and free >= JOINING_SHARE * batch_size:
+                joining = [waiting.popleft() for _ in range(min(free, len(waiting)))]
+                prefixes = _padded([jobs[index].prefix for index in joining])
+                search.join(torch.tensor(joining), _padded([jobs[index].ids for index in joining]), prefixes)
+            search.step()
+            found.update(search.take_translated())
+        return found
+
+    def _sample(
+        self, jobs: Sequence[_Job], options: SearchOptions, sampling: SamplingOptions, batch_size: int
+    ) -> Dict[int, List[Hypothesis]]:
+        """Draws translations, and scores them as a search does."""
+        ensemble = Ensemble(self._networks, sampling.temperature, self._quantize)
+        restrict = partial(keep_most_probable, top_k=sampling.top_k, top_p=sampling.top_p)
+        order = _longest_first(jobs)
+        found: Dict[int, List[Hypothesis]] = {}
+        for start in range(0, len(order), batch_size):
+            indices = order[start : start + batch_size]
+            source = _padded([jobs[index].ids for index in indices])
+            limits = length_limits(source.ne(PAD).sum(dim=1) - self._special.source_bos, options)
+            shape = (options.nbest, int(limits.max()))
+            noise = torch.stack(
+                [torch.rand(shape, generator=torch.Generator().manual_seed(sampling.seed + index)) for index in indices]
+            )
+            first = torch.full((len(indices),), self._special.decoder_start)
+            tokens = draw_samples(ensemble, source, first, noise, limits, PAD, EOS, restrict).tokens
+            for index, ids, drawn in zip(indices, source, tokens):
+                found[index] = self._scored(ids[ids != PAD], drawn, options)
+        return found
+
+    def _scored(self, source: Tensor, samples: Tensor, options: SearchOptions) -> List[Hypothesis]:
+        """Returns the samples (K, T) of a source (S,) with the scores of a search, best first."""
+        target = _ended(samples)
+        decoded = force_decode(self._ensemble(), source.expand(len(target), -1), self._read(target), target, PAD)
+        hypotheses = []
+        for row, log_probs, attention in zip(target, *decoded):
+            length = int(row.ne(PAD).sum())
+            covered = attention[:length].sum(dim=0)
+            penalty = self._rules(options).length_penalty(torch.tensor(length))
+            cost = coverage_penalty_of(covered, torch.zeros_like(covered, dtype=torch.bool), options.coverage_penalty)
+            score = log_probs[:length].sum() / penalty + cost
+            hypotheses.append(Hypothesis(row[:length], score, log_probs[:length], attention[:length]))
+        return sorted(hypotheses, key=lambda one: float(one.score), reverse=True)
+
+    def _read(self, target: Tensor) -> Tensor:
+        """Returns the tokens (B, T) that the decoder reads when it is to emit `target`."""
+        return torch.cat([torch.full_like(target[:, :1], self._special.decoder_start), target[:, :-1]], dim=1)
+
+    def _sentence(self, job: _Job, hypotheses: Sequence[Hypothesis], replace_unk: bool) -> SentenceTranslation:
+        nbest = [self._candidate(one, job, replace_unk) for one in hypotheses]
+        return SentenceTranslation(job.text, job.tokens, nbest, job.is_truncated)
+
+    def _candidate(self, hypothesis: Hypothesis, job: _Job, replace_unk: bool) -> Candidate:
+        attention = hypothesis.attention[:, self._special.source_bos :].clone()
+        tokens = [self.model.target_vocabulary[index] for index in hypothesis.tokens.tolist() if index != EOS]
+        if replace_unk:
+            sources = attention[:, :-1].argmax(dim=1).tolist()
+            unknown = self.model.target_vocabulary[UNK]
+            tokens = [job.tokens[source] if token == unknown else token for token, source in zip(tokens, sources)]
+        return Candidate(
+            text=self.model.tokenizers.target.decode(tokens),
+            score=float(hypothesis.score),
+            tokens=tokens,
+            positional_scores=hypothesis.log_probs.tolist(),
+            attention=attention,
+            word_alignment=align_words(job.tokens, tokens, attention),
+        )
+
+
+def split_sentences_of(text: str, language: Optional[str]) -> List[Sentence]:
+    """Returns the sentences of a text, or the text as one sentence if `language` is None."""
+    return [Sentence(text, "")] if language is None else split_sentences(text, language)
+
+
+def _ended(samples: Tensor) -> Tensor:
+    """Returns samples (K, T) with EOS, which those lack that reached their limit: (K, T + 1)."""
+    padded = torch.cat([samples, torch.full_like(samples[:, :1], PAD)], dim=1)
+    lengths = padded.ne(PAD).sum(dim=1, keepdim=True)
+    has_eos = padded.eq(EOS).any(dim=1, keepdim=True)
+    return padded.scatter(1, lengths.clamp(max=samples.size(1)), torch.where(has_eos, PAD, EOS))
+
+
+def _longest_first(jobs: Sequence[_Job]) -> List[int]:
+    """Returns the indices of the jobs that have tokens."""
+    return sorted((index for index, job in enumerate(jobs) if job.tokens), key=lambda index: -len(jobs[index].ids))
+
+
+def _joined(sentences: Sequence[Sentence], translated: List[SentenceTranslation]) -> Translation:
+    text = "".join(one.text + sentence.separator for sentence, one in zip(sentences, translated))
+    return Translation(text, translated)
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
+    """Returns rows of ids as one tensor (B, longest), padded on the right."""
+    width = max(map(len, rows))
+    return torch.tensor([[*row, *[PAD] * (width - len(row))] for row in rows], dtype=torch.long).view(len(rows), width)
+
+
+def _quantize_of(precision: str) -> str:
+    names = {"fp32": "none", "int8": "int8"}
+    if precision not in names:
+        raise UserError(f"precision is {precision!r}, but must be one of {', '.join(names)}.")
+    return names[precision]
+
+
+def _check_same_tokens(first: Model, other: Model) -> None:
+    for name in ("source_vocabulary", "target_vocabulary"):
+        if getattr(first, name).tokens != getattr(other, name).tokens:
+            raise UserError("The models of an ensemble must have one vocabulary: export them from trainings on the same data.")
+    if first.config.source_bos != other.config.source_bos:
+        raise UserError("The models of an ensemble must all begin sources with BOS, or none of them.")

@@ -1,0 +1,185 @@
+"""Translator: the same as a search of its own over the tokens of each text."""
+import threading
+
+import pytest
+import torch
+from model_folders import WORDS, make_model_folder
+
+from gnmt import Translator
+from gnmt.errors import UserError
+from gnmt.search.options import SamplingOptions
+from gnmt.tokenizers.vocabulary import EOS
+from gnmt.tokenizers.word_alignment import Link, align_words, words_of
+
+TEXTS = ["the dog sees a cat.", "", "the cats run, and a dog runs.", "dog", "  ", "a cat and the dog and a cat and the dog sees."]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_model_folder(tmp_path_factory.mktemp("models") / "model")
+
+
+@pytest.fixture(scope="module")
+def translator(folder):
+    return Translator.from_pretrained(folder)
+
+
+def test_each_text_has_its_translation_whatever_the_batch(translator):
+    together = translator.translate(TEXTS, nbest=3)
+    for size in (1, 2, 64):
+        for text, translation in zip(TEXTS, translator.translate(TEXTS, nbest=3, batch_size=size), strict=True):
+            (alone,) = translator.translate([text], nbest=3)
+            assert translation.text == alone.text
+            assert [one.tokens for one in translation.nbest] == [one.tokens for one in alone.nbest]
+    assert together[1].text == "" and together[4].text == "  " and together[1].nbest == []
+
+
+def test_a_translation_has_its_parts(translator):
+    (translation,) = translator.translate(["the dog sees a cat."], nbest=2)
+    best, second = translation.nbest
+    assert best.score >= second.score and translation.text == best.text
+    assert len(best.positional_scores) == len(best.tokens) + 1
+    assert best.attention.shape == (len(best.tokens) + 1, 6 + 1)
+    torch.testing.assert_close(best.attention.sum(dim=1), torch.ones(len(best.tokens) + 1))
+    assert [link.target for link in best.word_alignment] == list(range(words_of(best.tokens)[-1] + 1))
+    # log P / lp + cp by the formulas
+    length = len(best.tokens) + 1
+    coverage = 0.1 * best.attention.sum(dim=0).clamp(max=1).log().sum()
+    assert best.score == pytest.approx(sum(best.positional_scores) / ((5 + length) / 6) ** 0.6 + float(coverage), abs=1e-5)
+
+
+def test_forced_decoding_is_one_pass_through_the_network(translator):
+    """The second target has an unknown token, which costs what the model gives UNK."""
+    scores = translator.score(["the dog sees.", "a cat"], ["a cat.", "zebra dog and dog"])
+    vocabulary = translator.model.source_vocabulary
+    for source, target, found in zip(["▁the ▁dog ▁sees .", "▁a ▁cat"], ["▁a ▁cat .", "<unk> ▁dog ▁and ▁dog"], scores):
+        target_ids = [*vocabulary.encode(target), EOS]
+        logits, _ = translator.model.network(torch.tensor([[*vocabulary.encode(source), EOS]]), torch.tensor([[EOS, *target_ids[:-1]]]))
+        expected = logits[0].log_softmax(dim=-1).gather(1, torch.tensor(target_ids)[:, None])[:, 0]
+        assert found == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+def test_a_prefix_begins_the_translation(translator):
+    translations = translator.translate(TEXTS[:1] * 2, prefix=["a cat", ""])
+    assert translations[0].tokens[:2] == ["▁a", "▁cat"]
+    assert translations[1].tokens == translator.translate(TEXTS[:1])[0].tokens
+
+
+def test_sentences_are_translated_apart_and_line_breaks_stay(translator):
+    text = "The dog runs. A cat sees.\n\nThe dog."
+    (translation,) = translator.translate([text], split_sentences=True)
+    parts = [one.text for one in translator.translate(["The dog runs.", "A cat sees.", "The dog."])]
+    assert translation.text == f"{parts[0]} {parts[1]}\n\n{parts[2]}"
+    assert [sentence.source for sentence in translation.sentences] == ["The dog runs.", "A cat sees.", "", "The dog."]
+    with pytest.raises(UserError, match="has 4 sentences"):
+        translation.nbest
+
+
+def test_a_long_text_is_cut_and_says_so(translator):
+    (translation,) = translator.translate(["the dog sees a cat."], max_length=3)
+    assert translation.sentences[0].is_truncated
+    assert translation.text == translator.translate(["the dog sees"])[0].text
+
+
+def test_unknown_tokens_can_be_replaced_by_source_tokens(translator):
+    plain, replaced = (translator.translate(["zebra dog zebra"], replace_unk=flag, nbest=5)[0] for flag in (False, True))
+    for one, other in zip(plain.nbest, replaced.nbest):
+        expected = [
+            ["▁zebra", "▁dog", "▁zebra"][int(row[:-1].argmax())] if token == "<unk>" else token
+            for token, row in zip(one.tokens, one.attention)
+        ]
+        assert other.tokens == expected
+    assert len(translator.model.target_vocabulary) == 4 + len(WORDS)
+
+
+def test_an_ensemble_of_one_model_twice_is_that_model(folder, translator):
+    ensemble = Translator.from_pretrained([folder, folder])
+    assert [one.text for one in ensemble.translate(TEXTS)] == [one.text for one in translator.translate(TEXTS)]
+
+
+def test_models_of_an_ensemble_have_one_vocabulary(tmp_path, folder):
+    with pytest.raises(UserError, match="must all begin sources with BOS"):
+        Translator.from_pretrained([folder, make_model_folder(tmp_path / "other", source_bos=True)])
+
+
+def test_int8_is_the_default_of_a_model_in_integers(tmp_path):
+    translator = Translator.from_pretrained(make_model_folder(tmp_path / "model", precision="int8"))
+    assert translator.precision == "int8"
+    assert len(translator.translate(TEXTS)) == len(TEXTS)
+
+
+def test_threads_do_not_disturb_each_other(translator):
+    expected = [one.text for one in translator.translate(TEXTS)]
+    found = {}
+
+    def work(name):
+        found[name] = [[one.text for one in translator.translate(TEXTS, beam=2 + name % 2 * 3)] for _ in range(3)]
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found[1] == found[3] == [expected] * 3
+    assert found[0] == found[2]
+
+
+# -- sampling
+
+
+def test_samples_depend_on_their_seed_only(translator):
+    options = SamplingOptions(seed=5)
+    many = translator.translate(TEXTS, nbest=3, sampling=options)
+    (last,) = translator.translate(TEXTS[5:], nbest=3, sampling=SamplingOptions(seed=10))  # sentence 5 draws with 5 + 5
+    assert [one.tokens for one in many[5].nbest] == [one.tokens for one in last.nbest]
+    other = translator.translate(TEXTS, nbest=3, sampling=SamplingOptions(seed=6))
+    assert [one.tokens for one in many[0].nbest] != [one.tokens for one in other[0].nbest]
+
+
+def test_drawing_the_most_probable_token_is_greedy_search(translator):
+    sampled = translator.translate(TEXTS, sampling=SamplingOptions(top_k=1))
+    greedy = translator.translate(TEXTS, beam=1)
+    for one, other in zip(sampled, greedy):
+        if one.nbest and one.tokens:  # beam search never ends a translation before its first token
+            assert one.tokens == other.tokens and one.score == pytest.approx(other.score, abs=1e-5)
+
+
+# -- mistakes
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"texts": "one text"}, "must be a list of strings"),
+        ({"beam": 0}, "--beam is 0"),
+        ({"nbest": 9}, "--nbest is 9, but must be at most --beam"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"max_length": 0}, "max_length is 0"),
+        ({"prefix": ["a", "b"]}, "one beginning for each text"),
+    ],
+)
+def test_mistakes_are_sentences(translator, options, words):
+    with pytest.raises(UserError, match=words):
+        translator.translate(options.pop("texts", ["the dog"]), **options)
+
+
+@pytest.mark.parametrize("options", [{"temperature": 0}, {"temperature": float("inf")}, {"top_k": -1}, {"top_p": 0}, {"seed": -1}])
+def test_sampling_options_out_of_range(options):
+    with pytest.raises(UserError):
+        SamplingOptions(**options)
+
+
+# -- alignment of words
+
+
+def test_words_are_aligned_by_summed_attention():
+    source, target = ["▁The", "▁po", "st", "man"], ["▁Der", "▁Brief", "träger"]
+    attention = torch.tensor([[0.7, 0.1, 0.1, 0.1, 0.0], [0.4, 0.2, 0.2, 0.1, 0.1], [0.4, 0.2, 0.2, 0.2, 0.0], [0, 0, 0, 0, 1.0]])
+    assert words_of(source) == [0, 1, 1, 1] and words_of(target) == [0, 1, 1]
+    # Brief|träger: The 0.8, postman 0.2+0.2+0.1 + 0.2+0.2+0.2 = 1.1
+    assert align_words(source, target, attention) == [Link(0, 0), Link(1, 1)]
+
+
+def test_words_of_subword_nmt():
+    assert words_of(["Brief@@", "träger", "kommt"]) == [0, 0, 1]
+    assert align_words([], ["a"], torch.zeros(2, 1)) == []

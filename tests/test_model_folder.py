@@ -1,0 +1,148 @@
+"""Model folders: what is written is read again, and everything else is refused with a sentence."""
+import json
+
+import pytest
+import torch
+from model_folders import WORDS, make_model_folder, make_network
+
+from gnmt.checkpoints.model_folder import read_model_folder
+from gnmt.errors import UserError
+from gnmt.files.checksums import write_sums
+from gnmt.quantization.storage import to_floats, to_integers
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"tie_output_layer": True}, {"share_embeddings": False}, {"attention_query": "previous", "activation_clip": 1.0}],
+)
+def test_a_folder_gives_back_its_network(tmp_path, options):
+    network, config = make_network(**options)
+    model = read_model_folder(make_model_folder(tmp_path / "model", **options))
+    assert model.config == config
+    assert model.source_vocabulary.words == list(WORDS)
+    state = model.network.state_dict()
+    assert state.keys() == network.state_dict().keys()
+    for name, value in network.state_dict().items():
+        assert torch.equal(state[name], value), name
+
+
+def test_tied_weights_are_stored_once_and_stay_tied(tmp_path):
+    folder = make_model_folder(tmp_path / "model", tie_output_layer=True)
+    decoder = read_model_folder(folder).network.decoder
+    assert decoder.output_projection.weight is decoder.embed_tokens.weight
+    untied = make_model_folder(tmp_path / "untied")
+    sizes = [(path / "model.safetensors").stat().st_size for path in (folder, untied)]
+    assert sizes[1] - sizes[0] >= 4 * 14 * 16  # the output layer's matrix
+
+
+def test_integers_are_those_of_int8_storage(tmp_path):
+    network, _ = make_network()
+    expected = to_integers(network.state_dict())
+    to_floats(expected)
+    state = read_model_folder(make_model_folder(tmp_path / "model", precision="int8")).network.state_dict()
+    for name, value in expected.items():
+        assert torch.equal(state[name], value), name
+
+
+@pytest.mark.parametrize("precision, dtype", [("bf16", torch.bfloat16), ("fp16", torch.float16)])
+def test_half_precision_is_rounded_once(tmp_path, precision, dtype):
+    network, _ = make_network()
+    state = read_model_folder(make_model_folder(tmp_path / "model", precision=precision)).network.state_dict()
+    for name, value in network.state_dict().items():
+        assert torch.equal(state[name], value.to(dtype).float()), name
+
+
+# -- refused
+
+
+def changed(folder, name, change):
+    """Changes the JSON object of a file and writes the checksums again."""
+    content = json.loads((folder / name).read_text())
+    change(content)
+    (folder / name).write_text(json.dumps(content))
+    write_sums(folder)
+
+
+@pytest.mark.parametrize(
+    "name, key, value, words",
+    [
+        ("config.json", "hidden_size", 10**9, "hidden_size is 1000000000, but must be from 1 to"),
+        ("config.json", "encoder_layers", 10**6, "encoder_layers is 1000000"),
+        ("config.json", "hidden_size", "16", "hidden_size is '16', but must be of type int"),
+        ("config.json", "hidden_size", 32, "but config.json describes"),
+        ("config.json", "encoder_layers", 4, "lacks the weight encoder.upper_layers.2"),
+        ("config.json", "decoder_layers", 2, "has the weight decoder.stack.upper_lstms.1"),
+        ("config.json", "target_vocab_size", 15, "has 14 target tokens, but config.json says 15"),
+        ("config.json", "attention_query", "next", "attention_query is 'next'"),
+        ("config.json", "model_type", "bert", "has no model_type 'gnmt'"),
+        ("config.json", "activation_clip", float("nan"), "activation_clip is nan, but must be"),
+        ("config.json", "precision", "int4", "precision is 'int4'"),
+        ("generation_config.json", "num_beams", 2.5, "num_beams is 2.5, but must be of type int"),
+        ("tokenizer.json", "type", "unknown", "has the type 'unknown'"),
+        ("vocab.json", "joint", [1, 2], "has no list of tokens named 'joint'"),
+    ],
+)
+def test_wrong_values_are_named(tmp_path, name, key, value, words):
+    folder = make_model_folder(tmp_path / "model")
+    changed(folder, name, lambda content: content.update({key: value}))
+    with pytest.raises(UserError, match=words):
+        read_model_folder(folder)
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "nothing.spm", 7, None])
+def test_a_tokenizer_file_lies_in_the_folder(tmp_path, name):
+    folder = make_model_folder(tmp_path / "model")
+    changed(folder, "tokenizer.json", lambda content: content.update(type="sentencepiece", source=name, target=name))
+    with pytest.raises(UserError):
+        read_model_folder(folder)
+
+
+def test_a_missing_key_is_named(tmp_path):
+    folder = make_model_folder(tmp_path / "model")
+    changed(folder, "config.json", lambda content: content.pop("decoder_layers"))
+    with pytest.raises(UserError, match="lacks decoder_layers"):
+        read_model_folder(folder)
+
+
+def test_keys_of_later_versions_are_ignored(tmp_path):
+    folder = make_model_folder(tmp_path / "model")
+    changed(folder, "config.json", lambda content: content.update(new_option=3))
+    assert read_model_folder(folder).config.hidden_size == 16
+
+
+@pytest.mark.parametrize("name", ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "vocab.json"])
+def test_a_missing_or_changed_file_is_named_before_it_is_read(tmp_path, name):
+    folder = make_model_folder(tmp_path / "model")
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"{name} differs from its checksum"):
+        read_model_folder(folder)
+    (folder / name).unlink()
+    with pytest.raises(UserError, match=f"{name} is missing"):
+        read_model_folder(folder)
+
+
+def test_damaged_weights_are_refused_even_with_fitting_checksums(tmp_path):
+    folder = make_model_folder(tmp_path / "model")
+    content = (folder / "model.safetensors").read_bytes()
+    for damaged in (content[: len(content) // 2], b"", b"\xff" * 100, b"\xff\xff\xff\xff\xff\xff\xff\x7f" + content[8:]):
+        (folder / "model.safetensors").write_bytes(damaged)
+        write_sums(folder)
+        with pytest.raises(UserError, match="cannot be read as safetensors"):
+            read_model_folder(folder)
+
+
+@pytest.mark.parametrize("line", ["nonsense", f"{'0' * 64}  ../config.json", f"{'0' * 64}  /etc/hostname"])
+def test_checksums_name_files_of_the_folder_only(tmp_path, line):
+    folder = make_model_folder(tmp_path / "model")
+    (folder / "SHA256SUMS").write_text(line + "\n")
+    with pytest.raises(UserError, match="Line 1 of .*SHA256SUMS is not a checksum"):
+        read_model_folder(folder)
+
+
+def test_other_paths_are_no_model_folders(tmp_path):
+    with pytest.raises(UserError, match="is not a folder"):
+        read_model_folder(tmp_path / "nothing")
+    with pytest.raises(UserError, match="SHA256SUMS is missing"):
+        read_model_folder(tmp_path)

@@ -1,0 +1,59 @@
+"""Sentences that join and leave a running search of real networks."""
+import pytest
+import torch
+from conftest import make_dictionary, make_model
+
+from gnmt.search.beam_search import BeamSearch
+from gnmt.search.ensemble import Ensemble
+from gnmt.search.options import SearchOptions
+from gnmt.search.running_search import RunningSearch, translate_batch
+from gnmt.search.vocabulary import SpecialTokens
+
+PAD, EOS = 1, 2
+SPECIAL = SpecialTokens(pad=PAD, eos=EOS, unk=3, decoder_start=EOS)
+RULES = BeamSearch(SPECIAL, SearchOptions(beam=4, nbest=4, max_len_a=1.0, max_len_b=3))
+
+
+def padded(sources) -> torch.Tensor:
+    width = max(map(len, sources))
+    return torch.tensor([[*source, *[PAD] * (width - len(source))] for source in sources])
+
+
+@pytest.mark.parametrize("arch", ["gnmt_v2_tiny", "gnmt"])
+@pytest.mark.parametrize("quantize, prepared", [("none", False), ("none", True), ("int8", True)])
+def test_a_sentence_is_translated_as_if_it_were_alone(arch, quantize, prepared):
+    """In float32 scores are equal to rounding."""
+    dictionary = make_dictionary(30)
+    models = [make_model(arch, dictionary, seed, hidden_size=16, init_range=0.6) for seed in (1, 2)]
+    for model in models:
+        if prepared:
+            model.make_generation_fast_()
+    ensemble = Ensemble(models, quantize=quantize)
+    generator = torch.Generator().manual_seed(5)
+    sources = [torch.randint(4, 30, (int(length),), generator=generator).tolist() + [EOS] for length in
+               torch.randint(0, 9, (14,), generator=generator)]
+    search, waiting, found = RunningSearch(ensemble, RULES), list(range(14)), {}
+    while waiting or len(search):
+        if waiting and torch.rand((), generator=generator) < 0.5:
+            ids, waiting = waiting[:3], waiting[3:]
+            search.join(torch.tensor(ids), padded([sources[index] for index in ids]))
+        if len(search):
+            search.step()
+        found.update(search.take_translated())
+    for index, source in enumerate(sources):
+        (alone,) = translate_batch(ensemble, RULES, padded([source]))
+        assert [one.tokens.tolist() for one in found[index]] == [one.tokens.tolist() for one in alone]
+        for one, other in zip(found[index], alone):
+            assert float(one.score) == pytest.approx(float(other.score), abs=2e-5)
+            torch.testing.assert_close(one.attention, other.attention, atol=2e-5, rtol=0)
+
+
+def test_a_search_can_be_used_again():
+    model = make_model("gnmt_v2_tiny", make_dictionary(30), init_range=0.6)
+    search, found = RunningSearch(Ensemble([model]), RULES), []
+    for _ in range(2):
+        search.join(torch.tensor([0, 1]), padded([[5, 6, EOS], [7, EOS]]))
+        while len(search):
+            search.step()
+        found.append(sorted((one.sentence, one.hypotheses[0].tokens.tolist()) for one in search.take_translated()))
+    assert len(found[0]) == 2 and found[0] == found[1] and search.take_translated() == []
