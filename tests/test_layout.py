@@ -29,10 +29,10 @@ CORE = {
     "inference": {"network", "quantization"},
     "search": {"inference", "network", "quantization"},
     "evaluation": set(),
-    "tokenizers": {"files", "commands"},
-    "corpora": {"files", "tokenizers", "commands"},
+    "tokenizers": {"files"},
+    "corpora": {"files", "tokenizers"},
     "checkpoints": {"files", "quantization", "tokenizers"},
-    "commands": {"files"},
+    "commands": {"files", "corpora", "tokenizers"},
 }
 PACKAGES = {"fairseq_gnmt": PLUGIN, "gnmt": CORE}
 
