@@ -30,10 +30,8 @@ from fairseq_gnmt.models.gnmt import GNMTModel  # noqa: E402
 from fairseq_gnmt.segmentation.encoders import join_tokens  # noqa: E402
 from fairseq_gnmt.tasks.gnmt_translation import GNMTTranslationTask  # noqa: E402
 from gnmt.commands.process import run_command  # noqa: E402
-from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402
 from gnmt.evaluation.gleu import mean_gleu  # noqa: E402
-from gnmt.files.lines import read_lines  # noqa: E402
 from gnmt.files.lines import read_lines  # noqa: E402
 from gnmt.inference.model import inference_model_for  # noqa: E402
 from gnmt.search.ensemble import Ensemble  # noqa: E402

@@ -16,7 +16,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, in
 from gnmt.evaluation.bleu import report  # noqa: E402
 from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402
-from gnmt.evaluation.bleu import report  # noqa: E402
 from gnmt.files.lines import read_lines  # noqa: E402
 from gnmt.files.outputs import atomic_outputs  # noqa: E402
 

@@ -29,8 +29,8 @@ CORE = {
     "inference": {"network", "quantization"},
     "search": {"inference", "network", "quantization"},
     "evaluation": set(),
-    "tokenizers": {"files", "commands"},
-    "corpora": {"files", "tokenizers", "commands"},
+    "tokenizers": {"files"},
+    "corpora": {"files", "tokenizers"},
     "checkpoints": {"files", "network", "quantization", "tokenizers"},
     "commands": {"checkpoints", "corpora", "evaluation", "files", "network", "tokenizers", "translator"},
 }

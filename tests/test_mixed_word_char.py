@@ -11,8 +11,9 @@ import pytest
 from fairseq.data import Dictionary
 
 from fairseq_gnmt.segmentation.encoders import WordEncoder, WordsConfig
+from gnmt.commands import mixed_word_char, words
+from gnmt.commands.command_line import parser_of
 from gnmt.errors import UserError
-from gnmt.tokenizers import mixed_word_char, words
 from gnmt.tokenizers.word_counts import count_words
 from gnmt.tokenizers.word_vocabulary import WordVocabulary, learn_vocabulary, load_vocabulary
 
@@ -31,9 +32,8 @@ def read(path: Path) -> List[str]:
     return path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
 
 
-def run(command, monkeypatch: pytest.MonkeyPatch, *arguments) -> None:
-    monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
-    command.main()
+def run(command, *arguments) -> None:
+    command.run(parser_of(command, "command").parse_args(list(map(str, arguments))))
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -63,8 +63,8 @@ def test_mixed_commands_from_text_to_text(tmp_path, monkeypatch):
     monkeypatch.setattr("gnmt.files.lines.LINES_PER_CHUNK", 3)
     text, model = write(tmp_path / "text", TEXT), tmp_path / "mixed.json"
     tokens, again, dictionary = tmp_path / "tokens", tmp_path / "again", tmp_path / "dict.txt"
-    run(mixed_word_char, monkeypatch, "train", "--input", text, "--vocab-size", TOKENS_OF_CHARACTERS + 3, "--output", model)
-    run(mixed_word_char, monkeypatch, "dictionary", "--model", model, "--output", dictionary)
+    run(mixed_word_char, "train", "--input", text, "--vocab-size", TOKENS_OF_CHARACTERS + 3, "--output", model)
+    run(mixed_word_char, "dictionary", "--model", model, "--output", dictionary)
     assert load_vocabulary(model).words == ("▁the", "▁<", "▁a")  # as often as ">" and "▁cat", which come later
     known = Dictionary.load(str(dictionary))
     assert len(known) == 4 + TOKENS_OF_CHARACTERS + 3
@@ -73,23 +73,23 @@ def test_mixed_commands_from_text_to_text(tmp_path, monkeypatch):
     write(text, unseen)
     for jobs in (1, 2):
         more = ("--jobs", jobs, "--overwrite")
-        run(mixed_word_char, monkeypatch, "encode", "--model", model, "--input", text, "--output", tokens, *more)
-        run(mixed_word_char, monkeypatch, "decode", "--input", tokens, "--output", again, *more)
+        run(mixed_word_char, "encode", "--model", model, "--input", text, "--output", tokens, *more)
+        run(mixed_word_char, "decode", "--input", tokens, "--output", again, *more)
         assert read(again) == unseen
     assert read(tokens)[0] == "▁the ▁<B>c <M>a <E>t <B>, ▁the ▁<B>d <M>o <E>g" and read(tokens)[2] == ""
     ids = [known.encode_line(line, add_if_not_exist=False) for line in read(tokens)]
     assert not any(known.unk() in line for line in ids[: len(TEXT)]) and known.unk() in ids[len(TEXT)]
 
 
-def test_word_commands_from_text_to_text(tmp_path, monkeypatch):
+def test_word_commands_from_text_to_text(tmp_path):
     text, tokens, again, dictionary = (tmp_path / name for name in ("text", "tokens", "again", "dict.txt"))
     write(text, TEXT)
-    run(words, monkeypatch, "dictionary", "--input", text, "--vocab-size", 3, "--output", dictionary, "--jobs", 2)
+    run(words, "dictionary", "--input", text, "--vocab-size", 3, "--output", dictionary, "--jobs", 2)
     assert read(dictionary) == ["▁the 3", "▁ 2", "▁< 2"]
-    run(words, monkeypatch, "dictionary", "--input", text, "--vocab-size", 99, "--output", dictionary, "--overwrite")
+    run(words, "dictionary", "--input", text, "--vocab-size", 99, "--output", dictionary, "--overwrite")
     assert len(read(dictionary)) == 16 and "<B>U+0009 1" in read(dictionary) and "<B>▁ 1" in read(dictionary)
-    run(words, monkeypatch, "encode", "--input", text, "--output", tokens)
-    run(words, monkeypatch, "decode", "--input", tokens, "--output", again)
+    run(words, "encode", "--input", text, "--output", tokens)
+    run(words, "decode", "--input", tokens, "--output", again)
     assert read(again) == TEXT
     known = Dictionary.load(str(dictionary))
     for line in read(tokens):

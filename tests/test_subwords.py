@@ -10,9 +10,12 @@ import pytest
 import sentencepiece
 from fairseq.data import Dictionary
 
+from gnmt.commands import subwords
+from gnmt.commands.command_line import parser_of
 from gnmt.errors import UserError
 from gnmt.tokenizers import subword_training
-from gnmt.tokenizers.subwords import decode_file, encode_file, load_model, main, train_subwords, write_dictionary
+from gnmt.tokenizers.subword_training import train_subwords
+from gnmt.tokenizers.subwords import decode_file, encode_file, load_model, write_dictionary
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FAIRSEQ_SYMBOLS = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -195,7 +198,7 @@ def test_white_space_rule_is_what_fairseq_splits_at() -> None:
     assert not codes & {0x20, 0x00, ord("a"), 0xAD, 0x200B}  # soft hyphen and zero-width space stay
 
 
-def test_commands_from_text_to_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_from_text_to_text(tmp_path: Path) -> None:
     text, model = str(write(tmp_path / "text", TEXT)), str(tmp_path / "joint.model")
     pieces, again, dictionary = (str(tmp_path / name) for name in ("pieces", "again", "dict.txt"))
     for arguments in (
@@ -204,8 +207,7 @@ def test_commands_from_text_to_text(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ["decode", "--model", model, "--input", pieces, "--output", again],
         ["dictionary", "--model", model, "--output", dictionary],
     ):
-        monkeypatch.setattr(sys, "argv", ["subwords", *arguments])
-        main()
+        subwords.run(parser_of(subwords, "subwords").parse_args(arguments))
     assert read(Path(again)) == TEXT
     assert len(read(Path(dictionary))) == PIECES - 3
 

@@ -3,7 +3,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout works without being installed
-from gnmt.corpora.download import RemoteFile, command_line  # noqa: E402
+from gnmt.commands.download import command_line  # noqa: E402
+from gnmt.corpora.download import RemoteFile  # noqa: E402
 
 BASE = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/raw/"
 SUMS = {

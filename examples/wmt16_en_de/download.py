@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout works without being installed
-from gnmt.corpora.download import RemoteFile, command_line  # noqa: E402
+from gnmt.commands.download import command_line  # noqa: E402
+from gnmt.corpora.download import RemoteFile  # noqa: E402
 
 FILES = (
     RemoteFile("http://www.statmt.org/europarl/v7/de-en.tgz"),

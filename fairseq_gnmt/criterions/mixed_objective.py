@@ -179,7 +179,7 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
     @classmethod
     def reduce_metrics(cls, logging_outputs) -> None:
         """reward: mean GLEU of the samples; reward_spread: its standard deviation within a sentence;
-        sample_entropy: bits per token; sample_length: tokens, with the end mark.
+        sample_entropy: bits per token; sample_length: tokens, EOS included.
         """
         super().reduce_metrics(logging_outputs)
         if "reward" not in logging_outputs[0]:  # validation

@@ -17,14 +17,12 @@ from torch import Tensor
 
 from fairseq_gnmt.models.gnmt import GNMTModel
 from gnmt.checkpoints import nvidia_checkpoint
-from gnmt.checkpoints.averaging import load as load_ours
 from gnmt.checkpoints.nvidia_checkpoint import NvidiaCheckpoint
 from gnmt.checkpoints.nvidia_names import WORD_BY_WORD, our_names
 from gnmt.checkpoints.nvidia_vocabulary import our_ids, our_vocabulary, their_symbols
 from gnmt.checkpoints.subword_codes import read_codes
 from gnmt.checkpoints.training_state import architecture, check_kind, read_training_state
 from gnmt.errors import UserError
-from gnmt.files.outputs import atomic_outputs
 from gnmt.files.outputs import atomic_outputs
 from gnmt.quantization.storage import to_floats
 from gnmt.tokenizers.vocabulary import Vocabulary

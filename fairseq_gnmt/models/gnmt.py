@@ -104,7 +104,7 @@ class GNMTModel(FairseqEncoderDecoderModel):
 
     @property
     def is_for_inference(self) -> bool:
-        """Whether fairseq's prepare_for_inference_ has forbidden training."""
+        """True once fairseq's prepare_for_inference_ has ended training."""
         return self._is_generation_fast
 
     def upgrade_state_dict(self, state_dict: Dict[str, Tensor]) -> None:
@@ -118,7 +118,7 @@ class GNMTModel(FairseqEncoderDecoderModel):
 
 
 def check_task(task) -> None:
-    """fairseq's own tasks keep what a checkpoint stores of gnmt_translation, but have no begin marks."""
+    """Raises UserError where one of fairseq's own tasks would load a model that was trained with BOS on its sources."""
     stored = task.state.state_dict if hasattr(task, "state") else {}
     if stored.get("nvidia_conventions") and not getattr(task.cfg, "nvidia_conventions", False):
         raise UserError("The model was trained with --nvidia-conventions: give --task gnmt_translation.")
@@ -147,7 +147,7 @@ def check_shared_weights(model: nn.Module, state_dict: Dict[str, Tensor]) -> Non
 
 
 def network_config(cfg, source: Dictionary, target: Dictionary) -> NetworkConfig:
-    """The network that fairseq's options describe; raises UserError for options that make none."""
+    """Returns the configuration of the network that fairseq's options describe; raises UserError for bad options."""
     return NetworkConfig(
         source_vocabulary_size=len(source),
         target_vocabulary_size=len(target),
@@ -204,12 +204,12 @@ def register_preset(name: str, class_name: str, **numbers) -> type:
 GNMTModel.config_class = GNMTConfig
 GNMTv2 = register_preset("gnmt_v2", "GNMTv2")  # NVIDIA's defaults: WMT16 en-de
 GNMTv2EightLayers = register_preset("gnmt_v2_8_layers", "GNMTv2EightLayers", encoder_layers=8, decoder_layers=8)
-# Some 30,000 sentence pairs. The narrower the network, the larger its first weights must be for the source to be heard:
-# 0.2 is 0.1 * sqrt(1024 / 256). Embeddings are larger again, because each LSTM layer halves what it is first given.
+# About 30,000 sentence pairs. The narrower the network, the larger the initial weights must be, or the decoder
+# ignores the source: 0.2 is 0.1 * sqrt(1024 / 256). Embeddings are larger again, because each LSTM layer halves its inputs at first.
 GNMTv2Small = register_preset(
     "gnmt_v2_small", "GNMTv2Small", hidden_size=256, init_range=0.2, embedding_init_range=0.4
 )
 # Tests, and a first try in seconds.
 GNMTv2Tiny = register_preset("gnmt_v2_tiny", "GNMTv2Tiny", hidden_size=32, encoder_layers=3, decoder_layers=3)
-# Wu et al. (2016): deeper, and the attention waits for nobody but the step before.
+# Wu et al. (2016): deeper; attention is queried with the previous step's output, so layers can be pipelined.
 GNMT = register_preset("gnmt", "GNMT", encoder_layers=8, decoder_layers=8, attention_query="previous")

@@ -187,7 +187,7 @@ class GNMTTranslationTask(TranslationTask):
         return hypotheses
 
     def source_words(self, sample) -> List[List[str]]:
-        """The tokens of each source sentence without a begin mark, the unknown ones as they were in the text."""
+        """Returns the tokens of each source sentence without BOS, the unknown ones as they were in the text."""
         source = self.current_dataset.src
         if hasattr(source, "get_original_text"):  # --dataset-impl raw
             return [tokenize_line(source.get_original_text(index)) for index in sample["id"].tolist()]

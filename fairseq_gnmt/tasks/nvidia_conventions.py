@@ -1,7 +1,7 @@
-"""NVIDIA's conventions: every sequence has a begin mark, and decoding starts from it.
+"""NVIDIA's conventions: every sequence begins with BOS, and decoding starts from it.
 
 fairseq's own: source is tokens + EOS, decoding starts from EOS. NVIDIA's: source is BOS + tokens + EOS, decoding starts
-from BOS; what is to be said, tokens + EOS, is the same. Attention may fall on the source's begin mark, and coverage
+from BOS; the target, tokens + EOS, is the same. Attention may fall on the source's BOS, and coverage
 counts it; alignments do not. The length in the length penalty counts tokens + EOS as ever; NVIDIA's counts BOS, too.
 """
 from pathlib import Path
@@ -18,7 +18,7 @@ NAME = "nvidia_conventions"  # of the option, and in the task's state that check
 
 
 class SentencesWithBOS(Dataset):
-    """Sentences behind a begin mark; their text is as it was."""
+    """Sentences with BOS before them; their text is unchanged."""
 
     def __init__(self, sentences, mark: int):
         self.sentences = sentences

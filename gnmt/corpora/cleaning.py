@@ -1,12 +1,7 @@
-"""Cleaning of parallel text: drops pairs that are no use for training, and counts why.
+"""Cleaning of parallel text: drops pairs that are of no use for training, and counts why.
 
-    python -m fairseq_gnmt.data.cleaning --source europarl.en news.en --target europarl.de news.de \\
-        --output-prefix clean/train --source-lang en --target-lang de --require-encoding latin-1
-
-writes clean/train.en, clean/train.de and clean/train.cleaning.json (the counts). White space and control
-characters become single spaces first; `cleaning_rules.py` says which pairs are dropped.
+White space and control characters become single spaces first; `cleaning_rules.py` has the rules.
 """
-import argparse
 import hashlib
 import json
 from collections import Counter
@@ -17,13 +12,12 @@ from typing import List, NamedTuple, Sequence, Set, Tuple
 
 from tqdm import tqdm
 
-from gnmt.commands.process import run_command
 from gnmt.corpora.cleaning_rules import REASONS, CleaningRules, clean_pair, normalise_spaces
 from gnmt.errors import UserError
 from gnmt.files.lines import check_files, split_lines
 from gnmt.files.outputs import atomic_outputs
 from gnmt.files.parallel_text import ChunkPair, count_pairs, read_pairs
-from gnmt.files.process_pool import available_cores, check_jobs, ordered_map
+from gnmt.files.process_pool import check_jobs, ordered_map
 
 DIGEST_BYTES = 16  # of a pair: 4.5 M of them take about 0.5 GiB, and two that agree by chance are out of the question
 
@@ -123,44 +117,3 @@ def clean_corpus(
         counts = {"read": report.read, "kept": report.kept, "dropped": report.dropped}
         report_file.write(json.dumps({**counts, "rules": asdict(rules)}, indent=2).encode("utf-8") + b"\n")
     return report
-
-
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m fairseq_gnmt.data.cleaning",
-        description="Drop pairs of sentences that are no use for training, and count why.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    rules = CleaningRules()
-    add = parser.add_argument
-    add("--source", type=Path, nargs="+", required=True, metavar="FILE", help="text or .gz, taken in this order")
-    add("--target", type=Path, nargs="+", required=True, metavar="FILE", help="translations, line by line")
-    add("--output-prefix", required=True, metavar="P", help="writes P.<source-lang>, P.<target-lang>, P.cleaning.json")
-    add("--source-lang", required=True)
-    add("--target-lang", required=True)
-    add("--min-length", type=int, default=rules.min_length, metavar="N", help="tokens a side has at least")
-    add("--max-length", type=int, default=rules.max_length, metavar="N", help="tokens a side has at most")
-    add("--max-ratio", type=float, default=rules.max_ratio, metavar="R", help="longer side / shorter side at most")
-    add("--require-encoding", metavar="CODEC", help="drop pairs it cannot write: latin-1 drops other scripts")
-    add("--drop-duplicates", action="store_true", help="keep only the first of equal pairs")
-    add("--jobs", type=int, default=available_cores(), metavar="N", help="processes")
-    add("--overwrite", action="store_true", help="replace existing outputs")
-    return parser
-
-
-def main() -> None:
-    args = make_parser().parse_args()
-    report = clean_corpus(
-        args.source,
-        args.target,
-        CleanOutputs.with_prefix(args.output_prefix, args.source_lang, args.target_lang),
-        CleaningRules(args.min_length, args.max_length, args.max_ratio, args.require_encoding),
-        drop_duplicates=args.drop_duplicates,
-        jobs=args.jobs,
-        overwrite=args.overwrite,
-    )
-    print(report.table())
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -1,20 +1,15 @@
-"""Vectors of tokens from what stands together in a parallel text, for embeddings to begin with.
+"""Initial token embeddings from co-occurrence statistics of a parallel corpus (PPMI and SVD).
 
-    python -m fairseq_gnmt.data.cooccurrence --source train.en --target train.de --dictionary dict.txt \\
-        --size 256 --output embeddings.txt
-
-writes, for the task's --pretrained-embeddings, a line `number-of-tokens size` and lines `token number number ...`. Half
-of a vector says in which sentence pairs its token stands, whatever the language, so that translations are neighbours;
-the other half, which tokens stand just before and after it, so that words of one kind are. Each half comes from the
-singular value decomposition of positive pointwise mutual information (Levy and Goldberg 2014, "Neural word embedding
+The file for the task's --pretrained-embeddings has a line `number-of-tokens size` and lines `token number number ...`.
+The first half of a vector represents the sentence pairs that contain its token, in either language, so translations are
+neighbours. The second half represents the tokens just before and after it, so similar words are neighbours. Each half
+is a singular value decomposition of positive pointwise mutual information (Levy and Goldberg 2014, "Neural word embedding
 as implicit matrix factorization", sections 4.2 and 5.2; Levy, Goldberg and Dagan 2015, "Improving distributional
 similarity with lessons learned from word embeddings", equation 3 for the contexts' exponent).
 
-Shapes: V tokens, C contexts (the first tokens of the dictionary, at most CONTEXTS), D size of a vector. Memory: some 7 V C
+Shapes: V tokens, C contexts (the first tokens of the dictionary, at most CONTEXTS), D size of a vector. Memory: about 7 V C
 floats, 1.8 GB for 8,000 tokens.
 """
-import argparse
-import sys
 from pathlib import Path
 from typing import NamedTuple, Sequence
 
@@ -23,7 +18,6 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from gnmt.commands.process import run_command
 from gnmt.errors import UserError
 from gnmt.files.lines import check_files, split_lines
 from gnmt.files.outputs import atomic_outputs
@@ -128,26 +122,3 @@ def write_vectors(
             numbers = " ".join(f"{number:.5g}" for number in vectors[token])
             file.write(f"{vocabulary[token]} {numbers}\n".encode("utf-8"))
     return f"vectors of {len(written):,} of {len(vocabulary):,} tokens"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m fairseq_gnmt.data.cooccurrence",
-        description="Vectors of tokens from what stands together in a parallel text, for embeddings to begin with.",
-    )
-    add = parser.add_argument
-    add("--source", type=Path, required=True, metavar="FILE", help="training text in tokens, or .gz")
-    add("--target", type=Path, required=True, metavar="FILE", help="its translation in tokens, line by line")
-    add("--dictionary", type=Path, required=True, metavar="FILE", help="fairseq's, of both languages")
-    add("--size", type=int, required=True, metavar="D", help="of a vector: --hidden-size of the network")
-    add("--output", type=Path, required=True, metavar="FILE", help="for --pretrained-embeddings of fairseq-train")
-    add("--overwrite", action="store_true", help="replace an existing output")
-    args = parser.parse_args()
-    written = write_vectors(
-        args.source, args.target, args.dictionary, args.size, args.output, overwrite=args.overwrite
-    )
-    print(written, file=sys.stderr)
-
-
-if __name__ == "__main__":
-    run_command(main)

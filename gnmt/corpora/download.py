@@ -1,14 +1,12 @@
 """A corpus on the web brought to a directory: fetched or taken from a local copy, and checked either way.
 
-The command line of every `examples/*/download.py`; each of them only says which files its corpus has.
+gnmt.commands.download has the command line of every `examples/*/download.py`; each of them lists the files of its corpus.
 """
-import argparse
 import sys
 from pathlib import Path
 from typing import Dict, Mapping, NamedTuple, Optional, Sequence
 from urllib.parse import urlsplit
 
-from gnmt.commands.process import run_command
 from gnmt.corpora.checksums import defect, read_sums, sha256, write_sums
 from gnmt.corpora.transfer import fetch, part_path
 from gnmt.errors import UserError
@@ -104,15 +102,6 @@ def _is_whole(path: Path, expected: Optional[str]) -> bool:
     return not wrong
 
 
-def _parser(description: str, directory: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path(directory), help="the archives go to OUTPUT/archives")
-    parser.add_argument("--mirror", metavar="URL", help="base address that takes the place of the original hosts")
-    parser.add_argument("--from-directory", type=Path, metavar="DIR", help="use the files in DIR; nothing is fetched")
-    parser.add_argument("--checksums", type=Path, metavar="FILE", help="sums that must match, as sha256sum writes them")
-    return parser
-
-
 def is_address(url: str) -> bool:
     """Returns True for an http or https address with a host, and a port that is a number if it has one."""
     try:
@@ -122,28 +111,11 @@ def is_address(url: str) -> bool:
         return False
 
 
-def _given_sums(path: Optional[Path], files: Sequence[RemoteFile]) -> Dict[str, str]:
+def given_sums(path: Optional[Path], files: Sequence[RemoteFile]) -> Dict[str, str]:
+    """Reads the sums of a file as sha256sum writes it; raises UserError if it has none of the files."""
     if path is None:
         return {}
     sums = read_sums(path)
     if not any(file.name in sums for file in files):
         raise UserError(f"{path} has no sum of {', '.join(file.name for file in files)}: give the file of this corpus.")
     return sums
-
-
-def main(files: Sequence[RemoteFile], description: str, directory: str) -> None:
-    """What `command_line` runs. Raises UserError."""
-    args = _parser(description, directory).parse_args()
-    archives = args.output / "archives"
-    given = _given_sums(args.checksums, files)
-    if args.mirror is not None and not is_address(args.mirror):
-        raise UserError(f"--mirror {args.mirror} is no http(s) address: for files on disk use --from-directory.")
-    if args.from_directory:
-        link_local(files, archives, args.from_directory, given)
-    else:
-        download(files, archives, args.mirror, given)
-
-
-def command_line(files: Sequence[RemoteFile], description: str, directory: str) -> None:
-    """Run a download command; any failure becomes one sentence on stderr and exit status 1."""
-    run_command(lambda: main(files, description, directory))

@@ -1,7 +1,7 @@
 """Parallel text: pairs of line-aligned files."""
 from itertools import chain
 from pathlib import Path
-from typing import Iterator, List, Sequence, Tuple
+from typing import Iterator, Sequence, Tuple
 
 from tqdm import tqdm
 

@@ -33,7 +33,7 @@ class Alignment:
 
 
 def source_positions(source: Tensor, pad: int, source_bos: int) -> List[slice]:
-    """The positions of each source sentence (B, S), without padding and begin marks, with the end mark."""
+    """Returns the positions of each source sentence (B, S) without PAD and BOS, EOS included."""
     lengths = source.ne(pad).sum(dim=1).tolist()
     first = source.ne(pad).long().argmax(dim=1).tolist()
     return [slice(start + source_bos, start + length) for start, length in zip(first, lengths)]

@@ -1,4 +1,4 @@
-"""How GNMT scores a translation (Wu et al. 2016, section 7, equation 14). Scores are natural logarithms.
+"""Scores of translations (Wu et al. 2016, section 7, equation 14). Scores are natural logarithms.
 
 Shapes: any leading dimensions, S source positions.
 """
@@ -12,7 +12,7 @@ from gnmt.quantization.fixed_point import order_free_sum
 
 
 class LengthPenalty(Protocol):
-    """The positive number that the log-probability of a translation is divided by."""
+    """Positive number by which the log-probability of a translation is divided."""
 
     def __call__(self, length: Tensor) -> Tensor:
         """Returns the penalty of translations of `length` (B,) tokens, EOS included: (B,)."""
@@ -26,7 +26,7 @@ class LengthPenalty(Protocol):
 
 @dataclass(frozen=True)
 class GNMTLengthPenalty:
-    """lp(Y) = (c + |Y|)^a / (c + 1)^a, which grows with the length; a = factor >= 0, c = const."""
+    """Length penalty lp(Y) = (c + |Y|)^a / (c + 1)^a, which grows with the length; a = factor >= 0, c = const."""
 
     factor: float
     const: float = 5.0
@@ -39,12 +39,15 @@ class GNMTLengthPenalty:
 
 
 def coverage_penalty(coverage: Tensor, padding_mask: Tensor, factor: float) -> Tensor:
-    """cp(X; Y) = b * sum_i log(min(sum_j p_ij, 1))
+    """Returns cp(X; Y) = b * sum_i log(min(sum_j p_ij, 1)), (...), at most 0.
 
-    coverage (..., S) is the attention that each source position has had, summed over target positions;
-    padding_mask (..., S) is True at padding, which costs nothing. b = factor. Returns (...), at most 0 and
-    finite: a position that had no attention at all counts as the smallest positive float32. Padding does not change the
-    result in any bit.
+    The result is finite: a position without any attention counts as the smallest positive float32. Padding does not
+    change it in any bit.
+
+    Args:
+        coverage: (..., S), sum of the attention on each source position over the target positions.
+        padding_mask: (..., S), True at PAD.
+        factor: b.
     """
     coverage = coverage.float().clamp(torch.finfo(torch.float32).tiny, 1.0)
     return factor * order_free_sum(coverage.log().masked_fill(padding_mask, 0.0))[..., 0]

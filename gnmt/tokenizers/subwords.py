@@ -1,27 +1,17 @@
-"""Joint subwords: learn a sentencepiece model, apply and undo it, write fairseq's dictionary of it.
-
-    python -m fairseq_gnmt.data.subwords train --input train.en train.de --model-prefix joint --vocab-size 32000
-    python -m fairseq_gnmt.data.subwords encode --model joint.model --input train.en --output train.bpe.en
-    python -m fairseq_gnmt.data.subwords decode --model joint.model --input hypotheses --output text
-    python -m fairseq_gnmt.data.subwords dictionary --model joint.model --output dict.txt
+"""Joint subwords: applies and undoes a sentencepiece model, and writes its dictionary for fairseq.
 
 Models trained here decode to the text that was encoded; see `subword_training.py`.
 """
-import argparse
-import sys
 from pathlib import Path
 from typing import Callable, Iterator, List
 
 from sentencepiece import SentencePieceProcessor
 
-from gnmt.commands.command_line import add_command
-from gnmt.commands.process import run_command
 from gnmt.errors import UserError
 from gnmt.files.line_conversion import convert_in_chunks
 from gnmt.files.lines import check_files, split_lines
 from gnmt.files.outputs import atomic_outputs
-from gnmt.files.process_pool import available_cores, check_jobs
-from gnmt.tokenizers.subword_training import LINES_IN_MEMORY, train_subwords
+from gnmt.files.process_pool import check_jobs
 
 FAIRSEQ_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")  # every dictionary of fairseq begins with them
 
@@ -95,57 +85,3 @@ def write_dictionary(model_path: Path, output: Path, *, overwrite: bool = False)
     lines = [f"{piece} 1\n" for piece in dictionary_pieces(load_model(model_path))]
     with atomic_outputs([output], inputs=[model_path], overwrite=overwrite) as (file,):
         file.write("".join(lines).encode("utf-8"))
-
-
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m fairseq_gnmt.data.subwords", description="Learn and apply joint subwords (sentencepiece)."
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-
-    train = add_command(commands, "train", "learn one model for all inputs")
-    train.add_argument("--input", type=Path, nargs="+", required=True, metavar="FILE", help="text or .gz")
-    train.add_argument("--model-prefix", required=True, metavar="P", help="writes P.model and P.vocab")
-    train.add_argument("--vocab-size", type=int, required=True, metavar="N", help="number of pieces")
-    train.add_argument("--model-type", choices=("bpe", "unigram", "char"), default="bpe", help="method")
-    train.add_argument("--character-coverage", type=float, default=1.0, metavar="R", help="share of the text's letters")
-    train.add_argument("--input-sentence-size", type=int, default=LINES_IN_MEMORY, metavar="N", help="lines used")
-    train.add_argument("--seed", type=int, default=1, metavar="N", help="of the lines used, if there are more")
-
-    for name, purpose in (("encode", "text to pieces, line by line"), ("decode", "pieces to text, line by line")):
-        command = add_command(commands, name, purpose)
-        command.add_argument("--model", type=Path, required=True, metavar="P.model", help="from `train`")
-        command.add_argument("--input", type=Path, required=True, metavar="FILE", help="text or .gz")
-        command.add_argument("--output", type=Path, required=True, metavar="FILE", help="as many lines")
-        command.add_argument("--jobs", type=int, default=available_cores(), metavar="N", help="threads")
-
-    dictionary = add_command(commands, "dictionary", "fairseq's dictionary of all pieces of a model")
-    dictionary.add_argument("--model", type=Path, required=True, metavar="P.model", help="from `train`")
-    dictionary.add_argument("--output", type=Path, required=True, metavar="FILE", help="for example dict.txt")
-    return parser
-
-
-def main() -> None:
-    args = make_parser().parse_args()
-    if args.command == "train":
-        print(f"Learning {args.vocab_size} pieces (silent for minutes after a large corpus is read)", file=sys.stderr)
-        train_subwords(
-            args.input,
-            args.model_prefix,
-            args.vocab_size,
-            model_type=args.model_type,
-            character_coverage=args.character_coverage,
-            input_sentence_size=args.input_sentence_size,
-            seed=args.seed,
-            overwrite=args.overwrite,
-        )
-    elif args.command == "encode":
-        encode_file(args.model, args.input, args.output, jobs=args.jobs, overwrite=args.overwrite)
-    elif args.command == "decode":
-        decode_file(args.model, args.input, args.output, jobs=args.jobs, overwrite=args.overwrite)
-    else:
-        write_dictionary(args.model, args.output, overwrite=args.overwrite)
-
-
-if __name__ == "__main__":
-    run_command(main)

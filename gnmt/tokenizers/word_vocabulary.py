@@ -32,7 +32,7 @@ class WordVocabulary:
         return {word.replace(SPACE_MARK, " "): word for word in self.words}
 
     def encode(self, text: str) -> str:
-        """The tokens of a text, with spaces between them; `spelling.decode` gives the text back.
+        """The tokens of a text, with spaces between them; `word_tokenizer.decode` gives the text back.
 
         Characters that the vocabulary lacks are spelt like the others.
         """

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from gnmt.corpora import download
+from gnmt.commands import download
 from gnmt.errors import UserError
 from corpus_mirror import gz, sentence_pairs, serve
 

@@ -1,0 +1,44 @@
+"""Drops pairs of sentences that are of no use for training, and counts why.
+
+    gnmt clean --source europarl.en news.en --target europarl.de news.de \\
+        --output-prefix clean/train --source-lang en --target-lang de --require-encoding latin-1
+
+Writes clean/train.en, clean/train.de and clean/train.cleaning.json, which has the counts.
+"""
+import argparse
+from pathlib import Path
+
+from gnmt.corpora.cleaning import CleaningRules, CleanOutputs, clean_corpus
+from gnmt.files.process_pool import available_cores
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options of the command."""
+    rules = CleaningRules()
+    add = parser.add_argument
+    add("--source", type=Path, nargs="+", required=True, metavar="FILE", help="text or .gz, taken in this order")
+    add("--target", type=Path, nargs="+", required=True, metavar="FILE", help="translations, line by line")
+    add("--output-prefix", required=True, metavar="P", help="writes P.<source-lang>, P.<target-lang>, P.cleaning.json")
+    add("--source-lang", required=True)
+    add("--target-lang", required=True)
+    add("--min-length", type=int, default=rules.min_length, metavar="N", help="tokens a side has at least")
+    add("--max-length", type=int, default=rules.max_length, metavar="N", help="tokens a side has at most")
+    add("--max-ratio", type=float, default=rules.max_ratio, metavar="R", help="longer side / shorter side at most")
+    add("--require-encoding", metavar="CODEC", help="drop pairs it cannot write: latin-1 drops other scripts")
+    add("--drop-duplicates", action="store_true", help="keep only the first of equal pairs")
+    add("--jobs", type=int, default=available_cores(), metavar="N", help="processes")
+    add("--overwrite", action="store_true", help="replace existing outputs")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Runs the command."""
+    report = clean_corpus(
+        args.source,
+        args.target,
+        CleanOutputs.with_prefix(args.output_prefix, args.source_lang, args.target_lang),
+        CleaningRules(args.min_length, args.max_length, args.max_ratio, args.require_encoding),
+        drop_duplicates=args.drop_duplicates,
+        jobs=args.jobs,
+        overwrite=args.overwrite,
+    )
+    print(report.table())
