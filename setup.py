@@ -25,9 +25,11 @@ setup(
         "torch>=2.6,<2.14",
         "hydra-core>=1.3.2,<1.4",
         "regex>=2024.4.16",
+        "safetensors>=0.5,<1",
         "sacrebleu>=2.4,<3",
         "sentencepiece>=0.2,<0.3",
         "tqdm>=4.60",
+        "zstandard>=0.22,<1",
     ],
     extras_require={"nvidia": NVIDIA, "plots": PLOTS, "dev": ["pytest>=8", *NVIDIA, *PLOTS]},
 )

@@ -10,6 +10,7 @@ COMMANDS = {
     "prepare": "prepare parallel text for training",
     "train": "train a model on prepared text (needs fairseq)",
     "translate": "translate text with a model folder",
+    "clean": "drop pairs of sentences that are of no use for training",
     "export": "turn a checkpoint into a model folder, which needs no fairseq",
     "info": "describe a model folder",
     "doctor": "check this machine and installation",

@@ -18,10 +18,13 @@ from gnmt.corpora.cleaning_rules import CleaningRules
 from gnmt.corpora.cooccurrence import write_vectors
 from gnmt.corpora.packed_files import PairFiles
 from gnmt.errors import UserError
+from gnmt.files.line_conversion import convert_file
 from gnmt.files.outputs import atomic_outputs
 from gnmt.tokenizers import mixed_word_char, subwords, words
 from gnmt.tokenizers.subword_training import train_subwords
 from gnmt.tokenizers.vocabulary import SPECIAL_TOKENS
+from gnmt.tokenizers.word_tokenizer import encode_words
+from gnmt.tokenizers.word_vocabulary import load_vocabulary
 
 SPLITS = ("train", "valid", "test")
 SEGMENTATIONS = ("subwords", "character", "word", "mixed")
@@ -152,8 +155,8 @@ class MixedSegmentation:
         mixed_word_char.train(training, self.settings.vocab_size, self.model, jobs=self.jobs, overwrite=True)
 
     def encode(self, text: Path, output: Path) -> None:
-        vocabulary = mixed_word_char.load_vocabulary(self.model)
-        mixed_word_char.convert_file(vocabulary.encode, text, output, inputs=[self.model], jobs=self.jobs, overwrite=True)
+        vocabulary = load_vocabulary(self.model)
+        convert_file(vocabulary.encode, text, output, inputs=[self.model], jobs=self.jobs, overwrite=True)
 
     def write_dictionary(self, training: Sequence[Path], output: Path) -> None:
         mixed_word_char.write_dictionary(self.model, output, overwrite=True)
@@ -171,7 +174,7 @@ class WordSegmentation:
         """Does nothing: words need no model."""
 
     def encode(self, text: Path, output: Path) -> None:
-        words.convert_file(words.encode_words, text, output, jobs=self.jobs, overwrite=True)
+        convert_file(encode_words, text, output, jobs=self.jobs, overwrite=True)
 
     def write_dictionary(self, training: Sequence[Path], output: Path) -> None:
         words.write_dictionary(training, self.settings.vocab_size, output, jobs=self.jobs, overwrite=True)
