@@ -99,6 +99,7 @@ MISTAKES = (
         "DataLoader worker",  # torch's handler of the signal that a child process has ended
         "{message}: perhaps the memory was not enough. Give a smaller --num-workers.",
     ),
+    Mistake("all_reduce", "by peer", "another process of this training has ended ({message}): its own message says why."),
 )
 TRAINING = ("fairseq_cli/train.py", "fairseq_cli/hydra_train.py")  # files whose functions have the options of a training
 MESSAGE_LENGTH = 200  # characters; torch's messages go on for a page
@@ -156,7 +157,7 @@ def install_hook() -> None:
     def hook(kind: Type[BaseException], error: BaseException, trace: Optional[TracebackType]) -> None:
         if (number := ending_signal(error)) is not None:
             if number != signal.SIGPIPE and (line := resumption(trace)):
-                print(line, file=sys.stderr)
+                print(line, file=sys.__stderr__, flush=True)  # in a rank sys.stderr is a buffer of torch's, which is lost here
             previous(kind, error, trace)
         elif sentence := explain(error, trace):
             show_traceback(error)

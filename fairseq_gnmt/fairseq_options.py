@@ -153,7 +153,9 @@ CLASSIFICATION = (
     Entry(WITHOUT_EFFECT, TRANSLATION, "write_checkpoints_asynchronously", "translation writes no checkpoint"),
     # -- evaluation
     Entry(HONOURED, EVALUATION, "path model_overrides"),
-    Entry(HONOURED, TRANSLATION, "post_process quiet results_path"),
+    Entry(HONOURED, TRANSLATION, "post_process results_path"),
+    Entry(HONOURED, GENERATE, "quiet"),
+    Entry(REFUSED, INTERACTIVE, "quiet", "it would leave nothing to print"),
     Entry(WITHOUT_EFFECT, VALIDATE, "post_process quiet", "fairseq-validate prints no text"),
     Entry(REFUSED, VALIDATE, "results_path", "fairseq-validate writes no file; redirect its output"),
     # -- search

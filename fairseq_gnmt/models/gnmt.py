@@ -176,7 +176,10 @@ def clip_schedule(cfg) -> Optional[ClipSchedule]:
             raise UserError("--activation-clip-start, -from and -until go with --activation-clip (the paper: 1.0).")
         return None
     if not 0 < end <= start:
-        raise UserError(f"--activation-clip is {end}, but must be above 0 and at most --activation-clip-start, {start}.")
+        raise UserError(
+            f"--activation-clip is {end}, but must be above 0 and at most --activation-clip-start, "
+            f"{start}."
+        )
     if not 0 <= first <= last:
         raise UserError(
             f"--activation-clip-from is {first} and --activation-clip-until {last}, but must be updates in this order."

@@ -1,7 +1,6 @@
 """Every change that the plugin makes to fairseq, torch or the interpreter, with its reason; `apply` makes them all."""
 from fairseq_gnmt import errors
 from fairseq_gnmt.patches.bfloat16 import allow_bfloat16_without_tpu
-from fairseq_gnmt.patches.bleu_warning import drop_false_bleu_warning
 from fairseq_gnmt.patches.checkpoint_reading import read_checkpoints_as_data
 from fairseq_gnmt.patches.checkpoint_writing import lock_save_dir, write_checkpoints_whole
 from fairseq_gnmt.patches.data_reading import check_data_when_read
@@ -31,7 +30,6 @@ def apply() -> None:
     write_checkpoints_whole()
     lock_save_dir()
     read_lines_as_the_core()
-    drop_false_bleu_warning()
     compare_subsets_by_name()
     allow_bfloat16_without_tpu()
     save_whole_state_of_half_precision()

@@ -43,7 +43,10 @@ def read_checkpoints_as_data() -> None:
 def check_restore_file(path: str) -> None:
     """Raises UserError for a --restore-file that is not there: fairseq would train from scratch into its --save-dir."""
     if path != DEFAULT_RESTORE_FILE and not PathManager.exists(path):
-        raise UserError(f"--restore-file {path} does not exist: name a checkpoint with its folder, or leave the option out.")
+        raise UserError(
+            f"--restore-file {path} does not exist: name a checkpoint with its folder, or leave the option "
+            "out."
+        )
 
 
 def restored_file(save_dir: str, restore_file: str, finetune_from_model: Optional[str]) -> Path:
@@ -86,13 +89,19 @@ def check_options(config: DictConfig, path: str) -> None:
         if not isinstance(name, str) or name == MISSING:
             raise UserError(f"{path} has {name!r:.50} as its cfg, {section}, _name: {WANTED}")
         if section == "model" and name not in ARCH_MODEL_REGISTRY and name not in MODEL_REGISTRY:
-            raise UserError(f"{path} is of the architecture {name:.50}, which is not there: give the --user-dir that has it.")
+            raise UserError(
+                f"{path} is of the architecture {name:.50}, which is not there: give the --user-dir that has "
+                "it."
+            )
         try:
             if name in options:
                 merge_with_parent(options[name](), copy.deepcopy(stored), remove_missing=True)
         except (OmegaConfBaseException, TypeError, ValueError) as error:
             reason = str(error).splitlines()[0]
-            raise UserError(f"{path}, or what overrides its options, has a wrong value in its cfg, {section}: {reason}") from error
+            raise UserError(
+                f"{path}, or what overrides its options, has a wrong value in its cfg, {section}: "
+                f"{reason}"
+            ) from error
 
 
 def local_copy(path: str, load_on_all_ranks: bool) -> str:
@@ -114,7 +123,10 @@ def load_ema_from_checkpoint(fpath: str) -> Dict[str, Any]:
     state = read_training_state(PathManager.get_local_path(fpath))
     average = state.get("extra_state", {}).get("ema")
     if not isinstance(average, dict) or not average:
-        raise UserError(f"{fpath} has no moving average of its weights: name a checkpoint that was trained with --store-ema.")
+        raise UserError(
+            f"{fpath} has no moving average of its weights: name a checkpoint that was trained with "
+            "--store-ema."
+        )
     check_weights(average, fpath)
     state["model"] = OrderedDict(
         (name, value.float() if value.dtype == torch.float16 else value.clone()) for name, value in average.items()

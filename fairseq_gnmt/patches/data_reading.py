@@ -70,7 +70,10 @@ def check_index(prefix: str) -> None:
     ends = sizes.cumsum() * kind.itemsize
     misplaced = (sizes < 1) | (pointers != ends - sizes * kind.itemsize) | (ends > data.stat().st_size)
     if misplaced.any():
-        raise UserError(f"{index} has sentence {int(misplaced.argmax())} in a wrong place of {data}: one is damaged. {RUN_AGAIN}")
+        raise UserError(
+            f"{index} has sentence {int(misplaced.argmax())} in a wrong place of {data}: one is damaged. "
+            f"{RUN_AGAIN}"
+        )
     if ends[-1] != data.stat().st_size:
         raise UserError(f"{data} is longer than its index says: one of them is damaged. {RUN_AGAIN}")
 
@@ -95,8 +98,8 @@ def check_words(dataset: MMapIndexedDataset, words: int) -> None:
     if numbers.max() >= words or numbers.min() < 0:
         wrong = int(numbers.max()) if numbers.max() >= words else int(numbers.min())
         raise UserError(
-            f"{data_file_path(dataset._path)} has the word number {wrong}, but its dictionary has {words} words: one of "
-            f"them is damaged, or they do not belong together. {RUN_AGAIN}"
+            f"{data_file_path(dataset._path)} has the word number {wrong}, but its dictionary has {words} words: one "
+            f"of them is damaged, or they do not belong together. {RUN_AGAIN}"
         )
 
 

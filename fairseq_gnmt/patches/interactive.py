@@ -26,7 +26,6 @@ from gnmt.files.lines import read_stream
 
 logger = logging.getLogger("fairseq_cli.interactive")
 
-NEED_REFERENCES = ("prefix_size", "score_reference")
 
 
 def answer_every_line() -> None:
@@ -72,12 +71,6 @@ def check_options(cfg: Any) -> None:
         raise UserError("--sampling requires --nbest to be equal to --beam")
     if cfg.dataset.batch_size and cfg.dataset.batch_size > cfg.interactive.buffer_size:
         raise UserError("--batch-size cannot be larger than --buffer-size")
-    for name in NEED_REFERENCES:
-        if cfg.generation[name]:
-            option = f"--{name.replace('_', '-')}"
-            raise UserError(f"{option} needs references, which fairseq-interactive lacks: use fairseq-generate.")
-    if cfg.common_eval.quiet:
-        raise UserError("--quiet leaves nothing to print in fairseq-interactive: leave it out.")
 
 
 @contextmanager

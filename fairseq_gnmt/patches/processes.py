@@ -49,11 +49,14 @@ def run_rank(index: int, main: Callable[..., None], cfg: Any, kwargs: Dict[str, 
     epoch, and show a traceback for Ctrl-C during the import. They are forked, as in a training of one process.
     """
     prepare_process()
-    if sys.platform == "linux" and multiprocessing.parent_process() is not None:
+    spawned = not cfg.distributed_training.distributed_no_spawn
+    if spawned and sys.platform == "linux":
         multiprocessing.set_start_method("fork", force=True)
     try:
         fairseq_main(index, main, cfg, kwargs)
     except KeyboardInterrupt as interruption:
+        if not spawned:
+            raise
         end_by(ending_signal(interruption))
     except Exception as error:
         sentence = explain(error, error.__traceback__)

@@ -62,7 +62,8 @@ def naming_file(load):
         except Exception as error:
             if EXPLAINED_ELSEWHERE in str(error):
                 raise
-            reason = (f"no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__).splitlines()[0]
+            message = f"it has no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+            reason = message.splitlines()[0]
             raise UserError(
                 f"{filename} holds a state that training cannot go on from ({reason[:REASON_LENGTH]}): use another "
                 "checkpoint, or only its weights with --finetune-from-model."

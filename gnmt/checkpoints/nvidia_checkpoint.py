@@ -149,7 +149,10 @@ def check_sizes(checkpoint: NvidiaCheckpoint, path: Path) -> None:
     if tuple(embedding.shape) != configured:
         raise UserError(f"{path} has {EMBEDDING} of {tuple(embedding.shape)}, but its model_config wants {configured}.")
     if checkpoint.layers > len(layers):
-        raise UserError(f"{path} has {checkpoint.layers} as its model_config, num_layers, but weights of {len(layers)}.")
+        raise UserError(
+            f"{path} has {checkpoint.layers} as its model_config, num_layers, but weights of "
+            f"{len(layers)}."
+        )
 
 
 def write(checkpoint: NvidiaCheckpoint, file: BinaryIO) -> None:

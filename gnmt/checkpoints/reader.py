@@ -96,7 +96,10 @@ def read(path: Union[str, Path], allowed: Globals = TRAINING, with_weights: bool
         with open(path, "rb") as file:
             return read_stream(file, str(path), allowed, with_weights)
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror or error}): check the file and its permissions.") from error
+        raise UserError(
+            f"{path} cannot be read ({error.strerror or error}): check the file and its "
+            "permissions."
+        ) from error
 
 
 def read_stream(file: BinaryIO, name: str, allowed: Globals = TRAINING, with_weights: bool = True) -> Any:
@@ -104,10 +107,13 @@ def read_stream(file: BinaryIO, name: str, allowed: Globals = TRAINING, with_wei
     try:
         return load(file, allowed, with_weights)
     except ForbiddenGlobal as error:
-        raise UserError(f"{name} would run {error.name}, which no checkpoint has a use for: it was not read.") from error
+        raise UserError(
+            f"{name} would run {error.name}, which no checkpoint has a use for: it was not "
+            "read."
+        ) from error
     except Exception as error:  # a damaged file raises nearly any kind
         reason = (str(error) or type(error).__name__).splitlines()[0][:REASON_LENGTH]
         raise UserError(
-            f"{name} is not a whole checkpoint ({reason}). It may have been cut short or damaged while it was written or "
-            "copied: use another one of its folder, for training with --restore-file, or fetch it again."
+            f"{name} is not a whole checkpoint ({reason}). It may have been cut short or damaged while it was written "
+            "or copied: use another one of its folder, for training with --restore-file, or fetch it again."
         ) from error

@@ -87,8 +87,9 @@ def check_history(state: Dict[str, Any], path: Union[str, Path]) -> None:
         raise UserError(f"{path} has no list of optimizers as its optimizer_history: {WANTED}")
     kinds = {"criterion_name": str, "optimizer_name": str, "lr_scheduler_state": dict, "num_updates": int}
     for name, kind in kinds.items():
-        if not isinstance(history[-1].get(name, kind()), kind) or name == "num_updates" and history[-1].get(name, 0) < 0:
-            raise UserError(f"{path} has {history[-1][name]!r:.50} as its optimizer_history, {name}: {WANTED}")
+        value = history[-1].get(name, kind())
+        if not isinstance(value, kind) or (kind is int and value < 0):
+            raise UserError(f"{path} has {value!r:.50} as its optimizer_history, {name}: {WANTED}")
 
 
 def check_optimizer(optimizer: Any, path: Union[str, Path]) -> None:
@@ -119,8 +120,8 @@ def check_config(config: Any, path: Union[str, Path]) -> None:
     for keys, value in texts(config):
         if "${" in REFERENCE.sub("", value):
             raise UserError(
-                f"{path} has {value!r:.80} as its cfg, {', '.join(keys)}: the configuration of a checkpoint is not looked "
-                "up elsewhere. Give the option itself, or use another checkpoint."
+                f"{path} has {value!r:.80} as its cfg, {', '.join(keys)}: the configuration of a checkpoint is not "
+                "looked up elsewhere. Give the option itself, or use another checkpoint."
             )
 
 
@@ -162,8 +163,8 @@ def check_weights(weights: Dict[str, Any], path: Union[str, Path]) -> None:
             raise UserError(f"{path} has a {type(value).__name__} as its weight {name!s:.80}: {WANTED}")
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise UserError(
-                f"{path} has the weight {name:.80}, not all of which are finite numbers: its training has diverged, or the "
-                "file is damaged. Use an earlier checkpoint."
+                f"{path} has the weight {name:.80}, not all of which are finite numbers: its training has diverged, or "
+                "the file is damaged. Use an earlier checkpoint."
             )
     for name in weights:
         if name.endswith(INTEGERS):
@@ -173,7 +174,10 @@ def check_weights(weights: Dict[str, Any], path: Union[str, Path]) -> None:
 def check_integers(matrix: str, weights: Dict[str, Tensor], path: Union[str, Path]) -> None:
     integers, scale = weights[matrix + INTEGERS], weights.get(matrix + SCALE)
     if scale is None:
-        raise UserError(f"{path} has {matrix}{INTEGERS} without {matrix}{SCALE}: quantise the original checkpoint again.")
+        raise UserError(
+            f"{path} has {matrix}{INTEGERS} without {matrix}{SCALE}: quantise the original checkpoint "
+            "again."
+        )
     rows = len(integers) if integers.dim() == 2 else 0
     blocks = scale.numel() // rows if rows else 0
     fits = blocks > 0 and blocks * rows == scale.numel() and integers.size(1) % blocks == 0
@@ -195,11 +199,15 @@ def check_sizes(config: Dict[str, Any], weights: Dict[str, Tensor], path: Union[
     for name, size in sizes.items():
         if type(config.get(name, size)) is not int or config.get(name, size) != size:
             raise UserError(
-                f"{path} has {config[name]!r:.50} as its cfg, model, {name}, but weights of {size}: use another checkpoint."
+                f"{path} has {config[name]!r:.50} as its cfg, model, {name}, but weights of {size}: "
+                "use another checkpoint."
             )
     for name, value in weights.items():
         if not value.is_floating_point() and not name.endswith(INTEGERS):
-            raise UserError(f"{path} has the weight {name:.80} of type {value.dtype}, but it must be of floats: {WANTED}")
+            raise UserError(
+                f"{path} has the weight {name:.80} of type {value.dtype}, but it must be of floats: "
+                f"{WANTED}"
+            )
 
 
 def difference(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> List[str]:

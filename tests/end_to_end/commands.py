@@ -129,6 +129,7 @@ def _run(name: str, arguments: list, folder: Path, cwd: Path, before: Optional[C
     ):
         os.dup2(os.open(folder / stream, flags), descriptor)
     sys.stdin = open(0, encoding="utf-8")  # multiprocessing has closed the old one
+    multiprocessing.set_start_method("fork", force=True)  # for its workers, as in a real command
     sys.argv = [f"fairseq-{name}", *arguments]
     os.chdir(cwd)
     try:

@@ -157,9 +157,9 @@ def test_results_path_holds_the_answers(tmp_path):
 
 
 @pytest.mark.parametrize("options, words", [
-    (["--prefix-size", 2], "--prefix-size needs references"),
-    (["--score-reference"], "--score-reference needs references"),
-    (["--quiet"], "--quiet leaves nothing to print"),
+    (["--prefix-size", 2], "fairseq-interactive has no references"),
+    (["--score-reference"], "fairseq-interactive has no references"),
+    (["--quiet"], "it would leave nothing to print"),
     (["--input", "no/such/file"], "no/such/file: No such file or directory: --input must name a text file"),
     (["--batch-size", 2], "--batch-size cannot be larger than --buffer-size"),
     (["--sampling"], "--sampling requires --nbest to be equal to --beam"),

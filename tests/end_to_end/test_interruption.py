@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from commands import PLUGIN, ROOT, run, start
+from test_distributed import start_two
 from tiny_corpora import MODEL, OBJECTIVE, TASK, digits, trained_on_digits
 
 ENDLESS = ["--max-update", 100_000, "--no-epoch-checkpoints"]
@@ -51,6 +52,25 @@ def test_training_at_any_point(tmp_path, number, workers):
     else:
         assert "interrupted before the first checkpoint: the same command starts from the beginning" in told
     assert not partial_files(tmp_path)
+
+
+def test_two_processes_end_together_and_the_first_tells_how_to_go_on(tmp_path):
+    ranks = start_two(*training(tmp_path))
+    ranks[0].wait_for("begin training epoch")
+    for running in ranks:
+        os.kill(running.process.pid, signal.SIGTERM)
+    told = [assert_ended(running, signal.SIGTERM) for running in ranks]
+    assert ["interrupted before the first checkpoint" in text for text in told] == [True, False]
+
+
+def test_a_process_that_loses_another_says_so(tmp_path):
+    first, second = start_two(*training(tmp_path, "--log-interval", 1))
+    first.wait_for("num_updates")
+    second.process.kill()
+    done = first.finish()
+    second.finish()
+    assert done.code == 1 and "Traceback" not in done.text, done.text[-4000:]
+    assert "error: another process of this training has ended" in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
