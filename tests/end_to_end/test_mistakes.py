@@ -255,3 +255,23 @@ def test_mistakes_of_developers_keep_their_traceback():
 def test_bleu_options_that_are_not_json(tmp_path):
     told = train("--save-dir", tmp_path, "--eval-bleu", "--eval-bleu-args", "beam=5")
     assert "JSON" in told and """--eval-bleu-args '{"beam": 5}'""" in told
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--log-file", "{folder}/no/such/log"], "--log-file must name a file that can be written"),
+        (["--finetune-from-model", "{checkpoint}", "--restore-file", "{checkpoint}"], "give one of them"),
+    ],
+)
+def test_options_that_fail_while_a_training_is_set_up(options, words, tmp_path):
+    values = {"folder": tmp_path, "checkpoint": trained_on_digits()}
+    assert words in train("--save-dir", tmp_path / "checkpoints", *[option.format(**values) for option in options])
+
+
+def test_sides_of_raw_data_of_different_length(tmp_path):
+    data = tmp_path / "bin"
+    shutil.copytree(digits(), data)
+    for language, lines in (("en", "one\ntwo\n"), ("de", "eins\n")):
+        (data / f"test.en-de.{language}").write_text(lines, encoding="utf-8")
+    assert "binarise both languages again" in generate("--dataset-impl", "raw", data=data)
