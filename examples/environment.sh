@@ -79,10 +79,10 @@ loss_scale() {
     echo "$scale"
 }
 
-# segmentation_of DIR: how text_to_binary.sh has cut the text of DIR
+# segmentation_of DIR: the segmentation of the text of DIR, which earlier versions noted in prepare.settings
 segmentation_of() {
     local found
-    found="$(sed -n 's/.* segmentation=\([a-z]*\).*/\1/p' "$1/prepare.settings" 2>/dev/null)" || true
+    found="$(sed -n 's/.*segmentation[=": ]*\([a-z]*\).*/\1/p' "$1/prepare.json" "$1/prepare.settings" 2>/dev/null)" || true
     echo "${found:-subwords}"
 }
 

@@ -4,7 +4,7 @@
 #   bash examples/grammar_en_de/prepare.sh [--output DIR] [--jobs N] [--overwrite]
 #
 # --output DIR          default outputs/grammar_en_de; makes DIR/raw/{train,valid,test}.{en,de}, DIR/subwords.model, DIR/bin
-# --jobs, --overwrite   as in examples/text_to_binary.sh
+# --jobs, --overwrite   as in `gnmt prepare`
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"
 

@@ -8,10 +8,10 @@
 # --checksums FILE  sums as sha256sum writes them, instead of those that we know
 # --output DIR      default outputs/multi30k; makes DIR/raw/{train,valid,test}.{en,de},
 #                   DIR/subwords.model, DIR/bin, DIR/embeddings.txt and what lies between
-# --segmentation S  subwords (default), word, character or mixed, as in examples/text_to_binary.sh
+# --segmentation S  subwords (default), word, character or mixed, as in `gnmt prepare`
 # --vocab-size N    joint subwords, words, or words and characters (default: VOCAB_SIZE of the environment, or 8000)
 # --embedding-size N  of the vectors in DIR/embeddings.txt, as train.sh's network wants them (default 256)
-# --jobs, --overwrite as in examples/text_to_binary.sh
+# --jobs, --overwrite as in `gnmt prepare`
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"
 

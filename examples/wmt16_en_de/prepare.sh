@@ -5,7 +5,7 @@
 #
 # --output DIR               as given to download.py and extract.py (default outputs/wmt16_en_de)
 # --vocab-size N             joint subwords (default 32000)
-# --input-sentence-size N, --jobs N, --overwrite   as in examples/text_to_binary.sh, which does the work
+# --input-sentence-size N, --jobs N, --overwrite   as in `gnmt prepare`, which does the work
 #
 # Training pairs are kept if both sides have 1 to 80 words, can be written in latin-1 and are of similar
 # length; validation and test keep every line.
@@ -25,6 +25,12 @@ while [[ $# -gt 0 ]]; do
     esac
 done
 
+for name in europarl-v7 commoncrawl news-commentary-v11 valid test; do
+    for language in en de; do
+        [[ -s "$output/raw/$name.$language" ]] ||
+            die "$output/raw/$name.$language is missing or empty; run the download and extraction first."
+    done
+done
 bash "$ROOT/examples/text_to_binary.sh" --output "$output" --vocab-size "$vocab_size" "${options[@]}" \
     --train europarl-v7 --train commoncrawl --train news-commentary-v11 \
     -- --min-length 1 --max-length 80 --require-encoding latin-1

@@ -27,7 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gnmt.checkpoints.pickles import Globals, InvalidPickle
 from gnmt.checkpoints.reader import TRAINING, read_stream, set_attributes
 from gnmt.checkpoints.tensors import STORAGE_TYPES
-from gnmt.checkpoints.training_state import architecture, WANTED, check_no_urls, check_weights, read_training_state
+from gnmt.checkpoints.training_state import URL, architecture, WANTED, check_no_urls, check_weights, read_training_state
 from gnmt.errors import UserError
 
 ARCHITECTURES = ("gnmt", "lstm", "transformer")  # names of architectures that are read begin so
@@ -40,6 +40,7 @@ def read_checkpoints_as_data() -> None:
     checkpoint_utils.load_ema_from_checkpoint = load_ema_from_checkpoint
     distributed_utils._broadcast_object_slow = broadcast_as_data
     file_utils.load_archive_file = model_folder
+    file_utils.cached_path = local_file
 
 
 def check_restore_file(path: str) -> None:
@@ -155,6 +156,18 @@ def model_folder(name: str) -> str:
     if os.path.exists(name):
         raise UserError(f"{name} is no folder: unpack an archive yourself, and name the folder that it makes.")
     raise UserError(f"{name} does not exist: name the folder of a model on this machine.")
+
+
+def local_file(name: str, cache_dir: Optional[str] = None) -> str:
+    """Replaces fairseq's cached_path: returns the name of a file on this machine, and fetches nothing.
+
+    Raises UserError for a URL, which may also be the default of a tokenizer that only the checkpoint names.
+    """
+    if URL.match(name):
+        raise UserError(f"{name} is on the network, and nothing is fetched from there: fetch it, and give its file.")
+    if not os.path.exists(name):
+        raise UserError(f"{name} does not exist: name a file on this machine.")
+    return name
 
 
 # -- between the processes of a training

@@ -53,9 +53,15 @@ def mean_of(inputs: Sequence[Path]) -> dict:
     return checkpoint
 
 
+def epoch_checkpoints(save_dir: Path) -> List[Path]:
+    """Returns the checkpoints of whole epochs in a --save-dir of fairseq-train, oldest first."""
+    epochs = {int(found[1]): path for path in save_dir.iterdir() if (found := EPOCH_CHECKPOINT.fullmatch(path.name))}
+    return [epochs[epoch] for epoch in sorted(epochs)]
+
+
 def last_checkpoints(save_dir: Path, count: int) -> List[Path]:
     """Returns the `count` newest checkpoints of whole epochs in a --save-dir of fairseq-train, oldest first."""
-    epochs = {int(found[1]): path for path in save_dir.iterdir() if (found := EPOCH_CHECKPOINT.fullmatch(path.name))}
+    epochs = epoch_checkpoints(save_dir)
     if len(epochs) < count:
         raise UserError(f"{save_dir} has {len(epochs)} checkpoints of whole epochs, but {count} are to be averaged.")
-    return [epochs[epoch] for epoch in sorted(epochs)[-count:]]
+    return epochs[-count:]

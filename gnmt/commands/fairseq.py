@@ -3,9 +3,12 @@ import importlib.util
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import List, Mapping, Optional, Sequence
+from signal import SIGINT
+from typing import BinaryIO, List, Mapping, Optional, Sequence
 
+from gnmt.commands.process import CHILD_SECONDS, ending_signal
 from gnmt.errors import UserError
 
 
@@ -18,7 +21,7 @@ def plugin_folder() -> Path:
     for package in ("fairseq", "fairseq_gnmt"):
         spec = importlib.util.find_spec(package)
         if spec is None or not spec.submodule_search_locations:
-            raise UserError(f"Training needs the package {package}: pip install 'fairseq-gnmt[fairseq]'.")
+            raise UserError(f"This command needs the package {package}: pip install 'fairseq-gnmt[fairseq]'.")
     return Path(spec.submodule_search_locations[0])
 
 
@@ -32,17 +35,46 @@ def shown(name: str, arguments: Sequence[str]) -> str:
     return shlex.join([f"fairseq-{name}", *arguments])
 
 
-def run_fairseq(name: str, arguments: Sequence[str], environment: Optional[Mapping[str, str]] = None) -> None:
-    """Runs fairseq-NAME and waits for it.
+def run_fairseq(
+    name: str, arguments: Sequence[str], environment: Optional[Mapping[str, str]] = None, log: Optional[Path] = None
+) -> None:
+    """Runs fairseq-NAME and waits for it. An exception that arrives meanwhile, such as Ctrl-C, ends it first.
+
+    Args:
+        name: of the command.
+        arguments: of the command.
+        environment: variables of its process; those of this process by default.
+        log: file to which its standard output is appended, besides being shown.
 
     Raises:
         SystemExit: it failed; its own messages say why, and its exit status is passed on.
     """
-    process = subprocess.Popen(command_of(name, arguments), env=environment)
+    process = subprocess.Popen(command_of(name, arguments), env=environment, stdout=subprocess.PIPE if log else None)
     try:
+        if log:
+            _show_and_append(process.stdout, log)
         status = process.wait()
-    except BaseException:  # Ctrl-C reaches the process too; it ends by itself
-        process.wait()
+    except BaseException as error:
+        _end(process, has_heard=ending_signal(error) is SIGINT)
         raise
     if status:
         sys.exit(status if status > 0 else 128 - status)
+
+
+def _show_and_append(stream: BinaryIO, log: Path) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        while block := stream.read1():
+            file.write(block)
+            file.flush()
+            sys.stdout.buffer.write(block)
+            sys.stdout.flush()
+
+
+def _end(process: subprocess.Popen, has_heard: bool) -> None:
+    """Ends a process; one that has heard of it, as a terminal sends Ctrl-C to both, has CHILD_SECONDS to clean up."""
+    if has_heard:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(CHILD_SECONDS)
+    process.terminate()
+    process.wait()

@@ -2,82 +2,176 @@
 
     gnmt prepare --train corpus --valid dev --test test --source-lang en --target-lang fr --output DIR
 
-A corpus is named without its languages: corpus.en and corpus.fr, or corpus.tsv with two columns; plain, .gz, .xz or .zst.
-The same command continues an interrupted preparation; `gnmt train DIR` comes next.
+A corpus is named without its language: data/corpus for data/corpus.en and data/corpus.fr, or for data/corpus.tsv with two
+columns; plain, .gz, .xz or .zst. Validation and test keep every line. Everything is made in DIR/unfinished and moved into
+place at the end, so --overwrite loses nothing if a step fails. The same command continues an interrupted preparation.
+`gnmt train DIR` comes next.
 """
 import argparse
+import json
 import shutil
+import sys
 from pathlib import Path
+from typing import List
 
 from gnmt.commands.fairseq import plugin_folder, run_fairseq
 from gnmt.corpora.cleaning_rules import CleaningRules
-from gnmt.corpora.preparation import SEGMENTATIONS, SETTINGS, Preparation, read_settings, steps, write_settings
+from gnmt.corpora.preparation import SETTINGS, Corpora, Preparation, read_settings, write_settings
+from gnmt.corpora.preparation_steps import SPLITS, copied_text, steps
+from gnmt.corpora.segmentations import SEGMENTATIONS
 from gnmt.errors import UserError
-from gnmt.files.lines import count_lines
-from gnmt.files.process_pool import available_cores
+from gnmt.files.lines import check_files
+from gnmt.files.locks import locked
+from gnmt.files.outputs import atomic_outputs
+from gnmt.files.parallel_text import count_pairs
+from gnmt.files.process_pool import available_cores, check_jobs
+
+UNFINISHED = "unfinished"
+BEGUN = "begun.json"  # in UNFINISHED: settings and files of what is being made; with SETTINGS beside it, everything is made
+PRODUCTS = (
+    "clean", "encoded", "dict.txt", "bin", "embeddings.txt", "subwords.model", "subwords.vocab", "mixed.json",
+    "prepare.settings",  # of earlier versions
+)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
     rules = CleaningRules()
     add = parser.add_argument
-    add("--train", nargs="+", required=True, metavar="NAME", help="training corpora")
+    add("--train", nargs="+", action="extend", required=True, metavar="NAME", help="training corpora")
     add("--valid", required=True, metavar="NAME", help="corpus for validation during training")
     add("--test", required=True, metavar="NAME", help="corpus for the final test")
-    add("--source-lang", required=True, metavar="LANG", help="such as en")
-    add("--target-lang", required=True, metavar="LANG", help="such as fr")
+    add("--source-lang", default="", metavar="LANG", help="such as en")
+    add("--target-lang", default="", metavar="LANG", help="such as fr")
     add("--output", type=Path, required=True, metavar="DIR", help="folder to write")
-    add("--segmentation", choices=SEGMENTATIONS, default="subwords", help="of text into tokens (default: subwords)")
+    add("--segmentation", default="subwords", metavar="S", help=f"of text into tokens: {', '.join(SEGMENTATIONS)} (default: subwords)")
     add("--vocab-size", type=int, default=8000, metavar="N", help="tokens of the joint vocabulary (default: 8000)")
-    add("--embedding-size", type=int, default=256, metavar="N", help="width of initial embeddings; 0 makes none (default: 256)")
+    add("--input-sentence-size", type=int, metavar="N", help="sentences to learn subwords from (default: at most 5,000,000)")
+    add("--embedding-size", type=int, metavar="N",
+        help="width of initial embeddings; 0 makes none (default: 256 for at most 200,000 training pairs)")
+    add("--min-length", type=int, default=rules.min_length, metavar="N", help="words of a training sentence, at least")
     add("--max-length", type=int, default=rules.max_length, metavar="N", help="words of a training sentence, at most")
     add("--max-ratio", type=float, default=rules.max_ratio, metavar="R", help="longer side / shorter side, at most")
+    add("--require-encoding", metavar="CODEC", help="drop training pairs it cannot write: latin-1 drops other scripts")
+    add("--drop-duplicates", action="store_true", help="keep only the first of equal training pairs")
     add("--jobs", type=int, default=available_cores(), metavar="N", help="processes (default: all cores)")
     add("--overwrite", action="store_true", help="start again, and replace what other settings left")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs the command."""
-    plugin = plugin_folder()
-    settings = Preparation(
-        source_language=arguments.source_lang,
-        target_language=arguments.target_lang,
-        train=tuple(arguments.train),
-        valid=arguments.valid,
-        test=arguments.test,
-        segmentation=arguments.segmentation,
-        vocab_size=arguments.vocab_size,
-        embedding_size=arguments.embedding_size or None,
-    )
+    settings = settings_of(arguments)
+    check_jobs(arguments.jobs)
     folder: Path = arguments.output
-    if (folder / SETTINGS).exists() and not arguments.overwrite:
-        if read_settings(folder)[0] != settings:
-            raise UserError(f"{folder} was prepared with other settings ({folder / SETTINGS}): give --overwrite or another --output.")
+    if not arguments.overwrite and _is_ready(folder, settings):
         print(f"ready: {folder}")
         return
-    making = folder / "unfinished"
-    if arguments.overwrite:
-        shutil.rmtree(making, ignore_errors=True)
-    rules = CleaningRules(max_length=arguments.max_length, max_ratio=arguments.max_ratio)
-    for step in steps(settings, making, arguments.jobs, rules):
-        if not step.product.exists():
-            print(f"== {step.purpose}", flush=True)
-            step.make()
-    _binarise(settings, making, plugin, arguments.jobs)
-    _finish(settings, making, folder)
+    plugin = plugin_folder()
+    corpora = settings.find_corpora()
+    _check_places(folder, settings, corpora, arguments.overwrite)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        _check_corpora(corpora)
+        making = _begin(folder, settings, corpora, arguments.overwrite)
+        if not (making / SETTINGS).exists():
+            for step in steps(settings, corpora, making, arguments.jobs):
+                if not step.product.exists():
+                    _say(step.purpose)
+                    step.make()
+            _binarise(settings, making, plugin, arguments.jobs)
+        _finish(settings, making, folder)
     print(f"ready: {folder}; next: gnmt train {folder}")
+
+
+def settings_of(arguments: argparse.Namespace) -> Preparation:
+    """Returns the settings that the options give.
+
+    Raises:
+        UserError: one of them is wrong.
+    """
+    given = arguments
+    return Preparation(
+        source_language=given.source_lang,
+        target_language=given.target_lang,
+        train=tuple(given.train),
+        valid=given.valid,
+        test=given.test,
+        segmentation=given.segmentation,
+        vocab_size=given.vocab_size,
+        input_sentence_size=given.input_sentence_size,
+        embedding_size=given.embedding_size,
+        cleaning=CleaningRules(given.min_length, given.max_length, given.max_ratio, given.require_encoding),
+        drop_duplicates=given.drop_duplicates,
+    )
+
+
+def _is_ready(folder: Path, settings: Preparation) -> bool:
+    """Tells whether a folder is prepared; raises UserError if it is with other settings."""
+    if not (folder / SETTINGS).exists():
+        return False
+    before, now = read_settings(folder / SETTINGS).options(), settings.options()
+    changed = [name for name in now if before[name] != now[name]]
+    if changed:
+        had, wanted = (", ".join(f"{name}={options[name]}" for name in changed) for options in (before, now))
+        raise UserError(f"{folder} was prepared with {had}, now {wanted} is asked for: give --overwrite or another --output.")
+    return True
+
+
+def _check_places(folder: Path, settings: Preparation, corpora: Corpora, overwrite: bool) -> None:
+    """Raises UserError if a product would replace a corpus, or files that no preparation made."""
+    places = [*(folder / name for name in PRODUCTS), *copied_text(settings, corpora, folder)]
+    for path in map(Path.resolve, corpora.paths):
+        for place in (*places, folder / UNFINISHED):
+            if place.resolve() in (path, *path.parents):
+                raise UserError(f"{path} would be replaced by the preparation: give another --output.")
+    continued = _continues(folder / UNFINISHED, settings, corpora)
+    if not overwrite and not continued and not (folder / SETTINGS).exists():
+        strange = [str(place) for place in places if place.exists()]
+        if strange:
+            raise UserError(
+                f"{folder} has no {SETTINGS}, but {', '.join(strange)}: give another --output, or replace them with --overwrite."
+            )
+
+
+def _check_corpora(corpora: Corpora) -> None:
+    """Raises UserError for text that cannot be used, as far as it can be found quickly; cleaning checks the training text."""
+    check_files(corpora.paths)
+    held_out = [corpus for corpus in (corpora.valid, corpora.test) if corpus.target is not None]
+    count_pairs([corpus.source for corpus in held_out], [corpus.target for corpus in held_out], jobs=1)
+
+
+def _begin(folder: Path, settings: Preparation, corpora: Corpora, overwrite: bool) -> Path:
+    """Returns the folder in which products are made; those of other settings, or of text that has changed, are removed."""
+    making = folder / UNFINISHED
+    if overwrite or not _continues(making, settings, corpora):
+        shutil.rmtree(making, ignore_errors=True)
+        making.mkdir()
+        with atomic_outputs([making / BEGUN], inputs=[], overwrite=True) as (file,):
+            file.write(_note(settings, corpora))
+    return making
+
+
+def _continues(making: Path, settings: Preparation, corpora: Corpora) -> bool:
+    """Tells whether a folder holds products of these settings and files."""
+    path = making / BEGUN
+    return path.exists() and path.read_bytes() == _note(settings, corpora)
+
+
+def _note(settings: Preparation, corpora: Corpora) -> bytes:
+    files = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in corpora.paths]
+    return json.dumps({"settings": settings.options(), "files": files}).encode("ascii")
 
 
 def _binarise(settings: Preparation, making: Path, plugin: Path, jobs: int) -> None:
     if (making / "bin").exists():
         return
-    print("== binarising", flush=True)
+    _say("binarising")
     temporary = making / "bin.partial"
     shutil.rmtree(temporary, ignore_errors=True)
     encoded = making / "encoded"
     arguments = ["--user-dir", str(plugin), "--source-lang", settings.source_language, "--target-lang", settings.target_language]
     arguments += ["--joined-dictionary", "--srcdict", str(making / "dict.txt"), "--workers", str(jobs)]
-    for split in ("train", "valid", "test"):
+    for split in SPLITS:
         arguments += [f"--{split}pref", str(encoded / split)]
     run_fairseq("preprocess", [*arguments, "--destdir", str(temporary)])
     if settings.segmentation == "word":  # binarised text has lost its unknown words, which are copied from the text
@@ -89,12 +183,29 @@ def _binarise(settings: Preparation, making: Path, plugin: Path, jobs: int) -> N
 
 
 def _finish(settings: Preparation, making: Path, folder: Path) -> None:
-    """Moves the products into place; prepare.json comes last."""
-    (folder / SETTINGS).unlink(missing_ok=True)
-    pairs = count_lines(making / "encoded" / f"train.{settings.source_language}")
-    for product in sorted(making.iterdir()):
-        place = folder / product.name
-        shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
-        product.rename(place)
-    making.rmdir()
-    write_settings(folder, settings, pairs)
+    """Moves the products into place, prepare.json last; the next call continues an interrupted move."""
+    if not (making / SETTINGS).exists():
+        (folder / SETTINGS).unlink(missing_ok=True)
+        for name in PRODUCTS:
+            _remove(folder / name)
+        write_settings(making / SETTINGS, settings)
+    for name in PRODUCTS:
+        if (making / name).exists():
+            (making / name).rename(folder / name)
+    for text in _files(making / "raw"):
+        (folder / "raw").mkdir(exist_ok=True)
+        text.replace(folder / "raw" / text.name)
+    (making / SETTINGS).rename(folder / SETTINGS)
+    shutil.rmtree(making)
+
+
+def _files(folder: Path) -> List[Path]:
+    return sorted(folder.iterdir()) if folder.exists() else []
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+
+
+def _say(text: str) -> None:
+    print(f"== {text}", file=sys.stderr, flush=True)

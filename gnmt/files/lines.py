@@ -9,18 +9,16 @@ comes from users, so that every line must get an answer: bytes that are not UTF-
 white space at both ends of a line is dropped, the "\r" of Windows files included.
 """
 import codecs
-import gzip
 import os
 import re
-import zlib
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Callable, Iterator, List, Sequence
 
 from gnmt.errors import UserError
+from gnmt.files.unpacking import open_unpacked
 
 LINES_PER_CHUNK = 4096
-GZIP_MARK = b"\x1f\x8b"
 SURROGATES = re.compile("[\ud800-\udfff]")
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -40,17 +38,16 @@ def check_files(paths: Sequence[Path]) -> None:
 
 
 def read_chunks(path: Path) -> Iterator[bytes]:
-    """Yields a file in chunks of LINES_PER_CHUNK whole lines, without byte order mark; unpacks gzip, whatever its name."""
-    with open(path, "rb") as file:
-        opener = gzip.open if file.read(len(GZIP_MARK)) == GZIP_MARK else open
-    try:
-        with opener(path, "rb") as file:
-            mark = codecs.BOM_UTF8
-            while chunk := b"".join(islice(file, LINES_PER_CHUNK)):
-                yield chunk.removeprefix(mark)
-                mark = b""
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{path} is not a complete gzip file ({error}): fetch it again.") from error
+    """Yields a file, plain or packed, in chunks of LINES_PER_CHUNK whole lines, without byte order mark.
+
+    Raises:
+        UserError: the file is packed, but damaged or incomplete.
+    """
+    with open_unpacked(path) as file:
+        mark = codecs.BOM_UTF8
+        while chunk := b"".join(islice(file, LINES_PER_CHUNK)):
+            yield chunk.removeprefix(mark)
+            mark = b""
 
 
 def split_lines(chunk: bytes) -> List[str]:

@@ -1,18 +1,21 @@
 """Locks of folders, so that two processes never write to the same one.
 
 The lock is `flock` on DIR/.lock. The operating system releases it when its holder ends, however it ends; the file
-itself stays, with the process id and the host of the last holder. A shell script takes the same lock with `flock`.
+itself stays, with the process id and the host of the last holder. A shell script takes the same lock with `flock`; the
+commands that it runs find the folder in GNMT_LOCKED_FOLDER and go on under its lock.
 """
 import fcntl
 import logging
 import os
 import socket
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Optional
+from typing import Iterator, Optional
 
 from gnmt.errors import UserError
 
 NAME = ".lock"
+LOCKED_BY_PARENT = "GNMT_LOCKED_FOLDER"  # environment variable that a script sets; see examples/environment.sh
 
 logger = logging.getLogger(__name__)
 
@@ -32,11 +35,17 @@ class FolderLock:
 
 
 def lock_folder(folder: Path) -> Optional[FolderLock]:
-    """Locks an existing folder; returns None, with a warning, where the folder or its file system cannot be locked.
+    """Locks an existing folder.
+
+    Returns:
+        The lock, or None if a script that runs this process holds it. None too, with a warning, where the folder or its
+        file system cannot be locked.
 
     Raises:
         UserError: another process holds the lock; the message names its process id and host.
     """
+    if os.environ.get(LOCKED_BY_PARENT) == str(folder.resolve()):
+        return None
     path = folder / NAME
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -55,6 +64,17 @@ def lock_folder(folder: Path) -> Optional[FolderLock]:
         logger.warning("%s cannot be locked (%s): let no other process write to it.", folder, error.strerror)
         return None
     return FolderLock(descriptor)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds the lock of an existing folder during the block; see `lock_folder`."""
+    lock = lock_folder(folder)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.release()
 
 
 def _holder(path: Path) -> str:

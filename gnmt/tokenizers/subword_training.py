@@ -6,6 +6,7 @@ which rewrites text for good (a superscript two becomes 2, a ligature its letter
 the model: `--bpe sentencepiece` of fairseq follows it too.
 """
 import io
+import os
 import random
 import re
 import sys
@@ -100,7 +101,9 @@ def _learn(lines: Iterator[str], vocab_size: int, model_type: str, character_cov
             )
         except (RuntimeError, ValueError) as error:
             raise UserError(_remedy(error, vocab_size)) from error
-    return model.getvalue()
+    # The model records the name of the temporary file; without it equal text gives equal files.
+    name = os.fsencode(rule.name)
+    return model.getvalue().replace(name, b"-" * len(name))
 
 
 def draw_lines(lines: Iterable[str], total: int, size: int, seed: int) -> Iterator[str]:

@@ -1,0 +1,45 @@
+"""The note that a training leaves in its --save-dir when it has ended, so that the same command does not train again."""
+import json
+from pathlib import Path
+from typing import List, NamedTuple, Optional, Sequence
+
+from gnmt.errors import UserError
+from gnmt.files.outputs import atomic_outputs
+
+NAME = "finished.json"
+
+
+class Finished(NamedTuple):
+    """Arguments of the training, and the name of the checkpoint to use; None while it is not averaged."""
+
+    arguments: List[str]
+    model: Optional[str] = None
+
+
+def read_finished(checkpoints: Path, arguments: Sequence[str]) -> Optional[Finished]:
+    """Returns the note of a finished training, or None if there is none.
+
+    Raises:
+        UserError: the training had other arguments, or the note is damaged.
+    """
+    path = checkpoints / NAME
+    if not path.exists():
+        return None
+    try:
+        finished = Finished(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path} is damaged: delete it to continue the training.") from error
+    if list(finished.arguments) != list(arguments):
+        had = " ".join(argument for argument in finished.arguments if argument not in arguments)
+        now = " ".join(argument for argument in arguments if argument not in finished.arguments)
+        raise UserError(
+            f"{checkpoints} has a finished training with other options ('{had}', now '{now}'): "
+            f"give another --save-dir, or delete {path} to continue it with the new ones."
+        )
+    return finished
+
+
+def write_finished(checkpoints: Path, finished: Finished) -> None:
+    """Writes the note."""
+    with atomic_outputs([checkpoints / NAME], inputs=[], overwrite=True) as (file,):
+        file.write(f"{json.dumps(finished._asdict(), ensure_ascii=False)}\n".encode("utf-8"))

@@ -1,0 +1,178 @@
+"""Options of fairseq-train for a prepared corpus, a recipe and a machine."""
+from pathlib import Path
+from typing import List, NamedTuple, Optional, Sequence
+
+from gnmt.commands.training_recipes import COMMON, Options, Recipe
+from gnmt.corpora.preparation import Preparation
+from gnmt.errors import UserError
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+PRECISION_OPTIONS = ("--fp16", "--bf16", "--memory-efficient-fp16", "--memory-efficient-bf16", "--amp")
+MOST_PER_DEVICE = 128  # sentence pairs of a batch, at most
+LONGEST = 1024  # tokens of a training pair's sides, BOS and EOS included: default of --train-max-length
+LARGEST_SCALED_GRADIENT = 1 << 15  # float16 ends at 65,504
+SCALE_WINDOW = 128  # updates without overflow before fp16 doubles its loss scale
+JOINED_BY = {"subwords": "sentencepiece", "character": "sentencepiece", "word": "words", "mixed": "mixed_word_char"}
+WIDTHS = {"gnmt_v2": 1024, "gnmt_v2_8_layers": 1024, "gnmt_v2_small": 256, "gnmt_v2_tiny": 32, "gnmt": 1024}  # of embeddings
+# Options that only the chosen value of another option has; they are left out if the user chooses another value.
+DEPENDENT = {
+    "--lr-scheduler": ("--warmup-steps", "--remain-steps", "--decay-steps", "--decay-factor"),
+    "--criterion": ("--label-smoothing",),
+    "--optimizer": ("--adam-betas",),
+    "--arch": ("--hidden-size", "--init-range"),
+}
+
+
+class Batches(NamedTuple):
+    """Number of devices, sentence pairs in a batch of one device, and batches of one device in an update."""
+
+    devices: int
+    size: int
+    update_freq: int
+
+
+class TrainingOptions(NamedTuple):
+    """Arguments of fairseq-train, and the number of epochs to average afterwards."""
+
+    arguments: List[str]
+    averaged: int
+
+    def __getitem__(self, option: str) -> str:
+        """Returns the value of an option."""
+        return given_value(self.arguments, option)
+
+    def has(self, option: str) -> bool:
+        """Tells whether an option is given."""
+        return option in self.arguments
+
+
+def given_value(arguments: Sequence[str], *names: str) -> Optional[str]:
+    """Returns the last value that a command line gives an option, as `--name value` or `--name=value`; None if none."""
+    value = None
+    for place, argument in enumerate(arguments):
+        name, equals, text = argument.partition("=")
+        if name in names:
+            value = text if equals else next(iter(arguments[place + 1 : place + 2]), None)
+    return value
+
+
+def loss_scale(sentences: int) -> int:
+    """Returns a loss scale that fp16 can begin with: the largest power of two up to 2^15 / sentences, at least 1.
+
+    fairseq's loss is a sum over sentences, so the largest gradients grow with their number. These are the biases of
+    frequent words: 0.9 times their occurrences, with label smoothing 0.1. Scaled, a word may occur twice in each sentence.
+
+    Args:
+        sentences: number whose gradients one device adds up in an update.
+    """
+    return 1 << max(0, (LARGEST_SCALED_GRADIENT // sentences).bit_length() - 1)
+
+
+def training_options(
+    folder: Path,
+    settings: Preparation,
+    lengths: Sequence[int],
+    recipe: Recipe,
+    gpus: int,
+    precision: str,
+    plugin: Path,
+    further: Sequence[str],
+) -> TrainingOptions:
+    """Returns the arguments of fairseq-train.
+
+    Args:
+        folder: of the preparation.
+        settings: of the preparation.
+        lengths: for each length, the number of training pairs whose longer side has so many tokens.
+        recipe: for this number of pairs.
+        gpus: that this machine has; 0 means training on the CPU.
+        precision: one of PRECISIONS.
+        plugin: folder of fairseq_gnmt.
+        further: options that win over the chosen ones.
+
+    Raises:
+        UserError: the options contradict each other, or no training pair is short enough.
+    """
+    chosen: Options = {
+        "--user-dir": str(plugin), "--save-dir": str(folder / "checkpoints"),
+        "--source-lang": settings.source_language, "--target-lang": settings.target_language,
+        **COMMON, **recipe.options,
+    }  # fmt: skip
+    if "--eval-bleu" in chosen:
+        chosen["--eval-bleu-remove-bpe"] = JOINED_BY[settings.segmentation]
+    chosen.update(_embeddings(folder, recipe, further))
+    batches = _batches(recipe, gpus, further)
+    chosen["--batch-size"] = str(batches.size)
+    if batches.update_freq > 1:
+        chosen["--update-freq"] = str(batches.update_freq)
+    longest = _number(further, "--train-max-length") or int(recipe.options.get("--train-max-length") or LONGEST)
+    chosen["--max-update"] = str(recipe.epochs * _updates_per_epoch(lengths, longest, batches))
+    chosen.update({"--distributed-world-size": str(batches.devices)} if gpus else {"--cpu": None})
+    chosen.update(_precision(precision, recipe, gpus, batches, further))
+    return TrainingOptions([str(folder / "bin"), *_without(chosen, further), *further], recipe.averaged)
+
+
+def _batches(recipe: Recipe, gpus: int, further: Sequence[str]) -> Batches:
+    """Chooses batches that make up the recipe's update on the largest possible number of GPUs."""
+    usable = gpus if recipe.several_devices else 1
+    chosen = max(count for count in range(1, max(usable, 1) + 1) if recipe.batch % count == 0)
+    devices = _number(further, "--distributed-world-size") or chosen
+    size = _number(further, "--batch-size", "--max-sentences") or max(1, min(recipe.batch // devices, MOST_PER_DEVICE))
+    update_freq = _number(further, "--update-freq") or max(1, recipe.batch // (devices * size))
+    return Batches(devices, size, update_freq)
+
+
+def _number(arguments: Sequence[str], *names: str) -> Optional[int]:
+    """Returns the last number that a command line gives an option; None if it is not given."""
+    value = given_value(arguments, *names)
+    if value is None:
+        return None
+    if not value.isdecimal() or int(value) == 0:
+        raise UserError(f"{names[0]} is {value!r}, but must be a whole number of at least 1.")
+    return int(value)
+
+
+def _updates_per_epoch(lengths: Sequence[int], longest: int, batches: Batches) -> int:
+    """Returns the number of updates for the training pairs of at most `longest` tokens, BOS and EOS included."""
+    pairs = sum(lengths[: max(0, longest - 1)])
+    if pairs == 0:
+        raise UserError(f"There is no training pair of at most {longest} tokens: raise --train-max-length.")
+    return -(-pairs // (batches.devices * batches.size * batches.update_freq))
+
+
+def _embeddings(folder: Path, recipe: Recipe, further: Sequence[str]) -> Options:
+    """Returns the option for the initial embeddings, if they are there and a new network has their width."""
+    path = folder / "embeddings.txt"
+    if not path.exists() or any(given_value(further, name) for name in ("--finetune-from-model", "--restore-file")):
+        return {}
+    arch = given_value(further, "--arch", "-a")
+    width = given_value(further, "--hidden-size")
+    if width is None:
+        width = WIDTHS.get(arch) if arch else recipe.options.get("--hidden-size") or WIDTHS[recipe.options["--arch"]]
+    with open(path, encoding="utf-8") as file:
+        header = file.readline().split()
+    return {"--pretrained-embeddings": str(path)} if header[1:] == [str(width)] else {}
+
+
+def _precision(precision: str, recipe: Recipe, gpus: int, batches: Batches, further: Sequence[str]) -> Options:
+    given = [option for option in PRECISION_OPTIONS if option in further]
+    if given and precision != "auto":
+        raise UserError(f"--precision {precision} and {given[0]} both choose the precision: leave one out.")
+    if precision == "auto":
+        precision = "fp16" if gpus and recipe.several_devices else "fp32"
+    if given or precision == "fp32":
+        return {}
+    if precision == "bf16":
+        return {"--bf16": None}
+    if not gpus:
+        raise UserError("--precision fp16 needs a GPU: give bf16 or fp32.")
+    scale = loss_scale(batches.size * batches.update_freq)
+    return {"--fp16": None, "--fp16-init-scale": str(scale), "--fp16-scale-window": str(SCALE_WINDOW)}
+
+
+def _without(chosen: Options, further: Sequence[str]) -> List[str]:
+    """Returns the chosen options as arguments, without those that the user gives or that do not go with the user's."""
+    given = {argument.partition("=")[0] for argument in further if argument.startswith("-")}
+    left_out = given | {option for choice, options in DEPENDENT.items() if choice in given for option in options}
+    kept = {name: value for name, value in chosen.items() if name not in left_out}
+    return [argument for option in kept.items() for argument in option if argument is not None]

@@ -1,0 +1,78 @@
+"""Recipes for trainings: settings for corpora of one size.
+
+The first is the one of examples/multi30k/train.sh (29,000 pairs), the last NVIDIA's for WMT16 English-German
+(examples/wmt16_en_de/train.sh, 4.5 million pairs). The one between takes a network of half the width.
+"""
+from typing import Dict, NamedTuple, Optional
+
+from gnmt.corpora.preparation import SMALL
+
+Options = Dict[str, Optional[str]]  # of fairseq-train; None for an option without value
+
+
+class Recipe(NamedTuple):
+    """Settings of a training.
+
+    Args:
+        pairs: number of training pairs, at most; None means any number.
+        batch: sentence pairs of one update, on all devices together.
+        epochs: passes through the training pairs.
+        averaged: number of last epochs that are averaged.
+        several_devices: train on all GPUs, in fp16; otherwise on one, in fp32.
+        options: of fairseq-train.
+    """
+
+    pairs: Optional[int]
+    batch: int
+    epochs: int
+    averaged: int
+    several_devices: bool
+    options: Options
+
+
+COMMON: Options = {
+    "--task": "gnmt_translation",
+    "--criterion": "gnmt_label_smoothed_cross_entropy",
+    "--sentence-avg": None,
+    "--optimizer": "gnmt_adam",
+    "--lr-scheduler": "gnmt_warmup_step_decay",
+    "--clip-norm": "5.0",
+    "--log-format": "simple",
+    "--log-interval": "100",
+    "--seed": "1",
+}
+WITH_BLEU: Options = {
+    "--batch-size-valid": "128",
+    "--eval-bleu": None,
+    "--eval-bleu-args": '{"beam": 1}',
+    "--best-checkpoint-metric": "bleu",
+    "--maximize-best-checkpoint-metric": None,
+}
+SMALL_CORPORA = Recipe(
+    SMALL, batch=64, epochs=10, averaged=3, several_devices=False,
+    options={
+        "--arch": "gnmt_v2_small", "--share-decoder-input-output-embed": None, "--dropout": "0.3",
+        "--lr": "3e-3", "--warmup-steps": "200", "--remain-steps": "0.5", "--num-workers": "0", **WITH_BLEU,
+    },
+)  # fmt: skip
+MEDIUM_CORPORA = Recipe(
+    2_000_000, batch=128, epochs=8, averaged=3, several_devices=True,
+    options={
+        "--arch": "gnmt_v2", "--hidden-size": "512", "--init-range": "0.14", "--share-decoder-input-output-embed": None,
+        "--dropout": "0.2", "--lr": "2e-3", "--warmup-steps": "200", "--remain-steps": "0.5", **WITH_BLEU,
+    },
+)  # fmt: skip
+LARGE_CORPORA = Recipe(
+    None, batch=1024, epochs=6, averaged=1, several_devices=True,
+    options={
+        "--arch": "gnmt_v2", "--train-max-length": "50", "--label-smoothing": "0.1", "--adam-betas": "(0.9, 0.999)",
+        "--lr": "2e-3", "--warmup-steps": "200", "--remain-steps": "0.666", "--decay-steps": "4", "--decay-factor": "0.5",
+        "--save-interval-updates": "1000", "--keep-interval-updates": "1",
+    },
+)  # fmt: skip
+RECIPES = (SMALL_CORPORA, MEDIUM_CORPORA, LARGE_CORPORA)
+
+
+def recipe_for(pairs: int) -> Recipe:
+    """Returns the recipe for a number of training pairs."""
+    return next(recipe for recipe in RECIPES if recipe.pairs is None or pairs <= recipe.pairs)

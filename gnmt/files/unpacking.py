@@ -1,0 +1,93 @@
+"""Files that are plain or packed with gzip, xz or zstd, read as one stream of bytes.
+
+The first bytes of a file tell its format; its name does not matter. A packed file may consist of several parts, as
+parallel packers and `cat` write them.
+"""
+import gzip
+import io
+import lzma
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Callable, Dict, Iterator, NamedTuple
+
+import zstandard
+
+from gnmt.errors import UserError
+
+SUFFIXES = ("", ".gz", ".xz", ".zst")  # usual names, without packing first
+BLOCK = 1 << 20  # bytes read at a time
+LARGEST_WINDOW = 1 << 31  # bytes; `zstd --long=31` writes it
+DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
+
+
+class Format(NamedTuple):
+    """Packed format: its name, and a function that opens a file of it."""
+
+    name: str
+    open: Callable[[BinaryIO], BinaryIO]
+
+
+class ZstdFile(io.RawIOBase):
+    """Unpacked bytes of a zstd file; unlike `zstandard.open` it reads all frames and notices a missing end."""
+
+    def __init__(self, file: BinaryIO):
+        self._blocks = _zstd_blocks(file)
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        while not self._rest:
+            block = next(self._blocks, None)
+            if block is None:
+                return 0
+            self._rest = block
+        count = min(len(buffer), len(self._rest))
+        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
+
+
+def _zstd_blocks(file: BinaryIO) -> Iterator[bytes]:
+    frame = None
+    while block := file.read(BLOCK):
+        while block:
+            frame = frame or zstandard.ZstdDecompressor(max_window_size=LARGEST_WINDOW).decompressobj()
+            yield frame.decompress(block)
+            block = frame.unused_data if frame.eof else b""
+            frame = None if frame.eof else frame
+    if frame is not None:
+        raise EOFError("its end is missing")
+
+
+GZIP = Format("gzip", gzip.open)
+XZ = Format("xz", lzma.open)
+ZSTD = Format("zstd", lambda file: io.BufferedReader(ZstdFile(file), BLOCK))
+MARKS: Dict[bytes, Format] = {
+    b"\x1f\x8b": GZIP,
+    b"\xfd7zXZ\x00": XZ,
+    b"\x28\xb5\x2f\xfd": ZSTD,
+    b"\x50\x2a\x4d\x18": ZSTD,  # a skippable frame, with which pzstd begins
+}
+
+
+@contextmanager
+def open_unpacked(path: Path) -> Iterator[BinaryIO]:
+    """Opens a file for reading; reading gives its unpacked bytes.
+
+    Raises:
+        UserError: the file is packed, but damaged or incomplete; also from the block that reads it.
+    """
+    with open(path, "rb") as file:
+        head = file.read(max(map(len, MARKS)))
+        file.seek(0)
+        packed = next((packed for mark, packed in MARKS.items() if head.startswith(mark)), None)
+        if packed is None:
+            yield file
+            return
+        try:
+            with packed.open(file) as unpacked:
+                yield unpacked
+        except DAMAGED as error:
+            raise UserError(f"{path} is not a complete {packed.name} file ({error}): fetch it again.") from error

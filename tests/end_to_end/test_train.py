@@ -1,0 +1,173 @@
+"""`gnmt train` on a prepared folder; and all commands from raw text in files of two kinds to a score, in two other languages."""
+import lzma
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import List
+
+import pytest
+import torch
+from commands import ROOT, run
+from corpus_mirror import sentence_pairs
+from tiny_corpora import scratch, write
+
+from gnmt.__main__ import COMMANDS
+from gnmt.checkpoints.averaging import mean_of
+from gnmt.commands import prepare, train
+from gnmt.commands.command_line import parser_of
+from gnmt.errors import UserError
+
+TINY = ["--arch", "gnmt_v2_tiny", "--threads", 1, "--epochs", 4]
+PAIRS = {"train": sentence_pairs(100, 1), "valid": sentence_pairs(5, 2), "test": sentence_pairs(5, 3)}
+
+
+def in_a_fork(name: str, arguments: list, environment=None, log=None) -> None:
+    """As run_fairseq, but fairseq need not be imported again."""
+    done = run(name, *arguments)
+    if log is not None:
+        log.parent.mkdir(exist_ok=True, parents=True)
+        log.write_text(log.read_text() + done.stdout if log.exists() else done.stdout)
+    if done.code:
+        sys.exit(done.code)
+
+
+@pytest.fixture(autouse=True)
+def fairseq_in_a_fork(monkeypatch):
+    for command in (prepare, train):
+        monkeypatch.setattr(command, "run_fairseq", in_a_fork)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+def gnmt(command, *arguments) -> None:
+    parser = parser_of(command, "gnmt")
+    if getattr(command, "PASSES_OPTIONS_THROUGH", False):
+        command.run(*parser.parse_known_args(list(map(str, arguments))))
+    else:
+        command.run(parser.parse_args(list(map(str, arguments))))
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A copy of a prepared folder."""
+    original = scratch() / "prepared"
+    if not original.exists():
+        text = write(scratch() / "to prepare", PAIRS)
+        names = [part for split in PAIRS for part in (f"--{split}", text / split)]
+        gnmt(prepare, *names, "--source-lang", "en", "--target-lang", "de", "--vocab-size", 120, "--jobs", 1, "--embedding-size", 32,
+             "--output", original)
+    return shutil.copytree(original, tmp_path / "prepared")
+
+
+def never(*arguments, **options):
+    raise AssertionError("this training has ended")
+
+
+def test_a_training_ends_with_an_average_and_is_not_repeated(folder, monkeypatch, capsys):
+    gnmt(train, folder, *TINY)
+    printed = capsys.readouterr().out
+    checkpoints = folder / "checkpoints"
+    assert printed.startswith("OMP_NUM_THREADS=1 fairseq-train ")
+    assert printed.endswith(f"trained: {checkpoints / 'averaged.pt'}; next: gnmt export {checkpoints / 'averaged.pt'} MODEL\n")
+    averaged = torch.load(checkpoints / "averaged.pt", weights_only=True)
+    expected = mean_of([checkpoints / f"checkpoint{epoch}.pt" for epoch in (2, 3, 4)])
+    assert all(torch.equal(value, averaged["model"][name]) for name, value in expected["model"].items())
+    log = (checkpoints / "train.log").read_text(encoding="utf-8")
+    assert "num_updates 8" in log and "begin with" in log  # 4 epochs of 2 updates; initial embeddings
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    monkeypatch.setattr(train, "run_fairseq", never)
+    gnmt(train, folder, *TINY)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    with pytest.raises(UserError, match=r"checkpoints has a finished training with other options \('3e-3', now '1e-3'\)"):
+        gnmt(train, folder, *TINY, "--lr", "1e-3")
+
+
+def test_averaging_that_was_interrupted_is_done_without_training(folder, monkeypatch):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train, "average_checkpoints", interrupt)
+        gnmt(train, folder, *TINY)
+    monkeypatch.setattr(train, "run_fairseq", never)
+    gnmt(train, folder, *TINY)
+    assert (folder / "checkpoints" / "averaged.pt").exists()
+
+
+def test_a_training_without_whole_epochs_ends_with_its_last_checkpoint(folder, capsys):
+    elsewhere = folder.parent / "elsewhere"
+    gnmt(train, folder, *TINY, f"--save-dir={elsewhere}", "--max-update", 1, "--no-epoch-checkpoints")
+    assert capsys.readouterr().out.endswith(f"next: gnmt export {elsewhere / 'checkpoint_last.pt'} MODEL\n")
+    assert not (folder / "checkpoints").exists()
+
+
+def test_a_training_that_fails_is_not_finished(folder):
+    with pytest.raises(SystemExit):
+        gnmt(train, folder, *TINY, "--lr", "nan")
+    assert not (folder / "checkpoints" / "finished.json").exists()
+
+
+# -- commands as users run them
+
+
+def command(*arguments) -> List[str]:
+    return [sys.executable, "-m", "gnmt", *map(str, arguments)]
+
+
+def succeed(*arguments, directory: Path, stdin: str = "") -> str:
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": ""}
+    arguments = arguments if arguments[0] == sys.executable else command(*arguments)
+    done = subprocess.run(arguments, cwd=directory, env=environment, input=stdin, capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_a_training_that_was_killed_goes_on(folder, monkeypatch):
+    options = [folder, *TINY, "--epochs", 400, "--save-interval-updates", 1, "--keep-interval-updates", 1,
+               "--no-epoch-checkpoints", "--disable-validation", "--best-checkpoint-metric", "loss"]
+    last = folder / "checkpoints" / "checkpoint_last.pt"
+    with subprocess.Popen(command("train", *options), cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True) as process:
+        deadline = time.monotonic() + 120
+        while not last.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert last.exists() and not (folder / "checkpoints" / "finished.json").exists()
+    gnmt(train, *options[:-2], "--best-checkpoint-metric", "loss", "--max-update", 30)
+    log = (folder / "checkpoints" / "train.log").read_text(encoding="utf-8")
+    assert "Loaded checkpoint" in log and (folder / "checkpoints" / "finished.json").exists()
+
+
+FRENCH = dict(zip("der die das ein eine einen alte".split(), "le la le un une un vieux".split()))
+
+
+def french_pairs(count: int, seed: int) -> list:
+    """English and a made-up French."""
+    pairs = sentence_pairs(count, seed)
+    return [(en, " ".join(FRENCH.get(word, word) for word in other.split()).replace("ü", "é")) for en, other in pairs]
+
+
+@pytest.mark.slow
+def test_from_packed_text_to_a_score_in_other_languages(tmp_path):
+    for split, count in (("train", 300), ("dev", 6), ("test", 6)):
+        pairs = french_pairs(count, len(split))
+        if split == "dev":
+            (tmp_path / "dev.tsv").write_text("".join(f"{en}\t{fr}\n" for en, fr in pairs), encoding="utf-8")
+        for language, lines in zip(("en", "fr"), zip(*pairs)):
+            if split != "dev":
+                content = lzma.compress("".join(f"{line}\n" for line in lines).encode("utf-8"))
+                (tmp_path / f"{split}.{language}.xz").write_bytes(content)
+    succeed("prepare", "--train", "train", "--valid", "dev", "--test", "test", "--source-lang", "en", "--target-lang", "fr",
+            "--vocab-size", 120, "--embedding-size", 32, "--output", "corpus", directory=tmp_path)
+    told = succeed("train", "corpus", "--max-update", 40, "--arch", "gnmt_v2_tiny", directory=tmp_path)
+    assert told.splitlines()[-1].startswith("trained: corpus/checkpoints/averaged.pt; next: gnmt export ")
+    succeed("export", "corpus/checkpoints/averaged.pt", "model", directory=tmp_path)
+    translated = succeed("translate", "model", "corpus/raw/test.en", directory=tmp_path)
+    assert translated.count("\n") == 6 and translated.strip()
+    score = ["score"] if "score" in COMMANDS else [sys.executable, str(ROOT / "scripts" / "score.py")]
+    report = succeed(*score, "--hypotheses", "-", "--references", "corpus/raw/test.fr", directory=tmp_path, stdin=translated)
+    assert "BLEU" in report

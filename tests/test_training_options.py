@@ -1,0 +1,284 @@
+"""`gnmt train` chooses the options of the examples' scripts; the user's options win, and what follows from them changes too."""
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Dict, List, Optional
+
+import pytest
+import torch
+from fairseq.models import MODEL_REGISTRY
+
+from gnmt.checkpoints.averaging import epoch_checkpoints
+from gnmt.commands import train as command
+from gnmt.commands.command_line import parser_of
+from gnmt.commands.training_options import WIDTHS, TrainingOptions, given_value, loss_scale, training_options
+from gnmt.commands.training_recipes import LARGE_CORPORA, MEDIUM_CORPORA, RECIPES, SMALL_CORPORA, Recipe, recipe_for
+from gnmt.corpora.preparation import Preparation, write_settings
+from gnmt.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[1]
+SETTINGS = Preparation("en", "de", ("train",), "valid", "test")
+LENGTHS = [0] * 10 + [900] + [0] * 38 + [100]  # 900 pairs of 10 tokens and 100 of 49, so 51 with BOS and EOS
+
+
+def options_of(arguments: List[str]) -> Dict[str, Optional[str]]:
+    """Names and values; the folder of the data is the value of "data"."""
+    options, name = {}, "data"
+    for argument in arguments:
+        if argument.startswith("--"):
+            name, options[argument] = argument, None
+        else:
+            assert options.get(name) is None, arguments
+            options[name] = argument
+    return options
+
+
+def options(folder: Path, *further: str, recipe: Recipe = SMALL_CORPORA, gpus: int = 0, precision: str = "auto",
+            settings: Preparation = SETTINGS) -> Dict[str, Optional[str]]:
+    plugin = ROOT / "fairseq_gnmt"
+    return options_of(training_options(folder, settings, LENGTHS, recipe, gpus, precision, plugin, further).arguments)
+
+
+def prepared(folder: Path, lengths: List[int] = LENGTHS) -> Path:
+    """A folder with as much of a preparation as `gnmt train --dry-run` reads."""
+    (folder / "encoded").mkdir(parents=True)
+    (folder / "encoded" / "train.lengths.json").write_text(str(lengths))
+    write_settings(folder / "prepare.json", SETTINGS)
+    return folder
+
+
+def dry_run(capsys, *arguments) -> str:
+    parser = parser_of(command, "gnmt train")
+    command.run(*parser.parse_known_args([*map(str, arguments), "--dry-run"]))
+    return capsys.readouterr().out
+
+
+# -- the scripts of the examples
+
+
+SHOWING = '#!/bin/bash\nprintf "%s\\n" "$OMP_NUM_THREADS" "$@" > "$SHOWN"\nexit 1\n'
+
+
+def shown_by(command_line: List[str], folder: Path, **environment: str) -> List[str]:
+    """OMP_NUM_THREADS and the arguments with which a command line calls fairseq-train, which only notes them."""
+    programs = folder / "programs"
+    programs.mkdir(exist_ok=True)
+    (programs / "fairseq-train").write_text(SHOWING)
+    (programs / "fairseq-train").chmod(0o755)
+    path = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    variables = {**os.environ, "PATH": path, "VIRTUAL_ENV": sys.prefix, "SHOWN": str(folder / "shown"), "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command_line, env={**variables, **environment}, capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    return (folder / "shown").read_text().splitlines()
+
+
+def binarised(folder: Path) -> Path:
+    """DIR/bin with 1000 training pairs of LENGTHS."""
+    from fairseq.data import indexed_dataset
+
+    (folder / "bin").mkdir()
+    for language in ("en", "de"):
+        prefix = str(folder / "bin" / f"train.en-de.{language}")
+        builder = indexed_dataset.make_builder(f"{prefix}.bin", impl="mmap", vocab_size=100)
+        for length, count in enumerate(LENGTHS):
+            for _ in range(count):
+                builder.add_item(torch.full((length + 1,), 7))
+        builder.finalize(f"{prefix}.idx")
+    return folder
+
+
+def test_small_corpora_are_trained_as_multi30k(tmp_path):
+    folder = prepared(binarised(tmp_path))
+    (folder / "embeddings.txt").write_text("3 256\n")
+    threads, *script = shown_by(["bash", str(ROOT / "examples/multi30k/train.sh"), "--output", str(folder)], tmp_path)
+    assert options(folder) == options_of(script)
+    assert options(folder)["--max-update"] == "160"  # 10 epochs of ceil(1000 / 64)
+    assert threads == os.environ.get("OMP_NUM_THREADS", str(min(os.cpu_count(), 4)))
+
+
+def test_large_corpora_are_trained_as_wmt16(tmp_path):
+    folder = prepared(binarised(tmp_path))
+    _, *script = shown_by(["bash", str(ROOT / "examples/wmt16_en_de/train.sh"), "--output", str(folder), "--cpu"], tmp_path)
+    expected, chosen = options_of(script), options(folder, recipe=LARGE_CORPORA)
+    assert expected.pop("--distributed-world-size") == "1"
+    assert {name: chosen.pop(name) for name in ("--log-format", "--seed")} == {"--log-format": "simple", "--seed": "1"}
+    assert chosen == expected
+    assert chosen["--max-update"] == "6"  # 6 epochs of 900 pairs that are short enough
+
+
+def test_the_loss_scale_is_the_one_of_the_scripts():
+    numbers = [1, 2, 3, 64, 100, 128, 1000, 1024, 1025, 32767, 32768, 32769, 10**6]
+    script = f"source examples/environment.sh; for n in {' '.join(map(str, numbers))}; do loss_scale $n; done"
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
+    assert [loss_scale(number) for number in numbers] == list(map(int, done.stdout.split()))
+    assert loss_scale(1024) == 32
+
+
+def test_widths_are_those_of_the_plugin():
+    assert WIDTHS == {name: MODEL_REGISTRY[name].config_class().hidden_size for name in WIDTHS}
+
+
+# -- data and machine
+
+
+def test_the_recipe_follows_the_number_of_pairs():
+    numbers = (1, 200_000, 200_001, 2_000_000, 2_000_001, 10**9)
+    assert [RECIPES.index(recipe_for(number)) for number in numbers] == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("gpus, devices, size, update_freq, scale", [
+    (1, "1", "128", "8", "32"), (2, "2", "128", "4", "64"), (3, "2", "128", "4", "64"), (6, "4", "128", "2", "128"),
+    (8, "8", "128", None, "256"), (16, "16", "64", None, "512"),
+])
+def test_an_update_is_shared_by_the_gpus(gpus, devices, size, update_freq, scale, tmp_path):
+    chosen = options(tmp_path, recipe=LARGE_CORPORA, gpus=gpus)
+    assert chosen["--distributed-world-size"] == devices and chosen["--batch-size"] == size
+    assert chosen.get("--update-freq") == update_freq and chosen["--max-update"] == "6"
+    assert "--fp16" in chosen and chosen["--fp16-init-scale"] == scale and chosen["--fp16-scale-window"] == "128"
+    assert "--cpu" not in chosen
+
+
+def test_a_small_corpus_takes_one_gpu_in_fp32(tmp_path):
+    on_gpus, on_cpu = options(tmp_path, gpus=8), options(tmp_path)
+    assert on_gpus.pop("--distributed-world-size") == "1" and on_cpu.pop("--cpu", 0) is None
+    assert on_gpus == on_cpu and not {"--fp16", "--bf16"} & set(on_gpus)
+
+
+def precision_of(chosen: dict) -> set:
+    return {name for name in chosen if "16" in name}
+
+
+def test_precision(tmp_path):
+    fp16 = {"--fp16", "--fp16-init-scale", "--fp16-scale-window"}
+    for recipe, gpus, precision, expected in (
+        (LARGE_CORPORA, 0, "auto", set()), (LARGE_CORPORA, 1, "auto", fp16), (MEDIUM_CORPORA, 1, "auto", fp16),
+        (LARGE_CORPORA, 1, "fp32", set()), (LARGE_CORPORA, 1, "bf16", {"--bf16"}), (SMALL_CORPORA, 0, "bf16", {"--bf16"}),
+        (SMALL_CORPORA, 1, "fp16", fp16),
+    ):
+        assert precision_of(options(tmp_path, recipe=recipe, gpus=gpus, precision=precision)) == expected
+    assert precision_of(options(tmp_path, "--bf16", recipe=LARGE_CORPORA, gpus=1)) == {"--bf16"}
+    with pytest.raises(UserError, match="--precision fp16 needs a GPU"):
+        options(tmp_path, precision="fp16")
+    with pytest.raises(UserError, match="--precision bf16 and --fp16 both choose"):
+        options(tmp_path, "--fp16", precision="bf16", gpus=1)
+
+
+def test_gpus_are_counted_unless_the_cpu_is_wanted(tmp_path, monkeypatch, capsys):
+    prepared(tmp_path / "out")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(command, "recipe_for", lambda pairs: LARGE_CORPORA)
+    printed = dry_run(capsys, tmp_path / "out")
+    assert "--distributed-world-size 2" in printed and "--cpu" not in printed and printed.startswith("fairseq-train ")
+    printed = dry_run(capsys, tmp_path / "out", "--cpu")
+    assert "--distributed-world-size" not in printed and printed.count("--cpu") == 1 and "--fp16" not in printed
+
+
+# -- options of the user
+
+
+def test_options_of_the_user_replace_chosen_ones(tmp_path):
+    chosen = options(tmp_path, "--lr", "1e-4", "--save-dir=elsewhere", "--seed", "2")
+    assert chosen["--lr"] == "1e-4" and chosen["--seed"] == "2" and chosen["--save-dir=elsewhere"] is None
+    assert "--save-dir" not in chosen
+    assert TrainingOptions(["bin", "--save-dir=a b", "--lr", "1"], 1)["--save-dir"] == "a b"
+    assert given_value(["--lr", "1", "--lr=2"], "--lr") == "2" and given_value(["--lrs", "1"], "--lr") is None
+
+
+def test_updates_and_loss_scale_follow_the_users_batches(tmp_path):
+    assert options(tmp_path, "--batch-size", "32")["--update-freq"] == "2"  # still 64 pairs an update
+    assert options(tmp_path, "--batch-size", "10", "--update-freq", "1")["--max-update"] == "1000"
+    assert options(tmp_path, "--train-max-length", "12")["--max-update"] == "150"  # 900 pairs
+    chosen = options(tmp_path, "--batch-size=512", "--update-freq", "1", recipe=LARGE_CORPORA, gpus=1)
+    assert chosen["--fp16-init-scale"] == "64" and chosen["--max-update"] == "12"
+    assert options(tmp_path, "--max-update", "7")["--max-update"] == "7"
+    with pytest.raises(UserError, match="no training pair of at most 3 tokens"):
+        options(tmp_path, "--train-max-length", "3")
+    with pytest.raises(UserError, match="--batch-size is '-1', but must be a whole number"):
+        options(tmp_path, "--batch-size", "-1")
+
+
+def test_options_that_depend_on_another_choice_go_with_it(tmp_path):
+    chosen = options(tmp_path, "--lr-scheduler", "fixed", "--arch", "gnmt_v2_tiny", recipe=MEDIUM_CORPORA)
+    assert not {"--warmup-steps", "--remain-steps", "--hidden-size", "--init-range"} & set(chosen)
+    chosen = options(tmp_path, "--optimizer", "adam", "--criterion", "cross_entropy", recipe=LARGE_CORPORA)
+    assert not {"--adam-betas", "--label-smoothing"} & set(chosen)
+
+
+def test_initial_embeddings_are_used_if_their_width_is_the_networks(tmp_path):
+    def uses(*further: str, **others) -> bool:
+        return "--pretrained-embeddings" in options(tmp_path, *further, **others)
+
+    assert not uses()
+    (tmp_path / "embeddings.txt").write_text("10 256\n")
+    assert uses() and uses("--arch", "gnmt_v2", "--hidden-size", "256") and uses("--arch", "gnmt_v2_small")
+    assert not any(map(uses, ("--hidden-size=512", "--arch=gnmt_v2_tiny", "--finetune-from-model=a.pt")))
+    assert not uses(recipe=LARGE_CORPORA) and not uses(recipe=MEDIUM_CORPORA)
+    (tmp_path / "embeddings.txt").write_text("10 512\n")
+    assert uses(recipe=MEDIUM_CORPORA) and not uses()
+    assert options(tmp_path, "--pretrained-embeddings", "mine")["--pretrained-embeddings"] == "mine"
+
+
+@pytest.mark.parametrize("segmentation, name", [
+    ("subwords", "sentencepiece"), ("character", "sentencepiece"), ("word", "words"), ("mixed", "mixed_word_char"),
+])
+def test_validation_joins_the_tokens_of_the_segmentation(segmentation, name, tmp_path):
+    settings = Preparation("pt-BR", "fr", ("train",), "valid", "test", segmentation)
+    chosen = options(tmp_path, settings=settings)
+    assert chosen["--eval-bleu-remove-bpe"] == name
+    assert (chosen["--source-lang"], chosen["--target-lang"]) == ("pt-BR", "fr")
+
+
+# -- the printed command
+
+
+def test_a_dry_run_prints_one_line_that_can_be_pasted(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(command, "available_cores", lambda: 64)
+    folder = prepared(tmp_path / "my 'corpus'")
+    printed = dry_run(capsys, folder, "--save-dir", "a b", "--eval-bleu-args", '{"beam": 2}')
+    assert printed.count("\n") == 1 and not (folder / "checkpoints").exists()
+    threads, *arguments = shown_by(["bash", "-c", printed], tmp_path)
+    assert threads == "4" and ["OMP_NUM_THREADS=4", "fairseq-train", *arguments] == shlex.split(printed)
+    assert arguments[0] == str(folder / "bin") and options_of(arguments)["--eval-bleu-args"] == '{"beam": 2}'
+    assert options_of(arguments)["--save-dir"] == "a b"
+
+
+def test_threads(tmp_path, capsys, monkeypatch):
+    prepared(tmp_path / "out")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert dry_run(capsys, tmp_path / "out").startswith("OMP_NUM_THREADS=3 fairseq-train")
+    assert dry_run(capsys, tmp_path / "out", "--threads", 2).startswith("OMP_NUM_THREADS=2 fairseq-train")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr(command, "available_cores", lambda: 2)
+    assert dry_run(capsys, tmp_path / "out").startswith("OMP_NUM_THREADS=2 fairseq-train")
+
+
+def test_epochs(tmp_path, capsys):
+    prepared(tmp_path / "out")
+    assert "--max-update 32 " in dry_run(capsys, tmp_path / "out", "--epochs", 2)
+
+
+def test_mistakes_are_told_in_a_sentence(tmp_path, capsys):
+    folder = prepared(tmp_path / "out")
+    for arguments, words in (
+        ([folder, "--epochs", 0], "--epochs is 0"),
+        ([folder, "--threads", 0], "--threads is 0"),
+        ([tmp_path], f"{tmp_path} is not prepared: run `gnmt prepare"),
+        (["--seed", 2, folder], "2 is no folder: give DIR first"),
+    ):
+        with pytest.raises(UserError, match=words):
+            dry_run(capsys, *arguments)
+    (folder / "prepare.json").write_text('{"train": 5')
+    with pytest.raises(UserError, match="prepare.json is damaged"):
+        dry_run(capsys, folder)
+
+
+def test_epoch_checkpoints_are_in_their_order(tmp_path):
+    for name in ("checkpoint10.pt", "checkpoint9.pt", "checkpoint_last.pt", "checkpoint_1_500.pt", "checkpoint2.pt.partial"):
+        (tmp_path / name).touch()
+    assert [path.name for path in epoch_checkpoints(tmp_path)] == ["checkpoint9.pt", "checkpoint10.pt"]
