@@ -5,7 +5,7 @@ from typing import Any, Dict
 
 import pytest
 import torch
-from fairseq import checkpoint_utils
+from fairseq import checkpoint_utils, file_utils
 
 from conftest import make_dictionary, make_model
 from fairseq_gnmt.patches.checkpoint_reading import check_architecture
@@ -230,3 +230,10 @@ def test_architectures_that_are_not_for_text_are_refused(name):
 def test_lstms_and_transformers_are_read():
     for name in ("gnmt_v2", "lstm", "lstm_lm", "transformer", "transformer_lm", "transformer_wmt_en_de"):
         check_architecture(name, "some.pt")
+
+
+def test_nothing_is_fetched_from_the_network():
+    """--bpe gpt2 has URLs as its defaults: a checkpoint needs to name only the tokenizer."""
+    with pytest.raises(UserError, match="nothing is fetched from there"):
+        file_utils.cached_path("https://example.org/encoder.json")
+    assert file_utils.cached_path(__file__) == __file__

@@ -166,7 +166,7 @@ def local_file(name: str, cache_dir: Optional[str] = None) -> str:
     if URL.match(name):
         raise UserError(f"{name} is on the network, and nothing is fetched from there: fetch it, and give its file.")
     if not os.path.exists(name):
-        raise UserError(f"{name} does not exist: name a file on this machine.")
+        raise OSError(f"file {name} not found")  # as fairseq says it
     return name
 
 
