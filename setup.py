@@ -1,2 +1,4 @@
-from setuptools import setup  # the metadata is in pyproject.toml
+"""Shim for tools that look for setup.py; the metadata is in pyproject.toml."""
+from setuptools import setup
+
 setup()

@@ -10,6 +10,8 @@ FIRST_VERSION = (0, 1)  # of files without a head
 
 
 class SubwordCodes(NamedTuple):
+    """Merges of byte-pair encoding, as subword-nmt learns them."""
+
     version: Tuple[int, ...]
     merges: List[Tuple[str, str]]  # the most frequent first
 

@@ -13,7 +13,7 @@ import importlib.util
 import json
 import os
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence
 
 from gnmt.commands.fairseq import plugin_folder, run_fairseq, shown
 from gnmt.corpora.preparation import Preparation, read_settings

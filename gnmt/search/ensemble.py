@@ -14,6 +14,8 @@ from gnmt.network.decoder import DecoderState
 
 
 class EnsembleState(NamedTuple):
+    """State of the decoders of an ensemble, and the encoded sentences."""
+
     inference_models: List[InferenceModel]  # those that the search began with
     memories: List[SourceMemory]  # one per model; copied only when sentences leave the batch
     states: List[Union[DecoderState, FastDecoderState]]
