@@ -6,7 +6,7 @@ checksums. Memory is read straight into the tensors.
 import os
 import struct
 import zipfile
-from typing import Any, BinaryIO, Dict
+from typing import IO, Any, BinaryIO, Dict
 
 import torch
 
@@ -117,7 +117,7 @@ def load_old_format(file: BinaryIO, allowed: Globals, with_memory: bool) -> Any:
     return value
 
 
-def read_into(file: BinaryIO, memory: torch.UntypedStorage) -> None:
+def read_into(file: IO[bytes], memory: torch.UntypedStorage) -> None:
     """Fills the memory from the file, without a copy of it."""
     size = memory.nbytes()
     if size == 0:

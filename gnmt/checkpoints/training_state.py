@@ -86,7 +86,7 @@ def check_history(state: Dict[str, Any], path: Union[str, Path]) -> None:
         return
     if not isinstance(history, list) or not history or not all(isinstance(entry, dict) for entry in history):
         raise UserError(f"{path} has no list of optimizers as its optimizer_history: {WANTED}")
-    kinds = {"criterion_name": str, "optimizer_name": str, "lr_scheduler_state": dict, "num_updates": int}
+    kinds: Dict[str, Any] = {"criterion_name": str, "optimizer_name": str, "lr_scheduler_state": dict, "num_updates": int}
     for name, kind in kinds.items():
         value = history[-1].get(name, kind())
         if not isinstance(value, kind) or (kind is int and value < 0):
