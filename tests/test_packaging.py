@@ -5,6 +5,10 @@ import sys
 import tomllib
 from pathlib import Path
 
+import yaml
+
+import gnmt
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -48,3 +52,16 @@ def test_the_command_is_a_function_of_the_core():
 
     module, function = PROJECT["scripts"]["gnmt"].split(":")
     assert callable(getattr(import_module(module), function))
+
+
+def test_the_citation_has_the_version_and_the_license_of_the_package():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (citation["version"], citation["license"]) == (gnmt.__version__, PROJECT["license"])
+
+
+def test_the_hooks_and_the_workflow_name_files_that_exist():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"][0]["hooks"]
+    assert [hook["entry"].split()[0] for hook in hooks] == [".venv/bin/ruff", ".venv/bin/mypy"]
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))["jobs"]
+    scripts = [step["run"].split()[1] for step in jobs["linux"]["steps"] if step.get("run", "").startswith("bash ")]
+    assert scripts and all((ROOT / script).exists() for script in scripts)
