@@ -6,7 +6,7 @@
 from collections import deque
 from functools import partial
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Dict, List, NamedTuple, Optional, Sequence, Union
 
 import torch
 from torch import Tensor
@@ -14,10 +14,10 @@ from torch import Tensor
 from gnmt.checkpoints.model_folder import Model, read_model_folder
 from gnmt.errors import UserError
 from gnmt.inference.model import inference_model_for
-from gnmt.search.ensemble import Ensemble
-from gnmt.search.options import SamplingOptions, SearchOptions
 from gnmt.search.beam_search import BeamSearch, length_limits
+from gnmt.search.ensemble import Ensemble
 from gnmt.search.forced_decoding import force_decode
+from gnmt.search.options import SamplingOptions, SearchOptions
 from gnmt.search.penalties import coverage_penalty as coverage_penalty_of
 from gnmt.search.running_search import Hypothesis, RunningSearch, translate_batch
 from gnmt.search.sampling import draw_samples, keep_most_probable
@@ -183,7 +183,7 @@ class Translator:
         for start in range(0, len(sources), batch_size):
             pairs = list(zip(sources[start : start + batch_size], targets[start : start + batch_size]))
             source = self._padded([self._job(text, "", MOST_TOKENS).ids for text, _ in pairs])
-            target_ids = [self._target_ids(text) + [EOS] for _, text in pairs]
+            target_ids = [[*self._target_ids(text), EOS] for _, text in pairs]
             target = self._padded(target_ids)
             log_probs = force_decode(ensemble, source, self._read(target), target, PAD).log_probs
             scores += [row[: len(ids)].tolist() for row, ids in zip(log_probs, target_ids)]

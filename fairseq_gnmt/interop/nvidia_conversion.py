@@ -73,6 +73,7 @@ def our_config(theirs: NvidiaCheckpoint, folder: Path) -> Dict[str, Any]:
 
 
 def fairseq_dictionary(vocabulary: Vocabulary) -> Dictionary:
+    """Returns fairseq's dictionary with the words of a vocabulary."""
     dictionary = Dictionary()
     for word in vocabulary.words:
         dictionary.add_symbol(word)
@@ -89,6 +90,7 @@ def expected_shapes(model_config: Dict[str, Any], dictionary: Dictionary) -> Dic
 
 
 def our_weights(theirs: NvidiaCheckpoint, shapes: Dict[str, torch.Size], path: Path) -> Dict[str, Tensor]:
+    """Returns NVIDIA's weights under our names, with the rows of the vocabulary in our order."""
     names = our_names(theirs.layers)
     check_weights(theirs.weights, {name: shapes[ours] for name, ours in names.items()}, path)
     ids = our_ids(theirs.vocabulary)
@@ -105,6 +107,7 @@ def our_weights(theirs: NvidiaCheckpoint, shapes: Dict[str, torch.Size], path: P
 
 
 def check_weights(weights: Dict[str, Tensor], shapes: Dict[str, torch.Size], path: Path) -> None:
+    """Raises UserError unless the weights have these names and shapes."""
     for name, shape in shapes.items():
         if name not in weights:
             raise UserError(f"{path} lacks the weight {name} of {tuple(shape)}, which NVIDIA's GNMT v2 has.")
@@ -167,6 +170,7 @@ def to_nvidia(source: Path, data: Path, codes: Path, output: Path, overwrite: bo
 
 
 def check_convertible(checkpoint: Dict[str, Any], path: Path) -> None:
+    """Raises UserError for a checkpoint of a network that NVIDIA's code does not have."""
     if not issubclass(MODEL_REGISTRY.get(architecture(checkpoint), object), GNMTModel):
         raise UserError(f"{path} is of another architecture, but must be a GNMT of this plugin.")
     if not checkpoint.get("cfg"):
@@ -207,6 +211,7 @@ def language_pair(task: Dict[str, Any], data: Path) -> Tuple[str, str]:
 
 
 def joined_vocabulary(data: Path, source_lang: str, target_lang: str) -> Vocabulary:
+    """Returns the vocabulary of a data folder; raises UserError if its two languages have different ones."""
     source, target = (Vocabulary.from_dictionary(data / f"dict.{language}.txt") for language in (source_lang, target_lang))
     if source.tokens != target.tokens:
         raise UserError(f"{data} has two dictionaries, but NVIDIA's GNMT v2 has one for both languages.")
@@ -214,6 +219,7 @@ def joined_vocabulary(data: Path, source_lang: str, target_lang: str) -> Vocabul
 
 
 def their_weights(ours: Dict[str, Tensor], layers: int, shared_embeddings: bool) -> Dict[str, Tensor]:
+    """Returns our weights under NVIDIA's names, with the rows of the vocabulary in NVIDIA's order."""
     to_floats(ours)
     ids = our_ids(len(ours["decoder.output_projection.bias"]))
     weights = {}

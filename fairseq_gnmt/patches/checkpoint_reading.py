@@ -174,12 +174,14 @@ def local_file(name: str, cache_dir: Optional[str] = None) -> str:
 
 
 def size_of(lengths: tuple) -> torch.Size:
+    """Returns torch.Size of a tuple of whole numbers."""
     if type(lengths) is not tuple or not all(type(length) is int and length >= 0 for length in lengths):
         raise InvalidPickle("it has a size that is no tuple of whole numbers")
     return torch.Size(lengths)
 
 
 def device_of(kind: str, index: Optional[int] = None) -> torch.device:
+    """Returns a torch.device."""
     return torch.device(kind) if index is None else torch.device(kind, index)
 
 
@@ -209,6 +211,7 @@ def broadcast_as_data(value: Any, src_rank: int, group: Any, dist_device: torch.
 
 
 def plain(value: Any) -> Any:
+    """Returns a checkpoint whose configurations are plain dictionaries."""
     if not isinstance(value, dict):
         return value
     return {

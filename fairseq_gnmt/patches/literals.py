@@ -8,9 +8,9 @@ import operator
 import sys
 from typing import Any, Callable, Dict, Type
 
-import fairseq.criterions  # noqa: F401  these load every module that evaluates an option
-import fairseq.models  # noqa: F401
-import fairseq.optim  # noqa: F401
+import fairseq.criterions  # these load every module that evaluates an option
+import fairseq.models
+import fairseq.optim
 import fairseq.tasks  # noqa: F401
 
 from gnmt.errors import UserError

@@ -78,7 +78,8 @@ def _model_config(
 
 def _generation_config(task: Mapping[str, Any]) -> GenerationConfig:
     names = ("length_norm_factor", "length_norm_const", "coverage_penalty")
-    return GenerationConfig(**{name: float(task[name]) for name in names if task.get(name) is not None})
+    given: Dict[str, Any] = {name: float(task[name]) for name in names if task.get(name) is not None}
+    return GenerationConfig(**given)
 
 
 def _load(network: GNMTNetwork, weights: Mapping[str, Tensor], path: Path, data: Path) -> None:

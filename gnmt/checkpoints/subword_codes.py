@@ -10,6 +10,8 @@ FIRST_VERSION = (0, 1)  # of files without a head
 
 
 class SubwordCodes(NamedTuple):
+    """Merges of byte-pair encoding, as subword-nmt learns them."""
+
     version: Tuple[int, ...]
     merges: List[Tuple[str, str]]  # the most frequent first
 
@@ -20,20 +22,20 @@ class SubwordCodes(NamedTuple):
 
 def ranked(ranks: Dict[Tuple[str, str], int], version: Tuple[int, ...]) -> SubwordCodes:
     """From subword-nmt's table in memory: the rank of each pair."""
-    return SubwordCodes(version, sorted(ranks, key=ranks.get))
+    return SubwordCodes(version, sorted(ranks, key=ranks.__getitem__))
 
 
 def read_codes(path: Path) -> SubwordCodes:
     """Raises UserError for a file that is not one of merges."""
     lines = read_lines(path)
-    version = FIRST_VERSION
+    version: Tuple[int, ...] = FIRST_VERSION
     if lines[0].startswith(HEAD):
         version = tuple(int(part) for part in lines.pop(0).removeprefix(HEAD).split("."))
-    merges = [tuple(line.strip("\r ").split(" ")) for line in lines]
+    merges = [line.strip("\r ").split(" ") for line in lines]
     for merge in merges:
         if len(merge) != 2:
             raise UserError(
                 f"{path} has the line {' '.join(merge)!r}, but each must hold two pieces of a word: name the file of "
                 "`subword-nmt learn-bpe`."
             )
-    return SubwordCodes(version, merges)
+    return SubwordCodes(version, [(first, second) for first, second in merges])

@@ -15,7 +15,7 @@ import torch
 from gnmt.checkpoints.fairseq_checkpoint import TrainedModel, read_checkpoint
 from gnmt.checkpoints.model_card import Check, model_card
 from gnmt.checkpoints.model_config import PRECISIONS
-from gnmt.checkpoints.model_folder import Model, TokenizerFiles, is_model_folder, read_model_folder, write_model_folder
+from gnmt.checkpoints.model_folder import Model, TokenizerFiles, is_model_folder, write_model_folder
 from gnmt.errors import UserError
 from gnmt.evaluation.bleu import corpus_bleu
 from gnmt.files.folders import complete_folder

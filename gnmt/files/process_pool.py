@@ -52,7 +52,7 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], jobs:
         yield from map(function, items)
         return
     pool = ProcessPoolExecutor(jobs, initializer=_leave_with_parent)
-    waiting: Deque["Future[Result]"] = deque()
+    waiting: Deque[Future[Result]] = deque()
     try:
         for item in items:
             with uninterrupted():  # Python drops an exception that a signal raises while a process is forked
