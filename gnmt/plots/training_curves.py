@@ -3,8 +3,8 @@ import math
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
 from gnmt.errors import UserError
-from plotting.pictures import new_figure
-from plotting.training_log import INNER, TRAIN, Record
+from gnmt.plots.pictures import new_figure
+from gnmt.plots.training_log import INNER, TRAIN, Record
 
 PANEL_INCHES = (5.5, 3.6)
 AXES = ("updates", "epochs")  # fields of a Record

@@ -7,7 +7,7 @@ from typing import Callable, Dict, List, NamedTuple, Sequence
 import numpy as np
 
 from gnmt.tokenizers.word_tokenizer import END, MIDDLE, decode
-from plotting.pictures import new_figure
+from gnmt.plots.pictures import new_figure
 
 END_MARK = "</s>"
 SPACE = "\u2581"  # sentencepiece's, where a word begins
