@@ -1,4 +1,5 @@
 """Errors of fairseq and torch that a user can correct are told in one line, without a traceback."""
+import re
 import signal
 import sys
 import traceback
@@ -99,9 +100,16 @@ MISTAKES = (
         "DataLoader worker",  # torch's handler of the signal that a child process has ended
         "{message}: perhaps the memory was not enough. Give a smaller --num-workers.",
     ),
+    Mistake(
+        "__init__",
+        "Source and target must contain the same number of examples",
+        "{message}: binarise both languages again with fairseq-preprocess.",
+    ),
+    Mistake("_call_impl", "could not create a primitive", "the memory is not enough: give a smaller --batch-size."),
     Mistake("all_reduce", "by peer", "another process of this training has ended ({message}): its own message says why."),
 )
 TRAINING = ("fairseq_cli/train.py", "fairseq_cli/hydra_train.py")  # files whose functions have the options of a training
+OBJECT = re.compile(r":? ?<[\w.]+ object at 0x[0-9a-f]+>")  # in messages of Python
 MESSAGE_LENGTH = 200  # characters; torch's messages go on for a page
 
 
@@ -115,7 +123,7 @@ def explain(error: BaseException, trace: Optional[TracebackType]) -> Optional[st
     frames = [frame for frame, _ in traceback.walk_tb(trace)]
     if not frames or not isinstance(error, Exception):
         return None
-    message = (str(error) or type(error).__name__).splitlines()[0][:MESSAGE_LENGTH]
+    message = OBJECT.sub("", (str(error) or type(error).__name__).splitlines()[0])[:MESSAGE_LENGTH]
     if isinstance(error, KeyError):
         message = f"it has no {message}"
     if isinstance(error, OSError) and error.filename:

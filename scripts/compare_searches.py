@@ -104,6 +104,8 @@ class Workload:
                 f"{args.references} has {len(self.references)} lines, but the split {args.gen_subset} {len(dataset)} "
                 "sentences: give the references of this split."
             )
+        if dataset.tgt is None:
+            raise UserError(f"{args.gen_subset} has no {self.task.cfg.target_lang} text in {args.data}: binarise it with its references.")
         epoch = self.task.get_batch_iterator(dataset, max_sentences=args.batch_size)
         self.batches = list(epoch.next_epoch_itr(shuffle=False))
         self.post_process = args.post_process

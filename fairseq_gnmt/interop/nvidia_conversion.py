@@ -140,6 +140,8 @@ def to_nvidia(source: Path, data: Path, codes: Path, output: Path, overwrite: bo
 def check_convertible(checkpoint: Dict[str, Any], path: Path) -> None:
     if not issubclass(MODEL_REGISTRY.get(architecture(checkpoint), object), GNMTModel):
         raise UserError(f"{path} is of another architecture, but must be a GNMT of this plugin.")
+    if not checkpoint.get("cfg"):
+        raise UserError(f"{path} has options of an older fairseq, which cannot be converted: train with this plugin.")
     for section, kinds in READ_OPTIONS.items():
         check_kind(checkpoint["cfg"], section, dict, path, "cfg, ")
         for name, kind in kinds.items():

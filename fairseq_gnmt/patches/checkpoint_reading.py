@@ -18,6 +18,7 @@ from fairseq.dataclass.utils import merge_with_parent, overwrite_args_by_name
 from fairseq.distributed import utils as distributed_utils
 from fairseq.distributed.utils import _TensorPlaceholder
 from fairseq.file_io import PathManager
+from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_REGISTRY
 from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_DATACLASS_REGISTRY, MODEL_REGISTRY
 from fairseq.tasks import TASK_DATACLASS_REGISTRY
 from omegaconf import MISSING, DictConfig, OmegaConf
@@ -26,9 +27,10 @@ from omegaconf.errors import OmegaConfBaseException
 from gnmt.checkpoints.pickles import Globals, InvalidPickle
 from gnmt.checkpoints.reader import TRAINING, read_stream, set_attributes
 from gnmt.checkpoints.tensors import STORAGE_TYPES
-from gnmt.checkpoints.training_state import WANTED, check_no_urls, check_weights, read_training_state
+from gnmt.checkpoints.training_state import architecture, WANTED, check_no_urls, check_weights, read_training_state
 from gnmt.errors import UserError
 
+ARCHITECTURES = ("gnmt", "lstm", "transformer")  # names of architectures that are read begin so
 DEFAULT_RESTORE_FILE = "checkpoint_last.pt"  # of --save-dir, and the only one that may be missing
 
 
@@ -65,6 +67,7 @@ def load_checkpoint_to_cpu(
     Raises UserError that names the file and the part for everything that is no checkpoint of fairseq-train.
     """
     state = read_training_state(local_copy(path, load_on_all_ranks))
+    check_architecture(architecture(state), path)
     overrides = arg_overrides or {}
     state["model"] = OrderedDict(state["model"])
     state["model"].source = path  # for messages of the model that loads them
@@ -102,6 +105,14 @@ def check_options(config: DictConfig, path: str) -> None:
                 f"{path}, or what overrides its options, has a wrong value in its cfg, {section}: "
                 f"{reason}"
             ) from error
+
+
+def check_architecture(name: str, path: str) -> None:
+    """Raises UserError for an architecture of fairseq that is not for text: it may read files that no one expects."""
+    if name in (MODEL_REGISTRY.keys() | ARCH_MODEL_REGISTRY.keys()) and not name.startswith(ARCHITECTURES):
+        raise UserError(
+            f"{path} has the architecture {name!r}, but must have one of this plugin, or an LSTM or Transformer of fairseq."
+        )
 
 
 def local_copy(path: str, load_on_all_ranks: bool) -> str:
