@@ -3,6 +3,7 @@
     translator = Translator.from_pretrained("MODEL", precision="int8")
     translator.translate(["Two dogs play in the snow."], beam=5)[0].text
 """
+import dataclasses
 from collections import deque
 from functools import partial
 from pathlib import Path
@@ -116,6 +117,8 @@ class Translator:
         length_norm_factor: Optional[float] = None,
         coverage_penalty: Optional[float] = None,
         no_repeat_ngram_size: int = 0,
+        prune_tokens: float = 0.0,
+        prune_hypotheses: float = 0.0,
         prefix: Optional[Sequence[str]] = None,
         replace_unk: bool = False,
         sampling: Optional[SamplingOptions] = None,
@@ -132,6 +135,8 @@ class Translator:
             length_norm_factor: a in the length penalty ((c + length) / (c + 1))^a; by default the model's own.
             coverage_penalty: weight of the coverage penalty; by default the model's own.
             no_repeat_ngram_size: n-grams of this size occur only once in a translation; 0 allows all.
+            prune_tokens: drop tokens whose log-probability is so far below the best of their hypothesis; 0 keeps all.
+            prune_hypotheses: drop hypotheses whose score is so far below the best finished one; 0 keeps all.
             prefix: beginning of each translation, as text.
             replace_unk: replace unknown tokens by the source tokens that they attend to.
             sampling: draw `nbest` random translations of each sentence instead of searching; best score first.
@@ -155,6 +160,7 @@ class Translator:
             if value < 1:
                 raise UserError(f"{name} is {value}, but must be at least 1.")
         options = self._search_options(beam, nbest, length_norm_factor, coverage_penalty, no_repeat_ngram_size)
+        options = dataclasses.replace(options, prune_tokens=prune_tokens, prune_hypotheses=prune_hypotheses)
         parts = [split_sentences_of(text, self.source_language if split_sentences else None) for text in texts]
         jobs = [
             self._job(sentence.text, prefix[index] if prefix else "", max_length)
