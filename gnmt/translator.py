@@ -3,10 +3,11 @@
     translator = Translator.from_pretrained("MODEL", precision="int8")
     translator.translate(["Two dogs play in the snow."], beam=5)[0].text
 """
+import dataclasses
 from collections import deque
 from functools import partial
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence, Union
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Union
 
 import torch
 from torch import Tensor
@@ -116,12 +117,15 @@ class Translator:
         length_norm_factor: Optional[float] = None,
         coverage_penalty: Optional[float] = None,
         no_repeat_ngram_size: int = 0,
+        prune_tokens: float = 0.0,
+        prune_hypotheses: float = 0.0,
         prefix: Optional[Sequence[str]] = None,
         replace_unk: bool = False,
         sampling: Optional[SamplingOptions] = None,
         split_sentences: bool = False,
         batch_size: int = 64,
         max_length: int = MOST_TOKENS,
+        progress: Optional[Callable[[Translation], None]] = None,
     ) -> List[Translation]:
         """Translates texts.
 
@@ -132,12 +136,15 @@ class Translator:
             length_norm_factor: a in the length penalty ((c + length) / (c + 1))^a; by default the model's own.
             coverage_penalty: weight of the coverage penalty; by default the model's own.
             no_repeat_ngram_size: n-grams of this size occur only once in a translation; 0 allows all.
+            prune_tokens: drop tokens whose log-probability is so far below the best of their hypothesis; 0 keeps all.
+            prune_hypotheses: drop hypotheses whose score is so far below the best finished one; 0 keeps all.
             prefix: beginning of each translation, as text.
             replace_unk: replace unknown tokens by the source tokens that they attend to.
             sampling: draw `nbest` random translations of each sentence instead of searching; best score first.
             split_sentences: translate each sentence of a text by itself; line breaks stay.
             batch_size: sentences that are translated at the same time; the result does not depend on it.
             max_length: tokens of a sentence, at most; the rest of a longer one is not translated.
+            progress: called with each translation, in order, as soon as it and all earlier ones are done.
 
         Returns:
             A translation of each text, in order.
@@ -155,6 +162,7 @@ class Translator:
             if value < 1:
                 raise UserError(f"{name} is {value}, but must be at least 1.")
         options = self._search_options(beam, nbest, length_norm_factor, coverage_penalty, no_repeat_ngram_size)
+        options = dataclasses.replace(options, prune_tokens=prune_tokens, prune_hypotheses=prune_hypotheses)
         parts = [split_sentences_of(text, self.source_language if split_sentences else None) for text in texts]
         jobs = [
             self._job(sentence.text, prefix[index] if prefix else "", max_length)
@@ -162,11 +170,15 @@ class Translator:
             for sentence in sentences
         ]
         if sampling is None:
-            found = self._search(jobs, options, batch_size)
+            searched = self._search(jobs, options, batch_size)
         else:
-            found = self._sample(jobs, options, sampling, batch_size)
-        translated = iter(self._sentence(job, found.get(index, []), replace_unk) for index, job in enumerate(jobs))
-        return [_joined(sentences, [next(translated) for _ in sentences]) for sentences in parts]
+            searched = self._sample(jobs, options, sampling, batch_size)
+        translations = []
+        for translation in self._in_order(parts, jobs, searched, replace_unk):
+            translations.append(translation)
+            if progress is not None:
+                progress(translation)
+        return translations
 
     def score(self, sources: Sequence[str], targets: Sequence[str], batch_size: int = 64) -> List[List[float]]:
         """Returns the log-probability of each target token and of EOS, given its source (forced decoding).
@@ -230,9 +242,21 @@ class Translator:
     def _target_ids(self, text: str) -> List[int]:
         return [self.model.target_vocabulary.index(token) for token in self.model.tokenizers.target.encode(text)]
 
-    def _search(self, jobs: Sequence[_Job], options: SearchOptions, batch_size: int) -> Dict[int, List[Hypothesis]]:
-        """Translates the longest sentences first, and keeps the batch full until there are no more."""
-        found: Dict[int, List[Hypothesis]] = {}
+    def _in_order(
+        self, parts: Sequence[Sequence[Sentence]], jobs: Sequence[_Job], searched: Iterator[Dict[int, List[Hypothesis]]], replace_unk: bool
+    ) -> Iterator[Translation]:
+        """Yields the translation of each text as soon as the search has found the hypotheses of its jobs."""
+        found: Dict[int, List[Hypothesis]] = {index: [] for index, job in enumerate(jobs) if not job.tokens}
+        first = 0
+        for sentences in parts:
+            indices = range(first, first + len(sentences))
+            while not all(index in found for index in indices):
+                found.update(next(searched))
+            yield _joined(sentences, [self._sentence(jobs[index], found.pop(index), replace_unk) for index in indices])
+            first += len(sentences)
+
+    def _search(self, jobs: Sequence[_Job], options: SearchOptions, batch_size: int) -> Iterator[Dict[int, List[Hypothesis]]]:
+        """Translates the longest sentences first, and keeps the batch full; yields hypotheses by job as jobs end."""
         waiting = deque(_longest_first(jobs))
         search = RunningSearch(self._ensemble(), self._rules(options))
         while waiting or len(search):
@@ -242,17 +266,15 @@ class Translator:
                 prefixes = self._padded([jobs[index].prefix for index in joining])
                 search.join(torch.tensor(joining, device=self._device), self._padded([jobs[index].ids for index in joining]), prefixes)
             search.step()
-            found.update(search.take_translated())
-        return found
+            yield dict(search.take_translated())
 
     def _sample(
         self, jobs: Sequence[_Job], options: SearchOptions, sampling: SamplingOptions, batch_size: int
-    ) -> Dict[int, List[Hypothesis]]:
-        """Draws translations, and scores them as a search does."""
+    ) -> Iterator[Dict[int, List[Hypothesis]]]:
+        """Draws translations, and scores them as a search does; yields the samples of each batch by job."""
         ensemble = Ensemble(self._networks, sampling.temperature, self._quantize)
         restrict = partial(keep_most_probable, top_k=sampling.top_k, top_p=sampling.top_p)
         order = _longest_first(jobs)
-        found: Dict[int, List[Hypothesis]] = {}
         for start in range(0, len(order), batch_size):
             indices = order[start : start + batch_size]
             source = self._padded([jobs[index].ids for index in indices])
@@ -262,9 +284,7 @@ class Translator:
             noise = torch.stack([torch.rand(shape, generator=generator) for generator in generators]).to(self._device)
             first = torch.full_like(limits, self._special.decoder_start)
             tokens = draw_samples(ensemble, source, first, noise, limits, PAD, EOS, restrict).tokens
-            for index, ids, drawn in zip(indices, source, tokens):
-                found[index] = self._scored(ids[ids != PAD], drawn, options)
-        return found
+            yield {index: self._scored(ids[ids != PAD], drawn, options) for index, ids, drawn in zip(indices, source, tokens)}
 
     def _scored(self, source: Tensor, samples: Tensor, options: SearchOptions) -> List[Hypothesis]:
         """Returns the samples (K, T) of a source (S,) with the scores of a search, best first."""

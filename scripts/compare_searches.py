@@ -25,7 +25,7 @@ from sacrebleu.metrics import BLEU  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 import fairseq_gnmt  # noqa: E402, F401  registers everything
-from benchmarking.report import check_output, markdown_table, write_json  # noqa: E402
+from gnmt.commands.report import check_output, markdown_table, write_json  # noqa: E402
 from fairseq_gnmt.models.gnmt import GNMTModel  # noqa: E402
 from fairseq_gnmt.segmentation.encoders import join_tokens  # noqa: E402
 from fairseq_gnmt.tasks.gnmt_translation import GNMTTranslationTask  # noqa: E402

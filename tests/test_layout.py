@@ -33,7 +33,8 @@ CORE = {
     "tokenizers": {"files"},
     "corpora": {"files", "tokenizers"},
     "checkpoints": {"files", "network", "quantization", "tokenizers"},
-    "commands": {"checkpoints", "corpora", "evaluation", "files", "network", "tokenizers", "translator"},
+    "plots": {"files", "tokenizers"},
+    "commands": {"checkpoints", "corpora", "evaluation", "files", "network", "plots", "tokenizers", "translator"},
 }
 PACKAGES = {"fairseq_gnmt": PLUGIN, "gnmt": CORE}
 

@@ -232,7 +232,7 @@ def test_lstms_and_transformers_are_read():
         check_architecture(name, "some.pt")
 
 
-def test_nothing_is_fetched_from_the_network():
+def test_defaults_of_tokenizers_are_not_fetched():
     """--bpe gpt2 has URLs as its defaults: a checkpoint needs to name only the tokenizer."""
     with pytest.raises(UserError, match="nothing is fetched from there"):
         file_utils.cached_path("https://example.org/encoder.json")

@@ -18,13 +18,12 @@ from torch import Tensor
 from fairseq_gnmt.models.gnmt import GNMTModel
 from gnmt.checkpoints import nvidia_checkpoint
 from gnmt.checkpoints.nvidia_checkpoint import NvidiaCheckpoint
-from gnmt.checkpoints.nvidia_names import WORD_BY_WORD, our_names
-from gnmt.checkpoints.nvidia_vocabulary import our_ids, our_vocabulary, their_symbols
+from gnmt.checkpoints.nvidia_conversion import our_weights, their_weights
+from gnmt.checkpoints.nvidia_vocabulary import our_vocabulary, their_symbols
 from gnmt.checkpoints.subword_codes import read_codes
 from gnmt.checkpoints.training_state import architecture, check_kind, read_training_state
 from gnmt.errors import UserError
 from gnmt.files.outputs import atomic_outputs
-from gnmt.quantization.storage import to_floats
 from gnmt.tokenizers.vocabulary import Vocabulary
 
 CHECKPOINT = "checkpoint.pt"
@@ -87,36 +86,6 @@ def expected_shapes(model_config: Dict[str, Any], dictionary: Dictionary) -> Dic
     with torch.device("meta"):
         model = model_class.build_model(OmegaConf.create(model_config), task)
     return {name: value.shape for name, value in model.state_dict().items()}
-
-
-def our_weights(theirs: NvidiaCheckpoint, shapes: Dict[str, torch.Size], path: Path) -> Dict[str, Tensor]:
-    """Returns NVIDIA's weights under our names, with the rows of the vocabulary in our order."""
-    names = our_names(theirs.layers)
-    check_weights(theirs.weights, {name: shapes[ours] for name, ours in names.items()}, path)
-    ids = our_ids(theirs.vocabulary)
-    weights = {}
-    for name, ours in names.items():
-        value = theirs.weights[name]
-        weights[ours] = torch.empty_like(value).index_copy_(0, ids, value) if name in WORD_BY_WORD else value
-    encoder, decoder = (names[f"{side}.embedder.weight"] for side in ("encoder", "decoder"))
-    if theirs.shared_embeddings:
-        if not weights[encoder].equal(weights[decoder]):
-            raise UserError(f"{path} says that its embeddings are shared, but the encoder's and the decoder's differ.")
-        weights[decoder] = weights[encoder]  # stored once
-    return weights
-
-
-def check_weights(weights: Dict[str, Tensor], shapes: Dict[str, torch.Size], path: Path) -> None:
-    """Raises UserError unless the weights have these names and shapes."""
-    for name, shape in shapes.items():
-        if name not in weights:
-            raise UserError(f"{path} lacks the weight {name} of {tuple(shape)}, which NVIDIA's GNMT v2 has.")
-        if weights[name].shape != shape:
-            raise UserError(
-                f"{path} has {name} of {tuple(weights[name].shape)}, but its model_config wants {tuple(shape)}."
-            )
-    if unknown := sorted(set(weights) - set(shapes)):
-        raise UserError(f"{path} has the weight {unknown[0]}, which NVIDIA's GNMT v2 does not have.")
 
 
 def our_checkpoint(weights: Dict[str, Tensor], config: Dict[str, Any]) -> Dict[str, Any]:
@@ -216,16 +185,3 @@ def joined_vocabulary(data: Path, source_lang: str, target_lang: str) -> Vocabul
     if source.tokens != target.tokens:
         raise UserError(f"{data} has two dictionaries, but NVIDIA's GNMT v2 has one for both languages.")
     return source
-
-
-def their_weights(ours: Dict[str, Tensor], layers: int, shared_embeddings: bool) -> Dict[str, Tensor]:
-    """Returns our weights under NVIDIA's names, with the rows of the vocabulary in NVIDIA's order."""
-    to_floats(ours)
-    ids = our_ids(len(ours["decoder.output_projection.bias"]))
-    weights = {}
-    for name, our_name in our_names(layers).items():
-        value = ours[our_name]
-        weights[name] = value[ids] if name in WORD_BY_WORD else value
-    if shared_embeddings:
-        weights["decoder.embedder.weight"] = weights["encoder.embedder.weight"]  # stored once
-    return weights

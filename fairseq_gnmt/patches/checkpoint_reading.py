@@ -18,7 +18,6 @@ from fairseq.dataclass.utils import merge_with_parent, overwrite_args_by_name
 from fairseq.distributed import utils as distributed_utils
 from fairseq.distributed.utils import _TensorPlaceholder
 from fairseq.file_io import PathManager
-from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_REGISTRY
 from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_DATACLASS_REGISTRY, MODEL_REGISTRY
 from fairseq.tasks import TASK_DATACLASS_REGISTRY
 from omegaconf import MISSING, DictConfig, OmegaConf
@@ -27,7 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gnmt.checkpoints.pickles import Globals, InvalidPickle
 from gnmt.checkpoints.reader import TRAINING, read_stream, set_attributes
 from gnmt.checkpoints.tensors import STORAGE_TYPES
-from gnmt.checkpoints.training_state import URL, architecture, WANTED, check_no_urls, check_weights, read_training_state
+from gnmt.checkpoints.training_state import URL, WANTED, architecture, check_no_urls, check_weights, read_training_state
 from gnmt.errors import UserError
 
 ARCHITECTURES = ("gnmt", "lstm", "transformer")  # names of architectures that are read begin so
