@@ -32,7 +32,8 @@ def imported_distributions() -> set:
 
 
 def test_the_dependencies_are_the_packages_that_the_core_imports():
-    assert imported_distributions() - names(EXTRAS["nvidia"]) == names(PROJECT["dependencies"])
+    optional = names(EXTRAS["nvidia"]) | names(EXTRAS["plots"])
+    assert imported_distributions() - optional == names(PROJECT["dependencies"])
 
 
 def test_dev_has_every_other_extra():
