@@ -56,4 +56,4 @@ write_whole "$translation.log" fairseq-generate "$output/bin" --user-dir "$ROOT/
     --source-lang en --target-lang de --path "$checkpoint" --gen-subset "$subset" --beam 5 --batch-size 64 \
     "${segmentation[@]}" "${scores[@]}" "${device[@]}" "$@"
 
-python "$ROOT/scripts/score.py" --generate-log "$translation.log" --references "$reference" --output "$translation.de"
+python -m gnmt score --generate-log "$translation.log" --references "$reference" --output "$translation.de"

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
-SCRIPTS = ROOT / "scripts"
-sys.path.insert(0, str(SCRIPTS))
+PROGRAMS = ROOT / "benchmarks"
+sys.path.insert(0, str(PROGRAMS))
 
 import benchmark_training  # noqa: E402
 import benchmark_translation  # noqa: E402
@@ -211,7 +211,7 @@ def test_json_is_not_overwritten_unasked(tmp_path):
 
 
 def run(script, *arguments, code=0):
-    command = [sys.executable, str(SCRIPTS / script), *TINY.split(), *TURNS.split(), *map(str, arguments)]
+    command = [sys.executable, str(PROGRAMS / script), *TINY.split(), *TURNS.split(), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300)
     assert done.returncode == code, done.stderr[-4000:]
     return done

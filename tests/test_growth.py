@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from png import file_size
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import benchmark_growth  # noqa: E402
 import plot_growth  # noqa: E402
@@ -14,7 +14,7 @@ from benchmarking.growth import (  # noqa: E402
     COSTS, TRAINING, TRANSLATION, TRANSLATION_INT8, Growth, Point, as_json, from_json, grid, operations, rows, summary,
 )  # fmt: skip
 from gnmt.errors import UserError  # noqa: E402
-from plotting.growth_curves import PANEL_INCHES, draw, formula_line, measurements, panels  # noqa: E402
+from benchmarking.growth_curves import PANEL_INCHES, draw, formula_line, measurements, panels  # noqa: E402
 from gnmt.plots.pictures import DOTS_PER_INCH  # noqa: E402
 
 BASE = Point(hidden=16, vocabulary=60, length=4, batch=2, beam=5)

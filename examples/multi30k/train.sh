@@ -36,5 +36,5 @@ train_once "$output" "$THREADS" --arch gnmt_v2_small --share-decoder-input-outpu
     --batch-size-valid 128 --eval-bleu --eval-bleu-remove-bpe "$(joining_of "$output")" --eval-bleu-args '{"beam": 1}' \
     --best-checkpoint-metric bleu --maximize-best-checkpoint-metric "$@"
 checkpoints="$(checkpoints_of --save-dir "$output/checkpoints" "$@")"
-python "$ROOT/scripts/average_checkpoints.py" --save-dir "$checkpoints" --last "$AVERAGED" \
+python -m gnmt average --save-dir "$checkpoints" --last "$AVERAGED" \
     --output "$checkpoints/averaged.pt" --overwrite

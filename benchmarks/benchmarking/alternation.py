@@ -10,7 +10,8 @@ import torch
 from tqdm import tqdm
 
 from benchmarking.environment import busy_seconds
-from benchmarking.memory import forget_peak, peak_mebibytes
+from benchmarking.memory import forget_peak
+from gnmt.commands.speed import peak_mebibytes
 from gnmt.errors import UserError
 
 

@@ -1,0 +1,166 @@
+"""How the time of training and of translation grows with hidden size, vocabulary, length, batch and beam.
+
+    python benchmarks/benchmark_growth.py --json growth.json
+    python benchmarks/plot_growth.py growth.json --output growth.png
+
+One variable changes at a time, the others stay at a base point. At each point an update, and the translation of a batch
+in float32 and in 8-bit integers, take turns with a matrix product, in one process. Networks have random weights and end
+no sentence: a translation takes as many steps as --length says. Prints Markdown tables with the times of the formulas
+beside those measured; --json keeps every measurement. The whole grid takes some half an hour; --quick is a try of a
+minute at sizes that mean nothing.
+"""
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import Dict, List
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, installed or not
+logging.disable(logging.INFO)  # fairseq's notes of what it builds
+
+from tqdm import tqdm  # noqa: E402
+
+from benchmarking import environment  # noqa: E402
+from benchmarking.alternation import Alternation, Contender, Worker, alternate  # noqa: E402
+from benchmarking.command_line import add_measuring_options, check_layers, check_measuring_options  # noqa: E402
+from benchmarking.contenders.growth_point import PointSetting  # noqa: E402
+from benchmarking.contenders.matrix_product import OPERATIONS  # noqa: E402
+from benchmarking.contenders.setting import SearchSetting, Setting  # noqa: E402
+from benchmarking.growth import (  # noqa: E402
+    COSTS, FORMULAS, TRAINING, Growth, Point, as_json, describe, grid, operations, rows, summary,
+)  # fmt: skip
+from benchmarking.operations import NetworkSize  # noqa: E402
+from gnmt.commands.report import check_output, markdown_table, write_json  # noqa: E402
+from benchmarking.session import set_threads  # noqa: E402
+from benchmarking.translation_checks import check_steps  # noqa: E402
+from benchmarking.workload import make_dictionary, synthetic_batches  # noqa: E402
+from gnmt.commands.process import run_command  # noqa: E402
+from gnmt.errors import UserError  # noqa: E402
+
+BASE = Point(hidden=512, vocabulary=8000, length=25, batch=32, beam=5)
+VALUES = {
+    "hidden": [128, 256, 512, 768, 1024],
+    "vocabulary": [2000, 4000, 8000, 16000, 32000],
+    "length": [5, 10, 25, 50, 100],
+    "batch": [1, 4, 16, 32, 64, 128],
+    "beam": [1, 2, 5, 10, 20],
+}
+QUICK_BASE = Point(hidden=16, vocabulary=60, length=4, batch=2, beam=2)
+QUICK_VALUES: Dict[str, List[int]] = {"hidden": [32], "vocabulary": [], "length": [], "batch": [], "beam": [1]}
+LEAST = Point(hidden=1, vocabulary=5, length=2, batch=1, beam=1)
+DROPOUT = 0.2
+NO_LIMIT = 200  # tokens; the steps are forced
+WORKER = "point"
+# For the time left alone: starting the process of a point, and what a slow core computes.
+START_SECONDS, OPERATIONS_A_SECOND = 10.0, 5e10
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_measuring_options(parser)
+    parser.add_argument("--layers", type=int, default=4, help="of the encoder, and of the decoder")
+    parser.add_argument("--quick", action="store_true", help="other defaults for the points: three tiny ones")
+    points = parser.add_argument_group("points")
+    for name in Point._fields:
+        points.add_argument(f"--{name}", type=int, metavar="N", help=f"at the base point (default: {getattr(BASE, name)})")
+        beside = f"others beside it (default: {' '.join(map(str, VALUES[name]))})"
+        points.add_argument(f"--{name}-values", type=int, nargs="*", metavar="N", help=beside)
+    args = parser.parse_args()
+    check_measuring_options(args)
+    check_layers(args.layers)
+    if args.json:
+        check_output(args.json, args.overwrite)
+    return args
+
+
+def points_of(args: argparse.Namespace) -> List[Point]:
+    """The base point first. Raises UserError for a value that is too small."""
+    base, values = (QUICK_BASE, QUICK_VALUES) if args.quick else (BASE, VALUES)
+    given = {name: getattr(args, name) for name in Point._fields}
+    base = base._replace(**{name: value for name, value in given.items() if value is not None})
+    lists = {name: getattr(args, f"{name}_values") for name in Point._fields}
+    points = grid(base, {name: values[name] if lists[name] is None else lists[name] for name in Point._fields})
+    for point in points:
+        for name, value, least in zip(Point._fields, point, LEAST):
+            if value < least:
+                raise UserError(f"--{name} or --{name}-values has {value}, but at least {least} is needed.")
+    return points
+
+
+def setting_of(point: Point, args: argparse.Namespace) -> PointSetting:
+    size = NetworkSize(point.hidden, args.layers, point.vocabulary)
+    batches = synthetic_batches(point.vocabulary, 1, point.batch, point.length, point.length, args.seed)
+    training = Setting(size, make_dictionary(point.vocabulary), batches, DROPOUT, args.threads, seed=args.seed)
+    return PointSetting(training, training._replace(dropout=0.0, search=SearchSetting(point.beam, 0.0, NO_LIMIT)))
+
+
+def measure(point: Point, args: argparse.Namespace) -> Alternation:
+    """Seconds of COSTS and of the matrix product, in each repetition."""
+    setting = setting_of(point, args)
+    worker = Worker(Contender(WORKER, "benchmarking.contenders.growth_point", "build", setting), args.threads)
+    try:
+        worker.wait_until_built()
+        for index, cost in enumerate(COSTS):
+            if cost != TRAINING:
+                check_steps(cost, setting.translation.batches[0], worker.ask("run", index))
+        return alternate([worker], args.warm_up, args.repetitions)
+    finally:
+        worker.close()
+
+
+def growth_of(measured: Dict[Point, Alternation], base: Point, layers: int) -> Growth:
+    seconds, products = {}, []
+    for point, alternation in measured.items():
+        *costs, product = zip(*alternation.seconds[WORKER])  # each over the repetitions
+        seconds[point] = dict(zip(COSTS, map(list, costs)))
+        products += product
+    return Growth(base, layers, seconds, peak=OPERATIONS / min(products))
+
+
+def expected_seconds(point: Point, args: argparse.Namespace) -> float:
+    """A rough guess, by which points are weighed against each other."""
+    rounds = args.warm_up + args.repetitions
+    return START_SECONDS + rounds * sum(operations(cost, point, args.layers) for cost in COSTS) / OPERATIONS_A_SECOND
+
+
+def report(growth: Growth, args: argparse.Namespace, warnings: List[str]) -> str:
+    """Markdown: a table for each variable, and how much longer its far end takes."""
+    about = (
+        f"Growth around {describe(growth.base)}; {args.layers} + {args.layers} layers, random weights, dropout {DROPOUT} "
+        f"in training, {args.threads} threads; median (least - most) of {args.repetitions}."
+    )
+    peak = f"Peak: {growth.peak / 1e9:.0f} GFLOP/s in float32 matrix products of the same run."
+    parts = ["\n".join([about, *warnings]), FORMULAS, peak]
+    for variable in growth.variables:
+        parts += [markdown_table(rows(growth, variable)), summary(growth, variable)]
+    return "\n\n".join(parts)
+
+
+def main() -> None:
+    args = parse_options()
+    points = points_of(args)
+    warning = environment.require_free_machine(args.allow_busy)
+    place = environment.record(args.threads, "cpu")
+    set_threads(args.threads)
+    measured: Dict[Point, Alternation] = {}
+    guesses = [expected_seconds(point, args) for point in points]
+    time_left = "{desc}{percentage:3.0f}% [{elapsed} so far, {remaining} left]"
+    with tqdm(total=sum(guesses), desc="growth", bar_format=time_left) as progress:
+        for number, (point, guess) in enumerate(zip(points, guesses), start=1):
+            progress.set_description(f"point {number} of {len(points)}, {describe(point)}")
+            measured[point] = measure(point, args)
+            progress.update(guess)
+
+    growth = growth_of(measured, points[0], args.layers)
+    others = [alternation.others for alternation in measured.values() if alternation.others is not None]
+    disturbance = environment.disturbance(max(others, default=None))
+    warnings = [text for text in (warning, disturbance) if text]
+    tables = {variable: rows(growth, variable) for variable in growth.variables}
+    print(report(growth, args, warnings))
+    if args.json:
+        content = {"environment": place, "options": vars(args), "warnings": warnings, "tables": tables}
+        write_json(args.json, {**content, **as_json(growth)})
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,124 @@
+"""Speed and memory of training updates: this plugin, fairseq's `lstm`, NVIDIA's code.
+
+    python benchmarks/benchmark_training.py --contenders ours nvidia --nvidia DeepLearningExamples/PyTorch/Translation/GNMT
+    python benchmarks/benchmark_training.py --contenders ours fairseq-lstm --data DATA --batch 128 --hidden 512
+
+An update is forward, loss, backward, clipping and optimizer; batches are collated beforehand. The contenders take turns,
+each in a process of its own; ours-recomputing is this plugin with --checkpoint-activations. Prints a Markdown table; --json
+keeps every measurement and the environment. Peak memory is that of the whole process while it works, some 350 MiB of Python,
+torch and fairseq included; with --device cuda it is what torch has allocated on the GPU.
+"""
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import Any, Dict, List
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, installed or not
+logging.disable(logging.INFO)  # fairseq's and NVIDIA's notes of what they build
+
+from benchmarking import environment  # noqa: E402
+from benchmarking.alternation import Worker  # noqa: E402
+from benchmarking.command_line import Workload, add_options, check_options, expand, load_workload  # noqa: E402
+from benchmarking.contenders.first_batch import LossAndGradient  # noqa: E402
+from benchmarking.contenders.setting import Setting  # noqa: E402
+from benchmarking.operations import NetworkSize, update_operations  # noqa: E402
+from gnmt.commands.report import ABSENT, check_output, markdown_table, write_json  # noqa: E402
+from benchmarking.session import Measured, as_json, measure  # noqa: E402
+from gnmt.commands.process import run_command  # noqa: E402
+from gnmt.errors import UserError  # noqa: E402
+
+MODULES = {"ours": "ours", "ours-recomputing": "ours_recomputing", "fairseq-lstm": "fairseq_lstm", "nvidia": "nvidia"}
+OUR_NETWORK = ("ours fp32", "ours-recomputing", "nvidia")  # these compute the same, from the same weights
+REAL_BATCHES = 8  # in a repetition, from short to long
+# Relative; float32, the same sums in another order.
+TOLERANCE = LossAndGradient(1e-5, 1e-4)
+
+
+def compare_first_batches(workers: List[Worker]) -> List[str]:
+    """Sentences about each contender. Raises UserError if one of the same network has another loss or gradient."""
+    found = {worker.name: worker.ask("first_batch") for worker in workers}
+    base = found.get("ours fp32")
+    sentences = []
+    for name, values in found.items():
+        if name not in OUR_NETWORK:
+            sentences.append(f"{name}: another network, so its loss is not compared.")
+        elif name != "ours fp32" and base is not None:
+            differences = [abs(value / wanted - 1) for value, wanted in zip(values, base)]
+            if not all(difference <= limit for difference, limit in zip(differences, TOLERANCE)):
+                raise UserError(f"{name} has {values} where ours is {base}: the benchmark would compare nothing.")
+            sentences.append(
+                f"{name}: the same loss and gradient as ours on the first batch, without dropout: {values.loss:.6g} and "
+                f"{base.loss:.6g}, norms {values.gradient_norm:.6g} and {base.gradient_norm:.6g} (relative differences "
+                f"{differences[0]:.0e}, {differences[1]:.0e})."
+            )
+    return sentences
+
+
+def rows(measured: Measured, workload: Workload, size: NetworkSize) -> List[Dict[str, str]]:
+    count = len(workload.batches)
+    target = sum(batch.target_tokens for batch in workload.batches)
+    both = target + sum(batch.source_tokens for batch in workload.batches)
+    operations = update_operations(size, workload.batches)
+    base = measured.names[0]
+    return [
+        {
+            "contender": name,
+            "ms per update": f"{measured.total(name).divided(count / 1000):.1f}",
+            "target tokens/s": f"{measured.total(name).rate(target):.0f}",
+            "source + target tokens/s": f"{measured.total(name).rate(both):.0f}",
+            "% of peak": f"{100 * measured.share_of_peak(name, operations):.1f}" if name in OUR_NETWORK else ABSENT,
+            "peak memory MiB": f"{measured.peaks[name]:.0f}",
+            f"time / {base}": ABSENT if name == base else f"{measured.ratio(name, base):.2f}",
+        }
+        for name in measured.names
+    ]
+
+
+def padding(workload: Workload) -> float:
+    """Share of target positions that are padding, which fairseq's and NVIDIA's batches have alike."""
+    positions = sum(len(batch.targets) * batch.longest_target for batch in workload.batches)
+    return 1 - sum(batch.target_tokens for batch in workload.batches) / positions
+
+
+def describe(args: argparse.Namespace, workload: Workload) -> str:
+    kind = f"{args.split} of {args.data.name}" if args.data else f"source {args.source_length}, target {args.target_length}"
+    return (
+        f"Training, hidden size {args.hidden}, {args.layers} + {args.layers} layers, vocabulary {len(workload.dictionary)}, "
+        f"dropout {args.dropout}, {len(workload.batches)} x {args.batch} sentences ({kind}, {100 * padding(workload):.1f}% "
+        f"of the target is padding), {args.threads} threads; median (least - most) of {args.repetitions}."
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_options(parser, list(MODULES))
+    parser.add_argument("--dropout", type=float, default=0.2)
+    parser.add_argument("--split", default="train", help="of --data")
+    args = parser.parse_args()
+    check_options(args)
+    if args.json:
+        check_output(args.json, args.overwrite)
+    warning = environment.require_free_machine(args.allow_busy)
+    place = environment.record(args.threads, args.device)
+
+    workload = load_workload(args, args.split, (1, REAL_BATCHES))
+    size = NetworkSize(args.hidden, args.layers, len(workload.dictionary))
+    setting = Setting(
+        size, workload.dictionary, workload.batches, args.dropout, args.threads,
+        seed=args.seed, nvidia=args.nvidia, device=args.device,
+    )  # fmt: skip
+    contenders = expand(args, "trainer", setting, MODULES)
+    measured = measure(contenders, args.threads, args.warm_up, args.repetitions, compare_first_batches)
+
+    table = rows(measured, workload, size)
+    warnings = [text for text in (warning, environment.disturbance(measured.others)) if text]
+    print("\n".join([describe(args, workload), *measured.checked, *warnings, "", markdown_table(table)]))
+    print(f"\nPeak: {measured.peak_operations / 1e9:.0f} GFLOP/s in float32 matrix products of the same run.")
+    if args.json:
+        content: Dict[str, Any] = {"environment": place, "options": vars(args), "checks": measured.checked}
+        write_json(args.json, {**content, "warnings": warnings, "table": table, **as_json(measured)})
+
+
+if __name__ == "__main__":
+    run_command(main)

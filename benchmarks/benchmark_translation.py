@@ -1,0 +1,143 @@
+"""Speed, memory and BLEU of translation: this plugin, fairseq's search and `lstm`, NVIDIA's code, and others.
+
+    python benchmarks/benchmark_translation.py --contenders ours nvidia --nvidia DeepLearningExamples/PyTorch/Translation/GNMT
+    python benchmarks/benchmark_translation.py --contenders ours fairseq-search --data DATA --path CHECKPOINT --batch 64 \\
+        --post-process sentencepiece
+
+Networks have random weights, or a trained one of this plugin is named with --path. Random weights end no sentence: every
+batch then takes as many steps as its longest target has tokens. The contenders take turns, each in a process of its own.
+Prints a Markdown table; --json keeps every measurement and the environment. Peak memory is that of the whole process
+while it works, some 350 MiB of Python, torch and fairseq included.
+"""
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import Any, Dict, List
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, installed or not
+logging.disable(logging.INFO)  # fairseq's and NVIDIA's notes of what they build
+
+from benchmarking import environment  # noqa: E402
+from benchmarking.command_line import add_options, check_options, expand, load_workload  # noqa: E402
+from benchmarking.contenders.setting import SearchSetting, Setting  # noqa: E402
+from benchmarking.operations import NetworkSize  # noqa: E402
+from gnmt.commands.report import check_output, markdown_table, write_json  # noqa: E402
+from benchmarking.session import as_json, measure  # noqa: E402
+from benchmarking.translation_figures import TranslationFigures  # noqa: E402
+from benchmarking.translation_checks import TranslationChecks  # noqa: E402
+from gnmt.commands.process import run_command  # noqa: E402
+from gnmt.errors import UserError  # noqa: E402
+from gnmt.files.lines import read_lines  # noqa: E402
+
+MODULES = {
+    "ours": "ours",
+    "fairseq-search": "fairseq_search",
+    "fairseq-lstm": "fairseq_lstm",
+    "nvidia": "nvidia",
+    "opennmt": "opennmt",
+    "ctranslate2": "ctranslate2_transformer",
+}
+OTHER_NETWORKS = ("fairseq-lstm", "opennmt", "ctranslate2")
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_options(parser, list(MODULES))
+    search = parser.add_argument_group("search")
+    search.add_argument("--beam", type=int, default=5)
+    search.add_argument("--max-len-a", type=float, default=0.0, help="with --path: tokens at most, a x source length + b")
+    search.add_argument("--max-len-b", type=int, default=200)
+    trained = parser.add_argument_group("trained networks")
+    trained.add_argument("--path", type=Path, metavar="CHECKPOINT", help="of this plugin, trained on --data")
+    trained.add_argument("--fairseq-lstm-path", type=Path, metavar="CHECKPOINT", help="of fairseq's lstm, for BLEU")
+    trained.add_argument("--split", default="test", help="of --data")
+    trained.add_argument("--post-process", metavar="SCHEME", help="how subwords are joined, as for fairseq-generate")
+    trained.add_argument("--references", type=Path, metavar="FILE", help="raw text for BLEU (default: the split's targets)")
+    args = parser.parse_args()
+    check_options(args)
+    check_trained(args)
+    if args.beam < 1:
+        raise UserError(f"--beam is {args.beam}, but must be at least 1.")
+    if args.json:
+        check_output(args.json, args.overwrite)
+    return args
+
+
+def check_trained(args: argparse.Namespace) -> None:
+    for path in (args.path, args.fairseq_lstm_path, args.references):
+        if path is not None and not path.is_file():
+            raise UserError(f"{path} does not exist.")
+    if args.path is None:
+        if args.fairseq_lstm_path or args.references or args.post_process:
+            raise UserError("--fairseq-lstm-path, --references and --post-process go with --path: all trained or none.")
+        return
+    if args.data is None:
+        raise UserError("--path needs --data, the folder of fairseq-preprocess with the dictionaries of its training.")
+    if "fairseq-lstm" in args.contenders and args.fairseq_lstm_path is None:
+        raise UserError("fairseq-lstm needs --fairseq-lstm-path, as --path is given: random weights say nothing of BLEU.")
+    untrained = sorted({"opennmt", "ctranslate2"} & set(args.contenders))
+    if untrained:
+        raise UserError(f"{' and '.join(untrained)} run with random weights only: leave --path out to compare with them.")
+
+
+def contenders_of(args: argparse.Namespace, setting: Setting) -> list:
+    """fairseq's lstm has a checkpoint of its own."""
+    found = expand(args, "translator", setting, MODULES)
+    own = setting._replace(checkpoint=args.fairseq_lstm_path)
+    return [one._replace(setting=own) if one.name == "fairseq-lstm" else one for one in found]
+
+
+def describe(args: argparse.Namespace, setting: Setting) -> str:
+    kind = f"{args.split} of {args.data.name}" if args.data else f"source {args.source_length}, target {args.target_length}"
+    network = f"hidden size {args.hidden}, {args.layers} + {args.layers} layers, random weights"
+    if args.path:
+        network = args.path.name
+    sentences = sum(len(batch.sources) for batch in setting.batches)
+    steps = "a batch takes as many steps as its longest target" if setting.forced else "until all sentences have ended"
+    return (
+        f"Translation, {network}, vocabulary {len(setting.dictionary)}, beam {args.beam}, {sentences} sentences in batches "
+        f"of {args.batch} ({kind}; {steps}), {args.threads} threads; median (least - most) of {args.repetitions}."
+    )
+
+
+def read_references(path: Path, split: str, sentences: int) -> List[str]:
+    """Raises UserError if they cannot be those of the split."""
+    references = read_lines(path)
+    if len(references) != sentences:
+        raise UserError(
+            f"{path} has {len(references)} lines, but the split {split} {sentences} sentences: give the references of this "
+            "split."
+        )
+    return references
+
+
+def main() -> None:
+    args = parse_options()
+    warning = environment.require_free_machine(args.allow_busy)
+    place = environment.record(args.threads, args.device)
+    dictionary, batches, sentences = load_workload(args, args.split, (1, None))
+    size = NetworkSize(args.hidden, args.layers, len(dictionary))
+    search = SearchSetting(args.beam, args.max_len_a, args.max_len_b)
+    setting = Setting(
+        size, dictionary, batches, 0.0, args.threads,
+        seed=args.seed, search=search, checkpoint=args.path, data=args.data, nvidia=args.nvidia, device=args.device,
+    )  # fmt: skip
+    references = read_references(args.references, args.split, sentences) if args.references else None
+
+    # The check translates everything once, which is a round of warming up.
+    check = TranslationChecks(batches, args.beam, setting.forced, OTHER_NETWORKS)
+    measured = measure(contenders_of(args, setting), args.threads, max(args.warm_up - 1, 0), args.repetitions, check)
+    figures = TranslationFigures(measured, setting, OTHER_NETWORKS, args.post_process, references)
+    table = figures.rows()
+    warnings = [text for text in (warning, environment.disturbance(measured.others)) if text]
+    notes = [*check.sentences, *figures.notes(), *warnings]
+    print("\n".join([describe(args, setting), *notes, "", markdown_table(table)]))
+    print(f"\nPeak: {measured.peak_operations / 1e9:.0f} GFLOP/s in float32 matrix products of the same run.")
+    if args.json:
+        content: Dict[str, Any] = {"environment": place, "options": vars(args), "checks": check.sentences}
+        write_json(args.json, {**content, "warnings": warnings, "table": table, **figures.as_json(), **as_json(measured)})
+
+
+if __name__ == "__main__":
+    run_command(main)
