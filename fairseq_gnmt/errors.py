@@ -10,7 +10,7 @@ from typing import NamedTuple, Optional, Type
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from gnmt.commands.process import ending_signal, show_traceback
-from gnmt.errors import UserError
+from gnmt.errors import UserError, one_line
 
 
 class Mistake(NamedTuple):
@@ -177,7 +177,7 @@ def install_hook() -> None:
             previous(kind, error, trace)
         elif sentence := explain(error, trace):
             show_traceback(error)
-            print(f"error: {sentence}", file=sys.stderr)
+            print(one_line(f"error: {sentence}"), file=sys.stderr)
         else:
             previous(kind, error, trace)
 

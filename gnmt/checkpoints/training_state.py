@@ -59,6 +59,8 @@ def check_parts(state: Any, path: Union[str, Path]) -> None:
         check_kind(state, "cfg", dict, path)
         for section in ("model", "task"):
             check_kind(state["cfg"], section, (dict, Namespace), path, "cfg, ")
+    if state.get("args") is not None:
+        check_kind(state, "args", Namespace, path)
     if "epoch" not in state:  # before 2018
         check_kind(state, "extra_state", dict, path)
     if "task_state" in state:

@@ -20,7 +20,7 @@ import traceback
 from types import FrameType, TracebackType
 from typing import Callable, NoReturn, Optional, Type
 
-from gnmt.errors import UserError
+from gnmt.errors import UserError, one_line
 from gnmt.files.outputs import STANDARD_STREAMS, reader_is_gone
 
 TRACEBACK_VARIABLE = "GNMT_TRACEBACK"  # set to 1, the traceback of an explained error is shown too
@@ -42,8 +42,8 @@ def run_command(main: Callable[[], None]) -> None:
         show_traceback(error)
         if isinstance(error, OSError):
             place = f"{error.filename}: " if error.filename else ""
-            sys.exit(f"error: {place}{error.strerror or error}")
-        sys.exit(f"error: {error}")
+            sys.exit(one_line(f"error: {place}{error.strerror or error}"))
+        sys.exit(one_line(f"error: {error}"))
 
 
 @functools.cache
