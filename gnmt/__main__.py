@@ -7,6 +7,7 @@ from typing import List, NoReturn, Optional
 from gnmt import __version__
 from gnmt.commands.command_line import run_module
 from gnmt.commands.process import run_command
+from gnmt.errors import UserError
 
 COMMANDS = {  # in the order in which a user meets them
     "prepare": "prepare parallel text for training",
@@ -56,9 +57,16 @@ def main(arguments: Optional[List[str]] = None) -> None:
     elif name == "--version":
         print(f"gnmt {__version__}")
     elif name in COMMANDS:
-        run_command(lambda: run_module(import_module(f"gnmt.commands.{MODULES.get(name, name)}"), f"gnmt {name}", options))
+        run_command(lambda: _run(name, options))
     else:
         _refuse(name)
+
+
+def _run(name: str, options: List[str]) -> None:
+    try:
+        run_module(import_module(f"gnmt.commands.{MODULES.get(name, name)}"), f"gnmt {name}", options)
+    except ModuleNotFoundError as error:
+        raise UserError(f"The package {error.name} cannot be imported: `gnmt doctor` names the remedy.") from error
 
 
 def _refuse(name: str) -> NoReturn:

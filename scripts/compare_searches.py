@@ -1,5 +1,7 @@
 """BLEU, GLEU and time of one model, or an ensemble, under every combination of search options.
 
+`gnmt grid` does this with model folders and text; here it is for checkpoints and binarised data.
+
     python scripts/compare_searches.py DATA --path CHECKPOINT[:CHECKPOINT...] --gen-subset valid \\
         --post-process sentencepiece --references valid.de --length-norm-factor 0 0.6 1 --coverage-penalty 0 0.1 0.2
 

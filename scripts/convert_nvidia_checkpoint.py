@@ -1,5 +1,7 @@
 """Turns checkpoints of NVIDIA's GNMT v2 for PyTorch into this plugin's, and back.
 
+`gnmt convert` does this with model folders; here it is for fairseq's checkpoints.
+
     python scripts/convert_nvidia_checkpoint.py to-fairseq --input nvidia.pt --output DIR
     fairseq-interactive DIR --user-dir fairseq_gnmt --task gnmt_translation --path DIR/checkpoint.pt \\
         --source-lang en --target-lang de --tokenizer moses --moses-no-dash-splits \\

@@ -1,5 +1,7 @@
 """Draws what translations attend to: target words against source words, and below how much each source word had.
 
+`gnmt plot attention` does this with a model folder and text; here it is for checkpoints and binarised data.
+
     python scripts/plot_attention.py --path CHECKPOINT --data DATA --sentencepiece-model M --input FILE --output-dir maps
     python scripts/plot_attention.py --path CHECKPOINT --data DATA --split test --ids 3 17 --words --page page.png
 

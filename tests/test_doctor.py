@@ -127,6 +127,18 @@ def test_a_precision_that_fails_gets_a_remedy_and_the_others_go_on(monkeypatch):
     assert findings["round trip in fp32"].remedy is None
 
 
+def test_an_installation_of_torch_that_does_not_load_ends_the_checks(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    findings = found()
+    assert "pip install --force-reinstall" in findings["import of torch"].remedy and list(findings)[-1] == "import of torch"
+
+    def broken() -> str:
+        raise OSError("libtorch.so: cannot open shared object file")
+
+    monkeypatch.setattr(doctor, "load_torch", broken)
+    assert "pip install --force-reinstall" in found()["import of torch"].remedy
+
+
 def test_a_full_disk_is_told(monkeypatch):
     def full(**options):
         raise OSError(28, "No space left on device")

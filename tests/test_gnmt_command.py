@@ -46,6 +46,12 @@ def test_help_and_errors_of_the_list_need_no_torch():
         assert done.returncode == status and "Traceback" not in done.stderr, done.stderr
 
 
+def test_a_missing_package_is_an_error_that_names_the_doctor():
+    code = "import sys; sys.modules['torch'] = None; from gnmt.__main__ import main; main(['translate', 'model'])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "error: The package torch cannot be imported: `gnmt doctor` names the remedy.\n")
+
+
 def test_version_is_printed(capsys):
     main(["--version"])
     assert capsys.readouterr().out == f"gnmt {gnmt.__version__}\n"

@@ -8,6 +8,7 @@ if a check fails.
 """
 import argparse
 import contextlib
+import errno
 import importlib.metadata
 import io
 import os
@@ -16,6 +17,7 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 import warnings
 from pathlib import Path
 from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
@@ -35,6 +37,7 @@ PACKAGES = {  # least versions
 }
 TRAINING = "ve-fairseq"
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+FOLDER_FAILS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 LEAST_MEMORY = 1 << 30  # bytes that a translation with a large model needs
 
 
@@ -73,6 +76,10 @@ def findings(model: Optional[Path]) -> Iterator[Finding]:
     yield check_memory()
     if any(package.remedy is not None for package in packages):
         return  # the other checks would fail for the same reason
+    loading = attempt("import of torch", load_torch)
+    yield loading
+    if loading.remedy is not None:
+        return
     yield attempt("threads", check_threads)
     yield attempt("GPU", check_gpu)
     from gnmt.checkpoints.model_config import PRECISIONS
@@ -92,9 +99,9 @@ def attempt(name: str, check: Callable[[], str]) -> Finding:
             return Finding(name, check())
     except UserError as error:
         return Finding(name, "failed", str(error))
-    except OSError as error:
-        return Finding(name, str(error), "Make room on the disk, or name another folder for temporary files with TMPDIR.")
     except Exception as error:  # a check that fails in an unforeseen way is a finding, too
+        if isinstance(error, OSError) and error.errno in FOLDER_FAILS:
+            return Finding(name, str(error), "Make room on the disk, or name another folder for temporary files with TMPDIR.")
         reinstall = "Install the packages again: pip install --force-reinstall fairseq-gnmt"
         return Finding(name, f"{type(error).__name__}: {error}", reinstall)
 
@@ -144,6 +151,14 @@ def available_memory() -> Optional[int]:
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     return None
+
+
+def load_torch() -> str:
+    """Imports torch, which fails for an incomplete installation."""
+    start = time.perf_counter()
+    import torch  # noqa: F401
+
+    return f"{time.perf_counter() - start:.1f} s"
 
 
 def check_threads() -> str:

@@ -11,11 +11,16 @@ import argparse
 import itertools
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, Iterable, List, Sequence
+
+from tqdm import tqdm
 
 from gnmt.commands.report import check_output, markdown_table, write_json
 from gnmt.errors import UserError
+from gnmt.evaluation.bleu import corpus_bleu
+from gnmt.evaluation.gleu import mean_gleu
 from gnmt.files.lines import read_lines
+from gnmt.translator import Translator
 
 VARIED = {"beam": int, "length_norm_factor": float, "coverage_penalty": float, "no_repeat_ngram_size": int,
           "prune_tokens": float, "prune_hypotheses": float}  # fmt: skip
@@ -41,9 +46,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs the command."""
-    from gnmt.evaluation.bleu import corpus_bleu
-    from gnmt.translator import Translator
-
     if arguments.json:
         check_output(arguments.json, arguments.overwrite)
     sources, references = read_lines(arguments.source), read_lines(arguments.references)
@@ -73,12 +75,9 @@ def combinations(arguments: argparse.Namespace) -> List[Dict[str, Any]]:
 
 
 def measure(
-    translator, options: Dict[str, Any], sources: Sequence[str], references: Sequence[str], batch_size: int
+    translator: Translator, options: Dict[str, Any], sources: Sequence[str], references: Sequence[str], batch_size: int
 ) -> Dict[str, Any]:
     """Translates the sources with these options; returns the options, scores and seconds."""
-    from gnmt.evaluation.bleu import corpus_bleu
-    from gnmt.evaluation.gleu import mean_gleu
-
     start = time.perf_counter()
     texts = [translation.text for translation in translator.translate(sources, batch_size=batch_size, **options)]
     seconds = time.perf_counter() - start
@@ -92,9 +91,7 @@ def measure(
     }
 
 
-def _progress(searches: List[Dict[str, Any]]):
-    from tqdm import tqdm
-
+def _progress(searches: List[Dict[str, Any]]) -> Iterable[Dict[str, Any]]:
     return tqdm(searches, desc="searches", leave=False, disable=None)  # None: only on a terminal
 
 

@@ -9,6 +9,10 @@ import argparse
 import shlex
 from pathlib import Path
 
+from gnmt.checkpoints.checkpoint_writing import (
+    CHECKPOINT, copy_tokenizer, dictionary_text, training_options, write_checkpoint,
+)  # fmt: skip
+from gnmt.checkpoints.model_folder import Model, read_model_folder
 from gnmt.errors import UserError
 from gnmt.files.folders import complete_folder
 
@@ -22,9 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs the command."""
-    from gnmt.checkpoints.checkpoint_writing import CHECKPOINT, training_options
-    from gnmt.checkpoints.model_folder import read_model_folder
-
     model = read_model_folder(arguments.model)
     if arguments.output.exists() and arguments.output.samefile(arguments.model):
         raise UserError(f"{arguments.output} is the model folder itself: choose another output.")
@@ -34,7 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{checkpoint}: train on with\nfairseq-train DATA --user-dir fairseq_gnmt {shlex.join(options)}")
 
 
-def import_model(folder: Path, model, output: Path, overwrite: bool = False) -> None:
+def import_model(folder: Path, model: Model, output: Path, overwrite: bool = False) -> None:
     """Writes the checkpoint, the dictionaries and the tokenizer of a model.
 
     Args:
@@ -43,8 +44,6 @@ def import_model(folder: Path, model, output: Path, overwrite: bool = False) -> 
         output: folder that appears when it is complete.
         overwrite: an earlier output may be replaced.
     """
-    from gnmt.checkpoints.checkpoint_writing import CHECKPOINT, copy_tokenizer, dictionary_text, write_checkpoint
-
     with complete_folder(output, replaces=lambda path: overwrite and (path / CHECKPOINT).is_file()) as made:
         with open(made / CHECKPOINT, "wb") as file:
             write_checkpoint(model, output.absolute(), file)

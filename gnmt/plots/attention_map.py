@@ -1,6 +1,6 @@
-"""What a translation attended to, word by word, and its picture.
+"""Attention maps of translations, between tokens or between words, and their pictures.
 
-Shapes: T target tokens, S source tokens, both with the end mark.
+Shapes: T target tokens, S source tokens, both with EOS.
 """
 from typing import Callable, Dict, List, NamedTuple, Sequence
 
@@ -31,7 +31,7 @@ class AttentionMap(NamedTuple):
 
     @property
     def coverage(self) -> np.ndarray:
-        """(S,): the attention of each source word, summed over the target words."""
+        """Attention to each source token, summed over the target tokens: (S,)."""
         return self.weights.sum(axis=0)
 
     @property
@@ -61,7 +61,7 @@ SCHEMES: Dict[str, SubwordScheme] = {
 
 
 def word_starts(pieces: Sequence[str], scheme: SubwordScheme) -> List[int]:
-    """Where the words begin; the end mark is one."""
+    """Returns the indices at which words begin; EOS is a word of its own."""
     return [
         index
         for index, piece in enumerate(pieces)
@@ -70,9 +70,10 @@ def word_starts(pieces: Sequence[str], scheme: SubwordScheme) -> List[int]:
 
 
 def of_words(pieces: AttentionMap, scheme: SubwordScheme) -> AttentionMap:
-    """The attention to a source word is the sum over its pieces; that of a target word is the mean over its pieces.
+    """Returns an attention map between words.
 
-    So the attention of a target word adds up to 1, too.
+    The attention to a source word is the sum over its subwords. The attention from a target word is the mean over its
+    subwords, so that each row still adds up to 1.
     """
     source, target = word_starts(pieces.source, scheme), word_starts(pieces.target, scheme)
     sums = np.add.reduceat(np.add.reduceat(pieces.weights, source, axis=1), target, axis=0)
@@ -89,9 +90,9 @@ def _texts(pieces: Sequence[str], starts: Sequence[int], scheme: SubwordScheme) 
 
 
 def draw(attention: AttentionMap):
-    """A figure that grows with the sentence: target x source above, coverage of the source below.
+    """Returns a figure: the attention map above, the coverage of the source below.
 
-    Its words lie around it, so that it is to be cut to its content.
+    The labels are outside the figure, so save it cut to its content.
     """
     rows, columns = attention.weights.shape
     cell_width, cell_height = (min(CELL, LARGEST_MAP / count) for count in (columns, rows))

@@ -12,7 +12,7 @@ LARGEST_SIDE = 2**16 - 1  # dots that matplotlib can draw on
 
 
 def check_pictures(paths: Sequence[Path]) -> None:
-    """Raises UserError, now rather than after the work that is to be drawn, if they could not be made."""
+    """Raises UserError if a path is not a PNG file or matplotlib is missing; to be called before the work starts."""
     for path in paths:
         if path.suffix.lower() != ".png":
             raise UserError(f"{path} must be called something.png: PNG is what is written.")
@@ -26,21 +26,21 @@ def check_pictures(paths: Sequence[Path]) -> None:
 
 
 def new_figure(width: float, height: float, layout: str = "none"):
-    """An empty matplotlib Figure, sides in inches; layout "constrained" arranges what is put on it."""
+    """Returns an empty matplotlib Figure; sides in inches. The layout "constrained" arranges its contents."""
     from matplotlib.figure import Figure  # not pyplot, which looks for a screen
 
     return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout=layout)
 
 
 def to_png(figure, cut_to_content: bool = False) -> bytes:
-    """The picture; cut to its content it is as large as what was drawn, beyond the figure's sides, too."""
+    """Returns the bytes of a PNG file; cut to its content, it also has labels outside the figure."""
     file = io.BytesIO()
     figure.savefig(file, format="png", bbox_inches="tight" if cut_to_content else None)
     return file.getvalue()
 
 
 def below_each_other(pictures: Sequence[bytes]) -> bytes:
-    """One PNG with all of them, on white, aligned at the left. Raises UserError if that is higher than a picture can be."""
+    """Returns one PNG with all pictures, aligned at the left. Raises UserError if it would be too high for a picture."""
     from matplotlib.image import imread, imsave
 
     pixels = [imread(io.BytesIO(picture)) for picture in pictures]  # (height, width, 4), from 0 to 1

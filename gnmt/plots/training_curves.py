@@ -1,4 +1,4 @@
-"""The curves of trainings: which there are, and their picture."""
+"""Curves of trainings: loss, BLEU, learning rate and speed, and their picture."""
 import math
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
@@ -11,7 +11,7 @@ AXES = ("updates", "epochs")  # fields of a Record
 
 
 class Panel(NamedTuple):
-    """What one pair of axes shows; `stat` is fairseq's name."""
+    """Contents of one pair of axes; `stat` is fairseq's name."""
 
     title: str
     stat: str
@@ -49,7 +49,7 @@ class Curve(NamedTuple):
 
 
 def curves(run: Run, panel: Panel, against: str) -> List[Curve]:
-    """Of training the figures between updates, or if there are none those of the epochs; of every validation set."""
+    """Returns the curve of training, by updates if the log has them and else by epochs, and a curve of each validation set."""
     found = []
     if panel.of_training:
         inner = _curve(run, panel.stat, against, INNER, of_validation=False)
@@ -70,7 +70,7 @@ def _curve(run: Run, stat: str, against: str, kind: str, of_validation: bool) ->
 
 
 def missing(run: Run, panels: Sequence[Panel], against: str) -> List[str]:
-    """A sentence for each panel that the run does not appear in."""
+    """Returns a sentence for each panel that has no curve of the run."""
     return [
         f"{run.name} has no {panel.title}, which is left out: {panel.remedy}."
         for panel in panels
@@ -79,7 +79,7 @@ def missing(run: Run, panels: Sequence[Panel], against: str) -> List[str]:
 
 
 def draw(runs: Sequence[Run], panels: Sequence[Panel], against: str):
-    """A figure with those panels that some run appears in; a colour for each run. Raises UserError if there are none."""
+    """Returns a figure with a colour for each run, and without empty panels. Raises UserError if all are empty."""
     shown = [panel for panel in panels if any(curves(run, panel, against) for run in runs)]
     if not shown:
         raise UserError(f"Nothing can be drawn of {' and '.join(run.name for run in runs)}.")

@@ -1,6 +1,6 @@
-"""What fairseq-train logged, in --log-format simple or json: a file of --log-file, or what the command printed.
+"""Logs of fairseq-train in --log-format simple or json: a file of --log-file, or the output of the command.
 
-A log may hold a training that was interrupted and resumed, once or often: what was done again counts once.
+A log may hold a training that was interrupted and resumed; repeated updates count once.
 """
 import json
 import re
@@ -29,7 +29,7 @@ class Record(NamedTuple):
 
 
 def read_log(path: Path) -> List[Record]:
-    """The records in the order of their updates. Raises UserError if there are none, or if it is no text."""
+    """Returns the records of a log in the order of updates. Raises UserError if it has none, or is not text."""
     records = [record for line in read_lines(path) if (record := parse_line(line))]
     if not records:
         raise UserError(
@@ -40,7 +40,7 @@ def read_log(path: Path) -> List[Record]:
 
 
 def parse_line(line: str) -> Optional[Record]:
-    """None for a line without figures, and for one that was cut short. A summary is placed at the end of its epoch."""
+    """Returns the record of a line, or None for other and for incomplete lines. A summary gets the end of its epoch."""
     if JSON_MARK in line:
         return _parse_json(line[line.index(JSON_MARK) :])
     if match := INNER_LINE.search(line):
@@ -54,7 +54,7 @@ def parse_line(line: str) -> Optional[Record]:
 
 
 def _parse_json(text: str) -> Optional[Record]:
-    """Names of an epoch's summary begin with "train_" or that of the validation set, of others with nothing."""
+    """Parses a JSON record; names in a summary begin with "train_" or with the name of the validation set."""
     try:
         content = json.loads(text)
     except ValueError:
@@ -87,7 +87,7 @@ def _numbers(pairs: Iterable[Tuple[str, str]]) -> Iterator[Tuple[str, float]]:
 
 
 def without_repetitions(records: Iterable[Record]) -> List[Record]:
-    """A resumed training goes back to its checkpoint: what had been logged beyond is done again, so it is dropped.
+    """Drops the records that a resumed training repeats, because it goes back to its checkpoint.
 
     fairseq also writes a record to its --log-file once for each epoch before it: these are the same.
     """
@@ -100,7 +100,7 @@ def without_repetitions(records: Iterable[Record]) -> List[Record]:
 
 
 def place_in_epochs(records: List[Record]) -> List[Record]:
-    """Summaries may be of a part of an epoch: the records between tell how many updates an epoch has."""
+    """Corrects the place of summaries of incomplete epochs; records between updates tell the updates per epoch."""
     inner = [record for record in records if record.kind == INNER]
     placed = []
     nearest = inner[0] if inner else None
