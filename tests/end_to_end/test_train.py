@@ -117,11 +117,11 @@ def command(*arguments) -> List[str]:
     return [sys.executable, "-m", "gnmt", *map(str, arguments)]
 
 
-def succeed(*arguments, directory: Path, stdin: str = "") -> str:
+def succeed(*arguments, directory: Path) -> str:
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": ""}
     arguments = arguments if arguments[0] == sys.executable else command(*arguments)
-    done = subprocess.run(arguments, cwd=directory, env=environment, input=stdin, capture_output=True, encoding="utf-8")
+    done = subprocess.run(arguments, cwd=directory, env=environment, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -169,5 +169,6 @@ def test_from_packed_text_to_a_score_in_other_languages(tmp_path):
     translated = succeed("translate", "model", "corpus/raw/test.en", directory=tmp_path)
     assert translated.count("\n") == 6 and translated.strip()
     score = ["score"] if "score" in COMMANDS else [sys.executable, str(ROOT / "scripts" / "score.py")]
-    report = succeed(*score, "--hypotheses", "-", "--references", "corpus/raw/test.fr", directory=tmp_path, stdin=translated)
+    (tmp_path / "translated.fr").write_text(translated, encoding="utf-8")
+    report = succeed(*score, "--hypotheses", "translated.fr", "--references", "corpus/raw/test.fr", directory=tmp_path)
     assert "BLEU" in report
