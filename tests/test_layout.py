@@ -32,7 +32,8 @@ CORE = {
     "tokenizers": {"files"},
     "corpora": {"files", "tokenizers"},
     "checkpoints": {"files", "network", "quantization", "tokenizers"},
-    "commands": {"checkpoints", "corpora", "evaluation", "files", "network", "tokenizers", "translator"},
+    "training": {"corpora", "files"},
+    "commands": {"checkpoints", "corpora", "evaluation", "files", "network", "tokenizers", "training", "translator"},
 }
 PACKAGES = {"fairseq_gnmt": PLUGIN, "gnmt": CORE}
 

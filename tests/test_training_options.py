@@ -1,4 +1,4 @@
-"""`gnmt train` chooses the options of the examples' scripts; the user's options win, and what follows from them changes too."""
+"""`gnmt train` chooses the options of the examples' scripts; options of the user win, and derived ones follow them."""
 import os
 import shlex
 import subprocess
@@ -13,10 +13,10 @@ from fairseq.models import MODEL_REGISTRY
 from gnmt.checkpoints.averaging import epoch_checkpoints
 from gnmt.commands import train as command
 from gnmt.commands.command_line import parser_of
-from gnmt.commands.training_options import WIDTHS, TrainingOptions, given_value, loss_scale, training_options
-from gnmt.commands.training_recipes import LARGE_CORPORA, MEDIUM_CORPORA, RECIPES, SMALL_CORPORA, Recipe, recipe_for
 from gnmt.corpora.preparation import Preparation, write_settings
 from gnmt.errors import UserError
+from gnmt.training.options import WIDTHS, TrainingOptions, given_value, loss_scale, training_options
+from gnmt.training.recipes import LARGE_CORPORA, MEDIUM_CORPORA, RECIPES, SMALL_CORPORA, Recipe, recipe_for
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = Preparation("en", "de", ("train",), "valid", "test")
@@ -61,15 +61,15 @@ def dry_run(capsys, *arguments) -> str:
 SHOWING = '#!/bin/bash\nprintf "%s\\n" "$OMP_NUM_THREADS" "$@" > "$SHOWN"\nexit 1\n'
 
 
-def shown_by(command_line: List[str], folder: Path, **environment: str) -> List[str]:
+def shown_by(command_line: List[str], folder: Path) -> List[str]:
     """OMP_NUM_THREADS and the arguments with which a command line calls fairseq-train, which only notes them."""
     programs = folder / "programs"
     programs.mkdir(exist_ok=True)
     (programs / "fairseq-train").write_text(SHOWING)
     (programs / "fairseq-train").chmod(0o755)
     path = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    variables = {**os.environ, "PATH": path, "VIRTUAL_ENV": sys.prefix, "SHOWN": str(folder / "shown"), "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command_line, env={**variables, **environment}, capture_output=True, text=True)
+    variables = {"PATH": path, "VIRTUAL_ENV": sys.prefix, "SHOWN": str(folder / "shown"), "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command_line, env={**os.environ, **variables}, capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
     return (folder / "shown").read_text().splitlines()
 
@@ -100,7 +100,8 @@ def test_small_corpora_are_trained_as_multi30k(tmp_path):
 
 def test_large_corpora_are_trained_as_wmt16(tmp_path):
     folder = prepared(binarised(tmp_path))
-    _, *script = shown_by(["bash", str(ROOT / "examples/wmt16_en_de/train.sh"), "--output", str(folder), "--cpu"], tmp_path)
+    command_line = ["bash", str(ROOT / "examples/wmt16_en_de/train.sh"), "--output", str(folder), "--cpu"]
+    _, *script = shown_by(command_line, tmp_path)
     expected, chosen = options_of(script), options(folder, recipe=LARGE_CORPORA)
     assert expected.pop("--distributed-world-size") == "1"
     assert {name: chosen.pop(name) for name in ("--log-format", "--seed")} == {"--log-format": "simple", "--seed": "1"}
@@ -154,8 +155,8 @@ def test_precision(tmp_path):
     fp16 = {"--fp16", "--fp16-init-scale", "--fp16-scale-window"}
     for recipe, gpus, precision, expected in (
         (LARGE_CORPORA, 0, "auto", set()), (LARGE_CORPORA, 1, "auto", fp16), (MEDIUM_CORPORA, 1, "auto", fp16),
-        (LARGE_CORPORA, 1, "fp32", set()), (LARGE_CORPORA, 1, "bf16", {"--bf16"}), (SMALL_CORPORA, 0, "bf16", {"--bf16"}),
-        (SMALL_CORPORA, 1, "fp16", fp16),
+        (LARGE_CORPORA, 1, "fp32", set()), (LARGE_CORPORA, 1, "bf16", {"--bf16"}),
+        (SMALL_CORPORA, 0, "bf16", {"--bf16"}), (SMALL_CORPORA, 1, "fp16", fp16),
     ):
         assert precision_of(options(tmp_path, recipe=recipe, gpus=gpus, precision=precision)) == expected
     assert precision_of(options(tmp_path, "--bf16", recipe=LARGE_CORPORA, gpus=1)) == {"--bf16"}
@@ -279,6 +280,7 @@ def test_mistakes_are_told_in_a_sentence(tmp_path, capsys):
 
 
 def test_epoch_checkpoints_are_in_their_order(tmp_path):
-    for name in ("checkpoint10.pt", "checkpoint9.pt", "checkpoint_last.pt", "checkpoint_1_500.pt", "checkpoint2.pt.partial"):
+    others = "checkpoint_last.pt", "checkpoint_1_500.pt", "checkpoint2.pt.partial"
+    for name in ("checkpoint10.pt", "checkpoint9.pt", *others):
         (tmp_path / name).touch()
     assert [path.name for path in epoch_checkpoints(tmp_path)] == ["checkpoint9.pt", "checkpoint10.pt"]

@@ -2,9 +2,9 @@
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence
 
-from gnmt.commands.training_recipes import COMMON, Options, Recipe
 from gnmt.corpora.preparation import Preparation
 from gnmt.errors import UserError
+from gnmt.training.recipes import COMMON, Options, Recipe
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 PRECISION_OPTIONS = ("--fp16", "--bf16", "--memory-efficient-fp16", "--memory-efficient-bf16", "--amp")
@@ -13,7 +13,8 @@ LONGEST = 1024  # tokens of a training pair's sides, BOS and EOS included: defau
 LARGEST_SCALED_GRADIENT = 1 << 15  # float16 ends at 65,504
 SCALE_WINDOW = 128  # updates without overflow before fp16 doubles its loss scale
 JOINED_BY = {"subwords": "sentencepiece", "character": "sentencepiece", "word": "words", "mixed": "mixed_word_char"}
-WIDTHS = {"gnmt_v2": 1024, "gnmt_v2_8_layers": 1024, "gnmt_v2_small": 256, "gnmt_v2_tiny": 32, "gnmt": 1024}  # of embeddings
+# Of the embeddings of each architecture, unless --hidden-size is given.
+WIDTHS = {"gnmt_v2": 1024, "gnmt_v2_8_layers": 1024, "gnmt_v2_small": 256, "gnmt_v2_tiny": 32, "gnmt": 1024}
 # Options that only the chosen value of another option has; they are left out if the user chooses another value.
 DEPENDENT = {
     "--lr-scheduler": ("--warmup-steps", "--remain-steps", "--decay-steps", "--decay-factor"),
@@ -60,7 +61,8 @@ def loss_scale(sentences: int) -> int:
     """Returns a loss scale that fp16 can begin with: the largest power of two up to 2^15 / sentences, at least 1.
 
     fairseq's loss is a sum over sentences, so the largest gradients grow with their number. These are the biases of
-    frequent words: 0.9 times their occurrences, with label smoothing 0.1. Scaled, a word may occur twice in each sentence.
+    frequent words: 0.9 times their occurrences, with label smoothing 0.1. With this scale the gradient of a word that
+    occurs twice in each sentence is still finite.
 
     Args:
         sentences: number whose gradients one device adds up in an update.
