@@ -15,7 +15,7 @@ if getattr(gnmt, "__version__", None) != __version__:  # a checkout beside an in
         f"{getattr(gnmt, '__version__', 'of no version')}: install or check out both from one release."
     )
 
-from fairseq_gnmt import patches  # noqa: E402
+from fairseq_gnmt import patches
 
 patches.apply()
 

@@ -1,4 +1,5 @@
 """Errors of fairseq and torch that a user can correct are told in one line, without a traceback."""
+import re
 import signal
 import sys
 import traceback
@@ -59,6 +60,11 @@ MISTAKES = (
         "{checkpoint_path} was written with other data or batches: give the same --batch-size and --max-tokens, or go on at "
         "the start of the data with --reset-dataloader.",
     ),
+    Mistake(
+        "load_checkpoint",
+        "can not be specified together",
+        "--finetune-from-model and --restore-file both name the checkpoint to start from: give one of them.",
+    ),
     Mistake("load_checkpoint", "does not exist", "{message}: name a checkpoint of fairseq-train."),
     Mistake("load_checkpoint", "does not match; please reset", "{message}: or start in a new --save-dir."),
     Mistake("verify_checkpoint_directory", "", "{message}: --save-dir must be a folder that can be written."),
@@ -80,6 +86,8 @@ MISTAKES = (
     Mistake("load_align_dict", "", "{message}: --replace-unk alone copies source words, with a file it looks them up."),
     Mistake("read_data", "", "{path} is not UTF-8 ({message}): convert it, for example with iconv -f latin1 -t utf-8."),
     Mistake("build_bpe", "", "{message}: --sentencepiece-model must name the subword model of the training data."),
+    Mistake("build_x", "codec can't decode", "{message}: --bpe-codes must name the text file of `subword-nmt learn-bpe`."),
+    Mistake("_open", "", "{message}: --log-file must name a file that can be written."),
     Mistake("build_x", "Please install", "{message}, or leave the option out."),
     Mistake(
         "post_process",
@@ -99,9 +107,16 @@ MISTAKES = (
         "DataLoader worker",  # torch's handler of the signal that a child process has ended
         "{message}: perhaps the memory was not enough. Give a smaller --num-workers.",
     ),
+    Mistake(
+        "__init__",
+        "Source and target must contain the same number of examples",
+        "{message}: binarise both languages again with fairseq-preprocess.",
+    ),
+    Mistake("_call_impl", "could not create a primitive", "the memory is not enough: give a smaller --batch-size."),
     Mistake("all_reduce", "by peer", "another process of this training has ended ({message}): its own message says why."),
 )
 TRAINING = ("fairseq_cli/train.py", "fairseq_cli/hydra_train.py")  # files whose functions have the options of a training
+OBJECT = re.compile(r":? ?<[\w.]+ object at 0x[0-9a-f]+>")  # in messages of Python
 MESSAGE_LENGTH = 200  # characters; torch's messages go on for a page
 
 
@@ -115,11 +130,12 @@ def explain(error: BaseException, trace: Optional[TracebackType]) -> Optional[st
     frames = [frame for frame, _ in traceback.walk_tb(trace)]
     if not frames or not isinstance(error, Exception):
         return None
-    message = (str(error) or type(error).__name__).splitlines()[0][:MESSAGE_LENGTH]
+    message = OBJECT.sub("", (str(error) or type(error).__name__).splitlines()[0])[:MESSAGE_LENGTH]
     if isinstance(error, KeyError):
         message = f"it has no {message}"
     if isinstance(error, OSError) and error.filename:
         message = f"{error.filename}: {error.strerror}"
+    message = " ".join(message.split())  # in one line, whatever the names in it
     local_variables = {frame.f_code.co_name: frame.f_locals for frame in frames}
     for mistake in MISTAKES:
         if mistake.where in local_variables and mistake.words in str(error):

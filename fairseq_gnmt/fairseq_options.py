@@ -28,6 +28,8 @@ FAIRSEQ_SEARCHES = "sampling diverse_beam_groups diversity_rate match_source_len
 
 
 class Support(Enum):
+    """Treatment of an option of fairseq."""
+
     HONOURED = "does what fairseq's help says"
     REFUSED = "is an error"
     WITHOUT_EFFECT = "is accepted, and changes nothing"
@@ -340,7 +342,7 @@ def check_dictionary(option: str, text: str) -> None:
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise UserError(f"--{option.replace('_', '-')} is no dictionary ({error}): write \"{{'dropout': 0.1}}\".")
+        raise UserError(f"--{option.replace('_', '-')} is no dictionary ({error}): write \"{{'dropout': 0.1}}\".") from error
     if not isinstance(value, dict):
         raise UserError(f"--{option.replace('_', '-')} is no dictionary ({text}): write \"{{'dropout': 0.1}}\".")
 

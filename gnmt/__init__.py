@@ -1,4 +1,4 @@
-"""GNMT translation without fairseq.
+"""GNMT: recurrent neural machine translation, without fairseq.
 
     from gnmt import Translator
     translator = Translator.from_pretrained("MODEL")
@@ -12,7 +12,7 @@ from typing import Any, List
 __version__ = "0.1.0"
 __all__ = ["Translation", "Translator", "__version__"]
 
-_LAZY = {"Translation": "gnmt.translator", "Translator": "gnmt.translator"}
+_LAZY = {"Translation": "gnmt.translation", "Translator": "gnmt.translator"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,20 +1,35 @@
-"""The `gnmt` command, as `python -m gnmt` too."""
-import argparse
+"""The `gnmt` command; `python -m gnmt` is the same."""
+import difflib
 import sys
 from importlib import import_module
-from typing import List, Optional
+from typing import List, NoReturn, Optional
 
 from gnmt import __version__
+from gnmt.commands.command_line import run_module
+from gnmt.commands.process import run_command
 
-COMMANDS = {
+COMMANDS = {  # in the order in which a user meets them
     "prepare": "prepare parallel text for training",
     "train": "train a model on prepared text (needs fairseq)",
-    "translate": "translate text with a model folder",
-    "clean": "drop pairs of sentences that are of no use for training",
+    "average": "average checkpoints of one training",
     "export": "turn a checkpoint into a model folder, which needs no fairseq",
+    "translate": "translate text with a model folder",
+    "score": "score translations with BLEU",
+    "grid": "score and time a model under several search options",
+    "plot": "draw training curves or attention",
+    "bench": "measure the speed of a model folder",
     "info": "describe a model folder",
     "doctor": "check this machine and installation",
+    "import": "turn a model folder back into a checkpoint for fine-tuning",
+    "convert": "convert checkpoints of NVIDIA's GNMT v2, in both directions",
+    "clean": "drop pairs of sentences that are of no use for training",
+    "subwords": "learn and apply subwords",
+    "words": "apply the word model",
+    "mixed_word_char": "learn and apply the mixed word/character model",
+    "cooccurrence": "compute initial embeddings from a parallel corpus",
 }
+MODULES = {"import": "import_model"}  # of commands that cannot be the name of a module
+WRONG_USAGE = 2  # exit status, also of argparse
 
 
 def overview() -> str:
@@ -24,37 +39,36 @@ def overview() -> str:
     return "\n".join(
         ["usage: gnmt COMMAND [options]", "", "Recurrent neural machine translation (GNMT).", "", "commands:", *lines, "",
          "`gnmt COMMAND --help` lists the options of a command; `gnmt --version` prints the version."]
-    )
+    )  # fmt: skip
 
 
 def main(arguments: Optional[List[str]] = None) -> None:
     """Runs one sub-command.
 
+    Exits with 0 after success, 1 after an error, and 2 for a wrong command line.
+
     Args:
         arguments: of the command line without the program's name; those of this process by default.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if not arguments or arguments[0] in ("-h", "--help"):
+    name, *options = (sys.argv[1:] if arguments is None else arguments) or [""]
+    if name in ("-h", "--help"):
         print(overview())
-        return
-    name = arguments[0]
-    if name == "--version":
+    elif name == "--version":
         print(f"gnmt {__version__}")
-        return
-    if name not in COMMANDS:
-        sys.exit(f"error: gnmt has no command {name!r}; it has {', '.join(COMMANDS)}.")
-    command = import_module(f"gnmt.commands.{name}")
-    parser = argparse.ArgumentParser(prog=f"gnmt {name}", description=command.__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    command.add_arguments(parser)
-    from gnmt.commands.process import run_command
-
-    if getattr(command, "PASSES_OPTIONS_THROUGH", False):
-        parsed, further = parser.parse_known_args(arguments[1:])
-        run_command(lambda: command.run(parsed, further))
+    elif name in COMMANDS:
+        run_command(lambda: run_module(import_module(f"gnmt.commands.{MODULES.get(name, name)}"), f"gnmt {name}", options))
     else:
-        parsed = parser.parse_args(arguments[1:])
-        run_command(lambda: command.run(parsed))
+        _refuse(name)
+
+
+def _refuse(name: str) -> NoReturn:
+    if not name:
+        print(overview(), file=sys.stderr)
+    else:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        remedy = f"did you mean `gnmt {near[0]}`?" if near else "`gnmt --help` lists the commands."
+        print(f"error: gnmt has no command {name!r}: {remedy}", file=sys.stderr)
+    sys.exit(WRONG_USAGE)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,11 @@
     translator = Translator.from_pretrained("MODEL", precision="int8")
     translator.translate(["Two dogs play in the snow."], beam=5)[0].text
 """
+import dataclasses
 from collections import deque
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Union
 
 import torch
 from torch import Tensor
@@ -15,89 +15,21 @@ from torch import Tensor
 from gnmt.checkpoints.model_folder import Model, read_model_folder
 from gnmt.errors import UserError
 from gnmt.inference.model import inference_model_for
-from gnmt.search.ensemble import Ensemble
-from gnmt.search.options import SamplingOptions, SearchOptions
 from gnmt.search.beam_search import BeamSearch, length_limits
+from gnmt.search.ensemble import Ensemble
 from gnmt.search.forced_decoding import force_decode
+from gnmt.search.options import SamplingOptions, SearchOptions
 from gnmt.search.penalties import coverage_penalty as coverage_penalty_of
 from gnmt.search.running_search import Hypothesis, RunningSearch, translate_batch
 from gnmt.search.sampling import draw_samples, keep_most_probable
 from gnmt.search.vocabulary import SpecialTokens
 from gnmt.tokenizers.sentences import Sentence, split_sentences
 from gnmt.tokenizers.vocabulary import BOS, EOS, PAD, UNK
-from gnmt.tokenizers.word_alignment import Link, align_words
+from gnmt.tokenizers.word_alignment import align_words
+from gnmt.translation import SentenceTranslation, TranslatedHypothesis, Translation
 
 JOINING_SHARE = 1 / 8  # of the batch; newcomers are encoded together
 MOST_TOKENS = 1024  # of a sentence; longer ones are cut
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One translation of a sentence, of an n-best list."""
-
-    text: str
-    score: float  # log-probability / length penalty + coverage penalty; natural logarithm
-    tokens: List[str]
-    positional_scores: List[float]  # log-probability of each token, and of EOS as the last
-    attention: Tensor  # (T + 1, S + 1) over target and source tokens; EOS is the last of both
-    word_alignment: List[Link]
-
-
-@dataclass(frozen=True)
-class SentenceTranslation:
-    """Translation of one sentence."""
-
-    source: str
-    source_tokens: List[str]
-    nbest: List[Candidate]  # best first; empty for a blank sentence
-    is_truncated: bool  # the source had more tokens than allowed, and the rest was not translated
-
-    @property
-    def text(self) -> str:
-        return self.nbest[0].text if self.nbest else self.source
-
-
-@dataclass(frozen=True)
-class Translation:
-    """Translation of a text."""
-
-    text: str
-    sentences: List[SentenceTranslation]  # one, unless the text was split
-
-    @property
-    def score(self) -> float:
-        """Sum of the scores of its sentences."""
-        return sum(sentence.nbest[0].score for sentence in self.sentences if sentence.nbest)
-
-    @property
-    def tokens(self) -> List[str]:
-        """Target tokens of all sentences."""
-        return [token for sentence in self.sentences if sentence.nbest for token in sentence.nbest[0].tokens]
-
-    @property
-    def nbest(self) -> List[Candidate]:
-        """Candidates of a text that was not split. Raises UserError for several sentences."""
-        return self._only_sentence().nbest
-
-    @property
-    def positional_scores(self) -> List[float]:
-        """Log-probability of each token and of EOS. Raises UserError for several sentences."""
-        return self.nbest[0].positional_scores if self.nbest else []
-
-    @property
-    def attention(self) -> Optional[Tensor]:
-        """(T + 1, S + 1), EOS last; None for a blank text. Raises UserError for several sentences."""
-        return self.nbest[0].attention if self.nbest else None
-
-    @property
-    def word_alignment(self) -> List[Link]:
-        """Pairs of source and target words. Raises UserError for several sentences."""
-        return self.nbest[0].word_alignment if self.nbest else []
-
-    def _only_sentence(self) -> SentenceTranslation:
-        if len(self.sentences) != 1:
-            raise UserError(f"The text has {len(self.sentences)} sentences: look at `sentences`.")
-        return self.sentences[0]
 
 
 class _Job(NamedTuple):
@@ -113,20 +45,25 @@ class _Job(NamedTuple):
 class Translator:
     """Translates texts; safe to use from several threads, and without state between calls."""
 
-    def __init__(self, models: Sequence[Model], precision: Optional[str] = None):
-        """Raises UserError for no models, or for models of different vocabularies or conventions.
+    def __init__(self, models: Sequence[Model], precision: Optional[str] = None, device: str = "cpu"):
+        """Prepares the models for decoding.
 
         Args:
             models: one, or several whose probabilities are averaged.
-            precision: "fp32" or "int8"; by default the one that the first model is stored in.
+            precision: "fp32" or "int8"; by default int8 for a model that is stored in integers, fp32 for others.
+            device: of torch, such as "cuda:0"; int8 needs the CPU.
+
+        Raises:
+            UserError: there are no models, or they have different vocabularies or conventions.
         """
         if not models:
             raise UserError("There is no model to translate with: name at least one model folder.")
         self.model = models[0]
         for model in models[1:]:
             _check_same_tokens(self.model, model)
-        self.precision = precision or self.model.config.precision
-        self._networks = [model.network for model in models]
+        self.precision = precision or ("int8" if self.model.config.precision == "int8" else "fp32")
+        self._device = _device_of(device)
+        self._networks = [model.network.to(self._device) for model in models]
         quantize = _quantize_of(self.precision)
         for network in self._networks:
             inference_model_for(network, quantize)  # now, not during the first call
@@ -141,13 +78,15 @@ class Translator:
         *,
         precision: Optional[str] = None,
         threads: Optional[int] = None,
+        device: str = "cpu",
     ) -> "Translator":
         """Loads model folders of `gnmt export`.
 
         Args:
             folders: a folder, or several for an ensemble.
-            precision: "fp32" or "int8"; by default the one that the first model is stored in.
+            precision: "fp32" or "int8"; by default int8 for a model that is stored in integers, fp32 for others.
             threads: threads of torch in this process; by default torch's choice.
+            device: of torch, such as "cuda:0"; int8 needs the CPU.
 
         Raises:
             UserError: a folder is missing, incomplete, damaged, or does not fit the others.
@@ -157,7 +96,7 @@ class Translator:
                 raise UserError(f"threads is {threads}, but must be at least 1.")
             torch.set_num_threads(threads)
         paths = [folders] if isinstance(folders, (str, Path)) else list(folders)
-        return cls([read_model_folder(Path(path)) for path in paths], precision)
+        return cls([read_model_folder(Path(path)) for path in paths], precision, device)
 
     @property
     def source_language(self) -> str:
@@ -178,12 +117,15 @@ class Translator:
         length_norm_factor: Optional[float] = None,
         coverage_penalty: Optional[float] = None,
         no_repeat_ngram_size: int = 0,
+        prune_tokens: float = 0.0,
+        prune_hypotheses: float = 0.0,
         prefix: Optional[Sequence[str]] = None,
         replace_unk: bool = False,
         sampling: Optional[SamplingOptions] = None,
         split_sentences: bool = False,
         batch_size: int = 64,
         max_length: int = MOST_TOKENS,
+        progress: Optional[Callable[[Translation], None]] = None,
     ) -> List[Translation]:
         """Translates texts.
 
@@ -194,12 +136,15 @@ class Translator:
             length_norm_factor: a in the length penalty ((c + length) / (c + 1))^a; by default the model's own.
             coverage_penalty: weight of the coverage penalty; by default the model's own.
             no_repeat_ngram_size: n-grams of this size occur only once in a translation; 0 allows all.
+            prune_tokens: drop tokens whose log-probability is so far below the best of their hypothesis; 0 keeps all.
+            prune_hypotheses: drop hypotheses whose score is so far below the best finished one; 0 keeps all.
             prefix: beginning of each translation, as text.
             replace_unk: replace unknown tokens by the source tokens that they attend to.
             sampling: draw `nbest` random translations of each sentence instead of searching; best score first.
             split_sentences: translate each sentence of a text by itself; line breaks stay.
             batch_size: sentences that are translated at the same time; the result does not depend on it.
             max_length: tokens of a sentence, at most; the rest of a longer one is not translated.
+            progress: called with each translation, in order, as soon as it and all earlier ones are done.
 
         Returns:
             A translation of each text, in order.
@@ -217,6 +162,7 @@ class Translator:
             if value < 1:
                 raise UserError(f"{name} is {value}, but must be at least 1.")
         options = self._search_options(beam, nbest, length_norm_factor, coverage_penalty, no_repeat_ngram_size)
+        options = dataclasses.replace(options, prune_tokens=prune_tokens, prune_hypotheses=prune_hypotheses)
         parts = [split_sentences_of(text, self.source_language if split_sentences else None) for text in texts]
         jobs = [
             self._job(sentence.text, prefix[index] if prefix else "", max_length)
@@ -224,11 +170,15 @@ class Translator:
             for sentence in sentences
         ]
         if sampling is None:
-            found = self._search(jobs, options, batch_size)
+            searched = self._search(jobs, options, batch_size)
         else:
-            found = self._sample(jobs, options, sampling, batch_size)
-        translated = iter(self._sentence(job, found.get(index, []), replace_unk) for index, job in enumerate(jobs))
-        return [_joined(sentences, [next(translated) for _ in sentences]) for sentences in parts]
+            searched = self._sample(jobs, options, sampling, batch_size)
+        translations = []
+        for translation in self._in_order(parts, jobs, searched, replace_unk):
+            translations.append(translation)
+            if progress is not None:
+                progress(translation)
+        return translations
 
     def score(self, sources: Sequence[str], targets: Sequence[str], batch_size: int = 64) -> List[List[float]]:
         """Returns the log-probability of each target token and of EOS, given its source (forced decoding).
@@ -244,9 +194,9 @@ class Translator:
         scores: List[List[float]] = []
         for start in range(0, len(sources), batch_size):
             pairs = list(zip(sources[start : start + batch_size], targets[start : start + batch_size]))
-            source = _padded([self._job(text, "", MOST_TOKENS).ids for text, _ in pairs])
-            target_ids = [self._target_ids(text) + [EOS] for _, text in pairs]
-            target = _padded(target_ids)
+            source = self._padded([self._job(text, "", MOST_TOKENS).ids for text, _ in pairs])
+            target_ids = [[*self._target_ids(text), EOS] for _, text in pairs]
+            target = self._padded(target_ids)
             log_probs = force_decode(ensemble, source, self._read(target), target, PAD).log_probs
             scores += [row[: len(ids)].tolist() for row, ids in zip(log_probs, target_ids)]
         return scores
@@ -255,7 +205,7 @@ class Translator:
         """Returns the best translation of each source, both as ids without BOS and EOS."""
         options = self._search_options(beam, 1, None, None, 0)
         begin = [BOS] * self._special.source_bos
-        found = translate_batch(self._ensemble(), self._rules(options), _padded([[*begin, *ids, EOS] for ids in sources]))
+        found = translate_batch(self._ensemble(), self._rules(options), self._padded([[*begin, *ids, EOS] for ids in sources]))
         return [nbest[0].tokens[:-1].tolist() for nbest in found]
 
     # -- one call
@@ -292,42 +242,49 @@ class Translator:
     def _target_ids(self, text: str) -> List[int]:
         return [self.model.target_vocabulary.index(token) for token in self.model.tokenizers.target.encode(text)]
 
-    def _search(self, jobs: Sequence[_Job], options: SearchOptions, batch_size: int) -> Dict[int, List[Hypothesis]]:
-        """Translates the longest sentences first, and keeps the batch full until there are no more."""
-        found: Dict[int, List[Hypothesis]] = {}
+    def _in_order(
+        self, parts: Sequence[Sequence[Sentence]], jobs: Sequence[_Job], searched: Iterator[Dict[int, List[Hypothesis]]], replace_unk: bool
+    ) -> Iterator[Translation]:
+        """Yields the translation of each text as soon as the search has found the hypotheses of its jobs."""
+        found: Dict[int, List[Hypothesis]] = {index: [] for index, job in enumerate(jobs) if not job.tokens}
+        first = 0
+        for sentences in parts:
+            indices = range(first, first + len(sentences))
+            while not all(index in found for index in indices):
+                found.update(next(searched))
+            yield _joined(sentences, [self._sentence(jobs[index], found.pop(index), replace_unk) for index in indices])
+            first += len(sentences)
+
+    def _search(self, jobs: Sequence[_Job], options: SearchOptions, batch_size: int) -> Iterator[Dict[int, List[Hypothesis]]]:
+        """Translates the longest sentences first, and keeps the batch full; yields hypotheses by job as jobs end."""
         waiting = deque(_longest_first(jobs))
         search = RunningSearch(self._ensemble(), self._rules(options))
         while waiting or len(search):
             free = batch_size - len(search)
             if waiting and free >= JOINING_SHARE * batch_size:
                 joining = [waiting.popleft() for _ in range(min(free, len(waiting)))]
-                prefixes = _padded([jobs[index].prefix for index in joining])
-                search.join(torch.tensor(joining), _padded([jobs[index].ids for index in joining]), prefixes)
+                prefixes = self._padded([jobs[index].prefix for index in joining])
+                search.join(torch.tensor(joining, device=self._device), self._padded([jobs[index].ids for index in joining]), prefixes)
             search.step()
-            found.update(search.take_translated())
-        return found
+            yield dict(search.take_translated())
 
     def _sample(
         self, jobs: Sequence[_Job], options: SearchOptions, sampling: SamplingOptions, batch_size: int
-    ) -> Dict[int, List[Hypothesis]]:
-        """Draws translations, and scores them as a search does."""
+    ) -> Iterator[Dict[int, List[Hypothesis]]]:
+        """Draws translations, and scores them as a search does; yields the samples of each batch by job."""
         ensemble = Ensemble(self._networks, sampling.temperature, self._quantize)
         restrict = partial(keep_most_probable, top_k=sampling.top_k, top_p=sampling.top_p)
         order = _longest_first(jobs)
-        found: Dict[int, List[Hypothesis]] = {}
         for start in range(0, len(order), batch_size):
             indices = order[start : start + batch_size]
-            source = _padded([jobs[index].ids for index in indices])
+            source = self._padded([jobs[index].ids for index in indices])
             limits = length_limits(source.ne(PAD).sum(dim=1) - self._special.source_bos, options)
             shape = (options.nbest, int(limits.max()))
-            noise = torch.stack(
-                [torch.rand(shape, generator=torch.Generator().manual_seed(sampling.seed + index)) for index in indices]
-            )
-            first = torch.full((len(indices),), self._special.decoder_start)
+            generators = [torch.Generator().manual_seed(sampling.seed + index) for index in indices]
+            noise = torch.stack([torch.rand(shape, generator=generator) for generator in generators]).to(self._device)
+            first = torch.full_like(limits, self._special.decoder_start)
             tokens = draw_samples(ensemble, source, first, noise, limits, PAD, EOS, restrict).tokens
-            for index, ids, drawn in zip(indices, source, tokens):
-                found[index] = self._scored(ids[ids != PAD], drawn, options)
-        return found
+            yield {index: self._scored(ids[ids != PAD], drawn, options) for index, ids, drawn in zip(indices, source, tokens)}
 
     def _scored(self, source: Tensor, samples: Tensor, options: SearchOptions) -> List[Hypothesis]:
         """Returns the samples (K, T) of a source (S,) with the scores of a search, best first."""
@@ -343,22 +300,28 @@ class Translator:
             hypotheses.append(Hypothesis(row[:length], score, log_probs[:length], attention[:length]))
         return sorted(hypotheses, key=lambda one: float(one.score), reverse=True)
 
+    def _padded(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        """Returns rows of ids as one tensor (B, longest), padded on the right."""
+        width = max(map(len, rows))
+        padded = [[*row, *[PAD] * (width - len(row))] for row in rows]
+        return torch.tensor(padded, dtype=torch.long, device=self._device).view(len(rows), width)
+
     def _read(self, target: Tensor) -> Tensor:
         """Returns the tokens (B, T) that the decoder reads when it is to emit `target`."""
         return torch.cat([torch.full_like(target[:, :1], self._special.decoder_start), target[:, :-1]], dim=1)
 
     def _sentence(self, job: _Job, hypotheses: Sequence[Hypothesis], replace_unk: bool) -> SentenceTranslation:
-        nbest = [self._candidate(one, job, replace_unk) for one in hypotheses]
+        nbest = [self._translated_hypothesis(one, job, replace_unk) for one in hypotheses]
         return SentenceTranslation(job.text, job.tokens, nbest, job.is_truncated)
 
-    def _candidate(self, hypothesis: Hypothesis, job: _Job, replace_unk: bool) -> Candidate:
+    def _translated_hypothesis(self, hypothesis: Hypothesis, job: _Job, replace_unk: bool) -> TranslatedHypothesis:
         attention = hypothesis.attention[:, self._special.source_bos :].clone()
         tokens = [self.model.target_vocabulary[index] for index in hypothesis.tokens.tolist() if index != EOS]
         if replace_unk:
             sources = attention[:, :-1].argmax(dim=1).tolist()
             unknown = self.model.target_vocabulary[UNK]
             tokens = [job.tokens[source] if token == unknown else token for token, source in zip(tokens, sources)]
-        return Candidate(
+        return TranslatedHypothesis(
             text=self.model.tokenizers.target.decode(tokens),
             score=float(hypothesis.score),
             tokens=tokens,
@@ -391,10 +354,14 @@ def _joined(sentences: Sequence[Sentence], translated: List[SentenceTranslation]
     return Translation(text, translated)
 
 
-def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
-    """Returns rows of ids as one tensor (B, longest), padded on the right."""
-    width = max(map(len, rows))
-    return torch.tensor([[*row, *[PAD] * (width - len(row))] for row in rows], dtype=torch.long).view(len(rows), width)
+def _device_of(name: str) -> torch.device:
+    """Raises UserError for a device that this machine does not have."""
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"The device {name!r} is not there ({str(error).splitlines()[0][:100]}): use cpu.") from error
+    return device
 
 
 def _quantize_of(precision: str) -> str:

@@ -30,7 +30,7 @@ from benchmarking.growth import (  # noqa: E402
     COSTS, FORMULAS, TRAINING, Growth, Point, as_json, describe, grid, operations, rows, summary,
 )  # fmt: skip
 from benchmarking.operations import NetworkSize  # noqa: E402
-from benchmarking.report import check_output, markdown_table, write_json  # noqa: E402
+from gnmt.commands.report import check_output, markdown_table, write_json  # noqa: E402
 from benchmarking.session import set_threads  # noqa: E402
 from benchmarking.translation_checks import check_steps  # noqa: E402
 from benchmarking.workload import make_dictionary, synthetic_batches  # noqa: E402

@@ -23,7 +23,7 @@ from benchmarking.command_line import Workload, add_options, check_options, expa
 from benchmarking.contenders.first_batch import LossAndGradient  # noqa: E402
 from benchmarking.contenders.setting import Setting  # noqa: E402
 from benchmarking.operations import NetworkSize, update_operations  # noqa: E402
-from benchmarking.report import ABSENT, check_output, markdown_table, write_json  # noqa: E402
+from gnmt.commands.report import ABSENT, check_output, markdown_table, write_json  # noqa: E402
 from benchmarking.session import Measured, as_json, measure  # noqa: E402
 from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402

@@ -22,7 +22,7 @@ from benchmarking import environment  # noqa: E402
 from benchmarking.command_line import add_options, check_options, expand, load_workload  # noqa: E402
 from benchmarking.contenders.setting import SearchSetting, Setting  # noqa: E402
 from benchmarking.operations import NetworkSize  # noqa: E402
-from benchmarking.report import check_output, markdown_table, write_json  # noqa: E402
+from gnmt.commands.report import check_output, markdown_table, write_json  # noqa: E402
 from benchmarking.session import as_json, measure  # noqa: E402
 from benchmarking.translation_figures import TranslationFigures  # noqa: E402
 from benchmarking.translation_checks import TranslationChecks  # noqa: E402

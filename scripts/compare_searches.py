@@ -25,7 +25,7 @@ from sacrebleu.metrics import BLEU  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 import fairseq_gnmt  # noqa: E402, F401  registers everything
-from benchmarking.report import check_output, markdown_table, write_json  # noqa: E402
+from gnmt.commands.report import check_output, markdown_table, write_json  # noqa: E402
 from fairseq_gnmt.models.gnmt import GNMTModel  # noqa: E402
 from fairseq_gnmt.segmentation.encoders import join_tokens  # noqa: E402
 from fairseq_gnmt.tasks.gnmt_translation import GNMTTranslationTask  # noqa: E402
@@ -104,6 +104,8 @@ class Workload:
                 f"{args.references} has {len(self.references)} lines, but the split {args.gen_subset} {len(dataset)} "
                 "sentences: give the references of this split."
             )
+        if dataset.tgt is None:
+            raise UserError(f"{args.gen_subset} has no {self.task.cfg.target_lang} text in {args.data}: binarise it with its references.")
         epoch = self.task.get_batch_iterator(dataset, max_sentences=args.batch_size)
         self.batches = list(epoch.next_epoch_itr(shuffle=False))
         self.post_process = args.post_process

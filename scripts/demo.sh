@@ -45,7 +45,7 @@ stage() {
     say "$name: $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s"
 }
 
-stage "environment" bash "$ROOT/scripts/environment.sh"
+stage "environment" bash "$ROOT/scripts/environment.sh" fairseq
 export VIRTUAL_ENV="$ROOT/.venv" PATH="$ROOT/.venv/bin:$PATH"
 stage "data" bash "$examples/prepare.sh" --output "$output" "${data[@]}"
 stage "training" bash "$examples/train.sh" --output "$output" --seed "$seed"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Builds .venv in the checkout: this plugin, fairseq, torch and pytest, in the versions of constraints.txt.
+# Builds .venv in the checkout: this project and extras of pyproject.toml, in the versions of constraints.txt.
 #
-#   bash scripts/environment.sh                            a later run reuses what is there
+#   bash scripts/environment.sh                            all extras (dev); a later run reuses what is there
+#   bash scripts/environment.sh fairseq plots              adds these extras to those that are there
 #   PYTHON=/path/to/python3.12 bash scripts/environment.sh names the interpreter
 #
 # pip's own variables hold as ever. On a machine without a GPU, PIP_EXTRA_INDEX_URL set to PyTorch's index of CPU builds
@@ -14,7 +15,7 @@ set -euo pipefail
 
 root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)"
 venv="$root/.venv"
-stamp="$venv/environment.stamp"  # what the finished environment was built from; "unfinished" while it is being built
+stamp="$venv/environment.stamp"  # describes the finished environment; "unfinished" while it is being built
 log="$venv/pip.log"
 wanted_kib=$((2 * 1024 * 1024))  # 1.3 GB with the CPU build of torch, and room for pip to unpack it
 
@@ -27,7 +28,7 @@ describe() {
         2>/dev/null || true
 }
 
-# Whether a ready-made fairseq exists for the interpreter that `describe` called $1: the same condition as in setup.py.
+# Exits with 1 if no ready-made fairseq exists for the interpreter that `describe` called $1, as pyproject.toml says.
 has_fairseq_wheel() { [[ "$1" == "3.11 Linux x86_64" || "$1" == "3.12 Linux x86_64" ]]; }
 
 # Prints the first interpreter that fits, or says what is wrong with those that were found.
@@ -39,7 +40,7 @@ choose_python() {
         case "$description" in
             "") ;;
             2.* | 3.[0-9]\ * | 3.10\ *) too_old="$candidate is Python ${description%% *}" ;;
-            *) if has_fairseq_wheel "$description"; then say "$candidate"; return; fi
+            *) if ! wants fairseq || has_fairseq_wheel "$description"; then say "$candidate"; return; fi
                 no_wheel="$candidate is Python $description" ;;
         esac
     done
@@ -50,20 +51,39 @@ choose_python() {
     fail "No Python was found that runs (tried ${candidates[*]}): $remedy"
 }
 
-# What a finished environment is built from: the folder (scripts in .venv hold its name), the interpreter, the requirements.
+# Prints the lines of the stamp: the folder (scripts in .venv hold its name), the interpreter, the requirements, the extras.
 describe_environment() {
-    "$venv/bin/python" -I - "$root" <<'PYTHON_CODE'
+    "$venv/bin/python" -I - "$root" "${extras[*]}" <<'PYTHON_CODE'
 import hashlib, pathlib, sys
 root = pathlib.Path(sys.argv[1])
-requirements = b"".join((root / name).read_bytes() for name in ("setup.py", "constraints.txt"))
-print(root, sys.version.split()[0], hashlib.sha256(requirements).hexdigest(), sep="\n")
+requirements = b"".join((root / name).read_bytes() for name in ("pyproject.toml", "constraints.txt"))
+print(root, sys.version.split()[0], hashlib.sha256(requirements).hexdigest(), sys.argv[2], sep="\n")
 PYTHON_CODE
 }
 
-# Whether the user has installed fairseq in .venv; importing it to see would take seconds.
+# Prints the names of the extras in pyproject.toml, separated by spaces.
+known_extras() {
+    awk '/^\[/ {inside = $0 == "[project.optional-dependencies]"} inside && /^[a-z]+ = / {printf "%s ", $1}' "$root/pyproject.toml"
+}
+
+# Exits with 0 if the extras include $1; dev includes all.
+wants() { [[ " ${extras[*]} " =~ " $1 "|" dev " ]]; }
+
+# Adds the extras that .venv has, in the order of pyproject.toml: an environment keeps what another script needs.
+add_installed_extras() {
+    local extra all=()
+    [[ ! -f "$stamp" ]] || extras+=($(tail -n +4 -- "$stamp"))
+    for extra in $(known_extras); do
+        ! wants "$extra" || all+=("$extra")
+    done
+    extras=("${all[@]}")
+    ! wants dev || extras=(dev)
+}
+
+# Exits with 0 if the user has installed fairseq in .venv; to import it would take seconds.
 has_fairseq() { "$venv/bin/python" -c 'import importlib.util, sys; sys.exit(not importlib.util.find_spec("fairseq"))' 2> /dev/null; }
 
-# Whether .venv runs, lies where it was built and holds the interpreter that PYTHON asks for, if it asks.
+# Exits with 0 if .venv runs, lies where it was built and holds the interpreter that PYTHON asks for, if it asks.
 usable() {
     local description built_in
     description="$(describe "$venv/bin/python")"
@@ -73,10 +93,13 @@ usable() {
         read -r built_in < "$stamp"
         [[ "$built_in" == "$root" ]] || return 1  # also "unfinished"
     fi
-    has_fairseq_wheel "$description" || has_fairseq
+    ! wants fairseq || has_fairseq_wheel "$description" || has_fairseq
 }
 
-finished() { usable && [[ -f "$stamp" && "$(cat "$stamp")" == "$(describe_environment)" ]]; }
+finished() {
+    add_installed_extras
+    usable && [[ -f "$stamp" && "$(cat "$stamp")" == "$(describe_environment)" ]]
+}
 
 create() {
     local python free_kib
@@ -110,18 +133,25 @@ explain_pip() {
 }
 
 install() {
-    say "Installing the packages of setup.py in the versions of constraints.txt; this takes minutes the first time."
+    local list="${extras[*]}"
+    say "Installing the packages of pyproject.toml (extras: ${list// /, }) in the versions of constraints.txt; this takes minutes the first time."
     : > "$log"
     (cd -- "$root" && "$venv/bin/python" -m pip install --disable-pip-version-check --log "$log" \
-        -c constraints.txt -e '.[dev]') 2>> "$log" || explain_pip
+        -c constraints.txt -e ".[${list// /,}]") 2>> "$log" || explain_pip
     describe_environment > "$stamp.new"
     mv -- "$stamp.new" "$stamp"
     say "The environment is ready in $venv."
 }
 
+extras=("$@")
+[[ $# -gt 0 ]] || extras=(dev)
+known="$(known_extras)"
+for extra in "${extras[@]}"; do
+    [[ " $known" == *" $extra "* ]] || fail "There is no extra '$extra'; pyproject.toml has ${known% }."
+done
 finished && exit 0
 # Two runs at once would tear down each other's work. Where there are no locks (no flock, some network disks) go on without.
-exec 9< "$root/setup.py"
+exec 9< "$root/pyproject.toml"
 if command -v flock > /dev/null && ! flock -n 9; then
     say "Waiting for another run that is at work on $venv."
     flock 9 || true

@@ -24,8 +24,8 @@ from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402
 from gnmt.files.lines import check_files, read_lines, split_lines  # noqa: E402
 from gnmt.files.outputs import atomic_outputs  # noqa: E402
-from plotting.attention_map import END_MARK, SCHEMES, AttentionMap, draw, of_words  # noqa: E402
-from plotting.pictures import below_each_other, check_pictures, to_png  # noqa: E402
+from gnmt.plots.attention_map import END_MARK, SCHEMES, AttentionMap, draw, of_words  # noqa: E402
+from gnmt.plots.pictures import below_each_other, check_pictures, to_png  # noqa: E402
 
 
 class Sentence(NamedTuple):

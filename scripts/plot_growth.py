@@ -17,7 +17,7 @@ from gnmt.errors import UserError  # noqa: E402
 from gnmt.files.lines import check_files  # noqa: E402
 from gnmt.files.outputs import atomic_outputs  # noqa: E402
 from plotting.growth_curves import draw  # noqa: E402
-from plotting.pictures import check_pictures, to_png  # noqa: E402
+from gnmt.plots.pictures import check_pictures, to_png  # noqa: E402
 
 
 def read_growth(path: Path) -> Growth:

@@ -1,22 +1,23 @@
 #!/usr/bin/env bash
-# Runs the tests, on a fresh checkout after building .venv. Arguments go to pytest:
+# Runs the tests in two processes, on a fresh checkout after building .venv. Arguments go to pytest:
 #
 #   bash scripts/test.sh                the fast tests
 #   bash scripts/test.sh -m slow        the ones that take minutes
 #   bash scripts/test.sh tests/test_bleu.py -k signature
+#   bash scripts/test.sh -n 0 --pdb     in one process
 #
 # The exit code is pytest's.
 set -euo pipefail
 
 root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)"
-bash "$root/scripts/environment.sh"
+bash "$root/scripts/environment.sh" dev
 cd -- "$root"
 export PATH="$root/.venv/bin:$PATH"  # tests call fairseq's commands
 
 results="$(mktemp -d)"
 trap 'rm -rf -- "$results"' EXIT
 code=0
-python -m pytest --junitxml "$results/junit.xml" "$@" || code=$?
+python -m pytest --numprocesses 2 --dist loadfile --junitxml "$results/junit.xml" "$@" || code=$?
 python - "$results/junit.xml" "$SECONDS" <<'PYTHON_CODE'
 import pathlib, sys, xml.etree.ElementTree as ElementTree
 results, minutes = pathlib.Path(sys.argv[1]), int(sys.argv[2]) / 60

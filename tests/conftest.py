@@ -14,12 +14,37 @@ import fairseq_gnmt  # noqa: F401  registers everything
 DEVICES = ["cpu"]
 if torch.cuda.is_available():
     DEVICES.append(pytest.param("cuda", marks=pytest.mark.gpu))
-GOLDEN = Path(__file__).parent / "golden"
+TESTS = Path(__file__).parent
+GOLDEN = TESTS / "golden"
+# Tests of programs around the packages: benchmarks, plots, the grammar, shell scripts.
+TOOLS = {
+    "test_attention_map.py", "test_benchmarking.py", "test_environment.py", "test_grammar_en_de.py", "test_growth.py",
+    "test_packaging.py", "test_training_curves.py",
+}  # fmt: skip
+LONGEST = {"unit": 300, "tools": 300, "end_to_end": 900, "slow": 3600}  # seconds of a test on a busy machine
 
 
 def pytest_configure(config):
     torch.set_num_threads(1)  # two test processes share two cores
     torch.backends.cudnn.allow_tf32 = False  # cuDNN's default for RNNs has 10 bits of mantissa, too few for the tolerances
+
+
+def kind_of(path: Path) -> str:
+    """The kind of the tests in a file: "unit", "tools" or "end_to_end"."""
+    if TESTS / "end_to_end" in path.parents:
+        return "end_to_end"
+    return "tools" if path.name in TOOLS else "unit"
+
+
+def pytest_collection_modifyitems(items):
+    """Marks tests by the place of their file, limits their time, and moves unit tests to the front, end-to-end tests to the end."""
+    kinds = {item: kind_of(item.path) for item in items}
+    for item, kind in kinds.items():
+        if kind != "unit":
+            item.add_marker(kind)
+        if not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LONGEST["slow" if item.get_closest_marker("slow") else kind]))
+    items.sort(key=lambda item: list(LONGEST).index(kinds[item]))
 
 
 @pytest.fixture(params=DEVICES)

@@ -31,7 +31,7 @@ class Checkout:
         self.calls.touch()
         self.bin.mkdir()
         (self.root / "scripts").mkdir(parents=True)
-        for name in ("scripts/environment.sh", "scripts/test.sh", "setup.py", "constraints.txt"):
+        for name in ("scripts/environment.sh", "scripts/test.sh", "pyproject.toml", "constraints.txt"):
             shutil.copy(ROOT / name, self.root / name)
         for tool in TOOLS:
             found = shutil.which(tool)

@@ -12,11 +12,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from gnmt.errors import UserError  # noqa: E402
 from plot_attention import sentences_of_data  # noqa: E402
-from plotting import pictures  # noqa: E402
-from plotting.attention_map import (  # noqa: E402
+from gnmt.plots import pictures  # noqa: E402
+from gnmt.plots.attention_map import (  # noqa: E402
     BARS, CELL, COLOURS, GAP, LARGEST_MAP, SCHEMES, AttentionMap, draw, of_words, word_starts,
 )  # fmt: skip
-from plotting.pictures import DOTS_PER_INCH, below_each_other, to_png  # noqa: E402
+from gnmt.plots.pictures import DOTS_PER_INCH, below_each_other, to_png  # noqa: E402
 
 PIECES = AttentionMap(
     number=3,

@@ -23,7 +23,7 @@ from benchmarking.contenders.ours import trainer  # noqa: E402
 from benchmarking.contenders.setting import Setting  # noqa: E402
 from benchmarking.figures import Spread, pairwise_ratio, percentiles, spread, totals  # noqa: E402
 from benchmarking.operations import NetworkSize, translation_operations, update_operations  # noqa: E402
-from benchmarking.report import check_output, markdown_table, write_json  # noqa: E402
+from gnmt.commands.report import check_output, markdown_table, write_json  # noqa: E402
 from benchmarking.translation_checks import TranslationChecks, check_steps, same_words  # noqa: E402
 from benchmarking.workload import Batch, make_dictionary, real_batches, synthetic_batches  # noqa: E402
 from fairseq_gnmt.models.gnmt import GNMTv2  # noqa: E402

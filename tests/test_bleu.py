@@ -1,7 +1,7 @@
 """BLEU against sums done by hand and against sacreBLEU's own command; the scorer and scripts/score.py as users call them."""
+import io
 import math
 import os
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +11,8 @@ import pytest
 from fairseq import scoring
 from fairseq.data import Dictionary
 
+from gnmt.commands import score
+from gnmt.commands.command_line import run_module
 from gnmt.evaluation.bleu import corpus_bleu, nvidia_bleu, report
 from gnmt.errors import UserError
 
@@ -35,13 +37,11 @@ def write(path: Path, lines: List[str]) -> str:
 
 
 @pytest.fixture
-def score_script(monkeypatch, capsys) -> Callable[..., str]:
-    """scripts/score.py inside this process, for the many cases; returns what it prints."""
-    main = runpy.run_path(str(SCORE))["main"]
+def score_script(capsys) -> Callable[..., str]:
+    """`gnmt score` inside this process, for the many cases; returns what it prints."""
 
     def call(*arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", [str(SCORE), *arguments])
-        main()
+        run_module(score, "gnmt score", arguments)
         return capsys.readouterr().out
 
     return call
@@ -126,6 +126,13 @@ def test_script_writes_the_translations_of_a_log_in_order(tmp_path, score_script
     references = write(tmp_path / "r", ["a", "b"])
     score_script("--generate-log", log, "--references", references, "--output", str(tmp_path / "translated"))
     assert (tmp_path / "translated").read_text() == "a\nb\n"
+
+
+def test_hypotheses_come_from_stdin_too(tmp_path, score_script, monkeypatch):
+    text = "".join(f"{line}\n" for line in HYPOTHESES)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode("utf-8"))))
+    printed = score_script("--hypotheses", "-", "--references", write(tmp_path / "r", REFERENCES))
+    assert printed == report(HYPOTHESES, REFERENCES) + "\n"
 
 
 LOG_OF_0_AND_2 = b"D-2\t-0.1\tx\nD-0\t-0.1\ty\n"

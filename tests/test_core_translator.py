@@ -72,7 +72,7 @@ def test_sentences_are_translated_apart_and_line_breaks_stay(translator):
     assert translation.text == f"{parts[0]} {parts[1]}\n\n{parts[2]}"
     assert [sentence.source for sentence in translation.sentences] == ["The dog runs.", "A cat sees.", "", "The dog."]
     with pytest.raises(UserError, match="has 4 sentences"):
-        translation.nbest
+        _ = translation.nbest
 
 
 def test_a_long_text_is_cut_and_says_so(translator):

@@ -31,15 +31,51 @@ def test_builds_once_and_then_reuses(checkout):
     assert len(checkout.pip_calls()) == 1
 
 
-def test_stamp_names_folder_interpreter_and_requirements(checkout):
+def test_stamp_names_folder_interpreter_requirements_and_extras(checkout):
     checkout.add_python("python3")
-    checkout.run()
-    requirements = (checkout.root / "setup.py").read_bytes() + (checkout.root / "constraints.txt").read_bytes()
+    checkout.run(arguments=["plots", "fairseq"])
+    requirements = (checkout.root / "pyproject.toml").read_bytes() + (checkout.root / "constraints.txt").read_bytes()
     stamp = (checkout.venv / "environment.stamp").read_text().splitlines()
-    assert stamp == [str(checkout.root), platform.python_version(), hashlib.sha256(requirements).hexdigest()]
+    assert stamp == [
+        str(checkout.root), platform.python_version(), hashlib.sha256(requirements).hexdigest(), "fairseq plots"
+    ]
 
 
-@pytest.mark.parametrize("name", ["setup.py", "constraints.txt"])
+def installed_extras(checkout) -> list:
+    return [call.split()[-1] for call in checkout.pip_calls()]
+
+
+def test_each_script_adds_its_extras_to_those_that_are_there(checkout):
+    checkout.add_python("python3.11")
+    for extras in (["plots"], ["fairseq"], ["plots"], ["fairseq", "plots"]):
+        assert checkout.run(arguments=extras).returncode == 0
+    assert installed_extras(checkout) == [".[plots]", ".[fairseq,plots]"]
+
+
+def test_all_extras_need_no_addition(checkout):
+    checkout.add_python("python3.11")
+    checkout.run(arguments=["nvidia"])
+    checkout.run()
+    assert checkout.run(arguments=["fairseq"]).stdout == ""
+    assert installed_extras(checkout) == [".[nvidia]", ".[dev]"]
+
+
+@pytest.mark.parametrize("extra", ["devv", ".*", "", "fairseq plots x"])
+def test_unknown_extra_is_refused_before_anything_is_made(checkout, extra):
+    checkout.add_python("python3.11")
+    result = checkout.run(arguments=["plots", extra])
+    assert result.returncode == 1 and result.stderr.count("\n") == 1
+    assert f"There is no extra '{extra}'; pyproject.toml has fairseq plots nvidia dev." in result.stderr
+    assert not checkout.venv.exists()
+
+
+def test_python_without_ready_made_fairseq_is_enough_without_training(checkout):
+    checkout.add_python("python3", "3.13 Darwin arm64")
+    assert checkout.run(arguments=["plots"]).returncode == 0
+    assert installed_extras(checkout) == [".[plots]"]
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
 def test_changed_requirements_are_installed_into_what_is_there(checkout, name):
     checkout.add_python("python3.11")
     checkout.run()

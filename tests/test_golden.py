@@ -24,7 +24,7 @@ def permutation(dictionary) -> torch.Tensor:
 
 def load(golden: Golden):
     dictionary = make_dictionary(golden.vocabulary)
-    embedding, classifier = golden.weights["encoder.embedder.weight"], golden.weights["decoder.classifier.classifier.weight"]
+    embedding = golden.weights["encoder.embedder.weight"]
     layers = 1 + sum(name.startswith("decoder.rnn_layers") and name.endswith("weight_ih_l0") for name in golden.weights)
     model = make_model(
         "gnmt_v2",

@@ -15,7 +15,7 @@ from benchmarking.growth import (  # noqa: E402
 )  # fmt: skip
 from gnmt.errors import UserError  # noqa: E402
 from plotting.growth_curves import PANEL_INCHES, draw, formula_line, measurements, panels  # noqa: E402
-from plotting.pictures import DOTS_PER_INCH  # noqa: E402
+from gnmt.plots.pictures import DOTS_PER_INCH  # noqa: E402
 
 BASE = Point(hidden=16, vocabulary=60, length=4, batch=2, beam=5)
 WIDE, DEEP_BEAM = BASE._replace(hidden=32), BASE._replace(beam=10)

@@ -2,6 +2,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,10 @@ CORE = {
     "corpora": {"files", "tokenizers"},
     "checkpoints": {"files", "network", "quantization", "tokenizers"},
     "training": {"corpora", "files"},
-    "commands": {"checkpoints", "corpora", "evaluation", "files", "network", "tokenizers", "training", "translator"},
+    "plots": {"files", "tokenizers"},
+    "commands": {
+        "checkpoints", "corpora", "evaluation", "files", "network", "plots", "tokenizers", "training", "translator"
+    },
 }
 PACKAGES = {"fairseq_gnmt": PLUGIN, "gnmt": CORE}
 
@@ -85,7 +89,9 @@ def test_both_packages_and_their_distribution_have_one_version():
     import gnmt
 
     assert gnmt.__version__ == fairseq_gnmt.__version__
-    assert f'version="{gnmt.__version__}"' in (ROOT / "setup.py").read_text(encoding="utf-8")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert settings["project"]["dynamic"] == ["version"]
+    assert settings["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "gnmt.__version__"}
 
 
 def test_a_core_of_another_version_is_refused_in_one_line():

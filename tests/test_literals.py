@@ -8,6 +8,7 @@ from fairseq import utils
 from fairseq.models import fconv
 
 from fairseq_gnmt.patches.literals import evaluate
+from gnmt.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def test_literals_and_arithmetic(text, value):
     ],
 )  # fmt: skip
 def test_nothing_else_is_evaluated(text):
-    with pytest.raises(ValueError):
+    with pytest.raises(UserError):
         evaluate(text)
 
 
@@ -46,6 +47,6 @@ def test_no_module_of_fairseq_evaluates_code():
     evaluating = [module for module in modules if re.search(r"(?<![\w.])eval\(", Path(module.__file__).read_text("utf-8"))]
     assert fconv in evaluating and utils in evaluating and len(evaluating) > 15
     assert all(module.__dict__.get("eval") is evaluate for module in evaluating)
-    with pytest.raises(ValueError, match="options are never executed"):
+    with pytest.raises(UserError, match="options are never executed"):
         utils.eval_str_list("__import__('os').getpid()")
     assert utils.eval_str_list("[0.1, 0.2]") == [0.1, 0.2] and utils.eval_bool("True") is True

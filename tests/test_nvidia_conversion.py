@@ -1,5 +1,6 @@
 """NVIDIA's checkpoints become ours and ours NVIDIA's, with nothing lost and nothing run."""
 import io
+import json
 import sys
 from pathlib import Path
 
@@ -10,10 +11,15 @@ from fairseq.data import Dictionary
 
 from conftest import Golden
 from fairseq_gnmt.interop.nvidia_conversion import to_fairseq, to_nvidia
+from gnmt.checkpoints.model_folder import read_model_folder
 from gnmt.checkpoints.nvidia_names import our_names
 from gnmt.checkpoints.nvidia_vocabulary import our_ids, our_vocabulary
 from gnmt.checkpoints.subword_codes import SubwordCodes, ranked, read_codes
+from gnmt.commands.convert import write_folder, write_nvidia_checkpoint
 from gnmt.errors import UserError
+from gnmt.tokenizers.tokenizer import MosesSubwordTokenizer
+from gnmt.tokenizers.vocabulary import PAD
+from model_folders import make_model_folder
 
 subword_nmt = pytest.importorskip("subword_nmt.apply_bpe")
 
@@ -245,3 +251,77 @@ def test_without_subword_nmt(ours, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "subword_nmt.apply_bpe", None)
     with pytest.raises(UserError, match="pip install subword-nmt"):
         to_nvidia(ours / "checkpoint.pt", ours, ours / "bpecodes", tmp_path / "back.pt")
+
+
+# -- `gnmt convert`: model folders, without fairseq
+
+
+@pytest.mark.parametrize("name", ["tiny_4_layers", "tiny_unshared"])
+def test_a_model_folder_has_nvidias_logits(name, tmp_path):
+    pytest.importorskip("sacremoses")
+    golden = Golden(name)
+    write_folder(save(stored(golden), tmp_path / "nvidia.pt"), tmp_path / "model")
+    model = read_model_folder(tmp_path / "model")
+    assert model.config.source_bos and model.config.share_embeddings == (name != "tiny_unshared")
+    assert (model.config.source_language, model.config.target_language) == ("en", "de")
+    ids = our_ids(golden.vocabulary)
+    source = ids[golden.source].masked_fill(golden.source == 0, PAD)
+    with torch.no_grad():
+        logits, _ = model.network(source, ids[golden.target[:, :-1]])
+    real = golden.target[:, :-1] != 0
+    torch.testing.assert_close(logits[:, :, ids][real], golden.logits[real], rtol=0, atol=1e-5)
+
+
+def test_a_model_folder_cuts_text_as_nvidia_does(theirs, tmp_path):
+    pytest.importorskip("sacremoses")
+    write_folder(save(theirs, tmp_path / "nvidia.pt"), tmp_path / "model")
+    tokenizer = read_model_folder(tmp_path / "model").tokenizers.source
+    # CODES join l o, lo w</w>, n e and ne w</w>; Moses leaves the dash in its word and splits the full stop off.
+    assert tokenizer.encode("low-new wet.") == ["lo@@", "w@@", "-@@", "new", "w@@", "e@@", "t", "."]
+    assert tokenizer.decode(["lo@@", "w@@", "-@@", "new", "."]) == "low-new."
+
+
+def test_a_model_folder_converts_back_to_the_same_checkpoint(theirs, tmp_path):
+    pytest.importorskip("sacremoses")
+    write_folder(save(theirs, tmp_path / "nvidia.pt"), tmp_path / "model")
+    write_nvidia_checkpoint(tmp_path / "model", tmp_path / "back.pt")
+    back = torch.load(tmp_path / "back.pt", weights_only=False)
+    assert back["state_dict"].keys() == theirs["state_dict"].keys()
+    assert all(torch.equal(value, theirs["state_dict"][name]) for name, value in back["state_dict"].items())
+    assert back["model_config"] == theirs["model_config"]
+    assert back["tokenizer"]["idx2tok"] == theirs["tokenizer"]["idx2tok"]
+    assert back["tokenizer"]["bpe"].bpe_codes == theirs["tokenizer"]["bpe"].bpe_codes
+    with pytest.raises(UserError, match="back.pt exists"):
+        write_nvidia_checkpoint(tmp_path / "model", tmp_path / "back.pt")
+
+
+def test_model_folders_that_nvidia_has_no_place_for(tmp_path):
+    codes = tmp_path / "codes"
+    codes.write_text("l o\n", encoding="utf-8")
+    for options, words in (
+        ({}, "trained without --nvidia-conventions"),
+        ({"source_bos": True, "attention_query": "previous"}, "another attention query"),
+        ({"source_bos": True, "activation_clip": 1.0}, "clips its activations"),
+    ):
+        folder = make_model_folder(tmp_path / words.replace(" ", "_"), **options)
+        with pytest.raises(UserError, match=words):
+            write_nvidia_checkpoint(folder, tmp_path / "back.pt", codes)
+    with pytest.raises(UserError, match="tokenizer of type words: name the codes of its subwords with --bpe-codes"):
+        write_nvidia_checkpoint(make_model_folder(tmp_path / "model", source_bos=True), tmp_path / "back.pt")
+    assert not (tmp_path / "back.pt").exists()
+
+
+def test_damaged_codes_of_a_model_folder_are_refused(tmp_path):
+    pytest.importorskip("sacremoses")
+    for codes in ([], "l o", ["l o w"], [1]):
+        path = tmp_path / "joint.bpe.json"
+        path.write_text(json.dumps({"codes": codes, "separator": "@@", "language": "en"}), encoding="utf-8")
+        with pytest.raises(UserError, match="codes of subword-nmt"):
+            MosesSubwordTokenizer(path)
+
+
+def test_a_damaged_checkpoint_leaves_no_model_folder(theirs, tmp_path):
+    del theirs["model_config"]["num_layers"]
+    with pytest.raises(UserError, match="num_layers"):
+        write_folder(save(theirs, tmp_path / "nvidia.pt"), tmp_path / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["nvidia.pt"]

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from png import file_size
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
-
-import plot_training  # noqa: E402
-from gnmt.errors import UserError  # noqa: E402
-from plotting.pictures import DOTS_PER_INCH, check_pictures  # noqa: E402
-from plotting.training_curves import LOSS, PANEL_INCHES, PANELS, Run, curves, draw, missing  # noqa: E402
-from plotting.training_log import INNER, TRAIN, read_log  # noqa: E402
+from gnmt.commands import plot as plot_command
+from gnmt.commands.command_line import run_module
+from gnmt.commands.plot import names_of
+from gnmt.errors import UserError
+from gnmt.plots.pictures import DOTS_PER_INCH, check_pictures
+from gnmt.plots.training_curves import LOSS, PANEL_INCHES, PANELS, Run, curves, draw, missing
+from gnmt.plots.training_log import INNER, TRAIN, read_log
 
 # What fairseq prints; a --log-file lacks the date, the level and the name before each.
 SIMPLE = """\
@@ -164,41 +164,40 @@ def test_runs_lie_over_each_other(read):
     assert figure.get_size_inches().tolist() == [2 * side for side in PANEL_INCHES]
 
 
-# -- the script
+# -- the command
 
 
-def plot(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["plot_training.py", *map(str, arguments)])
-    plot_training.main()
+def plot(*arguments):
+    run_module(plot_command, "gnmt plot", ["training", *map(str, arguments)])
 
 
-def test_script(monkeypatch, tmp_path, capsys):
+def test_script(tmp_path, capsys):
     logs = [tmp_path / name / "train.log" for name in ("one", "two")]
     for path, text in zip(logs, (SIMPLE, without_prefix(JSON))):
         path.parent.mkdir()
         path.write_text(text, encoding="utf-8")
     output = tmp_path / "curves.png"
-    plot(monkeypatch, *logs, "--output", output)
+    plot(*logs, "--output", output)
     assert capsys.readouterr().out == f"{output}: one, two against updates\n"
     assert file_size(output) == tuple(int(2 * side * DOTS_PER_INCH) for side in PANEL_INCHES)
     first = output.read_bytes()
     with pytest.raises(UserError, match="curves.png exists: .*--overwrite"):
-        plot(monkeypatch, logs[0], "--output", output, "--against", "epochs")
+        plot(logs[0], "--output", output, "--against", "epochs")
     assert output.read_bytes() == first
-    plot(monkeypatch, logs[0], "--output", output, "--against", "epochs", "--loss", "ppl", "--overwrite")
+    plot(logs[0], "--output", output, "--against", "epochs", "--loss", "ppl", "--overwrite")
     assert output.read_bytes() != first
     assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "one", "two"]
 
 
 def test_names_of_runs():
     same = [Path("a/train.log"), Path("b/train.log")]
-    assert plot_training.names_of([Path("x/a.log"), Path("x/b.log")], None) == ["a", "b"]
-    assert plot_training.names_of(same, None) == ["a", "b"]
-    assert plot_training.names_of([*same, Path("c/a/train.log")], None) == ["a/train.log", "b/train.log", "c/a/train.log"]
-    assert plot_training.names_of(same, ["small", "large"]) == ["small", "large"]
+    assert names_of([Path("x/a.log"), Path("x/b.log")], None) == ["a", "b"]
+    assert names_of(same, None) == ["a", "b"]
+    assert names_of([*same, Path("c/a/train.log")], None) == ["a/train.log", "b/train.log", "c/a/train.log"]
+    assert names_of(same, ["small", "large"]) == ["small", "large"]
     for names in (["one"], ["same", "same"]):
         with pytest.raises(UserError, match="each of the 2 logs needs one of its own"):
-            plot_training.names_of(same, names)
+            names_of(same, names)
 
 
 def test_mistakes_leave_nothing(monkeypatch, tmp_path):
@@ -209,7 +208,7 @@ def test_mistakes_leave_nothing(monkeypatch, tmp_path):
         ([tmp_path / "x.log", tmp_path / "x.log", "--output", tmp_path / "x.png"], "given twice"),
     ):
         with pytest.raises(UserError, match=words):
-            plot(monkeypatch, *arguments)
+            plot(*arguments)
     assert [path.name for path in tmp_path.iterdir()] == ["x.log"]
 
 

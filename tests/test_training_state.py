@@ -5,9 +5,10 @@ from typing import Any, Dict
 
 import pytest
 import torch
-from fairseq import checkpoint_utils
+from fairseq import checkpoint_utils, file_utils
 
 from conftest import make_dictionary, make_model
+from fairseq_gnmt.patches.checkpoint_reading import check_architecture
 from gnmt.checkpoints.training_state import architecture, difference, read_training_state
 from gnmt.errors import UserError
 from gnmt.quantization.storage import to_integers
@@ -218,3 +219,21 @@ def test_checkpoints_without_a_moving_average(state, average, tmp_path):
     path = save(changed(state, ("extra_state", "ema"), average) if average is not KeyError else state, tmp_path)
     with pytest.raises(UserError, match="state.pt has (no moving average|a str as its weight)"):
         checkpoint_utils.load_ema_from_checkpoint(str(path))
+
+
+@pytest.mark.parametrize("name", ["wav2vec2", "hubert", "fconv_iwslt_de_en", "wav2vec_ctc"])
+def test_architectures_that_are_not_for_text_are_refused(name):
+    with pytest.raises(UserError, match=f"some.pt has the architecture '{name}'"):
+        check_architecture(name, "some.pt")
+
+
+def test_lstms_and_transformers_are_read():
+    for name in ("gnmt_v2", "lstm", "lstm_lm", "transformer", "transformer_lm", "transformer_wmt_en_de"):
+        check_architecture(name, "some.pt")
+
+
+def test_defaults_of_tokenizers_are_not_fetched():
+    """--bpe gpt2 has URLs as its defaults: a checkpoint needs to name only the tokenizer."""
+    with pytest.raises(UserError, match="nothing is fetched from there"):
+        file_utils.cached_path("https://example.org/encoder.json")
+    assert file_utils.cached_path(__file__) == __file__

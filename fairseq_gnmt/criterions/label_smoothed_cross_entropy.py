@@ -21,6 +21,8 @@ from gnmt.ranges import Range, check_ranges
 
 @dataclass
 class GNMTLabelSmoothedCrossEntropyConfig(FairseqDataclass):
+    """Options of the criterion `gnmt_label_smoothed_cross_entropy`."""
+
     label_smoothing: float = field(
         default=0.1, metadata={"help": "probability mass spread over the vocabulary", "range": Range(0, 1, below=True)}
     )
@@ -29,6 +31,8 @@ class GNMTLabelSmoothedCrossEntropyConfig(FairseqDataclass):
 
 @register_criterion("gnmt_label_smoothed_cross_entropy", dataclass=GNMTLabelSmoothedCrossEntropyConfig)
 class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
+    """Label-smoothed cross-entropy, computed together with the output projection."""
+
     def __init__(self, task, label_smoothing: float, sentence_avg: bool):
         super().__init__(task)
         check_ranges(GNMTLabelSmoothedCrossEntropyConfig, SimpleNamespace(label_smoothing=label_smoothing))

@@ -40,6 +40,8 @@ IMPOSSIBLE = -1e4  # a logit whose probability is 0, in half precision too
 
 @dataclass
 class GNMTMixedObjectiveConfig(FairseqDataclass):
+    """Options of the criterion `gnmt_mixed_objective`."""
+
     likelihood_weight: float = field(
         default=0.017,
         metadata={"help": "weight of the references' log-likelihood beside the expected GLEU", "range": Range(0, 1e6, off=True)},

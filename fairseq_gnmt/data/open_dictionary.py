@@ -36,6 +36,7 @@ def forget_words() -> None:
 
 
 def request_words() -> RequestWords:
+    """Returns the unknown words of the current request."""
     if _WORDS.get(None) is None:
         forget_words()
     return _WORDS.get()

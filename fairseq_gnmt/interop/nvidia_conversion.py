@@ -18,13 +18,12 @@ from torch import Tensor
 from fairseq_gnmt.models.gnmt import GNMTModel
 from gnmt.checkpoints import nvidia_checkpoint
 from gnmt.checkpoints.nvidia_checkpoint import NvidiaCheckpoint
-from gnmt.checkpoints.nvidia_names import WORD_BY_WORD, our_names
-from gnmt.checkpoints.nvidia_vocabulary import our_ids, our_vocabulary, their_symbols
+from gnmt.checkpoints.nvidia_conversion import our_weights, their_weights
+from gnmt.checkpoints.nvidia_vocabulary import our_vocabulary, their_symbols
 from gnmt.checkpoints.subword_codes import read_codes
 from gnmt.checkpoints.training_state import architecture, check_kind, read_training_state
 from gnmt.errors import UserError
 from gnmt.files.outputs import atomic_outputs
-from gnmt.quantization.storage import to_floats
 from gnmt.tokenizers.vocabulary import Vocabulary
 
 CHECKPOINT = "checkpoint.pt"
@@ -73,6 +72,7 @@ def our_config(theirs: NvidiaCheckpoint, folder: Path) -> Dict[str, Any]:
 
 
 def fairseq_dictionary(vocabulary: Vocabulary) -> Dictionary:
+    """Returns fairseq's dictionary with the words of a vocabulary."""
     dictionary = Dictionary()
     for word in vocabulary.words:
         dictionary.add_symbol(word)
@@ -86,34 +86,6 @@ def expected_shapes(model_config: Dict[str, Any], dictionary: Dictionary) -> Dic
     with torch.device("meta"):
         model = model_class.build_model(OmegaConf.create(model_config), task)
     return {name: value.shape for name, value in model.state_dict().items()}
-
-
-def our_weights(theirs: NvidiaCheckpoint, shapes: Dict[str, torch.Size], path: Path) -> Dict[str, Tensor]:
-    names = our_names(theirs.layers)
-    check_weights(theirs.weights, {name: shapes[ours] for name, ours in names.items()}, path)
-    ids = our_ids(theirs.vocabulary)
-    weights = {}
-    for name, ours in names.items():
-        value = theirs.weights[name]
-        weights[ours] = torch.empty_like(value).index_copy_(0, ids, value) if name in WORD_BY_WORD else value
-    encoder, decoder = (names[f"{side}.embedder.weight"] for side in ("encoder", "decoder"))
-    if theirs.shared_embeddings:
-        if not weights[encoder].equal(weights[decoder]):
-            raise UserError(f"{path} says that its embeddings are shared, but the encoder's and the decoder's differ.")
-        weights[decoder] = weights[encoder]  # stored once
-    return weights
-
-
-def check_weights(weights: Dict[str, Tensor], shapes: Dict[str, torch.Size], path: Path) -> None:
-    for name, shape in shapes.items():
-        if name not in weights:
-            raise UserError(f"{path} lacks the weight {name} of {tuple(shape)}, which NVIDIA's GNMT v2 has.")
-        if weights[name].shape != shape:
-            raise UserError(
-                f"{path} has {name} of {tuple(weights[name].shape)}, but its model_config wants {tuple(shape)}."
-            )
-    if unknown := sorted(set(weights) - set(shapes)):
-        raise UserError(f"{path} has the weight {unknown[0]}, which NVIDIA's GNMT v2 does not have.")
 
 
 def our_checkpoint(weights: Dict[str, Tensor], config: Dict[str, Any]) -> Dict[str, Any]:
@@ -167,8 +139,11 @@ def to_nvidia(source: Path, data: Path, codes: Path, output: Path, overwrite: bo
 
 
 def check_convertible(checkpoint: Dict[str, Any], path: Path) -> None:
+    """Raises UserError for a checkpoint of a network that NVIDIA's code does not have."""
     if not issubclass(MODEL_REGISTRY.get(architecture(checkpoint), object), GNMTModel):
         raise UserError(f"{path} is of another architecture, but must be a GNMT of this plugin.")
+    if not checkpoint.get("cfg"):
+        raise UserError(f"{path} has options of an older fairseq, which cannot be converted: train with this plugin.")
     for section, kinds in READ_OPTIONS.items():
         check_kind(checkpoint["cfg"], section, dict, path, "cfg, ")
         for name, kind in kinds.items():
@@ -205,19 +180,8 @@ def language_pair(task: Dict[str, Any], data: Path) -> Tuple[str, str]:
 
 
 def joined_vocabulary(data: Path, source_lang: str, target_lang: str) -> Vocabulary:
+    """Returns the vocabulary of a data folder; raises UserError if its two languages have different ones."""
     source, target = (Vocabulary.from_dictionary(data / f"dict.{language}.txt") for language in (source_lang, target_lang))
     if source.tokens != target.tokens:
         raise UserError(f"{data} has two dictionaries, but NVIDIA's GNMT v2 has one for both languages.")
     return source
-
-
-def their_weights(ours: Dict[str, Tensor], layers: int, shared_embeddings: bool) -> Dict[str, Tensor]:
-    to_floats(ours)
-    ids = our_ids(len(ours["decoder.output_projection.bias"]))
-    weights = {}
-    for name, our_name in our_names(layers).items():
-        value = ours[our_name]
-        weights[name] = value[ids] if name in WORD_BY_WORD else value
-    if shared_embeddings:
-        weights["decoder.embedder.weight"] = weights["encoder.embedder.weight"]  # stored once
-    return weights

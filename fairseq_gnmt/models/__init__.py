@@ -1,0 +1,1 @@
+"""The network of gnmt behind fairseq's interfaces."""

@@ -19,6 +19,8 @@ HALF_PRECISIONS = (torch.float16, torch.bfloat16)
 
 @dataclass
 class GNMTAdamConfig(FairseqDataclass):
+    """Options of the optimizer `gnmt_adam`."""
+
     adam_betas: Any = field(default="(0.9, 0.999)", metadata={"help": "decay of the two moments"})
     adam_eps: float = field(default=1e-8, metadata={"help": "added to the denominator", "range": Range(0, 1_000)})
     weight_decay: float = field(

@@ -15,6 +15,8 @@ from gnmt.ranges import Range, check_ranges
 
 @dataclass
 class AdamThenSGDConfig(GNMTAdamConfig):
+    """Options of the optimizer `gnmt_adam_then_sgd`."""
+
     adam_updates: int = field(
         default=60_000, metadata={"help": "updates by Adam; SGD makes all later ones", "range": Range(0)}
     )
@@ -46,6 +48,8 @@ class AdamThenSGD(Float32Adam):
 
 @register_optimizer("gnmt_adam_then_sgd", dataclass=AdamThenSGDConfig)
 class GNMTAdamThenSGD(GNMTAdam):
+    """The optimizer `gnmt_adam_then_sgd`."""
+
     def make_optimizer(self, params, **adam_options) -> torch.optim.Optimizer:
         check_ranges(AdamThenSGDConfig, self.cfg)
         return AdamThenSGD(params, **adam_options)
@@ -57,6 +61,8 @@ class GNMTAdamThenSGD(GNMTAdam):
 
 @dataclass
 class AdamThenSGDRatesConfig(FairseqDataclass):
+    """Options of the learning-rate schedule `gnmt_adam_then_sgd`."""
+
     sgd_lr: float = field(
         default=0.5, metadata={"help": "learning rate of SGD (Adam's is --lr; the paper: 2e-4)", "range": Range(0, 1_000)}
     )
@@ -75,6 +81,8 @@ def halvings(update: int, halving_from: int, interval: int, steps: int) -> int:
 
 @register_lr_scheduler("gnmt_adam_then_sgd", dataclass=AdamThenSGDRatesConfig)
 class AdamThenSGDRates(FairseqLRScheduler):
+    """The learning-rate schedule `gnmt_adam_then_sgd`."""
+
     def __init__(self, cfg: AdamThenSGDRatesConfig, optimizer):
         super().__init__(cfg, optimizer)
         if len(cfg.lr) != 1:

@@ -14,6 +14,8 @@ WARMUP_START = 0.01  # the first rate, as a fraction of the plateau's
 
 @dataclass
 class WarmupStepDecayConfig(FairseqDataclass):
+    """Options of the learning-rate schedule `gnmt_warmup_step_decay`."""
+
     warmup_steps: float = field(
         default=200,
         metadata={"help": "updates of warm-up; below 1: that fraction of --max-update", "range": Range(0)},
@@ -53,6 +55,8 @@ def warmup_step_decay(
 
 @register_lr_scheduler("gnmt_warmup_step_decay", dataclass=WarmupStepDecayConfig)
 class WarmupStepDecay(FairseqLRScheduler):
+    """The learning-rate schedule `gnmt_warmup_step_decay`."""
+
     def __init__(self, cfg: WarmupStepDecayConfig, optimizer):
         super().__init__(cfg, optimizer)
         if len(cfg.lr) != 1:
@@ -84,6 +88,7 @@ def updates(name: str, value: float, total: int) -> int:
 
 
 def total_updates(name: str, total: int) -> int:
+    """Returns the number of updates of the training; raises UserError if it is not known."""
     if total <= 0:
         raise UserError(
             f"--{name} is relative to the whole training, whose length is not known: give --max-update "

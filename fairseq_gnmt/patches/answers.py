@@ -46,10 +46,12 @@ class Answer(NamedTuple):
 
 
 def warn(sentence: str) -> None:
+    """Prints a warning to the standard error."""
     print(f"warning: {sentence}", file=sys.stderr, flush=True)
 
 
 def uses_cuda(cfg: Any) -> bool:
+    """Returns True if translation runs on a GPU."""
     return torch.cuda.is_available() and not cfg.common.cpu
 
 
@@ -163,4 +165,5 @@ def print_answer(index: int, answer: Answer, session: Session, cfg: Any, output:
 
 
 def symbols_to_ignore(generator: Any) -> set:
+    """Returns the tokens that are left out of the printed text."""
     return getattr(generator, "symbols_to_strip_from_output", None) or {generator.eos}

@@ -26,9 +26,10 @@ from omegaconf.errors import OmegaConfBaseException
 from gnmt.checkpoints.pickles import Globals, InvalidPickle
 from gnmt.checkpoints.reader import TRAINING, read_stream, set_attributes
 from gnmt.checkpoints.tensors import STORAGE_TYPES
-from gnmt.checkpoints.training_state import WANTED, check_no_urls, check_weights, read_training_state
+from gnmt.checkpoints.training_state import URL, WANTED, architecture, check_no_urls, check_weights, read_training_state
 from gnmt.errors import UserError
 
+ARCHITECTURES = ("gnmt", "lstm", "transformer")  # names of architectures that are read begin so
 DEFAULT_RESTORE_FILE = "checkpoint_last.pt"  # of --save-dir, and the only one that may be missing
 
 
@@ -38,6 +39,7 @@ def read_checkpoints_as_data() -> None:
     checkpoint_utils.load_ema_from_checkpoint = load_ema_from_checkpoint
     distributed_utils._broadcast_object_slow = broadcast_as_data
     file_utils.load_archive_file = model_folder
+    file_utils.cached_path = local_file
 
 
 def check_restore_file(path: str) -> None:
@@ -65,6 +67,7 @@ def load_checkpoint_to_cpu(
     Raises UserError that names the file and the part for everything that is no checkpoint of fairseq-train.
     """
     state = read_training_state(local_copy(path, load_on_all_ranks))
+    check_architecture(architecture(state), path)
     overrides = arg_overrides or {}
     state["model"] = OrderedDict(state["model"])
     state["model"].source = path  # for messages of the model that loads them
@@ -102,6 +105,14 @@ def check_options(config: DictConfig, path: str) -> None:
                 f"{path}, or what overrides its options, has a wrong value in its cfg, {section}: "
                 f"{reason}"
             ) from error
+
+
+def check_architecture(name: str, path: str) -> None:
+    """Raises UserError for an architecture of fairseq that is not for text: it may read files that no one expects."""
+    if name in (MODEL_REGISTRY.keys() | ARCH_MODEL_REGISTRY.keys()) and not name.startswith(ARCHITECTURES):
+        raise UserError(
+            f"{path} has the architecture {name!r}, but must have one of this plugin, or an LSTM or Transformer of fairseq."
+        )
 
 
 def local_copy(path: str, load_on_all_ranks: bool) -> str:
@@ -146,16 +157,30 @@ def model_folder(name: str) -> str:
     raise UserError(f"{name} does not exist: name the folder of a model on this machine.")
 
 
+def local_file(name: str, cache_dir: Optional[str] = None) -> str:
+    """Replaces fairseq's cached_path: returns the name of a file on this machine, and fetches nothing.
+
+    Raises UserError for a URL, which may also be the default of a tokenizer that only the checkpoint names.
+    """
+    if URL.match(name):
+        raise UserError(f"{name} is on the network, and nothing is fetched from there: fetch it, and give its file.")
+    if not os.path.exists(name):
+        raise OSError(f"file {name} not found")  # as fairseq says it
+    return name
+
+
 # -- between the processes of a training
 
 
 def size_of(lengths: tuple) -> torch.Size:
+    """Returns torch.Size of a tuple of whole numbers."""
     if type(lengths) is not tuple or not all(type(length) is int and length >= 0 for length in lengths):
         raise InvalidPickle("it has a size that is no tuple of whole numbers")
     return torch.Size(lengths)
 
 
 def device_of(kind: str, index: Optional[int] = None) -> torch.device:
+    """Returns a torch.device."""
     return torch.device(kind) if index is None else torch.device(kind, index)
 
 
@@ -185,6 +210,7 @@ def broadcast_as_data(value: Any, src_rank: int, group: Any, dist_device: torch.
 
 
 def plain(value: Any) -> Any:
+    """Returns a checkpoint whose configurations are plain dictionaries."""
     if not isinstance(value, dict):
         return value
     return {

@@ -45,15 +45,18 @@ def extend_state(wrapper: type) -> None:
 
 
 def counters_of(scaler: DynamicLossScaler) -> Dict[str, int]:
+    """Returns the counters of a loss scaler, by name."""
     return {name: getattr(scaler, name) for name in COUNTER_NAMES}
 
 
 def restore_counters(scaler: DynamicLossScaler, counters: Dict[str, int]) -> None:
+    """Sets the counters of a loss scaler; missing ones keep their value."""
     for name in COUNTER_NAMES:
         setattr(scaler, name, int(counters.get(name, getattr(scaler, name))))
 
 
 @torch.no_grad()
 def restore_weights(weights: List[Tensor], saved: List[Tensor]) -> None:
+    """Copies saved weights into a model's own, in place."""
     for own, other in zip(weights, saved, strict=True):
         own.copy_(other)

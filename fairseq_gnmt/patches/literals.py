@@ -8,10 +8,12 @@ import operator
 import sys
 from typing import Any, Callable, Dict, Type
 
-import fairseq.criterions  # noqa: F401  these load every module that evaluates an option
-import fairseq.models  # noqa: F401
-import fairseq.optim  # noqa: F401
+import fairseq.criterions  # these load every module that evaluates an option
+import fairseq.models
+import fairseq.optim
 import fairseq.tasks  # noqa: F401
+
+from gnmt.errors import UserError
 
 OPERATIONS: Dict[Type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
@@ -30,11 +32,11 @@ def evaluate(expression: Any, *_: Any) -> Any:
     """Returns the value of an expression of literals and arithmetic, such as "[(512, 3)] * 20".
 
     Raises:
-        ValueError: it is anything else, or too long.
+        UserError: it is anything else, or too long.
     """
     text = str(expression).strip()
     if len(text) > LONGEST:
-        raise ValueError(f"an option of {len(text)} characters is too long")
+        raise UserError(f"An option of {len(text)} characters is too long.")
     try:
         return _value(ast.parse(text, mode="eval").body)
     except (SyntaxError, TypeError, ArithmeticError, RecursionError, MemoryError) as error:
@@ -60,11 +62,11 @@ def _value(node: ast.AST) -> Any:
 
 
 def _check_length(left: Any, right: Any) -> None:
-    """Raises ValueError for a sequence that becomes too long when it is repeated."""
+    """Raises UserError for a sequence that becomes too long when it is repeated."""
     for sequence, count in ((left, right), (right, left)):
         if isinstance(sequence, (list, tuple, str, bytes)) and isinstance(count, int) and len(sequence) * count > LONGEST:
-            raise ValueError(f"a list of more than {LONGEST} values is too long")
+            raise UserError(f"An option has a list of more than {LONGEST} values, which is too long.")
 
 
-def _not_a_literal(text: str) -> ValueError:
-    return ValueError(f"{text[:100]!r} is no list, number or other literal, and options are never executed")
+def _not_a_literal(text: str) -> UserError:
+    return UserError(f"{text[:100]!r} is no list, number or other literal, and options are never executed.")

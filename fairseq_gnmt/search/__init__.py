@@ -1,0 +1,1 @@
+"""The search of gnmt behind fairseq's interface of generators."""

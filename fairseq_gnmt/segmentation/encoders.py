@@ -26,6 +26,8 @@ class WordsConfig(FairseqDataclass):
 
 @register_bpe("words", dataclass=WordsConfig)
 class WordEncoder:
+    """The encoder `--bpe words`."""
+
     def __init__(self, cfg: WordsConfig):
         pass
 
@@ -38,6 +40,8 @@ class WordEncoder:
 
 @dataclass
 class MixedWordCharConfig(FairseqDataclass):
+    """Options of `--bpe mixed_word_char`."""
+
     mixed_word_char_model: Optional[str] = field(
         default=None, metadata={"help": "file of `python -m fairseq_gnmt.data.mixed_word_char train`"}
     )
@@ -45,6 +49,8 @@ class MixedWordCharConfig(FairseqDataclass):
 
 @register_bpe("mixed_word_char", dataclass=MixedWordCharConfig)
 class MixedWordCharEncoder:
+    """The encoder `--bpe mixed_word_char`."""
+
     def __init__(self, cfg: MixedWordCharConfig):
         if cfg.mixed_word_char_model is None:
             raise UserError("--bpe mixed_word_char needs --mixed-word-char-model, the model of the training data.")

@@ -1,0 +1,1 @@
+"""The task `gnmt_translation`."""

@@ -46,6 +46,8 @@ BLEU_ORDER = 4
 
 @register_task("gnmt_translation", dataclass=GNMTTranslationConfig)
 class GNMTTranslationTask(TranslationTask):
+    """The task `gnmt_translation`."""
+
     cfg: GNMTTranslationConfig
 
     def __init__(self, cfg, src_dict, tgt_dict):

@@ -35,6 +35,8 @@ SearchConfig.__module__ = __name__
 
 @dataclass
 class GNMTTranslationConfig(SearchConfig):
+    """Options of the task `gnmt_translation`."""
+
     quantize: ChoiceEnum(["none", "int8"]) = field(
         default="none", metadata={"help": "arithmetic of translation: the model's own, or 8-bit integers (on a CPU)"}
     )

@@ -6,7 +6,7 @@ checksums. Memory is read straight into the tensors.
 import os
 import struct
 import zipfile
-from typing import Any, BinaryIO, Dict
+from typing import IO, Any, BinaryIO, Dict
 
 import torch
 
@@ -33,6 +33,7 @@ def load(file: BinaryIO, allowed: Globals, with_memory: bool = True) -> Any:
 
 
 def load_archive(file: BinaryIO, allowed: Globals, with_memory: bool) -> Any:
+    """Reads a file of torch.save in its current format, a ZIP archive."""
     with zipfile.ZipFile(file) as archive:
         records = {info.filename: info for info in archive.infolist()}
         (pickle_name,) = [name for name in records if name.count("/") == 1 and name.endswith("/data.pkl")]
@@ -79,12 +80,14 @@ def read_storage(archive: zipfile.ZipFile, name: str, with_memory: bool) -> torc
 
 
 def as_storage(memory: torch.UntypedStorage, wanted: StorageId) -> Storage:
+    """Returns memory as a storage of the wanted type; raises InvalidPickle if its size is another."""
     if memory.nbytes() != wanted.bytes:
         raise InvalidPickle(f"it has {memory.nbytes()} bytes for {wanted.elements} numbers of {wanted.dtype}")
     return Storage(wanted.dtype, wanted.elements, memory)
 
 
 def load_old_format(file: BinaryIO, allowed: Globals, with_memory: bool) -> Any:
+    """Reads a file of torch.save in the format that PyTorch before 1.6 wrote."""
     begin = [unpickle(file, NO_GLOBALS, storage_id) for _ in range(2)]
     if begin != [MAGIC_NUMBER, PROTOCOL]:
         raise InvalidPickle("it is no file of torch.save")
@@ -114,7 +117,7 @@ def load_old_format(file: BinaryIO, allowed: Globals, with_memory: bool) -> Any:
     return value
 
 
-def read_into(file: BinaryIO, memory: torch.UntypedStorage) -> None:
+def read_into(file: IO[bytes], memory: torch.UntypedStorage) -> None:
     """Fills the memory from the file, without a copy of it."""
     size = memory.nbytes()
     if size == 0:

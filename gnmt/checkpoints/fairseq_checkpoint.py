@@ -1,6 +1,6 @@
 """Checkpoints of fairseq-train as models in memory; needs no fairseq."""
 from pathlib import Path
-from typing import Any, Dict, Mapping, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 from torch import Tensor
 
@@ -40,10 +40,13 @@ def read_checkpoint(path: Path, data: Optional[Path] = None) -> TrainedModel:
     model, task = options.get("model") or {}, options.get("task") or {}
     if not str(model.get("_name", "")).startswith(ARCHITECTURES):
         raise UserError(f"{path} has the architecture {model.get('_name')!r}, but only GNMT models can be exported.")
+    folder = data if data is not None else Path(str(task.get("data", "")).split(":")[0])
     languages = [task.get("source_lang"), task.get("target_lang")]
     if not all(isinstance(language, str) for language in languages):
-        raise UserError(f"{path} does not say its languages: train with --source-lang and --target-lang.")
-    folder = data if data is not None else Path(str(task.get("data", "")).split(":")[0])
+        languages = languages_of_data(folder)
+    if languages is None:
+        raise UserError(f"{path} does not say its languages, and {folder} has no data that does: name the data with --data.")
+    task = {**task, "source_lang": languages[0], "target_lang": languages[1]}
     source, target = (Vocabulary.from_dictionary(folder / f"dict.{language}.txt") for language in languages)
     weights: Dict[str, Tensor] = dict(state["model"])
     is_int8 = any(name.endswith(INTEGERS) for name in weights)
@@ -52,6 +55,15 @@ def read_checkpoint(path: Path, data: Optional[Path] = None) -> TrainedModel:
     network = GNMTNetwork(config.network)
     _load(network, weights, path, folder)
     return TrainedModel(network.prepare_for_inference(), config, _generation_config(task), source, target, options)
+
+
+def languages_of_data(folder: Path) -> Optional[List[str]]:
+    """Returns the languages in the names of a folder's files, such as train.en-de.en.bin, as fairseq does; None without any."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        parts = path.name.split(".")
+        if len(parts) >= 3 and len(parts[1].split("-")) == 2:
+            return parts[1].split("-")
+    return None
 
 
 def _model_config(
@@ -78,7 +90,8 @@ def _model_config(
 
 def _generation_config(task: Mapping[str, Any]) -> GenerationConfig:
     names = ("length_norm_factor", "length_norm_const", "coverage_penalty")
-    return GenerationConfig(**{name: float(task[name]) for name in names if task.get(name) is not None})
+    given: Dict[str, Any] = {name: float(task[name]) for name in names if task.get(name) is not None}
+    return GenerationConfig(**given)
 
 
 def _load(network: GNMTNetwork, weights: Mapping[str, Tensor], path: Path, data: Path) -> None:

@@ -15,13 +15,13 @@ import torch
 
 from gnmt import __version__
 from gnmt.checkpoints.model_config import MODEL_TYPE, GenerationConfig, ModelConfig, read_config, write_config
+from gnmt.checkpoints.vocabulary_file import read_vocabularies, write_vocabularies
 from gnmt.checkpoints.weights import read_weights, write_weights
 from gnmt.errors import UserError
 from gnmt.files.checksums import check_sums, write_sums
 from gnmt.files.json_objects import read_object
 from gnmt.network.gnmt import GNMTNetwork
 from gnmt.tokenizers.tokenizer import TokenizerPair, load_tokenizers, save_tokenizers
-from gnmt.checkpoints.vocabulary_file import read_vocabularies, write_vocabularies
 from gnmt.tokenizers.vocabulary import Vocabulary
 
 CONFIG, GENERATION, WEIGHTS, VOCABULARY, CARD = (

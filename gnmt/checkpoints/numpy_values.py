@@ -60,5 +60,6 @@ def fill_array(array: np.ndarray, state: tuple) -> None:
 
 
 def check_length(stored: Any, content: Any, count: int) -> None:
+    """Raises InvalidPickle unless the content has `count` numbers of the stored type."""
     if type(stored) is not StoredType or type(content) is not bytes or len(content) != count * stored.dtype.itemsize:
         raise InvalidPickle("it has numbers of numpy that are not as long as their type says")

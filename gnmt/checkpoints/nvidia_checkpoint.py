@@ -28,6 +28,8 @@ Kind = Union[Type, Tuple[Type, ...]]
 
 
 class NvidiaCheckpoint(NamedTuple):
+    """Contents of a checkpoint of NVIDIA's GNMT v2."""
+
     weights: Dict[str, Tensor]  # by NVIDIA's names, float32 or float16
     hidden_size: int
     layers: int  # of the encoder, and of the decoder
@@ -122,6 +124,7 @@ def is_text(value: Any) -> bool:
 
 
 def is_piece(value: Any) -> bool:
+    """Returns True for text without spaces."""
     return is_text(value) and value.split() == [value]
 
 
@@ -183,6 +186,7 @@ def write(checkpoint: NvidiaCheckpoint, file: BinaryIO) -> None:
 
 
 def subword_nmt_object(codes: SubwordCodes, separator: str) -> Any:
+    """Returns the BPE object of subword-nmt for these codes."""
     try:
         from subword_nmt.apply_bpe import BPE
     except ImportError as error:

@@ -42,7 +42,12 @@ class Globals(NamedTuple):
 
     def __or__(self, other: "Globals") -> "Globals":
         """Returns the union of two tables."""
-        return Globals(*({**mine, **theirs} for mine, theirs in zip(self, other)))
+        return Globals(
+            {**self.constants, **other.constants},
+            {**self.functions, **other.functions},
+            {**self.classes, **other.classes},
+            {**self.states, **other.states},
+        )
 
     def __contains__(self, name: object) -> bool:
         return name in self.constants or name in self.functions or name in self.classes
@@ -152,7 +157,7 @@ class Machine:
         arguments, name = self.stack.pop(), self.stack.pop()
         if not isinstance(name, Global) or name.name not in self.allowed.classes or arguments != ():
             raise InvalidPickle("its pickle makes an object of what is no class, or with arguments")
-        kind = self.allowed.classes[name.name]
+        kind: Any = self.allowed.classes[name.name]
         self.push(kind.__new__(kind))
 
     def build(self, _: None) -> None:

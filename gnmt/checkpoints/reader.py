@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Union
 
 import numpy as np
-import torch
 
 from gnmt.checkpoints import numpy_values
 from gnmt.checkpoints.archive import load
@@ -22,6 +21,7 @@ REASON_LENGTH = 150  # characters
 
 
 def ordered_dict(*arguments: Any) -> OrderedDict:
+    """Returns an empty OrderedDict; raises InvalidPickle if it has arguments."""
     if arguments:
         raise InvalidPickle("it has an OrderedDict that is made of something")
     return OrderedDict()
@@ -39,10 +39,12 @@ def bytes_of(text: str, encoding: str) -> bytes:
 
 
 def empty_bytes() -> bytes:
+    """Returns no bytes: pickles store them as a call."""
     return b""
 
 
 def set_of(values: list) -> set:
+    """Returns the set of the values in a list; raises InvalidPickle for anything but a list."""
     if type(values) is not list:
         raise InvalidPickle("it has a set of what is no list")
     for value in values:

@@ -1,6 +1,6 @@
 """The merges of a byte-pair encoding as a file of codes, as subword-nmt writes and reads it."""
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 from gnmt.errors import UserError
 from gnmt.files.lines import read_lines
@@ -10,30 +10,41 @@ FIRST_VERSION = (0, 1)  # of files without a head
 
 
 class SubwordCodes(NamedTuple):
+    """Merges of byte-pair encoding, as subword-nmt learns them."""
+
     version: Tuple[int, ...]
     merges: List[Tuple[str, str]]  # the most frequent first
 
-    def text(self) -> str:
+    def lines(self) -> List[str]:
+        """Lines of the file."""
         head = [] if self.version == FIRST_VERSION else [HEAD + ".".join(map(str, self.version))]
-        return "".join(f"{line}\n" for line in head + [" ".join(merge) for merge in self.merges])
+        return head + [" ".join(merge) for merge in self.merges]
+
+    def text(self) -> str:
+        return "".join(f"{line}\n" for line in self.lines())
 
 
 def ranked(ranks: Dict[Tuple[str, str], int], version: Tuple[int, ...]) -> SubwordCodes:
     """From subword-nmt's table in memory: the rank of each pair."""
-    return SubwordCodes(version, sorted(ranks, key=ranks.get))
+    return SubwordCodes(version, sorted(ranks, key=ranks.__getitem__))
 
 
 def read_codes(path: Path) -> SubwordCodes:
     """Raises UserError for a file that is not one of merges."""
-    lines = read_lines(path)
-    version = FIRST_VERSION
+    return parse_codes(read_lines(path), path)
+
+
+def parse_codes(lines: Sequence[str], path: Path) -> SubwordCodes:
+    """Returns the codes of the lines of a file; `path` is for errors. Raises UserError if they are not merges."""
+    version: Tuple[int, ...] = FIRST_VERSION
     if lines[0].startswith(HEAD):
-        version = tuple(int(part) for part in lines.pop(0).removeprefix(HEAD).split("."))
-    merges = [tuple(line.strip("\r ").split(" ")) for line in lines]
+        head, *lines = lines
+        version = tuple(int(part) for part in head.removeprefix(HEAD).split("."))
+    merges = [line.strip("\r ").split(" ") for line in lines]
     for merge in merges:
         if len(merge) != 2:
             raise UserError(
                 f"{path} has the line {' '.join(merge)!r}, but each must hold two pieces of a word: name the file of "
                 "`subword-nmt learn-bpe`."
             )
-    return SubwordCodes(version, merges)
+    return SubwordCodes(version, [(first, second) for first, second in merges])

@@ -64,6 +64,7 @@ def storage_id(identity: tuple) -> StorageId:
 
 
 def is_count(value: Any) -> bool:
+    """Returns True for a whole number from 0 on."""
     return type(value) is int and value >= 0
 
 

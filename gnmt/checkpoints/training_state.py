@@ -72,6 +72,7 @@ def check_parts(state: Any, path: Union[str, Path]) -> None:
 
 
 def check_kind(state: Mapping, name: str, kind: Any, path: Union[str, Path], within: str = "") -> None:
+    """Raises UserError unless the entry `name` exists and has this type."""
     if name not in state:
         raise UserError(f"{path} is not a checkpoint of fairseq-train: it has no {within}{name}. Please {WANTED}")
     if not isinstance(state[name], kind):
@@ -85,7 +86,7 @@ def check_history(state: Dict[str, Any], path: Union[str, Path]) -> None:
         return
     if not isinstance(history, list) or not history or not all(isinstance(entry, dict) for entry in history):
         raise UserError(f"{path} has no list of optimizers as its optimizer_history: {WANTED}")
-    kinds = {"criterion_name": str, "optimizer_name": str, "lr_scheduler_state": dict, "num_updates": int}
+    kinds: Dict[str, Any] = {"criterion_name": str, "optimizer_name": str, "lr_scheduler_state": dict, "num_updates": int}
     for name, kind in kinds.items():
         value = history[-1].get(name, kind())
         if not isinstance(value, kind) or (kind is int and value < 0):
@@ -93,6 +94,7 @@ def check_history(state: Dict[str, Any], path: Union[str, Path]) -> None:
 
 
 def check_optimizer(optimizer: Any, path: Union[str, Path]) -> None:
+    """Raises UserError unless the optimizer's state has the parts that fairseq reads."""
     if optimizer is None:
         return
     groups, moments = optimizer.get("param_groups"), optimizer.get("state")
@@ -172,6 +174,7 @@ def check_weights(weights: Dict[str, Any], path: Union[str, Path]) -> None:
 
 
 def check_integers(matrix: str, weights: Dict[str, Tensor], path: Union[str, Path]) -> None:
+    """Raises UserError unless an 8-bit matrix has scales that fit its rows."""
     integers, scale = weights[matrix + INTEGERS], weights.get(matrix + SCALE)
     if scale is None:
         raise UserError(
@@ -218,4 +221,5 @@ def difference(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) ->
 
 
 def some(names: List[str]) -> str:
+    """Returns the first names of a list as text, and the number of the others."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more weights" if len(names) > 3 else "")

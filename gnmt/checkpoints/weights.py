@@ -44,7 +44,7 @@ def read_weights(path: Path, network: GNMTNetwork) -> None:
     try:
         with safe_open(path, framework="pt") as file:
             _check_shapes(path, file, {name: tuple(network.state_dict()[name].shape) for name in names})
-            state: Dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}
+            state: Dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} cannot be read as safetensors ({error}): copy the model folder again.") from error
     to_floats(state)
@@ -68,7 +68,7 @@ def _unique_names(network: nn.Module) -> List[str]:
 
 
 def _check_shapes(path: Path, file, wanted: Mapping[str, Tuple[int, ...]]) -> None:
-    shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+    shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     for name, shape in wanted.items():
         found = shapes.pop(name, None) or shapes.pop(name + INTEGERS, None)
         if found is None:

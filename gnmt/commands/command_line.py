@@ -1,30 +1,46 @@
-"""Parsers of commands. A command is a module with `add_arguments(parser)` and `run(arguments)`."""
+"""Command lines of commands. A command is a module with `add_arguments(parser)` and `run(arguments)`.
+
+The docstring of the module is the description in its help. A module with `PASSES_OPTIONS_THROUGH = True` gets unknown
+options as a second argument of `run`.
+"""
 import argparse
 from types import ModuleType
+from typing import Optional, Sequence
 
 from gnmt.commands.process import run_command
 
 
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Keeps the lines of a description, and adds defaults to the help of options unless it names them."""
+
+    def _get_help_string(self, action: argparse.Action) -> Optional[str]:
+        has_default = action.default not in (None, False, [], argparse.SUPPRESS)
+        return super()._get_help_string(action) if has_default and "(default" not in (action.help or "") else action.help
+
+
 def add_command(commands, name: str, purpose: str) -> argparse.ArgumentParser:
     """Adds a sub-command that writes files to the result of ArgumentParser.add_subparsers."""
-    command = commands.add_parser(
-        name, help=purpose, description=purpose, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    command = commands.add_parser(name, help=purpose, description=purpose, formatter_class=HelpFormatter)
     command.add_argument("--overwrite", action="store_true", help="replace existing outputs")
     return command
 
 
 def parser_of(command: ModuleType, program: str) -> argparse.ArgumentParser:
     """Returns the parser of a command; `program` is its name in help and errors."""
-    purpose = command.__doc__.splitlines()[0]
-    parser = argparse.ArgumentParser(
-        prog=program, description=purpose, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog=program, description=command.__doc__, formatter_class=HelpFormatter)
     command.add_arguments(parser)
     return parser
 
 
+def run_module(command: ModuleType, program: str, arguments: Optional[Sequence[str]] = None) -> None:
+    """Parses the arguments of a command, those of this process by default, and runs it."""
+    parser = parser_of(command, program)
+    if getattr(command, "PASSES_OPTIONS_THROUGH", False):
+        command.run(*parser.parse_known_args(arguments))
+    else:
+        command.run(parser.parse_args(arguments))
+
+
 def run_alone(command: ModuleType, program: str) -> None:
     """Runs a command as the only one of this process."""
-    parser = parser_of(command, program)
-    run_command(lambda: command.run(parser.parse_args()))
+    run_command(lambda: run_module(command, program))

@@ -2,19 +2,37 @@
 
     gnmt doctor
     gnmt doctor MODEL
+
+Checks versions, processor, memory, threads and GPU, and translates with a tiny random model in each precision. Exits with 1
+if a check fails.
 """
 import argparse
+import contextlib
 import importlib.metadata
+import io
 import os
 import platform
+import re
+import shutil
 import sys
 import tempfile
+import warnings
 from pathlib import Path
-from typing import Callable, Iterator, List, NamedTuple, Optional
+from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 from gnmt.errors import UserError
 
-PACKAGES = ("torch", "numpy", "sentencepiece", "safetensors", "sacrebleu", "regex", "tqdm", "zstandard")
+LEAST_PYTHON = (3, 11)
+PACKAGES = {  # least versions
+    "torch": "2.6",
+    "numpy": "1.26",
+    "sentencepiece": "0.2",
+    "safetensors": "0.5",
+    "sacrebleu": "2.4",
+    "regex": "2024.4.16",
+    "tqdm": "4.60",
+    "zstandard": "0.22",
+}
 TRAINING = "ve-fairseq"
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 LEAST_MEMORY = 1 << 30  # bytes that a translation with a large model needs
@@ -47,40 +65,58 @@ def run(arguments: argparse.Namespace) -> None:
 
 def findings(model: Optional[Path]) -> Iterator[Finding]:
     """Yields the result of each check."""
-    yield Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
-    missing = False
-    for package in PACKAGES:
-        finding = check_package(package)
-        missing = missing or finding.remedy is not None
-        yield finding
-    training = _version(TRAINING) or _version("fairseq")
-    yield Finding("fairseq", training or "not installed; it is needed for training only: pip install 'fairseq-gnmt[fairseq]'")
+    yield check_python()
+    packages = [check_package(name, least) for name, least in PACKAGES.items()]
+    yield from packages
+    yield check_fairseq()
     yield check_processor()
     yield check_memory()
-    if missing:
-        return
-    yield check_threads()
-    yield check_gpu()
-    for precision in ("fp32", "int8"):
+    if any(package.remedy is not None for package in packages):
+        return  # the other checks would fail for the same reason
+    yield attempt("threads", check_threads)
+    yield attempt("GPU", check_gpu)
+    from gnmt.checkpoints.model_config import PRECISIONS
+
+    for precision in PRECISIONS:
         yield attempt(f"round trip in {precision}", lambda precision=precision: try_precision(precision))
     if model is not None:
         yield attempt(f"model {model}", lambda: try_model(model))
 
 
 def attempt(name: str, check: Callable[[], str]) -> Finding:
-    """Returns the result of a check that may raise."""
+    """Returns the result of a check, which returns its finding or raises; keeps what libraries print to itself."""
+    silence = io.StringIO()
     try:
-        return Finding(name, check())
+        with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Finding(name, check())
     except UserError as error:
         return Finding(name, "failed", str(error))
+    except OSError as error:
+        return Finding(name, str(error), "Make room on the disk, or name another folder for temporary files with TMPDIR.")
     except Exception as error:  # a check that fails in an unforeseen way is a finding, too
-        return Finding(name, f"{type(error).__name__}: {error}", "Install the packages again: pip install --force-reinstall fairseq-gnmt")
+        reinstall = "Install the packages again: pip install --force-reinstall fairseq-gnmt"
+        return Finding(name, f"{type(error).__name__}: {error}", reinstall)
 
 
-def check_package(name: str) -> Finding:
-    """Checks that a package of the core is installed."""
+def check_python() -> Finding:
+    """Checks the version of Python."""
+    least = ".".join(map(str, LEAST_PYTHON))
+    remedy = None if sys.version_info[:2] >= LEAST_PYTHON else f"Install Python {least} or later."
+    return Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}", remedy)
+
+
+def check_fairseq() -> Finding:
+    """Names the version of fairseq, which only training needs."""
+    version = _version(TRAINING) or _version("fairseq")
+    return Finding("fairseq", version or "not installed; only training needs it: pip install 'fairseq-gnmt[fairseq]'")
+
+
+def check_package(name: str, least: str) -> Finding:
+    """Checks that a package of the core is installed, and not too old."""
     version = _version(name)
-    return Finding(name, version or "not installed", None if version else f"pip install {name}")
+    is_enough = version is not None and _numbers(version) >= _numbers(least)
+    return Finding(name, version or "not installed", None if is_enough else f"pip install '{name}>={least}'")
 
 
 def check_processor() -> Finding:
@@ -93,34 +129,49 @@ def check_processor() -> Finding:
 
 
 def check_memory() -> Finding:
-    """Checks the memory that is free."""
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
+    """Checks the memory that programs can get."""
+    available = available_memory()
+    if available is None:
         return Finding("memory", "unknown")
-    remedy = None if free >= LEAST_MEMORY else "End other programs: large models need more memory."
-    return Finding("memory", f"{free / 2**30:.1f} GiB free", remedy)
+    remedy = None if available >= LEAST_MEMORY else "End other programs: large models need more memory."
+    return Finding("memory", f"{available / 2**30:.1f} GiB available", remedy)
 
 
-def check_threads() -> Finding:
+def available_memory() -> Optional[int]:
+    """Returns the bytes that Linux says programs can get, the disk cache included; None on other systems."""
+    path = Path("/proc/meminfo")
+    for line in path.read_text().splitlines() if path.exists() else []:
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def check_threads() -> str:
     """Compares the threads of torch with the cores of this process."""
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = torch.get_num_threads()
-    remedy = f"Set OMP_NUM_THREADS={cores}, or give --threads {cores}." if threads > cores else None
-    return Finding("threads", f"{threads} on {cores} cores", remedy)
+    if threads > cores:
+        raise UserError(f"torch uses {threads} threads on {cores} cores: set OMP_NUM_THREADS={cores}, or give --threads {cores}.")
+    return f"{threads} on {cores} cores"
 
 
-def check_gpu() -> Finding:
-    """Names the GPU that torch sees."""
+def check_gpu() -> str:
+    """Names the GPU that torch uses."""
     import torch
 
-    return Finding("GPU", torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none; translation runs on the CPU")
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info(0)
+        return f"{torch.cuda.get_device_name(0)}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+    if shutil.which("nvidia-smi") is not None:
+        reason = "is built without CUDA" if torch.version.cuda is None else f"needs a driver for CUDA {torch.version.cuda}"
+        raise UserError(f"There is a GPU, but torch {torch.__version__} {reason}: see pytorch.org/get-started for another build.")
+    return "none; translation runs on the CPU"
 
 
 def try_precision(precision: str) -> str:
-    """Writes a tiny random model, reads it and translates with it."""
+    """Writes a tiny random model in a precision, reads it and translates with it."""
     import torch
 
     from gnmt.checkpoints.model_config import GenerationConfig, ModelConfig
@@ -132,11 +183,12 @@ def try_precision(precision: str) -> str:
     vocabulary = Vocabulary(["▁a", "▁b", "c"])
     config = ModelConfig(16, 2, 2, len(vocabulary), len(vocabulary), "aa", "bb", precision=precision)
     with torch.random.fork_rng(), tempfile.TemporaryDirectory() as folder:
+        torch.manual_seed(1)
         network = GNMTNetwork(config.network)
         write_model_folder(
             Path(folder), network, config, GenerationConfig(max_len_b=5), vocabulary, vocabulary, TokenizerFiles("words"), ""
         )
-        translator = Translator.from_pretrained(folder, precision=precision)
+        translator = Translator.from_pretrained(folder)
         texts: List[str] = ["a b c", "b"]
         together = [one.tokens for one in translator.translate(texts)]
         alone = [translator.translate([text])[0].tokens for text in texts]
@@ -159,3 +211,8 @@ def _version(package: str) -> Optional[str]:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _numbers(version: str) -> Tuple[int, ...]:
+    """Returns the numbers at the beginning of a version: (2, 6, 0) of "2.6.0+cpu"."""
+    return tuple(int(number) for number in re.match(r"[\d.]*", version)[0].split(".") if number)

@@ -15,7 +15,7 @@ import torch
 from gnmt.checkpoints.fairseq_checkpoint import TrainedModel, read_checkpoint
 from gnmt.checkpoints.model_card import Check, model_card
 from gnmt.checkpoints.model_config import PRECISIONS
-from gnmt.checkpoints.model_folder import Model, TokenizerFiles, is_model_folder, read_model_folder, write_model_folder
+from gnmt.checkpoints.model_folder import Model, TokenizerFiles, is_model_folder, write_model_folder
 from gnmt.errors import UserError
 from gnmt.evaluation.bleu import corpus_bleu
 from gnmt.files.folders import complete_folder
@@ -24,6 +24,7 @@ from gnmt.tokenizers.tokenizer import TOKENIZERS, load_tokenizers
 from gnmt.tokenizers.vocabulary import SPECIAL_TOKENS
 from gnmt.translator import Translator
 
+EXACT_PRECISIONS = ("fp32", "int8")  # stored as the checkpoint's decoder computes
 SAMPLES, SAMPLE_LENGTHS = 20, (1, 12)  # random sources that both models translate
 
 
@@ -103,11 +104,14 @@ def _write(made: Path, trained: TrainedModel, files: TokenizerFiles, check: Opti
 
 
 def _compare(trained: TrainedModel, translator: Translator, made: Path) -> None:
-    """Raises UserError unless the written model translates random sources as the checkpoint does."""
+    """Raises UserError unless the written model translates random sources as the checkpoint does.
+
+    Weights that were rounded to 16 bits may translate otherwise.
+    """
     original = Translator([Model(*trained[:5], tokenizers=load_tokenizers(made))], translator.precision)
     sources = _random_sources(len(trained.source_vocabulary))
     ours, theirs = (one.translate_ids(sources) for one in (original, translator))
-    if ours != theirs:
+    if ours != theirs and trained.config.precision in EXACT_PRECISIONS:
         raise UserError("The written model translates otherwise than the checkpoint; nothing was exported. Report this.")
 
 

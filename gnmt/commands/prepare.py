@@ -139,8 +139,9 @@ def _check_places(folder: Path, settings: Preparation, corpora: Corpora, overwri
 def _check_corpora(corpora: Corpora) -> None:
     """Raises UserError for missing files, and for validation or test text that cannot be used."""
     check_files(corpora.paths)
-    held_out = [corpus for corpus in (corpora.valid, corpora.test) if corpus.target is not None]
-    count_pairs([corpus.source for corpus in held_out], [corpus.target for corpus in held_out], jobs=1)
+    for source, target in (corpora.valid, corpora.test):
+        if target is not None:
+            count_pairs([source], [target], jobs=1)
 
 
 def _begin(folder: Path, settings: Preparation, corpora: Corpora, overwrite: bool) -> Path:

@@ -7,6 +7,7 @@ Ctrl-C also ends a loop of the shell around the command. Files that are being wr
 Importing this module changes nothing; a command calls `prepare_process` or `run_command` once.
 """
 import atexit
+import contextlib
 import functools
 import io
 import logging
@@ -54,9 +55,11 @@ def prepare_process() -> None:
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8")
+            with contextlib.suppress(OSError):  # a stream that refuses what it holds already
+                stream.reconfigure(encoding="utf-8")
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _raise_terminated)
+    logging.raiseExceptions = False  # a log that cannot be written shows no traceback
     os.register_at_fork(after_in_child=_leave_signals_to_parent)
     _let_logging_fail_with_its_pipe()
     _install_hook()
@@ -160,3 +163,7 @@ def _flush_at_exit() -> None:
             sys.stdout.flush()
     except BrokenPipeError:
         end_by(signal.SIGPIPE)
+    except OSError as error:
+        sys.stdout = None  # the interpreter would try again
+        print(f"error: standard output could not be written: {error.strerror}", file=sys.stderr, flush=True)
+        os._exit(1)

@@ -51,18 +51,18 @@ def run(arguments: argparse.Namespace, further: Sequence[str]) -> None:
     print(" ".join([*assignments, shown("train", options.arguments)]), flush=True)
     if arguments.dry_run:
         return
-    checkpoints = Path(options["--save-dir"])
+    checkpoints = Path(options.value("--save-dir"))
     finished = read_finished(checkpoints, options.arguments)
     if finished is None:
         quiet = {"PYTHONWARNINGS": "ignore::UserWarning,ignore::FutureWarning"}  # of fairseq's own code
         run_fairseq("train", options.arguments, {**quiet, **os.environ, **environment}, log=checkpoints / LOG)
         finished = Finished(options.arguments)
         write_finished(checkpoints, finished)
+    model = finished.model or _average(checkpoints, options.averaged)
     if finished.model is None:
-        finished = finished._replace(model=_average(checkpoints, options.averaged))
-        write_finished(checkpoints, finished)
-    words = " --tokenizer words" if options["--eval-bleu-remove-bpe"] == "words" else ""
-    print(f"trained: {checkpoints / finished.model}; next: gnmt export {checkpoints / finished.model} MODEL{words}")
+        write_finished(checkpoints, finished._replace(model=model))
+    words = " --tokenizer words" if options.value("--eval-bleu-remove-bpe") == "words" else ""
+    print(f"trained: {checkpoints / model}; next: gnmt export {checkpoints / model} MODEL{words}")
 
 
 def _options(arguments: argparse.Namespace, further: Sequence[str]) -> TrainingOptions:
@@ -82,11 +82,10 @@ def _threads(threads: Optional[int], options: TrainingOptions) -> Dict[str, str]
     """Returns the environment variable for the number of threads of a training without GPU."""
     if threads is not None:
         POSITIVE.check("threads", threads)
-    elif not options.has("--cpu"):
+        return {"OMP_NUM_THREADS": str(threads)}
+    if not options.has("--cpu"):
         return {}
-    else:
-        threads = os.environ.get("OMP_NUM_THREADS") or min(available_cores(), MOST_THREADS)
-    return {"OMP_NUM_THREADS": str(threads)}
+    return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(min(available_cores(), MOST_THREADS))}
 
 
 def _average(checkpoints: Path, count: int) -> str:

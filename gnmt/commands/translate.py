@@ -1,77 +1,127 @@
 """Translates text with a model folder: one translation per line, in order.
 
     gnmt translate MODEL < text.en > text.de
-    gnmt translate MODEL text.en --precision int8 --output json
+    gnmt translate MODEL text.en more.en --precision int8 --output json
 
-A line is printed as soon as it and all earlier ones are done.
+A line is printed as soon as it and all earlier ones are done; the command never waits for more input than there is. A
+blank line stays blank. A line with more tokens than --max-length is cut, and bytes that are not UTF-8 become U+FFFD, both
+with a warning. With --output json, a line is a JSON object with the n-best list of each sentence. With --output tsv, a
+hypothesis is a line of its own: number of the input line, score, text.
 """
 import argparse
+import itertools
 import json
 import os
 import sys
+from collections import deque
 from pathlib import Path
-from typing import BinaryIO, Iterator, List
+from typing import BinaryIO, Callable, Deque, Iterator, List, Sequence
 
+from gnmt.errors import UserError
+from gnmt.files.lines import one_line, read_stream
+
+STANDARD_INPUT = Path("-")
 BATCHES_AHEAD = 16  # lines that are there already are sorted by length within so many batches
+OPTIONS = ("beam", "nbest", "length_norm_factor", "coverage_penalty", "no_repeat_ngram_size", "replace_unk", "split_sentences",
+           "batch_size", "max_length")  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
-    parser.add_argument("model", type=Path, help="model folder")
-    parser.add_argument("file", type=Path, nargs="?", help="text, one sentence or paragraph per line (default: stdin)")
-    parser.add_argument("--ensemble", type=Path, nargs="+", default=[], metavar="MODEL", help="further models, which are averaged")
-    parser.add_argument("--precision", help="fp32 or int8 (default: the precision that the model is stored in)")
-    parser.add_argument("--threads", type=int, metavar="N", help="threads (default: torch's choice)")
-    parser.add_argument("--beam", type=int, metavar="N", help="hypotheses kept at each step (default: the model's)")
-    parser.add_argument("--nbest", type=int, default=1, metavar="N", help="translations of each line, with --output json or tsv")
-    parser.add_argument("--length-norm-factor", type=float, metavar="A", help="exponent of the length penalty")
-    parser.add_argument("--coverage-penalty", type=float, metavar="B", help="weight of the coverage penalty")
-    parser.add_argument("--no-repeat-ngram-size", type=int, default=0, metavar="N", help="no n-gram of this size occurs twice")
-    parser.add_argument("--replace-unk", action="store_true", help="replace unknown tokens by source tokens")
-    parser.add_argument("--split-sentences", action="store_true", help="translate each sentence of a line by itself")
-    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="sentences translated at the same time")
-    parser.add_argument("--output", choices=("text", "json", "tsv"), default="text", help="form of a line")
+    add = parser.add_argument
+    add("model", type=Path, metavar="MODEL", help="model folder")
+    add("files", type=Path, nargs="*", metavar="FILE", help="text, one sentence or paragraph per line; - is stdin (default: stdin)")
+    add("--ensemble", type=Path, action="append", default=[], metavar="MODEL", help="further model to average with; repeatable")
+    add("--precision", metavar="P", help="precision of decoding (default: the model's)")
+    add("--device", default="cpu", metavar="D", help="device of torch")
+    add("--threads", type=int, metavar="N", help="threads (default: torch's choice)")
+    add("--beam", type=int, metavar="N", help="hypotheses kept at each step (default: the model's)")
+    add("--nbest", type=int, default=1, metavar="N", help="translations of each line, with --output json or tsv")
+    add("--length-norm-factor", type=float, metavar="A", help="exponent of the length penalty (default: the model's)")
+    add("--coverage-penalty", type=float, metavar="B", help="weight of the coverage penalty (default: the model's)")
+    add("--no-repeat-ngram-size", type=int, default=0, metavar="N", help="no n-gram of this size occurs twice; 0 allows all")
+    add("--replace-unk", action="store_true", help="replace unknown tokens by source tokens")
+    add("--split-sentences", action="store_true", help="translate each sentence of a line by itself")
+    add("--batch-size", type=int, default=64, metavar="N", help="sentences translated at the same time")
+    add("--max-length", type=int, default=1024, metavar="N", help="tokens of a sentence; the rest is cut")
+    add("--output", choices=tuple(FORMS), default="text", help="form of the output")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs the command."""
+    if arguments.nbest > 1 and arguments.output == "text":
+        raise UserError(f"--nbest {arguments.nbest} needs --output json or tsv: text has one translation per line.")
+    for path in arguments.files:
+        if path != STANDARD_INPUT and not path.exists():
+            raise UserError(f"{path} does not exist: check the path.")
     from gnmt.translator import Translator
 
-    folders = [arguments.model, *arguments.ensemble]
-    translator = Translator.from_pretrained(folders, precision=arguments.precision, threads=arguments.threads)
-    options = {
-        name: getattr(arguments, name)
-        for name in ("beam", "nbest", "length_norm_factor", "coverage_penalty", "no_repeat_ngram_size", "replace_unk",
-                     "split_sentences", "batch_size")
-    }  # fmt: skip
-    with open(arguments.file or 0, "rb", closefd=arguments.file is not None) as source:
-        for lines in available_lines(source, BATCHES_AHEAD * arguments.batch_size):
-            for translation in translator.translate(lines, **options):
-                sys.stdout.write(FORMS[arguments.output](translation))
-            sys.stdout.flush()
+    translator = Translator.from_pretrained(
+        [arguments.model, *arguments.ensemble], precision=arguments.precision, threads=arguments.threads, device=arguments.device
+    )
+    options = {name: getattr(arguments, name) for name in OPTIONS}
+    numbers = itertools.count(1)
+
+    def show(translation) -> None:
+        number = next(numbers)
+        if any(sentence.is_truncated for sentence in translation.sentences):
+            warn(f"line {number} has a sentence of more than {arguments.max_length} tokens, the rest of which is not translated.")
+        sys.stdout.write(FORMS[arguments.output](number, translation))
+        sys.stdout.flush()
+
+    for path in arguments.files or [STANDARD_INPUT]:
+        is_stdin = path == STANDARD_INPUT
+        with open(0 if is_stdin else path, "rb", buffering=0, closefd=not is_stdin) as source:
+            prefix = "" if len(arguments.files) < 2 else f"{path}: "
+            for lines in available_lines(source, arguments.batch_size, lambda text, prefix=prefix: warn(prefix + text)):
+                translator.translate(lines, progress=show, **options)
 
 
-def available_lines(source: BinaryIO, most: int) -> Iterator[List[str]]:
-    """Yields the complete lines that can be read without waiting, at most `most` at a time.
+def available_lines(source: BinaryIO, batch_size: int, warn: Callable[[str], None]) -> Iterator[List[str]]:
+    """Yields the complete lines that can be read without waiting.
 
-    Bytes that are not UTF-8 become U+FFFD.
+    The first group has at most one batch of lines, so that the first translations come soon; later groups have more.
+
+    Args:
+        source: unbuffered.
+        batch_size: lines in a batch.
+        warn: called with a sentence for each line that is not UTF-8.
     """
-    rest = b""
+    waiting: Deque[bytes] = deque()
+    texts = read_stream((waiting.popleft() for _ in itertools.count()), warn)
+    most = batch_size
+    for complete in _complete_lines(source):
+        waiting.extend(complete)
+        while waiting:
+            yield [next(texts) for _ in range(min(most, len(waiting)))]
+            most = BATCHES_AHEAD * batch_size
+
+
+def _complete_lines(source: BinaryIO) -> Iterator[Sequence[bytes]]:
+    """Yields the lines that each read completes; the last line may lack its end."""
+    rest: List[bytes] = []  # of a line that is not complete
     while chunk := os.read(source.fileno(), 1 << 16):
-        *complete, rest = (rest + chunk).split(b"\n")
-        for start in range(0, len(complete), most):
-            yield [line.decode("utf-8", errors="replace") for line in complete[start : start + most]]
-    if rest:
-        yield [rest.decode("utf-8", errors="replace")]
+        *complete, last = chunk.split(b"\n")
+        if complete:
+            yield [b"".join([*rest, complete[0]]), *complete[1:]]
+            rest = []
+        rest.append(last)
+    if any(rest):
+        yield [b"".join(rest)]
 
 
-def as_text(translation) -> str:
+def warn(sentence: str) -> None:
+    """Prints a warning on stderr."""
+    print(f"warning: {sentence}", file=sys.stderr, flush=True)
+
+
+def as_text(number: int, translation) -> str:
     """Returns the text as one line."""
-    return " ".join(translation.text.split("\n")) + "\n"
+    return one_line(translation.text) + "\n"
 
 
-def as_json(translation) -> str:
-    """Returns a JSON object as one line: the text, and the n-best of each sentence."""
+def as_json(number: int, translation) -> str:
+    """Returns a JSON object as one line: number of the input line, text, and the n-best list of each sentence."""
     sentences = [
         {
             "source": sentence.source,
@@ -84,16 +134,17 @@ def as_json(translation) -> str:
         }
         for sentence in translation.sentences
     ]  # fmt: skip
-    return json.dumps({"text": translation.text, "score": translation.score, "sentences": sentences}, ensure_ascii=False) + "\n"
+    content = {"line": number, "text": translation.text, "score": translation.score, "sentences": sentences}
+    return json.dumps(content, ensure_ascii=False) + "\n"
 
 
-def as_tsv(translation) -> str:
-    """Returns score, tab and text of each candidate in lines of their own; for a text of several sentences, of the text."""
+def as_tsv(number: int, translation) -> str:
+    """Returns a line for each hypothesis: number of the input line, score, text; for several sentences one of the whole text."""
     if len(translation.sentences) == 1 and translation.nbest:
         rows = [(one.score, one.text) for one in translation.nbest]
     else:
         rows = [(translation.score, translation.text)]
-    return "".join(f"{score:.6f}\t{' '.join(text.split())}\n" for score, text in rows)
+    return "".join(f"{number}\t{score:.6f}\t{' '.join(text.split())}\n" for score, text in rows)
 
 
 FORMS = {"text": as_text, "json": as_json, "tsv": as_tsv}

@@ -54,7 +54,7 @@ class CleaningReport:
 def clean_chunk(rules: CleaningRules, chunk: ChunkPair) -> Tuple[int, "Counter[str]", List[LinePair]]:
     """Number of pairs in the chunk, numbers dropped, and the pairs to keep as lines without their ends."""
     sources, targets = map(split_lines, chunk)
-    dropped: "Counter[str]" = Counter()
+    dropped: Counter[str] = Counter()
     kept = []
     for pair in zip(sources, targets, strict=True):
         source, target = map(normalise_spaces, pair)

@@ -115,7 +115,7 @@ def _segmentation_steps(settings: Preparation, text: dict, folder: Path, jobs: i
 
 def write_lengths(source: Path, target: Path, output: Path) -> None:
     """Writes, for each length, the number of pairs whose longer side has so many tokens, as a list in JSON."""
-    counts: "Counter[int]" = Counter()
+    counts: Counter[int] = Counter()
     with atomic_outputs([output], inputs=[source, target], overwrite=True) as (file,):
         for chunks in read_pairs([source], [target]):
             lengths: List[List[int]] = [[len(line.split()) for line in split_lines(chunk)] for chunk in chunks]

@@ -14,6 +14,7 @@ ChunkConversion = Callable[[Iterator[bytes]], Iterable[List[str]]]  # of parts o
 
 
 def convert_lines(convert: Conversion, chunk: bytes) -> List[str]:
+    """Returns the conversion of each line of a chunk."""
     return [convert(line) for line in split_lines(chunk)]
 
 

@@ -74,13 +74,13 @@ def atomic_outputs(
             if explained := _explained(error, outputs):
                 raise explained from error
             raise
-        with _uninterrupted():
+        with uninterrupted():
             for output in outputs:
                 if output.partial:
                     output.partial.replace(output.final)
                     output.partial = None
     finally:
-        with _uninterrupted():
+        with uninterrupted():
             for output in outputs:
                 _discard(output)
 
@@ -199,8 +199,8 @@ def _discard(output: _Output) -> None:
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Delays Ctrl-C and SIGTERM to the end of the block, so that all files are renamed, or none."""
+def uninterrupted() -> Iterator[None]:
+    """Delays Ctrl-C and SIGTERM to the end of the block, for work that must be done as a whole."""
     if threading.current_thread() is not threading.main_thread():  # only the main thread is ever interrupted
         yield
         return

@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Callable, Deque, Iterable, Iterator, TypeVar
 
 from gnmt.errors import UserError
+from gnmt.files.outputs import uninterrupted
 from gnmt.ranges import Range
 
 Item = TypeVar("Item")
@@ -51,10 +52,11 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], jobs:
         yield from map(function, items)
         return
     pool = ProcessPoolExecutor(jobs, initializer=_leave_with_parent)
-    waiting: Deque["Future[Result]"] = deque()
+    waiting: Deque[Future[Result]] = deque()
     try:
         for item in items:
-            waiting.append(pool.submit(function, item))
+            with uninterrupted():  # Python drops an exception that a signal raises while a process is forked
+                waiting.append(pool.submit(function, item))
             if len(waiting) >= WAITING_PER_JOB * jobs:
                 yield waiting.popleft().result()
         while waiting:

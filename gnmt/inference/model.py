@@ -20,9 +20,9 @@ from gnmt.network.activations import REPRODUCIBLE
 from gnmt.network.decoder import Decoder
 from gnmt.network.encoder import Encoder
 from gnmt.network.lstm import LSTM
-from gnmt.quantization.int16 import Int16FakeQuantizer
 from gnmt.quantization.int8_kernels import onednn_activation_qmax
 from gnmt.quantization.int8_linear import Int8Linear, rounded_rows
+from gnmt.quantization.int16 import Int16FakeQuantizer
 
 logger = logging.getLogger(__name__)
 

@@ -8,6 +8,8 @@ PROBES = 16  # elements of a tensor that are compared
 
 
 class TensorSnapshot(NamedTuple):
+    """Record of a tensor's memory and values, to notice changes."""
+
     alias: Tensor  # keeps the memory, so that no later tensor can have the same address
     version: Optional[int]  # torch's counter of changes in place; tensors made in inference mode have none
     probe: Tensor  # a copy of some elements, or of all where there is no counter
@@ -35,13 +37,16 @@ class Snapshot:
 
 
 def tensors_of(model: nn.Module) -> List[Tensor]:
+    """Returns the parameters and buffers of a model."""
     return [*model.parameters(), *model.buffers()]
 
 
 def version_of(tensor: Tensor) -> Optional[int]:
+    """Returns torch's counter of changes in place; None for tensors made in inference mode."""
     return None if tensor.is_inference() else tensor._version
 
 
 def probe_of(tensor: Tensor) -> Tensor:
+    """Returns some elements of a tensor, or all where it has no counter of changes."""
     elements = tensor.detach().flatten()
     return elements if tensor.is_inference() else elements[:: max(1, len(elements) // PROBES)]

@@ -8,7 +8,6 @@ from typing import Callable, NamedTuple
 import torch
 from torch import Tensor
 
-
 VECTORS = 32  # elements that torch computes at once, or a multiple of that
 SHARE = 32768  # elements of a tensor that torch gives to one thread at least (at::internal::GRAIN_SIZE)
 SLOW_TANH = ("AVX2", "DEFAULT")  # torch's sigmoid takes a third of the time of its tanh there, and more with AVX-512
@@ -25,6 +24,7 @@ def sigmoid_is_faster(inputs: Tensor) -> bool:
 
 
 def tanh(inputs: Tensor) -> Tensor:
+    """Returns tanh of the inputs, by the faster of two formulas."""
     if sigmoid_is_faster(inputs):
         return (2 * inputs).sigmoid_().mul_(2).sub_(1)
     return inputs.tanh()
@@ -60,10 +60,13 @@ def evenly_shared(count: int) -> int:
 
 
 def reproducible_tanh(inputs: Tensor) -> Tensor:
+    """Returns tanh of the inputs as 2 sigmoid(2x) - 1, equal at every position."""
     return reproducible_sigmoid_(2 * inputs).mul_(2).sub_(1)
 
 
 class Activations(NamedTuple):
+    """The two activations of an LSTM cell."""
+
     sigmoid_: Callable[[Tensor], Tensor]  # in place
     tanh: Callable[[Tensor], Tensor]
 

@@ -50,14 +50,14 @@ class Running(NamedTuple):
 
     def select(self, sentences: Tensor) -> "Running":
         """Sentence i of the result is sentence `sentences[i]`."""
-        return self._make(part[sentences] for part in self)
+        return Running._make(part[sentences] for part in self)
 
     def join(self, others: "Running", pad: int) -> "Running":
         """Returns these sentences followed by others, widened to common S, K and P."""
         names = ("padding_mask", "tokens", "prefix")
-        widths = [max(getattr(self, name).size(1), getattr(others, name).size(1)) for name in names]
-        both = [one._widened(*widths, pad) for one in (self, others)]
-        return self._make(map(torch.cat, zip(*both)))
+        sources, beam, prefix = (max(getattr(self, name).size(1), getattr(others, name).size(1)) for name in names)
+        both = [one._widened(sources, beam, prefix, pad) for one in (self, others)]
+        return Running._make(map(torch.cat, zip(*both)))
 
     def _widened(self, width: int, beam: int, prefix: int, pad: int) -> "Running":
         sources, hypotheses = width - self.padding_mask.size(1), beam - self.beam

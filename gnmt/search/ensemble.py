@@ -2,21 +2,21 @@
 
 Shapes: B sentences, N rows (B x hypotheses, those of a sentence together), S source positions, V vocabulary.
 """
-from typing import List, NamedTuple, Sequence, Tuple, Union
+from typing import Any, List, NamedTuple, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
-from gnmt.inference.fast_decoder import FastDecoderState
 from gnmt.inference.model import InferenceModel, Network, inference_model_for
 from gnmt.network.attention import SourceMemory
-from gnmt.network.decoder import DecoderState
 
 
 class EnsembleState(NamedTuple):
+    """State of the decoders of an ensemble, and the encoded sentences."""
+
     inference_models: List[InferenceModel]  # those that the search began with
     memories: List[SourceMemory]  # one per model; copied only when sentences leave the batch
-    states: List[Union[DecoderState, FastDecoderState]]
+    states: List[Any]  # of the models' decoders
 
     def reorder(self, rows: Tensor) -> "EnsembleState":
         return self._replace(states=[state.reorder(rows) for state in self.states])
@@ -51,7 +51,7 @@ class Ensemble:
 
         Returns the probabilities (N, V) of the next token, attention (N, S), both float32, and the new state.
         """
-        steps = [one.decoder.step(tokens, *own) for one, *own in zip(*state)]
+        steps = [one.decoder.step(tokens, memory, own) for one, memory, own in zip(*state)]
         logits, attention, states = zip(*steps)
         probabilities = [probabilities_of(one, self.temperature) for one in logits]
         new_state = state._replace(states=list(states))

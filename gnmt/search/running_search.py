@@ -6,7 +6,7 @@ does not depend on the schedule: every sentence counts its own steps.
 Shapes: B sentences, S source positions, T target positions, P tokens of the longest prefix.
 """
 import math
-from typing import Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional
 
 import torch
 from torch import Tensor
@@ -51,7 +51,7 @@ class RunningSearch:
         self.beam_search = beam_search
         self.leaving_share = leaving_share
         self._running: Optional[Running] = None
-        self._state = None
+        self._state: Any = None  # of the model
         self._history = History()
         self._finished: List[FinishedHypotheses] = []
         self._translated: List[Translated] = []
@@ -83,6 +83,7 @@ class RunningSearch:
     def step(self) -> None:
         """Extends every running hypothesis by one token."""
         running, number = self._running, self._history.next_step
+        assert running is not None, "no sentence has joined"
         probabilities, attention, self._state = self.model.step(running.tokens.flatten(), self._state)
         running = running._replace(coverage=running.coverage + attention.view_as(running.coverage))
         self._history.append(running.as_beam_step(attention))
@@ -117,8 +118,8 @@ class RunningSearch:
         """Backtraces the n-best hypotheses of sentences."""
         finished = FinishedHypotheses(*(torch.cat(parts).cpu() for parts in zip(*self._finished)))
         is_leaving = torch.isin(finished.sentences, leaving.sentences.cpu())
-        self._finished = [finished._make(part[~is_leaving] for part in finished)]
-        chosen = nbest(finished._make(part[is_leaving] for part in finished), self.beam_search.options)
+        self._finished = [FinishedHypotheses._make(part[~is_leaving] for part in finished)]
+        chosen = nbest(FinishedHypotheses._make(part[is_leaving] for part in finished), self.beam_search.options)
         backtraced = self._history.backtrace(chosen, self.beam_search.special.eos)
         widths = dict(zip(leaving.sentences.tolist(), (~leaving.padding_mask).sum(dim=1).tolist()))
         hypotheses: Dict[int, List[Hypothesis]] = {sentence: [] for sentence in widths}
@@ -139,7 +140,7 @@ def nbest(finished: FinishedHypotheses, options: SearchOptions) -> FinishedHypot
         if within and counts.get(sentence, 0) < options.nbest:
             counts[sentence] = counts.get(sentence, 0) + 1
             chosen.append(index)
-    return finished._make(part[chosen] for part in finished)
+    return FinishedHypotheses._make(part[chosen] for part in finished)
 
 
 def translate_batch(

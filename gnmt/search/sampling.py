@@ -11,6 +11,8 @@ from gnmt.search.running_search import LEAVING_SHARE
 
 
 class Samples(NamedTuple):
+    """Sampled translations: B sentences, K samples of each, T positions."""
+
     tokens: Tensor  # (B, K, T), EOS included unless the limit came first; PAD after it
     log_probs: Tensor  # (B, K, T) of each token, 0 at PAD
 

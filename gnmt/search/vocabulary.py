@@ -16,6 +16,8 @@ GROUPS = 512  # measured best from 8,000 to 32,000 words, and no slower for few 
 
 
 class SpecialTokens(NamedTuple):
+    """Ids of the tokens with a meaning of their own."""
+
     pad: int
     eos: int
     unk: int

@@ -5,6 +5,7 @@ A tokenizer is made from a file of its own, or from none; `tokenizer.json` of a 
     {"type": "sentencepiece", "source": "source.spm", "target": "target.spm"}
     {"type": "words", "source": null, "target": null}
 """
+import io
 import json
 import shutil
 from pathlib import Path
@@ -84,17 +85,22 @@ class MosesSubwordTokenizer:
     """Moses' tokens cut into the subwords of subword-nmt, as NVIDIA's GNMT has them; needs the extra `nvidia`."""
 
     def __init__(self, path: Path):
-        """path: JSON object with "codes" (lines of merges), "separator" and "language"."""
+        """Reads a JSON object with "codes" (lines of merges), "separator" and "language".
+
+        Raises:
+            UserError: sacremoses or subword-nmt is not installed, or the object is malformed.
+        """
         try:
             from sacremoses import MosesDetokenizer, MosesTokenizer
             from subword_nmt.apply_bpe import BPE
         except ImportError as error:
             raise UserError(f"This model needs {error.name}: pip install 'fairseq-gnmt[nvidia]'.") from error
         settings = read_object(path)
+        _check_moses_settings(settings, path)
         self._tokenizer = MosesTokenizer(settings["language"])
         self._detokenizer = MosesDetokenizer(settings["language"])
         self._separator = settings["separator"]
-        self._subwords = BPE(settings["codes"], separator=self._separator)
+        self._subwords = BPE(io.StringIO("".join(f"{line}\n" for line in settings["codes"])), separator=self._separator)
 
     def encode(self, text: str) -> List[str]:
         tokens = self._tokenizer.tokenize(text, aggressive_dash_splits=False, return_str=True)
@@ -103,6 +109,17 @@ class MosesSubwordTokenizer:
     def decode(self, tokens: Sequence[str]) -> str:
         words = (" ".join(tokens) + " ").replace(f"{self._separator} ", "").split()
         return self._detokenizer.detokenize([UNKNOWN_TEXT if word == UNKNOWN else word for word in words])
+
+
+def _check_moses_settings(settings: Dict[str, Any], path: Path) -> None:
+    codes = settings.get("codes")
+    is_text = all(isinstance(settings.get(name), str) for name in ("separator", "language"))
+    if not is_text or not isinstance(codes, list) or not codes or not all(map(_is_code, codes)):
+        raise UserError(f"{path} needs a separator, a language, and codes of subword-nmt, two pieces on each line.")
+
+
+def _is_code(line: Any) -> bool:
+    return isinstance(line, str) and "\n" not in line and (len(line.split(" ")) == 2 or line.startswith("#version: "))
 
 
 class TokenizerType(NamedTuple):

@@ -22,7 +22,7 @@ def count_words(paths: Sequence[Path], jobs: int) -> "Counter[str]":
     """How often each word, with the space before it, occurs in all files together."""
     check_jobs(jobs)
     check_files(paths)
-    counts: "Counter[str]" = Counter()
+    counts: Counter[str] = Counter()
     with tqdm(total=sum(map(count_lines, paths)), desc="counting", unit=" lines", unit_scale=True) as progress:
         for lines, counted in ordered_map(count_chunk, chain.from_iterable(map(read_chunks, paths)), jobs):
             counts.update(counted)
@@ -34,7 +34,7 @@ def count_words(paths: Sequence[Path], jobs: int) -> "Counter[str]":
 
 def count_characters(words: Mapping[str, int]) -> "Counter[str]":
     """How often each character of words that occur so often is there; the space before a word is none."""
-    characters: "Counter[str]" = Counter()
+    characters: Counter[str] = Counter()
     for word, count in words.items():
         for character in word.removeprefix(" "):
             characters[character] += count

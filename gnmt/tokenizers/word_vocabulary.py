@@ -13,7 +13,13 @@ from gnmt.errors import UserError
 from gnmt.files.lines import read_lines
 from gnmt.tokenizers.word_counts import by_frequency, count_characters, most_frequent
 from gnmt.tokenizers.word_tokenizer import (
-    CHARACTER_MARKS, SPACE_MARK, is_writable, spell, split_words, written, written_character,
+    CHARACTER_MARKS,
+    SPACE_MARK,
+    is_writable,
+    spell,
+    split_words,
+    written,
+    written_character,
 )
 
 FORMAT = "mixed words and characters, version 1"
@@ -69,6 +75,7 @@ def learn_vocabulary(counts: Mapping[str, int], size: int, character_coverage: f
 
 
 def to_json(vocabulary: WordVocabulary) -> str:
+    """Returns a vocabulary as the text of its file."""
     content = {"format": FORMAT, "characters": vocabulary.characters, "words": vocabulary.words}
     return json.dumps(content, ensure_ascii=False, indent=0) + "\n"
 

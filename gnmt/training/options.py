@@ -38,9 +38,9 @@ class TrainingOptions(NamedTuple):
     arguments: List[str]
     averaged: int
 
-    def __getitem__(self, option: str) -> str:
-        """Returns the value of an option."""
-        return given_value(self.arguments, option)
+    def value(self, option: str) -> str:
+        """Returns the value of an option; empty if it is not given."""
+        return given_value(self.arguments, option) or ""
 
     def has(self, option: str) -> bool:
         """Tells whether an option is given."""
@@ -147,13 +147,12 @@ def _embeddings(folder: Path, recipe: Recipe, further: Sequence[str]) -> Options
     path = folder / "embeddings.txt"
     if not path.exists() or any(given_value(further, name) for name in ("--finetune-from-model", "--restore-file")):
         return {}
-    arch = given_value(further, "--arch", "-a")
-    width = given_value(further, "--hidden-size")
-    if width is None:
-        width = WIDTHS.get(arch) if arch else recipe.options.get("--hidden-size") or WIDTHS[recipe.options["--arch"]]
+    arch, width = given_value(further, "--arch", "-a"), given_value(further, "--hidden-size")
+    if arch is None:
+        arch, width = recipe.options["--arch"], width or recipe.options.get("--hidden-size")
     with open(path, encoding="utf-8") as file:
         header = file.readline().split()
-    return {"--pretrained-embeddings": str(path)} if header[1:] == [str(width)] else {}
+    return {"--pretrained-embeddings": str(path)} if header[1:] == [width or str(WIDTHS.get(str(arch)))] else {}
 
 
 def _precision(precision: str, recipe: Recipe, gpus: int, batches: Batches, further: Sequence[str]) -> Options:

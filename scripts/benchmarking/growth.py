@@ -7,7 +7,7 @@ from typing import Dict, List, NamedTuple, Sequence
 
 from benchmarking.figures import Spread, spread
 from benchmarking.operations import NetworkSize, translation_operations, update_operations
-from benchmarking.report import ABSENT
+from gnmt.commands.report import ABSENT
 from benchmarking.workload import Batch
 
 TRAINING, TRANSLATION, TRANSLATION_INT8 = "training fp32", "translation fp32", "translation int8"

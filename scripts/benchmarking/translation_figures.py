@@ -6,7 +6,7 @@ import torch
 from benchmarking.contenders.setting import Setting
 from benchmarking.figures import percentiles
 from benchmarking.operations import translation_operations
-from benchmarking.report import ABSENT
+from gnmt.commands.report import ABSENT
 from benchmarking.session import Measured
 from benchmarking.workload import Sentence
 from gnmt.evaluation.bleu import corpus_bleu

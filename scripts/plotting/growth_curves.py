@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarking.growth import COSTS, TRAINING, TRANSLATION, TRANSLATION_INT8, Growth, depends, describe
 from gnmt.errors import UserError
-from plotting.pictures import new_figure
+from gnmt.plots.pictures import new_figure
 
 PANEL_INCHES = (3.4, 3.2)
 ROWS = {"training, ms per update": (TRAINING,), "translation, ms per batch": (TRANSLATION, TRANSLATION_INT8)}

@@ -123,14 +123,14 @@ def test_no_batch_size(tmp_path):
     (["--bf16"], "--bf16 has no use in fairseq-generate"),
     (["--dropout", "0.5"], "--dropout 0.5 has no use in fairseq-generate: the checkpoint has the options"),
     (["--constraints"], "--constraints ordered has no use in fairseq-generate"),
-    (["--dataset-impl", "lazy"], "--dataset-impl is not the one that fairseq-preprocess wrote"),
+    (["--dataset-impl", "lazy"], "is no index of --dataset-impl lazy: it is damaged, or another --dataset-impl has written it"),
     (["--dataset-impl", "fasta"], "fairseq-preprocess writes mmap, cached, lazy and raw"),
     (["--coverage-penalty", "inf"], "--coverage-penalty is inf, but must be a finite number"),
     (["--length-norm-const", "inf"], "--length-norm-const is inf, but must be a finite number"),
     (["--beam", HUGE], f"--beam is {HUGE}, but must be at most"),
     (["--max-tokens", HUGE], f"--max-tokens is {HUGE}, but must be at most"),
     (["--batch-size", HUGE], f"--batch-size is {HUGE}, but must be at most"),
-    (["--model-overrides", "{'dropout':'x'}"], "could not be converted to Float): see --model-overrides"),
+    (["--model-overrides", "{'dropout':'x'}"], "or what overrides its options, has a wrong value in its cfg, model"),
     (["--model-overrides", "5"], "--model-overrides is no dictionary (5)"),
     (["--eval-bleu-args", "{}", "--path", "none.pt"], "none.pt: --path must name checkpoints"),
 ])
@@ -146,7 +146,7 @@ def test_options_of_the_search(options, words):
     (["--batch-size", 0], "--batch-size is 0, but must be at least 1"),
     (["--num-workers", -1], "--num-workers is -1, but must be at least 0"),
     (["--update-freq", 0], "--update-freq is 0, but must be at least 1"),
-    (["--amp"], "--amp is wrong in fairseq, which unscales gradients twice: use --fp16 or --bf16 instead"),
+    (["--amp"], "fairseq unscales its gradients twice; use --fp16 or --bf16"),
     (["--log-interval", 0], "--log-interval is 0, but must be at least 1"),
     (["--seed", -1], "--seed: Seed must be between 0 and"),
     (["--activation-clip", 0], "--activation-clip is 0.0, but must be above 0"),
@@ -166,7 +166,7 @@ def test_options_of_the_search(options, words):
     (["--left-pad-target"], "--left-pad-target has no use in fairseq-train"),
     (["--num-batch-buckets", 3], "--num-batch-buckets 3 has no use in fairseq-train"),
     (["--num-shards", 2], "--distributed-world-size and --distributed-rank"),
-    (["--dataset-impl", "cached"], "--dataset-impl is not the one that fairseq-preprocess wrote"),
+    (["--dataset-impl", "cached"], "is no index of --dataset-impl cached: it is damaged, or another --dataset-impl has written it"),
     (["--valid-subset", "valid,valid7"], "Dataset not found: valid7"),
     (["--lr", ""], "--lr has no number"),
     (["--update-freq", ""], "--update-freq has no number"),
@@ -255,3 +255,23 @@ def test_mistakes_of_developers_keep_their_traceback():
 def test_bleu_options_that_are_not_json(tmp_path):
     told = train("--save-dir", tmp_path, "--eval-bleu", "--eval-bleu-args", "beam=5")
     assert "JSON" in told and """--eval-bleu-args '{"beam": 5}'""" in told
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--log-file", "{folder}/no/such/log"], "--log-file must name a file that can be written"),
+        (["--finetune-from-model", "{checkpoint}", "--restore-file", "{checkpoint}"], "give one of them"),
+    ],
+)
+def test_options_that_fail_while_a_training_is_set_up(options, words, tmp_path):
+    values = {"folder": tmp_path, "checkpoint": trained_on_digits()}
+    assert words in train("--save-dir", tmp_path / "checkpoints", *[option.format(**values) for option in options])
+
+
+def test_sides_of_raw_data_of_different_length(tmp_path):
+    data = tmp_path / "bin"
+    shutil.copytree(digits(), data)
+    for language, lines in (("en", "one\ntwo\n"), ("de", "eins\n")):
+        (data / f"test.en-de.{language}").write_text(lines, encoding="utf-8")
+    assert "binarise both languages again" in generate("--dataset-impl", "raw", data=data)

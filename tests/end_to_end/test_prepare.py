@@ -357,7 +357,7 @@ def test_mistakes_are_told_before_anything_is_made(text, tmp_path):
 
 
 def test_training_text_that_cannot_be_used_is_told_in_a_sentence(text, tmp_path):
-    for content, words in (
+    for content, told in (
         (b"", "bad.tsv is empty"),
         (b"one\teins\ntwo zwei\n", "Line 2 of .*bad.tsv has no tab"),
         (b"one\t\xe4\n", "bad.tsv is not UTF-8: line 1"),
@@ -365,7 +365,7 @@ def test_training_text_that_cannot_be_used_is_told_in_a_sentence(text, tmp_path)
         (lzma.compress(b"one\teins\n")[:-9], "bad.tsv is not a complete xz file"),
     ):
         (text / "bad.tsv").write_bytes(content)
-        with pytest.raises(UserError, match=words):
+        with pytest.raises(UserError, match=told):
             prepare(tmp_path / "out", text, train="bad")
 
 

@@ -23,12 +23,15 @@ assert "gnmt_warmup_step_decay" in lr_scheduler.LR_SCHEDULER_REGISTRY
 assert "gnmt_bleu" in scoring.SCORER_REGISTRY
 """
 BY_PATH = f"utils.import_user_module(argparse.Namespace(user_dir={str(PLUGIN)!r}))"
+BY_NAME = f"import os; os.chdir({str(ROOT)!r}); utils.import_user_module(argparse.Namespace(user_dir='fairseq_gnmt'))"
 BY_IMPORT = "import fairseq_gnmt"
 
 
-@pytest.mark.parametrize("load", [BY_PATH, f"{BY_IMPORT}\n{BY_PATH}"], ids=["path", "import, then path"])
+@pytest.mark.parametrize(
+    "load", [BY_PATH, BY_NAME, f"{BY_IMPORT}\n{BY_PATH}"], ids=["path", "name in the checkout", "import, then path"]
+)
 def test_names_are_registered(load, tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT) if load is not BY_PATH else ""}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT) if BY_IMPORT in load else ""}
     done = subprocess.run([sys.executable, "-c", CHECK.format(load=load)], cwd=tmp_path, env=environment,
                           capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr

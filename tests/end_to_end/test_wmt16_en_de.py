@@ -417,15 +417,18 @@ def test_prepared_again(prepared):
     assert done.returncode == 1 and "--overwrite" in done.stderr and "vocab-size=150" in done.stderr
 
 
+def contents(folder: Path) -> dict:
+    """The files of a folder; its lock names the last process that held it."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+
+
 def test_prepared_again_with_a_vocabulary_that_is_too_large(prepared):
-    unfinished, lock = prepared / "unfinished", prepared / ".lock"  # the lock names its last holder
-    before = {path: path.read_bytes() for path in prepared.rglob("*") if path.is_file() and path != lock}
+    before = contents(prepared)
     options = ("--output", "my corpus", "--vocab-size", 90000, "--overwrite")
     done = stage("prepare.sh", *options, directory=prepared.parent)
     assert done.returncode == 1 and "90000" in done.stderr
-    files = [path for path in prepared.rglob("*") if path.is_file() and path != lock and unfinished not in path.parents]
-    assert {path: path.read_bytes() for path in files} == before
-    shutil.rmtree(unfinished)
+    shutil.rmtree(prepared / "unfinished")
+    assert contents(prepared) == before
 
 
 def test_scripts_name_the_stage_that_is_missing(tmp_path):

@@ -20,6 +20,8 @@ JSON_MARK = '{"epoch": '
 
 
 class Record(NamedTuple):
+    """Line of a log with numbers."""
+
     kind: str  # INNER, TRAIN or the name of a validation set
     updates: int
     epochs: float  # how far the training had come, such as 1.25

@@ -6,8 +6,8 @@ from typing import Callable, Dict, List, NamedTuple, Sequence
 
 import numpy as np
 
+from gnmt.plots.pictures import new_figure
 from gnmt.tokenizers.word_tokenizer import END, MIDDLE, decode
-from plotting.pictures import new_figure
 
 END_MARK = "</s>"
 SPACE = "\u2581"  # sentencepiece's, where a word begins
@@ -21,6 +21,8 @@ GAP, BARS, COLOURS = 0.12, 0.9, 0.12  # inches: between the parts, height of the
 
 
 class AttentionMap(NamedTuple):
+    """Attention of one translation, word by word."""
+
     number: int  # of the sentence
     score: float
     source: List[str]  # S words
@@ -38,6 +40,8 @@ class AttentionMap(NamedTuple):
 
 
 class SubwordScheme(NamedTuple):
+    """Rules by which pieces form words."""
+
     begins_word: Callable[[str, str], bool]  # of the piece before and the piece
     text: Callable[[Sequence[str]], str]  # of the pieces of a word
 

@@ -1,4 +1,4 @@
-"""Figures as a Markdown table, and as JSON with everything behind them."""
+"""Results of measurements as a Markdown table and as a JSON file."""
 import json
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ ABSENT = "-"
 
 
 def markdown_table(rows: Sequence[Dict[str, str]]) -> str:
-    """A column for each key, in the order of their first appearance; columns that no row fills are left out."""
+    """Returns a table with a column for each key, in the order of their first appearance; empty columns are left out."""
     columns: List[str] = []
     for row in rows:
         columns += [key for key, cell in row.items() if key not in columns and cell != ABSENT]
@@ -21,7 +21,7 @@ def markdown_table(rows: Sequence[Dict[str, str]]) -> str:
 
 
 def check_output(path: Path, overwrite: bool) -> None:
-    """Raises UserError now rather than after the measurements."""
+    """Raises UserError if --json cannot be written; to be called before the measurements."""
     if path.is_dir():
         raise UserError(f"{path} is a folder: give --json the name of a file.")
     if path.exists() and not overwrite:
@@ -32,6 +32,6 @@ def check_output(path: Path, overwrite: bool) -> None:
 
 
 def write_json(path: Path, content: Dict[str, Any]) -> None:
-    """Writes the file, which appears once it is complete."""
+    """Writes a JSON file, which appears when it is complete."""
     with atomic_outputs([path], inputs=[], overwrite=True) as (file,):
         file.write((json.dumps(content, indent=1, default=str) + "\n").encode("utf-8"))

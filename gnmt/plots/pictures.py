@@ -1,4 +1,4 @@
-"""PNG pictures with matplotlib, which only the scripts that plot need."""
+"""PNG pictures with matplotlib, which the extra `plots` installs."""
 import io
 from pathlib import Path
 from typing import Sequence

@@ -3,8 +3,8 @@ import math
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
 from gnmt.errors import UserError
-from plotting.pictures import new_figure
-from plotting.training_log import INNER, TRAIN, Record
+from gnmt.plots.pictures import new_figure
+from gnmt.plots.training_log import INNER, TRAIN, Record
 
 PANEL_INCHES = (5.5, 3.6)
 AXES = ("updates", "epochs")  # fields of a Record
@@ -33,11 +33,15 @@ PANELS = (
 
 
 class Run(NamedTuple):
+    """Training and its name in the legend."""
+
     name: str
     records: List[Record]
 
 
 class Curve(NamedTuple):
+    """Quantity over the updates of a training."""
+
     label: str
     of_validation: bool
     x: List[float]

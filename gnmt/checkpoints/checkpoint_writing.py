@@ -1,0 +1,110 @@
+"""Model folders as checkpoints that fairseq-train starts from; needs no fairseq."""
+import shutil
+from pathlib import Path
+from typing import Any, BinaryIO, Dict, List
+
+import torch
+
+from gnmt.checkpoints.model_config import ModelConfig
+from gnmt.checkpoints.model_folder import Model
+from gnmt.checkpoints.subword_codes import parse_codes
+from gnmt.errors import UserError
+from gnmt.files.json_objects import read_object
+from gnmt.tokenizers.vocabulary import Vocabulary
+
+CHECKPOINT = "checkpoint.pt"
+ARCHITECTURE = "gnmt_v2"
+TOKENIZER_FILES = {"sentencepiece": "subwords.model", "mixed_word_char": "mixed.json"}  # names that `gnmt export` looks for
+CODES = "bpecodes"  # name that fairseq's from_pretrained looks for
+
+
+
+def write_checkpoint(model: Model, data: Path, file: BinaryIO) -> None:
+    """Writes a checkpoint as fairseq-train would before its first update, with the weights in float32.
+
+    Args:
+        model: of a model folder.
+        data: folder of the dictionaries, which the checkpoint names.
+        file: open for writing.
+    """
+    history = {"criterion_name": "", "optimizer_name": "", "lr_scheduler_state": {}, "num_updates": 0}
+    checkpoint = {
+        "args": None,
+        "cfg": {"model": _model_options(model.config), "task": _task_options(model, data)},
+        "model": dict(model.network.state_dict()),
+        "criterion": None,
+        "optimizer_history": [history],
+        "task_state": {"nvidia_conventions": True} if model.config.source_bos else {},
+        "extra_state": {"train_iterator": {"epoch": 1, "iterations_in_epoch": 0}},
+        "last_optimizer_state": None,
+    }
+    torch.save(checkpoint, file)
+
+
+def dictionary_text(vocabulary: Vocabulary) -> str:
+    """Returns a vocabulary as a dictionary of fairseq-preprocess. Raises UserError if it has a token twice."""
+    if len(set(vocabulary.tokens)) < len(vocabulary):
+        raise UserError("The vocabulary has a token twice, which a dictionary of fairseq cannot have.")
+    return "".join(f"{word} 1\n" for word in vocabulary.words)
+
+
+def copy_tokenizer(folder: Path, output: Path) -> None:
+    """Copies the tokenizer files of a model folder, under the names that fairseq's users know."""
+    description = read_object(folder / "tokenizer.json")
+    names = [description.get(side) for side in ("source", "target")]
+    if description["type"] == "moses_subword_nmt":
+        codes = parse_codes(read_object(folder / names[0])["codes"], folder / names[0])
+        (output / CODES).write_text(codes.text(), encoding="utf-8")
+    elif description["type"] in TOKENIZER_FILES:
+        copy = TOKENIZER_FILES[description["type"]]
+        is_joint = names[0] == names[1]
+        for side, name in zip(("source", "target"), names):
+            shutil.copyfile(folder / name, output / (copy if is_joint else f"{side}.{copy}"))
+
+
+def training_options(config: ModelConfig) -> List[str]:
+    """Returns the options of fairseq-train that describe the network and its data."""
+    options = ["--task", "gnmt_translation", "--source-lang", config.source_language, "--target-lang", config.target_language]
+    options += ["--arch", ARCHITECTURE, "--hidden-size", str(config.hidden_size)]
+    options += ["--encoder-layers", str(config.encoder_layers), "--decoder-layers", str(config.decoder_layers)]
+    flags = {
+        "--no-share-embeddings": not config.share_embeddings,
+        "--share-decoder-input-output-embed": config.tie_output_layer,
+        "--nvidia-conventions": config.source_bos,
+    }
+    options += [flag for flag, holds in flags.items() if holds]
+    if config.attention_query != "current":
+        options += ["--attention-query", config.attention_query]
+    if config.activation_clip is not None:
+        options += ["--activation-clip", str(config.activation_clip), "--activation-clip-start", str(config.activation_clip)]
+    return options
+
+
+def _model_options(config: ModelConfig) -> Dict[str, Any]:
+    options = {
+        "_name": ARCHITECTURE,
+        "hidden_size": config.hidden_size,
+        "encoder_layers": config.encoder_layers,
+        "decoder_layers": config.decoder_layers,
+        "dropout": config.dropout,
+        "no_share_embeddings": not config.share_embeddings,
+        "share_decoder_input_output_embed": config.tie_output_layer,
+        "attention_query": config.attention_query,
+    }
+    if config.activation_clip is not None:
+        options.update(activation_clip=config.activation_clip, activation_clip_start=config.activation_clip)
+    return options
+
+
+def _task_options(model: Model, data: Path) -> Dict[str, Any]:
+    generation = model.generation
+    return {
+        "_name": "gnmt_translation",
+        "data": str(data),
+        "source_lang": model.config.source_language,
+        "target_lang": model.config.target_language,
+        "nvidia_conventions": model.config.source_bos,
+        "length_norm_factor": generation.length_norm_factor,
+        "length_norm_const": generation.length_norm_const,
+        "coverage_penalty": generation.coverage_penalty,
+    }

@@ -1,0 +1,131 @@
+"""Conversion between checkpoints of NVIDIA's GNMT v2 and models in memory.
+
+Only what a translation needs is converted, not the state of the optimizer.
+"""
+from pathlib import Path
+from typing import Dict
+
+import torch
+from torch import Tensor
+
+from gnmt.checkpoints.fairseq_checkpoint import TrainedModel
+from gnmt.checkpoints.model_config import GenerationConfig, ModelConfig
+from gnmt.checkpoints.model_folder import Model
+from gnmt.checkpoints.nvidia_checkpoint import NvidiaCheckpoint
+from gnmt.checkpoints.nvidia_names import WORD_BY_WORD, our_names
+from gnmt.checkpoints.nvidia_vocabulary import our_ids, our_vocabulary, their_symbols
+from gnmt.checkpoints.subword_codes import SubwordCodes
+from gnmt.errors import UserError
+from gnmt.network.gnmt import GNMTNetwork
+from gnmt.quantization.storage import to_floats
+
+
+def from_nvidia(theirs: NvidiaCheckpoint, path: Path, precision: str) -> TrainedModel:
+    """Returns the model of a checkpoint of NVIDIA's, with NVIDIA's default search options.
+
+    Args:
+        theirs: contents of the checkpoint.
+        path: its file, for errors.
+        precision: for storing the weights.
+
+    Raises:
+        UserError: the weights do not fit their configuration.
+    """
+    vocabulary = our_vocabulary(theirs.idx2tok, theirs.vocabulary)
+    source, target = theirs.languages
+    config = ModelConfig(
+        theirs.hidden_size, theirs.layers, theirs.layers, len(vocabulary), len(vocabulary), source, target,
+        share_embeddings=theirs.shared_embeddings, source_bos=True, dropout=float(theirs.dropout), precision=precision,
+    )  # fmt: skip
+    with torch.device("meta"):
+        shapes = {name: value.shape for name, value in GNMTNetwork(config.network).state_dict().items()}
+    weights = our_weights(theirs, shapes, path)
+    network = GNMTNetwork(config.network)
+    network.load_state_dict({name: value.float() for name, value in weights.items()})
+    return TrainedModel(network.prepare_for_inference(), config, GenerationConfig(), vocabulary, vocabulary, {})
+
+
+def to_nvidia(model: Model, codes: SubwordCodes, separator: str, name: Path) -> NvidiaCheckpoint:
+    """Returns a model as the contents of a checkpoint of NVIDIA's.
+
+    Args:
+        model: with one vocabulary, trained with --nvidia-conventions.
+        codes: merges of its subwords.
+        separator: mark of subwords within a word.
+        name: of the model, for errors.
+
+    Raises:
+        UserError: NVIDIA's network cannot hold the model.
+    """
+    config = model.config
+    _check_convertible(model, name)
+    symbols = their_symbols(model.target_vocabulary)
+    return NvidiaCheckpoint(
+        weights=their_weights(dict(model.network.state_dict()), config.encoder_layers, config.share_embeddings),
+        hidden_size=config.hidden_size,
+        layers=config.encoder_layers,
+        dropout=config.dropout,
+        shared_embeddings=config.share_embeddings,
+        vocabulary=len(symbols),
+        idx2tok=dict(enumerate(symbols)),
+        codes=codes,
+        separator=separator,
+        languages=(config.source_language, config.target_language),
+    )
+
+
+def _check_convertible(model: Model, name: Path) -> None:
+    config = model.config
+    reasons = {
+        "it has another attention query": config.attention_query != "current",
+        "its encoder and decoder have different numbers of layers": config.encoder_layers != config.decoder_layers,
+        "it clips its activations": config.activation_clip is not None,
+        "it was trained without --nvidia-conventions": not config.source_bos,
+        "it has two vocabularies": model.source_vocabulary.tokens != model.target_vocabulary.tokens,
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            raise UserError(f"{name} cannot be a checkpoint of NVIDIA's GNMT v2: {reason}.")
+
+
+def our_weights(theirs: NvidiaCheckpoint, shapes: Dict[str, torch.Size], path: Path) -> Dict[str, Tensor]:
+    """Returns NVIDIA's weights under our names, with the rows of the vocabulary in our order."""
+    names = our_names(theirs.layers)
+    check_weights(theirs.weights, {name: shapes[ours] for name, ours in names.items()}, path)
+    ids = our_ids(theirs.vocabulary)
+    weights = {}
+    for name, ours in names.items():
+        value = theirs.weights[name]
+        weights[ours] = torch.empty_like(value).index_copy_(0, ids, value) if name in WORD_BY_WORD else value
+    encoder, decoder = (names[f"{side}.embedder.weight"] for side in ("encoder", "decoder"))
+    if theirs.shared_embeddings:
+        if not weights[encoder].equal(weights[decoder]):
+            raise UserError(f"{path} says that its embeddings are shared, but the encoder's and the decoder's differ.")
+        weights[decoder] = weights[encoder]  # stored once
+    return weights
+
+
+def check_weights(weights: Dict[str, Tensor], shapes: Dict[str, torch.Size], path: Path) -> None:
+    """Raises UserError unless the weights have these names and shapes."""
+    for name, shape in shapes.items():
+        if name not in weights:
+            raise UserError(f"{path} lacks the weight {name} of {tuple(shape)}, which NVIDIA's GNMT v2 has.")
+        if weights[name].shape != shape:
+            raise UserError(
+                f"{path} has {name} of {tuple(weights[name].shape)}, but its model_config wants {tuple(shape)}."
+            )
+    if unknown := sorted(set(weights) - set(shapes)):
+        raise UserError(f"{path} has the weight {unknown[0]}, which NVIDIA's GNMT v2 does not have.")
+
+
+def their_weights(ours: Dict[str, Tensor], layers: int, shared_embeddings: bool) -> Dict[str, Tensor]:
+    """Returns our weights under NVIDIA's names, with the rows of the vocabulary in NVIDIA's order."""
+    to_floats(ours)
+    ids = our_ids(len(ours["decoder.output_projection.bias"]))
+    weights = {}
+    for name, our_name in our_names(layers).items():
+        value = ours[our_name]
+        weights[name] = value[ids] if name in WORD_BY_WORD else value
+    if shared_embeddings:
+        weights["decoder.embedder.weight"] = weights["encoder.embedder.weight"]  # stored once
+    return weights

@@ -1,0 +1,98 @@
+"""Measures the speed of a model folder: throughput, latency, load time and memory, for each precision.
+
+    gnmt bench MODEL --input test.en
+    gnmt bench MODEL --input test.en --precision fp32 int8 --threads 1 --batch-size 128 --json
+
+Each precision is measured in a process of its own, after a warm-up; figures are medians of the repetitions. Throughput is
+measured with batches, latency with one sentence at a time. A step emits one token of each hypothesis; "ms per step" is
+the latency divided by the tokens of the best translation, EOS included. Memory is the peak of the process, or of the GPU.
+Without --input, sentences are random tokens: translations of those are longer or shorter than real ones.
+"""
+import argparse
+import json
+import multiprocessing
+import platform
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, Dict, List
+
+from gnmt.checkpoints.model_folder import read_model_folder
+from gnmt.commands.report import markdown_table
+from gnmt.commands.speed import PERCENT_OF_LATENCY, Workload, measure
+from gnmt.errors import UserError
+from gnmt.files.lines import read_lines
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options of the command."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help="model folder")
+    parser.add_argument("--input", type=Path, metavar="FILE", help="text to translate (default: random sentences)")
+    parser.add_argument("--sentences", type=int, default=256, metavar="N", help="lines of --input, or random sentences, at most")
+    parser.add_argument("--precision", nargs="+", metavar="P", help="precisions to compare (default: the model's)")
+    parser.add_argument("--device", default="cpu", metavar="D", help="device of torch")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads (default: torch's choice)")
+    parser.add_argument("--beam", type=int, metavar="N", help="hypotheses kept at each step (default: the model's)")
+    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="sentences translated at the same time")
+    parser.add_argument("--single", type=int, default=20, metavar="N", help="sentences translated one at a time")
+    parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="repetitions of each measurement")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Runs the command."""
+    for name in ("sentences", "batch_size", "single", "repetitions"):
+        if getattr(arguments, name) < 1:
+            raise UserError(f"--{name.replace('_', '-')} is {getattr(arguments, name)}, but must be at least 1.")
+    lines = read_lines(arguments.input)[: arguments.sentences] if arguments.input else []
+    if lines and not any(map(str.strip, lines)):
+        raise UserError(f"{arguments.input} has blank lines only: give some text.")
+    read_model_folder(arguments.model)  # errors come before the measurements
+    workloads = [
+        Workload(
+            arguments.model, precision, arguments.device, arguments.threads, lines, arguments.sentences, arguments.beam,
+            arguments.batch_size, arguments.repetitions, arguments.single,
+        )
+        for precision in arguments.precision or [None]
+    ]  # fmt: skip
+    measured = [measure_apart(workload) for workload in workloads]
+    report = {"model": str(arguments.model), "input": str(arguments.input or "random tokens"), **machine(), "measured": measured}
+    print(json.dumps(report) if arguments.json else text_of(report))
+
+
+def measure_apart(workload: Workload) -> Dict[str, Any]:
+    """Measures in a fresh process."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(measure, workload).result()
+
+
+def machine() -> Dict[str, str]:
+    """Returns the versions and the processor that the figures belong to."""
+    import torch
+
+    import gnmt
+
+    names = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    processor = next((line.split(":", 1)[1].strip() for line in names if line.startswith("model name")), platform.machine())
+    return {"gnmt": gnmt.__version__, "torch": torch.__version__, "processor": processor}
+
+
+def text_of(report: Dict[str, Any]) -> str:
+    """Returns the report as a table with a row for each precision."""
+    rows: List[Dict[str, str]] = []
+    for one in report["measured"]:
+        rows.append({
+            "precision": one["precision"],
+            "sentences/s": f"{one['sentences_per_second']:.1f}",
+            "latency, ms": f"{one['latency_ms']:.1f}",
+            f"p{PERCENT_OF_LATENCY}": f"{one[f'latency_ms_p{PERCENT_OF_LATENCY}']:.1f}",
+            "ms per step": f"{one['ms_per_step']:.2f}",
+            "load, s": f"{one['load_seconds']:.2f}",
+            "memory, MiB": f"{one['peak_memory_mib']:.0f}",
+        })  # fmt: skip
+    first = report["measured"][0]
+    settings = (
+        f"{report['model']}: {first['sentences']} sentences of {report['input']} ({first['source_tokens']} source tokens), "
+        f"beam {first['beam']}, batch size {first['batch_size']}, {first['threads']} threads, {first['device']}; "
+        f"{report['processor']}, torch {report['torch']}, gnmt {report['gnmt']}"
+    )
+    return f"{settings}\n\n{markdown_table(rows)}"

@@ -1,0 +1,100 @@
+"""Converts checkpoints of NVIDIA's GNMT v2 for PyTorch to model folders, and model folders to such checkpoints.
+
+    gnmt convert nvidia.pt MODEL
+    gnmt convert MODEL nvidia.pt
+
+The input decides on the direction. Reading never runs code of a file. The state of the optimizer stays behind; to train
+on, turn the model folder into a checkpoint with `gnmt import`. Tokenization needs the extra `nvidia` (Moses, subword-nmt).
+"""
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Optional, Tuple
+
+from gnmt.checkpoints import nvidia_checkpoint
+from gnmt.checkpoints.model_card import model_card
+from gnmt.checkpoints.model_config import PRECISIONS
+from gnmt.checkpoints.model_folder import TokenizerFiles, is_model_folder, read_model_folder, write_model_folder
+from gnmt.checkpoints.nvidia_checkpoint import NvidiaCheckpoint
+from gnmt.checkpoints.nvidia_conversion import from_nvidia, to_nvidia
+from gnmt.checkpoints.subword_codes import SubwordCodes, parse_codes, read_codes
+from gnmt.errors import UserError
+from gnmt.files.folders import complete_folder
+from gnmt.files.json_objects import read_object
+from gnmt.files.outputs import atomic_outputs
+from gnmt.translator import Translator
+
+TOKENIZER = "moses_subword_nmt"
+SEPARATOR = "@@"  # of subword-nmt, unless the model has another
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options of the command."""
+    parser.add_argument("input", type=Path, help="checkpoint of NVIDIA's GNMT v2, or model folder")
+    parser.add_argument("output", type=Path, help="model folder to write (an earlier one is replaced), or checkpoint to write")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of the weights in a model folder")
+    parser.add_argument("--bpe-codes", type=Path, metavar="FILE", help="codes of subword-nmt, for a model of another tokenizer")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing checkpoint")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Runs the command."""
+    if arguments.input.is_dir():
+        write_nvidia_checkpoint(arguments.input, arguments.output, arguments.bpe_codes, arguments.overwrite)
+    else:
+        write_folder(arguments.input, arguments.output, arguments.precision)
+    print(f"{arguments.output}: converted from {arguments.input}")
+
+
+def write_folder(checkpoint: Path, folder: Path, precision: str = "fp32") -> None:
+    """Writes a model folder from a checkpoint of NVIDIA's, and opens it before it gets its name.
+
+    Raises:
+        UserError: the checkpoint is missing, damaged or of another kind; or `folder` exists and is not a model folder.
+    """
+    theirs = nvidia_checkpoint.read(checkpoint)
+    trained = from_nvidia(theirs, checkpoint, precision)
+    with complete_folder(folder, replaces=is_model_folder) as made, tempfile.TemporaryDirectory() as temporary:
+        files = _tokenizer_files(theirs, Path(temporary))
+        card = model_card(trained, TOKENIZER, None)
+        write_model_folder(
+            made, trained.network, trained.config, trained.generation, trained.source_vocabulary, trained.target_vocabulary,
+            files, card,
+        )  # fmt: skip
+        Translator.from_pretrained(made)
+
+
+def write_nvidia_checkpoint(folder: Path, output: Path, codes: Optional[Path] = None, overwrite: bool = False) -> None:
+    """Writes a checkpoint for NVIDIA's translate.py from a model folder.
+
+    Args:
+        folder: model folder.
+        output: file to write.
+        codes: file of `subword-nmt learn-bpe`; by default the codes in the folder.
+        overwrite: an existing `output` may be replaced.
+
+    Raises:
+        UserError: NVIDIA's network cannot hold the model, there are no codes, or `output` exists.
+    """
+    with atomic_outputs([output], inputs=[codes] if codes else [], overwrite=overwrite) as (file,):
+        model = read_model_folder(folder)
+        merges, separator = (read_codes(codes), SEPARATOR) if codes else _codes_of(folder)
+        nvidia_checkpoint.write(to_nvidia(model, merges, separator, folder), file)
+
+
+def _tokenizer_files(theirs: NvidiaCheckpoint, folder: Path) -> TokenizerFiles:
+    paths = []
+    for side, language in zip(("source", "target"), theirs.languages):
+        paths.append(folder / f"{side}.json")
+        settings = {"language": language, "separator": theirs.separator, "codes": theirs.codes.lines()}
+        paths[-1].write_text(json.dumps(settings, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+    return TokenizerFiles(TOKENIZER, *paths)
+
+
+def _codes_of(folder: Path) -> Tuple[SubwordCodes, str]:
+    description = read_object(folder / "tokenizer.json")
+    if description.get("type") != TOKENIZER:
+        raise UserError(f"{folder} has a tokenizer of type {description.get('type')}: name the codes of its subwords with --bpe-codes.")
+    settings = read_object(folder / description["target"])
+    return parse_codes(settings["codes"], folder), settings["separator"]

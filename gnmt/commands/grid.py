@@ -1,0 +1,110 @@
+"""Scores and times a model, or an ensemble, under every combination of search options.
+
+    gnmt grid MODEL --source valid.en --references valid.de --length-norm-factor 0 0.6 1 --coverage-penalty 0 0.1 0.2
+    gnmt grid MODEL MODEL2 --source valid.en --references valid.de --beam 1 5 12 --json grid.json
+
+Prints a Markdown table: BLEU (sacreBLEU's default), the mean GLEU of sentences (0 to 100), the length ratio and the
+seconds of the translation. The line below it has the log-perplexity of the references (natural logarithm, per token) in
+the precision of the search. Choose options on a validation set, and report another set.
+"""
+import argparse
+import itertools
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+from gnmt.commands.report import check_output, markdown_table, write_json
+from gnmt.errors import UserError
+from gnmt.files.lines import read_lines
+
+VARIED = {"beam": int, "length_norm_factor": float, "coverage_penalty": float, "no_repeat_ngram_size": int,
+          "prune_tokens": float, "prune_hypotheses": float}  # fmt: skip
+OWN = ("beam", "length_norm_factor", "coverage_penalty")  # a model has its own values of these
+WARM_UP = 4  # sentences
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options of the command."""
+    parser.add_argument("models", type=Path, nargs="+", metavar="MODEL", help="model folder; several make an ensemble")
+    parser.add_argument("--source", type=Path, required=True, metavar="FILE", help="text, one sentence per line")
+    parser.add_argument("--references", type=Path, required=True, metavar="FILE", help="its human translations")
+    for name, kind in VARIED.items():
+        default = "the model's" if name in OWN else "0"
+        help_text = f"values of this option (default: {default})"
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, nargs="+", metavar="X", help=help_text)
+    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="sentences translated at the same time")
+    parser.add_argument("--precision", metavar="P", help="precision of decoding (default: the model's)")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads (default: torch's choice)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file for all numbers")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file of --json")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Runs the command."""
+    from gnmt.evaluation.bleu import corpus_bleu
+    from gnmt.translator import Translator
+
+    if arguments.json:
+        check_output(arguments.json, arguments.overwrite)
+    sources, references = read_lines(arguments.source), read_lines(arguments.references)
+    if len(sources) != len(references):
+        raise UserError(
+            f"{arguments.references} has {len(references)} lines, but {arguments.source} has {len(sources)}: "
+            "give the translation of each line."
+        )
+    translator = Translator.from_pretrained(arguments.models, precision=arguments.precision, threads=arguments.threads)
+    searches = combinations(arguments)
+    for options in searches:  # refuses values out of range before the work starts, and warms up
+        translator.translate(sources[:WARM_UP], batch_size=arguments.batch_size, **options)
+    measured = [measure(translator, options, sources, references, arguments.batch_size) for options in _progress(searches)]
+    print(markdown_table([_row(arguments, figures) for figures in measured]))
+    scores = list(itertools.chain.from_iterable(translator.score(sources, references, arguments.batch_size)))
+    log_perplexity, (_, signature) = -sum(scores) / len(scores), corpus_bleu(references, references)
+    print(f"\n{signature}; log-perplexity of the references {log_perplexity:.4f}")
+    if arguments.json:
+        found = {"signature": signature, "log_perplexity": log_perplexity, "measured": measured}
+        write_json(arguments.json, {"options": vars(arguments), **found})
+
+
+def combinations(arguments: argparse.Namespace) -> List[Dict[str, Any]]:
+    """Returns the keyword arguments of each search; options without values are left to the model."""
+    given = {name: getattr(arguments, name) for name in VARIED if getattr(arguments, name) is not None}
+    return [dict(zip(given, chosen)) for chosen in itertools.product(*given.values())]
+
+
+def measure(
+    translator, options: Dict[str, Any], sources: Sequence[str], references: Sequence[str], batch_size: int
+) -> Dict[str, Any]:
+    """Translates the sources with these options; returns the options, scores and seconds."""
+    from gnmt.evaluation.bleu import corpus_bleu
+    from gnmt.evaluation.gleu import mean_gleu
+
+    start = time.perf_counter()
+    texts = [translation.text for translation in translator.translate(sources, batch_size=batch_size, **options)]
+    seconds = time.perf_counter() - start
+    score, _ = corpus_bleu(texts, references)
+    return {
+        **options,
+        "bleu": score.score,
+        "gleu": 100 * mean_gleu(texts, references),
+        "length_ratio": score.sys_len / score.ref_len,
+        "seconds": seconds,
+    }
+
+
+def _progress(searches: List[Dict[str, Any]]):
+    from tqdm import tqdm
+
+    return tqdm(searches, desc="searches", leave=False, disable=None)  # None: only on a terminal
+
+
+def _row(arguments: argparse.Namespace, figures: Dict[str, Any]) -> Dict[str, str]:
+    """Returns the cells of a search: the options with several values, and the scores."""
+    varied = [name for name in VARIED if len(getattr(arguments, name) or []) > 1]
+    return {
+        **{name.replace("_", " "): f"{figures[name]:g}" for name in varied},
+        "BLEU": f"{figures['bleu']:.2f}",
+        "GLEU": f"{figures['gleu']:.2f}",
+        "length ratio": f"{figures['length_ratio']:.3f}",
+        "seconds": f"{figures['seconds']:.1f}",
+    }

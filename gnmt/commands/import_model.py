@@ -1,0 +1,54 @@
+"""Turns a model folder back into a checkpoint, which fairseq-train fine-tunes.
+
+    gnmt import MODEL DIR
+
+Writes DIR/checkpoint.pt, a dictionary for each language, and the files of the tokenizer. New training text must be cut
+into tokens with this tokenizer and binarised with these dictionaries. Prints the options of fairseq-train.
+"""
+import argparse
+import shlex
+from pathlib import Path
+
+from gnmt.errors import UserError
+from gnmt.files.folders import complete_folder
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options of the command."""
+    parser.add_argument("model", type=Path, help="model folder")
+    parser.add_argument("output", type=Path, metavar="DIR", help="folder to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier output of this command")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Runs the command."""
+    from gnmt.checkpoints.checkpoint_writing import CHECKPOINT, training_options
+    from gnmt.checkpoints.model_folder import read_model_folder
+
+    model = read_model_folder(arguments.model)
+    if arguments.output.exists() and arguments.output.samefile(arguments.model):
+        raise UserError(f"{arguments.output} is the model folder itself: choose another output.")
+    import_model(arguments.model, model, arguments.output, arguments.overwrite)
+    checkpoint = arguments.output / CHECKPOINT
+    options = ["--finetune-from-model", str(checkpoint), *training_options(model.config)]
+    print(f"{checkpoint}: train on with\nfairseq-train DATA --user-dir fairseq_gnmt {shlex.join(options)}")
+
+
+def import_model(folder: Path, model, output: Path, overwrite: bool = False) -> None:
+    """Writes the checkpoint, the dictionaries and the tokenizer of a model.
+
+    Args:
+        folder: model folder.
+        model: its contents.
+        output: folder that appears when it is complete.
+        overwrite: an earlier output may be replaced.
+    """
+    from gnmt.checkpoints.checkpoint_writing import CHECKPOINT, copy_tokenizer, dictionary_text, write_checkpoint
+
+    with complete_folder(output, replaces=lambda path: overwrite and (path / CHECKPOINT).is_file()) as made:
+        with open(made / CHECKPOINT, "wb") as file:
+            write_checkpoint(model, output.absolute(), file)
+        languages = (model.config.source_language, model.config.target_language)
+        for language, vocabulary in zip(languages, (model.source_vocabulary, model.target_vocabulary)):
+            (made / f"dict.{language}.txt").write_text(dictionary_text(vocabulary), encoding="utf-8")
+        copy_tokenizer(folder, made)

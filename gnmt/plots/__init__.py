@@ -1,0 +1,1 @@
+"""Pictures of attention and of trainings; they need the extra `plots` (matplotlib)."""
