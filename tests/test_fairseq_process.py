@@ -43,13 +43,15 @@ def test_the_exit_status_of_a_failure_is_passed_on(run_code, code, status):
 def test_messages_are_shown_and_appended_to_the_log(run_code, tmp_path, capfdbinary):
     log = tmp_path / "new" / "train.log"
     run_code("print('one ä')", log=log)
-    run_code("print('two', flush=True); import os; print(os.environ.get('GIVEN'))", log=log, environment={**os.environ, "GIVEN": "x"})
+    code = "import os; print('two', flush=True); print(os.environ['GIVEN'])"
+    run_code(code, log=log, environment={**os.environ, "GIVEN": "x"})
     assert log.read_text(encoding="utf-8") == "one ä\ntwo\nx\n"
     assert capfdbinary.readouterr().out == "one ä\ntwo\nx\n".encode()
 
 
-def parent(log: Path) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", PARENT, str(log), WAITING], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+def parent(log: Path, code: str = WAITING) -> subprocess.Popen:
+    command = [sys.executable, "-c", PARENT, str(log), code]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
 def is_running(process_id: int) -> bool:
@@ -61,7 +63,7 @@ def is_running(process_id: int) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_to_the_parent_ends_the_child(number, tmp_path, monkeypatch):
+def test_a_signal_to_the_parent_ends_the_child(number, tmp_path):
     with parent(tmp_path / "log") as process:
         child = int(process.stdout.readline().split()[1])
         process.send_signal(number)
@@ -70,8 +72,8 @@ def test_a_signal_to_the_parent_ends_the_child(number, tmp_path, monkeypatch):
 
 
 def test_a_closed_pipe_ends_both(tmp_path):
-    code = "import os, time; print('pid', os.getpid(), flush=True)\nwhile True: time.sleep(0.1); print('more', flush=True)"
-    process = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path / "log"), code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    code = "import os, time; print('pid', os.getpid(), flush=True)\n"
+    process = parent(tmp_path / "log", code + "while True: time.sleep(0.1); print('more', flush=True)")
     child = int(process.stdout.readline().split()[1])
     process.stdout.close()
     assert process.wait(30) == -signal.SIGPIPE

@@ -33,8 +33,11 @@ CORE = {
     "tokenizers": {"files"},
     "corpora": {"files", "tokenizers"},
     "checkpoints": {"files", "network", "quantization", "tokenizers"},
+    "training": {"corpora", "files"},
     "plots": {"files", "tokenizers"},
-    "commands": {"checkpoints", "corpora", "evaluation", "files", "network", "plots", "tokenizers", "translator"},
+    "commands": {
+        "checkpoints", "corpora", "evaluation", "files", "network", "plots", "tokenizers", "training", "translator"
+    },
 }
 PACKAGES = {"fairseq_gnmt": PLUGIN, "gnmt": CORE}
 

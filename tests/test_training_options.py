@@ -1,10 +1,5 @@
-"""`gnmt train` chooses the options of the examples' scripts; the user's options win, and what follows from them changes too."""
-import os
-import shlex
+"""`gnmt train` chooses options for the data and the machine; options of the user win, and derived ones follow them."""
 import subprocess
-import sys
-from pathlib import Path
-from typing import Dict, List, Optional
 
 import pytest
 import torch
@@ -12,100 +7,11 @@ from fairseq.models import MODEL_REGISTRY
 
 from gnmt.checkpoints.averaging import epoch_checkpoints
 from gnmt.commands import train as command
-from gnmt.commands.command_line import parser_of
-from gnmt.commands.training_options import WIDTHS, TrainingOptions, given_value, loss_scale, training_options
-from gnmt.commands.training_recipes import LARGE_CORPORA, MEDIUM_CORPORA, RECIPES, SMALL_CORPORA, Recipe, recipe_for
-from gnmt.corpora.preparation import Preparation, write_settings
+from gnmt.corpora.preparation import Preparation
 from gnmt.errors import UserError
-
-ROOT = Path(__file__).resolve().parents[1]
-SETTINGS = Preparation("en", "de", ("train",), "valid", "test")
-LENGTHS = [0] * 10 + [900] + [0] * 38 + [100]  # 900 pairs of 10 tokens and 100 of 49, so 51 with BOS and EOS
-
-
-def options_of(arguments: List[str]) -> Dict[str, Optional[str]]:
-    """Names and values; the folder of the data is the value of "data"."""
-    options, name = {}, "data"
-    for argument in arguments:
-        if argument.startswith("--"):
-            name, options[argument] = argument, None
-        else:
-            assert options.get(name) is None, arguments
-            options[name] = argument
-    return options
-
-
-def options(folder: Path, *further: str, recipe: Recipe = SMALL_CORPORA, gpus: int = 0, precision: str = "auto",
-            settings: Preparation = SETTINGS) -> Dict[str, Optional[str]]:
-    plugin = ROOT / "fairseq_gnmt"
-    return options_of(training_options(folder, settings, LENGTHS, recipe, gpus, precision, plugin, further).arguments)
-
-
-def prepared(folder: Path, lengths: List[int] = LENGTHS) -> Path:
-    """A folder with as much of a preparation as `gnmt train --dry-run` reads."""
-    (folder / "encoded").mkdir(parents=True)
-    (folder / "encoded" / "train.lengths.json").write_text(str(lengths))
-    write_settings(folder / "prepare.json", SETTINGS)
-    return folder
-
-
-def dry_run(capsys, *arguments) -> str:
-    parser = parser_of(command, "gnmt train")
-    command.run(*parser.parse_known_args([*map(str, arguments), "--dry-run"]))
-    return capsys.readouterr().out
-
-
-# -- the scripts of the examples
-
-
-SHOWING = '#!/bin/bash\nprintf "%s\\n" "$OMP_NUM_THREADS" "$@" > "$SHOWN"\nexit 1\n'
-
-
-def shown_by(command_line: List[str], folder: Path, **environment: str) -> List[str]:
-    """OMP_NUM_THREADS and the arguments with which a command line calls fairseq-train, which only notes them."""
-    programs = folder / "programs"
-    programs.mkdir(exist_ok=True)
-    (programs / "fairseq-train").write_text(SHOWING)
-    (programs / "fairseq-train").chmod(0o755)
-    path = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    variables = {**os.environ, "PATH": path, "VIRTUAL_ENV": sys.prefix, "SHOWN": str(folder / "shown"), "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command_line, env={**variables, **environment}, capture_output=True, text=True)
-    assert done.returncode == 1, done.stderr
-    return (folder / "shown").read_text().splitlines()
-
-
-def binarised(folder: Path) -> Path:
-    """DIR/bin with 1000 training pairs of LENGTHS."""
-    from fairseq.data import indexed_dataset
-
-    (folder / "bin").mkdir()
-    for language in ("en", "de"):
-        prefix = str(folder / "bin" / f"train.en-de.{language}")
-        builder = indexed_dataset.make_builder(f"{prefix}.bin", impl="mmap", vocab_size=100)
-        for length, count in enumerate(LENGTHS):
-            for _ in range(count):
-                builder.add_item(torch.full((length + 1,), 7))
-        builder.finalize(f"{prefix}.idx")
-    return folder
-
-
-def test_small_corpora_are_trained_as_multi30k(tmp_path):
-    folder = prepared(binarised(tmp_path))
-    (folder / "embeddings.txt").write_text("3 256\n")
-    threads, *script = shown_by(["bash", str(ROOT / "examples/multi30k/train.sh"), "--output", str(folder)], tmp_path)
-    assert options(folder) == options_of(script)
-    assert options(folder)["--max-update"] == "160"  # 10 epochs of ceil(1000 / 64)
-    assert threads == os.environ.get("OMP_NUM_THREADS", str(min(os.cpu_count(), 4)))
-
-
-def test_large_corpora_are_trained_as_wmt16(tmp_path):
-    folder = prepared(binarised(tmp_path))
-    _, *script = shown_by(["bash", str(ROOT / "examples/wmt16_en_de/train.sh"), "--output", str(folder), "--cpu"], tmp_path)
-    expected, chosen = options_of(script), options(folder, recipe=LARGE_CORPORA)
-    assert expected.pop("--distributed-world-size") == "1"
-    assert {name: chosen.pop(name) for name in ("--log-format", "--seed")} == {"--log-format": "simple", "--seed": "1"}
-    assert chosen == expected
-    assert chosen["--max-update"] == "6"  # 6 epochs of 900 pairs that are short enough
+from gnmt.training.options import WIDTHS, TrainingOptions, given_value, loss_scale
+from gnmt.training.recipes import LARGE_CORPORA, MEDIUM_CORPORA, RECIPES, SMALL_CORPORA, recipe_for
+from prepared_folders import ROOT, dry_run, options, prepared
 
 
 def test_the_loss_scale_is_the_one_of_the_scripts():
@@ -154,8 +60,8 @@ def test_precision(tmp_path):
     fp16 = {"--fp16", "--fp16-init-scale", "--fp16-scale-window"}
     for recipe, gpus, precision, expected in (
         (LARGE_CORPORA, 0, "auto", set()), (LARGE_CORPORA, 1, "auto", fp16), (MEDIUM_CORPORA, 1, "auto", fp16),
-        (LARGE_CORPORA, 1, "fp32", set()), (LARGE_CORPORA, 1, "bf16", {"--bf16"}), (SMALL_CORPORA, 0, "bf16", {"--bf16"}),
-        (SMALL_CORPORA, 1, "fp16", fp16),
+        (LARGE_CORPORA, 1, "fp32", set()), (LARGE_CORPORA, 1, "bf16", {"--bf16"}),
+        (SMALL_CORPORA, 0, "bf16", {"--bf16"}), (SMALL_CORPORA, 1, "fp16", fp16),
     ):
         assert precision_of(options(tmp_path, recipe=recipe, gpus=gpus, precision=precision)) == expected
     assert precision_of(options(tmp_path, "--bf16", recipe=LARGE_CORPORA, gpus=1)) == {"--bf16"}
@@ -183,7 +89,7 @@ def test_options_of_the_user_replace_chosen_ones(tmp_path):
     chosen = options(tmp_path, "--lr", "1e-4", "--save-dir=elsewhere", "--seed", "2")
     assert chosen["--lr"] == "1e-4" and chosen["--seed"] == "2" and chosen["--save-dir=elsewhere"] is None
     assert "--save-dir" not in chosen
-    assert TrainingOptions(["bin", "--save-dir=a b", "--lr", "1"], 1)["--save-dir"] == "a b"
+    assert TrainingOptions(["bin", "--save-dir=a b", "--lr", "1"], 1).value("--save-dir") == "a b"
     assert given_value(["--lr", "1", "--lr=2"], "--lr") == "2" and given_value(["--lrs", "1"], "--lr") is None
 
 
@@ -231,20 +137,7 @@ def test_validation_joins_the_tokens_of_the_segmentation(segmentation, name, tmp
     assert (chosen["--source-lang"], chosen["--target-lang"]) == ("pt-BR", "fr")
 
 
-# -- the printed command
-
-
-def test_a_dry_run_prints_one_line_that_can_be_pasted(tmp_path, capsys, monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(command, "available_cores", lambda: 64)
-    folder = prepared(tmp_path / "my 'corpus'")
-    printed = dry_run(capsys, folder, "--save-dir", "a b", "--eval-bleu-args", '{"beam": 2}')
-    assert printed.count("\n") == 1 and not (folder / "checkpoints").exists()
-    threads, *arguments = shown_by(["bash", "-c", printed], tmp_path)
-    assert threads == "4" and ["OMP_NUM_THREADS=4", "fairseq-train", *arguments] == shlex.split(printed)
-    assert arguments[0] == str(folder / "bin") and options_of(arguments)["--eval-bleu-args"] == '{"beam": 2}'
-    assert options_of(arguments)["--save-dir"] == "a b"
+# -- the command
 
 
 def test_threads(tmp_path, capsys, monkeypatch):
@@ -279,6 +172,7 @@ def test_mistakes_are_told_in_a_sentence(tmp_path, capsys):
 
 
 def test_epoch_checkpoints_are_in_their_order(tmp_path):
-    for name in ("checkpoint10.pt", "checkpoint9.pt", "checkpoint_last.pt", "checkpoint_1_500.pt", "checkpoint2.pt.partial"):
+    others = "checkpoint_last.pt", "checkpoint_1_500.pt", "checkpoint2.pt.partial"
+    for name in ("checkpoint10.pt", "checkpoint9.pt", *others):
         (tmp_path / name).touch()
     assert [path.name for path in epoch_checkpoints(tmp_path)] == ["checkpoint9.pt", "checkpoint10.pt"]

@@ -1,15 +1,18 @@
 """fairseq's commands as processes, for the commands that train."""
 import importlib.util
+import os
 import shlex
 import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 from signal import SIGINT
-from typing import BinaryIO, List, Mapping, Optional, Sequence
+from typing import IO, List, Mapping, Optional, Sequence
 
 from gnmt.commands.process import CHILD_SECONDS, ending_signal
 from gnmt.errors import UserError
+
+BLOCK = 1 << 16  # bytes read at a time
 
 
 def plugin_folder() -> Path:
@@ -20,9 +23,10 @@ def plugin_folder() -> Path:
     """
     for package in ("fairseq", "fairseq_gnmt"):
         spec = importlib.util.find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
+        folders = list(spec.submodule_search_locations or []) if spec is not None else []
+        if not folders:
             raise UserError(f"This command needs the package {package}: pip install 'fairseq-gnmt[fairseq]'.")
-    return Path(spec.submodule_search_locations[0])
+    return Path(folders[0])
 
 
 def command_of(name: str, arguments: Sequence[str]) -> List[str]:
@@ -51,7 +55,7 @@ def run_fairseq(
     """
     process = subprocess.Popen(command_of(name, arguments), env=environment, stdout=subprocess.PIPE if log else None)
     try:
-        if log:
+        if log is not None and process.stdout is not None:
             _show_and_append(process.stdout, log)
         status = process.wait()
     except BaseException as error:
@@ -61,10 +65,10 @@ def run_fairseq(
         sys.exit(status if status > 0 else 128 - status)
 
 
-def _show_and_append(stream: BinaryIO, log: Path) -> None:
+def _show_and_append(stream: IO[bytes], log: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
-        while block := stream.read1():
+        while block := os.read(stream.fileno(), BLOCK):
             file.write(block)
             file.flush()
             sys.stdout.buffer.write(block)

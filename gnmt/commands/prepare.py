@@ -2,10 +2,10 @@
 
     gnmt prepare --train corpus --valid dev --test test --source-lang en --target-lang fr --output DIR
 
-A corpus is named without its language: data/corpus for data/corpus.en and data/corpus.fr, or for data/corpus.tsv with two
-columns; plain, .gz, .xz or .zst. Validation and test keep every line. Everything is made in DIR/unfinished and moved into
-place at the end, so --overwrite loses nothing if a step fails. The same command continues an interrupted preparation.
-`gnmt train DIR` comes next.
+A corpus is named without its language: data/corpus for data/corpus.en and data/corpus.fr, or for data/corpus.tsv with
+two columns; plain, .gz, .xz or .zst. Validation and test keep every line. All files are written to DIR/unfinished and
+moved into place at the end, so --overwrite loses nothing if a step fails. The same command continues an interrupted
+preparation. `gnmt train DIR` comes next.
 """
 import argparse
 import json
@@ -27,7 +27,7 @@ from gnmt.files.parallel_text import count_pairs
 from gnmt.files.process_pool import available_cores, check_jobs
 
 UNFINISHED = "unfinished"
-BEGUN = "begun.json"  # in UNFINISHED: settings and files of what is being made; with SETTINGS beside it, everything is made
+BEGUN = "begun.json"  # in UNFINISHED: the settings and files of the preparation that is being made there
 PRODUCTS = (
     "clean", "encoded", "dict.txt", "bin", "embeddings.txt", "subwords.model", "subwords.vocab", "mixed.json",
     "prepare.settings",  # of earlier versions
@@ -44,9 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--source-lang", default="", metavar="LANG", help="such as en")
     add("--target-lang", default="", metavar="LANG", help="such as fr")
     add("--output", type=Path, required=True, metavar="DIR", help="folder to write")
-    add("--segmentation", default="subwords", metavar="S", help=f"of text into tokens: {', '.join(SEGMENTATIONS)} (default: subwords)")
+    add("--segmentation", default="subwords", metavar="S", help=f"{', '.join(SEGMENTATIONS)} (default: subwords)")
     add("--vocab-size", type=int, default=8000, metavar="N", help="tokens of the joint vocabulary (default: 8000)")
-    add("--input-sentence-size", type=int, metavar="N", help="sentences to learn subwords from (default: at most 5,000,000)")
+    add("--input-sentence-size", type=int, metavar="N", help="sentences to learn subwords from, at most")
     add("--embedding-size", type=int, metavar="N",
         help="width of initial embeddings; 0 makes none (default: 256 for at most 200,000 training pairs)")
     add("--min-length", type=int, default=rules.min_length, metavar="N", help="words of a training sentence, at least")
@@ -113,7 +113,9 @@ def _is_ready(folder: Path, settings: Preparation) -> bool:
     changed = [name for name in now if before[name] != now[name]]
     if changed:
         had, wanted = (", ".join(f"{name}={options[name]}" for name in changed) for options in (before, now))
-        raise UserError(f"{folder} was prepared with {had}, now {wanted} is asked for: give --overwrite or another --output.")
+        raise UserError(
+            f"{folder} was prepared with {had}, now {wanted} is asked for: give --overwrite or another --output."
+        )
     return True
 
 
@@ -129,19 +131,21 @@ def _check_places(folder: Path, settings: Preparation, corpora: Corpora, overwri
         strange = [str(place) for place in places if place.exists()]
         if strange:
             raise UserError(
-                f"{folder} has no {SETTINGS}, but {', '.join(strange)}: give another --output, or replace them with --overwrite."
+                f"{folder} has no {SETTINGS}, but {', '.join(strange)}: "
+                "give another --output, or replace them with --overwrite."
             )
 
 
 def _check_corpora(corpora: Corpora) -> None:
-    """Raises UserError for text that cannot be used, as far as it can be found quickly; cleaning checks the training text."""
+    """Raises UserError for missing files, and for validation or test text that cannot be used."""
     check_files(corpora.paths)
-    held_out = [corpus for corpus in (corpora.valid, corpora.test) if corpus.target is not None]
-    count_pairs([corpus.source for corpus in held_out], [corpus.target for corpus in held_out], jobs=1)
+    for source, target in (corpora.valid, corpora.test):
+        if target is not None:
+            count_pairs([source], [target], jobs=1)
 
 
 def _begin(folder: Path, settings: Preparation, corpora: Corpora, overwrite: bool) -> Path:
-    """Returns the folder in which products are made; those of other settings, or of text that has changed, are removed."""
+    """Returns the folder for products, emptied if they are of other settings or of text that has changed."""
     making = folder / UNFINISHED
     if overwrite or not _continues(making, settings, corpora):
         shutil.rmtree(making, ignore_errors=True)
@@ -169,16 +173,16 @@ def _binarise(settings: Preparation, making: Path, plugin: Path, jobs: int) -> N
     temporary = making / "bin.partial"
     shutil.rmtree(temporary, ignore_errors=True)
     encoded = making / "encoded"
-    arguments = ["--user-dir", str(plugin), "--source-lang", settings.source_language, "--target-lang", settings.target_language]
+    source, target = settings.languages
+    arguments = ["--user-dir", str(plugin), "--source-lang", source, "--target-lang", target]
     arguments += ["--joined-dictionary", "--srcdict", str(making / "dict.txt"), "--workers", str(jobs)]
     for split in SPLITS:
         arguments += [f"--{split}pref", str(encoded / split)]
     run_fairseq("preprocess", [*arguments, "--destdir", str(temporary)])
     if settings.segmentation == "word":  # binarised text has lost its unknown words, which are copied from the text
-        pair = "-".join(settings.languages)
         for split in ("valid", "test"):
             for language in settings.languages:
-                shutil.copyfile(encoded / f"{split}.{language}", temporary / f"{split}.{pair}.{language}")
+                shutil.copyfile(encoded / f"{split}.{language}", temporary / f"{split}.{source}-{target}.{language}")
     temporary.rename(making / "bin")
 
 

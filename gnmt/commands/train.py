@@ -17,13 +17,13 @@ import torch
 
 from gnmt.checkpoints.averaging import average_checkpoints, epoch_checkpoints
 from gnmt.commands.fairseq import plugin_folder, run_fairseq, shown
-from gnmt.commands.finished_training import Finished, read_finished, write_finished
-from gnmt.commands.training_options import PRECISIONS, TrainingOptions, training_options
-from gnmt.commands.training_recipes import recipe_for
 from gnmt.corpora.preparation import SETTINGS, read_lengths, read_settings
 from gnmt.errors import UserError
 from gnmt.files.process_pool import available_cores
 from gnmt.ranges import Range
+from gnmt.training.finished import Finished, read_finished, write_finished
+from gnmt.training.options import PRECISIONS, TrainingOptions, training_options
+from gnmt.training.recipes import recipe_for
 
 PASSES_OPTIONS_THROUGH = True  # unknown options are for fairseq-train
 MOST_THREADS = 4  # small matrices gain little from more
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--precision", choices=PRECISIONS, default="auto",
         help="of the arithmetic (default: auto, fp16 on a GPU for more than 200,000 pairs, otherwise fp32)")
     add("--epochs", type=int, metavar="N", help="passes through the training pairs (default: by their number)")
-    add("--threads", type=int, metavar="N", help="threads of a training without GPU (default: OMP_NUM_THREADS, or up to 4)")
+    add("--threads", type=int, metavar="N", help="threads on a CPU (default: OMP_NUM_THREADS, or up to 4)")
     add("--dry-run", action="store_true", help="print the command line of fairseq-train and end")
 
 
@@ -47,21 +47,22 @@ def run(arguments: argparse.Namespace, further: Sequence[str]) -> None:
     """Runs the command; `further` are options of fairseq-train."""
     options = _options(arguments, further)
     environment = _threads(arguments.threads, options)
-    print(" ".join([*(f"{name}={value}" for name, value in environment.items()), shown("train", options.arguments)]), flush=True)
+    assignments = [f"{name}={value}" for name, value in environment.items()]
+    print(" ".join([*assignments, shown("train", options.arguments)]), flush=True)
     if arguments.dry_run:
         return
-    checkpoints = Path(options["--save-dir"])
+    checkpoints = Path(options.value("--save-dir"))
     finished = read_finished(checkpoints, options.arguments)
     if finished is None:
         quiet = {"PYTHONWARNINGS": "ignore::UserWarning,ignore::FutureWarning"}  # of fairseq's own code
         run_fairseq("train", options.arguments, {**quiet, **os.environ, **environment}, log=checkpoints / LOG)
         finished = Finished(options.arguments)
         write_finished(checkpoints, finished)
+    model = finished.model or _average(checkpoints, options.averaged)
     if finished.model is None:
-        finished = finished._replace(model=_average(checkpoints, options.averaged))
-        write_finished(checkpoints, finished)
-    words = " --tokenizer words" if options["--eval-bleu-remove-bpe"] == "words" else ""
-    print(f"trained: {checkpoints / finished.model}; next: gnmt export {checkpoints / finished.model} MODEL{words}")
+        write_finished(checkpoints, finished._replace(model=model))
+    words = " --tokenizer words" if options.value("--eval-bleu-remove-bpe") == "words" else ""
+    print(f"trained: {checkpoints / model}; next: gnmt export {checkpoints / model} MODEL{words}")
 
 
 def _options(arguments: argparse.Namespace, further: Sequence[str]) -> TrainingOptions:
@@ -81,15 +82,18 @@ def _threads(threads: Optional[int], options: TrainingOptions) -> Dict[str, str]
     """Returns the environment variable for the number of threads of a training without GPU."""
     if threads is not None:
         POSITIVE.check("threads", threads)
-    elif not options.has("--cpu"):
+        return {"OMP_NUM_THREADS": str(threads)}
+    if not options.has("--cpu"):
         return {}
-    else:
-        threads = os.environ.get("OMP_NUM_THREADS") or min(available_cores(), MOST_THREADS)
-    return {"OMP_NUM_THREADS": str(threads)}
+    return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(min(available_cores(), MOST_THREADS))}
 
 
 def _average(checkpoints: Path, count: int) -> str:
-    """Averages the last epochs of a training, and returns the name of the file; of the last checkpoint if none is whole."""
+    """Averages the last epochs of a training.
+
+    Returns:
+        The name of the averaged checkpoint, or of the last one if no epoch is complete.
+    """
     inputs: List[Path] = epoch_checkpoints(checkpoints)[-count:]
     if not inputs:
         return "checkpoint_last.pt"

@@ -1,1 +1,1 @@
-"""Parallel text before it is tokenised: download, cleaning."""
+"""Parallel text before it is tokenised: download, cleaning, segmentation, preparation for training."""

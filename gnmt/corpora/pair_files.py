@@ -1,4 +1,4 @@
-"""Parallel text in the files that people have: one file for each language, or two columns of one file; plain or packed."""
+"""Files of parallel text: one for each language, or one with two columns; plain or packed."""
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Tuple
 
@@ -31,7 +31,9 @@ def find_pair_files(name: str, languages: Tuple[str, str]) -> PairFiles:
         return PairFiles(source, target)
     if source or target:
         missing = f"{name}.{languages[1] if source else languages[0]}"
-        raise UserError(f"{source or target} has no {missing} beside it: both languages are needed, plain or as {_packed()}.")
+        raise UserError(
+            f"{source or target} has no {missing} beside it: both languages are needed, plain or as {_packed()}."
+        )
     columns = _existing(f"{name}.tsv") or _existing(name)
     if columns:
         return PairFiles(columns, None)

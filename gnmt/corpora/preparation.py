@@ -153,7 +153,7 @@ def read_settings(path: Path) -> Preparation:
         content.update(train=tuple(content["train"]), cleaning=CleaningRules(**content["cleaning"]))
         return Preparation(**content)
     except FileNotFoundError as error:
-        raise UserError(f"{path.parent} is not prepared: run `gnmt prepare --output {path.parent}` with your text first.") from error
+        raise UserError(f"{path.parent} is not prepared: run `gnmt prepare --output {path.parent}` first.") from error
     except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
         raise UserError(f"{path} is damaged ({type(error).__name__}): run `gnmt prepare` with --overwrite.") from error
 

@@ -1,6 +1,7 @@
 """Steps from raw parallel text to tokens, vocabulary and initial embeddings."""
 import json
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Callable, Iterator, List, NamedTuple, Sequence, Tuple
 
@@ -50,8 +51,8 @@ def steps(settings: Preparation, corpora: Corpora, folder: Path, jobs: int) -> I
         elif in_place(corpus, folder.parent, split, settings):
             text[split] = corpus.source, corpus.target
         else:
-            yield from (Step(f"copying {made.name}", made, lambda given=given, made=made: unpack(given, made))
-                        for given, made in zip(corpus.paths, text[split]))  # fmt: skip
+            for given, made in zip(corpus.paths, text[split]):
+                yield Step(f"copying {made.name}", made, partial(unpack, given, made))
     yield _cleaning_step(settings, training, folder, jobs)
     yield from _segmentation_steps(settings, text, folder, jobs)
 
@@ -65,10 +66,10 @@ def copied_text(settings: Preparation, corpora: Corpora, folder: Path) -> List[P
 
 def in_place(corpus: PairFiles, folder: Path, split: str, settings: Preparation) -> bool:
     """Tells whether a corpus is already where a preparation of `folder` would copy it to."""
-    places = _sides(settings, folder / "raw" / split)
-    return len(corpus.paths) == 2 and all(
-        given.name == place.name and place.exists() and given.samefile(place) for given, place in zip(corpus.paths, places)
-    )
+    if corpus.target is None:
+        return False
+    pairs = zip(corpus.paths, _sides(settings, folder / "raw" / split))
+    return all(given.name == place.name and place.exists() and given.samefile(place) for given, place in pairs)
 
 
 def _sides(settings: Preparation, prefix: Path) -> Sides:
@@ -77,7 +78,7 @@ def _sides(settings: Preparation, prefix: Path) -> Sides:
 
 
 def _split_step(corpus: PairFiles, sides: Sides) -> Step:
-    return Step(f"splitting {corpus.source.name}", sides[1], lambda: split_columns(corpus.source, *sides))
+    return Step(f"splitting {corpus.source.name}", sides[1], partial(split_columns, corpus.source, *sides))
 
 
 def _cleaning_step(settings: Preparation, training: Sequence[Sides], folder: Path, jobs: int) -> Step:
@@ -98,16 +99,18 @@ def _segmentation_steps(settings: Preparation, text: dict, folder: Path, jobs: i
     dictionary, lengths, vectors = folder / "dict.txt", folder / "encoded" / LENGTHS, folder / "embeddings.txt"
     if segmentation.model is not None:
         purpose = f"learning {settings.segmentation}, {settings.vocab_size} tokens"
-        yield Step(purpose, segmentation.model, lambda: segmentation.learn(text["train"]))
+        yield Step(purpose, segmentation.model, partial(segmentation.learn, text["train"]))
     for split in SPLITS:
         for raw, tokens in zip(text[split], encoded[split]):
-            yield Step(f"encoding {tokens.name}", tokens, lambda raw=raw, tokens=tokens: segmentation.encode(raw, tokens))
-    yield Step("counting tokens", lengths, lambda: write_lengths(*encoded["train"], lengths))
-    yield Step("writing the vocabulary", dictionary, lambda: write_padded_dictionary(segmentation, text["train"], dictionary))
+            encode = partial(segmentation.encode, raw, tokens)
+            yield Step(f"encoding {tokens.name}", tokens, encode)
+    yield Step("counting tokens", lengths, partial(write_lengths, *encoded["train"], lengths))
+    write_dictionary = partial(write_padded_dictionary, segmentation, text["train"], dictionary)
+    yield Step("writing the vocabulary", dictionary, write_dictionary)
     size = settings.embedding_size_for(sum(read_lengths(folder)))
     if size:
-        make = lambda: write_vectors(*encoded["train"], dictionary, size, vectors, overwrite=True)  # noqa: E731
-        yield Step("computing initial embeddings", vectors, make)
+        compute = partial(write_vectors, *encoded["train"], dictionary, size, vectors, overwrite=True)
+        yield Step("computing initial embeddings", vectors, compute)
 
 
 def write_lengths(source: Path, target: Path, output: Path) -> None:

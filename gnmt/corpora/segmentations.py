@@ -19,7 +19,9 @@ UNPADDED = "dict.unpadded.txt"
 class Segmentation(Protocol):
     """One way to segment text; its files are written to the folder that it was created with."""
 
-    model: Optional[Path]  # None: it needs none
+    @property
+    def model(self) -> Optional[Path]:
+        """File of the model; None if there is none."""
 
     def learn(self, training: Sequence[Path]) -> None:
         """Writes the model, learnt from both languages together."""
@@ -41,8 +43,9 @@ class Subwords:
     lines: Optional[int] = None  # training lines that the model is learnt from, at most
     type: str = "bpe"
 
-    def __post_init__(self) -> None:
-        self.model = self.folder / "subwords.model"
+    @property
+    def model(self) -> Path:
+        return self.folder / "subwords.model"
 
     def learn(self, training: Sequence[Path]) -> None:
         train_subwords(
@@ -73,8 +76,9 @@ class Mixed:
     jobs: int
     lines: Optional[int] = None
 
-    def __post_init__(self) -> None:
-        self.model = self.folder / "mixed.json"
+    @property
+    def model(self) -> Path:
+        return self.folder / "mixed.json"
 
     def learn(self, training: Sequence[Path]) -> None:
         mixed_word_char.train(training, self.vocab_size, self.model, jobs=self.jobs, overwrite=True)
@@ -96,7 +100,9 @@ class Words:
     jobs: int
     lines: Optional[int] = None
 
-    model = None
+    @property
+    def model(self) -> None:
+        return None
 
     def learn(self, training: Sequence[Path]) -> None:
         """Does nothing: there is no model."""

@@ -9,7 +9,7 @@ import lzma
 import zlib
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Callable, Dict, Iterator, NamedTuple
+from typing import Any, BinaryIO, Callable, Dict, Iterator, NamedTuple
 
 import zstandard
 
@@ -25,7 +25,7 @@ class Format(NamedTuple):
     """Packed format: its name, and a function that opens a file of it."""
 
     name: str
-    open: Callable[[BinaryIO], BinaryIO]
+    open: Callable[[BinaryIO], Any]
 
 
 class ZstdFile(io.RawIOBase):
@@ -38,7 +38,7 @@ class ZstdFile(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: Any) -> int:
         while not self._rest:
             block = next(self._blocks, None)
             if block is None:

@@ -52,7 +52,8 @@ def preprocess_in_a_fork(monkeypatch):
 
 def prepare(folder: Path, text: Path, *further, train: str = "train", valid: str = "valid", size: int = 120) -> None:
     arguments = ["--train", text / train, "--valid", text / valid, "--test", text / "test", "--source-lang", "en",
-                 "--target-lang", "de", "--vocab-size", size, "--embedding-size", 0, "--jobs", 1, "--output", folder, *further]
+                 "--target-lang", "de", "--vocab-size", size, "--embedding-size", 0, "--jobs", 1, "--output", folder]
+    arguments += further
     command.run(parser_of(command, "gnmt prepare").parse_args(list(map(str, arguments))))
 
 
@@ -75,7 +76,8 @@ class OneByOne:
         self.text, self.folder, self.segmentation = text, folder, segmentation
         self.model = folder / ("mixed.json" if segmentation == "mixed" else "subwords.model")
         outputs = CleanOutputs.with_prefix(str(folder / "clean"), "en", "de")
-        clean_corpus([text / "train.en"], [text / "train.de"], outputs, CleaningRules(), drop_duplicates=False, jobs=1, overwrite=False)
+        sides = [text / "train.en"], [text / "train.de"]
+        clean_corpus(*sides, outputs, CleaningRules(), drop_duplicates=False, jobs=1, overwrite=False)
         self.training = [folder / "clean.en", folder / "clean.de"]
         self.learn()
         for split in PAIRS:
@@ -145,8 +147,9 @@ def tsv(pairs, packer=bytes) -> bytes:
 
 def test_every_form_of_text_gives_the_same_data(text, tmp_path):
     prepare(tmp_path / "plain", text)
-    for split, suffix, packer in (("train", "gz", gzip.compress), ("valid", "xz", lzma.compress), ("test", "zst", zstandard.compress)):
-        (tmp_path / "packed").mkdir(exist_ok=True)
+    packers = (("train", "gz", gzip.compress), ("valid", "xz", lzma.compress), ("test", "zst", zstandard.compress))
+    (tmp_path / "packed").mkdir()
+    for split, suffix, packer in packers:
         for language in ("en", "de"):
             content = packer((text / f"{split}.{language}").read_bytes())
             (tmp_path / "packed" / f"{split}.{language}.{suffix}").write_bytes(content)
@@ -201,7 +204,7 @@ def test_a_prepared_folder_is_left_alone(text, tmp_path, capsys):
     prepare(folder, text)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
     assert capsys.readouterr().out.endswith(f"ready: {folder}\n")
-    changed = "was prepared with vocab-size=120, max-length=80, now vocab-size=130, max-length=9 is asked for: give --overwrite"
+    changed = "was prepared with vocab-size=120, max-length=80, now vocab-size=130, max-length=9 is asked for: give"
     with pytest.raises(UserError, match=changed):
         prepare(folder, text, "--max-length", 9, size=130)
 
@@ -282,7 +285,8 @@ def test_overwrite_removes_what_other_settings_made(text, tmp_path):
     folder = tmp_path / "out"
     prepare(folder, text, "--embedding-size", 8)
     prepare(folder, text, "--overwrite", "--segmentation", "word")
-    assert not any((folder / name).exists() for name in ("subwords.model", "subwords.vocab", "embeddings.txt", "unfinished"))
+    others = ("subwords.model", "subwords.vocab", "embeddings.txt", "unfinished")
+    assert not any((folder / name).exists() for name in others)
     prepare(tmp_path / "new", text, "--segmentation", "word")
     assert contents(folder) == contents(tmp_path / "new")
 
@@ -340,8 +344,9 @@ def test_mistakes_are_told_before_anything_is_made(text, tmp_path):
     assert "valid.en is given twice" in complaint(train="valid")
     assert "train.en is given twice" in complaint("--train", text / "train")
     assert "there must be" in complaint(train="nothing") and "nothing.tsv" in complaint(train="nothing")
-    assert "train.en has no" in complaint("--target-lang", "fr") and "train.fr beside it" in complaint("--target-lang", "fr")
-    assert "--segmentation is 'syllables', but must be subwords, word, character or mixed" in complaint("--segmentation", "syllables")
+    assert f"train.en has no {text / 'train.fr'} beside it" in complaint("--target-lang", "fr")
+    told = complaint("--segmentation", "syllables")
+    assert told == "--segmentation is 'syllables', but must be subwords, word, character or mixed."
     assert "leave it out for --segmentation word" in complaint("--segmentation", "word", "--input-sentence-size", 9)
     assert "--vocab-size is 0" in complaint(size=0)
     assert "--jobs is 0" in complaint("--jobs", 0)

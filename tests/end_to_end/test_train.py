@@ -1,4 +1,4 @@
-"""`gnmt train` on a prepared folder; and all commands from raw text in files of two kinds to a score, in two other languages."""
+"""`gnmt train` on a prepared folder; and all commands from packed text in other languages to a score."""
 import lzma
 import os
 import shutil
@@ -57,8 +57,8 @@ def folder(tmp_path) -> Path:
     if not original.exists():
         text = write(scratch() / "to prepare", PAIRS)
         names = [part for split in PAIRS for part in (f"--{split}", text / split)]
-        gnmt(prepare, *names, "--source-lang", "en", "--target-lang", "de", "--vocab-size", 120, "--jobs", 1, "--embedding-size", 32,
-             "--output", original)
+        gnmt(prepare, *names, "--source-lang", "en", "--target-lang", "de", "--vocab-size", 120, "--jobs", 1,
+             "--embedding-size", 32, "--output", original)
     return shutil.copytree(original, tmp_path / "prepared")
 
 
@@ -71,8 +71,9 @@ def test_a_training_ends_with_an_average_and_is_not_repeated(folder, monkeypatch
     printed = capsys.readouterr().out
     checkpoints = folder / "checkpoints"
     assert printed.startswith("OMP_NUM_THREADS=1 fairseq-train ")
-    assert printed.endswith(f"trained: {checkpoints / 'averaged.pt'}; next: gnmt export {checkpoints / 'averaged.pt'} MODEL\n")
-    averaged = torch.load(checkpoints / "averaged.pt", weights_only=True)
+    path = checkpoints / "averaged.pt"
+    assert printed.endswith(f"trained: {path}; next: gnmt export {path} MODEL\n")
+    averaged = torch.load(path, weights_only=True)
     expected = mean_of([checkpoints / f"checkpoint{epoch}.pt" for epoch in (2, 3, 4)])
     assert all(torch.equal(value, averaged["model"][name]) for name, value in expected["model"].items())
     log = (checkpoints / "train.log").read_text(encoding="utf-8")
@@ -81,7 +82,7 @@ def test_a_training_ends_with_an_average_and_is_not_repeated(folder, monkeypatch
     monkeypatch.setattr(train, "run_fairseq", never)
     gnmt(train, folder, *TINY)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
-    with pytest.raises(UserError, match=r"checkpoints has a finished training with other options \('3e-3', now '1e-3'\)"):
+    with pytest.raises(UserError, match=r"has a finished training with other options \('3e-3', now '1e-3'\)"):
         gnmt(train, folder, *TINY, "--lr", "1e-3")
 
 
@@ -117,21 +118,22 @@ def command(*arguments) -> List[str]:
     return [sys.executable, "-m", "gnmt", *map(str, arguments)]
 
 
-def succeed(*arguments, directory: Path, stdin: str = "") -> str:
+def succeed(*arguments, directory: Path) -> str:
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": ""}
     arguments = arguments if arguments[0] == sys.executable else command(*arguments)
-    done = subprocess.run(arguments, cwd=directory, env=environment, input=stdin, capture_output=True, encoding="utf-8")
+    done = subprocess.run(arguments, cwd=directory, env=environment, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 @pytest.mark.slow
-def test_a_training_that_was_killed_goes_on(folder, monkeypatch):
+def test_a_training_that_was_killed_goes_on(folder):
     options = [folder, *TINY, "--epochs", 400, "--save-interval-updates", 1, "--keep-interval-updates", 1,
                "--no-epoch-checkpoints", "--disable-validation", "--best-checkpoint-metric", "loss"]
     last = folder / "checkpoints" / "checkpoint_last.pt"
-    with subprocess.Popen(command("train", *options), cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True) as process:
+    arguments = command("train", *options)
+    with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True) as process:
         deadline = time.monotonic() + 120
         while not last.exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -161,13 +163,14 @@ def test_from_packed_text_to_a_score_in_other_languages(tmp_path):
             if split != "dev":
                 content = lzma.compress("".join(f"{line}\n" for line in lines).encode("utf-8"))
                 (tmp_path / f"{split}.{language}.xz").write_bytes(content)
-    succeed("prepare", "--train", "train", "--valid", "dev", "--test", "test", "--source-lang", "en", "--target-lang", "fr",
-            "--vocab-size", 120, "--embedding-size", 32, "--output", "corpus", directory=tmp_path)
+    corpora = ["--train", "train", "--valid", "dev", "--test", "test", "--source-lang", "en", "--target-lang", "fr"]
+    succeed("prepare", *corpora, "--vocab-size", 120, "--embedding-size", 32, "--output", "corpus", directory=tmp_path)
     told = succeed("train", "corpus", "--max-update", 40, "--arch", "gnmt_v2_tiny", directory=tmp_path)
     assert told.splitlines()[-1].startswith("trained: corpus/checkpoints/averaged.pt; next: gnmt export ")
     succeed("export", "corpus/checkpoints/averaged.pt", "model", directory=tmp_path)
     translated = succeed("translate", "model", "corpus/raw/test.en", directory=tmp_path)
     assert translated.count("\n") == 6 and translated.strip()
     score = ["score"] if "score" in COMMANDS else [sys.executable, str(ROOT / "scripts" / "score.py")]
-    report = succeed(*score, "--hypotheses", "-", "--references", "corpus/raw/test.fr", directory=tmp_path, stdin=translated)
+    (tmp_path / "translated.fr").write_text(translated, encoding="utf-8")
+    report = succeed(*score, "--hypotheses", "translated.fr", "--references", "corpus/raw/test.fr", directory=tmp_path)
     assert "BLEU" in report

@@ -1,4 +1,4 @@
-"""The note that a training leaves in its --save-dir when it has ended, so that the same command does not train again."""
+"""Note of a finished training in its --save-dir, so that the same command does not train again."""
 import json
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence

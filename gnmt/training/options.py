@@ -2,9 +2,9 @@
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence
 
-from gnmt.commands.training_recipes import COMMON, Options, Recipe
 from gnmt.corpora.preparation import Preparation
 from gnmt.errors import UserError
+from gnmt.training.recipes import COMMON, Options, Recipe
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 PRECISION_OPTIONS = ("--fp16", "--bf16", "--memory-efficient-fp16", "--memory-efficient-bf16", "--amp")
@@ -13,7 +13,8 @@ LONGEST = 1024  # tokens of a training pair's sides, BOS and EOS included: defau
 LARGEST_SCALED_GRADIENT = 1 << 15  # float16 ends at 65,504
 SCALE_WINDOW = 128  # updates without overflow before fp16 doubles its loss scale
 JOINED_BY = {"subwords": "sentencepiece", "character": "sentencepiece", "word": "words", "mixed": "mixed_word_char"}
-WIDTHS = {"gnmt_v2": 1024, "gnmt_v2_8_layers": 1024, "gnmt_v2_small": 256, "gnmt_v2_tiny": 32, "gnmt": 1024}  # of embeddings
+# Of the embeddings of each architecture, unless --hidden-size is given.
+WIDTHS = {"gnmt_v2": 1024, "gnmt_v2_8_layers": 1024, "gnmt_v2_small": 256, "gnmt_v2_tiny": 32, "gnmt": 1024}
 # Options that only the chosen value of another option has; they are left out if the user chooses another value.
 DEPENDENT = {
     "--lr-scheduler": ("--warmup-steps", "--remain-steps", "--decay-steps", "--decay-factor"),
@@ -37,9 +38,9 @@ class TrainingOptions(NamedTuple):
     arguments: List[str]
     averaged: int
 
-    def __getitem__(self, option: str) -> str:
-        """Returns the value of an option."""
-        return given_value(self.arguments, option)
+    def value(self, option: str) -> str:
+        """Returns the value of an option; empty if it is not given."""
+        return given_value(self.arguments, option) or ""
 
     def has(self, option: str) -> bool:
         """Tells whether an option is given."""
@@ -60,7 +61,8 @@ def loss_scale(sentences: int) -> int:
     """Returns a loss scale that fp16 can begin with: the largest power of two up to 2^15 / sentences, at least 1.
 
     fairseq's loss is a sum over sentences, so the largest gradients grow with their number. These are the biases of
-    frequent words: 0.9 times their occurrences, with label smoothing 0.1. Scaled, a word may occur twice in each sentence.
+    frequent words: 0.9 times their occurrences, with label smoothing 0.1. With this scale the gradient of a word that
+    occurs twice in each sentence is still finite.
 
     Args:
         sentences: number whose gradients one device adds up in an update.
@@ -145,13 +147,12 @@ def _embeddings(folder: Path, recipe: Recipe, further: Sequence[str]) -> Options
     path = folder / "embeddings.txt"
     if not path.exists() or any(given_value(further, name) for name in ("--finetune-from-model", "--restore-file")):
         return {}
-    arch = given_value(further, "--arch", "-a")
-    width = given_value(further, "--hidden-size")
-    if width is None:
-        width = WIDTHS.get(arch) if arch else recipe.options.get("--hidden-size") or WIDTHS[recipe.options["--arch"]]
+    arch, width = given_value(further, "--arch", "-a"), given_value(further, "--hidden-size")
+    if arch is None:
+        arch, width = recipe.options["--arch"], width or recipe.options.get("--hidden-size")
     with open(path, encoding="utf-8") as file:
         header = file.readline().split()
-    return {"--pretrained-embeddings": str(path)} if header[1:] == [str(width)] else {}
+    return {"--pretrained-embeddings": str(path)} if header[1:] == [width or str(WIDTHS.get(str(arch)))] else {}
 
 
 def _precision(precision: str, recipe: Recipe, gpus: int, batches: Batches, further: Sequence[str]) -> Options:

@@ -66,8 +66,8 @@ LARGE_CORPORA = Recipe(
     None, batch=1024, epochs=6, averaged=1, several_devices=True,
     options={
         "--arch": "gnmt_v2", "--train-max-length": "50", "--label-smoothing": "0.1", "--adam-betas": "(0.9, 0.999)",
-        "--lr": "2e-3", "--warmup-steps": "200", "--remain-steps": "0.666", "--decay-steps": "4", "--decay-factor": "0.5",
-        "--save-interval-updates": "1000", "--keep-interval-updates": "1",
+        "--lr": "2e-3", "--warmup-steps": "200", "--remain-steps": "0.666", "--decay-steps": "4",
+        "--decay-factor": "0.5", "--save-interval-updates": "1000", "--keep-interval-updates": "1",
     },
 )  # fmt: skip
 RECIPES = (SMALL_CORPORA, MEDIUM_CORPORA, LARGE_CORPORA)
