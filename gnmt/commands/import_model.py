@@ -10,7 +10,11 @@ import shlex
 from pathlib import Path
 
 from gnmt.checkpoints.checkpoint_writing import (
-    CHECKPOINT, copy_tokenizer, dictionary_text, training_options, write_checkpoint,
+    CHECKPOINT,
+    copy_tokenizer,
+    dictionary_text,
+    training_options,
+    write_checkpoint,
 )  # fmt: skip
 from gnmt.checkpoints.model_folder import Model, read_model_folder
 from gnmt.errors import UserError
