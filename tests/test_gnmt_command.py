@@ -113,7 +113,12 @@ def model(tmp_path) -> Path:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"share_embeddings": False}, {"tie_output_layer": True, "source_bos": True}, {"attention_query": "previous", "activation_clip": 1.5}],
+    [
+        {},
+        {"share_embeddings": False},
+        {"tie_output_layer": True, "source_bos": True},
+        {"attention_query": "previous", "activation_clip": 1.5},
+    ],
     ids=["defaults", "unshared", "tied_nvidia", "paper"],
 )
 def test_export_of_an_imported_model_is_the_same_model(options, tmp_path, capsys):

@@ -36,8 +36,6 @@ def measure(workload: Workload) -> Dict[str, Any]:
     Returns:
         Settings and figures by name.
     """
-    import torch
-
     from gnmt.translator import Translator
 
     def load() -> Translator:
@@ -56,23 +54,31 @@ def measure(workload: Workload) -> Dict[str, Any]:
     batch_seconds = [_seconds(lambda: translate(lines)) for _ in range(workload.repetitions)]
     translated = translate(lines)
     singles = [line for line in lines if line.strip()][: workload.single]
-    latencies, tokens = _one_by_one(translate, singles, workload.repetitions)
+    latencies, steps = _one_by_one(translate, singles, workload.repetitions)
+    return {
+        **_settings(workload, translator, translated),
+        "load_seconds": statistics.median(load_seconds),
+        "sentences_per_second": len(lines) / statistics.median(batch_seconds),
+        "seconds": batch_seconds,
+        "latency_ms": 1000 * statistics.median(latencies),
+        f"latency_ms_p{PERCENT_OF_LATENCY}": 1000 * _percentile(latencies, PERCENT_OF_LATENCY),
+        "ms_per_step": 1000 * sum(latencies) / steps,
+        "peak_memory_mib": peak_mebibytes(),
+    }
+
+
+def _settings(workload: Workload, translator, translated: Sequence[Any]) -> Dict[str, Any]:
+    import torch
+
     return {
         "precision": translator.precision,
         "device": workload.device,
         "threads": torch.get_num_threads(),
         "batch_size": workload.batch_size,
         "beam": workload.beam or translator.model.generation.num_beams,
-        "sentences": len(lines),
+        "sentences": len(translated),
         "source_tokens": sum(len(part.source_tokens) for one in translated for part in one.sentences),
         "target_tokens": sum(len(one.tokens) for one in translated),
-        "load_seconds": statistics.median(load_seconds),
-        "sentences_per_second": len(lines) / statistics.median(batch_seconds),
-        "seconds": batch_seconds,
-        "latency_ms": 1000 * statistics.median(latencies),
-        f"latency_ms_p{PERCENT_OF_LATENCY}": 1000 * _percentile(latencies, PERCENT_OF_LATENCY),
-        "ms_per_step": 1000 * sum(latencies) / tokens,
-        "peak_memory_mib": peak_mebibytes(),
     }
 
 
