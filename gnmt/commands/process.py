@@ -57,8 +57,10 @@ def prepare_process() -> None:
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(OSError):  # a stream that refuses what it holds already
                 stream.reconfigure(encoding="utf-8")
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _raise_terminated)
+    if threading.current_thread() is threading.main_thread():
+        for number, default in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+            if signal.getsignal(number) is default:
+                signal.signal(number, functools.partial(_raise_ending_signal, os.getpid()))
     logging.raiseExceptions = False  # a log that cannot be written shows no traceback
     os.register_at_fork(after_in_child=_leave_signals_to_parent)
     _let_logging_fail_with_its_pipe()
@@ -105,8 +107,16 @@ def show_traceback(error: BaseException) -> None:
         traceback.print_exception(error)
 
 
-def _raise_terminated(number: int, frame: Optional[FrameType]) -> NoReturn:
-    raise Terminated
+def _raise_ending_signal(owner: int, number: int, frame: Optional[FrameType]) -> None:
+    """Raises the exception of a signal in the process `owner`.
+
+    A forked child that has not yet come to `_leave_signals_to_parent` behaves as after it.
+    """
+    if os.getpid() == owner:
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    if number == signal.SIGTERM:
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
 
 
 def _leave_signals_to_parent() -> None:
