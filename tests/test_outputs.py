@@ -159,6 +159,16 @@ def test_a_link_stays_and_its_target_is_written(tmp_path: Path) -> None:
             pass
 
 
+def test_a_link_is_replaced_where_links_are_not_followed(tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_text("old")
+    link.symlink_to(target)
+    with atomic_outputs([link], inputs=[], overwrite=True, follow_links=False) as (file,):
+        file.write(b"new")
+    assert not link.is_symlink()
+    assert (link.read_text(), target.read_text()) == ("new", "old")
+
+
 def test_stdout_in_a_file_is_continued(tmp_path: Path) -> None:
     """Opened by its name, /dev/stdout would be written from its start again, or replaced."""
     code = (

@@ -45,10 +45,13 @@ def write_checkpoints_whole() -> None:
 
 
 def _write(path: Path, write) -> None:
-    """Writes a file whole; raises UserError if it cannot be written at the last attempt either."""
+    """Writes a file whole; raises UserError if it cannot be written at the last attempt either.
+
+    A link is replaced: checkpoint_last.pt may be a link to the checkpoint of another training, which must stay.
+    """
     for attempts_left in reversed(range(ATTEMPTS)):
         try:
-            with atomic_outputs([path], inputs=[], overwrite=True) as (file,):
+            with atomic_outputs([path], inputs=[], overwrite=True, follow_links=False) as (file,):
                 write(file)
             return
         except UserError as error:  # a full disk

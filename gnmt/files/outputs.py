@@ -44,11 +44,12 @@ class _Output:
 
 @contextmanager
 def atomic_outputs(
-    paths: Sequence[Path], *, inputs: Sequence[Path], overwrite: bool
+    paths: Sequence[Path], *, inputs: Sequence[Path], overwrite: bool, follow_links: bool = True
 ) -> Iterator[List[BinaryIO]]:
     """Opens files that appear under their names, in the order given, only if the block succeeds.
 
-    Missing folders are made. A symbolic link stays: the file that it names is replaced. Pipes (FIFOs), terminals,
+    Missing folders are made. A symbolic link stays: the file that it names is replaced. With `follow_links=False`
+    the link itself is replaced, and the file that it names stays. Pipes (FIFOs), terminals,
     `/dev/stdout` and other character devices are written directly, with or without `overwrite`. Block devices and
     sockets are refused.
 
@@ -56,6 +57,7 @@ def atomic_outputs(
         paths: files to write.
         inputs: files that are being read, which cannot be outputs.
         overwrite: whether existing regular files may be replaced.
+        follow_links: whether a file is written where a symbolic link leads, or in place of the link.
 
     Raises:
         UserError: before anything is written, for an output that exists (unless `overwrite`), that is one of `inputs`,
@@ -65,7 +67,8 @@ def atomic_outputs(
     outputs: List[_Output] = []
     try:
         for path in paths:
-            outputs.append(_open_special(path) or _open_partial(Path(os.path.realpath(path))))
+            final = Path(os.path.realpath(path)) if follow_links else Path(os.path.realpath(path.parent), path.name)
+            outputs.append(_open_special(path) or _open_partial(final))
         try:
             yield [output.file for output in outputs]
             for output in outputs:

@@ -88,20 +88,30 @@ class History:
         """Follows the backpointers of finished hypotheses, which are on the CPU, from EOS to their first token."""
         span = _span(finished)
         steps = on_cpu([self._steps[number - self._first] for number in span])
-        longest = int(finished.lengths.max())
         width = max(step.attention.size(1) for step in steps)
-        tokens = torch.full((len(finished.rows), longest + 1), eos, device=finished.rows.device)
+        offsets = finished.first_steps - span.start
+        columns = torch.arange(len(span), device=finished.rows.device)
+        alive = (columns >= offsets[:, None]) & (columns <= (finished.last_steps - span.start)[:, None])
+        # A column is a step. Rows of hypotheses that did not go through the step are read, too, and dropped below.
+        tokens = torch.empty_like(alive, dtype=torch.long)
+        scores = finished.log_probs.new_empty(alive.shape)
+        attention = steps[0].attention.new_zeros(*alive.shape, width)
+        rows = finished.rows
+        for column, step in zip(reversed(range(len(span))), reversed(steps)):
+            rows_here = torch.where(alive[:, column], rows, 0)
+            tokens[:, column] = step.tokens[rows_here]  # the token that went into the step
+            scores[:, column] = step.scores[rows_here]
+            attention[:, column, : step.attention.size(1)] = step.attention[rows_here]
+            rows = torch.where(alive[:, column], step.parents[rows_here], rows)
+
+        positions = torch.arange(int(finished.lengths.max()) + 1, device=rows.device)
+        is_own = positions < finished.lengths[:, None]
+        own_columns = (positions + offsets[:, None]).clamp(max=len(span) - 1)
+        tokens = tokens.gather(1, own_columns).where(is_own, eos)
         # cumulative[:, t] is the log-probability of the first t tokens
-        cumulative = finished.log_probs[:, None].repeat(1, longest + 1)
-        attention = steps[0].attention.new_zeros(len(finished.rows), longest, width)
-        rows = finished.rows.clone()
-        for number, step in zip(reversed(span), reversed(steps)):
-            hypotheses = ((finished.last_steps >= number) & (finished.first_steps <= number)).nonzero()[:, 0]
-            at, position = rows[hypotheses], number - finished.first_steps[hypotheses]
-            tokens[hypotheses, position] = step.tokens[at]  # shifted by one: the token that went into the step
-            cumulative[hypotheses, position] = step.scores[at]
-            attention[hypotheses, position, : step.attention.size(1)] = step.attention[at]
-            rows[hypotheses] = step.parents[at]
+        cumulative = scores.gather(1, own_columns).where(is_own, finished.log_probs[:, None])
+        attention = attention.gather(1, own_columns[:, :-1, None].expand(-1, -1, width))
+        attention = attention.masked_fill(~is_own[:, :-1, None], 0)
         return Backtraced(tokens[:, 1:], cumulative.diff(dim=1), attention)
 
 

@@ -119,12 +119,16 @@ def test_a_training_removes_what_a_killed_one_has_left(tmp_path):
     assert not partial_files(tmp_path)
 
 
-def test_linked_checkpoints_stay_links(tmp_path):
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "checkpoint_last.pt").symlink_to(Path("elsewhere", "last.pt"))
-    assert run("train", *training(tmp_path, "--max-update", 1)).code == 0
-    assert (tmp_path / "checkpoint_last.pt").is_symlink()
-    assert "model" in torch.load(tmp_path / "elsewhere" / "last.pt", weights_only=True)
+def test_a_training_that_begins_with_a_link_to_a_checkpoint_leaves_the_checkpoint(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert run("train", *training(first, "--max-update", 1)).code == 0
+    checkpoint = (first / "checkpoint_last.pt").read_bytes()
+    second.mkdir()
+    (second / "checkpoint_last.pt").symlink_to(first / "checkpoint_last.pt")
+    assert run("train", *training(second, "--max-update", 2)).code == 0
+    assert (first / "checkpoint_last.pt").read_bytes() == checkpoint
+    assert not (second / "checkpoint_last.pt").is_symlink()
+    assert (second / "checkpoint_last.pt").read_bytes() != checkpoint
 
 
 def ask_for_tracebacks() -> None:
