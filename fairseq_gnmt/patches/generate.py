@@ -31,6 +31,7 @@ def main_of(module: ModuleType) -> Callable[[Any], Any]:
         cfg = convert_namespace_to_omegaconf(cfg) if isinstance(cfg, Namespace) else cfg
         check_options(cfg)
         choose_scorer(cfg)
+        cfg.dataset.required_batch_size_multiple = 1  # fairseq's own tasks drop sentences of the last batch for it
         with results(cfg.common_eval.results_path, cfg.dataset.gen_subset) as output:
             return module._main(cfg, output)
 

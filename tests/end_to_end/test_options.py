@@ -11,10 +11,12 @@ from commands import ROOT, run, succeed
 from hypotheses import generate, interactive, read, texts
 from test_mistakes import complaint
 from tiny_corpora import (
-    MODEL, OBJECTIVE, TASK, TEST, VALID, digits, sentences, subword_model, trained_on_digits, trained_on_sentences,
+    MODEL, OBJECTIVE, TASK, TEST, VALID, digits, scratch, sentences, subword_model, trained_on_digits,
+    trained_on_sentences,
 )  # fmt: skip
 
-TRAINING = [*TASK, *MODEL, *OBJECTIVE, "--lr", "1e-3", "--batch-size", 64, "--max-update", 1, "--no-save"]
+TRAINING = [*TASK, *MODEL, *OBJECTIVE, "--lr", "1e-3", "--batch-size", 64, "--max-update", 1, "--no-save",
+            "--save-dir", scratch() / "not-saved"]  # fmt: skip
 
 
 @functools.cache
@@ -32,6 +34,12 @@ def test_shards_together_are_the_whole_set():
     assert sorted(index for shard in shards for index in shard) == sorted(whole) and all(shards)
     for shard in shards:
         assert texts(shard) == {index: text for index, text in texts(whole).items() if index in shard}
+
+
+def test_fairseqs_own_task_translates_every_sentence():
+    printed = succeed("generate", digits(), *TASK, "--task", "translation", "--path", trained_on_digits(), "--batch-size", 4,
+                      "--cpu", "--beam", 2)  # fmt: skip
+    assert sorted(read(printed)) == list(range(TEST))
 
 
 def test_shard_without_sentences():
