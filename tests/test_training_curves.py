@@ -87,6 +87,11 @@ def test_validation_within_an_epoch_is_placed_there(read):
     assert [record.epochs for record in records] == [0.5, 1.0, 1.5, 2.0, 2.5]
 
 
+def test_a_record_of_update_0_places_nothing(read):
+    records = read(inner(0) + summary(0, epoch=1) + inner(10) + summary(10, epoch=1))
+    assert [(record.kind, record.epochs) for record in records] == [(INNER, 0), (TRAIN, 0), (INNER, 0.5), (TRAIN, 0.5)]
+
+
 def test_without_records_between_a_summary_ends_its_epoch(read):
     assert [record.epochs for record in read(summary(20, 1) + summary(40, 2))] == [1.0, 2.0]
 

@@ -101,12 +101,12 @@ def without_repetitions(records: Iterable[Record]) -> List[Record]:
 
 def place_in_epochs(records: List[Record]) -> List[Record]:
     """Corrects the place of summaries of incomplete epochs; records between updates tell the updates per epoch."""
-    inner = [record for record in records if record.kind == INNER]
+    inner = [record for record in records if record.kind == INNER and record.updates]
     placed = []
     nearest = inner[0] if inner else None
     for record in records:
         if record.kind == INNER:
-            nearest = record
+            nearest = record if record.updates else nearest
         elif nearest is not None:
             epochs = record.updates * nearest.epochs / nearest.updates
             record = record._replace(epochs=min(record.epochs, epochs))
