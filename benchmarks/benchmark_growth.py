@@ -1,4 +1,4 @@
-"""How the time of training and of translation grows with hidden size, vocabulary, length, batch and beam.
+"""Growth of the time of training and of translation with hidden size, vocabulary, length, batch and beam.
 
     python benchmarks/benchmark_growth.py --json growth.json
     python benchmarks/plot_growth.py growth.json --output growth.png

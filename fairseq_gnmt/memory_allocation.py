@@ -1,4 +1,4 @@
-"""How the C library hands memory to torch on a CPU."""
+"""Settings of the C library's memory allocation for torch on a CPU."""
 import ctypes
 import functools
 

@@ -23,7 +23,7 @@ class Turn(NamedTuple):
 
 
 class Contender(NamedTuple):
-    """Where to find a contender: `builder(setting)` of the module gives an object with `batches` and `run(index)`."""
+    """The place of a contender: `builder(setting)` of the module returns an object with `batches` and `run(index)`."""
 
     name: str
     module: str

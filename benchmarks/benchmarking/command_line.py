@@ -47,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser, contenders: Sequence[str]) -> N
 
 
 def add_measuring_options(parser: argparse.ArgumentParser) -> None:
-    """How often and with what is measured, whatever it is."""
+    """Adds the options that all benchmarks share."""
     add = parser.add_argument
     add("--threads", type=int, default=available_cores(), help="of each contender, one of which runs at a time")
     add("--repetitions", type=int, default=5, help="counted rounds in which the contenders take turns")

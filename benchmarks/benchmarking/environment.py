@@ -1,4 +1,4 @@
-"""Where and when figures were measured, and whether the machine was free for it."""
+"""Place and time of a measurement, and whether the machine was free for it."""
 import datetime
 import os
 import platform
@@ -22,7 +22,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def record(threads: int, device: str) -> Dict[str, Any]:
-    """What a reader needs to judge or to repeat the figures."""
+    """Returns the data that a reader needs to judge or to repeat the figures."""
     processor = _processor()
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -54,7 +54,7 @@ def _gpu() -> Dict[str, Any]:
 
 
 def _output(*command: str) -> Optional[str]:
-    """What the command prints, or None where it fails."""
+    """Returns the output of a command, or None if it fails."""
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

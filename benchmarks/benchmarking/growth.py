@@ -1,4 +1,4 @@
-"""How the cost of training and of translation grows: one variable at a time, the others at a base point.
+"""Growth of the cost of training and of translation: one variable at a time, the others at a base point.
 
 The formulas are those of operations.py: a time is at least the operations, divided by the peak that matrix products of
 the same run reach.

@@ -1,4 +1,4 @@
-"""How many floating-point operations GNMT needs, whoever computes it: 2 for each multiplication with addition.
+"""Floating-point operations of GNMT, in any implementation: 2 for each multiplication with addition.
 
 H hidden size, V vocabulary, S source length; additive attention costs about 6 S H for a target position. Padding
 counts as nothing, so that computing it is a loss.

@@ -63,7 +63,7 @@ def measure(contenders: Sequence[Contender], threads: int, warm_up: int, repetit
 
 
 def as_json(measured: Measured) -> Dict[str, Any]:
-    """What is common to both benchmarks; seconds[name][repetition][batch]."""
+    """Measurements that both benchmarks share; seconds[name][repetition][batch]."""
     return {
         "seconds": measured.seconds,
         "seconds_of_a_repetition": {name: measured.total(name)._asdict() for name in measured.names},

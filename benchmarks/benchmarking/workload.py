@@ -1,4 +1,4 @@
-"""What the contenders work on: batches of sentence pairs, synthetic or from binarised data.
+"""Workload of the contenders: batches of sentence pairs, synthetic or from binarised data.
 
 A sentence is a list of fairseq's token numbers (0 begin, 1 padding, 2 end, 3 unknown, words from 4) without begin and
 end marks: every contender adds those of its own convention. Lengths that are counted include the end mark.

@@ -95,7 +95,7 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         self.has_checked_rewards = False
 
     def forward(self, model, sample, reduce=True):
-        """As the likelihood's, whose loss is logged; the loss that is returned is that of the mixed objective."""
+        """Returns the loss of the mixed objective; the loss of the likelihood is logged."""
         if not model.training:
             return super().forward(model, sample, reduce)
         network = unwrap_ddp(model)
@@ -213,7 +213,7 @@ def stack_reference_and_samples(references: Tensor, samples: Tensor, pad: int) -
 
 
 def first_decoder_tokens(prev_output_tokens: Tensor, pad: int) -> Tensor:
-    """What decoding starts from (B,): the first token that the decoder reads in training, padded on either side."""
+    """Returns the first decoder input of each sentence (B,), as in training; padding may be on either side."""
     return prev_output_tokens.gather(1, prev_output_tokens.ne(pad).long().argmax(dim=1, keepdim=True))[:, 0]
 
 

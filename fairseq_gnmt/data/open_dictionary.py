@@ -58,7 +58,7 @@ class OpenDictionary(Dictionary):
     def encode_line(
         self, line, line_tokenizer=tokenize_line, add_if_not_exist=True, consumer=None, append_eos=True, reverse_order=False
     ) -> torch.IntTensor:
-        """As fairseq's. With add_if_not_exist, which fairseq's commands use for translations, unknown words get numbers."""
+        """Encodes a line. With `add_if_not_exist`, which fairseq's commands use for translations, unknown words get numbers."""
         encoded = super().encode_line(line, line_tokenizer, False, consumer, append_eos, reverse_order)
         if add_if_not_exist:
             words = line_tokenizer(line)

@@ -57,7 +57,7 @@ def to_fairseq(source: Path, folder: Path, overwrite: bool = False) -> None:
 
 
 def our_config(theirs: NvidiaCheckpoint, folder: Path) -> Dict[str, Any]:
-    """What fairseq-train would store for these options."""
+    """Returns the configuration that fairseq-train stores for these options."""
     source, target = theirs.languages
     model = f"--arch gnmt_v2 --hidden-size {theirs.hidden_size} --dropout {theirs.dropout}".split()
     model += f"--encoder-layers {theirs.layers} --decoder-layers {theirs.layers}".split()
@@ -89,7 +89,7 @@ def expected_shapes(model_config: Dict[str, Any], dictionary: Dictionary) -> Dic
 
 
 def our_checkpoint(weights: Dict[str, Tensor], config: Dict[str, Any]) -> Dict[str, Any]:
-    """As fairseq-train would write it before its first update."""
+    """Returns a checkpoint like the one that fairseq-train writes before its first update."""
     history = {"criterion_name": "", "optimizer_name": "", "lr_scheduler_state": {}, "num_updates": 0}
     return {
         "args": None,

@@ -91,7 +91,7 @@ class GNMTModel(FairseqEncoderDecoderModel):
 
     @classmethod
     def from_pretrained(cls, *args, **kwargs) -> GNMTHub:
-        """As fairseq's; replace_unk="" among the keywords copies unknown source words."""
+        """Loads a model as fairseq does; the keyword `replace_unk=""` copies unknown source words."""
         hub = super().from_pretrained(*args, **kwargs)
         return GNMTHub(hub.cfg, hub.task, list(hub.models))
 

@@ -112,7 +112,7 @@ class GNMTAdam(FairseqOptimizer):
 
     @property
     def optimizer_config(self) -> dict:
-        """What overrides the options of a resumed checkpoint."""
+        """Options that override those of a resumed checkpoint."""
         return {
             "lr": self.cfg.lr[0],
             "betas": parse_betas(self.cfg.adam_betas),

@@ -52,7 +52,7 @@ def check_restore_file(path: str) -> None:
 
 
 def restored_file(save_dir: str, restore_file: str, finetune_from_model: Optional[str]) -> Path:
-    """Where fairseq-train takes its first parameters from, if it is there."""
+    """Returns the file from which fairseq-train reads its first parameters; it may not exist."""
     if restore_file != DEFAULT_RESTORE_FILE:
         return Path(restore_file)
     last = Path(save_dir, restore_file)

@@ -14,7 +14,7 @@ class GNMTBleuConfig(FairseqDataclass):
 
 @register_scorer("gnmt_bleu", dataclass=GNMTBleuConfig)
 class GNMTBleuScorer(BaseScorer):
-    """What `fairseq-generate --scoring gnmt_bleu` prints last; the stock `sacrebleu` scorer shows no signature.
+    """Scores that `fairseq-generate --scoring gnmt_bleu` prints last; the stock `sacrebleu` scorer shows no signature.
 
     fairseq escapes an unknown word in a reference as `<<unk>>`, so that it never matches `<unk>`; both count as they are.
     """

@@ -83,7 +83,7 @@ class GNMTTranslationTask(TranslationTask):
         return with_bos(pairs) if self.cfg.nvidia_conventions else pairs
 
     def get_batch_iterator(self, dataset, *args, **kwargs):
-        """As fairseq's, but validation, test and interactive input keep every sentence and any length.
+        """Returns batches; validation, test and interactive input keep every sentence, however long.
 
         fairseq drops the tail of a data set whose size is not a multiple of --required-batch-size-multiple.
         """
@@ -98,7 +98,7 @@ class GNMTTranslationTask(TranslationTask):
         return super().get_batch_iterator(dataset, *args, **kwargs)
 
     def state_dict(self) -> Dict[str, Any]:
-        """What checkpoints store of the task."""
+        """Returns the part of the task that checkpoints store."""
         return {**super().state_dict(), nvidia_conventions.NAME: bool(self.cfg.nvidia_conventions)}
 
     def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
@@ -245,7 +245,7 @@ class GNMTTranslationTask(TranslationTask):
         return self.bleu.corpus_score(translations, [references])
 
     def reduce_metrics(self, logging_outputs, criterion):
-        """As fairseq's, with plain numbers: arrays in a checkpoint's meters keep torch from reading it again."""
+        """Logs as fairseq does, with plain numbers: torch does not read arrays in the meters of a checkpoint."""
         super(TranslationTask, self).reduce_metrics(logging_outputs, criterion)
         names = [f"_bleu_{part}_{n}" for part in ("counts", "totals") for n in range(BLEU_ORDER)]
         names += ["_bleu_sys_len", "_bleu_ref_len"]

@@ -90,7 +90,7 @@ def check_beginning(cfg: GNMTTranslationConfig) -> None:
 
 
 def check_validation_options(cfg: GNMTTranslationConfig) -> None:
-    """What would only be stumbled over after the first epoch."""
+    """Raises UserError for options of a training that would fail only after the first epoch."""
     if cfg.eval_bleu:
         if cfg.eval_bleu_detok not in TOKENIZER_REGISTRY:
             known = ", ".join(sorted(TOKENIZER_REGISTRY))

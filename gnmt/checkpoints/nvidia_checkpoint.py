@@ -159,7 +159,7 @@ def check_sizes(checkpoint: NvidiaCheckpoint, path: Path) -> None:
 
 
 def write(checkpoint: NvidiaCheckpoint, file: BinaryIO) -> None:
-    """What NVIDIA's translate.py reads. Raises UserError without subword-nmt, whose object is stored."""
+    """Returns the contents that NVIDIA's translate.py reads. Raises UserError without subword-nmt, whose object is stored."""
     words = checkpoint.idx2tok
     tok2idx = defaultdict(partial(int, UNKNOWN), {word: index for index, word in words.items()})
     source, target = checkpoint.languages

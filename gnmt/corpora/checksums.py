@@ -36,7 +36,7 @@ def write_sums(path: Path, sums: Mapping[str, str]) -> None:
 
 
 def defect(path: Path, expected_sum: Optional[str]) -> Optional[str]:
-    """What is wrong with a .gz or .tgz file in a few words, None if it is whole.
+    """Describes the damage of a .gz or .tgz file in a few words; None if it is whole.
 
     A known sum settles it; without one the file is decompressed to its end, which checks gzip's own CRC.
     """

@@ -25,7 +25,7 @@ LinePair = Tuple[bytes, bytes]
 
 
 class CleanOutputs(NamedTuple):
-    """Where the kept pairs and the counts go."""
+    """Files for the kept pairs and the counts."""
 
     source: Path
     target: Path

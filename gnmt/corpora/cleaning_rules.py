@@ -19,7 +19,7 @@ ENCODING_PROBE = "a" * 100
 
 @dataclass(frozen=True)
 class CleaningRules:
-    """What a pair must satisfy; both bounds of the length, and the ratio itself, are still accepted."""
+    """Conditions on a pair; both bounds of the length, and the ratio itself, are still accepted."""
 
     min_length: int = 1  # tokens, on each side
     max_length: int = 80  # tokens, on each side

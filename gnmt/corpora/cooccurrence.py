@@ -34,7 +34,7 @@ SEED = 1
 
 
 class Counts(NamedTuple):
-    """How often tokens stand together; each (V, C), added to in place."""
+    """Counts of tokens that stand together; each (V, C), added to in place."""
 
     same_pair: Tensor  # sentence pairs that have the token and the context
     before: Tensor  # times that the context stands 1 to WINDOW tokens before

@@ -92,7 +92,7 @@ def _fetch_whole(url: str, path: Path, expected: Optional[str]) -> None:
 
 
 def _is_whole(path: Path, expected: Optional[str]) -> bool:
-    """Whether the file may be used; if not, says why and moves it aside."""
+    """Tells whether the file may be used; if not, logs the reason and moves it aside."""
     print(f"{path.name}: checking.", file=sys.stderr)
     wrong = defect(path, expected)
     if wrong:

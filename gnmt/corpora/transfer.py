@@ -18,7 +18,7 @@ FRUITLESS_ATTEMPTS = 3  # connections in a row that may bring nothing before we 
 
 
 def part_path(path: Path) -> Path:
-    """Where the bytes of an unfinished transfer of `path` wait for the next run."""
+    """Returns the file that keeps the bytes of an unfinished transfer of `path` for the next run."""
     return path.with_name(path.name + ".part")
 
 

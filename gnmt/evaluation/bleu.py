@@ -20,7 +20,7 @@ def corpus_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Tuple[B
 
 
 def nvidia_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Tuple[BLEUScore, str]:
-    """As `corpus_bleu`, lower-cased and with the `intl` tokeniser, as NVIDIA reports it."""
+    """Returns BLEU as NVIDIA reports it: lower-cased, with the `intl` tokenizer; otherwise like `corpus_bleu`."""
     return _score(BLEU(lowercase=True, tokenize="intl"), hypotheses, references)
 
 

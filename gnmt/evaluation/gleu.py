@@ -9,7 +9,7 @@ LONGEST_NGRAM = 4
 
 
 def ngrams(tokens: Sequence[Hashable]) -> Counter:
-    """How often each run of 1 to 4 tokens occurs."""
+    """Counts each n-gram of 1 to 4 tokens."""
     runs = (zip(*(tokens[start:] for start in range(size))) for size in range(1, LONGEST_NGRAM + 1))
     return Counter(chain.from_iterable(runs))
 

@@ -38,7 +38,7 @@ def convert_file(
 def convert_in_chunks(
     convert: ChunkConversion, source: Path, output: Path, *, inputs: Sequence[Path] = (), overwrite: bool
 ) -> None:
-    """As convert_file, for what converts many lines faster than each of them."""
+    """Converts a file like `convert_file`, many lines in one call."""
     check_files([source])
     with atomic_outputs([output], inputs=[source, *inputs], overwrite=overwrite) as (file,):
         with tqdm(total=count_lines(source), desc=source.name, unit=" lines", unit_scale=True) as progress:

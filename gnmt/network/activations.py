@@ -14,7 +14,7 @@ SLOW_TANH = ("AVX2", "DEFAULT")  # torch's sigmoid takes a third of the time of 
 
 
 def sigmoid_is_faster(inputs: Tensor) -> bool:
-    """Whether tanh(x) = 2 sigmoid(2x) - 1 pays.
+    """Tells whether 2 sigmoid(2x) - 1 is faster than tanh(x).
 
     In half precision the difference would lose what is left of small numbers.
     """

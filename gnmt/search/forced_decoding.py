@@ -1,4 +1,4 @@
-"""What a model thinks of given translations, computed as its search computes: with its precision, ensemble and temperature.
+"""Scores of given translations, computed like those of the search: with its precision, ensemble and temperature.
 
 Shapes: B sentences, T target positions.
 """

@@ -1,4 +1,4 @@
-"""How often the words and characters of a corpus occur."""
+"""Counts of the words and characters of a corpus."""
 from collections import Counter
 from itertools import chain
 from pathlib import Path
@@ -19,7 +19,7 @@ def count_chunk(chunk: bytes) -> Tuple[int, "Counter[str]"]:
 
 
 def count_words(paths: Sequence[Path], jobs: int) -> "Counter[str]":
-    """How often each word, with the space before it, occurs in all files together."""
+    """Counts each word, with the space before it, in all files together."""
     check_jobs(jobs)
     check_files(paths)
     counts: Counter[str] = Counter()
@@ -33,7 +33,7 @@ def count_words(paths: Sequence[Path], jobs: int) -> "Counter[str]":
 
 
 def count_characters(words: Mapping[str, int]) -> "Counter[str]":
-    """How often each character of words that occur so often is there; the space before a word is none."""
+    """Counts the characters of counted words; the space before a word is not counted."""
     characters: Counter[str] = Counter()
     for word, count in words.items():
         for character in word.removeprefix(" "):

@@ -38,7 +38,7 @@ def split_words(text: str) -> List[str]:
 
 
 def is_writable(word: str) -> bool:
-    """Whether a word can be a token as it is."""
+    """Tells whether a word can be a token unchanged."""
     characters = word.removeprefix(" ")
     return characters != SPACE_MARK and not characters.isspace()
 

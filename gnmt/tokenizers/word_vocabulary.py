@@ -34,7 +34,7 @@ class WordVocabulary:
 
     @cached_property
     def tokens(self) -> Dict[str, str]:
-        """How the words, with the space before them, are written."""
+        """Token of each word, by the word with the space before it."""
         return {word.replace(SPACE_MARK, " "): word for word in self.words}
 
     def encode(self, text: str) -> str:

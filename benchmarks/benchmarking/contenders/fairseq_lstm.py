@@ -14,7 +14,7 @@ from benchmarking.contenders.setting import LABEL_SMOOTHING, LEARNING_RATE, Sett
 
 
 def network(setting: Setting) -> LSTMModel:
-    """As wide and deep as ours; all else is fairseq's default (a left-to-right encoder, separate embeddings)."""
+    """A network of the width and depth of ours; all else is fairseq's default (a left-to-right encoder, separate embeddings)."""
     if setting.checkpoint is not None:
         return load_checkpoint(setting)
     torch.manual_seed(setting.seed)

@@ -11,7 +11,7 @@ from benchmarking.workload import Batch
 
 
 def task_of(dictionary: Dictionary) -> SimpleNamespace:
-    """As much of a fairseq task as models and criterions ask for."""
+    """The parts of a fairseq task that models and criterions use."""
     return SimpleNamespace(source_dictionary=dictionary, target_dictionary=dictionary)
 
 

@@ -35,7 +35,7 @@ def build_vocabulary(dictionary: Dictionary) -> Any:
 
 
 def build_network(setting: Setting) -> torch.nn.Module:
-    """As wide and deep as ours; attention and input feeding are OpenNMT-py's defaults."""
+    """A network of the width and depth of ours; attention and input feeding are OpenNMT-py's defaults."""
     from onmt.decoders import InputFeedRNNDecoder
     from onmt.encoders import RNNEncoder
     from onmt.models import NMTModel

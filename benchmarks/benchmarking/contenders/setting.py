@@ -1,4 +1,4 @@
-"""What every contender is told."""
+"""Settings that every contender receives."""
 from pathlib import Path
 from typing import List, NamedTuple, Optional
 
