@@ -127,7 +127,7 @@ class Workload:
         return [texts[sentence] for sentence in range(len(self.references))], seconds
 
     def log_perplexity(self) -> float:
-        """Mean of -log P, natural, of the binarised references' tokens, end marks among them."""
+        """Mean of -log P, natural, of the binarised references' tokens, EOS tokens among them."""
         ensemble, pad = Ensemble(self.models, quantize=self.quantize), self.task.target_dictionary.pad()
         log_prob, tokens = 0.0, 0
         for batch in tqdm(self.batches, desc="log-perplexity", leave=False):

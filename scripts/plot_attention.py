@@ -32,7 +32,7 @@ from gnmt.plots.pictures import below_each_other, check_pictures, to_png  # noqa
 
 class Sentence(NamedTuple):
     number: int
-    pieces: List[str]  # without the end mark
+    pieces: List[str]  # without EOS
     tokens: torch.Tensor  # (S,) with it
 
 

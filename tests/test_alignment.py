@@ -3,13 +3,13 @@ import torch
 
 from gnmt.search.alignment import Alignment, add_alignments, source_positions
 
-# two target words and the end mark over two source words and the end mark
+# two target words and EOS over two source words and EOS
 ATTENTION = torch.tensor([[0.1, 0.3, 0.6], [0.5, 0.4, 0.1], [0.0, 0.2, 0.8]])
 
 
 def test_hard():
     alignment = Alignment(ATTENTION, soft=False)
-    assert list(alignment) == [(1, 0), (0, 1)]  # source-target; the end marks align with nothing
+    assert list(alignment) == [(1, 0), (0, 1)]  # source-target; the EOS tokens align with nothing
     assert [alignment[target] for target in range(len(alignment))] == [1, 0]
 
 
@@ -25,7 +25,7 @@ def test_empty_translation_and_empty_source():
 
 
 def test_positions_of_words():
-    """Padding (1) on either side, and a begin mark (0) that is no word."""
+    """Padding (1) on either side, and BOS (0) that is no word."""
     source = torch.tensor([[1, 1, 0, 5, 2], [0, 5, 6, 2, 1]])
     assert source_positions(source, pad=1, source_bos=1) == [slice(3, 5), slice(1, 4)]
     assert source_positions(source, pad=1, source_bos=0) == [slice(2, 5), slice(0, 4)]

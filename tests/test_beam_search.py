@@ -76,9 +76,9 @@ def test_coverage_moves_with_its_hypothesis(device):
 
 
 class ByHand:
-    """Two words a = 4, b = 5 over a source of two tokens and an end mark.
+    """Two words a = 4, b = 5 over a source of two tokens and EOS.
 
-    a: 0.6, b: 0.4. After a the end mark is certain and all attention stays on source 0; after b it is certain
+    a: 0.6, b: 0.4. After a EOS is certain and all attention stays on source 0; after b it is certain
     too, but attention is even. Log-probability prefers a; coverage prefers b.
     """
 

@@ -65,7 +65,7 @@ def test_totals():
 def test_operations_of_an_update():
     """4 + 4 layers have 45 H^2 weights a position on each side, attention 6 S H, the output layer V H."""
     hidden, vocabulary = 16, 60
-    batch = Batch([0], sources=[[4, 5]], targets=[[4, 5, 6]])  # 3 and 4 tokens with the end mark
+    batch = Batch([0], sources=[[4, 5]], targets=[[4, 5, 6]])  # 3 and 4 tokens with EOS
     source = 3 * 2 * 45 * hidden**2
     target = 4 * (2 * (45 * hidden**2 + vocabulary * hidden) + 6 * 3 * hidden)
     assert update_operations(NetworkSize(hidden, 4, vocabulary), [batch]) == 3 * (source + target)
@@ -376,7 +376,7 @@ def test_mistakes_of_contenders_are_told():
 
 
 def test_nvidia_begins_where_we_do():
-    """Words keep their numbers; its begin mark is fed as our end mark, and its end mark is said as ours."""
+    """Words keep their numbers; its BOS is fed as our EOS, and its EOS is said as ours."""
     dictionary = make_dictionary(7)
     config = GNMTv2.config_class(hidden_size=4, encoder_layers=2, decoder_layers=2)
     ours = GNMTv2.build_model(config, SimpleNamespace(source_dictionary=dictionary, target_dictionary=dictionary))

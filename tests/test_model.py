@@ -23,7 +23,7 @@ def model(request, device):
 
 
 def batch(lengths, left: bool, extra: int = 0, seed: int = 3, device="cpu"):
-    """Sources of the given lengths, end mark included, in a batch padded on the left or right."""
+    """Sources of the given lengths, EOS included, in a batch padded on the left or right."""
     generator = torch.Generator().manual_seed(seed)
     width = max(lengths) + extra
     tokens = torch.full((len(lengths), width), DICTIONARY.pad())

@@ -1,4 +1,4 @@
-"""Begin marks on sources and to start decoding from, and who must know of them."""
+"""BOS tokens on sources and to start decoding from, and who must know of them."""
 from types import SimpleNamespace
 
 import numpy as np
@@ -99,7 +99,7 @@ def test_search_starts_from_the_begin_mark(models):
 
 
 def test_alignment_is_to_words(models):
-    """Position 0 is the first word, not its begin mark, whichever side is padded."""
+    """Position 0 is the first word, not its BOS, whichever side is padded."""
     task = make_task(nvidia_conventions=True)
     generator = task.build_generator(models, SimpleNamespace(beam=2, max_len_b=4))
     rows = [[BOS, 5, 6, EOS, PAD, PAD], [PAD, PAD, BOS, 5, 6, EOS]]
@@ -110,13 +110,13 @@ def test_alignment_is_to_words(models):
 
 
 def test_an_empty_source_stays_empty(models):
-    """The length that --max-len-a multiplies counts no begin mark."""
+    """The length that --max-len-a multiplies counts no BOS."""
     task = make_task(nvidia_conventions=True)
     generator = task.build_generator(models, SimpleNamespace(beam=1, max_len_a=1, max_len_b=0))
     source = torch.tensor([[BOS, 5, 6, EOS], [PAD, PAD, BOS, EOS]])
     sample = {"net_input": {"src_tokens": source, "src_lengths": torch.tensor([4, 2])}}
     (words,), (empty,) = task.inference_step(generator, models, sample)
-    assert len(words["tokens"]) == 4  # three, as the source has with its end mark, and the end mark
+    assert len(words["tokens"]) == 4  # three, as the source has with its EOS, and EOS
     assert empty["tokens"].tolist() == [EOS]
 
 
@@ -132,7 +132,7 @@ def test_fairseqs_own_search_starts_from_it_too(models):
 
 
 def test_fairseqs_own_search_counts_no_positions(models):
-    with pytest.raises(UserError, match="--match-source-len would count the begin mark"):
+    with pytest.raises(UserError, match="--match-source-len would count the BOS"):
         make_task(nvidia_conventions=True).build_generator(models, SimpleNamespace(beam=1, match_source_len=True))
 
 

@@ -40,8 +40,8 @@ def add_options(parser: argparse.ArgumentParser, contenders: Sequence[str]) -> N
     data = parser.add_argument_group("batches: synthetic, or from the folder of fairseq-preprocess --joined-dictionary")
     data.add_argument("--batch", type=int, default=32, help="sentences")
     data.add_argument("--batches", type=int, help="number of batches in a repetition")
-    data.add_argument("--source-length", type=int, default=25, help="of synthetic sources, end mark included")
-    data.add_argument("--target-length", type=int, default=25, help="of synthetic targets, end mark included")
+    data.add_argument("--source-length", type=int, default=25, help="of synthetic sources, EOS included")
+    data.add_argument("--target-length", type=int, default=25, help="of synthetic targets, EOS included")
     data.add_argument("--data", type=Path, metavar="DIR", help="take real batches from here")
     data.add_argument("--languages", nargs=2, default=("en", "de"), metavar=("SOURCE", "TARGET"))
 

@@ -19,7 +19,7 @@ FORMULAS = """Operations (their number divided by the peak is the time of the fo
 
 
 class Point(NamedTuple):
-    """What is measured; `length` is of sources and of targets, end mark included."""
+    """What is measured; `length` is of sources and of targets, EOS included."""
 
     hidden: int
     vocabulary: int

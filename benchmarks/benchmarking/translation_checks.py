@@ -12,7 +12,7 @@ TIES = 0.05
 OURS = "ours fp32"
 GREEDY = 1
 
-Translations = List[List[Sentence]]  # [batch][sentence], without end marks
+Translations = List[List[Sentence]]  # [batch][sentence], without EOS tokens
 
 
 class TranslationChecks:
@@ -59,13 +59,13 @@ class TranslationChecks:
 
 
 def same_words(one: Sentence, other: Sentence) -> bool:
-    """NVIDIA's last word may stand where a length limit forces our end mark."""
+    """NVIDIA's last word may stand where a length limit forces our EOS."""
     shared = min(len(one), len(other))
     return abs(len(one) - len(other)) <= 1 and one[:shared] == other[:shared]
 
 
 def check_steps(name: str, batch: Batch, translations: List[Sentence]) -> None:
-    """Raises UserError unless each has the words of all steps; the last may have been an end mark."""
+    """Raises UserError unless each has the words of all steps; the last may have been EOS."""
     steps = batch.longest_target
     lengths = sorted({len(translation) for translation in translations})
     if len(translations) != len(batch.sources) or not set(lengths) <= {steps - 1, steps}:

@@ -1,7 +1,7 @@
 """Workload of the contenders: batches of sentence pairs, synthetic or from binarised data.
 
 A sentence is a list of fairseq's token numbers (0 begin, 1 padding, 2 end, 3 unknown, words from 4) without begin and
-end marks: every contender adds those of its own convention. Lengths that are counted include the end mark.
+EOS tokens: every contender adds those of its own convention. Lengths that are counted include EOS.
 """
 import random
 from pathlib import Path
@@ -49,10 +49,10 @@ def make_dictionary(size: int) -> Dictionary:
 def synthetic_batches(
     vocabulary: int, count: int, sentences: int, source_length: int, target_length: int, seed: int
 ) -> List[Batch]:
-    """Batches of random words, every source and every target of one length, end mark included."""
+    """Batches of random words, every source and every target of one length, EOS included."""
     for name, length in (("--source-length", source_length), ("--target-length", target_length)):
         if length < 2:
-            raise UserError(f"{name} is {length}, but must be at least 2: a word and the end mark.")
+            raise UserError(f"{name} is {length}, but must be at least 2: a word and EOS.")
     draw = random.Random(seed)
     first_word = Dictionary().nspecial
 
@@ -85,7 +85,7 @@ def load_pairs(data: Path, split: str, languages: Tuple[str, str]) -> List[Tuple
         dataset = load_indexed_dataset(str(path), load_dictionary(data, language))
         if dataset is None:
             raise UserError(f"{path}.idx does not exist: fairseq-preprocess writes it for each split that it is given.")
-        sides.append([dataset[index].tolist()[:-1] for index in range(len(dataset))])  # without the end mark
+        sides.append([dataset[index].tolist()[:-1] for index in range(len(dataset))])  # without EOS
     return list(zip(*sides))
 
 

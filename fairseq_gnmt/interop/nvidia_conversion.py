@@ -158,7 +158,7 @@ def check_convertible(checkpoint: Dict[str, Any], path: Path) -> None:
         raise UserError(f"{path} was trained with --activation-clip, and NVIDIA's code clips nothing.")
     if not checkpoint.get("task_state", {}).get("nvidia_conventions"):
         raise UserError(
-            f"{path} was trained without --nvidia-conventions: NVIDIA's code would give it begin marks that it has "
+            f"{path} was trained without --nvidia-conventions: NVIDIA's code would give it BOS tokens that it has "
             "never seen."
         )
 

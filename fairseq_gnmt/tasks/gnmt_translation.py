@@ -89,7 +89,7 @@ class GNMTTranslationTask(TranslationTask):
         """
         check_batch_options(kwargs)
         if self.is_training and dataset is self.datasets.get(self.cfg.train_subset):
-            longest = self.cfg.train_max_length - 1  # fairseq's sizes count the end mark, not the target's begin mark
+            longest = self.cfg.train_max_length - 1  # fairseq's sizes count EOS, not the target's BOS
             limits = (longest + int(self.cfg.nvidia_conventions), longest)
             kwargs["max_positions"] = tuple(map(min, limits, self.max_positions()))
         else:

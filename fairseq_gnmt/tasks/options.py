@@ -43,7 +43,7 @@ class GNMTTranslationConfig(SearchConfig):
     train_max_length: int = field(
         default=1024,
         metadata={
-            "help": "skip training pairs with a longer side, in tokens with begin and end mark (NVIDIA: 50)",
+            "help": "skip training pairs with a longer side, in tokens with BOS and EOS (NVIDIA: 50)",
             "range": Range(1),
         },
     )
@@ -53,7 +53,7 @@ class GNMTTranslationConfig(SearchConfig):
     )
     nvidia_conventions: bool = field(
         default=False,
-        metadata={"help": "begin marks on sources and to start decoding from, as NVIDIA's models were trained with"},
+        metadata={"help": "BOS tokens on sources and to start decoding from, as NVIDIA's models were trained with"},
     )
     max_source_positions: int = field(default=NO_LIMIT, metadata={"help": "longest source sentence"})
     max_target_positions: int = field(default=NO_LIMIT, metadata={"help": "longest target sentence"})
@@ -111,6 +111,6 @@ def check_references(args: Any, datasets: Dict[str, LanguagePairDataset]) -> Non
 
 
 def check_fairseq_positions(args: Any) -> None:
-    """fairseq's own search would count the source's begin mark as a word."""
+    """fairseq's own search would count the source's BOS as a word."""
     if getattr(args, "match_source_len", False):
-        raise UserError("--match-source-len would count the begin mark of --nvidia-conventions: leave one of them out.")
+        raise UserError("--match-source-len would count the BOS of --nvidia-conventions: leave one of them out.")

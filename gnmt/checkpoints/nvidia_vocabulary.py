@@ -10,7 +10,7 @@ from torch import Tensor
 from gnmt.errors import UserError
 from gnmt.tokenizers.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK, Vocabulary
 
-SPECIAL = ["<pad>", "<unk>", "<s>", r"<\s>"]  # the end mark with its backslash is theirs
+SPECIAL = ["<pad>", "<unk>", "<s>", r"<\s>"]  # EOS with its backslash is theirs
 UNKNOWN = 1
 
 

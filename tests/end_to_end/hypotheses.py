@@ -9,7 +9,7 @@ from tiny_corpora import TASK, digits, trained_on_digits
 class Hypothesis(NamedTuple):
     text: str
     score: float  # binary logarithm
-    steps: List[float]  # binary logarithms of the tokens' probabilities, end mark included
+    steps: List[float]  # binary logarithms of the tokens' probabilities, EOS included
     alignment: str
 
 

@@ -62,7 +62,7 @@ def test_constraints_are_fairseqs_own_search():
     assert "--constraints is fairseq's own search" in printed and "neun" in read(printed)[0][0].text
 
 def test_constraints_that_do_not_fit_cost_their_own_translation():
-    """An end mark in a constraint is an unknown word, as it is elsewhere."""
+    """EOS in a constraint is an unknown word, as it is elsewhere."""
     text = "two five\tneun\none two\t" + "neun " * 9 + "\nsix one\t</s>\n"
     options = ["--constraints", "--max-len-b", 8, "--buffer-size", 3, "--batch-size", 3]
     done = run("interactive", digits(), *TASK, "--path", trained_on_digits(), *LANGUAGES, *options, stdin=text)

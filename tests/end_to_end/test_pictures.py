@@ -49,7 +49,7 @@ def test_sentences_of_standard_input(tmp_path):
     scores, logarithms = ([float(score) for _, score, _ in found] for found in (told, expected))
     np.testing.assert_allclose(scores, np.multiply(logarithms, np.log(2)), atol=1e-3)  # three digits are printed
     widths, heights = zip(*(file_size(tmp_path / "maps" / f"attention-{number}.png") for number in range(3)))
-    assert widths[1] < widths[2] and heights[1] < heights[2]  # an empty line is an end mark
+    assert widths[1] < widths[2] and heights[1] < heights[2]  # an empty line is EOS
 
 
 def test_sentences_of_data(plot, tmp_path):

@@ -73,11 +73,11 @@ def test_beam_1_is_greedy():
 
 
 def test_length_limits():
-    # The source counts with its end mark, the limit without that of the translation.
+    # The source counts with its EOS, the limit without that of the translation.
     words = {index: len(en.split()) for index, (en, _) in enumerate(digit_pairs(VALID, seed=2))}
     for index, nbest in generate("--max-len-a", 0.5, "--max-len-b", 1, "--min-len", 1).items():
         assert len(nbest[0].text.split()) <= int(0.5 * (words[index] + 1)) + 1
-    # the steps count the end mark; the text may leave out marks that a model says when it is kept from ending
+    # the steps count EOS; the text may leave out marks that a model says when it is kept from ending
     assert all(len(nbest[0].steps) >= 9 + 1 for nbest in generate("--min-len", 9).values())
 
 
@@ -118,7 +118,7 @@ def test_alignment(padding, plain):
 
     for index, nbest in generate("--print-alignment", "soft", *padding).items():
         rows = [[float(weight) for weight in row.split(",")] for row in nbest[0].alignment.split()]
-        assert len(rows) == len(nbest[0].steps)  # the end mark has a row, too
+        assert len(rows) == len(nbest[0].steps)  # EOS has a row, too
         assert all(sum(row) == pytest.approx(1, abs=1e-4) for row in rows)
         hard = [f"{row[:-1].index(max(row[:-1]))}-{target}" for target, row in enumerate(rows[:-1])]
         assert hard == translations[index][0].alignment.split()

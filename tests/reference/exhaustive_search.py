@@ -5,7 +5,7 @@ from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 
-PAD, EOS, UNK = 1, 2, 3  # fairseq's; 0 is its begin mark
+PAD, EOS, UNK = 1, 2, 3  # fairseq's; 0 is its BOS
 
 
 class Scripted(NamedTuple):
@@ -78,7 +78,7 @@ class ScriptedEnsemble:
 
 class Translation(NamedTuple):
     score: float
-    tokens: Tuple[int, ...]  # with the end mark
+    tokens: Tuple[int, ...]  # with EOS
     log_probs: Tuple[float, ...]
 
 
@@ -86,7 +86,7 @@ def every_translation(
     model: ScriptedEnsemble, source: Sequence[int], limit: int, min_len: int, alpha: float, const: float, beta: float,
     length_penalty: Optional[Callable[[int], float]] = None,
 ) -> List[Translation]:
-    """All of at most `limit` tokens before the end mark, best first; scored by the formulas as they stand.
+    """All of at most `limit` tokens before EOS, best first; scored by the formulas as they stand.
 
     length_penalty replaces GNMT's, which has alpha and const.
     """

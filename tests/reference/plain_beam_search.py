@@ -20,7 +20,7 @@ def plain_beam_search(
     prune_tokens: float,
     prune_hypotheses: float,
 ) -> Tuple[List[Tuple[float, Tuple[int, ...]]], int]:
-    """Finished hypotheses (score, tokens), best first, with at least one token before the end mark; and the number of
+    """Finished hypotheses (score, tokens), best first, with at least one token before EOS; and the number of
     hypotheses that the model was asked to continue. A threshold of infinity prunes nothing."""
     running, finished, asked = [Hypothesis(0.0, ())], [], 0
     for step in range(limit + 1):

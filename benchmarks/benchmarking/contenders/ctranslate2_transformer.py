@@ -45,7 +45,7 @@ class CTranslate2Translation:
         self.batches = len(self.sources)
 
     def run(self, index: int) -> List[Sentence]:
-        """The best translations, one token for each of the batch's steps: the end mark is not allowed."""
+        """The best translations, one token for each of the batch's steps: EOS is not allowed."""
         steps = search_of(self.setting, index).max_len_b + 1
         results = self.translator.translate_batch(
             self.sources[index],

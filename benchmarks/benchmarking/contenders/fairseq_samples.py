@@ -16,7 +16,7 @@ def task_of(dictionary: Dictionary) -> SimpleNamespace:
 
 
 def fairseq_sample(batch: Batch, dictionary: Dictionary, device: str = "cpu") -> Dict[str, Any]:
-    """Sources padded on the left, targets on the right, the decoder fed from the end mark; on the device."""
+    """Sources padded on the left, targets on the right, the decoder fed from EOS; on the device."""
     end = [dictionary.eos()]
     pairs = [
         {"id": index, "source": torch.tensor(source + end), "target": torch.tensor(target + end)}

@@ -21,7 +21,7 @@ class FairseqTranslation:
         self.generators = [self._generator(self._search(index), normalize=True) for index in range(self.batches)]
 
     def run(self, index: int) -> List[Sentence]:
-        """The best translations, without end marks."""
+        """The best translations, without EOS tokens."""
         return self._translate(self.generators[index], index)
 
     def unnormalised(self, index: int, beam: int) -> List[Sentence]:
@@ -47,7 +47,7 @@ class FairseqTranslation:
 
 
 def search_of(setting: Setting, index: int) -> SearchSetting:
-    """Networks with random weights are given exactly the steps of the batch's longest target, the last an end mark."""
+    """Networks with random weights are given exactly the steps of the batch's longest target, the last EOS."""
     if not setting.forced:
         return setting.search
     return SearchSetting(setting.search.beam, 0.0, setting.batches[index].longest_target - 1)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class LossAndGradient(NamedTuple):
-    """The norm is Euclidean, of all weights but embeddings: NVIDIA's begin mark has a row of its own, ours is the end mark's."""
+    """The norm is Euclidean, of all weights but embeddings: NVIDIA's BOS has a row of its own, ours is EOS's."""
 
     loss: float
     gradient_norm: float

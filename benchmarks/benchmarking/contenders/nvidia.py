@@ -67,7 +67,7 @@ def find_code(checkout: Path) -> None:
 
 
 def their_weights(ours: GNMTModel, names: List[str], dictionary: Dictionary) -> Dict[str, Tensor]:
-    """NVIDIA decodes from its begin mark, we from the end mark: both get the embedding of our end mark."""
+    """NVIDIA decodes from its BOS, we from EOS: both get the embedding of our EOS."""
     weights = ours.state_dict()
     our_name = our_names(1 + len(ours.decoder.stack.upper_lstms))
     rows = our_ids(len(dictionary))
@@ -84,7 +84,7 @@ def their_weights(ours: GNMTModel, names: List[str], dictionary: Dictionary) -> 
 
 
 def padded(sentences: List[Sentence], begin: List[int], dictionary: Dictionary) -> Tuple[Tensor, Tensor]:
-    """(T, B) in NVIDIA's numbers with end marks, and lengths (B,)."""
+    """(T, B) in NVIDIA's numbers with EOS tokens, and lengths (B,)."""
     numbers = {dictionary.unk(): UNKNOWN}
     rows = [begin + [numbers.get(word, word) for word in sentence] + [END] for sentence in sentences]
     columns = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], padding_value=PAD)
@@ -159,7 +159,7 @@ class NvidiaTranslation:
 
         source, lengths = self.sources[index]
         search = search_of(self.setting, index)
-        longest = int(search.max_len_a * len(source) + search.max_len_b) + 2  # with begin and end mark
+        longest = int(search.max_len_a * len(source) + search.max_len_b) + 2  # with BOS and EOS
         generator = SequenceGenerator(self.model, beam, longest, length_norm, 5.0, coverage)
         method = generator.greedy_search if beam == 1 else generator.beam_search
         begin = torch.full((1, len(lengths) * beam), BEGIN, device=source.device)

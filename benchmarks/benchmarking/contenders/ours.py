@@ -46,7 +46,7 @@ class OurTranslation:
         self.generators = [self._generator(options(search_of(setting, index))) for index in range(self.batches)]
 
     def run(self, index: int) -> List[Sentence]:
-        """The best translations with GNMT's scores, without end marks."""
+        """The best translations with GNMT's scores, without EOS tokens."""
         return self._translate(self.generators[index], index)
 
     def unnormalised(self, index: int, beam: int) -> List[Sentence]:
