@@ -92,8 +92,7 @@ class Translator:
             UserError: a folder is missing, incomplete, damaged, or does not fit the others.
         """
         if threads is not None:
-            if threads < 1:
-                raise UserError(f"threads is {threads}, but must be at least 1.")
+            _check_at_least_1("threads", threads)
             torch.set_num_threads(threads)
         paths = [folders] if isinstance(folders, (str, Path)) else list(folders)
         return cls([read_model_folder(Path(path)) for path in paths], precision, device)
@@ -158,9 +157,8 @@ class Translator:
             raise UserError("prefix is for beam search: leave sampling out.")
         if prefix is not None and (split_sentences or len(prefix) != len(texts)):
             raise UserError("prefix needs one beginning for each text, and goes without split_sentences.")
-        for name, value in (("batch_size", batch_size), ("max_length", max_length)):
-            if value < 1:
-                raise UserError(f"{name} is {value}, but must be at least 1.")
+        _check_at_least_1("batch_size", batch_size)
+        _check_at_least_1("max_length", max_length)
         options = self._search_options(beam, nbest, length_norm_factor, coverage_penalty, no_repeat_ngram_size)
         options = dataclasses.replace(options, prune_tokens=prune_tokens, prune_hypotheses=prune_hypotheses)
         parts = [split_sentences_of(text, self.source_language if split_sentences else None) for text in texts]
@@ -187,7 +185,13 @@ class Translator:
             sources: source sentences.
             targets: a translation of each.
             batch_size: sentences that are scored at the same time.
+
+        Raises:
+            UserError: `sources` or `targets` is a single string, they differ in number, or `batch_size` is below 1.
         """
+        if isinstance(sources, str) or isinstance(targets, str):
+            raise UserError("sources and targets must be lists of strings: score([source], [target]).")
+        _check_at_least_1("batch_size", batch_size)
         if len(sources) != len(targets):
             raise UserError(f"There are {len(sources)} sources and {len(targets)} targets: give one target for each source.")
         ensemble = self._ensemble()
@@ -290,11 +294,12 @@ class Translator:
         """Returns the samples (K, T) of a source (S,) with the scores of a search, best first."""
         target = _ended(samples)
         decoded = force_decode(self._ensemble(), source.expand(len(target), -1), self._read(target), target, PAD)
+        length_penalty = self._rules(options).length_penalty
         hypotheses = []
         for row, log_probs, attention in zip(target, *decoded):
             length = int(row.ne(PAD).sum())
             covered = attention[:length].sum(dim=0)
-            penalty = self._rules(options).length_penalty(torch.tensor(length))
+            penalty = length_penalty(torch.tensor(length))
             cost = coverage_penalty_of(covered, torch.zeros_like(covered, dtype=torch.bool), options.coverage_penalty)
             score = log_probs[:length].sum() / penalty + cost
             hypotheses.append(Hypothesis(row[:length], score, log_probs[:length], attention[:length]))
@@ -362,6 +367,11 @@ def _device_of(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"The device {name!r} is not there ({str(error).splitlines()[0][:100]}): use cpu.") from error
     return device
+
+
+def _check_at_least_1(name: str, value: int) -> None:
+    if value < 1:
+        raise UserError(f"{name} is {value}, but must be at least 1.")
 
 
 def _quantize_of(precision: str) -> str:

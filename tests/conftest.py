@@ -1,4 +1,4 @@
-"""What many tests need: dictionaries, small models, NVIDIA's golden arrays."""
+"""Fixtures that many tests share: dictionaries, small models, NVIDIA's golden arrays."""
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Dict
@@ -71,7 +71,7 @@ def make_model(arch: str, dictionary: Dictionary, seed: int = 1, target_dictiona
 
 
 def with_threads(numbers, call) -> list:
-    """What `call` returns with each number of threads."""
+    """Returns the results of `call` with each number of threads."""
     before, results = torch.get_num_threads(), []
     try:
         for threads in numbers:
@@ -83,7 +83,7 @@ def with_threads(numbers, call) -> list:
 
 
 class Golden:
-    """What NVIDIA's network computed, in our layout: batch first."""
+    """Arrays that NVIDIA's network computed, in our layout: batch first."""
 
     def __init__(self, name: str):
         arrays = np.load(GOLDEN / f"{name}.npz")

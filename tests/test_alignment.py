@@ -1,4 +1,4 @@
-"""What fairseq reads off an alignment, by hand."""
+"""Alignments for fairseq, worked out by hand."""
 import torch
 
 from gnmt.search.alignment import Alignment, add_alignments, source_positions

@@ -218,7 +218,7 @@ def run(script, *arguments, code=0):
 
 
 def check_common(content, printed):
-    """What both have written; every number must follow from the seconds beside it."""
+    """Checks the files of both; every number must follow from the seconds beside it."""
     names = ["ours fp32", "fairseq-lstm"]
     assert list(content["seconds"]) == names
     assert {"commit", "processor", "flags", "threads", "date", "load_average"} <= set(content["environment"])

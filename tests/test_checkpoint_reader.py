@@ -323,7 +323,7 @@ def test_parameters_keep_their_gradient(tmp_path):
 
 @pytest.mark.parametrize("kind", "int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 bool".split())
 def test_numbers_of_numpy(kind, tmp_path):
-    """As in the meters of fairseq's own --eval-bleu."""
+    """Numbers of numpy occur in the meters of fairseq's own --eval-bleu."""
     array = np.array([[0, 1, 2], [100, 5, 6]]).astype(kind)
     found = read(save({"number": array[1, 0], "array": array, "by columns": np.asfortranarray(array)}, tmp_path / "n.pt"))
     assert found["number"] == array[1, 0].item() and type(found["number"]) is type(array[1, 0].item())

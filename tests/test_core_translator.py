@@ -163,6 +163,19 @@ def test_mistakes_are_sentences(translator, options, words):
         translator.translate(options.pop("texts", ["the dog"]), **options)
 
 
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ((["a"], ["b"], 0), "batch_size is 0, but must be at least 1"),
+        (("a", "b"), "must be lists of strings"),
+        ((["a"], []), "1 sources and 0 targets"),
+    ],
+)
+def test_mistakes_in_scoring_are_sentences(translator, arguments, words):
+    with pytest.raises(UserError, match=words):
+        translator.score(*arguments)
+
+
 @pytest.mark.parametrize("options", [{"temperature": 0}, {"temperature": float("inf")}, {"top_k": -1}, {"top_p": 0}, {"seed": -1}])
 def test_sampling_options_out_of_range(options):
     with pytest.raises(UserError):

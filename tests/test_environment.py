@@ -195,7 +195,7 @@ def test_named_python_is_the_only_one_tried(checkout):
 
 
 def test_own_fairseq_elsewhere_is_used(checkout):
-    """Where no wheel fits, a .venv in which the user has put fairseq is enough."""
+    """Without a wheel that fits, a .venv in which the user has put fairseq is enough."""
     mac = checkout.add_python("mac", "3.13 Darwin arm64")
     (checkout.venv / "bin").mkdir(parents=True)
     shutil.copy(mac, checkout.venv / "bin" / "python")

@@ -1,4 +1,4 @@
-"""What fairseq gets from the search."""
+"""The results of the search in fairseq's form."""
 from types import SimpleNamespace
 
 import pytest

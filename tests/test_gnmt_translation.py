@@ -1,4 +1,4 @@
-"""Which search the task builds, and which options it does not let pass in silence."""
+"""The choice of the search, and options that are refused or reported."""
 from dataclasses import fields
 from types import SimpleNamespace
 

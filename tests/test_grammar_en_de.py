@@ -240,7 +240,7 @@ def test_sizes_are_counted():
 
 
 def test_english_words_decide_their_german():
-    """What would make English ambiguous: equal past and present, equal numbers, one word for two."""
+    """Sources of ambiguity in English: equal past and present, equal numbers, one word for two."""
     assert all(verb.past.split()[0] != verb.english.split()[0] for verb in VERBS.values())
     assert all(item.english != item.english_plural for item in NOUNS.values())
     plurals = {item.english_plural for item in NOUNS.values() if item.english_plural}

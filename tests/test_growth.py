@@ -1,4 +1,4 @@
-"""How cost grows: the points, the formulas by hand, the table and the picture; the measuring script at its smallest."""
+"""Growth of cost: the points, the formulas by hand, the table and the picture; the measuring script at its smallest."""
 import json
 import sys
 from pathlib import Path

@@ -147,7 +147,7 @@ def average(model, other):
 
 
 def change_uncounted(model, other):
-    """As averaging scripts do; torch's version counters do not see it."""
+    """Changes parameters like averaging scripts; torch's version counters do not count it."""
     for parameter, new in zip(model.parameters(), other.parameters()):
         parameter.data.copy_(new.data)
 

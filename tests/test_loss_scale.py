@@ -31,7 +31,7 @@ def of_recipe() -> tuple:
 
 
 def of_script(batch_size: int, update_freq: int) -> tuple:
-    """As train.sh computes it."""
+    """Returns the loss scale of train.sh."""
     command = f"source examples/environment.sh; loss_scale {batch_size * update_freq}"
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     return batch_size, update_freq, int(done.stdout)

@@ -87,7 +87,7 @@ def test_step_by_step_equals_one_pass(model, device):
 
 @torch.no_grad()
 def test_fairseqs_incremental_state_with_reordering(model, device):
-    """What fairseq's own searches do: whole prefixes, a cache, and rows that move and leave."""
+    """Decodes like fairseq's own searches: whole prefixes, a cache, and rows that move and leave."""
     tokens, lengths = batch(LENGTHS, left=True, device=device)
     previous = previous_tokens(4, 5, device)
     order = torch.tensor([2, 0, 0], device=device)
@@ -166,7 +166,7 @@ def test_initial_distributions(weights, embeddings):
 
 
 def inputs_of_lstms(model, run):
-    """What goes into each LSTM, and what comes out, by name."""
+    """Records the inputs and outputs of each LSTM, by name."""
     seen = {}
 
     def note(name):

@@ -55,7 +55,7 @@ def test_clipped_logits(case, chunk, monkeypatch):
 
 
 def test_validation_makes_no_gradients(case, monkeypatch):
-    """Which torch does not tell the function of: parameters want gradients all the same."""
+    """Parameters require gradients even where torch.no_grad is active."""
     (features, weight, bias), target = case
     monkeypatch.setattr(torch.Tensor, "addmm_", None)  # of the weights' gradient
     with pytest.raises(TypeError):

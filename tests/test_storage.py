@@ -35,7 +35,7 @@ def largest_of_blocks(name, state):
 
 
 def test_scales_without_blocks_are_read():
-    """As the first files had them."""
+    """The first files stored one scale for each row."""
     name = "decoder.stack.upper_lstms.0.weight_ih_l0"
     state = {name + ".int8": torch.tensor([[1, -2], [3, 127]], dtype=torch.int8), name + ".scale": torch.tensor([0.5, 2.0])}
     to_floats(state)
@@ -77,7 +77,7 @@ def test_int8_translation_is_that_of_the_original(model):
 
 @torch.no_grad()
 def test_int8_of_large_weights(model):
-    """Where differences would show, after two steps: nothing is rounded twice."""
+    """Two steps would show a difference: nothing is rounded twice."""
     for parameter in model.parameters():
         torch.nn.init.uniform_(parameter, -0.9, 0.9)
     read_back = make_model("gnmt_v2", DICTIONARY, seed=2, hidden_size=16)

@@ -20,7 +20,7 @@ NAN = float("nan")
 
 @pytest.fixture
 def state() -> Dict[str, Any]:
-    """As fairseq-train writes it, with as few options as there can be."""
+    """Returns a checkpoint like fairseq-train's, with the fewest options."""
     model = make_model("gnmt_v2_tiny", make_dictionary(12), **SIZES)
     return {
         "args": None,

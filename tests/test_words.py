@@ -1,4 +1,4 @@
-"""What of a model's tokens the reward compares."""
+"""The words that the reward compares, from a model's tokens."""
 import pytest
 from fairseq.data import Dictionary
 

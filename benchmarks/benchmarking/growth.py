@@ -19,7 +19,7 @@ FORMULAS = """Operations (their number divided by the peak is the time of the fo
 
 
 class Point(NamedTuple):
-    """What is measured; `length` is of sources and of targets, EOS included."""
+    """A point of measurement; `length` is the number of tokens of each source and each target, EOS included."""
 
     hidden: int
     vocabulary: int

@@ -25,7 +25,7 @@ _server.set_forkserver_preload([*MODULES.values(), "sacrebleu", "sentencepiece"]
 
 
 class Done(NamedTuple):
-    """How a command ended; the code is negative for a signal."""
+    """The end of a command; the code is negative for a signal."""
 
     code: int
     stdout: str
@@ -55,7 +55,7 @@ class Running:
         self.process.start()
 
     def output(self) -> str:
-        """What it has printed so far on its standard output."""
+        """Returns the standard output so far."""
         return self._printed("stdout")
 
     def wait_for(self, words: str) -> None:
@@ -95,7 +95,7 @@ def run(name: str, *arguments, **options) -> Done:
 
 
 def succeed(name: str, *arguments, **options) -> str:
-    """What the command printed on its standard output; fails the test unless its exit code is 0."""
+    """Returns the standard output of a command; fails the test unless its exit code is 0."""
     done = run(name, *arguments, **options)
     assert done.code == 0, done.text[-4000:]
     return done.stdout

@@ -42,7 +42,7 @@ def gz(content: bytes) -> bytes:
 
 
 class Mirror:
-    """What the server has, how it behaves and what it was asked."""
+    """Files, behaviour and requests of the server."""
 
     def __init__(self, files: Dict[str, bytes]) -> None:
         self.files = files  # path in the address -> content

@@ -1,4 +1,4 @@
-"""What fairseq-generate and fairseq-interactive print, read back."""
+"""Parses the output of fairseq-generate and fairseq-interactive."""
 import re
 from typing import Dict, List, NamedTuple
 

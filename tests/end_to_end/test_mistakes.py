@@ -1,4 +1,4 @@
-"""What a user gets wrong is answered by one sentence with the remedy, a non-zero exit code and no traceback."""
+"""Mistakes of a user are answered by one sentence with the remedy, a non-zero exit code and no traceback."""
 import shutil
 import time
 from pathlib import Path

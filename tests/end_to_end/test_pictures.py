@@ -134,7 +134,7 @@ def test_log_of_a_resumed_training(logs, name):
 
 
 def test_curves_of_a_training(logs):
-    """As a command: nothing is missing, and nobody else has anything to say."""
+    """Runs as a command; only its own lines are printed."""
     output = logs / "curves.png"
     done = script("plot_training.py", logs / "file.log", "--output", output)
     assert done == (0, f"{output}: file against updates\n", "")

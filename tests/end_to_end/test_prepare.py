@@ -305,7 +305,7 @@ def test_files_of_others_are_not_replaced(text, tmp_path):
 
 
 def test_text_in_its_final_place_is_read_there(text, tmp_path):
-    """As the examples do it: raw/ has all corpora, and stays as it is."""
+    """Reads raw/, which has all corpora, as in the examples; raw/ stays unchanged."""
     folder = tmp_path / "out"
     folder.mkdir()
     shutil.move(text, folder / "raw")

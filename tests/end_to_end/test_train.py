@@ -26,7 +26,7 @@ PAIRS = {"train": sentence_pairs(100, 1), "valid": sentence_pairs(5, 2), "test":
 
 
 def in_a_fork(name: str, arguments: list, environment=None, log=None) -> None:
-    """As run_fairseq, but fairseq need not be imported again."""
+    """Stands in for `run_fairseq` without importing fairseq again."""
     done = run(name, *arguments)
     if log is not None:
         log.parent.mkdir(exist_ok=True, parents=True)

@@ -20,7 +20,7 @@ SEARCH_OPTIONS = [part for name, value in SEARCH.items() for part in (f"--{name.
 
 @pytest.fixture(scope="module")
 def training():
-    """What fairseq-train --eval-bleu printed, and its --save-dir."""
+    """Returns the output of fairseq-train --eval-bleu, and its --save-dir."""
     folder = scratch() / "eval-bleu"
     printed = succeed(
         "train", sentences(), *TASK, *MODEL, *OBJECTIVE, "--lr", "1e-2", "--init-range", 0.3, "--batch-size", 8,

@@ -18,7 +18,7 @@ def gnmt(*arguments, stdin: str = "") -> Done:
 
 
 def printed(*arguments, stdin: str = "") -> str:
-    """What a command printed, which is nothing on stderr."""
+    """Returns the standard output of a command; its standard error must be empty."""
     done = gnmt(*arguments, stdin=stdin)
     assert (done.code, done.stderr) == (0, ""), done.text
     return done.stdout

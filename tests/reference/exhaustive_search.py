@@ -46,7 +46,7 @@ class ScriptedState(NamedTuple):
 
 
 class ScriptedEnsemble:
-    """What the beam search sees of scripted models: the average of their probabilities and attention."""
+    """Stands in for an ensemble of scripted models: the average of their probabilities and attention."""
 
     def __init__(self, models: Sequence[Scripted]):
         self.models = models

@@ -11,7 +11,7 @@ class PointSetting(NamedTuple):
 
 
 class GrowthPoint:
-    """What `run(index)` does is, in the order of growth.COSTS, what they cost; last, the matrix product."""
+    """Work of `run(index)`: the costs in the order of growth.COSTS; last, the matrix product."""
 
     def __init__(self, setting: PointSetting):
         self.parts = [
