@@ -9,6 +9,7 @@ no sentence: a translation takes as many steps as --length says. Prints Markdown
 beside those measured; --json keeps every measurement. The whole grid takes some half an hour; --quick is a try of a
 minute at sizes that mean nothing.
 """
+
 import argparse
 import logging
 import sys
@@ -62,7 +63,9 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="other defaults for the points: three tiny ones")
     points = parser.add_argument_group("points")
     for name in Point._fields:
-        points.add_argument(f"--{name}", type=int, metavar="N", help=f"at the base point (default: {getattr(BASE, name)})")
+        points.add_argument(
+            f"--{name}", type=int, metavar="N", help=f"at the base point (default: {getattr(BASE, name)})"
+        )
         beside = f"others beside it (default: {' '.join(map(str, VALUES[name]))})"
         points.add_argument(f"--{name}-values", type=int, nargs="*", metavar="N", help=beside)
     args = parser.parse_args()

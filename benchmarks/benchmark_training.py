@@ -8,6 +8,7 @@ each in a process of its own; ours-recomputing is this plugin with --checkpoint-
 keeps every measurement and the environment. Peak memory is that of the whole process while it works, some 350 MiB of Python,
 torch and fairseq included; with --device cuda it is what torch has allocated on the GPU.
 """
+
 import argparse
 import logging
 import sys
@@ -82,7 +83,11 @@ def padding(workload: Workload) -> float:
 
 
 def describe(args: argparse.Namespace, workload: Workload) -> str:
-    kind = f"{args.split} of {args.data.name}" if args.data else f"source {args.source_length}, target {args.target_length}"
+    kind = (
+        f"{args.split} of {args.data.name}"
+        if args.data
+        else f"source {args.source_length}, target {args.target_length}"
+    )
     return (
         f"Training, hidden size {args.hidden}, {args.layers} + {args.layers} layers, vocabulary {len(workload.dictionary)}, "
         f"dropout {args.dropout}, {len(workload.batches)} x {args.batch} sentences ({kind}, {100 * padding(workload):.1f}% "

@@ -9,6 +9,7 @@ batch then takes as many steps as its longest target has tokens. The contenders 
 Prints a Markdown table; --json keeps every measurement and the environment. Peak memory is that of the whole process
 while it works, some 350 MiB of Python, torch and fairseq included.
 """
+
 import argparse
 import logging
 import sys
@@ -46,14 +47,18 @@ def parse_options() -> argparse.Namespace:
     add_options(parser, list(MODULES))
     search = parser.add_argument_group("search")
     search.add_argument("--beam", type=int, default=5)
-    search.add_argument("--max-len-a", type=float, default=0.0, help="with --path: tokens at most, a x source length + b")
+    search.add_argument(
+        "--max-len-a", type=float, default=0.0, help="with --path: tokens at most, a x source length + b"
+    )
     search.add_argument("--max-len-b", type=int, default=200)
     trained = parser.add_argument_group("trained networks")
     trained.add_argument("--path", type=Path, metavar="CHECKPOINT", help="of this plugin, trained on --data")
     trained.add_argument("--fairseq-lstm-path", type=Path, metavar="CHECKPOINT", help="of fairseq's lstm, for BLEU")
     trained.add_argument("--split", default="test", help="of --data")
     trained.add_argument("--post-process", metavar="SCHEME", help="how subwords are joined, as for fairseq-generate")
-    trained.add_argument("--references", type=Path, metavar="FILE", help="raw text for BLEU (default: the split's targets)")
+    trained.add_argument(
+        "--references", type=Path, metavar="FILE", help="raw text for BLEU (default: the split's targets)"
+    )
     args = parser.parse_args()
     check_options(args)
     check_trained(args)
@@ -75,10 +80,14 @@ def check_trained(args: argparse.Namespace) -> None:
     if args.data is None:
         raise UserError("--path needs --data, the folder of fairseq-preprocess with the dictionaries of its training.")
     if "fairseq-lstm" in args.contenders and args.fairseq_lstm_path is None:
-        raise UserError("fairseq-lstm needs --fairseq-lstm-path, as --path is given: random weights say nothing of BLEU.")
+        raise UserError(
+            "fairseq-lstm needs --fairseq-lstm-path, as --path is given: random weights say nothing of BLEU."
+        )
     untrained = sorted({"opennmt", "ctranslate2"} & set(args.contenders))
     if untrained:
-        raise UserError(f"{' and '.join(untrained)} run with random weights only: leave --path out to compare with them.")
+        raise UserError(
+            f"{' and '.join(untrained)} run with random weights only: leave --path out to compare with them."
+        )
 
 
 def contenders_of(args: argparse.Namespace, setting: Setting) -> list:
@@ -89,7 +98,11 @@ def contenders_of(args: argparse.Namespace, setting: Setting) -> list:
 
 
 def describe(args: argparse.Namespace, setting: Setting) -> str:
-    kind = f"{args.split} of {args.data.name}" if args.data else f"source {args.source_length}, target {args.target_length}"
+    kind = (
+        f"{args.split} of {args.data.name}"
+        if args.data
+        else f"source {args.source_length}, target {args.target_length}"
+    )
     network = f"hidden size {args.hidden}, {args.layers} + {args.layers} layers, random weights"
     if args.path:
         network = args.path.name
@@ -136,7 +149,9 @@ def main() -> None:
     print(f"\nPeak: {measured.peak_operations / 1e9:.0f} GFLOP/s in float32 matrix products of the same run.")
     if args.json:
         content: Dict[str, Any] = {"environment": place, "options": vars(args), "checks": check.sentences}
-        write_json(args.json, {**content, "warnings": warnings, "table": table, **figures.as_json(), **as_json(measured)})
+        write_json(
+            args.json, {**content, "warnings": warnings, "table": table, **figures.as_json(), **as_json(measured)}
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 """Print the number of updates that some epochs take on a binarised corpus."""
+
 import argparse
 import sys
 from pathlib import Path
@@ -29,7 +30,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder that fairseq-preprocess wrote")
     parser.add_argument("--max-length", type=int, required=True, help="tokens a side may have, BOS and EOS included")
-    parser.add_argument("--global-batch", type=int, required=True, help="sentence pairs per update, all devices together")
+    parser.add_argument(
+        "--global-batch", type=int, required=True, help="sentence pairs per update, all devices together"
+    )
     parser.add_argument("--epochs", type=int, required=True)
     args = parser.parse_args()
     pairs = count_pairs(args.data, args.max_length)

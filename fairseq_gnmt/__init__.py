@@ -3,6 +3,7 @@
 fairseq imports only tasks/ and models/ of a user-dir, and nothing of a package that is imported already, so
 everything is registered here, whichever way the package is loaded.
 """
+
 import sys
 
 import gnmt

@@ -1,4 +1,5 @@
 """Errors of fairseq and torch that a user can correct are told in one line, without a traceback."""
+
 import re
 import signal
 import sys
@@ -32,7 +33,11 @@ MISTAKES = (
     ),
     Mistake("build_model", "must be a mapping", f"an option that takes JSON has no object: {JSON_EXAMPLE}"),
     Mistake("main", "Seed must be between", "--seed: {message}."),
-    Mistake("eval_str_list", "", "{x!r} is no number or list of numbers, which --lr, --update-freq and others take ({message})."),
+    Mistake(
+        "eval_str_list",
+        "",
+        "{x!r} is no number or list of numbers, which --lr, --update-freq and others take ({message}).",
+    ),
     Mistake(
         "merge_with_parent", "full_key:", "an option has a value of another kind ({message}): see --model-overrides."
     ),
@@ -86,7 +91,9 @@ MISTAKES = (
     Mistake("load_align_dict", "", "{message}: --replace-unk alone copies source words, with a file it looks them up."),
     Mistake("read_data", "", "{path} is not UTF-8 ({message}): convert it, for example with iconv -f latin1 -t utf-8."),
     Mistake("build_bpe", "", "{message}: --sentencepiece-model must name the subword model of the training data."),
-    Mistake("build_x", "codec can't decode", "{message}: --bpe-codes must name the text file of `subword-nmt learn-bpe`."),
+    Mistake(
+        "build_x", "codec can't decode", "{message}: --bpe-codes must name the text file of `subword-nmt learn-bpe`."
+    ),
     Mistake("_open", "", "{message}: --log-file must name a file that can be written."),
     Mistake("build_x", "Please install", "{message}, or leave the option out."),
     Mistake(
@@ -96,8 +103,14 @@ MISTAKES = (
         "mixed_word_char are names for --bpe and --eval-bleu-remove-bpe.",
     ),
     Mistake("batch_by_size", "max_tokens", "{message}: raise --max-tokens, or give --batch-size instead."),
-    Mistake("batch_by_size", "index out of range", "no sentence pairs are left: raise --train-max-length, or give more text."),
-    Mistake("filter_indices_by_size", "is invalid", "{message}, or raise --max-source-positions and --max-target-positions."),
+    Mistake(
+        "batch_by_size",
+        "index out of range",
+        "no sentence pairs are left: raise --train-max-length, or give more text.",
+    ),
+    Mistake(
+        "filter_indices_by_size", "is invalid", "{message}, or raise --max-source-positions and --max-target-positions."
+    ),
     Mistake("infer_init_method", "", f"{{message}}: {GPU_ONLY}"),
     Mistake("_lazy_init", "", f"{{message}}: {GPU_ONLY}"),
     Mistake("step", "DiverseBeamSearch requires", "{message}."),
@@ -113,9 +126,14 @@ MISTAKES = (
         "{message}: binarise both languages again with fairseq-preprocess.",
     ),
     Mistake("_call_impl", "could not create a primitive", "the memory is not enough: give a smaller --batch-size."),
-    Mistake("all_reduce", "by peer", "another process of this training has ended ({message}): its own message says why."),
+    Mistake(
+        "all_reduce", "by peer", "another process of this training has ended ({message}): its own message says why."
+    ),
 )
-TRAINING = ("fairseq_cli/train.py", "fairseq_cli/hydra_train.py")  # files whose functions have the options of a training
+TRAINING = (
+    "fairseq_cli/train.py",
+    "fairseq_cli/hydra_train.py",
+)  # files whose functions have the options of a training
 OBJECT = re.compile(r":? ?<[\w.]+ object at 0x[0-9a-f]+>")  # in messages of Python
 MESSAGE_LENGTH = 200  # characters; torch's messages go on for a page
 
@@ -162,7 +180,9 @@ def resumption(trace: Optional[TracebackType]) -> Optional[str]:
             last = Path(cfg.checkpoint.save_dir, "checkpoint_last.pt")
             if last.exists():
                 return f"interrupted: the same command goes on from {last}."
-            return f"interrupted before the first checkpoint: the same command starts from the beginning in {last.parent}."
+            return (
+                f"interrupted before the first checkpoint: the same command starts from the beginning in {last.parent}."
+            )
     return None
 
 
@@ -173,7 +193,9 @@ def install_hook() -> None:
     def hook(kind: Type[BaseException], error: BaseException, trace: Optional[TracebackType]) -> None:
         if (number := ending_signal(error)) is not None:
             if number != signal.SIGPIPE and (line := resumption(trace)):
-                print(line, file=sys.__stderr__, flush=True)  # in a rank sys.stderr is a buffer of torch's, which is lost here
+                print(
+                    line, file=sys.__stderr__, flush=True
+                )  # in a rank sys.stderr is a buffer of torch's, which is lost here
             previous(kind, error, trace)
         elif sentence := explain(error, trace):
             show_traceback(error)

@@ -3,6 +3,7 @@
 Every option of fairseq's commands is in CLASSIFICATION; tests/test_fairseq_options.py compares it with fairseq's parsers.
 An option is given if its value differs from fairseq's default.
 """
+
 import ast
 import dataclasses
 import importlib.util
@@ -55,20 +56,37 @@ CLASSIFICATION = (
     # -- every command
     Entry(HONOURED, ALL, "no_progress_bar log_interval log_format seed cpu fp16 memory_efficient_fp16 user_dir task"),
     Entry(HONOURED, TRAIN, "log_file aim_repo aim_run_hash tensorboard_logdir wandb_project azureml_logging"),
-    Entry(WITHOUT_EFFECT, EVALUATION, "log_file aim_repo aim_run_hash tensorboard_logdir wandb_project azureml_logging",
-          "it is for the log of a training"),
+    Entry(
+        WITHOUT_EFFECT,
+        EVALUATION,
+        "log_file aim_repo aim_run_hash tensorboard_logdir wandb_project azureml_logging",
+        "it is for the log of a training",
+    ),
     Entry(HONOURED, TRAIN, "bf16 memory_efficient_bf16"),
     Entry(REFUSED, TRAIN, "amp", "fairseq unscales its gradients twice; use --fp16 or --bf16"),
     Entry(WITHOUT_EFFECT, TRAIN, "amp_batch_retries amp_init_scale amp_scale_window", "it is for --amp"),
     Entry(REFUSED, EVALUATION, "bf16 memory_efficient_bf16 amp", "translate and validate in float32 or with --fp16"),
-    Entry(HONOURED, TRAIN, "fp16_no_flatten_grads fp16_init_scale fp16_scale_window fp16_scale_tolerance "
-          "on_cpu_convert_precision min_loss_scale threshold_loss_scale empty_cache_freq profile"),
-    Entry(WITHOUT_EFFECT, EVALUATION, "fp16_no_flatten_grads fp16_init_scale fp16_scale_window fp16_scale_tolerance "
-          "on_cpu_convert_precision min_loss_scale threshold_loss_scale empty_cache_freq profile "
-          "amp_batch_retries amp_init_scale amp_scale_window", "it is for the gradients of a training"),
+    Entry(
+        HONOURED,
+        TRAIN,
+        "fp16_no_flatten_grads fp16_init_scale fp16_scale_window fp16_scale_tolerance "
+        "on_cpu_convert_precision min_loss_scale threshold_loss_scale empty_cache_freq profile",
+    ),
+    Entry(
+        WITHOUT_EFFECT,
+        EVALUATION,
+        "fp16_no_flatten_grads fp16_init_scale fp16_scale_window fp16_scale_tolerance "
+        "on_cpu_convert_precision min_loss_scale threshold_loss_scale empty_cache_freq profile "
+        "amp_batch_retries amp_init_scale amp_scale_window",
+        "it is for the gradients of a training",
+    ),
     Entry(REFUSED, ALL, "tpu", "train and translate on GPUs, or give --cpu", unless="bf16"),
-    Entry(REFUSED, ALL, "model_parallel_size", "GNMT fits on one GPU; several share the batch (--distributed-world-size)"),
-    Entry(REFUSED, ALL, "quantization_config_path", "train with --activation-clip 1.0 and translate with --quantize int8"),
+    Entry(
+        REFUSED, ALL, "model_parallel_size", "GNMT fits on one GPU; several share the batch (--distributed-world-size)"
+    ),
+    Entry(
+        REFUSED, ALL, "quantization_config_path", "train with --activation-clip 1.0 and translate with --quantize int8"
+    ),
     Entry(REFUSED, ALL, "use_plasma_view", "it is for language models"),
     Entry(WITHOUT_EFFECT, ALL, "plasma_path", "it is for language models"),
     Entry(HONOURED, TRAIN, "reset_logging suppress_crashes"),  # fairseq-hydra-train looks at them
@@ -79,48 +97,107 @@ CLASSIFICATION = (
     Entry(HONOURED, TRAIN, "arch criterion optimizer lr_scheduler"),
     Entry(WITHOUT_EFFECT, EVALUATION, "arch criterion optimizer lr_scheduler", "the checkpoint has it"),
     Entry(HONOURED, TRANSLATION, "bpe tokenizer"),
-    Entry(WITHOUT_EFFECT, f"{TRAIN} {VALIDATE}", "bpe tokenizer", "validation BLEU has --eval-bleu-remove-bpe, --eval-bleu-detok"),
+    Entry(
+        WITHOUT_EFFECT,
+        f"{TRAIN} {VALIDATE}",
+        "bpe tokenizer",
+        "validation BLEU has --eval-bleu-remove-bpe, --eval-bleu-detok",
+    ),
     Entry(HONOURED, GENERATE, "scoring"),
     Entry(WITHOUT_EFFECT, f"{TRAIN} {INTERACTIVE} {VALIDATE}", "scoring", "there is nothing to score"),
     # -- processes
     Entry(HONOURED, f"{TRAIN} {GENERATE} {VALIDATE}", "distributed_world_size distributed_rank"),
     Entry(REFUSED, INTERACTIVE, "distributed_world_size", "give each process a part of the text"),
     Entry(WITHOUT_EFFECT, INTERACTIVE, "distributed_rank", "one process translates"),
-    Entry(HONOURED, f"{TRAIN} {VALIDATE}", "distributed_num_procs distributed_backend distributed_init_method "
-          "distributed_port device_id distributed_no_spawn"),
-    Entry(WITHOUT_EFFECT, TRANSLATION, "distributed_num_procs distributed_backend distributed_init_method "
-          "distributed_port device_id distributed_no_spawn", "processes that translate do not communicate"),
-    Entry(HONOURED, TRAIN, "ddp_backend ddp_comm_hook bucket_cap_mb fix_batches_to_gpus find_unused_parameters "
-          "gradient_as_bucket_view heartbeat_timeout broadcast_buffers"),
-    Entry(WITHOUT_EFFECT, EVALUATION, "ddp_backend ddp_comm_hook bucket_cap_mb fix_batches_to_gpus find_unused_parameters "
-          "gradient_as_bucket_view heartbeat_timeout broadcast_buffers", "it is for the gradients of a training"),
+    Entry(
+        HONOURED,
+        f"{TRAIN} {VALIDATE}",
+        "distributed_num_procs distributed_backend distributed_init_method "
+        "distributed_port device_id distributed_no_spawn",
+    ),
+    Entry(
+        WITHOUT_EFFECT,
+        TRANSLATION,
+        "distributed_num_procs distributed_backend distributed_init_method "
+        "distributed_port device_id distributed_no_spawn",
+        "processes that translate do not communicate",
+    ),
+    Entry(
+        HONOURED,
+        TRAIN,
+        "ddp_backend ddp_comm_hook bucket_cap_mb fix_batches_to_gpus find_unused_parameters "
+        "gradient_as_bucket_view heartbeat_timeout broadcast_buffers",
+    ),
+    Entry(
+        WITHOUT_EFFECT,
+        EVALUATION,
+        "ddp_backend ddp_comm_hook bucket_cap_mb fix_batches_to_gpus find_unused_parameters "
+        "gradient_as_bucket_view heartbeat_timeout broadcast_buffers",
+        "it is for the gradients of a training",
+    ),
     Entry(WITHOUT_EFFECT, ALL, "fast_stat_sync nprocs_per_node", "fairseq does not use it any more"),
     Entry(REFUSED, TRAIN, "ddp_backend", "use pytorch_ddp, or legacy_ddp on a CPU", values=("fully_sharded", "slowmo")),
-    Entry(REFUSED, ALL, "zero_sharding cpu_offload no_reshard_after_forward fp32_reduce_scatter use_sharded_state "
-          "not_fsdp_flatten_parameters", "GNMT fits on one GPU, so its parameters are not sharded"),
-    Entry(REFUSED, ALL, "slowmo_momentum slowmo_base_algorithm localsgd_frequency", "use pytorch_ddp, or legacy_ddp on a CPU"),
-    Entry(REFUSED, ALL, "pipeline_model_parallel pipeline_balance pipeline_devices pipeline_chunks pipeline_checkpoint "
-          "pipeline_encoder_balance pipeline_encoder_devices pipeline_decoder_balance pipeline_decoder_devices",
-          "GNMT fits on one GPU; several share the batch (--distributed-world-size)"),
+    Entry(
+        REFUSED,
+        ALL,
+        "zero_sharding cpu_offload no_reshard_after_forward fp32_reduce_scatter use_sharded_state "
+        "not_fsdp_flatten_parameters",
+        "GNMT fits on one GPU, so its parameters are not sharded",
+    ),
+    Entry(
+        REFUSED,
+        ALL,
+        "slowmo_momentum slowmo_base_algorithm localsgd_frequency",
+        "use pytorch_ddp, or legacy_ddp on a CPU",
+    ),
+    Entry(
+        REFUSED,
+        ALL,
+        "pipeline_model_parallel pipeline_balance pipeline_devices pipeline_chunks pipeline_checkpoint "
+        "pipeline_encoder_balance pipeline_encoder_devices pipeline_decoder_balance pipeline_decoder_devices",
+        "GNMT fits on one GPU; several share the batch (--distributed-world-size)",
+    ),
     # -- data
     Entry(HONOURED, ALL, "max_tokens batch_size data skip_invalid_size_inputs_valid_test"),
     Entry(HONOURED, f"{TRAIN} {GENERATE} {VALIDATE}", "num_workers data_buffer_size dataset_impl"),
     Entry(WITHOUT_EFFECT, INTERACTIVE, "num_workers data_buffer_size dataset_impl", "the text is read line by line"),
-    Entry(REFUSED, f"{TRAIN} {GENERATE} {VALIDATE}", "dataset_impl", "fairseq-preprocess writes mmap, cached, lazy and raw",
-          values=("fasta",)),
+    Entry(
+        REFUSED,
+        f"{TRAIN} {GENERATE} {VALIDATE}",
+        "dataset_impl",
+        "fairseq-preprocess writes mmap, cached, lazy and raw",
+        values=("fasta",),
+    ),
     Entry(HONOURED, TRAIN, "required_batch_size_multiple required_seq_len_multiple"),
-    Entry(WITHOUT_EFFECT, EVALUATION, "required_batch_size_multiple required_seq_len_multiple",
-          "a translation does not depend on its batch, and no sentence is dropped"),
-    Entry(HONOURED, TRAIN, "train_subset combine_valid_subsets ignore_unused_valid_subsets validate_interval "
-          "validate_interval_updates validate_after_updates fixed_validation_seed disable_validation max_tokens_valid "
-          "batch_size_valid max_valid_steps curriculum grouped_shuffling update_ordered_indices_seed"),
-    Entry(WITHOUT_EFFECT, TRANSLATION, "train_subset combine_valid_subsets ignore_unused_valid_subsets validate_interval "
-          "validate_interval_updates validate_after_updates fixed_validation_seed disable_validation max_tokens_valid "
-          "batch_size_valid max_valid_steps curriculum grouped_shuffling update_ordered_indices_seed",
-          "it is for training"),
-    Entry(WITHOUT_EFFECT, VALIDATE, "train_subset ignore_unused_valid_subsets validate_interval validate_interval_updates "
-          "validate_after_updates fixed_validation_seed disable_validation max_tokens_valid batch_size_valid curriculum "
-          "grouped_shuffling update_ordered_indices_seed", "it is for training"),
+    Entry(
+        WITHOUT_EFFECT,
+        EVALUATION,
+        "required_batch_size_multiple required_seq_len_multiple",
+        "a translation does not depend on its batch, and no sentence is dropped",
+    ),
+    Entry(
+        HONOURED,
+        TRAIN,
+        "train_subset combine_valid_subsets ignore_unused_valid_subsets validate_interval "
+        "validate_interval_updates validate_after_updates fixed_validation_seed disable_validation max_tokens_valid "
+        "batch_size_valid max_valid_steps curriculum grouped_shuffling update_ordered_indices_seed",
+    ),
+    Entry(
+        WITHOUT_EFFECT,
+        TRANSLATION,
+        "train_subset combine_valid_subsets ignore_unused_valid_subsets validate_interval "
+        "validate_interval_updates validate_after_updates fixed_validation_seed disable_validation max_tokens_valid "
+        "batch_size_valid max_valid_steps curriculum grouped_shuffling update_ordered_indices_seed",
+        "it is for training",
+    ),
+    Entry(
+        WITHOUT_EFFECT,
+        VALIDATE,
+        "train_subset ignore_unused_valid_subsets validate_interval validate_interval_updates "
+        "validate_after_updates fixed_validation_seed disable_validation max_tokens_valid batch_size_valid curriculum "
+        "grouped_shuffling update_ordered_indices_seed",
+        "it is for training",
+    ),
     Entry(REFUSED, VALIDATE, "combine_valid_subsets", "name the subsets: --valid-subset valid,valid1"),
     Entry(REFUSED, VALIDATE, "max_valid_steps", "fairseq-validate reads the whole subset"),
     Entry(WITHOUT_EFFECT, ALL, "update_epoch_batch_itr", "batches are made anew in every epoch"),
@@ -129,25 +206,47 @@ CLASSIFICATION = (
     Entry(HONOURED, GENERATE, "gen_subset num_shards"),
     Entry(REFUSED, GENERATE, "shard_id", "--num-shards must be larger", unless="num_shards"),
     Entry(WITHOUT_EFFECT, f"{TRAIN} {INTERACTIVE} {VALIDATE}", "gen_subset", "it is for fairseq-generate"),
-    Entry(REFUSED, f"{TRAIN} {VALIDATE}", "num_shards shard_id",
-          "processes share the data with --distributed-world-size and --distributed-rank"),
+    Entry(
+        REFUSED,
+        f"{TRAIN} {VALIDATE}",
+        "num_shards shard_id",
+        "processes share the data with --distributed-world-size and --distributed-rank",
+    ),
     Entry(REFUSED, INTERACTIVE, "num_shards shard_id", "give each process a part of the text"),
     # -- optimisation
-    Entry(HONOURED, TRAIN, "max_epoch max_update stop_time_hours clip_norm sentence_avg update_freq lr stop_min_lr use_bmuf "
-          "skip_remainder_batch debug_param_names store_ema"),
-    Entry(REFUSED, TRAIN, "ema_decay ema_start_update ema_seed_model ema_update_freq ema_fp32", "give --store-ema, too",
-          unless="store_ema"),
+    Entry(
+        HONOURED,
+        TRAIN,
+        "max_epoch max_update stop_time_hours clip_norm sentence_avg update_freq lr stop_min_lr use_bmuf "
+        "skip_remainder_batch debug_param_names store_ema",
+    ),
+    Entry(
+        REFUSED,
+        TRAIN,
+        "ema_decay ema_start_update ema_seed_model ema_update_freq ema_fp32",
+        "give --store-ema, too",
+        unless="store_ema",
+    ),
     # -- checkpoints
-    Entry(HONOURED, TRAIN, "save_dir restore_file continue_once finetune_from_model reset_dataloader reset_lr_scheduler "
-          "reset_meters reset_optimizer optimizer_overrides save_interval save_interval_updates keep_interval_updates "
-          "keep_interval_updates_pattern keep_last_epochs keep_best_checkpoints no_save no_epoch_checkpoints "
-          "no_last_checkpoints no_save_optimizer_state best_checkpoint_metric maximize_best_checkpoint_metric patience "
-          "load_checkpoint_on_all_dp_ranks"),
-    Entry(WITHOUT_EFFECT, TRANSLATION, "save_dir restore_file continue_once finetune_from_model reset_dataloader "
-          "reset_lr_scheduler reset_meters reset_optimizer optimizer_overrides save_interval save_interval_updates "
-          "keep_interval_updates keep_interval_updates_pattern keep_last_epochs keep_best_checkpoints no_save "
-          "no_epoch_checkpoints no_last_checkpoints no_save_optimizer_state best_checkpoint_metric "
-          "maximize_best_checkpoint_metric patience load_checkpoint_on_all_dp_ranks", "translation has --path"),
+    Entry(
+        HONOURED,
+        TRAIN,
+        "save_dir restore_file continue_once finetune_from_model reset_dataloader reset_lr_scheduler "
+        "reset_meters reset_optimizer optimizer_overrides save_interval save_interval_updates keep_interval_updates "
+        "keep_interval_updates_pattern keep_last_epochs keep_best_checkpoints no_save no_epoch_checkpoints "
+        "no_last_checkpoints no_save_optimizer_state best_checkpoint_metric maximize_best_checkpoint_metric patience "
+        "load_checkpoint_on_all_dp_ranks",
+    ),
+    Entry(
+        WITHOUT_EFFECT,
+        TRANSLATION,
+        "save_dir restore_file continue_once finetune_from_model reset_dataloader "
+        "reset_lr_scheduler reset_meters reset_optimizer optimizer_overrides save_interval save_interval_updates "
+        "keep_interval_updates keep_interval_updates_pattern keep_last_epochs keep_best_checkpoints no_save "
+        "no_epoch_checkpoints no_last_checkpoints no_save_optimizer_state best_checkpoint_metric "
+        "maximize_best_checkpoint_metric patience load_checkpoint_on_all_dp_ranks",
+        "translation has --path",
+    ),
     Entry(HONOURED, f"{TRAIN} {TRANSLATION}", "checkpoint_suffix"),
     Entry(HONOURED, TRANSLATION, "checkpoint_shard_count"),
     Entry(WITHOUT_EFFECT, TRAIN, "checkpoint_shard_count", "a training writes one file"),
@@ -161,25 +260,46 @@ CLASSIFICATION = (
     Entry(WITHOUT_EFFECT, VALIDATE, "post_process quiet", "fairseq-validate prints no text"),
     Entry(REFUSED, VALIDATE, "results_path", "fairseq-validate writes no file; redirect its output"),
     # -- search
-    Entry(HONOURED, TRANSLATION, "beam nbest max_len_a max_len_b min_len unkpen temperature no_repeat_ngram_size "
-          "print_alignment replace_unk sampling diverse_beam_groups diversity_rate match_source_len "
-          "no_seed_provided"),  # the last is set by fairseq
+    Entry(
+        HONOURED,
+        TRANSLATION,
+        "beam nbest max_len_a max_len_b min_len unkpen temperature no_repeat_ngram_size "
+        "print_alignment replace_unk sampling diverse_beam_groups diversity_rate match_source_len "
+        "no_seed_provided",
+    ),  # the last is set by fairseq
     Entry(HONOURED, GENERATE, "prefix_size score_reference sacrebleu lm_path"),
-    Entry(REFUSED, INTERACTIVE, "prefix_size score_reference", "fairseq-interactive has no references; use fairseq-generate"),
+    Entry(
+        REFUSED,
+        INTERACTIVE,
+        "prefix_size score_reference",
+        "fairseq-interactive has no references; use fairseq-generate",
+    ),
     Entry(WITHOUT_EFFECT, INTERACTIVE, "sacrebleu", "fairseq-interactive has no references"),
-    Entry(REFUSED, INTERACTIVE, "lm_path lm_weight", "fairseq-interactive reads no language model; use fairseq-generate"),
+    Entry(
+        REFUSED, INTERACTIVE, "lm_path lm_weight", "fairseq-interactive reads no language model; use fairseq-generate"
+    ),
     Entry(REFUSED, GENERATE, "lm_weight", "give --lm-path, too", unless="lm_path"),
     Entry(HONOURED, INTERACTIVE, "constraints"),
     Entry(REFUSED, GENERATE, "constraints", "binarised data has none; use fairseq-interactive"),
     Entry(REFUSED, TRANSLATION, "sampling_topk sampling_topp", "give --sampling, too", unless="sampling"),
-    Entry(REFUSED, TRANSLATION, "diverse_beam_strength", "give --diverse-beam-groups, too", unless="diverse_beam_groups"),
-    Entry(REFUSED, TRANSLATION, "lenpen", "GNMT's length normalisation is --length-norm-factor", unless=FAIRSEQ_SEARCHES),
-    Entry(REFUSED, TRANSLATION, "unnormalized", "use --length-norm-factor 0 --coverage-penalty 0", unless=FAIRSEQ_SEARCHES),
+    Entry(
+        REFUSED, TRANSLATION, "diverse_beam_strength", "give --diverse-beam-groups, too", unless="diverse_beam_groups"
+    ),
+    Entry(
+        REFUSED, TRANSLATION, "lenpen", "GNMT's length normalisation is --length-norm-factor", unless=FAIRSEQ_SEARCHES
+    ),
+    Entry(
+        REFUSED, TRANSLATION, "unnormalized", "use --length-norm-factor 0 --coverage-penalty 0", unless=FAIRSEQ_SEARCHES
+    ),
     Entry(REFUSED, TRANSLATION, "no_early_stop", "a sentence stops early only when its n-best cannot change any more"),
     Entry(REFUSED, TRANSLATION, "retain_dropout retain_dropout_modules", "translation runs without dropout"),
-    Entry(REFUSED, TRANSLATION, "print_step retain_iter_history decoding_format iter_decode_eos_penalty "
-          "iter_decode_force_max_iter iter_decode_max_iter iter_decode_with_beam iter_decode_with_external_reranker",
-          "it is for iterative refinement models"),
+    Entry(
+        REFUSED,
+        TRANSLATION,
+        "print_step retain_iter_history decoding_format iter_decode_eos_penalty "
+        "iter_decode_force_max_iter iter_decode_max_iter iter_decode_with_beam iter_decode_with_external_reranker",
+        "it is for iterative refinement models",
+    ),
     Entry(REFUSED, TRANSLATION, "beam_mt lenpen_mt max_len_a_mt max_len_b_mt eos_token", "it is for speech"),
     Entry(WITHOUT_EFFECT, TRANSLATION, "no_beamable_mm", "fairseq does not use it any more"),
     Entry(HONOURED, INTERACTIVE, "buffer_size input"),
@@ -193,10 +313,19 @@ CLASSIFICATION = (
     Entry(REFUSED, ALL, "left_pad_target", "the decoder reads a target from its first token; leave the option out"),
     Entry(REFUSED, ALL, "load_alignments", "GNMT learns its attention without given alignments"),
     Entry(REFUSED, ALL, "num_batch_buckets", "it is for TPUs; batches of similar lengths are the default"),
-    Entry(HONOURED, f"{TRAIN} {VALIDATE}", "eval_bleu eval_bleu_args eval_bleu_detok eval_bleu_detok_args "
-          "eval_tokenized_bleu eval_bleu_remove_bpe eval_bleu_print_samples"),
-    Entry(WITHOUT_EFFECT, TRANSLATION, "eval_bleu eval_bleu_args eval_bleu_detok eval_bleu_detok_args "
-          "eval_tokenized_bleu eval_bleu_remove_bpe eval_bleu_print_samples", "it is for validation during training"),
+    Entry(
+        HONOURED,
+        f"{TRAIN} {VALIDATE}",
+        "eval_bleu eval_bleu_args eval_bleu_detok eval_bleu_detok_args "
+        "eval_tokenized_bleu eval_bleu_remove_bpe eval_bleu_print_samples",
+    ),
+    Entry(
+        WITHOUT_EFFECT,
+        TRANSLATION,
+        "eval_bleu eval_bleu_args eval_bleu_detok eval_bleu_detok_args "
+        "eval_tokenized_bleu eval_bleu_remove_bpe eval_bleu_print_samples",
+        "it is for validation during training",
+    ),
     Entry(HONOURED, EVALUATION, "length_norm_factor length_norm_const coverage_penalty prune_tokens prune_hypotheses"),
     Entry(HONOURED, TRAIN, "length_norm_factor length_norm_const coverage_penalty prune_tokens prune_hypotheses"),
     Entry(HONOURED, EVALUATION, "quantize"),
@@ -253,7 +382,9 @@ def check_options(cfg: DictConfig, command: str) -> None:
     if command == TRAIN:
         for option in PACKAGES.keys() & given.keys():
             if not any(importlib.util.find_spec(package) for package in PACKAGES[option]):
-                raise UserError(f"--{option.replace('_', '-')} needs the package {PACKAGES[option][0]}: pip install it.")
+                raise UserError(
+                    f"--{option.replace('_', '-')} needs the package {PACKAGES[option][0]}: pip install it."
+                )
     if command == TRAIN and cfg.dataset.combine_valid_subsets and cfg.dataset.valid_subset != "valid":
         raise UserError("--combine-valid-subsets combines valid, valid1 and so on: leave --valid-subset out.")
     if command == GENERATE:
@@ -261,12 +392,17 @@ def check_options(cfg: DictConfig, command: str) -> None:
         if cfg.distributed_training.distributed_world_size > 1 and cfg.dataset.num_shards > 1:
             raise UserError("--num-shards and --distributed-world-size both share the data out: give one of them.")
         if not cfg.dataset.shard_id < cfg.dataset.num_shards:
-            raise UserError(f"--shard-id is {cfg.dataset.shard_id}, but must be below --num-shards, {cfg.dataset.num_shards}.")
+            raise UserError(
+                f"--shard-id is {cfg.dataset.shard_id}, but must be below --num-shards, {cfg.dataset.num_shards}."
+            )
     check_dictionary("model_overrides", cfg.common_eval.model_overrides)
     check_dictionary("optimizer_overrides", cfg.checkpoint.optimizer_overrides)
     check_numbers(cfg)
     if command in TRANSLATION.split():
-        found = {option.name: cfg.generation.get(option.name, cfg.task.get(option.name)) for option in dataclasses.fields(SearchOptions)}
+        found = {
+            option.name: cfg.generation.get(option.name, cfg.task.get(option.name))
+            for option in dataclasses.fields(SearchOptions)
+        }
         SearchOptions(**{name: value for name, value in found.items() if value is not None})
 
 
@@ -342,7 +478,9 @@ def check_dictionary(option: str, text: str) -> None:
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise UserError(f"--{option.replace('_', '-')} is no dictionary ({error}): write \"{{'dropout': 0.1}}\".") from error
+        raise UserError(
+            f"--{option.replace('_', '-')} is no dictionary ({error}): write \"{{'dropout': 0.1}}\"."
+        ) from error
     if not isinstance(value, dict):
         raise UserError(f"--{option.replace('_', '-')} is no dictionary ({text}): write \"{{'dropout': 0.1}}\".")
 

@@ -1,4 +1,5 @@
 """Settings of the C library's memory allocation for torch on a CPU."""
+
 import ctypes
 import functools
 

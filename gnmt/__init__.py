@@ -6,6 +6,7 @@
 
 Importing this package loads nothing else and changes nothing; torch is imported when `Translator` is first used.
 """
+
 from importlib import import_module
 from typing import Any, List
 

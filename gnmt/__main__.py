@@ -1,4 +1,5 @@
 """The `gnmt` command; `python -m gnmt` is the same."""
+
 import difflib
 import sys
 from importlib import import_module

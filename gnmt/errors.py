@@ -1,4 +1,5 @@
 """Errors that a user can correct."""
+
 import re
 
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")

@@ -1,4 +1,5 @@
 """Ranges of numeric options: each is declared beside its option, and all are checked in the same way."""
+
 import dataclasses
 import math
 from typing import Any, Optional

@@ -1,4 +1,5 @@
 """Results of a translation: a text, its sentences, and the n-best list of each."""
+
 from dataclasses import dataclass
 from typing import List, Optional
 

@@ -1,8 +1,9 @@
 """Text in, text out: translation with a model folder, or with an ensemble of several.
 
-    translator = Translator.from_pretrained("MODEL", precision="int8")
-    translator.translate(["Two dogs play in the snow."], beam=5)[0].text
+translator = Translator.from_pretrained("MODEL", precision="int8")
+translator.translate(["Two dogs play in the snow."], beam=5)[0].text
 """
+
 import dataclasses
 from collections import deque
 from functools import partial
@@ -69,7 +70,9 @@ class Translator:
             inference_model_for(network, quantize)  # now, not during the first call
         self._quantize = quantize
         starts_with_bos = self.model.config.source_bos
-        self._special = SpecialTokens(PAD, EOS, UNK, decoder_start=BOS if starts_with_bos else EOS, source_bos=int(starts_with_bos))
+        self._special = SpecialTokens(
+            PAD, EOS, UNK, decoder_start=BOS if starts_with_bos else EOS, source_bos=int(starts_with_bos)
+        )
 
     @classmethod
     def from_pretrained(
@@ -193,7 +196,9 @@ class Translator:
             raise UserError("sources and targets must be lists of strings: score([source], [target]).")
         _check_at_least_1("batch_size", batch_size)
         if len(sources) != len(targets):
-            raise UserError(f"There are {len(sources)} sources and {len(targets)} targets: give one target for each source.")
+            raise UserError(
+                f"There are {len(sources)} sources and {len(targets)} targets: give one target for each source."
+            )
         ensemble = self._ensemble()
         scores: List[List[float]] = []
         for start in range(0, len(sources), batch_size):
@@ -209,7 +214,9 @@ class Translator:
         """Returns the best translation of each source, both as ids without BOS and EOS."""
         options = self._search_options(beam, 1, None, None, 0)
         begin = [BOS] * self._special.source_bos
-        found = translate_batch(self._ensemble(), self._rules(options), self._padded([[*begin, *ids, EOS] for ids in sources]))
+        found = translate_batch(
+            self._ensemble(), self._rules(options), self._padded([[*begin, *ids, EOS] for ids in sources])
+        )
         return [nbest[0].tokens[:-1].tolist() for nbest in found]
 
     # -- one call
@@ -247,7 +254,11 @@ class Translator:
         return [self.model.target_vocabulary.index(token) for token in self.model.tokenizers.target.encode(text)]
 
     def _in_order(
-        self, parts: Sequence[Sequence[Sentence]], jobs: Sequence[_Job], searched: Iterator[Dict[int, List[Hypothesis]]], replace_unk: bool
+        self,
+        parts: Sequence[Sequence[Sentence]],
+        jobs: Sequence[_Job],
+        searched: Iterator[Dict[int, List[Hypothesis]]],
+        replace_unk: bool,
     ) -> Iterator[Translation]:
         """Yields the translation of each text as soon as the search has found the hypotheses of its jobs."""
         found: Dict[int, List[Hypothesis]] = {index: [] for index, job in enumerate(jobs) if not job.tokens}
@@ -259,7 +270,9 @@ class Translator:
             yield _joined(sentences, [self._sentence(jobs[index], found.pop(index), replace_unk) for index in indices])
             first += len(sentences)
 
-    def _search(self, jobs: Sequence[_Job], options: SearchOptions, batch_size: int) -> Iterator[Dict[int, List[Hypothesis]]]:
+    def _search(
+        self, jobs: Sequence[_Job], options: SearchOptions, batch_size: int
+    ) -> Iterator[Dict[int, List[Hypothesis]]]:
         """Translates the longest sentences first, and keeps the batch full; yields hypotheses by job as jobs end."""
         waiting = deque(_longest_first(jobs))
         search = RunningSearch(self._ensemble(), self._rules(options))
@@ -268,7 +281,11 @@ class Translator:
             if waiting and free >= JOINING_SHARE * batch_size:
                 joining = [waiting.popleft() for _ in range(min(free, len(waiting)))]
                 prefixes = self._padded([jobs[index].prefix for index in joining])
-                search.join(torch.tensor(joining, device=self._device), self._padded([jobs[index].ids for index in joining]), prefixes)
+                search.join(
+                    torch.tensor(joining, device=self._device),
+                    self._padded([jobs[index].ids for index in joining]),
+                    prefixes,
+                )
             search.step()
             yield dict(search.take_translated())
 
@@ -288,7 +305,10 @@ class Translator:
             noise = torch.stack([torch.rand(shape, generator=generator) for generator in generators]).to(self._device)
             first = torch.full_like(limits, self._special.decoder_start)
             tokens = draw_samples(ensemble, source, first, noise, limits, PAD, EOS, restrict).tokens
-            yield {index: self._scored(ids[ids != PAD], drawn, options) for index, ids, drawn in zip(indices, source, tokens)}
+            yield {
+                index: self._scored(ids[ids != PAD], drawn, options)
+                for index, ids, drawn in zip(indices, source, tokens)
+            }
 
     def _scored(self, source: Tensor, samples: Tensor, options: SearchOptions) -> List[Hypothesis]:
         """Returns the samples (K, T) of a source (S,) with the scores of a search, best first."""
@@ -384,6 +404,8 @@ def _quantize_of(precision: str) -> str:
 def _check_same_tokens(first: Model, other: Model) -> None:
     for name in ("source_vocabulary", "target_vocabulary"):
         if getattr(first, name).tokens != getattr(other, name).tokens:
-            raise UserError("The models of an ensemble must have one vocabulary: export them from trainings on the same data.")
+            raise UserError(
+                "The models of an ensemble must have one vocabulary: export them from trainings on the same data."
+            )
     if first.config.source_bos != other.config.source_bos:
         raise UserError("The models of an ensemble must all begin sources with BOS, or none of them.")

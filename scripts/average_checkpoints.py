@@ -1,4 +1,5 @@
 """Deprecated name of the command `gnmt average`; the next release removes it."""
+
 import sys
 from pathlib import Path
 

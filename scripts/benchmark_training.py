@@ -1,4 +1,5 @@
 """Deprecated place of benchmarks/benchmark_training.py; the next release removes it."""
+
 import os
 import sys
 from pathlib import Path

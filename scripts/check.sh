@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks that take minutes at most: lint, types, unit tests. The first failure ends it. Arguments go to pytest.
+# Checks that take minutes at most: lint, format, types, unit tests. The first failure ends it. Arguments go to pytest.
 #
 #   bash scripts/check.sh
 #
@@ -15,6 +15,8 @@ say() { printf '== %s\n' "$*"; }
 
 say "ruff check"
 ruff check .
+say "ruff format"
+ruff format --check .
 say "mypy"
 mypy
 say "unit tests"

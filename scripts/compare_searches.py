@@ -9,6 +9,7 @@ Each option may have several values. Prints a Markdown table with BLEU (sacreBLE
 (0 to 100), the length ratio and the seconds of the search alone, and below it the log-perplexity of the references (natural,
 per token) in the precision of the search; --json keeps the numbers. Choose on a validation set, and report another one.
 """
+
 import argparse
 import itertools
 import logging
@@ -107,7 +108,9 @@ class Workload:
                 "sentences: give the references of this split."
             )
         if dataset.tgt is None:
-            raise UserError(f"{args.gen_subset} has no {self.task.cfg.target_lang} text in {args.data}: binarise it with its references.")
+            raise UserError(
+                f"{args.gen_subset} has no {self.task.cfg.target_lang} text in {args.data}: binarise it with its references."
+            )
         epoch = self.task.get_batch_iterator(dataset, max_sentences=args.batch_size)
         self.batches = list(epoch.next_epoch_itr(shuffle=False))
         self.post_process = args.post_process

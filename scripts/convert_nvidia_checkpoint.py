@@ -14,6 +14,7 @@ DIR gets checkpoint.pt, a dictionary of each language and bpecodes. Reading neve
 checkpoints translate. The optimizer's state stays behind: train on with --finetune-from-model DIR/checkpoint.pt and
 --nvidia-conventions.
 """
+
 import argparse
 import sys
 from pathlib import Path

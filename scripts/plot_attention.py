@@ -9,6 +9,7 @@ Sentences come from --input, from standard input, or from binarised data; their 
 Attention adds up to 1 in each row; below, the sum of each column (the dashed line is at 1, where the coverage penalty
 ends). The score is that of the search: a natural logarithm, normalised, with coverage. --words joins subwords.
 """
+
 import argparse
 import logging
 import sys
@@ -107,7 +108,9 @@ def parse_options() -> argparse.Namespace:
     models.add_argument("--sentencepiece-model", type=Path, metavar="FILE")
     models.add_argument("--bpe-codes", type=Path, metavar="FILE", help="of subword_nmt")
     models.add_argument("--mixed-word-char-model", type=Path, metavar="FILE")
-    parser.add_argument("--words", nargs="?", choices=list(SCHEMES), const="sentencepiece", help="join the subwords of words")
+    parser.add_argument(
+        "--words", nargs="?", choices=list(SCHEMES), const="sentencepiece", help="join the subwords of words"
+    )
     parser.add_argument("--beam", type=int, default=5)
     output = parser.add_mutually_exclusive_group(required=True)
     output.add_argument("--output-dir", type=Path, metavar="DIR", help="attention-<number>.png of each sentence")

@@ -4,6 +4,7 @@
 
 Translate with `--quantize int8` to compute in 8-bit integers, too. The optimizer's state is left out.
 """
+
 import argparse
 import sys
 from pathlib import Path
@@ -36,7 +37,9 @@ def quantize_checkpoint(source: Path, output: Path, overwrite: bool) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--input", type=Path, required=True, help="a checkpoint of fairseq-train or of average_checkpoints.py")
+    parser.add_argument(
+        "--input", type=Path, required=True, help="a checkpoint of fairseq-train or of average_checkpoints.py"
+    )
     parser.add_argument("--output", type=Path, required=True, help="the smaller one")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing --output")
     args = parser.parse_args()

@@ -2,6 +2,7 @@
 
 python scripts/show_samples.py --source F --reference F --hypotheses F [--count 5]
 """
+
 import argparse
 import sys
 from pathlib import Path

@@ -1,4 +1,5 @@
 """Fixtures that many tests share: dictionaries, small models, NVIDIA's golden arrays."""
+
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Dict
@@ -26,7 +27,9 @@ LONGEST = {"unit": 300, "tools": 300, "end_to_end": 900, "slow": 3600}  # second
 
 def pytest_configure(config):
     torch.set_num_threads(1)  # two test processes share two cores
-    torch.backends.cudnn.allow_tf32 = False  # cuDNN's default for RNNs has 10 bits of mantissa, too few for the tolerances
+    torch.backends.cudnn.allow_tf32 = (
+        False  # cuDNN's default for RNNs has 10 bits of mantissa, too few for the tolerances
+    )
 
 
 def kind_of(path: Path) -> str:

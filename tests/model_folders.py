@@ -1,4 +1,5 @@
 """Small model folders for tests."""
+
 from pathlib import Path
 
 import torch

@@ -1,4 +1,5 @@
 """Checkpoints as NVIDIA's GNMT v2 stores them, made without our writer."""
+
 import argparse
 import io
 from collections import defaultdict

@@ -1,4 +1,5 @@
 """Sizes of PNG files, read without the library that wrote them."""
+
 import struct
 from pathlib import Path
 from typing import Tuple

@@ -1,4 +1,5 @@
 """Folders with as much of a preparation as `gnmt train --dry-run` reads, and the options that it chooses."""
+
 from pathlib import Path
 from typing import Dict, List, Optional
 
@@ -25,8 +26,14 @@ def options_of(arguments: List[str]) -> Dict[str, Optional[str]]:
     return options
 
 
-def options(folder: Path, *further: str, recipe: Recipe = SMALL_CORPORA, gpus: int = 0, precision: str = "auto",
-            settings: Preparation = SETTINGS) -> Dict[str, Optional[str]]:
+def options(
+    folder: Path,
+    *further: str,
+    recipe: Recipe = SMALL_CORPORA,
+    gpus: int = 0,
+    precision: str = "auto",
+    settings: Preparation = SETTINGS,
+) -> Dict[str, Optional[str]]:
     plugin = ROOT / "fairseq_gnmt"
     return options_of(training_options(folder, settings, LENGTHS, recipe, gpus, precision, plugin, further).arguments)
 

@@ -1,4 +1,5 @@
 """A checkout whose interpreters only pretend, so that tests of scripts/environment.sh install nothing."""
+
 import shutil
 import subprocess
 import sys
@@ -6,7 +7,24 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
-TOOLS = ("awk", "bash", "cat", "cp", "df", "dirname", "env", "flock", "grep", "ls", "mkdir", "mktemp", "mv", "rm", "sleep", "tail")
+TOOLS = (
+    "awk",
+    "bash",
+    "cat",
+    "cp",
+    "df",
+    "dirname",
+    "env",
+    "flock",
+    "grep",
+    "ls",
+    "mkdir",
+    "mktemp",
+    "mv",
+    "rm",
+    "sleep",
+    "tail",
+)
 
 # An interpreter named "3.11 Linux x86_64". It makes environments that hold itself; its pip notes the call in PIP_CALLS and
 # then runs the shell command FAKE_PIP with $log set to the file given by --log. Other code goes to the real Python.
@@ -69,7 +87,10 @@ class Checkout:
     ) -> subprocess.CompletedProcess:
         return subprocess.run(
             ["bash", str(self.root / "scripts" / script), *arguments],
-            env=self.environment(fake_pip, python), capture_output=True, text=True, timeout=60,
+            env=self.environment(fake_pip, python),
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
 
     def complaint(self, fake_pip: str = "true", python: Optional[Path] = None) -> str:

@@ -33,7 +33,10 @@ def test_reproducible_activations_do_not_depend_on_the_position(name):
 
 
 def test_reproducible_activations_at_their_limits():
-    for inputs in (torch.tensor([-1e4, -90.0, 0.0, 90.0, 1e4]), torch.tensor([-1e4, -90.0, 0.0, 90.0, 1e4] * 32).view(5, 32)):
+    for inputs in (
+        torch.tensor([-1e4, -90.0, 0.0, 90.0, 1e4]),
+        torch.tensor([-1e4, -90.0, 0.0, 90.0, 1e4] * 32).view(5, 32),
+    ):
         wanted = [{-1e4: 0.0, -90.0: 0.0, 0.0: 0.5, 90.0: 1.0, 1e4: 1.0}[x] for x in inputs.flatten().tolist()]
         assert REPRODUCIBLE.sigmoid_(inputs.clone()).flatten().tolist() == pytest.approx(wanted, abs=1e-37)
         assert REPRODUCIBLE.tanh(inputs).flatten().tolist() == [2 * one - 1 for one in wanted]

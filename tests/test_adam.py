@@ -1,4 +1,5 @@
 """gnmt_adam by hand and against torch, in float32 and for parameters in half precision."""
+
 import copy
 
 import pytest

@@ -1,4 +1,5 @@
 """The paper's optimizer and rates, by hand and through fairseq's interface."""
+
 import copy
 from types import SimpleNamespace
 

@@ -1,4 +1,5 @@
 """Alignments for fairseq, worked out by hand."""
+
 import torch
 
 from gnmt.search.alignment import Alignment, add_alignments, source_positions

@@ -1,4 +1,5 @@
 """The attention's scores and gradients against the plain formula."""
+
 import pytest
 import torch
 

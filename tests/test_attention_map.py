@@ -1,4 +1,5 @@
 """Attention of words from that of subwords, by hand, and how it is laid out."""
+
 import sys
 from pathlib import Path
 from types import SimpleNamespace

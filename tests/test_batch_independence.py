@@ -1,4 +1,5 @@
 """int8: a translation and its score are the same, bit for bit, in every batch, with every padding and number of threads."""
+
 from types import SimpleNamespace
 from typing import Dict, List, Tuple
 
@@ -74,12 +75,15 @@ def differing(model, compositions: int, sources: List[List[int]], largest_batch:
     return found
 
 
-@pytest.mark.parametrize("arch,options", [
-    ("gnmt_v2", {"hidden_size": 32}),
-    ("gnmt", {"hidden_size": 48, "encoder_layers": 3, "decoder_layers": 3}),
-    ("gnmt_v2", {"hidden_size": 20, "encoder_layers": 2, "decoder_layers": 3}),  # no multiple of any vector
-    ("gnmt_v2", {"hidden_size": 32, "encoder_layers": 3, "decoder_layers": 3, "activation_clip": 1.0}),
-])
+@pytest.mark.parametrize(
+    "arch,options",
+    [
+        ("gnmt_v2", {"hidden_size": 32}),
+        ("gnmt", {"hidden_size": 48, "encoder_layers": 3, "decoder_layers": 3}),
+        ("gnmt_v2", {"hidden_size": 20, "encoder_layers": 2, "decoder_layers": 3}),  # no multiple of any vector
+        ("gnmt_v2", {"hidden_size": 32, "encoder_layers": 3, "decoder_layers": 3, "activation_clip": 1.0}),
+    ],
+)
 def test_hypotheses_do_not_depend_on_the_batch(arch, options):
     model = large_weights(arch, seed=3, **options)
     sources = random_sources(12, longest=22, seed=4)

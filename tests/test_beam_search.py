@@ -1,4 +1,5 @@
 """Beam search against trying every translation, and what must not change its results."""
+
 import math
 
 import pytest
@@ -26,11 +27,18 @@ def padded(sources, left: bool = False) -> torch.Tensor:
 def translate(model, sources, left=False, prefix=None, length_penalty=None, device="cpu", **options):
     """The n-best of each source as (score, tokens, log-probabilities of the tokens, attention)."""
     rules = BeamSearch(SPECIAL, SearchOptions(**options), length_penalty)
-    return [list(map(as_tuple, found)) for found in translate_batch(model, rules, padded(sources, left).to(device), prefix)]
+    return [
+        list(map(as_tuple, found)) for found in translate_batch(model, rules, padded(sources, left).to(device), prefix)
+    ]
 
 
 def as_tuple(hypothesis):
-    return float(hypothesis.score), tuple(hypothesis.tokens.tolist()), hypothesis.log_probs.tolist(), hypothesis.attention
+    return (
+        float(hypothesis.score),
+        tuple(hypothesis.tokens.tolist()),
+        hypothesis.log_probs.tolist(),
+        hypothesis.attention,
+    )
 
 
 SOURCES = [[4, 5, EOS], [5, EOS], [4, 4, 5, 5, EOS]]
@@ -206,7 +214,9 @@ def test_unknown_words_can_be_forbidden_or_favoured():
 
 def test_no_ngram_is_repeated(device):
     model = ScriptedEnsemble([Scripted(12, 6, sharpness=0.5)])
-    for nbest in translate(model, SOURCES, beam=4, nbest=4, max_len_b=9, min_len=7, no_repeat_ngram_size=2, device=device):
+    for nbest in translate(
+        model, SOURCES, beam=4, nbest=4, max_len_b=9, min_len=7, no_repeat_ngram_size=2, device=device
+    ):
         for _, tokens, _, _ in nbest:
             pairs = list(zip(tokens, tokens[1:]))
             assert len(pairs) == len(set(pairs))
@@ -241,7 +251,9 @@ def test_options_out_of_range(option, value, words):
 
 
 @pytest.mark.parametrize("seed", range(12))
-@pytest.mark.parametrize("options", [{}, dict(prune_tokens=1.5, prune_hypotheses=1.0), dict(no_repeat_ngram_size=2, min_len=3)])
+@pytest.mark.parametrize(
+    "options", [{}, dict(prune_tokens=1.5, prune_hypotheses=1.0), dict(no_repeat_ngram_size=2, min_len=3)]
+)
 def test_translations_do_not_depend_on_when_a_sentence_joins(seed, options):
     """Sentences join at random steps, in random groups, with and without prefixes: each as if it were alone."""
     generator = torch.Generator().manual_seed(seed)
@@ -255,7 +267,9 @@ def test_translations_do_not_depend_on_when_a_sentence_joins(seed, options):
     while waiting or len(search):
         if waiting and (not len(search) or draw(0, 3) == 0):
             ids = [waiting.pop(0) for _ in range(min(len(waiting), draw(1, 5)))]
-            search.join(torch.tensor(ids), padded([sources[i] for i in ids]), padded([prefixes[i] or [PAD] for i in ids]))
+            search.join(
+                torch.tensor(ids), padded([sources[i] for i in ids]), padded([prefixes[i] or [PAD] for i in ids])
+            )
         search.step()
         for translated in search.take_translated():
             found[translated.sentence] = list(map(as_tuple, translated.hypotheses))

@@ -1,4 +1,5 @@
 """The benchmarks: figures worked out by hand, the order of turns, and each script once at the smallest size."""
+
 import json
 import re
 import subprocess

@@ -1,4 +1,5 @@
 """BLEU against sums done by hand and against sacreBLEU's own command; the scorer and scripts/score.py as users call them."""
+
 import io
 import math
 import os
@@ -167,5 +168,8 @@ def test_script_as_a_command(tmp_path):
     hypotheses = write(tmp_path / "short", HYPOTHESES[:1])
     code, printed, complaint = run(str(SCORE), "--hypotheses", hypotheses, "--references", references)
     assert (code, printed) == (1, "")
-    assert complaint.splitlines()[-1] == f"error: {hypotheses} has 1 lines for 2 references: translate and score the same file."
+    assert (
+        complaint.splitlines()[-1]
+        == f"error: {hypotheses} has 1 lines for 2 references: translate and score the same file."
+    )
     assert "Traceback" not in complaint

@@ -1,4 +1,5 @@
 """Checkpoints are data: nothing in a file is executed, damage is found, and every complaint is a sentence."""
+
 import argparse
 import json
 import os
@@ -64,8 +65,12 @@ def answers(paths: List[Path]) -> List[str]:
                 print(json.dumps(str(error)))
     """
     done = subprocess.run(
-        [sys.executable, "-c", program], input=json.dumps(list(map(str, paths))), capture_output=True, encoding="utf-8",
-        env={**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}, cwd=Path(__file__).parents[1],
+        [sys.executable, "-c", program],
+        input=json.dumps(list(map(str, paths))),
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"},
+        cwd=Path(__file__).parents[1],
     )
     assert done.returncode == 0, f"it ended with {done.returncode} after {done.stdout}: {done.stderr}"
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -188,10 +193,19 @@ FORGED = {
     "a gradient of text": tensor(gradient="yes"),
     "a tensor of nothing": Call(torch._utils._rebuild_tensor_v2),
     "a tensor that is given a state": Call(
-        torch._utils._rebuild_tensor_v2, numbers(), 0, (2, 3), (3, 1), False, OrderedDict(), state=(numbers(), 0, (9,), (9,))
+        torch._utils._rebuild_tensor_v2,
+        numbers(),
+        0,
+        (2, 3),
+        (3, 1),
+        False,
+        OrderedDict(),
+        state=(numbers(), 0, (9,), (9,)),
     ),
     "a parameter of text": Call(torch._utils._rebuild_parameter, "data", True, OrderedDict()),
-    "a parameter of integers": Call(torch._utils._rebuild_parameter, torch.ones(2, dtype=torch.int64), True, OrderedDict()),
+    "a parameter of integers": Call(
+        torch._utils._rebuild_parameter, torch.ones(2, dtype=torch.int64), True, OrderedDict()
+    ),
     "a dict of something": Call(OrderedDict, [("a", 1)]),
     "a set of a text": Call(set, "abc"),
     "a set of lists": Call(set, [[1]]),
@@ -225,7 +239,12 @@ def test_forged_arguments_are_sentences_and_never_crashes(tmp_path):
 
 
 def test_sound_arguments_are_read(tmp_path):
-    sound = {"tensor": tensor(), "array": array(), "transposed": tensor(size=(3, 2), stride=(1, 3)), "scalar": tensor(size=(), stride=())}
+    sound = {
+        "tensor": tensor(),
+        "array": array(),
+        "transposed": tensor(size=(3, 2), stride=(1, 3)),
+        "scalar": tensor(size=(), stride=()),
+    }
     found = read(save(sound, tmp_path / "sound.pt"))
     assert found["tensor"].tolist() == [[0, 1, 2], [3, 4, 5]]
     assert found["transposed"].tolist() == [[0, 3], [1, 4], [2, 5]]
@@ -318,14 +337,21 @@ def test_every_type_of_tensor(kind, tmp_path):
 
 def test_parameters_keep_their_gradient(tmp_path):
     found = read(save([torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.ones(2), False)], tmp_path / "p.pt"))
-    assert [type(one) for one in found] == [torch.nn.Parameter] * 2 and [one.requires_grad for one in found] == [True, False]
+    assert [type(one) for one in found] == [torch.nn.Parameter] * 2 and [one.requires_grad for one in found] == [
+        True,
+        False,
+    ]
 
 
-@pytest.mark.parametrize("kind", "int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 bool".split())
+@pytest.mark.parametrize(
+    "kind", "int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 bool".split()
+)
 def test_numbers_of_numpy(kind, tmp_path):
     """Numbers of numpy occur in the meters of fairseq's own --eval-bleu."""
     array = np.array([[0, 1, 2], [100, 5, 6]]).astype(kind)
-    found = read(save({"number": array[1, 0], "array": array, "by columns": np.asfortranarray(array)}, tmp_path / "n.pt"))
+    found = read(
+        save({"number": array[1, 0], "array": array, "by columns": np.asfortranarray(array)}, tmp_path / "n.pt")
+    )
     assert found["number"] == array[1, 0].item() and type(found["number"]) is type(array[1, 0].item())
     assert same(found["array"], array) and same(found["by columns"], np.asfortranarray(array))
 
@@ -406,7 +432,11 @@ def test_compressed_archives_are_refused(tmp_path):
 def test_files_that_are_no_checkpoints(tmp_path):
     (tmp_path / "text.pt").write_text("no checkpoint")
     os.mkfifo(tmp_path / "pipe.pt")
-    for name, words in (("none.pt", "is missing"), (".", "not a regular file"), ("pipe.pt", "not a regular file"),
-                        ("text.pt", "is not a whole checkpoint")):
+    for name, words in (
+        ("none.pt", "is missing"),
+        (".", "not a regular file"),
+        ("pipe.pt", "not a regular file"),
+        ("text.pt", "is not a whole checkpoint"),
+    ):
         with pytest.raises(UserError, match=words):
             read(tmp_path / name)

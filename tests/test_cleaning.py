@@ -1,4 +1,5 @@
 """Cleaning of parallel text: each reason at both sides of its bound, order, counts, and the command line."""
+
 import gzip
 import json
 import signal

@@ -1,4 +1,5 @@
 """Quantisable training: the clipped LSTM and its gradient, the falling range, and the network that is clipped."""
+
 from types import SimpleNamespace
 
 import numpy as np

@@ -1,4 +1,5 @@
 """Kinds, order and time limits of tests (tests/conftest.py)."""
+
 from conftest import LONGEST, TESTS, TOOLS, kind_of
 
 

@@ -1,4 +1,5 @@
 """Vectors of tokens from what stands together: counts, mutual information and directions against plain formulas."""
+
 import math
 from itertools import product
 from pathlib import Path
@@ -8,13 +9,21 @@ import torch
 
 from gnmt.corpora import cooccurrence
 from gnmt.corpora.cooccurrence import (
-    CONTEXT_EXPONENT, Counts, positive_mutual_information, principal_directions, token_numbers, token_vectors, write_vectors,
+    CONTEXT_EXPONENT,
+    Counts,
+    positive_mutual_information,
+    principal_directions,
+    token_numbers,
+    token_vectors,
+    write_vectors,
 )
 from gnmt.errors import UserError
 from gnmt.tokenizers.vocabulary import BOS, EOS, UNK, Vocabulary
 
 # one token a word, in an order of its own on each side
-LEXICON = dict(zip("one two three four five six seven eight".split(), "eins zwei drei vier fünf sechs sieben acht".split()))
+LEXICON = dict(
+    zip("one two three four five six seven eight".split(), "eins zwei drei vier fünf sechs sieben acht".split())
+)
 
 
 @pytest.fixture
@@ -67,7 +76,11 @@ def test_mutual_information_by_hand():
     """Contexts have 4 and 1 of 5 occurrences; the second token avoids the first context."""
     counts = torch.tensor([[4.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
     frequent, rare = 4**CONTEXT_EXPONENT, 1.0
-    expected = [[math.log(1 / (frequent / (frequent + rare))), 0], [0, math.log(1 / (rare / (frequent + rare)))], [0, 0]]
+    expected = [
+        [math.log(1 / (frequent / (frequent + rare))), 0],
+        [0, math.log(1 / (rare / (frequent + rare)))],
+        [0, 0],
+    ]
     assert torch.allclose(positive_mutual_information(counts), torch.tensor(expected))
 
 
@@ -127,13 +140,16 @@ def test_nothing_is_overwritten_without_being_asked(corpus):
     assert output.read_text(encoding="utf-8").startswith("16 8\n")
 
 
-@pytest.mark.parametrize("text, size, complaint", [
-    ("one two\n", 12, "en has 1 lines but"),
-    ("", 12, "is empty"),
-    (None, 12, "does not exist"),
-    ("one two\n" * 64, 1, "--size is 1, but must be at least 2"),
-    ("one two\n" * 64, 99999999999999999999, "--size is 99999999999999999999, but must be at most"),
-])
+@pytest.mark.parametrize(
+    "text, size, complaint",
+    [
+        ("one two\n", 12, "en has 1 lines but"),
+        ("", 12, "is empty"),
+        (None, 12, "does not exist"),
+        ("one two\n" * 64, 1, "--size is 1, but must be at least 2"),
+        ("one two\n" * 64, 99999999999999999999, "--size is 99999999999999999999, but must be at most"),
+    ],
+)
 def test_what_cannot_be_used(corpus, text, size, complaint):
     (corpus / "en").unlink() if text is None else (corpus / "en").write_text(text)
     with pytest.raises(UserError, match=complaint):
@@ -149,9 +165,14 @@ def test_text_of_another_segmentation(corpus):
     assert not (corpus / "vectors").exists()
 
 
-@pytest.mark.parametrize("content, complaint", [
-    (b"one two three\n", "is no dictionary of fairseq"), (b"one 1\none 2\n", "is no dictionary of fairseq"), (b"\xff 1\n", "is not UTF-8"),
-])
+@pytest.mark.parametrize(
+    "content, complaint",
+    [
+        (b"one two three\n", "is no dictionary of fairseq"),
+        (b"one 1\none 2\n", "is no dictionary of fairseq"),
+        (b"\xff 1\n", "is not UTF-8"),
+    ],
+)
 def test_files_that_are_no_dictionary(corpus, content, complaint):
     (corpus / "dict").write_bytes(content)
     with pytest.raises(UserError, match=complaint):

@@ -1,4 +1,5 @@
 """Unknown words are replaced by what they attend to, by hand."""
+
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +11,9 @@ from fairseq_gnmt.search.copying import copy_unknown_words
 from gnmt.search.alignment import Alignment
 
 # four target tokens and EOS over three source words and theirs
-ATTENTION = torch.tensor([
-    [0.7, 0.1, 0.1, 0.1], [0.1, 0.2, 0.3, 0.4], [0.2, 0.6, 0.1, 0.1], [0.3, 0.4, 0.2, 0.1], [0.0, 0.0, 0.0, 1.0]
-])
+ATTENTION = torch.tensor(
+    [[0.7, 0.1, 0.1, 0.1], [0.1, 0.2, 0.3, 0.4], [0.2, 0.6, 0.1, 0.1], [0.3, 0.4, 0.2, 0.1], [0.0, 0.0, 0.0, 1.0]]
+)
 
 
 def open_dictionary() -> OpenDictionary:

@@ -1,4 +1,5 @@
 """The network and its search in plain PyTorch: what fairseq gives and what it does not are the same."""
+
 import subprocess
 import sys
 from pathlib import Path

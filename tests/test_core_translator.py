@@ -1,4 +1,5 @@
 """Translator: the same as a search of its own over the tokens of each text."""
+
 import threading
 
 import pytest
@@ -11,7 +12,14 @@ from gnmt.search.options import SamplingOptions
 from gnmt.tokenizers.vocabulary import EOS
 from gnmt.tokenizers.word_alignment import Link, align_words, words_of
 
-TEXTS = ["the dog sees a cat.", "", "the cats run, and a dog runs.", "dog", "  ", "a cat and the dog and a cat and the dog sees."]
+TEXTS = [
+    "the dog sees a cat.",
+    "",
+    "the cats run, and a dog runs.",
+    "dog",
+    "  ",
+    "a cat and the dog and a cat and the dog sees.",
+]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +53,9 @@ def test_a_translation_has_its_parts(translator):
     # log P / lp + cp by the formulas
     length = len(best.tokens) + 1
     coverage = 0.1 * best.attention.sum(dim=0).clamp(max=1).log().sum()
-    assert best.score == pytest.approx(sum(best.positional_scores) / ((5 + length) / 6) ** 0.6 + float(coverage), abs=1e-5)
+    assert best.score == pytest.approx(
+        sum(best.positional_scores) / ((5 + length) / 6) ** 0.6 + float(coverage), abs=1e-5
+    )
 
 
 def test_forced_decoding_is_one_pass_through_the_network(translator):
@@ -54,7 +64,9 @@ def test_forced_decoding_is_one_pass_through_the_network(translator):
     vocabulary = translator.model.source_vocabulary
     for source, target, found in zip(["▁the ▁dog ▁sees .", "▁a ▁cat"], ["▁a ▁cat .", "<unk> ▁dog ▁and ▁dog"], scores):
         target_ids = [*vocabulary.encode(target), EOS]
-        logits, _ = translator.model.network(torch.tensor([[*vocabulary.encode(source), EOS]]), torch.tensor([[EOS, *target_ids[:-1]]]))
+        logits, _ = translator.model.network(
+            torch.tensor([[*vocabulary.encode(source), EOS]]), torch.tensor([[EOS, *target_ids[:-1]]])
+        )
         expected = logits[0].log_softmax(dim=-1).gather(1, torch.tensor(target_ids)[:, None])[:, 0]
         assert found == pytest.approx(expected.tolist(), abs=1e-4)
 
@@ -82,7 +94,9 @@ def test_a_long_text_is_cut_and_says_so(translator):
 
 
 def test_unknown_tokens_can_be_replaced_by_source_tokens(translator):
-    plain, replaced = (translator.translate(["zebra dog zebra"], replace_unk=flag, nbest=5)[0] for flag in (False, True))
+    plain, replaced = (
+        translator.translate(["zebra dog zebra"], replace_unk=flag, nbest=5)[0] for flag in (False, True)
+    )
     for one, other in zip(plain.nbest, replaced.nbest):
         expected = [
             ["▁zebra", "▁dog", "▁zebra"][int(row[:-1].argmax())] if token == "<unk>" else token
@@ -176,7 +190,9 @@ def test_mistakes_in_scoring_are_sentences(translator, arguments, words):
         translator.score(*arguments)
 
 
-@pytest.mark.parametrize("options", [{"temperature": 0}, {"temperature": float("inf")}, {"top_k": -1}, {"top_p": 0}, {"seed": -1}])
+@pytest.mark.parametrize(
+    "options", [{"temperature": 0}, {"temperature": float("inf")}, {"top_k": -1}, {"top_p": 0}, {"seed": -1}]
+)
 def test_sampling_options_out_of_range(options):
     with pytest.raises(UserError):
         SamplingOptions(**options)
@@ -187,7 +203,9 @@ def test_sampling_options_out_of_range(options):
 
 def test_words_are_aligned_by_summed_attention():
     source, target = ["▁The", "▁po", "st", "man"], ["▁Der", "▁Brief", "träger"]
-    attention = torch.tensor([[0.7, 0.1, 0.1, 0.1, 0.0], [0.4, 0.2, 0.2, 0.1, 0.1], [0.4, 0.2, 0.2, 0.2, 0.0], [0, 0, 0, 0, 1.0]])
+    attention = torch.tensor(
+        [[0.7, 0.1, 0.1, 0.1, 0.0], [0.4, 0.2, 0.2, 0.1, 0.1], [0.4, 0.2, 0.2, 0.2, 0.0], [0, 0, 0, 0, 1.0]]
+    )
     assert words_of(source) == [0, 1, 1, 1] and words_of(target) == [0, 1, 1]
     # Brief|träger: The 0.8, postman 0.2+0.2+0.1 + 0.2+0.2+0.2 = 1.1
     assert align_words(source, target, attention) == [Link(0, 0), Link(1, 1)]

@@ -1,4 +1,5 @@
 """Our vocabulary numbers tokens as fairseq's dictionary does, and reads the same files."""
+
 import pytest
 from fairseq.data import Dictionary
 

@@ -1,4 +1,5 @@
 """Binarised data and dictionaries that are damaged are told by a sentence that names the file."""
+
 import random
 import struct
 from pathlib import Path
@@ -40,20 +41,23 @@ def test_sound_data_is_read(prefix):
     assert [sentence.tolist() for sentence in load(prefix)] == SENTENCES
 
 
-@pytest.mark.parametrize("offset,content,words", [
-    (0, b"X", "is no index of --dataset-impl mmap"),
-    (9, struct.pack("<Q", 2), "is no index of"),
-    (17, b"\x00", "is no index of"),
-    (17, b"\x07", "is no index of"),  # floats
-    (18, struct.pack("<Q", 4), "says that it has 4 sentences, but is of another length"),
-    (18, struct.pack("<Q", 2**60), "but is of another length"),
-    (HEADER, struct.pack("<i", -1), "has sentence 0 in a wrong place"),
-    (HEADER + 4, struct.pack("<i", 0), "has sentence 1 in a wrong place"),
-    (HEADER + 8, struct.pack("<i", 6), "has sentence 2 in a wrong place"),
-    (HEADER + 8, struct.pack("<i", 2**31 - 1), "has sentence 2 in a wrong place"),
-    (HEADER + 12, struct.pack("<q", -8), "has sentence 0 in a wrong place"),
-    (HEADER + 12, struct.pack("<q", 2**62), "has sentence 0 in a wrong place"),
-])
+@pytest.mark.parametrize(
+    "offset,content,words",
+    [
+        (0, b"X", "is no index of --dataset-impl mmap"),
+        (9, struct.pack("<Q", 2), "is no index of"),
+        (17, b"\x00", "is no index of"),
+        (17, b"\x07", "is no index of"),  # floats
+        (18, struct.pack("<Q", 4), "says that it has 4 sentences, but is of another length"),
+        (18, struct.pack("<Q", 2**60), "but is of another length"),
+        (HEADER, struct.pack("<i", -1), "has sentence 0 in a wrong place"),
+        (HEADER + 4, struct.pack("<i", 0), "has sentence 1 in a wrong place"),
+        (HEADER + 8, struct.pack("<i", 6), "has sentence 2 in a wrong place"),
+        (HEADER + 8, struct.pack("<i", 2**31 - 1), "has sentence 2 in a wrong place"),
+        (HEADER + 12, struct.pack("<q", -8), "has sentence 0 in a wrong place"),
+        (HEADER + 12, struct.pack("<q", 2**62), "has sentence 0 in a wrong place"),
+    ],
+)
 def test_damaged_index(prefix, offset, content, words):
     overwrite(prefix + ".idx", offset, content)
     with pytest.raises(UserError) as told:
@@ -122,18 +126,23 @@ def test_any_damage_of_the_index_is_found(prefix):
         assert ending == ".bin"
 
 
-@pytest.mark.parametrize("content,words", [
-    (b"one 1\ntwo\n", "Incorrect dictionary format"),
-    (b"one 1\ntwo x\n", "Incorrect dictionary format"),
-    (b"one 1\n\n", "Incorrect dictionary format"),
-    (b"one 1\none 2\n", "Duplicate word found when loading Dictionary: 'one'"),
-    (b"one 1\n\xff 2\n", "Incorrect encoding detected"),
-])
+@pytest.mark.parametrize(
+    "content,words",
+    [
+        (b"one 1\ntwo\n", "Incorrect dictionary format"),
+        (b"one 1\ntwo x\n", "Incorrect dictionary format"),
+        (b"one 1\n\n", "Incorrect dictionary format"),
+        (b"one 1\none 2\n", "Duplicate word found when loading Dictionary: 'one'"),
+        (b"one 1\n\xff 2\n", "Incorrect encoding detected"),
+    ],
+)
 def test_damaged_dictionary(content, words, tmp_path):
     (tmp_path / "dict.en.txt").write_bytes(content)
     with pytest.raises(UserError) as told:
         Dictionary.load(str(tmp_path / "dict.en.txt"))
-    assert str(told.value).startswith(f"{tmp_path}/dict.en.txt is no dictionary of fairseq-preprocess, or is damaged ({words}")
+    assert str(told.value).startswith(
+        f"{tmp_path}/dict.en.txt is no dictionary of fairseq-preprocess, or is damaged ({words}"
+    )
 
 
 def test_a_dictionary_that_is_missing_keeps_its_error(tmp_path):

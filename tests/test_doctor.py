@@ -1,4 +1,5 @@
 """gnmt doctor: each failure gets its remedy, and libraries print nothing."""
+
 import importlib.metadata
 import os
 import re
@@ -92,7 +93,9 @@ def test_an_old_python_fails(monkeypatch):
 
 def test_little_memory_fails(monkeypatch):
     monkeypatch.setattr(doctor, "available_memory", lambda: 100 << 20)
-    assert doctor.check_memory() == doctor.Finding("memory", "0.1 GiB available", "End other programs: large models need more memory.")
+    assert doctor.check_memory() == doctor.Finding(
+        "memory", "0.1 GiB available", "End other programs: large models need more memory."
+    )
 
 
 def test_too_many_threads_fail(monkeypatch):
@@ -130,7 +133,10 @@ def test_a_precision_that_fails_gets_a_remedy_and_the_others_go_on(monkeypatch):
 def test_an_installation_of_torch_that_does_not_load_ends_the_checks(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     findings = found()
-    assert "pip install --force-reinstall" in findings["import of torch"].remedy and list(findings)[-1] == "import of torch"
+    assert (
+        "pip install --force-reinstall" in findings["import of torch"].remedy
+        and list(findings)[-1] == "import of torch"
+    )
 
     def broken() -> str:
         raise OSError("libtorch.so: cannot open shared object file")

@@ -1,4 +1,5 @@
 """Dropout keeps the right share, independently, and scales what it keeps."""
+
 import pytest
 import torch
 

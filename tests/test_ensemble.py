@@ -1,4 +1,5 @@
 """Several models as one."""
+
 import pytest
 import torch
 from conftest import make_dictionary, make_model

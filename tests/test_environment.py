@@ -1,4 +1,5 @@
 """scripts/environment.sh and scripts/test.sh with interpreters that only pretend."""
+
 import hashlib
 import os
 import platform
@@ -37,7 +38,10 @@ def test_stamp_names_folder_interpreter_requirements_and_extras(checkout):
     requirements = (checkout.root / "pyproject.toml").read_bytes() + (checkout.root / "constraints.txt").read_bytes()
     stamp = (checkout.venv / "environment.stamp").read_text().splitlines()
     assert stamp == [
-        str(checkout.root), platform.python_version(), hashlib.sha256(requirements).hexdigest(), "fairseq plots"
+        str(checkout.root),
+        platform.python_version(),
+        hashlib.sha256(requirements).hexdigest(),
+        "fairseq plots",
     ]
 
 
@@ -157,7 +161,10 @@ def test_environment_of_the_user_is_never_deleted(checkout):
 @pytest.mark.parametrize(
     "descriptions, chosen",
     [
-        ({"python3.11": "3.11 Linux x86_64", "python3.12": "3.12 Linux x86_64", "python3": "3.11 Linux x86_64"}, "python3.11"),
+        (
+            {"python3.11": "3.11 Linux x86_64", "python3.12": "3.12 Linux x86_64", "python3": "3.11 Linux x86_64"},
+            "python3.11",
+        ),
         ({"python3.12": "3.12 Linux x86_64", "python3": "3.11 Linux x86_64"}, "python3.12"),
         ({"python3": "3.12 Linux x86_64"}, "python3"),
         ({"python3.11": "", "python3": "3.11 Linux x86_64"}, "python3"),  # an alias that does not run
@@ -228,9 +235,15 @@ def test_unwritable_folder(checkout):
 @pytest.mark.parametrize(
     "fake_pip, words",
     [
-        ("echo 'WARNING: Retrying (Retry(total=0, connect=None)) after connection broken' >> \"$log\"", "could not be reached"),
+        (
+            "echo 'WARNING: Retrying (Retry(total=0, connect=None)) after connection broken' >> \"$log\"",
+            "could not be reached",
+        ),
         ("echo \"OSError: [Errno 28] No space left on device: '/x'\" >&2", "the disk is full"),
-        ("echo '2026-01-01 ERROR: No matching distribution found for torch==2.13.0' >> \"$log\"", "No matching distribution"),
+        (
+            "echo '2026-01-01 ERROR: No matching distribution found for torch==2.13.0' >> \"$log\"",
+            "No matching distribution",
+        ),
         ("echo 'No module named pip' >&2", "No module named pip"),
         ("true", "the reason stands above"),
     ],
@@ -251,11 +264,15 @@ def test_sourcing_is_refused_and_leaves_the_shell_alone(checkout):
     assert not checkout.venv.exists()
 
 
-@pytest.mark.parametrize("outcome, code, words", [("True", 0, "1 tests (0 failed, 0 skipped)"), ("False", 1, "1 tests (1 failed")])
+@pytest.mark.parametrize(
+    "outcome, code, words", [("True", 0, "1 tests (0 failed, 0 skipped)"), ("False", 1, "1 tests (1 failed")]
+)
 def test_test_script_passes_arguments_and_exit_code(checkout, outcome, code, words):
     checkout.add_python("python3.11")
     (checkout.root / "tests").mkdir()
-    (checkout.root / "tests" / "test_it.py").write_text(f"def test_this(): assert {outcome}\ndef test_that(): assert False\n")
+    (checkout.root / "tests" / "test_it.py").write_text(
+        f"def test_this(): assert {outcome}\ndef test_that(): assert False\n"
+    )
     result = checkout.run(script="test.sh", arguments=["-k", "this", "-p", "no:cacheprovider"])
     assert result.returncode == code, result.stdout + result.stderr
     assert words in result.stdout.splitlines()[-1] and "minutes" in result.stdout.splitlines()[-1]

@@ -1,4 +1,5 @@
 """gnmt export: a checkpoint of fairseq-train becomes a model folder that translates as it does."""
+
 import pytest
 import torch
 from model_folders import WORDS, make_network
@@ -23,7 +24,13 @@ def write_checkpoint(folder, change=lambda state: None, integers=False, **option
         "no_share_embeddings": not config.share_embeddings, "attention_query": config.attention_query,
         "share_decoder_input_output_embed": config.tie_output_layer,
     }  # fmt: skip
-    task = {"_name": "gnmt_translation", "data": str(data), "source_lang": "en", "target_lang": "de", "coverage_penalty": 0.3}
+    task = {
+        "_name": "gnmt_translation",
+        "data": str(data),
+        "source_lang": "en",
+        "target_lang": "de",
+        "coverage_penalty": 0.3,
+    }
     state = {
         "args": None,
         "cfg": {"model": model, "task": task, "optimization": {"lr": [0.1], "max_update": 7}},
@@ -41,7 +48,9 @@ def write_checkpoint(folder, change=lambda state: None, integers=False, **option
     return folder / "checkpoint.pt"
 
 
-@pytest.mark.parametrize("options", [{}, {"tie_output_layer": True}, {"share_embeddings": False}, {"attention_query": "previous"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"tie_output_layer": True}, {"share_embeddings": False}, {"attention_query": "previous"}]
+)
 def test_the_folder_has_the_network_of_the_checkpoint(tmp_path, options):
     checkpoint = write_checkpoint(tmp_path, **options)
     assert export(checkpoint, tmp_path / "model", tokenizer="words") is None
@@ -61,7 +70,9 @@ def test_integers_stay_integers(tmp_path, integers):
     checkpoint = write_checkpoint(tmp_path, integers=integers)
     export(checkpoint, tmp_path / "model", tokenizer="words", precision=None if integers else "int8")
     translator = Translator.from_pretrained(tmp_path / "model")
-    original = Translator([read_model_folder(tmp_path / "model")._replace(network=read_checkpoint(checkpoint).network)], "int8")
+    original = Translator(
+        [read_model_folder(tmp_path / "model")._replace(network=read_checkpoint(checkpoint).network)], "int8"
+    )
     assert translator.precision == "int8"
     sources = [[4, 5, 6], [7], [8, 9, 10, 11, 12]]
     assert translator.translate_ids(sources) == original.translate_ids(sources)
@@ -71,7 +82,9 @@ def test_the_card_has_bleu_on_the_test_set(tmp_path):
     (tmp_path / "test.en").write_text("the dog runs.\na cat\n", encoding="utf-8")
     (tmp_path / "test.de").write_text("a dog\nthe cat sees.\n", encoding="utf-8")
     checkpoint = write_checkpoint(tmp_path / "training")
-    check = export(checkpoint, tmp_path / "model", tokenizer="words", test_set=[tmp_path / "test.en", tmp_path / "test.de"])
+    check = export(
+        checkpoint, tmp_path / "model", tokenizer="words", test_set=[tmp_path / "test.en", tmp_path / "test.de"]
+    )
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
     assert f"BLEU {check.bleu:.2f}" in card and check.signature in card and "tok:13a" in check.signature
     read_model_folder(tmp_path / "model")  # the checksums are those of the card that was written last
@@ -96,7 +109,12 @@ def test_a_failed_export_leaves_the_earlier_folder(tmp_path):
     export(checkpoint, tmp_path / "model", tokenizer="words")
     before = (tmp_path / "model" / "SHA256SUMS").read_bytes()
     with pytest.raises(UserError, match="does not exist"):
-        export(checkpoint, tmp_path / "model", tokenizer="words", test_set=[tmp_path / "nothing.en", tmp_path / "nothing.de"])
+        export(
+            checkpoint,
+            tmp_path / "model",
+            tokenizer="words",
+            test_set=[tmp_path / "nothing.en", tmp_path / "nothing.de"],
+        )
     assert (tmp_path / "model" / "SHA256SUMS").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "training"]
 
@@ -106,7 +124,10 @@ def test_a_failed_export_leaves_the_earlier_folder(tmp_path):
     [
         (lambda state: state["cfg"]["model"].update(_name="transformer"), "has the architecture 'transformer'"),
         (lambda state: state["cfg"]["task"].pop("source_lang"), "does not say its languages"),
-        (lambda state: state["model"].pop("decoder.output_projection.bias"), "lacks the weight decoder.output_projection.bias"),
+        (
+            lambda state: state["model"].pop("decoder.output_projection.bias"),
+            "lacks the weight decoder.output_projection.bias",
+        ),
         (lambda state: state["model"].update(extra=torch.zeros(1)), "has the weight extra"),
         (lambda state: state["cfg"]["model"].update(hidden_size=10**9), "hidden_size"),
         (lambda state: state["cfg"]["task"].update(data="nowhere"), "nowhere"),
@@ -130,6 +151,10 @@ def test_the_dictionary_must_fit_the_weights(tmp_path):
 
 def test_a_tokenizer_must_be_found_or_named(tmp_path):
     checkpoint = write_checkpoint(tmp_path)
-    for tokenizer, words in [(None, "There is no tokenizer beside"), ("none.spm", "does not exist"), (str(checkpoint), "no known type")]:
+    for tokenizer, words in [
+        (None, "There is no tokenizer beside"),
+        ("none.spm", "does not exist"),
+        (str(checkpoint), "no known type"),
+    ]:
         with pytest.raises(UserError, match=words):
             export(checkpoint, tmp_path / "model", tokenizer=tokenizer)

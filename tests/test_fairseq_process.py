@@ -1,4 +1,5 @@
 """fairseq's commands as child processes: their exit status, their messages, and their end with the parent."""
+
 import os
 import signal
 import subprocess
@@ -31,9 +32,13 @@ def run_code(monkeypatch):
     return lambda code, **options: fairseq.run_fairseq("train", [code], **options)
 
 
-@pytest.mark.parametrize("code, status", [
-    ("import sys; sys.exit(3)", 3), ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", 128 + signal.SIGTERM),
-])
+@pytest.mark.parametrize(
+    "code, status",
+    [
+        ("import sys; sys.exit(3)", 3),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", 128 + signal.SIGTERM),
+    ],
+)
 def test_the_exit_status_of_a_failure_is_passed_on(run_code, code, status):
     with pytest.raises(SystemExit) as ended:
         run_code(code)

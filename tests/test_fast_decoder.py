@@ -1,4 +1,5 @@
 """The decoder of the search against the network's own, its slow twin."""
+
 from types import SimpleNamespace
 
 import pytest
@@ -40,7 +41,9 @@ def test_equals_the_network_step_by_step(arch, layers, kind):
 
 @torch.no_grad()
 @pytest.mark.parametrize("table_bytes,has_table", [(TABLE, True), (TABLE - 1, False)])
-@pytest.mark.parametrize("shared_from", [0, 6 * 12, 10**6])  # always; from six rows, after the first two steps of two; never
+@pytest.mark.parametrize(
+    "shared_from", [0, 6 * 12, 10**6]
+)  # always; from six rows, after the first two steps of two; never
 def test_sharing_and_tables_change_nothing(shared_from, table_bytes, has_table, monkeypatch):
     monkeypatch.setattr(gates, "TABLE_BYTES", table_bytes)
     monkeypatch.setattr(gates, "MIN_SHARED_ELEMENTS", shared_from)

@@ -1,4 +1,5 @@
 """Rounded terms have exact sums, whatever their order."""
+
 import math
 
 import numpy as np

@@ -1,4 +1,5 @@
 """Scores of given translations, step by step."""
+
 import pytest
 import torch
 

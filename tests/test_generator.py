@@ -1,4 +1,5 @@
 """The results of the search in fairseq's form."""
+
 from types import SimpleNamespace
 
 import pytest

@@ -1,4 +1,5 @@
 """GLEU by counting on fingers, and against NLTK's."""
+
 import pytest
 
 from gnmt.evaluation.gleu import gleu, mean_gleu, ngrams
@@ -10,7 +11,11 @@ def score(output: str, reference: str) -> float:
 
 def test_ngrams_by_hand():
     assert ngrams(["a", "b", "a"]) == {
-        ("a",): 2, ("b",): 1, ("a", "b"): 1, ("b", "a"): 1, ("a", "b", "a"): 1,
+        ("a",): 2,
+        ("b",): 1,
+        ("a", "b"): 1,
+        ("b", "a"): 1,
+        ("a", "b", "a"): 1,
     }
     assert max(map(len, ngrams("a b c d e f".split()))) == 4
 
@@ -34,8 +39,11 @@ def test_equal_and_empty():
     [
         # sentence_gleu([reference.split()], output.split()) of nltk.translate.gleu_score, NLTK 3.10.4
         ("two dogs play in the snow", "two dogs are playing in the white snow", 0.2692307692307692),
-        ("a man in a blue shirt is standing on a ladder cleaning a window",
-         "a man on a ladder cleans a window of a tall building", 0.26),
+        (
+            "a man in a blue shirt is standing on a ladder cleaning a window",
+            "a man on a ladder cleans a window of a tall building",
+            0.26,
+        ),
         ("the the the the the", "the cat is on the mat", 0.1111111111111111),
         ("zwei Hunde spielen", "zwei Hunde spielen im Schnee und ein dritter sieht zu", 0.17647058823529413),
     ],

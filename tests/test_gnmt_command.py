@@ -1,4 +1,5 @@
 """The `gnmt` command: its list of commands, exit codes and outputs, mostly in this process."""
+
 import json
 import math
 import subprocess
@@ -49,7 +50,10 @@ def test_help_and_errors_of_the_list_need_no_torch():
 def test_a_missing_package_is_an_error_that_names_the_doctor():
     code = "import sys; sys.modules['torch'] = None; from gnmt.__main__ import main; main(['translate', 'model'])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (1, "error: The package torch cannot be imported: `gnmt doctor` names the remedy.\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: The package torch cannot be imported: `gnmt doctor` names the remedy.\n",
+    )
 
 
 def test_version_is_printed(capsys):
@@ -218,7 +222,9 @@ def test_bench_refuses_mistakes(model, tmp_path):
 
 def test_attention_of_text_is_drawn(model, tmp_path, capsys):
     text = write(tmp_path / "text", [SOURCES[0], "", SOURCES[2]])
-    run_module(plot, "gnmt plot", ["attention", str(model), str(text), "--output-dir", str(tmp_path / "maps"), "--words"])
+    run_module(
+        plot, "gnmt plot", ["attention", str(model), str(text), "--output-dir", str(tmp_path / "maps"), "--words"]
+    )
     assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["attention-0.png", "attention-2.png"]
     best = Translator.from_pretrained(model).translate([SOURCES[2]])[0]
     assert f"sentence 2, score {best.score:.3f}: {' '.join(best.tokens)}" in capsys.readouterr().out

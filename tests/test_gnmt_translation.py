@@ -1,4 +1,5 @@
 """The choice of the search, and options that are refused or reported."""
+
 from dataclasses import fields
 from types import SimpleNamespace
 
@@ -104,7 +105,11 @@ def test_options_of_the_search_are_declared_once():
     found = {option.name: option for option in fields(GNMTTranslationConfig) if option.name in own}
     assert found.keys() == own.keys() and "length_norm_factor" in own
     for name, option in own.items():
-        assert (found[name].type, found[name].default, found[name].metadata) == (option.type, option.default, option.metadata)
+        assert (found[name].type, found[name].default, found[name].metadata) == (
+            option.type,
+            option.default,
+            option.metadata,
+        )
         assert option.metadata["help"]
 
 

@@ -1,4 +1,5 @@
 """The network is numerically NVIDIA's: logits, attention and loss of its code with the same weights."""
+
 import pytest
 import torch
 

@@ -1,4 +1,5 @@
 """The embedded corpus: German worked out by hand for each phenomenon, and what the splits promise."""
+
 import os
 import random
 import re
@@ -71,16 +72,25 @@ def which(words: str) -> Relative:
 EXPECTED = [
     # articles, cases, adjective endings: weak, mixed, strong
     (say("the man", "see", "an old dog"), "The man sees an old dog.", "Der Mann sieht einen alten Hund."),
-    (say("a small cat", "see", "the big bird"),
-     "A small cat sees the big bird.", "Eine kleine Katze sieht den großen Vogel."),
+    (
+        say("a small cat", "see", "the big bird"),
+        "A small cat sees the big bird.",
+        "Eine kleine Katze sieht den großen Vogel.",
+    ),
     (say("I", "buy", "an expensive book"), "I buy an expensive book.", "Ich kaufe ein teures Buch."),
     (say("she", "help", "her young friend"), "She helps her young friend.", "Sie hilft ihrem jungen Freund."),
     (say("my old friend", "wait"), "My old friend waits.", "Mein alter Freund wartet."),
-    (say("our child", "love", "these big horses"),
-     "Our child loves these big horses.", "Unser Kind liebt diese großen Pferde."),
+    (
+        say("our child", "love", "these big horses"),
+        "Our child loves these big horses.",
+        "Unser Kind liebt diese großen Pferde.",
+    ),
     (say("we", "thank", "the old doctors"), "We thank the old doctors.", "Wir danken den alten Ärzten."),
-    (say("big dogs", "follow", "small children"),
-     "Big dogs follow small children.", "Große Hunde folgen kleinen Kindern."),
+    (
+        say("big dogs", "follow", "small children"),
+        "Big dogs follow small children.",
+        "Große Hunde folgen kleinen Kindern.",
+    ),
     (say("you", "drink", "fresh coffee"), "You drink fresh coffee.", "Du trinkst frischen Kaffee."),
     (say("he", "drink", "cold milk"), "He drinks cold milk.", "Er trinkt kalte Milch."),
     (say("every child", "eat", "a fresh egg"), "Every child eats a fresh egg.", "Jedes Kind isst ein frisches Ei."),
@@ -93,67 +103,136 @@ EXPECTED = [
     (say("they", "sell", "old kitchen tables"), "They sell old kitchen tables.", "Sie verkaufen alte Küchentische."),
     (say("the guest", "eat", "an apple cake"), "The guest eats an apple cake.", "Der Gast isst einen Apfelkuchen."),
     # perfect with haben and sein
-    (say("the guest", "forget", "his bag", tense=PAST),
-     "The guest forgot his bag.", "Der Gast hat seine Tasche vergessen."),
+    (
+        say("the guest", "forget", "his bag", tense=PAST),
+        "The guest forgot his bag.",
+        "Der Gast hat seine Tasche vergessen.",
+    ),
     (say("bears", "swim", tense=PAST, time="yesterday"), "Bears swam yesterday.", "Bären sind gestern geschwommen."),
     (say("the dog", "follow", "us", tense=PAST), "The dog followed us.", "Der Hund ist uns gefolgt."),
     # separable verbs
     (say("he", "open", "the red door"), "He opens the red door.", "Er macht die rote Tür auf."),
     (say("the girl", "invite", "us", tense=PAST), "The girl invited us.", "Das Mädchen hat uns eingeladen."),
-    (say("you", "turn off", "the lamp", tense=HAVE_TO),
-     "You have to turn off the lamp.", "Du musst die Lampe ausschalten."),
-    (Complex(clause("I", "laugh"), "because", clause("the guest", "arrive")),
-     "I laugh because the guest arrives.", "Ich lache, weil der Gast ankommt."),
-    (Complex(clause("she", "know", tense=PAST), "that", clause("you", "fall asleep", tense=PAST)),
-     "She knew that you fell asleep.", "Sie hat gewusst, dass du eingeschlafen bist."),
+    (
+        say("you", "turn off", "the lamp", tense=HAVE_TO),
+        "You have to turn off the lamp.",
+        "Du musst die Lampe ausschalten.",
+    ),
+    (
+        Complex(clause("I", "laugh"), "because", clause("the guest", "arrive")),
+        "I laugh because the guest arrives.",
+        "Ich lache, weil der Gast ankommt.",
+    ),
+    (
+        Complex(clause("she", "know", tense=PAST), "that", clause("you", "fall asleep", tense=PAST)),
+        "She knew that you fell asleep.",
+        "Sie hat gewusst, dass du eingeschlafen bist.",
+    ),
     # verb second, verb final
-    (say("the woman", "buy", "a coat", time="today"),
-     "The woman buys a coat today.", "Die Frau kauft heute einen Mantel."),
-    (Statement(clause("the woman", "buy", "a coat", time="today"), True),
-     "Today the woman buys a coat.", "Heute kauft die Frau einen Mantel."),
-    (Statement(clause("the guests", "arrive", time="at three o'clock", tense=WILL), True),
-     "At three o'clock the guests will arrive.", "Um drei Uhr werden die Gäste ankommen."),
-    (Complex(clause("she", "call", "you", tense=WILL), "if", clause("you", "wait"), True),
-     "If you wait, she will call you.", "Wenn du wartest, wird sie dich anrufen."),
-    (Complex(clause("we", "stay", tense=PAST), "although", clause("he", "dance", tense=WANT_TO)),
-     "We stayed although he wants to dance.", "Wir sind geblieben, obwohl er tanzen will."),
-    (Complex(be("I", "hungry"), "because", be("the soup", "cold", tense=PAST), True),
-     "Because the soup was cold, I am hungry.", "Weil die Suppe kalt war, bin ich hungrig."),
+    (
+        say("the woman", "buy", "a coat", time="today"),
+        "The woman buys a coat today.",
+        "Die Frau kauft heute einen Mantel.",
+    ),
+    (
+        Statement(clause("the woman", "buy", "a coat", time="today"), True),
+        "Today the woman buys a coat.",
+        "Heute kauft die Frau einen Mantel.",
+    ),
+    (
+        Statement(clause("the guests", "arrive", time="at three o'clock", tense=WILL), True),
+        "At three o'clock the guests will arrive.",
+        "Um drei Uhr werden die Gäste ankommen.",
+    ),
+    (
+        Complex(clause("she", "call", "you", tense=WILL), "if", clause("you", "wait"), True),
+        "If you wait, she will call you.",
+        "Wenn du wartest, wird sie dich anrufen.",
+    ),
+    (
+        Complex(clause("we", "stay", tense=PAST), "although", clause("he", "dance", tense=WANT_TO)),
+        "We stayed although he wants to dance.",
+        "Wir sind geblieben, obwohl er tanzen will.",
+    ),
+    (
+        Complex(be("I", "hungry"), "because", be("the soup", "cold", tense=PAST), True),
+        "Because the soup was cold, I am hungry.",
+        "Weil die Suppe kalt war, bin ich hungrig.",
+    ),
     # relative clauses: nominative in its place, the others, and after the clause when on the object
-    (say(noun("the man", clause(which("man"), "repair", "cars")), "laugh"),
-     "The man who repairs cars laughs.", "Der Mann, der Autos repariert, lacht."),
-    (say(noun("the girl", clause("I", "visit", which("girl"), tense=PAST)), "sleep"),
-     "The girl whom I visited sleeps.", "Das Mädchen, das ich besucht habe, schläft."),
-    (say(noun("the woman", clause("the boys", "help", which("woman"))), "sell", "a bicycle", tense=PAST),
-     "The woman whom the boys help sold a bicycle.", "Die Frau, der die Jungen helfen, hat ein Fahrrad verkauft."),
-    (say(noun("the friends", clause("we", "thank", which("friends"))), "dance"),
-     "The friends whom we thank dance.", "Die Freunde, denen wir danken, tanzen."),
-    (say("we", "find", noun("the key", clause("he", "look for", which("key"))), tense=PAST),
-     "We found the key that he looks for.", "Wir haben den Schlüssel gefunden, den er sucht."),
-    (say("she", "call", noun("the doctor", clause(which("doctor"), "get up"))),
-     "She calls the doctor who gets up.", "Sie ruft den Arzt an, der aufsteht."),
+    (
+        say(noun("the man", clause(which("man"), "repair", "cars")), "laugh"),
+        "The man who repairs cars laughs.",
+        "Der Mann, der Autos repariert, lacht.",
+    ),
+    (
+        say(noun("the girl", clause("I", "visit", which("girl"), tense=PAST)), "sleep"),
+        "The girl whom I visited sleeps.",
+        "Das Mädchen, das ich besucht habe, schläft.",
+    ),
+    (
+        say(noun("the woman", clause("the boys", "help", which("woman"))), "sell", "a bicycle", tense=PAST),
+        "The woman whom the boys help sold a bicycle.",
+        "Die Frau, der die Jungen helfen, hat ein Fahrrad verkauft.",
+    ),
+    (
+        say(noun("the friends", clause("we", "thank", which("friends"))), "dance"),
+        "The friends whom we thank dance.",
+        "Die Freunde, denen wir danken, tanzen.",
+    ),
+    (
+        say("we", "find", noun("the key", clause("he", "look for", which("key"))), tense=PAST),
+        "We found the key that he looks for.",
+        "Wir haben den Schlüssel gefunden, den er sucht.",
+    ),
+    (
+        say("she", "call", noun("the doctor", clause(which("doctor"), "get up"))),
+        "She calls the doctor who gets up.",
+        "Sie ruft den Arzt an, der aufsteht.",
+    ),
     # negation
-    (say("the cat", "sleep", place=("in", "the garden"), negated=True),
-     "The cat does not sleep in the garden.", "Die Katze schläft nicht im Garten."),
-    (say("they", "close", "the window", negated=True),
-     "They do not close the window.", "Sie machen das Fenster nicht zu."),
-    (say("she", "sell", "old bicycles", tense=PAST, negated=True),
-     "She did not sell old bicycles.", "Sie hat keine alten Fahrräder verkauft."),
-    (say("we", "buy", "a table", tense=HAVE_TO, negated=True),
-     "We do not have to buy a table.", "Wir müssen keinen Tisch kaufen."),
-    (say("you", "open", "my suitcase", tense=MAY, negated=True),
-     "You may not open my suitcase.", "Du darfst meinen Koffer nicht aufmachen."),
+    (
+        say("the cat", "sleep", place=("in", "the garden"), negated=True),
+        "The cat does not sleep in the garden.",
+        "Die Katze schläft nicht im Garten.",
+    ),
+    (
+        say("they", "close", "the window", negated=True),
+        "They do not close the window.",
+        "Sie machen das Fenster nicht zu.",
+    ),
+    (
+        say("she", "sell", "old bicycles", tense=PAST, negated=True),
+        "She did not sell old bicycles.",
+        "Sie hat keine alten Fahrräder verkauft.",
+    ),
+    (
+        say("we", "buy", "a table", tense=HAVE_TO, negated=True),
+        "We do not have to buy a table.",
+        "Wir müssen keinen Tisch kaufen.",
+    ),
+    (
+        say("you", "open", "my suitcase", tense=MAY, negated=True),
+        "You may not open my suitcase.",
+        "Du darfst meinen Koffer nicht aufmachen.",
+    ),
     (say("I", "help", "a man", negated=True), "I do not help a man.", "Ich helfe keinem Mann."),
-    (say("he", "give", "the child", "juice", negated=True),
-     "He does not give the child juice.", "Er gibt dem Kind keinen Saft."),
+    (
+        say("he", "give", "the child", "juice", negated=True),
+        "He does not give the child juice.",
+        "Er gibt dem Kind keinen Saft.",
+    ),
     # modals
     (say("I", "see", "them", tense=CAN, negated=True), "I cannot see them.", "Ich kann sie nicht sehen."),
     (say("he", "eat", "the cake", tense=SHOULD), "He should eat the cake.", "Er sollte den Kuchen essen."),
     (say("he", "run", tense=HAD_TO), "He had to run.", "Er musste laufen."),
     (say("they", "work", tense=COULD, negated=True), "They could not work.", "Sie konnten nicht arbeiten."),
     # questions
-    (Question(clause("the man", "see", "the dog", tense=PAST)),
-     "Did the man see the dog?", "Hat der Mann den Hund gesehen?"),
+    (
+        Question(clause("the man", "see", "the dog", tense=PAST)),
+        "Did the man see the dog?",
+        "Hat der Mann den Hund gesehen?",
+    ),
     (Question(be("you", "tired")), "Are you tired?", "Bist du müde?"),
     (Question(clause("she", "wait", negated=True), WHY), "Why does she not wait?", "Warum wartet sie nicht?"),
     (Question(clause("he", "fall asleep", tense=CAN), WHERE), "Where can he fall asleep?", "Wo kann er einschlafen?"),
@@ -162,18 +241,36 @@ EXPECTED = [
     (Question(clause("you", "invite", Interrogative(), tense=PAST)), "Whom did you invite?", "Wen hast du eingeladen?"),
     (Question(clause("they", "forget", Interrogative(thing=True))), "What do they forget?", "Was vergessen sie?"),
     # "be", order of objects, places
-    (Statement(be("the dogs", "tired", negated=True, tense=PAST)),
-     "The dogs were not tired.", "Die Hunde waren nicht müde."),
-    (Statement(be("she", "thirty-four years old")),
-     "She is thirty-four years old.", "Sie ist vierunddreißig Jahre alt."),
-    (say("the doctor", "give", "me", "the key", time="today"),
-     "The doctor gives me the key today.", "Der Arzt gibt mir heute den Schlüssel."),
-    (say("he", "show", "the guests", "his pictures", tense=PAST, time="last week"),
-     "He showed the guests his pictures last week.", "Er hat letzte Woche den Gästen seine Bilder gezeigt."),
-    (say("we", "wait", place=("in front of", "an old church")),
-     "We wait in front of an old church.", "Wir warten vor einer alten Kirche."),
-    (say("I", "swim", place=("next to", "our dark hotel")),
-     "I swim next to our dark hotel.", "Ich schwimme neben unserem dunklen Hotel."),
+    (
+        Statement(be("the dogs", "tired", negated=True, tense=PAST)),
+        "The dogs were not tired.",
+        "Die Hunde waren nicht müde.",
+    ),
+    (
+        Statement(be("she", "thirty-four years old")),
+        "She is thirty-four years old.",
+        "Sie ist vierunddreißig Jahre alt.",
+    ),
+    (
+        say("the doctor", "give", "me", "the key", time="today"),
+        "The doctor gives me the key today.",
+        "Der Arzt gibt mir heute den Schlüssel.",
+    ),
+    (
+        say("he", "show", "the guests", "his pictures", tense=PAST, time="last week"),
+        "He showed the guests his pictures last week.",
+        "Er hat letzte Woche den Gästen seine Bilder gezeigt.",
+    ),
+    (
+        say("we", "wait", place=("in front of", "an old church")),
+        "We wait in front of an old church.",
+        "Wir warten vor einer alten Kirche.",
+    ),
+    (
+        say("I", "swim", place=("next to", "our dark hotel")),
+        "I swim next to our dark hotel.",
+        "Ich schwimme neben unserem dunklen Hotel.",
+    ),
 ]
 
 
@@ -224,8 +321,13 @@ def test_combinations_are_found_in_every_part():
     main = clause(noun("the man", relative), "eat", "a fresh egg", place=("in", "the old park"))
     derivation = Complex(main, "because", be("the dog", "tired"))
     assert pair(derivation).combinations == {
-        ("eat", "man"), ("eat", "egg"), ("fresh", "egg"), ("old", "park"),
-        ("repair", "man"), ("repair", "car"), ("tired", "dog"),
+        ("eat", "man"),
+        ("eat", "egg"),
+        ("fresh", "egg"),
+        ("old", "park"),
+        ("repair", "man"),
+        ("repair", "car"),
+        ("tired", "dog"),
     }
 
 
@@ -333,7 +435,12 @@ def test_command_writes_the_same_files_for_a_seed(tmp_path):
     files = contents(first)
     assert sorted(files) == ["test.de", "test.en", "train.de", "train.en", "valid.de", "valid.en"]
     assert {name: text.count(b"\n") for name, text in files.items()} == {
-        "train.en": 300, "train.de": 300, "valid.en": 8, "valid.de": 8, "test.en": 9, "test.de": 9,
+        "train.en": 300,
+        "train.de": 300,
+        "valid.en": 8,
+        "valid.de": 8,
+        "test.en": 9,
+        "test.de": 9,
     }
     assert contents(second) == files
     assert contents(other)["train.en"] != files["train.en"]

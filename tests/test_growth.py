@@ -1,4 +1,5 @@
 """Growth of cost: the points, the formulas by hand, the table and the picture; the measuring script at its smallest."""
+
 import json
 import sys
 from pathlib import Path
@@ -145,7 +146,12 @@ def parse(monkeypatch, *arguments):
 def test_points_of_the_command_line(monkeypatch):
     args = parse(monkeypatch, "--quick", "--length", 5, "--hidden-values", "--batch-values", 4, 3)
     base = Point(hidden=16, vocabulary=60, length=5, batch=2, beam=2)
-    assert benchmark_growth.points_of(args) == [base, base._replace(batch=3), base._replace(batch=4), base._replace(beam=1)]
+    assert benchmark_growth.points_of(args) == [
+        base,
+        base._replace(batch=3),
+        base._replace(batch=4),
+        base._replace(beam=1),
+    ]
     whole = benchmark_growth.points_of(parse(monkeypatch))
     assert whole[0] == benchmark_growth.BASE and len(whole) == len(set(whole)) == 1 + 4 + 4 + 4 + 5 + 4
 

@@ -1,4 +1,5 @@
 """The state of fairseq's optimizers for half precision: with master weights and counters of the loss scale."""
+
 import copy
 from types import SimpleNamespace
 

@@ -1,4 +1,5 @@
 """The copies of a model that searches run."""
+
 import functools
 import gc
 import weakref
@@ -37,7 +38,9 @@ def test_made_once_and_only_when_training_is_over(model):
     made = inference_model_for(model)
     assert isinstance(made.decoder, FastDecoder) and inference_model_for(model) is made
     quantized = inference_model_for(model, "int8")
-    assert quantized is not made and inference_model_for(model, "int8") is quantized and inference_model_for(model) is made
+    assert (
+        quantized is not made and inference_model_for(model, "int8") is quantized and inference_model_for(model) is made
+    )
     model.half()
     assert inference_model_for(model).decoder.output_projection.weight.dtype == torch.float16
 
@@ -59,7 +62,9 @@ def test_missing_operators_are_told(model, monkeypatch, caplog):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("make_layer", [functools.partial(LSTMWithHoistedInputProjection, make_linear=PlainLinear), PackedLSTM])
+@pytest.mark.parametrize(
+    "make_layer", [functools.partial(LSTMWithHoistedInputProjection, make_linear=PlainLinear), PackedLSTM]
+)
 def test_encoder_with_other_layers_equals_the_network_s(model, make_layer):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     copied = encoder_with(model.encoder, make_layer)
@@ -89,7 +94,9 @@ def test_shared_embeddings_stay_shared_in_int8(model):
     separate = make_model("gnmt_v2", DICTIONARY, hidden_size=16, no_share_embeddings=True)
     separate.prepare_for_inference_(NO_OPTIONS)
     quantized = inference_model_for(separate, "int8")
-    assert not torch.equal(quantized.encoder.embed_tokens.weight, quantized.decoder.gate_products[0].embed_tokens.weight)
+    assert not torch.equal(
+        quantized.encoder.embed_tokens.weight, quantized.decoder.gate_products[0].embed_tokens.weight
+    )
 
 
 @torch.no_grad()

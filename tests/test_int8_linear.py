@@ -1,4 +1,5 @@
 """Integer arithmetic against numpy's, exactly, and what quantisation must not depend on."""
+
 import numpy as np
 import pytest
 import torch

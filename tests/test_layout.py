@@ -1,4 +1,5 @@
 """Imports flow one way, as the map of the folders in the README promises."""
+
 import ast
 import subprocess
 import sys
@@ -36,7 +37,15 @@ CORE = {
     "training": {"corpora", "files"},
     "plots": {"files", "tokenizers"},
     "commands": {
-        "checkpoints", "corpora", "evaluation", "files", "network", "plots", "tokenizers", "training", "translator"
+        "checkpoints",
+        "corpora",
+        "evaluation",
+        "files",
+        "network",
+        "plots",
+        "tokenizers",
+        "training",
+        "translator",
     },
 }
 PACKAGES = {"fairseq_gnmt": PLUGIN, "gnmt": CORE}
@@ -80,7 +89,9 @@ def test_the_core_needs_neither_fairseq_nor_the_plugin():
 )
 def test_imports_flow_one_way(package, folder):
     for path in (ROOT / package / folder).rglob("*.py"):
-        unexpected = imported_parts(path, package) - PACKAGES[package][folder] - {folder, "errors", "ranges", "__version__"}
+        unexpected = (
+            imported_parts(path, package) - PACKAGES[package][folder] - {folder, "errors", "ranges", "__version__"}
+        )
         assert not unexpected, f"{path.name} imports {unexpected}"
 
 

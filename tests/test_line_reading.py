@@ -1,4 +1,5 @@
 """fairseq's readers of text end lines where ours do."""
+
 from pathlib import Path
 
 import pytest

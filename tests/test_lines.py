@@ -1,4 +1,5 @@
 """Lines of text: their ends, byte order marks, and bytes that are not UTF-8."""
+
 import gzip
 import io
 from pathlib import Path
@@ -84,28 +85,34 @@ def read(data: bytes) -> tuple:
     return list(read_stream(io.BytesIO(data), warnings.append)), warnings
 
 
-@pytest.mark.parametrize("data, expected", [
-    (b"", []),
-    (b"a", ["a"]),
-    (b"a\n", ["a"]),
-    (b"\n\na", ["", "", "a"]),
-    (b"a\r\nb\r\n", ["a", "b"]),
-    (b"a\rb\nc", ["a\rb", "c"]),
-    ("a\u2028b\x85c\x1cd\x0be\x00f\n".encode("utf-8"), ["a\u2028b\x85c\x1cd\x0be\x00f"]),
-    (b" \t a b \n\xc2\xa0\n", ["a b", ""]),
-    ("\ufeffa\n\ufeffb\n".encode("utf-8"), ["a", "\ufeffb"]),
-])
+@pytest.mark.parametrize(
+    "data, expected",
+    [
+        (b"", []),
+        (b"a", ["a"]),
+        (b"a\n", ["a"]),
+        (b"\n\na", ["", "", "a"]),
+        (b"a\r\nb\r\n", ["a", "b"]),
+        (b"a\rb\nc", ["a\rb", "c"]),
+        ("a\u2028b\x85c\x1cd\x0be\x00f\n".encode("utf-8"), ["a\u2028b\x85c\x1cd\x0be\x00f"]),
+        (b" \t a b \n\xc2\xa0\n", ["a b", ""]),
+        ("\ufeffa\n\ufeffb\n".encode("utf-8"), ["a", "\ufeffb"]),
+    ],
+)
 def test_text_to_translate(data: bytes, expected: list) -> None:
     assert read(data) == (expected, [])
 
 
-@pytest.mark.parametrize("data, expected", [
-    (b"m\xe4n", "m\ufffdn"),
-    (b"\xff\xfea", "\ufffd\ufffda"),
-    (b"\xed\xa0\x80", "\ufffd\ufffd\ufffd"),  # a lone surrogate
-    (b"a\xe2\x82", "a\ufffd"),  # the beginning of a character
-    (b"\xf4\x90\x80\x80", "\ufffd\ufffd\ufffd\ufffd"),  # above U+10FFFF
-])
+@pytest.mark.parametrize(
+    "data, expected",
+    [
+        (b"m\xe4n", "m\ufffdn"),
+        (b"\xff\xfea", "\ufffd\ufffda"),
+        (b"\xed\xa0\x80", "\ufffd\ufffd\ufffd"),  # a lone surrogate
+        (b"a\xe2\x82", "a\ufffd"),  # the beginning of a character
+        (b"\xf4\x90\x80\x80", "\ufffd\ufffd\ufffd\ufffd"),  # above U+10FFFF
+    ],
+)
 def test_bytes_that_are_not_utf8_are_replaced_with_one_warning_per_line(data: bytes, expected: str) -> None:
     texts, warnings = read(b"one\n" + data + b"\nthree\n" + data)
     assert texts == ["one", expected, "three", expected]
@@ -124,12 +131,15 @@ def test_one_line_has_no_line_end() -> None:
     assert one_line("a\nb\r\nc\u2028d") == "a b  c\u2028d"
 
 
-@pytest.mark.parametrize("text, expected", [
-    ("a\nb", "a b"),
-    ("\ufeff a \r\n b\n", "a b"),
-    ("a\rb\u2028c", "a\rb\u2028c"),
-    ("\n \n", ""),
-    ("a\ud83d", "a\ufffd"),
-])
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("a\nb", "a b"),
+        ("\ufeff a \r\n b\n", "a b"),
+        ("a\rb\u2028c", "a\rb\u2028c"),
+        ("\n \n", ""),
+        ("a\ud83d", "a\ufffd"),
+    ],
+)
 def test_texts_become_one_line(text: str, expected: str) -> None:
     assert as_line(text) == expected

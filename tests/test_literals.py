@@ -1,4 +1,5 @@
 """fairseq's options as literals."""
+
 import re
 import sys
 from pathlib import Path
@@ -44,7 +45,9 @@ def test_nothing_else_is_evaluated(text):
 
 def test_no_module_of_fairseq_evaluates_code():
     modules = [module for name, module in sys.modules.items() if name.split(".")[0] in ("fairseq", "fairseq_cli")]
-    evaluating = [module for module in modules if re.search(r"(?<![\w.])eval\(", Path(module.__file__).read_text("utf-8"))]
+    evaluating = [
+        module for module in modules if re.search(r"(?<![\w.])eval\(", Path(module.__file__).read_text("utf-8"))
+    ]
     assert fconv in evaluating and utils in evaluating and len(evaluating) > 15
     assert all(module.__dict__.get("eval") is evaluate for module in evaluating)
     with pytest.raises(UserError, match="options are never executed"):

@@ -1,4 +1,5 @@
 """The lock of a folder ends with its holder, and tells others who that is."""
+
 import fcntl
 import multiprocessing
 import os
@@ -85,7 +86,10 @@ def test_the_shell_takes_the_same_lock(tmp_path):
     """lock_folder of examples/environment.sh: who holds the folder is told in both directions."""
     script = f"set -euo pipefail; source {ROOT}/examples/environment.sh; lock_folder '{tmp_path}'; "
     with subprocess.Popen(
-        ["bash", "-c", script + "echo locked; read line; exit 3"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ["bash", "-c", script + "echo locked; read line; exit 3"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as shell:
         assert shell.stdout.readline() == "locked\n"
         with pytest.raises(UserError, match=f"in use by process {shell.pid} on "):
@@ -97,6 +101,6 @@ def test_the_shell_takes_the_same_lock(tmp_path):
     lock.release()
     # A script that is called by the holder goes on under its lock.
     done = subprocess.run(
-        ["bash", "-c", script + f"bash -c \"{script} echo inner\""], capture_output=True, text=True, check=True
+        ["bash", "-c", script + f'bash -c "{script} echo inner"'], capture_output=True, text=True, check=True
     )
     assert done.stdout == "inner\n"

@@ -1,4 +1,5 @@
 """The first loss scale of the documented trainings: as large as the first update in float16 bears."""
+
 import re
 import subprocess
 from pathlib import Path

@@ -1,4 +1,5 @@
 """Layers against torch's own on the same weights."""
+
 import pytest
 import torch
 from torch import nn
@@ -6,7 +7,12 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from gnmt.network.clipping import ActivationClip, ClipSchedule
 from gnmt.network.lstm import (
-    LSTM, BidirectionalLSTM, permute_positions, recompute_activations, reversal, rotation,
+    LSTM,
+    BidirectionalLSTM,
+    permute_positions,
+    recompute_activations,
+    reversal,
+    rotation,
 )
 
 NO_CLIP = ActivationClip()

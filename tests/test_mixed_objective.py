@@ -1,4 +1,5 @@
 """The gradient of the expected reward against trying all samples, and the objective against its formula."""
+
 import itertools
 import logging
 from types import SimpleNamespace
@@ -9,7 +10,12 @@ from conftest import make_dictionary, make_model
 
 from fairseq_gnmt.criterions import mixed_objective
 from fairseq_gnmt.criterions.label_smoothed_cross_entropy import GNMTLabelSmoothedCrossEntropy
-from fairseq_gnmt.criterions.mixed_objective import GNMTMixedObjective, advantages, first_decoder_tokens, stack_reference_and_samples
+from fairseq_gnmt.criterions.mixed_objective import (
+    GNMTMixedObjective,
+    advantages,
+    first_decoder_tokens,
+    stack_reference_and_samples,
+)
 from gnmt.errors import UserError
 from gnmt.network.dropout import disable_dropout
 from gnmt.search.sampling import Samples
@@ -19,8 +25,13 @@ BOS, PAD, EOS = 0, 1, 2
 
 def make_criterion(dictionary, **options) -> GNMTMixedObjective:
     options = {
-        "likelihood_weight": 0.017, "samples": 3, "sampling_temperature": 1.0, "reward_post_process": None,
-        "label_smoothing": 0.0, "sentence_avg": True, **options,
+        "likelihood_weight": 0.017,
+        "samples": 3,
+        "sampling_temperature": 1.0,
+        "reward_post_process": None,
+        "label_smoothing": 0.0,
+        "sentence_avg": True,
+        **options,
     }
     return GNMTMixedObjective(SimpleNamespace(target_dictionary=dictionary), **options)
 

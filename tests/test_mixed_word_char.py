@@ -1,4 +1,5 @@
 """Word models and mixed word/character models: what is learnt, their files and their commands."""
+
 import gzip
 import json
 import subprocess
@@ -40,8 +41,26 @@ def run(command, *arguments) -> None:
 def test_counts_are_of_all_files(tmp_path, monkeypatch, jobs):
     monkeypatch.setattr("gnmt.files.lines.LINES_PER_CHUNK", 2)
     counts = count_words([write(tmp_path / "en.gz", TEXT[:2]), write(tmp_path / "de", TEXT[2:])], jobs)
-    assert counts == Counter({" the": 3, " a": 2, " cat": 2, " dog": 1, ",": 1, " <": 2, "unk": 1, ">": 2, "B": 1,
-                              "cat": 1, " ": 2, " sees": 1, "\t": 1, "▁": 1, "the": 1, " dôg": 1})
+    assert counts == Counter(
+        {
+            " the": 3,
+            " a": 2,
+            " cat": 2,
+            " dog": 1,
+            ",": 1,
+            " <": 2,
+            "unk": 1,
+            ">": 2,
+            "B": 1,
+            "cat": 1,
+            " ": 2,
+            " sees": 1,
+            "\t": 1,
+            "▁": 1,
+            "the": 1,
+            " dôg": 1,
+        }
+    )
 
 
 def test_what_is_learnt_by_hand():
@@ -118,8 +137,16 @@ def test_mistakes_are_told_and_leave_nothing(tmp_path):
     refused("foreign is not UTF-8", load_vocabulary, foreign)
 
 
-@pytest.mark.parametrize("content", ["no model", "[]", "{}", json.dumps({"format": 1, "words": [], "characters": []}),
-                                     json.dumps({"format": "mixed words and characters, version 1", "words": [1]})])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "no model",
+        "[]",
+        "{}",
+        json.dumps({"format": 1, "words": [], "characters": []}),
+        json.dumps({"format": "mixed words and characters, version 1", "words": [1]}),
+    ],
+)
 def test_a_file_that_is_no_model(tmp_path, content):
     with pytest.raises(UserError, match="m.json is no model of mixed words .*mixed_word_char train"):
         load_vocabulary(write(tmp_path / "m.json", [content]))

@@ -1,4 +1,5 @@
 """The whole network: invariances, structure, initial values, what users may ask for."""
+
 import math
 
 import pytest
@@ -194,7 +195,9 @@ def test_residual_and_context_positions():
     def out_of(name):
         return seen[name][1]
 
-    both = torch.cat([out_of("encoder.first_layer.forward_lstm"), out_of("encoder.first_layer.backward_lstm").flip(1)], -1)
+    both = torch.cat(
+        [out_of("encoder.first_layer.forward_lstm"), out_of("encoder.first_layer.backward_lstm").flip(1)], -1
+    )
     torch.testing.assert_close(came_from("encoder.upper_layers.0"), both)
     second = out_of("encoder.upper_layers.0")  # no residual: it is 2H wide below
     torch.testing.assert_close(came_from("encoder.upper_layers.1"), second)
@@ -232,7 +235,9 @@ def test_dropout_positions():
 def test_shared_and_separate_embeddings():
     shared = make_model("gnmt_v2", DICTIONARY, hidden_size=8)
     assert shared.encoder.embed_tokens is shared.decoder.embed_tokens
-    separate = make_model("gnmt_v2", DICTIONARY, hidden_size=8, target_dictionary=make_dictionary(30), no_share_embeddings=True)
+    separate = make_model(
+        "gnmt_v2", DICTIONARY, hidden_size=8, target_dictionary=make_dictionary(30), no_share_embeddings=True
+    )
     assert separate(*batch(LENGTHS, left=True), previous_tokens(4, 3))[0].shape == (4, 3, 30)
     with pytest.raises(UserError, match="--joined-dictionary"):
         make_model("gnmt_v2", DICTIONARY, hidden_size=8, target_dictionary=make_dictionary(30))
@@ -256,10 +261,13 @@ def test_output_weights_that_are_the_target_embeddings():
     )
 
 
-@pytest.mark.parametrize("trained,loaded,words", [
-    ({}, {"share_decoder_input_output_embed": True}, "without --share-decoder-input-output-embed"),
-    ({"no_share_embeddings": True}, {}, "with --no-share-embeddings"),
-])
+@pytest.mark.parametrize(
+    "trained,loaded,words",
+    [
+        ({}, {"share_decoder_input_output_embed": True}, "without --share-decoder-input-output-embed"),
+        ({"no_share_embeddings": True}, {}, "with --no-share-embeddings"),
+    ],
+)
 def test_weights_that_were_not_shared_are_not_loaded_where_they_are(trained, loaded, words):
     apart = make_model("gnmt_v2", DICTIONARY, hidden_size=8, **trained)
     shared = make_model("gnmt_v2", DICTIONARY, hidden_size=8, **loaded)

@@ -1,4 +1,5 @@
 """Model folders: what is written is read again, and everything else is refused with a sentence."""
+
 import json
 
 import pytest
@@ -13,7 +14,12 @@ from gnmt.quantization.storage import to_floats, to_integers
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"tie_output_layer": True}, {"share_embeddings": False}, {"attention_query": "previous", "activation_clip": 1.0}],
+    [
+        {},
+        {"tie_output_layer": True},
+        {"share_embeddings": False},
+        {"attention_query": "previous", "activation_clip": 1.0},
+    ],
 )
 def test_a_folder_gives_back_its_network(tmp_path, options):
     network, config = make_network(**options)
@@ -110,7 +116,9 @@ def test_keys_of_later_versions_are_ignored(tmp_path):
     assert read_model_folder(folder).config.hidden_size == 16
 
 
-@pytest.mark.parametrize("name", ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "vocab.json"])
+@pytest.mark.parametrize(
+    "name", ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "vocab.json"]
+)
 def test_a_missing_or_changed_file_is_named_before_it_is_read(tmp_path, name):
     folder = make_model_folder(tmp_path / "model")
     content = bytearray((folder / name).read_bytes())
@@ -126,7 +134,12 @@ def test_a_missing_or_changed_file_is_named_before_it_is_read(tmp_path, name):
 def test_damaged_weights_are_refused_even_with_fitting_checksums(tmp_path):
     folder = make_model_folder(tmp_path / "model")
     content = (folder / "model.safetensors").read_bytes()
-    for damaged in (content[: len(content) // 2], b"", b"\xff" * 100, b"\xff\xff\xff\xff\xff\xff\xff\x7f" + content[8:]):
+    for damaged in (
+        content[: len(content) // 2],
+        b"",
+        b"\xff" * 100,
+        b"\xff\xff\xff\xff\xff\xff\xff\x7f" + content[8:],
+    ):
         (folder / "model.safetensors").write_bytes(damaged)
         write_sums(folder)
         with pytest.raises(UserError, match="cannot be read as safetensors"):

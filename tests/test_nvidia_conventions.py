@@ -1,4 +1,5 @@
 """BOS tokens on sources and to start decoding from, and who must know of them."""
+
 from types import SimpleNamespace
 
 import numpy as np

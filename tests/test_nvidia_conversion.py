@@ -1,4 +1,5 @@
 """NVIDIA's checkpoints become ours and ours NVIDIA's, with nothing lost and nothing run."""
+
 import io
 import json
 import sys

@@ -1,4 +1,5 @@
 """Outputs are whole or absent, whatever they are and however the process ends."""
+
 import errno
 import os
 import signal

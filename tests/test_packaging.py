@@ -1,4 +1,5 @@
 """pyproject.toml and constraints.txt agree with the code and with each other."""
+
 import ast
 import re
 import sys

@@ -1,4 +1,5 @@
 """The penalties against sums worked out by hand."""
+
 import math
 
 import pytest

@@ -1,4 +1,5 @@
 """Embeddings that begin with vectors of a file."""
+
 from types import SimpleNamespace
 
 import pytest
@@ -53,16 +54,22 @@ def test_two_embeddings_each_by_its_dictionary(path):
     assert torch.allclose(source[6] / source[6, 0], torch.tensor([1.0, 2, 3, 4]))
 
 
-@pytest.mark.parametrize("text, complaint", [
-    ("2 3\nw0 1 2 3\n", "line 2: there are 3 numbers after the token, but the network's embeddings have 4: make it with --size 4"),
-    ("1 4\nw0 1 2 3 four\n", "has no vectors in text"),
-    ("1 4\nelsewhere 1 2 3 4\n", "has none of the dictionary's tokens"),
-    ("", "has none of the dictionary's tokens"),
-    ("1 4\nw0 0 0 0 0\n", "are all zero, or not all"),
-    ("1 4\nw0 0 1 0 nan\n", "are all zero, or not all"),
-    ("1 4\nw0 0 1 0 inf\n", "are all zero, or not all"),
-    (None, "No such file or directory. Name a file of vectors."),
-])
+@pytest.mark.parametrize(
+    "text, complaint",
+    [
+        (
+            "2 3\nw0 1 2 3\n",
+            "line 2: there are 3 numbers after the token, but the network's embeddings have 4: make it with --size 4",
+        ),
+        ("1 4\nw0 1 2 3 four\n", "has no vectors in text"),
+        ("1 4\nelsewhere 1 2 3 4\n", "has none of the dictionary's tokens"),
+        ("", "has none of the dictionary's tokens"),
+        ("1 4\nw0 0 0 0 0\n", "are all zero, or not all"),
+        ("1 4\nw0 0 1 0 nan\n", "are all zero, or not all"),
+        ("1 4\nw0 0 1 0 inf\n", "are all zero, or not all"),
+        (None, "No such file or directory. Name a file of vectors."),
+    ],
+)
 def test_files_that_cannot_be_used(path, text, complaint):
     path.unlink() if text is None else path.write_text(text)
     with pytest.raises(UserError, match=complaint):

@@ -1,4 +1,5 @@
 """A command ends by the signal that it was sent, silently, and leaves nothing half-written. Real processes throughout."""
+
 import os
 import signal
 import subprocess
@@ -31,7 +32,12 @@ run_command(main)
 
 def run(code: str, *arguments, **options) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=60, **options
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        **options,
     )
 
 
@@ -68,12 +74,15 @@ def test_a_signal_sent_twice_ends_it_as_silently(tmp_path):
     assert process.returncode == -signal.SIGTERM and not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("statement", [
-    "[print(number) for number in range(10**6)]",
-    "print('short')",  # written when the interpreter ends
-    "print('short'); sys.exit()",
-    "import logging; logging.basicConfig(stream=sys.stdout); [logging.warning(number) for number in range(10**6)]",
-])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "[print(number) for number in range(10**6)]",
+        "print('short')",  # written when the interpreter ends
+        "print('short'); sys.exit()",
+        "import logging; logging.basicConfig(stream=sys.stdout); [logging.warning(number) for number in range(10**6)]",
+    ],
+)
 def test_a_closed_pipe_ends_the_command_silently(statement):
     code = f"import sys; from gnmt.commands.process import run_command\ndef main(): {statement}\nrun_command(main)"
     reading, writing = os.pipe()
@@ -85,7 +94,9 @@ def test_a_closed_pipe_ends_the_command_silently(statement):
 
 
 def test_a_shell_shows_the_usual_exit_codes():
-    code = "import os, {0}; from gnmt.commands.process import run_command; run_command(lambda: os.kill(os.getpid(), {1}))"
+    code = (
+        "import os, {0}; from gnmt.commands.process import run_command; run_command(lambda: os.kill(os.getpid(), {1}))"
+    )
     for number in (signal.SIGINT, signal.SIGTERM):
         shell = ["bash", "-c", '"$@"; echo $?', "bash", sys.executable, "-c", code.format("sys", int(number))]
         assert subprocess.run(shell, cwd=ROOT, capture_output=True, text=True).stdout == f"{128 + number}\n"

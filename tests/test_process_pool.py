@@ -1,4 +1,5 @@
 """Work on a stream in several processes: in order, a few items ahead, and awake when a worker dies."""
+
 import os
 from typing import Iterator, List
 

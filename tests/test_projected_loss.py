@@ -1,4 +1,5 @@
 """The fused projection and loss against the formula on whole logits."""
+
 import math
 
 import pytest
@@ -7,7 +8,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from fairseq_gnmt.criterions import projected_loss
 from fairseq_gnmt.criterions.projected_loss import (
-    plain_label_smoothed_loss, projected_label_smoothed_loss, projected_weighted_nll,
+    plain_label_smoothed_loss,
+    projected_label_smoothed_loss,
+    projected_weighted_nll,
 )
 
 
@@ -154,7 +157,9 @@ def test_autocast_computes_in_its_precision(case):
 
 
 def test_no_tokens():
-    loss, nll = projected_label_smoothed_loss(torch.zeros(0, 5), torch.ones(11, 5), torch.ones(11), torch.zeros(0).long(), 0.1)
+    loss, nll = projected_label_smoothed_loss(
+        torch.zeros(0, 5), torch.ones(11, 5), torch.ones(11), torch.zeros(0).long(), 0.1
+    )
     assert loss == 0 and nll == 0
 
 

@@ -1,4 +1,5 @@
 """Pruning: by hand, against a plain search, and off when its thresholds are large."""
+
 import math
 
 import pytest
@@ -45,9 +46,14 @@ def test_tokens_far_behind_the_best_of_their_row():
 
 def test_hypotheses_far_behind_the_best_finished():
     best = torch.tensor([-2.0, NEG_INF])  # nothing of the second sentence has finished
-    assert prune_finished(torch.tensor([[-2.0, -5.5], [NEG_INF, NEG_INF]]), best, 3.0).tolist() == [[-2.0, NEG_INF], [NEG_INF, NEG_INF]]
+    assert prune_finished(torch.tensor([[-2.0, -5.5], [NEG_INF, NEG_INF]]), best, 3.0).tolist() == [
+        [-2.0, NEG_INF],
+        [NEG_INF, NEG_INF],
+    ]
     # -8 / 2 = -4 stays, -11 / 2 = -5.5 does not
-    assert prune_running(torch.tensor([[-8.0, -11.0], [-8.0, -90.0]]), torch.tensor([2.0, 2.0]), best, 3.0).tolist() == [[-8.0, NEG_INF], [-8.0, -90.0]]
+    assert prune_running(
+        torch.tensor([[-8.0, -11.0], [-8.0, -90.0]]), torch.tensor([2.0, 2.0]), best, 3.0
+    ).tolist() == [[-8.0, NEG_INF], [-8.0, -90.0]]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -67,7 +73,9 @@ def test_equals_the_plain_search(seed, tokens, hypotheses):
 def test_large_thresholds_prune_nothing(seed):
     model = ScriptedEnsemble([Scripted(seed, 9)])
     options = dict(beam=5, nbest=5, max_len_b=8)
-    assert translate(model, SOURCES, prune_tokens=1e4, prune_hypotheses=1e4, **options) == translate(model, SOURCES, **options)
+    assert translate(model, SOURCES, prune_tokens=1e4, prune_hypotheses=1e4, **options) == translate(
+        model, SOURCES, **options
+    )
 
 
 def test_the_model_is_not_asked_about_what_was_pruned():
@@ -85,7 +93,9 @@ def test_batch_mates_have_no_say():
     options = dict(beam=6, nbest=3, max_len_b=9, prune_tokens=3.0, prune_hypotheses=0.5)
     together = translate(model, SOURCES, **options)
     alone = [translate(model, [source], **options)[0] for source in SOURCES]
-    assert [[tokens for _, tokens in nbest] for nbest in together] == [[tokens for _, tokens in nbest] for nbest in alone]
+    assert [[tokens for _, tokens in nbest] for nbest in together] == [
+        [tokens for _, tokens in nbest] for nbest in alone
+    ]
 
 
 @pytest.mark.parametrize("name", ["prune_tokens", "prune_hypotheses"])

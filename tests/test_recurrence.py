@@ -1,4 +1,5 @@
 """The LSTM's equations for search, against torch's cell."""
+
 import pytest
 import torch
 from torch import nn

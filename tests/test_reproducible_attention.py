@@ -1,4 +1,5 @@
 """The attention of int8 decoding against the network's, with float products in place of the integer ones."""
+
 import pytest
 import torch
 

@@ -1,4 +1,5 @@
 """Training goes on only from a state of the optimizer that fits the network."""
+
 import copy
 
 import pytest
@@ -21,15 +22,21 @@ def test_its_own_state_fits(optimizer):
     optimizer.load_state_dict(optimizer.state_dict())
 
 
-@pytest.mark.parametrize("change,words", [
-    (lambda state: state["state"][0].update(exp_avg=torch.ones(3)), r"wrong exp_avg for the weight 0 of \(2, 3\)"),
-    (lambda state: state["state"][1].update(exp_avg_sq=torch.ones(2, 3)), r"wrong exp_avg_sq for the weight 1 of \(4,\)"),
-    (lambda state: state["state"][0].update(exp_avg="text"), "wrong exp_avg"),
-    (lambda state: state["state"][0].update(exp_avg=torch.tensor(1.0)), "wrong exp_avg"),
-    (lambda state: state["state"][0].update(step=[1]), "wrong step"),
-    (lambda state: state["param_groups"][0].update(lr="fast"), "has 'fast' as its lr"),
-    (lambda state: state["param_groups"][0].update(betas=(0.9, "x")), "as its betas"),
-])
+@pytest.mark.parametrize(
+    "change,words",
+    [
+        (lambda state: state["state"][0].update(exp_avg=torch.ones(3)), r"wrong exp_avg for the weight 0 of \(2, 3\)"),
+        (
+            lambda state: state["state"][1].update(exp_avg_sq=torch.ones(2, 3)),
+            r"wrong exp_avg_sq for the weight 1 of \(4,\)",
+        ),
+        (lambda state: state["state"][0].update(exp_avg="text"), "wrong exp_avg"),
+        (lambda state: state["state"][0].update(exp_avg=torch.tensor(1.0)), "wrong exp_avg"),
+        (lambda state: state["state"][0].update(step=[1]), "wrong step"),
+        (lambda state: state["param_groups"][0].update(lr="fast"), "has 'fast' as its lr"),
+        (lambda state: state["param_groups"][0].update(betas=(0.9, "x")), "as its betas"),
+    ],
+)
 def test_other_moments_do_not(optimizer, change, words):
     state = copy.deepcopy(optimizer.state_dict())
     change(state)

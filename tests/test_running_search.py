@@ -1,4 +1,5 @@
 """Sentences that join and leave a running search of real networks."""
+
 import pytest
 import torch
 from conftest import make_dictionary, make_model
@@ -30,8 +31,10 @@ def test_a_sentence_is_translated_as_if_it_were_alone(arch, quantize, prepared):
             model.make_generation_fast_()
     ensemble = Ensemble(models, quantize=quantize)
     generator = torch.Generator().manual_seed(5)
-    sources = [torch.randint(4, 30, (int(length),), generator=generator).tolist() + [EOS] for length in
-               torch.randint(0, 9, (14,), generator=generator)]
+    sources = [
+        torch.randint(4, 30, (int(length),), generator=generator).tolist() + [EOS]
+        for length in torch.randint(0, 9, (14,), generator=generator)
+    ]
     search, waiting, found = RunningSearch(ensemble, RULES), list(range(14)), {}
     while waiting or len(search):
         if waiting and torch.rand((), generator=generator) < 0.5:

@@ -1,4 +1,5 @@
 """Samples against walking through a scripted model, one token after the other; and those of a network."""
+
 import math
 
 import pytest

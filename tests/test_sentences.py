@@ -1,4 +1,5 @@
 """Sentence boundaries; the expected sentences were written by hand."""
+
 import pytest
 
 from gnmt.tokenizers.sentences import split_sentences
@@ -39,10 +40,20 @@ def test_line_breaks_always_separate_and_stay():
     text = "First line\nsecond line. Third.\r\n\n  indented\u2028last"
     sentences = split_sentences(text, "en")
     assert "".join(sentence.text + sentence.separator for sentence in sentences) == text
-    assert [sentence.text for sentence in sentences] == ["First line", "second line.", "Third.", "", "", "indented", "last"]
+    assert [sentence.text for sentence in sentences] == [
+        "First line",
+        "second line.",
+        "Third.",
+        "",
+        "",
+        "indented",
+        "last",
+    ]
 
 
-@pytest.mark.parametrize("text", ["", " ", "\n", "a.\n", "  A b.  C d.  ", "\r\n\r\nx", "...", ". . . A", "?! \t Z\x85"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "\n", "a.\n", "  A b.  C d.  ", "\r\n\r\nx", "...", ". . . A", "?! \t Z\x85"]
+)
 @pytest.mark.parametrize("language", ["en", "de", "xx", ""])
 def test_joined_sentences_are_the_text(text, language):
     assert "".join(sentence.text + sentence.separator for sentence in split_sentences(text, language)) == text

@@ -1,4 +1,5 @@
 """Sources that are longer than the limit."""
+
 import torch
 
 from fairseq_gnmt.data.source_length import fit_sources, longest_source

@@ -1,4 +1,5 @@
 """Checkpoints in 8-bit integers."""
+
 import subprocess
 import sys
 from argparse import Namespace
@@ -37,7 +38,10 @@ def largest_of_blocks(name, state):
 def test_scales_without_blocks_are_read():
     """The first files stored one scale for each row."""
     name = "decoder.stack.upper_lstms.0.weight_ih_l0"
-    state = {name + ".int8": torch.tensor([[1, -2], [3, 127]], dtype=torch.int8), name + ".scale": torch.tensor([0.5, 2.0])}
+    state = {
+        name + ".int8": torch.tensor([[1, -2], [3, 127]], dtype=torch.int8),
+        name + ".scale": torch.tensor([0.5, 2.0]),
+    }
     to_floats(state)
     assert state[name].tolist() == [[0.5, -1.0], [6.0, 254.0]]
 

@@ -1,4 +1,5 @@
 """Subwords: what is encoded decodes to itself, fairseq knows every piece, and errors name their remedy."""
+
 import gzip
 import subprocess
 import sys

@@ -2,6 +2,7 @@
 
 On the meta device tensors have no values: reading one raises an error, and so does a tensor of the CPU among them.
 """
+
 from types import SimpleNamespace
 
 import pytest

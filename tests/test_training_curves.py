@@ -1,4 +1,5 @@
 """Logs of fairseq written by hand: what is read from them, and what reaches the axes."""
+
 import sys
 from pathlib import Path
 

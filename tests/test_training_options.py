@@ -1,4 +1,5 @@
 """`gnmt train` chooses options for the data and the machine; options of the user win, and derived ones follow them."""
+
 import subprocess
 
 import pytest
@@ -34,10 +35,17 @@ def test_the_recipe_follows_the_number_of_pairs():
     assert [RECIPES.index(recipe_for(number)) for number in numbers] == [0, 0, 1, 1, 2, 2]
 
 
-@pytest.mark.parametrize("gpus, devices, size, update_freq, scale", [
-    (1, "1", "128", "8", "32"), (2, "2", "128", "4", "64"), (3, "2", "128", "4", "64"), (6, "4", "128", "2", "128"),
-    (8, "8", "128", None, "256"), (16, "16", "64", None, "512"),
-])
+@pytest.mark.parametrize(
+    "gpus, devices, size, update_freq, scale",
+    [
+        (1, "1", "128", "8", "32"),
+        (2, "2", "128", "4", "64"),
+        (3, "2", "128", "4", "64"),
+        (6, "4", "128", "2", "128"),
+        (8, "8", "128", None, "256"),
+        (16, "16", "64", None, "512"),
+    ],
+)
 def test_an_update_is_shared_by_the_gpus(gpus, devices, size, update_freq, scale, tmp_path):
     chosen = options(tmp_path, recipe=LARGE_CORPORA, gpus=gpus)
     assert chosen["--distributed-world-size"] == devices and chosen["--batch-size"] == size
@@ -59,9 +67,13 @@ def precision_of(chosen: dict) -> set:
 def test_precision(tmp_path):
     fp16 = {"--fp16", "--fp16-init-scale", "--fp16-scale-window"}
     for recipe, gpus, precision, expected in (
-        (LARGE_CORPORA, 0, "auto", set()), (LARGE_CORPORA, 1, "auto", fp16), (MEDIUM_CORPORA, 1, "auto", fp16),
-        (LARGE_CORPORA, 1, "fp32", set()), (LARGE_CORPORA, 1, "bf16", {"--bf16"}),
-        (SMALL_CORPORA, 0, "bf16", {"--bf16"}), (SMALL_CORPORA, 1, "fp16", fp16),
+        (LARGE_CORPORA, 0, "auto", set()),
+        (LARGE_CORPORA, 1, "auto", fp16),
+        (MEDIUM_CORPORA, 1, "auto", fp16),
+        (LARGE_CORPORA, 1, "fp32", set()),
+        (LARGE_CORPORA, 1, "bf16", {"--bf16"}),
+        (SMALL_CORPORA, 0, "bf16", {"--bf16"}),
+        (SMALL_CORPORA, 1, "fp16", fp16),
     ):
         assert precision_of(options(tmp_path, recipe=recipe, gpus=gpus, precision=precision)) == expected
     assert precision_of(options(tmp_path, "--bf16", recipe=LARGE_CORPORA, gpus=1)) == {"--bf16"}
@@ -127,9 +139,15 @@ def test_initial_embeddings_are_used_if_their_width_is_the_networks(tmp_path):
     assert options(tmp_path, "--pretrained-embeddings", "mine")["--pretrained-embeddings"] == "mine"
 
 
-@pytest.mark.parametrize("segmentation, name", [
-    ("subwords", "sentencepiece"), ("character", "sentencepiece"), ("word", "words"), ("mixed", "mixed_word_char"),
-])
+@pytest.mark.parametrize(
+    "segmentation, name",
+    [
+        ("subwords", "sentencepiece"),
+        ("character", "sentencepiece"),
+        ("word", "words"),
+        ("mixed", "mixed_word_char"),
+    ],
+)
 def test_validation_joins_the_tokens_of_the_segmentation(segmentation, name, tmp_path):
     settings = Preparation("pt-BR", "fr", ("train",), "valid", "test", segmentation)
     chosen = options(tmp_path, settings=settings)

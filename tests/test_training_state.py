@@ -1,4 +1,5 @@
 """Checkpoints of fairseq-train with a part that is missing, of another kind or of another size."""
+
 from argparse import Namespace
 from pathlib import Path
 from typing import Any, Dict
@@ -31,7 +32,9 @@ def state() -> Dict[str, Any]:
             "distributed_training": {"distributed_init_method": "tcp://localhost:1234"},
         },
         "model": model.state_dict(),
-        "optimizer_history": [{"criterion_name": "C", "optimizer_name": "O", "lr_scheduler_state": {}, "num_updates": 3}],
+        "optimizer_history": [
+            {"criterion_name": "C", "optimizer_name": "O", "lr_scheduler_state": {}, "num_updates": 3}
+        ],
         "task_state": {},
         "extra_state": {"train_iterator": {"epoch": 1, "iterations_in_epoch": 0}},
         "last_optimizer_state": {"state": {0: {"step": 1}}, "param_groups": [{"lr": 0.1}]},
@@ -120,13 +123,16 @@ def test_sizes_and_numbers(state, keys, value, words, tmp_path):
     assert words in str(told.value) and "state.pt" in str(told.value)
 
 
-@pytest.mark.parametrize("part,value", [
-    (".scale", torch.ones(5)),
-    (".scale", torch.ones(0)),
-    (".scale", torch.ones(12, dtype=torch.int64)),
-    (".int8", torch.ones(12, 8)),
-    (".int8", torch.ones(12, dtype=torch.int8)),
-])
+@pytest.mark.parametrize(
+    "part,value",
+    [
+        (".scale", torch.ones(5)),
+        (".scale", torch.ones(0)),
+        (".scale", torch.ones(12, dtype=torch.int64)),
+        (".int8", torch.ones(12, 8)),
+        (".int8", torch.ones(12, dtype=torch.int8)),
+    ],
+)
 def test_integers_and_scales_that_do_not_fit(state, part, value, tmp_path):
     state["model"] = to_integers(state["model"])
     read_training_state(save(state, tmp_path))
@@ -137,10 +143,16 @@ def test_integers_and_scales_that_do_not_fit(state, part, value, tmp_path):
 # -- a checkpoint's configuration is data
 
 
-@pytest.mark.parametrize("value", ["${oc.env:HOME}", "a ${oc.decode:b} c", "${a.${oc.env:HOME}}", "${hydra:job.name}", "${"])
-@pytest.mark.parametrize("keys", [("cfg", "bpe", "sentencepiece_model"), ("cfg", "task", "data"), ("cfg", "model", "x")])
+@pytest.mark.parametrize(
+    "value", ["${oc.env:HOME}", "a ${oc.decode:b} c", "${a.${oc.env:HOME}}", "${hydra:job.name}", "${"]
+)
+@pytest.mark.parametrize(
+    "keys", [("cfg", "bpe", "sentencepiece_model"), ("cfg", "task", "data"), ("cfg", "model", "x")]
+)
 def test_nothing_is_looked_up_in_the_environment(state, keys, value, tmp_path):
-    with pytest.raises(UserError, match=f"as its {', '.join(keys)}: the configuration of a checkpoint is not looked up"):
+    with pytest.raises(
+        UserError, match=f"as its {', '.join(keys)}: the configuration of a checkpoint is not looked up"
+    ):
         read_training_state(save(changed(state, keys, value), tmp_path))
     namespace = changed(state, ("cfg", "model"), Namespace(arch="lstm", nested=[{"key": value}]))
     with pytest.raises(UserError, match="is not looked up"):
@@ -163,12 +175,15 @@ def test_nothing_is_fetched_from_the_network(state, section, name, tmp_path):
     assert found["cfg"].distributed_training.distributed_init_method == "tcp://localhost:1234"
 
 
-@pytest.mark.parametrize("keys,value,words", [
-    (("cfg", "model", "dropout"), "x", "wrong value in its cfg, model: "),
-    (("cfg", "model", "_name"), "unheard", "of the architecture unheard, which is not there: give the --user-dir"),
-    (("cfg", "model", "_name"), None, "has None as its cfg, model, _name"),
-    (("cfg", "task", "left_pad_source"), [1], "wrong value in its cfg, task: "),
-])
+@pytest.mark.parametrize(
+    "keys,value,words",
+    [
+        (("cfg", "model", "dropout"), "x", "wrong value in its cfg, model: "),
+        (("cfg", "model", "_name"), "unheard", "of the architecture unheard, which is not there: give the --user-dir"),
+        (("cfg", "model", "_name"), None, "has None as its cfg, model, _name"),
+        (("cfg", "task", "left_pad_source"), [1], "wrong value in its cfg, task: "),
+    ],
+)
 def test_options_that_fairseq_does_not_take(state, keys, value, words, tmp_path):
     with pytest.raises(UserError) as told:
         checkpoint_utils.load_checkpoint_to_cpu(str(save(changed(state, keys, value), tmp_path)))

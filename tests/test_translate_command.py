@@ -1,4 +1,5 @@
 """gnmt translate: lines in, lines out, at once and in order."""
+
 import json
 import select
 import signal
@@ -100,7 +101,10 @@ def test_bytes_that_are_not_utf8_get_a_warning_and_an_answer(model, tmp_path, ca
     run(model, good, tmp_path / "bad")
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == 4
-    assert printed.err == f"warning: {tmp_path / 'bad'}: line 2 is not UTF-8: it has the byte 0xe4, which is read as U+FFFD.\n"
+    assert (
+        printed.err
+        == f"warning: {tmp_path / 'bad'}: line 2 is not UTF-8: it has the byte 0xe4, which is read as U+FFFD.\n"
+    )
 
 
 def test_other_line_breaks_and_marks_of_windows_are_no_lines(model, tmp_path, capsys):
@@ -133,7 +137,12 @@ def test_a_translation_is_told_before_later_ones_are_begun(model, monkeypatch):
         join(*arguments)
 
     monkeypatch.setattr(RunningSearch, "join", counting)
-    texts = ["The dog sees the cat and the dog runs.", "", "The dog sees.", "The cat"]  # the longest is translated first
+    texts = [
+        "The dog sees the cat and the dog runs.",
+        "",
+        "The dog sees.",
+        "The cat",
+    ]  # the longest is translated first
     translations = Translator.from_pretrained(model).translate(texts, batch_size=1, progress=told.append)
     assert told_at_joins == [0, 2, 3] and told == translations
 
@@ -143,7 +152,9 @@ def test_a_translation_is_told_before_later_ones_are_begun(model, monkeypatch):
 
 def start(model: Path, **streams) -> subprocess.Popen:
     command = [sys.executable, "-m", "gnmt", "translate", str(model), "--threads", "1"]
-    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **streams)
+    return subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **streams
+    )
 
 
 def answer(process: subprocess.Popen) -> str:

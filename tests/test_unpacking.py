@@ -1,4 +1,5 @@
 """Packed files are told by their content, read to their last byte, and refused if a byte is missing."""
+
 import gzip
 import io
 import lzma

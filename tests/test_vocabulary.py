@@ -1,4 +1,5 @@
 """The vocabulary at a search step: its best tokens, forbidden ones and forced ones."""
+
 import math
 
 import pytest
@@ -8,7 +9,11 @@ from gnmt.search.backpointers import NO_TOKEN, BeamStep, History
 from gnmt.search.options import SearchOptions
 from gnmt.search.pruning import NEG_INF
 from gnmt.search.vocabulary import (
-    GROUPS, SpecialTokens, ban_repeated_ngrams, best_continuations, apply_constraints,
+    GROUPS,
+    SpecialTokens,
+    ban_repeated_ngrams,
+    best_continuations,
+    apply_constraints,
 )
 
 
@@ -111,5 +116,7 @@ def test_younger_rows_have_no_ngrams_of_older_ones():
 def test_eos_waits_for_the_least_length_of_each_sentence():
     probabilities = torch.full((2, 6), 1 / 6)
     forced, ages = torch.tensor([1, 1]), torch.tensor([1, 2])
-    apply_constraints(probabilities, forced, History(), ages, SearchOptions(min_len=2), SpecialTokens(1, 2, 3, decoder_start=2))
+    apply_constraints(
+        probabilities, forced, History(), ages, SearchOptions(min_len=2), SpecialTokens(1, 2, 3, decoder_start=2)
+    )
     assert (probabilities[:, 2] == 0).tolist() == [True, False]

@@ -1,4 +1,5 @@
 """The schedule against NVIDIA's values, and through fairseq's interface."""
+
 import copy
 from types import SimpleNamespace
 
@@ -56,7 +57,9 @@ def test_resumed_schedule_is_the_same():
     assert other.get_lr() == rate
 
 
-@pytest.mark.parametrize("options", [{}, {"remain_steps": 600.0}, {"warmup_steps": 0.1, "remain_steps": 600, "decay_interval": 5}])
+@pytest.mark.parametrize(
+    "options", [{}, {"remain_steps": 600.0}, {"warmup_steps": 0.1, "remain_steps": 600, "decay_interval": 5}]
+)
 def test_fractions_without_a_total_are_refused(options):
     with pytest.raises(UserError, match="give --max-update"):
         build(0, **options)
@@ -70,7 +73,11 @@ def test_counts_need_no_total():
 
 @pytest.mark.parametrize(
     "options,words",
-    [({"warmup_steps": -1}, "--warmup-steps"), ({"decay_steps": 0}, "--decay-steps"), ({"decay_factor": 0.0}, "--decay-factor")],
+    [
+        ({"warmup_steps": -1}, "--warmup-steps"),
+        ({"decay_steps": 0}, "--decay-steps"),
+        ({"decay_factor": 0.0}, "--decay-factor"),
+    ],
 )
 def test_options_out_of_range(options, words):
     with pytest.raises(UserError, match=words):

@@ -1,4 +1,5 @@
 """Words and spelt words: by hand, and every text comes back from its tokens."""
+
 import random
 import sys
 
@@ -91,8 +92,22 @@ def test_dictionary_has_every_token_of_its_words_and_characters(tmp_path):
     path.write_text("".join(f"{token} 1\n" for token in vocabulary.dictionary()), encoding="utf-8")
     dictionary = Dictionary.load(str(path))
     assert dictionary.symbols[4:] == [
-        "▁", "▁<B>M", "<B>M", "<M>M", "<E>M", "▁<B>i", "<B>i", "<M>i", "<E>i",
-        "▁<B>U+0009", "<B>U+0009", "<M>U+0009", "<E>U+0009", "▁A", "▁dog", ",",
+        "▁",
+        "▁<B>M",
+        "<B>M",
+        "<M>M",
+        "<E>M",
+        "▁<B>i",
+        "<B>i",
+        "<M>i",
+        "<E>i",
+        "▁<B>U+0009",
+        "<B>U+0009",
+        "<M>U+0009",
+        "<E>U+0009",
+        "▁A",
+        "▁dog",
+        ",",
     ]
     text = " A  dog, Mi iM\tdog iiM M "
     ids = dictionary.encode_line(vocabulary.encode(text), add_if_not_exist=False)

@@ -1,4 +1,5 @@
 """The words that the reward compares, from a model's tokens."""
+
 import pytest
 from fairseq.data import Dictionary
 

@@ -1,4 +1,5 @@
 """Contenders take turns, each in a process of its own, only one at work at a time."""
+
 import importlib
 import multiprocessing
 import time

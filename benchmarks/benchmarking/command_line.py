@@ -1,4 +1,5 @@
 """The options that benchmarks share."""
+
 import argparse
 from pathlib import Path
 from typing import List, NamedTuple, Sequence, Tuple
@@ -27,7 +28,9 @@ class Workload(NamedTuple):
 def add_options(parser: argparse.ArgumentParser, contenders: Sequence[str]) -> None:
     add = parser.add_argument
     add("--contenders", nargs="+", choices=contenders, default=["ours"], help="the first is what others are divided by")
-    add("--precision", nargs="+", choices=("fp32", "int8"), default=["fp32"], help=f"of {' and '.join(WITH_PRECISIONS)}")
+    add(
+        "--precision", nargs="+", choices=("fp32", "int8"), default=["fp32"], help=f"of {' and '.join(WITH_PRECISIONS)}"
+    )
     add("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: the first GPU that is visible; float32 only")
     add("--nvidia", type=Path, metavar="DIR", help="PyTorch/Translation/GNMT of NVIDIA's DeepLearningExamples")
     add_measuring_options(parser)
@@ -63,7 +66,9 @@ def check_options(args: argparse.Namespace) -> None:
     check_positive(args, ("hidden", "batch", "batches"))
     check_layers(args.layers)
     if "nvidia" in args.contenders and args.nvidia is None:
-        raise UserError("--contenders nvidia needs --nvidia DIR, PyTorch/Translation/GNMT in a checkout of NVIDIA's code.")
+        raise UserError(
+            "--contenders nvidia needs --nvidia DIR, PyTorch/Translation/GNMT in a checkout of NVIDIA's code."
+        )
     if args.device == "cuda":
         check_cuda(args.contenders, args.precision)
     if len(set(args.contenders)) < len(args.contenders) or len(set(args.precision)) < len(args.precision):
@@ -108,7 +113,9 @@ def load_workload(args: argparse.Namespace, split: str, default_count: Tuple[int
         return Workload(dictionary, batches, sum(len(batch.sources) for batch in batches))
     source, target = (workload.load_dictionary(args.data, language) for language in args.languages)
     if source != target:
-        raise UserError(f"The dictionaries of {args.data} differ: the contenders share one, as --joined-dictionary makes.")
+        raise UserError(
+            f"The dictionaries of {args.data} differ: the contenders share one, as --joined-dictionary makes."
+        )
     pairs = workload.load_pairs(args.data, split, tuple(args.languages))
     return Workload(target, workload.real_batches(pairs, args.batch, args.batches or real), len(pairs))
 

@@ -1,4 +1,5 @@
 """Place and time of a measurement, and whether the machine was free for it."""
+
 import datetime
 import os
 import platform
@@ -109,7 +110,9 @@ def require_free_machine(allow_busy: bool) -> Optional[str]:
         return None
     sentence = f"Other programs use {used:.1f} of {os.cpu_count()} cores"
     if not allow_busy:
-        raise UserError(f"{sentence}, so figures would mean nothing: stop them, or give --allow-busy to try things out.")
+        raise UserError(
+            f"{sentence}, so figures would mean nothing: stop them, or give --allow-busy to try things out."
+        )
     return f"{sentence}: THE FIGURES BELOW MEAN NOTHING."
 
 

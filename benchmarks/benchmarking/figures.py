@@ -1,4 +1,5 @@
 """From seconds to figures."""
+
 from typing import Dict, List, NamedTuple, Sequence
 
 import numpy as np

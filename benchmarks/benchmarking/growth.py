@@ -3,6 +3,7 @@
 The formulas are those of operations.py: a time is at least the operations, divided by the peak that matrix products of
 the same run reach.
 """
+
 from typing import Dict, List, NamedTuple, Sequence
 
 from benchmarking.figures import Spread, spread
@@ -87,7 +88,9 @@ def rows(growth: Growth, variable: str) -> List[Dict[str, str]]:
             shown = depends(cost, variable)
             row[f"{cost} ms"] = f"{growth.measured(cost, point).divided(0.001):.1f}" if shown else ABSENT
             if cost != TRANSLATION_INT8:
-                row[f"formula of {cost.split()[0]} ms"] = f"{1000 * growth.formula(cost, point):.1f}" if shown else ABSENT
+                row[f"formula of {cost.split()[0]} ms"] = (
+                    f"{1000 * growth.formula(cost, point):.1f}" if shown else ABSENT
+                )
         found.append(row)
     return found
 

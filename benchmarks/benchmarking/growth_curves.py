@@ -1,4 +1,5 @@
 """Measured times against each variable, beside the lines of the formulas."""
+
 import textwrap
 from typing import List, NamedTuple, Sequence, Tuple
 

@@ -1,4 +1,5 @@
 """Start of a measurement of peak memory, which gnmt.commands.speed.peak_mebibytes ends."""
+
 from pathlib import Path
 
 import torch

@@ -3,6 +3,7 @@
 H hidden size, V vocabulary, S source length; additive attention costs about 6 S H for a target position. Padding
 counts as nothing, so that computing it is a loss.
 """
+
 from typing import NamedTuple, Sequence
 
 from benchmarking.workload import Batch

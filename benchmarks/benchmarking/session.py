@@ -1,4 +1,5 @@
 """One run of a benchmark: start the contenders, compare their results, let them take turns, sum up."""
+
 import os
 import sys
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence

@@ -1,4 +1,5 @@
 """Before translations are timed: everybody translates, and networks that are the same must say the same."""
+
 from typing import Dict, List, Sequence
 
 from tqdm import tqdm
@@ -69,4 +70,6 @@ def check_steps(name: str, batch: Batch, translations: List[Sentence]) -> None:
     steps = batch.longest_target
     lengths = sorted({len(translation) for translation in translations})
     if len(translations) != len(batch.sources) or not set(lengths) <= {steps - 1, steps}:
-        raise UserError(f"{name} was to take {steps} steps, but its {len(translations)} translations have {lengths} words.")
+        raise UserError(
+            f"{name} was to take {steps} steps, but its {len(translations)} translations have {lengths} words."
+        )

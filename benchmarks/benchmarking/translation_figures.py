@@ -1,4 +1,5 @@
 """From translations and their times to the rows of a table."""
+
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
@@ -48,7 +49,9 @@ class TranslationFigures:
         names = self.measured.names
         return {
             "latency_ms": {name: percentiles(self._latencies(name)) for name in names} if self._single() else None,
-            "bleu": {name: {"score": score, "signature": signature} for name, (score, signature) in self.scores.items()},
+            "bleu": {
+                name: {"score": score, "signature": signature} for name, (score, signature) in self.scores.items()
+            },
             "target_tokens": {name: self._target_tokens(name) for name in names},
             "steps": self._steps() if self.setting.forced else None,
         }

@@ -3,6 +3,7 @@
 A sentence is a list of fairseq's token numbers (0 begin, 1 padding, 2 end, 3 unknown, words from 4) without begin and
 EOS tokens: every contender adds those of its own convention. Lengths that are counted include EOS.
 """
+
 import random
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence, Tuple
@@ -40,7 +41,9 @@ def make_dictionary(size: int) -> Dictionary:
     """`size` entries, fairseq's four special ones among them. Raises UserError if there is no room for words."""
     dictionary = Dictionary()
     if size <= dictionary.nspecial:
-        raise UserError(f"--vocabulary is {size}, but must be above {dictionary.nspecial}, the number of special tokens.")
+        raise UserError(
+            f"--vocabulary is {size}, but must be above {dictionary.nspecial}, the number of special tokens."
+        )
     for index in range(size - dictionary.nspecial):
         dictionary.add_symbol(f"w{index}")
     return dictionary
@@ -72,7 +75,9 @@ def synthetic_batches(
 def load_dictionary(data: Path, language: str) -> Dictionary:
     path = data / f"dict.{language}.txt"
     if not path.is_file():
-        raise UserError(f"{path} does not exist: --data must name a folder of fairseq-preprocess, with the languages given.")
+        raise UserError(
+            f"{path} does not exist: --data must name a folder of fairseq-preprocess, with the languages given."
+        )
     return Dictionary.load(str(path))
 
 

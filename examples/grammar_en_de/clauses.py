@@ -3,6 +3,7 @@
 "nicht" never has to share a clause with "jeder", a number or an indefinite subject: their order would
 change the meaning.
 """
+
 from functools import lru_cache
 from typing import Any, FrozenSet, Optional, Sequence, Tuple
 
@@ -54,14 +55,26 @@ class Clauses:
 
     @lru_cache(maxsize=None)
     def any_verb(
-        self, verbs: Tuple[Verb, ...], tenses: Tuple[Tense, ...], *, negations: Tuple[bool, ...] = (False, True),
-        rich: bool = False, timed: bool = False, placed: bool = False,
+        self,
+        verbs: Tuple[Verb, ...],
+        tenses: Tuple[Tense, ...],
+        *,
+        negations: Tuple[bool, ...] = (False, True),
+        rich: bool = False,
+        timed: bool = False,
+        placed: bool = False,
     ) -> FiniteSet:
         """Clauses of full verbs; `timed` ones have an adverbial of time, `placed` ones may have a place."""
         places = Either(NONE, self.phrases.places()) if placed else NONE
         sets = [
-            Every(_clause, self.arguments(verb, negated, rich), OneOf([verb]), OneOf([negated]),
-                  _tenses_and_times(tenses, negated, timed), places)
+            Every(
+                _clause,
+                self.arguments(verb, negated, rich),
+                OneOf([verb]),
+                OneOf([negated]),
+                _tenses_and_times(tenses, negated, timed),
+                places,
+            )
             for negated in negations
             for verb in verbs
         ]
@@ -136,8 +149,11 @@ def _tuple(*items: Any) -> Tuple[Any, ...]:
 
 
 def _clause(
-    arguments: Tuple[Nominal, Tuple[Nominal, ...]], verb: Verb, negated: bool,
-    tense_and_time: Tuple[Tense, Optional[Adverbial]], place: Optional[Place],
+    arguments: Tuple[Nominal, Tuple[Nominal, ...]],
+    verb: Verb,
+    negated: bool,
+    tense_and_time: Tuple[Tense, Optional[Adverbial]],
+    place: Optional[Place],
 ) -> Clause:
     subject, objects = arguments
     return Clause(subject, verb, objects, tense_and_time[0], negated, tense_and_time[1], place)

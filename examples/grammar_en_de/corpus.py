@@ -1,4 +1,5 @@
 """Training, validation and test pairs, so that validation and test combine known words in unseen ways."""
+
 import random
 import re
 from collections import Counter

@@ -1,4 +1,5 @@
 """What a sentence says, before either language: the records that english.py and german.py put into words."""
+
 from typing import FrozenSet, Iterator, NamedTuple, Optional, Tuple, Union
 
 from function_words import PRESENT, Adverbial, Age, Determiner, Preposition, Pronoun, Tense

@@ -1,4 +1,5 @@
 """English for a derivation. Order: subject, verbs, objects, place, time; or time first."""
+
 from typing import List, Tuple
 
 from derivation import Clause, Complex, Interrogative, Nominal, NounPhrase, Question, Relative, Sentence

@@ -1,4 +1,5 @@
 """Finite sets that can be counted and drawn from without ever being listed."""
+
 import random
 from itertools import accumulate
 from typing import Any, Callable, Optional, Sequence, Union

@@ -1,4 +1,5 @@
 """Closed classes of the corpus: pronouns, determiners, numbers, tenses, adverbials, conjunctions."""
+
 from typing import Dict, NamedTuple, Tuple
 
 from lexicon import by_english

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Write the English-German corpus of the embedded grammar: train, valid and test as raw text.
 
-    python examples/grammar_en_de/generate.py --output DIR
+python examples/grammar_en_de/generate.py --output DIR
 """
+
 import argparse
 import sys
 from pathlib import Path

@@ -3,6 +3,7 @@
 Order between the brackets of the verb: pronouns, time, dative, accusative, "nicht", place.
 English simple past becomes the perfect, except "was" and the modals, which have the simple past (war, konnte).
 """
+
 from typing import Dict, List, Tuple
 
 from derivation import Clause, Complex, Interrogative, Nominal, NounPhrase, Place, Question, Relative, Sentence

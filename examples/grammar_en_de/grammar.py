@@ -1,4 +1,5 @@
 """Which sentences there are, as a set to count and draw from, and the two sides of each."""
+
 from typing import FrozenSet, List, NamedTuple, Tuple
 
 import english

@@ -4,6 +4,7 @@ Words whose German an English sentence leaves open are missing on purpose: simpl
 the present ("read"), nouns with one form for both numbers ("sheep"), "you" for several people (always
 "du" here), "it" (er, sie or es).
 """
+
 from typing import Any, Dict, NamedTuple, Tuple
 
 PERSON, ANIMAL, THING, VEHICLE, MACHINE = "person", "animal", "thing", "vehicle", "machine"
@@ -163,8 +164,16 @@ VERBS: Dict[str, Verb] = by_english(
     Verb("stay", "stayed", "bleiben", "geblieben", auxiliary="sein", subjects=LIVING),
     Verb("arrive", "arrived", "kommen", "angekommen", prefix="an", auxiliary="sein"),
     Verb("get up", "got up", "stehen", "aufgestanden", prefix="auf", auxiliary="sein", subjects=LIVING),
-    Verb("fall asleep", "fell asleep", "schlafen", "eingeschlafen", prefix="ein", stem="schläf",
-         auxiliary="sein", subjects=LIVING),
+    Verb(
+        "fall asleep",
+        "fell asleep",
+        "schlafen",
+        "eingeschlafen",
+        prefix="ein",
+        stem="schläf",
+        auxiliary="sein",
+        subjects=LIVING,
+    ),
     Verb("see", "saw", "sehen", "gesehen", ACC, LIVING + GOODS, stem="sieh", subjects=LIVING),
     Verb("look for", "looked for", "suchen", "gesucht", ACC, LIVING + GOODS, subjects=LIVING),
     Verb("find", "found", "finden", "gefunden", ACC, LIVING + GOODS, subjects=LIVING),

@@ -1,4 +1,5 @@
 """Sets of noun phrases, without the combinations of words that are held out."""
+
 from functools import lru_cache
 from typing import FrozenSet, List, Optional, Tuple, Union
 

@@ -2,6 +2,7 @@
 
 No sums of these archives are published: the first download records them in OUTPUT/archives/SHA256SUMS.
 """
+
 import sys
 from pathlib import Path
 

@@ -6,6 +6,7 @@
 
 Nothing is unpacked by the names inside an archive: the members we know are read, and written to names of our own.
 """
+
 import argparse
 import sys
 import tarfile

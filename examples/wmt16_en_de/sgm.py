@@ -3,6 +3,7 @@
 They are not well-formed XML, so they are read with patterns, as Moses' input-from-sgm.perl does. Unlike it
 we also decode the entities (`S&amp;P`): the models read and write plain text.
 """
+
 import re
 from typing import List, NamedTuple, Tuple
 from xml.sax.saxutils import unescape

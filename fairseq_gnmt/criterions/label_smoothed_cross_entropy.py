@@ -3,6 +3,7 @@
 Smoothing as in NVIDIA's GNMT: sum over real tokens of (1 - e) * nll + e * mean_V(-log p), the mean over the
 whole vocabulary. (fairseq's own smoothing equals it when its epsilon is e * (V - 1) / V.)
 """
+
 import math
 from dataclasses import dataclass, field
 from types import SimpleNamespace

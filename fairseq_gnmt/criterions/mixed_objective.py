@@ -4,6 +4,7 @@ O_mixed = a * O_ML + O_RL: log-likelihood of the references, and expected GLEU o
 
 Shapes: B sentences, K samples of each, T positions, H hidden size.
 """
+
 import logging
 import math
 from dataclasses import dataclass, field
@@ -44,7 +45,10 @@ class GNMTMixedObjectiveConfig(FairseqDataclass):
 
     likelihood_weight: float = field(
         default=0.017,
-        metadata={"help": "weight of the references' log-likelihood beside the expected GLEU", "range": Range(0, 1e6, off=True)},
+        metadata={
+            "help": "weight of the references' log-likelihood beside the expected GLEU",
+            "range": Range(0, 1e6, off=True),
+        },
     )
     samples: int = field(
         default=15,
@@ -148,7 +152,9 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         source = sample["net_input"]
         read = source["prev_output_tokens"]
         start = first_decoder_tokens(read, self.padding_idx)[:, None, None].expand_as(tokens[:, :, :1])
-        rows = stack_reference_and_samples(read, torch.cat([start, tokens[:, :, :-1]], dim=2), self.padding_idx)  # (B, 1 + K, longest)
+        rows = stack_reference_and_samples(
+            read, torch.cat([start, tokens[:, :, :-1]], dim=2), self.padding_idx
+        )  # (B, 1 + K, longest)
         features, _ = model(source["src_tokens"], source["src_lengths"], rows.flatten(0, 1), features_only=True)
         features = features.view(*rows.shape, -1)
         return features[:, 0, : read.size(1)], features[:, 1:, : tokens.size(2)]

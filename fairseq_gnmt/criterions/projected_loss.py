@@ -2,6 +2,7 @@
 
 Shapes: N tokens (padding dropped), H hidden size, V vocabulary.
 """
+
 from typing import List, Optional, Tuple
 
 import torch

@@ -1,4 +1,5 @@
 """Alignments as fairseq prints them."""
+
 from typing import Iterable, Sequence
 
 

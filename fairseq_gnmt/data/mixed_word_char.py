@@ -1,4 +1,5 @@
 """Deprecated name of the command in `gnmt.commands.mixed_word_char`; the next release removes it."""
+
 from gnmt.commands import mixed_word_char
 from gnmt.commands.command_line import run_alone
 

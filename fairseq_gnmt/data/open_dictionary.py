@@ -4,6 +4,7 @@ Words that are copied from the source to the translation need numbers, so that t
 translation. The numbers lie above every vocabulary. They belong to the thread (or asyncio task) that handles the request,
 until it calls `forget_words`, which every request does first.
 """
+
 from contextvars import ContextVar
 from typing import Dict, List, NamedTuple
 
@@ -56,7 +57,13 @@ class OpenDictionary(Dictionary):
         return words[place] if 0 <= place < len(words) else super().__getitem__(index)
 
     def encode_line(
-        self, line, line_tokenizer=tokenize_line, add_if_not_exist=True, consumer=None, append_eos=True, reverse_order=False
+        self,
+        line,
+        line_tokenizer=tokenize_line,
+        add_if_not_exist=True,
+        consumer=None,
+        append_eos=True,
+        reverse_order=False,
     ) -> torch.IntTensor:
         """Encodes a line. With `add_if_not_exist`, which fairseq's commands use for translations, unknown words get numbers."""
         encoded = super().encode_line(line, line_tokenizer, False, consumer, append_eos, reverse_order)

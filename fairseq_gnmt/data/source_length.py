@@ -1,4 +1,5 @@
 """The longest source sentence that is translated, and sentences that are longer."""
+
 import math
 from typing import Any, Dict, List, Optional, Set, Tuple
 
@@ -18,9 +19,7 @@ def longest_source(max_positions: Any, max_tokens: Optional[int], source_bos: in
     return min(source, max_tokens or source) - source_bos
 
 
-def fit_sources(
-    sentences: List[LongTensor], longest: int, truncate: bool
-) -> Tuple[List[LongTensor], Set[int]]:
+def fit_sources(sentences: List[LongTensor], longest: int, truncate: bool) -> Tuple[List[LongTensor], Set[int]]:
     """Shortens sentences of more than `longest` tokens so that all can be in one data set.
 
     With `truncate` they keep their first tokens and EOS. Otherwise only EOS is left, because they cannot be translated.

@@ -1,4 +1,5 @@
 """Deprecated name of the command in `gnmt.commands.subwords`; the next release removes it."""
+
 from gnmt.commands import subwords
 from gnmt.commands.command_line import run_alone
 

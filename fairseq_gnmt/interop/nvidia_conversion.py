@@ -2,6 +2,7 @@
 
 Only what translates is converted, not the optimizer's state. Weights keep their precision.
 """
+
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Dict, Tuple
@@ -181,7 +182,9 @@ def language_pair(task: Dict[str, Any], data: Path) -> Tuple[str, str]:
 
 def joined_vocabulary(data: Path, source_lang: str, target_lang: str) -> Vocabulary:
     """Returns the vocabulary of a data folder; raises UserError if its two languages have different ones."""
-    source, target = (Vocabulary.from_dictionary(data / f"dict.{language}.txt") for language in (source_lang, target_lang))
+    source, target = (
+        Vocabulary.from_dictionary(data / f"dict.{language}.txt") for language in (source_lang, target_lang)
+    )
     if source.tokens != target.tokens:
         raise UserError(f"{data} has two dictionaries, but NVIDIA's GNMT v2 has one for both languages.")
     return source

@@ -1,4 +1,5 @@
 """The GNMT model, its options and its named architectures."""
+
 import dataclasses
 from dataclasses import dataclass, field
 from functools import partial
@@ -43,14 +44,18 @@ class GNMTConfig(FairseqDataclass):
         default=False, metadata={"help": "separate source and target embeddings (dictionaries may differ then)"}
     )
     share_decoder_input_output_embed: bool = field(
-        default=False, metadata={"help": "the output layer's weights are the target embeddings (fewer parameters to learn)"}
+        default=False,
+        metadata={"help": "the output layer's weights are the target embeddings (fewer parameters to learn)"},
     )
     init_range: float = field(
         default=0.1, metadata={"help": "weights start uniform in -RANGE..RANGE", "range": INITIAL_WEIGHTS}
     )
     embedding_init_range: Optional[float] = field(
         default=None,
-        metadata={"help": "embeddings start uniform in -RANGE..RANGE (default: --init-range)", "range": INITIAL_WEIGHTS},
+        metadata={
+            "help": "embeddings start uniform in -RANGE..RANGE (default: --init-range)",
+            "range": INITIAL_WEIGHTS,
+        },
     )
     attention_query: ChoiceEnum(["current", "previous"]) = field(
         default="current",
@@ -142,7 +147,9 @@ def check_shared_weights(model: nn.Module, state_dict: Dict[str, Tensor]) -> Non
             continue
         one, other = state_dict[first].float(), state_dict[name].float()
         if one.shape != other.shape or not torch.allclose(one, other, rtol=0, atol=0, equal_nan=True):
-            difference = "without --share-decoder-input-output-embed" if "output" in name else "with --no-share-embeddings"
+            difference = (
+                "without --share-decoder-input-output-embed" if "output" in name else "with --no-share-embeddings"
+            )
             raise UserError(f"The checkpoint was trained {difference}, but this model is not: build it alike.")
 
 
@@ -177,8 +184,7 @@ def clip_schedule(cfg) -> Optional[ClipSchedule]:
         return None
     if not 0 < end <= start:
         raise UserError(
-            f"--activation-clip is {end}, but must be above 0 and at most --activation-clip-start, "
-            f"{start}."
+            f"--activation-clip is {end}, but must be above 0 and at most --activation-clip-start, {start}."
         )
     if not 0 <= first <= last:
         raise UserError(
@@ -209,9 +215,7 @@ GNMTv2 = register_preset("gnmt_v2", "GNMTv2")  # NVIDIA's defaults: WMT16 en-de
 GNMTv2EightLayers = register_preset("gnmt_v2_8_layers", "GNMTv2EightLayers", encoder_layers=8, decoder_layers=8)
 # About 30,000 sentence pairs. The narrower the network, the larger the initial weights must be, or the decoder
 # ignores the source: 0.2 is 0.1 * sqrt(1024 / 256). Embeddings are larger again, because each LSTM layer halves its inputs at first.
-GNMTv2Small = register_preset(
-    "gnmt_v2_small", "GNMTv2Small", hidden_size=256, init_range=0.2, embedding_init_range=0.4
-)
+GNMTv2Small = register_preset("gnmt_v2_small", "GNMTv2Small", hidden_size=256, init_range=0.2, embedding_init_range=0.4)
 # Tests, and a first try in seconds.
 GNMTv2Tiny = register_preset("gnmt_v2_tiny", "GNMTv2Tiny", hidden_size=32, encoder_layers=3, decoder_layers=3)
 # Wu et al. (2016): deeper; attention is queried with the previous step's output, so layers can be pipelined.

@@ -6,6 +6,7 @@ inherit from fairseq's classes and from ours.
 Shapes: B sentences, N rows (B, or B x hypotheses or samples), T target positions, S source positions, H hidden size,
 V vocabulary.
 """
+
 from typing import Dict, List, Optional, Tuple
 
 from fairseq.data import Dictionary

@@ -1,4 +1,5 @@
 """Translation from Python."""
+
 import logging
 from typing import Any, Dict, List
 
@@ -43,7 +44,9 @@ class GNMTHub(GeneratorHubInterface):
     def generate(self, tokenized_sentences, beam: int = 5, verbose: bool = False, **options) -> List[Hypotheses]:
         """Returns the hypotheses of each sentence; `options` are the ones of fairseq's `generate`, checked by the task."""
         if "replace_unk" in options:
-            raise UserError('replace_unk is too late here, the unknown words are lost: give it to from_pretrained(...).')
+            raise UserError(
+                "replace_unk is too late here, the unknown words are lost: give it to from_pretrained(...)."
+            )
         for command in (GENERATE, INTERACTIVE):  # here are neither references nor constraints nor language models
             check_generation_options(options, [command])
         if torch.is_tensor(tokenized_sentences) and tokenized_sentences.dim() == 1:

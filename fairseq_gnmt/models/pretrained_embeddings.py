@@ -1,4 +1,5 @@
 """Initialisation of embeddings with vectors of tokens from a file."""
+
 import logging
 import math
 from pathlib import Path
@@ -35,7 +36,9 @@ def read_vectors(path: Path, size: int) -> Iterator[Tuple[str, Tensor]]:
     except ValueError as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(f"{path} has no vectors in text, a line `token number number ...` for each: {error}.") from error
+        raise UserError(
+            f"{path} has no vectors in text, a line `token number number ...` for each: {error}."
+        ) from error
 
 
 @torch.no_grad()
@@ -50,7 +53,9 @@ def copy_rows(embedding: nn.Embedding, dictionary: Dictionary, vectors: Dict[str
         replacing = torch.stack(list(found.values())).to(embedding.weight)
         length = replacing.square().mean().sqrt()
         if not 0 < length < math.inf:
-            raise UserError("The vectors of --pretrained-embeddings are all zero, or not all of their numbers are finite.")
+            raise UserError(
+                "The vectors of --pretrained-embeddings are all zero, or not all of their numbers are finite."
+            )
         scale = embedding.weight[rows].square().mean().sqrt() / length
         embedding.weight[rows] = replacing * scale
     return len(found)
@@ -76,5 +81,7 @@ def init_embeddings_from_file(
     for embedding, dictionary in embeddings:
         found = copy_rows(embedding, dictionary, vectors)
         if not found:
-            raise UserError(f"{path} has none of the dictionary's tokens: make it from text that was encoded as the data was.")
+            raise UserError(
+                f"{path} has none of the dictionary's tokens: make it from text that was encoded as the data was."
+            )
         logger.info("embeddings of %d of %d tokens begin with %s", found, len(dictionary), path)

@@ -1,4 +1,5 @@
 """torch's fused Adam: one pass over the parameters, where fairseq's own makes several per tensor."""
+
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Callable, List, Optional

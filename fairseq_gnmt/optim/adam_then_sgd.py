@@ -1,4 +1,5 @@
 """The optimizer and the learning rates of Wu et al. (2016, section 8.3): Adam for a start, then plain SGD, then halving."""
+
 from dataclasses import dataclass, field
 from typing import List
 
@@ -64,7 +65,8 @@ class AdamThenSGDRatesConfig(FairseqDataclass):
     """Options of the learning-rate schedule `gnmt_adam_then_sgd`."""
 
     sgd_lr: float = field(
-        default=0.5, metadata={"help": "learning rate of SGD (Adam's is --lr; the paper: 2e-4)", "range": Range(0, 1_000)}
+        default=0.5,
+        metadata={"help": "learning rate of SGD (Adam's is --lr; the paper: 2e-4)", "range": Range(0, 1_000)},
     )
     halving_from: int = field(
         default=1_200_000, metadata={"help": "update from which SGD's rate is halved", "range": Range(0)}

@@ -1,4 +1,5 @@
 """NVIDIA's learning-rate schedule for GNMT: exponential warm-up, a plateau, then halving in steps."""
+
 from dataclasses import dataclass, field
 from typing import List, Optional
 

@@ -1,4 +1,5 @@
 """Every change that the plugin makes to fairseq, torch or the interpreter, with its reason; `apply` makes them all."""
+
 from fairseq_gnmt import errors
 from fairseq_gnmt.patches.bfloat16 import allow_bfloat16_without_tpu
 from fairseq_gnmt.patches.checkpoint_reading import read_checkpoints_as_data

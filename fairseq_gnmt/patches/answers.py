@@ -1,4 +1,5 @@
 """The answers of fairseq-interactive to lines of text: one for each, in order, printed as fairseq prints them."""
+
 import math
 import sys
 import time

@@ -3,6 +3,7 @@
 fairseq assumes that bfloat16 is for TPUs and sets --tpu. The rest of its training in bfloat16 (float32 master weights, no
 loss scale) works on any device.
 """
+
 import importlib.util
 
 from fairseq.distributed import utils as distributed_utils

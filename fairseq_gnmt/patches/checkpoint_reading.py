@@ -5,6 +5,7 @@ environment variable turns into one that executes what is in the file. fairseq a
 members say, deletes them, and resolves what a checkpoint's configuration refers to. Here every function of fairseq
 that does so is replaced by one on top of `gnmt.checkpoints`. torch's list of allowed classes stays as it is.
 """
+
 import copy
 import io
 import os
@@ -46,8 +47,7 @@ def check_restore_file(path: str) -> None:
     """Raises UserError for a --restore-file that is not there: fairseq would train from scratch into its --save-dir."""
     if path != DEFAULT_RESTORE_FILE and not PathManager.exists(path):
         raise UserError(
-            f"--restore-file {path} does not exist: name a checkpoint with its folder, or leave the option "
-            "out."
+            f"--restore-file {path} does not exist: name a checkpoint with its folder, or leave the option out."
         )
 
 
@@ -93,8 +93,7 @@ def check_options(config: DictConfig, path: str) -> None:
             raise UserError(f"{path} has {name!r:.50} as its cfg, {section}, _name: {WANTED}")
         if section == "model" and name not in ARCH_MODEL_REGISTRY and name not in MODEL_REGISTRY:
             raise UserError(
-                f"{path} is of the architecture {name:.50}, which is not there: give the --user-dir that has "
-                "it."
+                f"{path} is of the architecture {name:.50}, which is not there: give the --user-dir that has it."
             )
         try:
             if name in options:
@@ -102,8 +101,7 @@ def check_options(config: DictConfig, path: str) -> None:
         except (OmegaConfBaseException, TypeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(
-                f"{path}, or what overrides its options, has a wrong value in its cfg, {section}: "
-                f"{reason}"
+                f"{path}, or what overrides its options, has a wrong value in its cfg, {section}: {reason}"
             ) from error
 
 
@@ -135,8 +133,7 @@ def load_ema_from_checkpoint(fpath: str) -> Dict[str, Any]:
     average = state.get("extra_state", {}).get("ema")
     if not isinstance(average, dict) or not average:
         raise UserError(
-            f"{fpath} has no moving average of its weights: name a checkpoint that was trained with "
-            "--store-ema."
+            f"{fpath} has no moving average of its weights: name a checkpoint that was trained with --store-ema."
         )
     check_weights(average, fpath)
     state["model"] = OrderedDict(

@@ -4,6 +4,7 @@ fairseq writes a checkpoint under a temporary name and moves it into place, but 
 checkpoint_last.pt and checkpoint_best.pt: a training that was killed there could not resume. It appends to what a
 failed attempt has left when it tries again, and it leaves its temporary file behind when it is interrupted.
 """
+
 import shutil
 import time
 from pathlib import Path

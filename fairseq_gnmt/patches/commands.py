@@ -1,4 +1,5 @@
 """The `main` functions of fairseq's commands, which see the whole configuration."""
+
 import argparse
 import functools
 import sys

@@ -3,6 +3,7 @@
 fairseq maps the index and the sentences into memory without a look at their lengths: a damaged file ends in an error of
 numpy in the middle of an epoch, or in words that the dictionary does not have.
 """
+
 import functools
 import struct
 from pathlib import Path
@@ -71,8 +72,7 @@ def check_index(prefix: str) -> None:
     misplaced = (sizes < 1) | (pointers != ends - sizes * kind.itemsize) | (ends > data.stat().st_size)
     if misplaced.any():
         raise UserError(
-            f"{index} has sentence {int(misplaced.argmax())} in a wrong place of {data}: one is damaged. "
-            f"{RUN_AGAIN}"
+            f"{index} has sentence {int(misplaced.argmax())} in a wrong place of {data}: one is damaged. {RUN_AGAIN}"
         )
     if ends[-1] != data.stat().st_size:
         raise UserError(f"{data} is longer than its index says: one of them is damaged. {RUN_AGAIN}")

@@ -2,6 +2,7 @@
 
 fairseq's own --sacrebleu only silences the warning that BLEU is computed on tokens; they are what it scores.
 """
+
 import functools
 from argparse import Namespace
 from types import ModuleType

@@ -5,6 +5,7 @@ the digits that small updates have left there. Of the dynamic loss scale it save
 decide when to change it. With both, a resumed training equals an uninterrupted one bit for bit; this is tested on CPUs
 with --fp16, --fp16 --fp16-no-flatten-grads, --memory-efficient-fp16, --bf16 and --memory-efficient-bf16.
 """
+
 from typing import Any, Dict, List
 
 import torch

@@ -4,6 +4,7 @@ fairseq's own ends at a line that is not UTF-8 or is too long and loses the rest
 does not flush its answers, and ignores or fails with --truncate-source, --results-path, --quiet, --prefix-size and
 --print-alignment soft. What it prints for other input is the same here, byte by byte.
 """
+
 import ast
 import logging
 import sys
@@ -25,7 +26,6 @@ from gnmt.errors import UserError
 from gnmt.files.lines import read_stream
 
 logger = logging.getLogger("fairseq_cli.interactive")
-
 
 
 def answer_every_line() -> None:

@@ -4,6 +4,7 @@ fairseq opens raw data sets, dictionaries, alignment dictionaries and the text f
 mode. There a "\r" inside a sentence ends a line, so that every later pair is shifted; a byte order mark becomes a part
 of the first word; and alignment dictionaries are read in the encoding of the locale.
 """
+
 import builtins
 from typing import IO, Any
 

@@ -3,6 +3,7 @@
 fairseq evaluates such options with `eval`, and it takes them from the configuration of a checkpoint too, so that a file
 could run any code. Its modules get an `eval` of their own that knows literals and arithmetic only.
 """
+
 import ast
 import operator
 import sys
@@ -64,7 +65,11 @@ def _value(node: ast.AST) -> Any:
 def _check_length(left: Any, right: Any) -> None:
     """Raises UserError for a sequence that becomes too long when it is repeated."""
     for sequence, count in ((left, right), (right, left)):
-        if isinstance(sequence, (list, tuple, str, bytes)) and isinstance(count, int) and len(sequence) * count > LONGEST:
+        if (
+            isinstance(sequence, (list, tuple, str, bytes))
+            and isinstance(count, int)
+            and len(sequence) * count > LONGEST
+        ):
             raise UserError(f"An option has a list of more than {LONGEST} values, which is too long.")
 
 

@@ -3,6 +3,7 @@
 fairseq ignores many options that its parsers accept. The task sees only its own group of the configuration, so this is
 done in front of the command's `main`.
 """
+
 import functools
 
 from omegaconf import DictConfig

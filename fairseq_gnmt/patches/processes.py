@@ -3,6 +3,7 @@
 fairseq leaves Ctrl-C, SIGTERM and closed pipes to the interpreter: it shows tracebacks, and its messages to a closed
 pipe are lost one by one while the training goes on.
 """
+
 import multiprocessing
 import os
 import sys

@@ -3,6 +3,7 @@
 fairseq prints in the encoding of the locale, and opens the file of --results-path before the first result, so that an
 interrupted run leaves half of it in the place of an earlier one.
 """
+
 import io
 import os
 import sys

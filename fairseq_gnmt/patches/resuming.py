@@ -2,6 +2,7 @@
 
 torch takes the moments of an optimizer in any shape: its fused kernels then read and write outside their memory.
 """
+
 import functools
 from typing import Any, Dict
 

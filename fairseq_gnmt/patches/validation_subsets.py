@@ -3,6 +3,7 @@
 fairseq compares the names of subsets with names of files such as valid1.en-de.en, so that it takes a subset that was
 given for one that was forgotten.
 """
+
 from typing import Set
 
 from fairseq.data import data_utils

@@ -1,4 +1,5 @@
 """Units that rewards compare: a model's tokens, or the words of its text."""
+
 from typing import List, Optional, Sequence
 
 from fairseq.data import Dictionary

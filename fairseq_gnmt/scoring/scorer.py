@@ -1,4 +1,5 @@
 """`--scoring gnmt_bleu`: BLEU with its signature, twice."""
+
 from dataclasses import dataclass
 
 from fairseq.dataclass import FairseqDataclass

@@ -3,6 +3,7 @@
 Copied words that the dictionary does not know get numbers for the time of the request (data.open_dictionary), so that the
 tokens of a hypothesis represent the whole translation: whatever joins them to text sees the copied words.
 """
+
 from typing import Any, Dict, List, Mapping
 
 from torch import Tensor

@@ -1,4 +1,5 @@
 """The options that select one of fairseq's own searches instead of GNMT's."""
+
 import dataclasses
 from typing import Any, List, Optional
 

@@ -1,4 +1,5 @@
 """GNMT's beam search behind the interface of fairseq's generators."""
+
 from typing import Any, Dict, List, Optional, Sequence
 
 from torch import Tensor
@@ -61,7 +62,9 @@ class GNMTGenerator:
         return [list(map(self._for_fairseq, hypotheses)) for hypotheses in translated]
 
     def _for_fairseq(self, hypothesis: Hypothesis) -> Dict[str, Any]:
-        tokens, score, log_probs, attention = (part.clone() for part in hypothesis)  # inference tensors cannot change in place
+        tokens, score, log_probs, attention = (
+            part.clone() for part in hypothesis
+        )  # inference tensors cannot change in place
         attention = attention[:, self.source_bos :]
         return {
             "tokens": tokens,

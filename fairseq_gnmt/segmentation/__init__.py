@@ -1,4 +1,5 @@
 """Segmentations of text for fairseq's commands; importing this registers `--bpe words` and `--bpe mixed_word_char`."""
+
 from fairseq_gnmt.segmentation import encoders
 
 __all__ = ["encoders"]

@@ -3,6 +3,7 @@
 fairseq-interactive and the hub encode and decode by --bpe, fairseq-generate decodes. fairseq's --post-process has a
 closed list of schemes and cannot undo these; --eval-bleu-remove-bpe is the task's, which uses `join_tokens`.
 """
+
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional

@@ -1,4 +1,5 @@
 """Translation with GNMT's search; the data and all other options are those of fairseq's `translation` task."""
+
 import dataclasses
 import logging
 from pathlib import Path
@@ -115,9 +116,7 @@ class GNMTTranslationTask(TranslationTask):
 
     # -- search
 
-    def build_generator(
-        self, models, args, seq_gen_cls=None, extra_gen_cls_kwargs=None, prefix_allowed_tokens_fn=None
-    ):
+    def build_generator(self, models, args, seq_gen_cls=None, extra_gen_cls_kwargs=None, prefix_allowed_tokens_fn=None):
         """GNMT's beam search; fairseq's own generators for what only they do, with a word about it.
 
         args is fairseq's GenerationConfig, or any namespace with some of its fields and GNMT's task options.
@@ -130,7 +129,9 @@ class GNMTTranslationTask(TranslationTask):
         reason = fairseq_search_reason(models, args, extra_gen_cls_kwargs, prefix_allowed_tokens_fn)
         if seq_gen_cls is not None or reason:
             if str(self.cfg.quantize) != "none":
-                raise UserError(f"--quantize is for GNMT's own search, but {reason or seq_gen_cls} is not: leave one out.")
+                raise UserError(
+                    f"--quantize is for GNMT's own search, but {reason or seq_gen_cls} is not: leave one out."
+                )
             if reason and not getattr(args, "score_reference", False):
                 logger.warning(
                     "%s is fairseq's own search: GNMT's length normalisation and coverage penalty do not apply", reason
@@ -166,7 +167,9 @@ class GNMTTranslationTask(TranslationTask):
         return tokens, [len(sentence) for sentence in tokens]
 
     def inference_step(self, generator, models, sample, prefix_tokens=None, constraints=None):
-        if any(self.current_dataset is loaded for loaded in self.datasets.values()):  # fairseq-generate has printed the last batch
+        if any(
+            self.current_dataset is loaded for loaded in self.datasets.values()
+        ):  # fairseq-generate has printed the last batch
             forget_words()
         source = sample["net_input"]["src_tokens"]
         known = source.masked_fill(source >= self.vocabulary_size, self.source_dictionary.unk())
@@ -220,7 +223,9 @@ class GNMTTranslationTask(TranslationTask):
                 check_disk_space(self.cfg.save_dir, sum(parameter.numel() for parameter in model.parameters()))
         if self.cfg.eval_bleu:
             if self.unk_replacements is not None:
-                raise UserError("replace_unk in --eval-bleu-args has no use: the references' unknown words are lost, too.")
+                raise UserError(
+                    "replace_unk in --eval-bleu-args has no use: the references' unknown words are lost, too."
+                )
             tokenize = "none" if self.cfg.eval_tokenized_bleu else BLEU.TOKENIZER_DEFAULT
             self.bleu = BLEU(tokenize=tokenize)
             self.bleu.corpus_score([""], [[""]])  # the signature wants to have seen references

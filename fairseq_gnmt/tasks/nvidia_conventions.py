@@ -4,6 +4,7 @@ fairseq's own: source is tokens + EOS, decoding starts from EOS. NVIDIA's: sourc
 from BOS; the target, tokens + EOS, is the same. Attention may fall on the source's BOS, and coverage
 counts it; alignments do not. The length in the length penalty counts tokens + EOS as ever; NVIDIA's counts BOS, too.
 """
+
 from pathlib import Path
 
 import torch

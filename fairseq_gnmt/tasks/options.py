@@ -1,4 +1,5 @@
 """The options of the task, and the checks of them before any work."""
+
 from dataclasses import dataclass, field, fields, make_dataclass
 from typing import Any, Dict, Optional
 
@@ -49,7 +50,9 @@ class GNMTTranslationConfig(SearchConfig):
     )
     pretrained_embeddings: Optional[str] = field(
         default=None,
-        metadata={"help": "file of vectors that the embeddings of a new training begin with (python -m fairseq_gnmt.data.cooccurrence)"},
+        metadata={
+            "help": "file of vectors that the embeddings of a new training begin with (python -m fairseq_gnmt.data.cooccurrence)"
+        },
     )
     nvidia_conventions: bool = field(
         default=False,

@@ -3,6 +3,7 @@
 Each record of an archive is read once, and its CRC-32 is checked; torch.load does not check it. The old format has no
 checksums. Memory is read straight into the tensors.
 """
+
 import os
 import struct
 import zipfile

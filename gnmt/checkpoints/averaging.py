@@ -1,4 +1,5 @@
 """Average of the parameters of several checkpoints, usually better than the last of them."""
+
 import re
 from pathlib import Path
 from typing import Dict, List, Sequence

@@ -1,4 +1,5 @@
 """Model folders as checkpoints that fairseq-train starts from; needs no fairseq."""
+
 import shutil
 from pathlib import Path
 from typing import Any, BinaryIO, Dict, List
@@ -14,9 +15,11 @@ from gnmt.tokenizers.vocabulary import Vocabulary
 
 CHECKPOINT = "checkpoint.pt"
 ARCHITECTURE = "gnmt_v2"
-TOKENIZER_FILES = {"sentencepiece": "subwords.model", "mixed_word_char": "mixed.json"}  # names that `gnmt export` looks for
+TOKENIZER_FILES = {
+    "sentencepiece": "subwords.model",
+    "mixed_word_char": "mixed.json",
+}  # names that `gnmt export` looks for
 CODES = "bpecodes"  # name that fairseq's from_pretrained looks for
-
 
 
 def write_checkpoint(model: Model, data: Path, file: BinaryIO) -> None:
@@ -64,7 +67,14 @@ def copy_tokenizer(folder: Path, output: Path) -> None:
 
 def training_options(config: ModelConfig) -> List[str]:
     """Returns the options of fairseq-train that describe the network and its data."""
-    options = ["--task", "gnmt_translation", "--source-lang", config.source_language, "--target-lang", config.target_language]
+    options = [
+        "--task",
+        "gnmt_translation",
+        "--source-lang",
+        config.source_language,
+        "--target-lang",
+        config.target_language,
+    ]
     options += ["--arch", ARCHITECTURE, "--hidden-size", str(config.hidden_size)]
     options += ["--encoder-layers", str(config.encoder_layers), "--decoder-layers", str(config.decoder_layers)]
     flags = {
@@ -76,7 +86,12 @@ def training_options(config: ModelConfig) -> List[str]:
     if config.attention_query != "current":
         options += ["--attention-query", config.attention_query]
     if config.activation_clip is not None:
-        options += ["--activation-clip", str(config.activation_clip), "--activation-clip-start", str(config.activation_clip)]
+        options += [
+            "--activation-clip",
+            str(config.activation_clip),
+            "--activation-clip-start",
+            str(config.activation_clip),
+        ]
     return options
 
 

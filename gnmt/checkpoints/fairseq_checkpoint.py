@@ -1,4 +1,5 @@
 """Checkpoints of fairseq-train as models in memory; needs no fairseq."""
+
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
@@ -45,7 +46,9 @@ def read_checkpoint(path: Path, data: Optional[Path] = None) -> TrainedModel:
     if not all(isinstance(language, str) for language in languages):
         languages = languages_of_data(folder)
     if languages is None:
-        raise UserError(f"{path} does not say its languages, and {folder} has no data that does: name the data with --data.")
+        raise UserError(
+            f"{path} does not say its languages, and {folder} has no data that does: name the data with --data."
+        )
     task = {**task, "source_lang": languages[0], "target_lang": languages[1]}
     source, target = (Vocabulary.from_dictionary(folder / f"dict.{language}.txt") for language in languages)
     weights: Dict[str, Tensor] = dict(state["model"])
@@ -67,7 +70,12 @@ def languages_of_data(folder: Path) -> Optional[List[str]]:
 
 
 def _model_config(
-    model: Mapping[str, Any], task: Mapping[str, Any], source: int, target: int, weights: Mapping[str, Tensor], precision: str
+    model: Mapping[str, Any],
+    task: Mapping[str, Any],
+    source: int,
+    target: int,
+    weights: Mapping[str, Tensor],
+    precision: str,
 ) -> ModelConfig:
     clip = weights.get("encoder.clip.range")
     return ModelConfig(

@@ -1,4 +1,5 @@
 """The model card: README.md of a model folder."""
+
 from pathlib import Path
 from typing import Any, List, Mapping, NamedTuple, Optional
 
@@ -73,8 +74,11 @@ def model_card(trained: TrainedModel, tokenizer: str, check: Optional[Check]) ->
 def _quality(check: Optional[Check]) -> List[str]:
     if check is None:
         return ["Not measured: export with `--check SOURCE REFERENCE`."]
-    return [f"BLEU {check.bleu:.2f} on `{check.source.name}` against `{check.reference.name}`, measured on this folder.", "",
-            f"    {check.signature}"]
+    return [
+        f"BLEU {check.bleu:.2f} on `{check.source.name}` against `{check.reference.name}`, measured on this folder.",
+        "",
+        f"    {check.signature}",
+    ]
 
 
 def _training(options: Mapping[str, Any]) -> List[str]:

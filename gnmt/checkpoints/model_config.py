@@ -1,4 +1,5 @@
 """config.json and generation_config.json of a model folder, checked when they are read."""
+
 import dataclasses
 import json
 import math
@@ -47,7 +48,9 @@ class ModelConfig:
             ("target_vocab_size", 5, LARGEST_SIZE),
         ):
             _require(self, name, least <= getattr(self, name) <= most, f"from {least} to {most}")
-        _require(self, "attention_query", self.attention_query in ATTENTION_QUERIES, f"one of {', '.join(ATTENTION_QUERIES)}")
+        _require(
+            self, "attention_query", self.attention_query in ATTENTION_QUERIES, f"one of {', '.join(ATTENTION_QUERIES)}"
+        )
         _require(self, "precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}")
         _require(self, "activation_clip", self.activation_clip is None or self.activation_clip > 0, "null or above 0")
         _require(self, "dropout", 0 <= self.dropout < 1, "at least 0 and below 1")

@@ -1,13 +1,14 @@
 """The model folder: a trained model with everything that translation needs, without pickles.
 
-    config.json             sizes, languages, precision
-    generation_config.json  default search options
-    model.safetensors       weights; tied ones once
-    tokenizer.json          type of the tokenizer, and its files (joint.spm, ...)
-    vocab.json              tokens of the vocabulary, or of both
-    SHA256SUMS              checksums of all files
-    README.md               model card
+config.json             sizes, languages, precision
+generation_config.json  default search options
+model.safetensors       weights; tied ones once
+tokenizer.json          type of the tokenizer, and its files (joint.spm, ...)
+vocab.json              tokens of the vocabulary, or of both
+SHA256SUMS              checksums of all files
+README.md               model card
 """
+
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -94,7 +95,10 @@ def read_model_folder(path: Path) -> Model:
         raise UserError(f"{path / CONFIG} has no model_type {MODEL_TYPE!r}: name a model folder of `gnmt export`.")
     config = read_config(path / CONFIG, ModelConfig)
     source, target = read_vocabularies(path / VOCABULARY)
-    for side, vocabulary, size in (("source", source, config.source_vocab_size), ("target", target, config.target_vocab_size)):
+    for side, vocabulary, size in (
+        ("source", source, config.source_vocab_size),
+        ("target", target, config.target_vocab_size),
+    ):
         if len(vocabulary) != size:
             raise UserError(f"{path / VOCABULARY} has {len(vocabulary)} {side} tokens, but config.json says {size}.")
     with torch.device("meta"):
@@ -102,5 +106,3 @@ def read_model_folder(path: Path) -> Model:
     read_weights(path / WEIGHTS, network)
     generation = read_config(path / GENERATION, GenerationConfig)
     return Model(network.prepare_for_inference(), config, generation, source, target, load_tokenizers(path))
-
-

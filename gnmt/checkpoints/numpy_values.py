@@ -3,6 +3,7 @@
 numpy's own functions would follow the pointers of an array of objects. Here a file can describe only plain integers
 and floats and give their bytes.
 """
+
 import math
 from typing import Any, Union
 

@@ -2,6 +2,7 @@
 
 They are pickles that hold an object of subword-nmt, of which only the attributes are read.
 """
+
 import io
 import re
 from collections import defaultdict
@@ -153,8 +154,7 @@ def check_sizes(checkpoint: NvidiaCheckpoint, path: Path) -> None:
         raise UserError(f"{path} has {EMBEDDING} of {tuple(embedding.shape)}, but its model_config wants {configured}.")
     if checkpoint.layers > len(layers):
         raise UserError(
-            f"{path} has {checkpoint.layers} as its model_config, num_layers, but weights of "
-            f"{len(layers)}."
+            f"{path} has {checkpoint.layers} as its model_config, num_layers, but weights of {len(layers)}."
         )
 
 

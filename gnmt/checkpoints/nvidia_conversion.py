@@ -2,6 +2,7 @@
 
 Only what a translation needs is converted, not the state of the optimizer.
 """
+
 from pathlib import Path
 from typing import Dict
 

@@ -1,4 +1,5 @@
 """Names of the weights in NVIDIA's GNMT v2 and here."""
+
 from typing import Dict
 
 LSTM_WEIGHTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")

@@ -2,6 +2,7 @@
 
 NVIDIA has PAD, UNK, BOS, EOS; ours is fairseq's, BOS, PAD, EOS, UNK.
 """
+
 from typing import Dict, List
 
 import torch

@@ -5,6 +5,7 @@ functions and classes of a list with any arguments that a file gives, which is e
 numpy.ndarray is on the list. Here a global is only ever its name. The file can call nothing but the functions of a
 closed table, all of which check their arguments, and can set the state of nothing but the types of another table.
 """
+
 import pickletools
 from typing import Any, BinaryIO, Callable, Dict, List, Mapping, NamedTuple, Tuple, Union
 

@@ -3,6 +3,7 @@
 Nothing in a file is executed, whatever the environment says: see `pickles` for the rules, and the tables below for all
 that a file can name.
 """
+
 import argparse
 from collections import OrderedDict
 from pathlib import Path
@@ -99,8 +100,7 @@ def read(path: Union[str, Path], allowed: Globals = TRAINING, with_weights: bool
             return read_stream(file, str(path), allowed, with_weights)
     except OSError as error:
         raise UserError(
-            f"{path} cannot be read ({error.strerror or error}): check the file and its "
-            "permissions."
+            f"{path} cannot be read ({error.strerror or error}): check the file and its permissions."
         ) from error
 
 
@@ -110,8 +110,7 @@ def read_stream(file: BinaryIO, name: str, allowed: Globals = TRAINING, with_wei
         return load(file, allowed, with_weights)
     except ForbiddenGlobal as error:
         raise UserError(
-            f"{name} would run {error.name}, which no checkpoint has a use for: it was not "
-            "read."
+            f"{name} would run {error.name}, which no checkpoint has a use for: it was not read."
         ) from error
     except Exception as error:  # a damaged file raises nearly any kind
         reason = (str(error) or type(error).__name__).splitlines()[0][:REASON_LENGTH]

@@ -1,4 +1,5 @@
 """The merges of a byte-pair encoding as a file of codes, as subword-nmt writes and reads it."""
+
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 

@@ -2,6 +2,7 @@
 
 Every number that the file gives is checked: a tensor lies within its memory and has no more elements than it.
 """
+
 import math
 from typing import Any, NamedTuple, Tuple
 
@@ -86,7 +87,6 @@ def rebuild_tensor(
     tensor = torch.empty(0, dtype=storage.dtype, device=storage.memory.device)
     tensor.set_(storage.memory, offset, size, stride)
     return tensor.requires_grad_(requires_grad and storage.dtype.is_floating_point)
-
 
 
 def rebuild_parameter(data: Tensor, requires_grad: bool, hooks: dict) -> torch.nn.Parameter:

@@ -1,4 +1,5 @@
 """Contents of the checkpoints that fairseq-train writes: checked part by part before anything is built from them."""
+
 import re
 from argparse import Namespace
 from pathlib import Path
@@ -88,7 +89,12 @@ def check_history(state: Dict[str, Any], path: Union[str, Path]) -> None:
         return
     if not isinstance(history, list) or not history or not all(isinstance(entry, dict) for entry in history):
         raise UserError(f"{path} has no list of optimizers as its optimizer_history: {WANTED}")
-    kinds: Dict[str, Any] = {"criterion_name": str, "optimizer_name": str, "lr_scheduler_state": dict, "num_updates": int}
+    kinds: Dict[str, Any] = {
+        "criterion_name": str,
+        "optimizer_name": str,
+        "lr_scheduler_state": dict,
+        "num_updates": int,
+    }
     for name, kind in kinds.items():
         value = history[-1].get(name, kind())
         if not isinstance(value, kind) or (kind is int and value < 0):
@@ -180,8 +186,7 @@ def check_integers(matrix: str, weights: Dict[str, Tensor], path: Union[str, Pat
     integers, scale = weights[matrix + INTEGERS], weights.get(matrix + SCALE)
     if scale is None:
         raise UserError(
-            f"{path} has {matrix}{INTEGERS} without {matrix}{SCALE}: quantise the original checkpoint "
-            "again."
+            f"{path} has {matrix}{INTEGERS} without {matrix}{SCALE}: quantise the original checkpoint again."
         )
     rows = len(integers) if integers.dim() == 2 else 0
     blocks = scale.numel() // rows if rows else 0
@@ -210,8 +215,7 @@ def check_sizes(config: Dict[str, Any], weights: Dict[str, Tensor], path: Union[
     for name, value in weights.items():
         if not value.is_floating_point() and not name.endswith(INTEGERS):
             raise UserError(
-                f"{path} has the weight {name:.80} of type {value.dtype}, but it must be of floats: "
-                f"{WANTED}"
+                f"{path} has the weight {name:.80} of type {value.dtype}, but it must be of floats: {WANTED}"
             )
 
 

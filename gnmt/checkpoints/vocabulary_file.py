@@ -1,4 +1,5 @@
 """vocab.json of a model folder."""
+
 import json
 from pathlib import Path
 from typing import Tuple

@@ -1,4 +1,5 @@
 """Weights of a network in a safetensors file: in float32, half precision, or 8-bit integers with scales."""
+
 from pathlib import Path
 from typing import Dict, List, Mapping, Tuple
 
@@ -25,7 +26,9 @@ def write_weights(path: Path, network: nn.Module, precision: str) -> None:
     unique = {name: state[name] for name in _unique_names(network)}
     if precision == "int8":
         integers = to_integers(state)
-        stored = {name: integers[name] for name in integers if name.removesuffix(INTEGERS).removesuffix(SCALE) in unique}
+        stored = {
+            name: integers[name] for name in integers if name.removesuffix(INTEGERS).removesuffix(SCALE) in unique
+        }
     else:
         stored = {name: value.to(DTYPES[precision]) for name, value in unique.items()}
     save_file({name: value.contiguous().clone() for name, value in stored.items()}, path, metadata={"format": "pt"})
@@ -50,7 +53,9 @@ def read_weights(path: Path, network: GNMTNetwork) -> None:
     to_floats(state)
     for name, value in state.items():
         if not torch.isfinite(value).all():
-            raise UserError(f"{path} has the weight {name}, some numbers of which are not finite: export an earlier checkpoint.")
+            raise UserError(
+                f"{path} has the weight {name}, some numbers of which are not finite: export an earlier checkpoint."
+            )
     network.to_empty(device="cpu")
     tie_output(network)
     network.load_state_dict({name: value.float() for name, value in state.items()}, strict=False)

@@ -1,8 +1,9 @@
 """Averages the weights of checkpoints of one training.
 
-    gnmt average --save-dir DIR --last 5 --output DIR/averaged.pt
-    gnmt average --inputs A.pt B.pt --output C.pt
+gnmt average --save-dir DIR --last 5 --output DIR/averaged.pt
+gnmt average --inputs A.pt B.pt --output C.pt
 """
+
 import argparse
 from pathlib import Path
 
@@ -13,7 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--inputs", type=Path, nargs="+", metavar="CHECKPOINT", help="checkpoints of fairseq-train")
-    which.add_argument("--save-dir", type=Path, metavar="DIR", help="folder of a training, with checkpoint1.pt, checkpoint2.pt, ...")
+    which.add_argument(
+        "--save-dir", type=Path, metavar="DIR", help="folder of a training, with checkpoint1.pt, checkpoint2.pt, ..."
+    )
     parser.add_argument("--last", type=int, default=5, metavar="N", help="number of epochs of --save-dir")
     parser.add_argument("--output", type=Path, required=True, metavar="CHECKPOINT", help="file to write")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")

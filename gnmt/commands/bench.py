@@ -8,6 +8,7 @@ measured with batches, latency with one sentence at a time. A step emits one tok
 the latency divided by the tokens of the best translation, EOS included. Memory is the peak of the process, or of the GPU.
 Without --input, sentences are random tokens: translations of those are longer or shorter than real ones.
 """
+
 import argparse
 import json
 import multiprocessing
@@ -27,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
     parser.add_argument("model", type=Path, metavar="MODEL", help="model folder")
     parser.add_argument("--input", type=Path, metavar="FILE", help="text to translate (default: random sentences)")
-    parser.add_argument("--sentences", type=int, default=256, metavar="N", help="lines of --input, or random sentences, at most")
+    parser.add_argument(
+        "--sentences", type=int, default=256, metavar="N", help="lines of --input, or random sentences, at most"
+    )
     parser.add_argument("--precision", nargs="+", metavar="P", help="precisions to compare (default: the model's)")
     parser.add_argument("--device", default="cpu", metavar="D", help="device of torch")
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: torch's choice)")
@@ -55,7 +58,12 @@ def run(arguments: argparse.Namespace) -> None:
         for precision in arguments.precision or [None]
     ]  # fmt: skip
     measured = [measure_apart(workload) for workload in workloads]
-    report = {"model": str(arguments.model), "input": str(arguments.input or "random tokens"), **machine(), "measured": measured}
+    report = {
+        "model": str(arguments.model),
+        "input": str(arguments.input or "random tokens"),
+        **machine(),
+        "measured": measured,
+    }
     print(json.dumps(report) if arguments.json else text_of(report))
 
 
@@ -72,7 +80,9 @@ def machine() -> Dict[str, str]:
     import gnmt
 
     names = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    processor = next((line.split(":", 1)[1].strip() for line in names if line.startswith("model name")), platform.machine())
+    processor = next(
+        (line.split(":", 1)[1].strip() for line in names if line.startswith("model name")), platform.machine()
+    )
     return {"gnmt": gnmt.__version__, "torch": torch.__version__, "processor": processor}
 
 

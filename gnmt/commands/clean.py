@@ -5,6 +5,7 @@
 
 Writes clean/train.en, clean/train.de and clean/train.cleaning.json, which has the counts.
 """
+
 import argparse
 from pathlib import Path
 

@@ -3,6 +3,7 @@
 The docstring of the module is the description in its help. A module with `PASSES_OPTIONS_THROUGH = True` gets unknown
 options as a second argument of `run`.
 """
+
 import argparse
 from types import ModuleType
 from typing import Optional, Sequence
@@ -15,7 +16,9 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescript
 
     def _get_help_string(self, action: argparse.Action) -> Optional[str]:
         has_default = action.default not in (None, False, [], argparse.SUPPRESS)
-        return super()._get_help_string(action) if has_default and "(default" not in (action.help or "") else action.help
+        return (
+            super()._get_help_string(action) if has_default and "(default" not in (action.help or "") else action.help
+        )
 
 
 def add_command(commands, name: str, purpose: str) -> argparse.ArgumentParser:

@@ -6,6 +6,7 @@
 The input decides on the direction. Reading never runs code of a file. The state of the optimizer stays behind; to train
 on, turn the model folder into a checkpoint with `gnmt import`. Tokenization needs the extra `nvidia` (Moses, subword-nmt).
 """
+
 import argparse
 import json
 import tempfile
@@ -32,9 +33,13 @@ SEPARATOR = "@@"  # of subword-nmt, unless the model has another
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
     parser.add_argument("input", type=Path, help="checkpoint of NVIDIA's GNMT v2, or model folder")
-    parser.add_argument("output", type=Path, help="model folder to write (an earlier one is replaced), or checkpoint to write")
+    parser.add_argument(
+        "output", type=Path, help="model folder to write (an earlier one is replaced), or checkpoint to write"
+    )
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of the weights in a model folder")
-    parser.add_argument("--bpe-codes", type=Path, metavar="FILE", help="codes of subword-nmt, for a model of another tokenizer")
+    parser.add_argument(
+        "--bpe-codes", type=Path, metavar="FILE", help="codes of subword-nmt, for a model of another tokenizer"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing checkpoint")
 
 
@@ -95,6 +100,8 @@ def _tokenizer_files(theirs: NvidiaCheckpoint, folder: Path) -> TokenizerFiles:
 def _codes_of(folder: Path) -> Tuple[SubwordCodes, str]:
     description = read_object(folder / "tokenizer.json")
     if description.get("type") != TOKENIZER:
-        raise UserError(f"{folder} has a tokenizer of type {description.get('type')}: name the codes of its subwords with --bpe-codes.")
+        raise UserError(
+            f"{folder} has a tokenizer of type {description.get('type')}: name the codes of its subwords with --bpe-codes."
+        )
     settings = read_object(folder / description["target"])
     return parse_codes(settings["codes"], folder), settings["separator"]

@@ -1,7 +1,8 @@
 """Computes initial embeddings of tokens from co-occurrence statistics of a parallel corpus.
 
-    gnmt cooccurrence --source train.en --target train.de --dictionary dict.txt --size 256 --output embeddings.txt
+gnmt cooccurrence --source train.en --target train.de --dictionary dict.txt --size 256 --output embeddings.txt
 """
+
 import argparse
 import sys
 from pathlib import Path
@@ -22,7 +23,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
-    written = write_vectors(
-        args.source, args.target, args.dictionary, args.size, args.output, overwrite=args.overwrite
-    )
+    written = write_vectors(args.source, args.target, args.dictionary, args.size, args.output, overwrite=args.overwrite)
     print(written, file=sys.stderr)

@@ -6,6 +6,7 @@
 Checks versions, processor, memory, threads and GPU, and translates with a tiny random model in each precision. Exits with 1
 if a check fails.
 """
+
 import argparse
 import contextlib
 import errno
@@ -101,7 +102,9 @@ def attempt(name: str, check: Callable[[], str]) -> Finding:
         return Finding(name, "failed", str(error))
     except Exception as error:  # a check that fails in an unforeseen way is a finding, too
         if isinstance(error, OSError) and error.errno in FOLDER_FAILS:
-            return Finding(name, str(error), "Make room on the disk, or name another folder for temporary files with TMPDIR.")
+            return Finding(
+                name, str(error), "Make room on the disk, or name another folder for temporary files with TMPDIR."
+            )
         reinstall = "Install the packages again: pip install --force-reinstall fairseq-gnmt"
         return Finding(name, f"{type(error).__name__}: {error}", reinstall)
 
@@ -130,7 +133,9 @@ def check_processor() -> Finding:
     """Names the processor and the features that decide on speed."""
     description = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     flags = next((line.split(":", 1)[1].split() for line in description.splitlines() if line.startswith("flags")), [])
-    model = next((line.split(":", 1)[1].strip() for line in description.splitlines() if line.startswith("model name")), "unknown")
+    model = next(
+        (line.split(":", 1)[1].strip() for line in description.splitlines() if line.startswith("model name")), "unknown"
+    )
     found = [feature for feature in FEATURES if feature in flags]
     return Finding("processor", f"{model} ({', '.join(found) or 'no vector features known'})")
 
@@ -168,7 +173,9 @@ def check_threads() -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = torch.get_num_threads()
     if threads > cores:
-        raise UserError(f"torch uses {threads} threads on {cores} cores: set OMP_NUM_THREADS={cores}, or give --threads {cores}.")
+        raise UserError(
+            f"torch uses {threads} threads on {cores} cores: set OMP_NUM_THREADS={cores}, or give --threads {cores}."
+        )
     return f"{threads} on {cores} cores"
 
 
@@ -180,8 +187,12 @@ def check_gpu() -> str:
         free, total = torch.cuda.mem_get_info(0)
         return f"{torch.cuda.get_device_name(0)}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
     if shutil.which("nvidia-smi") is not None:
-        reason = "is built without CUDA" if torch.version.cuda is None else f"needs a driver for CUDA {torch.version.cuda}"
-        raise UserError(f"There is a GPU, but torch {torch.__version__} {reason}: see pytorch.org/get-started for another build.")
+        reason = (
+            "is built without CUDA" if torch.version.cuda is None else f"needs a driver for CUDA {torch.version.cuda}"
+        )
+        raise UserError(
+            f"There is a GPU, but torch {torch.__version__} {reason}: see pytorch.org/get-started for another build."
+        )
     return "none; translation runs on the CPU"
 
 
@@ -201,7 +212,14 @@ def try_precision(precision: str) -> str:
         torch.manual_seed(1)
         network = GNMTNetwork(config.network)
         write_model_folder(
-            Path(folder), network, config, GenerationConfig(max_len_b=5), vocabulary, vocabulary, TokenizerFiles("words"), ""
+            Path(folder),
+            network,
+            config,
+            GenerationConfig(max_len_b=5),
+            vocabulary,
+            vocabulary,
+            TokenizerFiles("words"),
+            "",
         )
         translator = Translator.from_pretrained(folder)
         texts: List[str] = ["a b c", "b"]

@@ -1,4 +1,5 @@
 """Command line of the scripts that download a corpus."""
+
 import argparse
 from pathlib import Path
 from typing import Sequence

@@ -5,6 +5,7 @@
 
 The folder is opened, tried and compared with the checkpoint before it gets its name.
 """
+
 import argparse
 import dataclasses
 from pathlib import Path
@@ -112,19 +113,26 @@ def _compare(trained: TrainedModel, translator: Translator, made: Path) -> None:
     sources = _random_sources(len(trained.source_vocabulary))
     ours, theirs = (one.translate_ids(sources) for one in (original, translator))
     if ours != theirs and trained.config.precision in EXACT_PRECISIONS:
-        raise UserError("The written model translates otherwise than the checkpoint; nothing was exported. Report this.")
+        raise UserError(
+            "The written model translates otherwise than the checkpoint; nothing was exported. Report this."
+        )
 
 
 def _random_sources(vocabulary_size: int) -> List[List[int]]:
     generator = torch.Generator().manual_seed(1)
     lengths = torch.randint(*SAMPLE_LENGTHS, (SAMPLES,), generator=generator).tolist()
-    return [torch.randint(len(SPECIAL_TOKENS), vocabulary_size, (length,), generator=generator).tolist() for length in lengths]
+    return [
+        torch.randint(len(SPECIAL_TOKENS), vocabulary_size, (length,), generator=generator).tolist()
+        for length in lengths
+    ]
 
 
 def _checked(translator: Translator, source: Path, reference: Path) -> Check:
     sources, references = read_lines(source), read_lines(reference)
     if len(sources) != len(references):
-        raise UserError(f"{source} has {len(sources)} lines and {reference} {len(references)}: give a translation of each line.")
+        raise UserError(
+            f"{source} has {len(sources)} lines and {reference} {len(references)}: give a translation of each line."
+        )
     translations = [translation.text for translation in translator.translate(sources)]
     score, signature = corpus_bleu(translations, references)
     return Check(source, reference, score.score, signature)
@@ -134,13 +142,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
     parser.add_argument("checkpoint", type=Path, help="of fairseq-train")
     parser.add_argument("model", type=Path, help="folder to write; an earlier model folder is replaced")
-    parser.add_argument("--data", type=Path, metavar="BIN", help="folder of fairseq-preprocess (default: the checkpoint's)")
     parser.add_argument(
-        "--tokenizer", metavar="FILE", help="sentencepiece model, mixed.json, 'words' or 'spaces' (default: the file beside the data)"
+        "--data", type=Path, metavar="BIN", help="folder of fairseq-preprocess (default: the checkpoint's)"
+    )
+    parser.add_argument(
+        "--tokenizer",
+        metavar="FILE",
+        help="sentencepiece model, mixed.json, 'words' or 'spaces' (default: the file beside the data)",
     )
     parser.add_argument("--precision", choices=PRECISIONS, help="of the stored weights (default: the checkpoint's)")
     parser.add_argument(
-        "--check", type=Path, nargs=2, metavar=("SOURCE", "REFERENCE"), help="translate and score a test set; BLEU goes into the card"
+        "--check",
+        type=Path,
+        nargs=2,
+        metavar=("SOURCE", "REFERENCE"),
+        help="translate and score a test set; BLEU goes into the card",
     )
 
 

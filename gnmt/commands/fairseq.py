@@ -1,4 +1,5 @@
 """fairseq's commands as processes, for the commands that train."""
+
 import importlib.util
 import os
 import shlex

@@ -7,6 +7,7 @@ Prints a Markdown table: BLEU (sacreBLEU's default), the mean GLEU of sentences 
 seconds of the translation. The line below it has the log-perplexity of the references (natural logarithm, per token) in
 the precision of the search. Choose options on a validation set, and report another set.
 """
+
 import argparse
 import itertools
 import time
@@ -58,7 +59,9 @@ def run(arguments: argparse.Namespace) -> None:
     searches = combinations(arguments)
     for options in searches:  # refuses values out of range before the work starts, and warms up
         translator.translate(sources[:WARM_UP], batch_size=arguments.batch_size, **options)
-    measured = [measure(translator, options, sources, references, arguments.batch_size) for options in _progress(searches)]
+    measured = [
+        measure(translator, options, sources, references, arguments.batch_size) for options in _progress(searches)
+    ]
     print(markdown_table([_row(arguments, figures) for figures in measured]))
     scores = list(itertools.chain.from_iterable(translator.score(sources, references, arguments.batch_size)))
     log_perplexity, (_, signature) = -sum(scores) / len(scores), corpus_bleu(references, references)

@@ -5,6 +5,7 @@
 Writes DIR/checkpoint.pt, a dictionary for each language, and the files of the tokenizer. New training text must be cut
 into tokens with this tokenizer and binarised with these dictionaries. Prints the options of fairseq-train.
 """
+
 import argparse
 import shlex
 from pathlib import Path

@@ -1,8 +1,9 @@
 """Describes a model folder: languages, sizes, precision, search options and card.
 
-    gnmt info MODEL
-    gnmt info MODEL --json
+gnmt info MODEL
+gnmt info MODEL --json
 """
+
 import argparse
 import dataclasses
 import json

@@ -1,10 +1,11 @@
 """Learns and applies the mixed word/character model.
 
-    gnmt mixed_word_char train --input train.en train.de --vocab-size 32000 --output mixed.json
-    gnmt mixed_word_char encode --model mixed.json --input train.en --output train.mixed.en
-    gnmt mixed_word_char decode --input hypotheses --output text
-    gnmt mixed_word_char dictionary --model mixed.json --output dict.txt
+gnmt mixed_word_char train --input train.en train.de --vocab-size 32000 --output mixed.json
+gnmt mixed_word_char encode --model mixed.json --input train.en --output train.mixed.en
+gnmt mixed_word_char decode --input hypotheses --output text
+gnmt mixed_word_char dictionary --model mixed.json --output dict.txt
 """
+
 import argparse
 import sys
 from pathlib import Path
@@ -23,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     learn = add_command(commands, "train", "choose words and characters for all inputs")
     learn.add_argument("--input", type=Path, nargs="+", required=True, metavar="FILE", help="text or .gz")
-    learn.add_argument("--vocab-size", type=int, required=True, metavar="N", help="tokens, those of characters included")
+    learn.add_argument(
+        "--vocab-size", type=int, required=True, metavar="N", help="tokens, those of characters included"
+    )
     learn.add_argument("--character-coverage", type=float, default=1.0, metavar="R", help="share of the text's letters")
     learn.add_argument("--output", type=Path, required=True, metavar="FILE", help="the model, for example mixed.json")
 

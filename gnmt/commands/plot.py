@@ -12,6 +12,7 @@ An attention map has target tokens as rows, which add up to 1, and source tokens
 of the columns; the coverage penalty ends at the dashed line. The score is the one of the search: a natural logarithm,
 divided by the length penalty, with the coverage penalty.
 """
+
 import argparse
 import sys
 from pathlib import Path
@@ -36,17 +37,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     training = commands.add_parser("training", help="curves of one or several trainings")
     training.add_argument("logs", type=Path, nargs="+", metavar="LOG", help="log of one training each")
     training.add_argument("--output", type=Path, required=True, metavar="FILE.png")
-    training.add_argument("--names", nargs="+", metavar="NAME", help="names of the trainings (default: of their files or folders)")
+    training.add_argument(
+        "--names", nargs="+", metavar="NAME", help="names of the trainings (default: of their files or folders)"
+    )
     training.add_argument("--against", choices=AXES, default="updates", help="horizontal axis (default: updates)")
-    training.add_argument("--loss", choices=list(LOSS), default="nll", help="bits per token, or perplexity (default: nll)")
+    training.add_argument(
+        "--loss", choices=list(LOSS), default="nll", help="bits per token, or perplexity (default: nll)"
+    )
 
     attention = commands.add_parser("attention", help="attention and coverage of translations")
     attention.add_argument("model", type=Path, metavar="MODEL", help="model folder")
-    attention.add_argument("file", type=Path, nargs="?", metavar="FILE", help="text, one sentence per line (default: stdin)")
+    attention.add_argument(
+        "file", type=Path, nargs="?", metavar="FILE", help="text, one sentence per line (default: stdin)"
+    )
     attention.add_argument("--words", action="store_true", help="join the subwords of words")
     attention.add_argument("--beam", type=int, metavar="N", help="hypotheses kept at each step (default: the model's)")
     output = attention.add_mutually_exclusive_group(required=True)
-    output.add_argument("--output-dir", type=Path, metavar="DIR", help="folder for attention-<line>.png of each sentence")
+    output.add_argument(
+        "--output-dir", type=Path, metavar="DIR", help="folder for attention-<line>.png of each sentence"
+    )
     output.add_argument("--page", type=Path, metavar="FILE.png", help="picture of all sentences below each other")
     for command in (training, attention):
         command.add_argument("--overwrite", action="store_true", help="replace existing pictures")
@@ -93,7 +102,9 @@ def plot_attention(arguments: argparse.Namespace) -> None:
     numbers = [number for number, line in enumerate(lines) if line.strip()]
     if not numbers:
         raise UserError("There are no sentences: give some, one per line.")
-    paths = [arguments.page] if arguments.page else [arguments.output_dir / f"attention-{number}.png" for number in numbers]
+    paths = (
+        [arguments.page] if arguments.page else [arguments.output_dir / f"attention-{number}.png" for number in numbers]
+    )
     inputs = [arguments.file] if arguments.file else []
     with atomic_outputs(paths, inputs=inputs, overwrite=arguments.overwrite) as files:
         maps = attention_maps(arguments.model, [lines[number] for number in numbers], numbers, arguments.beam)
@@ -107,7 +118,9 @@ def plot_attention(arguments: argparse.Namespace) -> None:
     print(f"written: {', '.join(map(str, paths))}")
 
 
-def attention_maps(model: Path, sentences: Sequence[str], numbers: Sequence[int], beam: Optional[int] = None) -> List[AttentionMap]:
+def attention_maps(
+    model: Path, sentences: Sequence[str], numbers: Sequence[int], beam: Optional[int] = None
+) -> List[AttentionMap]:
     """Translates sentences, which are not blank, and returns the attention between tokens."""
     from gnmt.translator import Translator
 

@@ -7,6 +7,7 @@ two columns; plain, .gz, .xz or .zst. Validation and test keep every line. All f
 moved into place at the end, so --overwrite loses nothing if a step fails. The same command continues an interrupted
 preparation. `gnmt train DIR` comes next.
 """
+
 import argparse
 import json
 import shutil
@@ -47,8 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--segmentation", default="subwords", metavar="S", help=f"{', '.join(SEGMENTATIONS)} (default: subwords)")
     add("--vocab-size", type=int, default=8000, metavar="N", help="tokens of the joint vocabulary (default: 8000)")
     add("--input-sentence-size", type=int, metavar="N", help="sentences to learn subwords from, at most")
-    add("--embedding-size", type=int, metavar="N",
-        help="width of initial embeddings; 0 makes none (default: 256 for at most 200,000 training pairs)")
+    add(
+        "--embedding-size",
+        type=int,
+        metavar="N",
+        help="width of initial embeddings; 0 makes none (default: 256 for at most 200,000 training pairs)",
+    )
     add("--min-length", type=int, default=rules.min_length, metavar="N", help="words of a training sentence, at least")
     add("--max-length", type=int, default=rules.max_length, metavar="N", help="words of a training sentence, at most")
     add("--max-ratio", type=float, default=rules.max_ratio, metavar="R", help="longer side / shorter side, at most")

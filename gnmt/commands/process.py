@@ -6,6 +6,7 @@ Ctrl-C also ends a loop of the shell around the command. Files that are being wr
 
 Importing this module changes nothing; a command calls `prepare_process` or `run_command` once.
 """
+
 import atexit
 import contextlib
 import functools

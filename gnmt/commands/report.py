@@ -1,4 +1,5 @@
 """Results of measurements as a Markdown table and as a JSON file."""
+
 import json
 import os
 from pathlib import Path

@@ -6,6 +6,7 @@
 
 All text is detokenised UTF-8, one sentence per line; fairseq-generate prints its log without --quiet.
 """
+
 import argparse
 import re
 import sys
@@ -23,7 +24,9 @@ STANDARD_INPUT = Path("-")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
     translation = parser.add_mutually_exclusive_group(required=True)
-    translation.add_argument("--hypotheses", type=Path, metavar="FILE", help="translations, one sentence per line; - is stdin")
+    translation.add_argument(
+        "--hypotheses", type=Path, metavar="FILE", help="translations, one sentence per line; - is stdin"
+    )
     translation.add_argument("--generate-log", type=Path, metavar="FILE", help="output of fairseq-generate")
     parser.add_argument("--references", type=Path, metavar="FILE", required=True, help="human translations")
     parser.add_argument("--output", type=Path, metavar="FILE", help="file for the translations, one per line; replaced")
@@ -54,7 +57,9 @@ def read_hypotheses(path: Path, count: int) -> List[str]:
     hypotheses = _lines_of_stdin() if path == STANDARD_INPUT else read_lines(path)
     if len(hypotheses) != count:
         name = "stdin" if path == STANDARD_INPUT else path
-        raise UserError(f"{name} has {len(hypotheses)} lines for {count} references: translate and score the same file.")
+        raise UserError(
+            f"{name} has {len(hypotheses)} lines for {count} references: translate and score the same file."
+        )
     return hypotheses
 
 

@@ -1,4 +1,5 @@
 """Measurement of the speed and the memory of a model folder."""
+
 import random
 import statistics
 import time

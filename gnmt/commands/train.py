@@ -8,6 +8,7 @@ Options that are not listed here go to fairseq-train and win over the chosen one
 printed first. The same command resumes an interrupted training. At the end the last epochs are averaged into
 DIR/checkpoints/averaged.pt, which `gnmt export` turns into a model folder. DIR/checkpoints/train.log has the messages.
 """
+
 import argparse
 import os
 from pathlib import Path
@@ -36,8 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.allow_abbrev = False  # an abbreviation may be an option of fairseq-train
     add = parser.add_argument
     add("folder", type=Path, metavar="DIR", help="folder of `gnmt prepare`")
-    add("--precision", choices=PRECISIONS, default="auto",
-        help="of the arithmetic (default: auto, fp16 on a GPU for more than 200,000 pairs, otherwise fp32)")
+    add(
+        "--precision",
+        choices=PRECISIONS,
+        default="auto",
+        help="of the arithmetic (default: auto, fp16 on a GPU for more than 200,000 pairs, otherwise fp32)",
+    )
     add("--epochs", type=int, metavar="N", help="passes through the training pairs (default: by their number)")
     add("--threads", type=int, metavar="N", help="threads on a CPU (default: OMP_NUM_THREADS, or up to 4)")
     add("--dry-run", action="store_true", help="print the command line of fairseq-train and end")

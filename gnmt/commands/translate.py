@@ -8,6 +8,7 @@ blank line stays blank. A line with more tokens than --max-length is cut, and by
 with a warning. With --output json, a line is a JSON object with the n-best list of each sentence. With --output tsv, a
 hypothesis is a line of its own: number of the input line, score, text.
 """
+
 import argparse
 import itertools
 import json
@@ -30,8 +31,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
     add = parser.add_argument
     add("model", type=Path, metavar="MODEL", help="model folder")
-    add("files", type=Path, nargs="*", metavar="FILE", help="text, one sentence or paragraph per line; - is stdin (default: stdin)")
-    add("--ensemble", type=Path, action="append", default=[], metavar="MODEL", help="further model to average with; repeatable")
+    add(
+        "files",
+        type=Path,
+        nargs="*",
+        metavar="FILE",
+        help="text, one sentence or paragraph per line; - is stdin (default: stdin)",
+    )
+    add(
+        "--ensemble",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="further model to average with; repeatable",
+    )
     add("--precision", metavar="P", help="precision of decoding (default: the model's)")
     add("--device", default="cpu", metavar="D", help="device of torch")
     add("--threads", type=int, metavar="N", help="threads (default: torch's choice)")
@@ -39,7 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--nbest", type=int, default=1, metavar="N", help="translations of each line, with --output json or tsv")
     add("--length-norm-factor", type=float, metavar="A", help="exponent of the length penalty (default: the model's)")
     add("--coverage-penalty", type=float, metavar="B", help="weight of the coverage penalty (default: the model's)")
-    add("--no-repeat-ngram-size", type=int, default=0, metavar="N", help="no n-gram of this size occurs twice; 0 allows all")
+    add(
+        "--no-repeat-ngram-size",
+        type=int,
+        default=0,
+        metavar="N",
+        help="no n-gram of this size occurs twice; 0 allows all",
+    )
     add("--replace-unk", action="store_true", help="replace unknown tokens by source tokens")
     add("--split-sentences", action="store_true", help="translate each sentence of a line by itself")
     add("--batch-size", type=int, default=64, metavar="N", help="sentences translated at the same time")
@@ -57,7 +77,10 @@ def run(arguments: argparse.Namespace) -> None:
     from gnmt.translator import Translator
 
     translator = Translator.from_pretrained(
-        [arguments.model, *arguments.ensemble], precision=arguments.precision, threads=arguments.threads, device=arguments.device
+        [arguments.model, *arguments.ensemble],
+        precision=arguments.precision,
+        threads=arguments.threads,
+        device=arguments.device,
     )
     options = {name: getattr(arguments, name) for name in OPTIONS}
     numbers = itertools.count(1)
@@ -65,7 +88,9 @@ def run(arguments: argparse.Namespace) -> None:
     def show(translation) -> None:
         number = next(numbers)
         if any(sentence.is_truncated for sentence in translation.sentences):
-            warn(f"line {number} has a sentence of more than {arguments.max_length} tokens, the rest of which is not translated.")
+            warn(
+                f"line {number} has a sentence of more than {arguments.max_length} tokens, the rest of which is not translated."
+            )
         sys.stdout.write(FORMS[arguments.output](number, translation))
         sys.stdout.flush()
 

@@ -1,4 +1,5 @@
 """SHA-256 sums in the format of `sha256sum`, and the test that a compressed file is whole."""
+
 import gzip
 import re
 import tarfile

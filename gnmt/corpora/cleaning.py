@@ -2,6 +2,7 @@
 
 White space and control characters become single spaces first; `cleaning_rules.py` has the rules.
 """
+
 import hashlib
 import json
 from collections import Counter

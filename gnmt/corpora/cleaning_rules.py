@@ -3,6 +3,7 @@
 The defaults are those of NVIDIA's GNMT recipe (Moses clean-corpus-n: 1 to 80 tokens, ratio 9), which also
 requires that latin-1 can encode both sides: a filter for text in other scripts.
 """
+
 import math
 import re
 from dataclasses import dataclass

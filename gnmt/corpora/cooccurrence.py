@@ -10,6 +10,7 @@ similarity with lessons learned from word embeddings", equation 3 for the contex
 Shapes: V tokens, C contexts (the first tokens of the dictionary, at most CONTEXTS), D size of a vector. Memory: about 7 V C
 floats, 1.8 GB for 8,000 tokens.
 """
+
 from pathlib import Path
 from typing import NamedTuple, Sequence
 
@@ -115,7 +116,9 @@ def write_vectors(
         occurring = (counts.same_pair.sum(dim=1) > 0).nonzero().flatten().tolist()
         written = [token for token in occurring if token >= len(SPECIAL_TOKENS)]
         if not written:
-            raise UserError(f"{source} and {target} have no token of {dictionary_path}: give text as it was encoded for it.")
+            raise UserError(
+                f"{source} and {target} have no token of {dictionary_path}: give text as it was encoded for it."
+            )
         vectors = token_vectors(counts, size).tolist()
         file.write(f"{len(written)} {size}\n".encode())
         for token in written:

@@ -2,6 +2,7 @@
 
 gnmt.commands.download has the command line of every `examples/*/download.py`; each of them lists the files of its corpus.
 """
+
 import sys
 from pathlib import Path
 from typing import Dict, Mapping, NamedTuple, Optional, Sequence

@@ -1,4 +1,5 @@
 """Files of parallel text: one for each language, or one with two columns; plain or packed."""
+
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Tuple
 

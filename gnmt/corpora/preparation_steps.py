@@ -1,4 +1,5 @@
 """Steps from raw parallel text to tokens, vocabulary and initial embeddings."""
+
 import json
 from collections import Counter
 from functools import partial

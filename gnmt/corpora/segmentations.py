@@ -1,4 +1,5 @@
 """Segmentations of a prepared corpus: how its text becomes tokens, and which tokens the vocabulary has."""
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, Optional, Protocol, Sequence

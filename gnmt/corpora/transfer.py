@@ -1,4 +1,5 @@
 """Fetching one file over HTTP so that an interrupted transfer continues where it stopped."""
+
 import re
 import sys
 import time
@@ -99,9 +100,10 @@ def _total_bytes(response: HTTPResponse, start: int) -> Optional[int]:
 def _receive(response: HTTPResponse, part: Path, start: int, total: Optional[int]) -> None:
     """Write the body from byte `start` of `part` on; what arrives before an error stays there."""
     name = part.name.removesuffix(".part")
-    with part.open("ab" if start else "wb") as file, tqdm(
-        desc=name, initial=start, total=total, unit="B", unit_scale=True
-    ) as progress:
+    with (
+        part.open("ab" if start else "wb") as file,
+        tqdm(desc=name, initial=start, total=total, unit="B", unit_scale=True) as progress,
+    ):
         while chunk := response.read1(CHUNK_BYTES):  # read1: hands over what has come, so that a cut loses nothing
             file.write(chunk)
             progress.update(len(chunk))

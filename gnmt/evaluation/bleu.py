@@ -3,6 +3,7 @@
 NVIDIA's published numbers are lower-cased and tokenised with `intl` (`sacrebleu -lc --tokenize intl` in its
 inference code), so they are comparable with the second score only.
 """
+
 from typing import Sequence, Tuple
 
 from sacrebleu.metrics import BLEU

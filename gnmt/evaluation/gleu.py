@@ -1,4 +1,5 @@
 """GLEU: how much of two sentences is the same, from 0 to 1 (Wu et al. 2016, section 5)."""
+
 from collections import Counter
 from itertools import chain
 from typing import Hashable, Sequence

@@ -1,4 +1,5 @@
 """The checksums of a folder's files, in the format of the command `sha256sum`."""
+
 import hashlib
 import re
 from pathlib import Path

@@ -1,4 +1,5 @@
 """Folders that appear only when they are complete."""
+
 import os
 import shutil
 from contextlib import contextmanager

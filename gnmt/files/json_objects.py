@@ -1,4 +1,5 @@
 """JSON files that hold one object."""
+
 import json
 from pathlib import Path
 from typing import Any, Dict

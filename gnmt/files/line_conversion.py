@@ -1,4 +1,5 @@
 """Files converted line by line."""
+
 from functools import partial
 from pathlib import Path
 from typing import Callable, Iterable, Iterator, List, Sequence

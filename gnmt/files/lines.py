@@ -8,6 +8,7 @@ Corpora must be UTF-8 and keep every other character, also the "\r" before the "
 comes from users, so that every line must get an answer: bytes that are not UTF-8 become U+FFFD, with a warning, and the
 white space at both ends of a line is dropped, the "\r" of Windows files included.
 """
+
 import codecs
 import os
 import re

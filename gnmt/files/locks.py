@@ -4,6 +4,7 @@ The lock is `flock` on DIR/.lock. The operating system releases it when its hold
 itself stays, with the process id and the host of the last holder. A shell script takes the same lock with `flock`; the
 commands that it runs find the folder in GNMT_LOCKED_FOLDER and go on under its lock.
 """
+
 import fcntl
 import logging
 import os
@@ -58,7 +59,9 @@ def lock_folder(folder: Path) -> Optional[FolderLock]:
         os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
     except BlockingIOError as error:
         os.close(descriptor)
-        raise UserError(f"{folder} is in use by {_holder(path)}: wait until it ends, or give another folder.") from error
+        raise UserError(
+            f"{folder} is in use by {_holder(path)}: wait until it ends, or give another folder."
+        ) from error
     except OSError as error:
         os.close(descriptor)
         logger.warning("%s cannot be locked (%s): let no other process write to it.", folder, error.strerror)

@@ -8,6 +8,7 @@ The data is forced to the disk (fsync) before the rename. Otherwise a machine th
 with the new name and no data, and without the old file. The folder itself is not synchronised: without the rename the
 old file is still whole.
 """
+
 import errno
 import fcntl
 import logging
@@ -190,7 +191,9 @@ def _explained(error: Exception, outputs: Sequence[_Output]) -> Optional[UserErr
     if isinstance(reason, BrokenPipeError):
         for output in outputs:
             if not output.partial and _standard_stream(output.final) is None and reader_is_gone(output.file.fileno()):
-                return UserError(f"{output.final} could not be written: its reader ended before everything was written.")
+                return UserError(
+                    f"{output.final} could not be written: its reader ended before everything was written."
+                )
     return None
 
 

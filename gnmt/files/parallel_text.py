@@ -1,4 +1,5 @@
 """Parallel text: pairs of line-aligned files."""
+
 from itertools import chain
 from pathlib import Path
 from typing import Iterator, Sequence, Tuple

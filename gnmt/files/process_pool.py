@@ -1,4 +1,5 @@
 """Work on a stream of items with all cores and little memory."""
+
 import multiprocessing
 import os
 import signal

@@ -3,6 +3,7 @@
 The first bytes of a file tell its format; its name does not matter. A packed file may consist of several parts, as
 parallel packers and `cat` write them.
 """
+
 import gzip
 import io
 import lzma

@@ -3,6 +3,7 @@
 Shapes: B sentences, N rows (B x hypotheses; rows of a sentence are adjacent), M rows of the step before, S source
 positions, H hidden size, L layers, V vocabulary.
 """
+
 from typing import List, NamedTuple, Optional, Tuple, Union
 
 import torch

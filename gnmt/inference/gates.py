@@ -14,6 +14,7 @@ is used where it fits into TABLE_BYTES.
 
 Shapes: N rows, M rows of the step before, D of these that are continued, I input size, H hidden size, V vocabulary.
 """
+
 from functools import cached_property
 from typing import Callable, List, Optional, Tuple
 

@@ -1,4 +1,5 @@
 """The network prepared for decoding: an encoder, and a decoder for one position at a time, in the chosen arithmetic."""
+
 import copy
 import functools
 import logging
@@ -97,7 +98,9 @@ def _quantized(model: Network) -> InferenceModel:
     if weight.device.type != "cpu" or weight.dtype != torch.float32:
         raise UserError("--quantize int8 works on a CPU, without --fp16: give --cpu, or leave --quantize out.")
     if onednn_activation_qmax() is None:
-        logger.warning("This torch has no 8-bit products: --quantize int8 gives the same numbers by floats, and no speed.")
+        logger.warning(
+            "This torch has no 8-bit products: --quantize int8 gives the same numbers by floats, and no speed."
+        )
     limit = model.encoder.clip.limit
     make_linear: MakeLinear = Int8Linear
     if limit is not None:  # hidden states, which are not clipped, lie within -1..1

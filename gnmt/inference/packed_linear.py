@@ -1,4 +1,5 @@
 """Linear layer with weights in the layout of the kernels that read them at every step of a search."""
+
 from typing import Optional
 
 import torch

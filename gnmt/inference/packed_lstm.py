@@ -2,6 +2,7 @@
 
 Shapes: B rows, T positions, I input size, H hidden size.
 """
+
 from typing import Tuple
 
 import torch

@@ -3,6 +3,7 @@
 Shapes: B rows, T positions, I input size, H hidden size, O outputs of a linear layer.
 Gate pre-activations are in the order i, f, 2 g, o: the candidate g has a factor of 2.
 """
+
 from typing import Callable, Optional, Tuple
 
 import torch

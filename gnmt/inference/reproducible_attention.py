@@ -2,6 +2,7 @@
 
 Shapes: B sentences, K queries of a sentence (its hypotheses), S source positions, H hidden size, C columns of values.
 """
+
 import torch
 from torch import Tensor
 

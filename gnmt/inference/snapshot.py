@@ -1,4 +1,5 @@
 """Snapshot of a model's parameters, to detect later changes without reading all of them."""
+
 from typing import List, NamedTuple, Optional
 
 import torch
@@ -28,7 +29,9 @@ class Snapshot:
     """
 
     def __init__(self, model: nn.Module):
-        self.tensors = [TensorSnapshot(one.detach(), version_of(one), probe_of(one).clone()) for one in tensors_of(model)]
+        self.tensors = [
+            TensorSnapshot(one.detach(), version_of(one), probe_of(one).clone()) for one in tensors_of(model)
+        ]
 
     def describes(self, model: nn.Module) -> bool:
         """True if nothing has changed since."""

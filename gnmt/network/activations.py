@@ -3,6 +3,7 @@
 torch.sigmoid computes the last elements of a tensor, or of a thread's share of it, by another exponential function than the
 whole vectors before them. So the last bits of its results depend on the size of the tensor and on the number of threads.
 """
+
 from typing import Callable, NamedTuple
 
 import torch

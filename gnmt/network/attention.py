@@ -7,6 +7,7 @@ possible if its decoder says `supports_fast_decoding = False`.
 Shapes: B sentences, T queries of a sentence (target positions in training, hypotheses in search),
 S source positions, H hidden size, C columns of the context products.
 """
+
 from typing import Callable, NamedTuple, Tuple
 
 import torch

@@ -2,6 +2,7 @@
 
 Shapes: T positions, B rows, I input size, H hidden size. Gates are in the order i, f, g, o.
 """
+
 from typing import Tuple
 
 import torch

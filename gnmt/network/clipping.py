@@ -4,6 +4,7 @@
 
 for cell states c, layer outputs x and the embeddings below them. d falls from a wide range to a narrow one in training.
 """
+
 import struct
 from typing import NamedTuple, Optional
 

@@ -1,4 +1,5 @@
 """Sizes and options of a network."""
+
 from dataclasses import dataclass, field
 from typing import Optional
 

@@ -3,6 +3,7 @@
 Shapes: B sentences, N rows (B in training, sentences x hypotheses or samples otherwise), T target positions,
 S source positions, H hidden size, L layers, V vocabulary.
 """
+
 from typing import NamedTuple, Optional, Tuple
 
 import torch
@@ -41,9 +42,7 @@ class DecoderStack(nn.Module):
     gnmt.inference.fast_decoder computes the same for one position at a time, faster.
     """
 
-    def __init__(
-        self, hidden_size: int, num_layers: int, dropout: float, clip: ActivationClip, previous_query: bool
-    ):
+    def __init__(self, hidden_size: int, num_layers: int, dropout: float, clip: ActivationClip, previous_query: bool):
         super().__init__()
         self.clip = clip
         self.hidden_size = hidden_size
@@ -125,9 +124,7 @@ class Decoder(nn.Module):
         """Returns the state before the first token, one row per sentence."""
         return self.stack.initial_state(memory)
 
-    def step(
-        self, tokens: Tensor, memory: SourceMemory, state: DecoderState
-    ) -> Tuple[Tensor, Tensor, DecoderState]:
+    def step(self, tokens: Tensor, memory: SourceMemory, state: DecoderState) -> Tuple[Tensor, Tensor, DecoderState]:
         """Advances one position: tokens (N,) are the last of each row.
 
         Returns logits (N, V), attention weights (N, S) and the new state.

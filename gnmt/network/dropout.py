@@ -1,4 +1,5 @@
 """Dropout whose masks are cheap to draw on a CPU."""
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F

@@ -2,6 +2,7 @@
 
 Shapes: B sentences, S source positions, H hidden size.
 """
+
 from typing import NamedTuple
 
 from torch import Tensor, nn

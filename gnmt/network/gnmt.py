@@ -2,6 +2,7 @@
 
 Shapes: B sentences, S source positions, T target positions, V vocabulary.
 """
+
 import math
 from typing import Callable, Tuple
 

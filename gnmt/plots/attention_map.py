@@ -2,6 +2,7 @@
 
 Shapes: T target tokens, S source tokens, both with EOS.
 """
+
 from typing import Callable, Dict, List, NamedTuple, Sequence
 
 import numpy as np
@@ -55,7 +56,8 @@ SCHEMES: Dict[str, SubwordScheme] = {
         lambda pieces: "".join(piece.removesuffix(CONTINUED) for piece in pieces),
     ),
     "mixed_word_char": SubwordScheme(
-        lambda before, piece: not piece.startswith((MIDDLE, END)), lambda pieces: decode(" ".join(pieces)).strip() or SPACE
+        lambda before, piece: not piece.startswith((MIDDLE, END)),
+        lambda pieces: decode(" ".join(pieces)).strip() or SPACE,
     ),
 }
 

@@ -1,4 +1,5 @@
 """PNG pictures with matplotlib, which the extra `plots` installs."""
+
 import io
 from pathlib import Path
 from typing import Sequence

@@ -1,4 +1,5 @@
 """Curves of trainings: loss, BLEU, learning rate and speed, and their picture."""
+
 import math
 from typing import Dict, List, NamedTuple, Optional, Sequence
 

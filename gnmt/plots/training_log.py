@@ -2,6 +2,7 @@
 
 A log may hold a training that was interrupted and resumed; repeated updates count once.
 """
+
 import json
 import re
 from pathlib import Path

@@ -3,6 +3,7 @@
 A sum of floating-point numbers depends on the order of its terms, which a matrix product or a reduction chooses from the
 size of its inputs. Terms that are rounded to multiples of a common unit have exact sums, so that the order does not matter.
 """
+
 import torch
 from torch import Tensor
 

@@ -1,4 +1,5 @@
 """16-bit integers for activations in a known range (Wu et al. 2016, section 6)."""
+
 from torch import Tensor, nn
 
 from gnmt.network.clipping import LOGIT_LIMIT

@@ -5,6 +5,7 @@ is converted to float32 and multiplied by the scale of its weight row, so it is 
 which takes more than 1040 inputs at their limit.
 Shapes: N rows of inputs, I inputs, O outputs. Integers of inputs, from -qmax to qmax, are held in float32.
 """
+
 import functools
 from typing import Callable, NamedTuple, Optional
 
@@ -17,7 +18,9 @@ WEIGHT_QMAX = 127  # weights are integers from -127 to 127
 # 2 x 127 x 127 but not 2 x 255 x 127: there the inputs get 7 bits.
 ACTIVATION_QMAX_8BIT, ACTIVATION_QMAX_7BIT = 127, 63
 EXACT_IN_FLOATS = 1 << 24  # whole numbers up to here are float32
-SMALL_BATCH = 16  # measured on AVX2: up to here reading half-precision weights takes less than oneDNN's packing of bytes
+SMALL_BATCH = (
+    16  # measured on AVX2: up to here reading half-precision weights takes less than oneDNN's packing of bytes
+)
 
 Matmul = Callable[[Tensor], Tensor]  # integers (N, I) to (N, O): sums of products times the scale of each weight row
 
@@ -105,7 +108,9 @@ def onednn_activation_qmax() -> Optional[int]:
 @functools.cache
 def has_exact_fp16_matmul() -> bool:
     """True if FBGEMM is available and sums exactly."""
-    if not (hasattr(torch.ops.quantized, "linear_prepack_fp16") and hasattr(torch.ops.quantized, "linear_dynamic_fp16")):
+    if not (
+        hasattr(torch.ops.quantized, "linear_prepack_fp16") and hasattr(torch.ops.quantized, "linear_dynamic_fp16")
+    ):
         return False
     weight = torch.full((16, 64), WEIGHT_QMAX, dtype=torch.int8)
     try:

@@ -4,6 +4,7 @@ Inputs have a known range after quantisable training; otherwise each row of inpu
 does not depend on the other sentences of its batch.
 Shapes: N rows of inputs, I inputs, O outputs.
 """
+
 from typing import Optional, Tuple
 
 import torch

@@ -6,6 +6,7 @@ block of columns that inference multiplies at once (inference.gates), so that no
 
 Shapes: O rows, I columns, n blocks of equally many columns.
 """
+
 from typing import Dict
 
 import torch

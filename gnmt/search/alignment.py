@@ -1,4 +1,5 @@
 """Word alignment read off the attention."""
+
 from typing import Any, Dict, Iterator, List, Tuple, Union
 
 from torch import Tensor

@@ -3,6 +3,7 @@
 Steps are counted from 0 over the whole life of the search; a sentence joins at some step, its first.
 Shapes: N_t rows at step t, S_t source positions, F hypotheses, T tokens of the longest of them.
 """
+
 from collections import deque
 from typing import Deque, List, NamedTuple
 

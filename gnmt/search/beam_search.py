@@ -10,6 +10,7 @@ or as soon as no running hypothesis can still enter its n-best list. Pruning (se
 Shapes: B sentences of the batch, running or stopped, K hypotheses of a sentence (1 at its first step, then up to the
 beam), N = B x K rows, C candidates of a sentence, S source positions, P tokens of the longest prefix, V vocabulary.
 """
+
 from typing import NamedTuple, Optional, Tuple
 
 import torch
@@ -115,7 +116,9 @@ class BeamSearch:
         apply_constraints(probabilities, self._forced_tokens(running, ages), history, ages, self.options, self.special)
         return best_continuations(probabilities, running.scores, 2 * self.options.beam, self.options.prune_tokens)
 
-    def finish(self, candidates: Candidates, running: Running, step: int) -> Tuple[Running, Optional[FinishedHypotheses]]:
+    def finish(
+        self, candidates: Candidates, running: Running, step: int
+    ) -> Tuple[Running, Optional[FinishedHypotheses]]:
         """Finishes the candidates that end in EOS among the first `beam`; returns None if there are none."""
         finishing = candidates.tokens[:, : self.options.beam] == self.special.eos
         if not finishing.any():

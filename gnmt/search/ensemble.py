@@ -2,6 +2,7 @@
 
 Shapes: B sentences, N rows (B x hypotheses, those of a sentence together), S source positions, V vocabulary.
 """
+
 from typing import Any, List, NamedTuple, Sequence, Tuple
 
 import torch

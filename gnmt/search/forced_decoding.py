@@ -2,6 +2,7 @@
 
 Shapes: B sentences, T target positions.
 """
+
 from typing import NamedTuple
 
 import torch

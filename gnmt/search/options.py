@@ -1,4 +1,5 @@
 """The options of GNMT's beam search, each declared once: name, default, range and help."""
+
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,12 +23,16 @@ class SearchOptions:
     beam: int = option(5, Range(1, 10_000), "number of hypotheses of a sentence that are continued")
     nbest: int = option(1, Range(1, 10_000), "number of hypotheses of a sentence that are returned")
     max_len_a: float = option(
-        0.0, Range(0, 1_000), "a translation has at most a * x + b tokens before EOS, where x is the length of the source"
+        0.0,
+        Range(0, 1_000),
+        "a translation has at most a * x + b tokens before EOS, where x is the length of the source",
     )
     max_len_b: int = option(200, Range(0, 10_000_000), "b of --max-len-a")
     min_len: int = option(1, Range(0, 10_000_000), "least number of tokens before EOS")
     unkpen: float = option(
-        0.0, Range(-80.0, 1e9, hint="-80 lets nothing but unknown words win"), "subtracted from the log-probability of <unk>"
+        0.0,
+        Range(-80.0, 1e9, hint="-80 lets nothing but unknown words win"),
+        "subtracted from the log-probability of <unk>",
     )
     temperature: float = option(
         1.0, Range(0, 1e9, above=True, hint="1 leaves the model as it is"), "divides the logits"

@@ -2,6 +2,7 @@
 
 Shapes: any leading dimensions, S source positions.
 """
+
 from dataclasses import dataclass
 from typing import Protocol
 

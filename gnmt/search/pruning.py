@@ -4,6 +4,7 @@ A threshold of 0 prunes nothing.
 
 Shapes: N rows, B sentences, C candidates of a sentence, F of them that may finish. Scores are natural logarithms.
 """
+
 from torch import Tensor
 
 NEG_INF = float("-inf")  # log-probability of impossible tokens and of pruned hypotheses

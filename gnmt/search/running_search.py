@@ -5,6 +5,7 @@ does not depend on the schedule: every sentence counts its own steps.
 
 Shapes: B sentences, S source positions, T target positions, P tokens of the longest prefix.
 """
+
 import math
 from typing import Any, Dict, List, NamedTuple, Optional
 
@@ -125,7 +126,9 @@ class RunningSearch:
         hypotheses: Dict[int, List[Hypothesis]] = {sentence: [] for sentence in widths}
         for index, (sentence, length) in enumerate(zip(chosen.sentences.tolist(), chosen.lengths.tolist())):
             tokens, log_probs, attention = (part[index, :length] for part in backtraced)
-            hypotheses[sentence].append(Hypothesis(tokens, chosen.scores[index], log_probs, attention[:, : widths[sentence]]))
+            hypotheses[sentence].append(
+                Hypothesis(tokens, chosen.scores[index], log_probs, attention[:, : widths[sentence]])
+            )
         return [Translated(*item) for item in hypotheses.items()]
 
 
@@ -135,7 +138,9 @@ def nbest(finished: FinishedHypotheses, options: SearchOptions) -> FinishedHypot
     best: Dict[int, float] = {}
     counts: Dict[int, int] = {}
     chosen = []
-    for index, sentence, score in zip(order.tolist(), finished.sentences[order].tolist(), finished.scores[order].tolist()):
+    for index, sentence, score in zip(
+        order.tolist(), finished.sentences[order].tolist(), finished.scores[order].tolist()
+    ):
         within = score >= best.setdefault(sentence, score) - (options.prune_hypotheses or math.inf)
         if within and counts.get(sentence, 0) < options.nbest:
             counts[sentence] = counts.get(sentence, 0) + 1

@@ -2,6 +2,7 @@
 
 Shapes: B sentences, K samples of each, T tokens of the longest, N = b x k rows that are still computed, V vocabulary.
 """
+
 from typing import Callable, NamedTuple, Optional, Tuple
 
 import torch

@@ -2,6 +2,7 @@
 
 Shapes: B sentences, K hypotheses of a sentence, N = B x K rows, V vocabulary, G groups of tokens, C candidates.
 """
+
 import math
 from typing import NamedTuple
 
@@ -54,7 +55,9 @@ def best_continuations(probabilities: Tensor, scores: Tensor, count: int, prune:
     chosen = maxima.flatten(1).topk(min(count, hypotheses * groups), dim=1).indices
     parents, group = chosen // groups, chosen % groups
 
-    members = group[:, :, None] + torch.arange(0, vocabulary, groups, device=scores.device)  # (B, count, tokens of a group)
+    members = group[:, :, None] + torch.arange(
+        0, vocabulary, groups, device=scores.device
+    )  # (B, count, tokens of a group)
     missing = members >= vocabulary  # the last of some groups
     members = members.clamp_(max=vocabulary - 1)
     places = (members + vocabulary * parents[:, :, None]).flatten(1)
@@ -76,7 +79,12 @@ def group_maxima(probabilities: Tensor, groups: int) -> Tensor:
 
 
 def apply_constraints(
-    probabilities: Tensor, forced: Tensor, history: History, ages: Tensor, options: SearchOptions, special: SpecialTokens
+    probabilities: Tensor,
+    forced: Tensor,
+    history: History,
+    ages: Tensor,
+    options: SearchOptions,
+    special: SpecialTokens,
 ) -> None:
     """Zeroes, in place, the probability (N, V) of every forbidden next token.
 
@@ -88,7 +96,9 @@ def apply_constraints(
     """
     constrained = (forced != special.pad).nonzero()[:, 0]
     by_sentence = probabilities.view(len(forced), -1, probabilities.size(1))
-    forced_probabilities = by_sentence[constrained, :, forced[constrained]].clamp_(min=torch.finfo(probabilities.dtype).tiny)
+    forced_probabilities = by_sentence[constrained, :, forced[constrained]].clamp_(
+        min=torch.finfo(probabilities.dtype).tiny
+    )
 
     probabilities[:, special.pad] = 0
     if options.unkpen:

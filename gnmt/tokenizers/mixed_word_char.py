@@ -3,6 +3,7 @@
 `word_tokenizer.py` defines how words are found and spelt. Decoding needs no model and gives back every text that was encoded;
 only what fairseq's dictionary does not have, characters outside the model, is lost on the way through a network.
 """
+
 from pathlib import Path
 from typing import Sequence
 

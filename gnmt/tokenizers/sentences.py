@@ -4,6 +4,7 @@ A sentence ends at a full stop, exclamation mark, question mark or ellipsis that
 something that can begin a sentence, or at a full-width mark of Chinese and Japanese. It always ends at a line break.
 It does not end after an abbreviation, an initial ("J. Smith"), or an ordinal of German ("am 3. Oktober").
 """
+
 from typing import Dict, FrozenSet, List, NamedTuple
 
 import regex
@@ -23,11 +24,17 @@ def _words(text: str) -> FrozenSet[str]:
 
 # Words, in lower case and without their last full stop, that are followed by one inside a sentence.
 ABBREVIATIONS: Dict[str, FrozenSet[str]] = {
-    "en": _words("mr mrs ms dr prof st jr sr vs etc e.g i.e cf approx dept est inc ltd co corp gen gov sen rep rev hon capt col "
-                 "lt sgt jan feb mar apr jun jul aug sep sept oct nov dec mt ave blvd"),
-    "de": _words("hr fr dr prof bzw ca d.h evtl ggf inkl max min mio mrd o.ä sog str u.a usw u.u v.a vgl z.b z.t z.zt zzgl abs "
-                 "st dipl ing jan feb apr jun jul aug sept okt nov dez"),
-    "fr": _words("m mm mme mmes mlle mlles dr pr me st ste cf env etc av bd p.ex c.-à-d janv févr avr juil sept oct nov déc"),
+    "en": _words(
+        "mr mrs ms dr prof st jr sr vs etc e.g i.e cf approx dept est inc ltd co corp gen gov sen rep rev hon capt col "
+        "lt sgt jan feb mar apr jun jul aug sep sept oct nov dec mt ave blvd"
+    ),
+    "de": _words(
+        "hr fr dr prof bzw ca d.h evtl ggf inkl max min mio mrd o.ä sog str u.a usw u.u v.a vgl z.b z.t z.zt zzgl abs "
+        "st dipl ing jan feb apr jun jul aug sept okt nov dez"
+    ),
+    "fr": _words(
+        "m mm mme mmes mlle mlles dr pr me st ste cf env etc av bd p.ex c.-à-d janv févr avr juil sept oct nov déc"
+    ),
     "es": _words("sr sra srta sres dr dra d da ud uds p.ej etc av pág núm ee.uu"),
     "it": _words("sig sig.ra sigg dott dott.ssa prof ing avv ecc es p.es pag art"),
     "nl": _words("dhr mevr mw dr drs ir ing prof bijv d.w.z enz o.a t.a.v z.o.z"),

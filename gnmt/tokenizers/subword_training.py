@@ -5,6 +5,7 @@ trained with the `identity` normalisation plus that rule, and not with sentencep
 which rewrites text for good (a superscript two becomes 2, a ligature its letters). The rule is stored in
 the model: `--bpe sentencepiece` of fairseq follows it too.
 """
+
 import io
 import os
 import random

@@ -2,6 +2,7 @@
 
 Models trained here decode to the text that was encoded; see `subword_training.py`.
 """
+
 from pathlib import Path
 from typing import Callable, Iterator, List
 

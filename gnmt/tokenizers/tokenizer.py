@@ -5,6 +5,7 @@ A tokenizer is made from a file of its own, or from none; `tokenizer.json` of a 
     {"type": "sentencepiece", "source": "source.spm", "target": "target.spm"}
     {"type": "words", "source": null, "target": null}
 """
+
 import io
 import json
 import shutil
@@ -184,5 +185,7 @@ def _load(folder: Path, kind: TokenizerType, name: Any) -> Tokenizer:
     if kind.suffix is None:
         return kind.load(None)
     if not isinstance(name, str) or Path(name).name != name or not name.endswith(kind.suffix):
-        raise UserError(f"{folder / DESCRIPTION} names the file {name!r}, but must name one of the folder that ends in {kind.suffix}.")
+        raise UserError(
+            f"{folder / DESCRIPTION} names the file {name!r}, but must name one of the folder that ends in {kind.suffix}."
+        )
     return kind.load(folder / name)

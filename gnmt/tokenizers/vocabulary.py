@@ -1,4 +1,5 @@
 """The tokens that a network knows and their numbers, as fairseq numbers them."""
+
 from pathlib import Path
 from typing import List, Sequence
 

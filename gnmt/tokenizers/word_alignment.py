@@ -1,4 +1,5 @@
 """Word alignment from the attention between tokens."""
+
 from typing import List, NamedTuple, Sequence
 
 import torch

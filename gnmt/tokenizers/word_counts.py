@@ -1,4 +1,5 @@
 """Counts of the words and characters of a corpus."""
+
 from collections import Counter
 from itertools import chain
 from pathlib import Path

@@ -15,6 +15,7 @@ special symbol of fairseq (<s>, <pad>, </s>, <unk>), because "<" is always a wor
 part of a token, white space other than the space and "▁" itself, are spelt wherever they occur; white space by its
 code, as in <B>U+0009 for a tab.
 """
+
 import re
 from typing import Iterable, Iterator, List
 

@@ -2,6 +2,7 @@
 
 Its file is JSON: {"format": FORMAT, "characters": ["e", ...], "words": ["▁the", ...]}, most frequent first.
 """
+
 import json
 import re
 from dataclasses import dataclass

@@ -2,6 +2,7 @@
 
 There is no model file: `word_tokenizer.py` defines words. Words outside the dictionary are unknown tokens to fairseq.
 """
+
 from pathlib import Path
 from typing import Sequence
 

@@ -1,4 +1,5 @@
 """Note of a finished training in its --save-dir, so that the same command does not train again."""
+
 import json
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence

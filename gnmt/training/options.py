@@ -1,4 +1,5 @@
 """Options of fairseq-train for a prepared corpus, a recipe and a machine."""
+
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence
 

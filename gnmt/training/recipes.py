@@ -3,6 +3,7 @@
 The first is the one of examples/multi30k/train.sh (29,000 pairs), the last NVIDIA's for WMT16 English-German
 (examples/wmt16_en_de/train.sh, 4.5 million pairs). The one between takes a network of half the width.
 """
+
 from typing import Dict, NamedTuple, Optional
 
 from gnmt.corpora.preparation import SMALL

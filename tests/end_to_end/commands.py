@@ -3,6 +3,7 @@
 A server process imports fairseq (but not the plugin) once; every command is a fresh fork of it, which loads the
 plugin by --user-dir, has its own exit code and can be killed. `installed` runs the real command from PATH.
 """
+
 import importlib
 import multiprocessing
 import os
@@ -125,7 +126,9 @@ def installed(
 
 def _run(name: str, arguments: list, folder: Path, cwd: Path, before: Optional[Callable[[], None]]) -> None:
     for descriptor, stream, flags in (
-        (0, "stdin", os.O_RDONLY), (1, "stdout", os.O_WRONLY | os.O_CREAT), (2, "stderr", os.O_WRONLY | os.O_CREAT)
+        (0, "stdin", os.O_RDONLY),
+        (1, "stdout", os.O_WRONLY | os.O_CREAT),
+        (2, "stderr", os.O_WRONLY | os.O_CREAT),
     ):
         os.dup2(os.open(folder / stream, flags), descriptor)
     sys.stdin = open(0, encoding="utf-8")  # multiprocessing has closed the old one

@@ -1,4 +1,5 @@
 """A web server on this machine that hands out small archives, and misbehaves when it is told to."""
+
 import gzip
 import io
 import random
@@ -11,7 +12,12 @@ from typing import Dict, Iterator, List, Optional, Tuple
 
 SUBJECTS = [("the dog", "der Hund"), ("a cat", "eine Katze"), ("the child", "das Kind"), ("my friend", "mein Freund")]
 VERBS = [("sees", "sieht"), ("finds", "findet"), ("likes", "mag"), ("paints", "malt"), ("needs", "braucht")]
-OBJECTS = [("the house", "das Haus"), ("a tree", "einen Baum"), ("the old bridge", "die alte Brücke"), ("bread", "Brot")]
+OBJECTS = [
+    ("the house", "das Haus"),
+    ("a tree", "einen Baum"),
+    ("the old bridge", "die alte Brücke"),
+    ("bread", "Brot"),
+]
 PLACES = [("today", "heute"), ("in the town", "in der Stadt"), ("at the river", "am Fluss"), ("again", "wieder")]
 
 
@@ -81,7 +87,9 @@ def serve(files: Dict[str, bytes]) -> Iterator[Mirror]:
             self.send_response(206 if start else 200)
             self.send_header("Content-Length", str(len(content) - start))
             self.end_headers()
-            stop = min(mirror.ends_at.get(self.path, len(content)), start + mirror.cut_once.pop(self.path, len(content)))
+            stop = min(
+                mirror.ends_at.get(self.path, len(content)), start + mirror.cut_once.pop(self.path, len(content))
+            )
             self.wfile.write(content[start:stop])
 
         def log_message(self, *_: object) -> None:

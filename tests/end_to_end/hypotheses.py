@@ -1,4 +1,5 @@
 """Parses the output of fairseq-generate and fairseq-interactive."""
+
 import re
 from typing import Dict, List, NamedTuple
 
@@ -32,13 +33,34 @@ def read(printed: str) -> Dict[int, List[Hypothesis]]:
 
 def generate(*options, data=None, checkpoint=None) -> Dict[int, List[Hypothesis]]:
     """Translations of the digits' validation set."""
-    return read(succeed("generate", data or digits(), *TASK, "--gen-subset", "valid",
-                        "--path", checkpoint or trained_on_digits(), *options))
+    return read(
+        succeed(
+            "generate",
+            data or digits(),
+            *TASK,
+            "--gen-subset",
+            "valid",
+            "--path",
+            checkpoint or trained_on_digits(),
+            *options,
+        )
+    )
 
 
 def interactive(text: str, *options) -> str:
-    return succeed("interactive", digits(), *TASK, "--path", trained_on_digits(),
-                   "--source-lang", "en", "--target-lang", "de", *options, stdin=text)
+    return succeed(
+        "interactive",
+        digits(),
+        *TASK,
+        "--path",
+        trained_on_digits(),
+        "--source-lang",
+        "en",
+        "--target-lang",
+        "de",
+        *options,
+        stdin=text,
+    )
 
 
 def texts(translations: Dict[int, List[Hypothesis]]) -> Dict[int, List[str]]:

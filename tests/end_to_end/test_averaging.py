@@ -1,4 +1,5 @@
 """scripts/average_checkpoints.py: means that fairseq-generate loads, and what it refuses."""
+
 import re
 import resource
 import subprocess
@@ -19,8 +20,22 @@ from gnmt.errors import UserError
 def training() -> Path:
     """A --save-dir with checkpoint1.pt, checkpoint2.pt and checkpoint3.pt."""
     folder = scratch() / "three-epochs"
-    succeed("train", digits(), *TASK, *MODEL, *OBJECTIVE, "--lr", "5e-3", "--batch-size", 64, "--max-epoch", 3,
-            "--save-dir", folder, "--disable-validation")
+    succeed(
+        "train",
+        digits(),
+        *TASK,
+        *MODEL,
+        *OBJECTIVE,
+        "--lr",
+        "5e-3",
+        "--batch-size",
+        64,
+        "--max-epoch",
+        3,
+        "--save-dir",
+        folder,
+        "--disable-validation",
+    )
     return folder
 
 
@@ -88,8 +103,11 @@ def test_outputs_that_would_lose_something_are_refused(training, tmp_path):
         path.write_bytes((training / "checkpoint1.pt").read_bytes())
     (tmp_path / "folder").mkdir()
     before = inputs[1].read_bytes()
-    for output, words in ((inputs[1], "two.pt is an input too"), (tmp_path / "folder", "folder is a folder"),
-                          (inputs[0] / "below", "Cannot write to the folder")):
+    for output, words in (
+        (inputs[1], "two.pt is an input too"),
+        (tmp_path / "folder", "folder is a folder"),
+        (inputs[0] / "below", "Cannot write to the folder"),
+    ):
         with pytest.raises(UserError, match=words):
             average_checkpoints(inputs, output, overwrite=True)
     assert inputs[1].read_bytes() == before
@@ -99,8 +117,14 @@ def test_outputs_that_would_lose_something_are_refused(training, tmp_path):
 
 
 def test_full_disk_leaves_nothing(training, tmp_path):
-    command = [sys.executable, ROOT / "scripts" / "average_checkpoints.py", "--inputs", training / "checkpoint1.pt",
-               "--output", tmp_path / "mean.pt"]
+    command = [
+        sys.executable,
+        ROOT / "scripts" / "average_checkpoints.py",
+        "--inputs",
+        training / "checkpoint1.pt",
+        "--output",
+        tmp_path / "mean.pt",
+    ]
     limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (10_000, 10_000))  # bytes in a file
     done = subprocess.run(list(map(str, command)), capture_output=True, encoding="utf-8", preexec_fn=limit)
     assert done.returncode == 1 and "Traceback" not in done.stderr
@@ -122,8 +146,12 @@ def test_damaged_and_missing_files_are_refused(training, tmp_path):
     (tmp_path / "cut.pt").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty.pt").write_bytes(b"")
     torch.save({"weights": 1}, tmp_path / "foreign.pt")
-    for name, words in (("cut.pt", "not a whole checkpoint"), ("empty.pt", "not a whole checkpoint"),
-                        ("foreign.pt", "not a checkpoint of fairseq-train"), ("none.pt", "is missing")):
+    for name, words in (
+        ("cut.pt", "not a whole checkpoint"),
+        ("empty.pt", "not a whole checkpoint"),
+        ("foreign.pt", "not a checkpoint of fairseq-train"),
+        ("none.pt", "is missing"),
+    ):
         with pytest.raises(UserError, match=words):
             average_checkpoints([tmp_path / name], tmp_path / "mean.pt")
     done = average("--save-dir", tmp_path / "nowhere", "--output", tmp_path / "mean.pt")

@@ -1,4 +1,5 @@
 """Checkpoints that are forged, damaged or of another kind, given to every command that reads one."""
+
 import os
 import shutil
 import subprocess
@@ -15,8 +16,19 @@ from commands import ROOT, Done, run, script, succeed
 from tiny_corpora import MODEL, OBJECTIVE, TASK, digits, trained_on_digits
 from gnmt.checkpoints.reader import read
 
-TRAIN = [*TASK, *MODEL, *"--hidden-size 64 --encoder-layers 2 --decoder-layers 2".split(), *OBJECTIVE, "--lr", "1e-3",
-         "--batch-size", 32, "--no-epoch-checkpoints", "--disable-validation", "--max-update"]
+TRAIN = [
+    *TASK,
+    *MODEL,
+    *"--hidden-size 64 --encoder-layers 2 --decoder-layers 2".split(),
+    *OBJECTIVE,
+    "--lr",
+    "1e-3",
+    "--batch-size",
+    32,
+    "--no-epoch-checkpoints",
+    "--disable-validation",
+    "--max-update",
+]
 FROM_PYTHON = """if True:
     import sys
     from fairseq_gnmt.models.gnmt import GNMTModel
@@ -59,9 +71,18 @@ def resume(checkpoint: Path, folder: Path) -> Done:
 
 
 def hydra(checkpoint: Path, folder: Path) -> Done:
-    return run_so("hydra-train", "--config-dir", ROOT / "fairseq_gnmt/config", "--config-name", "gnmt_v2_tiny",
-               f"common.user_dir={ROOT / 'fairseq_gnmt'}", f"task.data={digits()}", f"checkpoint.save_dir={folder}",
-               f"checkpoint.restore_file={checkpoint}", f"hydra.run.dir={folder}")
+    return run_so(
+        "hydra-train",
+        "--config-dir",
+        ROOT / "fairseq_gnmt/config",
+        "--config-name",
+        "gnmt_v2_tiny",
+        f"common.user_dir={ROOT / 'fairseq_gnmt'}",
+        f"task.data={digits()}",
+        f"checkpoint.save_dir={folder}",
+        f"checkpoint.restore_file={checkpoint}",
+        f"hydra.run.dir={folder}",
+    )
 
 
 def compare(checkpoint: Path, folder: Path) -> Done:
@@ -129,7 +150,9 @@ def test_archives_of_models_are_not_unpacked(tmp_path):
 
 @pytest.mark.parametrize("name", ["none", "https://example.com/model.tar.gz"])
 def test_models_are_folders_on_this_machine(name):
-    assert f"{name} does not exist: name the folder of a model on this machine" in sentence(from_pretrained(name, "c.pt"))
+    assert f"{name} does not exist: name the folder of a model on this machine" in sentence(
+        from_pretrained(name, "c.pt")
+    )
 
 
 def test_training_does_not_go_on_with_other_batches(tmp_path):
@@ -161,7 +184,9 @@ def test_training_goes_on_from_meters_with_numbers_of_numpy(tmp_path):
 
 def test_training_with_moving_averages_goes_on(tmp_path):
     for updates in (3, 6):
-        succeed("train", digits(), *TRAIN, updates, "--save-dir", tmp_path, "--store-ema", "--ema-fp32", "--ema-decay", 0.5)
+        succeed(
+            "train", digits(), *TRAIN, updates, "--save-dir", tmp_path, "--store-ema", "--ema-fp32", "--ema-decay", 0.5
+        )
     average = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)["extra_state"]["ema"]
     assert average.keys() == trained()["model"].keys()
 

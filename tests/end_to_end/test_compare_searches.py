@@ -1,4 +1,5 @@
 """scripts/compare_searches.py: its BLEU is that of fairseq-generate with the same options."""
+
 import json
 import math
 import subprocess
@@ -54,7 +55,10 @@ def test_mistakes(references, tmp_path):
     checkpoint = torch.load(trained_on_digits(), weights_only=False)
     checkpoint["cfg"]["task"]["_name"] = "translation"
     torch.save(checkpoint, tmp_path / "other.pt")
-    assert "was not trained as a GNMT of --task" in compare("--references", references, "--path", tmp_path / "other.pt").stderr
+    assert (
+        "was not trained as a GNMT of --task"
+        in compare("--references", references, "--path", tmp_path / "other.pt").stderr
+    )
     assert "sentencepeace" in compare("--references", references, "--post-process", "sentencepeace").stderr
     assert "--threads is 0, but must be at least 1" in compare("--references", references, "--threads", 0).stderr
     assert "--beam is 0, but must be at least 1" in compare("--references", references, "--beam", 5, 0).stderr

@@ -1,4 +1,5 @@
 """The README's first command, from the corpus to BLEU (the environment is the one that runs the tests)."""
+
 import os
 import re
 import subprocess
@@ -11,7 +12,11 @@ ROOT = Path(__file__).parents[2]
 
 
 def demo(*options, directory: Path):
-    environment = {**os.environ, "VIRTUAL_ENV": sys.prefix, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment = {
+        **os.environ,
+        "VIRTUAL_ENV": sys.prefix,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
     return subprocess.run(
         ["bash", ROOT / "scripts" / "demo.sh", *options], cwd=directory, env=environment, capture_output=True, text=True
     )

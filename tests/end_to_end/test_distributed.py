@@ -1,4 +1,5 @@
 """Two processes share a batch and end with the parameters of one process."""
+
 import json
 import re
 import socket
@@ -31,8 +32,22 @@ def run_two(*arguments, **options) -> List[int]:
 
 def arguments(folder: Path, *more) -> list:
     return [
-        digits(), *TASK, *MODEL, *OBJECTIVE, "--lr", "2e-3", "--dropout", 0, "--max-update", 8, "--save-dir", folder,
-        "--no-epoch-checkpoints", "--log-format", "json", *more,
+        digits(),
+        *TASK,
+        *MODEL,
+        *OBJECTIVE,
+        "--lr",
+        "2e-3",
+        "--dropout",
+        0,
+        "--max-update",
+        8,
+        "--save-dir",
+        folder,
+        "--no-epoch-checkpoints",
+        "--log-format",
+        "json",
+        *more,
     ]
 
 
@@ -58,8 +73,20 @@ def test_every_validation_sentence_counts_once(tmp_path):
     logged = []
     for launch in (lambda *command: [start("train", *command)], start_two):
         command = arguments(
-            tmp_path / str(len(logged)), "--lr", 0, "--init-range", 0.3, "--max-update", 1, "--batch-size", 8,
-            "--batch-size-valid", 4, "--eval-bleu", "--eval-bleu-args", '{"max_len_b": 6, "max_len_a": 0}',
+            tmp_path / str(len(logged)),
+            "--lr",
+            0,
+            "--init-range",
+            0.3,
+            "--max-update",
+            1,
+            "--batch-size",
+            8,
+            "--batch-size-valid",
+            4,
+            "--eval-bleu",
+            "--eval-bleu-args",
+            '{"max_len_b": 6, "max_len_a": 0}',
         )
         done = [running.finish() for running in launch(*command)]
         assert [one.code for one in done] == [0] * len(done), done[0].text[-3000:]

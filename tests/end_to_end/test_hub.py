@@ -1,4 +1,5 @@
 """Translating from Python, in a new process that has loaded nothing before."""
+
 import json
 import re
 import subprocess
@@ -41,7 +42,10 @@ def answers(tmp_path_factory) -> dict:
     checkpoint = trained_on_sentences()
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, checkpoint.parent, checkpoint.name, sentences(), subword_model()],
-        cwd=ROOT, input=json.dumps(TEXTS), capture_output=True, encoding="utf-8",
+        cwd=ROOT,
+        input=json.dumps(TEXTS),
+        capture_output=True,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
     return {**json.loads(done.stdout.splitlines()[-1]), "stderr": done.stderr}
@@ -49,9 +53,20 @@ def answers(tmp_path_factory) -> dict:
 
 @pytest.mark.parametrize("penalty", [0.1, 30.0])
 def test_answers_are_those_of_the_command(answers, penalty):
-    printed = succeed("interactive", sentences(), *TASK, "--path", trained_on_sentences(), "--bpe", "sentencepiece",
-                      "--sentencepiece-model", subword_model(), "--coverage-penalty", penalty,
-                      stdin="".join(f"{text}\n" for text in TEXTS))
+    printed = succeed(
+        "interactive",
+        sentences(),
+        *TASK,
+        "--path",
+        trained_on_sentences(),
+        "--bpe",
+        "sentencepiece",
+        "--sentencepiece-model",
+        subword_model(),
+        "--coverage-penalty",
+        penalty,
+        stdin="".join(f"{text}\n" for text in TEXTS),
+    )
     assert answers[str(penalty)] == re.findall(r"^D-\d+\t\S+\t(.*)$", printed, re.MULTILINE)
 
 

@@ -1,4 +1,5 @@
 """A preset means the same from fairseq-train, from fairseq-hydra-train and from a reloaded checkpoint."""
+
 import dataclasses
 
 import pytest
@@ -14,17 +15,42 @@ CONFIG = PLUGIN / "config"
 
 def hydra(folder, *overrides) -> str:
     return succeed(
-        "hydra-train", "--config-dir", CONFIG, "--config-name", "gnmt_v2_tiny", f"common.user_dir={PLUGIN}",
-        f"task.data={digits()}", "optimization.max_update=6", f"checkpoint.save_dir={folder}",
-        f"hydra.run.dir={folder}", *overrides,
+        "hydra-train",
+        "--config-dir",
+        CONFIG,
+        "--config-name",
+        "gnmt_v2_tiny",
+        f"common.user_dir={PLUGIN}",
+        f"task.data={digits()}",
+        "optimization.max_update=6",
+        f"checkpoint.save_dir={folder}",
+        f"hydra.run.dir={folder}",
+        *overrides,
     )
 
 
 def test_both_commands_train_the_same_network(tmp_path):
     hydra(tmp_path / "hydra")
-    succeed("train", digits(), *TASK, *MODEL, *OBJECTIVE, "--lr", "5e-3", "--lr-scheduler", "gnmt_warmup_step_decay",
-            "--warmup-steps", 0.1, "--sentence-avg", "--batch-size", 16, "--max-update", 6,
-            "--save-dir", tmp_path / "train")
+    succeed(
+        "train",
+        digits(),
+        *TASK,
+        *MODEL,
+        *OBJECTIVE,
+        "--lr",
+        "5e-3",
+        "--lr-scheduler",
+        "gnmt_warmup_step_decay",
+        "--warmup-steps",
+        0.1,
+        "--sentence-avg",
+        "--batch-size",
+        16,
+        "--max-update",
+        6,
+        "--save-dir",
+        tmp_path / "train",
+    )
     checkpoints = [tmp_path / name / "checkpoint_last.pt" for name in ("hydra", "train")]
     one, other = (torch.load(path, weights_only=True) for path in checkpoints)
     assert one["cfg"]["model"] == other["cfg"]["model"]
@@ -62,8 +88,10 @@ def test_the_recipe_of_nvidia():
     named = {
         "task": TASK_DATACLASS_REGISTRY[recipe["task"]["_name"]],
         "model": MODEL_REGISTRY[recipe["model"]["_name"]].config_class,
-        **{group: REGISTRIES[group]["dataclass_registry"][recipe[group]["_name"]]
-           for group in ("criterion", "optimizer", "lr_scheduler")},
+        **{
+            group: REGISTRIES[group]["dataclass_registry"][recipe[group]["_name"]]
+            for group in ("criterion", "optimizer", "lr_scheduler")
+        },
     }
     for group, options in recipe.items():
         schema = named[group]() if group in named else getattr(FairseqConfig(), group)

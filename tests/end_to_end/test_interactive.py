@@ -1,4 +1,5 @@
 """fairseq-interactive: text in, text out, nothing lost."""
+
 import math
 import re
 import subprocess
@@ -61,6 +62,7 @@ def test_constraints_are_fairseqs_own_search():
     printed = interactive("two five\tneun\n", "--constraints")
     assert "--constraints is fairseq's own search" in printed and "neun" in read(printed)[0][0].text
 
+
 def test_constraints_that_do_not_fit_cost_their_own_translation():
     """EOS in a constraint is an unknown word, as it is elsewhere."""
     text = "two five\tneun\none two\t" + "neun " * 9 + "\nsix one\t</s>\n"
@@ -91,16 +93,29 @@ def answer(text: Union[str, bytes], *options) -> Tuple[list, list]:
     return answers(done.stdout), warnings(done.stderr)
 
 
-@pytest.mark.parametrize("environment", [
-    {"LC_ALL": "C.UTF-8"},
-    pytest.param({"LC_ALL": "C"}, marks=pytest.mark.slow),
-    pytest.param({"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, marks=pytest.mark.slow),
-    pytest.param({"PYTHONIOENCODING": "ascii"}, marks=pytest.mark.slow),
-], ids=str)
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"LC_ALL": "C.UTF-8"},
+        pytest.param({"LC_ALL": "C"}, marks=pytest.mark.slow),
+        pytest.param({"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, marks=pytest.mark.slow),
+        pytest.param({"PYTHONIOENCODING": "ascii"}, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
 def test_every_line_is_answered_in_any_locale(environment):
     text = "two six\nsev\udce4n Zoë\nfive one\n".encode("utf-8", "surrogateescape")
-    done = installed("fairseq-interactive", digits(), *TASK, "--path", trained_on_digits(), *LANGUAGES, "--replace-unk",
-                     stdin=text, environment=environment)
+    done = installed(
+        "fairseq-interactive",
+        digits(),
+        *TASK,
+        "--path",
+        trained_on_digits(),
+        *LANGUAGES,
+        "--replace-unk",
+        stdin=text,
+        environment=environment,
+    )
     assert done.code == 0, done.text[-3000:]
     assert answers(done.stdout) == ["zwei sechs", "sev\ufffdn Zoë", "fünf eins"]
     assert warnings(done.stderr) == ["warning: line 2 is not UTF-8: it has the byte 0xe4, which is read as U+FFFD."]
@@ -122,11 +137,15 @@ def test_a_line_that_is_too_long_costs_its_own_translation(limit):
     options = ["--buffer-size", 3, *limit]
     assert answer(text, *options) == (
         ["zwei sechs", "", "", "", "fünf neun eins zwei"],
-        [f"warning: line {line} has {length} tokens, but --max-source-positions and --max-tokens allow 5: "
-         "it is not translated (--truncate-source cuts it)." for line, length in ((2, 6), (4, 7))],
+        [
+            f"warning: line {line} has {length} tokens, but --max-source-positions and --max-tokens allow 5: "
+            "it is not translated (--truncate-source cuts it)."
+            for line, length in ((2, 6), (4, 7))
+        ],
     )
     assert answer(text, *options, "--truncate-source") == (
-        ["zwei sechs", "eins zwei drei vier", "", "neun eins zwei drei", "fünf neun eins zwei"], []
+        ["zwei sechs", "eins zwei drei vier", "", "neun eins zwei drei", "fünf neun eins zwei"],
+        [],
     )
 
 
@@ -143,7 +162,8 @@ def test_soft_alignments_are_those_of_fairseq_generate():
     for index, nbest in generate("--print-alignment", "soft", "--beam", 2, "--nbest", 2).items():
         for ours, theirs in zip(printed[index], nbest, strict=True):
             found, expected = (
-                [[float(weight) for weight in row.split(",")] for row in one.alignment.split()] for one in (ours, theirs)
+                [[float(weight) for weight in row.split(",")] for row in one.alignment.split()]
+                for one in (ours, theirs)
             )
             assert len(found) == len(ours.steps) and found == [pytest.approx(row, abs=1e-4) for row in expected]
 
@@ -156,15 +176,18 @@ def test_results_path_holds_the_answers(tmp_path):
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["generate-interactive.txt"]
 
 
-@pytest.mark.parametrize("options, words", [
-    (["--prefix-size", 2], "fairseq-interactive has no references"),
-    (["--score-reference"], "fairseq-interactive has no references"),
-    (["--quiet"], "it would leave nothing to print"),
-    (["--input", "no/such/file"], "no/such/file: No such file or directory: --input must name a text file"),
-    (["--batch-size", 2], "--batch-size cannot be larger than --buffer-size"),
-    (["--sampling"], "--sampling requires --nbest to be equal to --beam"),
-    (["--results-path", "README.md"], "README.md: File exists: name a folder that can be written"),
-])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--prefix-size", 2], "fairseq-interactive has no references"),
+        (["--score-reference"], "fairseq-interactive has no references"),
+        (["--quiet"], "it would leave nothing to print"),
+        (["--input", "no/such/file"], "no/such/file: No such file or directory: --input must name a text file"),
+        (["--batch-size", 2], "--batch-size cannot be larger than --buffer-size"),
+        (["--sampling"], "--sampling requires --nbest to be equal to --beam"),
+        (["--results-path", "README.md"], "README.md: File exists: name a folder that can be written"),
+    ],
+)
 def test_refused_before_the_model_is_loaded(options, words):
     done = run("interactive", digits(), *TASK, "--path", "none.pt", *LANGUAGES, *options, stdin="two\n")
     assert done.code == 1 and "Traceback" not in done.stderr

@@ -1,4 +1,5 @@
 """Ctrl-C, SIGTERM, closed pipes and kill -9: no traceback, nothing half-written, one training for each folder."""
+
 import os
 import random
 import signal
@@ -18,7 +19,20 @@ TRANSLATION = [*TASK, "--source-lang", "en", "--target-lang", "de"]
 
 
 def training(folder: Path, *more) -> list:
-    return [digits(), *TASK, *MODEL, *OBJECTIVE, "--lr", "1e-3", "--batch-size", 32, *ENDLESS, "--save-dir", folder, *more]
+    return [
+        digits(),
+        *TASK,
+        *MODEL,
+        *OBJECTIVE,
+        "--lr",
+        "1e-3",
+        "--batch-size",
+        32,
+        *ENDLESS,
+        "--save-dir",
+        folder,
+        *more,
+    ]
 
 
 def assert_ended(running, number: int) -> str:
@@ -39,8 +53,19 @@ def test_training_at_any_point(tmp_path, number, workers):
     """Checkpoints are written without a pause, so that half of the signals arrive while one is being written."""
     delay = random.uniform(0, 1)
     print("delay", delay)  # shown when the test fails
-    running = start("train", *training(tmp_path, "--save-interval-updates", 1, "--keep-interval-updates", 1,
-                                       "--disable-validation", "--num-workers", workers))
+    running = start(
+        "train",
+        *training(
+            tmp_path,
+            "--save-interval-updates",
+            1,
+            "--keep-interval-updates",
+            1,
+            "--disable-validation",
+            "--num-workers",
+            workers,
+        ),
+    )
     running.wait_for("begin training epoch")
     time.sleep(delay)
     os.kill(running.process.pid, number)
@@ -88,9 +113,11 @@ def test_translation_at_any_point(number):
 @pytest.mark.parametrize("command", ["train", "generate"])
 def test_a_reader_that_wants_one_line(tmp_path, command):
     """`| head -1`, with the command that pip has installed."""
-    arguments = training(tmp_path) if command == "train" else [
-        digits(), *TASK, "--path", trained_on_digits(), "--gen-subset", "train", "--batch-size", 1
-    ]
+    arguments = (
+        training(tmp_path)
+        if command == "train"
+        else [digits(), *TASK, "--path", trained_on_digits(), "--gen-subset", "train", "--batch-size", 1]
+    )
     program = str(Path(sys.executable).with_name(f"fairseq-{command}"))
     shell = ["bash", "-c", '"$@" | head -1 >/dev/null; echo "${PIPESTATUS[0]}"', "bash", program, *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -143,9 +170,19 @@ def test_explained_errors_of_fairseq_show_their_traceback_when_asked(tmp_path):
 
 
 def test_mistakes_with_hydra_are_explained_in_one_line(tmp_path):
-    done = run("hydra-train", "--config-dir", PLUGIN / "config", "--config-name", "gnmt_v2_tiny",
-               f"common.user_dir={PLUGIN}", f"task.data={digits()}", f"checkpoint.save_dir={tmp_path}",
-               f"hydra.run.dir={tmp_path}", "optimization.lr=[-1]", "optimization.max_update=5")
+    done = run(
+        "hydra-train",
+        "--config-dir",
+        PLUGIN / "config",
+        "--config-name",
+        "gnmt_v2_tiny",
+        f"common.user_dir={PLUGIN}",
+        f"task.data={digits()}",
+        f"checkpoint.save_dir={tmp_path}",
+        f"hydra.run.dir={tmp_path}",
+        "optimization.lr=[-1]",
+        "optimization.max_update=5",
+    )
     assert done.code == 1 and "Traceback" not in done.stderr and "error: --lr is -1.0" in done.stderr
 
 
@@ -158,7 +195,9 @@ def test_a_program_that_imports_the_plugin_keeps_its_signals():
 
 def prepare(folder: Path) -> subprocess.Popen:
     command = ["bash", str(ROOT / "examples" / "grammar_en_de" / "prepare.sh"), "--output", str(folder), "--jobs", "1"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
 
 
 def test_the_second_preparation_of_a_folder_names_the_first(tmp_path):
@@ -182,7 +221,16 @@ def test_a_pipe_as_the_output_of_a_script(tmp_path):
     os.mkfifo(pipe)
     text.write_text("Ein Hund läuft.\nZwei Männer sitzen.\n", encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, ROOT / "scripts" / "score.py", "--hypotheses", text, "--references", text, "--output", pipe]
+    command = [
+        sys.executable,
+        ROOT / "scripts" / "score.py",
+        "--hypotheses",
+        text,
+        "--references",
+        text,
+        "--output",
+        pipe,
+    ]
     with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
         subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
         assert reader.communicate(timeout=60)[0] == text.read_bytes()
@@ -225,7 +273,13 @@ def spawning(folder: Path, *more) -> subprocess.Popen:
     command = [sys.executable, "-c", SPAWNING, *map(str, training(folder, "--num-workers", 1, *options, *more))]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
 
 

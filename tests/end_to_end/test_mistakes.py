@@ -1,4 +1,5 @@
 """Mistakes of a user are answered by one sentence with the remedy, a non-zero exit code and no traceback."""
+
 import shutil
 import time
 from pathlib import Path
@@ -27,8 +28,21 @@ def complaint(name: str, *arguments, **options) -> str:
 
 
 def train(*more, data=None, **options) -> str:
-    return complaint("train", data or digits(), *TASK, *MODEL, *OBJECTIVE, "--lr", "1e-3", "--batch-size", 32,
-                     "--max-update", 1000, *more, **options)
+    return complaint(
+        "train",
+        data or digits(),
+        *TASK,
+        *MODEL,
+        *OBJECTIVE,
+        "--lr",
+        "1e-3",
+        "--batch-size",
+        32,
+        "--max-update",
+        1000,
+        *more,
+        **options,
+    )
 
 
 def generate(*more, data=None, checkpoint=None) -> str:
@@ -39,8 +53,21 @@ def generate(*more, data=None, checkpoint=None) -> str:
 def save_dir() -> Path:
     """The folder of a training that has been started."""
     folder = scratch() / "started"
-    done = run("train", digits(), *TASK, *MODEL, *OBJECTIVE, "--lr", "1e-3", "--batch-size", 32, "--max-update", 1,
-               "--save-dir", folder)
+    done = run(
+        "train",
+        digits(),
+        *TASK,
+        *MODEL,
+        *OBJECTIVE,
+        "--lr",
+        "1e-3",
+        "--batch-size",
+        32,
+        "--max-update",
+        1,
+        "--save-dir",
+        folder,
+    )
     assert done.code == 0
     return folder
 
@@ -61,7 +88,9 @@ def test_dictionaries_differ_though_embeddings_are_shared(tmp_path):
 
 
 def test_checkpoint_whose_output_weights_were_not_shared(tmp_path):
-    told = train("--share-decoder-input-output-embed", "--finetune-from-model", trained_on_digits(), "--save-dir", tmp_path)
+    told = train(
+        "--share-decoder-input-output-embed", "--finetune-from-model", trained_on_digits(), "--save-dir", tmp_path
+    )
     assert "was trained without --share-decoder-input-output-embed" in told
 
 
@@ -100,82 +129,106 @@ def test_no_batch_size(tmp_path):
     assert "--max-tokens or --batch-size" in told
 
 
-@pytest.mark.parametrize("options, words", [
-    (["--beam", 0], "--beam is 0, but must be at least 1"),
-    (["--beam", 2, "--nbest", 3], "--nbest is 3, but must be at most --beam, which is 2"),
-    (["--coverage-penalty", -0.1], "--coverage-penalty is -0.1, but must be 0 (off) or above"),
-    (["--length-norm-factor", -1], "--length-norm-factor is -1.0, but must be 0 (off) or above"),
-    (["--temperature", 0], "--temperature is 0.0, but must be above 0"),
-    (["--prune-tokens", -1], "--prune-tokens is -1.0, but must be 0 (off) or above"),
-    (["--model-overrides", "{5"], "--model-overrides is no dictionary"),
-    (["--batch-size", 0], "--batch-size is 0, but must be at least 1"),
-    (["--max-tokens", 2], "raise --max-tokens, or give --batch-size instead"),
-    (["--max-source-positions", 2], "or raise --max-source-positions"),
-    (["--post-process", "sentencpiece"], "Unknown post_process option: sentencpiece: text is joined by sentencepiece"),
-    (["--results-path", "README.md"], "README.md: File exists: name a folder that can be written"),
-    (["--lenpen", 2], "GNMT's length normalisation is --length-norm-factor"),
-    (["--sampling"], "--sampling requires --nbest to be equal to --beam"),
-    (["--sacrebleu", "--scoring", "wer"], "--sacrebleu and --scoring wer are two metrics"),
-    (["--quantize", "int8", "--diversity-rate", 0.5], "--quantize is for GNMT's own search, but --diversity-rate is not"),
-    (["--quantize", "int8", "--fp16"], "--quantize int8 works on a CPU, without --fp16"),
-    (["--replace-unk"], "--dataset-impl=raw"),
-    (["--left-pad-target"], "--left-pad-target has no use in fairseq-generate"),
-    (["--bf16"], "--bf16 has no use in fairseq-generate"),
-    (["--dropout", "0.5"], "--dropout 0.5 has no use in fairseq-generate: the checkpoint has the options"),
-    (["--constraints"], "--constraints ordered has no use in fairseq-generate"),
-    (["--dataset-impl", "lazy"], "is no index of --dataset-impl lazy: it is damaged, or another --dataset-impl has written it"),
-    (["--dataset-impl", "fasta"], "fairseq-preprocess writes mmap, cached, lazy and raw"),
-    (["--coverage-penalty", "inf"], "--coverage-penalty is inf, but must be a finite number"),
-    (["--length-norm-const", "inf"], "--length-norm-const is inf, but must be a finite number"),
-    (["--beam", HUGE], f"--beam is {HUGE}, but must be at most"),
-    (["--max-tokens", HUGE], f"--max-tokens is {HUGE}, but must be at most"),
-    (["--batch-size", HUGE], f"--batch-size is {HUGE}, but must be at most"),
-    (["--model-overrides", "{'dropout':'x'}"], "or what overrides its options, has a wrong value in its cfg, model"),
-    (["--model-overrides", "5"], "--model-overrides is no dictionary (5)"),
-    (["--eval-bleu-args", "{}", "--path", "none.pt"], "none.pt: --path must name checkpoints"),
-])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--beam", 0], "--beam is 0, but must be at least 1"),
+        (["--beam", 2, "--nbest", 3], "--nbest is 3, but must be at most --beam, which is 2"),
+        (["--coverage-penalty", -0.1], "--coverage-penalty is -0.1, but must be 0 (off) or above"),
+        (["--length-norm-factor", -1], "--length-norm-factor is -1.0, but must be 0 (off) or above"),
+        (["--temperature", 0], "--temperature is 0.0, but must be above 0"),
+        (["--prune-tokens", -1], "--prune-tokens is -1.0, but must be 0 (off) or above"),
+        (["--model-overrides", "{5"], "--model-overrides is no dictionary"),
+        (["--batch-size", 0], "--batch-size is 0, but must be at least 1"),
+        (["--max-tokens", 2], "raise --max-tokens, or give --batch-size instead"),
+        (["--max-source-positions", 2], "or raise --max-source-positions"),
+        (
+            ["--post-process", "sentencpiece"],
+            "Unknown post_process option: sentencpiece: text is joined by sentencepiece",
+        ),
+        (["--results-path", "README.md"], "README.md: File exists: name a folder that can be written"),
+        (["--lenpen", 2], "GNMT's length normalisation is --length-norm-factor"),
+        (["--sampling"], "--sampling requires --nbest to be equal to --beam"),
+        (["--sacrebleu", "--scoring", "wer"], "--sacrebleu and --scoring wer are two metrics"),
+        (
+            ["--quantize", "int8", "--diversity-rate", 0.5],
+            "--quantize is for GNMT's own search, but --diversity-rate is not",
+        ),
+        (["--quantize", "int8", "--fp16"], "--quantize int8 works on a CPU, without --fp16"),
+        (["--replace-unk"], "--dataset-impl=raw"),
+        (["--left-pad-target"], "--left-pad-target has no use in fairseq-generate"),
+        (["--bf16"], "--bf16 has no use in fairseq-generate"),
+        (["--dropout", "0.5"], "--dropout 0.5 has no use in fairseq-generate: the checkpoint has the options"),
+        (["--constraints"], "--constraints ordered has no use in fairseq-generate"),
+        (
+            ["--dataset-impl", "lazy"],
+            "is no index of --dataset-impl lazy: it is damaged, or another --dataset-impl has written it",
+        ),
+        (["--dataset-impl", "fasta"], "fairseq-preprocess writes mmap, cached, lazy and raw"),
+        (["--coverage-penalty", "inf"], "--coverage-penalty is inf, but must be a finite number"),
+        (["--length-norm-const", "inf"], "--length-norm-const is inf, but must be a finite number"),
+        (["--beam", HUGE], f"--beam is {HUGE}, but must be at most"),
+        (["--max-tokens", HUGE], f"--max-tokens is {HUGE}, but must be at most"),
+        (["--batch-size", HUGE], f"--batch-size is {HUGE}, but must be at most"),
+        (
+            ["--model-overrides", "{'dropout':'x'}"],
+            "or what overrides its options, has a wrong value in its cfg, model",
+        ),
+        (["--model-overrides", "5"], "--model-overrides is no dictionary (5)"),
+        (["--eval-bleu-args", "{}", "--path", "none.pt"], "none.pt: --path must name checkpoints"),
+    ],
+)
 def test_options_of_the_search(options, words):
     assert words in generate(*options)
 
 
-@pytest.mark.parametrize("options, words", [
-    (["--lr", "2e-3x"], "'2e-3x' is no number or list of numbers"),
-    (["--lr", -1], "--lr is -1.0, but must be at least 0"),
-    (["--adam-eps", -1], "--adam-eps is -1.0, but must be at least 0"),
-    (["--weight-decay", -1], "--weight-decay is -1.0, but must be at least 0"),
-    (["--batch-size", 0], "--batch-size is 0, but must be at least 1"),
-    (["--num-workers", -1], "--num-workers is -1, but must be at least 0"),
-    (["--update-freq", 0], "--update-freq is 0, but must be at least 1"),
-    (["--amp"], "fairseq unscales its gradients twice; use --fp16 or --bf16"),
-    (["--log-interval", 0], "--log-interval is 0, but must be at least 1"),
-    (["--seed", -1], "--seed: Seed must be between 0 and"),
-    (["--activation-clip", 0], "--activation-clip is 0.0, but must be above 0"),
-    (["--lr-scheduler", "gnmt_adam_then_sgd"], "goes with --optimizer gnmt_adam_then_sgd"),
-    (["--required-batch-size-multiple", 0], "--required-batch-size-multiple is 0, but must be at least 1"),
-    (["--max-tokens", 5], "raise --max-tokens"),
-    (["--train-max-length", 1], "raise --train-max-length"),
-    (["--pretrained-embeddings", "none.txt"], "--pretrained-embeddings none.txt: No such file"),
-    (["--finetune-from-model", "none.pt"], "none.pt does not exist: name a checkpoint"),
-    (["--best-checkpoint-metric", "bleu"], "--best-checkpoint-metric bleu needs --eval-bleu"),
-    (["--eval-bleu", "--eval-bleu-args", "[5]"], """--eval-bleu-args '{"beam": 5}'"""),
-    (["--eval-bleu", "--eval-bleu-args", '{"beam": "5"}'], "--beam is '5', but must be a whole number"),
-    (["--eval-bleu", "--eval-bleu-detok", "mose"], "--eval-bleu-detok is mose, but must be one of "),
-    (["--eval-bleu", "--eval-bleu-remove-bpe", "bpe"], "Unknown post_process option: bpe"),
-    (["--quantize", "int8"], "it is for translation; leave it out in training"),
-    (["--distributed-world-size", 2], "leave them out and give --cpu"),
-    (["--left-pad-target"], "--left-pad-target has no use in fairseq-train"),
-    (["--num-batch-buckets", 3], "--num-batch-buckets 3 has no use in fairseq-train"),
-    (["--num-shards", 2], "--distributed-world-size and --distributed-rank"),
-    (["--dataset-impl", "cached"], "is no index of --dataset-impl cached: it is damaged, or another --dataset-impl has written it"),
-    (["--valid-subset", "valid,valid7"], "Dataset not found: valid7"),
-    (["--lr", ""], "--lr has no number"),
-    (["--update-freq", ""], "--update-freq has no number"),
-    (["--lr", HUGE], "--lr is 1e+20, but must be at most"),
-    (["--init-range", "inf"], "--init-range is inf, but must be a finite number"),
-    (["--lr-scheduler", "gnmt_warmup_step_decay", "--warmup-steps", "nan"], "--warmup-steps is nan, but must be a finite"),
-    (["--adam-eps", "inf"], "--adam-eps is inf, but must be a finite number"),
-    (["--optimizer-overrides", "{'lr':"], "--optimizer-overrides is no dictionary"),
-])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--lr", "2e-3x"], "'2e-3x' is no number or list of numbers"),
+        (["--lr", -1], "--lr is -1.0, but must be at least 0"),
+        (["--adam-eps", -1], "--adam-eps is -1.0, but must be at least 0"),
+        (["--weight-decay", -1], "--weight-decay is -1.0, but must be at least 0"),
+        (["--batch-size", 0], "--batch-size is 0, but must be at least 1"),
+        (["--num-workers", -1], "--num-workers is -1, but must be at least 0"),
+        (["--update-freq", 0], "--update-freq is 0, but must be at least 1"),
+        (["--amp"], "fairseq unscales its gradients twice; use --fp16 or --bf16"),
+        (["--log-interval", 0], "--log-interval is 0, but must be at least 1"),
+        (["--seed", -1], "--seed: Seed must be between 0 and"),
+        (["--activation-clip", 0], "--activation-clip is 0.0, but must be above 0"),
+        (["--lr-scheduler", "gnmt_adam_then_sgd"], "goes with --optimizer gnmt_adam_then_sgd"),
+        (["--required-batch-size-multiple", 0], "--required-batch-size-multiple is 0, but must be at least 1"),
+        (["--max-tokens", 5], "raise --max-tokens"),
+        (["--train-max-length", 1], "raise --train-max-length"),
+        (["--pretrained-embeddings", "none.txt"], "--pretrained-embeddings none.txt: No such file"),
+        (["--finetune-from-model", "none.pt"], "none.pt does not exist: name a checkpoint"),
+        (["--best-checkpoint-metric", "bleu"], "--best-checkpoint-metric bleu needs --eval-bleu"),
+        (["--eval-bleu", "--eval-bleu-args", "[5]"], """--eval-bleu-args '{"beam": 5}'"""),
+        (["--eval-bleu", "--eval-bleu-args", '{"beam": "5"}'], "--beam is '5', but must be a whole number"),
+        (["--eval-bleu", "--eval-bleu-detok", "mose"], "--eval-bleu-detok is mose, but must be one of "),
+        (["--eval-bleu", "--eval-bleu-remove-bpe", "bpe"], "Unknown post_process option: bpe"),
+        (["--quantize", "int8"], "it is for translation; leave it out in training"),
+        (["--distributed-world-size", 2], "leave them out and give --cpu"),
+        (["--left-pad-target"], "--left-pad-target has no use in fairseq-train"),
+        (["--num-batch-buckets", 3], "--num-batch-buckets 3 has no use in fairseq-train"),
+        (["--num-shards", 2], "--distributed-world-size and --distributed-rank"),
+        (
+            ["--dataset-impl", "cached"],
+            "is no index of --dataset-impl cached: it is damaged, or another --dataset-impl has written it",
+        ),
+        (["--valid-subset", "valid,valid7"], "Dataset not found: valid7"),
+        (["--lr", ""], "--lr has no number"),
+        (["--update-freq", ""], "--update-freq has no number"),
+        (["--lr", HUGE], "--lr is 1e+20, but must be at most"),
+        (["--init-range", "inf"], "--init-range is inf, but must be a finite number"),
+        (
+            ["--lr-scheduler", "gnmt_warmup_step_decay", "--warmup-steps", "nan"],
+            "--warmup-steps is nan, but must be a finite",
+        ),
+        (["--adam-eps", "inf"], "--adam-eps is inf, but must be a finite number"),
+        (["--optimizer-overrides", "{'lr':"], "--optimizer-overrides is no dictionary"),
+    ],
+)
 @pytest.mark.skipif(torch.cuda.is_available(), reason="one of them is a mistake without GPUs only")
 def test_options_of_the_training(options, words, tmp_path):
     assert words in train("--save-dir", tmp_path, *options)
@@ -199,8 +252,18 @@ def test_data_of_another_dictionary():
 
 def test_subword_model_that_is_not_there(tmp_path):
     (tmp_path / "text").write_text("no model")
-    options = [digits(), *TASK, "--path", trained_on_digits(), "--source-lang", "en", "--target-lang", "de",
-               "--bpe", "sentencepiece"]
+    options = [
+        digits(),
+        *TASK,
+        "--path",
+        trained_on_digits(),
+        "--source-lang",
+        "en",
+        "--target-lang",
+        "de",
+        "--bpe",
+        "sentencepiece",
+    ]
     for model in (["--sentencepiece-model", tmp_path / "none"], ["--sentencepiece-model", tmp_path / "text"], []):
         told = complaint("interactive", *options, *model, stdin="two\n")
         assert "--sentencepiece-model must name the subword model" in told

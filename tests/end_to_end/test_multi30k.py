@@ -1,4 +1,5 @@
 """The data stages of examples/multi30k on a few captions of our own."""
+
 import gzip
 import hashlib
 import os
@@ -75,8 +76,14 @@ def test_mistyped_options(tmp_path):
 def test_mistyped_segmentation(tmp_path):
     command = ["bash", str(ROOT / "examples" / "text_to_binary.sh"), "--output", "out", "--train", "train"]
     for arguments, complaint in (
-        (["--segmentation", "syllables"], "--segmentation is 'syllables', but must be subwords, word, character or mixed"),
-        (["--segmentation", "word", "--input-sentence-size", "9"], "--input-sentence-size is for subwords and characters"),
+        (
+            ["--segmentation", "syllables"],
+            "--segmentation is 'syllables', but must be subwords, word, character or mixed",
+        ),
+        (
+            ["--segmentation", "word", "--input-sentence-size", "9"],
+            "--input-sentence-size is for subwords and characters",
+        ),
     ):
         done = subprocess.run([*command, *arguments], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 1 and complaint in done.stderr
@@ -91,7 +98,9 @@ def test_sides_of_different_length(split, tmp_path):
             (raw / f"{name}.{language}").write_text("one\n" * (3 if (name, language) == (split, "de") else 2))
     command = ["bash", str(ROOT / "examples" / "text_to_binary.sh"), "--output", "out", "--train", "train"]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    done = subprocess.run([*command, "--vocab-size", "9"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [*command, "--vocab-size", "9"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert f"out/raw/{split}.en has 2 lines but out/raw/{split}.de has 3" in done.stderr
     assert not (tmp_path / "out" / "unfinished").exists()
@@ -129,9 +138,14 @@ def test_from_a_mirror_to_the_binarised_corpus(local_copy, tmp_path):
 
 
 @pytest.mark.slow  # as above
-@pytest.mark.parametrize("segmentation, size, first_word", [
-    ("word", 60, ["▁the"]), ("mixed", 200, ["▁the"]), ("character", 200, ["▁", "t", "h", "e"]),
-])
+@pytest.mark.parametrize(
+    "segmentation, size, first_word",
+    [
+        ("word", 60, ["▁the"]),
+        ("mixed", 200, ["▁the"]),
+        ("character", 200, ["▁", "t", "h", "e"]),
+    ],
+)
 def test_other_segmentations(local_copy, tmp_path, segmentation, size, first_word):
     source = ("--data", local_copy, "--checksums", local_copy / "sums", "--jobs", 2)
     options = ("--output", "out", "--segmentation", segmentation, "--vocab-size", size)
@@ -158,8 +172,19 @@ def test_training_refinement_and_evaluation(local_copy, tmp_path):
 
     told = stage("refine.sh", "--output", "out", directory=tmp_path)
     assert told.returncode == 1 and "checkpoints/averaged.pt is missing; run train.sh first" in told.stderr
-    succeed("prepare.sh", "--data", local_copy, "--checksums", local_copy / "sums", "--vocab-size", 120, "--jobs", 2,
-            "--embedding-size", 32)
+    succeed(
+        "prepare.sh",
+        "--data",
+        local_copy,
+        "--checksums",
+        local_copy / "sums",
+        "--vocab-size",
+        120,
+        "--jobs",
+        2,
+        "--embedding-size",
+        32,
+    )
     size = ("--", "--arch", "gnmt_v2_tiny", "--max-update", 30)
     succeed("train.sh", *size)
     assert "num_updates 30" in (tmp_path / "out" / "checkpoints" / "train.log").read_text(encoding="utf-8")

@@ -1,4 +1,5 @@
 """A checkpoint of NVIDIA's, from its file to translations, more training, and back."""
+
 import math
 import re
 import subprocess
@@ -50,8 +51,21 @@ def data(folder) -> Path:
     for language in ("en", "de"):
         for split in ("train", "test"):
             (text / f"{split}.{language}").write_text("".join(f"{line}\n" for line in SUBWORDS), encoding="utf-8")
-    succeed("preprocess", *LANGUAGES, "--joined-dictionary", "--srcdict", folder / "dict.en.txt", "--destdir", binary,
-            "--trainpref", text / "train", "--validpref", text / "test", "--testpref", text / "test")
+    succeed(
+        "preprocess",
+        *LANGUAGES,
+        "--joined-dictionary",
+        "--srcdict",
+        folder / "dict.en.txt",
+        "--destdir",
+        binary,
+        "--trainpref",
+        text / "train",
+        "--validpref",
+        text / "test",
+        "--testpref",
+        text / "test",
+    )
     return binary
 
 
@@ -64,8 +78,18 @@ def text_options(folder) -> list:
 def printed(folder, text_options) -> str:
     """Of fairseq-interactive, which is not told of the conventions."""
     lines = "".join(f"{line}\n" for line in TEXT)
-    return succeed("interactive", folder, *TASK, *LANGUAGES, "--path", folder / "checkpoint.pt", *SEARCH, *text_options,
-                   "--print-alignment", stdin=lines)
+    return succeed(
+        "interactive",
+        folder,
+        *TASK,
+        *LANGUAGES,
+        "--path",
+        folder / "checkpoint.pt",
+        *SEARCH,
+        *text_options,
+        "--print-alignment",
+        stdin=lines,
+    )
 
 
 def nvidias_steps(model, words: list, subwords: str, length: int) -> list:

@@ -1,4 +1,5 @@
 """Options of fairseq that used to be ignored, or to fail in the middle of the work."""
+
 import functools
 import re
 import shutil
@@ -109,10 +110,23 @@ def test_data_without_references(without_references):
         assert f"{given[0]} needs references, but the test set has none" in complaint("generate", *options, *given)
 
 
-@pytest.mark.parametrize("option", [["--score-reference"], ["--prefix-size", 1], ["--num-shards", 2], ["--lm-path", "x"]])
+@pytest.mark.parametrize(
+    "option", [["--score-reference"], ["--prefix-size", 1], ["--num-shards", 2], ["--lm-path", "x"]]
+)
 def test_interactive_has_neither_references_nor_shards(option):
-    told = complaint("interactive", digits(), *TASK, "--path", trained_on_digits(), "--source-lang", "en",
-                     "--target-lang", "de", *option, stdin="two\n")
+    told = complaint(
+        "interactive",
+        digits(),
+        *TASK,
+        "--path",
+        trained_on_digits(),
+        "--source-lang",
+        "en",
+        "--target-lang",
+        "de",
+        *option,
+        stdin="two\n",
+    )
     assert f"{option[0]} " in told and "fairseq-interactive" in told
 
 
@@ -133,8 +147,12 @@ for refused in (lambda: model.score(["two"]), lambda: model.translate("two", sco
 
 def test_python():
     checkpoint = trained_on_digits()
-    done = subprocess.run([sys.executable, "-c", HUB, checkpoint.parent, checkpoint.name, digits()],
-                          cwd=ROOT, capture_output=True, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", HUB, checkpoint.parent, checkpoint.name, digits()],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+    )
     assert done.returncode == 0, done.stderr
     translation, score, reference, prefix = done.stdout.splitlines()[-4:]
     assert translation == "zwei fünf"
@@ -178,8 +196,21 @@ def test_several_validation_subsets(subsets):
 
 def test_shards_of_the_training_set(subsets):
     for options, pairs in (([], 600), (["--upsample-primary", 2], 900)):
-        done = run("train", subsets, *TRAINING, "--disable-validation", "--max-epoch", 1, "--max-update", 0,
-                   "--batch-size", 100, "--required-batch-size-multiple", 1, *options)
+        done = run(
+            "train",
+            subsets,
+            *TRAINING,
+            "--disable-validation",
+            "--max-epoch",
+            1,
+            "--max-update",
+            0,
+            "--batch-size",
+            100,
+            "--required-batch-size-multiple",
+            1,
+            *options,
+        )
         assert done.code == 0, done.text[-3000:]
         assert f"num_updates {pairs // 100} " in done.stdout + " "
 
@@ -197,7 +228,9 @@ def test_validation_by_itself(subsets):
     printed = validate(*task, "--valid-subset", "valid,valid1")
     assert subset_sizes(printed) == {"valid": VALID, "valid1": TEST}
     assert validate() == "error: give --task gnmt_translation, the task of the model."
-    assert validate(*task, "--combine-valid-subsets").startswith("error: --combine-valid-subsets has no use in fairseq-validate")
+    assert validate(*task, "--combine-valid-subsets").startswith(
+        "error: --combine-valid-subsets has no use in fairseq-validate"
+    )
 
 
 # -- BLEU
@@ -205,8 +238,18 @@ def test_validation_by_itself(subsets):
 
 def test_no_false_warning_about_bleu():
     def printed(*scoring):
-        return succeed("generate", sentences(), *TASK, "--path", trained_on_sentences(), "--bpe", "sentencepiece",
-                       "--sentencepiece-model", subword_model(), *scoring)
+        return succeed(
+            "generate",
+            sentences(),
+            *TASK,
+            "--path",
+            trained_on_sentences(),
+            "--bpe",
+            "sentencepiece",
+            "--sentencepiece-model",
+            subword_model(),
+            *scoring,
+        )
 
     assert "BLEU score is computed on BPE tokens" in printed()
     assert "BPE tokens" not in printed("--scoring", "gnmt_bleu")
@@ -217,6 +260,20 @@ def test_no_false_warning_about_bleu():
 
 
 def test_options_are_checked_when_a_command_is_a_module():
-    done = subprocess.run([sys.executable, "-m", "fairseq_cli.generate", digits(), *map(str, TASK), "--path",
-                           trained_on_digits(), "--lenpen", "2"], cwd=ROOT, capture_output=True, encoding="utf-8")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "fairseq_cli.generate",
+            digits(),
+            *map(str, TASK),
+            "--path",
+            trained_on_digits(),
+            "--lenpen",
+            "2",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+    )
     assert done.returncode == 1 and "error: --lenpen 2.0 has no use in fairseq-generate" in done.stderr

@@ -1,4 +1,5 @@
 """The paper's attention, whose query is the bottom layer's output of the step before, through fairseq's commands."""
+
 import re
 
 import pytest
@@ -27,7 +28,9 @@ def test_words_align_with_their_own_place(plain):
     assert sum(source == target for source, target in pairs) > 0.8 * len(pairs)
 
 
-@pytest.mark.parametrize("options", [["--batch-size", 1], ["--left-pad-source"], ["--quantize", "int8"]], ids=lambda o: o[0])
+@pytest.mark.parametrize(
+    "options", [["--batch-size", 1], ["--left-pad-source"], ["--quantize", "int8"]], ids=lambda o: o[0]
+)
 def test_what_makes_no_difference(plain, checkpoint, options):
     """For 8-bit integers: hardly a difference, as in the test of gnmt_v2."""
     found = texts(generate(*options, checkpoint=checkpoint))

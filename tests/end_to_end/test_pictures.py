@@ -1,4 +1,5 @@
 """scripts/plot_attention.py and scripts/plot_training.py on what fairseq-train itself has written."""
+
 import io
 import re
 import sys
@@ -7,7 +8,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from commands import ROOT, script, succeed
-from tiny_corpora import MODEL, OBJECTIVE, TASK, digits, sentences, subword_model, trained_on_digits, trained_on_sentences
+from tiny_corpora import (
+    MODEL,
+    OBJECTIVE,
+    TASK,
+    digits,
+    sentences,
+    subword_model,
+    trained_on_digits,
+    trained_on_sentences,
+)
 
 sys.path.insert(0, str(ROOT / "scripts"))
 

@@ -1,4 +1,5 @@
 """`gnmt prepare`: every form of parallel text, the tokens and data of the tools called one by one, and nothing lost."""
+
 import gzip
 import lzma
 import os
@@ -51,8 +52,26 @@ def preprocess_in_a_fork(monkeypatch):
 
 
 def prepare(folder: Path, text: Path, *further, train: str = "train", valid: str = "valid", size: int = 120) -> None:
-    arguments = ["--train", text / train, "--valid", text / valid, "--test", text / "test", "--source-lang", "en",
-                 "--target-lang", "de", "--vocab-size", size, "--embedding-size", 0, "--jobs", 1, "--output", folder]
+    arguments = [
+        "--train",
+        text / train,
+        "--valid",
+        text / valid,
+        "--test",
+        text / "test",
+        "--source-lang",
+        "en",
+        "--target-lang",
+        "de",
+        "--vocab-size",
+        size,
+        "--embedding-size",
+        0,
+        "--jobs",
+        1,
+        "--output",
+        folder,
+    ]
     arguments += further
     command.run(parser_of(command, "gnmt prepare").parse_args(list(map(str, arguments))))
 
@@ -113,8 +132,21 @@ class OneByOne:
         dictionary.pad_to_multiple_(8)
         dictionary.save(str(self.folder / "dict.txt"))
         splits = [part for split in PAIRS for part in (f"--{split}pref", self.folder / split)]
-        succeed("preprocess", "--user-dir", ROOT / "fairseq_gnmt", "--source-lang", "en", "--target-lang", "de",
-                "--joined-dictionary", "--srcdict", self.folder / "dict.txt", *splits, "--destdir", self.folder / "bin")
+        succeed(
+            "preprocess",
+            "--user-dir",
+            ROOT / "fairseq_gnmt",
+            "--source-lang",
+            "en",
+            "--target-lang",
+            "de",
+            "--joined-dictionary",
+            "--srcdict",
+            self.folder / "dict.txt",
+            *splits,
+            "--destdir",
+            self.folder / "bin",
+        )
         if self.segmentation == "word":
             for split in ("valid", "test"):
                 for language in ("en", "de"):
@@ -182,8 +214,22 @@ def test_cleaning_rules_are_options(text, tmp_path):
 
 
 def test_initial_embeddings_are_made_for_small_corpora(text, tmp_path, monkeypatch):
-    arguments = ["--train", text / "train", "--valid", text / "valid", "--test", text / "test", "--source-lang", "en",
-                 "--target-lang", "de", "--vocab-size", 120, "--jobs", 1]
+    arguments = [
+        "--train",
+        text / "train",
+        "--valid",
+        text / "valid",
+        "--test",
+        text / "test",
+        "--source-lang",
+        "en",
+        "--target-lang",
+        "de",
+        "--vocab-size",
+        120,
+        "--jobs",
+        1,
+    ]
     parser = parser_of(command, "gnmt prepare")
     command.run(parser.parse_args(list(map(str, [*arguments, "--output", tmp_path / "small"]))))
     assert (tmp_path / "small" / "embeddings.txt").read_text(encoding="utf-8").split("\n", 1)[0].endswith(" 256")

@@ -1,4 +1,5 @@
 """scripts/quantize_checkpoint.py: a small checkpoint that fairseq-generate and averaging read."""
+
 import subprocess
 import sys
 
@@ -14,7 +15,14 @@ from gnmt.checkpoints.averaging import average_checkpoints
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     output = tmp_path_factory.mktemp("int8") / "small.pt"
-    command = [sys.executable, ROOT / "scripts" / "quantize_checkpoint.py", "--input", trained_on_digits(), "--output", output]
+    command = [
+        sys.executable,
+        ROOT / "scripts" / "quantize_checkpoint.py",
+        "--input",
+        trained_on_digits(),
+        "--output",
+        output,
+    ]
     done = subprocess.run(list(map(str, command)), capture_output=True, encoding="utf-8")
     assert done.returncode == 0 and "MB" in done.stdout, done.stderr
     return output
@@ -25,7 +33,11 @@ def test_it_is_small(small, tmp_path):
     floats, integers = (torch.load(path, weights_only=True)["model"] for path in (tmp_path / "float.pt", small))
 
     def size(state):
-        return sum(value.numel() * value.element_size() for name, value in state.items() if not name.startswith("decoder.embed"))
+        return sum(
+            value.numel() * value.element_size()
+            for name, value in state.items()
+            if not name.startswith("decoder.embed")
+        )
 
     assert size(integers) < 0.35 * size(floats)  # biases and attention stay floats: 64 wide, they are much of it
 

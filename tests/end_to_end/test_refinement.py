@@ -1,4 +1,5 @@
 """A trained model is refined by sampling: its translations are worth more, and a refinement can be continued."""
+
 import json
 from pathlib import Path
 from typing import List
@@ -17,8 +18,18 @@ SIZE = "--hidden-size 64 --encoder-layers 2 --decoder-layers 2 --dropout 0.1".sp
 
 def arguments(folder: Path, updates: int, *more) -> list:
     return [
-        sentences(), *TASK, *MODEL, *SIZE, *REFINEMENT, "--finetune-from-model", trained_on_sentences(), "--save-dir",
-        folder, "--max-update", updates, *more,
+        sentences(),
+        *TASK,
+        *MODEL,
+        *SIZE,
+        *REFINEMENT,
+        "--finetune-from-model",
+        trained_on_sentences(),
+        "--save-dir",
+        folder,
+        "--max-update",
+        updates,
+        *more,
     ]
 
 

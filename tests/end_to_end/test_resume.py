@@ -1,4 +1,5 @@
 """A training that is killed and started again ends where the uninterrupted one does, bit for bit."""
+
 import os
 import random
 import signal
@@ -15,9 +16,24 @@ from tiny_corpora import MODEL, OBJECTIVE, TASK, digits, scratch
 
 UPDATES = 24
 SETTINGS = [
-    *MODEL, *OBJECTIVE, "--lr", "5e-3", "--lr-scheduler", "gnmt_warmup_step_decay", "--warmup-steps", 5,
-    "--batch-size", 32, "--max-update", UPDATES, "--save-interval-updates", 3, "--keep-interval-updates", 2,
-    "--dropout", 0.3,
+    *MODEL,
+    *OBJECTIVE,
+    "--lr",
+    "5e-3",
+    "--lr-scheduler",
+    "gnmt_warmup_step_decay",
+    "--warmup-steps",
+    5,
+    "--batch-size",
+    32,
+    "--max-update",
+    UPDATES,
+    "--save-interval-updates",
+    3,
+    "--keep-interval-updates",
+    2,
+    "--dropout",
+    0.3,
 ]
 KILLED = -signal.SIGKILL
 
@@ -134,13 +150,16 @@ def flatten_and_die_in_update(update: int) -> None:
 LOSS_SCALE = ["--fp16-init-scale", 2, "--fp16-scale-window", 3]  # it doubles after updates 3 and 6
 
 
-@pytest.mark.parametrize("flags", [
-    ["--fp16", *LOSS_SCALE],
-    pytest.param(["--fp16", "--fp16-no-flatten-grads", *LOSS_SCALE], marks=pytest.mark.slow),
-    ["--memory-efficient-fp16", *LOSS_SCALE],
-    ["--bf16"],
-    pytest.param(["--memory-efficient-bf16"], marks=pytest.mark.slow),
-])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--fp16", *LOSS_SCALE],
+        pytest.param(["--fp16", "--fp16-no-flatten-grads", *LOSS_SCALE], marks=pytest.mark.slow),
+        ["--memory-efficient-fp16", *LOSS_SCALE],
+        ["--bf16"],
+        pytest.param(["--memory-efficient-bf16"], marks=pytest.mark.slow),
+    ],
+)
 def test_half_precision_killed_in_an_update(tmp_path, flags):
     """Equal down to the master weights and the loss scale; bfloat16 has none."""
     settings = [*flags, "--disable-validation", "--max-update", 7, "--save-interval-updates", 5]

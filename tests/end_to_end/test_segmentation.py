@@ -1,4 +1,5 @@
 """The word model and the mixed word/character model with fairseq's commands: text in, text out, and BLEU on words."""
+
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,7 +9,16 @@ import pytest
 from commands import run, script, succeed
 from corpus_mirror import sentence_pairs
 from tiny_corpora import (
-    MODEL, OBJECTIVE, TASK, VALID, binarise, digit_pairs, digits, scratch, trained_on_digits, write,
+    MODEL,
+    OBJECTIVE,
+    TASK,
+    VALID,
+    binarise,
+    digit_pairs,
+    digits,
+    scratch,
+    trained_on_digits,
+    write,
 )
 
 from fairseq_gnmt.data.open_dictionary import request_words
@@ -36,7 +46,9 @@ def bleu(printed: str) -> float:
 @pytest.fixture(scope="module")
 def words() -> Path:
     """The validation set as raw text in tokens, and the dictionaries."""
-    folder = write(scratch() / "words", {"valid.en-de": [tuple(map(encode_words, pair)) for pair in digit_pairs(VALID, 2)]})
+    folder = write(
+        scratch() / "words", {"valid.en-de": [tuple(map(encode_words, pair)) for pair in digit_pairs(VALID, 2)]}
+    )
     for language in ("en", "de"):
         lines = (digits() / f"dict.{language}.txt").read_text(encoding="utf-8").splitlines()
         marked = "".join(line + "\n" if line.startswith("madeup") else f"▁{line}\n" for line in lines)
@@ -52,20 +64,48 @@ def test_unknown_words_are_copied_in_interactive(words):
     assert texts(printed) == ["zwei Zoe fünf", "Anna neun", "", "eins zwei Bob"]
     assert "\t▁zwei ▁Zoe ▁fünf\n" in printed  # H-, as tokens
     tokens = "▁two ▁Zoe ▁five\n▁Anna ▁nine\n"  # copied before they are joined
-    printed = succeed("interactive", words, *options[:-2], "--replace-unk", "--post-process", "sentencepiece", stdin=tokens)
+    printed = succeed(
+        "interactive", words, *options[:-2], "--replace-unk", "--post-process", "sentencepiece", stdin=tokens
+    )
     assert texts(printed) == ["zwei Zoe fünf", "Anna neun"]
 
 
 def test_unknown_words_are_looked_up(words, tmp_path):
     (tmp_path / "names").write_text("▁Anna ▁Änne\n", encoding="utf-8")
-    printed = succeed("interactive", words, *TASK, *LANGUAGES, "--path", trained_on_digits(), "--bpe", "words",
-                      "--replace-unk", tmp_path / "names", stdin="Anna nine\nBob two\n")
+    printed = succeed(
+        "interactive",
+        words,
+        *TASK,
+        *LANGUAGES,
+        "--path",
+        trained_on_digits(),
+        "--bpe",
+        "words",
+        "--replace-unk",
+        tmp_path / "names",
+        stdin="Anna nine\nBob two\n",
+    )
     assert texts(printed) == ["Änne neun", "Bob zwei"]
 
 
 def test_unknown_words_are_copied_in_generate(words):
-    printed = succeed("generate", words, *TASK, *LANGUAGES, "--path", trained_on_digits(), "--gen-subset", "valid",
-                      "--bpe", "words", "--replace-unk", "--dataset-impl", "raw", "--scoring", "gnmt_bleu")
+    printed = succeed(
+        "generate",
+        words,
+        *TASK,
+        *LANGUAGES,
+        "--path",
+        trained_on_digits(),
+        "--gen-subset",
+        "valid",
+        "--bpe",
+        "words",
+        "--replace-unk",
+        "--dataset-impl",
+        "raw",
+        "--scoring",
+        "gnmt_bleu",
+    )
     references = [german for _, german in digit_pairs(VALID, 2)]
     right = [translation == reference for translation, reference in zip(texts(printed), references, strict=True)]
     assert sum(right) >= VALID - 2 and any("Name" in text for text in texts(printed))
@@ -82,9 +122,11 @@ def test_unknown_words_are_copied_from_python(words):
         assert model.translate(["two Zoe five", "Anna nine"]) == ["zwei Zoe fünf", "Anna neun"]
     names = [f"Name{number}" for number in range(25)]
     with ThreadPoolExecutor(2) as threads:
-        assert list(threads.map(model.translate, [f"two {name} five" for name in names])) == [f"zwei {name} fünf" for name in names]
+        assert list(threads.map(model.translate, [f"two {name} five" for name in names])) == [
+            f"zwei {name} fünf" for name in names
+        ]
     assert (len(model.src_dict), len(model.tgt_dict)) == sizes and request_words().words == []
-    (hypothesis, *_), = model.generate([model.encode("Anna nine")])
+    ((hypothesis, *_),) = model.generate([model.encode("Anna nine")])
     assert model.decode(hypothesis["tokens"]) == "Anna neun"
     with pytest.raises(ValueError, match="replace_unk .*from_pretrained"):
         model.translate(["Anna nine"], replace_unk="")
@@ -119,16 +161,49 @@ def mixed() -> Mixed:
     binary = binarise(write(folder / "encoded", encoded), list(loaded.dictionary()))
     size = "--hidden-size 64 --encoder-layers 2 --decoder-layers 2 --init-range 0.3 --dropout 0.1".split()
     printed = succeed(
-        "train", binary, *TASK, *MODEL, *size, *OBJECTIVE, "--lr", "6e-3", "--batch-size", 8, "--max-epoch", 8,
-        "--save-dir", folder / "model", "--no-epoch-checkpoints", "--validate-interval", 8, "--log-format", "json",
-        "--eval-bleu", "--eval-bleu-args", '{"beam": 2}', "--eval-bleu-remove-bpe", "mixed_word_char",
+        "train",
+        binary,
+        *TASK,
+        *MODEL,
+        *size,
+        *OBJECTIVE,
+        "--lr",
+        "6e-3",
+        "--batch-size",
+        8,
+        "--max-epoch",
+        8,
+        "--save-dir",
+        folder / "model",
+        "--no-epoch-checkpoints",
+        "--validate-interval",
+        8,
+        "--log-format",
+        "json",
+        "--eval-bleu",
+        "--eval-bleu-args",
+        '{"beam": 2}',
+        "--eval-bleu-remove-bpe",
+        "mixed_word_char",
     )
     return Mixed(vocabulary, binary, folder / "model" / "checkpoint_last.pt", printed)
 
 
 def test_validation_bleu_of_a_mixed_model_is_that_of_generate(mixed):
-    printed = succeed("generate", mixed.binary, *TASK, "--path", mixed.checkpoint, "--gen-subset", "valid", "--beam", 2,
-                      *mixed.bpe, "--scoring", "gnmt_bleu")
+    printed = succeed(
+        "generate",
+        mixed.binary,
+        *TASK,
+        "--path",
+        mixed.checkpoint,
+        "--gen-subset",
+        "valid",
+        "--beam",
+        2,
+        *mixed.bpe,
+        "--scoring",
+        "gnmt_bleu",
+    )
     (score,) = re.findall(r'"valid_bleu": "([\d.]+)"', mixed.printed)
     assert 0 < bleu(printed) < 100 and bleu(printed) == float(score)
     references = re.findall(r"^T-(\d+)\t(.*)$", printed, re.MULTILINE)
@@ -144,8 +219,11 @@ def test_interactive_and_python_say_what_generate_says(mixed):
     printed = succeed("interactive", mixed.binary, *TASK, "--path", mixed.checkpoint, *mixed.bpe, stdin=stdin)
     assert texts(printed) == expected
     model = GNMTModel.from_pretrained(
-        str(mixed.checkpoint.parent), mixed.checkpoint.name, str(mixed.binary),
-        bpe="mixed_word_char", mixed_word_char_model=str(mixed.vocabulary),
+        str(mixed.checkpoint.parent),
+        mixed.checkpoint.name,
+        str(mixed.binary),
+        bpe="mixed_word_char",
+        mixed_word_char_model=str(mixed.vocabulary),
     )
     assert model.translate(sources) == expected
 
@@ -154,8 +232,20 @@ def test_attention_of_words_that_were_spelt(mixed, tmp_path):
     sources = [english for english, _ in sentence_pairs(5, 3)]
     expected = texts(succeed("generate", mixed.binary, *TASK, "--path", mixed.checkpoint, *mixed.bpe))
     stdin = "".join(f"{source}\n" for source in sources)
-    done = script("plot_attention.py", "--path", mixed.checkpoint, "--data", mixed.binary, "--mixed-word-char-model",
-                  mixed.vocabulary, "--words", "mixed_word_char", "--output-dir", tmp_path, stdin=stdin)
+    done = script(
+        "plot_attention.py",
+        "--path",
+        mixed.checkpoint,
+        "--data",
+        mixed.binary,
+        "--mixed-word-char-model",
+        mixed.vocabulary,
+        "--words",
+        "mixed_word_char",
+        "--output-dir",
+        tmp_path,
+        stdin=stdin,
+    )
     assert done.code == 0, done.stderr
     assert re.findall(r"^sentence \d, score \S+: (.*)$", done.stdout, re.MULTILINE) == expected
     assert len(list(tmp_path.glob("attention-*.png"))) == 5
@@ -171,12 +261,36 @@ def complaint(name: str, *arguments) -> str:
 
 
 def test_mistakes(words, tmp_path):
-    options = [words, *TASK, *LANGUAGES, "--path", trained_on_digits(), "--gen-subset", "valid", "--dataset-impl", "raw"]
+    options = [
+        words,
+        *TASK,
+        *LANGUAGES,
+        "--path",
+        trained_on_digits(),
+        "--gen-subset",
+        "valid",
+        "--dataset-impl",
+        "raw",
+    ]
     told = complaint("generate", *options, "--bpe", "mixed_word_char")
     assert told == "error: --bpe mixed_word_char needs --mixed-word-char-model, the model of the training data."
     told = complaint("generate", *options, "--bpe", "mixed_word_char", "--mixed-word-char-model", tmp_path / "nothing")
     assert "nothing does not exist" in told
     assert "words and mixed_word_char are names for --bpe" in complaint("generate", *options, "--post-process", "words")
-    told = complaint("train", digits(), *TASK, *MODEL, *OBJECTIVE, "--lr", "1e-3", "--batch-size", 32, "--save-dir",
-                     tmp_path / "out", "--eval-bleu", "--eval-bleu-args", '{"replace_unk": ""}')
+    told = complaint(
+        "train",
+        digits(),
+        *TASK,
+        *MODEL,
+        *OBJECTIVE,
+        "--lr",
+        "1e-3",
+        "--batch-size",
+        32,
+        "--save-dir",
+        tmp_path / "out",
+        "--eval-bleu",
+        "--eval-bleu-args",
+        '{"replace_unk": ""}',
+    )
     assert "replace_unk in --eval-bleu-args has no use" in told

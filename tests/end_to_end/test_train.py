@@ -1,4 +1,5 @@
 """`gnmt train` on a prepared folder; and all commands from packed text in other languages to a score."""
+
 import lzma
 import os
 import shutil
@@ -57,8 +58,22 @@ def folder(tmp_path) -> Path:
     if not original.exists():
         text = write(scratch() / "to prepare", PAIRS)
         names = [part for split in PAIRS for part in (f"--{split}", text / split)]
-        gnmt(prepare, *names, "--source-lang", "en", "--target-lang", "de", "--vocab-size", 120, "--jobs", 1,
-             "--embedding-size", 32, "--output", original)
+        gnmt(
+            prepare,
+            *names,
+            "--source-lang",
+            "en",
+            "--target-lang",
+            "de",
+            "--vocab-size",
+            120,
+            "--jobs",
+            1,
+            "--embedding-size",
+            32,
+            "--output",
+            original,
+        )
     return shutil.copytree(original, tmp_path / "prepared")
 
 
@@ -129,8 +144,20 @@ def succeed(*arguments, directory: Path) -> str:
 
 @pytest.mark.slow
 def test_a_training_that_was_killed_goes_on(folder):
-    options = [folder, *TINY, "--epochs", 400, "--save-interval-updates", 1, "--keep-interval-updates", 1,
-               "--no-epoch-checkpoints", "--disable-validation", "--best-checkpoint-metric", "loss"]
+    options = [
+        folder,
+        *TINY,
+        "--epochs",
+        400,
+        "--save-interval-updates",
+        1,
+        "--keep-interval-updates",
+        1,
+        "--no-epoch-checkpoints",
+        "--disable-validation",
+        "--best-checkpoint-metric",
+        "loss",
+    ]
     last = folder / "checkpoints" / "checkpoint_last.pt"
     arguments = command("train", *options)
     with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True) as process:

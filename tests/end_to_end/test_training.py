@@ -1,4 +1,5 @@
 """Training with fairseq-train: validation BLEU is that of fairseq-generate, and no sentence is left out."""
+
 import json
 import re
 
@@ -7,7 +8,16 @@ import torch
 from commands import succeed
 from fairseq.checkpoint_utils import load_model_ensemble_and_task
 from tiny_corpora import (
-    DIGITS, MODEL, OBJECTIVE, TASK, TEST, TO_TEXT, VALID, digits, scratch, sentences,
+    DIGITS,
+    MODEL,
+    OBJECTIVE,
+    TASK,
+    TEST,
+    TO_TEXT,
+    VALID,
+    digits,
+    scratch,
+    sentences,
 )
 
 from fairseq_gnmt.models.pretrained_embeddings import read_vectors
@@ -23,10 +33,33 @@ def training():
     """Returns the output of fairseq-train --eval-bleu, and its --save-dir."""
     folder = scratch() / "eval-bleu"
     printed = succeed(
-        "train", sentences(), *TASK, *MODEL, *OBJECTIVE, "--lr", "1e-2", "--init-range", 0.3, "--batch-size", 8,
-        "--max-epoch", 4, "--save-dir", folder, "--eval-bleu", "--eval-bleu-args", json.dumps(SEARCH),
-        "--eval-bleu-remove-bpe", "sentencepiece", "--best-checkpoint-metric", "bleu",
-        "--maximize-best-checkpoint-metric", "--log-format", "json", "--batch-size-valid", 5,
+        "train",
+        sentences(),
+        *TASK,
+        *MODEL,
+        *OBJECTIVE,
+        "--lr",
+        "1e-2",
+        "--init-range",
+        0.3,
+        "--batch-size",
+        8,
+        "--max-epoch",
+        4,
+        "--save-dir",
+        folder,
+        "--eval-bleu",
+        "--eval-bleu-args",
+        json.dumps(SEARCH),
+        "--eval-bleu-remove-bpe",
+        "sentencepiece",
+        "--best-checkpoint-metric",
+        "bleu",
+        "--maximize-best-checkpoint-metric",
+        "--log-format",
+        "json",
+        "--batch-size-valid",
+        5,
     )
     return printed, folder
 
@@ -37,8 +70,18 @@ def validations(printed: str) -> list:
 
 
 def generate(checkpoint, subset: str, *options) -> str:
-    return succeed("generate", sentences(), *TASK, *TO_TEXT, *SEARCH_OPTIONS, "--path", checkpoint,
-                   "--gen-subset", subset, *options)
+    return succeed(
+        "generate",
+        sentences(),
+        *TASK,
+        *TO_TEXT,
+        *SEARCH_OPTIONS,
+        "--path",
+        checkpoint,
+        "--gen-subset",
+        subset,
+        *options,
+    )
 
 
 def bleu(printed: str) -> float:
@@ -94,18 +137,69 @@ def test_validation_loss_is_over_all_tokens(training):
 def test_stock_parts_of_fairseq_work_with_the_network(tmp_path):
     """--task translation, stock criterion, optimizer and schedule; then fairseq's own search."""
     succeed(
-        "train", sentences(), "--user-dir", TASK[1], *MODEL, "--cpu", "--num-workers", 0, "--optimizer", "adam",
-        "--lr", "1e-3", "--lr-scheduler", "inverse_sqrt", "--criterion", "label_smoothed_cross_entropy",
-        "--label-smoothing", 0.1, "--max-tokens", 400, "--max-update", 3, "--save-dir", tmp_path,
+        "train",
+        sentences(),
+        "--user-dir",
+        TASK[1],
+        *MODEL,
+        "--cpu",
+        "--num-workers",
+        0,
+        "--optimizer",
+        "adam",
+        "--lr",
+        "1e-3",
+        "--lr-scheduler",
+        "inverse_sqrt",
+        "--criterion",
+        "label_smoothed_cross_entropy",
+        "--label-smoothing",
+        0.1,
+        "--max-tokens",
+        400,
+        "--max-update",
+        3,
+        "--save-dir",
+        tmp_path,
     )
-    printed = succeed("generate", sentences(), "--user-dir", TASK[1], "--cpu", "--num-workers", 0,
-                      "--path", tmp_path / "checkpoint_last.pt", "--max-len-b", 5, "--required-batch-size-multiple", 1)
+    printed = succeed(
+        "generate",
+        sentences(),
+        "--user-dir",
+        TASK[1],
+        "--cpu",
+        "--num-workers",
+        0,
+        "--path",
+        tmp_path / "checkpoint_last.pt",
+        "--max-len-b",
+        5,
+        "--required-batch-size-multiple",
+        1,
+    )
     assert len(re.findall(r"^H-\d+\t", printed, re.MULTILINE)) == TEST
 
 
 def test_other_objectives_of_fairseq_train_the_network(tmp_path):
-    printed = succeed("train", sentences(), *TASK, *MODEL, "--optimizer", "sgd", "--lr", 0.5, "--criterion",
-                      "cross_entropy", "--batch-size", 8, "--max-update", 3, "--save-dir", tmp_path, "--no-save")
+    printed = succeed(
+        "train",
+        sentences(),
+        *TASK,
+        *MODEL,
+        "--optimizer",
+        "sgd",
+        "--lr",
+        0.5,
+        "--criterion",
+        "cross_entropy",
+        "--batch-size",
+        8,
+        "--max-update",
+        3,
+        "--save-dir",
+        tmp_path,
+        "--no-save",
+    )
     assert "num_updates: 3" in printed
 
 
@@ -113,8 +207,21 @@ def test_embeddings_of_a_file_begin_a_training_and_are_not_wanted_again(tmp_path
     """The file is gone when the training is resumed, and when its model translates."""
     text, vectors = digits().with_name("digits"), tmp_path / "vectors.txt"
     write_vectors(text / "train.en", text / "train.de", text / "dict.txt", 32, vectors)
-    training = [digits(), *TASK, *MODEL, *OBJECTIVE, "--lr", "1e-9", "--batch-size", 32, "--save-dir", tmp_path / "out",
-                "--pretrained-embeddings", vectors, "--disable-validation"]
+    training = [
+        digits(),
+        *TASK,
+        *MODEL,
+        *OBJECTIVE,
+        "--lr",
+        "1e-9",
+        "--batch-size",
+        32,
+        "--save-dir",
+        tmp_path / "out",
+        "--pretrained-embeddings",
+        vectors,
+        "--disable-validation",
+    ]
     assert "embeddings of 18 of 22 tokens begin with" in succeed("train", *training, "--max-update", 1)
     written = dict(read_vectors(vectors, 32))
     vectors.unlink()

@@ -1,4 +1,5 @@
 """`gnmt train` calls fairseq-train as the scripts of the examples do, and prints a command line that does the same."""
+
 import os
 import shlex
 import subprocess

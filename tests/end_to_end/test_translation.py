@@ -1,4 +1,5 @@
 """fairseq-generate with GNMT's search: every option does what it says."""
+
 import re
 import shutil
 from typing import Dict, List
@@ -178,11 +179,14 @@ def test_8_bit_integers(plain):
     assert all(alone[index][0].score == pytest.approx(quantized[index][0].score, abs=2e-3) for index in alone)
 
 
-@pytest.mark.parametrize("options, name", [
-    (["--sampling", "--sampling-topk", 3, "--beam", 2, "--nbest", 2], "--sampling"),
-    (["--diverse-beam-groups", 2, "--beam", 4], "--diverse-beam-groups"),
-    (["--diversity-rate", 0.5], "--diversity-rate"),
-])
+@pytest.mark.parametrize(
+    "options, name",
+    [
+        (["--sampling", "--sampling-topk", 3, "--beam", 2, "--nbest", 2], "--sampling"),
+        (["--diverse-beam-groups", 2, "--beam", 4], "--diverse-beam-groups"),
+        (["--diversity-rate", 0.5], "--diversity-rate"),
+    ],
+)
 def test_searches_of_fairseq_say_so(options, name):
     printed = succeed("generate", digits(), *TASK, "--path", trained_on_digits(), *options)
     assert f"{name} is fairseq's own search: GNMT's length normalisation and coverage penalty do not apply" in printed
@@ -191,18 +195,70 @@ def test_searches_of_fairseq_say_so(options, name):
 
 def test_language_model_is_fairseqs_own_search(tmp_path):
     write(tmp_path / "text", {split: digit_pairs(40, seed=9) for split in ("train", "valid")})
-    succeed("preprocess", "--only-source", "--srcdict", digits() / "dict.de.txt", "--destdir", tmp_path / "bin",
-            "--trainpref", tmp_path / "text" / "train.de", "--validpref", tmp_path / "text" / "valid.de")
-    succeed("train", tmp_path / "bin", "--task", "language_modeling", "--arch", "transformer_lm", "--cpu",
-            "--decoder-embed-dim", 16, "--decoder-ffn-embed-dim", 16, "--decoder-layers", 1,
-            "--decoder-attention-heads", 2, "--tokens-per-sample", 16, "--max-tokens", 64, "--max-update", 2,
-            "--optimizer", "adam", "--lr", "1e-3", "--num-workers", 0, "--save-dir", tmp_path / "lm",
-            "--user-dir", TASK[1], "--disable-validation")
+    succeed(
+        "preprocess",
+        "--only-source",
+        "--srcdict",
+        digits() / "dict.de.txt",
+        "--destdir",
+        tmp_path / "bin",
+        "--trainpref",
+        tmp_path / "text" / "train.de",
+        "--validpref",
+        tmp_path / "text" / "valid.de",
+    )
+    succeed(
+        "train",
+        tmp_path / "bin",
+        "--task",
+        "language_modeling",
+        "--arch",
+        "transformer_lm",
+        "--cpu",
+        "--decoder-embed-dim",
+        16,
+        "--decoder-ffn-embed-dim",
+        16,
+        "--decoder-layers",
+        1,
+        "--decoder-attention-heads",
+        2,
+        "--tokens-per-sample",
+        16,
+        "--max-tokens",
+        64,
+        "--max-update",
+        2,
+        "--optimizer",
+        "adam",
+        "--lr",
+        "1e-3",
+        "--num-workers",
+        0,
+        "--save-dir",
+        tmp_path / "lm",
+        "--user-dir",
+        TASK[1],
+        "--disable-validation",
+    )
     shutil.copy(digits() / "dict.de.txt", tmp_path / "bin" / "dict.txt")
     for name in digits().iterdir():
         shutil.copy(name, tmp_path / "bin")
-    printed = succeed("generate", tmp_path / "bin", *TASK, "--path", trained_on_digits(), "--source-lang", "en",
-                      "--target-lang", "de", "--lm-path", tmp_path / "lm" / "checkpoint_last.pt", "--lm-weight", 0.01)
+    printed = succeed(
+        "generate",
+        tmp_path / "bin",
+        *TASK,
+        "--path",
+        trained_on_digits(),
+        "--source-lang",
+        "en",
+        "--target-lang",
+        "de",
+        "--lm-path",
+        tmp_path / "lm" / "checkpoint_last.pt",
+        "--lm-weight",
+        0.01,
+    )
     assert "--lm-path is fairseq's own search" in printed and len(read(printed)) == TEST
 
 

@@ -1,4 +1,5 @@
 """`python -m gnmt` from a checkpoint of fairseq-train to translations, and back to fairseq-train."""
+
 import json
 import re
 import subprocess
@@ -41,9 +42,13 @@ def test_translations_and_bleu_are_those_of_fairseq_generate(model, tmp_path):
     found = printed("translate", model, stdin=text_of(0)).splitlines()
     expected = generate("--beam", 5)
     assert found == [expected[index][0].text for index in range(VALID)]
-    score = printed("score", "--hypotheses", "-", "--references", references, stdin="".join(f"{line}\n" for line in found))
+    score = printed(
+        "score", "--hypotheses", "-", "--references", references, stdin="".join(f"{line}\n" for line in found)
+    )
     (tmp_path / "valid.en").write_text(text_of(0), encoding="utf-8")
-    table = printed("grid", model, "--source", tmp_path / "valid.en", "--references", references, "--json", tmp_path / "g.json")
+    table = printed(
+        "grid", model, "--source", tmp_path / "valid.en", "--references", references, "--json", tmp_path / "g.json"
+    )
     bleu = json.loads((tmp_path / "g.json").read_text())["measured"][0]["bleu"]
     assert f"BLEU = {bleu:.2f} " in score and f"| {bleu:.2f} |" in table
 

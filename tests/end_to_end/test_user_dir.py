@@ -1,4 +1,5 @@
 """Everything is registered, whichever way the plugin is loaded."""
+
 import os
 import subprocess
 import sys
@@ -32,8 +33,13 @@ BY_IMPORT = "import fairseq_gnmt"
 )
 def test_names_are_registered(load, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT) if BY_IMPORT in load else ""}
-    done = subprocess.run([sys.executable, "-c", CHECK.format(load=load)], cwd=tmp_path, env=environment,
-                          capture_output=True, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK.format(load=load)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -41,14 +47,32 @@ def test_installed_commands_from_another_folder(tmp_path):
     """The real fairseq-train and fairseq-generate, with the plugin where Python finds it; the latter told a mistake."""
     found = subprocess.run(
         [sys.executable, "-c", "import fairseq_gnmt, os; print(os.path.dirname(fairseq_gnmt.__file__))"],
-        cwd=ROOT, capture_output=True, encoding="utf-8", check=True,
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
     ).stdout.strip()
     options = ["--user-dir", found, "--task", "gnmt_translation", "--cpu", "--num-workers", 0]
-    done = installed("fairseq-train", digits(), *options, *MODEL, *OBJECTIVE, "--lr", "1e-3", "--batch-size", 32,
-                     "--max-update", 2, "--save-dir", "out", cwd=tmp_path)
+    done = installed(
+        "fairseq-train",
+        digits(),
+        *options,
+        *MODEL,
+        *OBJECTIVE,
+        "--lr",
+        "1e-3",
+        "--batch-size",
+        32,
+        "--max-update",
+        2,
+        "--save-dir",
+        "out",
+        cwd=tmp_path,
+    )
     assert done.code == 0, done.stderr[-3000:]
-    done = installed("fairseq-generate", digits(), *options, "--path", "out/checkpoint_last.pt", "--beam", 0,
-                     cwd=tmp_path)
+    done = installed(
+        "fairseq-generate", digits(), *options, "--path", "out/checkpoint_last.pt", "--beam", 0, cwd=tmp_path
+    )
     assert done.code == 1 and done.stderr.splitlines()[-1] == "error: --beam is 0, but must be at least 1."
     assert "Traceback" not in done.text
 
@@ -58,13 +82,37 @@ def test_preprocess_keeps_pairs_together(tmp_path, workers):
     """A carriage return inside a sentence does not shift the later pairs."""
     (tmp_path / "train.en").write_bytes("\ufeffone\rtwo\r\n\nthree\n".encode("utf-8"))
     (tmp_path / "train.de").write_bytes("eins zwei\n\ndrei\n".encode("utf-8"))
-    done = installed("fairseq-preprocess", "--user-dir", PLUGIN, "--source-lang", "en", "--target-lang", "de",
-                     "--trainpref", tmp_path / "train", "--destdir", tmp_path / "bin", "--workers", workers)
+    done = installed(
+        "fairseq-preprocess",
+        "--user-dir",
+        PLUGIN,
+        "--source-lang",
+        "en",
+        "--target-lang",
+        "de",
+        "--trainpref",
+        tmp_path / "train",
+        "--destdir",
+        tmp_path / "bin",
+        "--workers",
+        workers,
+    )
     assert done.code == 0, done.stderr[-3000:]
     dictionary = (tmp_path / "bin" / "dict.en.txt").read_text(encoding="utf-8").splitlines()
     assert {line.split()[0] for line in dictionary} >= {"one", "two", "three"}
     pairs = load_langpair_dataset(
-        str(tmp_path / "bin"), "train", "en", Dictionary.load(str(tmp_path / "bin" / "dict.en.txt")), "de",
-        Dictionary.load(str(tmp_path / "bin" / "dict.de.txt")), False, "mmap", 1, False, False, 99, 99,
+        str(tmp_path / "bin"),
+        "train",
+        "en",
+        Dictionary.load(str(tmp_path / "bin" / "dict.en.txt")),
+        "de",
+        Dictionary.load(str(tmp_path / "bin" / "dict.de.txt")),
+        False,
+        "mmap",
+        1,
+        False,
+        False,
+        99,
+        99,
     )
     assert pairs.src_sizes.tolist() == [3, 1, 2] and pairs.tgt_sizes.tolist() == [3, 1, 2]

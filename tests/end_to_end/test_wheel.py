@@ -1,4 +1,5 @@
 """The wheel: its files, and an installation without fairseq."""
+
 import os
 import shutil
 import subprocess
@@ -23,7 +24,11 @@ def run(*command, cwd: Path, **environment) -> subprocess.CompletedProcess:
     """A command without this checkout on the path of its Python."""
     variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     return subprocess.run(
-        [str(part) for part in command], cwd=cwd, env={**variables, **environment}, capture_output=True, encoding="utf-8"
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**variables, **environment},
+        capture_output=True,
+        encoding="utf-8",
     )
 
 
@@ -40,7 +45,18 @@ def wheel(tmp_path_factory) -> Path:
     for name in SOURCES:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
-    succeed(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", folder / "dist", folder, cwd=folder)
+    succeed(
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        folder / "dist",
+        folder,
+        cwd=folder,
+    )
     (built,) = (folder / "dist").iterdir()
     return built
 

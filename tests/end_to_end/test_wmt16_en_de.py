@@ -1,4 +1,5 @@
 """The data stages of examples/wmt16_en_de against a miniature of the real archives."""
+
 import hashlib
 import json
 import os
@@ -455,9 +456,10 @@ def test_length_of_a_pair_counts_begin_and_end(prepared, capsys):
     encoded = [(prepared / "encoded" / f"train.{language}").read_text().splitlines() for language in ("en", "de")]
     lengths = [max(len(side.split()) for side in pair) + 2 for pair in zip(*encoded)]
     middle = sorted(lengths)[len(lengths) // 2]
-    assert run_script(
-        "../count_updates.py", prepared / "bin", "--global-batch", 1, "--epochs", 1, "--max-length", middle
-    ) == ""
+    assert (
+        run_script("../count_updates.py", prepared / "bin", "--global-batch", 1, "--epochs", 1, "--max-length", middle)
+        == ""
+    )
     assert int(capsys.readouterr().out) == sum(length <= middle for length in lengths)
 
 
@@ -494,7 +496,7 @@ def test_batches_that_do_not_divide_are_refused(prepared):
     assert done.returncode == 1 and "do not divide --global-batch 1024" in done.stderr
 
 
-SRUN = "#!/bin/bash\nfor SLURM_NODEID in 0 1; do export SLURM_NODEID; \"$@\" || true; done\n"
+SRUN = '#!/bin/bash\nfor SLURM_NODEID in 0 1; do export SLURM_NODEID; "$@" || true; done\n'
 SCONTROL = "#!/bin/bash\necho first\necho second\n"
 TORCHRUN = "#!/bin/bash\necho launched $*\nexit 1\n"  # unfinished: the next machine must not find it done
 

@@ -2,6 +2,7 @@
 
 `digits` is word by word, with names that the dictionary does not know; `sentences` is cut by sentencepiece.
 """
+
 import atexit
 import functools
 import random
@@ -13,8 +14,12 @@ import sentencepiece
 from commands import PLUGIN, succeed
 from corpus_mirror import sentence_pairs
 
-DIGITS = dict(zip("one two three four five six seven eight nine".split(),
-                  "eins zwei drei vier fünf sechs sieben acht neun".split()))
+DIGITS = dict(
+    zip(
+        "one two three four five six seven eight nine".split(),
+        "eins zwei drei vier fünf sechs sieben acht neun".split(),
+    )
+)
 VALID, TEST = 13, 5  # no multiples of 8: fairseq likes to drop what is left over
 OBJECTIVE = "--optimizer gnmt_adam --clip-norm 5.0 --criterion gnmt_label_smoothed_cross_entropy".split()
 TASK = ["--user-dir", PLUGIN, "--task", "gnmt_translation", "--cpu", "--num-workers", 0]
@@ -58,8 +63,19 @@ def binarise(text: Path, vocabulary: List[str]) -> Path:
     (text / "dict.txt").write_text("".join(f"{word} 1\n" for word in vocabulary), encoding="utf-8")
     prefixes = [part for split in ("train", "valid", "test") for part in (f"--{split}pref", text / split)]
     binary = text.with_name(text.name + "-bin")
-    succeed("preprocess", "--source-lang", "en", "--target-lang", "de", "--joined-dictionary", "--srcdict",
-            text / "dict.txt", *prefixes, "--destdir", binary)
+    succeed(
+        "preprocess",
+        "--source-lang",
+        "en",
+        "--target-lang",
+        "de",
+        "--joined-dictionary",
+        "--srcdict",
+        text / "dict.txt",
+        *prefixes,
+        "--destdir",
+        binary,
+    )
     return binary
 
 
@@ -86,8 +102,10 @@ def sentences() -> Path:
     splits = {"train": sentence_pairs(100, seed=1), "valid": sentence_pairs(VALID, 2), "test": sentence_pairs(TEST, 3)}
     for split in ("valid", "test"):
         splits[split] = [(en.replace("dog", "dôg"), de.replace("Haus", "Haußµ")) for en, de in splits[split]]
-    pieces = {split: [tuple(" ".join(subwords.encode(s, out_type=str)) for s in pair) for pair in pairs]
-              for split, pairs in splits.items()}
+    pieces = {
+        split: [tuple(" ".join(subwords.encode(s, out_type=str)) for s in pair) for pair in pairs]
+        for split, pairs in splits.items()
+    }
     vocabulary = [subwords.id_to_piece(index) for index in range(3, len(subwords))]
     return binarise(write(scratch() / "sentences", pieces), vocabulary)
 
@@ -99,8 +117,25 @@ def trained_on_digits(seed: int = 1, attention_query: str = "current") -> Path:
     size = "--hidden-size 64 --encoder-layers 2 --decoder-layers 2 --dropout 0.1".split()
     size += ["--init-range", 0.3, "--embedding-init-range", 1.0, "--attention-query", attention_query]
     schedule = "--lr 6e-3 --lr-scheduler gnmt_warmup_step_decay --warmup-steps 30 --remain-steps 0.5".split()
-    succeed("train", digits(), *TASK, *MODEL, *size, *OBJECTIVE, *schedule, "--batch-size", 12, "--max-update", 500,
-            "--seed", seed, "--save-dir", folder, "--no-epoch-checkpoints", "--disable-validation")
+    succeed(
+        "train",
+        digits(),
+        *TASK,
+        *MODEL,
+        *size,
+        *OBJECTIVE,
+        *schedule,
+        "--batch-size",
+        12,
+        "--max-update",
+        500,
+        "--seed",
+        seed,
+        "--save-dir",
+        folder,
+        "--no-epoch-checkpoints",
+        "--disable-validation",
+    )
     return folder / "checkpoint_last.pt"
 
 
@@ -109,6 +144,22 @@ def trained_on_sentences() -> Path:
     """A checkpoint on subwords that has not learnt everything, so that its BLEU is neither 0 nor 100."""
     folder = scratch() / "sentences-model"
     size = "--hidden-size 64 --encoder-layers 2 --decoder-layers 2 --init-range 0.3 --dropout 0.1".split()
-    succeed("train", sentences(), *TASK, *MODEL, *size, *OBJECTIVE, "--lr", "6e-3", "--batch-size", 8,
-            "--max-epoch", 8, "--save-dir", folder, "--no-last-checkpoints", "--disable-validation")
+    succeed(
+        "train",
+        sentences(),
+        *TASK,
+        *MODEL,
+        *size,
+        *OBJECTIVE,
+        "--lr",
+        "6e-3",
+        "--batch-size",
+        8,
+        "--max-epoch",
+        8,
+        "--save-dir",
+        folder,
+        "--no-last-checkpoints",
+        "--disable-validation",
+    )
     return folder / "checkpoint8.pt"

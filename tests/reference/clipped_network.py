@@ -1,4 +1,5 @@
 """The clipped LSTM one position at a time, as its equations stand; autograd does the rest."""
+
 import torch
 
 

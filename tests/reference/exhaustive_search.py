@@ -1,4 +1,5 @@
 """A scripted model small enough to try every translation, and the search that does."""
+
 import itertools
 import math
 from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
@@ -67,7 +68,11 @@ class ScriptedEnsemble:
             log_probs, weights = self.next(source, prefix[1:])
             probabilities.append(log_probs.exp())
             attention[row, offset : offset + len(source)] = weights
-        return torch.stack(probabilities).to(tokens.device), attention.to(tokens.device), state._replace(prefixes=prefixes)
+        return (
+            torch.stack(probabilities).to(tokens.device),
+            attention.to(tokens.device),
+            state._replace(prefixes=prefixes),
+        )
 
     def next(self, source, prefix):
         """Log-probabilities (V,) and attention (len(source),) after a prefix without its start mark."""
@@ -83,7 +88,13 @@ class Translation(NamedTuple):
 
 
 def every_translation(
-    model: ScriptedEnsemble, source: Sequence[int], limit: int, min_len: int, alpha: float, const: float, beta: float,
+    model: ScriptedEnsemble,
+    source: Sequence[int],
+    limit: int,
+    min_len: int,
+    alpha: float,
+    const: float,
+    beta: float,
     length_penalty: Optional[Callable[[int], float]] = None,
 ) -> List[Translation]:
     """All of at most `limit` tokens before EOS, best first; scored by the formulas as they stand.

@@ -1,4 +1,5 @@
 """Beam search with pruning for one sentence, in lists: every rule written where it applies."""
+
 import math
 from typing import List, NamedTuple, Sequence, Tuple
 
@@ -38,7 +39,11 @@ def plain_beam_search(
                     continued.append(Hypothesis(hypothesis.log_prob + local[token], (*hypothesis.tokens, token)))
         continued = sorted(continued, reverse=True)[: 2 * beam]
         lp = ((5 + step + 1) / 6) ** alpha
-        ended = [(h.log_prob / lp + beta * coverage(model, source, h.tokens), h) for h in continued[:beam] if h.tokens[-1] == EOS]
+        ended = [
+            (h.log_prob / lp + beta * coverage(model, source, h.tokens), h)
+            for h in continued[:beam]
+            if h.tokens[-1] == EOS
+        ]
         best = max([score for score, _ in ended + finished], default=-math.inf)
         finished += [(score, h) for score, h in ended if score >= best - prune_hypotheses]
         running = [h for h in continued if h.tokens[-1] != EOS and h.log_prob / lp >= best - prune_hypotheses][:beam]

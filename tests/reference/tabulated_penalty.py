@@ -1,4 +1,5 @@
 """A length penalty that need not grow with the length."""
+
 from dataclasses import dataclass
 from typing import Tuple
 
@@ -17,5 +18,8 @@ class TabulatedLengthPenalty:
 
     def largest(self, first: Tensor, last: Tensor) -> Tensor:
         pairs = zip(first.tolist(), last.tolist())
-        largest = [max(self.table[min(length, len(self.table)) - 1] for length in range(one, max(one, other) + 1)) for one, other in pairs]
+        largest = [
+            max(self.table[min(length, len(self.table)) - 1] for length in range(one, max(one, other) + 1))
+            for one, other in pairs
+        ]
         return torch.tensor(largest, device=last.device)

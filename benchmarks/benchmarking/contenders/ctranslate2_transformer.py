@@ -1,4 +1,5 @@
 """CTranslate2 with a Transformer-base of our vocabulary and random weights: what many run on a CPU instead."""
+
 import tempfile
 from pathlib import Path
 from typing import Any, List, Sequence

@@ -1,4 +1,5 @@
 """fairseq's own recurrent model, `--arch lstm` with attention, with fairseq's criterion, optimizer and search."""
+
 from argparse import Namespace
 
 import torch

@@ -1,4 +1,5 @@
 """Batches as fairseq's data sets collate them."""
+
 from types import SimpleNamespace
 from typing import Any, Dict
 

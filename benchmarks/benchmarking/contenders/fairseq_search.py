@@ -1,4 +1,5 @@
 """fairseq's own SequenceGenerator, for our network and for any other of its models."""
+
 from types import SimpleNamespace
 from typing import List
 

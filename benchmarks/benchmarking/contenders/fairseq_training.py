@@ -1,4 +1,5 @@
 """The update of fairseq's trainer, for any of its models, criterions and optimizers on one device."""
+
 from fairseq.criterions import FairseqCriterion
 from fairseq.models import BaseFairseqModel
 from fairseq.optim import FairseqOptimizer

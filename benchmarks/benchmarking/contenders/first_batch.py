@@ -1,4 +1,5 @@
 """Figures that show whether two contenders train the same network."""
+
 import math
 from contextlib import contextmanager
 from typing import Callable, Iterator, NamedTuple

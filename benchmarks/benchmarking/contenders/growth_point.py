@@ -1,4 +1,5 @@
 """Everything that is measured at a point, in one process: an update, translations, and the matrix product."""
+
 from typing import Any, NamedTuple
 
 from benchmarking.contenders import matrix_product, ours

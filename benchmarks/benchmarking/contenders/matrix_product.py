@@ -1,4 +1,5 @@
 """The speed limit: one product of two large float32 matrices, as the machine's library computes it."""
+
 import torch
 
 from benchmarking.operations import MATRIX_SIZE

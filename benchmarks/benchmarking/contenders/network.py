@@ -1,4 +1,5 @@
 """Our network, the same in every process: of a checkpoint, or with random weights from the seed."""
+
 import math
 
 import torch
@@ -50,9 +51,13 @@ def enliven(model: GNMTModel) -> None:
 
 def load_checkpoint(setting: Setting) -> nn.Module:
     """Raises UserError for NVIDIA's conventions: the contenders' sources have no BOS tokens."""
-    models, _, task = checkpoint_utils.load_model_ensemble_and_task([str(setting.checkpoint)], {"data": str(setting.data)})
+    models, _, task = checkpoint_utils.load_model_ensemble_and_task(
+        [str(setting.checkpoint)], {"data": str(setting.data)}
+    )
     if getattr(task.cfg, "nvidia_conventions", False):
-        raise UserError(f"{setting.checkpoint} was trained with --nvidia-conventions, which this benchmark does not follow.")
+        raise UserError(
+            f"{setting.checkpoint} was trained with --nvidia-conventions, which this benchmark does not follow."
+        )
     return models[0]
 
 

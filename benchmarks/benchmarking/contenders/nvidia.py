@@ -3,6 +3,7 @@
 Its network, loss, optimizer, trainer and beam search run unchanged; only packages that it imports for logging and for
 GPUs are replaced by empty ones, where they are not installed.
 """
+
 import importlib.util
 import sys
 from pathlib import Path

@@ -1,4 +1,5 @@
 """OpenNMT-py's recurrent model with random weights, and its beam search with its own GNMT penalties."""
+
 from typing import Any, Dict, List
 
 import torch
@@ -18,7 +19,9 @@ def translator(setting: Setting) -> "OpenNMTTranslation":
     try:
         import onmt  # noqa: F401
     except ImportError as error:
-        raise UserError(f"OpenNMT-py cannot be imported ({error}): install OpenNMT-py 3.5.1, or leave it out.") from error
+        raise UserError(
+            f"OpenNMT-py cannot be imported ({error}): install OpenNMT-py 3.5.1, or leave it out."
+        ) from error
     return OpenNMTTranslation(setting)
 
 

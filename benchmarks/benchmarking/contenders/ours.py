@@ -1,4 +1,5 @@
 """This plugin: its network, criterion, optimizer and beam search."""
+
 from types import SimpleNamespace
 from typing import List
 

@@ -1,4 +1,5 @@
 """This plugin with --checkpoint-activations."""
+
 from benchmarking.contenders import ours
 from benchmarking.contenders.fairseq_training import FairseqTraining
 from benchmarking.contenders.setting import Setting

@@ -1,4 +1,5 @@
 """Settings that every contender receives."""
+
 from pathlib import Path
 from typing import List, NamedTuple, Optional
 
