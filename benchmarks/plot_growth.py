@@ -1,6 +1,8 @@
 """Draws what benchmark_growth.py measured, beside the lines of the formulas: operations / peak of matrix products.
 
-python benchmarks/plot_growth.py growth.json --output growth.png
+Example:
+
+    python benchmarks/plot_growth.py growth.json --output growth.png
 """
 
 import argparse

@@ -1,7 +1,9 @@
 """Text in, text out: translation with a model folder, or with an ensemble of several.
 
-translator = Translator.from_pretrained("MODEL", precision="int8")
-translator.translate(["Two dogs play in the snow."], beam=5)[0].text
+Example:
+
+    translator = Translator.from_pretrained("MODEL", precision="int8")
+    translator.translate(["Two dogs play in the snow."], beam=5)[0].text
 """
 
 import dataclasses

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Write the English-German corpus of the embedded grammar: train, valid and test as raw text.
 
-python examples/grammar_en_de/generate.py --output DIR
+Example:
+
+    python examples/grammar_en_de/generate.py --output DIR
 """
 
 import argparse

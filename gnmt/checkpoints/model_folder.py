@@ -1,12 +1,14 @@
 """The model folder: a trained model with everything that translation needs, without pickles.
 
-config.json             sizes, languages, precision
-generation_config.json  default search options
-model.safetensors       weights; tied ones once
-tokenizer.json          type of the tokenizer, and its files (joint.spm, ...)
-vocab.json              tokens of the vocabulary, or of both
-SHA256SUMS              checksums of all files
-README.md               model card
+Files:
+
+    config.json             sizes, languages, precision
+    generation_config.json  default search options
+    model.safetensors       weights; tied ones once
+    tokenizer.json          type of the tokenizer, and its files (joint.spm, ...)
+    vocab.json              tokens of the vocabulary, or of both
+    SHA256SUMS              checksums of all files
+    README.md               model card
 """
 
 from pathlib import Path

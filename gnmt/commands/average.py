@@ -1,7 +1,9 @@
 """Averages the weights of checkpoints of one training.
 
-gnmt average --save-dir DIR --last 5 --output DIR/averaged.pt
-gnmt average --inputs A.pt B.pt --output C.pt
+Examples:
+
+    gnmt average --save-dir DIR --last 5 --output DIR/averaged.pt
+    gnmt average --inputs A.pt B.pt --output C.pt
 """
 
 import argparse

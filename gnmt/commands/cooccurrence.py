@@ -1,6 +1,8 @@
 """Computes initial embeddings of tokens from co-occurrence statistics of a parallel corpus.
 
-gnmt cooccurrence --source train.en --target train.de --dictionary dict.txt --size 256 --output embeddings.txt
+Example:
+
+    gnmt cooccurrence --source train.en --target train.de --dictionary dict.txt --size 256 --output embeddings.txt
 """
 
 import argparse

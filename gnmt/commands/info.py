@@ -1,7 +1,9 @@
 """Describes a model folder: languages, sizes, precision, search options and card.
 
-gnmt info MODEL
-gnmt info MODEL --json
+Examples:
+
+    gnmt info MODEL
+    gnmt info MODEL --json
 """
 
 import argparse

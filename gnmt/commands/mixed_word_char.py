@@ -1,9 +1,11 @@
 """Learns and applies the mixed word/character model.
 
-gnmt mixed_word_char train --input train.en train.de --vocab-size 32000 --output mixed.json
-gnmt mixed_word_char encode --model mixed.json --input train.en --output train.mixed.en
-gnmt mixed_word_char decode --input hypotheses --output text
-gnmt mixed_word_char dictionary --model mixed.json --output dict.txt
+Examples:
+
+    gnmt mixed_word_char train --input train.en train.de --vocab-size 32000 --output mixed.json
+    gnmt mixed_word_char encode --model mixed.json --input train.en --output train.mixed.en
+    gnmt mixed_word_char decode --input hypotheses --output text
+    gnmt mixed_word_char dictionary --model mixed.json --output dict.txt
 """
 
 import argparse

@@ -1,9 +1,11 @@
 """Learns and applies joint subwords (sentencepiece).
 
-gnmt subwords train --input train.en train.de --model-prefix joint --vocab-size 32000
-gnmt subwords encode --model joint.model --input train.en --output train.bpe.en
-gnmt subwords decode --model joint.model --input hypotheses --output text
-gnmt subwords dictionary --model joint.model --output dict.txt
+Examples:
+
+    gnmt subwords train --input train.en train.de --model-prefix joint --vocab-size 32000
+    gnmt subwords encode --model joint.model --input train.en --output train.bpe.en
+    gnmt subwords decode --model joint.model --input hypotheses --output text
+    gnmt subwords dictionary --model joint.model --output dict.txt
 """
 
 import argparse

@@ -1,8 +1,10 @@
 """Applies the word model: text as words and punctuation, and a dictionary of the most frequent ones.
 
-gnmt words dictionary --input train.en train.de --vocab-size 32000 --output dict.txt
-gnmt words encode --input train.en --output train.words.en
-gnmt words decode --input hypotheses --output text
+Examples:
+
+    gnmt words dictionary --input train.en train.de --vocab-size 32000 --output dict.txt
+    gnmt words encode --input train.en --output train.words.en
+    gnmt words decode --input hypotheses --output text
 """
 
 import argparse

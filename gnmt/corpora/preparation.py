@@ -1,14 +1,16 @@
 """Settings of a preparation, and the file that records them.
 
-DIR/raw/{valid,test}.LANG          text as it came, unpacked
-DIR/raw/train-N.LANG               the same for training corpora of two columns; others are read in place
-DIR/clean/train.LANG               training pairs that are kept; train.cleaning.json counts the others
-DIR/subwords.model or mixed.json   model of the segmentation, if it has one
-DIR/encoded/{train,valid,test}.LANG  tokens; train.lengths.json has the lengths of the training pairs
-DIR/dict.txt                       the joint vocabulary
-DIR/embeddings.txt                 initial embeddings
-DIR/bin                            the data for fairseq-train
-DIR/prepare.json                   these settings; written last
+Files:
+
+    DIR/raw/{valid,test}.LANG          text as it came, unpacked
+    DIR/raw/train-N.LANG               the same for training corpora of two columns; others are read in place
+    DIR/clean/train.LANG               training pairs that are kept; train.cleaning.json counts the others
+    DIR/subwords.model or mixed.json   model of the segmentation, if it has one
+    DIR/encoded/{train,valid,test}.LANG  tokens; train.lengths.json has the lengths of the training pairs
+    DIR/dict.txt                       the joint vocabulary
+    DIR/embeddings.txt                 initial embeddings
+    DIR/bin                            the data for fairseq-train
+    DIR/prepare.json                   these settings; written last
 """
 
 import json
