@@ -13,7 +13,7 @@ from typing import Any, List
 __version__ = "0.1.0"
 __all__ = ["Translation", "Translator", "__version__"]
 
-_LAZY = {"Translation": "gnmt.translation", "Translator": "gnmt.translator"}
+_LAZY = {"Translation": "gnmt.translation.results", "Translator": "gnmt.translator"}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,43 +6,31 @@ Example:
     translator.translate(["Two dogs play in the snow."], beam=5)[0].text
 """
 
-import dataclasses
-from collections import deque
-from functools import partial
+import itertools
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Union
+from typing import Callable, Iterable, Iterator, List, Optional, Sequence, Union
 
 import torch
-from torch import Tensor
 
 from gnmt.checkpoints.model_folder import Model, read_model_folder
 from gnmt.errors import UserError
 from gnmt.inference.model import inference_model_for
-from gnmt.search.beam_search import BeamSearch, length_limits
+from gnmt.search.beam_search import BeamSearch
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.forced_decoding import force_decode
-from gnmt.search.options import SamplingOptions, SearchOptions
-from gnmt.search.penalties import coverage_penalty as coverage_penalty_of
-from gnmt.search.running_search import Hypothesis, RunningSearch, translate_batch
-from gnmt.search.sampling import draw_samples, keep_most_probable
-from gnmt.search.vocabulary import SpecialTokens
-from gnmt.tokenizers.sentences import Sentence, split_sentences
-from gnmt.tokenizers.vocabulary import BOS, EOS, PAD, UNK
-from gnmt.tokenizers.word_alignment import align_words
-from gnmt.translation import SentenceTranslation, TranslatedHypothesis, Translation
+from gnmt.search.options import SamplingOptions
+from gnmt.search.running_search import RunningSearch, translate_batch
+from gnmt.search.sampling_queue import SamplingQueue
+from gnmt.search.search_queue import Search, SearchQueue, padded
+from gnmt.tokenizers.vocabulary import EOS, PAD
+from gnmt.translation.options import MOST_TOKENS, TranslationOptions
+from gnmt.translation.pending_texts import PendingTexts
+from gnmt.translation.results import Translation
+from gnmt.translation.sentence_codec import SentenceCodec
+from gnmt.translation.text_source import IterableSource, TextSource
 
-JOINING_SHARE = 1 / 8  # of the batch; newcomers are encoded together
-MOST_TOKENS = 1024  # of a sentence; longer ones are cut
-
-
-class _Job(NamedTuple):
-    """One sentence to translate."""
-
-    text: str
-    tokens: List[str]
-    ids: List[int]  # EOS included, and BOS if the model wants it
-    prefix: List[int]
-    is_truncated: bool
+DEFAULTS = TranslationOptions()
+BATCHES_AHEAD = 16  # texts are sorted by length within so many batches
 
 
 class Translator:
@@ -71,10 +59,7 @@ class Translator:
         for network in self._networks:
             inference_model_for(network, quantize)  # now, not during the first call
         self._quantize = quantize
-        starts_with_bos = self.model.config.source_bos
-        self._special = SpecialTokens(
-            PAD, EOS, UNK, decoder_start=BOS if starts_with_bos else EOS, source_bos=int(starts_with_bos)
-        )
+        self.codec = SentenceCodec(self.model)
 
     @classmethod
     def from_pretrained(
@@ -97,7 +82,8 @@ class Translator:
             UserError: a folder is missing, incomplete, damaged, or does not fit the others.
         """
         if threads is not None:
-            _check_at_least_1("threads", threads)
+            if threads < 1:
+                raise UserError(f"threads is {threads}, but must be at least 1.")
             torch.set_num_threads(threads)
         paths = [folders] if isinstance(folders, (str, Path)) else list(folders)
         return cls([read_model_folder(Path(path)) for path in paths], precision, device)
@@ -162,26 +148,60 @@ class Translator:
             raise UserError("prefix is for beam search: leave sampling out.")
         if prefix is not None and (split_sentences or len(prefix) != len(texts)):
             raise UserError("prefix needs one beginning for each text, and goes without split_sentences.")
-        _check_at_least_1("batch_size", batch_size)
-        _check_at_least_1("max_length", max_length)
-        options = self._search_options(beam, nbest, length_norm_factor, coverage_penalty, no_repeat_ngram_size)
-        options = dataclasses.replace(options, prune_tokens=prune_tokens, prune_hypotheses=prune_hypotheses)
-        parts = [split_sentences_of(text, self.source_language if split_sentences else None) for text in texts]
-        jobs = [
-            self._job(sentence.text, prefix[index] if prefix else "", max_length)
-            for index, sentences in enumerate(parts)
-            for sentence in sentences
-        ]
-        if sampling is None:
-            searched = self._search(jobs, options, batch_size)
-        else:
-            searched = self._sample(jobs, options, sampling, batch_size)
+        options = TranslationOptions(
+            beam=beam,
+            nbest=nbest,
+            length_norm_factor=length_norm_factor,
+            coverage_penalty=coverage_penalty,
+            no_repeat_ngram_size=no_repeat_ngram_size,
+            prune_tokens=prune_tokens,
+            prune_hypotheses=prune_hypotheses,
+            replace_unk=replace_unk,
+            sampling=sampling,
+            split_sentences=split_sentences,
+            batch_size=batch_size,
+            max_length=max_length,
+        )
         translations = []
-        for translation in self._in_order(parts, jobs, searched, replace_unk):
+        for translation in self._stream(IterableSource(texts), options, prefix or (), first=max(len(texts), 1)):
             translations.append(translation)
             if progress is not None:
                 progress(translation)
         return translations
+
+    def stream(
+        self, texts: Union[Iterable[str], TextSource], options: TranslationOptions = DEFAULTS
+    ) -> Iterator[Translation]:
+        """Translates texts while others are still to come.
+
+        The batch is kept full until the texts end. They are read no further than a few batches ahead.
+
+        Args:
+            texts: an iterable, or a source that can say that no text is there yet.
+            options: the same for all texts.
+
+        Yields:
+            The translation of each text, in order, as soon as it and all earlier ones are done.
+
+        Raises:
+            UserError: an option is out of range, or `texts` is a single string.
+        """
+        if isinstance(texts, str):
+            raise UserError("texts must be an iterable of strings: stream([text]).")
+        source = texts if isinstance(texts, TextSource) else IterableSource(texts)
+        return self._stream(source, options, (), first=options.batch_size)
+
+    def search(self, options: TranslationOptions) -> Search:
+        """Returns a search that sentences encoded by `codec` can join and leave, for servers and other schedulers.
+
+        Raises:
+            UserError: an option is out of range.
+        """
+        rules = self._rules(options)
+        if options.sampling is None:
+            return SearchQueue(RunningSearch(self._ensemble(), rules), options.batch_size, self._device)
+        sampler = Ensemble(self._networks, options.sampling.temperature, self._quantize)
+        return SamplingQueue(sampler, self._ensemble(), rules, options.sampling, options.batch_size, self._device)
 
     def score(self, sources: Sequence[str], targets: Sequence[str], batch_size: int = 64) -> List[List[float]]:
         """Returns the log-probability of each target token and of EOS, given its source (forced decoding).
@@ -196,189 +216,53 @@ class Translator:
         """
         if isinstance(sources, str) or isinstance(targets, str):
             raise UserError("sources and targets must be lists of strings: score([source], [target]).")
-        _check_at_least_1("batch_size", batch_size)
+        options = TranslationOptions(batch_size=batch_size)
         if len(sources) != len(targets):
             raise UserError(
                 f"There are {len(sources)} sources and {len(targets)} targets: give one target for each source."
             )
-        ensemble = self._ensemble()
+        ensemble, start = self._ensemble(), self.codec.special.decoder_start
         scores: List[List[float]] = []
-        for start in range(0, len(sources), batch_size):
-            pairs = list(zip(sources[start : start + batch_size], targets[start : start + batch_size]))
-            source = self._padded([self._job(text, "", MOST_TOKENS).ids for text, _ in pairs])
-            target_ids = [[*self._target_ids(text), EOS] for _, text in pairs]
-            target = self._padded(target_ids)
-            log_probs = force_decode(ensemble, source, self._read(target), target, PAD).log_probs
+        for first in range(0, len(sources), batch_size):
+            batch = slice(first, first + batch_size)
+            encoded = [self.codec.encode(text, options.max_length).ids for text in sources[batch]]
+            target_ids = [[*self.codec.target_ids(text), EOS] for text in targets[batch]]
+            read = padded([[start, *ids[:-1]] for ids in target_ids], PAD, self._device)
+            target = padded(target_ids, PAD, self._device)
+            log_probs = force_decode(ensemble, padded(encoded, PAD, self._device), read, target, PAD).log_probs
             scores += [row[: len(ids)].tolist() for row, ids in zip(log_probs, target_ids)]
         return scores
 
     def translate_ids(self, sources: Sequence[Sequence[int]], beam: int = 5) -> List[List[int]]:
         """Returns the best translation of each source, both as ids without BOS and EOS."""
-        options = self._search_options(beam, 1, None, None, 0)
-        begin = [BOS] * self._special.source_bos
-        found = translate_batch(
-            self._ensemble(), self._rules(options), self._padded([[*begin, *ids, EOS] for ids in sources])
-        )
-        return [nbest[0].tokens[:-1].tolist() for nbest in found]
+        rules = self._rules(TranslationOptions(beam=beam))
+        rows = padded([self.codec.source_ids(ids) for ids in sources], PAD, self._device)
+        return [nbest[0].tokens[:-1].tolist() for nbest in translate_batch(self._ensemble(), rules, rows)]
 
-    # -- one call
-
-    def _search_options(
-        self, beam: Optional[int], nbest: int, factor: Optional[float], coverage: Optional[float], ngram: int
-    ) -> SearchOptions:
-        defaults = self.model.generation
-        return SearchOptions(
-            beam=defaults.num_beams if beam is None else beam,
-            nbest=nbest,
-            max_len_a=defaults.max_len_a,
-            max_len_b=defaults.max_len_b,
-            length_norm_factor=defaults.length_norm_factor if factor is None else factor,
-            length_norm_const=defaults.length_norm_const,
-            coverage_penalty=defaults.coverage_penalty if coverage is None else coverage,
-            no_repeat_ngram_size=ngram,
-        )
-
-    def _rules(self, options: SearchOptions) -> BeamSearch:
-        return BeamSearch(self._special, options)
+    def _rules(self, options: TranslationOptions) -> BeamSearch:
+        return BeamSearch(self.codec.special, options.search_options(self.model.generation))
 
     def _ensemble(self) -> Ensemble:
         return Ensemble(self._networks, quantize=self._quantize)
 
-    def _job(self, text: str, prefix: str, max_length: int) -> _Job:
-        tokens = self.model.tokenizers.source.encode(text) if text.strip() else []
-        is_truncated = len(tokens) > max_length
-        tokens = tokens[:max_length]
-        ids = [self.model.source_vocabulary.index(token) for token in tokens]
-        begin = [BOS] * self._special.source_bos
-        return _Job(text, tokens, [*begin, *ids, EOS], self._target_ids(prefix), is_truncated)
-
-    def _target_ids(self, text: str) -> List[int]:
-        return [self.model.target_vocabulary.index(token) for token in self.model.tokenizers.target.encode(text)]
-
-    def _in_order(
-        self,
-        parts: Sequence[Sequence[Sentence]],
-        jobs: Sequence[_Job],
-        searched: Iterator[Dict[int, List[Hypothesis]]],
-        replace_unk: bool,
+    def _stream(
+        self, source: TextSource, options: TranslationOptions, prefixes: Iterable[str], first: int
     ) -> Iterator[Translation]:
-        """Yields the translation of each text as soon as the search has found the hypotheses of its jobs."""
-        found: Dict[int, List[Hypothesis]] = {index: [] for index, job in enumerate(jobs) if not job.tokens}
-        first = 0
-        for sentences in parts:
-            indices = range(first, first + len(sentences))
-            while not all(index in found for index in indices):
-                found.update(next(searched))
-            yield _joined(sentences, [self._sentence(jobs[index], found.pop(index), replace_unk) for index in indices])
-            first += len(sentences)
-
-    def _search(
-        self, jobs: Sequence[_Job], options: SearchOptions, batch_size: int
-    ) -> Iterator[Dict[int, List[Hypothesis]]]:
-        """Translates the longest sentences first, and keeps the batch full; yields hypotheses by job as jobs end."""
-        waiting = deque(_longest_first(jobs))
-        search = RunningSearch(self._ensemble(), self._rules(options))
-        while waiting or len(search):
-            free = batch_size - len(search)
-            if waiting and free >= JOINING_SHARE * batch_size:
-                joining = [waiting.popleft() for _ in range(min(free, len(waiting)))]
-                prefixes = self._padded([jobs[index].prefix for index in joining])
-                search.join(
-                    torch.tensor(joining, device=self._device),
-                    self._padded([jobs[index].ids for index in joining]),
-                    prefixes,
-                )
-            search.step()
-            yield dict(search.take_translated())
-
-    def _sample(
-        self, jobs: Sequence[_Job], options: SearchOptions, sampling: SamplingOptions, batch_size: int
-    ) -> Iterator[Dict[int, List[Hypothesis]]]:
-        """Draws translations, and scores them as a search does; yields the samples of each batch by job."""
-        ensemble = Ensemble(self._networks, sampling.temperature, self._quantize)
-        restrict = partial(keep_most_probable, top_k=sampling.top_k, top_p=sampling.top_p)
-        order = _longest_first(jobs)
-        for start in range(0, len(order), batch_size):
-            indices = order[start : start + batch_size]
-            source = self._padded([jobs[index].ids for index in indices])
-            limits = length_limits(source.ne(PAD).sum(dim=1) - self._special.source_bos, options)
-            shape = (options.nbest, int(limits.max()))
-            generators = [torch.Generator().manual_seed(sampling.seed + index) for index in indices]
-            noise = torch.stack([torch.rand(shape, generator=generator) for generator in generators]).to(self._device)
-            first = torch.full_like(limits, self._special.decoder_start)
-            tokens = draw_samples(ensemble, source, first, noise, limits, PAD, EOS, restrict).tokens
-            yield {
-                index: self._scored(ids[ids != PAD], drawn, options)
-                for index, ids, drawn in zip(indices, source, tokens)
-            }
-
-    def _scored(self, source: Tensor, samples: Tensor, options: SearchOptions) -> List[Hypothesis]:
-        """Returns the samples (K, T) of a source (S,) with the scores of a search, best first."""
-        target = _ended(samples)
-        decoded = force_decode(self._ensemble(), source.expand(len(target), -1), self._read(target), target, PAD)
-        length_penalty = self._rules(options).length_penalty
-        hypotheses = []
-        for row, log_probs, attention in zip(target, *decoded):
-            length = int(row.ne(PAD).sum())
-            covered = attention[:length].sum(dim=0)
-            penalty = length_penalty(torch.tensor(length))
-            cost = coverage_penalty_of(covered, torch.zeros_like(covered, dtype=torch.bool), options.coverage_penalty)
-            score = log_probs[:length].sum() / penalty + cost
-            hypotheses.append(Hypothesis(row[:length], score, log_probs[:length], attention[:length]))
-        return sorted(hypotheses, key=lambda one: float(one.score), reverse=True)
-
-    def _padded(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        """Returns rows of ids as one tensor (B, longest), padded on the right."""
-        width = max(map(len, rows))
-        padded = [[*row, *[PAD] * (width - len(row))] for row in rows]
-        return torch.tensor(padded, dtype=torch.long, device=self._device).view(len(rows), width)
-
-    def _read(self, target: Tensor) -> Tensor:
-        """Returns the tokens (B, T) that the decoder reads when it is to emit `target`."""
-        return torch.cat([torch.full_like(target[:, :1], self._special.decoder_start), target[:, :-1]], dim=1)
-
-    def _sentence(self, job: _Job, hypotheses: Sequence[Hypothesis], replace_unk: bool) -> SentenceTranslation:
-        nbest = [self._translated_hypothesis(one, job, replace_unk) for one in hypotheses]
-        return SentenceTranslation(job.text, job.tokens, nbest, job.is_truncated)
-
-    def _translated_hypothesis(self, hypothesis: Hypothesis, job: _Job, replace_unk: bool) -> TranslatedHypothesis:
-        attention = hypothesis.attention[:, self._special.source_bos :].clone()
-        tokens = [self.model.target_vocabulary[index] for index in hypothesis.tokens.tolist() if index != EOS]
-        if replace_unk:
-            sources = attention[:, :-1].argmax(dim=1).tolist()
-            unknown = self.model.target_vocabulary[UNK]
-            tokens = [job.tokens[source] if token == unknown else token for token, source in zip(tokens, sources)]
-        return TranslatedHypothesis(
-            text=self.model.tokenizers.target.decode(tokens),
-            score=float(hypothesis.score),
-            tokens=tokens,
-            positional_scores=hypothesis.log_probs.tolist(),
-            attention=attention,
-            word_alignment=align_words(job.tokens, tokens, attention),
-        )
-
-
-def split_sentences_of(text: str, language: Optional[str]) -> List[Sentence]:
-    """Returns the sentences of a text, or the text as one sentence if `language` is None."""
-    return [Sentence(text, "")] if language is None else split_sentences(text, language)
-
-
-def _ended(samples: Tensor) -> Tensor:
-    """Returns samples (K, T) with EOS, which those lack that reached their limit: (K, T + 1)."""
-    padded = torch.cat([samples, torch.full_like(samples[:, :1], PAD)], dim=1)
-    lengths = padded.ne(PAD).sum(dim=1, keepdim=True)
-    has_eos = padded.eq(EOS).any(dim=1, keepdim=True)
-    return padded.scatter(1, lengths.clamp(max=samples.size(1)), torch.where(has_eos, PAD, EOS))
-
-
-def _longest_first(jobs: Sequence[_Job]) -> List[int]:
-    """Returns the indices of the jobs that have tokens."""
-    return sorted((index for index, job in enumerate(jobs) if job.tokens), key=lambda index: -len(jobs[index].ids))
-
-
-def _joined(sentences: Sequence[Sentence], translated: List[SentenceTranslation]) -> Translation:
-    text = "".join(one.text + sentence.separator for sentence, one in zip(sentences, translated))
-    return Translation(text, translated)
+        """Yields the translations of a source; `first` is the number of texts that are read at once at the start."""
+        search = self.search(options)
+        language = self.source_language if options.split_sentences else None
+        pending = PendingTexts(self.codec, options.max_length, options.replace_unk, language)
+        prefix = itertools.chain(prefixes, itertools.repeat(""))
+        most, is_open = first, True
+        while is_open or len(search):
+            if is_open and search.num_waiting < options.batch_size:
+                texts = source.next_texts(most, wait=not len(search))
+                is_open = texts is not None
+                search.add(pending.add(texts or [], list(itertools.islice(prefix, len(texts or [])))))
+                most = BATCHES_AHEAD * options.batch_size
+            for translated in search.step():
+                pending.finish(translated)
+            yield from pending.take_done()
 
 
 def _device_of(name: str) -> torch.device:
@@ -389,11 +273,6 @@ def _device_of(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"The device {name!r} is not there ({str(error).splitlines()[0][:100]}): use cpu.") from error
     return device
-
-
-def _check_at_least_1(name: str, value: int) -> None:
-    if value < 1:
-        raise UserError(f"{name} is {value}, but must be at least 1.")
 
 
 def _quantize_of(precision: str) -> str:

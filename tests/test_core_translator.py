@@ -9,8 +9,11 @@ from model_folders import WORDS, make_model_folder
 from gnmt import Translator
 from gnmt.errors import UserError
 from gnmt.search.options import SamplingOptions
+from gnmt.search.search_queue import QueuedSentence
 from gnmt.tokenizers.vocabulary import EOS
 from gnmt.tokenizers.word_alignment import Link, align_words, words_of
+from gnmt.translation.options import TranslationOptions
+from gnmt.translator import BATCHES_AHEAD
 
 TEXTS = [
     "the dog sees a cat.",
@@ -136,6 +139,75 @@ def test_threads_do_not_disturb_each_other(translator):
         thread.join()
     assert found[1] == found[3] == [expected] * 3
     assert found[0] == found[2]
+
+
+# -- streams
+
+
+def test_a_stream_is_translated_in_order_and_read_only_a_little_ahead(translator):
+    texts = (TEXTS * 20)[:110]
+    expected = [one.text for one in translator.translate(texts)]
+    read = []
+
+    def reading():
+        for text in texts:
+            read.append(text)
+            yield text
+
+    options = TranslationOptions(batch_size=2)
+    translated = []
+    for translation in translator.stream(reading(), options):
+        translated.append(translation.text)
+        assert len(read) - len(translated) <= 2 * (BATCHES_AHEAD + 2) * options.batch_size < len(texts)
+    assert translated == expected
+
+
+def test_a_stream_answers_before_more_texts_come(translator):
+    """The source has a text only after the one before is answered; without waiting there is none."""
+    waits, answered = [], []
+
+    class OneByOne:
+        def next_texts(self, most, wait):
+            waits.append(wait)
+            if not wait:
+                return []
+            return TEXTS[len(answered) : len(answered) + 1] or None
+
+    for translation in translator.stream(OneByOne()):
+        answered.append(translation.text)
+    assert answered == [one.text for one in translator.translate(TEXTS)]
+    assert waits.count(True) == len(TEXTS) + 1 and False in waits
+
+
+def test_a_stream_splits_sentences(translator):
+    text = "The dog runs. A cat sees.\n\nThe dog."
+    options = TranslationOptions(split_sentences=True, batch_size=1)
+    found = [one.text for one in translator.stream(iter([text, "", text]), options)]
+    assert found == [one.text for one in translator.translate([text, "", text], split_sentences=True)]
+
+
+def test_removed_sentences_leave_the_others_alone(translator):
+    search = translator.search(TranslationOptions(batch_size=3))
+    encoded = [translator.codec.encode(text, 100) for text in TEXTS if text.strip()]
+    queued = [QueuedSentence(number, one.ids) for number, one in enumerate(encoded)]
+    search.add(queued)
+    search.step()
+    search.remove([1, 3, 77])  # one that runs, one that waits, one that is unknown
+    found = {}
+    while len(search):
+        found.update((one.sentence, one.hypotheses[0].tokens.tolist()) for one in search.step())
+    alone = translator.translate_ids([encoded[number].ids[:-1] for number in (0, 2)])
+    assert found == {0: [*alone[0], EOS], 2: [*alone[1], EOS]}
+
+
+def test_a_search_can_be_emptied_at_any_step(translator):
+    for steps in range(6):
+        search = translator.search(TranslationOptions(batch_size=4))
+        search.add([QueuedSentence(number, translator.codec.encode(TEXTS[0], 100).ids) for number in range(5)])
+        for _ in range(steps):
+            search.step()
+        search.remove(range(5))
+        assert [one for _ in range(3) for one in search.step()] == [] and len(search) == 0
 
 
 # -- sampling

@@ -34,6 +34,7 @@ CORE = {
     "tokenizers": {"files"},
     "corpora": {"files", "tokenizers"},
     "checkpoints": {"files", "network", "quantization", "tokenizers"},
+    "translation": {"checkpoints", "search", "tokenizers"},
     "training": {"corpora", "files"},
     "plots": {"files", "tokenizers"},
     "commands": {
@@ -45,6 +46,7 @@ CORE = {
         "plots",
         "tokenizers",
         "training",
+        "translation",
         "translator",
     },
 }

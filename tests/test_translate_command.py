@@ -12,7 +12,6 @@ from model_folders import make_model_folder
 
 from gnmt.commands import translate
 from gnmt.commands.command_line import run_module
-from gnmt.commands.translate import available_lines
 from gnmt.errors import UserError
 from gnmt.search.running_search import RunningSearch
 from gnmt.translator import Translator
@@ -112,20 +111,6 @@ def test_other_line_breaks_and_marks_of_windows_are_no_lines(model, tmp_path, ca
     run(model, tmp_path / "text", "--output", "json")
     sources = [json.loads(line)["sentences"][0]["source"] for line in capsys.readouterr().out.split("\n")[:-1]]
     assert sources == ["The dog", "The\u2028cat"]
-
-
-def test_the_first_group_of_lines_is_one_batch(tmp_path):
-    lines = [str(number) for number in range(40)]
-    with open(write(tmp_path / "text", lines), "rb", buffering=0) as source:
-        groups = list(available_lines(source, 2, warn=pytest.fail))
-    assert [len(group) for group in groups] == [2, 32, 6] and sum(groups, []) == lines
-
-
-def test_lines_longer_than_a_read_are_whole(tmp_path):
-    lines = ["a" * 200_000, "b", "c" * 70_000]
-    (tmp_path / "text").write_text("\n".join(lines), encoding="utf-8")
-    with open(tmp_path / "text", "rb", buffering=0) as source:
-        assert sum(available_lines(source, 64, warn=pytest.fail), []) == lines
 
 
 def test_a_translation_is_told_before_later_ones_are_begun(model, monkeypatch):

@@ -10,19 +10,15 @@ hypothesis is a line of its own: number of the input line, score, text.
 """
 
 import argparse
-import itertools
 import json
-import os
 import sys
-from collections import deque
 from pathlib import Path
-from typing import BinaryIO, Callable, Deque, Iterator, List, Sequence
 
 from gnmt.errors import UserError
-from gnmt.files.lines import one_line, read_stream
+from gnmt.files.line_source import LineSource
+from gnmt.files.lines import one_line
 
 STANDARD_INPUT = Path("-")
-BATCHES_AHEAD = 16  # lines that are there already are sorted by length within so many batches
 OPTIONS = ("beam", "nbest", "length_norm_factor", "coverage_penalty", "no_repeat_ngram_size", "replace_unk", "split_sentences",
            "batch_size", "max_length")  # fmt: skip
 
@@ -74,6 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
     for path in arguments.files:
         if path != STANDARD_INPUT and not path.exists():
             raise UserError(f"{path} does not exist: check the path.")
+    from gnmt.translation.options import TranslationOptions
     from gnmt.translator import Translator
 
     translator = Translator.from_pretrained(
@@ -82,57 +79,22 @@ def run(arguments: argparse.Namespace) -> None:
         threads=arguments.threads,
         device=arguments.device,
     )
-    options = {name: getattr(arguments, name) for name in OPTIONS}
-    numbers = itertools.count(1)
-
-    def show(translation) -> None:
-        number = next(numbers)
-        if any(sentence.is_truncated for sentence in translation.sentences):
-            warn(
-                f"line {number} has a sentence of more than {arguments.max_length} tokens, the rest of which is not translated."
-            )
-        sys.stdout.write(FORMS[arguments.output](number, translation))
-        sys.stdout.flush()
-
+    options = TranslationOptions(**{name: getattr(arguments, name) for name in OPTIONS})
+    number = 0
     for path in arguments.files or [STANDARD_INPUT]:
         is_stdin = path == STANDARD_INPUT
-        with open(0 if is_stdin else path, "rb", buffering=0, closefd=not is_stdin) as source:
-            prefix = "" if len(arguments.files) < 2 else f"{path}: "
-            for lines in available_lines(source, arguments.batch_size, lambda text, prefix=prefix: warn(prefix + text)):
-                translator.translate(lines, progress=show, **options)
-
-
-def available_lines(source: BinaryIO, batch_size: int, warn: Callable[[str], None]) -> Iterator[List[str]]:
-    """Yields the complete lines that can be read without waiting.
-
-    The first group has at most one batch of lines, so that the first translations come soon; later groups have more.
-
-    Args:
-        source: unbuffered.
-        batch_size: lines in a batch.
-        warn: called with a sentence for each line that is not UTF-8.
-    """
-    waiting: Deque[bytes] = deque()
-    texts = read_stream((waiting.popleft() for _ in itertools.count()), warn)
-    most = batch_size
-    for complete in _complete_lines(source):
-        waiting.extend(complete)
-        while waiting:
-            yield [next(texts) for _ in range(min(most, len(waiting)))]
-            most = BATCHES_AHEAD * batch_size
-
-
-def _complete_lines(source: BinaryIO) -> Iterator[Sequence[bytes]]:
-    """Yields the lines that each read completes; the last line may lack its end."""
-    rest: List[bytes] = []  # of a line that is not complete
-    while chunk := os.read(source.fileno(), 1 << 16):
-        *complete, last = chunk.split(b"\n")
-        if complete:
-            yield [b"".join([*rest, complete[0]]), *complete[1:]]
-            rest = []
-        rest.append(last)
-    if any(rest):
-        yield [b"".join(rest)]
+        prefix = "" if len(arguments.files) < 2 else f"{path}: "
+        with open(0 if is_stdin else path, "rb", buffering=0, closefd=not is_stdin) as stream:
+            source = LineSource(stream, lambda text, prefix=prefix: warn(prefix + text))
+            for translation in translator.stream(source, options):
+                number += 1
+                if any(sentence.is_truncated for sentence in translation.sentences):
+                    warn(
+                        f"line {number} has a sentence of more than {arguments.max_length} tokens, "
+                        "the rest of which is not translated."
+                    )
+                sys.stdout.write(FORMS[arguments.output](number, translation))
+                sys.stdout.flush()
 
 
 def warn(sentence: str) -> None:

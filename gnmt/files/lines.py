@@ -14,7 +14,7 @@ import os
 import re
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Callable, Iterator, List, Sequence
+from typing import Callable, Iterable, Iterator, List, Sequence
 
 from gnmt.errors import UserError
 from gnmt.files.unpacking import open_unpacked
@@ -84,7 +84,7 @@ def read_lines(path: Path) -> List[str]:
 # -- text to translate: streams, each line as soon as it is complete, and texts of a program
 
 
-def read_stream(stream: BinaryIO, warn: Callable[[str], None]) -> Iterator[str]:
+def read_stream(stream: Iterable[bytes], warn: Callable[[str], None]) -> Iterator[str]:
     """Yields each line of text to translate as soon as it is complete, without white space at its ends.
 
     `warn` is called with one sentence, which names the line number, for each line that is not UTF-8.

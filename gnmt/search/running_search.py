@@ -7,7 +7,7 @@ Shapes: B sentences, S source positions, T target positions, P tokens of the lon
 """
 
 import math
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set
 
 import torch
 from torch import Tensor
@@ -56,6 +56,7 @@ class RunningSearch:
         self._history = History()
         self._finished: List[FinishedHypotheses] = []
         self._translated: List[Translated] = []
+        self._removed: Set[int] = set()  # sentences that stop at the next step and are not returned
 
     def __len__(self) -> int:
         """Number of sentences in the batch."""
@@ -101,6 +102,15 @@ class RunningSearch:
         taken, self._translated = self._translated, []
         return taken
 
+    def remove(self, ids: Sequence[int]) -> None:
+        """Gives up sentences: they stop at the next step and are not returned. Unknown ids are ignored."""
+        if self._running is None:
+            return
+        is_removed = torch.isin(self._running.sentences, torch.tensor(ids, device=self._running.sentences.device))
+        self._removed.update(self._running.sentences[is_removed].tolist())
+        finished = self._running.finished.masked_fill(is_removed, self.beam_search.options.beam)
+        self._running = self._running._replace(finished=finished)
+
     def _continue(self, running: Running, stopped: Tensor) -> None:
         num_stopped = int(stopped.sum())
         if not num_stopped or num_stopped < self.leaving_share * len(stopped):
@@ -117,12 +127,19 @@ class RunningSearch:
 
     def _leave(self, leaving: Running) -> List[Translated]:
         """Backtraces the n-best hypotheses of sentences."""
+        lengths = dict(zip(leaving.sentences.tolist(), (~leaving.padding_mask).sum(dim=1).tolist()))
+        widths = {sentence: length for sentence, length in lengths.items() if sentence not in self._removed}
+        self._removed.difference_update(lengths)
+        if not self._finished:  # only removed sentences leave before the first hypothesis is finished
+            return []
         finished = FinishedHypotheses(*(torch.cat(parts).cpu() for parts in zip(*self._finished)))
         is_leaving = torch.isin(finished.sentences, leaving.sentences.cpu())
         self._finished = [FinishedHypotheses._make(part[~is_leaving] for part in finished)]
-        chosen = nbest(FinishedHypotheses._make(part[is_leaving] for part in finished), self.beam_search.options)
+        if not widths:
+            return []
+        is_returned = torch.isin(finished.sentences, torch.tensor(list(widths)))
+        chosen = nbest(FinishedHypotheses._make(part[is_returned] for part in finished), self.beam_search.options)
         backtraced = self._history.backtrace(chosen, self.beam_search.special.eos)
-        widths = dict(zip(leaving.sentences.tolist(), (~leaving.padding_mask).sum(dim=1).tolist()))
         hypotheses: Dict[int, List[Hypothesis]] = {sentence: [] for sentence in widths}
         for index, (sentence, length) in enumerate(zip(chosen.sentences.tolist(), chosen.lengths.tolist())):
             tokens, log_probs, attention = (part[index, :length] for part in backtraced)

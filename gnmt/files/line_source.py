@@ -1,0 +1,53 @@
+"""Lines of text to translate, from a stream that may still be written to."""
+
+import itertools
+import os
+import select
+from collections import deque
+from typing import BinaryIO, Callable, Deque, List, Optional, Sequence
+
+from gnmt.files.lines import read_stream
+
+BYTES_PER_READ = 1 << 16
+
+
+class LineSource:
+    """A gnmt.translation.text_source.TextSource of the complete lines that can be read.
+
+    Args:
+        stream: unbuffered, with a file descriptor.
+        warn: called with a sentence for each line that is not UTF-8.
+    """
+
+    def __init__(self, stream: BinaryIO, warn: Callable[[str], None]):
+        self._descriptor = stream.fileno()
+        self._waiting: Deque[bytes] = deque()
+        self._rest: List[bytes] = []  # of a line that is not complete
+        self._is_open = True
+        self._texts = read_stream((self._waiting.popleft() for _ in itertools.count()), warn)
+
+    def next_texts(self, most: int, wait: bool) -> Optional[List[str]]:
+        """Returns up to `most` lines; see TextSource."""
+        while self._is_open and not self._waiting and (wait or self._is_readable()):
+            self._read()
+        if not self._waiting:
+            return [] if self._is_open else None
+        return [next(self._texts) for _ in range(min(most, len(self._waiting)))]
+
+    def _is_readable(self) -> bool:
+        return bool(select.select([self._descriptor], [], [], 0)[0])
+
+    def _read(self) -> None:
+        """Reads once, and keeps the lines that are complete; the last line may lack its end."""
+        chunk = os.read(self._descriptor, BYTES_PER_READ)
+        complete: Sequence[bytes]
+        if chunk:
+            *complete, last = chunk.split(b"\n")
+        else:
+            self._is_open = False
+            complete, last = ([b""] if any(self._rest) else []), b""
+        if complete:
+            self._waiting.extend([b"".join([*self._rest, complete[0]]), *complete[1:]])
+            self._rest = []
+        if last:
+            self._rest.append(last)

@@ -1,0 +1,105 @@
+"""Random translations behind the interface of a search that sentences join and leave.
+
+Shapes: K samples of a sentence, T target positions, S source positions.
+"""
+
+from collections import deque
+from functools import partial
+from typing import Deque, List, Sequence
+
+import torch
+from torch import Tensor
+
+from gnmt.search.beam_search import BeamSearch, length_limits
+from gnmt.search.ensemble import Ensemble
+from gnmt.search.forced_decoding import force_decode
+from gnmt.search.options import SamplingOptions
+from gnmt.search.penalties import coverage_penalty
+from gnmt.search.running_search import Hypothesis, Translated
+from gnmt.search.sampling import draw_samples, keep_most_probable
+from gnmt.search.search_queue import QueuedSentence, padded
+
+
+class SamplingQueue:
+    """Draws n translations of each sentence, batch by batch, and scores them as beam search does.
+
+    Args:
+        ensemble: draws, with the temperature of `sampling`.
+        scorer: gives the scores, with temperature 1.
+        beam_search: rules of the scores; its `nbest` option is the number of samples.
+        sampling: sentence i draws with seed + i.
+        slots: sentences that are drawn at the same time.
+        device: of the model.
+    """
+
+    def __init__(
+        self,
+        ensemble: Ensemble,
+        scorer: Ensemble,
+        beam_search: BeamSearch,
+        sampling: SamplingOptions,
+        slots: int,
+        device: torch.device,
+    ):
+        self._ensemble, self._scorer = ensemble, scorer
+        self._beam_search, self._sampling = beam_search, sampling
+        self._slots, self._device = slots, device
+        self._waiting: Deque[QueuedSentence] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def num_waiting(self) -> int:
+        return len(self._waiting)
+
+    def add(self, sentences: Sequence[QueuedSentence]) -> None:
+        self._waiting.extend(sentences)
+
+    def remove(self, ids: Sequence[int]) -> None:
+        removed = set(ids)
+        self._waiting = deque(one for one in self._waiting if one.id not in removed)
+
+    def step(self) -> List[Translated]:
+        """Draws the translations of one batch."""
+        batch = [self._waiting.popleft() for _ in range(min(self._slots, len(self._waiting)))]
+        if not batch:
+            return []
+        special, options = self._beam_search.special, self._beam_search.options
+        source = padded([one.source for one in batch], special.pad, self._device)
+        limits = length_limits(source.ne(special.pad).sum(dim=1) - special.source_bos, options)
+        shape = (options.nbest, int(limits.max()))
+        generators = [torch.Generator().manual_seed(self._sampling.seed + one.id) for one in batch]
+        noise = torch.stack([torch.rand(shape, generator=generator) for generator in generators]).to(self._device)
+        first = torch.full_like(limits, special.decoder_start)
+        restrict = partial(keep_most_probable, top_k=self._sampling.top_k, top_p=self._sampling.top_p)
+        tokens = draw_samples(self._ensemble, source, first, noise, limits, special.pad, special.eos, restrict).tokens
+        return [
+            Translated(one.id, self._scored(ids[ids != special.pad], drawn))
+            for one, ids, drawn in zip(batch, source, tokens)
+        ]
+
+    def _scored(self, source: Tensor, samples: Tensor) -> List[Hypothesis]:
+        """Returns the samples (K, T) of a source (S,) with the scores of a beam search, best first."""
+        special = self._beam_search.special
+        target = with_eos(samples, special.pad, special.eos)
+        read = torch.cat([torch.full_like(target[:, :1], special.decoder_start), target[:, :-1]], dim=1)
+        decoded = force_decode(self._scorer, source.expand(len(target), -1), read, target, special.pad)
+        hypotheses = []
+        for row, log_probs, attention in zip(target, *decoded):
+            length = int(row.ne(special.pad).sum())
+            covered = attention[:length].sum(dim=0)
+            penalty = self._beam_search.length_penalty(torch.tensor(length))
+            no_padding = torch.zeros_like(covered, dtype=torch.bool)
+            cost = coverage_penalty(covered, no_padding, self._beam_search.options.coverage_penalty)
+            score = log_probs[:length].sum() / penalty + cost
+            hypotheses.append(Hypothesis(row[:length], score, log_probs[:length], attention[:length]))
+        return sorted(hypotheses, key=lambda one: float(one.score), reverse=True)
+
+
+def with_eos(samples: Tensor, pad: int, eos: int) -> Tensor:
+    """Returns samples (K, T) with EOS, which those lack that reached their limit: (K, T + 1)."""
+    filled = torch.cat([samples, torch.full_like(samples[:, :1], pad)], dim=1)
+    lengths = filled.ne(pad).sum(dim=1, keepdim=True)
+    has_eos = filled.eq(eos).any(dim=1, keepdim=True)
+    return filled.scatter(1, lengths.clamp(max=samples.size(1)), torch.where(has_eos, pad, eos))
