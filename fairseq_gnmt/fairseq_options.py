@@ -351,6 +351,7 @@ NEUTRAL = {"distributed_world_size": 1, "batch_size_valid": None, "max_tokens_va
 RANGES: Dict[str, Range] = {
     **{name: Range(1) for name in ("max_tokens", "batch_size", "max_tokens_valid", "batch_size_valid", "update_freq",
                                    "required_batch_size_multiple", "log_interval", "num_shards", "distributed_world_size",
+                                   "checkpoint_shard_count",
                                    "validate_interval", "save_interval", "max_source_positions", "max_target_positions")},
     **{name: Range(0) for name in ("num_workers", "prefix_size", "shard_id", "max_update", "max_epoch", "clip_norm",
                                    "buffer_size", "distributed_rank", "stop_time_hours")},

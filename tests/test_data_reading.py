@@ -41,6 +41,20 @@ def test_sound_data_is_read(prefix):
     assert [sentence.tolist() for sentence in load(prefix)] == SENTENCES
 
 
+def test_sentences_of_nothing_but_padding_are_told(tmp_path):
+    """PAD inside a sentence is a word of the text; the loss of a sentence without tokens is no number."""
+    for sentences in ([[4, 1, 5, 2], [1, 2]], [[4, 2], [1, 1], [5, 2]]):
+        builder = MMapIndexedDatasetBuilder(str(tmp_path / "train.bin"), dtype=np.uint16)
+        for sentence in sentences:
+            builder.add_item(torch.tensor(sentence))
+        builder.finalize(str(tmp_path / "train.idx"))
+        if [1, 1] in sentences:
+            with pytest.raises(UserError, match="nothing but padding as its sentence 1"):
+                load(str(tmp_path / "train"))
+        else:
+            assert [sentence.tolist() for sentence in load(str(tmp_path / "train"))] == sentences
+
+
 @pytest.mark.parametrize(
     "offset,content,words",
     [

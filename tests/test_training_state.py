@@ -247,6 +247,33 @@ def test_lstms_and_transformers_are_read():
         check_architecture(name, "some.pt")
 
 
+@pytest.mark.parametrize(
+    "name, size, is_read",
+    [
+        ("encoder_embed_dim", 512, True),
+        ("decoder_output_dim", 8192, True),  # may be unused
+        ("decoder_output_dim", 8193, False),
+        ("encoder_layers", 10**9, False),
+        ("decoder_ffn_embed_dim", float("nan"), False),
+        ("decoder_attention_heads", 1025, False),
+        ("max_source_positions", 10**8, False),
+    ],
+)
+def test_sizes_of_other_architectures_that_exhaust_the_memory(state, name, size, is_read, tmp_path):
+    path = save(changed(state, ("cfg", "model"), {"_name": "lstm", name: size}), tmp_path)
+    if is_read:
+        read_training_state(path)
+    else:
+        with pytest.raises(UserError, match=f"as its cfg, model, {name}, but its weights are far smaller"):
+            read_training_state(path)
+
+
+def test_the_architecture_cannot_be_overridden(state, tmp_path):
+    path = save(state, tmp_path)
+    with pytest.raises(UserError, match="--model-overrides has '_name': the architecture"):
+        checkpoint_utils.load_checkpoint_to_cpu(str(path), {"_name": "lstm"})
+
+
 def test_defaults_of_tokenizers_are_not_fetched():
     """--bpe gpt2 has URLs as its defaults: a checkpoint needs to name only the tokenizer."""
     with pytest.raises(UserError, match="nothing is fetched from there"):

@@ -31,6 +31,7 @@ from gnmt.checkpoints.training_state import URL, WANTED, architecture, check_no_
 from gnmt.errors import UserError
 
 ARCHITECTURES = ("gnmt", "lstm", "transformer")  # names of architectures that are read begin so
+ARCHITECTURE_KEYS = {"_name", "arch"}
 DEFAULT_RESTORE_FILE = "checkpoint_last.pt"  # of --save-dir, and the only one that may be missing
 
 
@@ -69,6 +70,8 @@ def load_checkpoint_to_cpu(
     state = read_training_state(local_copy(path, load_on_all_ranks))
     check_architecture(architecture(state), path)
     overrides = arg_overrides or {}
+    for name in ARCHITECTURE_KEYS & overrides.keys():
+        raise UserError(f"--model-overrides has {name!r}: the architecture of a checkpoint cannot be changed.")
     state["model"] = OrderedDict(state["model"])
     state["model"].source = path  # for messages of the model that loads them
     if state.get("args") is not None:

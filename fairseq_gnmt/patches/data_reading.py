@@ -86,14 +86,14 @@ def with_word_check(load):
         dataset = load(path, dictionary, *args, **kwargs)
         for part in dataset.datasets if isinstance(dataset, ConcatDataset) else [dataset]:
             if isinstance(part, MMapIndexedDataset) and dictionary is not None:
-                check_words(part, len(dictionary))
+                check_words(part, len(dictionary), dictionary.pad())
         return dataset
 
     return checked
 
 
-def check_words(dataset: MMapIndexedDataset, words: int) -> None:
-    """Raises UserError for the number of a word that the dictionary does not have."""
+def check_words(dataset: MMapIndexedDataset, words: int, pad: int) -> None:
+    """Raises UserError for the number of a word that the dictionary does not have, and for sentences of nothing but PAD."""
     numbers = np.frombuffer(dataset._bin_buffer, dtype=dataset._index.dtype)
     if numbers.max() >= words or numbers.min() < 0:
         wrong = int(numbers.max()) if numbers.max() >= words else int(numbers.min())
@@ -101,6 +101,15 @@ def check_words(dataset: MMapIndexedDataset, words: int) -> None:
             f"{data_file_path(dataset._path)} has the word number {wrong}, but its dictionary has {words} words: one "
             f"of them is damaged, or they do not belong together. {RUN_AGAIN}"
         )
+    is_pad = numbers == pad
+    if is_pad.any():
+        sizes = dataset._index._sizes
+        empty = np.logical_and.reduceat(is_pad, np.cumsum(sizes) - sizes)
+        if empty.any():
+            raise UserError(
+                f"{data_file_path(dataset._path)} has nothing but padding as its sentence {int(empty.argmax())}: it is "
+                f"damaged. {RUN_AGAIN}"
+            )
 
 
 def explain_dictionary(add_from_file):

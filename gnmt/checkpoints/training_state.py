@@ -34,8 +34,12 @@ def read_training_state(path: Union[str, Path]) -> Dict[str, Any]:
     check_config(state.get("cfg"), path)
     check_config(state.get("args"), path)
     check_weights(state["model"], path)
-    if state.get("cfg") and isinstance(state["cfg"]["model"], dict) and architecture(state).startswith(ARCHITECTURE):
-        check_sizes(state["cfg"]["model"], state["model"], path)
+    if architecture(state).startswith(ARCHITECTURE):
+        if state.get("cfg") and isinstance(state["cfg"]["model"], dict):
+            check_sizes(state["cfg"]["model"], state["model"], path)
+    else:
+        model = state["cfg"]["model"] if state.get("cfg") else state["args"]
+        check_foreign_sizes(vars(model) if isinstance(model, Namespace) else model, state["model"], path)
     return state
 
 
@@ -216,6 +220,23 @@ def check_sizes(config: Dict[str, Any], weights: Dict[str, Tensor], path: Union[
         if not value.is_floating_point() and not name.endswith(INTEGERS):
             raise UserError(
                 f"{path} has the weight {name:.80} of type {value.dtype}, but it must be of floats: {WANTED}"
+            )
+
+
+def check_foreign_sizes(config: Mapping[str, Any], weights: Dict[str, Tensor], path: Union[str, Path]) -> None:
+    """Raises UserError for sizes of fairseq's own architectures that are far beyond the weights of the checkpoint.
+
+    fairseq builds the whole network before it compares the weights. Options that a network does not use may differ
+    from its weights, so only sizes that could exhaust the memory are refused.
+    """
+    width = max((max(value.shape) for value in weights.values() if value.dim()), default=1)
+    largest = {"_dim": max(8192, width), "_layers": max(256, len(weights)), "_heads": 1024, "_positions": 1 << 20}
+    for name, size in config.items():
+        limit = next((limit for ending, limit in largest.items() if str(name).endswith(ending)), None)
+        if limit is not None and isinstance(size, (int, float)) and not size <= limit:
+            raise UserError(
+                f"{path} has {size!r:.50} as its cfg, model, {name}, but its weights are far smaller: "
+                "use another checkpoint."
             )
 
 
