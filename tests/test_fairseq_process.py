@@ -88,6 +88,19 @@ def test_a_closed_pipe_ends_both(tmp_path):
     assert not is_running(child)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of the death of its parent")
+def test_the_child_ends_if_the_parent_is_killed(tmp_path):
+    process = parent(tmp_path / "log")
+    child = int(process.stdout.readline().split()[1])
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    deadline = time.monotonic() + 10
+    while is_running(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_running(child)
+
+
 @pytest.mark.parametrize("package", ["fairseq", "fairseq_gnmt"])
 def test_a_missing_package_is_named_with_its_extra(package, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)

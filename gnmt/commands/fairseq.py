@@ -1,18 +1,20 @@
 """fairseq's commands as processes, for the commands that train."""
 
+import ctypes
 import importlib.util
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from signal import SIGINT
 from typing import IO, List, Mapping, Optional, Sequence
 
 from gnmt.commands.process import CHILD_SECONDS, ending_signal
 from gnmt.errors import UserError
 
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 BLOCK = 1 << 16  # bytes read at a time
 
 
@@ -54,16 +56,26 @@ def run_fairseq(
     Raises:
         SystemExit: it failed; its own messages say why, and its exit status is passed on.
     """
-    process = subprocess.Popen(command_of(name, arguments), env=environment, stdout=subprocess.PIPE if log else None)
+    process = subprocess.Popen(
+        command_of(name, arguments),
+        env=environment,
+        stdout=subprocess.PIPE if log else None,
+        preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+    )
     try:
         if log is not None and process.stdout is not None:
             _show_and_append(process.stdout, log)
         status = process.wait()
     except BaseException as error:
-        _end(process, has_heard=ending_signal(error) is SIGINT)
+        _end(process, has_heard=ending_signal(error) is signal.SIGINT)
         raise
     if status:
         sys.exit(status if status > 0 else 128 - status)
+
+
+def _end_with_parent() -> None:
+    """Lets the kernel end this child process by SIGTERM if its parent is killed, which cannot end it then."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _show_and_append(stream: IO[bytes], log: Path) -> None:
