@@ -16,7 +16,7 @@ COMMANDS = {  # in the order in which a user meets them
     "average": "average checkpoints of one training",
     "export": "turn a checkpoint into a model folder, which needs no fairseq",
     "translate": "translate text with a model folder",
-    "score": "score translations with BLEU",
+    "score": "score translations, and test whether systems differ",
     "grid": "score and time a model under several search options",
     "plot": "draw training curves or attention",
     "bench": "measure the speed of a model folder",
