@@ -17,6 +17,7 @@ COMMANDS = {  # in the order in which a user meets them
     "export": "turn a checkpoint into a model folder, which needs no fairseq",
     "translate": "translate text with a model folder",
     "score": "score translations, and test whether systems differ",
+    "compare": "write a page that shows where two systems differ",
     "grid": "score and time a model under several search options",
     "plot": "draw training curves or attention",
     "bench": "measure the speed of a model folder",
