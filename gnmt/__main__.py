@@ -18,6 +18,7 @@ COMMANDS = {  # in the order in which a user meets them
     "translate": "translate text with a model folder",
     "score": "score translations, and test whether systems differ",
     "compare": "write a page that shows where two systems differ",
+    "rate": "let people rate translations side by side",
     "grid": "score and time a model under several search options",
     "plot": "draw training curves or attention",
     "bench": "measure the speed of a model folder",
