@@ -30,7 +30,7 @@ CORE = {
     "quantization": {"network"},
     "inference": {"network", "quantization"},
     "search": {"inference", "network", "quantization"},
-    "evaluation": set(),
+    "evaluation": {"files"},
     "tokenizers": {"files"},
     "corpora": {"files", "tokenizers"},
     "checkpoints": {"files", "network", "quantization", "tokenizers"},

@@ -33,7 +33,7 @@ def imported_distributions() -> set:
 
 
 def test_the_dependencies_are_the_packages_that_the_core_imports():
-    optional = names(EXTRAS["nvidia"]) | names(EXTRAS["plots"])
+    optional = names(EXTRAS["nvidia"]) | names(EXTRAS["plots"]) | names(EXTRAS["serve"])
     assert imported_distributions() - optional == names(PROJECT["dependencies"])
 
 

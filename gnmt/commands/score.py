@@ -1,8 +1,15 @@
-"""Scores translations with BLEU: sacreBLEU's default line and NVIDIA's (lower-cased, intl), each with its signature.
+"""Scores translations with BLEU, chrF, TER and GLEU, and tests whether systems differ.
 
     gnmt score --hypotheses translated.de --references test.de
     gnmt translate MODEL test.en | gnmt score --hypotheses - --references test.de
     gnmt score --generate-log generate.txt --references test.de
+    gnmt score --hypotheses baseline.de new.de --references test.de --paired ar --metrics bleu chrf gleu --json scores.json
+
+For one system, the command prints two lines: BLEU by sacreBLEU's default and by NVIDIA's convention (lower-cased, intl),
+each with its signature. With several systems, or any of --metrics, --confidence, --paired and --json, it prints a
+table, with the signatures below it. "31.20 (31.18 ± 1.20)" is a score, the mean of its bootstrap samples and the half
+width of their 95 % interval. If a system and the first one, the baseline, are equally good, p is the probability of a
+larger difference; * marks p < 0.05.
 
 All text is detokenised UTF-8, one sentence per line; fairseq-generate prints its log without --quiet.
 """
@@ -10,42 +17,154 @@ All text is detokenised UTF-8, one sentence per line; fairseq-generate prints it
 import argparse
 import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Optional, Sequence
 
+from gnmt.commands.report import check_output, markdown_table, write_json
 from gnmt.errors import UserError
 from gnmt.files.lines import read_lines
 from gnmt.files.outputs import atomic_outputs
+from gnmt.ranges import Range
 
 DETOKENISED_LINE = re.compile(r"D-(\d+)\t[^\t]*\t(.*)", re.DOTALL)  # D-<id> <tab> <score> <tab> <text>
 STANDARD_INPUT = Path("-")
+METRICS = ("bleu", "nvidia_bleu", "chrf", "ter", "gleu")  # of gnmt.evaluation.metrics, which takes long to import
+TESTS = ("bs", "ar")
+SIGNIFICANT = 0.05
+TRIALS = Range(least=2, most=10**6)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
     translation = parser.add_mutually_exclusive_group(required=True)
     translation.add_argument(
-        "--hypotheses", type=Path, metavar="FILE", help="translations, one sentence per line; - is stdin"
+        "--hypotheses",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="translations of each system, one sentence per line; the first is the baseline; - is stdin",
     )
     translation.add_argument("--generate-log", type=Path, metavar="FILE", help="output of fairseq-generate")
     parser.add_argument("--references", type=Path, metavar="FILE", required=True, help="human translations")
     parser.add_argument("--output", type=Path, metavar="FILE", help="file for the translations, one per line; replaced")
+    parser.add_argument("--names", nargs="+", metavar="NAME", help="names of the systems (default: of their files)")
+    parser.add_argument(
+        "--metrics", nargs="+", choices=METRICS, help=f"metrics of the table (default: {' '.join(METRICS)})"
+    )
+    parser.add_argument("--confidence", action="store_true", help="add bootstrap intervals of 95 %%")
+    parser.add_argument(
+        "--paired", choices=TESTS, help="test against the baseline: bs, paired bootstrap; ar, approximate randomisation"
+    )
+    parser.add_argument(
+        "--trials", type=int, metavar="N", help="trials of the test (default: 1000 for bs, 10000 for ar)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file for all numbers")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file of --json")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs the command."""
-    from gnmt.evaluation.bleu import report
-
+    files = [arguments.generate_log] if arguments.generate_log else arguments.hypotheses
+    names = system_names(files, arguments.names)
+    check_options(arguments, len(files))
     references = read_lines(arguments.references)
     if arguments.generate_log:
-        hypotheses = read_generate_log(arguments.generate_log, len(references))
+        systems = [read_generate_log(arguments.generate_log, len(references))]
     else:
-        hypotheses = read_hypotheses(arguments.hypotheses, len(references))
+        systems = [read_hypotheses(path, len(references)) for path in files]
     if arguments.output:
-        inputs = [arguments.references, arguments.generate_log or arguments.hypotheses]
-        with atomic_outputs([arguments.output], inputs=inputs, overwrite=True) as (file,):
-            file.writelines(f"{line}\n".encode("utf-8") for line in hypotheses)
-    print(report(hypotheses, references))
+        with atomic_outputs([arguments.output], inputs=[arguments.references, *files], overwrite=True) as (file,):
+            file.writelines(f"{line}\n".encode("utf-8") for line in systems[0])
+    if len(systems) == 1 and not (arguments.metrics or arguments.confidence or arguments.json):
+        from gnmt.evaluation.bleu import report
+
+        print(report(systems[0], references))
+    else:
+        show_table(arguments, names, systems, references)
+
+
+def check_options(arguments: argparse.Namespace, systems: int) -> None:
+    """Raises UserError for options that contradict each other, before anything is read."""
+    if arguments.output and systems > 1:
+        raise UserError(
+            f"--output is one file, but there are {systems} systems: their files have the translations already."
+        )
+    if arguments.paired and systems == 1:
+        raise UserError(
+            f"--paired {arguments.paired} compares systems, but there is one: give --hypotheses BASELINE NEW."
+        )
+    if arguments.trials is not None:
+        if not arguments.paired:
+            raise UserError("--trials belongs to --paired: give it too.")
+        TRIALS.check("trials", arguments.trials)
+    if arguments.json:
+        check_output(arguments.json, arguments.overwrite)
+
+
+def system_names(files: Sequence[Path], given: Optional[Sequence[str]]) -> List[str]:
+    """Returns the given names, or else those of the files, or their paths where two files have one name.
+
+    Raises:
+        UserError: a file is given twice, or there is not one name of its own for each file.
+    """
+    if len(set(files)) < len(files):
+        raise UserError("--hypotheses has a file twice: give each once.")
+    if given is not None:
+        if len(given) != len(files) or len(set(given)) < len(given):
+            raise UserError(
+                f"--names are {', '.join(given)}, but each of the {len(files)} systems needs one of its own."
+            )
+        return list(given)
+    short = [path.name for path in files]
+    return short if len(set(short)) == len(short) else [str(path) for path in files]
+
+
+def show_table(
+    arguments: argparse.Namespace, names: Sequence[str], systems: Sequence[Sequence[str]], references: Sequence[str]
+) -> None:
+    """Prints the table and the signatures, and writes the file of --json."""
+    from gnmt.evaluation.metrics import TITLES
+    from gnmt.evaluation.significance import RESAMPLES, corpus_scores, paired_scores
+
+    named = list(zip(names, systems))
+    metrics = list(dict.fromkeys(arguments.metrics or METRICS))
+    resamples = RESAMPLES if arguments.confidence else 0
+    if arguments.paired:
+        trials = arguments.trials or 0
+        found = paired_scores(named, references, metrics, arguments.paired, trials=trials, resamples=resamples)
+    else:
+        found = corpus_scores(named, references, metrics, resamples)
+    rows = [
+        {"system": name, **{TITLES[metric]: cell(found[metric].systems[index]) for metric in metrics}}
+        for index, name in enumerate(names)
+    ]
+    print(markdown_table(rows))
+    print()
+    for metric in metrics:
+        print(f"{TITLES[metric]}: {found[metric].signature}")
+    if arguments.json:
+        content = {
+            "references": str(arguments.references),
+            "baseline": names[0],
+            "test": arguments.paired,
+            "signatures": {metric: found[metric].signature for metric in metrics},
+            "systems": [
+                {"name": name, "scores": {metric: asdict(found[metric].systems[index]) for metric in metrics}}
+                for index, name in enumerate(names)
+            ],
+        }
+        write_json(arguments.json, content)
+
+
+def cell(score) -> str:
+    """Returns a MetricScore as text, such as "31.20 (31.18 ± 1.20) p = 0.0123*"."""
+    text = f"{score.score:.2f}"
+    if score.ci is not None:
+        text += f" ({score.mean:.2f} ± {score.ci:.2f})"
+    if score.p_value is not None:
+        text += f" p = {score.p_value:.4f}" + ("*" if score.p_value < SIGNIFICANT else "")
+    return text
 
 
 def read_hypotheses(path: Path, count: int) -> List[str]:

@@ -19,6 +19,7 @@ from gnmt.files.line_source import LineSource
 from gnmt.files.lines import one_line
 
 STANDARD_INPUT = Path("-")
+ATTENTION_DIGITS = 4  # after the point, in JSON
 OPTIONS = ("beam", "nbest", "length_norm_factor", "coverage_penalty", "no_repeat_ngram_size", "replace_unk", "split_sentences",
            "batch_size", "max_length")  # fmt: skip
 
@@ -61,12 +62,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch-size", type=int, default=64, metavar="N", help="sentences translated at the same time")
     add("--max-length", type=int, default=1024, metavar="N", help="tokens of a sentence; the rest is cut")
     add("--output", choices=tuple(FORMS), default="text", help="form of the output")
+    add("--attention", action="store_true", help="add attention and source tokens to --output json")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs the command."""
     if arguments.nbest > 1 and arguments.output == "text":
         raise UserError(f"--nbest {arguments.nbest} needs --output json or tsv: text has one translation per line.")
+    if arguments.attention and arguments.output != "json":
+        raise UserError(f"--attention needs --output json: {arguments.output} has no place for it.")
+    form = as_json_with_attention if arguments.attention else FORMS[arguments.output]
     for path in arguments.files:
         if path != STANDARD_INPUT and not path.exists():
             raise UserError(f"{path} does not exist: check the path.")
@@ -93,7 +98,7 @@ def run(arguments: argparse.Namespace) -> None:
                         f"line {number} has a sentence of more than {arguments.max_length} tokens, "
                         "the rest of which is not translated."
                     )
-                sys.stdout.write(FORMS[arguments.output](number, translation))
+                sys.stdout.write(form(number, translation))
                 sys.stdout.flush()
 
 
@@ -122,6 +127,20 @@ def as_json(number: int, translation) -> str:
         for sentence in translation.sentences
     ]  # fmt: skip
     content = {"line": number, "text": translation.text, "score": translation.score, "sentences": sentences}
+    return json.dumps(content, ensure_ascii=False) + "\n"
+
+
+def as_json_with_attention(number: int, translation) -> str:
+    """Returns the object of `as_json` with the source tokens of each sentence and the attention of each hypothesis.
+
+    The attention has a row for each target token and a column for each source token, EOS as the last of both.
+    """
+    content = json.loads(as_json(number, translation))
+    for shown, sentence in zip(content["sentences"], translation.sentences):
+        shown["source_tokens"] = sentence.source_tokens
+        for entry, hypothesis in zip(shown["nbest"], sentence.nbest):
+            rows = hypothesis.attention.tolist()
+            entry["attention"] = [[round(weight, ATTENTION_DIGITS) for weight in row] for row in rows]
     return json.dumps(content, ensure_ascii=False) + "\n"
 
 

@@ -1,0 +1,56 @@
+"""Results of a rating campaign as Markdown tables."""
+
+from typing import Any, Dict, List, Optional
+
+from gnmt.commands.report import ABSENT, markdown_table
+
+
+def tables(found: Dict[str, Any]) -> List[str]:
+    """Returns the tables of systems, of differences and of raters, and the agreement of the raters."""
+    systems = [
+        {"system": one["system"], "mean": _interval(one), "items": str(one["items"])} for one in found["systems"]
+    ]
+    differences = [
+        {
+            "system": one["system"],
+            f"difference from {one['baseline']}": _interval(one),
+            "wins": str(one["wins"]),
+            "ties": str(one["ties"]),
+            "losses": str(one["losses"]),
+            "p (sign test)": f"{one['sign_test']:.4f}",
+        }
+        for one in found["differences"]
+    ]
+    raters = [
+        {
+            "rater": one["rater"],
+            "complete": f"{one['complete']} of {one['items']}",
+            "mean": _number(one["mean"]),
+            "sd": _number(one["standard_deviation"]),
+            "seconds per item (median)": _number(one["median_seconds"], 1),
+            "failed controls": f"{one['failed_controls']} of {one['controls']}",
+            "repeated: equal": _percent(one["repeated_equal"]),
+            "repeated: within 1": _percent(one["repeated_within_1"]),
+        }
+        for one in found["raters"]
+    ]
+    agreement = _number(found["agreement"], 3)
+    return [
+        f"{found['rated_items']} of {found['items']} sentences have been rated; intervals of 95 % in brackets.",
+        markdown_table(systems),
+        markdown_table(differences),
+        markdown_table(raters) if raters else "Nobody has rated yet.",
+        f"agreement of the raters (Krippendorff's alpha, interval): {agreement}",
+    ]
+
+
+def _interval(one: Dict[str, Any]) -> str:
+    return ABSENT if one["mean"] is None else f"{one['mean']:.2f} [{one['low']:.2f}, {one['high']:.2f}]"
+
+
+def _number(value: Optional[float], digits: int = 2) -> str:
+    return ABSENT if value is None else f"{value:.{digits}f}"
+
+
+def _percent(share: Optional[float]) -> str:
+    return ABSENT if share is None else f"{100 * share:.0f} %"

@@ -1,0 +1,115 @@
+"""A rating campaign and the files of its folder.
+
+DIR/campaign.json   sentences and outputs, without the names of the systems
+DIR/raters.json     name and secret token of each rater
+DIR/key.json        the systems behind each output; the server never opens it
+DIR/ratings.jsonl   the ratings, a line for each
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, TypeVar
+
+from gnmt.errors import UserError
+
+CAMPAIGN, RATERS, KEY, RATINGS = "campaign.json", "raters.json", "key.json", "ratings.jsonl"
+RATED, REPEAT, CONTROL = "rated", "repeat", "control"  # kinds of items
+KINDS = (RATED, REPEAT, CONTROL)
+CONTROL_REFERENCE, CONTROL_DAMAGED = "reference", "reference with words dropped"  # outputs of a control
+
+Parsed = TypeVar("Parsed")
+
+
+class Item(NamedTuple):
+    """A sentence with the distinct outputs of the systems."""
+
+    id: str  # tells nothing about the kind of the item
+    source: str
+    outputs: List[str]
+    repeats: Optional[str]  # the item that this one repeats; never served
+
+
+class Campaign(NamedTuple):
+    """All that the server knows of a campaign."""
+
+    seed: int
+    source_language: str  # language tags, may be empty
+    target_language: str
+    items: List[Item]
+
+
+class ItemKey(NamedTuple):
+    """Origin of an item."""
+
+    kind: str  # one of KINDS
+    line: int  # of the source file, from 1
+    repeats: Optional[str]
+    systems: List[List[str]]  # of each output: systems that produced it; of a control, what the output is
+
+
+class Key(NamedTuple):
+    """Origins of all outputs."""
+
+    systems: List[str]
+    items: Dict[str, ItemKey]
+
+
+class Rater(NamedTuple):
+    """A person who rates."""
+
+    name: str
+    token: str
+
+
+def read_campaign(folder: Path) -> Campaign:
+    """Reads the sentences and outputs. Raises UserError if the folder is no campaign."""
+    return _read(folder / CAMPAIGN, _campaign)
+
+
+def read_raters(folder: Path) -> List[Rater]:
+    """Reads the names and tokens of raters. Raises UserError if the folder is no campaign."""
+    return _read(folder / RATERS, lambda content: [Rater(str(one["name"]), str(one["token"])) for one in content])
+
+
+def read_key(folder: Path) -> Key:
+    """Reads the origins of outputs. Raises UserError if the folder is no campaign."""
+    return _read(folder / KEY, _key)
+
+
+def write_campaign(folder: Path, campaign: Campaign, key: Key, raters: List[Rater]) -> None:
+    """Writes the files of a new campaign into an empty folder; only their owner can read the key and the tokens."""
+    items = {name: item._asdict() for name, item in key.items.items()}
+    _write(folder / CAMPAIGN, {**campaign._asdict(), "items": [item._asdict() for item in campaign.items]}, 0o644)
+    _write(folder / KEY, {"systems": key.systems, "items": items}, 0o600)
+    _write(folder / RATERS, [rater._asdict() for rater in raters], 0o600)
+
+
+def _campaign(content: Any) -> Campaign:
+    items = [
+        Item(str(one["id"]), str(one["source"]), [str(text) for text in one["outputs"]], one["repeats"])
+        for one in content["items"]
+    ]
+    return Campaign(int(content["seed"]), str(content["source_language"]), str(content["target_language"]), items)
+
+
+def _key(content: Any) -> Key:
+    items = {str(name): ItemKey(**item) for name, item in content["items"].items()}
+    if any(item.kind not in KINDS for item in items.values()):
+        raise ValueError("an item is of no known kind")
+    return Key([str(name) for name in content["systems"]], items)
+
+
+def _read(path: Path, parse: Callable[[Any], Parsed]) -> Parsed:
+    try:
+        return parse(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}): give a folder that `gnmt rate prepare` made."
+        ) from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path} is not what `gnmt rate prepare` wrote ({error}): prepare a new folder.") from error
+
+
+def _write(path: Path, content: Any, mode: int) -> None:
+    path.touch(mode=mode)
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

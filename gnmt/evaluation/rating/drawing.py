@@ -1,0 +1,123 @@
+"""Sentences of a campaign: a sample stratified by length, repeated items, and controls.
+
+A control shows a reference beside the same reference with words dropped, which must get a lower score.
+"""
+
+from itertools import pairwise
+from typing import Dict, List, NamedTuple, Sequence, Tuple
+
+from gnmt.errors import UserError
+from gnmt.evaluation.rating.campaign import (
+    CONTROL,
+    CONTROL_DAMAGED,
+    CONTROL_REFERENCE,
+    RATED,
+    REPEAT,
+    Campaign,
+    Item,
+    ItemKey,
+    Key,
+)
+from gnmt.evaluation.rating.order import rank
+
+DROPPED = 0.4  # share of the words of a damaged reference
+LEAST_WORDS = 5  # of a reference that is damaged
+
+
+class Sizes(NamedTuple):
+    """Numbers of items."""
+
+    rated: int
+    repeated: int
+    controls: int
+
+
+class Texts(NamedTuple):
+    """Sentences, references and outputs, line by line."""
+
+    sources: Sequence[str]
+    references: Sequence[str]
+    outputs: Dict[str, Sequence[str]]  # by the name of the system
+
+
+def draw(texts: Texts, sizes: Sizes, seed: int, languages: Tuple[str, str] = ("", "")) -> Tuple[Campaign, Key]:
+    """Draws the items of a campaign; blank sources are never drawn.
+
+    Raises:
+        UserError: there are too few sentences.
+    """
+    lines = [line for line, source in enumerate(texts.sources) if source.strip()]
+    if sizes.rated > len(lines):
+        raise UserError(f"--items is {sizes.rated}, but there are {len(lines)} sentences: give fewer items.")
+    chosen = stratified(lines, [len(texts.sources[line].split()) for line in lines], sizes.rated, seed)
+    made = [_rated(texts, line, seed) for line in chosen]
+    again = sorted(made, key=lambda one: rank(seed, "repeated", one[0].id))[: sizes.repeated]
+    made += [_repeat(*one, seed) for one in again]
+    made += [_control(texts, line, seed) for line in _control_lines(texts, set(lines) - set(chosen), sizes, seed)]
+    made.sort(key=lambda one: one[0].id)
+    campaign = Campaign(seed, *languages, [item for item, _ in made])
+    return campaign, Key(list(texts.outputs), {item.id: origin for item, origin in made})
+
+
+def stratified(lines: Sequence[int], lengths: Sequence[int], count: int, seed: int) -> List[int]:
+    """Returns `count` lines: one of each of `count` groups of nearly equal size and similar length.
+
+    Args:
+        lines: to draw from.
+        lengths: of these lines.
+        count: at most the number of lines.
+        seed: of the drawing.
+    """
+    by_length = [line for _, line in sorted(zip(lengths, lines))]
+    edges = [group * len(by_length) // count for group in range(count + 1)]
+    groups = [by_length[start:end] for start, end in pairwise(edges)]
+    return [min(group, key=lambda line: rank(seed, "drawn", line)) for group in groups]
+
+
+def damaged(text: str, seed: int) -> str:
+    """Returns a text without 40 % of its words, which are drawn."""
+    words = text.split()
+    order = sorted(range(len(words)), key=lambda place: rank(seed, "dropped", text, place))
+    dropped = set(order[: max(1, round(DROPPED * len(words)))])
+    return " ".join(word for place, word in enumerate(words) if place not in dropped)
+
+
+def _rated(texts: Texts, line: int, seed: int) -> Tuple[Item, ItemKey]:
+    """Returns an item; systems with the same output share it, so that it is rated once."""
+    producers: Dict[str, List[str]] = {}
+    for system, outputs in texts.outputs.items():
+        producers.setdefault(outputs[line], []).append(system)
+    name = _name(seed, RATED, line)
+    return Item(name, texts.sources[line], list(producers), None), ItemKey(
+        RATED, line + 1, None, list(producers.values())
+    )
+
+
+def _repeat(item: Item, origin: ItemKey, seed: int) -> Tuple[Item, ItemKey]:
+    name = _name(seed, REPEAT, origin.line)
+    return item._replace(id=name, repeats=item.id), origin._replace(kind=REPEAT, repeats=item.id)
+
+
+def _control_lines(texts: Texts, undrawn: set, sizes: Sizes, seed: int) -> List[int]:
+    fit = [line for line in undrawn if len(texts.references[line].split()) >= LEAST_WORDS]
+    if len(fit) < sizes.controls:
+        raise UserError(
+            f"{sizes.controls} controls need as many further sentences with {LEAST_WORDS} words in the reference, "
+            f"but {len(fit)} are left: give fewer --items, or --controls 0."
+        )
+    return sorted(fit, key=lambda line: rank(seed, "control", line))[: sizes.controls]
+
+
+def _control(texts: Texts, line: int, seed: int) -> Tuple[Item, ItemKey]:
+    """Returns a control; outputs of systems fill it up to the usual number, so that it looks like any other item."""
+    reference = texts.references[line]
+    found = {reference: [CONTROL_REFERENCE], damaged(reference, seed): [CONTROL_DAMAGED]}
+    for system, outputs in texts.outputs.items():
+        if len(found) < len(texts.outputs):
+            found.setdefault(outputs[line], [system])
+    item = Item(_name(seed, CONTROL, line), texts.sources[line], list(found), None)
+    return item, ItemKey(CONTROL, line + 1, None, list(found.values()))
+
+
+def _name(seed: int, kind: str, line: int) -> str:
+    return rank(seed, "name", kind, line)[:12]

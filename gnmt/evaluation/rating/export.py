@@ -1,0 +1,69 @@
+"""Ratings as CSV, and campaigns in the format of the rating tool Pearmut."""
+
+import csv
+import io
+import json
+from typing import Any, Dict, List, Sequence
+
+from gnmt.evaluation.rating.campaign import CONTROL, Campaign, Item, ItemKey, Key, Rater
+from gnmt.evaluation.rating.order import item_order
+from gnmt.evaluation.rating.scale import LEAST, MEANINGS, MOST
+from gnmt.evaluation.rating.storage import Rating, latest
+
+COLUMNS = ("rater", "item", "kind", "line", "system", "position", "score", "milliseconds", "time")
+
+
+def as_csv(campaign: Campaign, key: Key, raters: Sequence[Rater], ratings: Sequence[Rating]) -> str:
+    """Returns a row for each system and rating; a rating of an output that systems share has a row for each.
+
+    Args:
+        campaign: of the ratings.
+        key: of the campaign.
+        raters: of the campaign.
+        ratings: all; of several ratings of one output by one rater the last counts.
+    """
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for one in latest(ratings).values():
+        origin = key.items[one.item]
+        for system in origin.systems[one.output]:
+            place = (one.rater, one.item, origin.kind, origin.line, system)
+            writer.writerow([*place, one.position, one.score, one.milliseconds, one.time])
+    return file.getvalue()
+
+
+def as_pearmut(campaign: Campaign, key: Key, raters: Sequence[Rater], ratings: Sequence[Rating]) -> str:
+    """Returns the campaign as JSON for `pearmut add`: a task for each rater with a slider from 0 to 6.
+
+    Pearmut shuffles the systems of each item. It hides their names from raters, but sends them to the browser.
+
+    Args:
+        campaign: to export.
+        key: of the campaign.
+        raters: of the campaign.
+        ratings: not used, as Pearmut starts from the beginning.
+    """
+    instructions = "<br>".join(f"{score}: {meaning}" for score, meaning in MEANINGS.items() if meaning)
+    info = {
+        "assignment": "task-based",
+        "protocol": "DA",
+        "seed": campaign.seed,
+        "shuffle": True,
+        "sliders": [{"name": "Quality", "min": LEAST, "max": MOST, "step": 1}],
+        "instructions": f"Rate the quality of each translation.<br>{instructions}",
+        "users": [rater.name for rater in raters],
+    }
+    data = [
+        [[_pearmut_item(item, key.items[item.id])] for item in item_order(campaign, rater.name)] for rater in raters
+    ]
+    content: Dict[str, Any] = {"info": info, "campaign_id": f"gnmt_{campaign.seed}", "data": data}
+    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+
+
+def _pearmut_item(item: Item, origin: ItemKey) -> Dict[str, Any]:
+    """Returns an item; the outputs of a control are named as such, so that they count for no system."""
+    prefix = "control: " if origin.kind == CONTROL else ""
+    names: List[List[str]] = origin.systems
+    outputs = {f"{prefix}{name}": text for text, systems in zip(item.outputs, names) for name in systems}
+    return {"src": item.source, "tgt": outputs, "item_id": item.id}

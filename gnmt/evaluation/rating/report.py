@@ -1,0 +1,165 @@
+"""Results of a campaign. Only items whose outputs a rater has all rated count, repetitions and controls apart."""
+
+from collections import defaultdict
+from statistics import fmean, median, pstdev
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from gnmt.evaluation.rating.campaign import (
+    CONTROL,
+    CONTROL_DAMAGED,
+    CONTROL_REFERENCE,
+    RATED,
+    REPEAT,
+    Campaign,
+    Key,
+)
+from gnmt.evaluation.rating.scale import SCORES
+from gnmt.evaluation.rating.statistics import krippendorff_alpha, mean_with_interval, sign_test
+from gnmt.evaluation.rating.storage import Rating, latest
+
+
+class CompleteItem(NamedTuple):
+    """All scores that one rater gave to one item."""
+
+    rater: str
+    item: str
+    scores: List[int]  # of each output
+    seconds: float  # from the first sight to the last missing score
+
+
+def report(campaign: Campaign, key: Key, ratings: Sequence[Rating]) -> Dict[str, Any]:
+    """Returns the results, as JSON can hold them.
+
+    Args:
+        campaign: of the ratings.
+        key: of the campaign.
+        ratings: all, in the order of the log.
+    """
+    complete = complete_items(campaign, ratings)
+    rated = [one for one in complete if key.items[one.item].kind == RATED]
+    by_system = {system: _item_means(rated, key, system) for system in key.systems}
+    return {
+        "items": sum(key.items[item.id].kind == RATED for item in campaign.items),
+        "rated_items": len({one.item for one in rated}),
+        "systems": [_mean_row(system, list(means.values())) for system, means in by_system.items()],
+        "differences": [
+            _difference_row(key.systems[0], system, by_system[key.systems[0]], by_system[system])
+            for system in key.systems[1:]
+        ],
+        "agreement": krippendorff_alpha(_units(rated)),
+        "raters": [
+            _rater_row(rater, complete, key, len(campaign.items)) for rater in sorted({r.rater for r in ratings})
+        ],
+        "histogram": {system: _histogram(rated, key, system) for system in key.systems},
+    }
+
+
+def complete_items(campaign: Campaign, ratings: Sequence[Rating]) -> List[CompleteItem]:
+    """Returns the items whose outputs have all been rated, for each rater; of several scores the last counts."""
+    last = latest(ratings)
+    missing: Dict[Tuple[str, str], set] = {}
+    sizes = {item.id: len(item.outputs) for item in campaign.items}
+    found = []
+    for rating in ratings:
+        place = (rating.rater, rating.item)
+        left = missing.setdefault(place, set(range(sizes[rating.item])))
+        if rating.output in left:
+            left.remove(rating.output)
+            if not left:
+                scores = [last[*place, output].score for output in range(sizes[rating.item])]
+                found.append(CompleteItem(*place, scores, rating.milliseconds / 1000))
+    return found
+
+
+def _scores_of(one: CompleteItem, key: Key, system: str) -> List[int]:
+    """Returns the score of a system in an item; none if the item does not show it."""
+    return [score for score, systems in zip(one.scores, key.items[one.item].systems) if system in systems]
+
+
+def _item_means(rated: Sequence[CompleteItem], key: Key, system: str) -> Dict[str, float]:
+    """Returns the mean over raters of each item."""
+    scores: Dict[str, List[int]] = defaultdict(list)
+    for one in rated:
+        scores[one.item] += _scores_of(one, key, system)
+    return {item: fmean(found) for item, found in scores.items()}
+
+
+def _mean_row(system: str, means: Sequence[float]) -> Dict[str, Any]:
+    mean, low, high = mean_with_interval(means) if means else (None, None, None)
+    return {"system": system, "mean": mean, "low": low, "high": high, "items": len(means)}
+
+
+def _difference_row(
+    baseline: str, system: str, of_baseline: Dict[str, float], of_system: Dict[str, float]
+) -> Dict[str, Any]:
+    """Returns the difference of two systems over the same items; the wins are those of the system."""
+    differences = [of_system[item] - of_baseline[item] for item in of_baseline]
+    wins, losses = sum(value > 0 for value in differences), sum(value < 0 for value in differences)
+    mean, low, high = mean_with_interval(differences) if differences else (None, None, None)
+    return {
+        "system": system,
+        "baseline": baseline,
+        "mean": mean,
+        "low": low,
+        "high": high,
+        "wins": wins,
+        "ties": len(differences) - wins - losses,
+        "losses": losses,
+        "sign_test": sign_test(wins, losses),
+    }
+
+
+def _units(rated: Sequence[CompleteItem]) -> List[List[int]]:
+    """Returns the scores of each output by all its raters."""
+    units: Dict[Tuple[str, int], List[int]] = defaultdict(list)
+    for one in rated:
+        for output, score in enumerate(one.scores):
+            units[one.item, output].append(score)
+    return list(units.values())
+
+
+def _rater_row(rater: str, complete: Sequence[CompleteItem], key: Key, items: int) -> Dict[str, Any]:
+    own = {one.item: one for one in complete if one.rater == rater}
+    kinds = {kind: [one for one in own.values() if key.items[one.item].kind == kind] for kind in (RATED, CONTROL)}
+    scores = [score for one in kinds[RATED] for score in one.scores]
+    differences = _repeated_differences(own, key)
+    return {
+        "rater": rater,
+        "complete": len(own),
+        "items": items,
+        "mean": fmean(scores) if scores else None,
+        "standard_deviation": pstdev(scores) if scores else None,
+        "median_seconds": median(one.seconds for one in own.values()) if own else None,
+        "controls": len(kinds[CONTROL]),
+        "failed_controls": sum(_failed(one, key) for one in kinds[CONTROL]),
+        "repeated_outputs": len(differences),
+        "repeated_equal": _share(differences, 0),
+        "repeated_within_1": _share(differences, 1),
+    }
+
+
+def _failed(control: CompleteItem, key: Key) -> bool:
+    """Tells whether the damaged reference did not get a lower score than the reference."""
+    (reference,) = _scores_of(control, key, CONTROL_REFERENCE)
+    (harmed,) = _scores_of(control, key, CONTROL_DAMAGED)
+    return harmed >= reference
+
+
+def _repeated_differences(own: Dict[str, CompleteItem], key: Key) -> List[int]:
+    """Returns the absolute difference of the two scores of each output that a rater saw twice."""
+    differences = []
+    for name, one in own.items():
+        origin = key.items[name]
+        if origin.kind == REPEAT and origin.repeats in own:
+            differences += [abs(a - b) for a, b in zip(one.scores, own[origin.repeats].scores)]
+    return differences
+
+
+def _share(differences: Sequence[int], most: int) -> Optional[float]:
+    return sum(value <= most for value in differences) / len(differences) if differences else None
+
+
+def _histogram(rated: Sequence[CompleteItem], key: Key, system: str) -> List[int]:
+    """Returns how often a system got each score."""
+    given = [score for one in rated for score in _scores_of(one, key, system)]
+    return [given.count(score) for score in SCORES]

@@ -1,0 +1,57 @@
+"""Requests of the rating page: who sends them, and what they must hold."""
+
+import hmac
+import json
+from typing import Dict, NamedTuple, Optional, Sequence
+
+from gnmt.evaluation.rating.campaign import Item, Rater
+from gnmt.evaluation.rating.scale import LEAST, MOST, SCORES
+
+SCHEME = "Bearer "
+LONGEST_TIME = 7 * 24 * 3600 * 1000  # milliseconds
+
+
+class WrongRequest(ValueError):
+    """A request that cannot be answered; its message is shown to the rater."""
+
+
+class Vote(NamedTuple):
+    """A score as the page sends it."""
+
+    item: str
+    position: int
+    score: int
+    milliseconds: int
+
+
+def rater_of(authorization: Optional[str], raters: Sequence[Rater]) -> Optional[Rater]:
+    """Returns the rater whose token an Authorization header holds; the time does not depend on the token."""
+    given = (authorization or "").removeprefix(SCHEME).encode("utf-8", errors="replace")
+    found = None
+    for rater in raters:
+        if hmac.compare_digest(rater.token.encode("utf-8"), given):
+            found = rater
+    return found
+
+
+def parse_vote(body: bytes, items: Dict[str, Item]) -> Vote:
+    """Returns the content of a request. Raises WrongRequest unless it names a box of an item and a score."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise WrongRequest("The request is not JSON: load the page again.") from error
+    if not isinstance(content, dict) or set(content) != set(Vote._fields):
+        raise WrongRequest(f"The request must be an object with {', '.join(Vote._fields)}: load the page again.")
+    item = items.get(content["item"]) if isinstance(content["item"], str) else None
+    if item is None:
+        raise WrongRequest("There is no such item: load the page again.")
+    _check("position", content["position"], len(item.outputs) - 1)
+    _check("milliseconds", content["milliseconds"], LONGEST_TIME)
+    if type(content["score"]) is not int or content["score"] not in SCORES:
+        raise WrongRequest(f"The score must be a whole number from {LEAST} to {MOST}.")
+    return Vote(**content)
+
+
+def _check(name: str, value: object, most: int) -> None:
+    if type(value) is not int or not 0 <= value <= most:  # bool is an int too
+        raise WrongRequest(f"The {name} must be a whole number from 0 to {most}: load the page again.")

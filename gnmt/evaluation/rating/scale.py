@@ -1,0 +1,15 @@
+"""The scale of ratings (Wu et al. 2016): whole numbers from 0 to 6, of which the even ones are described."""
+
+from typing import Dict
+
+LEAST, MOST = 0, 6
+SCORES = tuple(range(LEAST, MOST + 1))
+MEANINGS: Dict[int, str] = {
+    0: "Nonsense: nothing of the source is understood.",
+    1: "",
+    2: "Some of the meaning of the source is kept, but significant parts are missing.",
+    3: "",
+    4: "Most of the meaning of the source is kept; there may be some mistakes of grammar.",
+    5: "",
+    6: "Perfect: the whole meaning of the source is kept, and the grammar is correct.",
+}

@@ -1,0 +1,68 @@
+"""The server of a campaign: one process, which owns the log of ratings."""
+
+import logging
+import socket
+from pathlib import Path
+from typing import List
+
+import uvicorn
+
+from gnmt.errors import UserError
+from gnmt.evaluation.rating.application import create_application
+from gnmt.evaluation.rating.campaign import RATINGS, Rater, read_campaign, read_raters
+from gnmt.evaluation.rating.storage import RatingLog
+from gnmt.files.locks import locked
+
+MOST_CONNECTIONS = 256  # at the same time; further ones get status 503
+SECONDS_TO_FINISH = 5  # of running requests after SIGTERM or Ctrl-C
+
+
+def serve(folder: Path, host: str, port: int, url: str = "") -> None:
+    """Prints the personal links and serves the page until the process is told to end.
+
+    Args:
+        folder: of the campaign; locked meanwhile.
+        host: address to listen at.
+        port: 0 takes any free one.
+        url: beginning of the links; by default made of host and port.
+
+    Raises:
+        UserError: the folder is no campaign or is in use, or the address cannot be used.
+    """
+    campaign, raters = read_campaign(folder), read_raters(folder)
+    with locked(folder), _listen(host, port) as listener:
+        log = RatingLog(folder / RATINGS)
+        try:
+            for line in links(raters, url or _address(listener)):
+                print(line, flush=True)
+            config = uvicorn.Config(
+                create_application(campaign, raters, log),
+                log_level=logging.WARNING,
+                access_log=False,
+                server_header=False,
+                limit_concurrency=MOST_CONNECTIONS,
+                timeout_graceful_shutdown=SECONDS_TO_FINISH,
+            )
+            uvicorn.Server(config).run(sockets=[listener])
+        finally:
+            log.close()
+
+
+def links(raters: List[Rater], url: str) -> List[str]:
+    """Returns the personal link of each rater. A browser does not send the part after # to any server."""
+    return [f"{rater.name}: {url.rstrip('/')}/#{rater.token}" for rater in raters]
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise UserError(
+            f"{host}:{port} cannot be listened at ({error.strerror or error}): give another --host or --port."
+        ) from error
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

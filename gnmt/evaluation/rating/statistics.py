@@ -1,0 +1,59 @@
+"""Statistics of ratings: bootstrap intervals, sign test, agreement of raters."""
+
+import math
+from typing import Optional, Sequence, Tuple
+
+import numpy as np
+
+RESAMPLES = 10_000
+SEED = 12345
+TAIL = 2.5  # per cent at each end of a 95 % interval
+
+
+def mean_with_interval(values: Sequence[float]) -> Tuple[float, float, float]:
+    """Returns the mean and the ends of its 95 % interval, by 10,000 bootstrap samples of the values (percentiles).
+
+    Args:
+        values: at least one, such as the mean score of each item.
+    """
+    found = np.asarray(values, dtype=np.float64)
+    generator = np.random.default_rng(SEED)
+    means = [found[generator.integers(len(found), size=len(found))].mean() for _ in range(RESAMPLES)]
+    low, high = np.percentile(means, [TAIL, 100 - TAIL])
+    return float(found.mean()), float(low), float(high)
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """Returns the two-sided p-value of the sign test; ties are left out. 1 if there are no wins and losses.
+
+    P(at most min(wins, losses) of n) + P(at least max(wins, losses) of n), for n throws of a fair coin.
+    """
+    throws, fewer = wins + losses, min(wins, losses)
+    tail = sum(math.comb(throws, count) for count in range(fewer + 1)) / 2**throws
+    return min(1.0, 2 * tail)
+
+
+def krippendorff_alpha(units: Sequence[Sequence[float]]) -> Optional[float]:
+    """Returns Krippendorff's alpha for interval data: 1 is full agreement, 0 what chance gives.
+
+    alpha = 1 - D_o / D_e, where D_o is the mean squared difference between the values of one unit, and D_e that between
+    any two values (Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability").
+
+    Args:
+        units: values of each unit, one for each rater who rated it; units with fewer than two are left out.
+
+    Returns:
+        alpha, or None if no unit has two values, or all values are equal.
+    """
+    paired = [unit for unit in units if len(unit) >= 2]
+    values = [value for unit in paired for value in unit]
+    expected = _squared_differences(values)
+    if not expected:
+        return None
+    observed = sum(_squared_differences(unit) / (len(unit) - 1) for unit in paired) / len(values)
+    return 1 - observed / (expected / (len(values) * (len(values) - 1)))
+
+
+def _squared_differences(values: Sequence[float]) -> float:
+    """Returns the sum of (v - w)^2 over all ordered pairs of values: 2 n sum(v^2) - 2 sum(v)^2."""
+    return 2 * len(values) * sum(value * value for value in values) - 2 * sum(values) ** 2

@@ -1,0 +1,123 @@
+"""Scores of several systems, with bootstrap intervals and sacreBLEU's paired significance tests.
+
+The tests are those of Koehn (2004), paired bootstrap resampling, and of Riezler and Maxwell (2005), paired approximate
+randomisation. Their null hypothesis is that a system and the baseline are equally good; p is the probability of a
+difference that is larger. sacreBLEU seeds both with 12345, or with the environment variable SACREBLEU_SEED.
+
+sacreBLEU counts larger differences only, so that it would call equal scores significant; here they have p = 1.
+"""
+
+from dataclasses import dataclass
+from typing import Dict, List, Optional, Sequence, Tuple
+
+from sacrebleu.significance import PairedTest, Result
+
+from gnmt.errors import UserError
+from gnmt.evaluation.metrics import METRICS
+
+TESTS = {"bs": 1000, "ar": 10000}  # paired bootstrap and approximate randomisation, with sacreBLEU's number of trials
+RESAMPLES = 1000  # for intervals
+
+NamedSystem = Tuple[str, Sequence[str]]  # name and hypotheses
+
+
+@dataclass(frozen=True)
+class MetricScore:
+    """Score of one system by one metric."""
+
+    score: float
+    mean: Optional[float] = None  # of the bootstrap resamples
+    ci: Optional[float] = None  # half width of their 95 % interval
+    p_value: Optional[float] = None  # against the baseline
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of several systems by one metric, in the order of the systems."""
+
+    signature: str
+    systems: List[MetricScore]
+
+
+def corpus_scores(
+    systems: Sequence[NamedSystem], references: Sequence[str], metrics: Sequence[str], resamples: int = 0
+) -> Dict[str, Scores]:
+    """Scores each system by each metric.
+
+    Args:
+        systems: name and hypotheses of each system.
+        references: one for each sentence.
+        metrics: keys of `METRICS`.
+        resamples: bootstrap samples for 95 % intervals; 0 computes none.
+
+    Raises:
+        UserError: there are no sentences, or a system has not one hypothesis for each reference.
+    """
+    _check(systems, references)
+    found = {}
+    for name in metrics:
+        metric, scores = METRICS[name](), []
+        for _, hypotheses in systems:
+            score = metric.corpus_score(hypotheses, [references], n_bootstrap=max(resamples, 1))
+            interval = (float(score._mean), float(score._ci)) if resamples > 1 else (None, None)
+            scores.append(MetricScore(float(score.score), *interval))
+        found[name] = Scores(str(metric.get_signature()), scores)
+    return found
+
+
+def paired_scores(
+    systems: Sequence[NamedSystem],
+    references: Sequence[str],
+    metrics: Sequence[str],
+    test: str,
+    trials: int = 0,
+    resamples: int = 0,
+) -> Dict[str, Scores]:
+    """Scores each system by each metric, and tests all but the first against the first, the baseline.
+
+    Args:
+        systems: name and hypotheses of each system.
+        references: one for each sentence.
+        metrics: keys of `METRICS`.
+        test: "bs" or "ar"; "bs" also computes intervals.
+        trials: of the test; 0 is sacreBLEU's number.
+        resamples: bootstrap samples for the 95 % intervals of "ar"; 0 computes none.
+
+    Raises:
+        UserError: there are no sentences, a system has not one hypothesis for each reference, or there is one system.
+    """
+    _check(systems, references)
+    if len(systems) < 2:
+        raise UserError("A paired test compares systems with the first one, but there is only one: give two or more.")
+    found = {}
+    for name in metrics:  # one at a time, as sacreBLEU identifies a metric by a name that both kinds of BLEU share
+        paired = PairedTest(
+            [(system, list(hypotheses)) for system, hypotheses in systems],
+            {name: METRICS[name]()},
+            [list(references)],
+            test_type=test,
+            n_samples=trials,
+            n_ar_confidence=resamples or -1,
+        )
+        signatures, results = paired()
+        ((title, signature),) = signatures.items()
+        baseline = results[title][0]
+        found[name] = Scores(str(signature), [_as_score(result, baseline) for result in results[title]])
+    return found
+
+
+def _as_score(result: Result, baseline: Result) -> MetricScore:
+    p_value = 1.0 if result is not baseline and result.score == baseline.score else result.p_value
+    optional = (None if value is None else float(value) for value in (result.mean, result.ci, p_value))
+    return MetricScore(float(result.score), *optional)
+
+
+def _check(systems: Sequence[NamedSystem], references: Sequence[str]) -> None:
+    if not references:
+        raise UserError("There are no sentences to score: at least one is needed.")
+    for name, hypotheses in systems:
+        if len(hypotheses) != len(references):
+            raise UserError(
+                f"{name} has {len(hypotheses)} hypotheses for {len(references)} references: "
+                "translate and score the same file."
+            )

@@ -1,0 +1,58 @@
+"""Headless Chromium for tests of pages. Without Debian's chromium and chromium-driver, or selenium, these tests skip.
+
+    from browser import browser, save_screenshot  # noqa: F401
+
+With the environment variable GNMT_SCREENSHOTS=FOLDER, `save_screenshot` writes the pictures of the documentation.
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import List
+
+import pytest
+
+SIZE = (1200, 860)  # dots
+PROGRAMS = ("chromium", "chromedriver")
+
+
+def missing_for_browser() -> str:
+    """Returns the reason why there is no browser, or an empty text."""
+    absent = [name for name in PROGRAMS if shutil.which(name) is None]
+    if absent:
+        return f"{' and '.join(absent)} cannot be found: apt-get install chromium chromium-driver"
+    try:
+        import selenium  # noqa: F401
+    except ImportError:
+        return "selenium cannot be imported: pip install selenium"
+    return ""
+
+
+@pytest.fixture
+def browser():
+    """A driver of selenium; `problems(driver)` has what its pages complained of."""
+    if reason := missing_for_browser():
+        pytest.skip(reason)
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                     f"--window-size={SIZE[0]},{SIZE[1]}"):  # fmt: skip
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, Service(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
+
+
+def problems(driver) -> List[str]:
+    """Returns the errors and warnings of the console since the last call, such as violations of the page's policy."""
+    return [entry["message"] for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+
+
+def save_screenshot(driver, name: str) -> None:
+    """Writes a picture of the page if GNMT_SCREENSHOTS names a folder."""
+    if folder := os.environ.get("GNMT_SCREENSHOTS"):
+        assert driver.save_screenshot(str(Path(folder, f"{name}.png")))

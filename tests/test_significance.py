@@ -1,0 +1,197 @@
+"""Intervals and paired tests against enumeration, against sacreBLEU's own command, and as `gnmt score` prints them."""
+
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gnmt.commands import score
+from gnmt.commands.command_line import run_module
+from gnmt.errors import UserError
+from gnmt.evaluation.gleu import mean_gleu
+from gnmt.evaluation.metrics import METRICS
+from gnmt.evaluation.significance import corpus_scores, paired_scores
+
+REFERENCES = [
+    "the dog sleeps in the old house",
+    "two children play in the snow",
+    "a man reads a book",
+    "the train arrives at noon",
+    "she sings a song for him",
+    "we walk to the river",
+    "the sky is blue today",
+    "nobody saw the black cat",
+]
+GOOD = [*REFERENCES[:5], "we walk to a river", "sky is blue", "nobody saw the cat"]
+POOR = ["the dog in the house", "children play snow", *REFERENCES[2:4], "he sings for him", *GOOD[5:7], "nobody"]
+SYSTEMS = [("poor", POOR), ("good", GOOD)]
+
+
+def write(path: Path, lines) -> str:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def run_score(tmp_path, capsys):
+    """`gnmt score` on both systems in this process; returns what it prints."""
+    files = [write(tmp_path / name, lines) for name, lines in SYSTEMS]
+    references = write(tmp_path / "ref", REFERENCES)
+
+    def call(*options, hypotheses=files) -> str:
+        run_module(score, "gnmt score", ["--references", references, "--hypotheses", *hypotheses, *options])
+        return capsys.readouterr().out
+
+    return call
+
+
+def sacrebleu_command(tmp_path, *options) -> str:
+    """Returns what sacreBLEU's command prints for both systems."""
+    files = [write(tmp_path / name, lines) for name, lines in SYSTEMS]
+    command = [sys.executable, "-m", "sacrebleu", write(tmp_path / "r", REFERENCES), "-i", *files, *options]
+    return subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"}, check=True
+    ).stdout
+
+
+def test_gleu_as_a_metric_is_the_mean_of_sentences():
+    found = corpus_scores(SYSTEMS, REFERENCES, ["gleu"])["gleu"]
+    assert [one.score for one in found.systems] == [
+        pytest.approx(100 * mean_gleu(lines, REFERENCES)) for _, lines in SYSTEMS
+    ]
+    assert found.signature.startswith("nrefs:1|case:mixed|tok:13a|mean:sentences|version:")
+
+
+def test_gleu_takes_the_best_of_several_references():
+    # a b against a c: matches a of 3 n-grams; against a b: all.
+    assert METRICS["gleu"]().corpus_score(["a b"], [["a c"], ["a b"]]).score == 100
+
+
+def test_ter_by_hand():
+    """The deleted words of 5 against 7, and one substitution of 4: 3 edits for 11 words."""
+    found = corpus_scores([("x", ["a b c d e", "a b c x"])], ["a b c d e f g", "a b c d"], ["ter"])
+    assert found["ter"].systems[0].score == pytest.approx(100 * 3 / 11)
+
+
+def test_randomisation_agrees_with_all_exchanges():
+    """The mean GLEU is a sum over sentences, so that all 2^8 exchanges of hypotheses can be tried."""
+    differences = [
+        100 * (mean_gleu([good], [reference]) - mean_gleu([poor], [reference])) / len(REFERENCES)
+        for good, poor, reference in zip(GOOD, POOR, REFERENCES)
+    ]
+    exchanged = [abs(sum(sign * x for sign, x in zip(signs, differences))) for signs in
+                 itertools.product((1, -1), repeat=len(REFERENCES))]  # fmt: skip
+    exact = sum(value > abs(sum(differences)) + 1e-9 for value in exchanged) / len(exchanged)
+    found = paired_scores(SYSTEMS, REFERENCES, ["gleu"], "ar")["gleu"].systems
+    assert found[0].p_value is None
+    assert found[1].score - found[0].score == pytest.approx(sum(differences))
+    # 10,000 trials of a probability near 0.05 have a standard deviation of 0.002. Ties may count by rounding.
+    ties = sum(abs(value - abs(sum(differences))) < 1e-9 for value in exchanged) / len(exchanged)
+    assert exact - 0.01 < found[1].p_value < exact + ties + 0.01
+
+
+@pytest.mark.parametrize("test, numbers", [("bs", 3 * 3 + 3 * 4), ("ar", 3 + 3 * 2)])
+def test_paired_tests_equal_the_sacrebleu_command(tmp_path, test, numbers):
+    printed = sacrebleu_command(tmp_path, f"-p{test}", "-m", "bleu", "chrf", "ter", "-f", "latex", "-w", "4")
+    expected = re.findall(r"\d+\.\d{4}", printed)  # score, with bs also mean and interval, with p of the second system
+    found = paired_scores(SYSTEMS, REFERENCES, ["bleu", "chrf", "ter"], test)
+    ours = [
+        number
+        for system in range(2)
+        for one in (found[name].systems[system] for name in found)
+        for number in (one.score, one.mean, one.ci, one.p_value)
+        if number is not None
+    ]
+    assert [f"{number:.4f}" for number in ours] == expected and len(ours) == numbers
+    assert all(found[name].signature in " ".join(printed.split()) for name in found)
+
+
+def test_intervals_equal_the_sacrebleu_command(tmp_path):
+    file = write(tmp_path / "h", GOOD)
+    command = [sys.executable, "-m", "sacrebleu", write(tmp_path / "r", REFERENCES), "-i", file, "--confidence", "-f",
+               "json"]  # fmt: skip
+    expected = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    found = corpus_scores([("good", GOOD)], REFERENCES, ["bleu"], resamples=1000)["bleu"]
+    assert f"{found.systems[0].score:.1f}" == str(expected["score"])
+    assert f"μ = {found.systems[0].mean:.1f} ± {found.systems[0].ci:.1f}" in expected["confidence"]
+    assert found.signature == expected["signature"]
+
+
+@pytest.mark.parametrize("test", ["bs", "ar"])
+def test_equal_systems_do_not_differ(test):
+    found = paired_scores([("a", GOOD), ("b", GOOD)], REFERENCES, ["bleu"], test)["bleu"]
+    assert found.systems[1].p_value == 1.0
+
+
+def test_both_conventions_of_bleu_are_tested_side_by_side():
+    found = paired_scores(SYSTEMS, REFERENCES, ["bleu", "nvidia_bleu"], "bs")
+    assert "case:mixed" in found["bleu"].signature and "case:lc" in found["nvidia_bleu"].signature
+
+
+def test_lengths_must_agree():
+    with pytest.raises(UserError, match="b has 1 hypotheses for 8 references"):
+        paired_scores([("a", GOOD), ("b", GOOD[:1])], REFERENCES, ["bleu"], "bs")
+    with pytest.raises(UserError, match="only one"):
+        paired_scores([("a", GOOD)], REFERENCES, ["bleu"], "bs")
+    with pytest.raises(UserError, match="no sentences"):
+        corpus_scores([("a", [])], [], ["bleu"])
+
+
+# -- the command
+
+
+def test_command_prints_a_table_and_signatures(run_score, tmp_path):
+    printed = run_score("--paired", "ar", "--trials", "200", "--metrics", "chrf", "gleu", "--json", str(tmp_path / "j"))
+    lines = printed.splitlines()
+    found = json.loads((tmp_path / "j").read_text(encoding="utf-8"))
+    assert lines[0] == "| system | chrF2 | GLEU |"
+    poor, good = (one["scores"] for one in found["systems"])
+    assert lines[2] == f"| poor | {poor['chrf']['score']:.2f} | {poor['gleu']['score']:.2f} |"
+    assert lines[3].startswith(f"| good | {good['chrf']['score']:.2f} p = {good['chrf']['p_value']:.4f}")
+    assert lines[-2:] == [f"chrF2: {found['signatures']['chrf']}", f"GLEU: {found['signatures']['gleu']}"]
+    assert "ar:200|" in lines[-1] and (found["baseline"], found["test"]) == ("poor", "ar")
+
+
+def test_command_shows_all_metrics_and_intervals(run_score):
+    lines = run_score("--confidence", "--names", "A", "B").splitlines()
+    assert lines[0] == "| system | BLEU | BLEU (lc, intl) | chrF2 | TER | GLEU |"
+    assert lines[2].startswith("| A |") and lines[2].count("±") == 5 and "p =" not in lines[2]
+
+
+def test_star_marks_small_probabilities():
+    from gnmt.evaluation.significance import MetricScore
+
+    assert score.cell(MetricScore(31.204)) == "31.20"
+    assert score.cell(MetricScore(31.204, 31.18, 1.2, 0.0123)) == "31.20 (31.18 ± 1.20) p = 0.0123*"
+    assert score.cell(MetricScore(31.204, None, None, 0.05)) == "31.20 p = 0.0500"
+
+
+def test_command_knows_every_metric():
+    assert tuple(METRICS) == score.METRICS
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--names", "one"], "--names are one, but each of the 2 systems"),
+        (["--output", "x"], "--output is one file, but there are 2"),
+        (["--trials", "10"], "--trials belongs to --paired"),
+        (["--trials", "1", "--paired", "bs"], "--trials is 1, but must be at least 2"),
+        (["--json", "/"], "is a folder"),
+    ],
+)
+def test_command_refuses_mistakes(run_score, options, words):
+    with pytest.raises(UserError, match=words):
+        run_score(*options)
+
+
+def test_command_refuses_a_test_of_one_system_and_files_given_twice(run_score, tmp_path):
+    with pytest.raises(UserError, match="compares systems, but there is one"):
+        run_score("--paired", "bs", hypotheses=[str(tmp_path / "good")])
+    with pytest.raises(UserError, match="has a file twice"):
+        run_score(hypotheses=[str(tmp_path / "good")] * 2)
