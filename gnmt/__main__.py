@@ -16,6 +16,7 @@ COMMANDS = {  # in the order in which a user meets them
     "average": "average checkpoints of one training",
     "export": "turn a checkpoint into a model folder, which needs no fairseq",
     "translate": "translate text with a model folder",
+    "bulk": "translate large files in shards, resumable, by several processes or machines",
     "score": "score translations with BLEU",
     "grid": "score and time a model under several search options",
     "plot": "draw training curves or attention",

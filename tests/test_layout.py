@@ -37,7 +37,9 @@ CORE = {
     "translation": {"checkpoints", "search", "tokenizers"},
     "training": {"corpora", "files"},
     "plots": {"files", "tokenizers"},
+    "bulk": {"files", "search", "translator"},
     "commands": {
+        "bulk",
         "checkpoints",
         "corpora",
         "evaluation",
