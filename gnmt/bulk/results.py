@@ -125,7 +125,8 @@ def merge(folder: BulkFolder, manifest: Manifest, file: BinaryIO) -> None:
     if manifest.job.output_format == "parquet":
         parquet.join_parquet(contents, file)
     else:
-        file.writelines(contents)
+        for content in contents:
+            file.write(content)
 
 
 def merge_to(folder: BulkFolder, manifest: Manifest, path: Path, overwrite: bool) -> None:

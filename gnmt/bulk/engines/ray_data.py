@@ -62,6 +62,7 @@ def run(
     try:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         context.max_errored_blocks = -1  # a shard that fails does not end the others
         uses_gpu = any(device != "cpu" for device in resources.devices)
         shards = ray.data.from_items([{"shard": number} for number in todo], override_num_blocks=len(todo))
@@ -71,8 +72,6 @@ def run(
             compute=ray.data.ActorPoolStrategy(size=min(resources.workers, len(todo))),
             num_cpus=resources.threads,
             num_gpus=1 if uses_gpu else 0,
-            max_restarts=-1,
-            max_task_retries=-1,
         )
         failures = dict.fromkeys(todo, "its actor failed: see the messages of Ray")
         for row in results.iter_rows():
