@@ -94,12 +94,12 @@ def test_duplicates_are_translated_once(model, source, tmp_path, monkeypatch, ca
     texts = ["dog", "cat", " dog", "", "dog", "cat\r", ""]
     source.write_bytes(lines(texts))
     calls = []
-    translate = Translator.translate
+    stream = Translator.stream
     monkeypatch.setattr(
-        Translator, "translate", lambda self, texts, **options: calls.append(texts) or translate(self, texts, **options)
+        Translator, "stream", lambda self, texts, options: calls.append(texts) or stream(self, texts, options)
     )
     out = translated(model, source, tmp_path / "out")
-    assert calls == [["dog", "cat", ""]]
+    assert calls == [["cat", "dog", ""]]
     assert state(out, capsys)["duplicates"] == 4
     assert merged(out) == lines(expected_texts(model, [text.strip() for text in texts]))
 
@@ -109,24 +109,18 @@ def test_progress_counts_every_line_once(model, source, tmp_path):
     folder = BulkFolder(planned(model, source, tmp_path / "out"))
     counted = []
     shards.ShardTranslator(folder, read_manifest(folder), "cpu", None).translate(0, counted.append)
-    assert counted == [3, 1]
-
-
-def test_texts_of_several_calls_are_in_order(model, source, tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "TEXTS_PER_CALL", 2)
-    assert merged(translated(model, source, tmp_path / "out")) == lines(expected_texts(model, list(SENTENCES)))
+    assert counted == [1, 3]  # cat, dog
 
 
 # -- options
 
 
-def test_samples_depend_on_the_seed_and_the_line_only(model, source, tmp_path, monkeypatch):
-    """Line n draws with seed + n, so duplicates have different translations; calls and shards change nothing."""
+def test_samples_depend_on_the_seed_and_the_line_only(model, source, tmp_path):
+    """Line n draws with seed + n, so duplicates have different translations, and shards change nothing."""
     source.write_bytes(b"the dog runs\n" * 6)
     draw = ("--sampling", "--temperature", "0.7", "--top-k", "5", "--seed", "7")
     whole = merged(translated(model, source, tmp_path / "whole", *draw))
     assert len(set(whole.splitlines())) > 3
-    monkeypatch.setattr(shards, "TEXTS_PER_CALL", 2)
     assert merged(translated(model, source, tmp_path / "cut", *draw, "--lines-per-shard", 3)) == whole
     assert merged(translated(model, source, tmp_path / "other", *draw[:-1], "8")) != whole
     assert (
@@ -182,6 +176,9 @@ def test_options_without_a_meaning_are_refused(model, source, tmp_path):
         (["--workers", "0"], "--workers is 0, but must be at least 1"),
         (["--address", "auto"], "--address is for Ray"),
         (["--sampling", "--top-p", "2"], "--top-p is 2.0, but must be at most 1"),
+        (["--beam", "0"], "--beam is 0, but must be at least 1"),
+        (["--nbest", "6", "--output-format", "jsonl"], "--nbest is 6, but must be at most --beam, which is 5"),
+        (["--precision", "in8"], "--precision is 'in8', but must be one of fp32, "),
     ):
         with pytest.raises(UserError, match=sentence):
             planned(model, source, tmp_path / "out", *options)
@@ -199,7 +196,7 @@ def test_another_model_option_or_input_is_refused(model, source, tmp_path):
     for options, sentence in (
         ([], "begun with --beam 4, and now there is no --beam"),
         (["--beam", 4, "--tag", "x"], "begun with no --tag, and now there is --tag x"),
-        (["--beam", 4, "--sampling"], "begun with no --sampling, and now there is --sampling --temperature 1.0"),
+        (["--beam", 4, "--sampling"], "begun with no --sampling, and now there is --sampling:"),
         (["--beam", 4, "--replace-unk"], "begun with no --replace-unk, and now there is --replace-unk"),
     ):
         with pytest.raises(UserError, match=sentence):
@@ -249,7 +246,7 @@ def test_shards_that_are_done_are_skipped(model, source, tmp_path, capsys, monke
     planned(model, source, out, "--lines-per-shard", 2)
     commands = capsys.readouterr().out.splitlines()
     assert [command.split()[:5] for command in commands] == [["gnmt", "bulk", "shard", str(out), n] for n in ("0", "2")]
-    monkeypatch.setattr(Translator, "translate", None)  # would fail
+    monkeypatch.setattr(Translator, "stream", None)  # would fail
     before = (out / "output" / "000001.zst").stat().st_mtime_ns
     gnmt_bulk("shard", out, 1)
     assert (out / "output" / "000001.zst").stat().st_mtime_ns == before

@@ -37,7 +37,7 @@ CORE = {
     "translation": {"checkpoints", "search", "tokenizers"},
     "training": {"corpora", "files"},
     "plots": {"files", "tokenizers"},
-    "bulk": {"files", "search", "translator"},
+    "bulk": {"checkpoints", "files", "search", "translation", "translator"},
     "commands": {
         "bulk",
         "checkpoints",
@@ -46,6 +46,7 @@ CORE = {
         "files",
         "network",
         "plots",
+        "search",
         "tokenizers",
         "training",
         "translation",

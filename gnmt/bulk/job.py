@@ -5,39 +5,20 @@ shards would otherwise be translated in different ways.
 """
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Optional, Sequence, Tuple
 
 from gnmt.errors import UserError
 from gnmt.files.checksums import SUMS, sha256
 from gnmt.ranges import Range, check_ranges
+from gnmt.search.options import SamplingOptions, SearchOptions
+from gnmt.translation.options import TranslationOptions
 
-LINE_FORMATS = ("text", "tsv", "jsonl")
 SUFFIXES = {".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 COLUMNS = {"text": "", "tsv": "1", "jsonl": "text", "parquet": "text"}  # that are translated unless one is named
 PACKED = (".gz", ".xz", ".zst")
-
-
-def _number(default: Any, accepted: Range) -> Any:
-    return field(default=default, metadata={"range": accepted})
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """Random sampling in place of beam search; see `gnmt.search.options.SamplingOptions`.
-
-    Raises:
-        UserError: a number is out of range.
-    """
-
-    temperature: float = _number(1.0, Range(0, 1e6, above=True))
-    top_k: int = _number(0, Range(0, 10_000_000))
-    top_p: float = _number(1.0, Range(0, 1, above=True))
-    seed: int = _number(1, Range(0, 2**61))  # line n of the input, from 0, draws with seed + n
-
-    def __post_init__(self) -> None:
-        check_ranges(Sampling, self)
+LINES_PER_SHARD = Range(1, 100_000_000)
 
 
 @dataclass(frozen=True)
@@ -53,23 +34,15 @@ class Job:
     input_format: str = "text"
     output_format: str = "text"
     column: str = ""  # number in TSV from 1, key in JSON lines, name in Parquet
-    lines_per_shard: int = _number(20_000, Range(1))
+    lines_per_shard: int = 20_000
     precision: Optional[str] = None
-    beam: Optional[int] = _number(None, Range(1, 10_000))
-    nbest: int = _number(1, Range(1, 10_000))
-    length_norm_factor: Optional[float] = _number(None, Range(0, 100, off=True))
-    coverage_penalty: Optional[float] = _number(None, Range(0, 1e6, off=True))
-    no_repeat_ngram_size: int = _number(0, Range(0, 10_000_000, off=True))
-    replace_unk: bool = False
-    split_sentences: bool = False
-    batch_size: int = _number(64, Range(1))
-    max_length: int = _number(1024, Range(1))
-    sampling: Optional[Sampling] = None
+    options: TranslationOptions = TranslationOptions()
     score: bool = False
     tag: str = ""
 
     def __post_init__(self) -> None:
-        check_ranges(Job, self)
+        LINES_PER_SHARD.check("lines_per_shard", self.lines_per_shard)
+        check_ranges(SearchOptions, self.options)
         if self.output_format == "parquet" != self.input_format:
             raise UserError(
                 f"Parquet is written for Parquet only: choose another --output-format for {self.input_format}."
@@ -78,9 +51,10 @@ class Job:
             raise UserError(f"--column is {self.column!r}, but must be the number of a column of the TSV file, from 1.")
         if self.score and self.output_format == "text":
             raise UserError("--score has no place in text: choose --output-format tsv or jsonl.")
-        if self.nbest > 1 and self.output_format in ("text", "tsv"):
-            raise UserError(f"--nbest {self.nbest} has no place in {self.output_format}: choose --output-format jsonl.")
-        if self.nbest > 1 and self.split_sentences:
+        nbest = self.options.nbest
+        if nbest > 1 and self.output_format in ("text", "tsv"):
+            raise UserError(f"--nbest {nbest} has no place in {self.output_format}: choose --output-format jsonl.")
+        if nbest > 1 and self.options.split_sentences:
             raise UserError("--nbest goes without --split-sentences: an n-best list belongs to one sentence.")
         if set(self.tag) & set("\n\r\t"):
             raise UserError("--tag has a tab or a line break: give a word, such as '<BT>'.")
@@ -111,15 +85,26 @@ def check_models(job: Job) -> None:
         )
 
 
+def check_search(job: Job) -> None:
+    """Raises UserError for options that do not fit the model, before any work is done."""
+    from gnmt.checkpoints.model_config import PRECISIONS, GenerationConfig, read_config  # imports torch
+    from gnmt.checkpoints.model_folder import GENERATION
+
+    job.options.search_options(read_config(Path(job.models[0]) / GENERATION, GenerationConfig))
+    if job.precision not in (None, *PRECISIONS):
+        raise UserError(f"--precision is {job.precision!r}, but must be one of {', '.join(PRECISIONS)}.")
+
+
 def check_same(begun: Job, given: Job, folder: Path) -> None:
     """Raises UserError if a folder was begun with other models or options; the paths of models may differ."""
     if begun.fingerprints != given.fingerprints:
         raise UserError(f"{folder} was begun with another model, {' '.join(begun.models)}: give it, or another folder.")
-    for one in dataclasses.fields(Job):
-        old, new = getattr(begun, one.name), getattr(given, one.name)
-        if one.name != "models" and old != new:
+    old, new = _flat(begun), _flat(given)
+    for name in {**old, **new}:
+        before, now = old.get(name), new.get(name)
+        if name != "models" and before != now:
             raise UserError(
-                f"{folder} was begun with {_shown(one.name, old)}, and now there is {_shown(one.name, new)}: "
+                f"{folder} was begun with {_shown(name, before)}, and now there is {_shown(name, now)}: "
                 f"give the same options, or another folder."
             )
 
@@ -130,10 +115,14 @@ def as_object(job: Job) -> Dict[str, Any]:
 
 
 def from_object(content: Dict[str, Any]) -> Job:
-    """Returns the job of a JSON object; raises TypeError for unknown or missing names."""
-    values: Dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in content.items()}
-    sampling = values.pop("sampling")
-    return Job(**values, sampling=Sampling(**sampling) if sampling else None)
+    """Returns the job of a JSON object; raises TypeError or KeyError for unknown or missing names."""
+    options = dict(content["options"])
+    if options["sampling"] is not None:
+        options["sampling"] = SamplingOptions(**options["sampling"])
+    values: Dict[str, Any] = {**content, "options": TranslationOptions(**options)}
+    for name in ("models", "fingerprints"):
+        values[name] = tuple(content[name])
+    return Job(**values)
 
 
 def absolute(models: Sequence[Path]) -> Tuple[str, ...]:
@@ -141,10 +130,16 @@ def absolute(models: Sequence[Path]) -> Tuple[str, ...]:
     return tuple(str(model.resolve()) for model in models)
 
 
+def _flat(job: Job) -> Dict[str, Any]:
+    """Returns all options by their names on the command line."""
+    flat = dataclasses.asdict(job)
+    flat |= flat.pop("options")
+    sampling = flat.pop("sampling")
+    return {**flat, "sampling": sampling is not None, **(sampling or {})}
+
+
 def _shown(name: str, value: Any) -> str:
     option = f"--{name.replace('_', '-')}"
     if value is None or value is False or value == "":
         return f"no {option}"
-    if isinstance(value, Sampling):
-        value = " ".join(f"--{key.replace('_', '-')} {number}" for key, number in dataclasses.asdict(value).items())
     return option if value is True else f"{option} {value}"

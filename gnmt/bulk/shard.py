@@ -9,10 +9,11 @@ import dataclasses
 import fcntl
 import json
 import time
+from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Sequence
+from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Sequence, Tuple
 
 from gnmt.bulk import parquet
 from gnmt.bulk.formats import READERS, WRITERS
@@ -21,7 +22,9 @@ from gnmt.bulk.manifest import BulkFolder, Manifest, Shard, checksum, read_conte
 from gnmt.bulk.rows import Added, Rows, Scored, Translated
 from gnmt.errors import UserError
 
-TEXTS_PER_CALL = 4096  # bounds the memory that attention takes
+if TYPE_CHECKING:
+    from gnmt.translator import Translator
+
 LONGEST_TEXT = 1 << 20  # characters; the rest of a longer line is not translated
 
 Progress = Callable[[int], None]  # called with the number of further lines that are translated
@@ -95,14 +98,13 @@ class ShardTranslator:
                     f"{self._folder.input(number, job)} is damaged: restore it, or start with a new folder."
                 )
             rows = read_rows(content, job)
-            distinct = list(dict.fromkeys(row.text for row in rows)) if job.sampling is None else []
-            texts = distinct or [row.text for row in rows]
-            counted = _counted(rows, texts, progress) if distinct else progress
-            translations = list(translate_texts(self._translator, texts, job, shard.first, counted))
-            if distinct:
-                by_text = dict(zip(texts, translations))
-                translations = [by_text[row.text] for row in rows]
-            return self._write(shard, content, rows, translations, len(texts), start)
+            distinct, index = texts_of(rows, job)
+            times = Counter(index)
+            translated: List[Translated] = []
+            for text in translate_texts(self._translator, distinct, job, shard.first):
+                progress(times[len(translated)])
+                translated.append(text)
+            return self._write(shard, content, rows, [translated[one] for one in index], len(distinct), start)
 
     def _write(
         self, shard: Shard, content: bytes, rows: Rows, translations: Sequence[Translated], texts: int, start: float
@@ -133,41 +135,37 @@ def read_rows(content: bytes, job: Job) -> Rows:
     return read(content, job.column)
 
 
-def translate_texts(translator, texts: Sequence[str], job: Job, first: int, progress: Progress) -> Iterator[Translated]:
+def texts_of(rows: Rows, job: Job) -> Tuple[List[str], List[int]]:
+    """Returns the texts to translate, and for each row the index of its text.
+
+    Texts that occur several times are translated once, and long ones come first, so that batches have texts of similar
+    lengths. Samples are drawn line by line, each with a seed of its own, so there texts stay as they are.
+    """
+    if job.options.sampling is not None:
+        return [row.text for row in rows], list(range(len(rows)))
+    distinct = sorted({row.text for row in rows}, key=lambda text: (-len(text), text))
+    places = {text: index for index, text in enumerate(distinct)}
+    return distinct, [places[row.text] for row in rows]
+
+
+def translate_texts(translator: "Translator", texts: Sequence[str], job: Job, first: int) -> Iterator[Translated]:
     """Yields the translation of each text.
 
     Args:
-        translator: a gnmt.translator.Translator.
+        translator: has the models of the job.
         texts: one line each.
         job: has the options.
         first: number of the first line in the input; with sampling, line n draws with seed + n.
-        progress: called with 1 for each text.
     """
-    from gnmt.search.options import SamplingOptions
-
-    for start in range(0, len(texts), TEXTS_PER_CALL):
-        sampling = job.sampling and SamplingOptions(
-            job.sampling.temperature, job.sampling.top_k, job.sampling.top_p, job.sampling.seed + first + start
-        )
-        part = texts[start : start + TEXTS_PER_CALL]
-        translations = translator.translate(
-            [text[:LONGEST_TEXT] for text in part],
-            beam=job.beam,
-            nbest=job.nbest,
-            length_norm_factor=job.length_norm_factor,
-            coverage_penalty=job.coverage_penalty,
-            no_repeat_ngram_size=job.no_repeat_ngram_size,
-            replace_unk=job.replace_unk,
-            split_sentences=job.split_sentences,
-            sampling=sampling,
-            batch_size=job.batch_size,
-            max_length=job.max_length,
-            progress=lambda _: progress(1),
-        )
-        for text, translation in zip(part, translations):
-            is_cut = len(text) > LONGEST_TEXT or any(one.is_truncated for one in translation.sentences)
-            nbest = [Scored(tagged(one.text, job.tag), one.score) for one in translation.nbest] if job.nbest > 1 else []
-            yield Translated(tagged(translation.text, job.tag), translation.score, nbest, is_cut)
+    options = job.options
+    if options.sampling is not None:
+        sampling = dataclasses.replace(options.sampling, seed=options.sampling.seed + first)
+        options = dataclasses.replace(options, sampling=sampling)
+    translations = translator.stream([text[:LONGEST_TEXT] for text in texts], options)
+    for text, translation in zip(texts, translations, strict=True):
+        is_cut = len(text) > LONGEST_TEXT or any(one.is_truncated for one in translation.sentences)
+        nbest = [Scored(tagged(one.text, job.tag), one.score) for one in translation.nbest] if options.nbest > 1 else []
+        yield Translated(tagged(translation.text, job.tag), translation.score, nbest, is_cut)
 
 
 def tagged(text: str, tag: str) -> str:
@@ -177,7 +175,7 @@ def tagged(text: str, tag: str) -> str:
 
 def write_rows(content: bytes, rows: Rows, translations: Sequence[Translated], job: Job) -> bytes:
     """Returns the output of a shard."""
-    added = Added(job.score, job.nbest > 1)
+    added = Added(job.score, job.options.nbest > 1)
     if job.output_format == "parquet":
         return parquet.write_parquet(content, rows, translations, added)
     return WRITERS[job.output_format](rows, translations, added)
@@ -186,15 +184,6 @@ def write_rows(content: bytes, rows: Rows, translations: Sequence[Translated], j
 def count_rows(output: bytes, output_format: str) -> int:
     """Returns the number of lines or rows of an output."""
     return parquet.count_rows(output) if output_format == "parquet" else output.count(b"\n")
-
-
-def _counted(rows: Rows, texts: Sequence[str], progress: Progress) -> Progress:
-    """Returns a progress of texts that counts each as often as it occurs among the rows."""
-    times: Dict[str, int] = dict.fromkeys(texts, 0)
-    for row in rows:
-        times[row.text] += 1
-    counts = iter(times.values())
-    return lambda _: progress(next(counts))
 
 
 def _problems(shard: Shard, rows: Rows, translations: Sequence[Translated]) -> List[dict]:

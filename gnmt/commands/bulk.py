@@ -21,7 +21,7 @@ from gnmt.bulk import job as jobs
 from gnmt.bulk import results
 from gnmt.bulk.engines import commands, local, ray_data
 from gnmt.bulk.engines.local import Resources
-from gnmt.bulk.job import COLUMNS, Job, Sampling
+from gnmt.bulk.job import COLUMNS, Job
 from gnmt.bulk.manifest import BulkFolder, plan, read_manifest
 from gnmt.bulk.progress import Counter
 from gnmt.commands.command_line import HelpFormatter
@@ -29,13 +29,16 @@ from gnmt.errors import UserError
 from gnmt.files.locks import locked
 from gnmt.files.process_pool import available_cores
 from gnmt.ranges import Range
+from gnmt.search.options import SamplingOptions
+from gnmt.translation.options import TranslationOptions
 
 DEFAULT_ACTION = "translate"
 ACTIONS = (DEFAULT_ACTION, "shard", "status", "verify", "merge")
 STANDARD_OUTPUT = Path("-")
 FORMATS = tuple(COLUMNS)
-SEARCH = ("lines_per_shard", "precision", "beam", "nbest", "length_norm_factor", "coverage_penalty", "no_repeat_ngram_size",
-          "replace_unk", "split_sentences", "batch_size", "max_length", "score", "tag")  # fmt: skip
+OPTIONS = ("beam", "nbest", "length_norm_factor", "coverage_penalty", "no_repeat_ngram_size", "replace_unk",
+           "split_sentences", "batch_size", "max_length")  # fmt: skip
+SAMPLING = ("seed", "temperature", "top_k", "top_p")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_translate(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    job, sampling = Job((), ()), Sampling()
+    job, options, sampling = Job((), ()), TranslationOptions(), SamplingOptions()
     add("model", type=Path, metavar="MODEL", help="model folder")
     add("--input", type=Path, required=True, metavar="FILE", help="plain, .gz, .xz or .zst; - is stdin")
     add("--output", type=Path, required=True, metavar="FOLDER", help="for the shards; - is stdout, and keeps nothing")
@@ -97,8 +100,12 @@ def _add_translate(parser: argparse.ArgumentParser) -> None:
     )
     model("--replace-unk", action="store_true", help="replace unknown tokens by source tokens")
     model("--split-sentences", action="store_true", help="translate each sentence of a line by itself")
-    model("--batch-size", type=int, default=job.batch_size, metavar="N", help="sentences translated at the same time")
-    model("--max-length", type=int, default=job.max_length, metavar="N", help="tokens of a sentence; the rest is cut")
+    model(
+        "--batch-size", type=int, default=options.batch_size, metavar="N", help="sentences translated at the same time"
+    )
+    model(
+        "--max-length", type=int, default=options.max_length, metavar="N", help="tokens of a sentence; the rest is cut"
+    )
     drawn = parser.add_argument_group("sampling, for back-translation").add_argument
     drawn("--sampling", action="store_true", help="draw translations at random in place of beam search")
     drawn("--seed", type=int, metavar="N", help=f"line i draws with seed + i (default: {sampling.seed})")
@@ -168,20 +175,28 @@ def _job_of(arguments: argparse.Namespace) -> Job:
     column = COLUMNS[input_format] if arguments.column is None else arguments.column
     if arguments.column is not None and input_format == "text":
         raise UserError("--column is for TSV, JSON lines and Parquet: name the format with --format.")
-    drawn = {name: getattr(arguments, name) for name in ("seed", "temperature", "top_k", "top_p")}
-    drawn = {name: value for name, value in drawn.items() if value is not None}
+    drawn = {name: getattr(arguments, name) for name in SAMPLING if getattr(arguments, name) is not None}
     if drawn and not arguments.sampling:
         raise UserError(f"--{next(iter(drawn)).replace('_', '-')} is for sampling: add --sampling.")
     models = [arguments.model, *arguments.ensemble]
-    return Job(
+    options = TranslationOptions(
+        sampling=SamplingOptions(**drawn) if arguments.sampling else None,
+        **{name: getattr(arguments, name) for name in OPTIONS},
+    )
+    job = Job(
         models=jobs.absolute(models),
         fingerprints=tuple(map(jobs.fingerprint, models)),
         input_format=input_format,
         output_format=arguments.output_format or input_format,
         column=column,
-        sampling=Sampling(**drawn) if arguments.sampling else None,
-        **{name: getattr(arguments, name) for name in SEARCH},
+        lines_per_shard=arguments.lines_per_shard,
+        precision=arguments.precision,
+        options=options,
+        score=arguments.score,
+        tag=arguments.tag,
     )
+    jobs.check_search(job)
+    return job
 
 
 def _resources_of(arguments: argparse.Namespace) -> Resources:

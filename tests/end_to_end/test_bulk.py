@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Callable, List, Tuple
+from typing import Callable, List, NamedTuple, Optional, Tuple
 
 import pytest
 from bulk_commands import DIFFERING_SEED, SENTENCES, expected_texts, translated
@@ -78,25 +78,29 @@ def shards_done(folder: Path) -> int:
     return len(list((folder / "done").glob("*.json")))
 
 
-def kill_at(process: subprocess.Popen, folder: Path, shards: int, seconds: float, victim: str) -> List[int]:
-    """Kills a run or its worker when so many shards are done, and so many seconds later.
+class Killed(NamedTuple):
+    """A process that was killed, None if it had ended already, and the processes that it had started."""
 
-    Returns:
-        The descendants of a run that was killed.
-    """
+    pid: Optional[int]
+    orphans: List[int]
+
+
+def kill_at(process: subprocess.Popen, folder: Path, shards: int, seconds: float, victim: str) -> Killed:
+    """Kills a run, or one of its workers, so many seconds after so many shards are done."""
     wait_until(lambda: shards_done(folder) >= shards or process.poll() is not None)
     time.sleep(seconds)
     if process.poll() is not None:
-        return []
-    children = descendants(process.pid)
+        return Killed(None, [])
+    started = descendants(process.pid)
     if victim == "run":
         process.kill()
-        process.communicate()
-        return children
-    workers = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    if workers:
-        os.kill(random.choice(workers), signal.SIGKILL)
-    return []
+        process.wait()
+        return Killed(process.pid, started)
+    workers = [pid for pid in started if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    if not workers:
+        return Killed(None, [])
+    os.kill(workers[-1], signal.SIGKILL)
+    return Killed(workers[-1], [])
 
 
 def check_what_is_left(folder: Path) -> None:
@@ -115,13 +119,13 @@ def test_a_killed_run_is_continued_and_a_killed_worker_is_replaced(model, source
     straight = translated(model, source, tmp_path / "straight", "--lines-per-shard", 1)
     out = tmp_path / "out"
     command = (model, "--input", source, "--output", out, "--lines-per-shard", 1, "--threads", 1)
-    orphans = kill_at(start(*command), out, 2, 0.01, "run")
+    orphans = kill_at(start(*command), out, 2, 0.01, "run").orphans
     assert orphans and 2 <= shards_done(out) < 12
     check_what_is_left(out)
     before = {path: path.stat().st_mtime_ns for path in (out / "output").glob("*.zst")}
     wait_until(lambda: not any(map(is_running, orphans)))
     process = start(*command)
-    kill_at(process, out, shards_done(out) + 2, 0.0, "worker")
+    assert kill_at(process, out, shards_done(out) + 2, 0.0, "worker").pid
     _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, err
     assert output_files(out) == output_files(straight)
@@ -140,22 +144,15 @@ def test_50_kills_at_random_points(model, tmp_path):
     while kills < 50:
         command = (model, "--input", source, "--output", out, "--lines-per-shard", 3, "--workers", 2, "--threads", 1)
         process = start(*command)
-        victim = draw.choice(["run", "run", "worker"])
-        orphans = kill_at(process, out, shards_done(out) + draw.randint(0, 3), draw.uniform(0, 0.5), victim)
-        if victim == "worker":
-            orphans = kill_at(process, out, shards_done(out) + draw.randint(0, 2), draw.uniform(0, 0.5), "run")
-            kills += 1
-        kills += 1 if orphans or process.returncode == -signal.SIGKILL else 0
-        process.wait(SECONDS)
+        for victim in draw.choice([["run"], ["worker", "run"]]):
+            done = shards_done(out) + draw.randint(0, 3)
+            kills += kill_at(process, out, done, draw.uniform(0, 0.5), victim).pid is not None
+        process.communicate(timeout=SECONDS)
         check_what_is_left(out)
-        if len(output_files(out) if (out / "output").exists() else ()) == len(straight) and shards_done(out) == len(
-            straight
-        ):
+        if shards_done(out) == len(straight):
             assert output_files(out) == straight
             out = tmp_path / f"out{kills}"
-    code, _, err = run(
-        model, "--input", source, "--output", out, "--lines-per-shard", 3, "--workers", 2, "--threads", 1
-    )
+    code, _, err = run(*command[:3], "--output", out, *command[5:])
     assert code == 0, err
     assert output_files(out) == straight
 

@@ -157,7 +157,7 @@ def _work(connection: Connection, folder: BulkFolder, shard: int, device: str, t
         try:
             translator.translate(number, report)
             connection.send((DONE, None))
-        except (UserError, OSError, RuntimeError) as error:  # RuntimeError: of torch, such as no memory
+        except (OSError, RuntimeError, ValueError) as error:  # of users, disks, torch and pyarrow
             connection.send((FAILED, str(error)))
         number = connection.recv()
 

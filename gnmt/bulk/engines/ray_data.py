@@ -27,7 +27,7 @@ class ShardActor:
         number = int(row["shard"])
         try:
             done = self._translator.translate(number, lambda lines: None)
-        except (UserError, OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, ValueError) as error:  # of users, disks, torch and pyarrow
             return {"shard": number, "lines": 0, "problem": str(error)}
         return {"shard": number, "lines": done.lines, "problem": ""}
 
