@@ -33,7 +33,7 @@ def imported_distributions() -> set:
 
 
 def test_the_dependencies_are_the_packages_that_the_core_imports():
-    optional = names(EXTRAS["nvidia"]) | names(EXTRAS["plots"]) | names(EXTRAS["serve"])
+    optional = set().union(*(names(EXTRAS[extra]) for extra in ("bulk", "nvidia", "plots", "ray", "serve")))
     assert imported_distributions() - optional == names(PROJECT["dependencies"])
 
 

@@ -1,10 +1,12 @@
 """Command lines of commands. A command is a module with `add_arguments(parser)` and `run(arguments)`.
 
 The docstring of the module is the description in its help. A module with `PASSES_OPTIONS_THROUGH = True` gets unknown
-options as a second argument of `run`.
+options as a second argument of `run`. A module with actions, such as `gnmt bulk merge`, may name one that is meant when
+none is given: `ACTIONS` and `DEFAULT_ACTION`.
 """
 
 import argparse
+import sys
 from types import ModuleType
 from typing import Optional, Sequence
 
@@ -38,6 +40,9 @@ def parser_of(command: ModuleType, program: str) -> argparse.ArgumentParser:
 def run_module(command: ModuleType, program: str, arguments: Optional[Sequence[str]] = None) -> None:
     """Parses the arguments of a command, those of this process by default, and runs it."""
     parser = parser_of(command, program)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if hasattr(command, "DEFAULT_ACTION") and arguments and arguments[0] not in (*command.ACTIONS, "-h", "--help"):
+        arguments.insert(0, command.DEFAULT_ACTION)
     if getattr(command, "PASSES_OPTIONS_THROUGH", False):
         command.run(*parser.parse_known_args(arguments))
     else:

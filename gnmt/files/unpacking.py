@@ -80,15 +80,24 @@ def open_unpacked(path: Path) -> Iterator[BinaryIO]:
     Raises:
         UserError: the file is packed, but damaged or incomplete; also from the block that reads it.
     """
-    with open(path, "rb") as file:
-        head = file.read(max(map(len, MARKS)))
-        file.seek(0)
-        packed = next((packed for mark, packed in MARKS.items() if head.startswith(mark)), None)
-        if packed is None:
-            yield file
-            return
-        try:
-            with packed.open(file) as unpacked:
-                yield unpacked
-        except DAMAGED as error:
-            raise UserError(f"{path} is not a complete {packed.name} file ({error}): fetch it again.") from error
+    with open(path, "rb") as file, unpacked(file, str(path)) as content:
+        yield content
+
+
+@contextmanager
+def unpacked(file: io.BufferedReader, name: str) -> Iterator[BinaryIO]:
+    """Yields the unpacked bytes of an open file or pipe, from its beginning; `name` is for error messages.
+
+    Raises:
+        UserError: the file is packed, but damaged or incomplete; also from the block that reads it.
+    """
+    head = file.peek(max(map(len, MARKS)))
+    packed = next((packed for mark, packed in MARKS.items() if head.startswith(mark)), None)
+    if packed is None:
+        yield file
+        return
+    try:
+        with packed.open(file) as content:
+            yield content
+    except DAMAGED as error:
+        raise UserError(f"{name} is not a complete {packed.name} file ({error}): fetch it again.") from error

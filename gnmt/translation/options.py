@@ -1,11 +1,13 @@
 """Options of a translation, as users give them; None stands for the model's own value."""
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
-from gnmt.checkpoints.model_config import GenerationConfig
 from gnmt.errors import UserError
 from gnmt.search.options import SamplingOptions, SearchOptions
+
+if TYPE_CHECKING:  # it imports torch, which commands that only read options do not need
+    from gnmt.checkpoints.model_config import GenerationConfig
 
 MOST_TOKENS = 1024  # of a sentence; longer ones are cut
 
@@ -36,7 +38,7 @@ class TranslationOptions:
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}, but must be at least 1.")
 
-    def search_options(self, defaults: GenerationConfig) -> SearchOptions:
+    def search_options(self, defaults: "GenerationConfig") -> SearchOptions:
         """Returns the options of the search, with the defaults of a model.
 
         Raises:

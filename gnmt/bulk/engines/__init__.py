@@ -1,0 +1,1 @@
+"""Engines: each decides which process translates a shard, and when."""

@@ -1,0 +1,105 @@
+"""Engine `ray`: actors of Ray on one machine or on a cluster. Needs the extra [ray].
+
+The rows of the data set are numbers of shards, and the results say that a shard is done: texts never go through Ray, so
+that neither its order nor the merging of its blocks matters. The machines of a cluster share the file system on which
+the folder and the models are.
+"""
+
+import logging
+from typing import Any, Dict, Optional, Sequence
+
+from gnmt.bulk.engines.local import Resources
+from gnmt.bulk.manifest import BulkFolder, Manifest, read_manifest
+from gnmt.bulk.progress import Counter
+from gnmt.bulk.shard import ShardTranslator
+from gnmt.errors import UserError
+
+FREE_CPUS = 1  # that actors must leave to Ray's own tasks, which otherwise never start
+
+
+class ShardActor:
+    """Translates the shard of a row; an actor of Ray that keeps the models in memory."""
+
+    def __init__(self, folder: BulkFolder, device: str, threads: int):
+        self._translator = ShardTranslator(folder, read_manifest(folder), device, threads)
+
+    def __call__(self, row: Dict[str, Any]) -> Dict[str, Any]:
+        number = int(row["shard"])
+        try:
+            done = self._translator.translate(number, lambda lines: None)
+        except (OSError, RuntimeError, ValueError) as error:  # of users, disks, torch and pyarrow
+            return {"shard": number, "lines": 0, "problem": str(error)}
+        return {"shard": number, "lines": done.lines, "problem": ""}
+
+
+def run(
+    folder: BulkFolder,
+    manifest: Manifest,
+    todo: Sequence[int],
+    resources: Resources,
+    counter: Counter,
+    address: Optional[str],
+) -> Dict[int, str]:
+    """Translates shards; returns the reason for each one that failed.
+
+    Args:
+        folder: on a file system that all machines share.
+        manifest: of the folder.
+        todo: numbers of shards.
+        resources: actors, and the threads and the device of each.
+        counter: counts lines.
+        address: of a running cluster, such as "auto"; None starts Ray on this machine.
+
+    Raises:
+        UserError: Ray is missing or cannot be reached, or the cluster is too small.
+    """
+    try:
+        import ray
+        import ray.data
+    except ModuleNotFoundError as error:
+        raise UserError("The engine ray needs Ray: install fairseq-gnmt[ray].") from error
+    _connect(ray, resources, address)
+    try:
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        context.max_errored_blocks = -1  # a shard that fails does not end the others
+        uses_gpu = any(device != "cpu" for device in resources.devices)
+        shards = ray.data.from_items([{"shard": number} for number in todo], override_num_blocks=len(todo))
+        results = shards.map(
+            ShardActor,
+            fn_constructor_args=(BulkFolder(folder.path.resolve()), resources.devices[0], resources.threads),
+            compute=ray.data.ActorPoolStrategy(size=min(resources.workers, len(todo))),
+            num_cpus=resources.threads,
+            num_gpus=1 if uses_gpu else 0,
+        )
+        failures = dict.fromkeys(todo, "its actor failed: see the messages of Ray")
+        for row in results.iter_rows():
+            counter.add(row["lines"])
+            if row["problem"]:
+                failures[row["shard"]] = row["problem"]
+            else:
+                failures.pop(row["shard"], None)
+        return failures
+    except ray.exceptions.RayError as error:
+        raise UserError(f"Ray gave up: {str(error).strip().splitlines()[-1]}") from error
+    finally:
+        ray.shutdown()
+
+
+def _connect(ray, resources: Resources, address: Optional[str]) -> None:
+    wanted = resources.workers * resources.threads + FREE_CPUS
+    options: Dict[str, Any] = {"address": address} if address else {"num_cpus": wanted, "include_dashboard": False}
+    try:
+        ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"Ray cannot be reached at {address} ({str(error).splitlines()[0]}): check --address."
+        ) from error
+    found = ray.cluster_resources().get("CPU", 0)
+    if found < wanted:
+        ray.shutdown()
+        raise UserError(
+            f"{resources.workers} workers of {resources.threads} threads need {wanted} CPUs, {FREE_CPUS} for Ray itself, "
+            f"but the cluster has {found:g}: use fewer --workers or --threads."
+        )

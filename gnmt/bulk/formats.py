@@ -1,0 +1,139 @@
+r"""Formats that consist of lines: text, TSV and JSON lines. Parquet is in parquet.py.
+
+A line ends at "\n". Each input line gets exactly one output line, whatever is wrong with it.
+"""
+
+import codecs
+import json
+from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Sequence, Tuple
+
+from gnmt.bulk.rows import Added, Row, Rows, Translated
+from gnmt.errors import UserError
+from gnmt.files.lines import UTF16_MARKS, as_line, one_line
+
+MOST_BYTES = 1 << 26  # of a shard, unless a single line has more
+TRANSLATION, SCORE, NBEST, PROBLEM = "translation", "score", "nbest", "problem"  # names that the output adds
+
+
+def cut_lines(stream: BinaryIO, lines_per_shard: int) -> Iterator[Tuple[int, bytes]]:
+    """Yields the number of lines and the bytes of each shard; all bytes together are those of the stream.
+
+    Raises:
+        UserError: the text is UTF-16.
+    """
+    lines: List[bytes] = []
+    size = 0
+    is_first = True
+    for line in stream:
+        if is_first and line.startswith(UTF16_MARKS):
+            raise UserError("The input is UTF-16, not UTF-8: convert it, for example with iconv -f utf-16 -t utf-8.")
+        if lines and (len(lines) == lines_per_shard or size + len(line) > MOST_BYTES):
+            yield len(lines), b"".join(lines)
+            lines, size = [], 0
+        lines.append(line)
+        size += len(line)
+        is_first = False
+    if lines:
+        yield len(lines), b"".join(lines)
+
+
+# -- reading a shard
+
+
+def read_text(content: bytes, column: str) -> Rows:
+    """Returns the lines of plain text; those that are not UTF-8 have U+FFFD in place of the wrong bytes."""
+    return [Row(*_decoded(line)) for line in _lines(content)]
+
+
+def read_tsv(content: bytes, column: str) -> Rows:
+    """Returns the lines of a TSV file with their column number `column`, from 1."""
+    rows = []
+    for line in _lines(content):
+        cells = line.split(b"\t")
+        if len(cells) < int(column):
+            rows.append(Row("", f"there is no column {column}", line))
+        else:
+            rows.append(Row(*_decoded(cells[int(column) - 1]), line))
+    return rows
+
+
+def read_jsonl(content: bytes, column: str) -> Rows:
+    """Returns the lines of a file of JSON objects with the value of their key `column`."""
+    return [_json_row(line, column) for line in _lines(content)]
+
+
+def _json_row(line: bytes, key: str) -> Row:
+    text, problem = _decoded(line)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return Row("", "it is not JSON", {"line": text})
+    if not isinstance(value, dict):
+        return Row("", "it is not a JSON object", {"line": value})
+    if not isinstance(value.get(key), str):
+        return Row("", f"it has no text under {key!r}", value)
+    return Row(as_line(value[key]), problem, value)
+
+
+def _lines(content: bytes) -> List[bytes]:
+    r"""Returns lines without "\n" and without the "\r" before it; the last line may lack its end."""
+    lines = content.removeprefix(codecs.BOM_UTF8).removesuffix(b"\n").split(b"\n") if content else []
+    return [line.removesuffix(b"\r") for line in lines]
+
+
+def _decoded(line: bytes) -> Tuple[str, str]:
+    """Returns the text of a line and the problem with it."""
+    try:
+        return as_line(line.decode("utf-8")), ""
+    except UnicodeDecodeError as error:
+        problem = f"it is not UTF-8: it has the byte 0x{line[error.start]:02x}, which is read as U+FFFD"
+        return as_line(line.decode("utf-8", errors="replace")), problem
+
+
+# -- writing the output of a shard
+
+
+def write_text(rows: Sequence[Row], translations: Sequence[Translated], added: Added) -> bytes:
+    """Returns a line for each translation."""
+    return _joined([one_line(one.text).encode("utf-8") for one in translations])
+
+
+def write_tsv(rows: Sequence[Row], translations: Sequence[Translated], added: Added) -> bytes:
+    """Returns the lines of TSV, or the texts of other formats, with the translation as another column."""
+    lines = []
+    for row, one in zip(rows, translations):
+        before = row.original if isinstance(row.original, bytes) else _cell(row.text)
+        cells = [before, _cell(one.text), *([f"{one.score:.6f}".encode()] if added.score else [])]
+        lines.append(b"\t".join(cells))
+    return _joined(lines)
+
+
+def write_jsonl(rows: Sequence[Row], translations: Sequence[Translated], added: Added) -> bytes:
+    """Returns the objects of JSON lines, or objects with the texts of other formats, with the translations."""
+    lines = []
+    for row, one in zip(rows, translations):
+        content: Dict[str, Any] = dict(row.original) if isinstance(row.original, dict) else {"text": row.text}
+        content[TRANSLATION] = one.text
+        if added.score:
+            content[SCORE] = round(one.score, 6)
+        if added.nbest:
+            content[NBEST] = [{"text": other.text, "score": round(other.score, 6)} for other in one.nbest]
+        if row.problem:
+            content[PROBLEM] = row.problem
+        # A lone surrogate becomes its escape, which is how JSON writes it.
+        lines.append(json.dumps(content, ensure_ascii=False).encode("utf-8", errors="backslashreplace"))
+    return _joined(lines)
+
+
+def _cell(text: str) -> bytes:
+    return one_line(text).replace("\t", " ").encode("utf-8")
+
+
+def _joined(lines: Sequence[bytes]) -> bytes:
+    return b"".join(line + b"\n" for line in lines)
+
+
+READERS: Dict[str, Callable[[bytes, str], Rows]] = {"text": read_text, "tsv": read_tsv, "jsonl": read_jsonl}
+WRITERS: Dict[str, Callable[[Sequence[Row], Sequence[Translated], Added], bytes]] = {
+    "text": write_text, "tsv": write_tsv, "jsonl": write_jsonl,
+}  # fmt: skip

@@ -1,0 +1,214 @@
+"""The folder of a bulk translation, and its manifest: the job, the input, and the shards with their checksums.
+
+FOLDER/manifest.json          written once, after all shards of the input
+FOLDER/input/000017.zst       shard of the input
+FOLDER/output/000017.zst      its translation, line by line; .parquet for Parquet
+FOLDER/problems/000017.jsonl  lines that could not be translated as they are, if there are any
+FOLDER/done/000017.json       written last: the shard is done
+"""
+
+import dataclasses
+import hashlib
+import io
+import json
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Iterator, List, Tuple
+
+from gnmt.bulk import job as jobs
+from gnmt.bulk import parquet
+from gnmt.bulk.formats import cut_lines
+from gnmt.bulk.job import Job
+from gnmt.errors import UserError
+from gnmt.files.checksums import sha256
+from gnmt.files.lines import check_files
+from gnmt.files.outputs import atomic_outputs
+from gnmt.files.packing import packed
+from gnmt.files.unpacking import BLOCK, open_unpacked, unpacked
+
+STANDARD_INPUT = Path("-")
+VERSION = 1  # of the layout of the folder
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part of the input."""
+
+    number: int
+    first: int  # number of its first line, from 0
+    lines: int
+    sha256: str  # of its unpacked content
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Plan of a bulk translation."""
+
+    job: Job
+    input: str  # its path
+    sha256: str  # of the unpacked input; of the file itself for Parquet
+    shards: Tuple[Shard, ...]
+
+    @property
+    def lines(self) -> int:
+        """Lines of the input."""
+        return sum(shard.lines for shard in self.shards)
+
+
+@dataclass(frozen=True)
+class BulkFolder:
+    """Paths in the folder of a bulk translation."""
+
+    path: Path
+
+    @property
+    def manifest(self) -> Path:
+        return self.path / "manifest.json"
+
+    def input(self, number: int, job: Job) -> Path:
+        """Returns the path of a shard of the input."""
+        return self.path / "input" / f"{number:06d}{_suffix(job.input_format)}"
+
+    def output(self, number: int, job: Job) -> Path:
+        """Returns the path of the translation of a shard."""
+        return self.path / "output" / f"{number:06d}{_suffix(job.output_format)}"
+
+    def problems(self, number: int) -> Path:
+        """Returns the path of the problems of a shard."""
+        return self.path / "problems" / f"{number:06d}.jsonl"
+
+    def done(self, number: int) -> Path:
+        """Returns the path of the record that a shard is done."""
+        return self.path / "done" / f"{number:06d}.json"
+
+
+def _suffix(name: str) -> str:
+    return ".parquet" if name == "parquet" else ".zst"
+
+
+# -- content of shards
+
+
+def read_content(path: Path) -> bytes:
+    """Returns the unpacked content of a shard. Raises UserError if it is missing or damaged."""
+    if not path.is_file():
+        raise UserError(f"{path} is missing: restore it, or start with a new folder.")
+    with open_unpacked(path) as file:
+        return file.read()
+
+
+def write_content(path: Path, content: bytes) -> None:
+    """Writes a shard; it appears when it is complete and on the disk."""
+    with atomic_outputs([path], inputs=[], overwrite=True) as (file,), packed(file, path) as packing:
+        packing.write(content)
+
+
+def checksum(content: bytes) -> str:
+    """Returns the SHA-256 checksum of a shard."""
+    return hashlib.sha256(content).hexdigest()
+
+
+# -- planning
+
+
+def plan(folder: BulkFolder, job: Job, source: Path) -> Manifest:
+    """Cuts the input into shards and writes the manifest; a folder that has one is checked against job and input.
+
+    Args:
+        folder: locked by the caller.
+        source: plain or packed, or "-" for stdin.
+
+    Raises:
+        UserError: the input cannot be read, or the folder belongs to another input, model or option.
+    """
+    if source != STANDARD_INPUT:
+        check_files([source])
+    elif job.input_format == "parquet":
+        raise UserError("Parquet cannot be read from stdin: give the name of a file.")
+    if folder.manifest.exists():
+        manifest = read_manifest(folder)
+        jobs.check_same(manifest.job, job, folder.path)
+        if input_checksum(source, job) != manifest.sha256:
+            raise UserError(
+                f"{folder.path} was begun with another input, {manifest.input}: give it, or another folder."
+            )
+        return manifest
+    alien = next((path for path in folder.path.iterdir() if path.name not in ("input", ".lock")), None)
+    if alien:
+        raise UserError(f"{folder.path} has other files, such as {alien.name}: choose an empty or a new folder.")
+    shards: List[Shard] = []
+    whole = hashlib.sha256()
+    first = 0
+    for number, (lines, content) in enumerate(_cut(source, job)):
+        whole.update(content)
+        write_content(folder.input(number, job), content)
+        shards.append(Shard(number, first, lines, checksum(content)))
+        first += lines
+    sum_of_input = sha256(source) if job.input_format == "parquet" else whole.hexdigest()
+    manifest = Manifest(job, str(source), sum_of_input, tuple(shards))
+    plan_object = {"version": VERSION, **dataclasses.asdict(manifest)}
+    with atomic_outputs([folder.manifest], inputs=[], overwrite=False) as (file,):
+        file.write(json.dumps(plan_object, ensure_ascii=False, indent=1).encode("utf-8", errors="backslashreplace"))
+    return manifest
+
+
+def input_checksum(source: Path, job: Job) -> str:
+    """Returns the checksum of an input as the manifest has it; reads stdin to its end."""
+    if job.input_format == "parquet":
+        return sha256(source)
+    found = hashlib.sha256()
+    with _opened(source) as file:
+        while block := file.read(BLOCK):
+            found.update(block)
+    return found.hexdigest()
+
+
+def _cut(source: Path, job: Job) -> Iterator[Tuple[int, bytes]]:
+    if job.input_format == "parquet":
+        yield from parquet.cut_rows(source, job.column, job.lines_per_shard)
+        return
+    with _opened(source) as file:
+        yield from cut_lines(file, job.lines_per_shard)
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[BinaryIO]:
+    if source != STANDARD_INPUT:
+        with open_unpacked(source) as file:
+            yield file
+        return
+    assert isinstance(sys.stdin.buffer, io.BufferedReader)
+    with unpacked(sys.stdin.buffer, "stdin") as file:
+        yield file
+
+
+# -- reading
+
+
+def read_manifest(folder: BulkFolder) -> Manifest:
+    """Returns the manifest of a folder. Raises UserError if there is none, or if it is damaged."""
+    if not folder.manifest.is_file():
+        raise UserError(f"{folder.path} has no {folder.manifest.name}: name the output folder of `gnmt bulk`.")
+    try:
+        content = json.loads(folder.manifest.read_text(encoding="utf-8"))
+        if content["version"] != VERSION:
+            raise UserError(f"{folder.manifest} has the version {content['version']}, not {VERSION}: use that gnmt.")
+        return Manifest(
+            job=jobs.from_object(content["job"]),
+            input=content["input"],
+            sha256=content["sha256"],
+            shards=tuple(Shard(**shard) for shard in content["shards"]),
+        )
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{folder.manifest} is damaged ({error}): restore it, or start with a new folder.") from error
+
+
+def shard_of(manifest: Manifest, number: int) -> Shard:
+    """Returns a shard by its number. Raises UserError if there is none."""
+    if not 0 <= number < len(manifest.shards):
+        raise UserError(f"There is no shard {number}: there are {len(manifest.shards)} shards, counted from 0.")
+    return manifest.shards[number]

@@ -1,0 +1,111 @@
+"""Parquet: a column of text is translated, and columns are added. Needs pyarrow, which the extra [bulk] installs.
+
+A shard is a Parquet file of its own, input and output; its rows are one row group.
+"""
+
+import io
+from pathlib import Path
+from types import ModuleType
+from typing import BinaryIO, Iterable, Iterator, List, Sequence, Tuple
+
+from gnmt.bulk.formats import NBEST, SCORE, TRANSLATION
+from gnmt.bulk.rows import Added, Row, Rows, Translated
+from gnmt.errors import UserError
+from gnmt.files.lines import as_line
+
+NULL = "it is null"  # problem of a row without a text; its translation is null too
+
+
+def cut_rows(path: Path, column: str, rows_per_shard: int) -> Iterator[Tuple[int, bytes]]:
+    """Yields the number of rows and the bytes of each shard, at least one.
+
+    Raises:
+        UserError: the file is not Parquet, or has no such column of text.
+    """
+    arrow, parquet = _pyarrow()
+    try:
+        file = parquet.ParquetFile(path)
+    except (arrow.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path} is not a Parquet file ({str(error).splitlines()[0]}): check the path.") from error
+    schema = file.schema_arrow
+    if column not in schema.names:
+        raise UserError(f"{path} has no column {column!r}, but {', '.join(schema.names)}: choose one with --column.")
+    kind = schema.field(column).type
+    if arrow.types.is_dictionary(kind):
+        kind = kind.value_type
+    if not (arrow.types.is_string(kind) or arrow.types.is_large_string(kind)):
+        raise UserError(f"The column {column!r} of {path} holds {kind}, not strings: choose another with --column.")
+    return _cut(file, schema, rows_per_shard)
+
+
+def _cut(file, schema, rows_per_shard: int) -> Iterator[Tuple[int, bytes]]:
+    arrow, _ = _pyarrow()
+    rest = schema.empty_table()
+    is_first = True
+    for batch in file.iter_batches(batch_size=rows_per_shard):
+        rest = arrow.concat_tables([rest, arrow.Table.from_batches([batch], schema)])
+        while len(rest) >= rows_per_shard:
+            yield rows_per_shard, _written(rest.slice(0, rows_per_shard))
+            rest = rest.slice(rows_per_shard)
+            is_first = False
+    if is_first or len(rest):
+        yield len(rest), _written(rest)
+
+
+def read_parquet(content: bytes, column: str) -> Rows:
+    """Returns the rows of a shard with the text of a column."""
+    _, parquet = _pyarrow()
+    values = parquet.read_table(io.BytesIO(content), columns=[column]).column(column).to_pylist()
+    return [Row("", NULL) if value is None else Row(as_line(value)) for value in values]
+
+
+def write_parquet(content: bytes, rows: Sequence[Row], translations: Sequence[Translated], added: Added) -> bytes:
+    """Returns a shard with the translations as further columns; a column of such a name is replaced."""
+    arrow, parquet = _pyarrow()
+    table = parquet.read_table(io.BytesIO(content))
+    texts = [None if row.problem == NULL else one.text for row, one in zip(rows, translations)]
+    columns = [(TRANSLATION, arrow.array(texts, arrow.string()))]
+    if added.score:
+        columns.append((SCORE, arrow.array([one.score for one in translations], arrow.float64())))
+    if added.nbest:
+        kind = arrow.list_(arrow.struct([("text", arrow.string()), ("score", arrow.float64())]))
+        lists = [[{"text": other.text, "score": other.score} for other in one.nbest] for one in translations]
+        columns.append((NBEST, arrow.array(lists, kind)))
+    for name, values in columns:
+        table = table.drop_columns([name]) if name in table.column_names else table
+        table = table.append_column(name, values)
+    return _written(table)
+
+
+def join_parquet(shards: Iterable[bytes], file: BinaryIO) -> None:
+    """Writes shards as one file; each is a row group."""
+    _, parquet = _pyarrow()
+    writer = None
+    for content in shards:
+        table = parquet.read_table(io.BytesIO(content))
+        writer = writer or parquet.ParquetWriter(file, table.schema)
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
+
+
+def count_rows(content: bytes) -> int:
+    """Returns the number of rows of a shard."""
+    _, parquet = _pyarrow()
+    return parquet.ParquetFile(io.BytesIO(content)).metadata.num_rows
+
+
+def _written(table) -> bytes:
+    _, parquet = _pyarrow()
+    file = io.BytesIO()
+    parquet.write_table(table, file, compression="zstd")
+    return file.getvalue()
+
+
+def _pyarrow() -> List[ModuleType]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError as error:
+        raise UserError("Parquet needs pyarrow: install fairseq-gnmt[bulk].") from error
+    return [pyarrow, pyarrow.parquet]

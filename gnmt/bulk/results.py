@@ -1,0 +1,135 @@
+"""State, verification and merging of a folder of shards."""
+
+from pathlib import Path
+from typing import BinaryIO, Callable, Dict, Iterator, List, NamedTuple
+
+from gnmt.bulk import parquet
+from gnmt.bulk.manifest import BulkFolder, Manifest, Shard, checksum, read_content
+from gnmt.bulk.shard import Done, count_rows, read_done
+from gnmt.errors import UserError
+from gnmt.files.outputs import atomic_outputs
+from gnmt.files.packing import packed
+
+NAMED = 5  # shards that an error names at most
+
+
+class State(NamedTuple):
+    """State of a bulk translation."""
+
+    shards: int
+    shards_done: int
+    lines: int
+    lines_done: int
+    problems: int  # lines that could not be translated as they are
+    duplicates: int  # lines that were not translated again
+    seconds: float  # that processes have worked on the shards that are done
+
+    @property
+    def lines_per_second(self) -> float:
+        """Speed of one process."""
+        return self.lines_done / self.seconds if self.seconds else 0.0
+
+    @property
+    def hours_left(self) -> float:
+        """Hours that one process needs for the rest; 0 if no shard is done yet."""
+        return (self.lines - self.lines_done) / self.lines_per_second / 3600 if self.lines_per_second else 0.0
+
+
+def state_of(folder: BulkFolder, manifest: Manifest) -> State:
+    """Returns the state by the records of shards; their outputs are not read."""
+    done = done_shards(folder, manifest)
+    return State(
+        shards=len(manifest.shards),
+        shards_done=len(done),
+        lines=manifest.lines,
+        lines_done=sum(one.lines for one in done.values()),
+        problems=sum(one.problems for one in done.values()),
+        duplicates=sum(one.lines - one.translated for one in done.values()),
+        seconds=sum(one.seconds for one in done.values()),
+    )
+
+
+def done_shards(folder: BulkFolder, manifest: Manifest) -> Dict[int, Done]:
+    """Returns the records of the shards that are done."""
+    records = ((shard.number, read_done(folder, shard, manifest.job)) for shard in manifest.shards)
+    return {number: record for number, record in records if record is not None}
+
+
+def todo(folder: BulkFolder, manifest: Manifest) -> List[int]:
+    """Returns the numbers of the shards that are not done."""
+    done = done_shards(folder, manifest)
+    return [shard.number for shard in manifest.shards if shard.number not in done]
+
+
+def verify(folder: BulkFolder, manifest: Manifest, forget: Callable[[Path], None]) -> List[str]:
+    """Checks every checksum and every number of lines of inputs and outputs.
+
+    Args:
+        folder: to check.
+        manifest: of the folder.
+        forget: called with the record of each shard whose output is damaged.
+
+    Returns:
+        A sentence for each defect.
+    """
+    defects = []
+    for shard in manifest.shards:
+        path = folder.input(shard.number, manifest.job)
+        try:
+            if checksum(read_content(path)) != shard.sha256:
+                defects.append(f"{path} differs from its checksum.")
+        except UserError as error:
+            defects.append(str(error))
+        done = read_done(folder, shard, manifest.job)
+        if done is None:
+            continue
+        try:
+            output_of(folder, manifest, shard, done)
+        except UserError as error:
+            defects.append(str(error))
+            forget(folder.done(shard.number))
+    return defects
+
+
+def output_of(folder: BulkFolder, manifest: Manifest, shard: Shard, done: Done) -> bytes:
+    """Returns the output of a shard that is done. Raises UserError if it is damaged."""
+    path = folder.output(shard.number, manifest.job)
+    content = read_content(path)
+    if checksum(content) != done.sha256 or count_rows(content, manifest.job.output_format) != shard.lines:
+        raise UserError(f"{path} differs from its checksum: `gnmt bulk verify --repair` lets it be translated again.")
+    return content
+
+
+def outputs(folder: BulkFolder, manifest: Manifest) -> Iterator[bytes]:
+    """Yields the output of each shard in order. Raises UserError if one is missing or damaged."""
+    missing = todo(folder, manifest)
+    if missing:
+        named = ", ".join(map(str, missing[:NAMED])) + (", ..." if len(missing) > NAMED else "")
+        raise UserError(
+            f"{len(missing)} of {len(manifest.shards)} shards are not done ({named}): "
+            f"run the command that began them again."
+        )
+    for shard in manifest.shards:
+        done = read_done(folder, shard, manifest.job)
+        assert done is not None
+        yield output_of(folder, manifest, shard, done)
+
+
+def merge(folder: BulkFolder, manifest: Manifest, file: BinaryIO) -> None:
+    """Writes the outputs of all shards in order; the number of lines is that of the input.
+
+    Raises:
+        UserError: a shard is not done, or its output is damaged.
+    """
+    contents = outputs(folder, manifest)
+    if manifest.job.output_format == "parquet":
+        parquet.join_parquet(contents, file)
+    else:
+        for content in contents:
+            file.write(content)
+
+
+def merge_to(folder: BulkFolder, manifest: Manifest, path: Path, overwrite: bool) -> None:
+    """Writes the outputs to one file, packed by its suffix; it appears when it is complete."""
+    with atomic_outputs([path], inputs=[], overwrite=overwrite) as (file,), packed(file, path) as packing:
+        merge(folder, manifest, packing)

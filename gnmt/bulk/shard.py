@@ -1,0 +1,216 @@
+"""Translation of one shard, by whichever process: the engines only decide which process and when.
+
+A shard is done when its record in done/ exists, which is written after the output is on the disk under its name. A
+process may be killed at any time: what it leaves is either complete or is not seen. A shard is locked while it is
+translated, so that two processes never do the same work; translating it twice would give the same bytes.
+"""
+
+import dataclasses
+import fcntl
+import json
+import time
+from collections import Counter
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Sequence, Tuple
+
+from gnmt.bulk import parquet
+from gnmt.bulk.formats import READERS, WRITERS
+from gnmt.bulk.job import Job, check_models
+from gnmt.bulk.manifest import BulkFolder, Manifest, Shard, checksum, read_content, shard_of, write_content
+from gnmt.bulk.rows import Added, Rows, Scored, Translated
+from gnmt.errors import UserError
+
+if TYPE_CHECKING:
+    from gnmt.translator import Translator
+
+LONGEST_TEXT = 1 << 20  # characters; the rest of a longer line is not translated
+
+Progress = Callable[[int], None]  # called with the number of further lines that are translated
+
+
+@dataclass(frozen=True)
+class Done:
+    """Record of a shard that is done."""
+
+    number: int
+    lines: int
+    sha256: str  # of the unpacked output
+    translated: int  # texts, after duplicates were dropped
+    problems: int
+    seconds: float
+
+
+def read_done(folder: BulkFolder, shard: Shard, job: Job) -> Optional[Done]:
+    """Returns the record of a shard, None if the shard is not done."""
+    try:
+        done = Done(**json.loads(folder.done(shard.number).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError):  # damaged
+        return None
+    is_whole = (done.number, done.lines) == (shard.number, shard.lines)
+    return done if is_whole and folder.output(shard.number, job).is_file() else None
+
+
+class ShardTranslator:
+    """Translates shards of a folder with models that are loaded once."""
+
+    def __init__(self, folder: BulkFolder, manifest: Manifest, device: str, threads: Optional[int]):
+        """Loads the models.
+
+        Args:
+            folder: holds the shards.
+            manifest: of the folder.
+            device: of torch.
+            threads: threads of torch; None leaves torch's choice.
+
+        Raises:
+            UserError: the models have changed, or cannot be loaded.
+        """
+        from gnmt.translator import Translator  # imports torch
+
+        self._folder = folder
+        self._manifest = manifest
+        check_models(manifest.job)
+        models = [Path(model) for model in manifest.job.models]
+        self._translator = Translator.from_pretrained(
+            models, precision=manifest.job.precision, threads=threads, device=device
+        )
+
+    def translate(self, number: int, progress: Progress) -> Done:
+        """Translates a shard unless it is done; waits if another process translates it.
+
+        Raises:
+            UserError: there is no such shard, its input is damaged, or its output cannot be written.
+        """
+        shard, job = shard_of(self._manifest, number), self._manifest.job
+        with _locked(self._folder.input(number, job)):
+            done = read_done(self._folder, shard, job)
+            if done is not None:
+                progress(shard.lines)
+                return done
+            start = time.monotonic()
+            content = read_content(self._folder.input(number, job))
+            if checksum(content) != shard.sha256:
+                raise UserError(
+                    f"{self._folder.input(number, job)} is damaged: restore it, or start with a new folder."
+                )
+            rows = read_rows(content, job)
+            distinct, index = texts_of(rows, job)
+            times = Counter(index)
+            translated: List[Translated] = []
+            for text in translate_texts(self._translator, distinct, job, shard.first):
+                progress(times[len(translated)])
+                translated.append(text)
+            return self._write(shard, content, rows, [translated[one] for one in index], len(distinct), start)
+
+    def _write(
+        self, shard: Shard, content: bytes, rows: Rows, translations: Sequence[Translated], texts: int, start: float
+    ) -> Done:
+        job = self._manifest.job
+        output = write_rows(content, rows, translations, job)
+        if count_rows(output, job.output_format) != shard.lines:  # cannot happen; a lost line must never go unnoticed
+            raise UserError(
+                f"Shard {shard.number} has {shard.lines} lines, but its output has not: please report this."
+            )
+        problems = _problems(shard, rows, translations)
+        write_content(self._folder.output(shard.number, job), output)
+        if problems:
+            write_content(self._folder.problems(shard.number), _json_lines(problems))
+        done = Done(
+            shard.number, shard.lines, checksum(output), texts, len(problems), round(time.monotonic() - start, 3)
+        )
+        write_content(self._folder.done(shard.number), _json_lines([dataclasses.asdict(done)]))
+        return done
+
+
+# -- one shard, step by step
+
+
+def read_rows(content: bytes, job: Job) -> Rows:
+    """Returns the rows of a shard of the input."""
+    read = parquet.read_parquet if job.input_format == "parquet" else READERS[job.input_format]
+    return read(content, job.column)
+
+
+def texts_of(rows: Rows, job: Job) -> Tuple[List[str], List[int]]:
+    """Returns the texts to translate, and for each row the index of its text.
+
+    Texts that occur several times are translated once, and long ones come first, so that batches have texts of similar
+    lengths. Samples are drawn line by line, each with a seed of its own, so there texts stay as they are.
+    """
+    if job.options.sampling is not None:
+        return [row.text for row in rows], list(range(len(rows)))
+    distinct = sorted({row.text for row in rows}, key=lambda text: (-len(text), text))
+    places = {text: index for index, text in enumerate(distinct)}
+    return distinct, [places[row.text] for row in rows]
+
+
+def translate_texts(translator: "Translator", texts: Sequence[str], job: Job, first: int) -> Iterator[Translated]:
+    """Yields the translation of each text.
+
+    Args:
+        translator: has the models of the job.
+        texts: one line each.
+        job: has the options.
+        first: number of the first line in the input; with sampling, line n draws with seed + n.
+    """
+    options = job.options
+    if options.sampling is not None:
+        sampling = dataclasses.replace(options.sampling, seed=options.sampling.seed + first)
+        options = dataclasses.replace(options, sampling=sampling)
+    translations = translator.stream([text[:LONGEST_TEXT] for text in texts], options)
+    for text, translation in zip(texts, translations, strict=True):
+        is_cut = len(text) > LONGEST_TEXT or any(one.is_truncated for one in translation.sentences)
+        nbest = [Scored(tagged(one.text, job.tag), one.score) for one in translation.nbest] if options.nbest > 1 else []
+        yield Translated(tagged(translation.text, job.tag), translation.score, nbest, is_cut)
+
+
+def tagged(text: str, tag: str) -> str:
+    """Returns a text behind a tag; a blank one stays as it is."""
+    return f"{tag} {text}" if tag and text.strip() else text
+
+
+def write_rows(content: bytes, rows: Rows, translations: Sequence[Translated], job: Job) -> bytes:
+    """Returns the output of a shard."""
+    added = Added(job.score, job.options.nbest > 1)
+    if job.output_format == "parquet":
+        return parquet.write_parquet(content, rows, translations, added)
+    return WRITERS[job.output_format](rows, translations, added)
+
+
+def count_rows(output: bytes, output_format: str) -> int:
+    """Returns the number of lines or rows of an output."""
+    return parquet.count_rows(output) if output_format == "parquet" else output.count(b"\n")
+
+
+def _problems(shard: Shard, rows: Rows, translations: Sequence[Translated]) -> List[dict]:
+    """Returns an object for each line with a problem; lines are counted from 1, in the whole input."""
+    found = []
+    for number, (row, translation) in enumerate(zip(rows, translations), start=shard.first + 1):
+        if row.problem:
+            found.append({"line": number, "problem": row.problem})
+        if translation.is_truncated:
+            found.append({"line": number, "problem": "it is too long, and its rest is not translated"})
+    return found
+
+
+def _json_lines(objects: Sequence[dict]) -> bytes:
+    return "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in objects).encode("utf-8", "backslashreplace")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Holds the lock of a shard, or goes on without on a file system that has no locks."""
+    try:
+        file = open(path, "rb+")  # network file systems lock only files that are open for writing
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be opened ({error.strerror}): restore it, or start with a new folder."
+        ) from error
+    with file:
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

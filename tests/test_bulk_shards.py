@@ -1,0 +1,311 @@
+"""Bulk translation: one output line for each input line, shards that are done once, folders that are not mixed."""
+
+import json
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+from bulk_commands import DIFFERING_SEED, SENTENCES, expected_texts, gnmt_bulk, planned, translated
+from model_folders import make_model_folder
+
+from gnmt.bulk import shard as shards
+from gnmt.bulk.manifest import BulkFolder, read_content, read_manifest
+from gnmt.errors import UserError
+from gnmt.files.locks import locked
+from gnmt.files.packing import packed
+from gnmt.files.unpacking import SUFFIXES, open_unpacked
+from gnmt.translator import Translator
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    return make_model_folder(tmp_path_factory.mktemp("bulk") / "model", DIFFERING_SEED)
+
+
+@pytest.fixture
+def source(tmp_path) -> Path:
+    (tmp_path / "in.en").write_text("".join(f"{line}\n" for line in SENTENCES))
+    return tmp_path / "in.en"
+
+
+def merged(folder: Path) -> bytes:
+    gnmt_bulk("merge", folder, "--to", folder.with_suffix(".merged"), "--overwrite")
+    return folder.with_suffix(".merged").read_bytes()
+
+
+def lines(texts) -> bytes:
+    return "".join(f"{text}\n" for text in texts).encode("utf-8")
+
+
+def state(folder: Path, capsys) -> dict:
+    capsys.readouterr()
+    gnmt_bulk("status", folder, "--json")
+    return json.loads(capsys.readouterr().out)
+
+
+# -- output
+
+
+@pytest.mark.parametrize("per_shard", [1, 2, 5, 100])
+def test_the_output_is_that_of_the_translator_whatever_the_shards_are(model, source, tmp_path, per_shard):
+    out = translated(model, source, tmp_path / "out", "--lines-per-shard", per_shard)
+    assert len(list((out / "output").iterdir())) == -(-len(SENTENCES) // per_shard)
+    assert merged(out) == lines(expected_texts(model, list(SENTENCES)))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_packed_inputs_and_outputs(model, source, tmp_path, suffix):
+    path = tmp_path / f"packed.en{suffix}"
+    with open(path, "wb") as file, packed(file, path) as packing:
+        packing.write(source.read_bytes())
+    out = translated(model, path, tmp_path / "out", "--lines-per-shard", 2)
+    gnmt_bulk("merge", out, "--to", tmp_path / f"out.de{suffix}")
+    with open_unpacked(tmp_path / f"out.de{suffix}") as file:
+        assert file.read() == lines(expected_texts(model, list(SENTENCES)))
+    with pytest.raises(UserError, match="exists: choose another output"):
+        gnmt_bulk("merge", out, "--to", tmp_path / f"out.de{suffix}")
+    gnmt_bulk("merge", out, "--to", tmp_path / f"out.de{suffix}", "--overwrite")
+
+
+def test_an_empty_input_has_an_empty_output(model, source, tmp_path):
+    source.write_bytes(b"")
+    out = translated(model, source, tmp_path / "out")
+    assert read_manifest(BulkFolder(out)).shards == () and merged(out) == b""
+
+
+def test_lines_that_are_empty_long_or_not_utf_8(model, source, tmp_path, monkeypatch, capsys):
+    """Without an end of the last line; counted from 1 among the problems."""
+    monkeypatch.setattr(shards, "LONGEST_TEXT", 5000)
+    source.write_bytes(b"\n \t\nthe \xff dog\n" + b"dog " * 1100 + b"\n" + b"x" * 6000 + b"\r\ndog")
+    out = translated(model, source, tmp_path / "out", "--lines-per-shard", 4)
+    texts = ["", "", "the \ufffd dog", "dog " * 1100, "x" * 5000, "dog"]
+    assert merged(out) == lines(expected_texts(model, texts))
+    problems = b"".join(path.read_bytes() for path in sorted((out / "problems").iterdir()))
+    assert [json.loads(line) for line in problems.splitlines()] == [
+        {"line": 3, "problem": "it is not UTF-8: it has the byte 0xff, which is read as U+FFFD"},
+        {"line": 4, "problem": "it is too long, and its rest is not translated"},
+        {"line": 5, "problem": "it is too long, and its rest is not translated"},
+    ]
+    assert state(out, capsys)["problems"] == 3
+
+
+def test_duplicates_are_translated_once(model, source, tmp_path, monkeypatch, capsys):
+    texts = ["dog", "cat", " dog", "", "dog", "cat\r", ""]
+    source.write_bytes(lines(texts))
+    calls = []
+    stream = Translator.stream
+    monkeypatch.setattr(
+        Translator, "stream", lambda self, texts, options: calls.append(texts) or stream(self, texts, options)
+    )
+    out = translated(model, source, tmp_path / "out")
+    assert calls == [["cat", "dog", ""]]
+    assert state(out, capsys)["duplicates"] == 4
+    assert merged(out) == lines(expected_texts(model, [text.strip() for text in texts]))
+
+
+def test_progress_counts_every_line_once(model, source, tmp_path):
+    source.write_bytes(b"dog\ncat\ndog\ndog\n")
+    folder = BulkFolder(planned(model, source, tmp_path / "out"))
+    counted = []
+    shards.ShardTranslator(folder, read_manifest(folder), "cpu", None).translate(0, counted.append)
+    assert counted == [1, 3]  # cat, dog
+
+
+# -- options
+
+
+def test_samples_depend_on_the_seed_and_the_line_only(model, source, tmp_path):
+    """Line n draws with seed + n, so duplicates have different translations, and shards change nothing."""
+    source.write_bytes(b"the dog runs\n" * 6)
+    draw = ("--sampling", "--temperature", "0.7", "--top-k", "5", "--seed", "7")
+    whole = merged(translated(model, source, tmp_path / "whole", *draw))
+    assert len(set(whole.splitlines())) > 3
+    assert merged(translated(model, source, tmp_path / "cut", *draw, "--lines-per-shard", 3)) == whole
+    assert merged(translated(model, source, tmp_path / "other", *draw[:-1], "8")) != whole
+    assert (
+        merged(translated(model, source, tmp_path / "next", *draw[:-1], "8")).splitlines()[:5] == whole.splitlines()[1:]
+    )
+
+
+def test_a_tag_stands_before_translations_but_not_in_blank_lines(model, source, tmp_path):
+    source.write_bytes(b"dog\n\ncat\n")
+    (dog, cat) = expected_texts(model, ["dog", "cat"])
+    assert merged(translated(model, source, tmp_path / "out", "--tag", "<BT>")) == lines(
+        [f"<BT> {dog}", "", f"<BT> {cat}"]
+    )
+
+
+def test_tsv_and_json_lines_with_scores_and_n_best_lists(model, tmp_path):
+    (tmp_path / "in.tsv").write_text("1\tdog\n2\n")
+    found = Translator.from_pretrained(model).translate(["dog"], beam=3, nbest=2)[0]
+    out = translated(model, tmp_path / "in.tsv", tmp_path / "tsv", "--column", 2, "--score", "--beam", 3)
+    assert merged(out).decode() == f"1\tdog\t{found.text}\t{found.score:.6f}\n2\t\t0.000000\n"
+    (tmp_path / "in.jsonl").write_text('{"s": "dog"}\n')
+    out = translated(model, tmp_path / "in.jsonl", tmp_path / "json", "--column", "s", "--beam", 3, "--nbest", 2)
+    assert json.loads(merged(out)) == {
+        "s": "dog",
+        "translation": found.text,
+        "nbest": [{"text": one.text, "score": round(one.score, 6)} for one in found.nbest],
+    }
+
+
+def test_parquet(model, tmp_path):
+    pyarrow = pytest.importorskip("pyarrow", reason="Parquet needs the extra [bulk]")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.table({"id": range(5), "text": SENTENCES}), tmp_path / "in.parquet")
+    out = translated(model, tmp_path / "in.parquet", tmp_path / "out", "--lines-per-shard", 2)
+    gnmt_bulk("merge", out, "--to", tmp_path / "out.parquet")
+    assert parquet.read_table(tmp_path / "out.parquet").to_pydict() == {
+        "id": [0, 1, 2, 3, 4],
+        "text": list(SENTENCES),
+        "translation": expected_texts(model, list(SENTENCES)),
+    }
+
+
+def test_options_without_a_meaning_are_refused(model, source, tmp_path):
+    for options, sentence in (
+        (["--seed", "3"], "--seed is for sampling: add --sampling"),
+        (["--score"], "--score has no place in text"),
+        (["--nbest", "2", "--output-format", "tsv"], "--nbest 2 has no place in tsv"),
+        (["--column", "2"], "--column is for TSV"),
+        (["--format", "tsv", "--column", "0"], "--column is '0', but must be the number of a column"),
+        (["--output-format", "parquet"], "Parquet is written for Parquet only"),
+        (["--lines-per-shard", "0"], "--lines-per-shard is 0, but must be at least 1"),
+        (["--tag", "a\tb"], "--tag has a tab"),
+        (["--workers", "0"], "--workers is 0, but must be at least 1"),
+        (["--address", "auto"], "--address is for Ray"),
+        (["--sampling", "--top-p", "2"], "--top-p is 2.0, but must be at most 1"),
+        (["--beam", "0"], "--beam is 0, but must be at least 1"),
+        (["--nbest", "6", "--output-format", "jsonl"], "--nbest is 6, but must be at most --beam, which is 5"),
+        (["--precision", "in8"], "--precision is 'in8', but must be one of fp32, "),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            planned(model, source, tmp_path / "out", *options)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+# -- one folder, one job
+
+
+def test_another_model_option_or_input_is_refused(model, source, tmp_path):
+    out = planned(model, source, tmp_path / "out", "--beam", 4)
+    other = make_model_folder(tmp_path / "other", seed=2)
+    with pytest.raises(UserError, match=f"{out} was begun with another model, {model.resolve()}: give it"):
+        planned(other, source, out, "--beam", 4)
+    for options, sentence in (
+        ([], "begun with --beam 4, and now there is no --beam"),
+        (["--beam", 4, "--tag", "x"], "begun with no --tag, and now there is --tag x"),
+        (["--beam", 4, "--sampling"], "begun with no --sampling, and now there is --sampling:"),
+        (["--beam", 4, "--replace-unk"], "begun with no --replace-unk, and now there is --replace-unk"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            planned(model, source, out, *options)
+    moved = shutil.copytree(model, tmp_path / "moved")
+    planned(moved, source, out, "--beam", 4)  # the same model at another place
+    source.write_bytes(source.read_bytes() + b"dog\n")
+    with pytest.raises(UserError, match=f"begun with another input, {source}"):
+        planned(model, source, out, "--beam", 4)
+
+
+def test_a_model_that_changed_is_refused_by_shards(source, tmp_path):
+    model = make_model_folder(tmp_path / "model", seed=1)
+    out = planned(model, source, tmp_path / "out")
+    shutil.rmtree(model)
+    make_model_folder(model, seed=2)
+    with pytest.raises(UserError, match="changed after the work was begun"):
+        gnmt_bulk("shard", out, 0)
+
+
+def test_a_folder_with_other_files_is_refused(model, source, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("")
+    with pytest.raises(UserError, match="has other files, such as thesis.tex: choose an empty or a new folder"):
+        planned(model, source, tmp_path / "out")
+
+
+def test_a_folder_without_a_manifest_is_planned_again(model, source, tmp_path):
+    """As after a kill in the middle of cutting: the shards that are there already are of another input."""
+    out = planned(model, source, tmp_path / "out", "--lines-per-shard", 1)
+    (out / "manifest.json").unlink()
+    source.write_bytes(b"dog\n")
+    assert merged(translated(model, source, out)) == lines(expected_texts(model, ["dog"]))
+
+
+def test_a_second_run_is_refused_while_one_is_running(model, source, tmp_path):
+    (tmp_path / "out").mkdir()
+    with locked(tmp_path / "out"):
+        with pytest.raises(UserError, match=f"is in use by process [0-9]+ on {socket.gethostname()}"):
+            planned(model, source, tmp_path / "out")
+
+
+def test_shards_that_are_done_are_skipped(model, source, tmp_path, capsys, monkeypatch):
+    out = planned(model, source, tmp_path / "out", "--lines-per-shard", 2)
+    gnmt_bulk("shard", out, 1)
+    capsys.readouterr()
+    planned(model, source, out, "--lines-per-shard", 2)
+    commands = capsys.readouterr().out.splitlines()
+    assert [command.split()[:5] for command in commands] == [["gnmt", "bulk", "shard", str(out), n] for n in ("0", "2")]
+    monkeypatch.setattr(Translator, "stream", None)  # would fail
+    before = (out / "output" / "000001.zst").stat().st_mtime_ns
+    gnmt_bulk("shard", out, 1)
+    assert (out / "output" / "000001.zst").stat().st_mtime_ns == before
+    assert state(out, capsys)["shards_done"] == 1
+
+
+def test_a_shard_without_its_record_is_translated_again_to_the_same_bytes(model, source, tmp_path):
+    out = translated(model, source, tmp_path / "out")
+    before = (out / "output" / "000000.zst").read_bytes()
+    (out / "done" / "000000.json").write_text("{")  # as after a loss of power
+    (out / "output" / "000000.zst").write_bytes(b"")
+    translated(model, source, out)
+    assert (out / "output" / "000000.zst").read_bytes() == before
+
+
+# -- defects
+
+
+def test_merging_needs_all_shards(model, source, tmp_path):
+    out = planned(model, source, tmp_path / "out", "--lines-per-shard", 1)
+    gnmt_bulk("shard", out, 2)
+    with pytest.raises(UserError, match=r"4 of 5 shards are not done \(0, 1, 3, 4\): run the command"):
+        gnmt_bulk("merge", out, "--to", tmp_path / "out.de")
+    assert not (tmp_path / "out.de").exists()
+    with pytest.raises(UserError, match="There is no shard 5: there are 5 shards, counted from 0"):
+        gnmt_bulk("shard", out, 5)
+
+
+def test_damaged_outputs_are_found_and_translated_again(model, source, tmp_path, capsys):
+    out = translated(model, source, tmp_path / "out", "--lines-per-shard", 2)
+    whole = merged(out)
+    gnmt_bulk("verify", out)
+    assert "3 of 3 shards are done, and all their files are whole" in capsys.readouterr().out
+    path = out / "output" / "000001.zst"
+    content = read_content(path)
+    with open(path, "wb") as file, packed(file, path) as packing:
+        packing.write(content.replace(b"\n", b" ", 1))
+    for command in (["merge", out], ["verify", out], ["verify", out, "--repair"]):
+        with pytest.raises(UserError, match="differs from its checksum|1 files of .* are damaged"):
+            gnmt_bulk(*command)
+    assert merged(translated(model, source, out, "--lines-per-shard", 2)) == whole
+
+
+def test_damaged_inputs_are_found(model, source, tmp_path, capsys):
+    out = planned(model, source, tmp_path / "out")
+    (out / "input" / "000000.zst").write_bytes(b"dog\n")
+    with pytest.raises(UserError, match="000000.zst is damaged: restore it"):
+        gnmt_bulk("shard", out, 0)
+    (out / "input" / "000000.zst").unlink()
+    with pytest.raises(UserError, match="cannot be opened"):
+        gnmt_bulk("shard", out, 0)
+    with pytest.raises(UserError, match="1 files of"):
+        gnmt_bulk("verify", out)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"version": 1}', '{"version": 2}', '{"version": 1, "job": {"x": 1}}'])
+def test_a_damaged_manifest_is_refused(tmp_path, content):
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(UserError, match="manifest.json (is damaged|has the version 2, not 1)"):
+        gnmt_bulk("status", tmp_path)
+    with pytest.raises(UserError, match="has no manifest.json: name the output folder"):
+        gnmt_bulk("status", tmp_path / "elsewhere")
