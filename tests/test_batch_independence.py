@@ -58,7 +58,7 @@ def translate(generator: GNMTGenerator, source: torch.Tensor) -> List[Hypotheses
 
 def differing(model, compositions: int, sources: List[List[int]], largest_batch: int, **options) -> Dict[int, str]:
     """Compositions in which a sentence has other hypotheses than alone."""
-    generator = GNMTGenerator([model], DICTIONARY, SearchOptions(nbest=NBEST, **options), quantize="int8")
+    generator = GNMTGenerator([model], DICTIONARY, SearchOptions(nbest=NBEST, **options), precision="int8")
     alone = [translate(generator, padded([source], 0, 0))[0] for source in sources]
     assert len({str(nbest) for nbest in alone}) == len(sources), "the model must tell the sources apart"
     choose = torch.Generator().manual_seed(7)
@@ -93,7 +93,7 @@ def test_hypotheses_do_not_depend_on_the_batch(arch, options):
 def test_hypotheses_do_not_depend_on_the_number_of_threads():
     model = large_weights("gnmt_v2", seed=5, hidden_size=52, encoder_layers=2, decoder_layers=2)
     source = padded(random_sources(100, longest=4, seed=6), 0, 0)
-    generator = GNMTGenerator([model], DICTIONARY, SearchOptions(nbest=NBEST, beam=4, max_len_b=2), quantize="int8")
+    generator = GNMTGenerator([model], DICTIONARY, SearchOptions(nbest=NBEST, beam=4, max_len_b=2), precision="int8")
     one, three = with_threads((1, 3), lambda: translate(generator, source))
     assert one == three
 

@@ -46,10 +46,10 @@ def test_made_once_and_only_when_training_is_over(model):
 
 
 def test_quantisation_of_what_cannot_be(model):
-    with pytest.raises(UserError, match="--quantize int8 is for translation"):
+    with pytest.raises(UserError, match="--precision int8 is for translation"):
         inference_model_for(model, "int8")
     model.prepare_for_inference_(NO_OPTIONS)
-    with pytest.raises(UserError, match="without --fp16"):
+    with pytest.raises(UserError, match="leave --fp16 or --precision out"):
         inference_model_for(model.half(), "int8")
 
 
@@ -117,9 +117,9 @@ def test_int8_is_close_and_independent_of_the_batch(model):
 
 
 @torch.no_grad()
-def logits_of(model, quantize: str) -> torch.Tensor:
+def logits_of(model, precision: str) -> torch.Tensor:
     """Of two steps, so that every weight of the model has its part in them."""
-    encoder, decoder = inference_model_for(model, quantize)
+    encoder, decoder = inference_model_for(model, precision)
     memory = decoder.precompute(encoder(SOURCE, None))
     first, _, state = decoder.step(torch.tensor([2, 2]), memory, decoder.initial_state(memory))
     return torch.cat([first, decoder.step(torch.tensor([7, 8]), memory, state)[0]])
@@ -170,45 +170,45 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("quantize", ["none", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
 @pytest.mark.parametrize("change", CHANGES)
-def test_copies_follow_the_parameters(change, quantize):
+def test_copies_follow_the_parameters(change, precision):
     model, other = large_weights(seed=1), large_weights(seed=2)
-    before = logits_of(model, quantize)
+    before = logits_of(model, precision)
     CHANGES[change](model, other)
-    found = logits_of(model, quantize)
+    found = logits_of(model, precision)
     fresh = large_weights(seed=3)
     fresh.load_state_dict({name: value.clone() for name, value in model.state_dict().items()})
-    assert torch.equal(found, logits_of(fresh, quantize))
+    assert torch.equal(found, logits_of(fresh, precision))
     assert not torch.equal(found, before)
 
 
-@pytest.mark.parametrize("quantize", ["none", "int8"])
-def test_copies_follow_parameters_made_in_inference_mode(quantize):
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_copies_follow_parameters_made_in_inference_mode(precision):
     """They have no version counter."""
     with torch.inference_mode():
         model, other = large_weights(seed=1), large_weights(seed=2)
-        before, wanted = logits_of(model, quantize), logits_of(other, quantize)
-        assert inference_model_for(model, quantize) is inference_model_for(model, quantize)
+        before, wanted = logits_of(model, precision), logits_of(other, precision)
+        assert inference_model_for(model, precision) is inference_model_for(model, precision)
         model.load_state_dict(other.state_dict())
-        assert torch.equal(logits_of(model, quantize), wanted) and not torch.equal(before, wanted)
+        assert torch.equal(logits_of(model, precision), wanted) and not torch.equal(before, wanted)
 
 
-@pytest.mark.parametrize("quantize", ["none", "int8"])
-def test_copies_follow_the_clipping_range(quantize):
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_copies_follow_the_clipping_range(precision):
     """Training narrows it."""
     model, narrow = (large_weights(1, activation_clip=0.1, activation_clip_start=start) for start in (8.0, 0.1))
-    before = logits_of(model, quantize)
+    before = logits_of(model, precision)
     model.encoder.clip.set_num_updates(1)
     narrow.load_state_dict(model.state_dict())
-    assert torch.equal(logits_of(model, quantize), logits_of(narrow, quantize))
-    assert not torch.equal(before, logits_of(model, quantize))
+    assert torch.equal(logits_of(model, precision), logits_of(narrow, precision))
+    assert not torch.equal(before, logits_of(model, precision))
 
 
 def test_old_copies_are_dropped():
     model = large_weights(seed=1)
     for _ in range(2):
-        old = [weakref.ref(inference_model_for(model, quantize).decoder) for quantize in ("none", "int8")]
+        old = [weakref.ref(inference_model_for(model, precision).decoder) for precision in ("fp32", "int8")]
         model.load_state_dict(large_weights(seed=2).state_dict())
         inference_model_for(model)
         gc.collect()

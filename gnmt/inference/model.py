@@ -3,7 +3,7 @@
 import copy
 import functools
 import logging
-from typing import Callable, Dict, NamedTuple, Protocol, Union
+from typing import Callable, Dict, NamedTuple, Optional, Protocol, Union
 from weakref import WeakKeyDictionary
 
 import torch
@@ -21,11 +21,15 @@ from gnmt.network.activations import REPRODUCIBLE
 from gnmt.network.decoder import Decoder
 from gnmt.network.encoder import Encoder
 from gnmt.network.lstm import LSTM
+from gnmt.precision import check_precision
 from gnmt.quantization.int8_kernels import onednn_activation_qmax
 from gnmt.quantization.int8_linear import Int8Linear, rounded_rows
 from gnmt.quantization.int16 import Int16FakeQuantizer
 
 logger = logging.getLogger(__name__)
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 class Network(Protocol):
@@ -34,6 +38,18 @@ class Network(Protocol):
     encoder: Encoder
     decoder: Decoder
     is_for_inference: bool  # True once training is over
+
+
+class Halves(NamedTuple):
+    """Encoder and decoder of a network."""
+
+    encoder: Encoder
+    decoder: Decoder
+
+    def copied_to(self, dtype: torch.dtype) -> "Halves":
+        """Returns a copy whose weights have another type; weights that are one stay one."""
+        encoder, decoder = copy.deepcopy(self)
+        return Halves(encoder.to(dtype), decoder.to(dtype))
 
 
 class InferenceModel(NamedTuple):
@@ -53,37 +69,57 @@ class CachedModels(NamedTuple):
 _CACHE: "WeakKeyDictionary[Network, CachedModels]" = WeakKeyDictionary()
 
 
-def inference_model_for(model: Network, quantize: str = "none") -> InferenceModel:
+def inference_model_for(model: Network, precision: Optional[str] = None) -> InferenceModel:
     """Returns faster copies of a network that is prepared for inference, and the network's own halves otherwise.
 
     Copies are cached, and made again when the network's parameters have changed; every search calls this at its start.
     A network in training, or one whose decoder does not support fast decoding, is used as it is.
 
     Args:
-        quantize: "none" or "int8".
+        precision: one of gnmt.precision.PRECISIONS; by default that of the network's parameters.
 
     Raises:
-        UserError: if a network cannot be quantised: in training, on a GPU, or without fast decoding.
+        UserError: the network cannot be computed in this precision: in training, without fast decoding, or on its device.
     """
+    dtype = model.decoder.output_projection.weight.dtype
+    own = NAMES.get(dtype, str(dtype))
+    if precision is None:
+        precision = own
+    else:
+        check_precision(precision)
     if not (model.is_for_inference and model.decoder.supports_fast_decoding):
-        if quantize != "none":
-            raise UserError(f"--quantize {quantize} {_unquantisable(model)}")
+        if precision != own:
+            raise UserError(f"--precision {precision} {_unavailable(model)}")
         return InferenceModel(model.encoder, model.decoder)
     cached = _CACHE.get(model)
     if cached is None or not cached.snapshot.describes(model):
         cached = _CACHE[model] = CachedModels(Snapshot(model), {})
-    if quantize not in cached.by_precision:
-        cached.by_precision[quantize] = _quantized(model) if quantize == "int8" else _packed(model)
-    return cached.by_precision[quantize]
+    if precision not in cached.by_precision:
+        cached.by_precision[precision] = _packed(model) if precision == own else _converted(model, precision)
+    return cached.by_precision[precision]
 
 
-def _unquantisable(model: Network) -> str:
+def _converted(model: Network, precision: str) -> InferenceModel:
+    """Returns the model in another precision than the network's."""
+    weight = model.decoder.output_projection.weight
+    if weight.dtype != torch.float32:
+        raise UserError(f"--precision {precision} needs a network in float32: leave --fp16 or --precision out.")
+    if precision == "int8":
+        if weight.device.type != "cpu":
+            raise UserError("--precision int8 works on a CPU: use it with --cpu, or give fp16.")
+        return _quantized(model)
+    if weight.device.type == "cpu":
+        raise UserError(f"--precision {precision} needs a GPU: give fp32 or int8.")
+    return _packed(Halves(model.encoder, model.decoder).copied_to(DTYPES[precision]))
+
+
+def _unavailable(model: Network) -> str:
     if not model.is_for_inference:
         return "is for translation: leave it out in training."
     return f"needs the layers of GNMT, which {type(model.decoder).__name__} does not have: leave it out."
 
 
-def _packed(model: Network) -> InferenceModel:
+def _packed(model: Union[Network, Halves]) -> InferenceModel:
     encoder = model.encoder
     if encoder.clip.limit is None and packs_lstms(encoder.embed_tokens.weight):
         encoder = encoder_with(encoder, PackedLSTM)
@@ -94,12 +130,9 @@ def _packed(model: Network) -> InferenceModel:
 
 
 def _quantized(model: Network) -> InferenceModel:
-    weight = model.decoder.output_projection.weight
-    if weight.device.type != "cpu" or weight.dtype != torch.float32:
-        raise UserError("--quantize int8 works on a CPU, without --fp16: give --cpu, or leave --quantize out.")
     if onednn_activation_qmax() is None:
         logger.warning(
-            "This torch has no 8-bit products: --quantize int8 gives the same numbers by floats, and no speed."
+            "This torch has no 8-bit products: --precision int8 gives the same numbers by floats, and no speed."
         )
     limit = model.encoder.clip.limit
     make_linear: MakeLinear = Int8Linear
