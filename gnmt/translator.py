@@ -14,7 +14,7 @@ import torch
 
 from gnmt.checkpoints.model_folder import Model, read_model_folder
 from gnmt.errors import UserError
-from gnmt.inference.model import inference_model_for
+from gnmt.inference.model import default_precision, inference_model_for
 from gnmt.precision import check_precision
 from gnmt.search.beam_search import BeamSearch
 from gnmt.search.ensemble import Ensemble
@@ -42,7 +42,7 @@ class Translator:
 
         Args:
             models: one, or several whose probabilities are averaged.
-            precision: "fp32" or "int8"; by default int8 for a model that is stored in integers, fp32 for others.
+            precision: "fp32", "bf16", "fp16" or "int8"; by default the one that the model is stored in.
             device: of torch, such as "cuda:0"; int8 needs the CPU.
 
         Raises:
@@ -53,8 +53,8 @@ class Translator:
         self.model = models[0]
         for model in models[1:]:
             _check_same_tokens(self.model, model)
-        self.precision = precision or ("int8" if self.model.config.precision == "int8" else "fp32")
         self._device = _device_of(device)
+        self.precision = precision or default_precision(self.model.config.precision, self._device)
         self._networks = [model.network.to(self._device) for model in models]
         for network in self._networks:
             inference_model_for(network, self.precision)  # now, not during the first call
@@ -73,7 +73,7 @@ class Translator:
 
         Args:
             folders: a folder, or several for an ensemble.
-            precision: "fp32" or "int8"; by default int8 for a model that is stored in integers, fp32 for others.
+            precision: "fp32", "bf16", "fp16" or "int8"; by default the one that the model is stored in.
             threads: threads of torch in this process; by default torch's choice.
             device: of torch, such as "cuda:0"; int8 needs the CPU.
 

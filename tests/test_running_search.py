@@ -21,7 +21,7 @@ def padded(sources) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("arch", ["gnmt_v2_tiny", "gnmt"])
-@pytest.mark.parametrize("precision, prepared", [(None, False), (None, True), ("int8", True)])
+@pytest.mark.parametrize("precision, prepared", [(None, False), (None, True), ("int8", True), ("bf16", True)])
 def test_a_sentence_is_translated_as_if_it_were_alone(arch, precision, prepared):
     """In float32 scores are equal to rounding."""
     dictionary = make_dictionary(30)

@@ -25,7 +25,7 @@ from gnmt.tokenizers.tokenizer import TOKENIZERS, load_tokenizers
 from gnmt.tokenizers.vocabulary import SPECIAL_TOKENS
 from gnmt.translator import Translator
 
-EXACT_PRECISIONS = ("fp32", "int8")  # stored as the checkpoint's decoder computes
+EXACT_PRECISIONS = ("fp32", "bf16", "int8")  # stored as the checkpoint's decoder computes
 SAMPLES, SAMPLE_LENGTHS = 20, (1, 12)  # random sources that both models translate
 
 

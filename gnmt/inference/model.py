@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from gnmt.errors import UserError
+from gnmt.inference.bf16_linear import bf16_linear, has_bf16_products
 from gnmt.inference.fast_decoder import FastDecoder
 from gnmt.inference.gates import adaptive_gate_products, fused_gate_products
 from gnmt.inference.packed_linear import inference_linear, packs
@@ -69,6 +70,12 @@ class CachedModels(NamedTuple):
 _CACHE: "WeakKeyDictionary[Network, CachedModels]" = WeakKeyDictionary()
 
 
+def default_precision(stored: str, device: torch.device) -> str:
+    """Returns the precision in which a model that is stored in `stored` decodes by default: fp32 for what needs another device."""
+    elsewhere = "fp16" if device.type == "cpu" else "int8"
+    return "fp32" if stored == elsewhere else stored
+
+
 def inference_model_for(model: Network, precision: Optional[str] = None) -> InferenceModel:
     """Returns faster copies of a network that is prepared for inference, and the network's own halves otherwise.
 
@@ -109,7 +116,9 @@ def _converted(model: Network, precision: str) -> InferenceModel:
             raise UserError("--precision int8 works on a CPU: use it with --cpu, or give fp16.")
         return _quantized(model)
     if weight.device.type == "cpu":
-        raise UserError(f"--precision {precision} needs a GPU: give fp32 or int8.")
+        if precision == "fp16":
+            raise UserError("--precision fp16 needs a GPU: give bf16, int8 or fp32.")
+        return _in_bf16(model)
     return _packed(Halves(model.encoder, model.decoder).copied_to(DTYPES[precision]))
 
 
@@ -138,15 +147,34 @@ def _quantized(model: Network) -> InferenceModel:
     make_linear: MakeLinear = Int8Linear
     if limit is not None:  # hidden states, which are not clipped, lie within -1..1
         make_linear = functools.partial(Int8Linear, input_limit=max(limit, 1.0))
-    # Embeddings are only looked up, so they stay floats, rounded as a checkpoint in integers would round them.
+    # Embeddings are only looked up, so they stay floats, rounded as a checkpoint in integers would round them. A lookup
+    # table of products would need its own scales, which integer checkpoints (quantization.storage) do not have.
     rounded = functools.cache(lambda embedding: nn.Embedding.from_pretrained(rounded_rows(embedding.weight)))
     clip = model.encoder.clip if limit is None else Int16FakeQuantizer(limit)
+    encoder, decoder = _reproducible(model, make_linear, clip, rounded(model.decoder.embed_tokens))
+    encoder.embed_tokens = rounded(model.encoder.embed_tokens)
+    return InferenceModel(encoder, decoder)
+
+
+def _in_bf16(model: Network) -> InferenceModel:
+    if not has_bf16_products():
+        logger.warning(
+            "This processor has no products in bfloat16: --precision bf16 computes them by floats, and is no faster."
+        )
+    return _reproducible(model, bf16_linear, model.encoder.clip, model.decoder.embed_tokens)
+
+
+def _reproducible(
+    model: Network, make_linear: MakeLinear, clip: nn.Module, target_embedding: nn.Module
+) -> InferenceModel:
+    """Returns a model that computes a row in the same way in every batch, if the linear layers do.
+
+    Rows are not de-duplicated: converting hidden states separately costs more than it saves.
+    """
     make_layer = functools.partial(LSTMWithHoistedInputProjection, make_linear=make_linear, activations=REPRODUCIBLE)
     encoder = encoder_with(model.encoder, make_layer)
-    encoder.embed_tokens, encoder.clip = rounded(model.encoder.embed_tokens), clip
-    # int8 does not de-duplicate rows: quantising hidden states separately costs more than it saves. A lookup table would
-    # also need its own scales, which integer checkpoints (quantization.storage) do not have.
-    products = fused_gate_products(model.decoder, make_linear, rounded(model.decoder.embed_tokens), clip)
+    encoder.clip = clip
+    products = fused_gate_products(model.decoder, make_linear, target_embedding, clip)
     attention = ReproducibleAttention(model.decoder.stack.attention, make_linear)
     return InferenceModel(encoder, FastDecoder(model.decoder, products, make_linear, clip, attention, REPRODUCIBLE))
 

@@ -168,15 +168,16 @@ def test_half_precision(plain):
     assert all(half[index][0].score == pytest.approx(plain[index][0].score, abs=0.05) for index in plain)
 
 
-def test_8_bit_integers(plain):
-    quantized = generate("--precision", "int8")
-    assert sum(quantized[index][0].text == plain[index][0].text for index in plain) >= VALID - 1
-    scores = [(quantized[index][0].score, plain[index][0].score) for index in plain]
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_other_precisions(plain, precision):
+    found = generate("--precision", precision)
+    assert sum(found[index][0].text == plain[index][0].text for index in plain) >= VALID - 1
+    scores = [(found[index][0].score, plain[index][0].score) for index in plain]
     # products are off by about 1 %, which moves the log-probability of an unsure word by some hundredths
     assert scores[0][0] != scores[0][1] and all(ours == pytest.approx(exact, abs=0.15) for ours, exact in scores)
-    alone = generate("--precision", "int8", "--batch-size", 1)
-    assert texts(alone) == texts(quantized)
-    assert all(alone[index][0].score == pytest.approx(quantized[index][0].score, abs=2e-3) for index in alone)
+    alone = generate("--precision", precision, "--batch-size", 1)
+    assert texts(alone) == texts(found)
+    assert all(alone[index][0].score == pytest.approx(found[index][0].score, abs=2e-3) for index in alone)
 
 
 @pytest.mark.parametrize(
