@@ -85,7 +85,7 @@ CLASSIFICATION = (
         REFUSED, ALL, "model_parallel_size", "GNMT fits on one GPU; several share the batch (--distributed-world-size)"
     ),
     Entry(
-        REFUSED, ALL, "quantization_config_path", "train with --activation-clip 1.0 and translate with --quantize int8"
+        REFUSED, ALL, "quantization_config_path", "train with --activation-clip 1.0 and translate with --precision int8"
     ),
     Entry(REFUSED, ALL, "use_plasma_view", "it is for language models"),
     Entry(WITHOUT_EFFECT, ALL, "plasma_path", "it is for language models"),
@@ -328,7 +328,8 @@ CLASSIFICATION = (
     ),
     Entry(HONOURED, EVALUATION, "length_norm_factor length_norm_const coverage_penalty prune_tokens prune_hypotheses"),
     Entry(HONOURED, TRAIN, "length_norm_factor length_norm_const coverage_penalty prune_tokens prune_hypotheses"),
-    Entry(HONOURED, EVALUATION, "quantize"),
+    Entry(HONOURED, EVALUATION, "precision quantize"),
+    Entry(REFUSED, TRAIN, "precision", "it is for translation; train with --fp16 or --bf16"),
     Entry(REFUSED, TRAIN, "quantize", "it is for translation; leave it out in training"),
     Entry(HONOURED, TRAIN, "train_max_length pretrained_embeddings"),
     Entry(WITHOUT_EFFECT, EVALUATION, "train_max_length pretrained_embeddings", "it is for training"),

@@ -14,7 +14,8 @@ import torch
 
 from gnmt.checkpoints.model_folder import Model, read_model_folder
 from gnmt.errors import UserError
-from gnmt.inference.model import inference_model_for
+from gnmt.inference.model import default_precision, inference_model_for
+from gnmt.precision import check_precision
 from gnmt.search.beam_search import BeamSearch
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.forced_decoding import force_decode
@@ -41,7 +42,7 @@ class Translator:
 
         Args:
             models: one, or several whose probabilities are averaged.
-            precision: "fp32" or "int8"; by default int8 for a model that is stored in integers, fp32 for others.
+            precision: "fp32", "bf16", "fp16" or "int8"; by default the one that the model is stored in.
             device: of torch, such as "cuda:0"; int8 needs the CPU.
 
         Raises:
@@ -52,13 +53,11 @@ class Translator:
         self.model = models[0]
         for model in models[1:]:
             _check_same_tokens(self.model, model)
-        self.precision = precision or ("int8" if self.model.config.precision == "int8" else "fp32")
         self._device = _device_of(device)
+        self.precision = precision or default_precision(self.model.config.precision, self._device)
         self._networks = [model.network.to(self._device) for model in models]
-        quantize = _quantize_of(self.precision)
         for network in self._networks:
-            inference_model_for(network, quantize)  # now, not during the first call
-        self._quantize = quantize
+            inference_model_for(network, self.precision)  # now, not during the first call
         self.codec = SentenceCodec(self.model)
 
     @classmethod
@@ -74,13 +73,15 @@ class Translator:
 
         Args:
             folders: a folder, or several for an ensemble.
-            precision: "fp32" or "int8"; by default int8 for a model that is stored in integers, fp32 for others.
+            precision: "fp32", "bf16", "fp16" or "int8"; by default the one that the model is stored in.
             threads: threads of torch in this process; by default torch's choice.
             device: of torch, such as "cuda:0"; int8 needs the CPU.
 
         Raises:
             UserError: a folder is missing, incomplete, damaged, or does not fit the others.
         """
+        if precision is not None:
+            check_precision(precision)
         if threads is not None:
             if threads < 1:
                 raise UserError(f"threads is {threads}, but must be at least 1.")
@@ -200,7 +201,7 @@ class Translator:
         rules = self._rules(options)
         if options.sampling is None:
             return SearchQueue(RunningSearch(self._ensemble(), rules), options.batch_size, self._device)
-        sampler = Ensemble(self._networks, options.sampling.temperature, self._quantize)
+        sampler = Ensemble(self._networks, options.sampling.temperature, self.precision)
         return SamplingQueue(sampler, self._ensemble(), rules, options.sampling, options.batch_size, self._device)
 
     def score(self, sources: Sequence[str], targets: Sequence[str], batch_size: int = 64) -> List[List[float]]:
@@ -243,7 +244,7 @@ class Translator:
         return BeamSearch(self.codec.special, options.search_options(self.model.generation))
 
     def _ensemble(self) -> Ensemble:
-        return Ensemble(self._networks, quantize=self._quantize)
+        return Ensemble(self._networks, precision=self.precision)
 
     def _stream(
         self, source: TextSource, options: TranslationOptions, prefixes: Iterable[str], first: int
@@ -273,13 +274,6 @@ def _device_of(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"The device {name!r} is not there ({str(error).splitlines()[0][:100]}): use cpu.") from error
     return device
-
-
-def _quantize_of(precision: str) -> str:
-    names = {"fp32": "none", "int8": "int8"}
-    if precision not in names:
-        raise UserError(f"precision is {precision!r}, but must be one of {', '.join(names)}.")
-    return names[precision]
 
 
 def _check_same_tokens(first: Model, other: Model) -> None:

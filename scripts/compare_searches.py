@@ -37,6 +37,7 @@ from gnmt.errors import UserError  # noqa: E402
 from gnmt.evaluation.gleu import mean_gleu  # noqa: E402
 from gnmt.files.lines import read_lines  # noqa: E402
 from gnmt.inference.model import inference_model_for  # noqa: E402
+from gnmt.precision import PRECISIONS  # noqa: E402
 from gnmt.search.ensemble import Ensemble  # noqa: E402
 from gnmt.search.options import SearchOptions  # noqa: E402
 from gnmt.search.forced_decoding import reference_log_probs  # noqa: E402
@@ -60,13 +61,17 @@ def parse_options() -> argparse.Namespace:
     )
     parser.add_argument("--references", type=Path, required=True, metavar="FILE", help="raw text, one sentence a line")
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--quantize", choices=("none", "int8"), default="none")
+    parser.add_argument("--precision", choices=PRECISIONS, help="of translation (default: the model's own)")
+    parser.add_argument("--quantize", choices=("none", "int8"), default="none", help="earlier spelling of --precision")
     parser.add_argument("--threads", type=int, default=None)
     for name, kind in VARIED.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, nargs="+", default=[getattr(SearchOptions, name)])
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--overwrite", action="store_true", help="replace the file of --json")
     args = parser.parse_args()
+    if args.quantize == "int8":
+        print("--quantize int8 is now --precision int8; the earlier spelling will be removed", file=sys.stderr)
+        args.precision = args.precision or "int8"
     join_tokens("", args.post_process)  # fairseq's complaint about a scheme that it does not know
     if args.json:
         check_output(args.json, args.overwrite)
@@ -86,7 +91,7 @@ class Workload:
     """The models, the batches of a split, and its references."""
 
     def __init__(self, args: argparse.Namespace):
-        overrides = {"data": args.data, "quantize": args.quantize}
+        overrides = {"data": args.data, "precision": args.precision}
         self.models, config, self.task = checkpoint_utils.load_model_ensemble_and_task(
             utils.split_paths(args.path), overrides
         )
@@ -97,7 +102,7 @@ class Workload:
             )
         for model in self.models:
             model.prepare_for_inference_(config)
-            inference_model_for(model, args.quantize)  # now, because the first search would make it in its time
+            inference_model_for(model, args.precision)  # now, because the first search would make it in its time
         self.tokenizer = encoders.build_tokenizer(config.tokenizer)
         self.task.load_dataset(args.gen_subset)
         dataset = self.task.dataset(args.gen_subset)
@@ -114,7 +119,7 @@ class Workload:
         epoch = self.task.get_batch_iterator(dataset, max_sentences=args.batch_size)
         self.batches = list(epoch.next_epoch_itr(shuffle=False))
         self.post_process = args.post_process
-        self.quantize = args.quantize
+        self.precision = args.precision
 
     def translate(self, options: SearchOptions) -> Tuple[List[str], float]:
         """The translations, and the seconds that the search took for them."""
@@ -131,7 +136,7 @@ class Workload:
 
     def log_perplexity(self) -> float:
         """Mean of -log P, natural, of the binarised references' tokens, EOS tokens among them."""
-        ensemble, pad = Ensemble(self.models, quantize=self.quantize), self.task.target_dictionary.pad()
+        ensemble, pad = Ensemble(self.models, precision=self.precision), self.task.target_dictionary.pad()
         log_prob, tokens = 0.0, 0
         for batch in tqdm(self.batches, desc="log-perplexity", leave=False):
             source, read = (batch["net_input"][name] for name in ("src_tokens", "prev_output_tokens"))

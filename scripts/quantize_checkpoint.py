@@ -2,7 +2,7 @@
 
     python scripts/quantize_checkpoint.py --input checkpoints/averaged.pt --output checkpoints/averaged.int8.pt
 
-Translate with `--quantize int8` to compute in 8-bit integers, too. The optimizer's state is left out.
+Translate with `--precision int8` to compute in 8-bit integers, too. The optimizer's state is left out.
 """
 
 import argparse

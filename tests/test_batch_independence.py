@@ -1,4 +1,4 @@
-"""int8: a translation and its score are the same, bit for bit, in every batch, with every padding and number of threads."""
+"""int8 and bf16: a translation and its score are the same, bit for bit, in every batch, with every padding and number of threads."""
 
 from types import SimpleNamespace
 from typing import Dict, List, Tuple
@@ -8,12 +8,17 @@ import torch
 
 from conftest import make_dictionary, make_model, with_threads
 from fairseq_gnmt.search.generator import GNMTGenerator
+from gnmt.inference.bf16_linear import has_bf16_products
 from gnmt.search.options import SearchOptions
 
 DICTIONARY = make_dictionary(600)  # more than search.vocabulary.GROUPS
 NO_OPTIONS = SimpleNamespace(generation=SimpleNamespace())
 PAD, EOS = DICTIONARY.pad(), DICTIONARY.eos()
 NBEST = 3
+PRECISIONS = [
+    "int8",
+    pytest.param("bf16", marks=pytest.mark.skipif(not has_bf16_products(), reason="no bfloat16 in this processor")),
+]
 
 Hypotheses = List[Tuple[List[int], float, List[float]]]  # tokens, score and the scores of the tokens
 
@@ -56,9 +61,11 @@ def translate(generator: GNMTGenerator, source: torch.Tensor) -> List[Hypotheses
     ]
 
 
-def differing(model, compositions: int, sources: List[List[int]], largest_batch: int, **options) -> Dict[int, str]:
+def differing(
+    model, precision: str, compositions: int, sources: List[List[int]], largest_batch: int, **options
+) -> Dict[int, str]:
     """Compositions in which a sentence has other hypotheses than alone."""
-    generator = GNMTGenerator([model], DICTIONARY, SearchOptions(nbest=NBEST, **options), quantize="int8")
+    generator = GNMTGenerator([model], DICTIONARY, SearchOptions(nbest=NBEST, **options), precision=precision)
     alone = [translate(generator, padded([source], 0, 0))[0] for source in sources]
     assert len({str(nbest) for nbest in alone}) == len(sources), "the model must tell the sources apart"
     choose = torch.Generator().manual_seed(7)
@@ -84,27 +91,30 @@ def differing(model, compositions: int, sources: List[List[int]], largest_batch:
         ("gnmt_v2", {"hidden_size": 32, "encoder_layers": 3, "decoder_layers": 3, "activation_clip": 1.0}),
     ],
 )
-def test_hypotheses_do_not_depend_on_the_batch(arch, options):
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_hypotheses_do_not_depend_on_the_batch(arch, options, precision):
     model = large_weights(arch, seed=3, **options)
     sources = random_sources(12, longest=22, seed=4)
-    assert differing(model, 12, sources, largest_batch=24, beam=4, max_len_b=8) == {}
+    assert differing(model, precision, 12, sources, largest_batch=24, beam=4, max_len_b=8) == {}
 
 
-def test_hypotheses_do_not_depend_on_the_number_of_threads():
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_hypotheses_do_not_depend_on_the_number_of_threads(precision):
     model = large_weights("gnmt_v2", seed=5, hidden_size=52, encoder_layers=2, decoder_layers=2)
     source = padded(random_sources(100, longest=4, seed=6), 0, 0)
-    generator = GNMTGenerator([model], DICTIONARY, SearchOptions(nbest=NBEST, beam=4, max_len_b=2), quantize="int8")
+    generator = GNMTGenerator([model], DICTIONARY, SearchOptions(nbest=NBEST, beam=4, max_len_b=2), precision=precision)
     one, three = with_threads((1, 3), lambda: translate(generator, source))
     assert one == three
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arch", ["gnmt", "gnmt_v2_small"])
-def test_500_compositions(arch):
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_500_compositions(arch, precision):
     """The networks at their full width and depth, with a small vocabulary."""
     model = large_weights(arch, seed=8)
     sources = random_sources(30, longest=20, seed=9)
-    assert differing(model, 500, sources, largest_batch=10, beam=3, max_len_b=4) == {}
+    assert differing(model, precision, 500, sources, largest_batch=10, beam=3, max_len_b=4) == {}
 
 
 @torch.no_grad()

@@ -119,10 +119,14 @@ def test_models_of_an_ensemble_have_one_vocabulary(tmp_path, folder):
         Translator.from_pretrained([folder, make_model_folder(tmp_path / "other", source_bos=True)])
 
 
-def test_int8_is_the_default_of_a_model_in_integers(tmp_path):
-    translator = Translator.from_pretrained(make_model_folder(tmp_path / "model", precision="int8"))
-    assert translator.precision == "int8"
+@pytest.mark.parametrize("stored, used", [("int8", "int8"), ("bf16", "bf16"), ("fp16", "fp32")])
+def test_the_stored_precision_is_the_default(tmp_path, stored, used):
+    """fp16 is for a GPU."""
+    translator = Translator.from_pretrained(make_model_folder(tmp_path / "model", precision=stored))
+    assert translator.precision == used
     assert len(translator.translate(TEXTS)) == len(TEXTS)
+    with pytest.raises(UserError, match="precision is 'int4', but must be one of fp32, fp16, bf16, int8"):
+        Translator.from_pretrained(tmp_path / "model", precision="int4")
 
 
 def test_threads_do_not_disturb_each_other(translator):

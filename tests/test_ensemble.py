@@ -30,7 +30,7 @@ def test_probabilities_and_attention_are_averaged(count, temperature, device):
 def test_a_search_may_be_older_than_the_preparation_of_its_model():
     """Builds the model like fairseq for a checkpoint that was trained with --eval-bleu."""
     model = make_model("gnmt_v2_tiny", DICTIONARY, init_range=0.5)
-    ensemble = Ensemble([model], quantize="int8")
+    ensemble = Ensemble([model], precision="int8")
     with pytest.raises(UserError, match="leave it out in training"):
         ensemble.start(SOURCE)
     model.make_generation_fast_()

@@ -78,6 +78,21 @@ def test_integers_stay_integers(tmp_path, integers):
     assert translator.translate_ids(sources) == original.translate_ids(sources)
 
 
+def test_bfloat16_is_decoded_alike_from_stored_and_from_exact_weights(tmp_path):
+    checkpoint = write_checkpoint(tmp_path)
+    export(checkpoint, tmp_path / "model", tokenizer="words", precision="bf16")
+    stored = read_model_folder(tmp_path / "model")
+    exact = stored._replace(network=read_checkpoint(checkpoint).network)
+    source = torch.tensor([[4, 5, 6, 2], [7, 2, 1, 1]])
+    found = []
+    for model in (stored, exact):
+        ensemble = Translator([model], "bf16")._ensemble()
+        found.append(ensemble.step(torch.tensor([2, 2]), ensemble.start(source))[0])
+    weight = "decoder.output_projection.weight"
+    assert not torch.equal(stored.network.state_dict()[weight], exact.network.state_dict()[weight])
+    assert torch.equal(*found)
+
+
 def test_the_card_has_bleu_on_the_test_set(tmp_path):
     (tmp_path / "test.en").write_text("the dog runs.\na cat\n", encoding="utf-8")
     (tmp_path / "test.de").write_text("a dog\nthe cat sees.\n", encoding="utf-8")

@@ -40,6 +40,6 @@ def test_equals_one_pass_through_the_network(arch):
     found = reference_log_probs(Ensemble([model]), SOURCE, READ, TARGET, pad=1)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     model.make_generation_fast_()
-    rounded = reference_log_probs(Ensemble([model], quantize="int8"), SOURCE, READ, TARGET, pad=1)
+    rounded = reference_log_probs(Ensemble([model], precision="int8"), SOURCE, READ, TARGET, pad=1)
     assert not torch.equal(rounded, found)
     torch.testing.assert_close(rounded, found, rtol=0, atol=0.1)  # each product is off by about 1 %

@@ -13,7 +13,7 @@ from fairseq.sequence_generator import SequenceGenerator
 from fairseq.sequence_scorer import SequenceScorer
 from fairseq_gnmt.search.generator import GNMTGenerator
 from fairseq_gnmt.tasks.gnmt_translation import GNMTTranslationTask
-from fairseq_gnmt.tasks.options import GNMTTranslationConfig
+from fairseq_gnmt.tasks.options import GNMTTranslationConfig, precision_of
 from gnmt.errors import UserError
 from gnmt.search.options import SearchOptions
 
@@ -28,7 +28,7 @@ def models():
 @pytest.fixture
 def task():
     scores = dict(length_norm_factor=0.7, length_norm_const=4.0, coverage_penalty=0.2)
-    config = SimpleNamespace(**scores, train_subset="train", quantize="none", nvidia_conventions=False)
+    config = SimpleNamespace(**scores, train_subset="train", precision=None, quantize="none", nvidia_conventions=False)
     return GNMTTranslationTask(config, DICTIONARY, DICTIONARY)
 
 
@@ -42,6 +42,19 @@ def test_options_come_from_the_call_then_from_the_task(task, models):
     assert generator.beam_search.options == SearchOptions(
         beam=3, nbest=2, length_norm_factor=0.7, length_norm_const=4.0, coverage_penalty=0.5
     )
+
+
+def test_precision_and_its_earlier_spelling(caplog):
+    def chosen(**given):
+        return precision_of(GNMTTranslationConfig(**given))
+
+    assert chosen() is None and chosen(precision="bf16") == "bf16" and not caplog.records
+    assert chosen(quantize="int8") == "int8" and chosen(quantize="int8", precision="int8") == "int8"
+    assert [record.message.split(";")[0] for record in caplog.records] == [
+        "--quantize int8 is now --precision int8"
+    ] * 2
+    with pytest.raises(UserError, match="leave --quantize out"):
+        chosen(quantize="int8", precision="fp32")
 
 
 def test_defaults_are_gnmt_v2_s():

@@ -11,12 +11,13 @@ import torch
 from conftest import make_dictionary, make_model
 from gnmt.errors import UserError
 from gnmt.inference import model as inference_model
-from gnmt.inference import packed_lstm
+from gnmt.inference import bf16_linear, packed_lstm
 from gnmt.inference.packed_linear import PlainLinear
 from gnmt.inference.packed_lstm import PackedLSTM
 from gnmt.inference.recurrence import LSTMWithHoistedInputProjection
 from gnmt.inference.fast_decoder import FastDecoder
-from gnmt.inference.model import encoder_with, inference_model_for
+from gnmt.inference.model import Halves, default_precision, encoder_with, inference_model_for
+from gnmt.precision import PRECISIONS
 from gnmt.quantization import int8_kernels
 
 DICTIONARY = make_dictionary(23)
@@ -46,11 +47,41 @@ def test_made_once_and_only_when_training_is_over(model):
 
 
 def test_quantisation_of_what_cannot_be(model):
-    with pytest.raises(UserError, match="--quantize int8 is for translation"):
+    with pytest.raises(UserError, match="--precision int8 is for translation"):
         inference_model_for(model, "int8")
     model.prepare_for_inference_(NO_OPTIONS)
-    with pytest.raises(UserError, match="without --fp16"):
+    with pytest.raises(UserError, match="leave --fp16 or --precision out"):
         inference_model_for(model.half(), "int8")
+
+
+def test_half_precision_of_another_network_or_device(model):
+    model.prepare_for_inference_(NO_OPTIONS)
+    with pytest.raises(UserError, match="--precision fp16 needs a GPU: give bf16, int8 or fp32"):
+        inference_model_for(model, "fp16")
+    with pytest.raises(UserError, match="precision is 'int4', but must be one of fp32, fp16, bf16, int8"):
+        inference_model_for(model, "int4")
+    halves = Halves(model.encoder, model.decoder).copied_to(torch.float16)  # as on a GPU
+    weights = [*halves.encoder.parameters(), *halves.decoder.parameters()]
+    assert {weight.dtype for weight in weights} == {torch.float16}
+    assert halves.encoder.embed_tokens is halves.decoder.embed_tokens
+    assert model.decoder.output_projection.weight.dtype == torch.float32
+
+
+def test_default_is_the_stored_precision_where_the_device_has_it():
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert [default_precision(name, cpu) for name in PRECISIONS] == ["fp32", "fp32", "bf16", "int8"]
+    assert [default_precision(name, gpu) for name in PRECISIONS] == ["fp32", "fp16", "bf16", "fp32"]
+
+
+def test_products_without_bfloat16_are_told_and_nearly_the_same(model, monkeypatch, caplog):
+    model.prepare_for_inference_(NO_OPTIONS)
+    found = logits_of(model, "bf16")
+    for module in (inference_model, bf16_linear):
+        monkeypatch.setattr(module, "has_bf16_products", lambda: False)
+    model.load_state_dict(model.state_dict())  # counts as a change, so that copies are made again
+    emulated = logits_of(model, "bf16")
+    assert "no products in bfloat16" in caplog.text and "no faster" in caplog.text
+    torch.testing.assert_close(emulated, found, rtol=0, atol=0.05)
 
 
 def test_missing_operators_are_told(model, monkeypatch, caplog):
@@ -100,9 +131,10 @@ def test_shared_embeddings_stay_shared_in_int8(model):
 
 
 @torch.no_grad()
-def test_int8_is_close_and_independent_of_the_batch(model):
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_integers_and_bfloat16_are_close_and_independent_of_the_batch(model, precision):
     model.prepare_for_inference_(NO_OPTIONS)
-    exact, quantized = inference_model_for(model), inference_model_for(model, "int8")
+    exact, quantized = inference_model_for(model), inference_model_for(model, precision)
 
     def first_logits(halves, source):
         memory = halves.decoder.precompute(halves.encoder(source, None))
@@ -117,9 +149,9 @@ def test_int8_is_close_and_independent_of_the_batch(model):
 
 
 @torch.no_grad()
-def logits_of(model, quantize: str) -> torch.Tensor:
+def logits_of(model, precision: str) -> torch.Tensor:
     """Of two steps, so that every weight of the model has its part in them."""
-    encoder, decoder = inference_model_for(model, quantize)
+    encoder, decoder = inference_model_for(model, precision)
     memory = decoder.precompute(encoder(SOURCE, None))
     first, _, state = decoder.step(torch.tensor([2, 2]), memory, decoder.initial_state(memory))
     return torch.cat([first, decoder.step(torch.tensor([7, 8]), memory, state)[0]])
@@ -170,45 +202,45 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("quantize", ["none", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
 @pytest.mark.parametrize("change", CHANGES)
-def test_copies_follow_the_parameters(change, quantize):
+def test_copies_follow_the_parameters(change, precision):
     model, other = large_weights(seed=1), large_weights(seed=2)
-    before = logits_of(model, quantize)
+    before = logits_of(model, precision)
     CHANGES[change](model, other)
-    found = logits_of(model, quantize)
+    found = logits_of(model, precision)
     fresh = large_weights(seed=3)
     fresh.load_state_dict({name: value.clone() for name, value in model.state_dict().items()})
-    assert torch.equal(found, logits_of(fresh, quantize))
+    assert torch.equal(found, logits_of(fresh, precision))
     assert not torch.equal(found, before)
 
 
-@pytest.mark.parametrize("quantize", ["none", "int8"])
-def test_copies_follow_parameters_made_in_inference_mode(quantize):
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_copies_follow_parameters_made_in_inference_mode(precision):
     """They have no version counter."""
     with torch.inference_mode():
         model, other = large_weights(seed=1), large_weights(seed=2)
-        before, wanted = logits_of(model, quantize), logits_of(other, quantize)
-        assert inference_model_for(model, quantize) is inference_model_for(model, quantize)
+        before, wanted = logits_of(model, precision), logits_of(other, precision)
+        assert inference_model_for(model, precision) is inference_model_for(model, precision)
         model.load_state_dict(other.state_dict())
-        assert torch.equal(logits_of(model, quantize), wanted) and not torch.equal(before, wanted)
+        assert torch.equal(logits_of(model, precision), wanted) and not torch.equal(before, wanted)
 
 
-@pytest.mark.parametrize("quantize", ["none", "int8"])
-def test_copies_follow_the_clipping_range(quantize):
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_copies_follow_the_clipping_range(precision):
     """Training narrows it."""
     model, narrow = (large_weights(1, activation_clip=0.1, activation_clip_start=start) for start in (8.0, 0.1))
-    before = logits_of(model, quantize)
+    before = logits_of(model, precision)
     model.encoder.clip.set_num_updates(1)
     narrow.load_state_dict(model.state_dict())
-    assert torch.equal(logits_of(model, quantize), logits_of(narrow, quantize))
-    assert not torch.equal(before, logits_of(model, quantize))
+    assert torch.equal(logits_of(model, precision), logits_of(narrow, precision))
+    assert not torch.equal(before, logits_of(model, precision))
 
 
 def test_old_copies_are_dropped():
     model = large_weights(seed=1)
     for _ in range(2):
-        old = [weakref.ref(inference_model_for(model, quantize).decoder) for quantize in ("none", "int8")]
+        old = [weakref.ref(inference_model_for(model, precision).decoder) for precision in ("fp32", "bf16", "int8")]
         model.load_state_dict(large_weights(seed=2).state_dict())
         inference_model_for(model)
         gc.collect()

@@ -51,11 +51,11 @@ def test_integers_are_those_of_int8_storage(tmp_path):
 
 
 @pytest.mark.parametrize("precision, dtype", [("bf16", torch.bfloat16), ("fp16", torch.float16)])
-def test_half_precision_is_rounded_once(tmp_path, precision, dtype):
+def test_matrices_in_half_precision_are_rounded_once(tmp_path, precision, dtype):
     network, _ = make_network()
     state = read_model_folder(make_model_folder(tmp_path / "model", precision=precision)).network.state_dict()
     for name, value in network.state_dict().items():
-        assert torch.equal(state[name], value.to(dtype).float()), name
+        assert torch.equal(state[name], value.to(dtype).float() if value.dim() == 2 else value), name
 
 
 # -- refused

@@ -21,15 +21,15 @@ def padded(sources) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("arch", ["gnmt_v2_tiny", "gnmt"])
-@pytest.mark.parametrize("quantize, prepared", [("none", False), ("none", True), ("int8", True)])
-def test_a_sentence_is_translated_as_if_it_were_alone(arch, quantize, prepared):
+@pytest.mark.parametrize("precision, prepared", [(None, False), (None, True), ("int8", True), ("bf16", True)])
+def test_a_sentence_is_translated_as_if_it_were_alone(arch, precision, prepared):
     """In float32 scores are equal to rounding."""
     dictionary = make_dictionary(30)
     models = [make_model(arch, dictionary, seed, hidden_size=16, init_range=0.6) for seed in (1, 2)]
     for model in models:
         if prepared:
             model.make_generation_fast_()
-    ensemble = Ensemble(models, quantize=quantize)
+    ensemble = Ensemble(models, precision=precision)
     generator = torch.Generator().manual_seed(5)
     sources = [
         torch.randint(4, 30, (int(length),), generator=generator).tolist() + [EOS]

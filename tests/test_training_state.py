@@ -190,6 +190,15 @@ def test_options_that_fairseq_does_not_take(state, keys, value, words, tmp_path)
     assert words in str(told.value) and "state.pt" in str(told.value)
 
 
+def test_options_that_are_newer_than_the_checkpoint_can_be_overridden(state, tmp_path):
+    state["cfg"]["task"]["_name"] = "gnmt_translation"
+    path = str(save(state, tmp_path))
+    assert "precision" not in checkpoint_utils.load_checkpoint_to_cpu(path)["cfg"].task
+    assert checkpoint_utils.load_checkpoint_to_cpu(path, {"precision": "int8"})["cfg"].task.precision == "int8"
+    with pytest.raises(UserError, match="or what overrides its options, has a wrong value in its cfg, task"):
+        checkpoint_utils.load_checkpoint_to_cpu(path, {"precision": "int4"})
+
+
 # -- weights that are missing or too many
 
 

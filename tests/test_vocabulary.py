@@ -14,6 +14,7 @@ from gnmt.search.vocabulary import (
     ban_repeated_ngrams,
     best_continuations,
     apply_constraints,
+    topk_in_order,
 )
 
 
@@ -58,6 +59,16 @@ def test_ties_and_banned_tokens():
         assert sorted(found.tokens[sentence, :3].tolist()) == [3, 3 + GROUPS, last]
         assert found.tokens[sentence, 3] == before
         assert found.hypotheses[sentence, :4].tolist() == [hypothesis] * 4
+
+
+@pytest.mark.parametrize("length", [10, 600, 700, 3000])
+def test_of_equal_scores_the_first_ones_are_chosen(length):
+    """torch.topk has other algorithms below and above 640 numbers for 10 of them."""
+    rounded = torch.randn(4, length, generator=torch.Generator().manual_seed(1)).mul(2).round().sub(300)
+    rounded[:, length // 2 :] = NEG_INF
+    values, indices = topk_in_order(rounded, 5)
+    expected = rounded.sort(dim=1, descending=True, stable=True)
+    assert torch.equal(values, expected.values[:, :5]) and torch.equal(indices, expected.indices[:, :5])
 
 
 def history_of(steps):

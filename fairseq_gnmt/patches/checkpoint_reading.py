@@ -7,11 +7,12 @@ that does so is replaced by one on top of `gnmt.checkpoints`. torch's list of al
 """
 
 import copy
+import dataclasses
 import io
 import os
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Iterable, Optional
 
 import torch
 from fairseq import checkpoint_utils, file_utils
@@ -80,9 +81,19 @@ def load_checkpoint_to_cpu(
     if state.get("cfg") is not None:
         check_no_urls(state["cfg"], overrides, path)
         state["cfg"] = OmegaConf.create(state["cfg"], flags={"allow_objects": True})
+        add_new_options(state["cfg"], overrides)
         overwrite_args_by_name(state["cfg"], overrides)
         check_options(state["cfg"], path)
     return checkpoint_utils._upgrade_state_dict(state)
+
+
+def add_new_options(config: DictConfig, names: Iterable[str]) -> None:
+    """Adds options of the task that a checkpoint is too old to have: fairseq overrides only those that are there."""
+    task = config.get("task")
+    declared = TASK_DATACLASS_REGISTRY.get(task.get("_name")) if isinstance(task, DictConfig) else None
+    for option in dataclasses.fields(declared) if declared else ():
+        if option.name in names and option.name not in task:
+            task[option.name] = None
 
 
 def check_options(config: DictConfig, path: str) -> None:

@@ -4,12 +4,23 @@ fairseq ignores many options that its parsers accept. The task sees only its own
 done in front of the command's `main`.
 """
 
+import ast
 import functools
 
 from omegaconf import DictConfig
 
-from fairseq_gnmt.fairseq_options import GENERATE, INTERACTIVE, TASK, TRAIN, VALIDATE, check_options
+from fairseq_gnmt.fairseq_options import (
+    GENERATE,
+    INTERACTIVE,
+    TASK,
+    TRAIN,
+    TRANSLATION,
+    VALIDATE,
+    check_dictionary,
+    check_options,
+)
 from fairseq_gnmt.patches.commands import before_main
+from gnmt.precision import check_precision
 
 
 def check_options_first() -> None:
@@ -21,9 +32,23 @@ def check_options_first() -> None:
 def prepare(command: str, cfg: DictConfig) -> None:
     """Checks the configuration of a command, and lets fairseq-generate honour --num-shards."""
     if cfg.task._name == TASK:
+        if command in TRANSLATION.split():
+            override_precision(cfg)
         check_options(cfg, command)
         if command == GENERATE and cfg.dataset.num_shards > 1:
             share_out(cfg)
+
+
+def override_precision(cfg: DictConfig) -> None:
+    """Lets the precision in --model-overrides reach the task, which fairseq makes from the command line alone."""
+    check_dictionary("model_overrides", cfg.common_eval.model_overrides)
+    overrides = ast.literal_eval(cfg.common_eval.model_overrides)
+    if overrides.get("precision") is not None:
+        check_precision(overrides["precision"])
+        cfg.task.precision = overrides["precision"]
+    if overrides.get("quantize", "none") != "none":
+        check_precision(overrides["quantize"])
+        cfg.task.quantize = overrides["quantize"]
 
 
 def share_out(cfg: DictConfig) -> None:

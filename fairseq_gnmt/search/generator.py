@@ -22,7 +22,7 @@ class GNMTGenerator:
         dictionary,
         options: SearchOptions,
         soft_alignment: bool = False,
-        quantize: str = "none",
+        precision: Optional[str] = None,
         source_bos: bool = False,
     ):
         """source_bos: every source begins with BOS, and decoding starts from it (NVIDIA), not from EOS (fairseq)."""
@@ -38,7 +38,7 @@ class GNMTGenerator:
             decoder_start=dictionary.bos() if source_bos else dictionary.eos(),
             source_bos=self.source_bos,
         )
-        self.ensemble = Ensemble(self.models, options.temperature, quantize)
+        self.ensemble = Ensemble(self.models, options.temperature, precision)
         self.beam_search = BeamSearch(special, options)
 
     def generate(

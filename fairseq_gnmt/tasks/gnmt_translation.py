@@ -35,6 +35,7 @@ from fairseq_gnmt.tasks.options import (
     check_fairseq_positions,
     check_references,
     check_validation_options,
+    precision_of,
 )
 from gnmt.errors import UserError
 from gnmt.search.alignment import add_alignments, source_positions
@@ -55,6 +56,7 @@ class GNMTTranslationTask(TranslationTask):
         super().__init__(cfg, src_dict, tgt_dict)
         prepare_memory()
         self.vocabulary_size = len(src_dict)  # the network's; words that are only copied come after
+        self.precision = precision_of(cfg)  # of translations; None for the model's own
         self.unk_replacements = None  # of unknown words: a table, which is empty to copy them, or None to leave them
         self.soft_alignment = False  # of fairseq's own searches
         self.current_dataset = None  # the data set that batches are made of
@@ -128,9 +130,9 @@ class GNMTTranslationTask(TranslationTask):
         self.unk_replacements = utils.load_align_dict(getattr(args, "replace_unk", None))
         reason = fairseq_search_reason(models, args, extra_gen_cls_kwargs, prefix_allowed_tokens_fn)
         if seq_gen_cls is not None or reason:
-            if str(self.cfg.quantize) != "none":
+            if self.precision is not None:
                 raise UserError(
-                    f"--quantize is for GNMT's own search, but {reason or seq_gen_cls} is not: leave one out."
+                    f"--precision is for GNMT's own search, but {reason or seq_gen_cls} is not: leave one out."
                 )
             if reason and not getattr(args, "score_reference", False):
                 logger.warning(
@@ -144,7 +146,7 @@ class GNMTTranslationTask(TranslationTask):
             self.target_dictionary,
             self.search_options(args),
             soft_alignment=self.soft_alignment,
-            quantize=str(self.cfg.quantize),
+            precision=self.precision,
             source_bos=self.cfg.nvidia_conventions,
         )
 

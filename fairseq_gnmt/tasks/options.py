@@ -1,5 +1,6 @@
 """The options of the task, and the checks of them before any work."""
 
+import logging
 from dataclasses import dataclass, field, fields, make_dataclass
 from typing import Any, Dict, Optional
 
@@ -14,8 +15,11 @@ from fairseq_gnmt.fairseq_options import RANGES
 from fairseq_gnmt.patches.checkpoint_reading import DEFAULT_RESTORE_FILE
 from fairseq_gnmt.segmentation.encoders import join_tokens
 from gnmt.errors import UserError
+from gnmt.precision import PRECISIONS
 from gnmt.ranges import Range
 from gnmt.search.options import SearchOptions
+
+logger = logging.getLogger(__name__)
 
 NO_LIMIT = 100_000  # tokens; fairseq wants a number where an LSTM has no limit
 BATCH_OPTIONS = {  # arguments of get_batch_iterator and the options that they come from
@@ -38,8 +42,12 @@ SearchConfig.__module__ = __name__
 class GNMTTranslationConfig(SearchConfig):
     """Options of the task `gnmt_translation`."""
 
+    precision: Optional[ChoiceEnum(list(PRECISIONS))] = field(
+        default=None,
+        metadata={"help": "arithmetic of translation (default: the model's own); int8 is for a CPU, fp16 for a GPU"},
+    )
     quantize: ChoiceEnum(["none", "int8"]) = field(
-        default="none", metadata={"help": "arithmetic of translation: the model's own, or 8-bit integers (on a CPU)"}
+        default="none", metadata={"help": "the earlier spelling of --precision int8; will be removed"}
     )
     train_max_length: int = field(
         default=1024,
@@ -73,6 +81,17 @@ class GNMTTranslationConfig(SearchConfig):
 # --replace-unk alone means to copy the source word; fairseq's constant for it, "@@ ", names a file of that name.
 _replace_unk = GenerationConfig.__dataclass_fields__["replace_unk"]
 _replace_unk.metadata = {**_replace_unk.metadata, "argparse_const": ""}
+
+
+def precision_of(cfg: Any) -> Optional[str]:
+    """Returns the precision of translation, None for the model's own; reads the earlier --quantize, with a warning."""
+    precision = None if cfg.precision is None else str(cfg.precision)
+    if str(cfg.quantize) == "none":
+        return precision
+    logger.warning("--quantize int8 is now --precision int8; the earlier spelling will be removed")
+    if precision not in (None, "int8"):
+        raise UserError(f"--quantize int8 and --precision {precision} both choose the precision: leave --quantize out.")
+    return "int8"
 
 
 def check_batch_options(given: Dict[str, Any]) -> None:

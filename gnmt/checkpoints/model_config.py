@@ -11,10 +11,10 @@ from gnmt.errors import UserError
 from gnmt.files.json_objects import read_object
 from gnmt.network.clipping import ClipSchedule
 from gnmt.network.config import ATTENTION_QUERIES, NetworkConfig
+from gnmt.precision import PRECISIONS
 from gnmt.tokenizers.vocabulary import PAD
 
 MODEL_TYPE = "gnmt"
-PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 MOST_LAYERS = 1000
 LARGEST_SIZE = 1 << 24
 

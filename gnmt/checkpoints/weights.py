@@ -19,8 +19,8 @@ def write_weights(path: Path, network: nn.Module, precision: str) -> None:
     """Writes the weights of a network; weights that share memory once.
 
     Args:
-        precision: "fp32", "bf16" or "fp16", the type of all numbers; or "int8", for which matrices become integers
-            with scales (see quantization.storage) and everything else stays in float32.
+        precision: "fp32", "bf16", "fp16" or "int8", the type of matrices; vectors stay in float32. Integers have scales
+            (see quantization.storage), and the matrices of the attention stay in float32 beside them.
     """
     state = {name: value.detach().float() for name, value in network.state_dict().items()}
     unique = {name: state[name] for name in _unique_names(network)}
@@ -30,7 +30,7 @@ def write_weights(path: Path, network: nn.Module, precision: str) -> None:
             name: integers[name] for name in integers if name.removesuffix(INTEGERS).removesuffix(SCALE) in unique
         }
     else:
-        stored = {name: value.to(DTYPES[precision]) for name, value in unique.items()}
+        stored = {name: value.to(DTYPES[precision]) if value.dim() > 1 else value for name, value in unique.items()}
     save_file({name: value.contiguous().clone() for name, value in stored.items()}, path, metadata={"format": "pt"})
 
 

@@ -15,7 +15,6 @@ from typing import Optional, Tuple
 
 from gnmt.checkpoints import nvidia_checkpoint
 from gnmt.checkpoints.model_card import model_card
-from gnmt.checkpoints.model_config import PRECISIONS
 from gnmt.checkpoints.model_folder import TokenizerFiles, is_model_folder, read_model_folder, write_model_folder
 from gnmt.checkpoints.nvidia_checkpoint import NvidiaCheckpoint
 from gnmt.checkpoints.nvidia_conversion import from_nvidia, to_nvidia
@@ -24,6 +23,7 @@ from gnmt.errors import UserError
 from gnmt.files.folders import complete_folder
 from gnmt.files.json_objects import read_object
 from gnmt.files.outputs import atomic_outputs
+from gnmt.precision import PRECISIONS
 from gnmt.translator import Translator
 
 TOKENIZER = "moses_subword_nmt"

@@ -83,7 +83,7 @@ def findings(model: Optional[Path]) -> Iterator[Finding]:
         return
     yield attempt("threads", check_threads)
     yield attempt("GPU", check_gpu)
-    from gnmt.checkpoints.model_config import PRECISIONS
+    from gnmt.precision import PRECISIONS
 
     for precision in PRECISIONS:
         yield attempt(f"round trip in {precision}", lambda precision=precision: try_precision(precision))

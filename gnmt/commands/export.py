@@ -15,17 +15,17 @@ import torch
 
 from gnmt.checkpoints.fairseq_checkpoint import TrainedModel, read_checkpoint
 from gnmt.checkpoints.model_card import Check, model_card
-from gnmt.checkpoints.model_config import PRECISIONS
 from gnmt.checkpoints.model_folder import Model, TokenizerFiles, is_model_folder, write_model_folder
 from gnmt.errors import UserError
 from gnmt.evaluation.bleu import corpus_bleu
 from gnmt.files.folders import complete_folder
 from gnmt.files.lines import read_lines
+from gnmt.precision import PRECISIONS
 from gnmt.tokenizers.tokenizer import TOKENIZERS, load_tokenizers
 from gnmt.tokenizers.vocabulary import SPECIAL_TOKENS
 from gnmt.translator import Translator
 
-EXACT_PRECISIONS = ("fp32", "int8")  # stored as the checkpoint's decoder computes
+EXACT_PRECISIONS = ("fp32", "bf16", "int8")  # stored as the checkpoint's decoder computes
 SAMPLES, SAMPLE_LENGTHS = 20, (1, 12)  # random sources that both models translate
 
 

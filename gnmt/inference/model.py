@@ -3,13 +3,14 @@
 import copy
 import functools
 import logging
-from typing import Callable, Dict, NamedTuple, Protocol, Union
+from typing import Callable, Dict, NamedTuple, Optional, Protocol, Union
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 
 from gnmt.errors import UserError
+from gnmt.inference.bf16_linear import bf16_linear, has_bf16_products
 from gnmt.inference.fast_decoder import FastDecoder
 from gnmt.inference.gates import adaptive_gate_products, fused_gate_products
 from gnmt.inference.packed_linear import inference_linear, packs
@@ -21,11 +22,15 @@ from gnmt.network.activations import REPRODUCIBLE
 from gnmt.network.decoder import Decoder
 from gnmt.network.encoder import Encoder
 from gnmt.network.lstm import LSTM
+from gnmt.precision import check_precision
 from gnmt.quantization.int8_kernels import onednn_activation_qmax
 from gnmt.quantization.int8_linear import Int8Linear, rounded_rows
 from gnmt.quantization.int16 import Int16FakeQuantizer
 
 logger = logging.getLogger(__name__)
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 class Network(Protocol):
@@ -34,6 +39,18 @@ class Network(Protocol):
     encoder: Encoder
     decoder: Decoder
     is_for_inference: bool  # True once training is over
+
+
+class Halves(NamedTuple):
+    """Encoder and decoder of a network."""
+
+    encoder: Encoder
+    decoder: Decoder
+
+    def copied_to(self, dtype: torch.dtype) -> "Halves":
+        """Returns a copy whose weights have another type; weights that are one stay one."""
+        encoder, decoder = copy.deepcopy(self)
+        return Halves(encoder.to(dtype), decoder.to(dtype))
 
 
 class InferenceModel(NamedTuple):
@@ -53,37 +70,65 @@ class CachedModels(NamedTuple):
 _CACHE: "WeakKeyDictionary[Network, CachedModels]" = WeakKeyDictionary()
 
 
-def inference_model_for(model: Network, quantize: str = "none") -> InferenceModel:
+def default_precision(stored: str, device: torch.device) -> str:
+    """Returns the precision in which a model that is stored in `stored` decodes by default: fp32 for what needs another device."""
+    elsewhere = "fp16" if device.type == "cpu" else "int8"
+    return "fp32" if stored == elsewhere else stored
+
+
+def inference_model_for(model: Network, precision: Optional[str] = None) -> InferenceModel:
     """Returns faster copies of a network that is prepared for inference, and the network's own halves otherwise.
 
     Copies are cached, and made again when the network's parameters have changed; every search calls this at its start.
     A network in training, or one whose decoder does not support fast decoding, is used as it is.
 
     Args:
-        quantize: "none" or "int8".
+        precision: one of gnmt.precision.PRECISIONS; by default that of the network's parameters.
 
     Raises:
-        UserError: if a network cannot be quantised: in training, on a GPU, or without fast decoding.
+        UserError: the network cannot be computed in this precision: in training, without fast decoding, or on its device.
     """
+    dtype = model.decoder.output_projection.weight.dtype
+    own = NAMES.get(dtype, str(dtype))
+    if precision is None:
+        precision = own
+    else:
+        check_precision(precision)
     if not (model.is_for_inference and model.decoder.supports_fast_decoding):
-        if quantize != "none":
-            raise UserError(f"--quantize {quantize} {_unquantisable(model)}")
+        if precision != own:
+            raise UserError(f"--precision {precision} {_unavailable(model)}")
         return InferenceModel(model.encoder, model.decoder)
     cached = _CACHE.get(model)
     if cached is None or not cached.snapshot.describes(model):
         cached = _CACHE[model] = CachedModels(Snapshot(model), {})
-    if quantize not in cached.by_precision:
-        cached.by_precision[quantize] = _quantized(model) if quantize == "int8" else _packed(model)
-    return cached.by_precision[quantize]
+    if precision not in cached.by_precision:
+        cached.by_precision[precision] = _packed(model) if precision == own else _converted(model, precision)
+    return cached.by_precision[precision]
 
 
-def _unquantisable(model: Network) -> str:
+def _converted(model: Network, precision: str) -> InferenceModel:
+    """Returns the model in another precision than the network's."""
+    weight = model.decoder.output_projection.weight
+    if weight.dtype != torch.float32:
+        raise UserError(f"--precision {precision} needs a network in float32: leave --fp16 or --precision out.")
+    if precision == "int8":
+        if weight.device.type != "cpu":
+            raise UserError("--precision int8 works on a CPU: use it with --cpu, or give fp16.")
+        return _quantized(model)
+    if weight.device.type == "cpu":
+        if precision == "fp16":
+            raise UserError("--precision fp16 needs a GPU: give bf16, int8 or fp32.")
+        return _in_bf16(model)
+    return _packed(Halves(model.encoder, model.decoder).copied_to(DTYPES[precision]))
+
+
+def _unavailable(model: Network) -> str:
     if not model.is_for_inference:
         return "is for translation: leave it out in training."
     return f"needs the layers of GNMT, which {type(model.decoder).__name__} does not have: leave it out."
 
 
-def _packed(model: Network) -> InferenceModel:
+def _packed(model: Union[Network, Halves]) -> InferenceModel:
     encoder = model.encoder
     if encoder.clip.limit is None and packs_lstms(encoder.embed_tokens.weight):
         encoder = encoder_with(encoder, PackedLSTM)
@@ -94,26 +139,42 @@ def _packed(model: Network) -> InferenceModel:
 
 
 def _quantized(model: Network) -> InferenceModel:
-    weight = model.decoder.output_projection.weight
-    if weight.device.type != "cpu" or weight.dtype != torch.float32:
-        raise UserError("--quantize int8 works on a CPU, without --fp16: give --cpu, or leave --quantize out.")
     if onednn_activation_qmax() is None:
         logger.warning(
-            "This torch has no 8-bit products: --quantize int8 gives the same numbers by floats, and no speed."
+            "This torch has no 8-bit products: --precision int8 gives the same numbers by floats, and no speed."
         )
     limit = model.encoder.clip.limit
     make_linear: MakeLinear = Int8Linear
     if limit is not None:  # hidden states, which are not clipped, lie within -1..1
         make_linear = functools.partial(Int8Linear, input_limit=max(limit, 1.0))
-    # Embeddings are only looked up, so they stay floats, rounded as a checkpoint in integers would round them.
+    # Embeddings are only looked up, so they stay floats, rounded as a checkpoint in integers would round them. A lookup
+    # table of products would need its own scales, which integer checkpoints (quantization.storage) do not have.
     rounded = functools.cache(lambda embedding: nn.Embedding.from_pretrained(rounded_rows(embedding.weight)))
     clip = model.encoder.clip if limit is None else Int16FakeQuantizer(limit)
+    encoder, decoder = _reproducible(model, make_linear, clip, rounded(model.decoder.embed_tokens))
+    encoder.embed_tokens = rounded(model.encoder.embed_tokens)
+    return InferenceModel(encoder, decoder)
+
+
+def _in_bf16(model: Network) -> InferenceModel:
+    if not has_bf16_products():
+        logger.warning(
+            "This processor has no products in bfloat16: --precision bf16 computes them by floats, and is no faster."
+        )
+    return _reproducible(model, bf16_linear, model.encoder.clip, model.decoder.embed_tokens)
+
+
+def _reproducible(
+    model: Network, make_linear: MakeLinear, clip: nn.Module, target_embedding: nn.Module
+) -> InferenceModel:
+    """Returns a model that computes a row in the same way in every batch, if the linear layers do.
+
+    Rows are not de-duplicated: converting hidden states separately costs more than it saves.
+    """
     make_layer = functools.partial(LSTMWithHoistedInputProjection, make_linear=make_linear, activations=REPRODUCIBLE)
     encoder = encoder_with(model.encoder, make_layer)
-    encoder.embed_tokens, encoder.clip = rounded(model.encoder.embed_tokens), clip
-    # int8 does not de-duplicate rows: quantising hidden states separately costs more than it saves. A lookup table would
-    # also need its own scales, which integer checkpoints (quantization.storage) do not have.
-    products = fused_gate_products(model.decoder, make_linear, rounded(model.decoder.embed_tokens), clip)
+    encoder.clip = clip
+    products = fused_gate_products(model.decoder, make_linear, target_embedding, clip)
     attention = ReproducibleAttention(model.decoder.stack.attention, make_linear)
     return InferenceModel(encoder, FastDecoder(model.decoder, products, make_linear, clip, attention, REPRODUCIBLE))
 

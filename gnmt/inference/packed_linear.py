@@ -43,6 +43,10 @@ def inference_linear(weight: Tensor, bias: Optional[Tensor] = None) -> nn.Module
 
 def packs(weight: Tensor) -> bool:
     """True if oneDNN has the operators for a weight of this kind."""
+    return weight.dtype == torch.float32 and weight.device.type == "cpu" and has_packed_linear()
+
+
+def has_packed_linear() -> bool:
+    """True if torch's build has the operators of oneDNN."""
     has_operators = all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
-    on_cpu = weight.device.type == "cpu" and torch.backends.mkldnn.is_available()
-    return weight.dtype == torch.float32 and on_cpu and has_operators
+    return torch.backends.mkldnn.is_available() and has_operators

@@ -1,7 +1,7 @@
 """Storage of matrices as 8-bit integers, a quarter of the size.
 
 A stored matrix is read back as float32 numbers that have exactly these integers and scales, so such a checkpoint loads
-wherever another does. `--quantize int8` gives the same results with it as with the original: scales are per row and per
+wherever another does. `--precision int8` gives the same results with it as with the original: scales are per row and per
 block of columns that inference multiplies at once (inference.gates), so that nothing is rounded twice.
 
 Shapes: O rows, I columns, n blocks of equally many columns.

@@ -22,7 +22,7 @@ from gnmt.search.backpointers import BeamStep, FinishedHypotheses, History
 from gnmt.search.options import SearchOptions
 from gnmt.search.penalties import GNMTLengthPenalty, LengthPenalty, coverage_penalty
 from gnmt.search.pruning import NEG_INF, prune_finished, prune_running
-from gnmt.search.vocabulary import Candidates, SpecialTokens, apply_constraints, best_continuations
+from gnmt.search.vocabulary import Candidates, SpecialTokens, apply_constraints, best_continuations, topk_in_order
 
 
 class Running(NamedTuple):
@@ -151,7 +151,7 @@ class BeamSearch:
 
         scores = scores.masked_fill(stopped[:, None], NEG_INF)
         num_alive = int((scores > NEG_INF).sum(dim=1).max())  # fewer than the beam after pruning, or with few tokens
-        scores, chosen = scores.topk(min(self.options.beam, max(num_alive, 1)), dim=1)
+        scores, chosen = topk_in_order(scores, min(self.options.beam, max(num_alive, 1)))
         hypotheses = candidates.hypotheses.gather(1, chosen)
         parents = torch.arange(len(stopped), device=stopped.device)[:, None] * running.beam + hypotheses
         running = running._replace(

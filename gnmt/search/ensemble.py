@@ -3,7 +3,7 @@
 Shapes: B sentences, N rows (B x hypotheses, those of a sentence together), S source positions, V vocabulary.
 """
 
-from typing import Any, List, NamedTuple, Sequence, Tuple
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -35,14 +35,14 @@ class EnsembleState(NamedTuple):
 class Ensemble:
     """Averages the probabilities and the attention weights of its models."""
 
-    def __init__(self, models: Sequence[Network], temperature: float = 1.0, quantize: str = "none"):
+    def __init__(self, models: Sequence[Network], temperature: float = 1.0, precision: Optional[str] = None):
         self.models = models
         self.temperature = temperature
-        self.quantize = quantize
+        self.precision = precision
 
     def start(self, src_tokens: Tensor) -> EnsembleState:
         """Uses the models' parameters as they are now; fairseq may build a search before its models have any."""
-        inference_models = [inference_model_for(model, self.quantize) for model in self.models]
+        inference_models = [inference_model_for(model, self.precision) for model in self.models]
         memories = [decoder.precompute(encoder(src_tokens)) for encoder, decoder in inference_models]
         states = [one.decoder.initial_state(memory) for one, memory in zip(inference_models, memories)]
         return EnsembleState(inference_models, memories, states)

@@ -14,6 +14,7 @@ from gnmt.search.options import SearchOptions
 from gnmt.search.pruning import prune_tokens
 
 GROUPS = 512  # measured best from 8,000 to 32,000 words, and no slower for few rows
+PLACE = 2.0**-38  # float64 holds it beside scores down to -16,000; a thousand places are less than a float32's last bit
 
 
 class SpecialTokens(NamedTuple):
@@ -52,7 +53,7 @@ def best_continuations(probabilities: Tensor, scores: Tensor, count: int, prune:
     maxima = group_maxima(probabilities, groups).log_()
     best_of_row = maxima.amax(dim=1, keepdim=True)
     maxima = prune_tokens(maxima, best_of_row, prune).view(sentences, hypotheses, groups) + scores[:, :, None]
-    chosen = maxima.flatten(1).topk(min(count, hypotheses * groups), dim=1).indices
+    chosen = topk_in_order(maxima.flatten(1), min(count, hypotheses * groups)).indices
     parents, group = chosen // groups, chosen % groups
 
     members = group[:, :, None] + torch.arange(
@@ -64,8 +65,26 @@ def best_continuations(probabilities: Tensor, scores: Tensor, count: int, prune:
     log_probs = probabilities.view(sentences, -1).gather(1, places).view_as(members).masked_fill_(missing, 0).log_()
     log_probs = prune_tokens(log_probs, best_of_row.view(sentences, -1).gather(1, parents)[:, :, None], prune)
     continued = (log_probs + scores.gather(1, parents)[:, :, None]).flatten(1)
-    best, places = continued.topk(min(count, hypotheses * vocabulary), dim=1)
+    best, places = topk_in_order(continued, min(count, hypotheses * vocabulary))
     return Candidates(best, members.flatten(1).gather(1, places), parents.gather(1, places // members.size(2)))
+
+
+class TopK(NamedTuple):
+    """The largest scores of each row, best first."""
+
+    values: Tensor
+    indices: Tensor
+
+
+def topk_in_order(scores: Tensor, count: int) -> TopK:
+    """Returns the `count` largest scores of each row; among equal ones, the first.
+
+    torch.topk breaks ties in an order that depends on the length of the row, which the other sentences of a batch
+    influence. Logits that are rounded to bfloat16 have many ties.
+    """
+    places = torch.arange(scores.size(1), device=scores.device, dtype=torch.float64)
+    indices = (scores.double() - places.mul_(PLACE)).topk(count, dim=1).indices
+    return TopK(scores.gather(1, indices), indices)
 
 
 def group_maxima(probabilities: Tensor, groups: int) -> Tensor:

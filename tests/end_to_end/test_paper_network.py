@@ -29,7 +29,7 @@ def test_words_align_with_their_own_place(plain):
 
 
 @pytest.mark.parametrize(
-    "options", [["--batch-size", 1], ["--left-pad-source"], ["--quantize", "int8"]], ids=lambda o: o[0]
+    "options", [["--batch-size", 1], ["--left-pad-source"], ["--precision", "int8"]], ids=lambda o: o[0]
 )
 def test_what_makes_no_difference(plain, checkpoint, options):
     """For 8-bit integers: hardly a difference, as in the test of gnmt_v2."""

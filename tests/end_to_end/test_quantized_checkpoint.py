@@ -43,8 +43,8 @@ def test_it_is_small(small, tmp_path):
 
 
 def test_it_translates_as_the_original_does(small):
-    integers = generate("--quantize", "int8", checkpoint=small)
-    assert texts(integers) == texts(generate("--quantize", "int8"))
+    integers = generate("--precision", "int8", checkpoint=small)
+    assert texts(integers) == texts(generate("--precision", "int8"))
     floats = generate(checkpoint=small)  # read as floats
     exact = generate()
     assert sum(floats[index][0].text == exact[index][0].text for index in exact) >= VALID - 1

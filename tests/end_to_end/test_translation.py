@@ -168,15 +168,32 @@ def test_half_precision(plain):
     assert all(half[index][0].score == pytest.approx(plain[index][0].score, abs=0.05) for index in plain)
 
 
-def test_8_bit_integers(plain):
-    quantized = generate("--quantize", "int8")
-    assert sum(quantized[index][0].text == plain[index][0].text for index in plain) >= VALID - 1
-    scores = [(quantized[index][0].score, plain[index][0].score) for index in plain]
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_other_precisions(plain, precision):
+    found = generate("--precision", precision)
+    assert sum(found[index][0].text == plain[index][0].text for index in plain) >= VALID - 1
+    scores = [(found[index][0].score, plain[index][0].score) for index in plain]
     # products are off by about 1 %, which moves the log-probability of an unsure word by some hundredths
     assert scores[0][0] != scores[0][1] and all(ours == pytest.approx(exact, abs=0.15) for ours, exact in scores)
-    alone = generate("--quantize", "int8", "--batch-size", 1)
-    assert texts(alone) == texts(quantized)
-    assert all(alone[index][0].score == pytest.approx(quantized[index][0].score, abs=2e-3) for index in alone)
+    alone = generate("--precision", precision, "--batch-size", 1)
+    assert texts(alone) == texts(found)
+    assert all(alone[index][0].score == pytest.approx(found[index][0].score, abs=2e-3) for index in alone)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--quantize", "int8"],
+        ["--model-overrides", "{'quantize':'int8'}"],
+        ["--model-overrides", "{'precision':'int8'}"],
+    ],
+    ids=["option", "override", "new override"],
+)
+def test_the_earlier_spelling_of_precision(options):
+    """Same translations as --precision int8, and one warning, which only the earlier name gets."""
+    done = run("generate", digits(), *TASK, "--gen-subset", "valid", "--path", trained_on_digits(), *options)
+    assert read(done.stdout) == generate("--precision", "int8")
+    assert done.text.count("--quantize int8 is now --precision int8") == ("quantize" in str(options))
 
 
 @pytest.mark.parametrize(

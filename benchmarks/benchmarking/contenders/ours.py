@@ -19,9 +19,6 @@ from gnmt.errors import UserError
 from gnmt.search.options import SearchOptions
 
 
-QUANTIZE = {"fp32": "none", "int8": "int8"}
-
-
 def trainer(setting: Setting) -> FairseqTraining:
     if setting.precision != "fp32":
         raise UserError(f"there is no training in {setting.precision}: leave --precision out, or give fp32.")
@@ -57,8 +54,7 @@ class OurTranslation:
         return self._translate(self._generator(plain), index)
 
     def _generator(self, search_options: SearchOptions) -> GNMTGenerator:
-        quantize = QUANTIZE[self.setting.precision]
-        return GNMTGenerator([self.model], self.setting.dictionary, search_options, quantize=quantize)
+        return GNMTGenerator([self.model], self.setting.dictionary, search_options, precision=self.setting.precision)
 
     @torch.no_grad()
     def _translate(self, generator: GNMTGenerator, index: int) -> List[Sentence]:

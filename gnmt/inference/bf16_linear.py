@@ -1,0 +1,61 @@
+"""Linear layers in bfloat16, for decoding on a CPU.
+
+Inputs and outputs are float32; weights and inputs are rounded to bfloat16 and their products are summed in float32.
+Shapes: I inputs, O outputs.
+"""
+
+from typing import Optional
+
+import torch
+from torch import Tensor, nn
+
+from gnmt.inference.packed_linear import has_packed_linear, inference_linear
+
+INSTRUCTIONS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch.cpu
+
+
+class Bf16Linear(nn.Module):
+    """y = W x + b by the products of oneDNN, which round y to bfloat16; for inference on a CPU.
+
+    A row of y does not depend on the other rows or on the number of threads. oneDNN adds up the products of a row in one
+    order, except where there is one row only, which gets a second one beside it.
+    """
+
+    def __init__(self, weight: Tensor, bias: Optional[Tensor] = None):
+        """weight (O, I), bias (O,)."""
+        super().__init__()
+        self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach().bfloat16())
+        self.bias = None if bias is None else bias.detach().float()  # added before y is rounded
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Multiplies inputs (..., I); returns (..., O), float32."""
+        rows = inputs.reshape(-1, inputs.size(-1)).bfloat16()
+        at_least_two = torch.cat([rows, rows]) if len(rows) == 1 else rows
+        products = torch.ops.mkldnn._linear_pointwise(at_least_two, self.packed, self.bias, "none", [], "")
+        return products[: len(rows)].float().view(*inputs.shape[:-1], -1)
+
+
+class EmulatedBf16Linear(nn.Module):
+    """The same numbers but for the last bit, by products of float32: for processors and builds of torch without bfloat16.
+
+    float32 products may round a row differently in another batch.
+    """
+
+    def __init__(self, weight: Tensor, bias: Optional[Tensor] = None):
+        """weight (O, I), bias (O,)."""
+        super().__init__()
+        self.product = inference_linear(weight.detach().bfloat16().float(), None if bias is None else bias.float())
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Multiplies inputs (..., I); returns (..., O), float32."""
+        return self.product(inputs.bfloat16().float()).bfloat16().float()
+
+
+def bf16_linear(weight: Tensor, bias: Optional[Tensor] = None) -> nn.Module:
+    """Returns the layer for this processor, from weight (O, I) and bias (O,)."""
+    return Bf16Linear(weight, bias) if has_bf16_products() else EmulatedBf16Linear(weight, bias)
+
+
+def has_bf16_products() -> bool:
+    """True if the processor has instructions for products in bfloat16, and torch's build the operators."""
+    return has_packed_linear() and any(getattr(torch.cpu, name, lambda: False)() for name in INSTRUCTIONS)
