@@ -13,6 +13,7 @@ from fairseq_gnmt.patches.literals import evaluate_literals_only
 from fairseq_gnmt.patches.options import check_options_first
 from fairseq_gnmt.patches.processes import prepare_commands
 from fairseq_gnmt.patches.resuming import check_state_when_resuming
+from fairseq_gnmt.patches.trainers import choose_trainers
 from fairseq_gnmt.patches.validation_subsets import compare_subsets_by_name
 
 
@@ -34,5 +35,6 @@ def apply() -> None:
     compare_subsets_by_name()
     allow_bfloat16_without_tpu()
     save_whole_state_of_half_precision()
+    choose_trainers()
     check_options_first()
     errors.install_hook()
