@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Dict, Tuple
 
+import torch
 from fairseq import utils
 from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.dataclass import FairseqDataclass
@@ -90,13 +91,19 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
             key: sum(log.get(key, 0) for log in logging_outputs)
             for key in ("loss", "nll_loss", "ntokens", "sample_size")
         }
-        metrics.log_scalar("loss", sums["loss"] / sums["sample_size"] / math.log(2), sums["sample_size"], round=3)
-        metrics.log_scalar("nll_loss", sums["nll_loss"] / sums["ntokens"] / math.log(2), sums["ntokens"], round=3)
+        loss, nll = ratio(sums["loss"], sums["sample_size"]), ratio(sums["nll_loss"], sums["ntokens"])
+        metrics.log_scalar("loss", loss / math.log(2), sums["sample_size"], round=3)
+        metrics.log_scalar("nll_loss", nll / math.log(2), sums["ntokens"], round=3)
         metrics.log_derived("ppl", lambda meters: utils.get_perplexity(meters["nll_loss"].avg))
 
     @staticmethod
     def logging_outputs_can_be_summed() -> bool:
         return True
+
+
+def ratio(total: Any, count: Any) -> Any:
+    """Returns total / count, and 0 for nothing: a process may have no sentence of its own in an update or validation."""
+    return total / (count.clamp(min=1) if torch.is_tensor(count) else max(count, 1))
 
 
 def shared_features(model, net_input: Dict[str, Tensor], shard: VocabularyShard) -> Tensor:

@@ -3,6 +3,7 @@
 from fairseq.trainer import Trainer
 
 from fairseq_gnmt.patches.commands import loaded_modules
+from fairseq_gnmt.trainers.bmuf import BMUFTrainer
 from fairseq_gnmt.trainers.vocabulary_parallel import VocabularyParallelTrainer
 
 
@@ -16,4 +17,6 @@ def make_trainer(cfg, *arguments) -> Trainer:
     """Returns the trainer for a configuration; called like fairseq's class."""
     if cfg.task.get("vocabulary_parallel", 1) > 1:
         return VocabularyParallelTrainer(cfg, *arguments)
+    if cfg.optimization.use_bmuf and cfg.distributed_training.distributed_world_size > 1:
+        return BMUFTrainer(cfg, *arguments)
     return Trainer(cfg, *arguments)
