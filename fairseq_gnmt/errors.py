@@ -126,8 +126,11 @@ MISTAKES = (
         "{message}: binarise both languages again with fairseq-preprocess.",
     ),
     Mistake("_call_impl", "could not create a primitive", "the memory is not enough: give a smaller --batch-size."),
-    Mistake(
-        "all_reduce", "by peer", "another process of this training has ended ({message}): its own message says why."
+    *(
+        Mistake(
+            function, "by peer", "another process of this training has ended ({message}): its own message says why."
+        )
+        for function in ("all_reduce", "all_gather", "broadcast", "reduce_scatter", "sum_gradients")
     ),
 )
 TRAINING = (

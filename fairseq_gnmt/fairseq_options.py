@@ -16,6 +16,7 @@ from fairseq.registry import REGISTRIES
 from fairseq.tasks import TASK_DATACLASS_REGISTRY
 from omegaconf import DictConfig, ListConfig
 
+from fairseq_gnmt.parallel_options import check_parallel_options
 from gnmt.errors import UserError
 from gnmt.ranges import LARGEST, Range, check_ranges
 from gnmt.search.options import SearchOptions
@@ -220,6 +221,7 @@ CLASSIFICATION = (
         "max_epoch max_update stop_time_hours clip_norm sentence_avg update_freq lr stop_min_lr use_bmuf "
         "skip_remainder_batch debug_param_names store_ema",
     ),
+    Entry(HONOURED, TRAIN, "block_lr block_momentum global_sync_iter warmup_iterations use_nbm average_sync"),
     Entry(
         REFUSED,
         TRAIN,
@@ -331,7 +333,8 @@ CLASSIFICATION = (
     Entry(HONOURED, EVALUATION, "precision quantize"),
     Entry(REFUSED, TRAIN, "precision", "it is for translation; train with --fp16 or --bf16"),
     Entry(REFUSED, TRAIN, "quantize", "it is for translation; leave it out in training"),
-    Entry(HONOURED, TRAIN, "train_max_length pretrained_embeddings"),
+    Entry(HONOURED, TRAIN, "train_max_length pretrained_embeddings vocabulary_parallel"),
+    Entry(REFUSED, EVALUATION, "vocabulary_parallel", "checkpoints are whole, and one process translates with them"),
     Entry(WITHOUT_EFFECT, EVALUATION, "train_max_length pretrained_embeddings", "it is for training"),
     # -- fairseq-score, which loads no plugin; --sentence-bleu fails in it, and scripts/score.py is the plugin's own
     Entry(HONOURED, SCORE, "sys ref order ignore_case sacrebleu sentence_bleu"),
@@ -357,6 +360,10 @@ RANGES: Dict[str, Range] = {
     **{name: Range(0) for name in ("num_workers", "prefix_size", "shard_id", "max_update", "max_epoch", "clip_norm",
                                    "buffer_size", "distributed_rank", "stop_time_hours")},
     "lr": Range(0, 1000),
+    "global_sync_iter": Range(1),
+    "warmup_iterations": Range(0),
+    "block_momentum": Range(0, 1, below=True),
+    "block_lr": Range(0, 1000, above=True),
 }  # fmt: skip
 ANY_NUMBER = Range(-LARGEST, LARGEST)
 
@@ -389,6 +396,8 @@ def check_options(cfg: DictConfig, command: str) -> None:
                 )
     if command == TRAIN and cfg.dataset.combine_valid_subsets and cfg.dataset.valid_subset != "valid":
         raise UserError("--combine-valid-subsets combines valid, valid1 and so on: leave --valid-subset out.")
+    if command == TRAIN:
+        check_parallel_options(cfg, given)
     if command == GENERATE:
         check_architecture_options(cfg)
         if cfg.distributed_training.distributed_world_size > 1 and cfg.dataset.num_shards > 1:

@@ -12,6 +12,7 @@ import pytest
 from fairseq import options
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf, gen_parser_from_dataclass
 from fairseq.models import MODEL_DATACLASS_REGISTRY
+from fairseq.optim import FairseqBMUF
 from fairseq.registry import REGISTRIES
 from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY
 from fairseq_cli import score
@@ -49,6 +50,8 @@ def parser_of(command: str) -> argparse.ArgumentParser:
     parser = PARSERS[command]()
     if command != SCORE:
         TASK_REGISTRY[TASK].add_args(parser)
+    if command == TRAIN:
+        FairseqBMUF.add_args(parser)  # as fairseq does with --use-bmuf
     return parser
 
 

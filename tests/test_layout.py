@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 # A folder of the plugin may import those that it names and itself, and all of the core; `errors`, `precision` and `ranges` are everybody's.
 PLUGIN = {
     "models": {"data", "fairseq_options"},
+    "trainers": {"models", "optim"},
     "optim": set(),
     "scoring": set(),
     "data": set(),
@@ -20,7 +21,7 @@ PLUGIN = {
     "rewards": {"segmentation"},
     "criterions": {"models", "rewards"},
     "segmentation": set(),
-    "patches": {"data", "fairseq_options"},
+    "patches": {"data", "fairseq_options", "trainers"},
     "tasks": {"models", "search", "data", "segmentation", "patches", "memory_allocation", "fairseq_options"},
 }
 # The same for the core, from the bottom to the top.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Dict, Tuple
 
+import torch
 from fairseq import utils
 from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.dataclass import FairseqDataclass
@@ -18,6 +19,10 @@ from torch import Tensor
 
 from fairseq_gnmt.criterions.projected_loss import projected_label_smoothed_loss
 from gnmt.ranges import Range, check_ranges
+from gnmt.training.batch_shares import gather_batch, rows_of_process
+from gnmt.training.sharded_layers import ShardedProjection
+from gnmt.training.sharded_loss import sharded_label_smoothed_loss
+from gnmt.training.vocabulary_shards import VocabularyShard
 
 
 @dataclass
@@ -45,14 +50,18 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
 
         fairseq never asks for unreduced losses in training or validation, so `reduce` is not looked at.
         """
-        features, _ = model(**sample["net_input"], features_only=True)
+        projection = model.decoder.output_projection
+        if isinstance(projection, ShardedProjection):
+            features = shared_features(model, sample["net_input"], projection.shard)
+        else:
+            features, _ = model(**sample["net_input"], features_only=True)
         return self.likelihood(model, features, sample)
 
     def likelihood(self, model, features: Tensor, sample) -> Tuple[Tensor, int, Dict[str, Any]]:
         """Returns the same as `forward`, from the decoder's features (B, T, H) of the targets (B, T)."""
         real = real_positions(sample["target"], self.padding_idx, sample["ntokens"])
         projection = model.decoder.output_projection
-        loss, nll = projected_label_smoothed_loss(
+        arguments = (
             features.flatten(0, 1).index_select(0, real),
             projection.weight,
             projection.bias,
@@ -60,6 +69,10 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
             self.label_smoothing,
             model.decoder.logit_limit,
         )
+        if isinstance(projection, ShardedProjection):
+            loss, nll = sharded_label_smoothed_loss(*arguments, projection.shard)
+        else:
+            loss, nll = projected_label_smoothed_loss(*arguments)
         sentences = sample["target"].size(0)
         sample_size = sentences if self.sentence_avg else sample["ntokens"]
         logging_output = {
@@ -78,13 +91,27 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
             key: sum(log.get(key, 0) for log in logging_outputs)
             for key in ("loss", "nll_loss", "ntokens", "sample_size")
         }
-        metrics.log_scalar("loss", sums["loss"] / sums["sample_size"] / math.log(2), sums["sample_size"], round=3)
-        metrics.log_scalar("nll_loss", sums["nll_loss"] / sums["ntokens"] / math.log(2), sums["ntokens"], round=3)
+        loss, nll = ratio(sums["loss"], sums["sample_size"]), ratio(sums["nll_loss"], sums["ntokens"])
+        metrics.log_scalar("loss", loss / math.log(2), sums["sample_size"], round=3)
+        metrics.log_scalar("nll_loss", nll / math.log(2), sums["ntokens"], round=3)
         metrics.log_derived("ppl", lambda meters: utils.get_perplexity(meters["nll_loss"].avg))
 
     @staticmethod
     def logging_outputs_can_be_summed() -> bool:
         return True
+
+
+def ratio(total: Any, count: Any) -> Any:
+    """Returns total / count, and 0 for nothing: a process may have no sentence of its own in an update or validation."""
+    return total / (count.clamp(min=1) if torch.is_tensor(count) else max(count, 1))
+
+
+def shared_features(model, net_input: Dict[str, Tensor], shard: VocabularyShard) -> Tensor:
+    """Returns the decoder's features (B, T, H) of a batch, of which each process has run its rows."""
+    batch = len(net_input["src_tokens"])
+    rows = rows_of_process(batch, shard.rank, shard.shards).to(net_input["src_tokens"].device)
+    features, _ = model(**{name: value[rows] for name, value in net_input.items()}, features_only=True)
+    return gather_batch(features, batch)
 
 
 def real_positions(target: Tensor, pad: int, count: int) -> Tensor:

@@ -20,7 +20,7 @@ from omegaconf import II
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fairseq_gnmt.criterions.label_smoothed_cross_entropy import GNMTLabelSmoothedCrossEntropy
+from fairseq_gnmt.criterions.label_smoothed_cross_entropy import GNMTLabelSmoothedCrossEntropy, ratio
 from fairseq_gnmt.criterions.projected_loss import projected_weighted_nll
 from fairseq_gnmt.models.gnmt import GNMTModel
 from fairseq_gnmt.rewards.words import RewardTokenizer
@@ -190,15 +190,15 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         sample_entropy: bits per token; sample_length: tokens, EOS included.
         """
         super().reduce_metrics(logging_outputs)
-        if "reward" not in logging_outputs[0]:  # validation
+        if not logging_outputs or "reward" not in logging_outputs[0]:  # validation
             return
         names = ("nsentences", "reward", "reward_spread", "sampled_nll", "sampled_tokens", "samples")
         sums = {name: sum(log[name] for log in logging_outputs) for name in names}
         sentences, tokens = sums["nsentences"], sums["sampled_tokens"]
-        metrics.log_scalar("reward", sums["reward"] / sentences, sentences, round=4)
-        metrics.log_scalar("reward_spread", sums["reward_spread"] / sentences, sentences, round=4)
-        metrics.log_scalar("sample_entropy", sums["sampled_nll"] / tokens / math.log(2), tokens, round=3)
-        metrics.log_scalar("sample_length", tokens / sums["samples"], sums["samples"], round=2)
+        metrics.log_scalar("reward", ratio(sums["reward"], sentences), sentences, round=4)
+        metrics.log_scalar("reward_spread", ratio(sums["reward_spread"], sentences), sentences, round=4)
+        metrics.log_scalar("sample_entropy", ratio(sums["sampled_nll"], tokens) / math.log(2), tokens, round=3)
+        metrics.log_scalar("sample_length", ratio(tokens, sums["samples"]), sums["samples"], round=2)
 
 
 def advantages(rewards: Tensor) -> Tensor:

@@ -22,6 +22,8 @@ from gnmt.network.config import INITIAL_WEIGHTS, NetworkConfig
 from gnmt.network.gnmt import build_halves, initialize
 from gnmt.quantization.storage import to_floats
 from gnmt.ranges import Range, check_ranges
+from gnmt.training.batch_shares import sum_gradients
+from gnmt.training.sharded_layers import shard_weights, sharded_layers, split_parameters
 
 
 @dataclass
@@ -119,7 +121,13 @@ class GNMTModel(FairseqEncoderDecoderModel):
             state_dict.setdefault(name, buffer)
         check_shared_weights(self, state_dict)
         check_weight_names(self, state_dict)
+        shard_weights(self, state_dict)
         super().upgrade_state_dict(state_dict)
+
+    def all_reduce_grads(self) -> None:
+        """fairseq's hook before an update: with --vocabulary-parallel, each process has had a share of the batch."""
+        if sharded_layers(self):
+            sum_gradients(split_parameters(self)[0])
 
 
 def check_task(task) -> None:

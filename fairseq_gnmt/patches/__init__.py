@@ -1,6 +1,7 @@
 """Every change that the plugin makes to fairseq, torch or the interpreter, with its reason; `apply` makes them all."""
 
 from fairseq_gnmt import errors
+from fairseq_gnmt.optim.bmuf import use_whole_bmuf
 from fairseq_gnmt.patches.bfloat16 import allow_bfloat16_without_tpu
 from fairseq_gnmt.patches.checkpoint_reading import read_checkpoints_as_data
 from fairseq_gnmt.patches.checkpoint_writing import lock_save_dir, write_checkpoints_whole
@@ -13,6 +14,7 @@ from fairseq_gnmt.patches.literals import evaluate_literals_only
 from fairseq_gnmt.patches.options import check_options_first
 from fairseq_gnmt.patches.processes import prepare_commands
 from fairseq_gnmt.patches.resuming import check_state_when_resuming
+from fairseq_gnmt.patches.trainers import choose_trainers
 from fairseq_gnmt.patches.validation_subsets import compare_subsets_by_name
 
 
@@ -34,5 +36,7 @@ def apply() -> None:
     compare_subsets_by_name()
     allow_bfloat16_without_tpu()
     save_whole_state_of_half_precision()
+    use_whole_bmuf()
+    choose_trainers()
     check_options_first()
     errors.install_hook()

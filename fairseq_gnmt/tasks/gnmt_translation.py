@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import torch
 from fairseq import utils
@@ -15,6 +15,7 @@ from fairseq.tasks.translation import TranslationTask
 from fairseq.tokenizer import tokenize_line
 from omegaconf import DictConfig
 from sacrebleu.metrics import BLEU
+from torch import nn
 
 from fairseq_gnmt.data.open_dictionary import OpenDictionary, forget_words
 from fairseq_gnmt.fairseq_options import TRAIN, check_generation_options, check_options
@@ -37,9 +38,11 @@ from fairseq_gnmt.tasks.options import (
     check_validation_options,
     precision_of,
 )
+from fairseq_gnmt.tasks.vocabulary_parallel import divide_over_processes, own_sentences, summed_counts
 from gnmt.errors import UserError
 from gnmt.search.alignment import add_alignments, source_positions
 from gnmt.search.options import SearchOptions
+from gnmt.training.sharded_layers import gather_layers, with_layers
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +64,7 @@ class GNMTTranslationTask(TranslationTask):
         self.soft_alignment = False  # of fairseq's own searches
         self.current_dataset = None  # the data set that batches are made of
         self.is_training = False  # whether batches of the training set are to be learnt, not translated
+        self.whole_layers: Optional[Dict[str, nn.Module]] = None  # during a validation with --vocabulary-parallel
 
     # -- data
 
@@ -223,6 +227,8 @@ class GNMTTranslationTask(TranslationTask):
                 init_embeddings_from_file(model, self.source_dictionary, self.target_dictionary, vectors)
             if not self.cfg.no_save:
                 check_disk_space(self.cfg.save_dir, sum(parameter.numel() for parameter in model.parameters()))
+            if self.cfg.vocabulary_parallel > 1:
+                divide_over_processes(model, self.cfg.vocabulary_parallel)
         if self.cfg.eval_bleu:
             if self.unk_replacements is not None:
                 raise UserError(
@@ -234,7 +240,25 @@ class GNMTTranslationTask(TranslationTask):
             logger.info("validation BLEU: %s", self.bleu.get_signature())
         return model
 
+    def begin_valid_epoch(self, epoch, model):
+        """Gathers the layers that --vocabulary-parallel has divided, once for all batches of a validation."""
+        if self.cfg.eval_bleu and self.cfg.vocabulary_parallel > 1:
+            self.whole_layers = gather_layers(model)
+
+    def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
+        self.whole_layers = None  # their memory is free until the next validation
+        return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
+
     def _inference_with_bleu(self, generator, sample, model):
+        """Returns the counts of BLEU; with --vocabulary-parallel each process translates its share of the sentences."""
+        if self.whole_layers is None:
+            return self._bleu(generator, sample, model)
+        with with_layers(model, self.whole_layers):
+            share = own_sentences(sample)
+            own = None if share is None else self._bleu(generator, share, model)
+        return summed_counts(own, BLEU_ORDER, sample["target"].device)
+
+    def _bleu(self, generator, sample, model):
         """The same text as fairseq-generate's, so that both report the same BLEU."""
         hypotheses = self.inference_step(generator, [model], sample)
         ignored = generator.symbols_to_strip_from_output

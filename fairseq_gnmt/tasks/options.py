@@ -62,6 +62,13 @@ class GNMTTranslationConfig(SearchConfig):
             "help": "file of vectors that the embeddings of a new training begin with (python -m fairseq_gnmt.data.cooccurrence)"
         },
     )
+    vocabulary_parallel: int = field(
+        default=1,
+        metadata={
+            "help": "processes that the output layer is divided over, by symbols; all processes of the training",
+            "range": Range(1, 1024),
+        },
+    )
     nvidia_conventions: bool = field(
         default=False,
         metadata={"help": "BOS tokens on sources and to start decoding from, as NVIDIA's models were trained with"},

@@ -15,10 +15,15 @@ from tiny_corpora import MODEL, OBJECTIVE, TASK, digits
 TWO = "--distributed-world-size 2 --distributed-no-spawn --distributed-backend gloo --ddp-backend legacy_ddp".split()
 
 
-def start_two(*arguments, **options) -> List[Running]:
+def free_address() -> str:
+    """Returns an address at which the processes of a training can meet."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+        return f"tcp://127.0.0.1:{free.getsockname()[1]}"
+
+
+def start_two(*arguments, **options) -> List[Running]:
+    address = free_address()
     return [
         start("train", *arguments, *TWO, "--distributed-rank", rank, "--distributed-init-method", address, **options)
         for rank in range(2)

@@ -1,0 +1,62 @@
+"""--vocabulary-parallel in the task: the model is divided when it has been built, and gathered to translate."""
+
+from typing import Any, Dict, List, NamedTuple, Optional
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from gnmt.errors import UserError
+from gnmt.training.sharded_layers import shard_vocabulary
+from gnmt.training.vocabulary_shards import vocabulary_shard
+
+
+class BLEUCounts(NamedTuple):
+    """Numbers of a BLEU score that can be summed."""
+
+    counts: List[int]
+    totals: List[int]
+    sys_len: int
+    ref_len: int
+
+
+def divide_over_processes(model: nn.Module, processes: int) -> None:
+    """Leaves each process its shard of the model's output layer.
+
+    Raises:
+        UserError: the processes are not as many as the shards, or more than the symbols.
+    """
+    running = dist.get_world_size() if dist.is_initialized() else 1
+    if running != processes:
+        raise UserError(f"--vocabulary-parallel {processes} needs as many processes, but there are {running}.")
+    symbols = model.decoder.output_projection.out_features
+    if symbols < processes:
+        raise UserError(
+            f"--vocabulary-parallel {processes} is more than the {symbols} symbols of the target vocabulary: give fewer."
+        )
+    shard_vocabulary(model, vocabulary_shard(symbols, dist.get_rank(), processes))
+
+
+def own_sentences(sample: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+    """Returns the sentences of a sample that this process translates; None if there are fewer than processes."""
+    rows = torch.arange(dist.get_rank(), len(sample["target"]), dist.get_world_size())
+    if not len(rows):
+        return None
+    source = {name: value[rows.to(value.device)] for name, value in sample["net_input"].items()}
+    target = sample["target"]
+    return {**sample, "net_input": source, "target": target[rows.to(target.device)], "nsentences": len(rows)}
+
+
+def summed_counts(own: Optional[Any], order: int, device: torch.device) -> BLEUCounts:
+    """Returns the sums over all processes of what their sentences contribute to BLEU.
+
+    Args:
+        own: sacrebleu's score of this process; None for no sentence.
+        order: length of the longest n-gram.
+        device: of the process group's tensors.
+    """
+    numbers = [0] * (2 * order + 2) if own is None else [*own.counts, *own.totals, own.sys_len, own.ref_len]
+    sums = torch.tensor(numbers, device=device)
+    dist.all_reduce(sums)
+    counts = sums.tolist()
+    return BLEUCounts(counts[:order], counts[order : 2 * order], *counts[2 * order :])

@@ -1,0 +1,59 @@
+"""Shares of a batch: each process runs the recurrent layers for some rows, and all processes get the features of all.
+
+Shapes: B rows of the batch, P processes, R = ceil(B / P) rows of each process.
+"""
+
+from typing import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def rows_of_process(batch: int, rank: int, processes: int) -> Tensor:
+    """Returns the rows (R,) of a batch that a process runs: rank, rank + P, rank + 2P and so on.
+
+    All processes have the same number of rows, so that their tensors have one shape. The last process may therefore run
+    a row of another process once more, which `gather_batch` drops.
+    """
+    own = -(-batch // processes)
+    return torch.arange(rank, own * processes, processes) % batch
+
+
+def gather_batch(own: Tensor, batch: int) -> Tensor:
+    """Returns the rows (B, ...) of all processes in the order of the batch, from those of each (R, ...).
+
+    The gradient that comes back must be the same on every process, and that of the whole loss: each process then keeps
+    the gradient of its own rows, without communication.
+    """
+    return _GatherBatch.apply(own, batch)
+
+
+class _GatherBatch(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, own: Tensor, batch: int) -> Tensor:
+        ctx.rank, ctx.processes = dist.get_rank(), dist.get_world_size()
+        gathered = all_gather(own)
+        return gathered.transpose(0, 1).flatten(0, 1)[:batch]
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):
+        own = -(-len(gradient) // ctx.processes)
+        padded = gradient.new_zeros(own * ctx.processes, *gradient.shape[1:])
+        padded[: len(gradient)] = gradient
+        return padded[ctx.rank :: ctx.processes], None
+
+
+def all_gather(own: Tensor) -> Tensor:
+    """Returns the tensors (...) of all processes, which have one shape, as one of shape (P, ...)."""
+    gathered = own.new_empty(dist.get_world_size(), *own.shape)
+    dist.all_gather(list(gathered), own.contiguous())
+    return gathered
+
+
+def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
+    """Replaces the gradients of parameters that every process has by their sums over the processes."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    works = [dist.all_reduce(gradient, async_op=True) for gradient in gradients]
+    for work in works:
+        work.wait()

@@ -1,0 +1,69 @@
+"""Block-wise model-update filtering, BMUF: replicas train apart and are merged after blocks of updates (Chen and Huo 2016).
+
+K. Chen and Q. Huo, "Scalable training of deep learning machines by incremental block training with intra-block parallel
+optimization and blockwise model-update filtering", ICASSP 2016. The formulas are those of fairseq/optim/bmuf.py.
+The collectives are those of torch.distributed's default group; every process has a replica.
+"""
+
+from typing import Any, Dict, Iterable, List, NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+class BlockFilter(NamedTuple):
+    """Constants of the filter.
+
+    Args:
+        momentum: m, of the blocks.
+        rate: learning rate of the blocks.
+        nesterov: adds the momentum of the next block in advance.
+    """
+
+    momentum: float
+    rate: float = 1.0
+    nesterov: bool = False
+
+
+@torch.no_grad()
+def filtered(mean: Tensor, start: Tensor, velocity: Tensor, block_filter: BlockFilter) -> Tensor:
+    """Returns the global weights after a block: W = start - v, and W - m v with Nesterov's momentum.
+
+    v = m v + rate (start - mean) is changed in place.
+
+    Args:
+        mean: over the replicas at the end of the block.
+        start: global weights that all replicas started the block with.
+        velocity: v of the blocks before.
+        block_filter: constants.
+    """
+    velocity.mul_(block_filter.momentum).add_(start - mean, alpha=block_filter.rate)
+    return start - velocity * (1 + block_filter.momentum if block_filter.nesterov else 1)
+
+
+@torch.no_grad()
+def average(tensors: Iterable[Tensor]) -> None:
+    """Replaces tensors by their means over the processes."""
+    for tensor in tensors:
+        tensor.div_(dist.get_world_size())
+        dist.all_reduce(tensor)
+
+
+@torch.no_grad()
+def take_from_first(tensors: Iterable[Tensor]) -> None:
+    """Replaces tensors by those of the first process."""
+    for tensor in tensors:
+        dist.broadcast(tensor, src=0)
+
+
+def moments(optimizer: torch.optim.Optimizer) -> List[Tensor]:
+    """Returns the tensors of an optimizer's state that have the shape of their parameter, in a fixed order."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    states: List[Dict[str, Any]] = [optimizer.state.get(parameter, {}) for parameter in parameters]
+    return [
+        state[name]
+        for parameter, state in zip(parameters, states)
+        for name in sorted(state)
+        if isinstance(state[name], Tensor) and state[name].shape == parameter.shape
+    ]

@@ -1,0 +1,123 @@
+"""Output projection and label-smoothed loss with a vocabulary that is divided over processes.
+
+Shapes: N tokens (padding dropped), H hidden size, V vocabulary, V' symbols of this process.
+"""
+
+from typing import Optional, Tuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from gnmt.training.vocabulary_shards import VocabularyShard, held_symbols
+
+CHUNK_TOKENS = 1024  # logits held at once: large enough for full matrix-multiplication speed
+
+
+def sharded_label_smoothed_loss(
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    target: Tensor,
+    smoothing: float,
+    logit_limit: Optional[float],
+    shard: VocabularyShard,
+) -> Tuple[Tensor, Tensor]:
+    """Returns the sum over tokens of (1 - e) * nll + e * mean_V(-log p), with a gradient, and the summed nll, in nats.
+
+    All processes call it with the same features and targets, and get the same loss. The gradient of the features is that
+    of the whole loss, the same on every process; those of the weights are of the process's own symbols.
+
+    Args:
+        features: (N, H).
+        weight: (V', H), rows of the shard.
+        bias: (V',).
+        target: (N,), symbols of the whole vocabulary.
+        smoothing: e.
+        logit_limit: logits are clipped to its negative and positive value; None clips nothing.
+        shard: of this process.
+    """
+    if not torch.is_grad_enabled():  # which the function below is not told
+        features, weight, bias = features.detach(), weight.detach(), bias.detach()
+    return _ShardedLoss.apply(features, weight, bias, target, smoothing, logit_limit, shard)
+
+
+def reduced_statistics(logits: Tensor, rows: Tensor, held: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    """Returns log sum_V exp(z), the target's logit and sum_V z of each token (N,) from the logits of all processes.
+
+    Each process contributes the logarithm of its own sum of exponentials, l. Two reductions: the maximum m of l, then the
+    sums of exp(l - m), of the target's logit (0 where another process holds the target) and of the logits.
+
+    Args:
+        logits: (N, V') of this process.
+        rows: (N,), columns of the targets in the logits.
+        held: (N,), True where this process holds the target.
+    """
+    own = logits.logsumexp(dim=1)
+    largest = own.clone()
+    dist.all_reduce(largest, dist.ReduceOp.MAX)
+    correct = logits.gather(1, rows[:, None])[:, 0].masked_fill(~held, 0)
+    sums = torch.stack([(own - largest).exp(), correct, logits.sum(dim=1)])
+    dist.all_reduce(sums)
+    return largest + sums[0].log(), sums[1], sums[2]
+
+
+class _ShardedLoss(torch.autograd.Function):
+    """Gradients are made chunk by chunk in the forward pass, while the chunk's logits are there.
+
+    With logits z, loss = lse(z) - (1 - e) z_y - e mean_V(z), so its gradient is softmax(z) - (1 - e) onehot(y) - e / V,
+    of which each process has the columns of its symbols.
+    """
+
+    @staticmethod
+    def forward(
+        ctx,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        target: Tensor,
+        smoothing: float,
+        limit: Optional[float],
+        shard: VocabularyShard,
+    ):
+        wanted = any(ctx.needs_input_grad)
+        gradients = tuple(torch.zeros_like(one) for one in (features, weight, bias)) if wanted else None
+        all_rows, all_held = held_symbols(target, shard)
+        loss, nll = features.new_zeros(()), features.new_zeros(())
+        uniform = smoothing / shard.vocabulary_size
+
+        for start in range(0, len(features), CHUNK_TOKENS):
+            part = slice(start, start + CHUNK_TOKENS)
+            h, rows, held = features[part], all_rows[part], all_held[part]
+            logits = torch.addmm(bias, h, weight.t())
+            clipped = None
+            if limit is not None:
+                clipped = logits.abs() > limit
+                logits.clamp_(-limit, limit)
+            normalizer, correct, total = reduced_statistics(logits, rows, held)
+            nll += (normalizer - correct).sum()
+            loss += (normalizer - (1 - smoothing) * correct - uniform * total).sum()
+            if gradients is None:
+                continue
+            gradient = logits.sub_(normalizer[:, None]).exp_()  # softmax
+            gradient.scatter_add_(1, rows[:, None], (smoothing - 1) * held[:, None].type_as(gradient))
+            gradient.sub_(uniform)
+            if clipped is not None:
+                gradient.masked_fill_(clipped, 0)
+            torch.mm(gradient, weight, out=gradients[0][part])
+            gradients[1].addmm_(gradient.t(), h)
+            gradients[2].add_(gradient.sum(dim=0))
+
+        if gradients is not None:
+            dist.all_reduce(gradients[0])
+        ctx.gradients = gradients
+        ctx.mark_non_differentiable(nll)
+        return loss, nll
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, scale: Tensor, _):
+        if ctx.gradients is None:
+            raise RuntimeError("The projected loss gives its gradient once; compute the loss again instead.")
+        gradients, ctx.gradients = ctx.gradients, None
+        return (*(gradient.mul_(scale) for gradient in gradients), *[None] * 4)

@@ -1,0 +1,79 @@
+"""Shards of the vocabulary: each process holds the rows of some symbols of the output layer (Wu et al. 2016, section 3).
+
+The collectives of this package are those of torch.distributed's default group, in which every process has one shard.
+"""
+
+from typing import NamedTuple, Tuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from gnmt.errors import UserError
+
+
+class VocabularyShard(NamedTuple):
+    """Rows of the vocabulary's matrices that one process holds.
+
+    Args:
+        rank: of the process.
+        bounds: first row of each shard, and at the end the number of all rows.
+    """
+
+    rank: int
+    bounds: Tuple[int, ...]
+
+    @property
+    def first(self) -> int:
+        """First row of this shard."""
+        return self.bounds[self.rank]
+
+    @property
+    def size(self) -> int:
+        """Number of rows of this shard."""
+        return self.bounds[self.rank + 1] - self.first
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of rows of all shards."""
+        return self.bounds[-1]
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return len(self.bounds) - 1
+
+
+def vocabulary_shard(vocabulary_size: int, rank: int, count: int) -> VocabularyShard:
+    """Returns the shard of a process; the sizes of the shards differ by one row at most."""
+    return VocabularyShard(rank, tuple(vocabulary_size * index // count for index in range(count + 1)))
+
+
+def rows_of_shard(whole: Tensor, shard: VocabularyShard) -> Tensor:
+    """Returns a copy of the rows of a shard (size, ...) of a matrix or vector (V, ...).
+
+    Raises:
+        UserError: it has another number of rows.
+    """
+    if len(whole) != shard.vocabulary_size:
+        raise UserError(f"The weights are of {len(whole)} symbols, but the vocabulary has {shard.vocabulary_size}.")
+    return whole.narrow(0, shard.first, shard.size).clone()
+
+
+@torch.no_grad()
+def gather_shards(rows: Tensor, shard: VocabularyShard) -> Tensor:
+    """Returns the rows of all processes (V, ...) from those of each (size, ...). All processes call it."""
+    whole = rows.new_empty(shard.vocabulary_size, *rows.shape[1:])
+    for rank, (first, end) in enumerate(zip(shard.bounds, shard.bounds[1:])):
+        part = whole[first:end]
+        if rank == shard.rank:
+            part.copy_(rows)
+        dist.broadcast(part, src=rank)
+    return whole
+
+
+def held_symbols(tokens: Tensor, shard: VocabularyShard) -> Tuple[Tensor, Tensor]:
+    """Returns the row of each token in a shard, 0 for tokens of other shards, and a mask of the shard's own tokens."""
+    rows = tokens - shard.first
+    held = (rows >= 0) & (rows < shard.size)
+    return rows.masked_fill(~held, 0), held

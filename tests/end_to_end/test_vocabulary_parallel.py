@@ -1,0 +1,98 @@
+"""Trainings whose output layer is divided over two processes end with the parameters of one process."""
+
+import json
+from pathlib import Path
+from typing import List, NamedTuple
+
+import pytest
+import torch
+from commands import Done, start, succeed
+from test_distributed import arguments, free_address, parameters
+
+TWO = "--vocabulary-parallel 2 --distributed-world-size 2 --distributed-no-spawn --distributed-backend gloo".split()
+SETTINGS = ["--batch-size", 9, "--clip-norm", 0.1, "--update-freq", 2, "--save-interval-updates", 4]
+TIED = ["--share-decoder-input-output-embed"]
+PREVIOUS = ["--attention-query", "previous", "--activation-clip", 1.0]
+BLEU = ["--eval-bleu", "--eval-bleu-args", '{"max_len_b": 6, "max_len_a": 0}']
+
+
+def run_two(*command) -> List[Done]:
+    address = ["--distributed-init-method", free_address()]
+    running = [start("train", *command, *TWO, *address, "--distributed-rank", rank) for rank in range(2)]
+    return [one.finish() for one in running]
+
+
+def succeed_two(*command) -> str:
+    """Returns what the first process has printed."""
+    done = run_two(*command)
+    assert [one.code for one in done] == [0, 0], "".join(one.text[-2500:] for one in done)
+    return done[0].stdout
+
+
+def succeed_train(*command) -> str:
+    return succeed("train", *command)
+
+
+def statistics(printed: str, kind: str) -> List[dict]:
+    """Returns the logged numbers of a kind: train, train_inner or valid."""
+    lines = (line.split(f" | {kind} | ") for line in printed.splitlines())
+    return [json.loads(parts[1]) for parts in lines if len(parts) == 2]
+
+
+def assert_close(found: dict, expected: dict) -> None:
+    """Gradients are summed in another order; Adam turns that into at most this much of a step."""
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=0, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}")
+
+
+class Trainings(NamedTuple):
+    """Trainings of one process and of two with the same command, and what their first processes printed."""
+
+    command: list
+    folder: Path
+    printed: dict
+
+
+@pytest.fixture(scope="module", params=[[], [*TIED, *PREVIOUS]], ids=["untied", "tied previous clipped"])
+def trainings(request, tmp_path_factory) -> Trainings:
+    folder, command = tmp_path_factory.mktemp("trainings"), [*SETTINGS, *request.param, *BLEU]
+    printed = {
+        "one": succeed("train", *arguments(folder / "one", *command)),
+        "two": succeed_two(*arguments(folder / "two", *command)),
+    }
+    return Trainings(command, folder, printed)
+
+
+def test_two_processes_end_with_the_state_of_one(trainings):
+    """Weights and moments; the gradients are clipped."""
+    one, two = (
+        torch.load(trainings.folder / name / "checkpoint_last.pt", weights_only=True) for name in ("one", "two")
+    )
+    assert_close(two["model"], one["model"])
+    for index, moments in one["last_optimizer_state"]["state"].items():
+        for name, moment in moments.items():
+            found = two["last_optimizer_state"]["state"][index][name]
+            torch.testing.assert_close(found, moment, rtol=0, atol=1e-5)
+    assert float(statistics(trainings.printed["one"], "train")[0]["train_clip"]) > 0
+
+
+@pytest.mark.parametrize("kind", ["train", "valid"])
+def test_logs_are_those_of_one_process(trainings, kind):
+    found, expected = (statistics(trainings.printed[name], kind) for name in ("two", "one"))
+    assert len(found) == len(expected) > 0
+    names = ("loss", "nll_loss", "bleu", "gnorm", "clip", "bsz", "wpb")
+    for ours, theirs in zip(found, expected):
+        for name in (f"{kind}_{name}" for name in names):
+            assert ours.get(name) == theirs.get(name), name
+
+
+@pytest.mark.parametrize("source, train", [("two", succeed_train), ("one", succeed_two)], ids=["by one", "by two"])
+def test_another_number_of_processes_goes_on(trainings, source, train, tmp_path):
+    train(*arguments(tmp_path, *trainings.command, "--restore-file", trainings.folder / source / "checkpoint_1_4.pt"))
+    assert_close(parameters(tmp_path), parameters(trainings.folder / "one"))
+
+
+def test_an_optimizer_that_looks_at_whole_matrices_is_refused(tmp_path):
+    done = run_two(*arguments(tmp_path, "--batch-size", 8, "--optimizer", "adafactor"))
+    assert all(one.code == 1 and "treats each weight alone" in one.stderr for one in done), done[0].text[-2000:]
