@@ -332,6 +332,8 @@ CLASSIFICATION = (
     Entry(REFUSED, TRAIN, "quantize", "it is for translation; leave it out in training"),
     Entry(HONOURED, TRAIN, "train_max_length pretrained_embeddings"),
     Entry(WITHOUT_EFFECT, EVALUATION, "train_max_length pretrained_embeddings", "it is for training"),
+    Entry(HONOURED, TRAIN, "layer_devices time_chunks"),
+    Entry(WITHOUT_EFFECT, EVALUATION, "layer_devices time_chunks", "translation and validation use one device"),
     # -- fairseq-score, which loads no plugin; --sentence-bleu fails in it, and scripts/score.py is the plugin's own
     Entry(HONOURED, SCORE, "sys ref order ignore_case sacrebleu sentence_bleu"),
 )
