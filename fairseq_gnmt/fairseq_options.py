@@ -336,6 +336,8 @@ CLASSIFICATION = (
     Entry(HONOURED, TRAIN, "train_max_length pretrained_embeddings vocabulary_parallel"),
     Entry(REFUSED, EVALUATION, "vocabulary_parallel", "checkpoints are whole, and one process translates with them"),
     Entry(WITHOUT_EFFECT, EVALUATION, "train_max_length pretrained_embeddings", "it is for training"),
+    Entry(HONOURED, TRAIN, "layer_devices time_chunks"),
+    Entry(WITHOUT_EFFECT, EVALUATION, "layer_devices time_chunks", "translation and validation use one device"),
     # -- fairseq-score, which loads no plugin; --sentence-bleu fails in it, and scripts/score.py is the plugin's own
     Entry(HONOURED, SCORE, "sys ref order ignore_case sacrebleu sentence_bleu"),
 )

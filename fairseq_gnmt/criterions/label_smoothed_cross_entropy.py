@@ -59,13 +59,14 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
 
     def likelihood(self, model, features: Tensor, sample) -> Tuple[Tensor, int, Dict[str, Any]]:
         """Returns the same as `forward`, from the decoder's features (B, T, H) of the targets (B, T)."""
-        real = real_positions(sample["target"], self.padding_idx, sample["ntokens"])
         projection = model.decoder.output_projection
+        target = sample["target"].to(features.device)  # --layer-devices has them elsewhere than the batch
+        real = real_positions(target, self.padding_idx, sample["ntokens"])
         arguments = (
             features.flatten(0, 1).index_select(0, real),
             projection.weight,
             projection.bias,
-            sample["target"].flatten().index_select(0, real),
+            target.flatten().index_select(0, real),
             self.label_smoothing,
             model.decoder.logit_limit,
         )
@@ -73,6 +74,7 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
             loss, nll = sharded_label_smoothed_loss(*arguments, projection.shard)
         else:
             loss, nll = projected_label_smoothed_loss(*arguments)
+        loss, nll = loss.to(sample["target"].device), nll.to(sample["target"].device)
         sentences = sample["target"].size(0)
         sample_size = sentences if self.sentence_avg else sample["ntokens"]
         logging_output = {

@@ -165,14 +165,16 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         features (B, K, T, H), tokens (B, K, T), rewards (B, K).
         """
         projection = model.decoder.output_projection
+        home, tokens, rewards = tokens.device, tokens.to(features.device), rewards.to(features.device)
         # The distribution that was drawn from: with a temperature, and without padding.
         padding = torch.tensor([self.padding_idx], device=tokens.device)
         bias = (projection.bias / self.temperature).index_fill(0, padding, IMPOSSIBLE)
         drawn = tokens.ne(self.padding_idx)
         token_weights = advantages(rewards)[:, :, None].expand_as(drawn)[drawn]
-        return projected_weighted_nll(
+        loss = projected_weighted_nll(
             features[drawn] / self.temperature, projection.weight, bias, tokens[drawn], token_weights
         )
+        return loss.to(home)
 
     def _warn_if_untrained(self, rewards: Tensor) -> None:
         """A word to those who forgot the trained model."""

@@ -20,6 +20,7 @@ from gnmt.errors import UserError
 from gnmt.network.clipping import ClipSchedule
 from gnmt.network.config import INITIAL_WEIGHTS, NetworkConfig
 from gnmt.network.gnmt import build_halves, initialize
+from gnmt.network.placement import PlaceableNetwork
 from gnmt.quantization.storage import to_floats
 from gnmt.ranges import Range, check_ranges
 from gnmt.training.batch_shares import sum_gradients
@@ -75,7 +76,7 @@ class GNMTConfig(FairseqDataclass):
     )
 
 
-class GNMTModel(FairseqEncoderDecoderModel):
+class GNMTModel(PlaceableNetwork, FairseqEncoderDecoderModel):
     """Residual LSTM encoder and decoder with attention from the first decoder layer to all later ones."""
 
     @classmethod

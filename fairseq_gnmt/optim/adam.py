@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, List, Optional, Union
 
 import torch
 from fairseq.dataclass import FairseqDataclass
@@ -53,7 +53,7 @@ class Float32Adam(torch.optim.Adam):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    self._step_in_float32(group, parameter, parameter.grad.float() / scale)
+                    self._step_in_float32(group, parameter, unscaled(parameter.grad.float(), scale))
         return None
 
     def _step_in_float32(self, group: dict, parameter: Tensor, gradient: Tensor) -> None:
@@ -84,6 +84,11 @@ class Float32Adam(torch.optim.Adam):
                 }
 
 
+def unscaled(gradient: Tensor, scale: Union[float, Tensor]) -> Tensor:
+    """Returns a gradient divided by the loss scale, which may be a number on another device."""
+    return gradient / (scale.to(gradient.device) if isinstance(scale, Tensor) else scale)
+
+
 @register_optimizer("gnmt_adam", dataclass=GNMTAdamConfig)
 class GNMTAdam(FairseqOptimizer):
     """Adam (Kingma and Ba 2015) as in torch.optim.Adam(fused=True), on CPU and CUDA."""
@@ -100,11 +105,16 @@ class GNMTAdam(FairseqOptimizer):
     def clip_grad_norm(self, max_norm: float, aggregate_norm_fn: Optional[Callable] = None) -> Tensor:
         """Clips the gradients and returns their norm before it, computed in float32; a max_norm of 0 clips nothing.
 
-        Both happen on the device of the gradients. fairseq moves the norm to a GPU wherever there is one, even with --cpu.
+        Both happen on the devices of the gradients; the norm is on that of the first. fairseq moves the norm to a GPU
+        wherever there is one, even with --cpu.
         """
         parameters = [parameter for parameter in self.params if parameter.grad is not None]
         norms = [torch.linalg.vector_norm(parameter.grad, dtype=torch.float32) for parameter in parameters]
-        norm = torch.linalg.vector_norm(torch.stack(norms)) if norms else torch.zeros(())
+        norm = (
+            torch.linalg.vector_norm(torch.stack([one.to(norms[0].device) for one in norms]))
+            if norms
+            else torch.zeros(())
+        )
         if aggregate_norm_fn is not None:
             norm = aggregate_norm_fn(norm)
         if max_norm > 0:

@@ -9,7 +9,7 @@ from fairseq.optim import register_optimizer
 from fairseq.optim.lr_scheduler import FairseqLRScheduler, register_lr_scheduler
 from omegaconf import II
 
-from fairseq_gnmt.optim.adam import Float32Adam, GNMTAdam, GNMTAdamConfig
+from fairseq_gnmt.optim.adam import Float32Adam, GNMTAdam, GNMTAdamConfig, unscaled
 from gnmt.errors import UserError
 from gnmt.ranges import Range, check_ranges
 
@@ -42,7 +42,7 @@ class AdamThenSGD(Float32Adam):
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     exact = parameter.to(torch.promote_types(parameter.dtype, torch.float32))
-                    gradient = (parameter.grad.type_as(exact) / scale).add_(exact, alpha=group["weight_decay"])
+                    gradient = unscaled(parameter.grad.type_as(exact), scale).add_(exact, alpha=group["weight_decay"])
                     parameter.copy_(exact - group["lr"] * gradient)
         return None
 

@@ -5,6 +5,7 @@ from fairseq_gnmt.optim.bmuf import use_whole_bmuf
 from fairseq_gnmt.patches.bfloat16 import allow_bfloat16_without_tpu
 from fairseq_gnmt.patches.checkpoint_reading import read_checkpoints_as_data
 from fairseq_gnmt.patches.checkpoint_writing import lock_save_dir, write_checkpoints_whole
+from fairseq_gnmt.patches.data_parallel import wrap_models_where_they_are
 from fairseq_gnmt.patches.data_reading import check_data_when_read
 from fairseq_gnmt.patches.generate import write_complete_results
 from fairseq_gnmt.patches.half_precision import save_whole_state_of_half_precision
@@ -38,5 +39,6 @@ def apply() -> None:
     save_whole_state_of_half_precision()
     use_whole_bmuf()
     choose_trainers()
+    wrap_models_where_they_are()
     check_options_first()
     errors.install_hook()

@@ -20,6 +20,7 @@ from torch import nn
 from fairseq_gnmt.data.open_dictionary import OpenDictionary, forget_words
 from fairseq_gnmt.fairseq_options import TRAIN, check_generation_options, check_options
 from fairseq_gnmt.memory_allocation import prepare_memory
+from fairseq_gnmt.models.layer_devices import placement_for
 from fairseq_gnmt.models.pretrained_embeddings import init_embeddings_from_file
 from fairseq_gnmt.patches.checkpoint_reading import check_restore_file, restored_file
 from fairseq_gnmt.patches.checkpoint_writing import check_disk_space
@@ -220,11 +221,14 @@ class GNMTTranslationTask(TranslationTask):
             check_restore_file(self.cfg.restore_file)
             restored = restored_file(self.cfg.save_dir, self.cfg.restore_file, self.cfg.finetune_from_model)
             nvidia_conventions.check_restored(restored, self.cfg.nvidia_conventions)
+            placement = placement_for(root, self.cfg.layer_devices, self.cfg.time_chunks)
         model = super().build_model(cfg, from_checkpoint)
         if not from_checkpoint:
             if self.cfg.pretrained_embeddings and not restored.exists():
                 vectors = Path(self.cfg.pretrained_embeddings)
                 init_embeddings_from_file(model, self.source_dictionary, self.target_dictionary, vectors)
+            if placement is not None:
+                model.place(placement)
             if not self.cfg.no_save:
                 check_disk_space(self.cfg.save_dir, sum(parameter.numel() for parameter in model.parameters()))
             if self.cfg.vocabulary_parallel > 1:

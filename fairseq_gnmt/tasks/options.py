@@ -73,6 +73,17 @@ class GNMTTranslationConfig(SearchConfig):
         default=False,
         metadata={"help": "BOS tokens on sources and to start decoding from, as NVIDIA's models were trained with"},
     )
+    layer_devices: Optional[str] = field(
+        default=None,
+        metadata={"help": "GPUs that the layers of one replica are divided over: cuda:0,cuda:1 (docs/scaling.md)"},
+    )
+    time_chunks: Optional[int] = field(
+        default=None,
+        metadata={
+            "help": "parts of a sequence, on which the devices of --layer-devices work at the same time (default: 4)",
+            "range": Range(1),
+        },
+    )
     max_source_positions: int = field(default=NO_LIMIT, metadata={"help": "longest source sentence"})
     max_target_positions: int = field(default=NO_LIMIT, metadata={"help": "longest target sentence"})
     save_dir: str = II("checkpoint.save_dir")

@@ -15,7 +15,8 @@ from gnmt.inference.reproducible_attention import ReproducibleAttention
 from gnmt.network.activations import FAST, Activations
 from gnmt.network.attention import FrozenBahdanauAttention, SourceMemory
 from gnmt.network.decoder import Decoder, DecoderState
-from gnmt.network.encoder import FIRST_RESIDUAL_LAYER, EncoderOutput
+from gnmt.network.encoder import EncoderOutput
+from gnmt.network.wavefront import FIRST_RESIDUAL_LAYER
 
 
 class FastDecoderState(NamedTuple):

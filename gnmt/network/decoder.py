@@ -4,7 +4,8 @@ Shapes: B sentences, N rows (B in training, sentences x hypotheses or samples ot
 S source positions, H hidden size, L layers, V vocabulary.
 """
 
-from typing import NamedTuple, Optional, Tuple
+from functools import partial
+from typing import List, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +13,9 @@ from torch import Tensor, nn
 from gnmt.network.attention import NormalizedBahdanauAttention, SourceMemory
 from gnmt.network.clipping import ActivationClip
 from gnmt.network.dropout import Dropout
-from gnmt.network.encoder import FIRST_RESIDUAL_LAYER, EncoderOutput
-from gnmt.network.lstm import LSTM
+from gnmt.network.encoder import EncoderOutput
+from gnmt.network.lstm import LSTM, LSTMState
+from gnmt.network.wavefront import Chunk, Layer, UpperLayer, join, run, split
 
 
 class DecoderState(NamedTuple):
@@ -24,7 +26,7 @@ class DecoderState(NamedTuple):
 
     def reorder(self, rows: Tensor) -> "DecoderState":
         """Row i of the result is row `rows[i]` of this state."""
-        return DecoderState(*(tuple(layer.index_select(0, rows) for layer in part) for part in self))
+        return DecoderState(*(tuple(layer.index_select(0, rows.to(layer.device)) for layer in part) for part in self))
 
     def join(self, others: "DecoderState") -> "DecoderState":
         """Returns the rows of this state followed by those of others."""
@@ -45,6 +47,7 @@ class DecoderStack(nn.Module):
     def __init__(self, hidden_size: int, num_layers: int, dropout: float, clip: ActivationClip, previous_query: bool):
         super().__init__()
         self.clip = clip
+        self.time_chunks = 1  # gnmt.network.placement sets it
         self.hidden_size = hidden_size
         self.previous_query = previous_query
         self.attention = NormalizedBahdanauAttention(hidden_size)
@@ -54,8 +57,12 @@ class DecoderStack(nn.Module):
 
     def initial_state(self, memory: SourceMemory, rows_per_sentence: int = 1) -> DecoderState:
         """Returns zeros: the decoder is not initialised from the encoder and sees the source only through attention."""
-        zeros = memory.values.new_zeros(memory.values.size(0) * rows_per_sentence, self.hidden_size)
-        layers = (zeros,) * (1 + len(self.upper_lstms))
+        return self.zero_state(memory.values, memory.values.size(0) * rows_per_sentence)
+
+    def zero_state(self, like: Tensor, rows: int) -> DecoderState:
+        """Returns zeros of the type of `like` for so many rows, each layer's on the device of its weights."""
+        zeros = like.new_zeros(rows, self.hidden_size)
+        layers = tuple(zeros.to(lstm.weight_hh_l0.device) for lstm in (self.query_lstm, *self.upper_lstms))
         return DecoderState(layers, layers)
 
     def forward(
@@ -67,28 +74,42 @@ class DecoderStack(nn.Module):
         sentence are adjacent. Returns features (N, T, H), attention weights (N, T, S) that sum to 1 over
         the real source tokens, and the final state.
         """
-        initial = list(zip(state.hidden, state.cell))
-        query, final = self.query_lstm(self.dropout(self.clip(embedded)), initial[0], self.clip)
-        query = self.clip(query)
-        context, weights = self._attend(self._query(query, state), memory)
+        query, final = self.read(embedded, state)
+        return self.attend(query, final, memory, state)
 
-        features, finals = query, [final]
-        for layer, lstm in enumerate(self.upper_lstms, start=1):
-            below = features
-            with_context = torch.cat([below, context], dim=-1)
-            features, final = lstm(self.dropout(with_context), initial[layer], self.clip)
-            if layer >= FIRST_RESIDUAL_LAYER:
-                features = features + below
-            features = self.clip(features)
-            finals.append(final)
-        hidden, cell = zip(*finals)
+    def read(self, embedded: Tensor, state: DecoderState) -> Tuple[Tensor, LSTMState]:
+        """Runs the bottom layer, which sees no source, over embedded (N, T, H).
+
+        Returns its outputs (N, T, H) and its final state.
+        """
+        outputs, final = self.query_lstm(self.dropout(self.clip(embedded)), (state.hidden[0], state.cell[0]), self.clip)
+        return self.clip(outputs), final
+
+    def attend(
+        self, bottom: Tensor, final: LSTMState, memory: SourceMemory, state: DecoderState
+    ) -> Tuple[Tensor, Tensor, DecoderState]:
+        """Runs the attention and the upper layers, given what `read` returns; returns what `forward` returns."""
+        length = bottom.size(1)
+        upper = [
+            UpperLayer(lstm, index, length, self.dropout, self.clip)
+            for index, lstm in enumerate(self.upper_lstms, start=1)
+        ]
+        layers: List[Layer] = [partial(self._attention_layer, memory), *upper]
+        states = [self.clip(state.hidden[0]), *zip(state.hidden[1:], state.cell[1:])]
+        chunks, finals = run(layers, split(bottom, self.time_chunks), states)
+        hidden, cell = zip(final, *finals[1:])
+        features, weights = (join([getattr(chunk, name) for chunk in chunks]) for name in ("features", "weights"))
         return features, weights, DecoderState(hidden, cell)
 
-    def _query(self, outputs: Tensor, state: DecoderState) -> Tensor:
-        """Returns the bottom layer's output at this position (NVIDIA) or at the one before (Wu et al. 2016, sec. 3)."""
-        if not self.previous_query:
-            return outputs
-        return torch.cat([self.clip(state.hidden[0])[:, None], outputs[:, :-1]], dim=1)
+    def _attention_layer(self, memory: SourceMemory, chunk: Chunk, last: Tensor) -> Tuple[Chunk, Tensor]:
+        """Adds the context to a chunk; last (N, H) is the bottom layer's output before it.
+
+        The query is the bottom layer's output at this position (NVIDIA) or at the one before (Wu et al. 2016, section 3).
+        """
+        outputs = chunk.features
+        query = torch.cat([last[:, None], outputs[:, :-1]], dim=1) if self.previous_query else outputs
+        context, weights = self._attend(query, memory)
+        return chunk._replace(context=context, weights=weights), outputs[:, -1]
 
     def _attend(self, query: Tensor, memory: SourceMemory) -> Tuple[Tensor, Tensor]:
         rows, positions, _ = query.shape
@@ -140,15 +161,18 @@ class Decoder(nn.Module):
         Args:
             prev_output_tokens: (N, T); a sentence may have several rows, which are adjacent.
             encoder_out: of the B sentences.
-            features_only: skips the output projection.
+            features_only: skips the output projection; the features are on the device of its weights.
 
         Returns:
             Logits (N, T, V), or features (N, T, H), and attention weights (N, T, S).
         """
-        memory = self.precompute(encoder_out)
-        state = self.stack.initial_state(memory, len(prev_output_tokens) // len(memory.values))
-        features, weights, _ = self.stack(self.embed_tokens(prev_output_tokens), memory, state)
-        return features if features_only else self.output_layer(features), weights
+        embedded = self.embed_tokens(prev_output_tokens)
+        state = self.stack.zero_state(embedded, len(embedded))
+        bottom, final = self.stack.read(embedded, state)  # before the source, which other devices may still be encoding
+        features, weights, _ = self.stack.attend(bottom, final, self.precompute(encoder_out), state)
+        if features_only:
+            return features.to(self.output_projection.weight.device), weights
+        return self.output_layer(features), weights
 
     @property
     def logit_limit(self) -> Optional[float]:
@@ -156,5 +180,6 @@ class Decoder(nn.Module):
         return self.stack.clip.logit_limit
 
     def output_layer(self, features: Tensor) -> Tensor:
-        """Projects features (N, T, H) to logits (N, T, V)."""
-        return self.stack.clip.clip_logits(self.output_projection(features))
+        """Projects features (N, T, H) to logits (N, T, V), which are on the device of the embeddings."""
+        logits = self.output_projection(features.to(self.output_projection.weight.device))
+        return self.stack.clip.clip_logits(logits).to(self.embed_tokens.weight.device)

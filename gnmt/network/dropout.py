@@ -1,5 +1,8 @@
 """Dropout whose masks are cheap to draw on a CPU."""
 
+import math
+from typing import Optional, Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,14 +21,32 @@ class Dropout(nn.Module):
         super().__init__()
         self.p = p
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, keep: Optional[Tensor] = None) -> Tensor:
+        """Drops elements of inputs: those where `keep` is False, or others that are drawn now."""
         if not self.training or self.p == 0:
             return inputs
         if inputs.is_cuda:
             return F.dropout(inputs, self.p)
-        dropped_levels = round(self.p * RANDOM_LEVELS)
-        keep = _random_levels(inputs) >= dropped_levels - RANDOM_LEVELS // 2
-        return _ScaledMask.apply(inputs, keep, RANDOM_LEVELS / (RANDOM_LEVELS - dropped_levels))
+        if keep is None:
+            keep = self._draw(inputs.shape, inputs.device)
+        return _ScaledMask.apply(inputs, keep, RANDOM_LEVELS / (RANDOM_LEVELS - self._dropped_levels))
+
+    def draw(self, shape: Sequence[int], device: torch.device) -> Optional[Tensor]:
+        """Draws the mask of a whole sequence, to be applied to it in parts.
+
+        The masks of a sequence then do not depend on its parts, nor on the order in which layers compute them. There is
+        no mask outside training; nor on a GPU, where the layers draw their own: its generator draws while it drops.
+        """
+        if not self.training or self.p == 0 or device.type == "cuda":
+            return None
+        return self._draw(shape, device)
+
+    def _draw(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        return _random_levels(shape, device) >= self._dropped_levels - RANDOM_LEVELS // 2
+
+    @property
+    def _dropped_levels(self) -> int:
+        return round(self.p * RANDOM_LEVELS)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
@@ -41,11 +62,12 @@ def disable_dropout(model: nn.Module) -> None:
             module.eval()
 
 
-def _random_levels(like: Tensor) -> Tensor:
-    """Returns uniform int16 of the shape of `like`, from -32768 to 32767."""
-    words = torch.empty((like.numel() + 3) // 4, dtype=torch.int64, device=like.device)
+def _random_levels(shape: Sequence[int], device: torch.device) -> Tensor:
+    """Returns uniform int16 of a shape, from -32768 to 32767."""
+    count = math.prod(shape)
+    words = torch.empty((count + 3) // 4, dtype=torch.int64, device=device)
     words.random_(-(2**63), None)  # without bounds the top bit would always be zero
-    return words.view(torch.int16)[: like.numel()].view(like.shape)
+    return words.view(torch.int16)[:count].view(shape)
 
 
 class _ScaledMask(torch.autograd.Function):

@@ -13,9 +13,10 @@ from gnmt.network.config import NetworkConfig
 from gnmt.network.decoder import Decoder
 from gnmt.network.encoder import Encoder
 from gnmt.network.lstm import recompute_activations
+from gnmt.network.placement import PlaceableNetwork
 
 
-class GNMTNetwork(nn.Module):
+class GNMTNetwork(PlaceableNetwork):
     """Residual LSTM encoder and decoder with attention from the first decoder layer to all later ones."""
 
     def __init__(self, config: NetworkConfig):

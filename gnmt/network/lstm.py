@@ -47,8 +47,8 @@ class LSTM(nn.LSTM):
         return outputs, (hidden[0], cell[0])
 
     def zero_state(self, inputs: Tensor) -> LSTMState:
-        """Returns the state before the first position of inputs (B, T, I)."""
-        zeros = inputs.new_zeros(inputs.size(0), self.hidden_size)
+        """Returns the state before the first position of inputs (B, T, I), on the device of the weights."""
+        zeros = inputs.new_zeros(inputs.size(0), self.hidden_size, device=self.weight_hh_l0.device)
         return zeros, zeros
 
 
@@ -75,12 +75,17 @@ class BidirectionalLSTM(nn.Module):
         self.backward_lstm = LSTM(input_size, hidden_size)
 
     def forward(self, inputs: Tensor, lengths: Tensor, clip: ActivationClip) -> Tensor:
-        """inputs (B, T, I) padded on the right, lengths (B,); returns (B, T, 2H), forward half first."""
-        zeros = self.forward_lstm.zero_state(inputs)
-        forward_outputs, _ = self.forward_lstm(inputs, zeros, clip)
+        """inputs (B, T, I) padded on the right, lengths (B,); returns (B, T, 2H), forward half first.
+
+        The directions may be on two devices, which then compute them at the same time.
+        """
         order = reversal(lengths, inputs.size(1))
-        backward_outputs, _ = self.backward_lstm(permute_positions(inputs, order, order), zeros, clip)
-        return torch.cat([forward_outputs, permute_positions(backward_outputs, order, order)], dim=-1)
+        zeros = self.backward_lstm.zero_state(inputs)
+        reversed_inputs = permute_positions(inputs, order, order).to(zeros[0].device)
+        forward_outputs, _ = self.forward_lstm(inputs, self.forward_lstm.zero_state(inputs), clip)
+        backward_outputs, _ = self.backward_lstm(reversed_inputs, zeros, clip)
+        backward_outputs = permute_positions(backward_outputs.to(inputs.device), order, order)
+        return torch.cat([forward_outputs, backward_outputs], dim=-1)
 
 
 def reversal(lengths: Tensor, size: int) -> Tensor:

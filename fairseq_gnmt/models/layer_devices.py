@@ -1,0 +1,81 @@
+"""`--layer-devices`: which trainings can have the layers of one replica on several devices, and on which."""
+
+import os
+from itertools import pairwise
+from typing import Any, Optional
+
+import torch
+
+from gnmt.errors import UserError
+from gnmt.network.placement import DEFAULT_CHUNKS, Placement, parse_devices
+
+OPTIMIZERS = ("gnmt_adam", "gnmt_adam_then_sgd")
+
+
+def placement_for(cfg: Any, layer_devices: Optional[str], time_chunks: Optional[int]) -> Optional[Placement]:
+    """Returns the devices of this process's replica, or None without --layer-devices.
+
+    Args:
+        cfg: fairseq's whole configuration.
+        layer_devices: devices of the first replica of a machine, separated by commas.
+        time_chunks: parts that a sequence is cut into.
+
+    Raises:
+        UserError: for devices that do not exist, and for options that do not go together.
+    """
+    if layer_devices is None:
+        if time_chunks is not None:
+            raise UserError("--time-chunks lets devices overlap: give --layer-devices, too, or leave it out.")
+        return None
+    check_other_options(cfg)
+    process = cfg.distributed_training.device_id if cfg.distributed_training.distributed_world_size > 1 else 0
+    placement = Placement(parse_devices(layer_devices, process), time_chunks or DEFAULT_CHUNKS)
+    check_devices(cfg, placement, process)
+    return placement
+
+
+def check_other_options(cfg: Any) -> None:
+    """Raises UserError for options of a training that need all parameters on one device."""
+    common = cfg.common
+    if common.fp16 and not (common.fp16_no_flatten_grads or common.memory_efficient_fp16):
+        raise UserError(
+            "--layer-devices with --fp16 needs --fp16-no-flatten-grads: fairseq would copy the gradients of all devices "
+            "to one, without waiting for the others. Or give --bf16."
+        )
+    optimizer = cfg.optimizer._name if cfg.optimizer is not None else None
+    if optimizer not in OPTIMIZERS:
+        raise UserError(
+            f"--layer-devices with --optimizer {optimizer} cannot clip gradients on several devices: use {OPTIMIZERS[0]}."
+        )
+    if any((getattr(cfg.get(group), "vocabulary_parallel", None) or 1) > 1 for group in ("task", "model", "criterion")):
+        raise UserError("--layer-devices and --vocabulary-parallel both divide one replica: leave one of them out.")
+
+
+def check_devices(cfg: Any, placement: Placement, process: int) -> None:
+    """Raises UserError for GPUs where the training is on the CPU, the reverse, and GPUs of two processes."""
+    on_gpus = torch.cuda.is_available() and not cfg.common.cpu
+    kind = placement.first.type
+    if (kind == "cuda") != on_gpus:
+        given = "leave --cpu out" if kind == "cuda" else "name GPUs, or give --cpu"
+        raise UserError(
+            f"--layer-devices names {placement.first}, but the training is on the {'GPU' if on_gpus else 'CPU'}: {given}."
+        )
+    if not on_gpus:
+        return
+    if placement.first.index != torch.cuda.current_device():
+        raise UserError(
+            f"--layer-devices begins with {placement.first}, but fairseq has put this process on "
+            f"cuda:{torch.cuda.current_device()}: begin with cuda:0 (process i of a machine adds i to every number)."
+        )
+    processes = processes_of_this_machine(cfg.distributed_training.distributed_world_size)
+    numbers = sorted({device.index for device in placement.devices})
+    if any(later - earlier < processes for earlier, later in pairwise(numbers)):
+        raise UserError(
+            f"--layer-devices would give one GPU to two of the {processes} processes of this machine, which add 0 to "
+            f"{processes - 1} to the numbers: name GPUs that are {processes} apart, as cuda:0,cuda:{processes}."
+        )
+
+
+def processes_of_this_machine(world_size: int) -> int:
+    """Returns how many of the processes of a training are on this machine: torchrun says it, fairseq has one for each GPU."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", min(world_size, torch.cuda.device_count())))

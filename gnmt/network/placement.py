@@ -1,0 +1,116 @@
+"""Layers of one network on several devices of one machine (Wu et al. 2016, section 3).
+
+Every device holds the weights of its layers and computes them. A sequence is cut into chunks, so that a layer begins when
+the layer below it has finished the first chunk (gnmt.network.wavefront). CUDA queues work, so that one Python thread
+keeps all devices busy; autograd has a thread for each device, and goes back through the same chunks.
+"""
+
+from typing import NamedTuple, Tuple
+
+import torch
+from torch import nn
+
+from gnmt.errors import UserError
+from gnmt.network.decoder import Decoder
+from gnmt.network.encoder import Encoder
+
+DEFAULT_CHUNKS = 4
+
+
+class Placement(NamedTuple):
+    """Devices of the layers of a network."""
+
+    devices: Tuple[torch.device, ...]  # of the layers, bottom first; each has an equal number of them, or one less
+    time_chunks: int = DEFAULT_CHUNKS
+
+    def device_of(self, layer: int, layers: int) -> torch.device:
+        """Returns the device of a layer, from 0, of a stack of so many layers."""
+        return self.devices[layer * len(self.devices) // layers]
+
+    @property
+    def first(self) -> torch.device:
+        """Device of inputs, embeddings, attention and of what the network returns, features excepted."""
+        return self.devices[0]
+
+
+class PlaceableNetwork(nn.Module):
+    """Base class of networks with `encoder` and `decoder` that can be on several devices.
+
+    A network that is placed stays there: fairseq and torch's data parallelism move models to one device by `to`.
+    """
+
+    encoder: Encoder
+    decoder: Decoder
+    placement = None
+
+    def place(self, placement: Placement) -> None:
+        """Moves the layers to their devices, for good.
+
+        Raises:
+            UserError: if there are more devices than layers.
+        """
+        layers = max(1 + len(self.encoder.upper_layers), 1 + len(self.decoder.stack.upper_lstms))
+        if len(placement.devices) > layers:
+            raise UserError(
+                f"--layer-devices has {len(placement.devices)} devices, but the network has {layers} layers in a stack: "
+                "give at most one device for each."
+            )
+        self.placement = placement
+        move_layers(self.encoder, self.decoder, placement)
+
+    def to(self, *args, **kwargs):
+        """Does what torch's `to` does, except that a placed network stays on its devices."""
+        if self.placement is None:
+            return super().to(*args, **kwargs)
+        _, dtype, *_ = torch._C._nn._parse_to(*args, **kwargs)
+        return self if dtype is None else super().to(dtype=dtype)
+
+
+def move_layers(encoder: Encoder, decoder: Decoder, placement: Placement) -> None:
+    """Moves the layers of both stacks to their devices, and sets the number of time chunks.
+
+    Layers are divided into blocks. The backward half of the bidirectional layer is on the second device, which would
+    otherwise wait for both halves. The output projection is on the last device, or with the embeddings if it shares their
+    weights. All that is not a layer is on the first device.
+    """
+    encoder.to(placement.first)
+    decoder.to(placement.first)
+    encoder.time_chunks = decoder.stack.time_chunks = placement.time_chunks
+    encoder.first_layer.backward_lstm.to(placement.devices[:2][-1])
+    for stack in (encoder.upper_layers, decoder.stack.upper_lstms):
+        for index, lstm in enumerate(stack, start=1):
+            lstm.to(placement.device_of(index, 1 + len(stack)))
+    if decoder.output_projection.weight is not decoder.embed_tokens.weight:
+        decoder.output_projection.to(placement.devices[-1])
+
+
+def parse_devices(text: str, process: int = 0) -> Tuple[torch.device, ...]:
+    """Returns the devices of a list such as "cuda:0,cuda:1" for one of the processes of this machine.
+
+    The list is that of process 0; process i adds i to every number.
+
+    Raises:
+        UserError: for devices that do not exist, are of several kinds, or are given twice.
+    """
+    devices = tuple(_device(name.strip(), process) for name in text.split(","))
+    if len({device.type for device in devices}) > 1:
+        raise UserError(f"--layer-devices {text} mixes kinds of devices: give GPUs only, or the CPU only.")
+    return devices
+
+
+def _device(name: str, process: int) -> torch.device:
+    kind, _, number = name.partition(":")
+    if name != "cpu" and not (kind == "cuda" and number.isdecimal()):
+        raise UserError(
+            f"--layer-devices has {name!r}, but wants GPUs by number, as cuda:0,cuda:1, or cpu,cpu for a trial."
+        )
+    if name == "cpu":
+        return torch.device("cpu")
+    index, available = int(number) + process, torch.cuda.device_count()
+    if index >= available:
+        whose = f" (process {process} of this machine adds {process})" if process else ""
+        raise UserError(
+            f"--layer-devices has {name}{whose}, but this machine has {available} GPUs, numbered from 0: "
+            "name devices that exist."
+        )
+    return torch.device("cuda", index)

@@ -1,0 +1,118 @@
+"""Layers of a stack over time chunks, in the order in which devices can overlap (Wu et al. 2016, section 3).
+
+Layer l needs chunk c of the layer below and its own state after chunk c - 1. So all pairs with the same l + c are
+independent, and layers on different devices compute them at the same time:
+
+    chunk      0      1      2      3
+    layer 0    1st    2nd    3rd    4th
+    layer 1    2nd    3rd    4th    5th
+    layer 2    3rd    4th    5th    6th
+
+Shapes: B rows, T positions of a chunk, S source positions, H hidden size.
+"""
+
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+from gnmt.network.clipping import ActivationClip
+from gnmt.network.dropout import Dropout
+from gnmt.network.lstm import LSTM, LSTMState
+
+FIRST_RESIDUAL_LAYER = 2  # from 0: the third layer, Wu et al. (2016) figure 1
+
+
+class Chunk(NamedTuple):
+    """Some positions of a batch on their way through a stack."""
+
+    features: Tensor  # (B, T, H), outputs of the layer below
+    positions: slice  # of the whole sequence
+    context: Optional[Tensor] = None  # (B, T, H), of the decoder's attention
+    weights: Optional[Tensor] = None  # (B, T, S), of the decoder's attention
+
+
+Layer = Callable[[Chunk, Any], Tuple[Chunk, Any]]  # the second is what the layer remembers between chunks
+
+
+def split(features: Tensor, count: int) -> List[Chunk]:
+    """Cuts features (B, T, H) into `count` chunks of equal length, the last ones shorter by at most one position.
+
+    There are at most as many chunks as positions.
+    """
+    length = features.size(1)
+    count = max(1, min(count, length))
+    if count == 1:
+        return [Chunk(features, slice(0, length))]
+    ends = [-(-length * (number + 1) // count) for number in range(count)]
+    starts = [0, *ends[:-1]]
+    parts = features.split([end - start for start, end in zip(starts, ends)], dim=1)
+    return [Chunk(part, slice(start, end)) for part, start, end in zip(parts, starts, ends)]
+
+
+def join(parts: Sequence[Tensor]) -> Tensor:
+    """Returns the whole sequence of its chunks (B, T, ...)."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=1)
+
+
+def schedule(layers: int, chunks: int) -> List[Tuple[int, int]]:
+    """Returns all pairs of a layer and a chunk in wavefront order, the upper layers first within a step.
+
+    A copy between GPUs is queued behind what its source is doing. An upper layer that came later in a step would fetch its
+    input only after the layer below has computed one more chunk.
+    """
+    steps = range(layers + chunks - 1)
+    return [(layer, step - layer) for step in steps for layer in reversed(range(layers)) if 0 <= step - layer < chunks]
+
+
+def run(layers: Sequence[Layer], chunks: Sequence[Chunk], states: Sequence[Any]) -> Tuple[List[Chunk], List[Any]]:
+    """Runs the layers, bottom first, over the chunks of a sequence.
+
+    Args:
+        layers: functions of a chunk and the layer's state before it.
+        chunks: the input of the bottom layer.
+        states: of the layers before the first chunk.
+
+    Returns:
+        The chunks after the top layer, and the states of the layers after the last chunk.
+    """
+    chunks, states = list(chunks), list(states)
+    for layer, chunk in schedule(len(layers), len(chunks)):
+        chunks[chunk], states[layer] = layers[layer](chunks[chunk], states[layer])
+    return chunks, states
+
+
+class UpperLayer:
+    """A layer above the first of a stack, for one pass over a sequence: dropout, LSTM, residual connection, clip.
+
+    It runs on the device of its state, to which the chunks are moved.
+    """
+
+    def __init__(self, lstm: LSTM, index: int, length: int, dropout: Dropout, clip: ActivationClip):
+        """Prepares a pass.
+
+        Args:
+            lstm: reads the features below, followed by the context if the chunks have one.
+            index: of the layer in its stack, from 0.
+            length: positions of the whole sequence.
+        """
+        self.lstm, self.length, self.dropout, self.clip = lstm, length, dropout, clip
+        self.is_residual = index >= FIRST_RESIDUAL_LAYER
+        self.keep: Optional[Tensor] = None  # the dropout mask of the whole sequence
+
+    def __call__(self, chunk: Chunk, state: LSTMState) -> Tuple[Chunk, LSTMState]:
+        device = state[0].device
+        below, context = chunk.features.to(device), chunk.context
+        inputs = below
+        if context is not None:
+            context = context.to(device)
+            inputs = torch.cat([below, context], dim=-1)
+        outputs, state = self.lstm(self._drop(inputs, chunk.positions), state, self.clip)
+        if self.is_residual:
+            outputs = outputs + below
+        return chunk._replace(features=self.clip(outputs), context=context), state
+
+    def _drop(self, inputs: Tensor, positions: slice) -> Tensor:
+        if positions.start == 0:  # in wavefront order the layers come to their first chunk one after the other
+            self.keep = self.dropout.draw((inputs.size(0), self.length, inputs.size(2)), inputs.device)
+        return self.dropout(inputs, self.keep if self.keep is None else self.keep[:, positions])
