@@ -1,7 +1,7 @@
 """Every change that the plugin makes to fairseq, torch or the interpreter, with its reason; `apply` makes them all."""
 
 from fairseq_gnmt import errors
-from fairseq_gnmt.patches.bfloat16 import allow_bfloat16_without_tpu
+from fairseq_gnmt.patches.bfloat16 import allow_bfloat16_without_tpu, keep_weights_in_float32_on_cpus
 from fairseq_gnmt.patches.checkpoint_reading import read_checkpoints_as_data
 from fairseq_gnmt.patches.checkpoint_writing import lock_save_dir, write_checkpoints_whole
 from fairseq_gnmt.patches.data_reading import check_data_when_read
@@ -33,6 +33,7 @@ def apply() -> None:
     read_lines_as_the_core()
     compare_subsets_by_name()
     allow_bfloat16_without_tpu()
+    keep_weights_in_float32_on_cpus()
     save_whole_state_of_half_precision()
     check_options_first()
     errors.install_hook()

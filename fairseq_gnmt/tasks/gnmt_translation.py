@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List
 
 import torch
 from fairseq import utils
@@ -37,6 +37,7 @@ from fairseq_gnmt.tasks.options import (
     check_validation_options,
 )
 from gnmt.errors import UserError
+from gnmt.network.precision import products_in
 from gnmt.search.alignment import add_alignments, source_positions
 from gnmt.search.options import SearchOptions
 
@@ -59,6 +60,9 @@ class GNMTTranslationTask(TranslationTask):
         self.soft_alignment = False  # of fairseq's own searches
         self.current_dataset = None  # the data set that batches are made of
         self.is_training = False  # whether batches of the training set are to be learnt, not translated
+        self.product_precision = (
+            torch.float32
+        )  # of float32 weights in training and validation losses; the trainer sets it
 
     # -- data
 
@@ -113,6 +117,23 @@ class GNMTTranslationTask(TranslationTask):
             logger.info("the model was trained with --nvidia-conventions, so it translates with them")
             self.cfg.nvidia_conventions = True
         super().load_state_dict({**state_dict, nvidia_conventions.NAME: bool(stored)})
+
+    # -- precision
+
+    def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
+        in_precision = self._in_product_precision(criterion)
+        return super().train_step(sample, model, in_precision, optimizer, update_num, ignore_grad)
+
+    def valid_step(self, sample, model, criterion):
+        """Computes the loss as in training; --eval-bleu translates as fairseq-generate does."""
+        return super().valid_step(sample, model, self._in_product_precision(criterion))
+
+    def _in_product_precision(self, criterion: Callable) -> Callable:
+        def loss(model, sample):
+            with products_in(self.product_precision, sample["target"].device.type):
+                return criterion(model, sample)
+
+        return loss
 
     # -- search
 
