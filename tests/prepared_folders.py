@@ -33,9 +33,13 @@ def options(
     gpus: int = 0,
     precision: str = "auto",
     settings: Preparation = SETTINGS,
+    bf16_pays: bool = False,
 ) -> Dict[str, Optional[str]]:
     plugin = ROOT / "fairseq_gnmt"
-    return options_of(training_options(folder, settings, LENGTHS, recipe, gpus, precision, plugin, further).arguments)
+    chosen = training_options(
+        folder, settings, LENGTHS, recipe, gpus, precision, plugin, further, lambda width: bf16_pays
+    )
+    return options_of(chosen.arguments)
 
 
 def prepared(folder: Path, lengths: List[int] = LENGTHS) -> Path:

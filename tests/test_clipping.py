@@ -1,4 +1,4 @@
-"""Quantisable training: the clipped LSTM and its gradient, the falling range, and the network that is clipped."""
+"""Quantisable training: the falling range, and the network that is clipped."""
 
 from types import SimpleNamespace
 
@@ -9,37 +9,13 @@ import torch
 from conftest import make_dictionary, make_model
 from gnmt.errors import UserError
 from gnmt.inference.model import inference_model_for
-from gnmt.network.clipped_recurrence import clipped_lstm
 from gnmt.network.clipping import ActivationClip, ClipSchedule
 from gnmt.quantization.int16 import Int16FakeQuantizer
-from reference.clipped_network import plain_clipped_lstm
 
 DICTIONARY = make_dictionary(23)
 SOURCE = torch.tensor([[4, 5, 6, 7, 2], [1, 1, 8, 9, 2]])
 TARGET = torch.tensor([[2, 10, 11, 12], [2, 13, 14, 15]])
 NO_OPTIONS = SimpleNamespace(generation=SimpleNamespace())
-
-
-def arguments(positions: int, device):
-    torch.manual_seed(3)
-    shapes = [(positions, 2, 3), (2, 4), (2, 4), (16, 3), (16, 4), (16,)]
-    return [torch.randn(shape, dtype=torch.double).to(device).requires_grad_() for shape in shapes]
-
-
-@pytest.mark.parametrize("limit", [0.5, 100.0])
-def test_clipped_lstm_equals_its_equations(limit, device):
-    """Values and all gradients, in float64; at 0.5 many cell states are clipped, at 100 none."""
-    given = arguments(5, device)
-    ours, plain = clipped_lstm(*given, limit), plain_clipped_lstm(*given, limit)
-    torch.testing.assert_close(ours, plain)
-    clipped = (plain[1].abs() == limit).double().mean()
-    assert clipped > 0.1 if limit == 0.5 else clipped == 0
-    weights = [torch.randn_like(part) for part in plain]
-    gradients = [
-        torch.autograd.grad(sum((weight * part).sum() for weight, part in zip(weights, result)), given)
-        for result in (ours, plain)
-    ]
-    torch.testing.assert_close(*gradients)
 
 
 def test_range_falls_linearly():

@@ -60,7 +60,7 @@ def test_clipped_logits(case, chunk, monkeypatch):
 def test_validation_makes_no_gradients(case, monkeypatch):
     """Parameters require gradients even where torch.no_grad is active."""
     (features, weight, bias), target = case
-    monkeypatch.setattr(torch.Tensor, "addmm_", None)  # of the weights' gradient
+    monkeypatch.setattr(projected_loss, "_plus_product", None)  # of the weights' gradient
     with pytest.raises(TypeError):
         projected_label_smoothed_loss(features, weight, bias, target, 0.1)
     with torch.no_grad():
@@ -140,7 +140,7 @@ def test_only_the_logits_of_a_chunk_are_held(precision, limit, monkeypatch):
         loss, _ = projected_label_smoothed_loss(*tensors, torch.randint(0, 40, (90,)), 0.1, limit)
         nll = projected_weighted_nll(*tensors, torch.randint(0, 40, (90,)), torch.randn(90))
         (loss + nll).backward()
-    assert largest.elements == 10 * 40
+    assert largest.elements == (20 if precision == torch.bfloat16 else 10) * 40  # two bytes or four each
 
 
 def test_autocast_computes_in_its_precision(case):

@@ -11,6 +11,7 @@ from gnmt.commands import train as command
 from gnmt.corpora.preparation import Preparation
 from gnmt.errors import UserError
 from gnmt.training.options import WIDTHS, TrainingOptions, given_value, loss_scale
+from gnmt.training.precision import bfloat16_pays, bfloat16_speedup
 from gnmt.training.recipes import LARGE_CORPORA, MEDIUM_CORPORA, RECIPES, SMALL_CORPORA, recipe_for
 from prepared_folders import ROOT, dry_run, options, prepared
 
@@ -77,10 +78,25 @@ def test_precision(tmp_path):
     ):
         assert precision_of(options(tmp_path, recipe=recipe, gpus=gpus, precision=precision)) == expected
     assert precision_of(options(tmp_path, "--bf16", recipe=LARGE_CORPORA, gpus=1)) == {"--bf16"}
+    for further, gpus, expected in (
+        ((), 0, {"--bf16"}),
+        ((), 1, set()),  # a small corpus on a GPU
+        (("--fp16",), 0, {"--fp16"}),
+        (("--arch", "lstm"), 0, set()),  # of an unknown width
+    ):
+        assert precision_of(options(tmp_path, *further, gpus=gpus, bf16_pays=True)) == expected
     with pytest.raises(UserError, match="--precision fp16 needs a GPU"):
         options(tmp_path, precision="fp16")
     with pytest.raises(UserError, match="--precision bf16 and --fp16 both choose"):
         options(tmp_path, "--fp16", precision="bf16", gpus=1)
+
+
+def test_bf16_pays_where_products_are_faster_and_wide_enough():
+    assert bfloat16_pays(256, lambda: 1.5) and bfloat16_pays(1024, lambda: 7.0)
+    assert not bfloat16_pays(1024, lambda: 1.4) and not bfloat16_pays(255, lambda: 7.0)
+    times = {"float32": 6e-3, "bfloat16": 1e-3}
+    assert bfloat16_speedup(times.__getitem__) == 6
+    assert bfloat16_speedup() > 0
 
 
 def test_gpus_are_counted_unless_the_cpu_is_wanted(tmp_path, monkeypatch, capsys):

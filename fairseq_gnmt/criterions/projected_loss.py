@@ -8,7 +8,10 @@ from typing import List, Optional, Tuple
 import torch
 from torch import Tensor
 
-CHUNK_TOKENS = 1024  # logits held at once: large enough for full matrix-multiplication speed
+from gnmt.network.precision import product_precision
+
+CHUNK_TOKENS = 1024  # whose logits are held at once in float32: large enough for full matrix-multiplication speed
+CACHED_ELEMENTS = 1 << 18  # logits that are worked on at once: they stay in the second-level cache of a CPU
 
 
 def projected_label_smoothed_loss(
@@ -45,18 +48,10 @@ def _projected_loss(
 ) -> Tuple[Tensor, Tensor]:
     if not torch.is_grad_enabled():  # which the functions below are not told
         features, weight, bias = features.detach(), weight.detach(), bias.detach()
-    precision = _precision(features)
-    if logit_limit is None and precision not in (torch.float16, torch.bfloat16):
-        return _ProjectedLoss.apply(features, weight, bias, target, token_weights.type_as(features), smoothing)
+    precision = product_precision(features)
+    if logit_limit is None and precision != torch.float16:
+        return _ProjectedLoss.apply(features, weight, bias, target, token_weights, smoothing, precision)
     return _RecomputedLoss.apply(features, weight, bias, target, token_weights, smoothing, logit_limit, precision)
-
-
-def _precision(features: Tensor) -> torch.dtype:
-    """Returns the type in which products with the features are computed."""
-    device = features.device.type
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-        return torch.get_autocast_dtype(device)
-    return features.dtype
 
 
 def plain_label_smoothed_loss(logits: Tensor, target: Tensor, smoothing: float) -> Tuple[Tensor, Tensor]:
@@ -71,43 +66,53 @@ class _ProjectedLoss(torch.autograd.Function):
     """Gradients are made chunk by chunk in the forward pass, while the chunk's logits are there.
 
     With logits z, loss = w (lse(z) - (1 - e) z_y - e mean_V(z)), so its gradient is w (softmax(z) - (1 - e) onehot(y)
-    - e / V). The terms in e are of rank one and are kept out of the (N, V) arithmetic: mean_V(z) = h . mean_V(W)
-    + mean(b). So are the token weights w, which scale rows of (N, H) before or after.
+    - e / V). Softmax and sums are in float32 or more precise, on rows that stay in the processor's cache.
     """
 
     @staticmethod
     def forward(
-        ctx, features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, token_weights: Tensor, smoothing: float
+        ctx,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        target: Tensor,
+        token_weights: Tensor,
+        smoothing: float,
+        precision: torch.dtype,
     ):
         wanted = any(ctx.needs_input_grad)
+        exact = torch.promote_types(precision, torch.float32)
+        used_features, used_weight, used_bias = (tensor.to(precision) for tensor in (features, weight, bias))
+        token_weights = token_weights.to(exact)
         features_gradient = torch.empty_like(features) if wanted else None
-        weight_gradient = torch.zeros_like(weight) if wanted else None
-        bias_gradient = torch.zeros_like(bias) if wanted else None
-        mean_weight = weight.mean(dim=0)
-        weighted_features = features * token_weights[:, None]
-        nll = features.new_zeros(())
-        loss = -smoothing * (weighted_features.sum(dim=0).dot(mean_weight) + token_weights.sum() * bias.mean())
+        weight_gradient = None
+        bias_gradient = torch.zeros_like(bias, dtype=exact) if wanted else None
+        loss, nll = token_weights.new_zeros(2).unbind()
 
-        for part in _chunks(len(features)):
-            h, y, w = features[part], target[part, None], token_weights[part, None]
-            logits = torch.addmm(bias, h, weight.t())
-            correct = logits.gather(1, y)
-            largest = logits.amax(dim=1, keepdim=True)
-            # In place, because softmax goes row by row. Its largest value gives the normalizer without one more pass.
-            probabilities = torch.softmax(logits, dim=1, out=logits)
-            normalizer = largest - probabilities.amax(dim=1, keepdim=True).log()
-            nll += (normalizer - correct).sum()
-            loss += (w * (normalizer - (1 - smoothing) * correct)).sum()
+        for part in _chunks(len(features), CHUNK_TOKENS * (2 if precision.itemsize == 2 else 1)):
+            logits = torch.addmm(used_bias, used_features[part], used_weight.t())
+            for rows in _rows_in_cache(logits):
+                z, y, w = logits[rows].to(exact), target[part][rows, None], token_weights[part][rows, None]
+                correct, mean = z.gather(1, y), z.mean(dim=1, keepdim=True)
+                largest = z.amax(dim=1, keepdim=True)
+                # In place, because softmax goes row by row. Its largest value gives the normalizer without one more pass.
+                probabilities = torch.softmax(z, dim=1, out=z)
+                normalizer = largest - probabilities.amax(dim=1, keepdim=True).log()
+                nll += (normalizer - correct).sum()
+                loss += (w * (normalizer - (1 - smoothing) * correct - smoothing * mean)).sum()
+                if wanted:
+                    gradient = probabilities.scatter_add_(1, y, torch.full_like(correct, smoothing - 1))
+                    gradient.sub_(smoothing / len(weight)).mul_(w)
+                    bias_gradient += gradient.sum(dim=0)
+                    logits[rows] = gradient
             if wanted:
-                gradient = probabilities.scatter_add_(1, y, torch.full_like(correct, smoothing - 1))
-                torch.addmm(mean_weight, gradient, weight, beta=-smoothing, out=features_gradient[part]).mul_(w)
-                weight_gradient.addmm_(gradient.t(), weighted_features[part])
-                bias_gradient.addmv_(gradient.t(), token_weights[part])
+                features_gradient[part] = logits @ used_weight
+                weight_gradient = _plus_product(weight_gradient, logits.t(), used_features[part], exact)
+        if wanted and weight_gradient is None:  # no tokens
+            weight_gradient = torch.zeros_like(weight, dtype=exact)
 
-        if wanted:
-            weight_gradient -= smoothing / len(weight) * weighted_features.sum(dim=0)
-            bias_gradient -= smoothing / len(weight) * token_weights.sum()
         ctx.gradients = (features_gradient, weight_gradient, bias_gradient)
+        ctx.dtypes = (features.dtype, weight.dtype, bias.dtype)
         ctx.mark_non_differentiable(nll)
         return loss, nll
 
@@ -117,13 +122,16 @@ class _ProjectedLoss(torch.autograd.Function):
         if ctx.gradients is None:
             raise RuntimeError("The projected loss gives its gradient once; compute the loss again instead.")
         gradients, ctx.gradients = ctx.gradients, None
-        return (*(gradient.mul_(scale) for gradient in gradients), None, None, None)
+        if scale.device.type != "cpu" or scale != 1:  # reading it on a GPU would make the CPU wait
+            for gradient in gradients:
+                gradient.mul_(scale)
+        return (*(gradient.to(dtype) for gradient, dtype in zip(gradients, ctx.dtypes)), *[None] * 4)
 
 
 class _RecomputedLoss(torch.autograd.Function):
-    """For half precision and clipped logits; each chunk's logits are computed again for the gradient.
+    """For float16 and clipped logits; each chunk's logits are computed again for the gradient.
 
-    The gradient of the loss includes the loss scale, and in half precision it must be scaled before it is rounded: a
+    The gradient of the loss includes the loss scale, and in float16 it must be scaled before it is rounded: a
     probability of 1e-8 is 0 in float16. The scale is known only in the backward pass. The softmax and sums over chunks
     are in float32, or in float64 for such features.
     """
@@ -144,7 +152,7 @@ class _RecomputedLoss(torch.autograd.Function):
         ctx.smoothing, ctx.limit, ctx.precision = smoothing, limit, precision
         exact = torch.promote_types(precision, torch.float32)
         loss = nll = torch.zeros((), dtype=exact, device=features.device)
-        for part in _chunks(len(features)):
+        for part in _chunks(len(features), CHUNK_TOKENS):
             logits = _logits(features[part], weight, bias, precision)
             if limit is not None:
                 logits.clamp_(-limit, limit)
@@ -164,7 +172,7 @@ class _RecomputedLoss(torch.autograd.Function):
         used_weight, scales = weight.to(ctx.precision), scale * token_weights.to(exact)
         features_gradient = torch.empty_like(features)
         weight_gradient, bias_gradient = torch.zeros_like(weight, dtype=exact), torch.zeros_like(bias, dtype=exact)
-        for part in _chunks(len(features)):
+        for part in _chunks(len(features), CHUNK_TOKENS):
             logits = _logits(features[part], weight, bias, ctx.precision)
             gradient = _logits_gradient(logits, target[part], scales[part], ctx.smoothing, ctx.limit, exact)
             bias_gradient += gradient.sum(dim=0)
@@ -189,5 +197,18 @@ def _logits(features: Tensor, weight: Tensor, bias: Tensor, precision: torch.dty
     return torch.addmm(bias.to(precision), features.to(precision), weight.t().to(precision))
 
 
-def _chunks(tokens: int) -> List[slice]:
-    return [slice(start, start + CHUNK_TOKENS) for start in range(0, tokens, CHUNK_TOKENS)]
+def _plus_product(total: Optional[Tensor], one: Tensor, other: Tensor, exact: torch.dtype) -> Tensor:
+    """Returns total + one @ other, in place; the sum is in `exact`, the product in the precision of its factors."""
+    if total is None:
+        return (one @ other).to(exact)
+    return total.addmm_(one, other) if one.dtype == exact else total.add_(one @ other)
+
+
+def _chunks(tokens: int, size: int) -> List[slice]:
+    return [slice(start, start + size) for start in range(0, tokens, size)]
+
+
+def _rows_in_cache(logits: Tensor) -> List[slice]:
+    """Returns slices of the rows of logits (n, V) that fit the second-level cache of a CPU; all rows on a GPU."""
+    size = max(1, len(logits)) if logits.device.type != "cpu" else max(1, CACHED_ELEMENTS // logits.size(1))
+    return [slice(start, start + size) for start in range(0, len(logits), size)]

@@ -2,7 +2,7 @@
 
 from fairseq_gnmt import errors
 from fairseq_gnmt.optim.bmuf import use_whole_bmuf
-from fairseq_gnmt.patches.bfloat16 import allow_bfloat16_without_tpu
+from fairseq_gnmt.patches.bfloat16 import allow_bfloat16_without_tpu, keep_weights_in_float32_on_cpus
 from fairseq_gnmt.patches.checkpoint_reading import read_checkpoints_as_data
 from fairseq_gnmt.patches.checkpoint_writing import lock_save_dir, write_checkpoints_whole
 from fairseq_gnmt.patches.data_parallel import wrap_models_where_they_are
@@ -36,6 +36,7 @@ def apply() -> None:
     read_lines_as_the_core()
     compare_subsets_by_name()
     allow_bfloat16_without_tpu()
+    keep_weights_in_float32_on_cpus()
     save_whole_state_of_half_precision()
     use_whole_bmuf()
     choose_trainers()

@@ -3,7 +3,7 @@
 fairseq saves the weights in half precision. For --fp16 it rebuilds the float32 master weights from them, which loses
 the digits that small updates have left there. Of the dynamic loss scale it saves the value, but not the counters that
 decide when to change it. With both, a resumed training equals an uninterrupted one bit for bit; this is tested on CPUs
-with --fp16, --fp16 --fp16-no-flatten-grads, --memory-efficient-fp16, --bf16 and --memory-efficient-bf16.
+with --fp16, --fp16 --fp16-no-flatten-grads and --memory-efficient-fp16.
 """
 
 from typing import Any, Dict, List

@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import torch
 from fairseq import utils
@@ -41,6 +41,7 @@ from fairseq_gnmt.tasks.options import (
 )
 from fairseq_gnmt.tasks.vocabulary_parallel import divide_over_processes, own_sentences, summed_counts
 from gnmt.errors import UserError
+from gnmt.network.precision import products_in
 from gnmt.search.alignment import add_alignments, source_positions
 from gnmt.search.options import SearchOptions
 from gnmt.training.sharded_layers import gather_layers, with_layers
@@ -66,6 +67,8 @@ class GNMTTranslationTask(TranslationTask):
         self.current_dataset = None  # the data set that batches are made of
         self.is_training = False  # whether batches of the training set are to be learnt, not translated
         self.whole_layers: Optional[Dict[str, nn.Module]] = None  # during a validation with --vocabulary-parallel
+        # Of the products of float32 weights, in training and validation losses; the trainer sets it.
+        self.product_precision = torch.float32
 
     # -- data
 
@@ -120,6 +123,23 @@ class GNMTTranslationTask(TranslationTask):
             logger.info("the model was trained with --nvidia-conventions, so it translates with them")
             self.cfg.nvidia_conventions = True
         super().load_state_dict({**state_dict, nvidia_conventions.NAME: bool(stored)})
+
+    # -- precision
+
+    def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
+        in_precision = self._in_product_precision(criterion)
+        return super().train_step(sample, model, in_precision, optimizer, update_num, ignore_grad)
+
+    def valid_step(self, sample, model, criterion):
+        """Computes the loss as in training; --eval-bleu translates as fairseq-generate does."""
+        return super().valid_step(sample, model, self._in_product_precision(criterion))
+
+    def _in_product_precision(self, criterion: Callable) -> Callable:
+        def loss(model, sample):
+            with products_in(self.product_precision, sample["target"].device.type):
+                return criterion(model, sample)
+
+        return loss
 
     # -- search
 

@@ -41,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=PRECISIONS,
         default="auto",
-        help="of the arithmetic (default: auto, fp16 on a GPU for more than 200,000 pairs, otherwise fp32)",
+        help="of the arithmetic (default: auto, fp16 on a GPU for more than 200,000 pairs, bf16 on a CPU where it is faster, "
+        "otherwise fp32)",
     )
     add("--epochs", type=int, metavar="N", help="passes through the training pairs (default: by their number)")
     add("--threads", type=int, metavar="N", help="threads on a CPU (default: OMP_NUM_THREADS, or up to 4)")

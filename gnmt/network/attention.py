@@ -70,7 +70,7 @@ class NormalizedBahdanauAttention(nn.Module):
     def weights(self, query: Tensor, memory: SourceMemory) -> Tensor:
         """Returns the weights (B, T, S), zero at padding, of query (B, T, H)."""
         queries = self.query_projection(query) + self.score_bias
-        scores = _AdditiveScores.apply(queries, memory.keys, self.direction())
+        scores = _AdditiveScores.apply(queries, memory.keys.type_as(queries), self.direction())
         return softmax_over_source(scores, memory.padding_mask).type_as(memory.values)
 
     def direction(self) -> Tensor:

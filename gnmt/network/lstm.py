@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from gnmt.network.clipped_recurrence import clipped_lstm
 from gnmt.network.clipping import ActivationClip
+from gnmt.network.precision import product_precision
+from gnmt.network.recurrence import lstm_recurrence
 
 LSTMState = Tuple[Tensor, Tensor]  # hidden (B, H) and cell (B, H)
 
@@ -32,12 +33,14 @@ class LSTM(nn.LSTM):
         return self._run(inputs, state, clip)
 
     def _run(self, inputs: Tensor, state: LSTMState, clip: ActivationClip) -> Tuple[Tensor, LSTMState]:
-        if clip.limit is not None:
+        precision = product_precision(inputs)
+        if clip.limit is not None or (precision == torch.bfloat16 and inputs.device.type == "cpu"):
+            # oneDNN's LSTM in bfloat16 rounds cell states, and takes up to 2.5 times as long for wide layers.
             weight_ih, weight_hh, bias_ih, bias_hh = self._flat_weights
-            outputs, cells = clipped_lstm(
-                inputs.transpose(0, 1), *state, weight_ih, weight_hh, bias_ih + bias_hh, clip.limit
+            outputs, cell = lstm_recurrence(
+                inputs.transpose(0, 1), *state, weight_ih, weight_hh, bias_ih + bias_hh, clip.limit, precision
             )
-            return outputs.transpose(0, 1), (outputs[-1], cells[-1])
+            return outputs.transpose(0, 1), (outputs[-1], cell)
         if inputs.size(1) == 1:
             # For one time step nn.LSTM is up to 8x slower than torch.lstm_cell, with identical results.
             hidden, cell = torch.lstm_cell(inputs[:, 0], state, *self._flat_weights)

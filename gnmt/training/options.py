@@ -1,10 +1,11 @@
 """Options of fairseq-train for a prepared corpus, a recipe and a machine."""
 
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Sequence
+from typing import Callable, List, NamedTuple, Optional, Sequence
 
 from gnmt.corpora.preparation import Preparation
 from gnmt.errors import UserError
+from gnmt.training.precision import bfloat16_pays
 from gnmt.training.recipes import COMMON, Options, Recipe
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -80,6 +81,7 @@ def training_options(
     precision: str,
     plugin: Path,
     further: Sequence[str],
+    bf16_pays: Callable[[int], bool] = bfloat16_pays,
 ) -> TrainingOptions:
     """Returns the arguments of fairseq-train.
 
@@ -92,6 +94,7 @@ def training_options(
         precision: one of PRECISIONS.
         plugin: folder of fairseq_gnmt.
         further: options that win over the chosen ones.
+        bf16_pays: tells whether a training of a network of this width is faster in bf16 on this CPU; for "auto".
 
     Raises:
         UserError: the options contradict each other, or no training pair is short enough.
@@ -111,7 +114,12 @@ def training_options(
     longest = _number(further, "--train-max-length") or int(recipe.options.get("--train-max-length") or LONGEST)
     chosen["--max-update"] = str(recipe.epochs * _updates_per_epoch(lengths, longest, batches))
     chosen.update({"--distributed-world-size": str(batches.devices)} if gpus else {"--cpu": None})
-    chosen.update(_precision(precision, recipe, gpus, batches, further))
+    given = [option for option in PRECISION_OPTIONS if option in further]
+    if given and precision != "auto":
+        raise UserError(f"--precision {precision} and {given[0]} both choose the precision: leave one out.")
+    if precision == "auto":
+        precision = "fp32" if given else _automatic_precision(recipe, gpus, further, bf16_pays)
+    chosen.update(_precision(precision, gpus, batches))
     return TrainingOptions([str(folder / "bin"), *_without(chosen, further), *further], recipe.averaged)
 
 
@@ -148,21 +156,30 @@ def _embeddings(folder: Path, recipe: Recipe, further: Sequence[str]) -> Options
     path = folder / "embeddings.txt"
     if not path.exists() or any(given_value(further, name) for name in ("--finetune-from-model", "--restore-file")):
         return {}
+    with open(path, encoding="utf-8") as file:
+        header = file.readline().split()
+    return {"--pretrained-embeddings": str(path)} if header[1:] == [_width(recipe, further)] else {}
+
+
+def _width(recipe: Recipe, further: Sequence[str]) -> str:
+    """Returns the hidden size of the network; empty for an architecture that is not the plugin's."""
     arch, width = given_value(further, "--arch", "-a"), given_value(further, "--hidden-size")
     if arch is None:
         arch, width = recipe.options["--arch"], width or recipe.options.get("--hidden-size")
-    with open(path, encoding="utf-8") as file:
-        header = file.readline().split()
-    return {"--pretrained-embeddings": str(path)} if header[1:] == [width or str(WIDTHS.get(str(arch)))] else {}
+    return width or str(WIDTHS.get(str(arch), ""))
 
 
-def _precision(precision: str, recipe: Recipe, gpus: int, batches: Batches, further: Sequence[str]) -> Options:
-    given = [option for option in PRECISION_OPTIONS if option in further]
-    if given and precision != "auto":
-        raise UserError(f"--precision {precision} and {given[0]} both choose the precision: leave one out.")
-    if precision == "auto":
-        precision = "fp16" if gpus and recipe.several_devices else "fp32"
-    if given or precision == "fp32":
+def _automatic_precision(recipe: Recipe, gpus: int, further: Sequence[str], bf16_pays: Callable[[int], bool]) -> str:
+    """Returns the fastest precision that loses nothing."""
+    if gpus:
+        return "fp16" if recipe.several_devices else "fp32"
+    width = _width(recipe, further)
+    return "bf16" if width.isdecimal() and bf16_pays(int(width)) else "fp32"
+
+
+def _precision(precision: str, gpus: int, batches: Batches) -> Options:
+    """Returns fairseq's options for a precision other than "auto"."""
+    if precision == "fp32":
         return {}
     if precision == "bf16":
         return {"--bf16": None}

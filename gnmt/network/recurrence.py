@@ -1,0 +1,126 @@
+"""An LSTM over whole sequences in torch operations, for what no fused kernel does: clipped cell states, bfloat16 on a CPU.
+
+Products with the inputs are one for all positions, as are those that make the weights' gradients. Products may be in
+half precision; gates and cell states are in float32 at least, and are kept for the gradient in the precision of the products
+(gates) and in float32 (cell states).
+
+Shapes: T positions, B rows, I input size, H hidden size. Gates are in the order i, f, g, o.
+"""
+
+from typing import Optional, Tuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+sigmoid_backward, tanh_backward = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward  # of the outputs
+
+
+def lstm_recurrence(
+    inputs: Tensor,
+    hidden: Tensor,
+    cell: Tensor,
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    bias: Tensor,
+    limit: Optional[float],
+    precision: torch.dtype,
+) -> Tuple[Tensor, Tensor]:
+    """Runs an LSTM layer.
+
+    Args:
+        inputs: (T, B, I)
+        hidden: (B, H) before the first position
+        cell: (B, H) before the first position
+        weight_ih: (4H, I)
+        weight_hh: (4H, H)
+        bias: (4H,)
+        limit: cell states are clipped to +-limit, and a clipped one has no gradient; None clips nothing
+        precision: type of the products and of the hidden states
+
+    Returns:
+        The hidden states (T, B, H), and the cell state (B, H) after the last position in float32 or more precise.
+    """
+    return _Recurrence.apply(inputs, hidden, cell, weight_ih, weight_hh, bias, limit, precision)
+
+
+class _Recurrence(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, inputs, hidden, cell, weight_ih, weight_hh, bias, limit, precision):
+        exact = torch.promote_types(precision, torch.float32)
+        positions, rows, _ = inputs.shape
+        size = hidden.size(1)
+        inputs_in = inputs.to(precision).contiguous()
+        weight_ih_in, weight_hh_in = weight_ih.to(precision), weight_hh.to(precision)
+        gates = torch.addmm(bias.to(precision), inputs_in.flatten(0, 1), weight_ih_in.t()).view(positions, rows, -1)
+        # State 0 is the one before the first position.
+        hiddens = hidden.new_empty(positions + 1, rows, size, dtype=precision)
+        cells = cell.new_empty(positions + 1, rows, size, dtype=exact)
+        hiddens[0], cells[0] = hidden, cell
+        for t in range(positions):
+            gate = gates[t].addmm_(hiddens[t], weight_hh_in.t()).to(exact)
+            _activate(gate)
+            gates[t] = gate
+            i, f, g, o = gate.chunk(4, dim=1)
+            torch.mul(i, g, out=cells[t + 1]).addcmul_(f, cells[t])
+            if limit is not None:
+                cells[t + 1].clamp_(-limit, limit)
+            hiddens[t + 1] = _tanh(cells[t + 1]).mul_(o)
+        ctx.save_for_backward(inputs_in, weight_ih_in, weight_hh_in, gates, cells, hiddens)
+        ctx.limit = limit
+        ctx.dtypes = [tensor.dtype for tensor in (inputs, hidden, cell, weight_ih, weight_hh, bias)]
+        ctx.set_materialize_grads(False)
+        return hiddens[1:], cells[-1].clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, hiddens_gradient, cell_gradient):
+        inputs, weight_ih, weight_hh, gates, cells, hiddens = ctx.saved_tensors
+        positions, rows, size = len(inputs), cells.size(1), cells.size(2)
+        gradients = torch.empty_like(gates)  # of the pre-activations
+        own = cells.new_empty(rows, 4 * size)  # the same at one position
+        bias_gradient = cells.new_zeros(4 * size)
+        hidden_gradient = torch.zeros_like(cells[0])
+        cell_gradient = torch.zeros_like(cells[0]) if cell_gradient is None else cell_gradient.clone()
+        for t in range(positions - 1, -1, -1):
+            i, f, g, o = gates[t].to(cells.dtype).chunk(4, dim=1)
+            tanh = _tanh(cells[t + 1])
+            if hiddens_gradient is not None:
+                hidden_gradient += hiddens_gradient[t]
+            cell_gradient += tanh_backward(hidden_gradient * o, tanh)
+            if ctx.limit is not None:
+                cell_gradient *= cells[t + 1].abs() < ctx.limit
+            own_i, own_f, own_g, own_o = own.chunk(4, dim=1)
+            sigmoid_backward(cell_gradient * g, i, grad_input=own_i)
+            sigmoid_backward(cell_gradient * cells[t], f, grad_input=own_f)
+            tanh_backward(cell_gradient * i, g, grad_input=own_g)
+            sigmoid_backward(hidden_gradient * tanh, o, grad_input=own_o)
+            bias_gradient += own.sum(dim=0)
+            gradients[t] = own
+            cell_gradient *= f
+            hidden_gradient = (gradients[t] @ weight_hh).to(cells.dtype)
+        flat = gradients.flatten(0, 1)  # (T B, 4H)
+        found = (
+            (flat @ weight_ih).view_as(inputs),
+            hidden_gradient,
+            cell_gradient,
+            flat.t() @ inputs.flatten(0, 1),
+            flat.t() @ hiddens[:-1].flatten(0, 1),
+            bias_gradient,
+        )
+        return *(gradient.to(dtype) for gradient, dtype in zip(found, ctx.dtypes)), None, None
+
+
+def _activate(gates: Tensor) -> None:
+    """Applies sigmoid to i, f and o, and tanh to g, in place; gates (B, 4H).
+
+    It is one sigmoid, as tanh(x) = 2 sigmoid(2x) - 1, because torch's tanh takes up to nine times as long on a CPU.
+    """
+    g = gates.chunk(4, dim=1)[2]
+    g.mul_(2)
+    gates.sigmoid_()
+    g.mul_(2).sub_(1)
+
+
+def _tanh(inputs: Tensor) -> Tensor:
+    return inputs.tanh() if inputs.device.type != "cpu" else (2 * inputs).sigmoid_().mul_(2).sub_(1)
