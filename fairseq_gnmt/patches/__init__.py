@@ -1,6 +1,7 @@
 """Every change that the plugin makes to fairseq, torch or the interpreter, with its reason; `apply` makes them all."""
 
 from fairseq_gnmt import errors
+from fairseq_gnmt.patches.asynchronous import train_asynchronously_if_asked
 from fairseq_gnmt.patches.bfloat16 import allow_bfloat16_without_tpu
 from fairseq_gnmt.patches.checkpoint_reading import read_checkpoints_as_data
 from fairseq_gnmt.patches.checkpoint_writing import lock_save_dir, write_checkpoints_whole
@@ -34,5 +35,6 @@ def apply() -> None:
     compare_subsets_by_name()
     allow_bfloat16_without_tpu()
     save_whole_state_of_half_precision()
+    train_asynchronously_if_asked()
     check_options_first()
     errors.install_hook()
