@@ -338,6 +338,15 @@ CLASSIFICATION = (
     Entry(WITHOUT_EFFECT, EVALUATION, "train_max_length pretrained_embeddings", "it is for training"),
     Entry(HONOURED, TRAIN, "layer_devices time_chunks"),
     Entry(WITHOUT_EFFECT, EVALUATION, "layer_devices time_chunks", "translation and validation use one device"),
+    Entry(HONOURED, TRAIN, "asynchronous_replicas"),
+    Entry(
+        REFUSED,
+        TRAIN,
+        "max_staleness parameter_servers",
+        "give --asynchronous-replicas, too",
+        unless="asynchronous_replicas",
+    ),
+    Entry(WITHOUT_EFFECT, EVALUATION, "asynchronous_replicas max_staleness parameter_servers", "it is for training"),
     # -- fairseq-score, which loads no plugin; --sentence-bleu fails in it, and scripts/score.py is the plugin's own
     Entry(HONOURED, SCORE, "sys ref order ignore_case sacrebleu sentence_bleu"),
 )

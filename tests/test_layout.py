@@ -21,7 +21,8 @@ PLUGIN = {
     "rewards": {"segmentation"},
     "criterions": {"models", "rewards"},
     "segmentation": set(),
-    "patches": {"data", "fairseq_options", "trainers"},
+    "asynchronous": set(),
+    "patches": {"asynchronous", "data", "fairseq_options", "trainers"},
     "tasks": {"models", "search", "data", "segmentation", "patches", "memory_allocation", "fairseq_options"},
 }
 # The same for the core, from the bottom to the top.

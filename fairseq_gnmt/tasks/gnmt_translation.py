@@ -127,6 +127,7 @@ class GNMTTranslationTask(TranslationTask):
     # -- precision
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
+        self.whole_layers = None  # their memory is free until the next validation
         in_precision = self._in_product_precision(criterion)
         return super().train_step(sample, model, in_precision, optimizer, update_num, ignore_grad)
 
@@ -268,10 +269,6 @@ class GNMTTranslationTask(TranslationTask):
         """Gathers the layers that --vocabulary-parallel has divided, once for all batches of a validation."""
         if self.cfg.eval_bleu and self.cfg.vocabulary_parallel > 1:
             self.whole_layers = gather_layers(model)
-
-    def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
-        self.whole_layers = None  # their memory is free until the next validation
-        return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
 
     def _inference_with_bleu(self, generator, sample, model):
         """Returns the counts of BLEU; with --vocabulary-parallel each process translates its share of the sentences."""

@@ -84,6 +84,20 @@ class GNMTTranslationConfig(SearchConfig):
             "range": Range(1),
         },
     )
+    asynchronous_replicas: int = field(
+        default=0,
+        metadata={"help": "replicas that train asynchronously; 0 means ordinary training", "range": Range(0)},
+    )
+    max_staleness: Optional[int] = field(
+        default=None,
+        metadata={
+            "help": "updates between parameters and gradient, at most (default: 2 x (replicas - 1))",
+            "range": Range(0),
+        },
+    )
+    parameter_servers: int = field(
+        default=1, metadata={"help": "processes that share the parameters of asynchronous training", "range": Range(1)}
+    )
     max_source_positions: int = field(default=NO_LIMIT, metadata={"help": "longest source sentence"})
     max_target_positions: int = field(default=NO_LIMIT, metadata={"help": "longest target sentence"})
     save_dir: str = II("checkpoint.save_dir")

@@ -3,6 +3,7 @@
     gnmt train DIR
     gnmt train DIR --precision bf16 --dry-run
     gnmt train DIR --seed 2 --max-update 5000
+    gnmt train DIR --replicas 4 --asynchronous
 
 Options that are not listed here go to fairseq-train and win over the chosen ones. The command line of fairseq-train is
 printed first. The same command resumes an interrupted training. At the end the last epochs are averaged into
@@ -46,13 +47,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--epochs", type=int, metavar="N", help="passes through the training pairs (default: by their number)")
     add("--threads", type=int, metavar="N", help="threads on a CPU (default: OMP_NUM_THREADS, or up to 4)")
+    add("--replicas", type=int, metavar="N", help="networks that learn at the same time (with --asynchronous)")
+    add("--asynchronous", action="store_true", help="let each replica update the parameters when it is ready")
     add("--dry-run", action="store_true", help="print the command line of fairseq-train and end")
 
 
 def run(arguments: argparse.Namespace, further: Sequence[str]) -> None:
     """Runs the command; `further` are options of fairseq-train."""
-    options = _options(arguments, further)
-    environment = _threads(arguments.threads, options)
+    options = _options(arguments, [*further, *_replicas(arguments)])
+    environment = _threads(arguments.threads, options, arguments.replicas or 1)
     assignments = [f"{name}={value}" for name, value in environment.items()]
     print(" ".join([*assignments, shown("train", options.arguments)]), flush=True)
     if arguments.dry_run:
@@ -84,14 +87,27 @@ def _options(arguments: argparse.Namespace, further: Sequence[str]) -> TrainingO
     return training_options(folder, settings, lengths, recipe, gpus, arguments.precision, plugin_folder(), further)
 
 
-def _threads(threads: Optional[int], options: TrainingOptions) -> Dict[str, str]:
-    """Returns the environment variable for the number of threads of a training without GPU."""
+def _replicas(arguments: argparse.Namespace) -> List[str]:
+    """Returns the options of fairseq-train for replicas."""
+    if arguments.replicas is None and not arguments.asynchronous:
+        return []
+    if arguments.replicas is None or not arguments.asynchronous:
+        raise UserError(
+            "--replicas and --asynchronous go together: give both, for example --replicas 4 --asynchronous."
+        )
+    POSITIVE.check("replicas", arguments.replicas)
+    return ["--asynchronous-replicas", str(arguments.replicas)]
+
+
+def _threads(threads: Optional[int], options: TrainingOptions, replicas: int) -> Dict[str, str]:
+    """Returns the environment variable for the number of threads of each process of a training without GPU."""
     if threads is not None:
         POSITIVE.check("threads", threads)
         return {"OMP_NUM_THREADS": str(threads)}
     if not options.has("--cpu"):
         return {}
-    return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(min(available_cores(), MOST_THREADS))}
+    cores = max(1, available_cores() // replicas)
+    return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(min(cores, MOST_THREADS))}
 
 
 def _average(checkpoints: Path, count: int) -> str:

@@ -1,0 +1,148 @@
+"""Trainings by `gnmt train` in processes of their own, and what their logs say."""
+
+import json
+import math
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Sequence
+
+import torch
+
+from gnmt.errors import UserError
+from gnmt.plots.training_log import INNER, read_log
+
+POLL_SECONDS = 0.1
+RESULT = "result.json"
+PROGRESS = re.compile(r"INFO \| fairseq_gnmt\.asynchronous\.trainer \| update (\d+) of (\d+)")
+REPLICA, SERVER = "replica", "server"
+
+
+class Run(NamedTuple):
+    """One training.
+
+    Args:
+        name: in the picture, and of its folder.
+        options: of `gnmt train`.
+        deaths: REPLICA or SERVER for each process that is killed, in this order.
+    """
+
+    name: str
+    options: List[str]
+    deaths: Sequence[str] = ()
+
+
+class Point(NamedTuple):
+    """Validation after so many passes through the training pairs."""
+
+    epochs: float
+    updates: int
+    log_perplexity: float  # nats per token
+    bleu: float
+
+
+class Result(NamedTuple):
+    """What came out of a training."""
+
+    name: str
+    points: List[Point]
+    seconds: float
+    updates: int  # that the optimizer has counted
+    staleness: float  # of the last record
+    killed: Dict[str, int]
+    replaced: int  # replicas
+    resumed: int  # times from a checkpoint, after the death of a server
+
+
+def train(run: Run, data: Path, folder: Path, options: Sequence[str]) -> Result:
+    """Runs a training, and kills processes of it at equal distances of updates.
+
+    Returns:
+        Its result, also of a run that was finished before.
+
+    Raises:
+        UserError: the training has failed.
+    """
+    if (folder / RESULT).exists():
+        stored = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        return Result(**{**stored, "points": [Point(*point) for point in stored["points"]]})
+    command = [sys.executable, "-m", "gnmt", "train", str(data), "--save-dir", str(folder), *options, *run.options]
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    with open(folder / "output.log", "ab") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            killed = kill_in_turn(process, folder / "output.log", run.deaths)
+            status = process.wait()
+        finally:
+            process.terminate()
+            process.wait()
+    if status:
+        raise UserError(f"the training {run.name} has failed: see {folder / 'output.log'}.")
+    made = result(run.name, folder, time.monotonic() - started, killed)
+    (folder / RESULT).write_text(json.dumps(made._asdict()), encoding="utf-8")
+    return made
+
+
+def kill_in_turn(process: subprocess.Popen, log: Path, deaths: Sequence[str]) -> Dict[str, int]:
+    """Kills one process after another; returns how many of each kind."""
+    choose, killed = random.Random(len(deaths)), {REPLICA: 0, SERVER: 0}
+    begun = log.stat().st_size
+    for place, kind in enumerate(deaths, 1):
+        while process.poll() is None:
+            text = log.read_bytes()[begun:].decode("utf-8", errors="replace")
+            alive = [number for number in _processes(text, kind) if _is(number, kind)]
+            if alive and _progress(text) >= place / (len(deaths) + 1):
+                os.kill(choose.choice(alive), signal.SIGKILL)
+                killed[kind] += 1
+                break
+            time.sleep(POLL_SECONDS)
+    return killed
+
+
+def result(name: str, folder: Path, seconds: float, killed: Dict[str, int]) -> Result:
+    """Returns the result of a finished training from its log and its last checkpoint."""
+    log = folder / "output.log"
+    records, text = read_log(log), log.read_text(encoding="utf-8", errors="replace")
+    points = [
+        Point(record.epochs, record.updates, record.stats["nll_loss"] * math.log(2), record.stats.get("bleu", math.nan))
+        for record in records
+        if record.kind == "valid"
+    ]
+    staleness = [
+        record.stats["staleness"] for record in records if record.kind == INNER and "staleness" in record.stats
+    ]
+    state = torch.load(folder / "checkpoint_last.pt", weights_only=True)["last_optimizer_state"]["state"]
+    return Result(
+        name=name,
+        points=points,
+        seconds=round(seconds, 1),
+        updates=int(state[0]["step"]),
+        staleness=staleness[-1] if staleness else 0.0,
+        killed=killed,
+        replaced=text.count("another one takes its place"),
+        resumed=text.count("goes on from its last checkpoint"),
+    )
+
+
+def _processes(log: str, kind: str) -> List[int]:
+    return [int(number) for number in re.findall(rf"\| {kind}: process (\d+)", log)]
+
+
+def _is(process: int, kind: str) -> bool:
+    """Tells whether a process is alive and still the one that the log names."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes().startswith(f"ray::{kind.capitalize()}".encode("ascii"))
+    except OSError:
+        return False
+
+
+def _progress(log: str) -> float:
+    """Returns the part of the updates that has been made, from 0 to 1, at the last line of the log that tells it."""
+    found = PROGRESS.findall(log)
+    return int(found[-1][0]) / int(found[-1][1]) if found else 0.0

@@ -1,0 +1,95 @@
+"""Convergence of asynchronous training against synchronous training with the same number of sentences.
+
+    python benchmarks/compare_asynchronous.py DIR --output RUNS --json asynchronous.json --picture asynchronous.png
+    python benchmarks/compare_asynchronous.py DIR --output RUNS --json deaths.json --replicas 2 --deaths 20 3
+
+DIR is a folder of `gnmt prepare`. For each number of replicas N there are three trainings: one process with batches of
+--batch-size, N replicas with such batches each, and one process with N such batches in an update (what data-parallel
+training by N processes computes). With --deaths, one more training by the largest N is hit by so many kill -9 of replicas
+and of servers, at equal distances. Trainings that are finished are not repeated. Options after `--` go to `gnmt train`.
+"""
+
+import argparse
+import random
+import sys
+from pathlib import Path
+from typing import List
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, installed or not
+
+from benchmarking import environment  # noqa: E402
+from benchmarking.convergence_curves import draw  # noqa: E402
+from benchmarking.training_runs import REPLICA, SERVER, Result, Run, train  # noqa: E402
+from gnmt.commands.process import run_command  # noqa: E402
+from gnmt.commands.report import check_output, markdown_table, write_json  # noqa: E402
+from gnmt.files.outputs import atomic_outputs  # noqa: E402
+from gnmt.plots.pictures import check_pictures, to_png  # noqa: E402
+
+LOG = ["--log-interval", "10"]
+SAVES_PER_EPOCH = ["--save-interval-updates", "50", "--keep-interval-updates", "1"]
+
+
+def runs(replicas: List[int], deaths: List[int]) -> List[Run]:
+    """Returns the trainings to compare."""
+    made = [Run("1 process", [])]
+    for count in replicas:
+        asynchronous = ["--replicas", str(count), "--asynchronous"]
+        made.append(Run(f"{count} replicas, asynchronous", asynchronous))
+        made.append(Run(f"{count} batches an update", ["--update-freq", str(count)]))
+    if any(deaths):
+        kinds = [REPLICA] * deaths[0] + [SERVER] * deaths[1]
+        random.Random(1).shuffle(kinds)
+        count = max(replicas)
+        options = ["--replicas", str(count), "--asynchronous", *SAVES_PER_EPOCH]
+        made.append(Run(f"{count} replicas, {deaths[0]} + {deaths[1]} deaths", options, kinds))
+    return made
+
+
+def row(result: Result) -> dict:
+    """Returns the row of a training in the table."""
+    last = result.points[-1]
+    return {
+        "training": result.name,
+        "updates": f"{result.updates}",
+        "log-perplexity": f"{last.log_perplexity:.3f}",
+        "BLEU": f"{last.bleu:.2f}",
+        "staleness": f"{result.staleness:.2f}",
+        "killed": " + ".join(map(str, result.killed.values())),
+        "minutes": f"{result.seconds / 60:.1f}",
+    }
+
+
+def main() -> None:
+    own, further = sys.argv[1:], []
+    if "--" in own:
+        own, further = own[: own.index("--")], own[own.index("--") + 1 :]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, metavar="DIR", help="folder of `gnmt prepare`")
+    parser.add_argument("--output", type=Path, required=True, metavar="RUNS", help="folder for the trainings")
+    parser.add_argument("--json", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--picture", type=Path, metavar="FILE.png")
+    parser.add_argument("--replicas", type=int, nargs="+", default=[2, 4], metavar="N")
+    parser.add_argument("--deaths", type=int, nargs=2, default=[0, 0], metavar=("REPLICAS", "SERVERS"))
+    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="of a replica (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=4, metavar="N", help="of each training (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="of each process (default: %(default)s)")
+    args = parser.parse_args(own)
+    check_output(args.json, overwrite=True)
+    check_pictures([args.picture] if args.picture else [])
+    options = ["--cpu", "--batch-size", args.batch_size, "--epochs", args.epochs, "--threads", args.threads]
+    options = [*map(str, options), *LOG, *further]
+    results = []
+    for run in runs(args.replicas, args.deaths):
+        print(f"{run.name} ...", file=sys.stderr, flush=True)
+        folder = args.output / run.name.replace(",", "").replace(" ", "_")
+        results.append(train(run, args.data, folder, options))
+        made = {"options": options, "environment": environment.record(args.threads, "cpu")}
+        write_json(args.json, {**made, "results": [one._asdict() for one in results]})
+    print(markdown_table([row(result) for result in results]))
+    if args.picture:
+        with atomic_outputs([args.picture], inputs=[], overwrite=True) as (file,):
+            file.write(to_png(draw(results)))
+
+
+if __name__ == "__main__":
+    run_command(main)

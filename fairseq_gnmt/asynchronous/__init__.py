@@ -1,0 +1,1 @@
+"""Asynchronous training by replicas and parameter servers, on Ray."""

@@ -1,0 +1,50 @@
+"""Options of asynchronous training that cannot be served together."""
+
+import importlib.util
+
+from omegaconf import DictConfig
+
+from gnmt.errors import UserError
+
+OPTION = "--asynchronous-replicas"
+OPTIMIZERS = ("gnmt_adam", "gnmt_adam_then_sgd")
+
+
+def is_asynchronous(cfg: DictConfig) -> bool:
+    """Tells whether a training is asynchronous; `cfg` is its whole configuration."""
+    return bool(cfg.task.get("asynchronous_replicas", 0))
+
+
+def max_staleness(cfg: DictConfig) -> int:
+    """Returns the bound for the staleness of gradients.
+
+    Equally fast replicas have a staleness of N - 1. By default one may be half as fast as the others.
+    """
+    bound = cfg.task.max_staleness
+    return 2 * (cfg.task.asynchronous_replicas - 1) if bound is None else bound
+
+
+def check_asynchronous_options(cfg: DictConfig) -> None:
+    """Raises UserError for options that asynchronous training does not serve."""
+    if not is_asynchronous(cfg):
+        return
+    if importlib.util.find_spec("ray") is None:
+        raise UserError(f"{OPTION} needs the package ray: pip install 'fairseq-gnmt[ray]'.")
+    refused = {
+        "--distributed-world-size": cfg.distributed_training.distributed_world_size > 1,
+        "--use-bmuf": cfg.optimization.use_bmuf,
+        "--fp16": cfg.common.fp16,
+        "--bf16": cfg.common.bf16,
+        "--store-ema": cfg.ema.store_ema,
+    }
+    for option, given in refused.items():
+        if given:
+            raise UserError(f"{option} does not go with {OPTION}: leave one of them out.")
+    if cfg.optimizer._name not in OPTIMIZERS:
+        raise UserError(f"{OPTION} goes with --optimizer {' or '.join(OPTIMIZERS)}, not {cfg.optimizer._name}.")
+    replicas, bound = cfg.task.asynchronous_replicas, max_staleness(cfg)
+    if bound < replicas - 1:
+        raise UserError(
+            f"--max-staleness {bound} lets {bound + 1} replicas work at a time, but there are {replicas}: give at least "
+            f"{replicas - 1}, or fewer replicas."
+        )

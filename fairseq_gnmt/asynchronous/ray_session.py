@@ -1,0 +1,60 @@
+"""Ray on this machine, for one training: bound to 127.0.0.1, with a key of its own, and removed at the end."""
+
+import os
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+
+import fairseq_gnmt
+
+LEAST_STORE_BYTES = 100 << 20  # Ray wants 75 MB
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # means: listen on 127.0.0.1 only
+    "RAY_AUTH_MODE": "token",
+    "RAY_memory_monitor_refresh_ms": "0",  # it would kill replicas when other programs fill the memory
+    "RAY_TQDM_PATCH_PRINT": "0",
+}
+FOLDER_PREFIX = "gnmt-ray-"  # short: Ray's sockets lie in the folder, and their names have at most 107 bytes
+
+
+def start_ray(processes: int, store_bytes: int) -> ModuleType:
+    """Starts Ray, and returns its module.
+
+    Args:
+        processes: that are going to run; with fewer logical CPUs Ray would wait for one that is free.
+        store_bytes: shared memory for buffers on their way.
+    """
+    plugin = str(Path(fairseq_gnmt.__file__).parents[1])
+    paths = [plugin, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    os.environ.update(
+        ENVIRONMENT, RAY_AUTH_TOKEN=secrets.token_hex(32), PYTHONPATH=os.pathsep.join(filter(None, paths))
+    )
+    import ray
+
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    ray.init(
+        num_cpus=processes,
+        object_store_memory=max(store_bytes, LEAST_STORE_BYTES),
+        include_dashboard=False,
+        log_to_driver=False,
+        configure_logging=False,
+        _temp_dir=tempfile.mkdtemp(prefix=FOLDER_PREFIX),
+    )
+    signal.signal(signal.SIGTERM, on_sigterm)  # Ray would exit without cleaning up
+    return ray
+
+
+def stop_ray() -> None:
+    """Ends all processes of Ray that this process has started, and removes their files."""
+    ray = sys.modules.get("ray")
+    if ray is None or not ray.is_initialized():
+        return
+    folder = Path(ray._private.worker._global_node.get_temp_dir_path())
+    ray.shutdown()
+    if folder.name.startswith(FOLDER_PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)

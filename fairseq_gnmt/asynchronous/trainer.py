@@ -1,0 +1,107 @@
+"""fairseq's trainer for asynchronous updates.
+
+fairseq's loop over batches, epochs, validations and checkpoints stays as it is. Its training step gives a batch to a
+replica instead of learning it. The loop counts batches that were given out, which are as many as updates whenever it
+validates or saves: it waits for all replicas then.
+"""
+
+import datetime
+import logging
+import time
+from typing import Any, Dict, List, Optional
+
+from fairseq.logging import metrics
+from fairseq.trainer import Trainer
+
+from fairseq_gnmt.asynchronous.options import max_staleness
+from fairseq_gnmt.asynchronous.ray_replicas import RayReplicas
+from gnmt.training.asynchronous_updates import Applied, AsynchronousUpdates
+from gnmt.training.flat_buffers import cut, flatten, give_state, take_state, unflatten
+
+logger = logging.getLogger(__name__)
+
+
+class AsynchronousTrainer(Trainer):
+    """Trainer whose parameters are on servers; its own network validates and goes into checkpoints."""
+
+    _replicas: RayReplicas  # from the first training step on
+    _updates: AsynchronousUpdates
+
+    def __init__(self, cfg, task, model, criterion, quantizer=None):
+        super().__init__(cfg, task, model, criterion, quantizer)
+        self._has_replicas = False
+        self._batches: Any = None  # of this epoch
+        self._began: Dict[str, float] = {}
+        self._staleness = 0  # the most since the last line of the log
+
+    def get_train_iterator(self, *arguments, **options):
+        self._batches = super().get_train_iterator(*arguments, **options)
+        return self._batches
+
+    @metrics.aggregate("train")
+    def train_step(self, samples: List[Dict[str, Any]], raise_oom: bool = False) -> Dict[str, float]:
+        """Gives a batch to a replica, and logs the updates that were made meanwhile."""
+        metrics.log_start_time("train_wall", priority=800, round=0)
+        if not self._has_replicas:
+            self._start()
+        number = self.get_num_updates()
+        self._log(self._updates.submit(number, samples, self.get_lr()))
+        self.set_num_updates(number + 1)
+        if self._batches.end_of_epoch():
+            self._drain()
+        if (number + 1) % self.cfg.common.log_interval == 0:
+            self._log_progress()
+        metrics.log_stop_time("train_wall")
+        return {}
+
+    def begin_valid_epoch(self, epoch: int) -> None:
+        if self._has_replicas:
+            self._drain()
+            unflatten(self._replicas.parameters(), list(self.optimizer.params))
+        super().begin_valid_epoch(epoch)
+
+    def consolidate_optimizer(self) -> None:
+        """fairseq calls it before it writes a checkpoint."""
+        if self._has_replicas:
+            self._drain()
+            parameters, state = self._replicas.state()
+            unflatten(parameters, list(self.optimizer.params))
+            give_state(self.optimizer.optimizer, state)
+        super().consolidate_optimizer()
+
+    def save_checkpoint(self, filename: str, extra_state: Dict[str, Any]) -> Optional[str]:
+        path = super().save_checkpoint(filename, extra_state)
+        self.optimizer.optimizer.state.clear()  # the servers have it
+        return path
+
+    def _start(self) -> None:
+        """Starts replicas and servers with the state of this trainer, new or from a checkpoint."""
+        parameters = list(self.optimizer.params)
+        cfg, bound = self.cfg, max_staleness(self.cfg)
+        shards = cut([parameter.numel() for parameter in parameters], cfg.task.parameter_servers)
+        count, state = cfg.task.asynchronous_replicas, take_state(self.optimizer.optimizer)
+        self._replicas = RayReplicas(cfg, count, bound + 1, flatten(parameters), state, shards)
+        self._updates = AsynchronousUpdates(self._replicas, bound)
+        self._has_replicas = True
+        self.optimizer.optimizer.state.clear()
+        self._began = {"time": time.monotonic(), "update": self.get_num_updates()}
+        logger.info("%d replicas, %d servers, staleness of at most %d", count, len(shards), bound)
+
+    def _drain(self) -> None:
+        with metrics.aggregate("train_inner"):
+            self._log(self._updates.drain())
+
+    def _log(self, applied: List[Applied]) -> None:
+        for update in applied:
+            self._staleness = max(self._staleness, update.staleness)
+            metrics.log_scalar("staleness", update.staleness, priority=600, round=2)
+            self._reduce_and_log_stats(*update.gradient.log)
+
+    def _log_progress(self) -> None:
+        done, total = self.get_num_updates(), self.cfg.optimization.max_update
+        seconds = (time.monotonic() - self._began["time"]) / (done - self._began["update"])
+        left = f" of {total}, {datetime.timedelta(seconds=round(seconds * (total - done)))} left" if total else ""
+        logger.info(
+            "update %d%s; staleness up to %d; %d replicas replaced", done, left, self._staleness, self._replicas.deaths
+        )
+        self._staleness = 0

@@ -1,0 +1,70 @@
+"""Lets fairseq-train train asynchronously, and go on from the last checkpoint when a server has died."""
+
+import functools
+import logging
+from pathlib import Path
+from types import ModuleType
+from typing import Callable, Optional
+
+from fairseq import checkpoint_utils
+from fairseq.trainer import Trainer
+from omegaconf import DictConfig
+
+from fairseq_gnmt.asynchronous.options import check_asynchronous_options, is_asynchronous
+from fairseq_gnmt.asynchronous.ray_replicas import ServerLost
+from fairseq_gnmt.asynchronous.ray_session import stop_ray
+from fairseq_gnmt.asynchronous.trainer import AsynchronousTrainer
+from fairseq_gnmt.patches.commands import before_main, loaded_modules
+from gnmt.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+MOST_LOSSES = 5  # of servers, without a checkpoint in between
+
+
+def train_asynchronously_if_asked() -> None:
+    """Gives fairseq-train the trainer that --asynchronous-replicas asks for."""
+    before_main("train", check_asynchronous_options)
+    for module in loaded_modules("train"):
+        vars(module).update(Trainer=trainer_for, main=going_on(module, module.main))
+
+
+def trainer_for(cfg: DictConfig, *arguments) -> Trainer:
+    """Returns the trainer of a configuration."""
+    return (AsynchronousTrainer if is_asynchronous(cfg) else Trainer)(cfg, *arguments)
+
+
+def going_on(module: ModuleType, main: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
+    """Returns the `main` function of fairseq-train which starts again after the loss of a server.
+
+    fairseq then resumes from its last checkpoint, as after any other interruption.
+    """
+
+    @functools.wraps(main)
+    def run(cfg: DictConfig) -> None:
+        if not is_asynchronous(cfg):
+            return main(cfg)
+        losses, last = 0, None
+        while True:
+            try:
+                return main(cfg)
+            except ServerLost as error:
+                before, last = last, _time_of_checkpoint(cfg)
+                losses = losses + 1 if last == before else 1
+                if losses == MOST_LOSSES:
+                    raise UserError(
+                        f"{MOST_LOSSES} servers have died without a checkpoint in between: if the memory is not enough, "
+                        "give more --parameter-servers or fewer replicas, or save with --save-interval-updates."
+                    ) from error
+                logger.warning("a server has died: the training goes on from its last checkpoint")
+            finally:
+                stop_ray()
+            for function in (module.should_stop_early, checkpoint_utils.save_checkpoint):
+                vars(function).pop("best", None)  # fairseq keeps them for the process
+
+    return run
+
+
+def _time_of_checkpoint(cfg: DictConfig) -> Optional[int]:
+    path = Path(cfg.checkpoint.save_dir, "checkpoint_last.pt")
+    return path.stat().st_mtime_ns if path.exists() else None

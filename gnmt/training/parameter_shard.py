@@ -1,0 +1,58 @@
+"""Server of a shard of the parameters: holds them and the optimizer's state, and applies gradients as they come.
+
+Parameter server of Li et al. (2014) and of Downpour SGD (Dean et al., 2012), without any communication.
+"""
+
+from typing import Callable, List, Sequence, Tuple
+
+import numpy as np
+import torch
+from torch.nn import Parameter
+
+from gnmt.training.flat_buffers import FlatState, give_state, take_state
+
+
+class ParameterShard:
+    """Parameters of one shard and their optimizer.
+
+    Args:
+        parameters: flat float32 buffer, which is copied.
+        sizes: of the pieces of the shard, see `flat_buffers.Shard`.
+        state: of the optimizer.
+        make_optimizer: makes an elementwise optimizer for a list of parameters.
+    """
+
+    def __init__(
+        self,
+        parameters: np.ndarray,
+        sizes: Sequence[int],
+        state: FlatState,
+        make_optimizer: Callable[[List[Parameter]], torch.optim.Optimizer],
+    ):
+        self._parameters = np.array(parameters, dtype=np.float32)
+        self._gradient = np.zeros_like(self._parameters)
+        pieces = [Parameter(piece) for piece in torch.from_numpy(self._parameters).split(list(sizes))]
+        for piece, gradient in zip(pieces, torch.from_numpy(self._gradient).split(list(sizes))):
+            piece.grad = gradient
+        self._optimizer = make_optimizer(pieces)
+        give_state(self._optimizer, state)
+
+    def apply(self, gradient: np.ndarray, rate: float) -> None:
+        """Makes one update.
+
+        Args:
+            gradient: flat buffer of the shard's size, clipped and divided by the sample size.
+            rate: learning rate of this update.
+        """
+        self._gradient[:] = gradient
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.step()
+
+    def parameters(self) -> np.ndarray:
+        """Returns the present parameters; later updates do not change them."""
+        return self._parameters.copy()
+
+    def state(self) -> Tuple[np.ndarray, FlatState]:
+        """Returns the present parameters and the optimizer's state."""
+        return self.parameters(), take_state(self._optimizer)
