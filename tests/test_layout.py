@@ -22,7 +22,7 @@ PLUGIN = {
     "criterions": {"models", "rewards"},
     "segmentation": set(),
     "asynchronous": set(),
-    "patches": {"asynchronous", "data", "fairseq_options", "trainers"},
+    "patches": {"asynchronous", "data", "fairseq_options", "optim", "trainers"},
     "tasks": {"models", "search", "data", "segmentation", "patches", "memory_allocation", "fairseq_options"},
 }
 # The same for the core, from the bottom to the top.
