@@ -25,12 +25,16 @@ ENCODER, DECODER, ATTENTION, OTHER = "#cfe2f3", "#d9ead3", "#fce5cd", "#eeeeee"
 
 def box(axes: Axes, place: Tuple[float, float], size: Tuple[float, float], text: str, colour: str) -> None:
     """Draws a box with a text, by the place of its lower left corner."""
-    patch = FancyBboxPatch(place, *size, boxstyle="round,pad=0.02,rounding_size=0.08", facecolor=colour, edgecolor="#444444")
+    patch = FancyBboxPatch(
+        place, *size, boxstyle="round,pad=0.02,rounding_size=0.08", facecolor=colour, edgecolor="#444444"
+    )
     axes.add_patch(patch)
     axes.text(place[0] + size[0] / 2, place[1] + size[1] / 2, text, ha="center", va="center", fontsize=9)
 
 
-def arrow(axes: Axes, start: Tuple[float, float], end: Tuple[float, float], bend: float = 0.0, colour: str = "#444444") -> None:
+def arrow(
+    axes: Axes, start: Tuple[float, float], end: Tuple[float, float], bend: float = 0.0, colour: str = "#444444"
+) -> None:
     """Draws an arrow; `bend` curves it."""
     style = {"arrowstyle": "->", "color": colour, "connectionstyle": f"arc3,rad={bend}", "lw": 1.2}
     axes.annotate("", xy=end, xytext=start, arrowprops=style)
@@ -72,7 +76,9 @@ def network(path: Path) -> None:
 
 def speed(numbers: Dict[str, Dict[str, float]], machine: str, path: Path) -> None:
     """Draws the time of other systems divided by ours, a bar for each."""
-    figure, panels = pyplot.subplots(2, 1, figsize=(9, 5.6), gridspec_kw={"height_ratios": list(map(len, numbers.values()))})
+    figure, panels = pyplot.subplots(
+        2, 1, figsize=(9, 5.6), gridspec_kw={"height_ratios": list(map(len, numbers.values()))}
+    )
     for axes, (title, ratios) in zip(panels, numbers.items()):
         names = list(ratios)[::-1]
         colours = ["#6aa84f" if "ours int8" in name else "#6fa8dc" for name in names]
