@@ -10,6 +10,7 @@ from gnmt.training.recipes import COMMON, Options, Recipe
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 PRECISION_OPTIONS = ("--fp16", "--bf16", "--memory-efficient-fp16", "--memory-efficient-bf16", "--amp")
 MOST_PER_DEVICE = 128  # sentence pairs of a batch, at most
+SHARDED = "--vocabulary-parallel"  # its processes act as one device, in fp32
 LONGEST = 1024  # tokens of a training pair's sides, BOS and EOS included: default of --train-max-length
 LARGEST_SCALED_GRADIENT = 1 << 15  # float16 ends at 65,504
 SCALE_WINDOW = 128  # updates without overflow before fp16 doubles its loss scale
@@ -110,13 +111,18 @@ def training_options(
         chosen["--update-freq"] = str(batches.update_freq)
     longest = _number(further, "--train-max-length") or int(recipe.options.get("--train-max-length") or LONGEST)
     chosen["--max-update"] = str(recipe.epochs * _updates_per_epoch(lengths, longest, batches))
-    chosen.update({"--distributed-world-size": str(batches.devices)} if gpus else {"--cpu": None})
+    processes = _number(further, SHARDED) or batches.devices
+    chosen.update({"--distributed-world-size": str(processes)} if gpus else {"--cpu": None})
     chosen.update(_precision(precision, recipe, gpus, batches, further))
     return TrainingOptions([str(folder / "bin"), *_without(chosen, further), *further], recipe.averaged)
 
 
 def _batches(recipe: Recipe, gpus: int, further: Sequence[str]) -> Batches:
     """Chooses batches that make up the recipe's update on the largest possible number of GPUs."""
+    shards = _number(further, SHARDED)
+    if shards:  # which read one batch together
+        size = _number(further, "--batch-size", "--max-sentences") or min(recipe.batch, shards * MOST_PER_DEVICE)
+        return Batches(1, size, _number(further, "--update-freq") or max(1, recipe.batch // size))
     usable = gpus if recipe.several_devices else 1
     chosen = max(count for count in range(1, max(usable, 1) + 1) if recipe.batch % count == 0)
     devices = _number(further, "--distributed-world-size") or chosen
@@ -161,7 +167,7 @@ def _precision(precision: str, recipe: Recipe, gpus: int, batches: Batches, furt
     if given and precision != "auto":
         raise UserError(f"--precision {precision} and {given[0]} both choose the precision: leave one out.")
     if precision == "auto":
-        precision = "fp16" if gpus and recipe.several_devices else "fp32"
+        precision = "fp16" if gpus and recipe.several_devices and not given_value(further, SHARDED) else "fp32"
     if given or precision == "fp32":
         return {}
     if precision == "bf16":
