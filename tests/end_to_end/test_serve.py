@@ -126,7 +126,12 @@ def test_connections_over_the_limit_are_refused_and_the_others_go_on(serve):
 def test_broken_requests_do_not_stop_the_server(serve):
     process = serve()
     address = process.url.removeprefix("http://").split(":")
-    for data in (b"\x16\x03\x01\x00", b"GET / HTTP/1.1\r\n", b"POST /translate HTTP/1.1\r\nContent-Length: 9\r\n\r\n{", b""):
+    for data in (
+        b"\x16\x03\x01\x00",
+        b"GET / HTTP/1.1\r\n",
+        b"POST /translate HTTP/1.1\r\nContent-Length: 9\r\n\r\n{",
+        b"",
+    ):
         with socket.create_connection((address[0], int(address[1]))) as raw:
             raw.sendall(data)
     assert Served(process.url, None).translate("the dog").status == 200
