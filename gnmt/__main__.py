@@ -16,6 +16,7 @@ COMMANDS = {  # in the order in which a user meets them
     "average": "average checkpoints of one training",
     "export": "turn a checkpoint into a model folder, which needs no fairseq",
     "translate": "translate text with a model folder",
+    "serve": "serve translations over HTTP, with a page to try them",
     "bulk": "translate large files in shards, resumable, by several processes or machines",
     "score": "score translations, and test whether systems differ",
     "compare": "write a page that shows where two systems differ",

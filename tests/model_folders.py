@@ -15,9 +15,10 @@ WORDS = ("▁the", "▁dog", "▁cat", "▁sees", "▁runs", "s", ".", "▁a", "
 def make_network(seed: int = 1, **options):
     """A network with large random weights over WORDS, and its configuration."""
     size = 4 + len(WORDS)
+    languages = {"source_language": "en", "target_language": "de"}
     config = ModelConfig(
         hidden_size=16, encoder_layers=3, decoder_layers=3, source_vocab_size=size, target_vocab_size=size,
-        source_language="en", target_language="de", **options,
+        **{**languages, **options},
     )  # fmt: skip
     torch.manual_seed(seed)
     network = GNMTNetwork(config.network)

@@ -230,6 +230,7 @@ def test_a_folder_without_a_manifest_is_planned_again(model, source, tmp_path):
     (out / "manifest.json").unlink()
     source.write_bytes(b"dog\n")
     assert merged(translated(model, source, out)) == lines(expected_texts(model, ["dog"]))
+    assert [path.name for path in (out / "input").iterdir()] == ["000000.zst"]
 
 
 def test_a_second_run_is_refused_while_one_is_running(model, source, tmp_path):

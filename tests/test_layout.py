@@ -39,6 +39,7 @@ CORE = {
     "translation": {"checkpoints", "search", "tokenizers"},
     "training": {"corpora", "files"},
     "plots": {"files", "tokenizers"},
+    "serving": {"checkpoints", "files", "search", "tokenizers", "translation", "translator"},
     "bulk": {"checkpoints", "files", "search", "translation", "translator"},
     "commands": {
         "bulk",
@@ -49,6 +50,7 @@ CORE = {
         "network",
         "plots",
         "search",
+        "serving",
         "tokenizers",
         "training",
         "translation",

@@ -17,6 +17,7 @@ from gnmt.evaluation.rating.campaign import (
     read_campaign,
     read_key,
     read_raters,
+    write_campaign,
 )
 from gnmt.evaluation.rating.drawing import Sizes, Texts, damaged, draw, stratified
 from gnmt.evaluation.rating.order import item_order, output_order
@@ -159,7 +160,8 @@ def prepare(tmp_path, capsys):
 def test_prepare_writes_a_folder_with_secret_files(prepare, tmp_path):
     printed = prepare("--items", 40, "--raters", 3, "--rate-reference", "--source-lang", "en", "--seed", 3)
     assert "40 sentences, 2 of them twice, and 1 controls for 3 raters" in printed
-    campaign, key, raters = (read(tmp_path / "c") for read in (read_campaign, read_key, read_raters))
+    campaign, raters = read_campaign(tmp_path / "c"), read_raters(tmp_path / "c")
+    key = read_key(tmp_path / "c", campaign)
     assert key.systems == ["alpha", "beta", "reference"]
     assert (campaign.source_language, campaign.seed, len(campaign.items)) == ("en", 3, 43)
     assert [one.name for one in raters] == ["rater-1", "rater-2", "rater-3"]
@@ -190,9 +192,32 @@ def test_prepare_refuses_mistakes(prepare, tmp_path, options, systems, words):
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"items": 1}', '{"seed": "x", "items": []}', "[" * 100000])
 def test_damaged_campaigns_are_refused(tmp_path, content):
-    for read, name in ((read_campaign, "campaign.json"), (read_key, "key.json")):
+    campaign = Campaign(1, "", "", [])
+    for read, name in ((read_campaign, "campaign.json"), (lambda folder: read_key(folder, campaign), "key.json")):
         (tmp_path / name).write_text(content, encoding="utf-8")
         with pytest.raises(UserError, match=f"{name} is not what"):
             read(tmp_path)
     with pytest.raises(UserError, match=r"raters.json cannot be read .* `gnmt rate prepare`"):
         read_raters(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "raters, words",
+    [
+        ([("a", "")], "fewer than 16 characters"),
+        ([("a", "x" * 20), ("a", "y" * 20)], "share a name or a token"),
+        ([("a", "x" * 20), ("b", "x" * 20)], "share a name or a token"),
+    ],
+)
+def test_weak_tokens_are_refused(tmp_path, raters, words):
+    content = [{"name": name, "token": token} for name, token in raters]
+    (tmp_path / "raters.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(UserError, match=words):
+        read_raters(tmp_path)
+
+
+def test_the_key_of_another_campaign_is_refused(drawn, tmp_path):
+    campaign, key = drawn
+    write_campaign(tmp_path, campaign._replace(items=campaign.items[1:]), key, [])
+    with pytest.raises(UserError, match="is not the key of campaign.json"):
+        read_key(tmp_path, read_campaign(tmp_path))

@@ -173,7 +173,7 @@ def test_a_campaign_without_ratings_has_a_report():
 def folder(tmp_path):
     path = tmp_path / "campaign"
     path.mkdir()
-    write_campaign(path, CAMPAIGN, KEY, [Rater("ann", "x"), Rater("bob", "y")])
+    write_campaign(path, CAMPAIGN, KEY, [Rater("ann", "x" * 20), Rater("bob", "y" * 20)])
     log = RatingLog(path / "ratings.jsonl")
     for rating in RATINGS:
         log.append(rating)

@@ -55,6 +55,12 @@ def test_an_update_is_shared_by_the_gpus(gpus, devices, size, update_freq, scale
     assert "--cpu" not in chosen
 
 
+def test_processes_that_divide_the_vocabulary_share_one_batch(tmp_path):
+    chosen = options(tmp_path, "--vocabulary-parallel", "4", recipe=LARGE_CORPORA, gpus=8)
+    assert chosen["--distributed-world-size"] == "4" and "--fp16" not in chosen
+    assert (chosen["--batch-size"], chosen["--update-freq"], chosen["--max-update"]) == ("512", "2", "6")
+
+
 def test_a_small_corpus_takes_one_gpu_in_fp32(tmp_path):
     on_gpus, on_cpu = options(tmp_path, gpus=8), options(tmp_path)
     assert on_gpus.pop("--distributed-world-size") == "1" and on_cpu.pop("--cpu", 0) is None

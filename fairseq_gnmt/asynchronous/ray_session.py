@@ -1,5 +1,6 @@
 """Ray on this machine, for one training: bound to 127.0.0.1, with a key of its own, and removed at the end."""
 
+import functools
 import os
 import secrets
 import shutil
@@ -8,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 from types import ModuleType
+from typing import List
 
 import fairseq_gnmt
 
@@ -16,10 +18,12 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # means: listen on 127.0.0.1 only
     "RAY_AUTH_MODE": "token",
+    "RAY_worker_niceness": "0",  # as any other training
     "RAY_memory_monitor_refresh_ms": "0",  # it would kill replicas when other programs fill the memory
-    "RAY_TQDM_PATCH_PRINT": "0",
 }
 FOLDER_PREFIX = "gnmt-ray-"  # short: Ray's sockets lie in the folder, and their names have at most 107 bytes
+
+_folders: List[str] = []  # of Ray's logs and sockets
 
 
 def start_ray(processes: int, store_bytes: int) -> ModuleType:
@@ -31,11 +35,10 @@ def start_ray(processes: int, store_bytes: int) -> ModuleType:
     """
     plugin = str(Path(fairseq_gnmt.__file__).parents[1])
     paths = [plugin, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    os.environ.update(
-        ENVIRONMENT, RAY_AUTH_TOKEN=secrets.token_hex(32), PYTHONPATH=os.pathsep.join(filter(None, paths))
-    )
+    os.environ.update(ENVIRONMENT, RAY_AUTH_TOKEN=key(), PYTHONPATH=os.pathsep.join(filter(None, paths)))
     import ray
 
+    _folders.append(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
     on_sigterm = signal.getsignal(signal.SIGTERM)
     ray.init(
         num_cpus=processes,
@@ -43,18 +46,22 @@ def start_ray(processes: int, store_bytes: int) -> ModuleType:
         include_dashboard=False,
         log_to_driver=False,
         configure_logging=False,
-        _temp_dir=tempfile.mkdtemp(prefix=FOLDER_PREFIX),
+        _temp_dir=_folders[-1],
     )
     signal.signal(signal.SIGTERM, on_sigterm)  # Ray would exit without cleaning up
     return ray
 
 
+@functools.cache
+def key() -> str:
+    """Returns the key of this process, without which nobody can speak to its Ray. Ray reads it once in a process."""
+    return secrets.token_hex(32)
+
+
 def stop_ray() -> None:
     """Ends all processes of Ray that this process has started, and removes their files."""
-    ray = sys.modules.get("ray")
-    if ray is None or not ray.is_initialized():
+    if not _folders:
         return
-    folder = Path(ray._private.worker._global_node.get_temp_dir_path())
-    ray.shutdown()
-    if folder.name.startswith(FOLDER_PREFIX):
-        shutil.rmtree(folder, ignore_errors=True)
+    sys.modules["ray"].shutdown()
+    while _folders:
+        shutil.rmtree(_folders.pop(), ignore_errors=True)

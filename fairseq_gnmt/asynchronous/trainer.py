@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Optional
 from fairseq.logging import metrics
 from fairseq.trainer import Trainer
 
-from fairseq_gnmt.asynchronous.options import max_staleness
+from fairseq_gnmt.asynchronous.options import check_asynchronous_options, max_staleness
 from fairseq_gnmt.asynchronous.ray_replicas import RayReplicas
 from gnmt.training.asynchronous_updates import Applied, AsynchronousUpdates
 from gnmt.training.flat_buffers import cut, flatten, give_state, take_state, unflatten
@@ -28,6 +28,7 @@ class AsynchronousTrainer(Trainer):
     _updates: AsynchronousUpdates
 
     def __init__(self, cfg, task, model, criterion, quantizer=None):
+        check_asynchronous_options(cfg)  # fairseq-hydra-train comes here first
         super().__init__(cfg, task, model, criterion, quantizer)
         self._has_replicas = False
         self._batches: Any = None  # of this epoch
@@ -71,7 +72,8 @@ class AsynchronousTrainer(Trainer):
 
     def save_checkpoint(self, filename: str, extra_state: Dict[str, Any]) -> Optional[str]:
         path = super().save_checkpoint(filename, extra_state)
-        self.optimizer.optimizer.state.clear()  # the servers have it
+        if self._has_replicas:
+            self.optimizer.optimizer.state.clear()  # the servers have it
         return path
 
     def _start(self) -> None:

@@ -10,6 +10,7 @@ from gnmt.errors import UserError
 from gnmt.network.placement import DEFAULT_CHUNKS, Placement, parse_devices
 
 OPTIMIZERS = ("gnmt_adam", "gnmt_adam_then_sgd")
+OTHER_WAYS = {"vocabulary_parallel": 1, "asynchronous_replicas": 0}  # options of the task, with what switches them off
 
 
 def placement_for(cfg: Any, layer_devices: Optional[str], time_chunks: Optional[int]) -> Optional[Placement]:
@@ -47,8 +48,9 @@ def check_other_options(cfg: Any) -> None:
         raise UserError(
             f"--layer-devices with --optimizer {optimizer} cannot clip gradients on several devices: use {OPTIMIZERS[0]}."
         )
-    if any((getattr(cfg.get(group), "vocabulary_parallel", None) or 1) > 1 for group in ("task", "model", "criterion")):
-        raise UserError("--layer-devices and --vocabulary-parallel both divide one replica: leave one of them out.")
+    for option, neutral in OTHER_WAYS.items():
+        if getattr(cfg.task, option, neutral) > neutral:
+            raise UserError(f"--layer-devices does not go with --{option.replace('_', '-')}: leave one of them out.")
 
 
 def check_devices(cfg: Any, placement: Placement, process: int) -> None:

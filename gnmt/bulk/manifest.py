@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import shutil
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -138,6 +139,7 @@ def plan(folder: BulkFolder, job: Job, source: Path) -> Manifest:
     alien = next((path for path in folder.path.iterdir() if path.name not in ("input", ".lock")), None)
     if alien:
         raise UserError(f"{folder.path} has other files, such as {alien.name}: choose an empty or a new folder.")
+    shutil.rmtree(folder.path / "input", ignore_errors=True)  # of a run that was killed while it planned
     shards: List[Shard] = []
     whole = hashlib.sha256()
     first = 0

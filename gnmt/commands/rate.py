@@ -147,7 +147,8 @@ def show_report(arguments: argparse.Namespace) -> None:
         from gnmt.plots.rating_histogram import draw
 
         check_pictures([arguments.picture])
-    campaign, key = read_campaign(arguments.folder), read_key(arguments.folder)
+    campaign = read_campaign(arguments.folder)
+    key = read_key(arguments.folder, campaign)
     found = report(campaign, key, ratings_of(arguments.folder, campaign))
     for table in tables(found):
         print(f"{table}\n")
@@ -161,7 +162,8 @@ def show_report(arguments: argparse.Namespace) -> None:
 
 def export_campaign(arguments: argparse.Namespace) -> None:
     """Writes the ratings or the campaign in another format."""
-    campaign, key = read_campaign(arguments.folder), read_key(arguments.folder)
+    campaign = read_campaign(arguments.folder)
+    key = read_key(arguments.folder, campaign)
     raters: List[Rater] = read_raters(arguments.folder)
     ratings = ratings_of(arguments.folder, campaign)
     with atomic_outputs([arguments.output], inputs=[], overwrite=arguments.overwrite) as (file,):

@@ -11,6 +11,7 @@ from gnmt.training.recipes import COMMON, Options, Recipe
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 PRECISION_OPTIONS = ("--fp16", "--bf16", "--memory-efficient-fp16", "--memory-efficient-bf16", "--amp")
 MOST_PER_DEVICE = 128  # sentence pairs of a batch, at most
+SHARDED = "--vocabulary-parallel"  # its processes act as one device, in fp32
 LONGEST = 1024  # tokens of a training pair's sides, BOS and EOS included: default of --train-max-length
 LARGEST_SCALED_GRADIENT = 1 << 15  # float16 ends at 65,504
 SCALE_WINDOW = 128  # updates without overflow before fp16 doubles its loss scale
@@ -113,7 +114,8 @@ def training_options(
         chosen["--update-freq"] = str(batches.update_freq)
     longest = _number(further, "--train-max-length") or int(recipe.options.get("--train-max-length") or LONGEST)
     chosen["--max-update"] = str(recipe.epochs * _updates_per_epoch(lengths, longest, batches))
-    chosen.update({"--distributed-world-size": str(batches.devices)} if gpus else {"--cpu": None})
+    processes = _number(further, SHARDED) or batches.devices
+    chosen.update({"--distributed-world-size": str(processes)} if gpus else {"--cpu": None})
     given = [option for option in PRECISION_OPTIONS if option in further]
     if given and precision != "auto":
         raise UserError(f"--precision {precision} and {given[0]} both choose the precision: leave one out.")
@@ -125,6 +127,10 @@ def training_options(
 
 def _batches(recipe: Recipe, gpus: int, further: Sequence[str]) -> Batches:
     """Chooses batches that make up the recipe's update on the largest possible number of GPUs."""
+    shards = _number(further, SHARDED)
+    if shards:  # which read one batch together
+        size = _number(further, "--batch-size", "--max-sentences") or min(recipe.batch, shards * MOST_PER_DEVICE)
+        return Batches(1, size, _number(further, "--update-freq") or max(1, recipe.batch // size))
     usable = gpus if recipe.several_devices else 1
     chosen = max(count for count in range(1, max(usable, 1) + 1) if recipe.batch % count == 0)
     devices = _number(further, "--distributed-world-size") or chosen
@@ -171,6 +177,8 @@ def _width(recipe: Recipe, further: Sequence[str]) -> str:
 
 def _automatic_precision(recipe: Recipe, gpus: int, further: Sequence[str], bf16_pays: Callable[[int], bool]) -> str:
     """Returns the fastest precision that loses nothing."""
+    if given_value(further, SHARDED):
+        return "fp32"
     if gpus:
         return "fp16" if recipe.several_devices else "fp32"
     width = _width(recipe, further)

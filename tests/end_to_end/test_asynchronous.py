@@ -91,16 +91,17 @@ def test_checkpoints_are_ordinary_ones(tmp_path):
 # -- deaths
 
 
-def processes(running: Running, kind: str) -> List[int]:
-    """Numbers of the processes that have been started, in this order."""
-    return [int(number) for number in re.findall(rf"{kind}: process (\d+)", running.output())]
-
-
 def is_running(process: int) -> bool:
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def processes(running: Running, kind: str) -> List[int]:
+    """Numbers of the processes that run."""
+    started = [int(number) for number in re.findall(rf"{kind}: process (\d+)", running.output())]
+    return [number for number in started if is_running(number)]
 
 
 def wait_until_ended(numbers: List[int]) -> None:
@@ -113,11 +114,11 @@ def wait_until_ended(numbers: List[int]) -> None:
 @pytest.mark.slow
 def test_deaths_of_replicas_and_servers_lose_no_update_beyond_the_last_checkpoint(tmp_path):
     settings = ["--asynchronous-replicas", 2, "--parameter-servers", 2, "--save-interval-updates", 25]
-    running = start("train", *arguments(tmp_path, *settings, "--max-update", 1200, "--disable-validation"))
-    for update in (20, 60, 110):
+    running = start("train", *arguments(tmp_path, *settings, "--max-update", 200, "--disable-validation"))
+    for update in (10, 30, 60):
         running.wait_for(f"num_updates={update},")
-        os.kill(processes(running, "replica")[-1], signal.SIGKILL)
-    running.wait_for("update 260 of")
+        os.kill(processes(running, "replica")[0], signal.SIGKILL)
+    running.wait_for("update 110 of")
     os.kill(processes(running, "server")[-1], signal.SIGKILL)
     running.wait_for("goes on from its last checkpoint")
     done = running.finish()
@@ -125,10 +126,10 @@ def test_deaths_of_replicas_and_servers_lose_no_update_beyond_the_last_checkpoin
     before, after = done.stdout.split("goes on from its last checkpoint")
     assert before.count("another one takes its place") == 3
     saved = max(int(updates) for updates in re.findall(r"Saved checkpoint .* @ (\d+) updates", before))
-    assert saved >= 250 and f"@ {saved} updates)" in after.split("Loaded checkpoint", 1)[1].splitlines()[0]
+    assert saved >= 100 and f"@ {saved} updates)" in after.split("Loaded checkpoint", 1)[1].splitlines()[0]
     last = checkpoint(tmp_path)
-    assert last["optimizer_history"][-1]["num_updates"] == 1200
-    assert all(float(moments["step"]) == 1200 for moments in last["last_optimizer_state"]["state"].values())
+    assert last["optimizer_history"][-1]["num_updates"] == 200
+    assert all(float(moments["step"]) == 200 for moments in last["last_optimizer_state"]["state"].values())
     wait_until_ended([*map(int, re.findall(r"(?:replica|server): process (\d+)", done.stdout))])
 
 
@@ -138,7 +139,7 @@ def test_nothing_is_left_when_the_training_is_ended(tmp_path, number):
     running = start("train", *arguments(tmp_path, "--asynchronous-replicas", 2, "--max-update", 100_000))
     running.wait_for("num_updates=10,")
     numbers = processes(running, "replica") + processes(running, "server")
-    assert len(numbers) == 3 and all(map(is_running, numbers))
+    assert len(numbers) == 3
     os.kill(running.process.pid, number)
     done = running.finish()
     assert done.code == -number and "Traceback" not in done.text, done.text[-4000:]

@@ -1,12 +1,17 @@
 """A rating campaign as its users see it: two raters in a browser, a server that is killed, report and export."""
 
 import csv
+import http.client
+import itertools
 import json
 import os
+import random
 import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Dict, List
 
@@ -18,6 +23,7 @@ pytest.importorskip("fastapi", reason="needs fastapi: pip install the extra [ser
 
 ATTACK = "<img src=x onerror=\"document.title='attacked'\"><script>document.title='attacked'</script> & \"quotes\""
 NAMES = ("secret-baseline", "secret-new")
+PATIENCE = 60  # seconds on a busy machine
 SENTENCES = """\
 The children play football in the park. | Die Kinder spielen im Park Fußball.
 A man reads a book on the train. | Ein Mann liest im Zug ein Buch.
@@ -53,7 +59,7 @@ BASELINE = [
 def gnmt(*arguments) -> str:
     """Runs the command; returns what it prints."""
     command = [sys.executable, "-m", "gnmt", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=ROOT, timeout=120)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=ROOT, timeout=2 * PATIENCE)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -70,7 +76,7 @@ class Server:
     def end(self, number: int) -> int:
         self.process.send_signal(number)
         self.process.stdout.close()
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -119,7 +125,7 @@ class Page:
     def wait_for(self, selector: str) -> None:
         from selenium.webdriver.support.ui import WebDriverWait
 
-        WebDriverWait(self.driver, 20).until(lambda _: self.all(selector))
+        WebDriverWait(self.driver, PATIENCE).until(lambda _: self.all(selector))
 
     def text(self, selector: str) -> str:
         return self.all(selector)[0].text
@@ -127,7 +133,7 @@ class Page:
     def wait_for_item(self, number: int) -> None:
         from selenium.webdriver.support.ui import WebDriverWait
 
-        WebDriverWait(self.driver, 20).until(lambda _: self.text("#item-title") == f"Item {number} of 22")
+        WebDriverWait(self.driver, PATIENCE).until(lambda _: self.text("#item-title") == f"Item {number} of 22")
 
     def outputs(self) -> List[str]:
         return [one.text for one in self.all("#outputs .text")]
@@ -141,7 +147,7 @@ class Page:
         from selenium.webdriver.support.ui import WebDriverWait
 
         saved = lambda _: [one.text for one in self.all(".state")].count("saved") == count
-        WebDriverWait(self.driver, 20).until(saved)
+        WebDriverWait(self.driver, PATIENCE).until(saved)
 
 
 @pytest.fixture(autouse=True)
@@ -276,6 +282,46 @@ def check_exports(campaign: Path, tmp_path: Path) -> None:
     assert [len(task) for task in content["data"]] == [22, 22]
 
 
+def test_a_killed_server_has_every_score_that_it_acknowledged(campaign, serve):
+    """Both raters send scores as fast as they can; the server is killed three times at random moments."""
+    seed = random.randrange(10**6)
+    moments = random.Random(seed)
+    acknowledged: List[tuple] = []
+
+    def send(link: str, rater: str) -> None:
+        address, token = link.split("/#")
+        connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=20)
+        headers = {"Authorization": f"Bearer {token}"}
+        try:
+            connection.request("GET", "/api/campaign", headers=headers)
+            items = json.loads(connection.getresponse().read())["items"]
+            for milliseconds in itertools.count():
+                item = items[milliseconds % len(items)]
+                vote = {"item": item["id"], "position": 0, "score": milliseconds % 7, "milliseconds": milliseconds}
+                connection.request("POST", "/api/ratings", json.dumps(vote), headers)
+                if json.loads(connection.getresponse().read()) == {"saved": True}:
+                    acknowledged.append((rater, item["id"], milliseconds))
+        except (OSError, http.client.HTTPException, ValueError):  # the server is gone
+            pass
+
+    for _ in range(3):
+        server = serve()
+        threads = [threading.Thread(target=send, args=(link, f"rater-{number}"))
+                   for number, link in enumerate(server.links, start=1)]  # fmt: skip
+        before = len(acknowledged)
+        for thread in threads:
+            thread.start()
+        while len(acknowledged) < before + 10:
+            time.sleep(0.01)
+        time.sleep(moments.random())
+        server.end(signal.SIGKILL)
+        for thread in threads:
+            thread.join()
+    lines = (campaign / "ratings.jsonl").read_bytes().split(b"\n")[:-1]
+    logged = {(one["rater"], one["item"], one["milliseconds"]) for one in map(json.loads, lines)}
+    assert len(acknowledged) > 30 and set(acknowledged) <= logged, f"seed {seed}"
+
+
 def test_the_server_ends_by_ctrl_c(serve):
     server = serve()
     assert server.end(signal.SIGINT) == -signal.SIGINT
@@ -284,5 +330,5 @@ def test_the_server_ends_by_ctrl_c(serve):
 def test_a_campaign_is_served_once(campaign, serve):
     serve()
     command = [sys.executable, "-m", "gnmt", "rate", "serve", str(campaign), "--port", "0"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ, timeout=PATIENCE)
     assert done.returncode == 1 and "is in use by process" in done.stderr and "Traceback" not in done.stderr

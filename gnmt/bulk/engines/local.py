@@ -69,54 +69,79 @@ def run(
     Raises:
         UserError: the models cannot be loaded.
     """
-    waiting: Deque[int] = deque(todo)
-    tries: Dict[int, int] = dict.fromkeys(todo, 0)
-    failures: Dict[int, str] = {}
-    workers: Dict[Connection, _Worker] = {}
-    started: List[_Worker] = []
-
-    def start(index: int, shard: int) -> None:
-        worker = _start(index, folder, resources, shard)
-        workers[worker.connection] = worker
-        started.append(worker)
-
+    pool = _Pool(folder, manifest, todo, resources, counter)
     try:
-        for index in range(min(resources.workers, len(waiting))):
-            start(index, waiting.popleft())
-        while workers:
-            for connection in wait(list(workers)):
-                worker = workers[connection]  # type: ignore[index]
+        pool.run()
+    except BaseException:
+        for worker in pool.started:
+            worker.process.kill()
+        raise
+    finally:
+        for worker in pool.started:
+            worker.process.join()
+    return pool.failures
+
+
+class _Pool:
+    """Processes at work, shards that wait, and shards that failed."""
+
+    def __init__(
+        self, folder: BulkFolder, manifest: Manifest, todo: Sequence[int], resources: Resources, counter: Counter
+    ):
+        self.started: List[_Worker] = []
+        self.failures: Dict[int, str] = {}
+        self._folder, self._manifest, self._resources, self._counter = folder, manifest, resources, counter
+        self._waiting: Deque[int] = deque(todo)
+        self._tries: Dict[int, int] = dict.fromkeys(todo, 0)
+        self._working: Dict[Any, _Worker] = {}  # by connection
+
+    def run(self) -> None:
+        """Returns when no process has a shard any more."""
+        for index in range(min(self._resources.workers, len(self._waiting))):
+            self._start(index, self._waiting.popleft())
+        while self._working:
+            for connection in wait(list(self._working)):
+                worker = self._working[connection]
                 kind, value = worker.received()
                 if kind == REFUSED:
                     raise UserError(value)
                 if kind == LINES:
-                    counter.add(value)
-                    worker.lines += value
-                    continue
-                tries[worker.shard] += 1
-                if kind == DONE:
-                    counter.add(manifest.shards[worker.shard].lines - worker.lines)
+                    self._count(worker, value)
                 else:
-                    counter.add(-worker.lines)
-                    if kind == KILLED and tries[worker.shard] < MOST_TRIES:
-                        waiting.append(worker.shard)
-                    else:
-                        failures[worker.shard] = value
-                shard = waiting.popleft() if waiting and len(failures) < MOST_FAILURES else None
-                if kind == KILLED or shard is None:
-                    del workers[worker.connection]
-                if kind != KILLED:
-                    worker.begin(shard)
-                elif shard is not None:
-                    start(worker.index, shard)
-    except BaseException:
-        for worker in started:
-            worker.process.kill()
-        raise
-    finally:
-        for worker in started:
-            worker.process.join()
-    return failures
+                    self._end_shard(worker, kind, value)
+                    self._begin_next(worker, is_alive=kind != KILLED)
+
+    def _start(self, index: int, shard: int) -> None:
+        worker = _start(index, self._folder, self._resources, shard)
+        self.started.append(worker)
+        self._working[worker.connection] = worker
+
+    def _count(self, worker: _Worker, lines: int) -> None:
+        self._counter.add(lines)
+        worker.lines += lines
+
+    def _end_shard(self, worker: _Worker, kind: str, reason: str) -> None:
+        """Counts a shard that is done; takes back the lines of another, which waits again if its process was killed."""
+        self._tries[worker.shard] += 1
+        if kind == DONE:
+            self._count(worker, self._manifest.shards[worker.shard].lines - worker.lines)
+            return
+        self._count(worker, -worker.lines)
+        if kind == KILLED and self._tries[worker.shard] < MOST_TRIES:
+            self._waiting.append(worker.shard)
+        else:
+            self.failures[worker.shard] = reason
+
+    def _begin_next(self, worker: _Worker, is_alive: bool) -> None:
+        """Gives the next shard to a process, or to a new one in place of one that was killed."""
+        may_begin = self._waiting and len(self.failures) < MOST_FAILURES
+        shard = self._waiting.popleft() if may_begin else None
+        if not is_alive or shard is None:
+            del self._working[worker.connection]
+        if is_alive:
+            worker.begin(shard)
+        elif shard is not None:
+            self._start(worker.index, shard)
 
 
 def _start(index: int, folder: BulkFolder, resources: Resources, shard: int) -> _Worker:

@@ -16,6 +16,7 @@ from typing import Any, Dict, List, Sequence
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
+from starlette.requests import ClientDisconnect
 
 from gnmt.evaluation.rating.campaign import Campaign, Rater
 from gnmt.evaluation.rating.order import item_order, output_order
@@ -120,6 +121,8 @@ async def _body(request: Request) -> bytes:
                 body += chunk
                 if len(body) > LARGEST_BODY:
                     raise WrongRequest(f"The request has more than {LARGEST_BODY} bytes.")
+    except ClientDisconnect as error:
+        raise WrongRequest("The connection ended before the request did.") from error
     except TimeoutError as error:
         raise WrongRequest(f"The request took more than {BODY_SECONDS} seconds: try again.") from error
     return body

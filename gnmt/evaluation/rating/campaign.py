@@ -16,6 +16,7 @@ CAMPAIGN, RATERS, KEY, RATINGS = "campaign.json", "raters.json", "key.json", "ra
 RATED, REPEAT, CONTROL = "rated", "repeat", "control"  # kinds of items
 KINDS = (RATED, REPEAT, CONTROL)
 CONTROL_REFERENCE, CONTROL_DAMAGED = "reference", "reference with words dropped"  # outputs of a control
+SHORTEST_TOKEN = 16  # characters
 
 Parsed = TypeVar("Parsed")
 
@@ -67,13 +68,19 @@ def read_campaign(folder: Path) -> Campaign:
 
 
 def read_raters(folder: Path) -> List[Rater]:
-    """Reads the names and tokens of raters. Raises UserError if the folder is no campaign."""
-    return _read(folder / RATERS, lambda content: [Rater(str(one["name"]), str(one["token"])) for one in content])
+    """Reads the names and tokens of raters. Raises UserError if the folder is no campaign, or a token is short."""
+    return _read(folder / RATERS, _raters)
 
 
-def read_key(folder: Path) -> Key:
-    """Reads the origins of outputs. Raises UserError if the folder is no campaign."""
-    return _read(folder / KEY, _key)
+def read_key(folder: Path, campaign: Campaign) -> Key:
+    """Reads the origins of outputs. Raises UserError if the folder is no campaign, or the key is that of another one."""
+    key = _read(folder / KEY, _key)
+    sizes = {item.id: len(item.outputs) for item in campaign.items}
+    if sizes != {name: len(item.systems) for name, item in key.items.items()}:
+        raise UserError(
+            f"{folder / KEY} is not the key of {CAMPAIGN} beside it: put the files of one campaign together."
+        )
+    return key
 
 
 def write_campaign(folder: Path, campaign: Campaign, key: Key, raters: List[Rater]) -> None:
@@ -90,6 +97,15 @@ def _campaign(content: Any) -> Campaign:
         for one in content["items"]
     ]
     return Campaign(int(content["seed"]), str(content["source_language"]), str(content["target_language"]), items)
+
+
+def _raters(content: Any) -> List[Rater]:
+    raters = [Rater(str(one["name"]), str(one["token"])) for one in content]
+    if len({rater.name for rater in raters}) < len(raters) or len({rater.token for rater in raters}) < len(raters):
+        raise ValueError("two raters share a name or a token")
+    if any(len(rater.token) < SHORTEST_TOKEN for rater in raters):
+        raise ValueError(f"a token has fewer than {SHORTEST_TOKEN} characters")
+    return raters
 
 
 def _key(content: Any) -> Key:

@@ -1,0 +1,108 @@
+"""Time and memory of an update that processes share: data parallelism, BMUF's replicas, a divided vocabulary.
+
+    python benchmarks/benchmark_processes.py --processes 2 --json processes.json
+
+The processes are on this machine, with one thread each, and exchange their numbers by gloo. They are compared with one
+process that has as many threads. All do an update of one batch: each process has its share of the sentences. The
+replicas exchange nothing, as between two synchronisations of BMUF. State: parameters, gradients and both moments of Adam.
+"""
+
+import argparse
+import multiprocessing
+import statistics
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Dict, List
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, installed or not
+
+from benchmarking import environment  # noqa: E402
+from benchmarking.command_line import check_layers, check_positive  # noqa: E402
+from benchmarking.shared_update import (  # noqa: E402
+    DATA, REPLICAS, VOCABULARY, WHOLE, Measured, UpdateSetting, free_port, measure_process,
+)  # fmt: skip
+from gnmt.commands.process import run_command  # noqa: E402
+from gnmt.commands.report import check_output, markdown_table, write_json  # noqa: E402
+from gnmt.errors import UserError  # noqa: E402
+
+WAYS = (WHOLE, DATA, REPLICAS, VOCABULARY)
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--processes", type=int, default=2, help="that share an update; one process gets as many threads")
+    add("--ways", nargs="+", choices=WAYS, default=WAYS, help="rows of the table")
+    add("--hidden", type=int, default=1024, help="width of embeddings, LSTMs and attention")
+    add("--layers", type=int, default=4, help="of the encoder, and of the decoder")
+    add("--vocabulary", type=int, default=32000, help="entries")
+    add("--tied", action="store_true", help="the output layer's weights are the embeddings")
+    add("--batch", type=int, default=32, help="sentences of an update, of all processes together")
+    add("--length", type=int, default=25, help="tokens of a sentence")
+    add("--updates", type=int, default=5, help="measured after one that is not")
+    add("--json", type=Path, metavar="FILE", help="every measurement, and the environment")
+    add("--overwrite", action="store_true", help="replace the --json file")
+    add("--allow-busy", action="store_true", help="run although other programs do; the figures then mean nothing")
+    args = parser.parse_args()
+    check_positive(args, ("hidden", "batch", "length", "updates"))
+    check_layers(args.layers)
+    if not 2 <= args.processes <= args.batch:
+        raise UserError(f"--processes is {args.processes}, but must be from 2 to --batch, {args.batch}.")
+    if args.vocabulary < args.processes + 3:
+        raise UserError(f"--vocabulary is {args.vocabulary}, but at least {args.processes + 3} is needed.")
+    if args.json:
+        check_output(args.json, args.overwrite)
+    return args
+
+
+def measure(way: str, args: argparse.Namespace) -> List[Measured]:
+    """Returns the figures of each process, which are started for it."""
+    processes, threads = (1, args.processes) if way == WHOLE else (args.processes, 1)
+    setting = UpdateSetting(
+        way, processes, threads, args.hidden, args.layers, args.vocabulary, args.batch, args.length, args.tied, args.updates
+    )  # fmt: skip
+    port = free_port()
+    # Forked, because importing torch and fairseq again takes longer than the measurement; nothing has been computed here.
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
+        return [
+            one.result() for one in [pool.submit(measure_process, rank, setting, port) for rank in range(processes)]
+        ]
+
+
+def row(way: str, measured: List[Measured], base: float) -> Dict[str, str]:
+    seconds = median_seconds(measured)
+    return {
+        "way": way,
+        "processes": str(len(measured)),
+        "ms per update": f"{1000 * seconds:.0f}",
+        f"time / {WHOLE}": f"{seconds / base:.2f}",
+        "parameters per process": f"{max(one.parameters for one in measured) / 1e6:.1f} M",
+        "state per process MiB": f"{max(one.state_mebibytes for one in measured):.0f}",
+        "peak memory per process MiB": f"{max(one.peak_mebibytes for one in measured):.0f}",
+    }
+
+
+def median_seconds(measured: List[Measured]) -> float:
+    """Returns the median time of an update, which ends with the last process."""
+    return statistics.median(map(max, zip(*(one.seconds for one in measured))))
+
+
+def main() -> None:
+    args = parse_options()
+    warning = environment.require_free_machine(args.allow_busy)
+    place = environment.record(args.processes, "cpu")
+    measured = {way: measure(way, args) for way in dict.fromkeys([WHOLE, *args.ways])}
+    table = [row(way, figures, median_seconds(measured[WHOLE])) for way, figures in measured.items()]
+    about = (
+        f"An update of {args.batch} sentences of {args.length} tokens; hidden size {args.hidden}, {args.layers} + "
+        f"{args.layers} layers, vocabulary {args.vocabulary}, {'tied' if args.tied else 'not tied'}; median of {args.updates}."
+    )
+    print("\n".join([about, *([warning] if warning else []), "", markdown_table(table)]))
+    if args.json:
+        figures = {way: [one._asdict() for one in processes] for way, processes in measured.items()}
+        write_json(args.json, {"environment": place, "options": vars(args), "measured": figures, "table": table})
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,36 @@
+"""A picture of the predictions: sentences per second, and seconds per update of one batch, against devices."""
+
+from typing import Sequence
+
+from benchmarking.scaling.tables import COUNTS, estimates
+from benchmarking.scaling.ways import Setting
+from gnmt.plots.pictures import new_figure
+
+SIDE_INCHES = (10.0, 4.2)
+MARKERS = "osD^v"
+
+
+def draw(setting: Setting, counts: Sequence[int] = COUNTS):
+    """Returns a figure with two panels; both axes are logarithmic."""
+    figure = new_figure(*SIDE_INCHES, layout="constrained")
+    panels = (
+        ("a batch for each replica: sentences per second", False, lambda one: one.sentences_per_second),
+        ("one batch for all devices: ms per update", True, lambda one: 1000 * one.update_seconds),
+    )
+    for place, (title, same_batch, value) in enumerate(panels, start=1):
+        axes = figure.add_subplot(1, 2, place)
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        axes.set_xlabel(f"devices ({setting.cluster.device.name})")
+        axes.set_title(title, fontsize="medium")
+        axes.grid(alpha=0.3, which="both")
+        found = estimates(setting, counts, same_batch)
+        for marker, (name, of_way) in zip(MARKERS, found.items()):
+            points = [(count, value(one)) for count, one in zip(counts, of_way) if one is not None]
+            axes.plot(*zip(*points), marker=marker, linewidth=1, label=name)
+        if not same_batch:
+            first = next(iter(found.values()))[0].sentences_per_second
+            axes.plot(counts, [first * count for count in counts], color="grey", linestyle=":", label="ideal")
+            axes.legend(fontsize="small")
+        axes.set_xticks(list(counts), [str(count) for count in counts])
+    return figure

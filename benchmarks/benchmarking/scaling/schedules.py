@@ -1,0 +1,141 @@
+"""Time of tasks that devices work on one after the other: layers and time chunks in the order of gnmt.network.wavefront."""
+
+from typing import Dict, List, NamedTuple, Sequence, Tuple
+
+from benchmarking.scaling.costs import (
+    BACKWARD, Batch, Device, Link, Network, attention_seconds, keys_seconds, lstm_seconds, send_seconds, softmax_seconds,
+)  # fmt: skip
+from gnmt.network.wavefront import schedule
+
+
+class Task(NamedTuple):
+    """Work of one device, which begins when the device is free and what it needs has arrived."""
+
+    device: int
+    seconds: float
+    needs: Tuple[int, ...] = ()  # earlier tasks, by their place in the list
+    copy_seconds: float = 0.0  # to send the result to another device
+
+
+def finish_times(tasks: Sequence[Task]) -> List[float]:
+    """Returns when each task ends; each device does its tasks in the order of the list."""
+    free: Dict[int, float] = {}
+    ends: List[float] = []
+    for task in tasks:
+        arrivals = [
+            ends[need] + (tasks[need].copy_seconds if tasks[need].device != task.device else 0) for need in task.needs
+        ]
+        ends.append(max([free.get(task.device, 0.0), *arrivals]) + task.seconds)
+        free[task.device] = ends[-1]
+    return ends
+
+
+def makespan(tasks: Sequence[Task]) -> float:
+    """Returns the time from the start of the first task to the end of the last."""
+    return max(finish_times(tasks), default=0.0)
+
+
+def backward_tasks(tasks: Sequence[Task]) -> List[Task]:
+    """Returns the tasks of the gradient: the reverse order, with what was needed as what needs, twice as long."""
+    last = len(tasks) - 1
+    users: List[List[int]] = [[] for _ in tasks]
+    for index, task in enumerate(tasks):
+        for need in task.needs:
+            users[need].append(last - index)
+    return [
+        Task(tasks[index].device, BACKWARD * tasks[index].seconds, tuple(users[index]), tasks[index].copy_seconds)
+        for index in range(last, -1, -1)
+    ]
+
+
+class Layers(NamedTuple):
+    """A network whose layers are on several devices of one machine."""
+
+    devices: int
+    time_chunks: int
+
+    def of_layer(self, layer: int, layers: int) -> int:
+        """Returns the device of a layer: the rule of gnmt.network.placement."""
+        return layer * self.devices // layers
+
+
+def forward_tasks(device: Device, link: Link, network: Network, batch: Batch, layers: Layers) -> List[Task]:
+    """Returns the tasks of encoder and decoder, without the output layer, as the placed network queues them."""
+    rows, hidden = batch.sentences, network.hidden
+    tasks: List[Task] = []
+
+    def add(place: int, seconds: float, needs: Sequence[int], positions: float, width: int = 1) -> int:
+        size = rows * positions * width * hidden * device.number_bytes
+        tasks.append(Task(place, seconds, tuple(needs), send_seconds(link, size)))
+        return len(tasks) - 1
+
+    first = lstm_seconds(device, rows, batch.source, hidden, hidden)
+    backward_half = add(min(1, layers.devices - 1), first, [], batch.source)
+    halves = [backward_half, add(0, first, [], batch.source)]
+    ends = _wavefront(
+        add,
+        [halves] * layers.time_chunks,
+        [
+            (
+                layers.of_layer(layer, network.encoder_layers),
+                lstm_seconds(
+                    device, rows, batch.source / layers.time_chunks, (2 if layer == 1 else 1) * hidden, hidden
+                ),
+            )
+            for layer in range(1, network.encoder_layers)
+        ],
+        batch.source / layers.time_chunks,
+    )
+    query = add(0, lstm_seconds(device, rows, batch.target, hidden, hidden), [], batch.target)
+    keys = add(0, keys_seconds(device, rows, batch.source, hidden), ends, batch.source)
+    chunk = batch.target / layers.time_chunks
+    _wavefront(
+        add,
+        [[query, keys]] * layers.time_chunks,
+        [
+            (0, attention_seconds(device, rows, batch.source, chunk, hidden)),
+            *(
+                (layers.of_layer(layer, network.decoder_layers), lstm_seconds(device, rows, chunk, 2 * hidden, hidden))
+                for layer in range(1, network.decoder_layers)
+            ),
+        ],
+        chunk,
+        width=2,  # features and context
+    )
+    return tasks
+
+
+def _wavefront(add, inputs, places_and_seconds, positions: float, width: int = 1) -> List[int]:
+    """Adds the tasks of a stack in wavefront order; returns those of its top layer, one for each chunk.
+
+    Args:
+        add: adds a task and returns its place.
+        inputs: tasks that each chunk needs.
+        places_and_seconds: device of each layer, and its time for a chunk.
+        positions: of a chunk.
+        width: of what a layer passes on, in hidden sizes.
+    """
+    latest = [list(needs) for needs in inputs]  # what the next layer needs, by chunk
+    before: Dict[int, List[int]] = {}  # the task of the chunk before, by layer
+    for layer, chunk in schedule(len(places_and_seconds), len(inputs)):
+        place, seconds = places_and_seconds[layer]
+        task = add(place, seconds, [*latest[chunk], *before.get(layer, [])], positions, width)
+        latest[chunk], before[layer] = [task], [task]
+    return [task for tasks in latest for task in tasks]
+
+
+def replica_seconds(
+    device: Device, link: Link, network: Network, batch: Batch, layers: Layers, softmax_devices: int = 1
+) -> float:
+    """Returns the time of forward and backward of one replica, on one device or several.
+
+    Args:
+        softmax_devices: devices that share the output layer; this project has it on one, Wu et al. (2016) on all.
+    """
+    tasks = forward_tasks(device, link, network, batch, layers)
+    tokens = batch.sentences * batch.target
+    softmax = softmax_seconds(device, tokens, network.vocabulary / softmax_devices, network.hidden)
+    if softmax_devices > 1:  # features to all devices, their gradients back
+        size = tokens * network.hidden * device.number_bytes
+        softmax += 2 * (softmax_devices - 1) * send_seconds(link, size)
+    return makespan(tasks) + softmax + makespan(backward_tasks(tasks))

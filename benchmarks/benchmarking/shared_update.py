@@ -1,0 +1,108 @@
+"""An update of GNMT that several processes share in one of three ways, and its time and memory in each process."""
+
+import os
+import socket
+import time
+from typing import List, NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from benchmarking.memory import forget_peak
+from fairseq_gnmt.criterions.projected_loss import projected_label_smoothed_loss
+from gnmt.commands.speed import peak_mebibytes
+from gnmt.network.config import NetworkConfig
+from gnmt.network.gnmt import GNMTNetwork
+from gnmt.training.batch_shares import gather_batch, rows_of_process, sum_gradients
+from gnmt.training.sharded_layers import shard_vocabulary, split_parameters
+from gnmt.training.sharded_loss import sharded_label_smoothed_loss
+from gnmt.training.vocabulary_shards import VocabularyShard, vocabulary_shard
+
+SMOOTHING = 0.1
+COPIES = 4  # of a parameter in training: itself, its gradient and two moments of Adam
+BYTES = 4
+PAD = 1
+# Ways to share: batches, or rows of one batch and the symbols of the output layer.
+WHOLE, DATA, REPLICAS, VOCABULARY = "one process", "data parallelism", "replicas apart (BMUF)", "vocabulary divided"
+
+
+class UpdateSetting(NamedTuple):
+    """One measurement. The batch is that of all processes together."""
+
+    way: str
+    processes: int
+    threads: int  # of each process
+    hidden: int
+    layers: int
+    vocabulary: int
+    batch: int
+    length: int
+    tied: bool
+    updates: int
+
+
+class Measured(NamedTuple):
+    """Figures of one process."""
+
+    seconds: List[float]  # of each update
+    parameters: int
+    state_mebibytes: float  # parameters, gradients and moments
+    peak_mebibytes: float
+
+
+def measure_process(rank: int, setting: UpdateSetting, port: int) -> Measured:
+    """Measures in this process, which should be a fresh one; all processes call it at the same time."""
+    torch.set_num_threads(setting.threads)
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    if setting.processes > 1:
+        address = f"tcp://127.0.0.1:{port}"
+        dist.init_process_group("gloo", init_method=address, rank=rank, world_size=setting.processes)
+    torch.manual_seed(1)
+    config = NetworkConfig(
+        setting.vocabulary, setting.vocabulary, PAD, setting.hidden, setting.layers, setting.layers, tie_output=setting.tied
+    )  # fmt: skip
+    network = GNMTNetwork(config).train()
+    shard = None
+    if setting.way == VOCABULARY:
+        shard = vocabulary_shard(setting.vocabulary, rank, setting.processes)
+        shard_vocabulary(network, shard)
+    optimizer = torch.optim.Adam(network.parameters(), fused=True)
+    source, target = torch.randint(3, setting.vocabulary, (2, setting.batch, setting.length))
+    rows = rows_of_process(setting.batch, rank, setting.processes)
+    seconds = []
+    for number in range(setting.updates + 1):  # the first is a warm-up
+        if number == 1:
+            forget_peak()
+        start = time.perf_counter()
+        own, _ = network.decoder(target[rows], network.encoder(source[rows]), features_only=True)
+        optimizer.zero_grad()
+        loss_of(network, own, target, rows, shard).backward()
+        if setting.way == DATA:
+            sum_gradients(network.parameters())
+        elif setting.way == VOCABULARY:
+            sum_gradients(split_parameters(network)[0])
+        optimizer.step()
+        if number:
+            seconds.append(time.perf_counter() - start)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return Measured(seconds, parameters, COPIES * BYTES * parameters / 2**20, peak_mebibytes())
+
+
+def loss_of(network: GNMTNetwork, own: Tensor, target: Tensor, rows: Tensor, shard: VocabularyShard | None) -> Tensor:
+    """Returns the loss of a process's rows, or, with a shard, that of the whole batch."""
+    projection = network.decoder.output_projection
+    if shard is None:
+        features, words = own.flatten(0, 1), target[rows].flatten()
+        return projected_label_smoothed_loss(features, projection.weight, projection.bias, words, SMOOTHING)[0]
+    features, words = gather_batch(own, len(target)).flatten(0, 1), target.flatten()
+    return sharded_label_smoothed_loss(
+        features, projection.weight, projection.bias, words, SMOOTHING, None, shard
+    )[0]  # fmt: skip
+
+
+def free_port() -> int:
+    """Returns a port of this machine that no one listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]

@@ -1,0 +1,70 @@
+"""Serves translations over HTTP, with a page to try them.
+
+    gnmt serve MODEL
+    gnmt serve MODEL-EN-DE MODEL-DE-EN --port 8080 --api-keys keys.txt --requests-per-minute 60
+
+Several models serve several language pairs, which requests choose by `source` and `target`. /translate follows the API of
+LibreTranslate, /v1/translate returns scores, alignment and attention, and / is the page. The server listens on this machine
+only, unless --host says otherwise. SIGTERM finishes the running requests. Needs the extra `serve`.
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any, Dict
+
+from gnmt.errors import UserError
+from gnmt.ranges import Range
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options of the command."""
+    from gnmt.serving.limits import Limits
+
+    add = parser.add_argument
+    add("models", type=Path, nargs="+", metavar="MODEL", help="model folder, one for each language pair")
+    add("--host", default="127.0.0.1", metavar="H", help="address to listen on; 0.0.0.0 is every network")
+    add("--port", type=int, default=5000, metavar="N", help="port to listen on; 0 is any free one")
+    add("--precision", metavar="P", help="precision of decoding (default: the model's)")
+    add("--device", default="cpu", metavar="D", help="device of torch")
+    add("--threads", type=int, metavar="N", help="threads of torch (default: torch's choice)")
+    add("--slots", type=int, default=64, metavar="N", help="sentences that are translated at the same time")
+    add("--api-keys", type=Path, metavar="FILE", help="lines NAME KEY [REQUESTS-PER-MINUTE]; one key is then needed")
+    add("--allow-origin", action="append", default=[], metavar="URL",
+        help="origin of pages elsewhere that may use the server (CORS); repeatable, * is all")  # fmt: skip
+    add("--proxy", metavar="ADDRESS", help="reverse proxy whose header X-Forwarded-For names the clients")
+    for limit in dataclasses.fields(Limits):
+        flag, kind = f"--{limit.name.replace('_', '-')}", int if limit.type is int else float
+        add(flag, type=kind, default=limit.default, metavar="N", help=limit.metadata["help"])
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Runs the command."""
+    from gnmt.serving.limits import Limits
+
+    limits = Limits(**{limit.name: getattr(arguments, limit.name) for limit in dataclasses.fields(Limits)})
+    Range(1, 4096).check("slots", arguments.slots)
+    Range(0, 65535).check("port", arguments.port)
+    try:
+        from gnmt.serving.server import bind, run_server
+    except ImportError as error:
+        raise UserError(f"This command needs {error.name}: pip install 'fairseq-gnmt[serve]'.") from error
+    from gnmt.serving.application import Settings, make_application
+    from gnmt.serving.keys import read_keys
+
+    keys = read_keys(arguments.api_keys) if arguments.api_keys else []
+    for model in arguments.models:
+        if not model.is_dir():
+            raise UserError(f"{model} is not a model folder: `gnmt export` makes one.")
+    bound = bind(arguments.host, arguments.port)
+    settings = Settings(limits, keys, arguments.allow_origin, arguments.slots)
+    translators = [load(model, arguments) for model in arguments.models]
+    run_server(make_application(translators, settings), bound, limits, arguments.proxy)
+
+
+def load(model: Path, arguments: argparse.Namespace) -> Any:
+    """Returns the translator of a model folder."""
+    from gnmt.translator import Translator
+
+    options: Dict[str, Any] = {name: getattr(arguments, name) for name in ("precision", "threads", "device")}
+    return Translator.from_pretrained(model, **options)

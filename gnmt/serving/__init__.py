@@ -1,0 +1,1 @@
+"""Translation server: one engine thread, an HTTP application around it, and its page."""

@@ -1,0 +1,113 @@
+"""The HTTP application: routes, errors, limits and metrics around one engine."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import AsyncIterator, NamedTuple, Sequence
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.middleware.cors import CORSMiddleware
+
+import gnmt
+from gnmt.serving.detailed import detailed_routes
+from gnmt.serving.engine import Engine
+from gnmt.serving.files import file_routes
+from gnmt.serving.keys import Key
+from gnmt.serving.libretranslate import libretranslate_routes
+from gnmt.serving.limits import Limits
+from gnmt.serving.metrics import Metrics
+from gnmt.serving.middleware import Application, BodyLimit, Observed
+from gnmt.serving.opennmt import opennmt_routes
+from gnmt.serving.page_routes import page_routes
+from gnmt.serving.pairs import LanguagePairs
+from gnmt.serving.requests import Access
+from gnmt.serving.responses import answer_errors
+from gnmt.serving.service import TranslationService
+from gnmt.serving.status import status_routes
+from gnmt.translator import Translator
+
+STOPPING_SECONDS = 5.0  # that the engine has for its last step
+DESCRIPTION = "Neural machine translation (GNMT). `/translate` follows LibreTranslate's API."
+
+
+class Settings(NamedTuple):
+    """Settings of an application."""
+
+    limits: Limits = Limits()
+    keys: Sequence[Key] = ()  # none: everybody may ask
+    origins: Sequence[str] = ()  # of pages that may read answers (CORS)
+    slots: int = 64  # sentences that are translated at the same time
+
+
+DEFAULTS = Settings()
+
+
+def make_application(translators: Sequence[Translator], settings: Settings = DEFAULTS) -> Application:
+    """Returns an ASGI application; its engine starts and stops with its lifespan.
+
+    Args:
+        translators: one for each language pair.
+        settings: limits, keys, origins, slots.
+
+    Raises:
+        UserError: two translators have the same languages.
+    """
+    pairs, metrics, limits = LanguagePairs(translators), Metrics(), settings.limits
+    engine = Engine(pairs.translators, settings.slots, limits.queue_limit, metrics)
+    service, access = TranslationService(pairs, engine, limits), Access(settings.keys, limits)
+    for translator in pairs.translators:
+        metrics.add_model(translator.source_language, translator.target_language, translator.precision)
+
+    @asynccontextmanager
+    async def lifespan(application: FastAPI) -> AsyncIterator[None]:
+        engine.start()
+        try:
+            await asyncio.to_thread(engine.wait_until_warm)
+            yield
+        finally:
+            await asyncio.to_thread(engine.stop, STOPPING_SECONDS)
+
+    application = FastAPI(
+        title="gnmt serve", version=gnmt.__version__, description=DESCRIPTION, lifespan=lifespan,
+        docs_url=None, redoc_url=None,  # they load scripts from elsewhere
+    )  # fmt: skip
+    for router in (
+        libretranslate_routes(service, access),
+        file_routes(service, access),
+        opennmt_routes(service, access),
+        detailed_routes(service, access),
+        status_routes(engine, metrics),
+        page_routes(),
+    ):
+        application.include_router(router)
+    answer_errors(application)
+    application.openapi = lambda: _openapi(application)
+    return _wrapped(application, metrics, settings)
+
+
+def _wrapped(application: FastAPI, metrics: Metrics, settings: Settings) -> Application:
+    application.add_middleware(BodyLimit, most=settings.limits.body_bytes)
+    if settings.origins:
+        application.add_middleware(
+            CORSMiddleware, allow_origins=list(settings.origins), allow_methods=["GET", "POST"], allow_headers=["*"]
+        )
+    application.add_middleware(Observed, metrics=metrics)
+    return application
+
+
+def _openapi(application: FastAPI) -> dict:
+    """Returns the OpenAPI document. FastAPI names the status 422 for wrong fields, which are answered with 400 here."""
+    if application.openapi_schema is None:
+        document = get_openapi(
+            title=application.title,
+            version=application.version,
+            description=application.description,
+            routes=application.routes,
+        )
+        for path in document["paths"].values():
+            for operation in path.values():
+                operation["responses"].pop("422", None)
+        for name in ("HTTPValidationError", "ValidationError"):
+            document["components"]["schemas"].pop(name, None)
+        application.openapi_schema = document
+    return application.openapi_schema

@@ -1,0 +1,133 @@
+"""Routes of LibreTranslate's API, so that its clients work with this server."""
+
+from typing import Any, Dict, List, Literal, Optional, Union
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from gnmt.serving.html import translate_html
+from gnmt.serving.pairs import AUTO
+from gnmt.serving.refusals import bad_request
+from gnmt.serving.requests import FORMS, JSON, Access, Text, read_body, unless_gone
+from gnmt.serving.responses import ERRORS
+from gnmt.serving.service import TranslatedText, TranslationService
+from gnmt.translation.options import TranslationOptions
+
+
+class TranslateBody(BaseModel):
+    """Request of /translate."""
+
+    model_config = ConfigDict(extra="ignore")
+    q: Union[Text, List[Text]] = Field(description="text, or list of texts")
+    source: str = Field(description='language code, or "auto"', max_length=40)
+    target: str = Field(description="language code", max_length=40)
+    format: Literal["text", "html"] = Field("text", description="html: tags and attributes stay")
+    alternatives: int = Field(0, ge=0, description="further translations of each text; only with format text")
+    api_key: Optional[str] = None
+
+
+class DetectBody(BaseModel):
+    """Request of /detect."""
+
+    q: Text = Field(description="text")
+    api_key: Optional[str] = None
+
+
+class DetectedLanguage(BaseModel):
+    """A language and its confidence in per cent."""
+
+    confidence: float
+    language: str
+
+
+class TranslateAnswer(BaseModel):
+    """Answer of /translate; lists where `q` is a list."""
+
+    translatedText: Union[str, List[str]]
+    alternatives: Optional[Union[List[str], List[List[str]]]] = None
+    detectedLanguage: Optional[Union[DetectedLanguage, List[DetectedLanguage]]] = None
+
+
+class LanguageAnswer(BaseModel):
+    """A source language and its targets."""
+
+    code: str
+    name: str
+    targets: List[str]
+
+
+def fields_schema(model: type) -> Dict[str, Any]:
+    """Returns OpenAPI's description of a body that is JSON or a form with the fields of a model."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")  # type: ignore[attr-defined]
+    return {"requestBody": {"required": True, "content": {kind: {"schema": schema} for kind in (JSON, *FORMS)}}}
+
+
+def libretranslate_routes(service: TranslationService, access: Access) -> APIRouter:
+    """Returns the routes /translate, /detect and /languages."""
+    router = APIRouter(tags=["LibreTranslate"])
+
+    @router.post("/translate", responses=ERRORS, openapi_extra=fields_schema(TranslateBody),
+                 response_model_exclude_none=True)  # fmt: skip
+    async def translate(request: Request) -> TranslateAnswer:
+        """Translates a text or a list of texts."""
+        body = await read_body(request, TranslateBody)
+        access.admit(request, body.api_key)
+        texts = [body.q] if isinstance(body.q, str) else body.q
+        service.limits.check_texts(texts)
+        service.limits.check_beam(body.alternatives + 1, "alternatives + 1")
+        return await unless_gone(request, _translate(service, body, texts))
+
+    @router.post("/detect", responses=ERRORS, openapi_extra=fields_schema(DetectBody))
+    async def detect(request: Request) -> List[DetectedLanguage]:
+        """Guesses the language of a text, among those that the server translates from."""
+        body = await read_body(request, DetectBody)
+        access.admit(request, body.api_key)
+        service.limits.check_texts([body.q])
+        found = service.pairs.detect(body.q)
+        return [DetectedLanguage(confidence=one.confidence, language=one.language) for one in found]
+
+    @router.get("/languages")
+    async def languages() -> List[LanguageAnswer]:
+        """Lists the languages; those with targets can be translated from."""
+        return [LanguageAnswer(**one._asdict()) for one in service.pairs.languages()]
+
+    return router
+
+
+async def _translate(service: TranslationService, body: TranslateBody, texts: List[str]) -> TranslateAnswer:
+    """Translates texts; those with equal languages together."""
+    detected = None
+    sources = [body.source] * len(texts)
+    if body.source == AUTO:
+        best = [service.pairs.detect(text)[0] for text in texts]
+        detected = [DetectedLanguage(confidence=one.confidence, language=one.language) for one in best]
+        sources = [one.language for one in best]
+    translated: List[str] = [""] * len(texts)
+    alternatives: List[List[str]] = [[] for _ in texts]
+    for source in dict.fromkeys(sources):
+        translator = service.pairs.choose(source, body.target)
+        indices = [index for index, own in enumerate(sources) if own == source]
+        own_texts = [texts[index] for index in indices]
+        if body.format == "html":
+            for index, html in zip(indices, await translate_html(service, translator, own_texts)):
+                translated[index] = html
+            continue
+        nbest = body.alternatives + 1
+        beam = max(translator.model.generation.num_beams, nbest) if body.alternatives else None
+        options = TranslationOptions(split_sentences=True, nbest=nbest, beam=beam)
+        for index, translation in zip(indices, await service.translate(translator, own_texts, options)):
+            refuse_truncated(translation, options.max_length)
+            translated[index] = translation.text()
+            alternatives[index] = translation.alternatives(body.alternatives)
+    is_list = not isinstance(body.q, str)
+    return TranslateAnswer(
+        translatedText=translated if is_list else translated[0],
+        alternatives=(alternatives if is_list else alternatives[0]) if body.alternatives else None,
+        detectedLanguage=(detected if is_list else detected[0]) if detected else None,
+    )
+
+
+def refuse_truncated(translation: TranslatedText, max_length: int) -> None:
+    """Raises Refusal if a sentence was cut, which LibreTranslate's answer could not say."""
+    if translation.is_truncated:
+        raise bad_request(f"A sentence has more than {max_length} tokens: divide it, or use /v1/translate.")

@@ -1,0 +1,118 @@
+"""Limits of the server. Each is declared once, with its default, range and help; the command line and the docs read it."""
+
+import time
+from dataclasses import dataclass
+from typing import Callable, Dict
+
+from gnmt.ranges import Range, check_ranges
+from gnmt.search.options import option
+from gnmt.serving.refusals import Refusal, bad_request, too_large, unavailable
+
+BYTES_PER_CHARACTER = 12  # of JSON: a character outside the basic plane is two escapes \uXXXX
+BODY_OVERHEAD = 65536  # bytes for the other fields of a request
+REMEMBERED_CLIENTS = 10_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits on requests.
+
+    Raises:
+        UserError: a limit is outside its range.
+    """
+
+    char_limit: int = option(5000, Range(1), "characters of the texts of a request, HTML tags included")
+    batch_limit: int = option(100, Range(1), "texts of a request")
+    sentence_limit: int = option(1000, Range(1), "sentences of a request")
+    beam_limit: int = option(10, Range(1, 1000), "largest beam that a request may ask for; also bounds alternatives")
+    file_limit: int = option(500_000, Range(1), "bytes of a file for /translate_file")
+    file_char_limit: int = option(100_000, Range(1), "characters of a file for /translate_file")
+    requests_per_minute: float = option(0, Range(0, 1e6, off=True), "requests of a client in a minute; 0: no limit")
+    queue_limit: int = option(50_000, Range(1), "tokens that may wait for translation")
+    deadline: float = option(60, Range(0, 86_400, above=True), "seconds until a request is given up")
+    connection_limit: int = option(1000, Range(1, 1_000_000), "connections at the same time")
+    shutdown_deadline: float = option(30, Range(0, 86_400), "seconds that running requests have after SIGTERM")
+
+    def __post_init__(self):
+        check_ranges(Limits, self)
+
+    @property
+    def body_bytes(self) -> int:
+        """Bytes of a request's body, at most."""
+        return max(BYTES_PER_CHARACTER * self.char_limit, self.file_limit) + BODY_OVERHEAD
+
+    def check_texts(self, texts: list) -> None:
+        """Raises Refusal for too many texts or characters."""
+        if not texts:
+            raise bad_request("There is no text: send at least one.")
+        if len(texts) > self.batch_limit:
+            raise too_large(
+                f"The request has {len(texts)} texts, but at most {self.batch_limit} are allowed: send fewer."
+            )
+        characters = sum(map(len, texts))
+        if characters > self.char_limit:
+            raise too_large(
+                f"The request has {characters} characters, but at most {self.char_limit} are allowed: send less text."
+            )
+
+    def check_prefixes(self, prefixes: list) -> None:
+        """Raises Refusal for prefixes with too many characters."""
+        characters = sum(map(len, prefixes))
+        if characters > self.char_limit:
+            raise too_large(f"The prefixes have {characters} characters, but at most {self.char_limit} are allowed.")
+
+    def check_sentences(self, count: int) -> None:
+        """Raises Refusal for too many sentences."""
+        if count > self.sentence_limit:
+            raise too_large(
+                f"The request has {count} sentences, but at most {self.sentence_limit} are allowed: send less text."
+            )
+
+    def check_beam(self, beam: int, name: str = "beam") -> None:
+        """Raises Refusal for a beam, or a number of alternatives, that is too large."""
+        if beam > self.beam_limit:
+            raise bad_request(f"{name} is {beam}, but must be at most {self.beam_limit}.")
+
+    def late(self) -> Refusal:
+        """Returns the refusal of a request that took too long."""
+        return unavailable(
+            "deadline", f"The translation took more than {self.deadline:g} seconds: send less text or try later.", 5
+        )
+
+
+class RateLimiter:
+    """Limits the requests of each client: a minute's worth at once, then at an even rate.
+
+    One number is kept for each client, the time at which its allowance is whole again (GCRA, the generic cell rate
+    algorithm of ATM networks, ITU-T I.371).
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self._clock = clock
+        self._whole_again: Dict[str, float] = {}
+
+    def check(self, client: str, per_minute: float) -> None:
+        """Counts a request.
+
+        Args:
+            client: name of a key, or an address.
+            per_minute: requests that it may send in a minute; 0 is no limit.
+
+        Raises:
+            Refusal: the client has sent too many; this request is not counted.
+        """
+        if not per_minute:
+            return
+        now = self._clock()
+        whole_again = max(now, self._whole_again.get(client, now)) + 60 / per_minute
+        excess = whole_again - now - max(60, 60 / per_minute)
+        if excess > 1e-9:
+            raise Refusal(
+                429,
+                "rate",
+                f"More than {per_minute:g} requests in a minute: try again in {excess:.0f} seconds.",
+                excess,
+            )
+        if len(self._whole_again) >= REMEMBERED_CLIENTS:
+            self._whole_again = {name: when for name, when in self._whole_again.items() if when > now}
+        self._whole_again[client] = whole_again

@@ -1,0 +1,228 @@
+"""Text with markup: sentences to translate, and the markup around and inside them.
+
+Block tags separate sentences. Inline elements belong to a sentence and are placed in its translation; an element that
+opens and closes in different sentences separates them as well, so that all markup is kept, in order.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import deque
+from typing import Callable, List, NamedTuple, Sequence, Set, Tuple, Union
+
+import regex
+
+from gnmt.serving.placement import Element, Span, child_text, links_of, place
+from gnmt.tokenizers.sentences import split_sentences
+from gnmt.translation.results import SentenceTranslation
+
+SPACE = regex.compile(r"[ \t\n\r\f]+")  # what HTML shows as one space
+MOST_PASSES = 8
+DEEPEST = 32  # elements inside one another
+
+
+class Text(NamedTuple):
+    """Characters between tags."""
+
+    text: str
+
+
+class Opening(NamedTuple):
+    """Tag that opens an inline element."""
+
+    raw: str
+    name: str
+
+
+class Closing(NamedTuple):
+    """Tag that closes an inline element."""
+
+    raw: str
+    name: str
+
+
+class Atom(NamedTuple):
+    """Markup with a place between words: an image, a comment, or code that is not translated."""
+
+    raw: str
+
+
+class Break(NamedTuple):
+    """Markup that separates sentences."""
+
+    raw: str
+
+
+Piece = Union[Text, Opening, Closing, Atom, Break]
+
+
+class Sentence(NamedTuple):
+    """A sentence with its markup."""
+
+    text: str
+    elements: List[Element]
+
+
+class Document:
+    """Markup with sentences to translate.
+
+    Args:
+        pieces: of the markup, in order.
+        language: of the text.
+        escape: writes text as markup.
+    """
+
+    def __init__(self, pieces: Sequence[Piece], language: str, escape: Callable[[str], str]):
+        self._escape = escape
+        self._parts: List[Union[str, Sentence]] = []  # markup, and sentences between it
+        for run in runs_of(pieces, language):
+            self._parts += [run.raw] if isinstance(run, Break) else parts_of(run, language, escape)
+
+    @property
+    def sentences(self) -> List[str]:
+        """The sentences, in order."""
+        return [part.text for part in self._parts if isinstance(part, Sentence)]
+
+    def render(self, translations: Sequence[SentenceTranslation]) -> str:
+        """Returns the markup with the translations of the sentences."""
+        left = iter(translations)
+        return "".join(part if isinstance(part, str) else self._translated(part, next(left)) for part in self._parts)
+
+    def _translated(self, sentence: Sentence, translation: SentenceTranslation) -> str:
+        if not translation.nbest:
+            return self._escape(sentence.text)
+        if not sentence.elements:
+            return self._escape(translation.text)
+        return place(sentence.elements, sentence.text, translation.text, links_of(translation), self._escape)
+
+
+Run = List[Piece]  # without Break
+
+
+def runs_of(pieces: Sequence[Piece], language: str) -> List[Union[Break, Run]]:
+    """Returns the pieces as breaks and runs between them, in which every element is closed and inside one sentence."""
+    breaks: Set[int] = set()
+    for _ in range(MOST_PASSES):
+        runs = split_runs(pieces, breaks)
+        found = {index for run in runs if not isinstance(run, int) for index in separating(pieces, run, language)}
+        if not found:
+            break
+        breaks |= found
+    else:
+        breaks |= {index for index, piece in enumerate(pieces) if isinstance(piece, (Opening, Closing))}
+        runs = split_runs(pieces, breaks)
+    return [
+        Break(pieces[run].raw) if isinstance(run, int) else [pieces[index] for index in run]  # type: ignore[union-attr]
+        for run in runs
+    ]
+
+
+def split_runs(pieces: Sequence[Piece], breaks: Set[int]) -> List[Union[int, List[int]]]:
+    """Returns indices of pieces: single ones that separate, and lists of those between them."""
+    runs: List[Union[int, List[int]]] = []
+    for index, piece in enumerate(pieces):
+        if isinstance(piece, Break) or index in breaks:
+            runs.append(index)
+        elif runs and isinstance(runs[-1], list):
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    return runs
+
+
+def separating(pieces: Sequence[Piece], run: Sequence[int], language: str) -> Set[int]:
+    """Returns the tags of a run that are not closed or opened in it, or whose element reaches into several sentences."""
+    found: Set[int] = set()
+    stack: List[int] = []
+    pairs: List[Tuple[int, int]] = []
+    for index in run:
+        piece = pieces[index]
+        if isinstance(piece, Opening) and len(stack) < DEEPEST:
+            stack.append(index)
+        elif isinstance(piece, (Opening, Closing)):
+            if stack and isinstance(piece, Closing) and pieces[stack[-1]].name == piece.name:  # type: ignore[union-attr]
+                pairs.append((stack.pop(), index))
+            else:
+                found.add(index)
+    found.update(stack)
+    if found:
+        return found
+    text, places = text_of([pieces[index] for index in run])
+    spans = sentence_spans(text, language)
+    position = dict(zip(run, places))
+    for first, last in pairs:
+        if len(overlapped(Span(position[first], position[last]), spans)) > 1:
+            found |= {first, last}
+    return found
+
+
+def overlapped(inside: Span, spans: Sequence[Span]) -> range:
+    """Returns the numbers of the sentences that have characters of a span; `spans` are in order."""
+    first = bisect_right(spans, inside.start, key=lambda span: span.end)
+    return range(first, max(first, bisect_left(spans, inside.end, key=lambda span: span.start)))
+
+
+def text_of(run: Run) -> Tuple[str, List[int]]:
+    """Returns the text of a run, with one space for white space, and the position of each piece in it."""
+    text, places = "", []
+    for piece in run:
+        places.append(len(text))
+        if isinstance(piece, Text):
+            added = SPACE.sub(" ", piece.text)
+            text += added[1:] if text.endswith(" ") and added.startswith(" ") else added
+    return text, places
+
+
+def sentence_spans(text: str, language: str) -> List[Span]:
+    """Returns the sentences of a text without line breaks; there are none in white space."""
+    spans, start = [], 0
+    for sentence in split_sentences(text, language):
+        if sentence.text:
+            spans.append(Span(start, start + len(sentence.text)))
+        start += len(sentence.text) + len(sentence.separator)
+    return spans
+
+
+def parts_of(run: Run, language: str, escape: Callable[[str], str]) -> List[Union[str, Sentence]]:
+    """Returns the sentences of a run, and the white space and markup between them."""
+    text, places = text_of(run)
+    spans = sentence_spans(text, language)
+    parts: List[Union[str, Sentence]] = []
+    end = 0  # of what is in `parts`
+    numbered = [(overlapped(element.span, spans), element) for element in elements_of(run, places, text)]
+    left = deque(numbered)
+    for number, span in enumerate([*spans, Span(len(text), len(text))]):
+        while left and not left[0][0] and left[0][1].span.start <= span.start:  # outside of sentences
+            element = left.popleft()[1]
+            parts += [escape(text[end : element.span.start]), child_text(element)]
+            end = max(end, element.span.end)
+        parts.append(escape(text[end : span.start]))
+        inside = []
+        while left and left[0][1].span.start < span.end:
+            inside.append(clipped(left.popleft()[1], span))
+        if number < len(spans):
+            parts.append(Sentence(text[span.start : span.end], inside))
+        end = span.end
+    return parts
+
+
+def clipped(element: Element, span: Span) -> Element:
+    """Returns an element in positions of its sentence, without what is outside of it."""
+    start, end = (min(max(position, span.start), span.end) - span.start for position in element.span)
+    return element._replace(span=Span(start, end), children=[clipped(child, span) for child in element.children])
+
+
+def elements_of(run: Run, places: Sequence[int], text: str) -> List[Element]:
+    """Returns the elements of a run, in which every element is closed."""
+    levels: List[List[Element]] = [[]]
+    open_tags: List[Tuple[str, int]] = []
+    for piece, place_of in zip(run, places):
+        if isinstance(piece, Opening):
+            open_tags.append((piece.raw, place_of))
+            levels.append([])
+        elif isinstance(piece, Closing):
+            raw, start = open_tags.pop()
+            children = levels.pop()
+            levels[-1].append(Element(raw, piece.raw, Span(start, place_of), children))
+        elif isinstance(piece, Atom):
+            is_spaced = text[place_of - 1 : place_of] == " "
+            levels[-1].append(Element(piece.raw, "", Span(place_of, place_of), [], is_spaced))
+    return levels[0]

@@ -1,0 +1,122 @@
+"""Wrappers around the application: limits on bodies, headers of every response, and metrics of every request."""
+
+import asyncio
+import json
+import time
+from typing import Any, Awaitable, Callable, MutableMapping, Optional
+
+from gnmt.serving.metrics import Metrics
+from gnmt.serving.refusals import Refusal, too_large
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+BODY_SECONDS = 30.0  # that a client has for sending its body
+HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+     b"img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+]  # fmt: skip
+
+
+class BodyLimit:
+    """Refuses bodies that are too large or too slow.
+
+    Args:
+        application: is called with bodies within the limits.
+        most: bytes of a body.
+    """
+
+    def __init__(self, application: Application, most: int):
+        self._application = application
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._application(scope, receive, send)
+        length = dict(scope["headers"]).get(b"content-length", b"")
+        if length.isdigit() and int(length) > self._most:
+            return await answer(send, too_large(f"The body has more than {self._most} bytes: send less text."))
+        body = _Body(receive, send, self._most)
+        try:
+            await self._application(scope, body.receive, body.send)
+        except Refusal:
+            if body.refusal is None:
+                raise
+        if body.refusal is not None and not body.has_begun:
+            await answer(send, body.refusal)
+        return None
+
+
+class _Body:
+    """The body of a request. What the application answers to one that is refused is not sent."""
+
+    def __init__(self, receive: Receive, send: Send, most: int):
+        self._receive, self._send, self._most = receive, send, most
+        self._end = asyncio.get_running_loop().time() + BODY_SECONDS
+        self._received = 0
+        self._is_complete = False
+        self.has_begun = False  # the response
+        self.refusal: Optional[Refusal] = None
+
+    async def receive(self) -> Message:
+        if self._is_complete:  # then it waits for the client to go
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._end):
+                message = await self._receive()
+        except TimeoutError as error:
+            self.refusal = Refusal(408, "slow", f"The body took more than {BODY_SECONDS:g} seconds.")
+            raise self.refusal from error
+        self._received += len(message.get("body", b""))
+        self._is_complete = not message.get("more_body", False)
+        if self._received > self._most:
+            self.refusal = too_large(f"The body has more than {self._most} bytes: send less text.")
+            raise self.refusal
+        return message
+
+    async def send(self, message: Message) -> None:
+        if self.refusal is None:
+            self.has_begun = True
+            await self._send(message)
+
+
+class Observed:
+    """Adds headers to responses, and counts and times them."""
+
+    def __init__(self, application: Application, metrics: Metrics):
+        self._application = application
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._application(scope, receive, send)
+        began = time.monotonic()
+        status: Optional[int] = None
+
+        async def observed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", []), *HEADERS]
+            await send(message)
+
+        try:
+            await self._application(scope, receive, observed)
+        finally:
+            route = getattr(scope.get("route"), "path", "other")
+            self._metrics.requests.labels(route, str(status or 500)).inc()
+            self._metrics.request_seconds.labels(route).observe(time.monotonic() - began)
+
+
+async def answer(send: Send, refusal: Refusal) -> None:
+    """Sends a refusal."""
+    body = json.dumps(refusal.body).encode("ascii")
+    headers = [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in refusal.headers.items()]
+    headers += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode("ascii"))]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,81 @@
+"""Routes of OpenNMT-py's translation server, with HTTP's status codes for errors."""
+
+from typing import Any, Dict, List, Optional
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+
+from gnmt.serving.libretranslate import refuse_truncated
+from gnmt.serving.pairs import LanguagePairs
+from gnmt.serving.refusals import bad_request
+from gnmt.serving.requests import Access, Text, unless_gone
+from gnmt.serving.responses import ERRORS
+from gnmt.serving.service import TranslationService
+from gnmt.translation.options import TranslationOptions
+from gnmt.translator import Translator
+
+FIRST_ID = 100  # of the models, which are numbered in the order of the command line
+
+
+class SourceItem(BaseModel):
+    """A sentence to translate."""
+
+    src: Text
+    id: Optional[int] = Field(None, description=f"number of the model; {FIRST_ID} is the first one")
+
+
+class TargetItem(BaseModel):
+    """A translated sentence."""
+
+    src: str
+    tgt: str
+    n_best: int
+    pred_score: float
+
+
+def opennmt_routes(service: TranslationService, access: Access) -> APIRouter:
+    """Returns the routes /translator/translate, /translator/models and /translator/health."""
+    router = APIRouter(prefix="/translator", tags=["OpenNMT"])
+
+    @router.post("/translate", responses=ERRORS)
+    async def translate(request: Request, items: List[SourceItem]) -> List[List[TargetItem]]:
+        """Translates sentences; the outer list has one entry, the best translations."""
+        access.admit(request)
+        texts = [item.src for item in items]
+        service.limits.check_texts(texts)
+        ids = {item.id for item in items if item.id is not None}
+        if len(ids) > 1:
+            raise bad_request(f"The request names {len(ids)} models: send a request to each.")
+        translator = model_of(service.pairs, ids.pop() if ids else FIRST_ID)
+        options = TranslationOptions()
+        translated = await unless_gone(request, service.translate(translator, texts, options))
+        answers = []
+        for text, one in zip(texts, translated):
+            refuse_truncated(one, options.max_length)
+            score = one.translations[0].nbest[0].score if one.translations[0].nbest else 0.0
+            answers.append(TargetItem(src=text, tgt=one.text(), n_best=1, pred_score=score))
+        return [answers]
+
+    @router.get("/models")
+    async def models() -> List[Dict[str, Any]]:
+        """Lists the models."""
+        return [
+            {"model_id": FIRST_ID + index, "status": "loaded", "source": one.source_language,
+             "target": one.target_language}
+            for index, one in enumerate(service.pairs.translators)
+        ]  # fmt: skip
+
+    @router.get("/health")
+    async def health() -> Dict[str, str]:
+        """Says that the server answers."""
+        return {"status": "ok"}
+
+    return router
+
+
+def model_of(pairs: LanguagePairs, number: int) -> Translator:
+    """Returns the translator of a number. Raises Refusal for a number without a model."""
+    index = number - FIRST_ID
+    if not 0 <= index < len(pairs.translators):
+        raise bad_request(f"There is no model {number}: /translator/models lists them.")
+    return pairs.translators[index]

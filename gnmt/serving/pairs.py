@@ -1,0 +1,68 @@
+"""Language pairs of a server: the model that translates from one language into another."""
+
+from typing import Dict, List, NamedTuple, Sequence, Tuple
+
+from gnmt.errors import UserError
+from gnmt.serving.languages import Detected, detect, language_name
+from gnmt.serving.refusals import bad_request
+from gnmt.translator import Translator
+
+AUTO = "auto"  # source language that the server detects
+
+
+class Language(NamedTuple):
+    """A source language and the languages that it can be translated into."""
+
+    code: str
+    name: str
+    targets: List[str]
+
+
+class LanguagePairs:
+    """The translators, by their languages.
+
+    Raises:
+        UserError: two models have the same languages.
+    """
+
+    def __init__(self, translators: Sequence[Translator]):
+        self._translators: Dict[Tuple[str, str], Translator] = {}
+        for translator in translators:
+            pair = translator.source_language, translator.target_language
+            if pair in self._translators:
+                raise UserError(f"Two models translate from {pair[0]} into {pair[1]}: serve one of them.")
+            self._translators[pair] = translator
+
+    @property
+    def translators(self) -> List[Translator]:
+        """The translators of all pairs, in the order in which they were given."""
+        return list(self._translators.values())
+
+    @property
+    def sources(self) -> List[str]:
+        """Source languages, in order."""
+        return list(dict.fromkeys(source for source, _ in self._translators))
+
+    def languages(self) -> List[Language]:
+        """Returns all languages; those that are only targets have no targets of their own."""
+        codes = list(dict.fromkeys([*self.sources, *(target for _, target in self._translators)]))
+        return [
+            Language(code, language_name(code), [target for source, target in self._translators if source == code])
+            for code in codes
+        ]
+
+    def detect(self, text: str) -> List[Detected]:
+        """Returns the source languages with their confidence, most probable first."""
+        return detect(text, self.sources)
+
+    def choose(self, source: str, target: str) -> Translator:
+        """Returns the translator of a pair.
+
+        Raises:
+            Refusal: no model has these languages.
+        """
+        translator = self._translators.get((source, target))
+        if translator is None:
+            known = ", ".join(f"{one} to {other}" for one, other in self._translators)
+            raise bad_request(f"No model translates from {source[:20]!r} to {target[:20]!r}: choose one of {known}.")
+        return translator

@@ -1,0 +1,210 @@
+"""Placement of inline tags in a translation, by the attention between source and target.
+
+Source and target are cut into units, words and single punctuation marks. A target unit is linked to the source unit that
+it attends to most. An element goes around the longest run of target units that are linked to its source units, so that
+every element occurs once, siblings stay apart and children stay inside their parents.
+"""
+
+from bisect import bisect_left, bisect_right
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
+
+import numpy
+import regex
+
+from gnmt.translation.results import SentenceTranslation
+
+UNIT = regex.compile(r"[\p{L}\p{M}\p{N}_]+|[^\p{L}\p{M}\p{N}_\s]")
+SURFACE = regex.compile("\u2581*(?:<[BME]>)?(.*?)(?:@@)?", regex.DOTALL)  # of a token: without its marks
+NEAR = 12  # characters between two tokens, at most
+NOTHING = -1  # link of a unit without attention
+NOBODY = -1  # owner of a unit outside of all elements
+
+
+class Span(NamedTuple):
+    """Part of a text, from `start` up to `end`."""
+
+    start: int
+    end: int
+
+
+class Element(NamedTuple):
+    """Markup inside a sentence; an empty span is a place between two units."""
+
+    opening: str
+    closing: str
+    span: Span
+    children: List["Element"]
+    is_spaced: bool = False  # white space on both sides of an empty one
+
+
+def units_of(text: str) -> List[Span]:
+    """Returns the words and punctuation marks of a text."""
+    return [Span(*match.span()) for match in UNIT.finditer(text)]
+
+
+def token_spans(text: str, tokens: Sequence[str]) -> List[Span]:
+    """Returns the part of a text that each token stands for; empty where it cannot be found, as with unknown tokens."""
+    spans, cursor = [], 0
+    for token in tokens:
+        match = SURFACE.fullmatch(token)
+        surface = match[1] if match else token
+        start = text.find(surface, cursor, cursor + len(surface) + NEAR) if surface else NOTHING
+        if start != NOTHING:
+            cursor = start + len(surface)
+            spans.append(Span(start, cursor))
+        else:
+            spans.append(Span(cursor, cursor))
+    return spans
+
+
+def shares(spans: Sequence[Span], units: Sequence[Span]) -> numpy.ndarray:
+    """Returns the number of characters that each span has in each unit: (spans, units)."""
+    if not spans or not units:
+        return numpy.zeros((len(spans), len(units)))
+    one, other = numpy.array(spans), numpy.array(units)
+    ends = numpy.minimum(one[:, None, 1], other[None, :, 1])
+    starts = numpy.maximum(one[:, None, 0], other[None, :, 0])
+    return numpy.maximum(ends - starts, 0)
+
+
+def links_of(translation: SentenceTranslation) -> List[int]:
+    """Returns the number of the source unit that each target unit of the best translation attends to most."""
+    best = translation.nbest[0]
+    source = shares(token_spans(translation.source, translation.source_tokens), units_of(translation.source))
+    target = shares(token_spans(best.text, best.tokens), units_of(best.text))
+    source = source / numpy.maximum(source.sum(axis=1, keepdims=True), 1)
+    attention = best.attention.numpy()[: len(best.tokens), : len(translation.source_tokens)]
+    weights = target.T @ attention @ source
+    if not weights.size:
+        return [NOTHING] * len(target.T)
+    return [int(row.argmax()) if row.any() else NOTHING for row in weights]
+
+
+def place(
+    elements: Sequence[Element], source: str, target: str, links: Sequence[int], escape: Callable[[str], str]
+) -> str:
+    """Returns the target text with the markup of the source.
+
+    Args:
+        elements: of the source, in order.
+        source: text.
+        target: its translation.
+        links: of the target units, see `links_of`.
+        escape: writes text as markup.
+    """
+    return _Placement(source, target, links, escape).text(elements)
+
+
+class _Placed(NamedTuple):
+    first: int  # target unit before which it begins
+    last: int  # target unit before which it ends
+    element: Element
+
+
+class _Placement:
+    def __init__(self, source: str, target: str, links: Sequence[int], escape: Callable[[str], str]):
+        self._starts = [unit.start for unit in units_of(source)]  # of the source units
+        self._target, self._text = units_of(target), target
+        self._links, self._escape = links, escape
+        self._linked: Dict[int, List[int]] = {}  # target units of each source unit
+        for unit, link in enumerate(links):
+            self._linked.setdefault(link, []).append(unit)
+        self._cursor = 0  # characters of the target that have been written
+        self._written: List[str] = []
+
+    def text(self, elements: Sequence[Element]) -> str:
+        self._write(elements, range(len(self._starts)), 0, len(self._target))
+        self._write_up_to(len(self._text))
+        return "".join(self._written)
+
+    def _write(self, elements: Sequence[Element], parent: range, first: int, last: int) -> None:
+        """Writes target units `first` up to `last` with the elements around some of the source units of `parent`."""
+        for start, end, element in self._placed(elements, parent, first, last):
+            self._write_up_to(self._begin_of(start))
+            needs_space = element.is_spaced and self._cursor and not self._text[self._cursor - 1].isspace()
+            self._written.append(" " * bool(needs_space) + element.opening)
+            if start < end:
+                self._write(element.children, self._units_in(element.span), start, end)
+                self._write_up_to(self._target[end - 1].end)
+            else:
+                self._written += map(child_text, element.children)
+            self._written.append(element.closing)
+            if element.is_spaced and self._text[self._cursor : self._cursor + 1].strip():
+                self._written.append(" ")
+
+    def _placed(self, elements: Sequence[Element], parent: range, first: int, last: int) -> List[_Placed]:
+        """Returns elements in the order of the target."""
+        units = [self._units_in(element.span) for element in elements]
+        owner_of = {unit: number for number, own in enumerate(units) for unit in own}
+        owners = [None if link == NOTHING else owner_of.get(link, NOBODY) for link in self._links[first:last]]
+        runs = longest_runs(owners)
+        found: List[_Placed] = []
+        for number, element in enumerate(elements):
+            if units[number] and units[number] == parent and first < last:
+                found.append(_Placed(first, last, element))
+            elif number in runs:
+                found.append(_Placed(first + runs[number].start, first + runs[number].end, element))
+        found.sort(key=lambda one: one.first)
+        placed = {id(one.element) for one in found}
+        points = [
+            self._as_point(element, parent, first, last, found) for element in elements if id(element) not in placed
+        ]
+        return sorted([*points, *found], key=lambda one: (one.first, one.last))
+
+    def _units_in(self, span: Span) -> range:
+        """Returns the source units that begin in a span."""
+        return range(bisect_left(self._starts, span.start), bisect_left(self._starts, span.end))
+
+    def _as_point(self, element: Element, parent: range, first: int, last: int, runs: Sequence[_Placed]) -> _Placed:
+        """Places an element that no target unit belongs to."""
+        point = self._point(bisect_left(self._starts, element.span.start), parent, first, last)
+        around = bisect_right(runs, point, key=lambda run: run.first) - 1
+        if around >= 0 and runs[around].first < point < runs[around].last:
+            is_before = element.span.start <= runs[around].element.span.start
+            point = runs[around].first if is_before else runs[around].last
+        return _Placed(point, point, element)
+
+    def _point(self, following: int, parent: range, first: int, last: int) -> int:
+        """Returns the target unit that begins the translation of a source unit."""
+        if following >= parent.stop:
+            return last
+        if following <= parent.start:
+            return first
+        for unit in self._linked.get(following, ()):
+            if first <= unit < last:
+                return unit
+        for unit in reversed(self._linked.get(following - 1, ())):
+            if first <= unit < last:
+                return unit + 1
+        return first + round((last - first) * (following - parent.start) / len(parent))
+
+    def _begin_of(self, unit: int) -> int:
+        if unit < len(self._target):
+            return self._target[unit].start
+        return self._target[-1].end if self._target else 0
+
+    def _write_up_to(self, end: int) -> None:
+        if end > self._cursor:
+            self._written.append(self._escape(self._text[self._cursor : end]))
+            self._cursor = end
+
+
+def child_text(element: Element) -> str:
+    """Returns the markup of an element without text."""
+    return element.opening + "".join(map(child_text, element.children)) + element.closing
+
+
+def longest_runs(owners: Sequence[Optional[int]]) -> Dict[int, Span]:
+    """Returns the run with most units of each owner, the first of equals; None does not end a run."""
+    runs: Dict[int, Span] = {}
+    most: Dict[int, int] = {}
+    running, start, count = None, 0, 0
+    for position, owner in enumerate(owners):
+        if owner is None:
+            continue
+        if owner != running:
+            running, start, count = owner, position, 0
+        count += 1
+        if count > most.get(owner, 0):
+            most[owner], runs[owner] = count, Span(start, position + 1)
+    return runs

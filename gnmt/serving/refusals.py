@@ -1,0 +1,47 @@
+"""Refusals: requests that are not answered, each with a status, a sentence and a time to try again."""
+
+import math
+from typing import Dict, Optional
+
+
+class Refusal(Exception):
+    """A request that the server does not answer.
+
+    Args:
+        status: of HTTP.
+        code: name of the reason, for programs.
+        sentence: reason and remedy, for people.
+        retry_after: seconds after which the same request may succeed; None if it never will.
+    """
+
+    def __init__(self, status: int, code: str, sentence: str, retry_after: Optional[float] = None):
+        super().__init__(sentence)
+        self.status = status
+        self.code = code
+        self.sentence = sentence
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> Dict[str, str]:
+        """Headers of the response."""
+        return {} if self.retry_after is None else {"Retry-After": str(max(1, math.ceil(self.retry_after)))}
+
+    @property
+    def body(self) -> Dict[str, str]:
+        """Body of the response; LibreTranslate's clients read `error`."""
+        return {"error": self.sentence, "code": self.code}
+
+
+def bad_request(sentence: str) -> Refusal:
+    """Returns the refusal of a request that must be changed."""
+    return Refusal(400, "bad_request", sentence)
+
+
+def too_large(sentence: str) -> Refusal:
+    """Returns the refusal of a request that exceeds a limit on its size."""
+    return Refusal(413, "too_large", sentence)
+
+
+def unavailable(code: str, sentence: str, retry_after: float) -> Refusal:
+    """Returns the refusal of a request that the server cannot take at the moment."""
+    return Refusal(503, code, sentence, retry_after)

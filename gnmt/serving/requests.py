@@ -1,0 +1,142 @@
+"""What all routes do with a request: admit its client, read its fields, and stop when its client is gone."""
+
+import asyncio
+import json
+import re
+from typing import Annotated, Any, Coroutine, Dict, Optional, Sequence, Type, TypeVar
+
+from fastapi import Request
+from pydantic import AfterValidator, BaseModel, ValidationError
+from starlette.datastructures import FormData
+
+from gnmt.files.lines import SURROGATES
+from gnmt.serving.keys import Key, find_key
+from gnmt.serving.limits import Limits, RateLimiter
+from gnmt.serving.refusals import Refusal, bad_request
+
+JSON = "application/json"
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+BEARER = re.compile(r"Bearer +(\S+)", re.IGNORECASE)
+NOBODY = 499  # status for the metrics of a request whose client is gone
+
+# Text of a request; lone surrogates, which no response could contain, become U+FFFD.
+Text = Annotated[str, AfterValidator(lambda text: SURROGATES.sub("\ufffd", text))]
+Body = TypeVar("Body", bound=BaseModel)
+Result = TypeVar("Result")
+
+
+class Access:
+    """Decides whose requests are answered.
+
+    Args:
+        keys: one of them must be presented, unless there are none.
+        limits: with the number of requests in a minute.
+    """
+
+    def __init__(self, keys: Sequence[Key], limits: Limits):
+        self._keys = keys
+        self._limits = limits
+        self._limiter = RateLimiter()
+
+    @property
+    def needs_key(self) -> bool:
+        """True if requests need a key."""
+        return bool(self._keys)
+
+    def admit(self, request: Request, presented: Optional[str] = None) -> None:
+        """Counts a request.
+
+        Args:
+            request: may have a key in its header Authorization.
+            presented: key of its body.
+
+        Raises:
+            Refusal: the key is missing or wrong, or the client has sent too many requests.
+        """
+        address = request.client.host if request.client else "unknown"
+        per_minute = self._limits.requests_per_minute
+        if not self._keys:
+            return self._limiter.check(f"address {address}", per_minute)
+        bearer = BEARER.fullmatch(request.headers.get("authorization", ""))
+        key = find_key(self._keys, bearer[1] if bearer else presented)
+        if key is None:
+            self._limiter.check(f"address {address}", per_minute)
+            raise Refusal(403, "key", "This server needs an API key: send a valid one as api_key.")
+        own = key.requests_per_minute
+        return self._limiter.check(f"key {key.name}", per_minute if own is None else own)
+
+
+async def read_body(request: Request, model: Type[Body]) -> Body:
+    """Returns the fields of a request, which are JSON or a form.
+
+    Raises:
+        Refusal: the body is neither, or its fields are wrong.
+    """
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind == JSON:
+        fields = read_json(await request.body())
+    elif kind in FORMS:
+        fields = fields_of(await request.form())
+    else:
+        raise bad_request(f"The content type is {kind[:40]!r}, but must be {JSON} or {FORMS[0]}.")
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        raise bad_request(sentence_of(error.errors())) from error
+
+
+def read_json(body: bytes) -> Any:
+    """Returns the value of a JSON document. Raises Refusal for anything else."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise bad_request("The body is not JSON: send an object in UTF-8.") from error
+
+
+def fields_of(form: FormData) -> Dict[str, Any]:
+    """Returns the fields of a form; one that occurs several times is a list."""
+    fields: Dict[str, Any] = {}
+    for name in form:
+        values = form.getlist(name)
+        fields[name] = values if len(values) > 1 else values[0]
+    return fields
+
+
+def sentence_of(errors: Sequence[Any]) -> str:
+    """Returns the first of pydantic's errors as a sentence."""
+    error = errors[0]
+    names = (part for part in error["loc"] if isinstance(part, int) or (part.isidentifier() and part != "body"))
+    place = ".".join(map(str, names)) or "the body"
+    return f"{place[:80]}: {error['msg']}."
+
+
+class ClientGone(Exception):
+    """The client of a request has closed its connection."""
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """Returns the result of `work`, which is cancelled as soon as the client closes its connection.
+
+    Args:
+        request: its body has been read.
+        work: is always finished or cancelled when this returns.
+
+    Raises:
+        ClientGone: the client has gone.
+    """
+    task = asyncio.ensure_future(work)
+    watcher = asyncio.ensure_future(_client_goes(request))
+    try:
+        await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientGone
+        return task.result()
+    finally:
+        task.cancel()
+        watcher.cancel()
+        await asyncio.gather(task, watcher, return_exceptions=True)
+
+
+async def _client_goes(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

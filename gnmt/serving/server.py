@@ -1,0 +1,83 @@
+"""The process of a server: its socket, and uvicorn around the application."""
+
+import socket
+import sys
+from typing import List, Optional
+
+import uvicorn
+
+from gnmt.errors import UserError
+from gnmt.serving.limits import Limits
+from gnmt.serving.middleware import Application
+
+BACKLOG = 2048  # connections that wait to be accepted
+KEEP_ALIVE_SECONDS = 30  # of a connection without a request
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Returns a socket that is bound, but does not listen yet; port 0 is any free one.
+
+    Raises:
+        UserError: the address cannot be used.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{host} port {port} cannot be used ({reason}): choose another --host or --port.") from error
+    return bound
+
+
+def address_of(bound: socket.socket) -> str:
+    """Returns the URL of a socket."""
+    host, port = bound.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def configuration(application: Application, limits: Limits, proxy: Optional[str] = None) -> uvicorn.Config:
+    """Returns the settings of uvicorn: one process, no log of requests.
+
+    Args:
+        application: ASGI.
+        limits: connections, and the deadline for the end.
+        proxy: address of a proxy whose header X-Forwarded-For is believed.
+    """
+    return uvicorn.Config(
+        application, loop="asyncio", http="h11", ws="none", lifespan="on", access_log=False, log_level="warning",
+        limit_concurrency=limits.connection_limit, backlog=BACKLOG, timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=max(1, round(limits.shutdown_deadline)), server_header=False,
+        proxy_headers=proxy is not None, forwarded_allow_ips=proxy or "",
+    )  # fmt: skip
+
+
+def run_server(application: Application, bound: socket.socket, limits: Limits, proxy: Optional[str]) -> None:
+    """Serves until SIGTERM or Ctrl-C, then finishes the running requests.
+
+    New connections are refused from then on, and requests that have not finished after the deadline are given up.
+
+    Args:
+        application: ASGI.
+        bound: socket to listen on.
+        limits: connections, and the deadline for the end.
+        proxy: address of a proxy whose header X-Forwarded-For is believed.
+    """
+    server = _Announced(configuration(application, limits, proxy), address_of(bound))
+    server.run(sockets=[bound])
+    if not server.started:
+        raise UserError("The server could not start: the lines above have the reason.")
+
+
+class _Announced(uvicorn.Server):
+    """A server that says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, address: str):
+        super().__init__(config)
+        self._address = address
+
+    async def startup(self, sockets: Optional[List[socket.socket]] = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            print(f"ready: {self._address}", file=sys.stderr, flush=True)

@@ -1,0 +1,196 @@
+"""Texts in, translations out, for the routes: sentences become jobs of the engine, within the limits and the deadline."""
+
+import asyncio
+from typing import AsyncIterator, Dict, List, NamedTuple, Optional, Sequence
+
+from gnmt.errors import UserError
+from gnmt.serving.engine import Engine, Job, Outcome, failure
+from gnmt.serving.limits import Limits
+from gnmt.serving.pairs import LanguagePairs
+from gnmt.serving.refusals import bad_request
+from gnmt.tokenizers.sentences import Sentence, split_sentences
+from gnmt.translation.options import TranslationOptions
+from gnmt.translation.results import SentenceTranslation
+from gnmt.translation.sentence_codec import EncodedSentence
+from gnmt.translator import Translator
+
+
+class Place(NamedTuple):
+    """Position of a sentence in a request."""
+
+    text: int
+    sentence: int  # of its text
+
+
+class Finished(NamedTuple):
+    """A sentence that has been translated."""
+
+    place: Place
+    translation: SentenceTranslation
+
+
+class TranslatedText(NamedTuple):
+    """The sentences of a text and their translations."""
+
+    sentences: List[Sentence]
+    translations: List[SentenceTranslation]
+
+    @property
+    def is_truncated(self) -> bool:
+        """True if a sentence was cut."""
+        return any(translation.is_truncated for translation in self.translations)
+
+    def text(self, rank: int = 0) -> str:
+        """Returns the translated text of the hypotheses of a rank; sentences with fewer have their best."""
+        return "".join(
+            (one.nbest[rank].text if rank < len(one.nbest) else one.text) + sentence.separator
+            for sentence, one in zip(self.sentences, self.translations)
+        )
+
+    def alternatives(self, count: int) -> List[str]:
+        """Returns texts other than the best, at most `count`."""
+        longest = max((len(one.nbest) for one in self.translations), default=0)
+        texts = dict.fromkeys(self.text(rank) for rank in range(longest))
+        return list(texts)[1 : count + 1]
+
+
+class RunningRequest:
+    """The sentences of a request while they are translated.
+
+    Args:
+        engine: translates them.
+        limits: with the seconds that they have, from now on.
+    """
+
+    def __init__(self, engine: Engine, limits: Limits):
+        self._engine = engine
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._end = self._loop.time() + limits.deadline
+        self._outcomes: asyncio.Queue[tuple[Place, Outcome]] = asyncio.Queue()
+        self._left: Dict[Place, Optional[Job]] = {}
+
+    def add_translated(self, place: Place, translation: SentenceTranslation) -> None:
+        """Adds a sentence that needs no search."""
+        self._left[place] = None
+        self._outcomes.put_nowait((place, translation))
+
+    def add(self, place: Place, translator: Translator, options: TranslationOptions, sentence: EncodedSentence) -> Job:
+        """Adds a sentence, and returns its job for the engine."""
+
+        def deliver(outcome: Outcome) -> None:
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._outcomes.put_nowait, (place, outcome))
+
+        job = Job(translator, options, sentence, deliver)
+        self._left[place] = job
+        return job
+
+    def cancel(self) -> None:
+        """Gives up the sentences that are left."""
+        jobs = [job for job in self._left.values() if job is not None]
+        self._left.clear()
+        if jobs:
+            self._engine.cancel(jobs)
+
+    async def finished(self) -> AsyncIterator[Finished]:
+        """Yields the sentences as they are finished, in any order. Those that are left at its end are given up.
+
+        Raises:
+            Refusal: the deadline has passed, or the search has failed.
+        """
+        try:
+            while self._left:
+                try:
+                    async with asyncio.timeout_at(self._end):
+                        place, outcome = await self._outcomes.get()
+                except TimeoutError as error:
+                    raise self._limits.late() from error
+                del self._left[place]
+                if isinstance(outcome, Exception):
+                    raise failure(outcome)
+                yield Finished(place, outcome)
+        finally:
+            self.cancel()
+
+
+class TranslationService:
+    """Translations of requests, by the engine.
+
+    Args:
+        pairs: the models.
+        engine: has been started by somebody else.
+        limits: on texts and time.
+    """
+
+    def __init__(self, pairs: LanguagePairs, engine: Engine, limits: Limits):
+        self.pairs = pairs
+        self.limits = limits
+        self._engine = engine
+
+    async def translate(
+        self, translator: Translator, texts: Sequence[str], options: TranslationOptions
+    ) -> List["TranslatedText"]:
+        """Returns the translation of each text, in order.
+
+        Raises:
+            Refusal: a limit is exceeded, the queue is full, an option is out of range, or the deadline has passed.
+        """
+        parts = self.split(translator, texts, options)
+        request = self.submit(translator, parts, options)
+        found = {place: translation async for place, translation in request.finished()}
+        return [
+            TranslatedText(sentences, [found[Place(text, sentence)] for sentence in range(len(sentences))])
+            for text, sentences in enumerate(parts)
+        ]
+
+    def split(self, translator: Translator, texts: Sequence[str], options: TranslationOptions) -> List[List[Sentence]]:
+        """Returns the sentences of each text. Raises Refusal for too many."""
+        language = translator.source_language
+        parts = [split_sentences(text, language) if options.split_sentences else [Sentence(text, "")] for text in texts]
+        self.limits.check_sentences(sum(map(len, parts)))
+        return parts
+
+    def submit(
+        self,
+        translator: Translator,
+        parts: Sequence[Sequence[Sentence]],
+        options: TranslationOptions,
+        prefixes: Sequence[str] = (),
+    ) -> RunningRequest:
+        """Hands the sentences of texts to the engine.
+
+        Args:
+            translator: of the language pair.
+            parts: sentences of each text.
+            options: of the search.
+            prefixes: beginning of the translation of each text; empty: none.
+
+        Raises:
+            Refusal: the queue is full, or an option is out of range.
+        """
+        check_options(translator, options, self.limits)
+        request = RunningRequest(self._engine, self.limits)
+        jobs = []
+        for text, sentences in enumerate(parts):
+            for number, sentence in enumerate(sentences):
+                prefix = prefixes[text] if prefixes else ""
+                encoded = translator.codec.encode(sentence.text, options.max_length, prefix)
+                place = Place(text, number)
+                if encoded.tokens:
+                    jobs.append(request.add(place, translator, options, encoded))
+                else:
+                    request.add_translated(place, translator.codec.decode(encoded, []))
+        if jobs:
+            self._engine.submit(jobs)
+        return request
+
+
+def check_options(translator: Translator, options: TranslationOptions, limits: Limits) -> None:
+    """Raises Refusal for options that are out of range."""
+    try:
+        beam = options.search_options(translator.model.generation).beam
+    except UserError as error:
+        raise bad_request(str(error).removeprefix("--").replace("at most --beam", "at most beam")) from error
+    if options.beam is not None:
+        limits.check_beam(beam)

@@ -1,0 +1,36 @@
+"""Routes about the server itself: health and metrics."""
+
+from typing import Dict
+
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+
+from gnmt.serving.engine import Engine
+from gnmt.serving.metrics import Metrics
+from gnmt.serving.refusals import unavailable
+from gnmt.serving.responses import ERRORS
+
+
+def status_routes(engine: Engine, metrics: Metrics) -> APIRouter:
+    """Returns the routes /health, /health/ready and /metrics."""
+    router = APIRouter(tags=["Status"])
+
+    @router.get("/health")
+    async def health() -> Dict[str, str]:
+        """Says that the server answers."""
+        return {"status": "ok"}
+
+    @router.get("/health/ready", responses={503: ERRORS[503]})
+    async def ready() -> Dict[str, str]:
+        """Says that the models have translated a first sentence and that the search is moving."""
+        if not engine.is_ready:
+            raise unavailable("not_ready", "The engine is not ready: try again later.", 5)
+        return {"status": "ok"}
+
+    @router.get("/metrics", response_class=Response)
+    async def prometheus() -> Response:
+        """Returns metrics in Prometheus' text format."""
+        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    return router

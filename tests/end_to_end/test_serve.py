@@ -1,0 +1,192 @@
+"""`gnmt serve` as a process: start, signals, connections, errors."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
+
+from commands import ROOT
+
+sys.path.insert(0, str(ROOT / "tests"))
+
+from model_folders import make_model_folder
+from served import SEED, Served, connect, random_texts
+
+from gnmt.translator import Translator
+
+READY = "ready: "
+
+
+class Process:
+    """A running command."""
+
+    def __init__(self, *arguments):
+        command = [sys.executable, "-m", "gnmt", "serve", *map(str, arguments)]
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, encoding="utf-8"
+        )
+        line = self.process.stderr.readline()
+        assert line.startswith(READY), line + self.process.stderr.read()
+        self.url = line.removeprefix(READY).strip()
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        code = self.process.wait(60)
+        self.errors = self.process.stderr.read()
+        return code
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    return make_model_folder(tmp_path_factory.mktemp("models") / "model", SEED)
+
+
+@pytest.fixture
+def serve(model):
+    started = []
+
+    def start(*options) -> Process:
+        started.append(Process(model, "--port", 0, "--threads", 1, *options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.wait()
+        one.process.stderr.close()
+
+
+def test_sigterm_finishes_running_requests_and_refuses_new_ones(serve, model):
+    texts = random_texts(100)
+    translator = Translator.from_pretrained(model)
+    expected = [one.text for one in translator.translate(texts)]
+    process = serve("--slots", 1, "--char-limit", 100_000)
+    server = Served(process.url, translator)
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(server.translate(texts)))
+    thread.start()
+    while "gnmt_running_sentences 1.0" not in server.get("/metrics").text:
+        time.sleep(0.01)
+    process.process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    assert thread.is_alive()
+    with pytest.raises(ConnectionRefusedError):
+        server.get("/health")
+    thread.join(60)
+    assert [answers[0].status, answers[0].json["translatedText"]] == [200, expected]
+    assert process.process.wait(30) == -signal.SIGTERM
+    assert process.process.stderr.read() == ""
+
+
+def test_requests_that_do_not_finish_end_with_the_deadline(serve):
+    process = serve("--slots", 1, "--shutdown-deadline", 1, "--char-limit", 100_000, "--queue-limit", 100_000)
+    connection = connect(process.url)
+    body = json.dumps({"q": ["the dog sees a cat and runs"] * 100, "source": "en", "target": "de", "alternatives": 9})
+    connection.request("POST", "/translate", body, {"Content-Type": "application/json"})
+    time.sleep(0.3)
+    began = time.monotonic()
+    assert process.end() == -signal.SIGTERM
+    assert time.monotonic() - began < 20
+    connection.close()
+
+
+def test_no_process_is_forked_and_only_this_machine_is_served(serve):
+    process = serve()
+    server = Served(process.url, None)
+    assert server.translate("the dog").status == 200
+    assert process.url.startswith("http://127.0.0.1:")
+    number = process.process.pid
+    children = [path.read_text() for path in Path(f"/proc/{number}/task").glob("*/children")]
+    assert "".join(children) == ""
+    assert process.end(signal.SIGINT) == -signal.SIGINT and process.errors == ""
+
+
+def test_connections_over_the_limit_are_refused_and_the_others_go_on(serve):
+    process = serve("--connection-limit", 3)
+    server = Served(process.url, None)
+    idle = [connect(process.url) for _ in range(4)]
+    for connection in idle:
+        connection.connect()
+    time.sleep(0.3)
+    assert server.get("/health").status == 503
+    for connection in idle:
+        connection.close()
+    time.sleep(0.3)
+    assert server.translate("the dog").status == 200
+
+
+def test_broken_requests_do_not_stop_the_server(serve):
+    process = serve()
+    address = process.url.removeprefix("http://").split(":")
+    for data in (
+        b"\x16\x03\x01\x00",
+        b"GET / HTTP/1.1\r\n",
+        b"POST /translate HTTP/1.1\r\nContent-Length: 9\r\n\r\n{",
+        b"",
+    ):
+        with socket.create_connection((address[0], int(address[1]))) as raw:
+            raw.sendall(data)
+    assert Served(process.url, None).translate("the dog").status == 200
+    assert process.end() == -signal.SIGTERM
+
+
+def test_a_proxy_names_the_clients(serve):
+    process = serve("--proxy", "127.0.0.1", "--requests-per-minute", 1)
+    server = Served(process.url, None)
+    body = {"q": "the dog", "source": "en", "target": "de"}
+    statuses = [
+        server.post("/translate", body, **{"X-Forwarded-For": address}).status
+        for address in ("192.0.2.1", "192.0.2.2", "192.0.2.1")
+    ]
+    assert statuses == [200, 200, 429]
+
+
+def test_without_a_proxy_clients_cannot_name_themselves(serve):
+    process = serve("--requests-per-minute", 1)
+    server = Served(process.url, None)
+    body = {"q": "the dog", "source": "en", "target": "de"}
+    statuses = [
+        server.post("/translate", body, **{"X-Forwarded-For": address}).status for address in ("192.0.2.1", "192.0.2.2")
+    ]
+    assert statuses == [200, 429]
+
+
+def test_keys_of_a_file_are_needed(serve, tmp_path):
+    (tmp_path / "keys").write_text("alice alice-key-0123456789\n")
+    server = Served(serve("--api-keys", tmp_path / "keys").url, None)
+    assert server.translate("the dog").status == 403
+    assert server.translate("the dog", api_key="alice-key-0123456789").status == 200
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["missing"], "missing is not a model folder"),
+        (["MODEL", "--char-limit", 0], "--char-limit is 0, but must be at least 1"),
+        (["MODEL", "--port", 70000], "--port is 70000, but must be at most 65535"),
+        (["MODEL", "--host", "192.0.2.1"], "192.0.2.1 port 5000 cannot be used"),
+        (["MODEL", "MODEL", "--port", 0], "Two models translate from en into de"),
+        (["MODEL", "--api-keys", "missing"], "missing does not exist"),
+    ],
+)
+def test_mistakes_are_one_line(model, options, words):
+    options = [model if option == "MODEL" else option for option in options]
+    command = [sys.executable, "-m", "gnmt", "serve", *map(str, options)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and words in done.stderr
+
+
+def test_a_port_in_use_is_refused_before_the_model_is_loaded(model):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "gnmt", "serve", str(model), "--port", str(port)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120)
+    assert done.returncode == 1 and done.stderr.startswith(f"error: 127.0.0.1 port {port} cannot be used (Address")

@@ -1,0 +1,104 @@
+"""A server in a thread of the test, and plain HTTP requests to it."""
+
+import asyncio
+import http.client
+import json
+import random
+import threading
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+from urllib.parse import urlencode, urlsplit
+
+import uvicorn
+from model_folders import make_model_folder
+
+from gnmt.serving.application import DEFAULTS, Settings, make_application
+from gnmt.serving.limits import Limits
+from gnmt.serving.server import address_of, bind, configuration
+from gnmt.translator import Translator
+
+SEED = 10  # of a network whose translations differ
+SOURCE_WORDS = "the dog cat sees runs . a , and".split()
+
+
+class Answer(NamedTuple):
+    """A response."""
+
+    status: int
+    headers: Dict[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+class Served(NamedTuple):
+    """A running server."""
+
+    url: str
+    translator: Translator  # of its first model, for comparison; only while no request is running
+
+    def ask(self, method: str, path: str, body: bytes = b"", headers: Optional[Dict[str, str]] = None) -> Answer:
+        connection = connect(self.url)
+        try:
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            text = response.read().decode("utf-8")
+            return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, text)
+        finally:
+            connection.close()
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.ask("GET", path, headers=headers)
+
+    def post(self, path: str, fields: Any, **headers: str) -> Answer:
+        """Sends JSON."""
+        return self.ask("POST", path, json.dumps(fields).encode(), {"Content-Type": "application/json", **headers})
+
+    def post_form(self, path: str, **fields: Any) -> Answer:
+        body = urlencode(fields, doseq=True).encode()
+        return self.ask("POST", path, body, {"Content-Type": "application/x-www-form-urlencoded"})
+
+    def translate(self, q: Any, **fields: Any) -> Answer:
+        return self.post("/translate", {"q": q, "source": "en", "target": "de", **fields})
+
+    def detailed(self, texts: List[str], **fields: Any) -> Answer:
+        return self.post("/v1/translate", {"texts": texts, "source": "en", "target": "de", **fields})
+
+
+def connect(url: str) -> http.client.HTTPConnection:
+    parts = urlsplit(url)
+    return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+
+
+@contextmanager
+def served(translators: List[Translator], settings: Settings = DEFAULTS) -> Iterator[Served]:
+    """Serves translators on a free port."""
+    bound = bind("127.0.0.1", 0)
+    application = make_application(translators, settings)
+    server = uvicorn.Server(configuration(application, settings.limits))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[bound])), daemon=True)
+    url = address_of(bound)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "the server has not started"
+        thread.join(0.01)
+    try:
+        yield Served(url, translators[0])
+    finally:
+        server.should_exit = True
+        thread.join(30)
+
+
+def make_translator(folder, **options) -> Translator:
+    return Translator.from_pretrained(make_model_folder(folder, SEED, **options))
+
+
+def limited(**limits) -> Settings:
+    return Settings(Limits(**limits))
+
+
+def random_texts(count: int, seed: int = 1) -> List[str]:
+    generator = random.Random(seed)
+    return [" ".join(generator.choices(SOURCE_WORDS, k=generator.randint(1, 9))) for _ in range(count)]

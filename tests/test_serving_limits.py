@@ -1,0 +1,297 @@
+"""Limits, keys and errors: each with the right status and a sentence, and nothing else disturbed."""
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
+
+from served import Served, connect, limited, make_translator, served
+
+from gnmt.errors import UserError
+from gnmt.serving.application import Settings
+from gnmt.serving.keys import find_key, read_keys
+from gnmt.serving.limits import Limits, RateLimiter
+from gnmt.serving.refusals import Refusal
+
+KEYS = "# comment\n\nalice alice-key-0123456789\nbob bob-key-0123456789abc 2\n"
+
+
+@pytest.fixture(scope="module")
+def translator(tmp_path_factory):
+    return make_translator(tmp_path_factory.mktemp("models") / "model")
+
+
+@pytest.fixture(scope="module")
+def server(translator):
+    limits = limited(char_limit=40, batch_limit=3, sentence_limit=4, beam_limit=6, file_limit=1)
+    with served([translator], limits) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    "body, status, words",
+    [
+        ({"q": "a" * 41}, 413, "41 characters, but at most 40"),
+        ({"q": ["a"] * 4}, 413, "4 texts, but at most 3"),
+        ({"q": "Dog. Cat. The. Dog. Cat. Dog."}, 413, "sentences, but at most 4"),
+        ({"q": []}, 400, "no text"),
+        ({"q": "a", "alternatives": 6}, 400, "alternatives + 1 is 7, but must be at most 6"),
+        ({"q": "a", "alternatives": -1}, 400, "alternatives: Input should be greater"),
+        ({"q": "a", "format": "pdf"}, 400, "format: "),
+        ({"q": 3}, 400, "q: Input should be a valid string"),
+        ({}, 400, "q: Field required"),
+        ({"q": "a", "target": "fr"}, 400, "No model translates from 'en' to 'fr': choose one of en to de."),
+    ],
+)
+def test_a_wrong_request_is_told_what_to_change(server, body, status, words):
+    answer = server.post("/translate", {"source": "en", "target": "de", **body})
+    assert answer.status == status and words in answer.json["error"], answer.text
+    assert server.translate("a cat").status == 200
+
+
+@pytest.mark.parametrize(
+    "body, words",
+    [
+        ({"beam": 7}, "beam is 7, but must be at most 6"),
+        ({"beam": 2, "nbest": 3}, "nbest is 3, but must be at most beam, which is 2"),
+        ({"beam": 0}, "beam: Input should be greater than or equal to 1"),
+        ({"coverage_penalty": float("nan")}, "coverage_penalty"),
+        ({"length_norm_factor": float("inf")}, "length_norm_factor"),
+        ({"temperature": 2}, "temperature: Extra inputs are not permitted"),
+        ({"prefixes": ["a", "b"], "split_sentences": False}, "prefixes need one beginning"),
+    ],
+)
+def test_a_wrong_option_is_named(server, body, words):
+    answer = server.detailed(["a cat"], **body)
+    assert answer.status == 400 and words in answer.json["error"], answer.text
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[1]", b'"\xff"', b"[" * 3000, b'{"q": ' + b"9" * 5000 + b"}"])
+@pytest.mark.parametrize("path", ["/translate", "/v1/translate", "/detect", "/translator/translate"])
+def test_a_malformed_body_is_refused(server, path, body):
+    answer = server.ask("POST", path, body, {"Content-Type": "application/json"})
+    assert answer.status == 400 and answer.json["error"], answer.text
+
+
+def test_lone_surrogates_are_replaced(server):
+    for path, name in (("/translate", "q"), ("/detect", "q")):
+        body = b'{"%s": "a \\ud800", "source": "en", "target": "de"}' % name.encode()
+        assert server.ask("POST", path, body, {"Content-Type": "application/json"}).status == 200
+    answer = server.translate("a", target="\ud800")
+    assert answer.status == 400 and answer.json["error"]
+
+
+def test_other_content_types_and_routes_are_refused(server):
+    answer = server.ask("POST", "/translate", b"a cat", {"Content-Type": "text/plain"})
+    assert answer.status == 400 and "application/json" in answer.json["error"]
+    assert server.get("/nothing").json == {"error": "Not Found.", "code": "http"}
+    wrong = server.get("/translate")
+    assert wrong.status == 405 and wrong.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("path", ["/translate", "/v1/translate"])
+def test_a_large_body_is_refused_with_and_without_its_length(server, path):
+    size = 200_000
+    head = {"Content-Type": "application/json"}
+    answer = server.ask("POST", path, b" " * size, head)
+    assert answer.status == 413 and "bytes" in answer.json["error"]
+    connection = connect(server.url)
+    connection.request("POST", path, iter([b" " * 50_000] * 4), head, encode_chunked=True)
+    assert connection.getresponse().status == 413
+    connection.close()
+
+
+def test_every_response_keeps_browsers_strict(server):
+    for answer in (server.get("/"), server.get("/nothing"), server.translate("a cat")):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert "server" not in answer.headers and "access-control-allow-origin" not in answer.headers
+
+
+def test_other_origins_are_allowed_when_asked_for(translator):
+    with served([translator], Settings(origins=["https://a.example"])) as running:
+        head = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
+        assert (
+            running.ask("OPTIONS", "/translate", headers=head).headers["access-control-allow-origin"] == head["Origin"]
+        )
+        assert "access-control-allow-origin" not in running.get("/languages", Origin="https://b.example").headers
+
+
+# -- queue and deadline
+
+
+def test_a_full_queue_refuses_and_disturbs_nobody(translator):
+    settings = Settings(Limits(queue_limit=60), slots=1)
+    texts = ["the dog sees a cat"] * 9
+    (expected,) = translator.translate(texts[:1])
+    with served([translator], settings) as running, ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: running.detailed(texts), range(8)))
+        refused = [one for one in answers if one.status != 200]
+        assert refused and len(refused) < 8
+        for one in refused:
+            assert one.status == 503 and one.json["code"] == "queue" and int(one.headers["retry-after"]) >= 1
+        for one in answers:
+            if one.status == 200:
+                tokens = [each["sentences"][0]["hypotheses"][0]["tokens"] for each in one.json["translations"]]
+                assert tokens == [expected.tokens] * 9
+        assert running.detailed(["a cat"]).status == 200
+
+
+def test_a_request_ends_at_its_deadline_and_frees_its_rows(translator):
+    with served([translator], Settings(Limits(deadline=0.001), slots=1)) as running:
+        answer = running.translate(["the dog sees a cat"] * 20)
+        assert answer.status == 503 and answer.json["code"] == "deadline" and "retry-after" in answer.headers
+        body = {"texts": ["the dog"] * 20, "source": "en", "target": "de"}
+        assert json.loads(running.post("/v1/translate?stream=1", body).text.splitlines()[-1])["code"] == "deadline"
+        wait_until_idle(running)
+
+
+def wait_until_idle(running: Served) -> None:
+    end = time.monotonic() + 20
+    while "gnmt_running_searches 0.0" not in (metrics := running.get("/metrics").text):
+        assert time.monotonic() < end, metrics
+        time.sleep(0.02)
+
+
+def test_a_failing_search_is_an_error_of_its_own_requests_only(translator, monkeypatch):
+    decode = translator.codec.decode
+
+    def fail(sentence, hypotheses, *options):
+        if sentence.text == "the dog":
+            raise ValueError("no")
+        return decode(sentence, hypotheses, *options)
+
+    monkeypatch.setattr(translator.codec, "decode", fail)
+    with served([translator]) as running, ThreadPoolExecutor(6) as pool:
+        texts = ["the dog", "a cat"] * 3
+        answers = list(pool.map(running.translate, texts))
+        assert [one.status for one in answers] == [500, 200] * 3
+        assert answers[0].json["code"] == "failed" and "no" not in answers[0].json["error"].split()
+
+
+def test_a_search_that_breaks_ends_with_its_requests(translator, monkeypatch):
+    search = translator.search
+
+    def broken(options):
+        made = search(options)
+        if options.beam == 3:
+            made.step = lambda: (_ for _ in ()).throw(RuntimeError("broken"))
+        return made
+
+    monkeypatch.setattr(translator, "search", broken)
+    with served([translator]) as running:
+        assert running.detailed(["a cat"], beam=3).status == 500
+        assert running.detailed(["a cat"], beam=4).status == 200
+        assert running.get("/health/ready").status == 200
+
+
+# -- keys and rates
+
+
+@pytest.fixture(scope="module")
+def locked(translator, tmp_path_factory):
+    path = tmp_path_factory.mktemp("keys") / "keys.txt"
+    path.write_text(KEYS)
+    with served([translator], Settings(keys=read_keys(path))) as running:
+        yield running
+
+
+def test_a_key_is_needed_in_the_body_or_the_header(locked):
+    assert locked.get("/v1/limits").json["needs_key"] is True
+    for answer in (locked.translate("a cat"), locked.translate("a cat", api_key="wrong"), locked.detailed(["a cat"])):
+        assert answer.status == 403 and answer.json["code"] == "key"
+    key = "alice-key-0123456789"
+    assert locked.translate("a cat", api_key=key).status == 200
+    assert locked.post_form("/translate", q="a cat", source="en", target="de", api_key=key).status == 200
+    body = {"texts": ["a cat"], "source": "en", "target": "de"}
+    assert locked.post("/v1/translate", body, Authorization=f"Bearer {key}").status == 200
+    assert locked.get("/languages").status == 200 and locked.get("/health").status == 200
+    metrics = locked.get("/metrics").text
+    assert "alice" not in metrics and "127.0.0.1" not in metrics
+
+
+def test_a_key_has_its_own_rate(locked):
+    answers = [locked.translate("a cat", api_key="bob-key-0123456789abc") for _ in range(3)]
+    assert [one.status for one in answers] == [200, 200, 429]
+    assert 1 <= int(answers[2].headers["retry-after"]) <= 60 and answers[2].json["code"] == "rate"
+    assert locked.translate("a cat", api_key="alice-key-0123456789").status == 200
+
+
+def test_an_address_has_the_rate_of_the_server(translator):
+    with served([translator], limited(requests_per_minute=3)) as running:
+        assert [running.translate("a cat").status for _ in range(5)] == [200] * 3 + [429] * 2
+        assert running.get("/languages").status == 200
+
+
+def test_keys_are_found_by_their_value(tmp_path):
+    path = tmp_path / "keys.txt"
+    path.write_text(KEYS)
+    keys = read_keys(path)
+    assert [(key.name, key.requests_per_minute) for key in keys] == [("alice", None), ("bob", 2.0)]
+    assert find_key(keys, "bob-key-0123456789abc") == keys[1]
+    assert find_key(keys, "bob-key") is find_key(keys, None) is find_key(keys, "") is None
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("alice\n", "1 fields"),
+        ("alice short\n", "5 characters"),
+        ("alice alice-key-0123456789 often\n", "'often'"),
+        ("alice alice-key-0123456789 nan\n", "'nan'"),
+        ("a alice-key-0123456789\nb alice-key-0123456789\n", "twice"),
+        ("# nothing\n", "no keys"),
+    ],
+)
+def test_a_wrong_key_file_is_refused(tmp_path, text, words):
+    path = tmp_path / "keys.txt"
+    path.write_text(text)
+    with pytest.raises(UserError, match=words):
+        read_keys(path)
+
+
+def test_rates_allow_a_burst_and_then_an_even_flow():
+    now = [1000.0]
+    limiter = RateLimiter(clock=lambda: now[0])
+    for _ in range(6):
+        limiter.check("a", 6)
+    with pytest.raises(Refusal) as refused:
+        limiter.check("a", 6)
+    assert refused.value.retry_after == pytest.approx(10) and refused.value.headers == {"Retry-After": "10"}
+    limiter.check("b", 6)
+    now[0] += 10
+    limiter.check("a", 6)
+    with pytest.raises(Refusal):
+        limiter.check("a", 6)
+
+
+def test_a_rate_below_one_in_a_minute_allows_one():
+    now = [0.0]
+    limiter = RateLimiter(clock=lambda: now[0])
+    limiter.check("a", 0.5)
+    with pytest.raises(Refusal) as refused:
+        limiter.check("a", 0.5)
+    assert refused.value.retry_after == pytest.approx(120)
+
+
+def test_limits_have_ranges():
+    with pytest.raises(UserError, match="--char-limit is 0, but must be at least 1"):
+        Limits(char_limit=0)
+    with pytest.raises(UserError, match="--deadline is 0, but must be above 0"):
+        Limits(deadline=0)
+
+
+def test_a_body_that_never_ends_is_given_up(translator, monkeypatch):
+    monkeypatch.setattr("gnmt.serving.middleware.BODY_SECONDS", 0.2)
+    with served([translator]) as running:
+        connection = connect(running.url)
+        connection.putrequest("POST", "/translate")
+        connection.putheader("Content-Type", "application/json")
+        connection.putheader("Content-Length", "100")
+        connection.endheaders(b"{")
+        response = connection.getresponse()
+        assert response.status == 408 and b"0.2 seconds" in response.read()
+        connection.close()

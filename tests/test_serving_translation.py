@@ -1,0 +1,180 @@
+"""Translations over HTTP: those of the offline translator, for every schedule; the three APIs."""
+
+import json
+import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
+
+from model_folders import make_model_folder
+from served import connect, limited, make_translator, random_texts, served
+
+from gnmt.serving.application import Settings
+from gnmt.translator import Translator
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    back = Translator.from_pretrained(make_model_folder(folder / "back", 8, source_language="de", target_language="en"))
+    with served([make_translator(folder / "model"), back]) as running:
+        yield running
+
+
+TEXTS = random_texts(40)
+OPTIONS = [{}, {"beam": 2}, {"beam": 8, "nbest": 3}, {"length_norm_factor": 1.0, "coverage_penalty": 0.4}]
+
+
+def test_concurrent_requests_are_translated_as_if_each_were_alone(server):
+    """Sentences join while others run, with other options beside them; some clients go away."""
+    expected = [server.translator.translate(TEXTS, **options) for options in OPTIONS]
+    generator = random.Random(3)
+    requests = [(index, choice) for index in range(len(TEXTS)) for choice in range(len(OPTIONS))]
+    generator.shuffle(requests)
+
+    def ask(request):
+        index, choice = request
+        if (index + choice) % 9 == 0:
+            leave_early(server.url, TEXTS[index], OPTIONS[choice])
+        return server.detailed([TEXTS[index]], **OPTIONS[choice])
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, requests))
+    for (index, choice), answer in zip(requests, answers):
+        assert answer.status == 200, answer.text
+        found = answer.json["translations"][0]["sentences"][0]["hypotheses"]
+        wanted = expected[choice][index].nbest
+        assert [one["tokens"] for one in found] == [one.tokens for one in wanted]
+        assert [one["score"] for one in found] == pytest.approx([one.score for one in wanted], abs=2e-5)
+        assert found[0]["coverage"] == pytest.approx(wanted[0].attention.sum(dim=0).tolist(), abs=2e-4)
+        assert [(one["source"], one["target"]) for one in found[0]["word_alignment"]] == wanted[0].word_alignment
+
+
+def leave_early(url: str, text: str, options: dict) -> None:
+    connection = connect(url)
+    body = json.dumps({"texts": [text] * 5, "source": "en", "target": "de", **options})
+    connection.request("POST", "/v1/translate", body, {"Content-Type": "application/json"})
+    time.sleep(0.005)
+    connection.close()
+
+
+def test_a_running_search_is_freed_when_its_client_is_gone(server):
+    for _ in range(3):
+        leave_early(server.url, "the dog sees a cat and runs .", {})
+    deadline = time.monotonic() + 20
+    while "gnmt_running_sentences 0.0" not in (metrics := server.get("/metrics").text):
+        assert time.monotonic() < deadline, metrics
+        time.sleep(0.05)
+    assert server.get("/health/ready").status == 200
+
+
+def test_libretranslate_text_list_and_form_have_one_answer(server):
+    text = "The dog sees. The cat runs, and a dog sees.\n\nA cat."
+    (expected,) = server.translator.translate([text], split_sentences=True)
+    assert server.translate(text).json == {"translatedText": expected.text}
+    assert server.translate([text, ""]).json == {"translatedText": [expected.text, ""]}
+    form = server.post_form("/translate", q=text, source="en", target="de", format="text")
+    assert form.json == {"translatedText": expected.text}
+    assert "\n\n" in expected.text
+
+
+def test_alternatives_are_the_next_hypotheses(server):
+    (expected,) = server.translator.translate(["the dog runs"], nbest=5)
+    texts = list(dict.fromkeys(one.text for one in expected.nbest))
+    answer = server.translate("the dog runs", alternatives=4).json
+    assert [answer["translatedText"], *answer["alternatives"]] == texts
+    assert server.translate(["the dog runs"], alternatives=4).json["alternatives"] == [texts[1:]]
+
+
+def test_the_source_language_is_detected_among_those_of_the_models(server):
+    answer = server.translate(["Der Hund ist nicht in dem Haus", "the dog is in the house"], source="auto", target="en")
+    assert answer.status == 400 and "'en' to 'en'" in answer.json["error"]
+    answer = server.translate("The dog is not in the house", source="auto")
+    assert answer.json["detectedLanguage"]["language"] == "en" and answer.json["detectedLanguage"]["confidence"] > 80
+    found = server.post_form("/detect", q="Der Hund ist nicht in dem Haus").json
+    assert [one["language"] for one in found] == ["de", "en"] and found[0]["confidence"] > 80
+
+
+def test_languages_have_names_and_targets(server):
+    assert server.get("/languages").json == [
+        {"code": "en", "name": "English", "targets": ["de"]},
+        {"code": "de", "name": "German", "targets": ["en"]},
+    ]
+
+
+def test_opennmt_answers_by_rank_and_sentence(server):
+    (expected,) = server.translator.translate(["the dog runs"])
+    answer = server.post("/translator/translate", [{"src": "the dog runs", "id": 100}, {"src": " "}]).json
+    assert answer == [
+        [
+            {"src": "the dog runs", "tgt": expected.text, "n_best": 1, "pred_score": pytest.approx(expected.score)},
+            {"src": " ", "tgt": " ", "n_best": 1, "pred_score": 0.0},
+        ]
+    ]
+    assert [one["model_id"] for one in server.get("/translator/models").json] == [100, 101]
+    assert server.post("/translator/translate", [{"src": "a", "id": 7}]).status == 400
+
+
+def test_a_stream_has_a_line_for_each_sentence(server):
+    texts = ["The dog sees. The cat runs.", "", "a cat"]
+    expected = server.translator.translate(texts, split_sentences=True)
+    body = {"texts": texts, "source": "en", "target": "de"}
+    answer = server.post("/v1/translate?stream=1", body)
+    assert answer.headers["content-type"].startswith("application/x-ndjson")
+    lines = {(one["text"], one["sentence"]): one for one in map(json.loads, answer.text.splitlines())}
+    assert sorted(lines) == [(0, 0), (0, 1), (2, 0)]
+    for text, translation in enumerate(expected):
+        for number, sentence in enumerate(translation.sentences):
+            found = [one["tokens"] for one in lines[text, number]["hypotheses"]]
+            assert found == [one.tokens for one in sentence.nbest]
+
+
+def test_prefix_attention_and_truncation_are_those_of_the_translator(server):
+    text = "the dog sees a cat"
+    (expected,) = server.translator.translate([text], prefix=["a cat"], max_length=3)
+    answer = server.detailed([text], prefixes=["a cat"], split_sentences=False, max_length=3, attention=True).json
+    (sentence,) = answer["translations"][0]["sentences"]
+    assert sentence["is_truncated"] and sentence["source_tokens"] == ["▁the", "▁dog", "▁sees"]
+    (found,) = sentence["hypotheses"]
+    assert found["tokens"] == expected.tokens and found["tokens"][:2] == ["▁a", "▁cat"]
+    assert found["attention"] == [pytest.approx(row, abs=1e-4) for row in expected.attention.tolist()]
+    assert server.detailed([text], prefixes=["a"]).status == 400
+
+
+def test_one_long_request_does_not_hold_up_a_short_one(tmp_path):
+    """With few slots, the single sentence gets one in turn."""
+    texts = random_texts(90, seed=4)
+    with served([make_translator(tmp_path / "model")], Settings(limited().limits, slots=2)) as running:
+        done = []
+
+        def long_request():
+            assert running.detailed(texts).status == 200
+            done.append("long")
+
+        thread = threading.Thread(target=long_request)
+        thread.start()
+        time.sleep(0.1)
+        assert running.detailed(["a cat"]).status == 200
+        done.append("short")
+        thread.join()
+    assert done == ["short", "long"]
+
+
+def test_long_sentences_run_apart_and_are_right(server):
+    texts = [" ".join(["the dog sees a cat"] * times) for times in (1, 20, 40, 90)]
+    expected = [one.tokens for one in server.translator.translate(texts)]
+    answers = server.detailed(texts, split_sentences=False).json["translations"]
+    assert [one["sentences"][0]["hypotheses"][0]["tokens"] for one in answers] == expected
+
+
+def test_two_models_of_one_pair_are_refused(tmp_path):
+    from gnmt.errors import UserError
+    from gnmt.serving.application import make_application
+
+    translator = make_translator(tmp_path / "model")
+    with pytest.raises(UserError, match="Two models translate from en into de"):
+        make_application([translator, translator])
