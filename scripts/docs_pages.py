@@ -154,13 +154,13 @@ def http_api() -> str:
     """Returns a section for each route of the server, from its OpenAPI description."""
     head = "# HTTP API\n\nGenerated from the OpenAPI description of `gnmt serve`, which a running server has at `/openapi.json`.\n"
     try:
-        from gnmt.serving.openapi import description
+        from gnmt.serving.application import make_application
     except ImportError:
         return head + "\nInstall the extra `[serve]` to see it here.\n"
     parts: List[str] = [head]
-    for path, methods in description()["paths"].items():
+    for path, methods in make_application([]).openapi()["paths"].items():
         for method, operation in methods.items():
-            parts += [f"## {method.upper()} `{path}`", "", operation.get("description") or operation["summary"], ""]
+            parts += [f"## {method.upper()} `{path}`", "", cell(operation.get("description") or operation["summary"]), ""]
             parts += ["| status | meaning |", "|---|---|"]
             parts += [f"| {code} | {cell(one['description'])} |" for code, one in operation["responses"].items()]
             parts.append("")
