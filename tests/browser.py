@@ -8,19 +8,22 @@ With the environment variable GNMT_SCREENSHOTS=FOLDER, `save_screenshot` writes 
 import os
 import shutil
 from pathlib import Path
-from typing import List
+from typing import List, Optional
 
 import pytest
 
 SIZE = (1200, 860)  # dots
-PROGRAMS = ("chromium", "chromedriver")
+BROWSERS = ("chromium", "google-chrome")
+
+
+def browser_path() -> Optional[str]:
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 def missing_for_browser() -> str:
     """Returns the reason why there is no browser, or an empty text."""
-    absent = [name for name in PROGRAMS if shutil.which(name) is None]
-    if absent:
-        return f"{' and '.join(absent)} cannot be found: apt-get install chromium chromium-driver"
+    if browser_path() is None or shutil.which("chromedriver") is None:
+        return "chromium or chromedriver cannot be found: apt-get install chromium chromium-driver"
     try:
         import selenium  # noqa: F401
     except ImportError:
@@ -37,7 +40,7 @@ def browser():
     from selenium.webdriver.chrome.service import Service
 
     options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
+    options.binary_location = browser_path()
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
                      f"--window-size={SIZE[0]},{SIZE[1]}"):  # fmt: skip
         options.add_argument(argument)

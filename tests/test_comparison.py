@@ -194,7 +194,7 @@ def test_words_are_counted_in_training_text(run_compare, tmp_path):
 
 def test_mistakes_leave_no_page(run_compare, tmp_path):
     for options, outputs, words in (
-        ([], ("a", "a"), "has a file twice"),
+        ([], ("a", "a"), "is given twice"),
         (["--examples", "0"], ("a", "b"), "--examples is 0"),
         (["--names", "x", "x"], ("a", "b"), "--names are x, x"),
     ):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from gnmt.commands import rate
 from gnmt.commands.command_line import run_module
 from gnmt.commands.rating_tables import tables
+from gnmt.errors import UserError
 from gnmt.evaluation.rating.campaign import (
     CONTROL,
     CONTROL_DAMAGED,
@@ -188,6 +190,13 @@ def test_report_writes_json_and_the_histogram(folder, tmp_path, capsys, found):
     assert all(table in printed for table in tables(found))
     assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8")) == found
     assert min(file_size(tmp_path / "h.png")) > 500
+
+
+def test_serving_without_the_extra_names_it(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.delitem(sys.modules, "gnmt.evaluation.rating.server", raising=False)
+    with pytest.raises(UserError, match=r"needs the package uvicorn: pip install 'fairseq-gnmt\[serve\]'"):
+        run_module(rate, "gnmt rate", ["serve", str(folder)])
 
 
 def test_csv_has_a_row_for_each_system_and_last_rating(folder, tmp_path):

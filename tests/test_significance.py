@@ -12,6 +12,7 @@ import pytest
 
 from gnmt.commands import score
 from gnmt.commands.command_line import run_module
+from gnmt.commands.system_names import system_names
 from gnmt.errors import UserError
 from gnmt.evaluation.gleu import mean_gleu
 from gnmt.evaluation.metrics import METRICS
@@ -163,6 +164,11 @@ def test_command_shows_all_metrics_and_intervals(run_score):
     assert lines[2].startswith("| A |") and lines[2].count("±") == 5 and "p =" not in lines[2]
 
 
+def test_systems_are_named_by_their_files():
+    assert system_names([Path("x/a"), Path("y/b")], None) == ["a", "b"]
+    assert system_names([Path("x/a"), Path("y/a")], None) == ["x/a", "y/a"]
+
+
 def test_star_marks_small_probabilities():
     from gnmt.evaluation.significance import MetricScore
 
@@ -193,5 +199,5 @@ def test_command_refuses_mistakes(run_score, options, words):
 def test_command_refuses_a_test_of_one_system_and_files_given_twice(run_score, tmp_path):
     with pytest.raises(UserError, match="compares systems, but there is one"):
         run_score("--paired", "bs", hypotheses=[str(tmp_path / "good")])
-    with pytest.raises(UserError, match="has a file twice"):
+    with pytest.raises(UserError, match="is given twice"):
         run_score(hypotheses=[str(tmp_path / "good")] * 2)

@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Dict, List, Optional
 
+from gnmt.commands.system_names import system_names
 from gnmt.errors import UserError
 from gnmt.files.lines import count_lines, read_chunks, read_lines, split_lines
 from gnmt.files.outputs import atomic_outputs
@@ -39,7 +40,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs the command."""
-    from gnmt.commands.score import system_names
     from gnmt.evaluation.comparison import compare
     from gnmt.evaluation.comparison_page import comparison_page
     from gnmt.evaluation.significance import paired_scores

@@ -16,6 +16,7 @@ from typing import Dict, List, Sequence
 
 from gnmt.commands.rating_tables import tables
 from gnmt.commands.report import check_output, write_json
+from gnmt.commands.system_names import system_names
 from gnmt.errors import UserError
 from gnmt.evaluation.rating import drawing
 from gnmt.evaluation.rating.campaign import Rater, read_campaign, read_key, read_raters, write_campaign
@@ -107,8 +108,6 @@ def prepare_campaign(arguments: argparse.Namespace) -> None:
 
 def read_texts(arguments: argparse.Namespace) -> drawing.Texts:
     """Reads the sentences and all translations. Raises UserError unless all files have as many lines."""
-    from gnmt.commands.score import system_names
-
     names = system_names(arguments.systems, arguments.names)
     sources, references = read_lines(arguments.source), read_lines(arguments.reference)
     outputs: Dict[str, Sequence[str]] = {name: read_output(path).texts for name, path in zip(names, arguments.systems)}
@@ -132,9 +131,8 @@ def serve_campaign(arguments: argparse.Namespace) -> None:
     try:
         from gnmt.evaluation.rating.server import serve
     except ModuleNotFoundError as error:
-        raise UserError(
-            f"gnmt rate serve needs the package {error.name}: install this project with [serve]."
-        ) from error
+        remedy = "pip install 'fairseq-gnmt[serve]'"
+        raise UserError(f"The page of raters needs the package {error.name}: {remedy}.") from error
     serve(arguments.folder, arguments.host, arguments.port, arguments.url)
 
 

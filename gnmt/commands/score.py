@@ -19,9 +19,10 @@ import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Sequence
 
 from gnmt.commands.report import check_output, markdown_table, write_json
+from gnmt.commands.system_names import system_names
 from gnmt.errors import UserError
 from gnmt.files.lines import read_lines
 from gnmt.files.outputs import atomic_outputs
@@ -100,24 +101,6 @@ def check_options(arguments: argparse.Namespace, systems: int) -> None:
         TRIALS.check("trials", arguments.trials)
     if arguments.json:
         check_output(arguments.json, arguments.overwrite)
-
-
-def system_names(files: Sequence[Path], given: Optional[Sequence[str]]) -> List[str]:
-    """Returns the given names, or else those of the files, or their paths where two files have one name.
-
-    Raises:
-        UserError: a file is given twice, or there is not one name of its own for each file.
-    """
-    if len(set(files)) < len(files):
-        raise UserError("--hypotheses has a file twice: give each once.")
-    if given is not None:
-        if len(given) != len(files) or len(set(given)) < len(given):
-            raise UserError(
-                f"--names are {', '.join(given)}, but each of the {len(files)} systems needs one of its own."
-            )
-        return list(given)
-    short = [path.name for path in files]
-    return short if len(set(short)) == len(short) else [str(path) for path in files]
 
 
 def show_table(

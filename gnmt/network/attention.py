@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gnmt.network.activations import sigmoid_is_faster
+from gnmt.network.activations import sigmoid_is_faster, sigmoid_is_faster_in_decoding
 from gnmt.network.encoder import EncoderOutput
 
 # Elements of the (T, S, H) buffer that the scores are summed from: it must stay in the second-level cache
@@ -86,18 +86,28 @@ class FrozenBahdanauAttention:
     """Computes what NormalizedBahdanauAttention computes, without a gradient and from a copy of its weights."""
 
     def __init__(self, attention: NormalizedBahdanauAttention, make_linear: Callable[..., nn.Module]):
+        # Where tanh(x) is computed as 2 sigmoid(2x) - 1, projections and direction have the factors of 2. The constant -1
+        # adds the same number to all scores of a softmax, which does not change it.
+        by_sigmoid = sigmoid_is_faster_in_decoding(attention.score_vector)
+        factor = 2 if by_sigmoid else 1
+        self.activation_ = torch.sigmoid_ if by_sigmoid else torch.tanh_
+        self.key_factor = factor
         self.project_keys = attention.precompute
-        self.query_projection = make_linear(attention.query_projection.weight, attention.score_bias)
-        self.direction = attention.direction().detach()
+        self.query_projection = make_linear(factor * attention.query_projection.weight, factor * attention.score_bias)
+        self.direction = factor * attention.direction().detach()
 
     def precompute(self, encoded: EncoderOutput, context_product: nn.Module) -> SourceMemory:
         """Projects the keys; the values are the context products of the encoder's outputs, (B, S, C)."""
         memory = self.project_keys(*encoded)
-        return memory._replace(values=context_product(memory.values))
+        return memory._replace(keys=self.key_factor * memory.keys, values=context_product(memory.values))
 
     def weights(self, query: Tensor, memory: SourceMemory) -> Tensor:
         """Returns the weights (B, T, S), zero at padding, of query (B, T, H)."""
-        scores = additive_scores(self.query_projection(query), memory.keys, self.direction)
+        queries, keys = self.query_projection(query), memory.keys
+        scores = queries.new_empty(*queries.shape[:2], keys.size(1))
+        for part in buffer_parts(queries, keys):
+            sums = queries[part][:, :, None] + keys[part][:, None]
+            torch.matmul(self.activation_(sums), self.direction, out=scores[part])
         return softmax_over_source(scores, memory.padding_mask).type_as(scores)
 
     def context_weights(self, weights: Tensor) -> Tensor:

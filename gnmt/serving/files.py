@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from gnmt.serving.html import read_html, translate_documents
-from gnmt.serving.libretranslate import refuse_truncated
+from gnmt.serving.libretranslate import FILE_FORMATS, refuse_truncated
 from gnmt.serving.limits import Limits
 from gnmt.serving.pairs import AUTO
 from gnmt.serving.refusals import Refusal, bad_request, too_large
@@ -24,12 +24,8 @@ from gnmt.serving.subtitles import Subtitles
 from gnmt.translation.options import TranslationOptions
 from gnmt.translator import Translator
 
-KINDS = {
-    ".txt": "text/plain; charset=utf-8",
-    ".srt": "application/x-subrip; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".htm": "text/html; charset=utf-8",
-}
+TYPES = ("text/plain", "application/x-subrip", "text/html", "text/html")
+KINDS = {suffix: f"{kind}; charset=utf-8" for suffix, kind in zip(FILE_FORMATS, TYPES)}
 LINK_SECONDS = 20 * 60
 MOST_BYTES = 64 << 20  # of all results; the oldest make room
 UNSAFE = re.compile(r"[^\w.,+ ()-]+")

@@ -6,12 +6,15 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from gnmt.serving.html import translate_html
+from gnmt.serving.languages import language_name
 from gnmt.serving.pairs import AUTO
 from gnmt.serving.refusals import bad_request
 from gnmt.serving.requests import FORMS, JSON, Access, Text, read_body, unless_gone
 from gnmt.serving.responses import ERRORS
 from gnmt.serving.service import TranslatedText, TranslationService
 from gnmt.translation.options import TranslationOptions
+
+FILE_FORMATS = [".txt", ".srt", ".html", ".htm"]
 
 
 class TranslateBody(BaseModel):
@@ -90,6 +93,20 @@ def libretranslate_routes(service: TranslationService, access: Access) -> APIRou
     async def languages() -> List[LanguageAnswer]:
         """Lists the languages; those with targets can be translated from."""
         return [LanguageAnswer(**one._asdict()) for one in service.pairs.languages()]
+
+    @router.get("/frontend/settings")
+    async def settings() -> Dict[str, Any]:
+        """Tells a page of LibreTranslate's kind what this server offers."""
+        first = service.pairs.languages()[0]
+        limits = service.limits
+        return {
+            "apiKeys": access.needs_key, "keyRequired": access.needs_key, "charLimit": limits.char_limit,
+            "frontendTimeout": 500, "suggestions": False, "filesTranslation": True, "supportedFilesFormat": FILE_FORMATS,
+            "language": {
+                "source": {"code": first.code, "name": first.name},
+                "target": {"code": first.targets[0], "name": language_name(first.targets[0])},
+            },
+        }  # fmt: skip
 
     return router
 

@@ -1,0 +1,24 @@
+"""Names of the systems that a command compares."""
+
+from pathlib import Path
+from typing import List, Optional, Sequence
+
+from gnmt.errors import UserError
+
+
+def system_names(files: Sequence[Path], given: Optional[Sequence[str]]) -> List[str]:
+    """Returns the given names, or else those of the files, or their paths where two files have one name.
+
+    Raises:
+        UserError: a file is given twice, or there is not one name of its own for each file.
+    """
+    if len(set(files)) < len(files):
+        raise UserError("A file of translations is given twice: give the file of each system once.")
+    if given is not None:
+        if len(given) != len(files) or len(set(given)) < len(given):
+            raise UserError(
+                f"--names are {', '.join(given)}, but each of the {len(files)} systems needs one of its own."
+            )
+        return list(given)
+    short = [path.name for path in files]
+    return short if len(set(short)) == len(short) else [str(path) for path in files]
