@@ -31,8 +31,9 @@ class SourceMemory(NamedTuple):
     padding_mask: Tensor  # (B, S), True at padding
 
     def select(self, sentences: Tensor) -> "SourceMemory":
-        """Sentence i of the result is sentence `sentences[i]` of this memory."""
-        return SourceMemory(*(part.index_select(0, sentences) for part in self))
+        """Sentence i of the result is sentence `sentences[i]` of this memory; columns that are padding only are cut."""
+        width = longest_source(self.padding_mask.index_select(0, sentences))
+        return SourceMemory(*(part[:, :width].index_select(0, sentences) for part in self))
 
     def join(self, others: "SourceMemory") -> "SourceMemory":
         """Returns these sentences followed by others; the shorter sources are padded on the right."""
@@ -45,6 +46,12 @@ class SourceMemory(NamedTuple):
             return self
         keys, values = (F.pad(part, (0, 0, 0, missing)) for part in (self.keys, self.values))
         return SourceMemory(keys, values, F.pad(self.padding_mask, (0, missing), value=True))
+
+
+def longest_source(padding_mask: Tensor) -> int:
+    """Returns the number of columns up to the last token of padding_mask (B, S), True at padding."""
+    columns = (~padding_mask).any(dim=0).nonzero()
+    return int(columns[-1]) + 1 if len(columns) else 0
 
 
 class NormalizedBahdanauAttention(nn.Module):

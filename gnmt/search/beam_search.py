@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gnmt.errors import UserError
+from gnmt.network.attention import longest_source
 from gnmt.search.backpointers import BeamStep, FinishedHypotheses, History
 from gnmt.search.options import SearchOptions
 from gnmt.search.penalties import GNMTLengthPenalty, LengthPenalty, coverage_penalty
@@ -50,8 +51,12 @@ class Running(NamedTuple):
         return BeamStep(self.parents.flatten(), self.tokens.flatten(), self.scores.flatten(), attention)
 
     def select(self, sentences: Tensor) -> "Running":
-        """Sentence i of the result is sentence `sentences[i]`."""
-        return Running._make(part[sentences] for part in self)
+        """Sentence i of the result is sentence `sentences[i]`; columns that are padding only are cut."""
+        selected = Running._make(part[sentences] for part in self)
+        width = longest_source(selected.padding_mask)
+        return selected._replace(
+            padding_mask=selected.padding_mask[:, :width], coverage=selected.coverage[:, :, :width]
+        )
 
     def join(self, others: "Running", pad: int) -> "Running":
         """Returns these sentences followed by others, widened to common S, K and P."""

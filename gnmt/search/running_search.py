@@ -87,7 +87,8 @@ class RunningSearch:
         running, number = self._running, self._history.next_step
         assert running is not None, "no sentence has joined"
         probabilities, attention, self._state = self.model.step(running.tokens.flatten(), self._state)
-        running = running._replace(coverage=running.coverage + attention.view_as(running.coverage))
+        attention = attention[:, : running.coverage.size(2)]  # a model may keep columns that are padding only
+        running = running._replace(coverage=running.coverage + attention.reshape_as(running.coverage))
         self._history.append(running.as_beam_step(attention))
         candidates = self.beam_search.candidates(probabilities, running, self._history)
         del probabilities  # frees their memory, which is partly in the processor's cache, for the next step

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gnmt.search.running_search import RunningSearch, Translated
 
-JOINING_SHARE = 1 / 8  # of the slots that are free before newcomers join; they are encoded together
+JOINING_SHARE = 1 / 4  # of the slots that are free before newcomers join; they are encoded together
 
 
 class QueuedSentence(NamedTuple):
