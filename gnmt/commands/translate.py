@@ -12,6 +12,7 @@ hypothesis is a line of its own: number of the input line, score, text.
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 from gnmt.errors import UserError
@@ -90,7 +91,7 @@ def run(arguments: argparse.Namespace) -> None:
         is_stdin = path == STANDARD_INPUT
         prefix = "" if len(arguments.files) < 2 else f"{path}: "
         with open(0 if is_stdin else path, "rb", buffering=0, closefd=not is_stdin) as stream:
-            source = LineSource(stream, lambda text, prefix=prefix: warn(prefix + text))
+            source = LineSource(stream, partial(warn_of, prefix))
             for translation in translator.stream(source, options):
                 number += 1
                 if any(sentence.is_truncated for sentence in translation.sentences):
@@ -105,6 +106,11 @@ def run(arguments: argparse.Namespace) -> None:
 def warn(sentence: str) -> None:
     """Prints a warning on stderr."""
     print(f"warning: {sentence}", file=sys.stderr, flush=True)
+
+
+def warn_of(prefix: str, sentence: str) -> None:
+    """Prints a warning with the name of its file in front."""
+    warn(prefix + sentence)
 
 
 def as_text(number: int, translation) -> str:
