@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import List, NamedTuple, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 import torch
 from fairseq.data import Dictionary
@@ -15,7 +15,6 @@ from gnmt.errors import UserError
 from gnmt.files.process_pool import available_cores
 
 MATRIX_PRODUCT = "matrix product"
-WITH_PRECISIONS = ("ours", "ctranslate2")  # one contender for each --precision; the others are fp32
 ONLY_ON_CPU = {"int8", "opennmt", "ctranslate2"}
 
 
@@ -25,13 +24,15 @@ class Workload(NamedTuple):
     sentences: int  # of the whole split, in these batches or not
 
 
-def add_options(parser: argparse.ArgumentParser, contenders: Sequence[str]) -> None:
+def add_options(
+    parser: argparse.ArgumentParser, contenders: Sequence[str], precisions: Dict[str, Sequence[str]]
+) -> None:
+    """precisions: of each contender that has others than fp32."""
     add = parser.add_argument
     add("--contenders", nargs="+", choices=contenders, default=["ours"], help="the first is what others are divided by")
-    add(
-        "--precision", nargs="+", choices=("fp32", "int8"), default=["fp32"], help=f"of {' and '.join(WITH_PRECISIONS)}"
-    )
-    add("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: the first GPU that is visible; float32 only")
+    choices = list(dict.fromkeys(precision for names in precisions.values() for precision in names))
+    add("--precision", nargs="+", choices=choices, default=["fp32"], help=f"of {' and '.join(precisions)}")
+    add("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: the first GPU that is visible")
     add("--nvidia", type=Path, metavar="DIR", help="PyTorch/Translation/GNMT of NVIDIA's DeepLearningExamples")
     add_measuring_options(parser)
 
@@ -120,13 +121,15 @@ def load_workload(args: argparse.Namespace, split: str, default_count: Tuple[int
     return Workload(target, workload.real_batches(pairs, args.batch, args.batches or real), len(pairs))
 
 
-def expand(args: argparse.Namespace, builder: str, setting: Setting, modules: dict) -> List[Contender]:
+def expand(
+    args: argparse.Namespace, builder: str, setting: Setting, modules: dict, precisions: Dict[str, Sequence[str]]
+) -> List[Contender]:
     """A contender for each name, or for each name and precision; then the matrix product."""
     found = []
     for name in args.contenders:
-        for precision in args.precision if name in WITH_PRECISIONS else ("fp32",):
+        for precision in args.precision if name in precisions else ("fp32",):
             own = setting._replace(precision=precision)
-            title = f"{name} {precision}" if name in WITH_PRECISIONS else name
+            title = f"{name} {precision}" if name in precisions else name
             found.append(Contender(title, f"benchmarking.contenders.{modules[name]}", builder, own))
     limit = setting._replace(batches=[])
     return [*found, Contender(MATRIX_PRODUCT, "benchmarking.contenders.matrix_product", "build", limit)]
