@@ -15,8 +15,9 @@ from gnmt.errors import UserError
 from gnmt.files.process_pool import available_cores
 
 MATRIX_PRODUCT = "matrix product"
-WITH_PRECISIONS = ("ours", "ctranslate2")  # one contender for each --precision; the others are fp32
-ONLY_ON_CPU = {"int8", "opennmt", "ctranslate2"}
+# One contender for each --precision that it has on a CPU; the others are fp32.
+WITH_PRECISIONS = {"ours": ("fp32", "bf16", "int8"), "ctranslate2": ("fp32", "int8")}
+ONLY_ON_CPU = {"bf16", "int8", "opennmt", "ctranslate2"}
 
 
 class Workload(NamedTuple):
@@ -29,7 +30,11 @@ def add_options(parser: argparse.ArgumentParser, contenders: Sequence[str]) -> N
     add = parser.add_argument
     add("--contenders", nargs="+", choices=contenders, default=["ours"], help="the first is what others are divided by")
     add(
-        "--precision", nargs="+", choices=("fp32", "int8"), default=["fp32"], help=f"of {' and '.join(WITH_PRECISIONS)}"
+        "--precision",
+        nargs="+",
+        choices=WITH_PRECISIONS["ours"],
+        default=["fp32"],
+        help=f"of {' and '.join(WITH_PRECISIONS)}, which has no bf16",
     )
     add("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: the first GPU that is visible; float32 only")
     add("--nvidia", type=Path, metavar="DIR", help="PyTorch/Translation/GNMT of NVIDIA's DeepLearningExamples")
@@ -73,6 +78,11 @@ def check_options(args: argparse.Namespace) -> None:
         check_cuda(args.contenders, args.precision)
     if len(set(args.contenders)) < len(args.contenders) or len(set(args.precision)) < len(args.precision):
         raise UserError("--contenders and --precision take each name once.")
+    for name in set(args.contenders) & WITH_PRECISIONS.keys():
+        if not set(args.precision) & set(WITH_PRECISIONS[name]):
+            raise UserError(
+                f"{name} has no {' or '.join(args.precision)}: add one of {', '.join(WITH_PRECISIONS[name])}."
+            )
 
 
 def check_cuda(contenders: Sequence[str], precisions: Sequence[str]) -> None:
@@ -124,7 +134,8 @@ def expand(args: argparse.Namespace, builder: str, setting: Setting, modules: di
     """A contender for each name, or for each name and precision; then the matrix product."""
     found = []
     for name in args.contenders:
-        for precision in args.precision if name in WITH_PRECISIONS else ("fp32",):
+        known = WITH_PRECISIONS.get(name)
+        for precision in [one for one in args.precision if one in known] if known else ["fp32"]:
             own = setting._replace(precision=precision)
             title = f"{name} {precision}" if name in WITH_PRECISIONS else name
             found.append(Contender(title, f"benchmarking.contenders.{modules[name]}", builder, own))
