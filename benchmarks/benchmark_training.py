@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--dropout", type=float, default=0.2)
     parser.add_argument("--split", default="train", help="of --data")
     args = parser.parse_args()
-    check_options(args)
+    check_options(args, PRECISIONS)
     if args.json:
         check_output(args.json, args.overwrite)
     warning = environment.require_free_machine(args.allow_busy)

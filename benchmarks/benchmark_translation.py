@@ -39,7 +39,7 @@ MODULES = {
     "opennmt": "opennmt",
     "ctranslate2": "ctranslate2_transformer",
 }
-PRECISIONS = {"ours": ("fp32", "int8"), "ctranslate2": ("fp32", "int8")}
+PRECISIONS = {"ours": ("fp32", "bf16", "int8"), "ctranslate2": ("fp32", "int8")}
 OTHER_NETWORKS = ("fairseq-lstm", "opennmt", "ctranslate2")
 
 
@@ -61,7 +61,7 @@ def parse_options() -> argparse.Namespace:
         "--references", type=Path, metavar="FILE", help="raw text for BLEU (default: the split's targets)"
     )
     args = parser.parse_args()
-    check_options(args)
+    check_options(args, PRECISIONS)
     check_trained(args)
     if args.beam < 1:
         raise UserError(f"--beam is {args.beam}, but must be at least 1.")

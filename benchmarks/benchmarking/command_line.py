@@ -62,7 +62,7 @@ def add_measuring_options(parser: argparse.ArgumentParser) -> None:
     add("--allow-busy", action="store_true", help="run although other programs do; the figures then mean nothing")
 
 
-def check_options(args: argparse.Namespace) -> None:
+def check_options(args: argparse.Namespace, precisions: Dict[str, Sequence[str]]) -> None:
     check_measuring_options(args)
     check_positive(args, ("hidden", "batch", "batches"))
     check_layers(args.layers)
@@ -74,6 +74,10 @@ def check_options(args: argparse.Namespace) -> None:
         check_cuda(args.contenders, args.precision)
     if len(set(args.contenders)) < len(args.contenders) or len(set(args.precision)) < len(args.precision):
         raise UserError("--contenders and --precision take each name once.")
+    for name in args.contenders:
+        known = precisions.get(name)
+        if known is not None and not set(args.precision) & set(known):
+            raise UserError(f"{name} has no {' or '.join(args.precision)}: add one of {', '.join(known)}.")
 
 
 def check_cuda(contenders: Sequence[str], precisions: Sequence[str]) -> None:
@@ -127,7 +131,9 @@ def expand(
     """A contender for each name, or for each name and precision; then the matrix product."""
     found = []
     for name in args.contenders:
-        for precision in args.precision if name in precisions else ("fp32",):
+        known = precisions.get(name)
+        wanted = ["fp32"] if known is None else [one for one in args.precision if one in known]
+        for precision in wanted:
             own = setting._replace(precision=precision)
             title = f"{name} {precision}" if name in precisions else name
             found.append(Contender(title, f"benchmarking.contenders.{modules[name]}", builder, own))
