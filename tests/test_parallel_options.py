@@ -3,7 +3,9 @@
 import pytest
 from test_fairseq_options import configuration
 
+from conftest import make_dictionary, make_model
 from fairseq_gnmt.fairseq_options import GENERATE, INTERACTIVE, TRAIN, VALIDATE, check_options
+from fairseq_gnmt.tasks.vocabulary_parallel import divide_over_processes
 from gnmt.errors import UserError
 
 CRITERION = ["--criterion", "gnmt_label_smoothed_cross_entropy"]
@@ -51,6 +53,18 @@ def test_refused(values, words):
 def test_refused_components(components, words):
     with pytest.raises(UserError, match=words):
         check_options(configuration(TRAIN, *components, **SHARDED), TRAIN)
+
+
+def test_a_model_is_divided_over_the_processes_that_run():
+    with pytest.raises(UserError, match="needs as many processes, but there are 1"):
+        divide_over_processes(make_model("gnmt_v2_tiny", make_dictionary(9)), 2)
+
+
+def test_no_process_is_without_symbols(monkeypatch):
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 10)
+    with pytest.raises(UserError, match="more than the 9 symbols of the target vocabulary"):
+        divide_over_processes(make_model("gnmt_v2_tiny", make_dictionary(9)), 10)
 
 
 @pytest.mark.parametrize("command", [GENERATE, INTERACTIVE, VALIDATE])
