@@ -5,6 +5,7 @@ from test_fairseq_options import configuration
 
 from conftest import make_dictionary, make_model
 from fairseq_gnmt.fairseq_options import GENERATE, INTERACTIVE, TRAIN, VALIDATE, check_options
+from fairseq_gnmt.patches.trainers import trainer_class
 from fairseq_gnmt.tasks.vocabulary_parallel import divide_over_processes
 from gnmt.errors import UserError
 
@@ -68,6 +69,20 @@ def test_no_process_is_without_symbols(monkeypatch):
     monkeypatch.setattr("torch.distributed.get_world_size", lambda: 10)
     with pytest.raises(UserError, match="more than the 9 symbols of the target vocabulary"):
         divide_over_processes(make_model("gnmt_v2_tiny", make_dictionary(9)), 10)
+
+
+@pytest.mark.parametrize(
+    "values, trainer",
+    [
+        ({}, "Trainer"),
+        (SHARDED, "VocabularyParallelTrainer"),
+        (REPLICAS, "BMUFTrainer"),
+        (dict(asynchronous_replicas=2), "AsynchronousTrainer"),
+    ],
+    ids=str,
+)
+def test_options_choose_the_trainer(values, trainer):
+    assert trainer_class(configuration(TRAIN, *CRITERION, **values)).__name__ == trainer
 
 
 @pytest.mark.parametrize("command", [GENERATE, INTERACTIVE, VALIDATE])

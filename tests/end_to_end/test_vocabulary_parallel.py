@@ -6,8 +6,9 @@ from typing import List, NamedTuple
 
 import pytest
 import torch
-from commands import Done, Running, start, succeed
+from commands import PLUGIN, Done, Running, start, succeed
 from test_distributed import arguments, free_address, parameters
+from tiny_corpora import TASK, digits
 
 TWO = "--vocabulary-parallel 2 --distributed-world-size 2 --distributed-no-spawn --distributed-backend gloo".split()
 SETTINGS = ["--batch-size", 9, "--clip-norm", 0.1, "--update-freq", 2, "--save-interval-updates", 4]
@@ -112,3 +113,35 @@ def test_the_other_process_ends_with_a_sentence(tmp_path, killed):
     assert other.code == 1, other.text[-2000:]
     assert "another process of this training has ended" in other.stderr and "Traceback" not in other.stderr
     assert not (tmp_path / "crash.pt").exists()
+
+
+def test_hydra_takes_it_too(tmp_path):
+    address = free_address()
+    running = [
+        start(
+            "hydra-train",
+            "--config-dir",
+            PLUGIN / "config",
+            "--config-name",
+            "gnmt_v2_tiny",
+            f"common.user_dir={PLUGIN}",
+            "common.cpu=true",
+            f"task.data={digits()}",
+            "+task.vocabulary_parallel=2",
+            "optimization.max_update=2",
+            f"checkpoint.save_dir={tmp_path}",
+            f"hydra.run.dir={tmp_path}/{rank}",
+            "distributed_training.distributed_world_size=2",
+            "distributed_training.distributed_no_spawn=true",
+            "distributed_training.distributed_backend=gloo",
+            f"distributed_training.distributed_init_method='{address}'",
+            f"distributed_training.distributed_rank={rank}",
+        )
+        for rank in range(2)
+    ]
+    done = [one.finish() for one in running]
+    assert [one.code for one in done] == [0, 0], "".join(one.text[-2500:] for one in done)
+    state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
+    assert state["cfg"]["task"]["vocabulary_parallel"] == 2
+    assert len(state["model"]["decoder.output_projection.bias"]) == len(state["model"]["decoder.embed_tokens.weight"])
+    succeed("generate", digits(), *TASK, "--path", tmp_path / "checkpoint_last.pt", "--max-len-b", 5)
