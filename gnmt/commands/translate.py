@@ -5,8 +5,8 @@
 
 A line is printed as soon as it and all earlier ones are done; the command never waits for more input than there is. A
 blank line stays blank. A line with more tokens than --max-length is cut, and bytes that are not UTF-8 become U+FFFD, both
-with a warning. With --output json, a line is a JSON object with the n-best list of each sentence. With --output tsv, a
-hypothesis is a line of its own: number of the input line, score, text.
+with a warning. With --output json, a line is a JSON object with the n-best list of each sentence; --attention adds the
+attention. With --output tsv, a hypothesis is a line of its own: number of the input line, score, text.
 """
 
 import argparse
