@@ -4,9 +4,11 @@
     python benchmarks/benchmark_training.py --contenders ours fairseq-lstm --data DATA --batch 128 --hidden 512
 
 An update is forward, loss, backward, clipping and optimizer; batches are collated beforehand. The contenders take turns,
-each in a process of its own; ours-recomputing is this plugin with --checkpoint-activations. Prints a Markdown table; --json
-keeps every measurement and the environment. Peak memory is that of the whole process while it works, some 350 MiB of Python,
-torch and fairseq included; with --device cuda it is what torch has allocated on the GPU.
+each in a process of its own; ours-recomputing is this plugin with --checkpoint-activations. --precision fp32 bf16 measures each
+in both: in bf16 weights stay in float32 and products are computed in bfloat16, in ours as with --bf16, in the others by
+torch.autocast. Prints a Markdown table; --json keeps every measurement and the environment. Peak memory is that of the whole
+process while it works, some 350 MiB of Python, torch and fairseq included; with --device cuda it is what torch has allocated on
+the GPU.
 """
 
 import argparse
@@ -30,23 +32,26 @@ from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402
 
 MODULES = {"ours": "ours", "ours-recomputing": "ours_recomputing", "fairseq-lstm": "fairseq_lstm", "nvidia": "nvidia"}
-OUR_NETWORK = ("ours fp32", "ours-recomputing", "nvidia")  # these compute the same, from the same weights
+PRECISIONS = {name: ("fp32", "bf16") for name in MODULES}
+OUR_NETWORK = ("ours", "ours-recomputing", "nvidia")  # these compute the same, from the same weights
+BASE = "ours fp32"
 REAL_BATCHES = 8  # in a repetition, from short to long
-# Relative; float32, the same sums in another order.
-TOLERANCE = LossAndGradient(1e-5, 1e-4)
+# Relative. float32: the same sums in another order. bf16: a number is rounded by up to 2^-8, and so at most is the loss; large
+# random weights amplify the errors of the gradient.
+TOLERANCE = {"fp32": LossAndGradient(1e-5, 1e-4), "bf16": LossAndGradient(2**-8, 0.1)}
 
 
 def compare_first_batches(workers: List[Worker]) -> List[str]:
     """Sentences about each contender. Raises UserError if one of the same network has another loss or gradient."""
     found = {worker.name: worker.ask("first_batch") for worker in workers}
-    base = found.get("ours fp32")
+    base = found.get(BASE)
     sentences = []
     for name, values in found.items():
-        if name not in OUR_NETWORK:
+        if not is_ours(name):
             sentences.append(f"{name}: another network, so its loss is not compared.")
-        elif name != "ours fp32" and base is not None:
+        elif name != BASE and base is not None:
             differences = [abs(value / wanted - 1) for value, wanted in zip(values, base)]
-            if not all(difference <= limit for difference, limit in zip(differences, TOLERANCE)):
+            if not all(difference <= limit for difference, limit in zip(differences, TOLERANCE[name.split()[-1]])):
                 raise UserError(f"{name} has {values} where ours is {base}: the benchmark would compare nothing.")
             sentences.append(
                 f"{name}: the same loss and gradient as ours on the first batch, without dropout: {values.loss:.6g} and "
@@ -54,6 +59,11 @@ def compare_first_batches(workers: List[Worker]) -> List[str]:
                 f"{differences[0]:.0e}, {differences[1]:.0e})."
             )
     return sentences
+
+
+def is_ours(name: str) -> bool:
+    """Tells whether a contender, as "nvidia bf16", trains our network."""
+    return name.rpartition(" ")[0] in OUR_NETWORK
 
 
 def rows(measured: Measured, workload: Workload, size: NetworkSize) -> List[Dict[str, str]]:
@@ -68,8 +78,9 @@ def rows(measured: Measured, workload: Workload, size: NetworkSize) -> List[Dict
             "ms per update": f"{measured.total(name).divided(count / 1000):.1f}",
             "target tokens/s": f"{measured.total(name).rate(target):.0f}",
             "source + target tokens/s": f"{measured.total(name).rate(both):.0f}",
-            "% of peak": f"{100 * measured.share_of_peak(name, operations):.1f}" if name in OUR_NETWORK else ABSENT,
+            "% of peak": f"{100 * measured.share_of_peak(name, operations):.1f}" if is_ours(name) else ABSENT,
             "peak memory MiB": f"{measured.peaks[name]:.0f}",
+            f"memory / {base}": ABSENT if name == base else f"{measured.peaks[name] / measured.peaks[base]:.2f}",
             f"time / {base}": ABSENT if name == base else f"{measured.ratio(name, base):.2f}",
         }
         for name in measured.names
@@ -97,11 +108,11 @@ def describe(args: argparse.Namespace, workload: Workload) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_options(parser, list(MODULES))
+    add_options(parser, list(MODULES), PRECISIONS)
     parser.add_argument("--dropout", type=float, default=0.2)
     parser.add_argument("--split", default="train", help="of --data")
     args = parser.parse_args()
-    check_options(args)
+    check_options(args, PRECISIONS)
     if args.json:
         check_output(args.json, args.overwrite)
     warning = environment.require_free_machine(args.allow_busy)
@@ -113,7 +124,7 @@ def main() -> None:
         size, workload.dictionary, workload.batches, args.dropout, args.threads,
         seed=args.seed, nvidia=args.nvidia, device=args.device,
     )  # fmt: skip
-    contenders = expand(args, "trainer", setting, MODULES)
+    contenders = expand(args, "trainer", setting, MODULES, PRECISIONS)
     measured = measure(contenders, args.threads, args.warm_up, args.repetitions, compare_first_batches)
 
     table = rows(measured, workload, size)

@@ -39,12 +39,13 @@ MODULES = {
     "opennmt": "opennmt",
     "ctranslate2": "ctranslate2_transformer",
 }
+PRECISIONS = {"ours": ("fp32", "bf16", "int8"), "ctranslate2": ("fp32", "int8")}
 OTHER_NETWORKS = ("fairseq-lstm", "opennmt", "ctranslate2")
 
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_options(parser, list(MODULES))
+    add_options(parser, list(MODULES), PRECISIONS)
     search = parser.add_argument_group("search")
     search.add_argument("--beam", type=int, default=5)
     search.add_argument(
@@ -60,7 +61,7 @@ def parse_options() -> argparse.Namespace:
         "--references", type=Path, metavar="FILE", help="raw text for BLEU (default: the split's targets)"
     )
     args = parser.parse_args()
-    check_options(args)
+    check_options(args, PRECISIONS)
     check_trained(args)
     if args.beam < 1:
         raise UserError(f"--beam is {args.beam}, but must be at least 1.")
@@ -92,7 +93,7 @@ def check_trained(args: argparse.Namespace) -> None:
 
 def contenders_of(args: argparse.Namespace, setting: Setting) -> list:
     """fairseq's lstm has a checkpoint of its own."""
-    found = expand(args, "translator", setting, MODULES)
+    found = expand(args, "translator", setting, MODULES, PRECISIONS)
     own = setting._replace(checkpoint=args.fairseq_lstm_path)
     return [one._replace(setting=own) if one.name == "fairseq-lstm" else one for one in found]
 

@@ -21,6 +21,7 @@ from benchmarking.scaling import tables  # noqa: E402
 from benchmarking.scaling.costs import Batch, Network  # noqa: E402
 from benchmarking.scaling.curves import draw  # noqa: E402
 from benchmarking.scaling.machines import BATCH, DGX_A100, GNMT_V2  # noqa: E402
+from benchmarking.scaling.two_processes import describe, rows_of  # noqa: E402
 from benchmarking.scaling.ways import Setting  # noqa: E402
 from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.commands.report import check_output, markdown_table, write_json  # noqa: E402
@@ -83,9 +84,9 @@ def measure_here(args: argparse.Namespace) -> None:
     network = Network(args.hidden, args.layers, args.layers, args.vocabulary)
     batch = Batch(args.batch, args.source, args.target)
     found = calibration.measure(network, batch, args.repetitions)
-    table = calibration.rows_of(found, network, batch)
+    table = rows_of(found, network, batch)
     print(f"# {batch.sentences} sentences an update, two processes with one thread each\n\n{markdown_table(table)}")
-    print(f"\n{calibration.describe(found)}")
+    print(f"\n{describe(found)}")
     if warning:
         print(f"\n{warning}")
     if args.json:

@@ -177,7 +177,7 @@ def resumption(trace: Optional[TracebackType]) -> Optional[str]:
     """The line for a training that was interrupted: how to go on. None for other commands, and for all ranks but 0."""
     for frame, _ in traceback.walk_tb(trace):
         cfg = frame.f_locals.get("cfg")
-        if frame.f_code.co_filename.endswith(TRAINING) and hasattr(cfg, "checkpoint"):
+        if cfg is not None and frame.f_code.co_filename.endswith(TRAINING) and hasattr(cfg, "checkpoint"):
             if cfg.distributed_training.distributed_rank:  # None or 0 for the first process
                 return None
             last = Path(cfg.checkpoint.save_dir, "checkpoint_last.pt")

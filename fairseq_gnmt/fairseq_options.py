@@ -520,7 +520,7 @@ def check_architecture_options(cfg: DictConfig) -> None:
             )
 
 
-def dataclass_of(group: str, config: DictConfig) -> Optional[type]:
+def dataclass_of(group: str, config: DictConfig) -> Any:
     """The dataclass that declares the options of a group of the configuration."""
     name = config.get("_name")
     if group in ("model", "task"):

@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+from typing import Any, List, Tuple
 
 # Parameters of mallopt (malloc.h of glibc) and madvise (sys/mman.h of Linux).
 M_TRIM_THRESHOLD = -1
@@ -40,12 +41,13 @@ def prepare_memory() -> None:
 
 def _grow_heap_in_huge_pages(libc: ctypes.CDLL, block_bytes: int) -> None:
     """Grows the heap, which never shrinks, by blocks that are small enough to lie in it, and asks for huge pages there."""
-    for function, result, arguments in (
+    signatures: List[Tuple[Any, Any, List[Any]]] = [
         (libc.malloc, ctypes.c_void_p, [ctypes.c_size_t]),
         (libc.free, None, [ctypes.c_void_p]),
         (libc.sbrk, ctypes.c_void_p, [ctypes.c_ssize_t]),
         (libc.madvise, ctypes.c_int, [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]),
-    ):
+    ]
+    for function, result, arguments in signatures:
         function.restype, function.argtypes = result, arguments
     start = libc.sbrk(0)
     for block in [libc.malloc(block_bytes) for _ in range(HEAP_BYTES // block_bytes)]:

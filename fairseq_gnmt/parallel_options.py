@@ -12,11 +12,14 @@ WITH_VOCABULARY_PARALLEL = {
     **IN_FLOAT32,
     "store_ema": "a process could average only its share of the weights; average checkpoints instead (gnmt average)",
     "use_bmuf": "BMUF's replicas are whole models; give one of them",
+    "asynchronous_replicas": "asynchronous replicas are whole models; give one of them",
     "fix_batches_to_gpus": "all processes read the same batches",
 }
 WITH_BMUF = {
     **IN_FLOAT32,
     "store_ema": "each replica would average its own weights; average checkpoints instead (gnmt average)",
+    "asynchronous_replicas": "both decide when replicas exchange their weights; give one of them",
+    "layer_devices": "the replicas exchange the weights of one device",
 }
 CRITERION, ARCHITECTURES = "gnmt_label_smoothed_cross_entropy", "gnmt"
 

@@ -218,9 +218,9 @@ def run(script, *arguments, code=0):
     return done
 
 
-def check_common(content, printed):
+def check_common(content, printed, lstm_name="fairseq-lstm"):
     """Checks the files of both; every number must follow from the seconds beside it."""
-    names = ["ours fp32", "fairseq-lstm"]
+    names = ["ours fp32", lstm_name]
     assert list(content["seconds"]) == names
     assert {"commit", "processor", "flags", "threads", "date", "load_average"} <= set(content["environment"])
     assert content["environment"]["threads"] == 1 and "torch" in content["environment"]["packages"]
@@ -230,7 +230,7 @@ def check_common(content, printed):
         assert content["peak_memory_mib"][name] > 0
         assert f"| {name} |" in printed
     ours, lstm = (totals(content["seconds"][name]) for name in names)
-    ratio = content["time_ratio_pair_by_pair"]["fairseq-lstm"]["ours fp32"]
+    ratio = content["time_ratio_pair_by_pair"][lstm_name]["ours fp32"]
     assert ratio == pairwise_ratio(lstm, ours)._asdict()
     product = content["matrix_product"]
     assert product["operations_a_second"] == pytest.approx(2 * 2048**3 / min(product["seconds"]))
@@ -240,13 +240,22 @@ def check_common(content, printed):
 def test_benchmark_of_training(tmp_path):
     done = run("benchmark_training.py", "--json", tmp_path / "t.json")
     content = json.loads((tmp_path / "t.json").read_text())
-    check_common(content, done.stdout)
+    check_common(content, done.stdout, "fairseq-lstm fp32")
     median = spread(totals(content["seconds"]["ours fp32"])).median
     row = content["table"][0]
     assert row["ms per update"].startswith(f"{1000 * median:.1f} ")
     assert row["target tokens/s"].startswith(f"{3 * 4 / median:.0f} ")  # 3 sentences of 4 tokens
     assert row["source + target tokens/s"].startswith(f"{3 * 9 / median:.0f} ")
     assert "% of peak" not in content["table"][1] or content["table"][1]["% of peak"] == "-"
+
+
+def test_benchmark_of_training_in_bf16(tmp_path):
+    done = run("benchmark_training.py", "--precision", "fp32", "bf16", "--json", tmp_path / "t.json")
+    content = json.loads((tmp_path / "t.json").read_text())
+    assert list(content["seconds"]) == ["ours fp32", "ours bf16", "fairseq-lstm fp32", "fairseq-lstm bf16"]
+    assert "ours bf16: the same loss and gradient as ours on the first batch" in done.stdout
+    peaks, row = content["peak_memory_mib"], content["table"][1]
+    assert row["memory / ours fp32"] == f"{peaks['ours bf16'] / peaks['ours fp32']:.2f}"
 
 
 def test_benchmark_of_translation(tmp_path):
@@ -277,6 +286,10 @@ def test_benchmark_of_translation(tmp_path):
         (["--json", "/nowhere/figures.json"], "is no folder"),
         (["--device", "cuda"], "torch sees no GPU"),
         (["--device", "cuda", "--precision", "fp32", "int8"], "int8 can only be measured on a CPU"),
+        (
+            ["--contenders", "ours", "ctranslate2", "--precision", "bf16"],
+            "ctranslate2 has no bf16: add one of fp32, int8",
+        ),
         (["--device", "cuda", "--contenders", "ours", "opennmt"], "opennmt can only be measured on a CPU"),
     ],
 )
@@ -300,11 +313,15 @@ def test_losses_and_gradients_must_be_equal():
         def ask(self, question):
             return LossAndGradient(*self.log)
 
-    ours, same = FakeTrainer("ours fp32", (100.0, 9.0)), FakeTrainer("nvidia", (100.0005, 9.0005))
+    ours, same = FakeTrainer("ours fp32", (100.0, 9.0)), FakeTrainer("nvidia fp32", (100.0005, 9.0005))
     assert "the same loss and gradient" in benchmark_training.compare_first_batches([ours, same])[0]
     for other in ((100.01, 9.0), (100.0, 9.01), (float("nan"), 9.0), (100.0, float("nan"))):
         with pytest.raises(UserError, match="would compare nothing"):
-            benchmark_training.compare_first_batches([ours, FakeTrainer("nvidia", other)])
+            benchmark_training.compare_first_batches([ours, FakeTrainer("nvidia fp32", other)])
+    rounded = FakeTrainer("nvidia bf16", (100.01, 9.01))
+    assert "the same loss and gradient" in benchmark_training.compare_first_batches([ours, rounded])[0]
+    with pytest.raises(UserError, match="would compare nothing"):
+        benchmark_training.compare_first_batches([ours, FakeTrainer("ours bf16", (101.0, 9.0))])
 
 
 def test_gradient_of_the_first_batch():
@@ -350,7 +367,7 @@ def test_every_weight_shows_in_the_compared_loss():
         before = parameter.detach().clone()
         with torch.no_grad():
             parameter.view(-1)[: (parameter.numel() + 1) // 2] *= 1.02
-        assert abs(contender.first_batch().loss / loss - 1) > benchmark_training.TOLERANCE.loss, name
+        assert abs(contender.first_batch().loss / loss - 1) > benchmark_training.TOLERANCE["fp32"].loss, name
         with torch.no_grad():
             parameter.copy_(before)
 
@@ -369,8 +386,8 @@ def test_a_busy_machine_is_refused(monkeypatch):
 
 def test_mistakes_of_contenders_are_told():
     """A worker that cannot be built ends the benchmark with its sentence, and the others quietly."""
-    done = run("benchmark_training.py", "--precision", "int8", code=1)
-    assert "error: ours int8: there is no training in int8" in done.stderr and "Traceback" not in done.stderr
+    done = run("benchmark_training.py", "--contenders", "ours", "nvidia", "--nvidia", "nowhere", code=1)
+    assert "error: nvidia fp32: nowhere has no seq2seq" in done.stderr and "Traceback" not in done.stderr
 
 
 # -- NVIDIA's code is not here, its names are

@@ -217,17 +217,20 @@ def test_a_model_that_changed_is_refused_by_shards(source, tmp_path):
         gnmt_bulk("shard", out, 0)
 
 
-def test_a_folder_with_other_files_is_refused(model, source, tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "thesis.tex").write_text("")
-    with pytest.raises(UserError, match="has other files, such as thesis.tex: choose an empty or a new folder"):
+@pytest.mark.parametrize("name", ["thesis.tex", "input/thesis.tex", "output/000000.zst"])
+def test_a_folder_with_other_files_is_refused(model, source, tmp_path, name):
+    (tmp_path / "out" / name).parent.mkdir(parents=True)
+    (tmp_path / "out" / name).write_text("mine")
+    with pytest.raises(UserError, match="has other files, such as .*: choose an empty or a new folder"):
         planned(model, source, tmp_path / "out")
+    assert (tmp_path / "out" / name).read_text() == "mine"
 
 
 def test_a_folder_without_a_manifest_is_planned_again(model, source, tmp_path):
     """As after a kill in the middle of cutting: the shards that are there already are of another input."""
     out = planned(model, source, tmp_path / "out", "--lines-per-shard", 1)
-    (out / "manifest.json").unlink()
+    (out / "manifest.json").rename(out / ".manifest.json.1.partial")
+    (out / "input" / "000004.zst").rename(out / "input" / ".000004.zst.1.partial")
     source.write_bytes(b"dog\n")
     assert merged(translated(model, source, out)) == lines(expected_texts(model, ["dog"]))
     assert [path.name for path in (out / "input").iterdir()] == ["000000.zst"]

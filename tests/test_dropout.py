@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gnmt.network.dropout import Dropout
+from gnmt.network.dropout import Dropout, draw_by_seed
 
 
 @pytest.mark.parametrize("p", [0.1, 0.2, 0.5])
@@ -41,3 +41,24 @@ def test_nothing_happens_outside_training_or_at_zero():
     inputs = torch.randn(3, 3)
     assert Dropout(0.5).eval()(inputs) is inputs
     assert Dropout(0.0)(inputs) is inputs
+
+
+def test_a_mask_for_parts_is_that_of_the_whole():
+    layer, inputs = Dropout(0.3), torch.ones(20, 12, 8)
+    torch.manual_seed(7)
+    whole = layer(inputs)
+    torch.manual_seed(7)
+    keep = layer.draw(inputs.shape, inputs.device)
+    parts = [layer(inputs[:, part], keep[:, part]) for part in (slice(0, 5), slice(5, 12))]
+    assert torch.equal(torch.cat(parts, dim=1), whole)
+    assert layer.eval().draw(inputs.shape, inputs.device) is None
+
+
+def test_masks_of_generators_with_drawn_seeds():
+    """Each is independent of the last, and all follow the CPU's seed."""
+    torch.manual_seed(8)
+    first, second = (draw_by_seed((1000, 400), torch.device("cpu"), 0.2) for _ in range(2))
+    torch.manual_seed(8)
+    assert torch.equal(draw_by_seed((1000, 400), torch.device("cpu"), 0.2), first)
+    assert first.float().mean().item() == pytest.approx(0.8, abs=0.004)
+    assert (first & second).float().mean().item() == pytest.approx(0.64, abs=0.004)

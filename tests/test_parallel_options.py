@@ -3,7 +3,10 @@
 import pytest
 from test_fairseq_options import configuration
 
+from conftest import make_dictionary, make_model
 from fairseq_gnmt.fairseq_options import GENERATE, INTERACTIVE, TRAIN, VALIDATE, check_options
+from fairseq_gnmt.patches.trainers import trainer_class
+from fairseq_gnmt.tasks.vocabulary_parallel import divide_over_processes
 from gnmt.errors import UserError
 
 CRITERION = ["--criterion", "gnmt_label_smoothed_cross_entropy"]
@@ -25,9 +28,12 @@ def test_accepted(values):
         (dict(SHARDED, store_ema=True), "average checkpoints instead"),
         (dict(SHARDED, use_bmuf=True), "BMUF's replicas are whole models"),
         (dict(SHARDED, fix_batches_to_gpus=True), "all processes read the same batches"),
+        (dict(SHARDED, asynchronous_replicas=2), "asynchronous replicas are whole models"),
         (dict(vocabulary_parallel=0), "must be at least 1"),
         (dict(REPLICAS, memory_efficient_fp16=True), "does not go with --use-bmuf: it trains in float32"),
         (dict(REPLICAS, store_ema=True), "each replica would average its own weights"),
+        (dict(REPLICAS, asynchronous_replicas=2), "both decide when replicas exchange"),
+        (dict(REPLICAS, layer_devices="cpu,cpu"), "exchange the weights of one device"),
         (dict(use_bmuf=True), "give --distributed-world-size 2 or more"),
         (dict(REPLICAS, global_sync_iter=0), "--global-sync-iter is 0, but must be at least 1"),
         (dict(REPLICAS, block_momentum=1.0), "--block-momentum is 1.0, but must be below 1"),
@@ -51,6 +57,32 @@ def test_refused(values, words):
 def test_refused_components(components, words):
     with pytest.raises(UserError, match=words):
         check_options(configuration(TRAIN, *components, **SHARDED), TRAIN)
+
+
+def test_a_model_is_divided_over_the_processes_that_run():
+    with pytest.raises(UserError, match="needs as many processes, but there are 1"):
+        divide_over_processes(make_model("gnmt_v2_tiny", make_dictionary(9)), 2)
+
+
+def test_no_process_is_without_symbols(monkeypatch):
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 10)
+    with pytest.raises(UserError, match="more than the 9 symbols of the target vocabulary"):
+        divide_over_processes(make_model("gnmt_v2_tiny", make_dictionary(9)), 10)
+
+
+@pytest.mark.parametrize(
+    "values, trainer",
+    [
+        ({}, "Trainer"),
+        (SHARDED, "VocabularyParallelTrainer"),
+        (REPLICAS, "BMUFTrainer"),
+        (dict(asynchronous_replicas=2), "AsynchronousTrainer"),
+    ],
+    ids=str,
+)
+def test_options_choose_the_trainer(values, trainer):
+    assert trainer_class(configuration(TRAIN, *CRITERION, **values)).__name__ == trainer
 
 
 @pytest.mark.parametrize("command", [GENERATE, INTERACTIVE, VALIDATE])

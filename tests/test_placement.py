@@ -187,7 +187,6 @@ def test_the_loss_is_where_the_batch_is(moves_without_values, name, last):
             features, _ = model.decoder(previous, model.encoder(source), features_only=True)
             loss, _, logged = criterion.likelihood(model, features, {"target": target, "ntokens": 15})
             assert {loss.device, logged["loss"].device, logged["nll_loss"].device} == {devices[0]}
-            loss.backward()
 
 
 def test_blocks_of_layers():

@@ -19,7 +19,9 @@ from fastapi.testclient import TestClient  # noqa: E402
 
 from gnmt.evaluation.rating.application import LARGEST_BODY, create_application  # noqa: E402
 
-ITEMS = [Item(f"i{number}", f"source {number}", [f"x{number}", f"y{number}"], None) for number in range(6)]
+ITEMS = [
+    Item(f"i{number}", f"source {number}", [f"x{number}", f"y{number}", f"z{number}"], None) for number in range(6)
+]
 CAMPAIGN = Campaign(1, "en", "de", ITEMS)
 RATERS = [Rater("ann", "secret-of-ann"), Rater("bob", "secret-of-bob")]
 RATING = Rating("ann", "i1", 0, 1, 4, 1500, "2026-01-01T00:00:00.000+00:00")
@@ -97,8 +99,8 @@ def test_a_damaged_line_is_named(tmp_path, line):
 def test_ratings_of_another_campaign_are_refused(tmp_path, log):
     log.append(RATING)
     assert ratings_of(tmp_path, CAMPAIGN) == [RATING]
-    log.append(RATING._replace(output=2))
-    with pytest.raises(UserError, match="output 2 of item i1, which campaign.json beside it lacks"):
+    log.append(RATING._replace(output=3))
+    with pytest.raises(UserError, match="output 3 of item i1, which campaign.json beside it lacks"):
         ratings_of(tmp_path, CAMPAIGN)
 
 
@@ -136,19 +138,24 @@ def test_a_rater_gets_items_and_outputs_in_an_order_of_its_own(client):
         assert [item["id"] for item in items] == [item.id for item in order]
         for item, expected in zip(items, order):
             assert item["outputs"] == [expected.outputs[output] for output in output_order(1, name, expected)]
-            assert set(item) == {"id", "source", "outputs", "scores"} and item["scores"] == [None, None]
+            assert set(item) == {"id", "source", "outputs", "scores"} and item["scores"] == [None] * 3
     assert shown["ann"] != shown["bob"]
 
 
 def test_a_vote_is_that_of_the_output_at_its_position(client, log):
-    answer = client.post("/api/ratings", headers=headers(RATERS[1]), json=vote(position=1))
-    assert (answer.status_code, answer.json()) == (200, {"saved": True})
-    (found,) = log.ratings.values()
-    assert found[:6] == ("bob", "i1", output_order(1, "bob", ITEMS[1])[1], 1, 5, 1200)
+    for item in client.get("/api/campaign", headers=headers(RATERS[1])).json()["items"]:
+        for position, text in enumerate(item["outputs"]):
+            sent = vote(item=item["id"], position=position, score=position)
+            answer = client.post("/api/ratings", headers=headers(RATERS[1]), json=sent)
+            assert (answer.status_code, answer.json()) == (200, {"saved": True})
+            *_, found = log.ratings.values()
+            outputs = next(one.outputs for one in ITEMS if one.id == item["id"])
+            assert (found.rater, found.item, found.position, found.score) == ("bob", item["id"], position, position)
+            assert outputs[found.output] == text and found.milliseconds == 1200
     items = client.get("/api/campaign", headers=headers(RATERS[1])).json()["items"]
-    assert {item["id"]: item["scores"] for item in items}["i1"] == [None, 5]
+    assert all(item["scores"] == [0, 1, 2] for item in items)
     items = client.get("/api/campaign", headers=headers(RATERS[0])).json()["items"]
-    assert all(item["scores"] == [None, None] for item in items)
+    assert all(item["scores"] == [None] * 3 for item in items)
 
 
 def test_the_last_vote_counts(client, log):
@@ -177,7 +184,7 @@ WRONG = [
     (json.dumps(vote(score=True)).encode(), "score must be"),
     (json.dumps(vote(score=3.0)).encode(), "score must be"),
     (json.dumps(vote(score=None)).encode(), "score must be"),
-    (json.dumps(vote(position=2)).encode(), "position must be a whole number from 0 to 1"),
+    (json.dumps(vote(position=3)).encode(), "position must be a whole number from 0 to 2"),
     (json.dumps(vote(position=-1)).encode(), "position must be"),
     (json.dumps(vote(milliseconds=10**12)).encode(), "milliseconds must be"),
     (b" " * (LARGEST_BODY + 1), "more than 1000 bytes"),

@@ -11,9 +11,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import scaling_model  # noqa: E402
 from benchmarking.scaling import tables  # noqa: E402
-from benchmarking.scaling.calibration import (  # noqa: E402
-    Calibration, Measured, Parts, describe, fitted_link, predictions, rows_of,
-)  # fmt: skip
 from benchmarking.scaling.costs import (  # noqa: E402
     Batch, Cluster, Device, Link, Network, adam_seconds, all_gather_seconds, all_reduce_seconds, attention_seconds,
     lstm_seconds, output_weights, parameters, send_seconds, softmax_seconds, sum_over,
@@ -22,6 +19,9 @@ from benchmarking.scaling.curves import SIDE_INCHES  # noqa: E402
 from benchmarking.scaling.machines import BATCH, DGX_A100, GNMT_PAPER, GNMT_V2  # noqa: E402
 from benchmarking.scaling.schedules import (  # noqa: E402
     Layers, Task, backward_tasks, finish_times, forward_tasks, makespan, replica_seconds,
+)  # fmt: skip
+from benchmarking.scaling.two_processes import (  # noqa: E402
+    Calibration, Measured, Parts, describe, fitted_link, predictions, rows_of,
 )  # fmt: skip
 from benchmarking.scaling.ways import (  # noqa: E402
     WAYS, Setting, asynchronous, bmuf, data_parallel, expected_largest, layers_on_devices, shared_batch, softmax_split,
@@ -273,7 +273,7 @@ def test_predictions_are_put_together_from_parts():
     parts = Parts(recurrence=1.0, softmax=0.5, half_softmax=0.6, adam=0.2, copy=0.1)
     batch, weights = Batch(4, 5, 6), parameters(SMALL)
     link = Link("x", rate=4.0, latency=0.0)  # a sum over two processes: a second for each number
-    found = predictions(Calibration(parts, link, Measured(3, 2, 4, 1)), SMALL, batch)
+    found = predictions(Calibration(parts, link, Measured(3, 2, 4, 1, 1)), SMALL, batch)
     assert found["data parallel"] == pytest.approx(1.7 + weights)
     assert found["BMUF"] == pytest.approx(1.7 + weights / 50)
     assert found["asynchronous"] == pytest.approx(1.9)
@@ -285,7 +285,7 @@ def test_predictions_are_put_together_from_parts():
 
 def test_table_of_this_machine():
     parts = Parts(0.1, 0.05, 0.06, 0.02, 0.01)
-    found = Calibration(parts, Link("gloo", 1e9, 1e-4), Measured(0.4, 0.25, 0.42, 0.2))
+    found = Calibration(parts, Link("gloo", 1e9, 1e-4), Measured(0.4, 0.25, 0.42, 0.2, 0.3))
     table = {row["way"]: row for row in rows_of(found, SMALL, Batch(40, 5, 6))}
     assert table["one process, 1 thread"] == {
         "way": "one process, 1 thread", "predicted ms": "-", "measured ms": "400", "sentences/s": "100",
@@ -304,4 +304,4 @@ def test_measuring_this_machine(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(sys, "argv", ["scaling_model.py", *options.split(), "--json", str(tmp_path / "here.json")])
     scaling_model.main()
     printed = capsys.readouterr().out
-    assert "| data parallel |" in printed and "gloo:" in printed and (tmp_path / "here.json").exists()
+    assert "| softmax split |" in printed and "gloo:" in printed and (tmp_path / "here.json").exists()

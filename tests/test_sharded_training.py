@@ -115,8 +115,8 @@ def train_whole(*options):
     return gradients, norms, losses, dict(model.state_dict()), optimizer.state_dict()["state"]
 
 
-def train_sharded(*options):
-    model = network(*options)
+def train_sharded(query: str, tied: bool, *options):
+    model = network(query, tied, *options)
     rank, processes = dist.get_rank(), dist.get_world_size()
     shard = vocabulary_shard(VOCABULARY, rank, processes)
     shard_vocabulary(model, shard)
@@ -158,6 +158,8 @@ def train_sharded(*options):
 
     weights, own = dict(model.state_dict()), dict(model.state_dict())
     gather_weights(model, weights)
+    embedding, output = weights["decoder.embed_tokens.weight"], weights["decoder.output_projection.weight"]
+    assert (embedding.data_ptr() == output.data_ptr()) == tied  # one matrix, which a checkpoint holds once
     back = dict(weights)
     shard_weights(model, back)
     assert all(torch.equal(back[name], own[name]) for name in own)

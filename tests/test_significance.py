@@ -123,6 +123,14 @@ def test_intervals_equal_the_sacrebleu_command(tmp_path):
     assert found.signature == expected["signature"]
 
 
+def test_randomisation_has_intervals_if_they_are_asked_for():
+    without = paired_scores(SYSTEMS, REFERENCES, ["gleu"], "ar", trials=10)["gleu"].systems
+    found = paired_scores(SYSTEMS, REFERENCES, ["gleu"], "ar", trials=10, resamples=1000)["gleu"].systems
+    expected = corpus_scores(SYSTEMS[:1], REFERENCES, ["gleu"], resamples=1000)["gleu"].systems
+    assert [one.ci for one in without] == [None, None] and found[1].ci > 0
+    assert (found[0].mean, found[0].ci) == pytest.approx((expected[0].mean, expected[0].ci))
+
+
 @pytest.mark.parametrize("test", ["bs", "ar"])
 def test_equal_systems_do_not_differ(test):
     found = paired_scores([("a", GOOD), ("b", GOOD)], REFERENCES, ["bleu"], test)["bleu"]

@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import List, NamedTuple, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 import torch
 from fairseq.data import Dictionary
@@ -15,7 +15,6 @@ from gnmt.errors import UserError
 from gnmt.files.process_pool import available_cores
 
 MATRIX_PRODUCT = "matrix product"
-WITH_PRECISIONS = ("ours", "ctranslate2")  # one contender for each --precision; the others are fp32
 ONLY_ON_CPU = {"int8", "opennmt", "ctranslate2"}
 
 
@@ -25,13 +24,15 @@ class Workload(NamedTuple):
     sentences: int  # of the whole split, in these batches or not
 
 
-def add_options(parser: argparse.ArgumentParser, contenders: Sequence[str]) -> None:
+def add_options(
+    parser: argparse.ArgumentParser, contenders: Sequence[str], precisions: Dict[str, Sequence[str]]
+) -> None:
+    """precisions: of each contender that has others than fp32."""
     add = parser.add_argument
     add("--contenders", nargs="+", choices=contenders, default=["ours"], help="the first is what others are divided by")
-    add(
-        "--precision", nargs="+", choices=("fp32", "int8"), default=["fp32"], help=f"of {' and '.join(WITH_PRECISIONS)}"
-    )
-    add("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: the first GPU that is visible; float32 only")
+    choices = list(dict.fromkeys(precision for names in precisions.values() for precision in names))
+    add("--precision", nargs="+", choices=choices, default=["fp32"], help=f"of {' and '.join(precisions)}")
+    add("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: the first GPU that is visible")
     add("--nvidia", type=Path, metavar="DIR", help="PyTorch/Translation/GNMT of NVIDIA's DeepLearningExamples")
     add_measuring_options(parser)
 
@@ -61,7 +62,7 @@ def add_measuring_options(parser: argparse.ArgumentParser) -> None:
     add("--allow-busy", action="store_true", help="run although other programs do; the figures then mean nothing")
 
 
-def check_options(args: argparse.Namespace) -> None:
+def check_options(args: argparse.Namespace, precisions: Dict[str, Sequence[str]]) -> None:
     check_measuring_options(args)
     check_positive(args, ("hidden", "batch", "batches"))
     check_layers(args.layers)
@@ -73,6 +74,10 @@ def check_options(args: argparse.Namespace) -> None:
         check_cuda(args.contenders, args.precision)
     if len(set(args.contenders)) < len(args.contenders) or len(set(args.precision)) < len(args.precision):
         raise UserError("--contenders and --precision take each name once.")
+    for name in args.contenders:
+        known = precisions.get(name)
+        if known is not None and not set(args.precision) & set(known):
+            raise UserError(f"{name} has no {' or '.join(args.precision)}: add one of {', '.join(known)}.")
 
 
 def check_cuda(contenders: Sequence[str], precisions: Sequence[str]) -> None:
@@ -120,13 +125,17 @@ def load_workload(args: argparse.Namespace, split: str, default_count: Tuple[int
     return Workload(target, workload.real_batches(pairs, args.batch, args.batches or real), len(pairs))
 
 
-def expand(args: argparse.Namespace, builder: str, setting: Setting, modules: dict) -> List[Contender]:
+def expand(
+    args: argparse.Namespace, builder: str, setting: Setting, modules: dict, precisions: Dict[str, Sequence[str]]
+) -> List[Contender]:
     """A contender for each name, or for each name and precision; then the matrix product."""
     found = []
     for name in args.contenders:
-        for precision in args.precision if name in WITH_PRECISIONS else ("fp32",):
+        known = precisions.get(name)
+        wanted = ["fp32"] if known is None else [one for one in args.precision if one in known]
+        for precision in wanted:
             own = setting._replace(precision=precision)
-            title = f"{name} {precision}" if name in WITH_PRECISIONS else name
+            title = f"{name} {precision}" if name in precisions else name
             found.append(Contender(title, f"benchmarking.contenders.{modules[name]}", builder, own))
     limit = setting._replace(batches=[])
     return [*found, Contender(MATRIX_PRODUCT, "benchmarking.contenders.matrix_product", "build", limit)]

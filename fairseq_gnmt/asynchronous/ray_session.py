@@ -7,17 +7,21 @@ import shutil
 import signal
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import List
 
 import fairseq_gnmt
+from gnmt.errors import UserError
 
+ATTEMPTS = 3  # to start Ray, which waits for half a minute and then gives up
 LEAST_STORE_BYTES = 100 << 20  # Ray wants 75 MB
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # means: listen on 127.0.0.1 only
     "RAY_AUTH_MODE": "token",
+    "RAY_worker_register_timeout_seconds": "600",  # as long as an import may take on a busy machine
     "RAY_worker_niceness": "0",  # as any other training
     "RAY_memory_monitor_refresh_ms": "0",  # it would kill replicas when other programs fill the memory
 }
@@ -38,17 +42,26 @@ def start_ray(processes: int, store_bytes: int) -> ModuleType:
     os.environ.update(ENVIRONMENT, RAY_AUTH_TOKEN=key(), PYTHONPATH=os.pathsep.join(filter(None, paths)))
     import ray
 
-    _folders.append(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    ray.init(
-        num_cpus=processes,
-        object_store_memory=max(store_bytes, LEAST_STORE_BYTES),
-        include_dashboard=False,
-        log_to_driver=False,
-        configure_logging=False,
-        _temp_dir=_folders[-1],
-    )
-    signal.signal(signal.SIGTERM, on_sigterm)  # Ray would exit without cleaning up
+    for attempts_left in reversed(range(ATTEMPTS)):
+        _folders.append(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
+        try:
+            ray.init(
+                num_cpus=processes,
+                object_store_memory=max(store_bytes, LEAST_STORE_BYTES),
+                include_dashboard=False,
+                log_to_driver=False,
+                configure_logging=False,
+                _temp_dir=_folders[-1],
+            )
+            break
+        except Exception as error:  # Ray has no narrower class
+            stop_ray()
+            if not attempts_left:
+                reason = str(error).splitlines()[0]
+                raise UserError(f"Ray does not start ({reason}): is the machine too busy, or /dev/shm full?") from error
+        finally:
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray would exit without cleaning up
     return ray
 
 
@@ -63,5 +76,18 @@ def stop_ray() -> None:
     if not _folders:
         return
     sys.modules["ray"].shutdown()
+    for process in _processes():  # some outlive a failed start
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
     while _folders:
         shutil.rmtree(_folders.pop(), ignore_errors=True)
+
+
+def _processes() -> List[int]:
+    """Returns the processes that were started with the key of this process."""
+    wanted, found = f"RAY_AUTH_TOKEN={key()}".encode("ascii"), []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # it has ended, or it is another user's
+            if wanted in environment.read_bytes().split(b"\0"):
+                found.append(int(environment.parent.name))
+    return found

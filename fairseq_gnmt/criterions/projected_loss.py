@@ -3,7 +3,7 @@
 Shapes: N tokens (padding dropped), H hidden size, V vocabulary.
 """
 
-from typing import List, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -84,7 +84,7 @@ class _ProjectedLoss(torch.autograd.Function):
         exact = torch.promote_types(precision, torch.float32)
         used_features, used_weight, used_bias = (tensor.to(precision) for tensor in (features, weight, bias))
         token_weights = token_weights.to(exact)
-        features_gradient = torch.empty_like(features) if wanted else None
+        features_gradient: Any = torch.empty_like(features) if wanted else None
         weight_gradient = None
         bias_gradient = torch.zeros_like(bias, dtype=exact) if wanted else None
         loss, nll = token_weights.new_zeros(2).unbind()

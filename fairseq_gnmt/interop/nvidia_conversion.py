@@ -29,7 +29,7 @@ from gnmt.tokenizers.vocabulary import Vocabulary
 
 CHECKPOINT = "checkpoint.pt"
 SEPARATOR = "@@"  # subword-nmt's own, where the checkpoint has no other
-READ_OPTIONS = {  # of a checkpoint's configuration, with their kinds
+READ_OPTIONS: Dict[str, Dict[str, Any]] = {  # of a checkpoint's configuration, with their kinds
     "model": {
         "attention_query": str, "encoder_layers": int, "decoder_layers": int, "hidden_size": int,
         "dropout": (int, float), "no_share_embeddings": bool,

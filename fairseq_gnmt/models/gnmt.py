@@ -60,7 +60,7 @@ class GNMTConfig(FairseqDataclass):
             "range": INITIAL_WEIGHTS,
         },
     )
-    attention_query: ChoiceEnum(["current", "previous"]) = field(
+    attention_query: ChoiceEnum(["current", "previous"]) = field(  # type: ignore[valid-type]  # of fairseq
         default="current",
         metadata={"help": "bottom decoder output that attends: of this position (v2) or the one before (paper)"},
     )

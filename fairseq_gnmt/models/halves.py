@@ -75,7 +75,7 @@ class GNMTDecoder(Decoder, _DecoderWithoutDictionary):
         super().__init__(embed_tokens, num_layers, dropout, clip, previous_query)
         self.dictionary = dictionary
 
-    def forward(
+    def forward(  # type: ignore[override]  # the signature of fairseq
         self,
         prev_output_tokens: Tensor,
         encoder_out: EncoderOutput,

@@ -41,7 +41,7 @@ class GNMTHub(GeneratorHubInterface):
         finally:
             forget_words()
 
-    def generate(self, tokenized_sentences, beam: int = 5, verbose: bool = False, **options) -> List[Hypotheses]:
+    def generate(self, tokenized_sentences, beam: int = 5, verbose: bool = False, **options) -> Any:
         """Returns the hypotheses of each sentence; `options` are the ones of fairseq's `generate`, checked by the task."""
         if "replace_unk" in options:
             raise UserError(

@@ -7,13 +7,11 @@ from types import ModuleType
 from typing import Callable, Optional
 
 from fairseq import checkpoint_utils
-from fairseq.trainer import Trainer
 from omegaconf import DictConfig
 
 from fairseq_gnmt.asynchronous.options import check_asynchronous_options, is_asynchronous
 from fairseq_gnmt.asynchronous.ray_replicas import ServerLost
 from fairseq_gnmt.asynchronous.ray_session import stop_ray
-from fairseq_gnmt.asynchronous.trainer import AsynchronousTrainer
 from fairseq_gnmt.patches.commands import before_main, loaded_modules
 from gnmt.errors import UserError
 
@@ -23,15 +21,10 @@ MOST_LOSSES = 5  # of servers, without a checkpoint in between
 
 
 def train_asynchronously_if_asked() -> None:
-    """Gives fairseq-train the trainer that --asynchronous-replicas asks for."""
+    """Checks the options of --asynchronous-replicas, whose trainer is in fairseq_gnmt.patches.trainers, and goes on after losses."""
     before_main("train", check_asynchronous_options)
     for module in loaded_modules("train"):
-        vars(module).update(Trainer=trainer_for, main=going_on(module, module.main))
-
-
-def trainer_for(cfg: DictConfig, *arguments) -> Trainer:
-    """Returns the trainer of a configuration."""
-    return (AsynchronousTrainer if is_asynchronous(cfg) else Trainer)(cfg, *arguments)
+        vars(module)["main"] = going_on(module, module.main)
 
 
 def going_on(module: ModuleType, main: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:

@@ -18,7 +18,7 @@ def before_main(command: str, act: Callable[[DictConfig], None]) -> None:
         act: may change the configuration, or raise UserError
     """
     for module in loaded_modules(command):
-        module.main = _preceded(module.main, act)
+        module.main = _preceded(module.main, act)  # type: ignore[attr-defined]
 
 
 def loaded_modules(command: str) -> Iterator[ModuleType]:

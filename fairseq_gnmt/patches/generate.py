@@ -21,7 +21,7 @@ SACREBLEU = ("sacrebleu", "gnmt_bleu")
 def write_complete_results() -> None:
     """Replaces `main` of fairseq-generate; the loop over the batches stays fairseq's."""
     for module in loaded_modules("generate"):
-        module.main = main_of(module)
+        module.main = main_of(module)  # type: ignore[attr-defined]
 
 
 def main_of(module: ModuleType) -> Callable[[Any], Any]:

@@ -23,7 +23,7 @@ def save_whole_state_of_half_precision() -> None:
         extend_state(wrapper)
 
 
-def extend_state(wrapper: type) -> None:
+def extend_state(wrapper: Any) -> None:
     """Adds the master weights, if the wrapper has any, and the loss scale's counters to what the wrapper saves."""
     save, load = wrapper.state_dict, wrapper.load_state_dict
 

@@ -31,7 +31,7 @@ logger = logging.getLogger("fairseq_cli.interactive")
 def answer_every_line() -> None:
     """Replaces `main` of fairseq-interactive."""
     for module in loaded_modules("interactive"):
-        module.main = main
+        module.main = main  # type: ignore[attr-defined]
 
 
 def main(cfg: Any) -> None:

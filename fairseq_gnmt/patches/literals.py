@@ -26,7 +26,7 @@ def evaluate_literals_only() -> None:
     """Replaces `eval` in every module of fairseq."""
     for name, module in list(sys.modules.items()):
         if name.split(".")[0] in ("fairseq", "fairseq_cli"):
-            module.eval = evaluate
+            module.eval = evaluate  # type: ignore[attr-defined]
 
 
 def evaluate(expression: Any, *_: Any) -> Any:
@@ -55,8 +55,10 @@ def _value(node: ast.AST) -> Any:
     if isinstance(node, (ast.List, ast.Tuple)):
         values = [_value(element) for element in node.elts]
         return values if isinstance(node, ast.List) else tuple(values)
-    if isinstance(node, ast.Dict) and None not in node.keys:
-        return dict(zip(map(_value, node.keys), map(_value, node.values)))
+    if isinstance(node, ast.Dict):
+        keys = [key for key in node.keys if key is not None]  # None stands for **
+        if len(keys) == len(node.keys):
+            return dict(zip(map(_value, keys), map(_value, node.values)))
     if isinstance(node, ast.Constant):
         return node.value
     raise _not_a_literal(ast.unparse(node))

@@ -6,9 +6,11 @@ pipe are lost one by one while the training goes on.
 
 import multiprocessing
 import os
+import signal
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict
+from types import FrameType
+from typing import Any, Callable, Dict, Optional
 
 import fairseq_cli
 from fairseq.distributed import utils as distributed_utils
@@ -35,7 +37,7 @@ def prepare_commands() -> None:
 
 def command_is_running() -> bool:
     """Tells whether a function of fairseq_cli is being executed: commands of fairseq load the plugin themselves."""
-    frame = sys._getframe()
+    frame: Optional[FrameType] = sys._getframe()
     while frame is not None:
         if Path(frame.f_code.co_filename).parent == COMMANDS and frame.f_code.co_name != "<module>":
             return True
@@ -58,7 +60,7 @@ def run_rank(index: int, main: Callable[..., None], cfg: Any, kwargs: Dict[str, 
     except KeyboardInterrupt as interruption:
         if not spawned:
             raise
-        end_by(ending_signal(interruption))
+        end_by(ending_signal(interruption) or signal.SIGINT)
     except Exception as error:
         sentence = explain(error, error.__traceback__)
         if sentence is None or isinstance(error, UserError):

@@ -9,11 +9,14 @@ import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Optional, TextIO
+from typing import Any, Dict, Iterator, Optional, TextIO
 
 from gnmt.files.outputs import atomic_outputs
 
-UTF8 = {"encoding": "utf-8", "errors": "backslashreplace"}  # a lone surrogate cannot be written as UTF-8
+UTF8: Dict[str, Any] = {
+    "encoding": "utf-8",
+    "errors": "backslashreplace",
+}  # a lone surrogate cannot be written as UTF-8
 
 
 @contextmanager

@@ -1,7 +1,10 @@
-"""Lets fairseq-train use the trainers of `fairseq_gnmt.trainers` where options ask for them."""
+"""Lets fairseq-train use a trainer of the plugin's where options ask for it."""
 
 from fairseq.trainer import Trainer
+from omegaconf import DictConfig
 
+from fairseq_gnmt.asynchronous.options import is_asynchronous
+from fairseq_gnmt.asynchronous.trainer import AsynchronousTrainer
 from fairseq_gnmt.patches.commands import loaded_modules
 from fairseq_gnmt.trainers.bmuf import BMUFTrainer
 from fairseq_gnmt.trainers.vocabulary_parallel import VocabularyParallelTrainer
@@ -13,10 +16,17 @@ def choose_trainers() -> None:
         vars(module)["Trainer"] = make_trainer
 
 
-def make_trainer(cfg, *arguments) -> Trainer:
+def make_trainer(cfg: DictConfig, *arguments) -> Trainer:
     """Returns the trainer for a configuration; called like fairseq's class."""
+    return trainer_class(cfg)(cfg, *arguments)
+
+
+def trainer_class(cfg: DictConfig) -> type:
+    """Returns the class of the trainer for a configuration."""
     if cfg.task.get("vocabulary_parallel", 1) > 1:
-        return VocabularyParallelTrainer(cfg, *arguments)
+        return VocabularyParallelTrainer
+    if is_asynchronous(cfg):
+        return AsynchronousTrainer
     if cfg.optimization.use_bmuf and cfg.distributed_training.distributed_world_size > 1:
-        return BMUFTrainer(cfg, *arguments)
-    return Trainer(cfg, *arguments)
+        return BMUFTrainer
+    return Trainer

@@ -221,6 +221,7 @@ class GNMTTranslationTask(TranslationTask):
 
     def source_words(self, sample) -> List[List[str]]:
         """Returns the tokens of each source sentence without BOS, the unknown ones as they were in the text."""
+        assert self.current_dataset is not None, "batches have been made"
         source = self.current_dataset.src
         if hasattr(source, "get_original_text"):  # --dataset-impl raw
             return [tokenize_line(source.get_original_text(index)) for index in sample["id"].tolist()]

@@ -39,14 +39,14 @@ SearchConfig.__module__ = __name__
 
 
 @dataclass
-class GNMTTranslationConfig(SearchConfig):
+class GNMTTranslationConfig(SearchConfig):  # type: ignore[valid-type,misc]  # made of SearchOptions
     """Options of the task `gnmt_translation`."""
 
-    precision: Optional[ChoiceEnum(list(PRECISIONS))] = field(
+    precision: Optional[ChoiceEnum(list(PRECISIONS))] = field(  # type: ignore[valid-type]  # of fairseq
         default=None,
         metadata={"help": "arithmetic of translation (default: the model's own); int8 is for a CPU, fp16 for a GPU"},
     )
-    quantize: ChoiceEnum(["none", "int8"]) = field(
+    quantize: ChoiceEnum(["none", "int8"]) = field(  # type: ignore[valid-type]  # of fairseq
         default="none", metadata={"help": "the earlier spelling of --precision int8; will be removed"}
     )
     train_max_length: int = field(

@@ -24,6 +24,7 @@ class BMUFTrainer(Trainer):
 
     def __init__(self, *arguments, **keywords):
         self._waiting: List[Update] = []
+        self._names: List[str] = []  # of what is logged of an update
         self._is_in_train_step = self._is_dummy = False
         super().__init__(*arguments, **keywords)
 
@@ -72,7 +73,8 @@ class BMUFTrainer(Trainer):
         if not self._is_in_train_step:
             return super()._reduce_and_log_stats(logging_outputs, sample_size, grad_norm)
         counted = 0 if self._is_dummy or (not torch.is_tensor(sample_size) and not sample_size) else 1
-        sums = {name: counted * sum(log[name] for log in logging_outputs) for name in logging_outputs[0]}
+        self._names = list(logging_outputs[0]) if logging_outputs else self._names  # none if the memory was not enough
+        sums = {name: counted * sum(log[name] for log in logging_outputs) for name in self._names}
         self._waiting.append(Update(sums, grad_norm))
         return {} if self.optimizer.updates_since_sync else self._log_waiting()
 

@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import io
 import json
-import shutil
+import re
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +31,7 @@ from gnmt.files.unpacking import BLOCK, open_unpacked, unpacked
 
 STANDARD_INPUT = Path("-")
 VERSION = 1  # of the layout of the folder
+SHARD_NAME = re.compile(r"[0-9]{6,}\.(zst|parquet)|\..+\.partial")
 
 
 @dataclass(frozen=True)
@@ -128,18 +129,21 @@ def plan(folder: BulkFolder, job: Job, source: Path) -> Manifest:
         check_files([source])
     elif job.input_format == "parquet":
         raise UserError("Parquet cannot be read from stdin: give the name of a file.")
-    if folder.manifest.exists():
-        manifest = read_manifest(folder)
-        jobs.check_same(manifest.job, job, folder.path)
-        if input_checksum(source, job) != manifest.sha256:
-            raise UserError(
-                f"{folder.path} was begun with another input, {manifest.input}: give it, or another folder."
-            )
-        return manifest
-    alien = next((path for path in folder.path.iterdir() if path.name not in ("input", ".lock")), None)
-    if alien:
-        raise UserError(f"{folder.path} has other files, such as {alien.name}: choose an empty or a new folder.")
-    shutil.rmtree(folder.path / "input", ignore_errors=True)  # of a run that was killed while it planned
+    return _continue(folder, job, source) if folder.manifest.exists() else _begin(folder, job, source)
+
+
+def _continue(folder: BulkFolder, job: Job, source: Path) -> Manifest:
+    """Returns the manifest of a folder that was begun."""
+    manifest = read_manifest(folder)
+    jobs.check_same(manifest.job, job, folder.path)
+    if input_checksum(source, job) != manifest.sha256:
+        raise UserError(f"{folder.path} was begun with another input, {manifest.input}: give it, or another folder.")
+    return manifest
+
+
+def _begin(folder: BulkFolder, job: Job, source: Path) -> Manifest:
+    """Writes the shards of the input, and then the manifest."""
+    _remove_unfinished_plan(folder)
     shards: List[Shard] = []
     whole = hashlib.sha256()
     first = 0
@@ -154,6 +158,23 @@ def plan(folder: BulkFolder, job: Job, source: Path) -> Manifest:
     with atomic_outputs([folder.manifest], inputs=[], overwrite=False) as (file,):
         file.write(json.dumps(plan_object, ensure_ascii=False, indent=1).encode("utf-8", errors="backslashreplace"))
     return manifest
+
+
+def _remove_unfinished_plan(folder: BulkFolder) -> None:
+    """Removes the shards of a run that was killed before it had a manifest.
+
+    Raises:
+        UserError: the folder has other files.
+    """
+    shards = folder.path / "input"
+    inside = list(shards.iterdir()) if shards.is_dir() else []
+    beside = [path for path in folder.path.iterdir() if path != shards or not shards.is_dir()]
+    others = [path for path in beside if not path.name.startswith(".")]  # .lock, and partial files
+    others += [path for path in inside if not SHARD_NAME.fullmatch(path.name)]
+    if others:
+        raise UserError(f"{folder.path} has other files, such as {others[0].name}: choose an empty or a new folder.")
+    for path in inside:
+        path.unlink()
 
 
 def input_checksum(source: Path, job: Job) -> str:

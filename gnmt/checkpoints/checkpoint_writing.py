@@ -54,7 +54,7 @@ def dictionary_text(vocabulary: Vocabulary) -> str:
 def copy_tokenizer(folder: Path, output: Path) -> None:
     """Copies the tokenizer files of a model folder, under the names that fairseq's users know."""
     description = read_object(folder / "tokenizer.json")
-    names = [description.get(side) for side in ("source", "target")]
+    names: List[Any] = [description.get(side) for side in ("source", "target")]
     if description["type"] == "moses_subword_nmt":
         codes = parse_codes(read_object(folder / names[0])["codes"], folder / names[0])
         (output / CODES).write_text(codes.text(), encoding="utf-8")

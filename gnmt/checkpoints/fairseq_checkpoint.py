@@ -42,8 +42,8 @@ def read_checkpoint(path: Path, data: Optional[Path] = None) -> TrainedModel:
     if not str(model.get("_name", "")).startswith(ARCHITECTURES):
         raise UserError(f"{path} has the architecture {model.get('_name')!r}, but only GNMT models can be exported.")
     folder = data if data is not None else Path(str(task.get("data", "")).split(":")[0])
-    languages = [task.get("source_lang"), task.get("target_lang")]
-    if not all(isinstance(language, str) for language in languages):
+    languages: Optional[List[Any]] = [task.get("source_lang"), task.get("target_lang")]
+    if not all(isinstance(language, str) for language in languages or []):
         languages = languages_of_data(folder)
     if languages is None:
         raise UserError(

@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -86,7 +87,7 @@ def findings(model: Optional[Path]) -> Iterator[Finding]:
     from gnmt.precision import PRECISIONS
 
     for precision in PRECISIONS:
-        yield attempt(f"round trip in {precision}", lambda precision=precision: try_precision(precision))
+        yield attempt(f"round trip in {precision}", partial(try_precision, precision))
     if model is not None:
         yield attempt(f"model {model}", lambda: try_model(model))
 
@@ -248,4 +249,4 @@ def _version(package: str) -> Optional[str]:
 
 def _numbers(version: str) -> Tuple[int, ...]:
     """Returns the numbers at the beginning of a version: (2, 6, 0) of "2.6.0+cpu"."""
-    return tuple(int(number) for number in re.match(r"[\d.]*", version)[0].split(".") if number)
+    return tuple(map(int, re.findall(r"\d+", re.sub(r"[^\d.].*", "", version))))

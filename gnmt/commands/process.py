@@ -139,11 +139,11 @@ def _let_logging_fail_with_its_pipe() -> None:
 
     def handle(handler: logging.Handler, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]
-        if ending_signal(error) is not None:
+        if error is not None and ending_signal(error) is not None:
             raise error
         report(handler, record)
 
-    logging.Handler.handleError = handle
+    logging.Handler.handleError = handle  # type: ignore[method-assign,assignment]
 
 
 def _install_hook() -> None:

@@ -5,13 +5,14 @@
 
 A line is printed as soon as it and all earlier ones are done; the command never waits for more input than there is. A
 blank line stays blank. A line with more tokens than --max-length is cut, and bytes that are not UTF-8 become U+FFFD, both
-with a warning. With --output json, a line is a JSON object with the n-best list of each sentence. With --output tsv, a
-hypothesis is a line of its own: number of the input line, score, text.
+with a warning. With --output json, a line is a JSON object with the n-best list of each sentence; --attention adds the
+attention. With --output tsv, a hypothesis is a line of its own: number of the input line, score, text.
 """
 
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 from gnmt.errors import UserError
@@ -90,7 +91,7 @@ def run(arguments: argparse.Namespace) -> None:
         is_stdin = path == STANDARD_INPUT
         prefix = "" if len(arguments.files) < 2 else f"{path}: "
         with open(0 if is_stdin else path, "rb", buffering=0, closefd=not is_stdin) as stream:
-            source = LineSource(stream, lambda text, prefix=prefix: warn(prefix + text))
+            source = LineSource(stream, partial(warn_of, prefix))
             for translation in translator.stream(source, options):
                 number += 1
                 if any(sentence.is_truncated for sentence in translation.sentences):
@@ -105,6 +106,11 @@ def run(arguments: argparse.Namespace) -> None:
 def warn(sentence: str) -> None:
     """Prints a warning on stderr."""
     print(f"warning: {sentence}", file=sys.stderr, flush=True)
+
+
+def warn_of(prefix: str, sentence: str) -> None:
+    """Prints a warning with the name of its file in front."""
+    warn(prefix + sentence)
 
 
 def as_text(number: int, translation) -> str:

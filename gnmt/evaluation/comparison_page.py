@@ -52,7 +52,7 @@ def comparison_page(
 
 
 def _corpus_table(names: Tuple[str, str], scores: Dict[str, Scores]) -> Element:
-    rows = []
+    rows: List[List[Content]] = []
     for metric, found in scores.items():
         a, b = found.systems
         sign = -1 if metric in LOWER_IS_BETTER else 1
@@ -83,7 +83,7 @@ def _length_table(names: Tuple[str, str], comparison: Comparison) -> Element:
     unit = "reference" if comparison.sentences[0].source is None else "source"
     header = [f"words of the {unit}", "sentences"]
     header += [f"{metric} {name}" for metric in ("BLEU", "GLEU") for name in names] + ["difference of GLEU"]
-    rows = [
+    rows: List[List[Content]] = [
         [one.name, str(one.sentences), *(f"{value:.2f}" for value in (*one.bleu, *one.gleu)),
          _difference(one.gleu[1] - one.gleu[0])]
         for one in comparison.lengths
@@ -94,7 +94,7 @@ def _length_table(names: Tuple[str, str], comparison: Comparison) -> Element:
 def _frequency_table(names: Tuple[str, str], comparison: Comparison, counted: str) -> Element:
     header = ["occurrences", "words of the references"]
     header += [f"{value} {name}" for value in ("recall", "F1") for name in names] + ["difference of F1"]
-    rows = [
+    rows: List[List[Content]] = [
         [
             name,
             str(a.expected),

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from typing import Union
+from typing import Sequence, Union
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -53,7 +53,7 @@ def element(tag: str, *content: Content, **attributes: object) -> Element:
     return made
 
 
-def table(caption: str, header: list, rows: list) -> Element:
+def table(caption: str, header: Sequence[Content], rows: Sequence[Sequence[Content]]) -> Element:
     """Returns a table; the first cell of each row is its header. Cells are texts or elements."""
     head = element("tr", *(element("th", cell, scope="col") for cell in header))
     body = (

@@ -199,7 +199,7 @@ def _explained(error: Exception, outputs: Sequence[_Output]) -> Optional[UserErr
 
 def _discard(output: _Output) -> None:
     """Closes the file without writing what it still buffers, and removes a partial file that was not renamed."""
-    output.file.raw.close()
+    output.file.raw.close()  # type: ignore[attr-defined]  # typing.BinaryIO hides it
     if output.partial:
         output.partial.unlink(missing_ok=True)
 
@@ -220,5 +220,5 @@ def uninterrupted() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-        for number in arrived:
-            signal.raise_signal(number)
+        for late in arrived:
+            signal.raise_signal(late)

@@ -36,8 +36,11 @@ def _leave_with_parent() -> None:
     """In a worker: Ctrl-C is for the parent to answer, and a parent that was killed leaves no orphans."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "this is a worker"
+
     def watch() -> None:
-        multiprocessing.parent_process().join()
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

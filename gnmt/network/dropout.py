@@ -20,12 +20,13 @@ class Dropout(nn.Module):
     def __init__(self, p: float):
         super().__init__()
         self.p = p
+        self.across_devices = False  # gnmt.network.placement sets it
 
     def forward(self, inputs: Tensor, keep: Optional[Tensor] = None) -> Tensor:
         """Drops elements of inputs: those where `keep` is False, or others that are drawn now."""
         if not self.training or self.p == 0:
             return inputs
-        if inputs.is_cuda:
+        if inputs.is_cuda and keep is None:
             return F.dropout(inputs, self.p)
         if keep is None:
             keep = self._draw(inputs.shape, inputs.device)
@@ -35,10 +36,12 @@ class Dropout(nn.Module):
         """Draws the mask of a whole sequence, to be applied to it in parts.
 
         The masks of a sequence then do not depend on its parts, nor on the order in which layers compute them. There is
-        no mask outside training; nor on a GPU, where the layers draw their own: its generator draws while it drops.
+        no mask outside training; nor on one GPU, whose generator draws while it drops.
         """
-        if not self.training or self.p == 0 or device.type == "cuda":
+        if not self.training or self.p == 0:
             return None
+        if device.type == "cuda":
+            return draw_by_seed(shape, device, self._dropped_levels / RANDOM_LEVELS) if self.across_devices else None
         return self._draw(shape, device)
 
     def _draw(self, shape: Sequence[int], device: torch.device) -> Tensor:
@@ -68,6 +71,15 @@ def _random_levels(shape: Sequence[int], device: torch.device) -> Tensor:
     words = torch.empty((count + 3) // 4, dtype=torch.int64, device=device)
     words.random_(-(2**63), None)  # without bounds the top bit would always be zero
     return words.view(torch.int16)[:count].view(shape)
+
+
+def draw_by_seed(shape: Sequence[int], device: torch.device, p: float) -> Tensor:
+    """Returns a mask that is False with probability p, from a generator whose seed the CPU draws.
+
+    torch.manual_seed gives all GPUs one seed: layers on several of them would draw the same masks.
+    """
+    generator = torch.Generator(device).manual_seed(int(torch.randint(2**62, ())))
+    return torch.empty(shape, dtype=torch.bool, device=device).bernoulli_(1 - p, generator=generator)
 
 
 class _ScaledMask(torch.autograd.Function):

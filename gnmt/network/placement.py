@@ -5,7 +5,7 @@ the layer below it has finished the first chunk (gnmt.network.wavefront). CUDA q
 keeps all devices busy; autograd has a thread for each device, and goes back through the same chunks.
 """
 
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 import torch
 from torch import nn
@@ -41,7 +41,7 @@ class PlaceableNetwork(nn.Module):
 
     encoder: Encoder
     decoder: Decoder
-    placement = None
+    placement: Optional[Placement] = None
 
     def place(self, placement: Placement) -> None:
         """Moves the layers to their devices, for good.
@@ -76,6 +76,7 @@ def move_layers(encoder: Encoder, decoder: Decoder, placement: Placement) -> Non
     encoder.to(placement.first)
     decoder.to(placement.first)
     encoder.time_chunks = decoder.stack.time_chunks = placement.time_chunks
+    encoder.dropout.across_devices = decoder.stack.dropout.across_devices = True
     encoder.first_layer.backward_lstm.to(placement.devices[:2][-1])
     for stack in (encoder.upper_layers, decoder.stack.upper_lstms):
         for index, lstm in enumerate(stack, start=1):

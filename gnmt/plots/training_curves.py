@@ -1,7 +1,7 @@
 """Curves of trainings: loss, BLEU, learning rate and speed, and their picture."""
 
 import math
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from gnmt.errors import UserError
 from gnmt.plots.pictures import new_figure
@@ -96,7 +96,9 @@ def draw(runs: Sequence[Run], panels: Sequence[Panel], against: str):
         axes.grid(alpha=0.3)
         for number, run in enumerate(runs):
             for curve in curves(run, panel, against):
-                look = {"marker": "o", "markersize": 4} if curve.of_validation else {"alpha": 0.55, "linewidth": 1.2}
+                look: Dict[str, Any] = (
+                    {"marker": "o", "markersize": 4} if curve.of_validation else {"alpha": 0.55, "linewidth": 1.2}
+                )
                 if len(curve.x) == 1:
                     look["marker"] = "o"
                 (line,) = axes.plot(curve.x, curve.y, color=f"C{number}", **look)

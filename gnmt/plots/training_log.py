@@ -46,12 +46,18 @@ def parse_line(line: str) -> Optional[Record]:
         return _parse_json(line[line.index(JSON_MARK) :])
     if match := INNER_LINE.search(line):
         epoch, done, size, stats = match.groups()
-        pairs = (pair.split("=", 1) for pair in stats.split(", ") if "=" in pair)
+        pairs = (_cut(pair, "=") for pair in stats.split(", ") if "=" in pair)
         return _record(INNER, int(epoch) - 1 + int(done) / int(size), pairs)
     if match := SUMMARY_LINE.search(line):
         epoch, subset, stats = match.groups()
-        return _record(subset or TRAIN, float(epoch), (pair.split(" ", 1) for pair in stats.split(" | ")))
+        return _record(subset or TRAIN, float(epoch), (_cut(pair, " ") for pair in stats.split(" | ")))
     return None
+
+
+def _cut(pair: str, mark: str) -> Tuple[str, str]:
+    """Returns the name and the value of a number."""
+    name, _, value = pair.partition(mark)
+    return name, value
 
 
 def _parse_json(text: str) -> Optional[Record]:

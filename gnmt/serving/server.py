@@ -11,6 +11,7 @@ from gnmt.serving.limits import Limits
 from gnmt.serving.middleware import Application
 
 BACKLOG = 2048  # connections that wait to be accepted
+SWITCH_SECONDS = 0.0005  # that the engine's thread may keep the interpreter while a request waits for it; Python's is 0.005
 KEEP_ALIVE_SECONDS = 30  # of a connection without a request
 
 
@@ -64,6 +65,7 @@ def run_server(application: Application, bound: socket.socket, limits: Limits, p
         limits: connections, and the deadline for the end.
         proxy: address of a proxy whose header X-Forwarded-For is believed.
     """
+    sys.setswitchinterval(SWITCH_SECONDS)
     server = _Announced(configuration(application, limits, proxy), address_of(bound))
     server.run(sockets=[bound])
     if not server.started:

@@ -126,7 +126,7 @@ def _is_code(line: Any) -> bool:
 class TokenizerType(NamedTuple):
     """One row of the table of tokenizers."""
 
-    load: Callable[[Optional[Path]], Tokenizer]
+    load: Callable[[Any], Tokenizer]  # of the path of its file, None if it has none
     suffix: Optional[str]  # of its file; None if it has none
 
 
@@ -161,8 +161,9 @@ def save_tokenizers(folder: Path, name: str, source: Optional[Path], target: Opt
         for side, path in (("source", source), ("target", target)):
             if path is None:
                 raise UserError(f"A tokenizer of type {name} needs a file: name it.")
-            files[side] = f"{'joint' if is_joint else side}{suffix}"
-            shutil.copyfile(path, folder / files[side])
+            file = f"{'joint' if is_joint else side}{suffix}"
+            files[side] = file
+            shutil.copyfile(path, folder / file)
     (folder / DESCRIPTION).write_text(json.dumps({"type": name, **files}, indent=2) + "\n", encoding="utf-8")
 
 

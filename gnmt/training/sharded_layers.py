@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from gnmt.training.batch_shares import all_gather
 from gnmt.training.vocabulary_shards import VocabularyShard, gather_shards, held_symbols, rows_of_shard
 
+WholeWeights = Dict[int, nn.Parameter]  # by the id of the parameter that is a shard of them
+
 
 class ShardedProjection(nn.Module):
     """Weights (V', H) and biases (V',) of the output layer of this process; gnmt.training.sharded_loss uses them."""
@@ -18,11 +20,10 @@ class ShardedProjection(nn.Module):
         super().__init__()
         self.weight, self.bias, self.shard = weight, bias, shard
 
-    def whole(self) -> nn.Linear:
-        """Returns the layer with the weights of all processes, without gradients."""
-        weight, bias = gather_shards(self.weight, self.shard), gather_shards(self.bias, self.shard)
-        linear = nn.Linear(weight.size(1), weight.size(0), device="meta")
-        linear.weight, linear.bias = nn.Parameter(weight, False), nn.Parameter(bias, False)
+    def whole(self, weights: "WholeWeights") -> nn.Linear:
+        """Returns the layer with the weights of all processes."""
+        linear = nn.Linear(self.weight.size(1), self.shard.vocabulary_size, device="meta")
+        linear.weight, linear.bias = weights[id(self.weight)], weights[id(self.bias)]
         return linear
 
 
@@ -37,9 +38,9 @@ class ShardedEmbedding(nn.Module):
         """Returns the vectors (..., H) of the tokens (...) of this process, most of which other processes hold."""
         return _ShardedLookup.apply(tokens, self.weight, self.padding_idx, self.shard)
 
-    def whole(self) -> nn.Embedding:
-        """Returns the layer with the vectors of all processes, without gradients."""
-        return nn.Embedding.from_pretrained(gather_shards(self.weight, self.shard), padding_idx=self.padding_idx)
+    def whole(self, weights: "WholeWeights") -> nn.Embedding:
+        """Returns the layer with the vectors of all processes."""
+        return nn.Embedding.from_pretrained(weights[id(self.weight)], padding_idx=self.padding_idx)
 
 
 class _ShardedLookup(torch.autograd.Function):
@@ -101,9 +102,20 @@ def split_parameters(network: nn.Module) -> Tuple[List[nn.Parameter], List[nn.Pa
     return parts
 
 
+def whole_weights(network: nn.Module) -> WholeWeights:
+    """Gathers what each process has a shard of, without gradients; tied weights once. All processes call it."""
+    whole: WholeWeights = {}
+    for layer in sharded_layers(network).values():
+        for parameter in layer.parameters():
+            if id(parameter) not in whole:
+                whole[id(parameter)] = nn.Parameter(gather_shards(parameter, layer.shard), requires_grad=False)
+    return whole
+
+
 def gather_layers(network: nn.Module) -> Dict[str, nn.Module]:
     """Returns whole counterparts of a network's sharded layers by name. All processes call it."""
-    return {name: layer.whole() for name, layer in sharded_layers(network).items()}
+    weights = whole_weights(network)
+    return {name: layer.whole(weights) for name, layer in sharded_layers(network).items()}
 
 
 @contextmanager
@@ -121,9 +133,10 @@ def with_layers(network: nn.Module, layers: Dict[str, nn.Module]) -> Iterator[No
 
 def gather_weights(network: nn.Module, weights: MutableMapping[str, Tensor]) -> None:
     """Replaces the shards among a network's weights by whole ones, in place. All processes call it."""
+    whole = whole_weights(network)
     for name, layer in sharded_layers(network).items():
-        for part, _ in layer.named_parameters():
-            weights[f"{name}.{part}"] = gather_shards(weights[f"{name}.{part}"], layer.shard)
+        for part, parameter in layer.named_parameters():
+            weights[f"{name}.{part}"] = whole[id(parameter)].detach()
 
 
 def shard_weights(network: nn.Module, weights: MutableMapping[str, Tensor]) -> None:

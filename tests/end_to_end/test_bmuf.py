@@ -60,11 +60,13 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path, options):
     assert any(momentum.any() for momentum in blocks["momentum"])
 
 
-def test_logs_count_all_replicas(tmp_path):
+@pytest.mark.parametrize("objective", [[], "--criterion gnmt_mixed_objective --samples 2".split()], ids=["", "mixed"])
+def test_logs_count_all_replicas(tmp_path, objective):
     """300 sentences in batches of 20 are 15 batches: the second replica has none in the last update."""
     command = ["--batch-size", 20, "--required-batch-size-multiple", 1, "--max-epoch", 1, "--max-update", 100]
     blocks = ["--use-bmuf", "--warmup-iterations", 0, "--global-sync-iter", 3]
-    printed = succeed_two(*arguments(tmp_path, *command, *blocks))
+    printed = succeed_two(*arguments(tmp_path, *command, *blocks, *objective))
     (epoch,) = statistics(printed, "train")
     assert (epoch["train_num_updates"], float(epoch["train_bsz"])) == ("8", 37.5)
     assert 0 < float(epoch["train_loss"]) < 100
+    assert ("train_reward" in epoch) == bool(objective)

@@ -18,7 +18,7 @@ from model_folders import WORDS, make_model_folder
 from gnmt.bulk.manifest import BulkFolder, read_manifest
 from gnmt.bulk.results import verify
 
-SECONDS = 240  # after which a run hangs
+SECONDS = 600  # after which a run hangs, also on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -235,12 +235,19 @@ def ray_workers(pid: int) -> List[int]:
 
 
 @pytest.mark.slow
-def test_ray_translates_the_same(model, source, tmp_path):
+def test_ray_tells_why_it_fails_and_then_translates_the_same(model, source, tmp_path):
     pytest.importorskip("ray", reason="the engine needs the extra [ray]")
     straight = translated(model, source, tmp_path / "straight", "--lines-per-shard", 3)
     out = tmp_path / "out"
     options = ("--input", source, "--output", out, "--lines-per-shard", 3, "--workers", 2, "--threads", 1)
-    code, _, err = run(model, *options, "--engine", "ray")
+    broken = shutil.copytree(model, tmp_path / "model")
+    whole = (broken / "vocab.json").read_bytes()
+    (broken / "vocab.json").write_text("{}")
+    code, _, err = run(broken, *options, "--engine", "ray")
+    assert code == 1 and err.splitlines()[-1].startswith(f"error: Ray gave up: {broken / 'vocab.json'} differs"), err
+    assert "Traceback" not in err
+    (broken / "vocab.json").write_bytes(whole)
+    code, _, err = run(broken, *options, "--engine", "ray")
     assert code == 0, err
     assert output_files(out) == output_files(straight)
 

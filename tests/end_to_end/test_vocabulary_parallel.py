@@ -6,8 +6,9 @@ from typing import List, NamedTuple
 
 import pytest
 import torch
-from commands import Done, start, succeed
+from commands import PLUGIN, Done, Running, start, succeed
 from test_distributed import arguments, free_address, parameters
+from tiny_corpora import TASK, digits
 
 TWO = "--vocabulary-parallel 2 --distributed-world-size 2 --distributed-no-spawn --distributed-backend gloo".split()
 SETTINGS = ["--batch-size", 9, "--clip-norm", 0.1, "--update-freq", 2, "--save-interval-updates", 4]
@@ -16,10 +17,13 @@ PREVIOUS = ["--attention-query", "previous", "--activation-clip", 1.0]
 BLEU = ["--eval-bleu", "--eval-bleu-args", '{"max_len_b": 6, "max_len_a": 0}']
 
 
-def run_two(*command) -> List[Done]:
+def start_two(*command) -> List[Running]:
     address = ["--distributed-init-method", free_address()]
-    running = [start("train", *command, *TWO, *address, "--distributed-rank", rank) for rank in range(2)]
-    return [one.finish() for one in running]
+    return [start("train", *command, *TWO, *address, "--distributed-rank", rank) for rank in range(2)]
+
+
+def run_two(*command) -> List[Done]:
+    return [running.finish() for running in start_two(*command)]
 
 
 def succeed_two(*command) -> str:
@@ -96,3 +100,48 @@ def test_another_number_of_processes_goes_on(trainings, source, train, tmp_path)
 def test_an_optimizer_that_looks_at_whole_matrices_is_refused(tmp_path):
     done = run_two(*arguments(tmp_path, "--batch-size", 8, "--optimizer", "adafactor"))
     assert all(one.code == 1 and "treats each weight alone" in one.stderr for one in done), done[0].text[-2000:]
+
+
+@pytest.mark.parametrize("killed", [0, 1])
+def test_the_other_process_ends_with_a_sentence(tmp_path, killed):
+    """A process alone has only its share of the weights, so it writes no crash.pt."""
+    running = start_two(*arguments(tmp_path, "--batch-size", 8, "--max-update", 10**6, "--log-interval", 1))
+    running[0].wait_for("train_inner")
+    running[killed].process.kill()
+    done = [one.finish() for one in running]
+    other = done[1 - killed]
+    assert other.code == 1, other.text[-2000:]
+    assert "another process of this training has ended" in other.stderr and "Traceback" not in other.stderr
+    assert not (tmp_path / "crash.pt").exists()
+
+
+def test_hydra_takes_it_too(tmp_path):
+    address = free_address()
+    running = [
+        start(
+            "hydra-train",
+            "--config-dir",
+            PLUGIN / "config",
+            "--config-name",
+            "gnmt_v2_tiny",
+            f"common.user_dir={PLUGIN}",
+            "common.cpu=true",
+            f"task.data={digits()}",
+            "+task.vocabulary_parallel=2",
+            "optimization.max_update=2",
+            f"checkpoint.save_dir={tmp_path}",
+            f"hydra.run.dir={tmp_path}/{rank}",
+            "distributed_training.distributed_world_size=2",
+            "distributed_training.distributed_no_spawn=true",
+            "distributed_training.distributed_backend=gloo",
+            f"distributed_training.distributed_init_method='{address}'",
+            f"distributed_training.distributed_rank={rank}",
+        )
+        for rank in range(2)
+    ]
+    done = [one.finish() for one in running]
+    assert [one.code for one in done] == [0, 0], "".join(one.text[-2500:] for one in done)
+    state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
+    assert state["cfg"]["task"]["vocabulary_parallel"] == 2
+    assert len(state["model"]["decoder.output_projection.bias"]) == len(state["model"]["decoder.embed_tokens.weight"])
+    succeed("generate", digits(), *TASK, "--path", tmp_path / "checkpoint_last.pt", "--max-len-b", 5)

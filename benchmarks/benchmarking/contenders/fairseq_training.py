@@ -6,6 +6,7 @@ from fairseq.optim import FairseqOptimizer
 
 from benchmarking.contenders.fairseq_samples import fairseq_sample
 from benchmarking.contenders.first_batch import LossAndGradient, loss_and_gradient
+from benchmarking.contenders.precision import in_precision
 from benchmarking.contenders.setting import CLIP_NORM, Setting
 
 
@@ -13,7 +14,7 @@ class FairseqTraining:
     def __init__(
         self, model: BaseFairseqModel, criterion: FairseqCriterion, optimizer: FairseqOptimizer, setting: Setting
     ):
-        self.model, self.criterion, self.optimizer = model, criterion, optimizer
+        self.model, self.criterion, self.optimizer = model, in_precision(criterion, setting), optimizer
         self.samples = [fairseq_sample(batch, setting.dictionary, setting.device) for batch in setting.batches]
         self.batches = len(self.samples)
         self.model.train()

@@ -17,6 +17,7 @@ from torch import Tensor
 from benchmarking.contenders.fairseq_search import search_of
 from benchmarking.contenders.first_batch import LossAndGradient, loss_and_gradient
 from benchmarking.contenders.network import our_network
+from benchmarking.contenders.precision import in_precision
 from benchmarking.contenders.setting import CLIP_NORM, LABEL_SMOOTHING, LEARNING_RATE, Setting
 from benchmarking.workload import Sentence
 from fairseq_gnmt.models.gnmt import GNMTModel
@@ -93,10 +94,11 @@ def padded(sentences: List[Sentence], begin: List[int], dictionary: Dictionary) 
 
 
 class NvidiaTraining:
-    """Its fp32 trainer."""
+    """Its fp32 trainer; in bf16 with its network under autocast."""
 
     def __init__(self, setting: Setting):
         self.model = network(setting).to(setting.device)
+        self.model.forward = in_precision(self.model.forward, setting)  # its criterion computes in float32
         from seq2seq.train.smoothing import LabelSmoothing
         from seq2seq.train.trainer import Seq2SeqTrainer
 

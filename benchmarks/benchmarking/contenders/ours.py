@@ -15,13 +15,10 @@ from fairseq_gnmt.criterions.label_smoothed_cross_entropy import GNMTLabelSmooth
 from fairseq_gnmt.memory_allocation import prepare_memory
 from fairseq_gnmt.optim.adam import GNMTAdam, GNMTAdamConfig
 from fairseq_gnmt.search.generator import GNMTGenerator
-from gnmt.errors import UserError
 from gnmt.search.options import SearchOptions
 
 
 def trainer(setting: Setting) -> FairseqTraining:
-    if setting.precision != "fp32":
-        raise UserError(f"there is no training in {setting.precision}: leave --precision out, or give fp32.")
     prepare_memory()  # as our task does
     model = our_network(setting).to(setting.device)
     criterion = GNMTLabelSmoothedCrossEntropy(task_of(setting.dictionary), LABEL_SMOOTHING, sentence_avg=True)

@@ -1,61 +1,32 @@
-"""Costs of training with two processes on this machine, each with one thread, measured while both work.
-
-What is measured is a part of an update by itself. What it predicts is a whole update of each way.
-"""
+"""Costs of training with two processes on this machine, each with one thread, measured while both work."""
 
 import json
 import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Callable, Tuple
 
 import torch
 import torch.distributed as dist
 import torch.multiprocessing
 from torch import Tensor, nn
 
-from benchmarking.scaling.costs import FLOAT_BYTES, Batch, Link, Network, all_gather_seconds, all_reduce_seconds
-from benchmarking.scaling.costs import output_weights, parameters
-from benchmarking.scaling.ways import LOSS_CHUNK, SYNC_INTERVAL
+from benchmarking.scaling.costs import FLOAT_BYTES, Batch, Network, parameters
+from benchmarking.scaling.two_processes import PROCESSES, Calibration, Measured, Parts, fitted_link
 from fairseq_gnmt.criterions.projected_loss import projected_label_smoothed_loss
 from gnmt.network.config import NetworkConfig
 from gnmt.network.gnmt import GNMTNetwork
 from gnmt.network.placement import Placement
+from gnmt.training.batch_shares import gather_batch, rows_of_process, sum_gradients
+from gnmt.training.sharded_layers import shard_vocabulary, split_parameters
+from gnmt.training.sharded_loss import sharded_label_smoothed_loss
+from gnmt.training.vocabulary_shards import vocabulary_shard
 
-PROCESSES = 2
 WARM_UP = 1
 MESSAGE_BYTES = (1 << 12, 1 << 16, 1 << 20, 1 << 23, 1 << 25)
 FIRST_WORD = 4  # ids below it are special
 SMOOTHING = 0.1
-MEGABYTE = 1e6
-
-
-class Parts(NamedTuple):
-    """Seconds of the parts of an update of one of two processes, while the other one does the same."""
-
-    recurrence: float  # forward and backward of half the batch, without the output layer
-    softmax: float  # output layer and loss of half the batch
-    half_softmax: float  # of the whole batch, for half of the symbols
-    adam: float  # of all parameters
-    copy: float  # of all parameters in memory
-
-
-class Measured(NamedTuple):
-    """Seconds of whole updates of the batch."""
-
-    one_thread: float
-    two_threads: float
-    layers: float  # one process with --layer-devices cpu,cpu
-    data_parallel: float  # two processes
-
-
-class Calibration(NamedTuple):
-    """Everything that was measured on this machine."""
-
-    parts: Parts
-    link: Link
-    measured: Measured
 
 
 class Training:
@@ -107,11 +78,35 @@ class Training:
         target = self.target[:sentences].flatten()
         self.loss(self.features(sentences), target, self.model.config.target_vocabulary_size).backward()
         if all_reduce:
-            sum_gradients(self.model)
+            sum_in_one_buffer(self.model)
         self.optimizer.step()
 
 
-def sum_gradients(model: nn.Module) -> None:
+class SplitTraining(Training):
+    """The same with an output layer that is divided over the processes, as --vocabulary-parallel does it."""
+
+    def __init__(self, network: Network, batch: Batch):
+        super().__init__(network, batch)
+        self.shard = vocabulary_shard(network.vocabulary, dist.get_rank(), PROCESSES)
+        shard_vocabulary(self.model, self.shard)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-3, fused=True)
+        self.rows = rows_of_process(batch.sentences, dist.get_rank(), PROCESSES)
+
+    def run_split_update(self) -> None:
+        self.model.zero_grad(set_to_none=True)
+        encoded = self.model.encoder(self.source[self.rows])
+        own, _ = self.model.decoder(self.target[self.rows], encoded, features_only=True)
+        features = gather_batch(own, len(self.target)).flatten(0, 1)
+        output = self.model.decoder.output_projection
+        loss, _ = sharded_label_smoothed_loss(
+            features, output.weight, output.bias, self.target.flatten(), SMOOTHING, None, self.shard
+        )
+        loss.backward()
+        sum_gradients(split_parameters(self.model)[0])
+        self.optimizer.step()
+
+
+def sum_in_one_buffer(model: nn.Module) -> None:
     """Sums the gradients of the processes in one buffer, as fairseq's legacy_ddp."""
     gradients = [parameter.grad for parameter in model.parameters()]
     buffer = torch.cat([gradient.flatten() for gradient in gradients])
@@ -132,17 +127,6 @@ def median_seconds(run: Callable[[], None], repetitions: int, together: bool = F
     return statistics.median(seconds[WARM_UP:])
 
 
-def fitted_link(sizes: Sequence[int], seconds: Sequence[float], processes: int) -> Link:
-    """Returns the link whose ring gives the measured times of sums, by least squares of relative deviations.
-
-    2 (n - 1) (latency + size / (n rate)) is linear in the latency and in 1 / rate.
-    """
-    messages = 2 * (processes - 1)
-    rows = torch.tensor([[messages / t, messages * size / processes / t] for size, t in zip(sizes, seconds)]).double()
-    latency, per_byte = torch.linalg.lstsq(rows, torch.ones(len(sizes), 1).double()).solution[:, 0].tolist()
-    return Link("gloo", rate=1 / per_byte, latency=max(latency, 0.0), source="measured here")
-
-
 def measure(network: Network, batch: Batch, repetitions: int) -> Calibration:
     """Measures the parts with two processes, and whole updates with one and with two."""
     with tempfile.TemporaryDirectory() as folder:
@@ -151,7 +135,9 @@ def measure(network: Network, batch: Batch, repetitions: int) -> Calibration:
         found = json.loads(Path(folder, "measured.json").read_text(encoding="utf-8"))
     link = fitted_link(MESSAGE_BYTES, found["messages"], PROCESSES)
     one, two, layers = _measure_alone(network, batch, repetitions)
-    return Calibration(Parts(**found["parts"]), link, Measured(one, two, layers, found["data_parallel"]))
+    return Calibration(
+        Parts(**found["parts"]), link, Measured(one, two, layers, found["data_parallel"], found["softmax_split"])
+    )
 
 
 def _measure_alone(network: Network, batch: Batch, repetitions: int) -> Tuple[float, float, float]:
@@ -188,67 +174,9 @@ def _measure_in_process(rank: int, folder: str, network: Network, batch: Batch, 
     buffers = [torch.ones(size // FLOAT_BYTES) for size in MESSAGE_BYTES]
     messages = [seconds(lambda buffer=buffer: dist.all_reduce(buffer)) for buffer in buffers]
     whole = seconds(lambda: training.run_update(half, all_reduce=True))
+    split = seconds(SplitTraining(network, batch).run_split_update)
     if rank == 0:
-        found = {"parts": parts._asdict(), "messages": messages, "data_parallel": whole}
+        found = {"parts": parts._asdict(), "messages": messages, "data_parallel": whole, "softmax_split": split}
         Path(folder, "measured.json").write_text(json.dumps(found), encoding="utf-8")
     dist.barrier()
     dist.destroy_process_group()
-
-
-def predictions(calibration: Calibration, network: Network, batch: Batch) -> Dict[str, float]:
-    """Returns the seconds in which two processes with one thread each learn a batch, half of it each, by way."""
-    parts, link = calibration.parts, calibration.link
-    weights, split = parameters(network), output_weights(network)
-    compute = parts.recurrence + parts.softmax
-
-    def summed(numbers: float) -> float:
-        return all_reduce_seconds(link, FLOAT_BYTES * numbers, PROCESSES)
-
-    tokens = batch.sentences * batch.target
-    features = tokens * network.hidden
-    chunks = -(-tokens // LOSS_CHUNK)
-    statistics_of_loss = chunks * (summed(tokens / chunks) + summed(3 * tokens / chunks))
-    gathered = all_gather_seconds(link, FLOAT_BYTES * features, PROCESSES)
-    return {
-        "data parallel": compute + summed(weights) + parts.adam,
-        "softmax split": parts.recurrence
-        + parts.half_softmax
-        + gathered
-        + summed(features)
-        + statistics_of_loss
-        + summed(weights - split)
-        + parts.adam * (1 - split / weights / PROCESSES),
-        "BMUF": compute + parts.adam + summed(weights) / SYNC_INTERVAL,
-        # Two updates, one of each half, for which the cores of the replicas also do the servers' work.
-        "asynchronous": compute + parts.adam + 2 * parts.copy,
-    }
-
-
-def rows_of(calibration: Calibration, network: Network, batch: Batch) -> List[Dict[str, str]]:
-    """Returns the rows of a table: milliseconds per update of the batch, predicted and measured."""
-    measured = {
-        "one process, 1 thread": calibration.measured.one_thread,
-        "one process, 2 threads": calibration.measured.two_threads,
-        "one process, layers on cpu,cpu": calibration.measured.layers,
-        "data parallel": calibration.measured.data_parallel,
-    }
-    predicted = predictions(calibration, network, batch)
-    return [
-        {
-            "way": way,
-            "predicted ms": f"{1000 * predicted[way]:.0f}" if way in predicted else "-",
-            "measured ms": f"{1000 * measured[way]:.0f}" if way in measured else "-",
-            "sentences/s": f"{batch.sentences / measured.get(way, predicted.get(way, 0.0)):.0f}",
-        }
-        for way in dict.fromkeys([*measured, *predicted])
-    ]
-
-
-def describe(calibration: Calibration) -> str:
-    """Returns what was measured in one sentence for each group."""
-    parts, link = calibration.parts, calibration.link
-    named = ", ".join(f"{name.replace('_', ' ')} {1000 * value:.1f} ms" for name, value in parts._asdict().items())
-    return (
-        f"Parts of an update, in each of two processes: {named}.\n"
-        f"gloo: {1e6 * link.latency:.0f} us and {link.rate / MEGABYTE:.0f} MB/s for each message of a ring."
-    )

@@ -62,7 +62,7 @@ def run(
     try:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # errors are raised, too
         context.max_errored_blocks = -1  # a shard that fails does not end the others
         uses_gpu = any(device != "cpu" for device in resources.devices)
         shards = ray.data.from_items([{"shard": number} for number in todo], override_num_blocks=len(todo))
@@ -82,7 +82,8 @@ def run(
                 failures.pop(row["shard"], None)
         return failures
     except ray.exceptions.RayError as error:
-        raise UserError(f"Ray gave up: {str(error).strip().splitlines()[-1]}") from error
+        reason = str(error).strip().splitlines()[-1].removeprefix(f"{UserError.__module__}.{UserError.__name__}: ")
+        raise UserError(f"Ray gave up: {reason}") from error
     finally:
         ray.shutdown()
 

@@ -20,9 +20,9 @@ from starlette.requests import ClientDisconnect
 
 from gnmt.evaluation.rating.campaign import Campaign, Rater
 from gnmt.evaluation.rating.order import item_order, output_order
-from gnmt.evaluation.rating.requests import Vote, WrongRequest, parse_vote, rater_of
 from gnmt.evaluation.rating.scale import MEANINGS
 from gnmt.evaluation.rating.storage import Rating, RatingLog
+from gnmt.evaluation.rating.votes import Vote, WrongRequest, parse_vote, rater_of
 
 LARGEST_BODY = 1000  # bytes
 BODY_SECONDS = 10

@@ -1,4 +1,4 @@
-"""Requests of the rating page: who sends them, and what they must hold."""
+"""Votes: the scores that the page of a rater sends, who sends them, and what they must hold."""
 
 import hmac
 import json

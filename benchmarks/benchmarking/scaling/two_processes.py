@@ -1,0 +1,115 @@
+"""Two processes on one machine: what was measured of the parts of an update, and what it predicts of each way.
+
+What is measured is a part of an update by itself. What it predicts is a whole update.
+"""
+
+from typing import Dict, List, NamedTuple, Sequence
+
+import torch
+
+from benchmarking.scaling.costs import (
+    FLOAT_BYTES, Batch, Link, Network, all_gather_seconds, all_reduce_seconds, output_weights, parameters,
+)  # fmt: skip
+from benchmarking.scaling.ways import LOSS_CHUNK, SYNC_INTERVAL
+
+PROCESSES = 2
+MEGABYTE = 1e6
+
+
+class Parts(NamedTuple):
+    """Seconds of the parts of an update of one of two processes, while the other one does the same."""
+
+    recurrence: float  # forward and backward of half the batch, without the output layer
+    softmax: float  # output layer and loss of half the batch
+    half_softmax: float  # of the whole batch, for half of the symbols
+    adam: float  # of all parameters
+    copy: float  # of all parameters in memory
+
+
+class Measured(NamedTuple):
+    """Seconds of whole updates of the batch."""
+
+    one_thread: float
+    two_threads: float
+    layers: float  # one process with --layer-devices cpu,cpu
+    data_parallel: float  # two processes
+    softmax_split: float  # two processes
+
+
+class Calibration(NamedTuple):
+    """Everything that was measured on this machine."""
+
+    parts: Parts
+    link: Link
+    measured: Measured
+
+
+def fitted_link(sizes: Sequence[int], seconds: Sequence[float], processes: int) -> Link:
+    """Returns the link whose ring gives the measured times of sums, by least squares of relative deviations.
+
+    2 (n - 1) (latency + size / (n rate)) is linear in the latency and in 1 / rate.
+    """
+    messages = 2 * (processes - 1)
+    rows = torch.tensor([[messages / t, messages * size / processes / t] for size, t in zip(sizes, seconds)]).double()
+    latency, per_byte = torch.linalg.lstsq(rows, torch.ones(len(sizes), 1).double()).solution[:, 0].tolist()
+    return Link("gloo", rate=1 / per_byte, latency=max(latency, 0.0), source="measured here")
+
+
+def predictions(calibration: Calibration, network: Network, batch: Batch) -> Dict[str, float]:
+    """Returns the seconds in which two processes with one thread each learn a batch, half of it each, by way."""
+    parts, link = calibration.parts, calibration.link
+    weights, split = parameters(network), output_weights(network)
+    compute = parts.recurrence + parts.softmax
+
+    def summed(numbers: float) -> float:
+        return all_reduce_seconds(link, FLOAT_BYTES * numbers, PROCESSES)
+
+    tokens = batch.sentences * batch.target
+    features = tokens * network.hidden
+    chunks = -(-tokens // LOSS_CHUNK)
+    statistics_of_loss = chunks * (summed(tokens / chunks) + summed(3 * tokens / chunks))
+    gathered = all_gather_seconds(link, FLOAT_BYTES * features, PROCESSES)
+    return {
+        "data parallel": compute + summed(weights) + parts.adam,
+        "softmax split": parts.recurrence
+        + parts.half_softmax
+        + gathered
+        + summed(features)
+        + statistics_of_loss
+        + summed(weights - split)
+        + parts.adam * (1 - split / weights / PROCESSES),
+        "BMUF": compute + parts.adam + summed(weights) / SYNC_INTERVAL,
+        # Two updates, one of each half, for which the cores of the replicas also do the servers' work.
+        "asynchronous": compute + parts.adam + 2 * parts.copy,
+    }
+
+
+def rows_of(calibration: Calibration, network: Network, batch: Batch) -> List[Dict[str, str]]:
+    """Returns the rows of a table: milliseconds per update of the batch, predicted and measured."""
+    measured = {
+        "one process, 1 thread": calibration.measured.one_thread,
+        "one process, 2 threads": calibration.measured.two_threads,
+        "one process, layers on cpu,cpu": calibration.measured.layers,
+        "data parallel": calibration.measured.data_parallel,
+        "softmax split": calibration.measured.softmax_split,
+    }
+    predicted = predictions(calibration, network, batch)
+    return [
+        {
+            "way": way,
+            "predicted ms": f"{1000 * predicted[way]:.0f}" if way in predicted else "-",
+            "measured ms": f"{1000 * measured[way]:.0f}" if way in measured else "-",
+            "sentences/s": f"{batch.sentences / measured.get(way, predicted.get(way, 0.0)):.0f}",
+        }
+        for way in dict.fromkeys([*measured, *predicted])
+    ]
+
+
+def describe(calibration: Calibration) -> str:
+    """Returns what was measured in one sentence for each group."""
+    parts, link = calibration.parts, calibration.link
+    named = ", ".join(f"{name.replace('_', ' ')} {1000 * value:.1f} ms" for name, value in parts._asdict().items())
+    return (
+        f"Parts of an update, in each of two processes: {named}.\n"
+        f"gloo: {1e6 * link.latency:.0f} us and {link.rate / MEGABYTE:.0f} MB/s for each message of a ring."
+    )

@@ -1,0 +1,156 @@
+"""Many requests to `gnmt serve` for minutes: every answer is compared, and the memory of the server is watched.
+
+    python benchmarks/serve_soak.py MODEL --input test.en --minutes 15 --precision int8
+
+Each client sends one request after the other: a text of one to three sentences to /translate or, with other search options
+now and then, to /v1/translate. A twentieth is cut off in flight and a twentieth is malformed. Answers are compared with
+those of the offline translator. Prints the counts, and the resident memory each half minute; the memory is flat if the
+second half of the time has a slope near 0. Ends with exit code 1 after a wrong, mixed or lost answer.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Tuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, installed or not
+
+import numpy  # noqa: E402
+
+from benchmarking.http_client import Client  # noqa: E402
+from benchmarking.translation_server import (  # noqa: E402
+    RunningServer, ServedModel, languages_of, running_server, translate_offline,
+)  # fmt: skip
+from gnmt.commands.process import run_command  # noqa: E402
+from gnmt.files.lines import read_lines  # noqa: E402
+
+CUT = MALFORMED = 1 / 20
+OTHER_OPTIONS = 1 / 10  # share of requests with other search options
+MALFORMED_BODIES = (b"{", b"[]", b'{"q": 3}', b'{"q": "a", "source": "xx", "target": "yy"}', b"\xff", b'{"q": []}')
+
+
+class Request(NamedTuple):
+    path: str
+    body: Dict[str, Any]
+    expected: List[str]  # translations of its texts
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, metavar="MODEL", help="model folder")
+    parser.add_argument("--input", type=Path, required=True, metavar="FILE", help="sentences, one per line")
+    parser.add_argument("--sentences", type=int, default=1000, metavar="N", help="of the input, at most")
+    parser.add_argument("--minutes", type=float, default=15, metavar="N", help="length of the run")
+    parser.add_argument("--clients", type=int, default=64, metavar="N", help="number of clients")
+    parser.add_argument("--precision", metavar="P", help="precision of decoding (default: the model's)")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads of torch (default: torch's choice)")
+    parser.add_argument("--slots", type=int, default=64, metavar="N", help="slots of the server")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the random requests")
+    parser.add_argument("--every", type=float, default=30, metavar="S", help="seconds between two looks at the memory")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep counts and memory")
+    return parser.parse_args()
+
+
+def draw(generator: random.Random, pairs: List[Tuple[str, str]], languages: Tuple[str, str]) -> Request:
+    chosen = generator.choices(pairs, k=generator.randint(1, 3))
+    texts, expected = ([pair[side] for pair in chosen] for side in (0, 1))
+    body: Dict[str, Any] = {"source": languages[0], "target": languages[1]}
+    if generator.random() < OTHER_OPTIONS:  # nbest 2 has the same best translation, in a search of its own
+        return Request("/v1/translate", {**body, "texts": texts, "nbest": 2}, expected)
+    return Request("/translate", {**body, "q": texts}, expected)
+
+
+async def client(
+    url: str, number: int, seed: int, pairs, languages, end: float, counts: Counter, wrong: List[Any]
+) -> None:
+    generator = random.Random(1000 * seed + number)
+    connection = Client(url)
+    while time.monotonic() < end:
+        request = draw(generator, pairs, languages)
+        kind = generator.random()
+        try:
+            if kind < CUT:
+                await connection.send(request.path, json.dumps(request.body).encode("utf-8"))
+                await asyncio.sleep(generator.random() * 0.2)
+                connection.close()
+                counts["cut off"] += 1
+            elif kind < CUT + MALFORMED:
+                status, _ = await connection.post_bytes(request.path, generator.choice(MALFORMED_BODIES))
+                counts[f"malformed, answered with {status}"] += 1
+                if status != 400:
+                    wrong.append(["malformed", status])
+            else:
+                status, answer = await connection.post(request.path, request.body)
+                counts[f"answered with {status}"] += 1
+                found = (
+                    [one["text"] for one in answer["translations"]]
+                    if "translations" in answer
+                    else answer.get("translatedText")
+                )
+                if status != 200 or found != request.expected:
+                    wrong.append([request.body, status, answer])
+        except (OSError, EOFError, IndexError) as error:
+            counts["lost"] += 1
+            wrong.append([request.body, repr(error)])
+            connection.close()
+    connection.close()
+
+
+async def watch(
+    server: RunningServer, began: float, end: float, every: float, memory: List[Tuple[float, float]], counts
+) -> None:
+    while (now := time.monotonic()) < end:
+        memory.append((now - began, server.resident_mib()))
+        print(f"{memory[-1][0]:6.0f} s  {memory[-1][1]:7.1f} MiB  {sum(counts.values())} requests", flush=True)
+        await asyncio.sleep(min(every, max(0.0, end - now)))
+    memory.append((time.monotonic() - began, server.resident_mib()))
+
+
+def growth(memory: List[Tuple[float, float]]) -> float:
+    """Returns the slope over the second half of the time, in MiB an hour."""
+    half = [one for one in memory if one[0] >= memory[-1][0] / 2]
+    seconds, sizes = (numpy.array(column) for column in zip(*half))
+    return float(numpy.polyfit(seconds, sizes, 1)[0]) * 3600 if len(half) > 1 else 0.0
+
+
+async def soak(server: RunningServer, options, pairs, languages):
+    began = time.monotonic()
+    end = began + 60 * options.minutes
+    counts: Counter = Counter()
+    wrong: List[Any] = []
+    memory: List[Tuple[float, float]] = []
+    clients = (
+        client(server.url, number, options.seed, pairs, languages, end, counts, wrong)
+        for number in range(options.clients)
+    )
+    await asyncio.gather(watch(server, began, end, options.every, memory, counts), *clients)
+    return counts, wrong, memory
+
+
+def main() -> None:
+    options = parse_options()
+    sentences = [line.strip() for line in read_lines(options.input) if line.strip()][: options.sentences]
+    served = ServedModel(options.model, options.precision, options.threads, options.slots)
+    expected, _ = translate_offline(served, sentences, 1)
+    pairs = list(zip(sentences, expected))
+    with running_server(served) as server:
+        counts, wrong, memory = asyncio.run(soak(server, options, pairs, languages_of(options.model)))
+    for name, count in sorted(counts.items()):
+        print(f"{count:8}  {name}")
+    print(
+        f"{sum(counts.values()):8}  requests in all, {len(wrong)} wrong; memory {growth(memory):+.1f} MiB an hour in the second half"
+    )
+    if options.json:
+        report = {"counts": counts, "wrong": wrong[:20], "memory": memory, "growth_mib_per_hour": growth(memory)}
+        options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if wrong:
+        sys.exit(f"error: {len(wrong)} answers are wrong; the first: {json.dumps(wrong[0], ensure_ascii=False)[:500]}")
+
+
+if __name__ == "__main__":
+    run_command(main)
