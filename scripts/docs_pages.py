@@ -5,6 +5,7 @@ Generated pages are the home page (from README.md), the command line, the option
 
 import argparse
 import dataclasses
+import logging
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +23,11 @@ def on_files(files: Any, config: Any) -> Any:
     """Adds the generated pages; MkDocs calls it before it reads pages."""
     from mkdocs.structure.files import File
 
-    for path, text in pages().items():
+    generated = pages()
+    logging.getLogger().setLevel(
+        logging.WARNING
+    )  # fairseq, which options() imports, lets every library tell all it does
+    for path, text in generated.items():
         files.append(File.generated(config, path, content=text))
     return files
 
@@ -160,7 +165,12 @@ def http_api() -> str:
     parts: List[str] = [head]
     for path, methods in make_application([]).openapi()["paths"].items():
         for method, operation in methods.items():
-            parts += [f"## {method.upper()} `{path}`", "", cell(operation.get("description") or operation["summary"]), ""]
+            parts += [
+                f"## {method.upper()} `{path}`",
+                "",
+                cell(operation.get("description") or operation["summary"]),
+                "",
+            ]
             parts += ["| status | meaning |", "|---|---|"]
             parts += [f"| {code} | {cell(one['description'])} |" for code, one in operation["responses"].items()]
             parts.append("")

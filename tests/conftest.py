@@ -19,7 +19,7 @@ TESTS = Path(__file__).parent
 GOLDEN = TESTS / "golden"
 # Tests of programs around the packages: benchmarks, plots, the grammar, shell scripts.
 TOOLS = {
-    "test_attention_map.py", "test_benchmarking.py", "test_environment.py", "test_grammar_en_de.py", "test_growth.py",
+    "test_attention_map.py", "test_benchmarking.py", "test_docs.py", "test_environment.py", "test_grammar_en_de.py", "test_growth.py",
     "test_packaging.py", "test_scaling_model.py", "test_training_curves.py",
 }  # fmt: skip
 LONGEST = {"unit": 300, "tools": 300, "end_to_end": 900, "slow": 3600}  # seconds of a test on a busy machine

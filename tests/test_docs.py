@@ -1,8 +1,10 @@
 """README and documentation: commands parse, Python compiles, links and pictures exist, README fits one screen."""
 
 import ast
+import os
 import re
 import shlex
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +19,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+# Stands for "..." in a command of fairseq-train
+USUAL_OPTIONS = shlex.split(
+    "--user-dir fairseq_gnmt --task gnmt_translation --arch gnmt_v2 --criterion gnmt_label_smoothed_cross_entropy "
+    "--optimizer gnmt_adam --lr-scheduler gnmt_warmup_step_decay --max-update 10"
+)
 ENDS_OF_COMMANDS = {"|", "<", ">", ">>", "&&", ";", "&", "2>"}
 
 
@@ -73,6 +80,8 @@ def test_fairseq_commands_parse(page, name, words, monkeypatch):
         "generate": options.get_generation_parser,
         "interactive": lambda: options.get_generation_parser(interactive=True),
     }[name]
+    if "..." in words:
+        words = [*USUAL_OPTIONS, *(word for word in words if word != "...")]
     monkeypatch.setattr(sys, "argv", [f"fairseq-{name}", *words])  # fairseq reads --user-dir from there
     options.parse_args_and_arch(get_parser(), input_args=words)
 
@@ -117,3 +126,15 @@ def test_every_page_is_in_the_navigation():
     navigation = set(re.findall(r": ([\w/]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE))
     written = {str(page.relative_to(ROOT / "docs")) for page in PAGES[1:]}
     assert written <= navigation
+
+
+def test_the_site_builds_without_warnings(tmp_path):
+    pytest.importorskip("mkdocs", reason="the extra [docs] is not installed")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    site = tmp_path / "site"
+    assert "gnmt translate" in (site / "reference" / "command_line" / "index.html").read_text(encoding="utf-8")
+    assert "/v1/translate" in (site / "reference" / "http_api" / "index.html").read_text(encoding="utf-8")
+    assert "from_pretrained" in (site / "reference" / "python_api" / "index.html").read_text(encoding="utf-8")

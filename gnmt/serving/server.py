@@ -11,7 +11,9 @@ from gnmt.serving.limits import Limits
 from gnmt.serving.middleware import Application
 
 BACKLOG = 2048  # connections that wait to be accepted
-SWITCH_SECONDS = 0.0005  # that the engine's thread may keep the interpreter while a request waits for it; Python's is 0.005
+SWITCH_SECONDS = (
+    0.0005  # that the engine's thread may keep the interpreter while a request waits for it; Python's is 0.005
+)
 KEEP_ALIVE_SECONDS = 30  # of a connection without a request
 
 
