@@ -52,14 +52,17 @@ class Job:
     @property
     def lane(self) -> "Lane":
         """Search that the sentence belongs to."""
-        length_class = ((len(self.sentence.ids) - 1) // SHORT).bit_length()
         options = dataclasses.replace(self.options, replace_unk=False, split_sentences=False)
-        return Lane(self.translator, options, length_class)
+        return Lane(self.translator, options, self._length_class)
 
     @property
     def slots(self) -> int:
         """Slots that it takes: those of so many short sentences."""
-        return 1 << self.lane.length_class
+        return 1 << self._length_class
+
+    @property
+    def _length_class(self) -> int:
+        return ((len(self.sentence.ids) - 1) // SHORT).bit_length()
 
 
 class Lane(NamedTuple):
@@ -76,7 +79,7 @@ class Engine:
     Args:
         translators: of all language pairs.
         slots: sentences that run at the same time, over all searches.
-        queue_limit: source tokens that may wait.
+        queue_limit: source tokens that may wait; one request may have more.
         metrics: are kept up to date.
     """
 
@@ -136,7 +139,7 @@ class Engine:
         with self._changed:
             if self._is_stopping:
                 raise unavailable("stopping", "The server is stopping: try another one, or later.", 5)
-            if self._waiting_tokens + tokens > self._queue_limit:
+            if self._waiting_tokens and self._waiting_tokens + tokens > self._queue_limit:
                 raise unavailable(
                     "queue", f"More than {self._queue_limit} tokens wait for translation: try again later.", 2
                 )
