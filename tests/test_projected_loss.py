@@ -188,3 +188,14 @@ def test_weighted_tokens(case, chunk, monkeypatch):
     (loss * 1024).backward()
     assert loss.item() == pytest.approx(plain.item(), rel=1e-2)
     torch.testing.assert_close(half[0].grad.double(), gradients[1][0] * 1024 / 3, rtol=2e-2, atol=1024 * 2e-2)
+
+
+@pytest.mark.parametrize("limit", [None, 2.0])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_batch_that_is_only_there_to_keep_in_step_has_no_gradient(case, smoothing, limit):
+    """fairseq multiplies its loss by 0, in place."""
+    (features, weight, bias), target = case
+    loss, _ = projected_label_smoothed_loss(features, weight, bias, target, smoothing, limit)
+    loss *= 0
+    loss.backward()
+    assert loss == 0 and not any(tensor.grad.any() for tensor in (features, weight, bias))

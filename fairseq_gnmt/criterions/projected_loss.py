@@ -87,7 +87,10 @@ class _ProjectedLoss(torch.autograd.Function):
         features_gradient: Any = torch.empty_like(features) if wanted else None
         weight_gradient = None
         bias_gradient = torch.zeros_like(bias, dtype=exact) if wanted else None
-        loss, nll = token_weights.new_zeros(2).unbind()
+        loss, nll = (
+            token_weights.new_zeros(()),
+            token_weights.new_zeros(()),
+        )  # no views: fairseq changes losses in place
 
         for part in _chunks(len(features), CHUNK_TOKENS * (2 if precision.itemsize == 2 else 1)):
             logits = torch.addmm(used_bias, used_features[part], used_weight.t())
