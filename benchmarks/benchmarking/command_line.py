@@ -127,7 +127,10 @@ def expand(
     """A contender for each name, or for each name and precision; then the matrix product."""
     found = []
     for name in args.contenders:
-        for precision in args.precision if name in precisions else ("fp32",):
+        known = [one for one in args.precision if one in precisions[name]] if name in precisions else ["fp32"]
+        if not known:
+            raise UserError(f"{name} has no {' or '.join(args.precision)}: add one of {', '.join(precisions[name])}.")
+        for precision in known:
             own = setting._replace(precision=precision)
             title = f"{name} {precision}" if name in precisions else name
             found.append(Contender(title, f"benchmarking.contenders.{modules[name]}", builder, own))

@@ -1,1 +1,1 @@
-"""The network prepared for decoding: one target position at a time, in float32 or in 8-bit integers."""
+"""The network prepared for decoding: one target position at a time, in float32, half precision or 8-bit integers."""

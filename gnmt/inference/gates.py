@@ -4,10 +4,14 @@
 
 | arithmetic               | upper layers     | bottom layer, from tokens                                             |
 |--------------------------|------------------|-----------------------------------------------------------------------|
-| float32 CPU, small batch | FusedGateProduct | SplitGateProduct of EmbeddingTable, else EmbeddingThenGates           |
-| float32 CPU, large batch | SplitGateProduct | SplitGateProduct of EmbeddingTable, else of DeduplicatedEmbedding     |
+| fp32 CPU, small batch    | FusedGateProduct | SplitGateProduct of EmbeddingTable, else EmbeddingThenGates           |
+| fp32 CPU, large batch    | SplitGateProduct | SplitGateProduct of EmbeddingTable, else of DeduplicatedEmbedding     |
 | int8                     | FusedGateProduct | EmbeddingThenGates                                                    |
-| half precision, or GPU   | FusedGateProduct | EmbeddingThenGates                                                    |
+| bf16 on a CPU            | FusedGateProduct | EmbeddingThenGates                                                    |
+| fp16, bf16, fp32 on a GPU| FusedGateProduct | EmbeddingThenGates                                                    |
+
+Linear layers are PackedLinear in float32 on a CPU, Int8Linear in int8, Bf16Linear in bf16 on a CPU, and PlainLinear on a
+GPU. All of them give float32 on a CPU: gates, cells, attention, softmax and scores are float32 in every precision there.
 
 AdaptiveGateProduct chooses between the first two rows at each step, by the size of the hidden states. EmbeddingTable
 is used where it fits into TABLE_BYTES.
