@@ -39,7 +39,7 @@ MODULES = {
     "opennmt": "opennmt",
     "ctranslate2": "ctranslate2_transformer",
 }
-PRECISIONS = {"ours": ("fp32", "bf16", "int8"), "ctranslate2": ("fp32", "int8")}
+PRECISIONS = {"ours": ("fp32", "bf16", "int8"), "ctranslate2": ("fp32", "int8")}  # CTranslate2 has no bf16 on a CPU
 OTHER_NETWORKS = ("fairseq-lstm", "opennmt", "ctranslate2")
 
 

@@ -10,12 +10,22 @@ from reference.tabulated_penalty import TabulatedLengthPenalty
 
 
 def test_length_penalty():
-    assert GNMTLengthPenalty(1.0)(7) == 2.0  # (5 + 7) / 6
-    assert GNMTLengthPenalty(0.5)(7) == pytest.approx(math.sqrt(2))
-    assert GNMTLengthPenalty(0.0)(7) == 1.0
-    assert GNMTLengthPenalty(1.0, const=2.0)(6) == pytest.approx(8 / 3)
+    six, seven = torch.tensor(6), torch.tensor(7)
+    assert GNMTLengthPenalty(1.0)(seven) == 2.0  # (5 + 7) / 6
+    assert GNMTLengthPenalty(0.5)(seven).item() == pytest.approx(math.sqrt(2))
+    assert GNMTLengthPenalty(0.0)(seven) == 1.0
+    assert GNMTLengthPenalty(1.0, const=2.0)(six).item() == pytest.approx(8 / 3)
     assert GNMTLengthPenalty(1.0)(torch.tensor([1, 7])).tolist() == [1.0, 2.0]
     assert GNMTLengthPenalty(1.0).largest(torch.tensor([2, 2]), torch.tensor([7, 13])).tolist() == [2.0, 3.0]
+
+
+def test_length_penalty_does_not_depend_on_the_place_in_the_batch():
+    lengths = torch.arange(1, 60)
+    whole = GNMTLengthPenalty(0.6)(lengths)
+    assert whole.dtype == torch.float32
+    for start in range(20):
+        for end in range(start + 1, 60):
+            assert torch.equal(GNMTLengthPenalty(0.6)(lengths[start:end]), whole[start:end])
 
 
 def test_tabulated_length_penalty():

@@ -33,7 +33,8 @@ class GNMTLengthPenalty:
     const: float = 5.0
 
     def __call__(self, length: Tensor) -> Tensor:
-        return ((self.const + length) / (self.const + 1)) ** self.factor
+        # In float32 the power of an element would depend, in its last bit, on its place in the batch.
+        return (((self.const + length.double()) / (self.const + 1)) ** self.factor).float()
 
     def largest(self, first: Tensor, last: Tensor) -> Tensor:
         return self(last)
