@@ -187,7 +187,7 @@ def parts_of(run: Run, language: str, escape: Callable[[str], str]) -> List[Unio
     spans = sentence_spans(text, language)
     parts: List[Union[str, Sentence]] = []
     end = 0  # of what is in `parts`
-    numbered = [(overlapped(element.span, spans), element) for element in elements_of(run, places, text)]
+    numbered = [(overlapped(element.span, spans), element) for element in elements_of(run, places)]
     left = deque(numbered)
     for number, span in enumerate([*spans, Span(len(text), len(text))]):
         while left and not left[0][0] and left[0][1].span.start <= span.start:  # outside of sentences
@@ -210,11 +210,11 @@ def clipped(element: Element, span: Span) -> Element:
     return element._replace(span=Span(start, end), children=[clipped(child, span) for child in element.children])
 
 
-def elements_of(run: Run, places: Sequence[int], text: str) -> List[Element]:
+def elements_of(run: Run, places: Sequence[int]) -> List[Element]:
     """Returns the elements of a run, in which every element is closed."""
     levels: List[List[Element]] = [[]]
     open_tags: List[Tuple[str, int]] = []
-    for piece, place_of in zip(run, places):
+    for index, (piece, place_of) in enumerate(zip(run, places)):
         if isinstance(piece, Opening):
             open_tags.append((piece.raw, place_of))
             levels.append([])
@@ -223,6 +223,12 @@ def elements_of(run: Run, places: Sequence[int], text: str) -> List[Element]:
             children = levels.pop()
             levels[-1].append(Element(raw, piece.raw, Span(start, place_of), children))
         elif isinstance(piece, Atom):
-            is_spaced = text[place_of - 1 : place_of] == " "
-            levels[-1].append(Element(piece.raw, "", Span(place_of, place_of), [], is_spaced))
+            levels[-1].append(Element(piece.raw, "", Span(place_of, place_of), [], has_space_around(run, index)))
     return levels[0]
+
+
+def has_space_around(run: Run, index: int) -> bool:
+    """True if white space is on both sides of a piece."""
+    before, after = run[index - 1 : index], run[index + 1 : index + 2]
+    texts = [piece.text for piece in (*before, *after) if isinstance(piece, Text)]
+    return len(texts) == 2 and texts[0][-1:].isspace() and texts[1][:1].isspace()
