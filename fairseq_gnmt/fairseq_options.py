@@ -1,6 +1,6 @@
 """fairseq's options with GNMT: which are honoured, which are refused and which have no effect; and their ranges.
 
-Every option of fairseq's commands is in CLASSIFICATION; tests/test_fairseq_options.py compares it with fairseq's parsers.
+Every option of fairseq's commands is in CLASSIFICATION; tests/plugin/test_fairseq_options.py compares it with fairseq's parsers.
 An option is given if its value differs from fairseq's default.
 """
 

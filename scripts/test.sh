@@ -3,7 +3,7 @@
 #
 #   bash scripts/test.sh                the fast tests
 #   bash scripts/test.sh -m slow        the ones that take minutes
-#   bash scripts/test.sh tests/test_bleu.py -k signature
+#   bash scripts/test.sh tests/core/evaluation/test_bleu.py -k signature
 #   bash scripts/test.sh -n 0 --pdb     in one process
 #
 # The exit code is pytest's.

@@ -17,11 +17,6 @@ if torch.cuda.is_available():
     DEVICES.append(pytest.param("cuda", marks=pytest.mark.gpu))
 TESTS = Path(__file__).parent
 GOLDEN = TESTS / "golden"
-# Tests of programs around the packages: benchmarks, plots, the grammar, shell scripts.
-TOOLS = {
-    "test_attention_map.py", "test_benchmarking.py", "test_docs.py", "test_environment.py", "test_grammar_en_de.py", "test_growth.py",
-    "test_packaging.py", "test_scaling_model.py", "test_training_curves.py",
-}  # fmt: skip
 LONGEST = {"unit": 300, "tools": 300, "end_to_end": 900, "slow": 3600}  # seconds of a test on a busy machine
 
 
@@ -34,9 +29,7 @@ def pytest_configure(config):
 
 def kind_of(path: Path) -> str:
     """The kind of the tests in a file: "unit", "tools" or "end_to_end"."""
-    if TESTS / "end_to_end" in path.parents:
-        return "end_to_end"
-    return "tools" if path.name in TOOLS else "unit"
+    return next((name for name in ("end_to_end", "tools") if TESTS / name in path.parents), "unit")
 
 
 def pytest_collection_modifyitems(items):

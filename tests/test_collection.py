@@ -1,13 +1,12 @@
 """Kinds, order and time limits of tests (tests/conftest.py)."""
 
-from conftest import LONGEST, TESTS, TOOLS, kind_of
+from conftest import LONGEST, TESTS, kind_of
 
 
 def test_kinds_follow_the_place_of_the_file():
-    assert kind_of(TESTS / "test_beam_search.py") == "unit"
-    assert kind_of(TESTS / "test_growth.py") == "tools"
+    assert kind_of(TESTS / "core" / "search" / "test_beam_search.py") == "unit"
+    assert kind_of(TESTS / "tools" / "test_growth.py") == "tools"
     assert kind_of(TESTS / "end_to_end" / "test_growth.py") == "end_to_end"
-    assert all((TESTS / name).exists() for name in TOOLS)
 
 
 def test_every_test_has_its_marker_and_a_time_limit(request):

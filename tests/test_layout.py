@@ -81,6 +81,13 @@ def test_every_folder_has_its_place(package):
     assert folders == set(PACKAGES[package])
 
 
+def test_the_tests_mirror_the_packages():
+    for folder, package in (("core", "gnmt"), ("plugin", "fairseq_gnmt")):
+        mirrored = {path.parent.name for path in (ROOT / "tests" / folder).glob("*/*.py")}
+        assert mirrored <= set(PACKAGES[package]), folder
+    assert {path.name for path in (ROOT / "tests").glob("test_*.py")} == {"test_collection.py", "test_layout.py"}
+
+
 def test_the_core_imports_neither_fairseq_nor_the_plugin():
     for path in (ROOT / "gnmt").rglob("*.py"):
         packages = {name.split(".")[0] for name in imported_modules(path)}

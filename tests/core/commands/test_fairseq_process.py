@@ -1,0 +1,112 @@
+"""fairseq's commands as child processes: their exit status, their messages, and their end with the parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gnmt.commands import fairseq
+from gnmt.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[3]
+# A parent whose fairseq-train is the code in its second argument.
+PARENT = """
+import sys
+from pathlib import Path
+from gnmt.commands import fairseq
+from gnmt.commands.process import run_command
+fairseq.command_of = lambda name, arguments: [sys.executable, "-c", *arguments]
+run_command(lambda: fairseq.run_fairseq("train", sys.argv[2:], log=Path(sys.argv[1])))
+"""
+WAITING = "import os, time; print('pid', os.getpid(), flush=True); time.sleep(600)"
+
+
+@pytest.fixture
+def run_code(monkeypatch):
+    """Runs Python code as if it were fairseq-train."""
+    monkeypatch.setattr(fairseq, "command_of", lambda name, arguments: [sys.executable, "-c", *arguments])
+    return lambda code, **options: fairseq.run_fairseq("train", [code], **options)
+
+
+@pytest.mark.parametrize(
+    "code, status",
+    [
+        ("import sys; sys.exit(3)", 3),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", 128 + signal.SIGTERM),
+    ],
+)
+def test_the_exit_status_of_a_failure_is_passed_on(run_code, code, status):
+    with pytest.raises(SystemExit) as ended:
+        run_code(code)
+    assert ended.value.code == status
+
+
+def test_messages_are_shown_and_appended_to_the_log(run_code, tmp_path, capfdbinary):
+    log = tmp_path / "new" / "train.log"
+    run_code("print('one ä')", log=log)
+    code = "import os; print('two', flush=True); print(os.environ['GIVEN'])"
+    run_code(code, log=log, environment={**os.environ, "GIVEN": "x"})
+    assert log.read_text(encoding="utf-8") == "one ä\ntwo\nx\n"
+    assert capfdbinary.readouterr().out == "one ä\ntwo\nx\n".encode()
+
+
+def parent(log: Path, code: str = WAITING) -> subprocess.Popen:
+    command = [sys.executable, "-c", PARENT, str(log), code]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def is_running(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_parent_ends_the_child(number, tmp_path):
+    with parent(tmp_path / "log") as process:
+        child = int(process.stdout.readline().split()[1])
+        process.send_signal(number)
+        assert process.wait(30) == -number
+    assert not is_running(child)
+
+
+def test_a_closed_pipe_ends_both(tmp_path):
+    code = "import os, time; print('pid', os.getpid(), flush=True)\n"
+    process = parent(tmp_path / "log", code + "while True: time.sleep(0.1); print('more', flush=True)")
+    child = int(process.stdout.readline().split()[1])
+    process.stdout.close()
+    assert process.wait(30) == -signal.SIGPIPE
+    deadline = time.monotonic() + 10
+    while is_running(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_running(child)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of the death of its parent")
+def test_the_child_ends_if_the_parent_is_killed(tmp_path):
+    process = parent(tmp_path / "log")
+    child = int(process.stdout.readline().split()[1])
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    deadline = time.monotonic() + 10
+    while is_running(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_running(child)
+
+
+@pytest.mark.parametrize("package", ["fairseq", "fairseq_gnmt"])
+def test_a_missing_package_is_named_with_its_extra(package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=rf"needs the package {package}: pip install 'fairseq-gnmt\[fairseq\]'"):
+        fairseq.plugin_folder()
+
+
+def test_the_plugin_is_found_without_importing_it():
+    assert fairseq.plugin_folder() == ROOT / "fairseq_gnmt"

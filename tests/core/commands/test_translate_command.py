@@ -1,0 +1,193 @@
+"""gnmt translate: lines in, lines out, at once and in order."""
+
+import json
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from model_folders import make_model_folder
+
+from gnmt.commands import translate
+from gnmt.commands.command_line import run_module
+from gnmt.errors import UserError
+from gnmt.search.running_search import RunningSearch
+from gnmt.translator import Translator
+
+ROOT = Path(__file__).resolve().parents[3]
+LINES = ["The dog sees the cat.", "", "A cat runs, and the dog sees.", "The cat"]
+SECONDS = 60  # in which a started command must have answered
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    return make_model_folder(tmp_path_factory.mktemp("translate") / "model")
+
+
+@pytest.fixture
+def translated(model):
+    return Translator.from_pretrained(model).translate(LINES)
+
+
+def write(path: Path, lines) -> Path:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def run(model: Path, *arguments) -> None:
+    run_module(translate, "gnmt translate", [str(model), *map(str, arguments)])
+
+
+# -- forms of the output
+
+
+def test_text_is_one_line_for_each_line(model, translated, tmp_path, capsys):
+    run(model, write(tmp_path / "text", LINES))
+    assert capsys.readouterr().out.split("\n") == [*(one.text for one in translated), ""]
+
+
+def test_json_has_the_nbest_list(model, tmp_path, capsys):
+    run(model, write(tmp_path / "text", LINES), "--output", "json", "--nbest", 2, "--beam", 3)
+    objects = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    expected = Translator.from_pretrained(model).translate(LINES, nbest=2, beam=3)
+    assert [one["line"] for one in objects] == [1, 2, 3, 4] and objects[1]["text"] == ""
+    (sentence,) = objects[0]["sentences"]
+    assert [one["text"] for one in sentence["nbest"]] == [one.text for one in expected[0].nbest]
+    assert sentence["nbest"][1]["score"] == pytest.approx(expected[0].nbest[1].score)
+    assert sentence["source"] == LINES[0] and not sentence["truncated"]
+
+
+def test_tsv_has_line_score_and_text_of_each_hypothesis(model, translated, tmp_path, capsys):
+    run(model, write(tmp_path / "text", LINES), "--output", "tsv", "--nbest", 2)
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [number for number, _, _ in rows] == ["1", "1", "2", "3", "3", "4", "4"]
+    assert rows[0][1:] == [f"{translated[0].score:.6f}", translated[0].text] and rows[2] == ["2", "0.000000", ""]
+
+
+def test_several_hypotheses_do_not_fit_into_text(model):
+    with pytest.raises(UserError, match="--nbest 2 needs --output json or tsv"):
+        run(model, "--nbest", 2)
+
+
+# -- input
+
+
+def test_files_are_translated_one_after_another(model, translated, tmp_path, capsys):
+    run(model, write(tmp_path / "one", LINES[:2]), write(tmp_path / "two", LINES[2:]))
+    assert capsys.readouterr().out.split("\n") == [*(one.text for one in translated), ""]
+
+
+def test_a_missing_file_is_told_before_anything_is_translated(model, tmp_path, capsys):
+    with pytest.raises(UserError, match="none does not exist"):
+        run(model, write(tmp_path / "one", LINES), tmp_path / "none")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_long_line_is_cut_with_a_warning(model, tmp_path, capsys):
+    text = write(tmp_path / "text", ["The dog", "The dog sees the cat and the dog", "The cat"])
+    run(model, text, "--max-length", 2, "--batch-size", 1)
+    printed = capsys.readouterr()
+    expected = Translator.from_pretrained(model).translate(["The dog", "The dog", "The cat"])
+    assert printed.out.splitlines() == [one.text for one in expected]
+    assert printed.err == "warning: line 2 has a sentence of more than 2 tokens, the rest of which is not translated.\n"
+
+
+def test_bytes_that_are_not_utf8_get_a_warning_and_an_answer(model, tmp_path, capsys):
+    good = write(tmp_path / "good", ["The dog"])
+    (tmp_path / "bad").write_bytes(b"The dog\nThe c\xe4t\nThe dog")
+    run(model, good, tmp_path / "bad")
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 4
+    assert (
+        printed.err
+        == f"warning: {tmp_path / 'bad'}: line 2 is not UTF-8: it has the byte 0xe4, which is read as U+FFFD.\n"
+    )
+
+
+def test_other_line_breaks_and_marks_of_windows_are_no_lines(model, tmp_path, capsys):
+    (tmp_path / "text").write_bytes("\ufeffThe dog\r\nThe\u2028cat\r\n".encode("utf-8"))
+    run(model, tmp_path / "text", "--output", "json")
+    sources = [json.loads(line)["sentences"][0]["source"] for line in capsys.readouterr().out.split("\n")[:-1]]
+    assert sources == ["The dog", "The\u2028cat"]
+
+
+def test_a_translation_is_told_before_later_ones_are_begun(model, monkeypatch):
+    told, told_at_joins = [], []
+    join = RunningSearch.join
+
+    def counting(*arguments):
+        told_at_joins.append(len(told))
+        join(*arguments)
+
+    monkeypatch.setattr(RunningSearch, "join", counting)
+    texts = [
+        "The dog sees the cat and the dog runs.",
+        "",
+        "The dog sees.",
+        "The cat",
+    ]  # the longest is translated first
+    translations = Translator.from_pretrained(model).translate(texts, batch_size=1, progress=told.append)
+    assert told_at_joins == [0, 2, 3] and told == translations
+
+
+# -- a process with pipes
+
+
+def start(model: Path, **streams) -> subprocess.Popen:
+    command = [sys.executable, "-m", "gnmt", "translate", str(model), "--threads", "1"]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **streams
+    )
+
+
+def answer(process: subprocess.Popen) -> str:
+    """The next line of the output, which must come while the input stays open."""
+    ready, _, _ = select.select([process.stdout], [], [], SECONDS)
+    assert ready, "no answer"
+    return process.stdout.readline().decode("utf-8").rstrip("\n")
+
+
+def test_a_line_is_answered_while_the_input_stays_open(model, translated):
+    process = start(model)
+    try:
+        for line, expected in zip(LINES, translated):
+            process.stdin.write(f"{line}\n".encode("utf-8"))
+            process.stdin.flush()
+            assert answer(process) == expected.text
+        assert process.poll() is None
+        rest, complaint = process.communicate(timeout=SECONDS)
+        assert (process.returncode, rest, complaint) == (0, b"", b"")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_ctrl_c_and_a_reader_that_leaves_end_it_without_a_traceback(model):
+    for ending in (signal.SIGINT, signal.SIGPIPE):
+        process = start(model)
+        try:
+            process.stdin.write(b"The dog\n")
+            process.stdin.flush()
+            answer(process)
+            if ending == signal.SIGINT:
+                process.send_signal(ending)
+            else:
+                process.stdout.close()
+                process.stdin.write(b"The dog\n" * 1000)
+                process.stdin.close()
+            complaint = process.stderr.read()
+            assert process.wait(SECONDS) == -ending and complaint == b"", complaint
+        finally:
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout, process.stderr):
+                stream.close()
+
+
+def test_a_full_output_is_an_error_in_one_line(model):
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "gnmt", "translate", str(model)]
+        done = subprocess.run(command, cwd=ROOT, input=b"The dog\n", stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1 and done.stderr.startswith(b"error: ") and done.stderr.count(b"\n") == 1, done.stderr

@@ -1,0 +1,243 @@
+"""Cleaning of parallel text: each reason at both sides of its bound, order, counts, and the command line."""
+
+import gzip
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import List, Optional
+
+import pytest
+
+from gnmt.corpora.cleaning import CleaningReport, CleanOutputs, clean_corpus
+from gnmt.corpora.cleaning_rules import CleaningRules, clean_pair, normalise_spaces
+from gnmt.errors import UserError
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def words(count: int) -> str:
+    return " ".join(["w"] * count)
+
+
+@pytest.mark.parametrize(
+    "source, target, rules, reason",
+    [
+        ("", "w", CleaningRules(), "empty"),
+        ("w", "", CleaningRules(), "empty"),
+        ("", "", CleaningRules(), "empty"),
+        ("w", "w", CleaningRules(), None),
+        (words(1), words(2), CleaningRules(min_length=2), "too_short"),
+        (words(2), words(1), CleaningRules(min_length=2), "too_short"),
+        (words(2), words(2), CleaningRules(min_length=2), None),
+        (words(81), words(80), CleaningRules(), "too_long"),
+        (words(80), words(81), CleaningRules(), "too_long"),
+        (words(80), words(80), CleaningRules(), None),
+        (words(19), words(2), CleaningRules(), "ratio"),  # 9.5
+        (words(2), words(19), CleaningRules(), "ratio"),
+        (words(18), words(2), CleaningRules(), None),  # 9 exactly
+        (words(2), words(18), CleaningRules(), None),
+        (words(4), words(3), CleaningRules(max_ratio=1), "ratio"),
+        (words(3), words(3), CleaningRules(max_ratio=1), None),
+        ("\u00ff", "w", CleaningRules(required_encoding="latin-1"), None),  # the last character of latin-1
+        ("\u0100", "w", CleaningRules(required_encoding="latin-1"), "encoding"),  # the first beyond it
+        ("w", "\u0100", CleaningRules(required_encoding="latin-1"), "encoding"),
+        ("w", "\u0100", CleaningRules(), None),
+        # two reasons apply: the first of REASONS counts
+        ("", words(81), CleaningRules(), "empty"),
+        (words(1), words(81), CleaningRules(min_length=2), "too_short"),
+        (words(1), words(81), CleaningRules(), "too_long"),
+        (words(1), words(10) + " \u0100", CleaningRules(required_encoding="latin-1"), "ratio"),
+    ],
+)
+def test_clean_pair(source: str, target: str, rules: CleaningRules, reason: Optional[str]) -> None:
+    assert clean_pair(source, target, rules) == reason
+
+
+def test_white_space_and_control_characters_become_single_spaces() -> None:
+    assert normalise_spaces("  a\t b\r") == "a b"
+    assert normalise_spaces("a\u2028b\u00a0c\u3000d\x85e\x1cf\x00g\x7fh") == "a b c d e f g h"
+    assert normalise_spaces("\r \u2003") == ""
+    assert normalise_spaces("soft\u00adhyphen ﬁ ²") == "soft\u00adhyphen ﬁ ²"
+
+
+@pytest.mark.parametrize(
+    "bad, sentence",
+    [
+        (dict(min_length=0), "--min-length is 0"),
+        (dict(max_length=-1), "--max-length -1 is below --min-length 1"),
+        (dict(min_length=5, max_length=4), "--max-length 4 is below --min-length 5"),
+        (dict(max_ratio=0.99), "--max-ratio is 0.99"),
+        (dict(max_ratio=-2.0), "--max-ratio is -2.0"),
+        (dict(max_ratio=float("nan")), "--max-ratio is nan"),
+        (dict(max_ratio=float("inf")), "--max-ratio is inf"),
+        (dict(required_encoding="undefined"), "--require-encoding undefined is not a text encoding"),
+        (dict(required_encoding="idna"), "--require-encoding idna is not a text encoding"),
+        (dict(required_encoding="latin-l"), "--require-encoding latin-l is not a text encoding"),
+        (dict(required_encoding="base64"), "--require-encoding base64 is not a text encoding"),
+    ],
+)
+def test_rules_that_make_no_sense(bad: dict, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        CleaningRules(**bad)
+
+
+class Corpus:
+    """Two pairs of files, the second packed, with their cleaned form worked out by hand."""
+
+    en = ["a b", "", "a  b ", "x\u2028y\r", "c " * 81, "d", "\u4e2d", "e"]
+    de = ["A B", "A", "A B", "X Y", "C", "D " * 10, "z", ""]
+    more_en = ["q", "a b", "last"]
+    more_de = ["Q", "A\u00a0B", "letzte"]
+    clean_en = ["a b", "x y", "q", "last"]
+    clean_de = ["A B", "X Y", "Q", "letzte"]
+    counts = {"empty": 2, "too_short": 0, "too_long": 1, "ratio": 1, "encoding": 1, "duplicate": 2}
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.sources = [folder / "one.en", folder / "two words.en.gz"]
+        self.targets = [folder / "one.de", folder / "two words.de.gz"]
+        write(self.sources[0], self.en)
+        write(self.targets[0], self.de)
+        write(self.sources[1], self.more_en)
+        write(self.targets[1], self.more_de)
+
+    def clean(self, prefix: str, jobs: int = 1, overwrite: bool = False) -> CleaningReport:
+        return clean_corpus(
+            self.sources,
+            self.targets,
+            CleanOutputs.with_prefix(str(self.folder / prefix), "en", "de"),
+            CleaningRules(required_encoding="latin-1"),
+            drop_duplicates=True,
+            jobs=jobs,
+            overwrite=overwrite,
+        )
+
+
+def write(path: Path, lines: List[str]) -> None:
+    data = "".join(f"{line}\n" for line in lines).encode("utf-8")
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Corpus:
+    return Corpus(tmp_path)
+
+
+def test_corpus_is_cleaned_and_counted(corpus: Corpus) -> None:
+    report = corpus.clean("out/train")
+    assert (corpus.folder / "out/train.en").read_text(encoding="utf-8").splitlines() == corpus.clean_en
+    assert (corpus.folder / "out/train.de").read_text(encoding="utf-8").splitlines() == corpus.clean_de
+    written = json.loads((corpus.folder / "out/train.cleaning.json").read_text())
+    assert (written["read"], written["kept"], written["dropped"]) == (11, 4, corpus.counts)
+    assert (report.read, report.kept, dict(report.dropped)) == (11, 4, corpus.counts)
+
+
+def test_number_of_jobs_does_not_change_a_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gnmt.files.lines.LINES_PER_CHUNK", 7)  # many chunks, and a duplicate in another one
+    numbers = [number % 230 for number in range(300)]
+    write(tmp_path / "s", [words(number % 90) + f" {number}" for number in numbers])
+    write(tmp_path / "t", [f"{number} t" for number in numbers])
+    reports = {}
+    for jobs in (1, 2):
+        outputs = CleanOutputs.with_prefix(str(tmp_path / f"jobs{jobs}"), "en", "de")
+        reports[jobs] = clean_corpus(
+            [tmp_path / "s"],
+            [tmp_path / "t"],
+            outputs,
+            CleaningRules(),
+            drop_duplicates=True,
+            jobs=jobs,
+            overwrite=False,
+        )
+    for ending in ("en", "de", "cleaning.json"):
+        assert (tmp_path / f"jobs1.{ending}").read_bytes() == (tmp_path / f"jobs2.{ending}").read_bytes()
+    assert reports[1] == reports[2]
+    report = reports[2]
+    assert report.read == 300 == report.kept + sum(report.dropped.values())
+    # w^k n has k + 1 tokens against 2: kept for 1 <= k + 1 <= 18, in other words k <= 17
+    kept = [number for number in range(230) if number % 90 <= 17]
+    assert [int(line.split()[-1]) for line in (tmp_path / "jobs2.en").read_text().splitlines()] == kept
+    assert [int(line.split()[0]) for line in (tmp_path / "jobs2.de").read_text().splitlines()] == kept
+    assert report.dropped["duplicate"] == sum(number % 90 <= 17 for number in range(70))
+
+
+def test_duplicates_stay_unless_asked_for(corpus: Corpus) -> None:
+    outputs = CleanOutputs.with_prefix(str(corpus.folder / "all"), "en", "de")
+    report = clean_corpus(
+        corpus.sources, corpus.targets, outputs, CleaningRules(), drop_duplicates=False, jobs=1, overwrite=False
+    )
+    assert (report.kept, report.dropped["duplicate"]) == (7, 0)  # 4, two duplicates, and the Chinese one
+    assert outputs.source.read_text(encoding="utf-8").splitlines() == [
+        "a b", "a b", "x y", "\u4e2d", "q", "a b", "last",
+    ]  # fmt: skip
+
+
+def test_what_exists_is_kept_unless_asked_for(corpus: Corpus) -> None:
+    corpus.clean("out")
+    (corpus.folder / "out.en").write_text("mine")
+    with pytest.raises(UserError, match="out.en exists"):
+        corpus.clean("out")
+    assert (corpus.folder / "out.en").read_text() == "mine"
+    corpus.clean("out", overwrite=True)
+    assert (corpus.folder / "out.en").read_text(encoding="utf-8").splitlines() == corpus.clean_en
+
+
+def test_refused_corpora_leave_nothing(corpus: Corpus) -> None:
+    before = sorted(corpus.folder.iterdir())
+
+    def refused(sentence: str, jobs: int = 1) -> None:
+        with pytest.raises(UserError, match=sentence):
+            corpus.clean("out", jobs)
+        assert sorted(corpus.folder.iterdir()) == before
+
+    refused("--jobs is -1", jobs=-1)
+    target = corpus.targets.pop()
+    refused("--source has 2 files and --target has 1")
+    corpus.targets.append(target)
+    write(target, corpus.more_de[:-1])
+    refused("two words.en.gz has 3 lines but .*two words.de.gz has 2", jobs=2)
+    target.unlink()
+    before.remove(target)
+    refused("two words.de.gz does not exist")
+    corpus.sources, corpus.targets = corpus.sources[:1], corpus.targets[:1]
+    write(corpus.sources[0], [""] * 8)
+    refused("None of the 8 pairs can be kept .*'empty': 8")
+
+
+def test_command_prints_the_counts_or_one_sentence(corpus: Corpus) -> None:
+    command = [sys.executable, "-m", "fairseq_gnmt.data.cleaning"]
+    command += ["--source", *map(str, corpus.sources), "--target", *map(str, corpus.targets)]
+    command += ["--output-prefix", str(corpus.folder / "out"), "--source-lang", "en", "--target-lang", "de"]
+    command += ["--drop-duplicates", "--require-encoding", "latin-1"]
+    first, second = (subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True) for _ in range(2))
+    assert first.returncode == 0, first.stderr
+    rows = [line.rsplit(maxsplit=2) for line in first.stdout.splitlines()]
+    assert rows[0] == ["read", "11", "100.00%"]
+    assert rows[1] == ["dropped: empty", "2", "18.18%"]
+    assert rows[-1] == ["kept", "4", "36.36%"]
+
+    assert second.returncode == 1 and second.stdout == ""
+    assert second.stderr.splitlines()[-1].startswith("error: ") and "--overwrite" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_killed_command_leaves_no_half_output(tmp_path: Path, stop: signal.Signals) -> None:
+    write(tmp_path / "s", [words(20)] * 200_000)  # seconds of work, begun when the unfinished files appear
+    write(tmp_path / "t", [words(20)] * 200_000)
+    arguments = ["--source", str(tmp_path / "s"), "--target", str(tmp_path / "t"), "--jobs", "2"]
+    arguments += ["--output-prefix", str(tmp_path / "out" / "train"), "--source-lang", "en", "--target-lang", "de"]
+    command = [sys.executable, "-m", "fairseq_gnmt.data.cleaning", *arguments]
+    with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 120
+        while len(list(tmp_path.glob("out/.*.partial"))) < 3:
+            assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
+            time.sleep(0.01)
+        process.send_signal(stop)
+        told = process.communicate(timeout=60)[1]  # ends only when the workers, who share this stderr, have left too
+    assert process.returncode == -stop and b"Traceback" not in told
+    assert list(tmp_path.glob("out/train*")) == []
+    assert len(list(tmp_path.glob("out/.*.partial"))) == (3 if stop == signal.SIGKILL else 0)

@@ -1,0 +1,106 @@
+"""The lock of a folder ends with its holder, and tells others who that is."""
+
+import fcntl
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gnmt.errors import UserError
+from gnmt.files.locks import NAME, lock_folder
+
+ROOT = Path(__file__).parents[3]
+HOLDING = """
+import multiprocessing, sys, time
+from pathlib import Path
+from gnmt.files.locks import lock_folder
+
+lock = lock_folder(Path(sys.argv[1]))
+worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+worker.start()
+print(worker.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_another_process_is_named_and_its_death_frees_the_folder(tmp_path):
+    """Killed with -9, while a child that it has forked lives on."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDING, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        worker = int(holder.stdout.readline())
+        sentence = f"{tmp_path} is in use by process {holder.pid} on {socket.gethostname()}: wait until it ends"
+        with pytest.raises(UserError, match=sentence):
+            lock_folder(tmp_path)
+        holder.kill()
+        holder.wait()
+        os.kill(worker, 0)  # it lives
+        try:
+            lock = lock_folder(tmp_path)
+        finally:
+            os.kill(worker, signal.SIGKILL)
+    assert (tmp_path / NAME).read_text() == f"process {os.getpid()} on {socket.gethostname()}\n"
+    lock.release()
+
+
+def test_a_lock_is_held_until_it_is_released(tmp_path):
+    lock = lock_folder(tmp_path)
+    with pytest.raises(UserError, match=f"in use by process {os.getpid()} "):
+        lock_folder(tmp_path)
+    lock.release()
+    lock.release()
+    lock_folder(tmp_path).release()
+
+
+def test_a_child_that_ends_does_not_release_it(tmp_path):
+    lock = lock_folder(tmp_path)
+    child = multiprocessing.get_context("fork").Process(target=lock.release)
+    child.start()
+    child.join()
+    with pytest.raises(UserError, match="in use"):
+        lock_folder(tmp_path)
+    lock.release()
+
+
+def test_a_file_system_without_locks_is_told_once_and_used(tmp_path, monkeypatch, caplog):
+    def refuse(*_):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert lock_folder(tmp_path) is None
+    assert len(caplog.records) == 1 and "cannot be locked (Function not implemented)" in caplog.text
+
+
+def test_a_folder_that_cannot_be_written_is_told_and_used(tmp_path, caplog):
+    (tmp_path / NAME).mkdir()  # opening it for writing fails, also for the superuser
+    assert lock_folder(tmp_path) is None
+    assert "cannot be locked" in caplog.text
+
+
+def test_the_shell_takes_the_same_lock(tmp_path):
+    """lock_folder of examples/environment.sh: who holds the folder is told in both directions."""
+    script = f"set -euo pipefail; source {ROOT}/examples/environment.sh; lock_folder '{tmp_path}'; "
+    with subprocess.Popen(
+        ["bash", "-c", script + "echo locked; read line; exit 3"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as shell:
+        assert shell.stdout.readline() == "locked\n"
+        with pytest.raises(UserError, match=f"in use by process {shell.pid} on "):
+            lock_folder(tmp_path)
+        assert shell.communicate("\n")[0] == "" and shell.returncode == 3
+    lock = lock_folder(tmp_path)
+    done = subprocess.run(["bash", "-c", script + "echo locked"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "") and f"in use by process {os.getpid()} on" in done.stderr
+    lock.release()
+    # A script that is called by the holder goes on under its lock.
+    done = subprocess.run(
+        ["bash", "-c", script + f'bash -c "{script} echo inner"'], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "inner\n"

@@ -1,0 +1,118 @@
+"""Checkpoints in 8-bit integers."""
+
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from conftest import make_dictionary, make_model
+from gnmt.inference.model import inference_model_for
+from gnmt.quantization.storage import to_floats, to_integers
+
+SCRIPT = Path(__file__).parents[3] / "scripts" / "quantize_checkpoint.py"
+DICTIONARY = make_dictionary(23)
+
+
+@pytest.fixture
+def model():
+    return make_model("gnmt_v2", DICTIONARY, hidden_size=16)
+
+
+def largest_of_blocks(name, state):
+    """The largest number of each row (O, 1), or of the block (O, I) that a search multiplies it with."""
+    value, hidden_size = state[name], 16
+    if not name.startswith("decoder.stack"):
+        return value.abs().amax(dim=1, keepdim=True)
+    layer = name[: name.index("weight_")]
+    below, hidden = state[layer + "weight_ih_l0"][:, :hidden_size], state[layer + "weight_hh_l0"]
+    largest = torch.cat([below, hidden], dim=1).abs().amax(dim=1, keepdim=True).expand(-1, value.size(1)).clone()
+    if value.size(1) > hidden_size:
+        largest[:, hidden_size:] = value[:, hidden_size:].abs().amax(dim=1, keepdim=True)
+    return largest
+
+
+def test_scales_without_blocks_are_read():
+    """The first files stored one scale for each row."""
+    name = "decoder.stack.upper_lstms.0.weight_ih_l0"
+    state = {
+        name + ".int8": torch.tensor([[1, -2], [3, 127]], dtype=torch.int8),
+        name + ".scale": torch.tensor([0.5, 2.0]),
+    }
+    to_floats(state)
+    assert state[name].tolist() == [[0.5, -1.0], [6.0, 254.0]]
+
+
+def test_floats_come_back_as_near_as_rounding_allows(model):
+    state = model.state_dict()
+    restored = to_integers(state)
+    to_floats(restored)
+    assert restored.keys() == state.keys()
+    for name, value in state.items():
+        if value.dim() == 2 and ".attention." not in name:
+            half_a_step = largest_of_blocks(name, state) / 127 / 2
+            assert ((restored[name] - value).abs() <= half_a_step * 1.0001).all(), name
+        else:
+            assert torch.equal(restored[name], value), name
+
+
+def test_shared_embeddings_are_stored_once(model):
+    stored = to_integers(model.state_dict())
+    names = [f"{half}.embed_tokens.weight.int8" for half in ("encoder", "decoder")]
+    assert stored[names[0]].data_ptr() == stored[names[1]].data_ptr()
+
+
+@torch.no_grad()
+def test_int8_translation_is_that_of_the_original(model):
+    """At the first step, from small weights."""
+    read_back = make_model("gnmt_v2", DICTIONARY, seed=2, hidden_size=16)
+    read_back.load_state_dict(to_integers(model.state_dict()))
+    logits = []
+    for one in (model, read_back):
+        one.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))
+        encoder, decoder = inference_model_for(one, "int8")
+        memory = decoder.precompute(encoder(torch.tensor([[4, 5, 6, 2]]), None))
+        logits.append(decoder.step(torch.tensor([2]), memory, decoder.initial_state(memory))[0])
+    torch.testing.assert_close(*logits)
+
+
+@torch.no_grad()
+def test_int8_of_large_weights(model):
+    """Two steps would show a difference: nothing is rounded twice."""
+    for parameter in model.parameters():
+        torch.nn.init.uniform_(parameter, -0.9, 0.9)
+    read_back = make_model("gnmt_v2", DICTIONARY, seed=2, hidden_size=16)
+    read_back.load_state_dict(to_integers(model.state_dict()))
+    features = torch.randn(3, 16)
+    outputs, projected, logits = [], [], []
+    for one in (model, read_back):
+        one.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))
+        encoder, decoder = inference_model_for(one, "int8")
+        encoded = encoder(torch.tensor([[4, 5, 6, 2]]), None)
+        memory = decoder.precompute(encoded)
+        _, _, state = decoder.step(torch.tensor([2]), memory, decoder.initial_state(memory))
+        outputs.append(encoded.outputs)
+        projected.append(decoder.output_projection(features))
+        logits.append(decoder.step(torch.tensor([7]), memory, state)[0])
+    assert torch.equal(*outputs) and torch.equal(*projected)
+    torch.testing.assert_close(*logits)  # they reach from about -5 to 5
+
+
+def quantize(*arguments) -> subprocess.CompletedProcess:
+    command = [sys.executable, SCRIPT, *arguments]
+    return subprocess.run(list(map(str, command)), capture_output=True, encoding="utf-8")
+
+
+def test_mistakes_of_the_script(tmp_path):
+    for name, model in (("other", {"_name": "lstm"}), ("old", Namespace(arch="lstm"))):
+        cfg = {"model": model, "task": {"_name": "translation"}}
+        parts = {"model": {"weight": torch.ones(2)}, "optimizer_history": [{}], "extra_state": {}}
+        torch.save({**parts, "cfg": cfg}, tmp_path / f"{name}.pt")
+        done = quantize("--input", tmp_path / f"{name}.pt", "--output", tmp_path / "small.pt")
+        assert done.returncode == 1 and done.stderr.endswith("but must be a GNMT of this plugin.\n")
+    assert not (tmp_path / "small.pt").exists()
+    done = quantize("--input", tmp_path / "old.pt", "--output", tmp_path / "other.pt")
+    assert done.returncode == 1 and "other.pt exists" in done.stderr
