@@ -25,22 +25,23 @@ from gnmt.commands.report import check_output, markdown_table, write_json  # noq
 from gnmt.files.outputs import atomic_outputs  # noqa: E402
 from gnmt.plots.pictures import check_pictures, to_png  # noqa: E402
 
+ONE_BATCH = ["--update-freq", "1"]  # in an update; `gnmt train` would make up its recipe's number of sentences
 LOG = ["--log-interval", "10"]
 SAVES_PER_EPOCH = ["--save-interval-updates", "50", "--keep-interval-updates", "1"]
 
 
 def runs(replicas: List[int], deaths: List[int]) -> List[Run]:
     """Returns the trainings to compare."""
-    made = [Run("1 process", [])]
+    made = [Run("1 process", ONE_BATCH)]
     for count in replicas:
-        asynchronous = ["--replicas", str(count), "--asynchronous"]
+        asynchronous = ["--replicas", str(count), "--asynchronous", *ONE_BATCH]
         made.append(Run(f"{count} replicas, asynchronous", asynchronous))
         made.append(Run(f"{count} batches an update", ["--update-freq", str(count)]))
     if any(deaths):
         kinds = [REPLICA] * deaths[0] + [SERVER] * deaths[1]
         random.Random(1).shuffle(kinds)
         count = max(replicas)
-        options = ["--replicas", str(count), "--asynchronous", *SAVES_PER_EPOCH]
+        options = ["--replicas", str(count), "--asynchronous", *ONE_BATCH, *SAVES_PER_EPOCH]
         made.append(Run(f"{count} replicas, {deaths[0]} + {deaths[1]} deaths", options, kinds))
     return made
 

@@ -38,8 +38,8 @@ def made_up(name: str, log_perplexity: float) -> Result:
 def test_trainings_see_the_same_sentences():
     made = compare_asynchronous.runs([2, 4], [3, 2])
     assert [(run.name, run.options) for run in made[:3]] == [
-        ("1 process", []),
-        ("2 replicas, asynchronous", ["--replicas", "2", "--asynchronous"]),
+        ("1 process", ["--update-freq", "1"]),
+        ("2 replicas, asynchronous", ["--replicas", "2", "--asynchronous", "--update-freq", "1"]),
         ("2 batches an update", ["--update-freq", "2"]),
     ]
     assert made[-1].options[:2] == ["--replicas", "4"] and sorted(made[-1].deaths) == [REPLICA] * 3 + [SERVER] * 2
