@@ -14,6 +14,7 @@ from typing import Callable, Deque, Dict, List, NamedTuple, Optional, Sequence, 
 
 from gnmt.search.running_search import Hypothesis
 from gnmt.search.search_queue import QueuedSentence, Search
+from gnmt.serving.memory import MemoryTrimmer, find_trim
 from gnmt.serving.metrics import Metrics
 from gnmt.serving.refusals import Refusal, unavailable
 from gnmt.translation.options import TranslationOptions
@@ -99,6 +100,7 @@ class Engine:
         self._jobs: Dict[int, Tuple[Lane, Job]] = {}  # that run, by id
         self._next_id = 0
         self._steps_waited = 0  # since newcomers could have joined
+        self._memory = MemoryTrimmer(find_trim())
         # Written by the engine's thread, read by others:
         self._is_warm = threading.Event()
         self._error: Optional[Exception] = None  # that has ended the thread
@@ -166,6 +168,7 @@ class Engine:
                 self._let_join()
                 for lane in list(self._searches):
                     self._step(lane)
+                self._memory.trim_if_due()
         except Exception as error:
             self._error = error
             logger.exception("the engine has ended")
@@ -177,6 +180,7 @@ class Engine:
         with self._changed:
             while not (self._is_stopping or self._requests or self._searches or self._cancelled):
                 self._last_sign_of_life = time.monotonic()
+                self._memory.trim_if_due()
                 self._changed.wait(HEARTBEAT)
             self._last_sign_of_life = time.monotonic()
             return not self._is_stopping

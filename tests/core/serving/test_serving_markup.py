@@ -146,7 +146,6 @@ def test_block_tags_and_kept_elements_are_not_translated():
 @pytest.mark.parametrize(
     "part", ["<!--", "<a", "<b>", "</b>", "<![", "<a x='", "<b>a. ", "a<b> b</b>. ", "<svg>", "&#x"]
 )
-@pytest.mark.timeout(60)
 def test_broken_html_takes_linear_time(part):
     html = part * (50_000 // len(part))
     document = read_html(html, "en")

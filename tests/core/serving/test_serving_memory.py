@@ -1,0 +1,16 @@
+"""Freed memory is given back now and then."""
+
+from gnmt.serving.memory import SECONDS, MemoryTrimmer, find_trim
+
+
+def test_memory_is_given_back_once_in_so_many_seconds():
+    now, calls = [0.0], []
+    trimmer = MemoryTrimmer(calls.append, lambda: now[0])
+    for time in (0.0, SECONDS - 0.1, SECONDS, SECONDS + 1, 2 * SECONDS - 0.1, 2 * SECONDS, 5 * SECONDS):
+        now[0] = time
+        trimmer.trim_if_due()
+    assert calls == [0, 0, 0]
+
+
+def test_the_function_of_the_c_library_takes_the_bytes_to_keep():
+    assert find_trim()(0) in (0, 1)
