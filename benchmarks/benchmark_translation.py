@@ -92,7 +92,7 @@ def check_trained(args: argparse.Namespace) -> None:
 
 
 def contenders_of(args: argparse.Namespace, setting: Setting) -> list:
-    """Returns the checkpoint of a contender; fairseq's lstm has a separate one."""
+    """Returns the contenders; fairseq's lstm has its own checkpoint."""
     found = expand(args, "translator", setting, MODULES, PRECISIONS)
     own = setting._replace(checkpoint=args.fairseq_lstm_path)
     return [one._replace(setting=own) if one.name == "fairseq-lstm" else one for one in found]

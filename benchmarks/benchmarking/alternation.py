@@ -128,14 +128,14 @@ STANDARD = {
 
 
 class Alternation(NamedTuple):
-    """Returns seconds[name][repetition][batch], and the mean number of cores used by other programs (None if unknown)."""
+    """Measured seconds[name][repetition][batch], and the mean number of cores used by other programs (None: unknown)."""
 
     seconds: Dict[str, List[List[float]]]
     others: Optional[float]
 
 
 def alternate(workers: Sequence[Worker], warm_up: int, repetitions: int) -> Alternation:
-    """Returns the order A B C A B C ...: every contender once in each round. The first `warm_up` rounds are not counted."""
+    """Runs the contenders in the order A B C A B C ..., once in each round. The first `warm_up` rounds are not counted."""
     seconds: Dict[str, List[List[float]]] = {worker.name: [] for worker in workers}
     foreign = elapsed = 0.0
     busy_known = busy_seconds() is not None
