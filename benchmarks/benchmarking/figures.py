@@ -8,7 +8,7 @@ PERCENTILES = (50, 90, 95, 99)
 
 
 class Spread(NamedTuple):
-    """Of several repetitions."""
+    """Statistics of several repetitions."""
 
     median: float
     least: float
@@ -22,7 +22,7 @@ class Spread(NamedTuple):
         return Spread(*(value / divisor for value in self))
 
     def rate(self, amount: float) -> "Spread":
-        """Of seconds: how much of the amount a second."""
+        """Returns the amount per second, for a spread of seconds."""
         return Spread(amount / self.median, amount / self.most, amount / self.least)
 
 

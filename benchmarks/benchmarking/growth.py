@@ -49,7 +49,7 @@ class Growth(NamedTuple):
 
     @property
     def variables(self) -> List[str]:
-        """Those of which more than the base was measured."""
+        """Variables with measurements at more than the base point."""
         return [variable for variable in Point._fields if len(self.along(variable)) > 1]
 
     def measured(self, cost: str, point: Point) -> Spread:

@@ -38,7 +38,7 @@ class Measured(NamedTuple):
 
 
 def set_threads(threads: int) -> None:
-    """Of workers that are started from here on: the libraries read these when a worker loads them."""
+    """Sets the number of threads of workers that are started later, by the variables that libraries read on loading."""
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
 
 

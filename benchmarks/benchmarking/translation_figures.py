@@ -86,7 +86,7 @@ class TranslationFigures:
         return sum(batch.longest_target for batch in self.setting.batches)
 
     def _target_tokens(self, name: str) -> int:
-        """Of the best translations, with EOS tokens; all steps where those are forced."""
+        """Returns the number of tokens of the best translations with EOS, or of all steps if these are forced."""
         if self.setting.forced:
             return sum(len(batch.sources) * batch.longest_target for batch in self.setting.batches)
         return sum(len(sentence) + 1 for batch in self.measured.checked[name] for sentence in batch)

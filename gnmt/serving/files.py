@@ -145,6 +145,12 @@ def text_of(content: bytes, limits: Limits) -> str:
 async def translate_text(service: TranslationService, translator: Translator, text: str, suffix: str) -> str:
     """Returns the translated text of a file.
 
+    Args:
+        service: translates the sentences.
+        translator: translator of the language pair.
+        text: content of the file.
+        suffix: suffix of the file, which determines its format.
+
     Raises:
         Refusal: see TranslationService.translate.
     """

@@ -50,6 +50,11 @@ def escape(text: str) -> str:
 async def translate_html(service: TranslationService, translator: Translator, texts: Sequence[str]) -> List[str]:
     """Returns the translation of each HTML text.
 
+    Args:
+        service: translates the sentences.
+        translator: translator of the language pair.
+        texts: HTML documents or fragments.
+
     Raises:
         Refusal: a sentence is too long; see also TranslationService.translate.
     """
@@ -62,6 +67,11 @@ async def translate_documents(
     service: TranslationService, translator: Translator, documents: Sequence[Document]
 ) -> List[str]:
     """Returns the markup of the documents with translated sentences.
+
+    Args:
+        service: translates the sentences.
+        translator: translator of the language pair.
+        documents: parsed documents.
 
     Raises:
         Refusal: a sentence is too long; see also TranslationService.translate.

@@ -133,6 +133,11 @@ class TranslationService:
     ) -> List["TranslatedText"]:
         """Returns the translation of each text, in order.
 
+        Args:
+            translator: translator of the language pair.
+            texts: texts of one request.
+            options: search options.
+
         Raises:
             Refusal: a limit is exceeded, the queue is full, an option is out of range, or the deadline has passed.
         """
@@ -187,7 +192,16 @@ class TranslationService:
 
 
 def check_options(translator: Translator, options: TranslationOptions, limits: Limits) -> None:
-    """Raises Refusal for options that are out of range."""
+    """Checks the options of a request.
+
+    Args:
+        translator: translator of the language pair.
+        options: search options.
+        limits: contains the largest beam.
+
+    Raises:
+        Refusal: an option is out of range.
+    """
     try:
         beam = options.search_options(translator.model.generation).beam
     except UserError as error:

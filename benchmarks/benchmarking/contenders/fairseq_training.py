@@ -35,5 +35,5 @@ class FairseqTraining:
         self.update_count += 1
 
     def first_batch(self) -> LossAndGradient:
-        """Of the summed label-smoothed loss of the first batch in nats."""
+        """Returns the summed label-smoothed loss of the first batch in nats, and its gradient."""
         return loss_and_gradient(self.model, lambda: self.criterion(self.model, self.samples[0])[0])

@@ -127,7 +127,7 @@ class NvidiaTraining:
         self.trainer.iterate(*self.pairs[index], update=True, training=True)
 
     def first_batch(self) -> LossAndGradient:
-        """Of the summed label-smoothed loss of the first batch in nats."""
+        """Returns the summed label-smoothed loss of the first batch in nats, and its gradient."""
         (source, source_lengths), (target, _) = self.pairs[0]
         source, source_lengths, target = (part.to(self.device) for part in (source, source_lengths, target))
 
