@@ -23,8 +23,8 @@ from gnmt.translation.sentence_codec import EncodedSentence
 from gnmt.translator import Translator
 
 SHORT = 64  # tokens; longer sentences run apart, so that they do not widen the batch of the others
-JOINING_SHARE = 1 / 8  # newcomers are encoded together once they are this share of the running sentences,
-PATIENCE = 4  # or once they have waited so many steps
+JOINING_SHARE = 1 / 4  # newcomers are encoded together once they are this share of the running sentences,
+PATIENCE = 8  # or once they have waited so many steps
 HEARTBEAT = 1.0  # seconds between two signs of life of an idle engine
 LATE = 10.0  # seconds without a sign of life after which the engine counts as stuck
 WARM_UP = "A dog runs."
