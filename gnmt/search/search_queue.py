@@ -46,12 +46,14 @@ class SearchQueue:
         search: the running search.
         slots: sentences that run at the same time.
         device: of the model.
+        joining_share: share of the slots that are free before newcomers join. With 1 a batch is closed until it is done.
     """
 
-    def __init__(self, search: RunningSearch, slots: int, device: torch.device):
+    def __init__(self, search: RunningSearch, slots: int, device: torch.device, joining_share: float = JOINING_SHARE):
         self._search = search
         self._slots = slots
         self._device = device
+        self._joining_share = joining_share
         self._waiting: Deque[QueuedSentence] = deque()
 
     def __len__(self) -> int:
@@ -72,7 +74,7 @@ class SearchQueue:
     def step(self) -> List[Translated]:
         """Lets sentences join if enough slots are free, and extends every running hypothesis by one token."""
         free = self._slots - len(self._search)
-        if self._waiting and free >= JOINING_SHARE * self._slots:
+        if self._waiting and free >= self._joining_share * self._slots:
             self._join([self._waiting.popleft() for _ in range(min(free, len(self._waiting)))])
         if not len(self._search):
             return []
