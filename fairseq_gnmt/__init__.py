@@ -1,8 +1,7 @@
 """GNMT for fairseq: pass this folder as --user-dir, or import the package.
 
 fairseq imports only tasks/ and models/ of a user-dir, and nothing from a package that is already imported. All
-components
-are therefore registered here, for both ways of loading.
+components are therefore registered here, for both ways of loading.
 """
 
 import sys

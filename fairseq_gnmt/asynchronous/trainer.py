@@ -1,8 +1,7 @@
 """fairseq's trainer for asynchronous updates.
 
 fairseq's loop over batches, epochs, validations and checkpoints is unchanged. Its training step passes a batch to a
-replica instead of computing an update. The loop counts dispatched batches. Their number equals the number of updates
-at
+replica instead of computing an update. The loop counts dispatched batches. Their number equals the number of updates at
 each validation and checkpoint, because the trainer first waits for all replicas.
 """
 

@@ -1,7 +1,6 @@
 """Label-smoothed cross-entropy, fused with the output projection.
 
-Smoothing follows NVIDIA's GNMT: the sum over real tokens of (1 - e) * nll + e * mean_V(-log p), with the mean over
-the
+Smoothing follows NVIDIA's GNMT: the sum over real tokens of (1 - e) * nll + e * mean_V(-log p), with the mean over the
 whole vocabulary. (fairseq's own smoothing is equal if its epsilon is e * (V - 1) / V.)
 """
 

@@ -234,10 +234,8 @@ def advantages(rewards: Tensor) -> Tensor:
     """Returns (r_k - mean_K(r)) / (K - 1) for rewards (B, K).
 
     The sum of advantages times gradients of log P(sample k) is an unbiased gradient of the expected reward. It equals
-    the
-    mean over samples of r_k minus the mean of the *other* rewards. (With K instead of K - 1 it would be too small by
-    a
-    factor (K - 1) / K, because the mean includes the sample's own reward.)
+    the mean over samples of r_k minus the mean of the *other* rewards. (With K instead of K - 1 it would be too small
+    by a factor (K - 1) / K, because the mean includes the sample's own reward.)
     """
     return (rewards - rewards.mean(dim=1, keepdim=True)) / (rewards.size(1) - 1)
 

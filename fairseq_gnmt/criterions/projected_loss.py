@@ -157,8 +157,7 @@ class _RecomputedLoss(torch.autograd.Function):
     """Loss for float16 and for clipped logits; the logits of each chunk are recomputed in the backward pass.
 
     float16 gradients must be multiplied by the loss scale before rounding: a probability of 1e-8 is 0 in float16. The
-    scale
-    is known only in the backward pass. Softmax and sums over chunks are in float32, or in float64 for float64
+    scale is known only in the backward pass. Softmax and sums over chunks are in float32, or in float64 for float64
     features.
     """
 

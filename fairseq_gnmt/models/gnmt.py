@@ -253,8 +253,7 @@ def clip_schedule(cfg) -> Optional[ClipSchedule]:
 def register_preset(name: str, class_name: str, **numbers) -> type:
     """Registers GNMTModel under a name whose options have different defaults.
 
-    Each preset has its own dataclass, so that its defaults are equal on the command line, in hydra and in
-    checkpoints;
+    Each preset has its own dataclass, so that its defaults are equal on the command line, in hydra and in checkpoints;
     fairseq ignores the defaults of `register_model_architecture` in hydra and checkpoints.
 
     Args:

@@ -1,8 +1,7 @@
 """Encoder and decoder with fairseq's interfaces.
 
 fairseq requires subclasses of FairseqEncoder and FairseqDecoder, and a wrapper would rename every parameter. The
-classes
-therefore inherit from fairseq's classes and from gnmt's.
+classes therefore inherit from fairseq's classes and from gnmt's.
 
 Shapes: B sentences, N rows (B, or B x hypotheses or samples), T target positions, S source positions, H hidden size,
 V vocabulary size.

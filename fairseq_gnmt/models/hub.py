@@ -23,10 +23,8 @@ class GNMTHub(GeneratorHubInterface):
     """fairseq's hub interface, extended by copying of unknown source words.
 
     fairseq's own class maps unknown source words to UNK; with `replace_unk` their text is kept so that it can be
-    copied.
-    Every text gets a translation, as in fairseq-interactive. Line breaks become spaces. A source that is too long
-    gets an
-    empty translation of score -inf, with a warning.
+    copied. Every text gets a translation, as in fairseq-interactive. Line breaks become spaces. A source that is too
+    long gets an empty translation of score -inf, with a warning.
     """
 
     def encode(self, sentence: str) -> LongTensor:

@@ -33,9 +33,8 @@ class GNMTAdamConfig(FairseqDataclass):
 class Float32Adam(torch.optim.Adam):
     """torch.optim.Adam(fused=True) with float32 moments and updates, also for parameters in half precision.
 
-    fairseq's --memory-efficient-fp16 and -bf16 pass parameters in half precision. In float16 Adam's epsilon of 1e-8
-    and most
-    second moments would be 0.
+    fairseq's --memory-efficient-fp16 and -bf16 pass parameters in half precision. In float16 Adam's epsilon of 1e-8 and
+    most second moments would be 0.
     """
 
     supports_memory_efficient_fp16 = True
@@ -113,9 +112,8 @@ class GNMTAdam(FairseqOptimizer):
     def clip_grad_norm(self, max_norm: float, aggregate_norm_fn: Optional[Callable] = None) -> Tensor:
         """Clips the gradients and returns their norm before clipping, computed in float32.
 
-        Both are computed on the devices of the gradients, and the norm is returned on the first of these. fairseq
-        would move
-        the norm to a GPU if there is one, even with --cpu.
+        Both are computed on the devices of the gradients, and the norm is returned on the first of these. fairseq would
+        move the norm to a GPU if there is one, even with --cpu.
 
         Args:
             max_norm: maximum norm; 0 disables clipping.

@@ -1,7 +1,6 @@
 """fairseq's --use-bmuf with checkpoints from which a training can resume exactly.
 
-Between two synchronisations fairseq saves the first replica's weights, but neither the block momentum nor the number
-of
+Between two synchronisations fairseq saves the first replica's weights, but neither the block momentum nor the number of
 updates. After the warm-up it resets the optimizer to its state when it was built or loaded, including its count of
 updates. --average-sync has no effect with most optimizers.
 """
@@ -39,8 +38,7 @@ class FairseqBMUF(bmuf.FairseqBMUF):
         """Makes all replicas equal before a validation or a checkpoint; all processes must call it.
 
         In the warm-up all replicas receive the first replica's weights, as at its end; later a block ends early.
-        Moments are
-        averaged, even without --average-sync, because a checkpoint holds one set of them.
+        Moments are averaged, even without --average-sync, because a checkpoint holds one set of them.
         """
         if not self.updates_since_sync:
             return

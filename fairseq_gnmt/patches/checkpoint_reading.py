@@ -1,10 +1,8 @@
 """Reading of fairseq's checkpoints as data only.
 
-fairseq calls torch.load and relies on its default, which rejects fairseq's own classes. An environment variable
-changes
+fairseq calls torch.load and relies on its default, which rejects fairseq's own classes. An environment variable changes
 the default so that files can execute code. fairseq also unpacks archives to any path in them, deletes them, and
-resolves
-references in a checkpoint's configuration. This module replaces each of these functions by one on top of
+resolves references in a checkpoint's configuration. This module replaces each of these functions by one on top of
 `gnmt.checkpoints`. torch's list of allowed classes is not changed.
 """
 

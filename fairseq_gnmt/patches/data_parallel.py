@@ -1,8 +1,7 @@
 """torch's data parallelism for models on the CPU, or on several GPUs of one process.
 
 fairseq always names one GPU for --ddp-backend pytorch_ddp, which torch rejects for these models. Without a named
-device,
-torch reduces each parameter on its own device.
+device, torch reduces each parameter on its own device.
 """
 
 from fairseq.models import distributed_fairseq_model

@@ -1,7 +1,6 @@
 """Checks of all options before a command of fairseq reads data.
 
-fairseq ignores many options that its parsers accept. The task receives only its own group of the configuration, so
-the
+fairseq ignores many options that its parsers accept. The task receives only its own group of the configuration, so the
 check runs before the command's `main` function.
 """
 

@@ -1,8 +1,7 @@
 """Termination of fairseq's commands by signals, without traceback, as Unix tools do, including child processes.
 
 fairseq leaves Ctrl-C, SIGTERM and closed pipes to the interpreter, which prints tracebacks. Its messages to a closed
-pipe
-are lost one by one while the training continues.
+pipe are lost one by one while the training continues.
 """
 
 import multiprocessing
@@ -49,8 +48,7 @@ def command_is_running() -> bool:
 def run_rank(index: int, main: Callable[..., None], cfg: Any, kwargs: Dict[str, Any]) -> None:
     """Runs fairseq's main function of one rank; explained errors become UserError, which torch passes to the parent.
 
-    Data loader workers are forked, as in a training of one process. A spawned rank would spawn them: each worker
-    would
+    Data loader workers are forked, as in a training of one process. A spawned rank would spawn them: each worker would
     import fairseq again in every epoch, and print a traceback for Ctrl-C during the import.
 
     Args:

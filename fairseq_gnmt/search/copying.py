@@ -1,7 +1,6 @@
 """Replacement of unknown words in a translation by the source words with the largest attention (Luong et al. 2015).
 
-Copied words outside the dictionary get numbers for the duration of the request (data.open_dictionary). The tokens of
-a
+Copied words outside the dictionary get numbers for the duration of the request (data.open_dictionary). The tokens of a
 hypothesis then represent the whole translation, and every function that joins them to text includes the copied words.
 """
 

@@ -60,8 +60,7 @@ class GNMTGenerator:
         """Returns the n-best hypotheses of every sentence of the batch, best first.
 
         A hypothesis has tokens (T,), including EOS, score (natural logarithm, normalised), positional_scores (T,),
-        attention
-        (S, T) over true source positions except BOS, and alignment.
+        attention (S, T) over true source positions except BOS, and alignment.
 
         Args:
             models: models of the constructor.

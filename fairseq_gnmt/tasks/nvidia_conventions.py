@@ -1,10 +1,9 @@
 """NVIDIA's conventions: every sequence begins with BOS, and decoding starts from BOS.
 
 In fairseq, the source is tokens + EOS and decoding starts from EOS. With NVIDIA's conventions, the source is BOS +
-tokens
-+ EOS and decoding starts from BOS; the target, tokens + EOS, is equal. Attention and coverage include the source's
-BOS;
-alignments do not. The length in the length penalty counts tokens + EOS in both cases; NVIDIA's code also counts BOS.
+tokens + EOS and decoding starts from BOS; the target, tokens + EOS, is equal. Attention and coverage include the
+source's BOS; alignments do not. The length in the length penalty counts tokens + EOS in both cases; NVIDIA's code also
+counts BOS.
 """
 
 from pathlib import Path

@@ -1,10 +1,8 @@
 """Trainer for --vocabulary-parallel: all processes act as one process with one large batch.
 
 All processes read the same batches. Each runs the recurrent layers for its rows and the output layer for its symbols
-(gnmt.training). For fairseq this is a training of one process: no gradients are averaged, and batches, learning
-rates,
-logs and checkpoints equal those of one process. Checkpoints contain whole parameters, so a training can resume with
-any
+(gnmt.training). For fairseq this is a training of one process: no gradients are averaged, and batches, learning rates,
+logs and checkpoints equal those of one process. Checkpoints contain whole parameters, so a training can resume with any
 number of processes.
 """
 
@@ -106,8 +104,7 @@ class VocabularyParallelTrainer(Trainer):
         checkpoint.
 
         fairseq also calls it when one process fails in a training step. The other processes are then in another call,
-        so nothing
-        is gathered.
+        so nothing is gathered.
         """
         if self._is_in_train_step:
             return

@@ -21,8 +21,7 @@ def average_checkpoints(inputs: Sequence[Path], output: Path, overwrite: bool = 
     """Writes a checkpoint with the average parameters of `inputs`.
 
     Everything else is taken from the last checkpoint, except the optimizer's state, which is left out. The clipping
-    range is
-    also taken from the last checkpoint, because it follows a schedule.
+    range is also taken from the last checkpoint, because it follows a schedule.
 
     Args:
         inputs: checkpoints of one training, oldest first.

@@ -2,8 +2,7 @@
 
 Python's own unpickler imports and calls any object by its name. torch's restricted unpickler calls the functions and
 classes of a list with arbitrary arguments, which can run code if a class such as numpy.ndarray is on the list. Here a
-global is only a name. A file can call only the functions of a closed table, which check their arguments. It can set
-the
+global is only a name. A file can call only the functions of a closed table, which check their arguments. It can set the
 state only of the types in another table.
 """
 

@@ -296,9 +296,8 @@ def check_sizes(config: Dict[str, Any], weights: Dict[str, Tensor], path: Union[
 def check_foreign_sizes(config: Mapping[str, Any], weights: Dict[str, Tensor], path: Union[str, Path]) -> None:
     """Checks the sizes of fairseq's own architectures against the weights of the checkpoint.
 
-    fairseq builds the whole network before it compares the weights. Options that a network does not use may differ
-    from its
-    weights, so only sizes that could exhaust the memory are refused.
+    fairseq builds the whole network before it compares the weights. Options that a network does not use may differ from
+    its weights, so only sizes that could exhaust the memory are refused.
 
     Args:
         config: options of the model.

@@ -3,13 +3,10 @@
     gnmt bench MODEL --input test.en
     gnmt bench MODEL --input test.en --precision fp32 int8 --threads 1 --batch-size 128 --json
 
-Each precision is measured in a separate process, after a warm-up; figures are medians of the repetitions. Throughput
-is
-measured with batches, latency with one sentence at a time. A step emits one token of each hypothesis; "ms per step"
-is
+Each precision is measured in a separate process, after a warm-up; figures are medians of the repetitions. Throughput is
+measured with batches, latency with one sentence at a time. A step emits one token of each hypothesis; "ms per step" is
 the latency divided by the number of tokens of the best translation, including EOS. Memory is the peak of the process,
-or
-of the GPU. Without --input, sentences are random tokens, whose translations have other lengths than real ones.
+or of the GPU. Without --input, sentences are random tokens, whose translations have other lengths than real ones.
 """
 
 import argparse

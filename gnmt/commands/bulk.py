@@ -4,8 +4,7 @@
     gnmt bulk status OUT
     gnmt bulk merge OUT --to news.de.zst
 
-The same command resumes an interrupted run and skips completed shards. The output has exactly one line for each line
-of
+The same command resumes an interrupted run and skips completed shards. The output has exactly one line for each line of
 the input, in order. `gnmt bulk MODEL` is short for `gnmt bulk translate MODEL`, whose --help lists the options.
 """
 

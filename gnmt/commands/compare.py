@@ -4,8 +4,7 @@
     gnmt translate MODEL test.en --output json --attention > new.jsonl
     gnmt compare test.de baseline.de new.jsonl --page comparison.html
 
-The page is one HTML file without scripts and external resources. Files ending in .json or .jsonl contain the output
-of
+The page is one HTML file without scripts and external resources. Files ending in .json or .jsonl contain the output of
 `gnmt translate --output json`; with --attention the page shows the attention of the examples.
 """
 

@@ -5,8 +5,7 @@
 
 The type of the input determines the direction. Reading never executes code in a file. The optimizer's state is not
 converted; to continue training, convert the model folder to a checkpoint with `gnmt import`. Tokenization needs the
-extra
-`nvidia` (Moses, subword-nmt).
+extra `nvidia` (Moses, subword-nmt).
 """
 
 import argparse

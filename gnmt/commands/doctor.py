@@ -4,8 +4,7 @@
     gnmt doctor MODEL
 
 Checks versions, processor, memory, threads and GPU, and translates with a tiny random model in each precision. Exits
-with 1
-if a check fails.
+with 1 if a check fails.
 """
 
 import argparse

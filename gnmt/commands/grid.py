@@ -3,8 +3,7 @@
     gnmt grid MODEL --source valid.en --references valid.de --length-norm-factor 0 0.6 1 --coverage-penalty 0 0.1 0.2
     gnmt grid MODEL MODEL2 --source valid.en --references valid.de --beam 1 5 12 --json grid.json
 
-Prints a Markdown table: BLEU (sacreBLEU's default), the mean sentence GLEU (0 to 100), the length ratio and the time
-in
+Prints a Markdown table: BLEU (sacreBLEU's default), the mean sentence GLEU (0 to 100), the length ratio and the time in
 seconds. The line below is the log-perplexity of the references (natural logarithm, per token) in the precision of the
 search. Choose options on a validation set, and report results on another set.
 """

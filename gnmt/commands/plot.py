@@ -5,16 +5,12 @@
     gnmt plot attention MODEL text.en --page attention.png
     gnmt plot attention MODEL --words --output-dir maps < text.en
 
-Training curves are loss, BLEU, learning rate and speed against updates or epochs. A log is a file of --log-file, or
-the
-output of fairseq-train, with --log-format simple or json. A log may contain a resumed training; repeated updates
-count
+Training curves are loss, BLEU, learning rate and speed against updates or epochs. A log is a file of --log-file, or the
+output of fairseq-train, with --log-format simple or json. A log may contain a resumed training; repeated updates count
 once.
 
-An attention map has target tokens as rows, which sum to 1, and source tokens as columns. The bars below are the
-column
-sums; the coverage penalty applies below the dashed line. The score is the score of the search: log-probability
-(natural
+An attention map has target tokens as rows, which sum to 1, and source tokens as columns. The bars below are the column
+sums; the coverage penalty applies below the dashed line. The score is the score of the search: log-probability (natural
 logarithm) divided by the length penalty, plus the coverage penalty.
 """
 

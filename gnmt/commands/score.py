@@ -7,9 +7,8 @@
     scores.json
 
 For one system, the command prints two lines: BLEU by sacreBLEU's default and by NVIDIA's convention (lower-cased,
-intl),
-each with its signature. With several systems, or any of --metrics, --confidence, --paired and --json, it prints a
-table, followed by the signatures. "31.20 (31.18 ± 1.20)" is a score, the mean of its bootstrap samples and the half
+intl), each with its signature. With several systems, or any of --metrics, --confidence, --paired and --json, it prints
+a table, followed by the signatures. "31.20 (31.18 ± 1.20)" is a score, the mean of its bootstrap samples and the half
 width of their 95 % interval. The probability p is for a larger difference between equally good systems, compared with
 the first system, the baseline; * marks p < 0.05.
 

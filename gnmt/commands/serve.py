@@ -3,11 +3,9 @@
     gnmt serve MODEL
     gnmt serve MODEL-EN-DE MODEL-DE-EN --port 8080 --api-keys keys.txt --requests-per-minute 60
 
-Several models serve several language pairs, which requests select by `source` and `target`. /translate follows the
-API
+Several models serve several language pairs, which requests select by `source` and `target`. /translate follows the API
 of LibreTranslate, /v1/translate returns scores, alignment and attention, and / is the page. By default the server
-listens
-only on this machine (see --host). After SIGTERM it completes running requests. Needs the extra `serve`.
+listens only on this machine (see --host). After SIGTERM it completes running requests. Needs the extra `serve`.
 """
 
 import argparse

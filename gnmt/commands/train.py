@@ -5,8 +5,7 @@
     gnmt train DIR --seed 2 --max-update 5000
     gnmt train DIR --replicas 4 --asynchronous
 
-Further options are passed to fairseq-train and override the selected ones. The command line of fairseq-train is
-printed
+Further options are passed to fairseq-train and override the selected ones. The command line of fairseq-train is printed
 first. The same command resumes an interrupted training. At the end the last epochs are averaged into
 DIR/checkpoints/averaged.pt, for `gnmt export`. Messages are logged to DIR/checkpoints/train.log.
 """

@@ -1,7 +1,6 @@
 """Rules for sentence pairs that are suitable for training.
 
-The defaults are those of NVIDIA's GNMT recipe (Moses clean-corpus-n: 1 to 80 tokens, ratio 9). The recipe also
-requires
+The defaults are those of NVIDIA's GNMT recipe (Moses clean-corpus-n: 1 to 80 tokens, ratio 9). The recipe also requires
 that latin-1 can encode both sides, which removes text in other scripts.
 """
 

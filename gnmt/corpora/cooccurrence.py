@@ -1,18 +1,14 @@
 """Initial token embeddings from co-occurrence statistics of a parallel corpus (PPMI and SVD).
 
 The file for --pretrained-embeddings has a line `number-of-tokens size` and lines `token number number ...`. The first
-half of a vector represents the sentence pairs that contain its token, in either language, so translations have
-similar
+half of a vector represents the sentence pairs that contain its token, in either language, so translations have similar
 vectors. The second half represents the neighbouring tokens, so similar words have similar vectors. Each half is a
-singular value decomposition of positive pointwise mutual information (Levy and Goldberg 2014, "Neural word embedding
-as
+singular value decomposition of positive pointwise mutual information (Levy and Goldberg 2014, "Neural word embedding as
 implicit matrix factorization", sections 4.2 and 5.2; Levy, Goldberg and Dagan 2015, "Improving distributional
-similarity
-with lessons learned from word embeddings", equation 3 for the contexts' exponent).
+similarity with lessons learned from word embeddings", equation 3 for the contexts' exponent).
 
 Shapes: V vocabulary size, X contexts (the first tokens of the dictionary, at most CONTEXTS). Memory: about 7 V X
-floats,
-1.8 GB for 8,000 tokens.
+floats, 1.8 GB for 8,000 tokens.
 """
 
 from pathlib import Path

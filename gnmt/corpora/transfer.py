@@ -27,8 +27,7 @@ def fetch(url: str, path: Path) -> None:
     """Downloads `url` to `path`, resuming from `path`.part and after interrupted connections.
 
     The size is compared with the size announced by the server. The caller must check the content, because old and new
-    bytes
-    may belong to different files.
+    bytes may belong to different files.
 
     Raises:
         UserError: if the server cannot be reached, refuses, or repeatedly sends nothing.

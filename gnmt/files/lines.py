@@ -1,7 +1,6 @@
 r"""Lines of text, read from files and streams.
 
-A line ends only at "\n". Python's text mode also ends lines at "\r", and `str.splitlines` at U+0085, U+2028 and
-others,
+A line ends only at "\n". Python's text mode also ends lines at "\r", and `str.splitlines` at U+0085, U+2028 and others,
 which occur inside sentences of real corpora. One such split in one language misaligns every later pair. A UTF-8 byte
 order mark at the start of a file or stream is removed.
 

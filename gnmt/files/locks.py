@@ -1,8 +1,7 @@
 """Locks of folders, so that two processes never write to the same folder.
 
 The lock is `flock` on DIR/.lock. The operating system releases it when its holder ends in any way. The file remains,
-with the process id and the host of the last holder. A shell script takes the same lock with `flock`; its commands
-find
+with the process id and the host of the last holder. A shell script takes the same lock with `flock`; its commands find
 the folder in GNMT_LOCKED_FOLDER and run under its lock.
 """
 

@@ -1,13 +1,10 @@
 """Output files that appear under their names only when they are complete.
 
 A regular file is written under a hidden name beside its final path, `.NAME.PID.partial`, and then renamed. A run that
-is
-interrupted or fails keeps the old file; a run that is killed (kill -9) also leaves its partial file. Each partial
-file
-is locked by its writer, so a later run recognises and removes abandoned ones.
+is interrupted or fails keeps the old file; a run that is killed (kill -9) also leaves its partial file. Each partial
+file is locked by its writer, so a later run recognises and removes abandoned ones.
 
-The data is flushed to the disk (fsync) before the rename. Otherwise a power failure soon afterwards could leave the
-new
+The data is flushed to the disk (fsync) before the rename. Otherwise a power failure soon afterwards could leave the new
 name without data, and no old file. The folder itself is not synchronised: without the rename the old file is still
 complete.
 """
@@ -53,8 +50,7 @@ def atomic_outputs(
     """Opens files that appear under their names, in the given order, only if the block succeeds.
 
     Missing folders are created. Pipes (FIFOs), terminals, `/dev/stdout` and other character devices are written
-    directly,
-    with or without `overwrite`. Block devices and sockets are refused.
+    directly, with or without `overwrite`. Block devices and sockets are refused.
 
     Args:
         paths: files to write.

@@ -54,8 +54,7 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], jobs:
     """Yields function(item) in the order of the items, computed by `jobs` processes.
 
     Unlike `multiprocessing.Pool.imap` it reads only a few items ahead, so a corpus is never in memory as a whole. It
-    also
-    detects a killed worker instead of waiting forever.
+    also detects a killed worker instead of waiting forever.
 
     Args:
         function: function of an item; must be picklable.

@@ -1,8 +1,7 @@
 """Reading of files, plain or compressed with gzip, xz or zstd, as one stream of bytes.
 
 The format is detected from the first bytes of a file, not from its name. A compressed file may consist of several
-parts,
-as written by parallel compressors and `cat`.
+parts, as written by parallel compressors and `cat`.
 """
 
 import gzip

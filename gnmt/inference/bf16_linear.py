@@ -18,9 +18,8 @@ INSTRUCTIONS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of tor
 class Bf16Linear(nn.Module):
     """Linear layer with oneDNN's bfloat16 products, which round the result to bfloat16; for inference on a CPU.
 
-    A row of the result does not depend on the other rows or on the number of threads. oneDNN sums the products of a
-    row in
-    one order, except for a single row; a single row is therefore padded to two.
+    A row of the result does not depend on the other rows or on the number of threads. oneDNN sums the products of a row
+    in one order, except for a single row; a single row is therefore padded to two.
 
     Args:
         weight: (O, I).

@@ -44,10 +44,8 @@ class FastDecoder:
     """Faster version of `Decoder.step`, from a copy of its weights.
 
     Gate products are computed by gnmt.inference.gates. The context c = sum_s a_s x_s enters the upper layers only
-    through
-    products W c. The encoder outputs x_s are therefore multiplied by all W once per sentence, and a step sums a_s W
-    x_s
-    for every hypothesis.
+    through products W c. The encoder outputs x_s are therefore multiplied by all W once per sentence, and a step sums
+    a_s W x_s for every hypothesis.
     """
 
     def __init__(

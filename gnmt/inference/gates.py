@@ -16,9 +16,8 @@
 | fp16, bf16, fp32 on a GPU| FusedGateProduct | EmbeddingThenGates
 |
 
-Linear layers are PackedLinear in float32 on a CPU, Int8Linear in int8, Bf16Linear in bf16 on a CPU, and PlainLinear
-on a
-GPU. On a CPU all of them return float32: gates, cells, attention, softmax and scores are float32 in every precision.
+Linear layers are PackedLinear in float32 on a CPU, Int8Linear in int8, Bf16Linear in bf16 on a CPU, and PlainLinear on
+a GPU. On a CPU all of them return float32: gates, cells, attention, softmax and scores are float32 in every precision.
 AdaptiveGateProduct chooses between the first two table rows at each step, by the size of the hidden states.
 EmbeddingTable is used if it fits into TABLE_BYTES.
 

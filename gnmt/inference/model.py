@@ -85,8 +85,7 @@ def inference_model_for(model: Network, precision: Optional[str] = None) -> Infe
     """Returns faster copies of a network that is prepared for inference, and the network's own halves otherwise.
 
     Copies are cached and rebuilt when the network's parameters change; every search calls this function first. A
-    network
-    in training, or with a decoder that does not support fast decoding, is used directly.
+    network in training, or with a decoder that does not support fast decoding, is used directly.
 
     Args:
         model: network to decode with.

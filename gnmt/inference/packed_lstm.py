@@ -18,8 +18,7 @@ class PackedLSTM(nn.Module):
     """Inference version of LSTM in float32 on a CPU, without clipping.
 
     oneDNN reorders the weights of nn.LSTM at every call, which takes longer than encoding a sentence of ten words.
-    Weights
-    are copied: later changes of the originals have no effect.
+    Weights are copied: later changes of the originals have no effect.
     """
 
     def __init__(self, lstm: LSTM):

@@ -84,8 +84,7 @@ def lstm_cell_from_gates(
     """Returns the hidden and cell states (N, H) of an LSTM after one position.
 
     tanh(g) = 2 sigmoid(2 g) - 1, so one sigmoid computes all gates, in float32 or more precise: half precision would
-    lose
-    small numbers in the difference. Operations are in place, so that operands stay in the processor's cache.
+    lose small numbers in the difference. Operations are in place, so that operands stay in the processor's cache.
 
     Args:
         pre_activations: (N, 4H), overwritten.

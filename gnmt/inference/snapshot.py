@@ -25,8 +25,7 @@ class TensorSnapshot(NamedTuple):
 class Snapshot:
     """Parameters and buffers of a model.
 
-    A parameter counts as changed if it was replaced or moved, if torch's version counter has advanced, or if one of
-    16
+    A parameter counts as changed if it was replaced or moved, if torch's version counter has advanced, or if one of 16
     elements differs. The last check detects changes through `parameter.data`, which torch does not count.
     """
 

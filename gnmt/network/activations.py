@@ -30,8 +30,7 @@ def sigmoid_is_faster_in_decoding(inputs: Tensor) -> bool:
     """Returns True if 2 sigmoid(2x) - 1 is faster than tanh(x) in decoding.
 
     Includes AMD processors with AVX-512, where torch's tanh (MKL) takes ten times as long as its sigmoid. Training
-    excludes
-    them: a resumed training must compute the same bits as the interrupted one.
+    excludes them: a resumed training must compute the same bits as the interrupted one.
     """
     on_amd = inputs.dtype == torch.float32 and inputs.device.type == "cpu" and processor_vendor() == "AuthenticAMD"
     return on_amd or sigmoid_is_faster(inputs)
@@ -57,8 +56,7 @@ def tanh(inputs: Tensor) -> Tensor:
 def reproducible_sigmoid_(inputs: Tensor) -> Tensor:
     """Applies the sigmoid in place to contiguous inputs (..., H), with equal results at every position.
 
-    If H is a multiple of 32, torch.sigmoid computes all elements in vectors. Otherwise the formula 1 / (1 + exp(-x))
-    is
+    If H is a multiple of 32, torch.sigmoid computes all elements in vectors. Otherwise the formula 1 / (1 + exp(-x)) is
     used: torch.exp has one implementation for all elements, but the formula is slower.
     """
     if inputs.size(-1) % VECTORS:
@@ -75,8 +73,7 @@ def evenly_shared(count: int) -> int:
     """Returns the number of leading elements that torch divides into equal shares of whole vectors.
 
     The remaining elements are few enough for one thread. torch uses one thread per share of at least SHARE elements;
-    the
-    last share may be smaller.
+    the last share may be smaller.
 
     Args:
         count: number of elements, a multiple of 32; the upper bound of the result.

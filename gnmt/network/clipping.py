@@ -35,8 +35,7 @@ class ActivationClip(nn.Module):
     """Clips activations to -d..d; d is saved with the model. Without a schedule nothing is clipped or saved.
 
     `limit` is d as a Python number: half precision would round a buffer, and reading a buffer from a GPU would block
-    the
-    CPU. The buffer `range` only provides the key in checkpoints.
+    the CPU. The buffer `range` only provides the key in checkpoints.
     """
 
     def __init__(self, schedule: Optional[ClipSchedule] = None):

@@ -41,8 +41,7 @@ class Dropout(nn.Module):
         """Draws the mask of a whole sequence, for use in parts.
 
         The mask then does not depend on the division into parts or on the order in which layers run. Returns None
-        outside
-        training, and on a single GPU, which draws masks while it applies them.
+        outside training, and on a single GPU, which draws masks while it applies them.
 
         Args:
             shape: shape of the inputs of the whole sequence.

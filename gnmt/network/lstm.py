@@ -74,9 +74,8 @@ def recompute_activations(model: nn.Module) -> None:
 class BidirectionalLSTM(nn.Module):
     """One bidirectional LSTM layer over the true length of each sentence.
 
-    The backward direction is an ordinary LSTM over reversed sentences. Packed sequences would not use the fused
-    kernels of
-    oneDNN (CPU) and cuDNN (GPU).
+    The backward direction is an ordinary LSTM over reversed sentences. Packed sequences would not use the fused kernels
+    of oneDNN (CPU) and cuDNN (GPU).
     """
 
     def __init__(self, input_size: int, hidden_size: int):

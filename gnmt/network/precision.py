@@ -1,7 +1,6 @@
 """Precision of the network's large products: the type of the operands, or the type that torch.autocast requests.
 
-Under autocast, parameters, their gradients, cell states and softmax stay in float32. Layers, attention and loss
-compute
+Under autocast, parameters, their gradients, cell states and softmax stay in float32. Layers, attention and loss compute
 products and store activations in half precision.
 """
 

@@ -1,8 +1,7 @@
 """LSTM over whole sequences in torch operations, for cases without a fused kernel: clipped cells, bfloat16 on a CPU.
 
 Input projections and weight gradients are one product for all positions. Products may be in half precision. Gates and
-cell states are computed in float32 or more precise. For the gradient, gates are stored in the precision of the
-products
+cell states are computed in float32 or more precise. For the gradient, gates are stored in the precision of the products
 and cell states in float32.
 
 Shapes: T positions, N rows, I input size, H hidden size. Gates are in the order i, f, g, o.

@@ -61,8 +61,7 @@ def schedule(layers: int, chunks: int) -> List[Tuple[int, int]]:
     """Returns all pairs of a layer and a chunk in wavefront order, upper layers first within a step.
 
     A copy between GPUs is queued behind the running work of its source GPU. An upper layer that came later in a step
-    would
-    therefore receive its input one chunk later.
+    would therefore receive its input one chunk later.
 
     Args:
         layers: number of layers.

@@ -1,7 +1,6 @@
 """Sums whose result does not depend on the order of their terms or on added zeros.
 
-Floating-point sums depend on the order of their terms, which a kernel chooses by the size of its inputs. Terms
-rounded
+Floating-point sums depend on the order of their terms, which a kernel chooses by the size of its inputs. Terms rounded
 to multiples of a common unit have exact sums, so the order has no effect.
 
 Shapes: B sentences, S source positions, O output size of the context product.

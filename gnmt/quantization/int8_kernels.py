@@ -1,9 +1,7 @@
 """Products of 8-bit weights and 8-bit inputs, by the fastest kernel for the number of rows.
 
-All kernels return equal numbers, so a translation does not depend on the number of rows. Sums are exact integers. A
-sum
-is converted to float32 and multiplied by the scale of its weight row. Conversion rounds sums above 2^24, which
-requires
+All kernels return equal numbers, so a translation does not depend on the number of rows. Sums are exact integers. A sum
+is converted to float32 and multiplied by the scale of its weight row. Conversion rounds sums above 2^24, which requires
 more than 1040 inputs at their limit.
 
 Shapes: N rows of inputs, I input size, O output size. Integers of inputs, from -qmax to qmax, are stored in float32.
@@ -76,8 +74,7 @@ class FbgemmFp16Matmul:
     """FBGEMM kernel with half-precision weights, which represent int8 exactly, and float32 sums.
 
     With few rows most time is spent reading weights: two bytes each, against four in float32. oneDNN reads one byte,
-    but
-    without VNNI it repacks all weights in every product.
+    but without VNNI it repacks all weights in every product.
     """
 
     def __init__(self, weight: Tensor, scale: Tensor):

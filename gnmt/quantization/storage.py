@@ -53,9 +53,8 @@ def to_floats(state: Dict[str, Tensor]) -> None:
 def block_scales(name: str, state: Dict[str, Tensor]) -> Tensor:
     """Returns the scales (O, n) of a matrix: one per row, except in the decoder's LSTMs.
 
-    In these, the columns of the layer below and the columns of the hidden state share one scale per row. The columns
-    of the
-    context, which follow the columns of the layer below in upper layers, have their own scale.
+    In these, the columns of the layer below and the columns of the hidden state share one scale per row. The columns of
+    the context, which follow the columns of the layer below in upper layers, have their own scale.
 
     Args:
         name: key of the matrix.

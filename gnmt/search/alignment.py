@@ -9,8 +9,7 @@ class Alignment:
     """Alignment of a hypothesis, in the form that fairseq prints and uses to replace unknown words.
 
     fairseq iterates over an alignment to print it. It indexes an alignment by target position to find the source word
-    that
-    replaces an unknown one (fairseq.utils.replace_unk).
+    that replaces an unknown one (fairseq.utils.replace_unk).
     """
 
     def __init__(self, attention: Tensor, soft: bool):

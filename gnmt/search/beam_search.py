@@ -2,8 +2,7 @@
 
 tests/reference/plain_beam_search.py contains the algorithm in plain Python, for one sentence.
 
-Running hypotheses of a sentence have equal length and compete on log-probability; the score of a finished hypothesis
-is
+Running hypotheses of a sentence have equal length and compete on log-probability; the score of a finished hypothesis is
 log P / lp + cp (Wu et al. 2016, section 7). Each step selects the best 2 x beam continuations. Those of the first
 `beam` that end in EOS finish, and the best `beam` others continue. A sentence stops when `beam` hypotheses have
 finished, at its length limit, or when no running hypothesis can still enter its n-best list. Pruning (search.pruning)

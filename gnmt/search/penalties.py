@@ -49,9 +49,8 @@ class GNMTLengthPenalty:
 def coverage_penalty(coverage: Tensor, padding_mask: Tensor, factor: float) -> Tensor:
     """Returns cp(X; Y) = b * sum_i log(min(sum_j p_ij, 1)), (...), at most 0 (Wu et al. 2016, equation 14).
 
-    The result is finite: a position without attention counts as the smallest positive float32. Padding does not
-    change any
-    bit of the result.
+    The result is finite: a position without attention counts as the smallest positive float32. Padding does not change
+    any bit of the result.
 
     Args:
         coverage: (..., S), sum of the attention on each source position over the target positions.

@@ -3,8 +3,7 @@
 A threshold of 0 prunes nothing.
 
 Shapes: N rows, B sentences, C candidates of a sentence, F of them that may finish, V vocabulary size. Scores are
-natural
-logarithms.
+natural logarithms.
 """
 
 from torch import Tensor
@@ -39,9 +38,8 @@ def prune_finished(scores: Tensor, best: Tensor, threshold: float) -> Tensor:
 def prune_running(log_probs: Tensor, length_penalty: Tensor, best: Tensor, threshold: float) -> Tensor:
     """Returns log-probabilities with -inf for hypotheses far below the best final score of their sentence.
 
-    Hypotheses are compared by log P / lp at their current length, without a coverage penalty. Before any hypothesis
-    of a
-    sentence has finished, the best score is -inf and nothing is pruned.
+    Hypotheses are compared by log P / lp at their current length, without a coverage penalty. Before any hypothesis of
+    a sentence has finished, the best score is -inf and nothing is pruned.
 
     Args:
         log_probs: (B, C), of running hypotheses.

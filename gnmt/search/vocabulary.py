@@ -40,11 +40,9 @@ class Candidates(NamedTuple):
 def best_continuations(probabilities: Tensor, scores: Tensor, count: int, prune: float = 0.0) -> Candidates:
     """Returns the `count` best continuations of each sentence, or all if there are fewer.
 
-    Works in two stages: the best `count` tokens are in the `count` groups with the largest maxima. Group g contains
-    the
+    Works in two stages: the best `count` tokens are in the `count` groups with the largest maxima. Group g contains the
     tokens g, g + G, g + 2 G and so on, so maxima are taken over contiguous rows of memory. A small vocabulary has
-    groups of
-    one token.
+    groups of one token.
 
     Args:
         probabilities: (N, V), of the next token of each row; overwritten.
@@ -84,9 +82,8 @@ class TopK(NamedTuple):
 def topk_in_order(scores: Tensor, count: int) -> TopK:
     """Returns the `count` largest scores of each row; ties are broken by the smaller index.
 
-    torch.topk breaks ties in an order that depends on the row length, and so on the other sentences of a batch.
-    Logits that
-    are rounded to bfloat16 have many ties.
+    torch.topk breaks ties in an order that depends on the row length, and so on the other sentences of a batch. Logits
+    that are rounded to bfloat16 have many ties.
     """
     places = torch.arange(scores.size(1), device=scores.device, dtype=torch.float64)
     indices = (scores.double() - places.mul_(PLACE)).topk(count, dim=1).indices

@@ -52,8 +52,7 @@ def write_dictionary(model: Path, output: Path, *, overwrite: bool = False) -> N
     """Writes fairseq's dictionary of a model: a line `token count` for each token, in the model's order.
 
     Contains all tokens, including those that do not occur in the training text. Each count is 1; translation does not
-    use
-    counts.
+    use counts.
 
     Args:
         model: file of the model.

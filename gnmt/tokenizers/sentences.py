@@ -1,10 +1,8 @@
 """Rule-based sentence boundaries.
 
 A sentence ends at a full stop, exclamation mark, question mark or ellipsis, followed by white space and a character
-that
-can begin a sentence. It also ends at a full-width mark of Chinese and Japanese, and at every line break. It does not
-end
-after an abbreviation, an initial ("J. Smith"), or an ordinal of German ("am 3. Oktober").
+that can begin a sentence. It also ends at a full-width mark of Chinese and Japanese, and at every line break. It does
+not end after an abbreviation, an initial ("J. Smith"), or an ordinal of German ("am 3. Oktober").
 """
 
 from typing import Dict, FrozenSet, List, NamedTuple

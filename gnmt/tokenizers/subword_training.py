@@ -39,8 +39,7 @@ LINES_IN_MEMORY = (
 def white_space_rule() -> str:
     """Returns sentencepiece's table that maps white space and control characters to a space.
 
-    Lines are: hexadecimal code, tab, replacement. White space is defined as in `str.split`, which fairseq uses. A
-    table
+    Lines are: hexadecimal code, tab, replacement. White space is defined as in `str.split`, which fairseq uses. A table
     cannot contain U+0000.
     """
     white_space = {code for code in range(sys.maxunicode + 1) if chr(code).isspace() and code != 0x20}

@@ -117,8 +117,7 @@ def write_dictionary(model_path: Path, output: Path, *, overwrite: bool = False)
     """Writes fairseq's dictionary of a model: a line `piece count` for each piece, in the model's order.
 
     Contains all pieces, including those that do not occur in the training text, so only unknown characters become
-    unknown
-    tokens. Each count is 1; translation does not use counts.
+    unknown tokens. Each count is 1; translation does not use counts.
 
     Args:
         model_path: file of the model.

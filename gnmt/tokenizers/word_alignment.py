@@ -23,8 +23,7 @@ def words_of(tokens: Sequence[str]) -> List[int]:
     """Returns the index of the word that each token belongs to.
 
     A token with a space mark begins a word. If no token has a space mark, every token begins a word, except after a
-    token
-    that ends in "@@".
+    token that ends in "@@".
     """
     marked = any(token.startswith(SPACE_MARK) for token in tokens)
     words: List[int] = []

@@ -1,7 +1,6 @@
 """Conversion between text and tokens: words, and words spelt in characters (Wu et al. 2016, section 4).
 
-Words are runs of letters, marks and digits; every other character is a separate word. A space belongs to the
-following
+Words are runs of letters, marks and digits; every other character is a separate word. A space belongs to the following
 word and is written "▁", as in sentencepiece. The first word has a space mark too:
 
     A dog, Miki!    ->    ▁A ▁dog , ▁Miki !
@@ -12,10 +11,8 @@ spelt with <B> alone:
     Miki, 7    ->    ▁<B>M <M>i <M>k <E>i <B>, ▁<B>7
 
 Decoding restores every text exactly, including its spaces. Text cannot be confused with a mark or a special symbol of
-fairseq (<s>, <pad>, </s>, <unk>), because "<" is always a separate word. Characters that cannot be part of a token
-are
-always spelt: "▁" itself, and white space other than the space, which is spelt by its code, such as <B>U+0009 for a
-tab.
+fairseq (<s>, <pad>, </s>, <unk>), because "<" is always a separate word. Characters that cannot be part of a token are
+always spelt: "▁" itself, and white space other than the space, which is spelt by its code, such as <B>U+0009 for a tab.
 """
 
 import re
