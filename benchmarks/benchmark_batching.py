@@ -2,9 +2,9 @@
 
     python benchmarks/benchmark_batching.py MODEL --input test.en --slots 64 --precision fp32 int8 --rounds 7
 
-Contenders, which take turns in one process:
+The contenders take turns in one process:
 
-    closed, sorted     batches of `slots` sentences of similar length, each until its last sentence is done
+    closed, sorted     batches of `slots` sentences of similar length, each until its last sentence is finished
     continuous         sentences join, longest first, as others leave
     closed, random     batches in the order of the text, shuffled
     continuous, random sentences join in shuffled order as others leave
@@ -45,7 +45,7 @@ def parse_options() -> argparse.Namespace:
     add = parser.add_argument
     add("model", type=Path, metavar="MODEL", help="model folder")
     add("--input", type=Path, required=True, metavar="FILE", help="text, one sentence per line")
-    add("--slots", type=int, default=64, metavar="N", help="sentences at the same time")
+    add("--slots", type=int, default=64, metavar="N", help="number of sentences translated at the same time")
     add("--precision", nargs="+", default=["fp32"], metavar="P")
     add("--threads", type=int, default=2, metavar="N")
     add("--rounds", type=int, default=5, metavar="N")
@@ -61,7 +61,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def translate(translator: Translator, groups: Sequence[Sequence[QueuedSentence]], slots: int) -> Dict[int, List[int]]:
-    """Translates groups of sentences, one after the other; returns the best tokens of each sentence."""
+    """Translates groups of sentences one after the other, and returns the best tokens of each sentence."""
     found: Dict[int, List[int]] = {}
     for group in groups:
         search = translator.search(TranslationOptions(batch_size=slots))

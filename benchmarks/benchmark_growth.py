@@ -1,13 +1,12 @@
-"""Growth of the time of training and of translation with hidden size, vocabulary, length, batch and beam.
+"""Growth of training and translation time with hidden size, vocabulary, length, batch size and beam.
 
     python benchmarks/benchmark_growth.py --json growth.json
     python benchmarks/plot_growth.py growth.json --output growth.png
 
-One variable changes at a time, the others stay at a base point. At each point an update, and the translation of a batch
-in float32 and in 8-bit integers, take turns with a matrix product, in one process. Networks have random weights and end
-no sentence: a translation takes as many steps as --length says. Prints Markdown tables with the times of the formulas
-beside those measured; --json keeps every measurement. The whole grid takes some half an hour; --quick is a try of a
-minute at sizes that mean nothing.
+One variable changes at a time; the others stay at a base point. Four operations take turns in one process: a training
+update, the translation of a batch in float32 and in 8-bit integers, and a matrix product. Networks have random weights,
+and every translation takes --length steps. Prints Markdown tables of measured times and times of the formulas; --json
+stores every measurement. The whole grid takes about half an hour. --quick takes a minute with tiny sizes, for tests only.
 """
 
 import argparse
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Dict, List
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, installed or not
-logging.disable(logging.INFO)  # fairseq's notes of what it builds
+logging.disable(logging.INFO)  # hides fairseq's messages about the models that it builds
 
 from tqdm import tqdm  # noqa: E402
 
@@ -59,8 +58,8 @@ START_SECONDS, OPERATIONS_A_SECOND = 10.0, 5e10
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_measuring_options(parser)
-    parser.add_argument("--layers", type=int, default=4, help="of the encoder, and of the decoder")
-    parser.add_argument("--quick", action="store_true", help="other defaults for the points: three tiny ones")
+    parser.add_argument("--layers", type=int, default=4, help="number of encoder layers, and of decoder layers")
+    parser.add_argument("--quick", action="store_true", help="use three tiny points by default, for tests")
     points = parser.add_argument_group("points")
     for name in Point._fields:
         points.add_argument(
@@ -77,7 +76,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def points_of(args: argparse.Namespace) -> List[Point]:
-    """The base point first. Raises UserError for a value that is too small."""
+    """Returns the points, the base point first. Raises UserError for a value that is too small."""
     base, values = (QUICK_BASE, QUICK_VALUES) if args.quick else (BASE, VALUES)
     given = {name: getattr(args, name) for name in Point._fields}
     base = base._replace(**{name: value for name, value in given.items() if value is not None})
@@ -98,7 +97,7 @@ def setting_of(point: Point, args: argparse.Namespace) -> PointSetting:
 
 
 def measure(point: Point, args: argparse.Namespace) -> Alternation:
-    """Seconds of COSTS and of the matrix product, in each repetition."""
+    """Returns the seconds of COSTS and of the matrix product in each repetition."""
     setting = setting_of(point, args)
     worker = Worker(Contender(WORKER, "benchmarking.contenders.growth_point", "build", setting), args.threads)
     try:
@@ -121,13 +120,13 @@ def growth_of(measured: Dict[Point, Alternation], base: Point, layers: int) -> G
 
 
 def expected_seconds(point: Point, args: argparse.Namespace) -> float:
-    """A rough guess, by which points are weighed against each other."""
+    """Returns a rough estimate of a point's time, relative to other points."""
     rounds = args.warm_up + args.repetitions
     return START_SECONDS + rounds * sum(operations(cost, point, args.layers) for cost in COSTS) / OPERATIONS_A_SECOND
 
 
 def report(growth: Growth, args: argparse.Namespace, warnings: List[str]) -> str:
-    """Markdown: a table for each variable, and how much longer its far end takes."""
+    """Returns Markdown: a table for each variable, and the growth from its first to its last value."""
     about = (
         f"Growth around {describe(growth.base)}; {args.layers} + {args.layers} layers, random weights, dropout {DROPOUT} "
         f"in training, {args.threads} threads; median (least - most) of {args.repetitions}."

@@ -1,10 +1,11 @@
-"""Time and memory of an update that processes share: data parallelism, BMUF's replicas, a divided vocabulary.
+"""Time and memory of an update by several processes: data parallelism, BMUF replicas, split softmax.
 
     python benchmarks/benchmark_processes.py --processes 2 --json processes.json
 
-The processes are on this machine, with one thread each, and exchange their numbers by gloo. They are compared with one
-process that has as many threads. All do an update of one batch: each process has its share of the sentences. The
-replicas exchange nothing, as between two synchronisations of BMUF. State: parameters, gradients and both moments of Adam.
+The processes run on this machine with one thread each and communicate by gloo. They are compared with one process with
+the same total number of threads. All compute an update of one batch: each process has a share of the sentences. BMUF
+replicas do not communicate, as between two synchronisations. The state consists of parameters, gradients and both moments
+of Adam.
 """
 
 import argparse
@@ -32,16 +33,16 @@ WAYS = (WHOLE, DATA, REPLICAS, VOCABULARY)
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--processes", type=int, default=2, help="that share an update; one process gets as many threads")
+    add("--processes", type=int, default=2, help="number of processes; the single process has this number of threads")
     add("--ways", nargs="+", choices=WAYS, default=WAYS, help="rows of the table")
     add("--hidden", type=int, default=1024, help="width of embeddings, LSTMs and attention")
-    add("--layers", type=int, default=4, help="of the encoder, and of the decoder")
-    add("--vocabulary", type=int, default=32000, help="entries")
+    add("--layers", type=int, default=4, help="number of encoder layers, and of decoder layers")
+    add("--vocabulary", type=int, default=32000, help="vocabulary size")
     add("--tied", action="store_true", help="the output layer's weights are the embeddings")
-    add("--batch", type=int, default=32, help="sentences of an update, of all processes together")
-    add("--length", type=int, default=25, help="tokens of a sentence")
-    add("--updates", type=int, default=5, help="measured after one that is not")
-    add("--json", type=Path, metavar="FILE", help="every measurement, and the environment")
+    add("--batch", type=int, default=32, help="sentences of an update on all processes together")
+    add("--length", type=int, default=25, help="tokens per sentence")
+    add("--updates", type=int, default=5, help="measured updates, after one warm-up update")
+    add("--json", type=Path, metavar="FILE", help="file for all measurements and the environment")
     add("--overwrite", action="store_true", help="replace the --json file")
     add("--allow-busy", action="store_true", help="run although other programs do; the figures then mean nothing")
     args = parser.parse_args()
@@ -57,7 +58,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def measure(way: str, args: argparse.Namespace) -> List[Measured]:
-    """Returns the figures of each process, which are started for it."""
+    """Starts the processes and returns the measurements of each."""
     processes, threads = (1, args.processes) if way == WHOLE else (args.processes, 1)
     setting = UpdateSetting(
         way, processes, threads, args.hidden, args.layers, args.vocabulary, args.batch, args.length, args.tied, args.updates
@@ -84,7 +85,7 @@ def row(way: str, measured: List[Measured], base: float) -> Dict[str, str]:
 
 
 def median_seconds(measured: List[Measured]) -> float:
-    """Returns the median time of an update, which ends with the last process."""
+    """Returns the median time of an update, which ends when the last process ends."""
     return statistics.median(map(max, zip(*(one.seconds for one in measured))))
 
 

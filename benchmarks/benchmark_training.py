@@ -3,12 +3,13 @@
     python benchmarks/benchmark_training.py --contenders ours nvidia --nvidia DeepLearningExamples/PyTorch/Translation/GNMT
     python benchmarks/benchmark_training.py --contenders ours fairseq-lstm --data DATA --batch 128 --hidden 512
 
-An update is forward, loss, backward, clipping and optimizer; batches are collated beforehand. The contenders take turns,
-each in a process of its own; ours-recomputing is this plugin with --checkpoint-activations. --precision fp32 bf16 measures each
-in both: in bf16 weights stay in float32 and products are computed in bfloat16, in ours as with --bf16, in the others by
-torch.autocast. Prints a Markdown table; --json keeps every measurement and the environment. Peak memory is that of the whole
-process while it works, some 350 MiB of Python, torch and fairseq included; with --device cuda it is what torch has allocated on
-the GPU.
+An update consists of forward pass, loss, backward pass, clipping and optimizer step; batches are collated in advance. The
+contenders take turns, each in its own process. ours-recomputing is this plugin with --checkpoint-activations.
+
+--precision fp32 bf16 measures both precisions. In bf16, weights stay in float32 and products are computed in bfloat16: ours
+as with --bf16, the others by torch.autocast. Peak memory is the memory of the whole process during the updates, including
+about 350 MiB for Python, torch and fairseq; with --device cuda, it is the GPU memory allocated by torch. Prints a Markdown
+table; --json stores every measurement and the environment.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, installed or not
-logging.disable(logging.INFO)  # fairseq's and NVIDIA's notes of what they build
+logging.disable(logging.INFO)  # hides fairseq's and NVIDIA's messages about the models that they build
 
 from benchmarking import environment  # noqa: E402
 from benchmarking.alternation import Worker  # noqa: E402
@@ -33,16 +34,16 @@ from gnmt.errors import UserError  # noqa: E402
 
 MODULES = {"ours": "ours", "ours-recomputing": "ours_recomputing", "fairseq-lstm": "fairseq_lstm", "nvidia": "nvidia"}
 PRECISIONS = {name: ("fp32", "bf16") for name in MODULES}
-OUR_NETWORK = ("ours", "ours-recomputing", "nvidia")  # these compute the same, from the same weights
+OUR_NETWORK = ("ours", "ours-recomputing", "nvidia")  # contenders with the same network and weights
 BASE = "ours fp32"
-REAL_BATCHES = 8  # in a repetition, from short to long
+REAL_BATCHES = 8  # batches of a repetition, from short to long
 # Relative. float32: the same sums in another order. bf16: a number is rounded by up to 2^-8, and so at most is the loss; large
 # random weights amplify the errors of the gradient.
 TOLERANCE = {"fp32": LossAndGradient(1e-5, 1e-4), "bf16": LossAndGradient(2**-8, 0.1)}
 
 
 def compare_first_batches(workers: List[Worker]) -> List[str]:
-    """Sentences about each contender. Raises UserError if one of the same network has another loss or gradient."""
+    """Returns a sentence about each contender. Raises UserError if losses or gradients of equal networks differ."""
     found = {worker.name: worker.ask("first_batch") for worker in workers}
     base = found.get(BASE)
     sentences = []
@@ -62,7 +63,7 @@ def compare_first_batches(workers: List[Worker]) -> List[str]:
 
 
 def is_ours(name: str) -> bool:
-    """Tells whether a contender, as "nvidia bf16", trains our network."""
+    """Returns True if a contender, such as "nvidia bf16", trains our network."""
     return name.rpartition(" ")[0] in OUR_NETWORK
 
 
@@ -88,7 +89,7 @@ def rows(measured: Measured, workload: Workload, size: NetworkSize) -> List[Dict
 
 
 def padding(workload: Workload) -> float:
-    """Share of target positions that are padding, which fairseq's and NVIDIA's batches have alike."""
+    """Returns the share of padding among target positions, equal in fairseq's and NVIDIA's batches."""
     positions = sum(len(batch.targets) * batch.longest_target for batch in workload.batches)
     return 1 - sum(batch.target_tokens for batch in workload.batches) / positions
 

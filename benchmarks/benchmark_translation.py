@@ -4,10 +4,10 @@
     python benchmarks/benchmark_translation.py --contenders ours fairseq-search --data DATA --path CHECKPOINT --batch 64 \\
         --post-process sentencepiece
 
-Networks have random weights, or a trained one of this plugin is named with --path. Random weights end no sentence: every
-batch then takes as many steps as its longest target has tokens. The contenders take turns, each in a process of its own.
-Prints a Markdown table; --json keeps every measurement and the environment. Peak memory is that of the whole process
-while it works, some 350 MiB of Python, torch and fairseq included.
+Networks have random weights, unless --path names a trained checkpoint of this plugin. With random weights, the number of
+steps of a batch is the number of tokens of its longest target. The contenders take turns, each in its own process. Peak
+memory is the memory of the whole process during translation, including about 350 MiB for Python, torch and fairseq. Prints
+a Markdown table; --json stores every measurement and the environment.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, installed or not
-logging.disable(logging.INFO)  # fairseq's and NVIDIA's notes of what they build
+logging.disable(logging.INFO)  # hides fairseq's and NVIDIA's messages about the models that they build
 
 from benchmarking import environment  # noqa: E402
 from benchmarking.command_line import add_options, check_options, expand, load_workload  # noqa: E402
@@ -92,7 +92,7 @@ def check_trained(args: argparse.Namespace) -> None:
 
 
 def contenders_of(args: argparse.Namespace, setting: Setting) -> list:
-    """fairseq's lstm has a checkpoint of its own."""
+    """Returns the contenders; fairseq's lstm has its own checkpoint."""
     found = expand(args, "translator", setting, MODULES, PRECISIONS)
     own = setting._replace(checkpoint=args.fairseq_lstm_path)
     return [one._replace(setting=own) if one.name == "fairseq-lstm" else one for one in found]
@@ -116,7 +116,7 @@ def describe(args: argparse.Namespace, setting: Setting) -> str:
 
 
 def read_references(path: Path, split: str, sentences: int) -> List[str]:
-    """Raises UserError if they cannot be those of the split."""
+    """Returns the references. Raises UserError if their number does not match the split."""
     references = read_lines(path)
     if len(references) != sentences:
         raise UserError(
@@ -139,7 +139,7 @@ def main() -> None:
     )  # fmt: skip
     references = read_references(args.references, args.split, sentences) if args.references else None
 
-    # The check translates everything once, which is a round of warming up.
+    # The check translates all batches once, which is also a warm-up round.
     check = TranslationChecks(batches, args.beam, setting.forced, OTHER_NETWORKS)
     measured = measure(contenders_of(args, setting), args.threads, max(args.warm_up - 1, 0), args.repetitions, check)
     figures = TranslationFigures(measured, setting, OTHER_NETWORKS, args.post_process, references)

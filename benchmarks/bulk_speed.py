@@ -3,13 +3,13 @@
     python benchmarks/bulk_speed.py MODEL DATA CHECKPOINT --input test.en --buffer 20000 --batch-size 64 --threads 2 \\
         --bpe sentencepiece --sentencepiece-model joint.spm
 
-MODEL is the folder that `gnmt export` made of CHECKPOINT, and DATA the binarised data of its training. Other options go to
+MODEL is the model folder exported from CHECKPOINT, and DATA the binarised data of its training. Other options are passed to
 fairseq-interactive. Both programs have the same buffer (`--lines-per-shard` and `--buffer-size`), batch size, beam,
-precision and threads, run as whole processes, and take turns. Lines per second are those of the whole run, and those
-without the start: the seconds of the whole file less those of its first line. Lines that occur several times are left out
-with --distinct, as `gnmt bulk` translates them once and fairseq-interactive every time.
+precision and number of threads. They run as whole processes and take turns. Two speeds are printed: lines per second of the
+whole run, and of the run without its start (seconds of the whole file minus seconds of its first line). --distinct leaves
+out repeated lines, which `gnmt bulk` translates once and fairseq-interactive every time.
 
-Prints a Markdown table and the number of lines that the two translate differently; --json keeps every measurement.
+Prints a Markdown table and the number of lines with different translations; --json stores every measurement.
 """
 
 import argparse
@@ -48,15 +48,21 @@ def parse_options() -> argparse.Namespace:
     add = parser.add_argument
     add("model", type=Path, metavar="MODEL", help="model folder")
     add("data", type=Path, metavar="DATA", help="binarised data")
-    add("checkpoint", type=Path, metavar="CHECKPOINT", help="from which the folder was exported")
+    add("checkpoint", type=Path, metavar="CHECKPOINT", help="checkpoint from which the model folder was exported")
     add("--input", type=Path, required=True, metavar="FILE", help="text")
-    add("--lines", type=int, metavar="N", help="first lines of the file, at most")
-    add("--distinct", action="store_true", help="leave out lines that have occurred before")
-    add("--buffer", type=int, default=20_000, metavar="N", help="lines that are sorted by length")
+    add("--lines", type=int, metavar="N", help="maximum number of lines, from the start of the file")
+    add("--distinct", action="store_true", help="leave out repeated lines")
+    add("--buffer", type=int, default=20_000, metavar="N", help="number of lines that are sorted by length together")
     add("--batch-size", type=int, default=64, metavar="N")
     add("--beam", type=int, default=5, metavar="N")
     add("--precision", choices=("fp32", "int8"), default="fp32")
-    add("--threads", type=int, default=1, metavar="N", help="of fairseq-interactive, and of all workers together")
+    add(
+        "--threads",
+        type=int,
+        default=1,
+        metavar="N",
+        help="threads of fairseq-interactive, and of all workers together",
+    )
     add("--workers", type=int, default=1, metavar="N", help="processes of gnmt bulk, which share the threads")
     add("--repetitions", type=int, default=3, metavar="N")
     add("--json", type=Path, metavar="FILE", help="keep all measurements")
@@ -101,7 +107,7 @@ def timed(command: List[str], threads: int, output: Path) -> float:
 
 
 def run_bulk(args: argparse.Namespace, source: Path, folder: Path) -> Run:
-    """Merging counts, too."""
+    """Runs `gnmt bulk` and returns its seconds, including the merge."""
     seconds = timed(bulk_command(args, source, folder / "out"), args.threads // args.workers, folder / "log")
     merge = [sys.executable, "-m", "gnmt", "bulk", "merge", str(folder / "out")]
     seconds += timed(merge, 1, folder / "merged")

@@ -3,10 +3,10 @@
     python benchmarks/compare_asynchronous.py DIR --output RUNS --json asynchronous.json --picture asynchronous.png
     python benchmarks/compare_asynchronous.py DIR --output RUNS --json deaths.json --replicas 2 --deaths 20 3
 
-DIR is a folder of `gnmt prepare`. For each number of replicas N there are three trainings: one process with batches of
---batch-size, N replicas with such batches each, and one process with N such batches in an update (what data-parallel
-training by N processes computes). With --deaths, one more training by the largest N is hit by so many kill -9 of replicas
-and of servers, at equal distances. Trainings that are finished are not repeated. Options after `--` go to `gnmt train`.
+DIR is a folder of `gnmt prepare`. For each number of replicas N, three trainings are compared: one process with batches of
+--batch-size; N replicas with one such batch each; one process with N such batches per update, as in data-parallel training
+with N processes. With --deaths R S, a further training with the largest N has R replicas and S servers killed (kill -9) at
+equal intervals. Finished trainings are not repeated. Options after `--` are passed to `gnmt train`.
 """
 
 import argparse
@@ -71,7 +71,13 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, metavar="FILE.png")
     parser.add_argument("--replicas", type=int, nargs="+", default=[2, 4], metavar="N")
     parser.add_argument("--deaths", type=int, nargs=2, default=[0, 0], metavar=("REPLICAS", "SERVERS"))
-    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="of a replica (default: %(default)s)")
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        default=32,
+        metavar="N",
+        help="sentences in a batch of a replica (default: %(default)s)",
+    )
     parser.add_argument("--epochs", type=int, default=4, metavar="N", help="of each training (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="of each process (default: %(default)s)")
     args = parser.parse_args(own)

@@ -1,4 +1,4 @@
-"""Draws what benchmark_growth.py measured, beside the lines of the formulas: operations / peak of matrix products.
+"""Draws the measurements of benchmark_growth.py and the times of the formulas: operations / peak of matrix products.
 
 Example:
 
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, installed or not
-logging.disable(logging.INFO)  # fairseq lets every library tell all it does
+logging.disable(logging.INFO)  # fairseq enables the log messages of all libraries
 
 from benchmarking.growth import Growth, from_json  # noqa: E402
 from gnmt.commands.process import run_command  # noqa: E402
@@ -24,7 +24,7 @@ from gnmt.plots.pictures import check_pictures, to_png  # noqa: E402
 
 
 def read_growth(path: Path) -> Growth:
-    """Raises UserError if it is not what benchmark_growth.py has written."""
+    """Reads the measurements. Raises UserError if the file was not written by benchmark_growth.py."""
     check_files([path])
     try:
         return from_json(json.loads(path.read_bytes()))

@@ -1,11 +1,11 @@
-"""Predicted time per update and memory of training on 1 to 64 devices, by way of dividing the work.
+"""Predicted time per update and memory of training on 1 to 64 devices, for each way to divide the work.
 
     python benchmarks/scaling_model.py                          # tables for GPUs, from specifications and published runs
     python benchmarks/scaling_model.py --picture scaling.png    # the same as curves
     python benchmarks/scaling_model.py --here                   # measures this machine, predicts two processes on it
 
-The ways are those of docs/scaling.md. --here takes one to two minutes: two processes with one thread each measure the parts
-of an update and gloo's messages; the predictions are put together from these. Compare them with trainings of the same sizes.
+docs/scaling.md describes the ways. --here takes one to two minutes: two processes with one thread each measure the parts of
+an update and the messages of gloo. The predictions are computed from these. Compare them with trainings of the same sizes.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, installed or not
-logging.disable(logging.INFO)  # fairseq lets every library tell all it does
+logging.disable(logging.INFO)  # fairseq enables the log messages of all libraries
 
 from benchmarking import environment  # noqa: E402
 from benchmarking.scaling import tables  # noqa: E402

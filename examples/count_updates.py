@@ -1,4 +1,4 @@
-"""Print the number of updates that some epochs take on a binarised corpus."""
+"""Prints the number of updates of an epoch on a binarised corpus."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""Contenders take turns, each in a process of its own, only one at work at a time."""
+"""Alternation of contenders: each has its own process, and only one runs at a time."""
 
 import importlib
 import multiprocessing
@@ -47,7 +47,7 @@ class Worker:
         self._answer()
 
     def ask(self, question: str, *arguments: Any) -> Any:
-        """Raises UserError where the contender did, RuntimeError if it failed otherwise."""
+        """Returns the answer of a contender. Raises its UserError, or RuntimeError for any other failure."""
         self._pipe.send((question, arguments))
         return self._answer()
 
@@ -128,14 +128,14 @@ STANDARD = {
 
 
 class Alternation(NamedTuple):
-    """seconds[name][repetition][batch], and how many cores others used meanwhile (None: not known)."""
+    """Measured seconds[name][repetition][batch], and the mean number of cores used by other programs (None: unknown)."""
 
     seconds: Dict[str, List[List[float]]]
     others: Optional[float]
 
 
 def alternate(workers: Sequence[Worker], warm_up: int, repetitions: int) -> Alternation:
-    """A B C A B C ...: every contender once in each round. The first `warm_up` rounds are not counted."""
+    """Runs the contenders in the order A B C A B C ..., once in each round. The first `warm_up` rounds are not counted."""
     seconds: Dict[str, List[List[float]]] = {worker.name: [] for worker in workers}
     foreign = elapsed = 0.0
     busy_known = busy_seconds() is not None

@@ -1,4 +1,4 @@
-"""The options that benchmarks share."""
+"""Options shared by all benchmarks."""
 
 import argparse
 from pathlib import Path
@@ -29,35 +29,43 @@ def add_options(
 ) -> None:
     """precisions: of each contender that has others than fp32."""
     add = parser.add_argument
-    add("--contenders", nargs="+", choices=contenders, default=["ours"], help="the first is what others are divided by")
+    add(
+        "--contenders",
+        nargs="+",
+        choices=contenders,
+        default=["ours"],
+        help="contenders; ratios are relative to the first one",
+    )
     choices = list(dict.fromkeys(precision for names in precisions.values() for precision in names))
     add("--precision", nargs="+", choices=choices, default=["fp32"], help=f"of {' and '.join(precisions)}")
-    add("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: the first GPU that is visible")
+    add("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: the first visible GPU")
     add("--nvidia", type=Path, metavar="DIR", help="PyTorch/Translation/GNMT of NVIDIA's DeepLearningExamples")
     add_measuring_options(parser)
 
     network = parser.add_argument_group("network")
     network.add_argument("--hidden", type=int, default=1024, help="width of embeddings, LSTMs and attention")
-    network.add_argument("--layers", type=int, default=4, help="of the encoder, and of the decoder")
-    network.add_argument("--vocabulary", type=int, default=32000, help="entries, of synthetic data")
+    network.add_argument("--layers", type=int, default=4, help="number of encoder layers, and of decoder layers")
+    network.add_argument("--vocabulary", type=int, default=32000, help="vocabulary size of synthetic data")
 
     data = parser.add_argument_group("batches: synthetic, or from the folder of fairseq-preprocess --joined-dictionary")
     data.add_argument("--batch", type=int, default=32, help="sentences")
     data.add_argument("--batches", type=int, help="number of batches in a repetition")
-    data.add_argument("--source-length", type=int, default=25, help="of synthetic sources, EOS included")
-    data.add_argument("--target-length", type=int, default=25, help="of synthetic targets, EOS included")
-    data.add_argument("--data", type=Path, metavar="DIR", help="take real batches from here")
+    data.add_argument("--source-length", type=int, default=25, help="tokens of synthetic sources, including EOS")
+    data.add_argument("--target-length", type=int, default=25, help="tokens of synthetic targets, including EOS")
+    data.add_argument("--data", type=Path, metavar="DIR", help="binarised data for real batches")
     data.add_argument("--languages", nargs=2, default=("en", "de"), metavar=("SOURCE", "TARGET"))
 
 
 def add_measuring_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that all benchmarks share."""
+    """Adds the options shared by all benchmarks."""
     add = parser.add_argument
-    add("--threads", type=int, default=available_cores(), help="of each contender, one of which runs at a time")
+    add(
+        "--threads", type=int, default=available_cores(), help="threads of each contender; one contender runs at a time"
+    )
     add("--repetitions", type=int, default=5, help="counted rounds in which the contenders take turns")
-    add("--warm-up", type=int, default=2, help="rounds before them")
-    add("--seed", type=int, default=1, help="of random weights and words")
-    add("--json", type=Path, metavar="FILE", help="every measurement, and the environment")
+    add("--warm-up", type=int, default=2, help="warm-up rounds, which are not counted")
+    add("--seed", type=int, default=1, help="seed of random weights and words")
+    add("--json", type=Path, metavar="FILE", help="file for all measurements and the environment")
     add("--overwrite", action="store_true", help="replace the --json file")
     add("--allow-busy", action="store_true", help="run although other programs do; the figures then mean nothing")
 
@@ -81,7 +89,7 @@ def check_options(args: argparse.Namespace, precisions: Dict[str, Sequence[str]]
 
 
 def check_cuda(contenders: Sequence[str], precisions: Sequence[str]) -> None:
-    """Raises UserError for what is only on CPUs, and where there is no GPU."""
+    """Raises UserError for options that work on CPUs only, and if there is no GPU."""
     alone = sorted(ONLY_ON_CPU & {*contenders, *precisions})
     if alone:
         raise UserError(f"--device cuda: {' and '.join(alone)} can only be measured on a CPU here: leave --device out.")

@@ -1,4 +1,4 @@
-"""Place and time of a measurement, and whether the machine was free for it."""
+"""Environment of a measurement, and the load of the machine by other programs."""
 
 import datetime
 import os
@@ -89,7 +89,7 @@ def _version(package: str) -> Optional[str]:
 def busy_seconds() -> Optional[float]:
     """Processor time that all processes have used, or other virtual machines have stolen, since the machine started.
 
-    None where the system does not tell.
+    None if the system has no such counter.
     """
     path = Path("/proc/stat")
     if not path.exists():
@@ -100,7 +100,7 @@ def busy_seconds() -> Optional[float]:
 
 
 def require_free_machine(allow_busy: bool) -> Optional[str]:
-    """None on a free machine. On a busy one a warning if that is allowed, else a UserError."""
+    """Returns None on a free machine. On a busy one, returns a warning if this is allowed, otherwise raises UserError."""
     before = busy_seconds()
     if before is None:
         return "Whether other programs are running could not be found out: make sure that none are."
@@ -117,7 +117,7 @@ def require_free_machine(allow_busy: bool) -> Optional[str]:
 
 
 def disturbance(cores: Optional[float]) -> Optional[str]:
-    """A warning if others used so many cores on average while the contenders ran."""
+    """Returns a warning if other programs used too many cores on average while the contenders ran."""
     if cores is None or cores <= FREE:
         return None
     return f"Other programs used {cores:.1f} cores during the measurements: DO NOT TRUST THE FIGURES."

@@ -1,4 +1,4 @@
-"""From seconds to figures."""
+"""Conversion of seconds to figures of a table."""
 
 from typing import Dict, List, NamedTuple, Sequence
 

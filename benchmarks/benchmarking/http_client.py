@@ -15,7 +15,7 @@ class Client:
         self._streams: Optional[Tuple[asyncio.StreamReader, asyncio.StreamWriter]] = None
 
     async def post(self, path: str, fields: Any) -> Tuple[int, Any]:
-        """Returns the status and the JSON of the answer."""
+        """Returns the status and the JSON of the response."""
         return await self.post_bytes(path, json.dumps(fields).encode("utf-8"))
 
     async def post_bytes(self, path: str, body: bytes) -> Tuple[int, Any]:
@@ -33,7 +33,7 @@ class Client:
         return status, json.loads(content)
 
     async def send(self, path: str, body: bytes) -> None:
-        """Sends a request without waiting for the answer."""
+        """Sends a request without waiting for the response."""
         if self._streams is None:
             self._streams = await asyncio.open_connection(self._host, self._port)
         head = f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -41,7 +41,7 @@ class Client:
         await self._streams[1].drain()
 
     def close(self) -> None:
-        """Closes the connection, whatever is still to come."""
+        """Closes the connection, even if responses are outstanding."""
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None

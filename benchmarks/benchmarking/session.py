@@ -1,4 +1,4 @@
-"""One run of a benchmark: start the contenders, compare their results, let them take turns, sum up."""
+"""One run of a benchmark: starts the contenders, compares their results, and measures them in turns."""
 
 import os
 import sys

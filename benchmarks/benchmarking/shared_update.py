@@ -1,4 +1,4 @@
-"""An update of GNMT that several processes share in one of three ways, and its time and memory in each process."""
+"""An update of GNMT divided over several processes in one of three ways, with the time and memory of each process."""
 
 import os
 import socket
@@ -102,7 +102,7 @@ def loss_of(network: GNMTNetwork, own: Tensor, target: Tensor, rows: Tensor, sha
 
 
 def free_port() -> int:
-    """Returns a port of this machine that no one listens at."""
+    """Returns a free port of this machine."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]

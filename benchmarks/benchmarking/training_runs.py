@@ -1,4 +1,4 @@
-"""Trainings by `gnmt train` in processes of their own, and what their logs say."""
+"""Trainings by `gnmt train` in separate processes, and results from their logs."""
 
 import json
 import math
@@ -47,7 +47,7 @@ class Point(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What came out of a training."""
+    """Result of a training."""
 
     name: str
     points: List[Point]
@@ -60,7 +60,7 @@ class Result(NamedTuple):
 
 
 def train(run: Run, data: Path, folder: Path, options: Sequence[str]) -> Result:
-    """Runs a training, and kills processes of it at equal distances of updates.
+    """Runs a training, and kills its processes at equal intervals of updates.
 
     Returns:
         Its result, also of a run that was finished before.
@@ -135,7 +135,7 @@ def _processes(log: str, kind: str) -> List[int]:
 
 
 def _is(process: int, kind: str) -> bool:
-    """Tells whether a process is alive and still the one that the log names."""
+    """Returns True if a process is alive and is the process named in the log."""
     try:
         return Path(f"/proc/{process}/cmdline").read_bytes().startswith(f"ray::{kind.capitalize()}".encode("ascii"))
     except OSError:
@@ -143,6 +143,6 @@ def _is(process: int, kind: str) -> bool:
 
 
 def _progress(log: str) -> float:
-    """Returns the part of the updates that has been made, from 0 to 1, at the last line of the log that tells it."""
+    """Returns the share of finished updates, from 0 to 1, according to the last such line of the log."""
     found = PROGRESS.findall(log)
     return int(found[-1][0]) / int(found[-1][1]) if found else 0.0

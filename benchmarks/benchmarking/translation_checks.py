@@ -1,4 +1,4 @@
-"""Before translations are timed: everybody translates, and networks that are the same must say the same."""
+"""Checks before the measurement: contenders with the same network must find the same translations."""
 
 from typing import Dict, List, Sequence
 
@@ -32,7 +32,7 @@ class TranslationChecks:
             if worker.name.split()[0] in self.other_networks:
                 self.sentences.append(f"{worker.name}: another network, so its translations are not compared.")
             elif ours is not None and worker.name.split()[0] != "ours":
-                # NVIDIA's search ends otherwise than ours and fairseq's, so only without a beam do all agree.
+                # NVIDIA's search has another end condition, so all searches agree only with beam 1.
                 self._compare(ours, worker, GREEDY if worker.name == "nvidia" else self.beam)
         return {worker.name: self._translate(worker) for worker in workers}
 
@@ -66,7 +66,7 @@ def same_words(one: Sentence, other: Sentence) -> bool:
 
 
 def check_steps(name: str, batch: Batch, translations: List[Sentence]) -> None:
-    """Raises UserError unless each has the words of all steps; the last may have been EOS."""
+    """Raises UserError unless each translation has a word for every step; the last one may be EOS."""
     steps = batch.longest_target
     lengths = sorted({len(translation) for translation in translations})
     if len(translations) != len(batch.sources) or not set(lengths) <= {steps - 1, steps}:

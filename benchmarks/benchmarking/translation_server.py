@@ -1,4 +1,4 @@
-"""A server process to measure, and the translations that it should give."""
+"""Server process of a measurement, and the expected translations."""
 
 import multiprocessing
 import signal
@@ -17,7 +17,7 @@ STOPPING_SECONDS = 60
 
 
 class ServedModel(NamedTuple):
-    """What a server is started with."""
+    """Settings of a server."""
 
     model: Path
     precision: Optional[str]
@@ -34,7 +34,7 @@ class RunningServer(NamedTuple):
     process: subprocess.Popen
 
     def resident_mib(self) -> float:
-        """Memory of the process that is in use."""
+        """Returns the resident memory of the process."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * 4096 / (1 << 20)
 

@@ -1,4 +1,4 @@
-"""Training, validation and test pairs, so that validation and test combine known words in unseen ways."""
+"""Training, validation and test pairs. Validation and test sentences contain unseen combinations of known words."""
 
 import random
 import re
@@ -17,7 +17,7 @@ PATIENCE = 20_000  # draws in a row without a new sentence; a few seconds
 
 
 def word_forms(text: str) -> Set[str]:
-    """The words of a sentence as they are written, without punctuation."""
+    """Returns the words of a sentence without punctuation."""
     return set(re.findall(r"[\w'-]+", text))
 
 
@@ -65,7 +65,7 @@ def make_corpus(sizes: Dict[str, int], seed: int) -> Dict[str, List[Pair]]:
 
 
 def check_sizes(sizes: Dict[str, int], known: int, unseen: int) -> None:
-    """ValueError unless there are that many distinct pairs: `known` for training, `unseen` for the rest."""
+    """Raises ValueError if there are too few distinct pairs: `known` for training, `unseen` for validation and test."""
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"--{name} {size}: at least 1 pair is needed")

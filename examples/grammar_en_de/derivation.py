@@ -1,4 +1,4 @@
-"""What a sentence says, before either language: the records that english.py and german.py put into words."""
+"""Language-independent records of a sentence's meaning, from which english.py and german.py generate text."""
 
 from typing import FrozenSet, Iterator, NamedTuple, Optional, Tuple, Union
 
@@ -88,7 +88,7 @@ def is_moved(nominal: Nominal) -> bool:
 
 
 def combinations(sentence: Sentence) -> FrozenSet[Combination]:
-    """All (verb, noun) and (adjective, noun) combinations: what a test set of the unseen is made of.
+    """Returns all (verb, noun) and (adjective, noun) combinations, of which test sets contain held-out ones.
 
     A noun combines with a verb as its subject, as its object, or as the antecedent of either; with "be" it
     combines with the adjective.

@@ -1,4 +1,4 @@
-"""Finite sets that can be counted and drawn from without ever being listed."""
+"""Finite sets that can be counted and sampled without listing their elements."""
 
 import random
 from itertools import accumulate
@@ -17,7 +17,7 @@ class OneOf:
 
 
 class Either:
-    """The union of disjoint sets; `weights` say how often each is drawn from (its size does not)."""
+    """The union of disjoint sets; `weights`, not the sizes, determine how often each is sampled."""
 
     def __init__(self, *parts: Any, weights: Optional[Sequence[float]] = None):
         weighted = [(part, weight) for part, weight in zip(parts, weights or [1] * len(parts)) if part.size]

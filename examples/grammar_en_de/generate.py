@@ -23,7 +23,7 @@ LANGUAGES = {"en": "english", "de": "german"}
 
 
 def main() -> None:
-    """Command line; a mistake ends with one sentence and exit code 1."""
+    """Runs the command line; a user error ends with a one-sentence message and exit code 1."""
     prepare_process()
     arguments = _parser().parse_args()
     try:
@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def check_output(folder: Path, overwrite: bool) -> None:
-    """Create the folder; FileExistsError if that would replace something unasked."""
+    """Creates the folder. Raises FileExistsError if files would be replaced without permission."""
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"--output {folder} is a file; name a folder")
     existing = [name for name in _file_names() if (folder / name).exists()]
@@ -58,7 +58,7 @@ def check_output(folder: Path, overwrite: bool) -> None:
 
 
 def write_corpus(corpus: Dict[str, List[Pair]], folder: Path) -> None:
-    """Writes one sentence a line; nothing is replaced before all files are complete."""
+    """Writes one sentence per line; existing files are replaced only when all new files are complete."""
     with atomic_outputs([folder / name for name in _file_names()], inputs=[], overwrite=True) as files:
         file_of = dict(zip(_file_names(), files))
         for name, pairs in corpus.items():

@@ -1,4 +1,4 @@
-"""Which sentences there are, as a set to count and draw from, and the two sides of each."""
+"""The set of all sentences of the grammar, which can be counted and sampled, and the two sides of each sentence."""
 
 from typing import FrozenSet, List, NamedTuple, Tuple
 
@@ -24,7 +24,7 @@ class Pair(NamedTuple):
 
 
 def pair(derivation: Sentence) -> Pair:
-    """Put a derivation into words."""
+    """Returns the two sides of a derivation."""
     return Pair(english.sentence(derivation), german.sentence(derivation), combinations(derivation))
 
 
@@ -45,7 +45,7 @@ def _combine(verb: Verb, noun: Noun) -> bool:
 
 
 def sentences(held_out: FrozenSet[Combination] = frozenset()) -> FiniteSet:
-    """Every sentence without the combinations in `held_out`, the kinds weighted as a textbook might mix them."""
+    """Returns all sentences without the combinations in `held_out`; the weights of the kinds resemble a textbook."""
     clauses = Clauses(held_out)
     kinds = (_statements, _be_statements, _questions, _complex_sentences, _that_clauses, _relative_sentences)
     return Either(*(kind(clauses) for kind in kinds), weights=(36, 10, 14, 18, 8, 14))
@@ -79,7 +79,7 @@ def _questions(clauses: Clauses) -> FiniteSet:
 
 
 def _asked(verb: Verb) -> List[Interrogative]:
-    """What a question may ask for: "whom" for what lives, "what" for the rest."""
+    """Returns the interrogatives of a question: "whom" for persons and animals, "what" for things."""
     return [Interrogative(thing) for thing in sorted({kind not in LIVING for kind in verb.kinds})]
 
 

@@ -1,8 +1,8 @@
-"""Words of the corpus: English beside German, with all that agreement needs to know.
+"""Words of the corpus in English and German, with the properties that agreement depends on.
 
-Words whose German an English sentence leaves open are missing on purpose: simple pasts that look like
-the present ("read"), nouns with one form for both numbers ("sheep"), "you" for several people (always
-"du" here), "it" (er, sie or es).
+Words with an ambiguous German translation are left out: simple pasts that look like the present ("read"),
+nouns with one form for both numbers ("sheep"), "you" for several people (always "du" here), "it" (er, sie
+or es).
 """
 
 from typing import Any, Dict, NamedTuple, Tuple

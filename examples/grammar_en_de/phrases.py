@@ -23,7 +23,7 @@ class Phrases:
         self.held_out = held_out
 
     def allows(self, word: Union[Adjective, Verb], noun: Noun) -> bool:
-        """Whether an adjective or a verb may go with a noun."""
+        """Returns True if an adjective or a verb may be combined with a noun."""
         return (word.english, noun.english) not in self.held_out
 
     def adjectives(self, noun: Noun) -> List[Adjective]:
@@ -54,7 +54,7 @@ class Phrases:
 
 @lru_cache(maxsize=None)
 def _forms(noun: Noun, groups: Groups) -> FiniteSet:
-    """The forms of `noun`, so weighted that "the" and "a" are not lost among possessives and numbers."""
+    """Returns the forms of `noun`; weights make "the" and "a" frequent compared with possessives and numbers."""
     sets, weights = [], []
     for plural, number_weight in ((False, 2), (True, 1)):
         fitting = [(word, plural) for word in _fitting(noun, groups, plural)]

@@ -4,7 +4,7 @@
     valid.{en,de}        newstest2015 followed by newstest2016
     test.{en,de}         newstest2014
 
-Nothing is unpacked by the names inside an archive: the members we know are read, and written to names of our own.
+Only known members of an archive are read. They are written to fixed names, never to names from the archive.
 """
 
 import argparse
@@ -97,7 +97,7 @@ def outputs(raw: Path, name: str) -> List[Path]:
 
 
 def extract_corpus(corpus: Corpus, archives: Path, raw: Path) -> None:
-    """Copy both sides of a training corpus; they appear together, once their line counts agree."""
+    """Copies both sides of a training corpus; both files appear together, after a check that their line counts agree."""
     members = tuple(f"{corpus.member}.{language}" for language in LANGUAGES)
     lines: Dict[str, int] = {}
     with atomic_outputs(outputs(raw, corpus.name), inputs=[], overwrite=True) as copies:
@@ -114,7 +114,7 @@ def extract_corpus(corpus: Corpus, archives: Path, raw: Path) -> None:
 
 
 def copy_lines(file: BinaryIO, copy: BinaryIO, name: str) -> int:
-    """Copy and return the number of lines, an unfinished last one included."""
+    """Copies lines and returns their number, including an unfinished last line."""
     lines, last = 0, b"\n"
     with tqdm(desc=name.rsplit("/", 1)[-1], unit="B", unit_scale=True) as progress:
         while chunk := file.read(CHUNK_BYTES):
@@ -142,7 +142,7 @@ def extract_evaluation(name: str, newstests: Tuple[NewsTest, ...], archives: Pat
 
 
 def is_done(raw: Path, name: str, overwrite: bool) -> bool:
-    """Whether both files of this name are there from an earlier run and may stay."""
+    """Returns True if both files of this name exist from an earlier run and may be kept."""
     done = not overwrite and all(path.exists() for path in outputs(raw, name))
     if done:
         print(f"{raw / name}.{{en,de}}: already here.", file=sys.stderr)

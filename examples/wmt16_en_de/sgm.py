@@ -26,7 +26,7 @@ class Segment(NamedTuple):
 
 
 def read_segments(content: bytes, name: str) -> List[Segment]:
-    """The segments of an SGM file in its order; raises UserError if there are none or one is not closed."""
+    """Returns the segments of an SGM file in order. Raises UserError if there are none, or if one is not closed."""
     try:
         sgm = content.decode("utf-8")
     except UnicodeDecodeError as error:

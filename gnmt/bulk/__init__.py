@@ -1,1 +1,1 @@
-"""Translation of large files: a folder of shards, each translated once, by processes that may be killed at any time."""
+"""Translation of large files: the input is divided into shards, and a killed run can be continued."""

@@ -1,6 +1,6 @@
 r"""Formats that consist of lines: text, TSV and JSON lines. Parquet is in parquet.py.
 
-A line ends at "\n". Each input line gets exactly one output line, whatever is wrong with it.
+A line ends at "\n". Each input line has exactly one output line, also if it cannot be translated.
 """
 
 import codecs
@@ -11,12 +11,12 @@ from gnmt.bulk.rows import Added, Row, Rows, Translated
 from gnmt.errors import UserError
 from gnmt.files.lines import UTF16_MARKS, as_line, one_line
 
-MOST_BYTES = 1 << 26  # of a shard, unless a single line has more
+MOST_BYTES = 1 << 26  # maximum size of a shard, unless a single line is larger
 TRANSLATION, SCORE, NBEST, PROBLEM = "translation", "score", "nbest", "problem"  # names that the output adds
 
 
 def cut_lines(stream: BinaryIO, lines_per_shard: int) -> Iterator[Tuple[int, bytes]]:
-    """Yields the number of lines and the bytes of each shard; all bytes together are those of the stream.
+    """Yields the number of lines and the bytes of each shard. The concatenated shards equal the stream.
 
     Raises:
         UserError: the text is UTF-16.
@@ -41,12 +41,12 @@ def cut_lines(stream: BinaryIO, lines_per_shard: int) -> Iterator[Tuple[int, byt
 
 
 def read_text(content: bytes, column: str) -> Rows:
-    """Returns the lines of plain text; those that are not UTF-8 have U+FFFD in place of the wrong bytes."""
+    """Returns the lines of plain text; bytes that are not UTF-8 are replaced by U+FFFD. `column` is unused."""
     return [Row(*_decoded(line)) for line in _lines(content)]
 
 
 def read_tsv(content: bytes, column: str) -> Rows:
-    """Returns the lines of a TSV file with their column number `column`, from 1."""
+    """Returns the lines of a TSV file with the text of the column number `column`, counted from 1."""
     rows = []
     for line in _lines(content):
         cells = line.split(b"\t")
@@ -58,7 +58,7 @@ def read_tsv(content: bytes, column: str) -> Rows:
 
 
 def read_jsonl(content: bytes, column: str) -> Rows:
-    """Returns the lines of a file of JSON objects with the value of their key `column`."""
+    """Returns the lines of a file of JSON objects with the text under the key `column`."""
     return [_json_row(line, column) for line in _lines(content)]
 
 
@@ -76,7 +76,7 @@ def _json_row(line: bytes, key: str) -> Row:
 
 
 def _lines(content: bytes) -> List[bytes]:
-    r"""Returns lines without "\n" and without the "\r" before it; the last line may lack its end."""
+    r"""Returns lines without "\n" and without the "\r" before it; the last line needs no "\n"."""
     lines = content.removeprefix(codecs.BOM_UTF8).removesuffix(b"\n").split(b"\n") if content else []
     return [line.removesuffix(b"\r") for line in lines]
 
@@ -90,16 +90,16 @@ def _decoded(line: bytes) -> Tuple[str, str]:
         return as_line(line.decode("utf-8", errors="replace")), problem
 
 
-# -- writing the output of a shard
+# -- writing the output of a shard: one translation for each row; `added` names the parts to write beside the text
 
 
 def write_text(rows: Sequence[Row], translations: Sequence[Translated], added: Added) -> bytes:
-    """Returns a line for each translation."""
+    """Returns one line for each translation; `rows` and `added` are unused."""
     return _joined([one_line(one.text).encode("utf-8") for one in translations])
 
 
 def write_tsv(rows: Sequence[Row], translations: Sequence[Translated], added: Added) -> bytes:
-    """Returns the lines of TSV, or the texts of other formats, with the translation as another column."""
+    """Returns the lines of a TSV input, or the texts of another input, with the translation in an additional column."""
     lines = []
     for row, one in zip(rows, translations):
         before = row.original if isinstance(row.original, bytes) else _cell(row.text)
@@ -109,7 +109,7 @@ def write_tsv(rows: Sequence[Row], translations: Sequence[Translated], added: Ad
 
 
 def write_jsonl(rows: Sequence[Row], translations: Sequence[Translated], added: Added) -> bytes:
-    """Returns the objects of JSON lines, or objects with the texts of other formats, with the translations."""
+    """Returns the objects of a JSON lines input, or objects with the texts of another input, with the translations."""
     lines = []
     for row, one in zip(rows, translations):
         content: Dict[str, Any] = dict(row.original) if isinstance(row.original, dict) else {"text": row.text}
@@ -120,7 +120,7 @@ def write_jsonl(rows: Sequence[Row], translations: Sequence[Translated], added: 
             content[NBEST] = [{"text": other.text, "score": round(other.score, 6)} for other in one.nbest]
         if row.problem:
             content[PROBLEM] = row.problem
-        # A lone surrogate becomes its escape, which is how JSON writes it.
+        # A lone surrogate is written as an escape sequence, which is valid JSON.
         lines.append(json.dumps(content, ensure_ascii=False).encode("utf-8", errors="backslashreplace"))
     return _joined(lines)
 

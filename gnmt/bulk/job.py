@@ -1,7 +1,7 @@
-"""Models and options of a bulk translation: everything that decides its output, apart from the input.
+"""Models and options of a bulk translation: everything except the input that affects its output.
 
-They are written into the manifest. A folder is only ever continued with the job that it was begun with, because its
-shards would otherwise be translated in different ways.
+They are stored in the manifest. A folder can be continued only with the same job, because its shards would otherwise be
+translated in different ways.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from gnmt.search.options import SamplingOptions, SearchOptions
 from gnmt.translation.options import TranslationOptions
 
 SUFFIXES = {".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
-COLUMNS = {"text": "", "tsv": "1", "jsonl": "text", "parquet": "text"}  # that are translated unless one is named
+COLUMNS = {"text": "", "tsv": "1", "jsonl": "text", "parquet": "text"}  # default of --column for each format
 PACKED = (".gz", ".xz", ".zst")
 LINES_PER_SHARD = Range(1, 100_000_000)
 
@@ -61,16 +61,16 @@ class Job:
 
 
 def format_of(path: Path) -> str:
-    """Returns the format by the suffix of a file name, without that of its packing: text unless it is a known one."""
+    """Returns the format for the suffix of a file name, "text" by default; a suffix of compression is ignored."""
     name = path.with_suffix("") if path.suffix in PACKED else path
     return SUFFIXES.get(name.suffix, "text")
 
 
 def fingerprint(model: Path) -> str:
-    """Returns the checksum of the checksums of a model folder.
+    """Returns the SHA-256 of a model folder's file of checksums.
 
     Raises:
-        UserError: it is not a model folder.
+        UserError: the path is not a model folder.
     """
     if not (model / SUMS).is_file():
         raise UserError(f"{model} is not a model folder of `gnmt export`: it has no {SUMS}.")
@@ -78,7 +78,7 @@ def fingerprint(model: Path) -> str:
 
 
 def check_models(job: Job) -> None:
-    """Raises UserError if the models of the job are not the ones that it was begun with."""
+    """Raises UserError if the models have changed since the start of the job."""
     if tuple(fingerprint(Path(model)) for model in job.models) != job.fingerprints:
         raise UserError(
             f"{' '.join(job.models)} changed after the work was begun: restore the model or start a new folder."
@@ -96,7 +96,16 @@ def check_search(job: Job) -> None:
 
 
 def check_same(begun: Job, given: Job, folder: Path) -> None:
-    """Raises UserError if a folder was begun with other models or options; the paths of models may differ."""
+    """Checks that a folder is continued with the same models and options; the paths of models may differ.
+
+    Args:
+        begun: job of the manifest.
+        given: job of the command line.
+        folder: folder of the manifest.
+
+    Raises:
+        UserError: the jobs differ.
+    """
     if begun.fingerprints != given.fingerprints:
         raise UserError(f"{folder} was begun with another model, {' '.join(begun.models)}: give it, or another folder.")
     old, new = _flat(begun), _flat(given)
@@ -115,7 +124,7 @@ def as_object(job: Job) -> Dict[str, Any]:
 
 
 def from_object(content: Dict[str, Any]) -> Job:
-    """Returns the job of a JSON object; raises TypeError or KeyError for unknown or missing names."""
+    """Returns the job of a JSON object. Raises TypeError or KeyError for unknown or missing names."""
     options = dict(content["options"])
     if options["sampling"] is not None:
         options["sampling"] = SamplingOptions(**options["sampling"])
@@ -126,7 +135,7 @@ def from_object(content: Dict[str, Any]) -> Job:
 
 
 def absolute(models: Sequence[Path]) -> Tuple[str, ...]:
-    """Returns the paths of models as they are written into a manifest."""
+    """Returns the absolute paths of models, which are stored in a manifest."""
     return tuple(str(model.resolve()) for model in models)
 
 

@@ -49,7 +49,7 @@ class Manifest:
     """Plan of a bulk translation."""
 
     job: Job
-    input: str  # its path
+    input: str  # path of the input
     sha256: str  # of the unpacked input; of the file itself for Parquet
     shards: Tuple[Shard, ...]
 
@@ -67,6 +67,7 @@ class BulkFolder:
 
     @property
     def manifest(self) -> Path:
+        """Path of the manifest."""
         return self.path / "manifest.json"
 
     def input(self, number: int, job: Job) -> Path:
@@ -116,11 +117,12 @@ def checksum(content: bytes) -> str:
 
 
 def plan(folder: BulkFolder, job: Job, source: Path) -> Manifest:
-    """Cuts the input into shards and writes the manifest; a folder that has one is checked against job and input.
+    """Divides the input into shards and writes the manifest. An existing manifest is compared with the job and the input.
 
     Args:
-        folder: locked by the caller.
-        source: plain or packed, or "-" for stdin.
+        folder: must be locked by the caller.
+        job: models and options.
+        source: plain or compressed file, or "-" for stdin.
 
     Raises:
         UserError: the input cannot be read, or the folder belongs to another input, model or option.
@@ -133,7 +135,7 @@ def plan(folder: BulkFolder, job: Job, source: Path) -> Manifest:
 
 
 def _continue(folder: BulkFolder, job: Job, source: Path) -> Manifest:
-    """Returns the manifest of a folder that was begun."""
+    """Returns the existing manifest after checks of the job and the input."""
     manifest = read_manifest(folder)
     jobs.check_same(manifest.job, job, folder.path)
     if input_checksum(source, job) != manifest.sha256:
@@ -142,7 +144,7 @@ def _continue(folder: BulkFolder, job: Job, source: Path) -> Manifest:
 
 
 def _begin(folder: BulkFolder, job: Job, source: Path) -> Manifest:
-    """Writes the shards of the input, and then the manifest."""
+    """Writes the shards of the input, then the manifest."""
     _remove_unfinished_plan(folder)
     shards: List[Shard] = []
     whole = hashlib.sha256()
@@ -161,7 +163,7 @@ def _begin(folder: BulkFolder, job: Job, source: Path) -> Manifest:
 
 
 def _remove_unfinished_plan(folder: BulkFolder) -> None:
-    """Removes the shards of a run that was killed before it had a manifest.
+    """Removes the shards of a run that was killed before it wrote a manifest.
 
     Raises:
         UserError: the folder has other files.
@@ -178,7 +180,7 @@ def _remove_unfinished_plan(folder: BulkFolder) -> None:
 
 
 def input_checksum(source: Path, job: Job) -> str:
-    """Returns the checksum of an input as the manifest has it; reads stdin to its end."""
+    """Returns the checksum of an input for comparison with the manifest; reads stdin to its end."""
     if job.input_format == "parquet":
         return sha256(source)
     found = hashlib.sha256()

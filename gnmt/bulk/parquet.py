@@ -1,6 +1,6 @@
-"""Parquet: a column of text is translated, and columns are added. Needs pyarrow, which the extra [bulk] installs.
+"""Parquet: one column of text is translated, and columns are added. Needs pyarrow, which the extra [bulk] installs.
 
-A shard is a Parquet file of its own, input and output; its rows are one row group.
+The input and the output of each shard are Parquet files with one row group.
 """
 
 import io
@@ -17,7 +17,12 @@ NULL = "it is null"  # problem of a row without a text; its translation is null 
 
 
 def cut_rows(path: Path, column: str, rows_per_shard: int) -> Iterator[Tuple[int, bytes]]:
-    """Yields the number of rows and the bytes of each shard, at least one.
+    """Yields the number of rows and the bytes of each shard; at least one shard.
+
+    Args:
+        path: Parquet file.
+        column: name of the column with the text.
+        rows_per_shard: number of rows of each shard but the last.
 
     Raises:
         UserError: the file is not Parquet, or has no such column of text.
@@ -60,7 +65,14 @@ def read_parquet(content: bytes, column: str) -> Rows:
 
 
 def write_parquet(content: bytes, rows: Sequence[Row], translations: Sequence[Translated], added: Added) -> bytes:
-    """Returns a shard with the translations as further columns; a column of such a name is replaced."""
+    """Returns a shard with the translations in additional columns; existing columns with these names are replaced.
+
+    Args:
+        content: shard of the input.
+        rows: rows of the content.
+        translations: one for each row.
+        added: columns to write in addition to the text.
+    """
     arrow, parquet = _pyarrow()
     table = parquet.read_table(io.BytesIO(content))
     texts = [None if row.problem == NULL else one.text for row, one in zip(rows, translations)]

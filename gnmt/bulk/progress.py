@@ -5,19 +5,19 @@ from typing import Optional, TextIO
 
 from tqdm import tqdm
 
-SECONDS_IN_A_LOG = 30  # between two lines of progress that no terminal shows
+SECONDS_IN_A_LOG = 30  # between two progress lines if the output is not a terminal
 
 
 class Counter:
-    """Counts translated lines and shows them; used as a context."""
+    """Counts translated lines and shows the progress; a context manager."""
 
     def __init__(self, total: int, done: int, stream: Optional[TextIO] = None):
-        """Starts to count.
+        """Shows the progress bar.
 
         Args:
-            total: lines of the input.
-            done: lines that an earlier run translated; they do not count for the speed.
-            stream: to print to; stderr by default.
+            total: number of lines of the input.
+            done: number of lines translated by an earlier run; they are not used for the speed.
+            stream: output stream; stderr by default.
         """
         stream = stream or sys.stderr
         self._bar = tqdm(
@@ -31,7 +31,7 @@ class Counter:
         )
 
     def add(self, lines: int) -> None:
-        """Counts lines; a negative number takes back those of a process that was killed."""
+        """Adds lines to the count; a negative number removes the lines of a killed process."""
         self._bar.update(lines)
 
     def __enter__(self) -> "Counter":

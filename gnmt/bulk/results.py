@@ -10,7 +10,7 @@ from gnmt.errors import UserError
 from gnmt.files.outputs import atomic_outputs
 from gnmt.files.packing import packed
 
-NAMED = 5  # shards that an error names at most
+NAMED = 5  # maximum number of shards in an error message
 
 
 class State(NamedTuple):
@@ -21,8 +21,8 @@ class State(NamedTuple):
     lines: int
     lines_done: int
     problems: int  # lines that could not be translated as they are
-    duplicates: int  # lines that were not translated again
-    seconds: float  # that processes have worked on the shards that are done
+    duplicates: int  # lines whose translation was copied from an equal line
+    seconds: float  # time that processes have spent on the finished shards
 
     @property
     def lines_per_second(self) -> float:
@@ -31,12 +31,12 @@ class State(NamedTuple):
 
     @property
     def hours_left(self) -> float:
-        """Hours that one process needs for the rest; 0 if no shard is done yet."""
+        """Hours that one process needs for the remaining lines; 0 if no shard is done yet."""
         return (self.lines - self.lines_done) / self.lines_per_second / 3600 if self.lines_per_second else 0.0
 
 
 def state_of(folder: BulkFolder, manifest: Manifest) -> State:
-    """Returns the state by the records of shards; their outputs are not read."""
+    """Returns the state from the records of the shards; the outputs are not read."""
     done = done_shards(folder, manifest)
     return State(
         shards=len(manifest.shards),
@@ -62,12 +62,12 @@ def todo(folder: BulkFolder, manifest: Manifest) -> List[int]:
 
 
 def verify(folder: BulkFolder, manifest: Manifest, forget: Callable[[Path], None]) -> List[str]:
-    """Checks every checksum and every number of lines of inputs and outputs.
+    """Checks the checksums and the numbers of lines of all inputs and outputs.
 
     Args:
-        folder: to check.
-        manifest: of the folder.
-        forget: called with the record of each shard whose output is damaged.
+        folder: folder to check.
+        manifest: manifest of the folder.
+        forget: called with the path of the record of each shard whose output is damaged.
 
     Returns:
         A sentence for each defect.
@@ -92,7 +92,17 @@ def verify(folder: BulkFolder, manifest: Manifest, forget: Callable[[Path], None
 
 
 def output_of(folder: BulkFolder, manifest: Manifest, shard: Shard, done: Done) -> bytes:
-    """Returns the output of a shard that is done. Raises UserError if it is damaged."""
+    """Returns the output of a finished shard.
+
+    Args:
+        folder: holds the output.
+        manifest: manifest of the folder.
+        shard: of the manifest.
+        done: record of the shard.
+
+    Raises:
+        UserError: the output is missing or damaged.
+    """
     path = folder.output(shard.number, manifest.job)
     content = read_content(path)
     if checksum(content) != done.sha256 or count_rows(content, manifest.job.output_format) != shard.lines:
@@ -116,7 +126,12 @@ def outputs(folder: BulkFolder, manifest: Manifest) -> Iterator[bytes]:
 
 
 def merge(folder: BulkFolder, manifest: Manifest, file: BinaryIO) -> None:
-    """Writes the outputs of all shards in order; the number of lines is that of the input.
+    """Writes the outputs of all shards in order: one line for each line of the input.
+
+    Args:
+        folder: holds the outputs.
+        manifest: manifest of the folder.
+        file: destination.
 
     Raises:
         UserError: a shard is not done, or its output is damaged.
@@ -130,6 +145,16 @@ def merge(folder: BulkFolder, manifest: Manifest, file: BinaryIO) -> None:
 
 
 def merge_to(folder: BulkFolder, manifest: Manifest, path: Path, overwrite: bool) -> None:
-    """Writes the outputs to one file, packed by its suffix; it appears when it is complete."""
+    """Writes the outputs to one file, which appears when it is complete.
+
+    Args:
+        folder: holds the outputs.
+        manifest: manifest of the folder.
+        path: destination; its suffix determines the compression.
+        overwrite: replaces an existing file.
+
+    Raises:
+        UserError: a shard is not done or damaged, or the file exists or cannot be written.
+    """
     with atomic_outputs([path], inputs=[], overwrite=overwrite) as (file,), packed(file, path) as packing:
         merge(folder, manifest, packing)

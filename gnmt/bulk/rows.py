@@ -1,4 +1,4 @@
-"""Rows: what the formats of bulk translation have in common."""
+"""Rows and translations, which all formats of bulk translation share."""
 
 from typing import Any, List, NamedTuple, Sequence
 
@@ -6,13 +6,13 @@ from typing import Any, List, NamedTuple, Sequence
 class Row(NamedTuple):
     """A line of text, TSV or JSON lines, or a row of Parquet."""
 
-    text: str  # to translate, one line; empty if there is none
+    text: str  # text to translate, one line; empty if there is none
     problem: str = ""  # one sentence; empty if there is none
-    original: Any = None  # what the output repeats: bytes of TSV, object of JSON
+    original: Any = None  # copied to the output: bytes of a TSV line, or a JSON object
 
 
 class Scored(NamedTuple):
-    """A hypothesis."""
+    """A hypothesis with its score."""
 
     text: str
     score: float
@@ -28,7 +28,7 @@ class Translated(NamedTuple):
 
 
 class Added(NamedTuple):
-    """Parts of translations that are written beside the text."""
+    """Parts of translations that are written in addition to the text."""
 
     score: bool
     nbest: bool

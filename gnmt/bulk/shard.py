@@ -1,8 +1,8 @@
-"""Translation of one shard, by whichever process: the engines only decide which process and when.
+"""Translation of one shard. The engines decide only which process translates a shard, and when.
 
-A shard is done when its record in done/ exists, which is written after the output is on the disk under its name. A
-process may be killed at any time: what it leaves is either complete or is not seen. A shard is locked while it is
-translated, so that two processes never do the same work; translating it twice would give the same bytes.
+A shard is done when its record in done/ exists. The record is written after the output is on the disk under its name. A
+process may be killed at any time: every file under its final name is complete. A shard is locked during its translation,
+so that two processes never do the same work; translating it twice would give the same bytes.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LONGEST_TEXT = 1 << 20  # characters; the rest of a longer line is not translated
 
-Progress = Callable[[int], None]  # called with the number of further lines that are translated
+Progress = Callable[[int], None]  # called with the number of lines translated since the last call
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,13 @@ class Done:
 
 
 def read_done(folder: BulkFolder, shard: Shard, job: Job) -> Optional[Done]:
-    """Returns the record of a shard, None if the shard is not done."""
+    """Returns the record of a shard, or None if the shard is not done.
+
+    Args:
+        folder: holds the records and outputs.
+        shard: of the manifest.
+        job: determines the format of the output.
+    """
     try:
         done = Done(**json.loads(folder.done(shard.number).read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -62,9 +68,9 @@ class ShardTranslator:
 
         Args:
             folder: holds the shards.
-            manifest: of the folder.
-            device: of torch.
-            threads: threads of torch; None leaves torch's choice.
+            manifest: manifest of the folder.
+            device: torch device, such as "cpu" or "cuda:0".
+            threads: number of torch threads; None keeps torch's default.
 
         Raises:
             UserError: the models have changed, or cannot be loaded.
@@ -138,8 +144,8 @@ def read_rows(content: bytes, job: Job) -> Rows:
 def texts_of(rows: Rows, job: Job) -> Tuple[List[str], List[int]]:
     """Returns the texts to translate, and for each row the index of its text.
 
-    Texts that occur several times are translated once, and long ones come first, so that batches have texts of similar
-    lengths. Samples are drawn line by line, each with a seed of its own, so there texts stay as they are.
+    Repeated texts are translated once. Texts are sorted by descending length, so that batches have texts of similar
+    lengths. With sampling, every line has its own seed, so texts are neither merged nor sorted.
     """
     if job.options.sampling is not None:
         return [row.text for row in rows], list(range(len(rows)))
@@ -152,10 +158,10 @@ def translate_texts(translator: "Translator", texts: Sequence[str], job: Job, fi
     """Yields the translation of each text.
 
     Args:
-        translator: has the models of the job.
+        translator: translator with the models of the job.
         texts: one line each.
-        job: has the options.
-        first: number of the first line in the input; with sampling, line n draws with seed + n.
+        job: holds the options.
+        first: number of the first line in the input, from 0; with sampling, line n uses the seed `seed + n`.
     """
     options = job.options
     if options.sampling is not None:
@@ -169,12 +175,19 @@ def translate_texts(translator: "Translator", texts: Sequence[str], job: Job, fi
 
 
 def tagged(text: str, tag: str) -> str:
-    """Returns a text behind a tag; a blank one stays as it is."""
+    """Returns the tag followed by the text; a blank text is returned unchanged."""
     return f"{tag} {text}" if tag and text.strip() else text
 
 
 def write_rows(content: bytes, rows: Rows, translations: Sequence[Translated], job: Job) -> bytes:
-    """Returns the output of a shard."""
+    """Returns the output of a shard.
+
+    Args:
+        content: input of the shard.
+        rows: rows of the content.
+        translations: one for each row.
+        job: determines the format and the added parts.
+    """
     added = Added(job.score, job.options.nbest > 1)
     if job.output_format == "parquet":
         return parquet.write_parquet(content, rows, translations, added)
@@ -187,7 +200,7 @@ def count_rows(output: bytes, output_format: str) -> int:
 
 
 def _problems(shard: Shard, rows: Rows, translations: Sequence[Translated]) -> List[dict]:
-    """Returns an object for each line with a problem; lines are counted from 1, in the whole input."""
+    """Returns an object for each problem of a line; line numbers count from 1 over the whole input."""
     found = []
     for number, (row, translation) in enumerate(zip(rows, translations), start=shard.first + 1):
         if row.problem:
@@ -203,7 +216,7 @@ def _json_lines(objects: Sequence[dict]) -> bytes:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Holds the lock of a shard, or goes on without on a file system that has no locks."""
+    """Holds the lock of a shard; on a file system without locks, continues without one."""
     try:
         file = open(path, "rb+")  # network file systems lock only files that are open for writing
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Attention as a picture inside an HTML page (SVG): a row for each target token, and the coverage below."""
+"""SVG picture of the attention for an HTML page: one row for each target token, and the coverage below."""
 
 from xml.etree.ElementTree import Element
 
@@ -6,12 +6,12 @@ from gnmt.evaluation.html_page import element
 from gnmt.evaluation.system_output import Attention
 
 CELL = 16  # pixels
-LETTER = 7  # width of a letter, about
+LETTER = 7  # approximate width of a letter, in pixels
 SMALLEST = 0.01  # weights below it are not drawn
 
 
 def attention_picture(attention: Attention) -> Element:
-    """Returns an `svg` element; a cell is as opaque as its weight, and tells it on hover."""
+    """Returns an `svg` element. The opacity of a cell is its attention weight, which is also shown on hover."""
     coverage = [min(1.0, sum(column)) for column in zip(*attention.weights)]
     left = LETTER * max(len("coverage"), *map(len, attention.target)) + 8
     top = LETTER * max(map(len, attention.source)) + 8

@@ -1,7 +1,7 @@
-"""BLEU, always with sacreBLEU's signature: its default and the convention of NVIDIA's GNMT.
+"""BLEU with sacreBLEU's default settings and with the settings of NVIDIA's GNMT, always with a signature.
 
-NVIDIA's published numbers are lower-cased and tokenised with `intl` (`sacrebleu -lc --tokenize intl` in its
-inference code), so they are comparable with the second score only.
+NVIDIA's published scores are lower-cased and tokenised with `intl` (`sacrebleu -lc --tokenize intl` in the inference
+code of its GNMT), so only the second score is comparable with them.
 """
 
 from typing import Sequence, Tuple
@@ -13,15 +13,16 @@ from gnmt.errors import UserError
 
 
 def corpus_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Tuple[BLEUScore, str]:
-    """BLEU (0 to 100) of detokenised text with sacreBLEU's defaults (cased, 13a), and its signature.
+    """Returns BLEU (0 to 100) of detokenised text with sacreBLEU's defaults (cased, 13a), and its signature.
 
-    Raises UserError unless there is one hypothesis for each reference and at least one of them.
+    Raises:
+        UserError: the numbers of hypotheses and references differ, or there are none.
     """
     return _score(BLEU(), hypotheses, references)
 
 
 def nvidia_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Tuple[BLEUScore, str]:
-    """Returns BLEU as NVIDIA reports it: lower-cased, with the `intl` tokenizer; otherwise like `corpus_bleu`."""
+    """Returns lower-cased BLEU with the `intl` tokenizer, as reported by NVIDIA; otherwise like `corpus_bleu`."""
     return _score(BLEU(lowercase=True, tokenize="intl"), hypotheses, references)
 
 
@@ -38,6 +39,6 @@ def _score(metric: BLEU, hypotheses: Sequence[str], references: Sequence[str]) -
 
 
 def report(hypotheses: Sequence[str], references: Sequence[str]) -> str:
-    """Two lines, sacreBLEU's default and NVIDIA's convention: score, n-gram precisions, lengths, signature."""
+    """Returns two lines, for sacreBLEU's and NVIDIA's settings: score, n-gram precisions, lengths and signature."""
     both = (corpus_bleu(hypotheses, references), nvidia_bleu(hypotheses, references))
     return "\n".join(f"{score} {signature}" for score, signature in both)

@@ -5,12 +5,12 @@ from collections import Counter
 from itertools import pairwise
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
-LENGTHS = (0, 11, 21, 31, 41, 61)  # least number of words in a bucket
-FREQUENCIES = (0, 1, 2, 5, 10, 100, 1000)  # least number of occurrences in a bucket
+LENGTHS = (0, 11, 21, 31, 41, 61)  # smallest number of words of each bucket
+FREQUENCIES = (0, 1, 2, 5, 10, 100, 1000)  # smallest number of occurrences of each bucket
 
 
 class WordScore(NamedTuple):
-    """Words of a bucket that a system gets right; a word counts as often as it occurs in both texts."""
+    """Counts of matched words of a bucket; a word matches as often as it occurs in both texts."""
 
     matched: int
     produced: int  # in the hypotheses
@@ -24,12 +24,12 @@ class WordScore(NamedTuple):
 
     @property
     def recall(self) -> float:
-        """Share of the expected words, from 0 to 100; 0 if there are none."""
+        """Share of the expected words that are matched, from 0 to 100; 0 if no words are expected."""
         return 100 * self.matched / self.expected if self.expected else 0.0
 
 
 def bucket_of(value: int, starts: Sequence[int]) -> int:
-    """Returns the index of the last start that is not above the value."""
+    """Returns the index of the last start that is less than or equal to the value."""
     return bisect_right(starts, value) - 1
 
 
@@ -42,7 +42,7 @@ def labels(starts: Sequence[int]) -> List[str]:
 
 
 def by_length(lengths: Sequence[int]) -> List[Tuple[str, List[int]]]:
-    """Returns the name of each bucket that has sentences, and their indices."""
+    """Returns the name of each non-empty bucket and the indices of its sentences."""
     members: List[List[int]] = [[] for _ in LENGTHS]
     for index, length in enumerate(lengths):
         members[bucket_of(length, LENGTHS)].append(index)
@@ -52,7 +52,7 @@ def by_length(lengths: Sequence[int]) -> List[Tuple[str, List[int]]]:
 def by_frequency(
     hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[str]], counts: Dict[str, int]
 ) -> List[Tuple[str, WordScore]]:
-    """Returns the name and score of each bucket of words, also of those without words.
+    """Returns the name and score of each bucket of words, including empty buckets.
 
     Args:
         hypotheses: words of each sentence.

@@ -25,7 +25,7 @@ class Sentence:
 
     @property
     def difference(self) -> float:
-        """GLEU of B minus that of A."""
+        """GLEU of B minus GLEU of A."""
         return self.gleu[1] - self.gleu[0]
 
 
@@ -39,13 +39,13 @@ class LengthScore(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """All that a page shows of two systems, apart from the scores of the whole corpus."""
+    """Comparison of two systems: all data of the page, except the scores of the whole corpus."""
 
     sentences: List[Sentence]
     lengths: List[LengthScore]
     frequencies: List[Tuple[str, WordScore, WordScore]]  # name of the bucket, A, B
     length_ratios: Pair
-    repetitive: Tuple[int, int]  # sentences in which a run of words is repeated at once, unlike in the reference
+    repetitive: Tuple[int, int]  # sentences with an immediately repeated run of words that the reference lacks
 
 
 def compare(
@@ -59,8 +59,8 @@ def compare(
     Args:
         references: one for each sentence.
         outputs: translations of A and of B.
-        sources: the sentences; their length makes the buckets, or else that of the references.
-        counts: frequency of each word (13a) in training text; by default in the references.
+        sources: source sentences; buckets use their lengths, or the lengths of the references if None.
+        counts: frequency of each word (13a) in the training text; by default in the references.
     """
     words = words_of(references)
     produced = (words_of(outputs[0]), words_of(outputs[1]))

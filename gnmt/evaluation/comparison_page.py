@@ -11,7 +11,7 @@ from gnmt.evaluation.metrics import LOWER_IS_BETTER, TITLES
 from gnmt.evaluation.significance import MetricScore, Scores
 from gnmt.evaluation.system_output import Attention
 
-Attentions = Tuple[Sequence[Sequence[Attention]], Sequence[Sequence[Attention]]]  # of A and B: of each sentence
+Attentions = Tuple[Sequence[Sequence[Attention]], Sequence[Sequence[Attention]]]  # of A and B, for each line
 
 
 def comparison_page(
@@ -22,15 +22,15 @@ def comparison_page(
     examples: int,
     counted: str,
 ) -> str:
-    """Returns the page.
+    """Returns the HTML page.
 
     Args:
-        names: of A and B.
-        comparison: of A and B.
-        scores: of the whole corpus by metric, with the p-value of B.
-        attentions: of A and B.
-        examples: most sentences in each list.
-        counted: text in which the frequency of words was counted, such as "the references".
+        names: names of the systems A and B.
+        comparison: comparison of A and B.
+        scores: scores of the whole corpus by metric, with the p-value of B.
+        attentions: attention of A and B.
+        examples: maximum number of sentences in each list.
+        counted: name of the text in which words were counted, such as "the references".
     """
     sentences = comparison.sentences
     lists = (
@@ -130,7 +130,7 @@ def _example(names: Tuple[str, str], sentence: Sentence, attentions: Attentions)
 
 
 def _marked(output: str, reference: str) -> List[Content]:
-    """Returns the words of an output; those that an alignment with the reference leaves over are marked."""
+    """Returns the words of an output; words that are not aligned with the reference are marked."""
     words, expected = output.split(), reference.split()
     parts: List[Content] = []
     for kind, start, end, _, _ in SequenceMatcher(None, words, expected, autojunk=False).get_opcodes():

@@ -1,4 +1,4 @@
-"""GLEU: how much of two sentences is the same, from 0 to 1 (Wu et al. 2016, section 5)."""
+"""GLEU: similarity of two sentences, from 0 to 1 (Wu et al. 2016, section 5)."""
 
 from collections import Counter
 from itertools import chain
@@ -16,9 +16,9 @@ def ngrams(tokens: Sequence[Hashable]) -> Counter:
 
 
 def gleu(output: Counter, reference: Counter) -> float:
-    """min(precision, recall) of all n-grams; an n-gram matches as often as it occurs in both.
+    """Returns min(precision, recall) of all n-grams; an n-gram matches as often as it occurs in both sentences.
 
-    Two empty sentences are equal, so worth 1; an empty one and another have nothing in common, 0.
+    GLEU of two empty sentences is 1. GLEU of an empty and a non-empty sentence is 0.
     """
     larger = max(sum(output.values()), sum(reference.values()))
     if larger == 0:
@@ -27,7 +27,7 @@ def gleu(output: Counter, reference: Counter) -> float:
 
 
 def mean_gleu(outputs: Sequence[str], references: Sequence[str]) -> float:
-    """Mean over sentences of detokenised text, of the words that sacreBLEU counts by default (13a)."""
+    """Returns the mean GLEU over sentences of detokenised text, tokenised like sacreBLEU's default (13a)."""
     words = Tokenizer13a()
     pairs = zip(outputs, references, strict=True)
     return sum(gleu(*(ngrams(words(text).split()) for text in pair)) for pair in pairs) / len(references)

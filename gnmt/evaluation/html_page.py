@@ -33,12 +33,12 @@ svg rect { fill: var(--cell); }
 
 
 def element(tag: str, *content: Content, **attributes: object) -> Element:
-    """Returns an element with texts and elements inside.
+    """Returns an element that contains texts and elements.
 
     Args:
         tag: name of the element.
-        content: texts and elements, in their order.
-        attributes: values by name; a name may end in "_" (`class_`), and other "_" stand for "-".
+        content: texts and elements, in order.
+        attributes: values by name; a final "_" of a name (`class_`) is removed, and other "_" are replaced by "-".
     """
     made = Element(tag, {name.rstrip("_").replace("_", "-"): str(value) for name, value in attributes.items()})
     last = None
@@ -54,7 +54,13 @@ def element(tag: str, *content: Content, **attributes: object) -> Element:
 
 
 def table(caption: str, header: Sequence[Content], rows: Sequence[Sequence[Content]]) -> Element:
-    """Returns a table; the first cell of each row is its header. Cells are texts or elements."""
+    """Returns a table; the first cell of each row is the row's header.
+
+    Args:
+        caption: title above the table.
+        header: cells of the first line, texts or elements.
+        rows: cells of the other lines, texts or elements.
+    """
     head = element("tr", *(element("th", cell, scope="col") for cell in header))
     body = (
         element("tr", element("th", first, scope="row"), *(element("td", cell) for cell in cells))
@@ -65,7 +71,7 @@ def table(caption: str, header: Sequence[Content], rows: Sequence[Sequence[Conte
 
 
 def page(title: str, *body: Content) -> str:
-    """Returns a whole page that loads nothing and runs nothing: its policy allows only its own style."""
+    """Returns a complete page that loads no resources and runs no scripts; its policy allows only its own style."""
     digest = base64.b64encode(hashlib.sha256(STYLE.encode("utf-8")).digest()).decode("ascii")
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     head = element(

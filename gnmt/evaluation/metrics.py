@@ -1,4 +1,4 @@
-"""Metrics of corpora by name, as objects of sacreBLEU, so that its intervals and significance tests apply to all."""
+"""Corpus metrics by name. All are sacreBLEU metrics, so its intervals and significance tests can be used."""
 
 from typing import Any, Callable, Dict, List, Sequence
 
@@ -18,7 +18,7 @@ class GLEUSignature(Signature):
 
 
 class GLEU(Metric):
-    """Mean GLEU of sentences, from 0 to 100 (Wu et al. 2016, section 5); of several references the best one counts."""
+    """Mean GLEU of sentences, from 0 to 100 (Wu et al. 2016, section 5); with several references, the best one counts."""
 
     _SIGNATURE_TYPE = GLEUSignature
 

@@ -1,10 +1,10 @@
 """Scores of several systems, with bootstrap intervals and sacreBLEU's paired significance tests.
 
-The tests are those of Koehn (2004), paired bootstrap resampling, and of Riezler and Maxwell (2005), paired approximate
-randomisation. Their null hypothesis is that a system and the baseline are equally good; p is the probability of a
-difference that is larger. sacreBLEU seeds both with 12345, or with the environment variable SACREBLEU_SEED.
+The tests are paired bootstrap resampling (Koehn 2004) and paired approximate randomisation (Riezler and Maxwell 2005).
+The null hypothesis is that a system and the baseline are equally good; p is the probability of a larger difference.
+sacreBLEU seeds both tests with 12345, or with the environment variable SACREBLEU_SEED.
 
-sacreBLEU counts larger differences only, so that it would call equal scores significant; here they have p = 1.
+sacreBLEU counts only strictly larger differences, so equal scores would be significant; here they have p = 1.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from sacrebleu.significance import PairedTest, Result
 from gnmt.errors import UserError
 from gnmt.evaluation.metrics import METRICS
 
-TESTS = {"bs": 1000, "ar": 10000}  # paired bootstrap and approximate randomisation, with sacreBLEU's number of trials
+TESTS = {"bs": 1000, "ar": 10000}  # sacreBLEU's trials for paired bootstrap and approximate randomisation
 RESAMPLES = 1000  # for intervals
 
 NamedSystem = Tuple[str, Sequence[str]]  # name and hypotheses
@@ -51,7 +51,7 @@ def corpus_scores(
         resamples: bootstrap samples for 95 % intervals; 0 computes none.
 
     Raises:
-        UserError: there are no sentences, or a system has not one hypothesis for each reference.
+        UserError: there are no sentences, or the numbers of hypotheses and references differ.
     """
     _check(systems, references)
     found = {}
@@ -73,24 +73,24 @@ def paired_scores(
     trials: int = 0,
     resamples: int = 0,
 ) -> Dict[str, Scores]:
-    """Scores each system by each metric, and tests all but the first against the first, the baseline.
+    """Scores each system by each metric, and tests each system against the first one, the baseline.
 
     Args:
         systems: name and hypotheses of each system.
         references: one for each sentence.
         metrics: keys of `METRICS`.
         test: "bs" or "ar"; "bs" also computes intervals.
-        trials: of the test; 0 is sacreBLEU's number.
+        trials: number of trials of the test; 0 uses sacreBLEU's default.
         resamples: bootstrap samples for the 95 % intervals of "ar"; 0 computes none.
 
     Raises:
-        UserError: there are no sentences, a system has not one hypothesis for each reference, or there is one system.
+        UserError: there are no sentences, the numbers of hypotheses and references differ, or there is only one system.
     """
     _check(systems, references)
     if len(systems) < 2:
         raise UserError("A paired test compares systems with the first one, but there is only one: give two or more.")
     found = {}
-    for name in metrics:  # one at a time, as sacreBLEU identifies a metric by a name that both kinds of BLEU share
+    for name in metrics:  # one at a time, because both kinds of BLEU have the same name in sacreBLEU
         paired = PairedTest(
             [(system, list(hypotheses)) for system, hypotheses in systems],
             {name: METRICS[name]()},

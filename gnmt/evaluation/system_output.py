@@ -23,11 +23,11 @@ class SystemOutput(NamedTuple):
     """Translations in the order of the lines."""
 
     texts: List[str]
-    attentions: List[List[Attention]]  # of each line: one for each sentence, none where the file holds none
+    attentions: List[List[Attention]]  # for each line: one for each sentence; empty if the file has no attention
 
 
 def read_output(path: Path) -> SystemOutput:
-    """Reads a file of translations; the suffix .json or .jsonl says that its lines are JSON.
+    """Reads a file of translations; with the suffix .json or .jsonl, its lines must be JSON.
 
     Raises:
         UserError: the file cannot be read, or a line is not an object of `gnmt translate --output json`.
@@ -51,7 +51,7 @@ def read_output(path: Path) -> SystemOutput:
 
 
 def _attention(sentence: Any) -> Attention:
-    """Returns the attention of the best translation; raises ValueError if its size is not that of the tokens."""
+    """Returns the attention of the best translation. Raises ValueError if its size does not match the tokens."""
     best = sentence["nbest"][0]
     source, target = ([*map(_text, tokens), END] for tokens in (sentence["source_tokens"], best["tokens"]))
     weights = [[float(weight) for weight in row] for row in best["attention"]]

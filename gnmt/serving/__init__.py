@@ -1,1 +1,1 @@
-"""Translation server: one engine thread, an HTTP application around it, and its page."""
+"""Translation server: an engine thread, an HTTP application and a web page."""

@@ -26,7 +26,7 @@ from gnmt.serving.service import TranslationService
 from gnmt.serving.status import status_routes
 from gnmt.translator import Translator
 
-STOPPING_SECONDS = 5.0  # that the engine has for its last step
+STOPPING_SECONDS = 5.0  # for the last step of the engine
 DESCRIPTION = "Neural machine translation (GNMT). `/translate` follows LibreTranslate's API."
 
 
@@ -34,8 +34,8 @@ class Settings(NamedTuple):
     """Settings of an application."""
 
     limits: Limits = Limits()
-    keys: Sequence[Key] = ()  # none: everybody may ask
-    origins: Sequence[str] = ()  # of pages that may read answers (CORS)
+    keys: Sequence[Key] = ()  # empty: requests need no key
+    origins: Sequence[str] = ()  # origins of pages that may read responses (CORS)
     slots: int = 64  # sentences that are translated at the same time
 
 
@@ -69,7 +69,7 @@ def make_application(translators: Sequence[Translator], settings: Settings = DEF
 
     application = FastAPI(
         title="gnmt serve", version=gnmt.__version__, description=DESCRIPTION, lifespan=lifespan,
-        docs_url=None, redoc_url=None,  # they load scripts from elsewhere
+        docs_url=None, redoc_url=None,  # these pages load scripts from other servers
     )  # fmt: skip
     for router in (
         libretranslate_routes(service, access),
@@ -96,7 +96,7 @@ def _wrapped(application: FastAPI, metrics: Metrics, settings: Settings) -> Appl
 
 
 def _openapi(application: FastAPI) -> dict:
-    """Returns the OpenAPI document. FastAPI names the status 422 for wrong fields, which are answered with 400 here."""
+    """Returns the OpenAPI document. FastAPI documents status 422 for invalid fields; this server returns 400."""
     if application.openapi_schema is None:
         document = get_openapi(
             title=application.title,

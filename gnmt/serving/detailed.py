@@ -1,4 +1,4 @@
-"""Routes of this server's own API: everything that a search knows about a translation."""
+"""Routes of this server's own API: translations with scores, alignment, coverage and attention."""
 
 import dataclasses
 import json
@@ -27,7 +27,7 @@ OFFERED = ("beam", "nbest", "length_norm_factor", "coverage_penalty", "no_repeat
 
 
 def search_fields() -> Dict[str, Any]:
-    """Returns the fields of a request for the options of a search, from their declaration."""
+    """Returns the request fields for search options, generated from their declaration."""
     fields = {}
     for option in dataclasses.fields(SearchOptions):
         if option.name in OFFERED:
@@ -84,7 +84,7 @@ class HypothesisAnswer(BaseModel):
 
 
 class SentenceAnswer(BaseModel):
-    """A source sentence and its translations, best first; a blank one has none."""
+    """A source sentence and its translations, best first; a blank sentence has no translations."""
 
     source: str
     separator: str = Field(description="white space after the sentence")
@@ -164,11 +164,11 @@ def detailed_routes(service: TranslationService, access: Access) -> APIRouter:
 
 
 class View:
-    """Translations as values of JSON.
+    """Conversion of translations to JSON values.
 
     Args:
-        generation: of the model, for its length limit.
-        with_attention: show the attention weights.
+        generation: settings of the model, for its length limit.
+        with_attention: includes the attention weights.
     """
 
     def __init__(self, generation: GenerationConfig, with_attention: bool):
@@ -202,12 +202,12 @@ class View:
 
 
 def finite(value: float) -> float:
-    """Returns a log-probability that JSON can hold: that of an impossible token is minus infinity."""
+    """Returns a finite log-probability for JSON: minus infinity, for an impossible token, is replaced."""
     return max(value, IMPOSSIBLE)
 
 
 def rounded(weights: Any) -> List[float]:
-    """Returns weights with four decimals."""
+    """Returns weights rounded to four decimals."""
     return [round(float(weight), 4) for weight in weights]
 
 
@@ -215,7 +215,7 @@ def options_of(body: Any, limits: Limits) -> TranslationOptions:
     """Returns the options of a request.
 
     Raises:
-        Refusal: too many texts or characters, or prefixes that do not fit.
+        Refusal: there are too many texts or characters, or the prefixes do not match the texts.
     """
     limits.check_texts(body.texts)
     if body.prefixes is not None and (body.split_sentences or len(body.prefixes) != len(body.texts)):
@@ -232,7 +232,7 @@ async def _collect(running: RunningRequest) -> Dict[Place, SentenceTranslation]:
 
 
 async def _lines(running: RunningRequest, parts: Sequence[Sequence[Sentence]], view: View) -> AsyncIterator[bytes]:
-    """Yields a line for each sentence; an error is the last line."""
+    """Yields a line of JSON for each sentence; an error is the last line."""
     try:
         async for (text, number), translation in running.finished():
             shown = view.sentence(translation, parts[text][number].separator)

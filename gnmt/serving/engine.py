@@ -1,8 +1,8 @@
-"""The engine: one thread that owns torch and translates the sentences of all requests.
+"""The engine: one thread that runs the models and translates the sentences of all requests.
 
-Sentences with equal search options of one model share a running search, which they join and leave at every step; other
-options run in a search beside it. Searches take turns, one step each. A request gets slots in turn with the others, so
-that a long document does not hold up a single sentence. No translation depends on the others.
+Sentences with the same model and search options share a running search, which they join and leave at every step. Other
+options run in separate searches, and searches take turns, one step each. Requests get free slots in turn, so that a long
+document does not delay a single sentence. No translation depends on the others.
 """
 
 import dataclasses
@@ -22,11 +22,11 @@ from gnmt.translation.results import SentenceTranslation
 from gnmt.translation.sentence_codec import EncodedSentence
 from gnmt.translator import Translator
 
-SHORT = 64  # tokens; longer sentences run apart, so that they do not widen the batch of the others
-JOINING_SHARE = 1 / 4  # newcomers are encoded together once they are this share of the running sentences,
-PATIENCE = 8  # or once they have waited so many steps
-HEARTBEAT = 1.0  # seconds between two signs of life of an idle engine
-LATE = 10.0  # seconds without a sign of life after which the engine counts as stuck
+SHORT = 64  # tokens; longer sentences run in separate searches, so that they do not lengthen the batch of short ones
+JOINING_SHARE = 1 / 4  # new sentences are encoded together if they are at least this share of the running sentences,
+PATIENCE = 8  # or if they have waited for this number of steps
+HEARTBEAT = 1.0  # seconds between two heartbeats of an idle engine
+LATE = 10.0  # seconds without a heartbeat after which the engine is not ready
 WARM_UP = "A dog runs."
 
 logger = logging.getLogger(__name__)
@@ -39,10 +39,10 @@ class Job:
     """One sentence to translate.
 
     Args:
-        translator: of its language pair.
-        options: those of the search, and `replace_unk`.
+        translator: translator of the language pair.
+        options: search options and `replace_unk`.
         sentence: encoded by the translator's codec.
-        deliver: called once, by the engine's thread, with the translation or an error; not after a cancellation.
+        deliver: called once by the engine's thread with the translation or an error; not called after a cancellation.
     """
 
     translator: Translator
@@ -52,13 +52,13 @@ class Job:
 
     @property
     def lane(self) -> "Lane":
-        """Search that the sentence belongs to."""
+        """Search to which the sentence belongs."""
         options = dataclasses.replace(self.options, replace_unk=False, split_sentences=False)
         return Lane(self.translator, options, self._length_class)
 
     @property
     def slots(self) -> int:
-        """Slots that it takes: those of so many short sentences."""
+        """Number of slots: the number of short sentences that need the same work."""
         return 1 << self._length_class
 
     @property
@@ -67,7 +67,7 @@ class Job:
 
 
 class Lane(NamedTuple):
-    """Sentences that are searched together: one model, equal options, similar lengths."""
+    """Properties shared by the sentences of one search: model, options and range of lengths."""
 
     translator: Translator
     options: TranslationOptions
@@ -75,13 +75,13 @@ class Lane(NamedTuple):
 
 
 class Engine:
-    """Translates jobs in a thread of its own.
+    """Translates jobs in its own thread.
 
     Args:
-        translators: of all language pairs.
-        slots: sentences that run at the same time, over all searches.
-        queue_limit: source tokens that may wait; one request may have more.
-        metrics: are kept up to date.
+        translators: translators of all language pairs.
+        slots: maximum number of running sentences over all searches.
+        queue_limit: maximum number of waiting source tokens; a single waiting request may exceed it.
+        metrics: updated by the engine.
     """
 
     def __init__(self, translators: Sequence[Translator], slots: int, queue_limit: int, metrics: Metrics):
@@ -91,28 +91,28 @@ class Engine:
         self._metrics = metrics
         self._changed = threading.Condition()
         # Guarded by `_changed`:
-        self._requests: Deque[Deque[Job]] = deque()  # jobs that wait, by request
+        self._requests: Deque[Deque[Job]] = deque()  # waiting jobs of each request
         self._waiting_tokens = 0
         self._cancelled: Set[Job] = set()
         self._is_stopping = False
-        # Of the engine's thread only:
+        # Used by the engine's thread only:
         self._searches: Dict[Lane, Search] = {}
-        self._jobs: Dict[int, Tuple[Lane, Job]] = {}  # that run, by id
+        self._jobs: Dict[int, Tuple[Lane, Job]] = {}  # running jobs by id
         self._next_id = 0
-        self._steps_waited = 0  # since newcomers could have joined
+        self._steps_waited = 0  # since new sentences could have joined
         self._memory = MemoryTrimmer(find_trim())
         # Written by the engine's thread, read by others:
         self._is_warm = threading.Event()
-        self._error: Optional[Exception] = None  # that has ended the thread
+        self._error: Optional[Exception] = None  # the error that ended the thread
         self._last_sign_of_life = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
-        """Starts the thread, which first translates a sentence with each model."""
+        """Starts the thread, which first translates one sentence with each model."""
         self._thread.start()
 
     def stop(self, seconds: float) -> None:
-        """Ends the thread, and fails the jobs that are left; waits so many seconds for it."""
+        """Stops the thread and fails the remaining jobs; waits at most `seconds` for the thread."""
         with self._changed:
             self._is_stopping = True
             self._changed.notify()
@@ -120,14 +120,14 @@ class Engine:
             self._thread.join(seconds)
 
     def wait_until_warm(self) -> None:
-        """Returns when each model has translated a sentence. Raises the error of one that cannot."""
+        """Waits until each model has translated a sentence. Raises the error of a model that cannot translate."""
         while not self._is_warm.wait(0.05):
             if not self._thread.is_alive():
                 raise self._error or RuntimeError("the engine has ended before it was warm")
 
     @property
     def is_ready(self) -> bool:
-        """True if each model has translated a sentence, and the engine neither has ended nor hangs."""
+        """Returns True if each model has translated a sentence, and the thread is running and making progress."""
         is_moving = time.monotonic() - self._last_sign_of_life < LATE
         return self._is_warm.is_set() and self._thread.is_alive() and is_moving
 
@@ -151,7 +151,7 @@ class Engine:
             self._metrics.queue_tokens.set(self._waiting_tokens)
 
     def cancel(self, jobs: Sequence[Job]) -> None:
-        """Gives up jobs, running or waiting; those that are done are ignored."""
+        """Cancels running and waiting jobs; finished jobs are ignored."""
         with self._changed:
             self._cancelled.update(jobs)
             self._changed.notify()
@@ -176,7 +176,7 @@ class Engine:
             self._fail_all()
 
     def _await_work(self) -> bool:
-        """Returns when there is something to do; False if the engine is to stop."""
+        """Waits for work. Returns False if the engine must stop."""
         with self._changed:
             while not (self._is_stopping or self._requests or self._searches or self._cancelled):
                 self._last_sign_of_life = time.monotonic()
@@ -207,7 +207,7 @@ class Engine:
         self._metrics.cancelled.inc(count + len(running))
 
     def _let_join(self) -> None:
-        """Gives the free slots to waiting jobs, one of each request in turn."""
+        """Assigns free slots to waiting jobs, one job of each request in turn."""
         joining = self._take_joining()
         lanes: Dict[Lane, List[QueuedSentence]] = {}
         for job in joining:
@@ -232,7 +232,7 @@ class Engine:
             while self._requests:
                 needed = min(self._requests[0][0].slots, self._slots)
                 if needed > free:
-                    break  # nothing overtakes it, so that it joins some time
+                    break  # later jobs must not overtake it, or it might never join
                 request = self._requests.popleft()
                 joining.append(request.popleft())
                 if request:
@@ -248,7 +248,7 @@ class Engine:
         self._metrics.batch_sentences.observe(len(search))
         try:
             translated = search.step()
-        except Exception as error:  # of this search only: the others go on
+        except Exception as error:  # ends only this search
             logger.exception("a search has failed")
             self._fail(lane, error)
             return
@@ -291,7 +291,7 @@ class Engine:
 
 
 def failure(error: Exception) -> Refusal:
-    """Returns the answer to a request of which a job has failed."""
+    """Returns the refusal for a request with a failed job."""
     if isinstance(error, Refusal):
         return error
     return Refusal(500, "failed", "The translation has failed: the server's log has the reason.")

@@ -1,4 +1,4 @@
-"""Routes that translate files; the result is fetched by a link that expires."""
+"""Routes that translate files; the result is available under a link that expires."""
 
 import asyncio
 import re
@@ -27,12 +27,12 @@ from gnmt.translator import Translator
 TYPES = ("text/plain", "application/x-subrip", "text/html", "text/html")
 KINDS = {suffix: f"{kind}; charset=utf-8" for suffix, kind in zip(FILE_FORMATS, TYPES)}
 LINK_SECONDS = 20 * 60
-MOST_BYTES = 64 << 20  # of all results; the oldest make room
+MOST_BYTES = 64 << 20  # total size of all results; the oldest ones are removed first
 UNSAFE = re.compile(r"[^\w.,+ ()-]+")
 
 
 class TranslatedFile(NamedTuple):
-    """A result that waits to be fetched."""
+    """A stored result."""
 
     name: str
     kind: str
@@ -41,14 +41,22 @@ class TranslatedFile(NamedTuple):
 
 
 class TranslatedFiles:
-    """Results in memory, each under a name that cannot be guessed."""
+    """Results in memory, each under a random key."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self._clock = clock
         self._files: Dict[str, TranslatedFile] = {}
 
     def add(self, name: str, kind: str, content: bytes) -> str:
-        """Keeps a result for LINK_SECONDS; returns its key."""
+        """Stores a result for LINK_SECONDS.
+
+        Args:
+            name: name of the file.
+            kind: media type.
+            content: bytes of the file.
+
+        Returns:
+            The key of the result."""
         self._forget_expired()
         while self._files and sum(len(one.content) for one in self._files.values()) + len(content) > MOST_BYTES:
             del self._files[next(iter(self._files))]
@@ -57,7 +65,7 @@ class TranslatedFiles:
         return key
 
     def get(self, key: str) -> Optional[TranslatedFile]:
-        """Returns a result, or None if there is none or it has expired."""
+        """Returns a result, or None if the key is unknown or expired."""
         self._forget_expired()
         return self._files.get(key)
 
@@ -85,7 +93,7 @@ def file_routes(service: TranslationService, access: Access) -> APIRouter:
         target: Annotated[str, Form(description="language code", max_length=40)],
         api_key: Annotated[Optional[str], Form()] = None,
     ) -> FileAnswer:
-        """Translates a file; the answer is a link to the result, which expires after 20 minutes."""
+        """Translates a file; returns a link to the result, which expires after 20 minutes."""
         access.admit(request, api_key)
         suffix = suffix_of(file.filename or "")
         text = text_of(await file.read(service.limits.file_limit + 1), service.limits)
@@ -110,7 +118,7 @@ def file_routes(service: TranslationService, access: Access) -> APIRouter:
 
 
 def suffix_of(name: str) -> str:
-    """Returns the suffix of a file's name. Raises Refusal for a format that is not translated."""
+    """Returns the suffix of a file's name. Raises Refusal for an unsupported format."""
     suffix = PurePosixPath(name).suffix.lower()
     if suffix not in KINDS:
         raise bad_request(f"Files that end in {suffix[:20]!r} are not translated: send {', '.join(KINDS)}.")

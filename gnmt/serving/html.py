@@ -1,7 +1,7 @@
-"""HTML as pieces of markup, and back.
+"""Conversion of HTML to pieces of markup, and back.
 
-Tags, attributes and comments are kept as they are. What is not for readers, such as scripts, and what the page marks as
-not to be translated stays as it is, and so does computer code.
+Tags, attributes and comments are kept unchanged. Elements that are not text, such as scripts, elements marked as not to be
+translated, and computer code are also kept unchanged.
 """
 
 import asyncio
@@ -27,23 +27,23 @@ RAW = {
 KEPT = INLINE_KEPT | frozenset("iframe math noscript object pre script style svg template textarea".split())
 
 TAG_BEGINS = re.compile(r"</?[a-zA-Z]")
-# Quotes count after an equals sign only, as in browsers. Possessive, so that no tag is read twice.
+# Quotes delimit values only after an equals sign, as in browsers. Quantifiers are possessive for linear time.
 TAG = re.compile(r"""<(/?)([a-zA-Z][^\s/>]*+)(?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+'|[^\s>]*+))*+>""")
 ATTRIBUTE = re.compile(r"""([^\s=/>"']++)\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>]*+))""")
 
 
 def read_html(text: str, language: str) -> Document:
-    """Returns an HTML document, or a part of one.
+    """Parses an HTML document or fragment.
 
     Args:
-        text: HTML; errors in it are kept.
-        language: of its text.
+        text: HTML; invalid markup is kept unchanged.
+        language: language of its text.
     """
     return Document(kept(tokens_of(text)), language, escape)
 
 
 def escape(text: str) -> str:
-    """Returns text as HTML."""
+    """Returns text with special characters escaped for HTML."""
     return html.escape(text, quote=False)
 
 
@@ -61,7 +61,7 @@ async def translate_html(service: TranslationService, translator: Translator, te
 async def translate_documents(
     service: TranslationService, translator: Translator, documents: Sequence[Document]
 ) -> List[str]:
-    """Returns the markup of translated documents.
+    """Returns the markup of the documents with translated sentences.
 
     Raises:
         Refusal: a sentence is too long; see also TranslationService.translate.
@@ -77,7 +77,7 @@ async def translate_documents(
 
 
 class Tag(NamedTuple):
-    """A tag as it is written."""
+    """A tag in its original spelling."""
 
     raw: str
     name: str  # in lower case
@@ -91,7 +91,7 @@ Token = Union[Text, Atom, Break, Tag]
 def tokens_of(text: str) -> Iterator[Token]:
     """Yields the tags, the text between them, comments, and declarations, in linear time.
 
-    Together they are the whole of `text`, apart from the spelling of characters in it.
+    The concatenated tokens equal `text`, except for the spelling of character references.
     """
     cursor = 0
     while cursor < len(text):
@@ -112,7 +112,7 @@ def tokens_of(text: str) -> Iterator[Token]:
 
 
 def _markup_at(text: str, start: int) -> Tuple[Token, int]:
-    """Returns the markup that begins with the "<" at `start`, and its end; what is not closed reaches to the end."""
+    """Returns the markup that begins with the "<" at `start`, and its end; unclosed markup extends to the end of the text."""
     if text.startswith("<!--", start):
         end = _after("-->", text, start + 4)
         return Atom(text[start:end]), end
@@ -151,7 +151,7 @@ def kept(tokens: Iterator[Token]) -> List[Piece]:
 
 
 def _rest_of(name: str, tokens: Iterator[Token]) -> str:
-    """Returns the content of an element and its end tag; takes them from the tokens."""
+    """Returns the content of an element and its end tag; consumes these tokens."""
     depth, content = 1, []
     for token in tokens:
         content.append(escape(token.text) if isinstance(token, Text) else token.raw)
@@ -163,7 +163,7 @@ def _rest_of(name: str, tokens: Iterator[Token]) -> str:
 
 
 def is_kept(tag: str) -> bool:
-    """True if the attributes of a tag say that its element is not to be translated."""
+    """Returns True if the attributes of a tag mark its element as not to be translated."""
     for name, *values in ATTRIBUTE.findall(tag):
         value = "".join(values).lower()
         if (name.lower() == "translate" and value == "no") or (

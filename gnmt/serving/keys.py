@@ -13,7 +13,7 @@ SHORTEST_KEY = 16  # characters
 
 
 class Key(NamedTuple):
-    """A key that clients may present."""
+    """An API key."""
 
     name: str
     digest: bytes  # SHA-256 of the key
@@ -39,7 +39,7 @@ def read_keys(path: Path) -> List[Key]:
 
 
 def find_key(keys: Sequence[Key], presented: Optional[str]) -> Optional[Key]:
-    """Returns the key that was presented, or None. Takes the same time for every wrong key."""
+    """Returns the presented key, or None if it is unknown; compares in constant time."""
     digest = _digest(presented or "")
     found = None
     for key in keys:

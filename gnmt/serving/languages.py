@@ -1,4 +1,4 @@
-"""Names of languages, and a guess at the language of a text from its script and its most frequent words."""
+"""Names of languages, and language detection from the script and frequent words of a text."""
 
 from typing import Dict, FrozenSet, List, NamedTuple, Sequence
 
@@ -81,7 +81,7 @@ SCRIPTS = {
 }  # fmt: skip
 LETTERS = regex.compile(r"\p{L}")
 WORD = regex.compile(r"[\p{L}\p{M}]+")
-MOST_CHARACTERS = 2000  # that are looked at
+MOST_CHARACTERS = 2000  # that language detection reads
 
 
 class Detected(NamedTuple):
@@ -92,7 +92,7 @@ class Detected(NamedTuple):
 
 
 def language_name(code: str) -> str:
-    """Returns the English name of a language, or its code if the name is not known here."""
+    """Returns the English name of a language, or its code if this module has no name for it."""
     return NAMES.get(base_of(code), code)
 
 
@@ -102,10 +102,10 @@ def base_of(code: str) -> str:
 
 
 def detect(text: str, languages: Sequence[str]) -> List[Detected]:
-    """Returns all languages with their confidence, most probable first; equal ones stay in order.
+    """Returns all languages with their confidence, most probable first; ties keep their order.
 
-    The score of a language is the share of letters in its script times, where the words of it are known here, the share
-    of frequent words. The best one's share of all scores, and its own score, give its confidence.
+    The score of a language is the share of letters in its script. If this module has a list of its frequent words, the
+    score is multiplied by their share. The confidence depends on the score and on its share of all scores.
 
     Args:
         text: any text; a text without letters has confidence 0 for all languages.

@@ -37,14 +37,14 @@ class DetectBody(BaseModel):
 
 
 class DetectedLanguage(BaseModel):
-    """A language and its confidence in per cent."""
+    """A detected language with its confidence in per cent."""
 
     confidence: float
     language: str
 
 
 class TranslateAnswer(BaseModel):
-    """Answer of /translate; lists where `q` is a list."""
+    """Response of /translate; values are lists if `q` is a list."""
 
     translatedText: Union[str, List[str]]
     alternatives: Optional[Union[List[str], List[List[str]]]] = None
@@ -60,7 +60,7 @@ class LanguageAnswer(BaseModel):
 
 
 def fields_schema(model: type) -> Dict[str, Any]:
-    """Returns OpenAPI's description of a body that is JSON or a form with the fields of a model."""
+    """Returns the OpenAPI schema of a JSON or form body with the fields of a model."""
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")  # type: ignore[attr-defined]
     return {"requestBody": {"required": True, "content": {kind: {"schema": schema} for kind in (JSON, *FORMS)}}}
 
@@ -82,7 +82,7 @@ def libretranslate_routes(service: TranslationService, access: Access) -> APIRou
 
     @router.post("/detect", responses=ERRORS, openapi_extra=fields_schema(DetectBody))
     async def detect(request: Request) -> List[DetectedLanguage]:
-        """Guesses the language of a text, among those that the server translates from."""
+        """Detects the language of a text among the source languages of the server."""
         body = await read_body(request, DetectBody)
         access.admit(request, body.api_key)
         service.limits.check_texts([body.q])
@@ -91,12 +91,12 @@ def libretranslate_routes(service: TranslationService, access: Access) -> APIRou
 
     @router.get("/languages")
     async def languages() -> List[LanguageAnswer]:
-        """Lists the languages; those with targets can be translated from."""
+        """Lists the languages; source languages have targets."""
         return [LanguageAnswer(**one._asdict()) for one in service.pairs.languages()]
 
     @router.get("/frontend/settings")
     async def settings() -> Dict[str, Any]:
-        """Tells a page of LibreTranslate's kind what this server offers."""
+        """Returns limits and formats for LibreTranslate's web page."""
         first = service.pairs.languages()[0]
         limits = service.limits
         return {
@@ -112,7 +112,7 @@ def libretranslate_routes(service: TranslationService, access: Access) -> APIRou
 
 
 async def _translate(service: TranslationService, body: TranslateBody, texts: List[str]) -> TranslateAnswer:
-    """Translates texts; those with equal languages together."""
+    """Translates texts; texts of one language are translated together."""
     detected = None
     sources = [body.source] * len(texts)
     if body.source == AUTO:
@@ -145,6 +145,6 @@ async def _translate(service: TranslationService, body: TranslateBody, texts: Li
 
 
 def refuse_truncated(translation: TranslatedText, max_length: int) -> None:
-    """Raises Refusal if a sentence was cut, which LibreTranslate's answer could not say."""
+    """Raises Refusal if a sentence was truncated, because LibreTranslate's response cannot report this."""
     if translation.is_truncated:
         raise bad_request(f"A sentence has more than {max_length} tokens: divide it, or use /v1/translate.")

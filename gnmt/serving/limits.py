@@ -1,4 +1,4 @@
-"""Limits of the server. Each is declared once, with its default, range and help; the command line and the docs read it."""
+"""Limits of the server. Each is declared once with default, range and help, for the command line and the documentation."""
 
 import time
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from gnmt.ranges import Range, check_ranges
 from gnmt.search.options import option
 from gnmt.serving.refusals import Refusal, bad_request, too_large, unavailable
 
-BYTES_PER_CHARACTER = 12  # of JSON: a character outside the basic plane is two escapes \uXXXX
+BYTES_PER_CHARACTER = 12  # in JSON: a character outside the basic plane takes two escapes \uXXXX
 BODY_OVERHEAD = 65536  # bytes for the other fields of a request
 REMEMBERED_CLIENTS = 10_000
 
@@ -38,7 +38,7 @@ class Limits:
 
     @property
     def body_bytes(self) -> int:
-        """Bytes of a request's body, at most."""
+        """Maximum size of a request's body in bytes."""
         return max(BYTES_PER_CHARACTER * self.char_limit, self.file_limit) + BODY_OVERHEAD
 
     def check_texts(self, texts: list) -> None:
@@ -74,17 +74,16 @@ class Limits:
             raise bad_request(f"{name} is {beam}, but must be at most {self.beam_limit}.")
 
     def late(self) -> Refusal:
-        """Returns the refusal of a request that took too long."""
+        """Returns the refusal of a request after its deadline."""
         return unavailable(
             "deadline", f"The translation took more than {self.deadline:g} seconds: send less text or try later.", 5
         )
 
 
 class RateLimiter:
-    """Limits the requests of each client: a minute's worth at once, then at an even rate.
+    """Limits the request rate of each client, with bursts of up to one minute's requests.
 
-    One number is kept for each client, the time at which its allowance is whole again (GCRA, the generic cell rate
-    algorithm of ATM networks, ITU-T I.371).
+    Generic cell rate algorithm (GCRA, ITU-T I.371): the state of a client is the time of its next full allowance.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
@@ -95,11 +94,11 @@ class RateLimiter:
         """Counts a request.
 
         Args:
-            client: name of a key, or an address.
-            per_minute: requests that it may send in a minute; 0 is no limit.
+            client: name of a key, or network address.
+            per_minute: maximum number of requests per minute; 0 means no limit.
 
         Raises:
-            Refusal: the client has sent too many; this request is not counted.
+            Refusal: the client has sent too many requests; this request is not counted.
         """
         if not per_minute:
             return

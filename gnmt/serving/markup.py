@@ -1,7 +1,7 @@
-"""Text with markup: sentences to translate, and the markup around and inside them.
+"""Text with markup: sentences to translate, and the markup around and inside sentences.
 
-Block tags separate sentences. Inline elements belong to a sentence and are placed in its translation; an element that
-opens and closes in different sentences separates them as well, so that all markup is kept, in order.
+Block tags separate sentences. Inline elements belong to a sentence and are placed in its translation. The tags of an
+element that extends over several sentences also separate text, so that all markup is kept in order.
 """
 
 from bisect import bisect_left, bisect_right
@@ -14,9 +14,9 @@ from gnmt.serving.placement import Element, Span, child_text, links_of, place
 from gnmt.tokenizers.sentences import split_sentences
 from gnmt.translation.results import SentenceTranslation
 
-SPACE = regex.compile(r"[ \t\n\r\f]+")  # what HTML shows as one space
+SPACE = regex.compile(r"[ \t\n\r\f]+")  # shown as one space in HTML
 MOST_PASSES = 8
-DEEPEST = 32  # elements inside one another
+DEEPEST = 32  # maximum nesting of elements
 
 
 class Text(NamedTuple):
@@ -40,7 +40,7 @@ class Closing(NamedTuple):
 
 
 class Atom(NamedTuple):
-    """Markup with a place between words: an image, a comment, or code that is not translated."""
+    """Markup between words that is not translated: an image, a comment, or code."""
 
     raw: str
 
@@ -65,9 +65,9 @@ class Document:
     """Markup with sentences to translate.
 
     Args:
-        pieces: of the markup, in order.
-        language: of the text.
-        escape: writes text as markup.
+        pieces: pieces of the markup, in order.
+        language: language of the text.
+        escape: converts text to markup.
     """
 
     def __init__(self, pieces: Sequence[Piece], language: str, escape: Callable[[str], str]):
@@ -116,7 +116,7 @@ def runs_of(pieces: Sequence[Piece], language: str) -> List[Union[Break, Run]]:
 
 
 def split_runs(pieces: Sequence[Piece], breaks: Set[int]) -> List[Union[int, List[int]]]:
-    """Returns indices of pieces: single ones that separate, and lists of those between them."""
+    """Returns single indices of separating pieces, and lists of the indices between them."""
     runs: List[Union[int, List[int]]] = []
     for index, piece in enumerate(pieces):
         if isinstance(piece, Break) or index in breaks:
@@ -129,7 +129,14 @@ def split_runs(pieces: Sequence[Piece], breaks: Set[int]) -> List[Union[int, Lis
 
 
 def separating(pieces: Sequence[Piece], run: Sequence[int], language: str) -> Set[int]:
-    """Returns the tags of a run that are not closed or opened in it, or whose element reaches into several sentences."""
+    """Returns the indices of tags that separate sentences.
+
+    These are tags without a counterpart in the run. If there are none, tags of elements that extend over several sentences.
+
+    Args:
+        pieces: pieces of the markup.
+        run: indices of a run of pieces.
+        language: language of the text."""
     found: Set[int] = set()
     stack: List[int] = []
     pairs: List[Tuple[int, int]] = []
@@ -155,13 +162,13 @@ def separating(pieces: Sequence[Piece], run: Sequence[int], language: str) -> Se
 
 
 def overlapped(inside: Span, spans: Sequence[Span]) -> range:
-    """Returns the numbers of the sentences that have characters of a span; `spans` are in order."""
+    """Returns the indices of the sentences that overlap a span; `spans` must be in order."""
     first = bisect_right(spans, inside.start, key=lambda span: span.end)
     return range(first, max(first, bisect_left(spans, inside.end, key=lambda span: span.start)))
 
 
 def text_of(run: Run) -> Tuple[str, List[int]]:
-    """Returns the text of a run, with one space for white space, and the position of each piece in it."""
+    """Returns the text of a run, with white space reduced to one space, and the position of each piece in it."""
     text, places = "", []
     for piece in run:
         places.append(len(text))
@@ -172,7 +179,7 @@ def text_of(run: Run) -> Tuple[str, List[int]]:
 
 
 def sentence_spans(text: str, language: str) -> List[Span]:
-    """Returns the sentences of a text without line breaks; there are none in white space."""
+    """Returns the spans of the sentences of a text without line breaks; an empty list for white space."""
     spans, start = [], 0
     for sentence in split_sentences(text, language):
         if sentence.text:
@@ -186,7 +193,7 @@ def parts_of(run: Run, language: str, escape: Callable[[str], str]) -> List[Unio
     text, places = text_of(run)
     spans = sentence_spans(text, language)
     parts: List[Union[str, Sentence]] = []
-    end = 0  # of what is in `parts`
+    end = 0  # position in the text up to which `parts` is complete
     numbered = [(overlapped(element.span, spans), element) for element in elements_of(run, places)]
     left = deque(numbered)
     for number, span in enumerate([*spans, Span(len(text), len(text))]):
@@ -205,7 +212,7 @@ def parts_of(run: Run, language: str, escape: Callable[[str], str]) -> List[Unio
 
 
 def clipped(element: Element, span: Span) -> Element:
-    """Returns an element in positions of its sentence, without what is outside of it."""
+    """Returns an element with positions relative to its sentence, clipped to the sentence."""
     start, end = (min(max(position, span.start), span.end) - span.start for position in element.span)
     return element._replace(span=Span(start, end), children=[clipped(child, span) for child in element.children])
 
@@ -228,7 +235,7 @@ def elements_of(run: Run, places: Sequence[int]) -> List[Element]:
 
 
 def has_space_around(run: Run, index: int) -> bool:
-    """True if white space is on both sides of a piece."""
+    """Returns True if there is white space on both sides of a piece."""
     before, after = run[index - 1 : index], run[index + 1 : index + 2]
     texts = [piece.text for piece in (*before, *after) if isinstance(piece, Text)]
     return len(texts) == 2 and texts[0][-1:].isspace() and texts[1][:1].isspace()

@@ -36,7 +36,12 @@ class Metrics:
         )
 
     def add_model(self, source: str, target: str, precision: str) -> None:
-        """Names a model that is served."""
+        """Adds a served model to the metrics.
+
+        Args:
+            source: source language.
+            target: target language.
+            precision: precision of decoding."""
         self.model_info.labels(source, target, precision, gnmt.__version__).set(1)
 
     def text(self) -> bytes:

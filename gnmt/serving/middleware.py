@@ -1,4 +1,4 @@
-"""Wrappers around the application: limits on bodies, headers of every response, and metrics of every request."""
+"""Middleware: limits on request bodies, response headers, and request metrics."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-BODY_SECONDS = 30.0  # that a client has for sending its body
+BODY_SECONDS = 30.0  # maximum time for receiving a body
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -27,8 +27,8 @@ class BodyLimit:
     """Refuses bodies that are too large or too slow.
 
     Args:
-        application: is called with bodies within the limits.
-        most: bytes of a body.
+        application: called with bodies within the limits.
+        most: maximum size of a body in bytes.
     """
 
     def __init__(self, application: Application, most: int):
@@ -53,7 +53,7 @@ class BodyLimit:
 
 
 class _Body:
-    """The body of a request. What the application answers to one that is refused is not sent."""
+    """The body of a request. If it is refused, the application's own response is not sent."""
 
     def __init__(self, receive: Receive, send: Send, most: int):
         self._receive, self._send, self._most = receive, send, most
@@ -64,7 +64,7 @@ class _Body:
         self.refusal: Optional[Refusal] = None
 
     async def receive(self) -> Message:
-        if self._is_complete:  # then it waits for the client to go
+        if self._is_complete:  # the application waits for the client to disconnect
             return await self._receive()
         try:
             async with asyncio.timeout_at(self._end):

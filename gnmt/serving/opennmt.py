@@ -1,4 +1,4 @@
-"""Routes of OpenNMT-py's translation server, with HTTP's status codes for errors."""
+"""Routes of OpenNMT-py's translation server, but with HTTP error status codes."""
 
 from typing import Any, Dict, List, Optional
 
@@ -14,7 +14,7 @@ from gnmt.serving.service import TranslationService
 from gnmt.translation.options import TranslationOptions
 from gnmt.translator import Translator
 
-FIRST_ID = 100  # of the models, which are numbered in the order of the command line
+FIRST_ID = 100  # number of the first model; models are numbered in the order of the command line
 
 
 class SourceItem(BaseModel):
@@ -39,7 +39,7 @@ def opennmt_routes(service: TranslationService, access: Access) -> APIRouter:
 
     @router.post("/translate", responses=ERRORS)
     async def translate(request: Request, items: List[SourceItem]) -> List[List[TargetItem]]:
-        """Translates sentences; the outer list has one entry, the best translations."""
+        """Translates sentences; the outer list has one entry, the list of best translations."""
         access.admit(request)
         texts = [item.src for item in items]
         service.limits.check_texts(texts)
@@ -67,14 +67,14 @@ def opennmt_routes(service: TranslationService, access: Access) -> APIRouter:
 
     @router.get("/health")
     async def health() -> Dict[str, str]:
-        """Says that the server answers."""
+        """Returns a status if the server is running."""
         return {"status": "ok"}
 
     return router
 
 
 def model_of(pairs: LanguagePairs, number: int) -> Translator:
-    """Returns the translator of a number. Raises Refusal for a number without a model."""
+    """Returns the translator with a number. Raises Refusal if no model has this number."""
     index = number - FIRST_ID
     if not 0 <= index < len(pairs.translators):
         raise bad_request(f"There is no model {number}: /translator/models lists them.")

@@ -1,4 +1,4 @@
-"""Routes of the page: static files, which name nothing outside this server."""
+"""Routes of the web page: static files without references to other servers."""
 
 from pathlib import Path
 

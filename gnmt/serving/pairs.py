@@ -1,4 +1,4 @@
-"""Language pairs of a server: the model that translates from one language into another."""
+"""Language pairs of a server and their models."""
 
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
@@ -11,7 +11,7 @@ AUTO = "auto"  # source language that the server detects
 
 
 class Language(NamedTuple):
-    """A source language and the languages that it can be translated into."""
+    """A language and the target languages into which it can be translated."""
 
     code: str
     name: str
@@ -19,7 +19,7 @@ class Language(NamedTuple):
 
 
 class LanguagePairs:
-    """The translators, by their languages.
+    """Translators by language pair.
 
     Raises:
         UserError: two models have the same languages.
@@ -35,7 +35,7 @@ class LanguagePairs:
 
     @property
     def translators(self) -> List[Translator]:
-        """The translators of all pairs, in the order in which they were given."""
+        """The translators of all pairs, in the order of the command line."""
         return list(self._translators.values())
 
     @property
@@ -44,7 +44,7 @@ class LanguagePairs:
         return list(dict.fromkeys(source for source, _ in self._translators))
 
     def languages(self) -> List[Language]:
-        """Returns all languages; those that are only targets have no targets of their own."""
+        """Returns all languages; languages that are only targets have an empty list of targets."""
         codes = list(dict.fromkeys([*self.sources, *(target for _, target in self._translators)]))
         return [
             Language(code, language_name(code), [target for source, target in self._translators if source == code])

@@ -1,8 +1,8 @@
 """Placement of inline tags in a translation, by the attention between source and target.
 
-Source and target are cut into units, words and single punctuation marks. A target unit is linked to the source unit that
-it attends to most. An element goes around the longest run of target units that are linked to its source units, so that
-every element occurs once, siblings stay apart and children stay inside their parents.
+Source and target are divided into units: words and single punctuation marks. A target unit is linked to the source unit to
+which it attends most. An element encloses the longest run of target units that are linked to its source units. Every element
+therefore occurs once, siblings do not overlap, and children stay inside their parents.
 """
 
 from bisect import bisect_left, bisect_right
@@ -14,8 +14,10 @@ import regex
 from gnmt.translation.results import SentenceTranslation
 
 UNIT = regex.compile(r"[\p{L}\p{M}\p{N}_]+|[^\p{L}\p{M}\p{N}_\s]")
-SURFACE = regex.compile("\u2581*(?:<[BME]>)?(.*?)(?:@@)?", regex.DOTALL)  # of a token: without its marks
-NEAR = 12  # characters between two tokens, at most
+SURFACE = regex.compile(
+    "\u2581*(?:<[BME]>)?(.*?)(?:@@)?", regex.DOTALL
+)  # text of a token without its segmentation marks
+NEAR = 12  # maximum number of characters between two tokens
 NOTHING = -1  # link of a unit without attention
 NOBODY = -1  # owner of a unit outside of all elements
 
@@ -34,7 +36,7 @@ class Element(NamedTuple):
     closing: str
     span: Span
     children: List["Element"]
-    is_spaced: bool = False  # white space on both sides of an empty one
+    is_spaced: bool = False  # True if an empty element has white space on both sides
 
 
 def units_of(text: str) -> List[Span]:
@@ -43,7 +45,7 @@ def units_of(text: str) -> List[Span]:
 
 
 def token_spans(text: str, tokens: Sequence[str]) -> List[Span]:
-    """Returns the part of a text that each token stands for; empty where it cannot be found, as with unknown tokens."""
+    """Returns the span of each token in a text; an empty span if it is not found, as for unknown tokens."""
     spans, cursor = [], 0
     for token in tokens:
         match = SURFACE.fullmatch(token)
@@ -58,7 +60,7 @@ def token_spans(text: str, tokens: Sequence[str]) -> List[Span]:
 
 
 def shares(spans: Sequence[Span], units: Sequence[Span]) -> numpy.ndarray:
-    """Returns the number of characters that each span has in each unit: (spans, units)."""
+    """Returns the number of common characters of each span and unit: (spans, units)."""
     if not spans or not units:
         return numpy.zeros((len(spans), len(units)))
     one, other = numpy.array(spans), numpy.array(units)
@@ -68,7 +70,7 @@ def shares(spans: Sequence[Span], units: Sequence[Span]) -> numpy.ndarray:
 
 
 def links_of(translation: SentenceTranslation) -> List[int]:
-    """Returns the number of the source unit that each target unit of the best translation attends to most."""
+    """Returns, for each target unit of the best translation, the index of the source unit to which it attends most."""
     best = translation.nbest[0]
     source = shares(token_spans(translation.source, translation.source_tokens), units_of(translation.source))
     target = shares(token_spans(best.text, best.tokens), units_of(best.text))
@@ -86,11 +88,11 @@ def place(
     """Returns the target text with the markup of the source.
 
     Args:
-        elements: of the source, in order.
-        source: text.
-        target: its translation.
-        links: of the target units, see `links_of`.
-        escape: writes text as markup.
+        elements: elements of the source, in order.
+        source: text without markup.
+        target: translation of the source.
+        links: source unit of each target unit, see `links_of`.
+        escape: converts text to markup.
     """
     return _Placement(source, target, links, escape).text(elements)
 
@@ -109,7 +111,7 @@ class _Placement:
         self._linked: Dict[int, List[int]] = {}  # target units of each source unit
         for unit, link in enumerate(links):
             self._linked.setdefault(link, []).append(unit)
-        self._cursor = 0  # characters of the target that have been written
+        self._cursor = 0  # number of characters of the target already written
         self._written: List[str] = []
 
     def text(self, elements: Sequence[Element]) -> str:
@@ -156,7 +158,7 @@ class _Placement:
         return range(bisect_left(self._starts, span.start), bisect_left(self._starts, span.end))
 
     def _as_point(self, element: Element, parent: range, first: int, last: int, runs: Sequence[_Placed]) -> _Placed:
-        """Places an element that no target unit belongs to."""
+        """Places an element without linked target units."""
         point = self._point(bisect_left(self._starts, element.span.start), parent, first, last)
         around = bisect_right(runs, point, key=lambda run: run.first) - 1
         if around >= 0 and runs[around].first < point < runs[around].last:
@@ -195,7 +197,7 @@ def child_text(element: Element) -> str:
 
 
 def longest_runs(owners: Sequence[Optional[int]]) -> Dict[int, Span]:
-    """Returns the run with most units of each owner, the first of equals; None does not end a run."""
+    """Returns the longest run of each owner, the first one of equal runs; None does not end a run."""
     runs: Dict[int, Span] = {}
     most: Dict[int, int] = {}
     running, start, count = None, 0, 0

@@ -1,17 +1,17 @@
-"""Refusals: requests that are not answered, each with a status, a sentence and a time to try again."""
+"""Refusals of requests, each with a status, a message and a time to retry."""
 
 import math
 from typing import Dict, Optional
 
 
 class Refusal(Exception):
-    """A request that the server does not answer.
+    """Refusal of a request.
 
     Args:
-        status: of HTTP.
-        code: name of the reason, for programs.
-        sentence: reason and remedy, for people.
-        retry_after: seconds after which the same request may succeed; None if it never will.
+        status: HTTP status.
+        code: machine-readable reason.
+        sentence: reason and remedy.
+        retry_after: seconds after which the same request may succeed; None if it cannot succeed.
     """
 
     def __init__(self, status: int, code: str, sentence: str, retry_after: Optional[float] = None):
@@ -33,7 +33,7 @@ class Refusal(Exception):
 
 
 def bad_request(sentence: str) -> Refusal:
-    """Returns the refusal of a request that must be changed."""
+    """Returns the refusal of an invalid request."""
     return Refusal(400, "bad_request", sentence)
 
 
@@ -43,5 +43,10 @@ def too_large(sentence: str) -> Refusal:
 
 
 def unavailable(code: str, sentence: str, retry_after: float) -> Refusal:
-    """Returns the refusal of a request that the server cannot take at the moment."""
+    """Returns the refusal of a request that the server cannot process now.
+
+    Args:
+        code: machine-readable reason.
+        sentence: reason and remedy.
+        retry_after: seconds after which the request may succeed."""
     return Refusal(503, code, sentence, retry_after)

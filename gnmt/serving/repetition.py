@@ -1,16 +1,16 @@
-"""A sign of a search that has gone wrong: a translation that says the same thing over and over."""
+"""Detection of repetitive translations, which indicate a failed search."""
 
 from typing import Sequence
 
-LONGEST = 6  # tokens of a phrase
-TIMES = 3  # in a row, that count as a repetition
+LONGEST = 6  # maximum number of tokens of a phrase
+TIMES = 3  # consecutive occurrences that count as a repetition
 TIMES_OF_ONE_TOKEN = 4  # "ha ha ha" and "..." are ordinary
 
 
 def most_in_a_row(tokens: Sequence[str], size: int) -> int:
-    """Returns the largest number of times that a phrase of `size` tokens occurs in a row; 0 for fewer tokens."""
+    """Returns the maximum number of consecutive occurrences of a phrase of `size` tokens; 0 for shorter texts."""
     most = 1 if len(tokens) >= size else 0
-    equal = 0  # tokens in a row that equal the one `size` before
+    equal = 0  # consecutive tokens that equal the token `size` positions before
     for position in range(size, len(tokens)):
         equal = equal + 1 if tokens[position] == tokens[position - size] else 0
         most = max(most, 1 + equal // size)
@@ -18,7 +18,7 @@ def most_in_a_row(tokens: Sequence[str], size: int) -> int:
 
 
 def is_repetitive(source: Sequence[str], target: Sequence[str]) -> bool:
-    """True if a phrase occurs too often in a row in the target, and more often than one does in the source.
+    """Returns True if the target repeats a phrase too often in a row, and more often than the source repeats one.
 
     Args:
         source: source tokens.

@@ -1,4 +1,4 @@
-"""What all routes do with a request: admit its client, read its fields, and stop when its client is gone."""
+"""Request handling shared by all routes: access, fields, and cancellation after a disconnect."""
 
 import asyncio
 import json
@@ -17,20 +17,20 @@ from gnmt.serving.refusals import Refusal, bad_request
 JSON = "application/json"
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 BEARER = re.compile(r"Bearer +(\S+)", re.IGNORECASE)
-NOBODY = 499  # status for the metrics of a request whose client is gone
+NOBODY = 499  # status in the metrics for a request whose client has disconnected
 
-# Text of a request; lone surrogates, which no response could contain, become U+FFFD.
+# Text of a request; lone surrogates, which a response cannot contain, are replaced by U+FFFD.
 Text = Annotated[str, AfterValidator(lambda text: SURROGATES.sub("\ufffd", text))]
 Body = TypeVar("Body", bound=BaseModel)
 Result = TypeVar("Result")
 
 
 class Access:
-    """Decides whose requests are answered.
+    """Access control: API keys and request rates.
 
     Args:
-        keys: one of them must be presented, unless there are none.
-        limits: with the number of requests in a minute.
+        keys: valid keys; if empty, requests need no key.
+        limits: contains the number of requests per minute.
     """
 
     def __init__(self, keys: Sequence[Key], limits: Limits):
@@ -40,15 +40,15 @@ class Access:
 
     @property
     def needs_key(self) -> bool:
-        """True if requests need a key."""
+        """Returns True if requests need a key."""
         return bool(self._keys)
 
     def admit(self, request: Request, presented: Optional[str] = None) -> None:
-        """Counts a request.
+        """Checks the key of a request and counts the request.
 
         Args:
-            request: may have a key in its header Authorization.
-            presented: key of its body.
+            request: may contain a key in its header Authorization.
+            presented: key in the body.
 
         Raises:
             Refusal: the key is missing or wrong, or the client has sent too many requests.
@@ -67,10 +67,10 @@ class Access:
 
 
 async def read_body(request: Request, model: Type[Body]) -> Body:
-    """Returns the fields of a request, which are JSON or a form.
+    """Returns the fields of a JSON or form request.
 
     Raises:
-        Refusal: the body is neither, or its fields are wrong.
+        Refusal: the body is neither JSON nor a form, or its fields are invalid.
     """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind == JSON:
@@ -86,7 +86,7 @@ async def read_body(request: Request, model: Type[Body]) -> Body:
 
 
 def read_json(body: bytes) -> Any:
-    """Returns the value of a JSON document. Raises Refusal for anything else."""
+    """Returns the value of a JSON document. Raises Refusal if it is not JSON."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -94,7 +94,7 @@ def read_json(body: bytes) -> Any:
 
 
 def fields_of(form: FormData) -> Dict[str, Any]:
-    """Returns the fields of a form; one that occurs several times is a list."""
+    """Returns the fields of a form; repeated fields become lists."""
     fields: Dict[str, Any] = {}
     for name in form:
         values = form.getlist(name)
@@ -103,7 +103,7 @@ def fields_of(form: FormData) -> Dict[str, Any]:
 
 
 def sentence_of(errors: Sequence[Any]) -> str:
-    """Returns the first of pydantic's errors as a sentence."""
+    """Returns pydantic's first error as a sentence."""
     error = errors[0]
     names = (part for part in error["loc"] if isinstance(part, int) or (part.isidentifier() and part != "body"))
     place = ".".join(map(str, names)) or "the body"
@@ -115,14 +115,14 @@ class ClientGone(Exception):
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
-    """Returns the result of `work`, which is cancelled as soon as the client closes its connection.
+    """Returns the result of `work`; cancels it if the client closes its connection.
 
     Args:
-        request: its body has been read.
-        work: is always finished or cancelled when this returns.
+        request: request whose body has been read.
+        work: computation, which is finished or cancelled when this function returns.
 
     Raises:
-        ClientGone: the client has gone.
+        ClientGone: the client has disconnected.
     """
     task = asyncio.ensure_future(work)
     watcher = asyncio.ensure_future(_client_goes(request))

@@ -1,4 +1,4 @@
-"""Error responses, as OpenAPI describes them and as exceptions become them."""
+"""Error responses: their OpenAPI schema, and their creation from exceptions."""
 
 import json
 import logging
@@ -38,7 +38,7 @@ ERRORS: Dict[Union[int, str], Dict[str, Any]] = {
 
 
 def answer_errors(application: FastAPI) -> None:
-    """Lets every error of an application have an `error` sentence in its body."""
+    """Adds exception handlers, so that the body of every error response has an `error` sentence."""
 
     @application.exception_handler(Refusal)
     async def refuse(request: Request, refusal: Refusal) -> Response:
@@ -65,5 +65,5 @@ def answer_errors(application: FastAPI) -> None:
 
 def error_response(refusal: Refusal) -> Response:
     """Returns the response of a refusal."""
-    content = json.dumps(refusal.body)  # ASCII, so that it can quote anything
+    content = json.dumps(refusal.body)  # ASCII, so that any text can be quoted
     return Response(content, refusal.status, refusal.headers, "application/json")

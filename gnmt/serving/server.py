@@ -10,15 +10,13 @@ from gnmt.errors import UserError
 from gnmt.serving.limits import Limits
 from gnmt.serving.middleware import Application
 
-BACKLOG = 2048  # connections that wait to be accepted
-SWITCH_SECONDS = (
-    0.0005  # that the engine's thread may keep the interpreter while a request waits for it; Python's is 0.005
-)
-KEEP_ALIVE_SECONDS = 30  # of a connection without a request
+BACKLOG = 2048  # maximum number of connections that wait to be accepted
+SWITCH_SECONDS = 0.0005  # maximum time that the engine's thread holds the interpreter lock while a request waits; Python's default is 0.005
+KEEP_ALIVE_SECONDS = 30  # maximum time of a connection without a request
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Returns a socket that is bound, but does not listen yet; port 0 is any free one.
+    """Returns a bound socket that does not listen yet; port 0 chooses a free port.
 
     Raises:
         UserError: the address cannot be used.
@@ -59,7 +57,7 @@ def configuration(application: Application, limits: Limits, proxy: Optional[str]
 def run_server(application: Application, bound: socket.socket, limits: Limits, proxy: Optional[str]) -> None:
     """Serves until SIGTERM or Ctrl-C, then finishes the running requests.
 
-    New connections are refused from then on, and requests that have not finished after the deadline are given up.
+    New connections are then refused, and unfinished requests are cancelled at the deadline.
 
     Args:
         application: ASGI.
@@ -75,7 +73,7 @@ def run_server(application: Application, bound: socket.socket, limits: Limits, p
 
 
 class _Announced(uvicorn.Server):
-    """A server that says when it is ready."""
+    """A server that announces that it is ready."""
 
     def __init__(self, config: uvicorn.Config, address: str):
         super().__init__(config)

@@ -1,4 +1,4 @@
-"""Texts in, translations out, for the routes: sentences become jobs of the engine, within the limits and the deadline."""
+"""Translation of texts for the routes: sentences are submitted to the engine within the limits and the deadline."""
 
 import asyncio
 from typing import AsyncIterator, Dict, List, NamedTuple, Optional, Sequence
@@ -19,11 +19,11 @@ class Place(NamedTuple):
     """Position of a sentence in a request."""
 
     text: int
-    sentence: int  # of its text
+    sentence: int  # index in the text
 
 
 class Finished(NamedTuple):
-    """A sentence that has been translated."""
+    """A translated sentence."""
 
     place: Place
     translation: SentenceTranslation
@@ -37,11 +37,11 @@ class TranslatedText(NamedTuple):
 
     @property
     def is_truncated(self) -> bool:
-        """True if a sentence was cut."""
+        """Returns True if a sentence was truncated."""
         return any(translation.is_truncated for translation in self.translations)
 
     def text(self, rank: int = 0) -> str:
-        """Returns the translated text of the hypotheses of a rank; sentences with fewer have their best."""
+        """Returns the text of all sentences' hypotheses with a rank; sentences with fewer hypotheses use the best one."""
         return "".join(
             (one.nbest[rank].text if rank < len(one.nbest) else one.text) + sentence.separator
             for sentence, one in zip(self.sentences, self.translations)
@@ -55,11 +55,11 @@ class TranslatedText(NamedTuple):
 
 
 class RunningRequest:
-    """The sentences of a request while they are translated.
+    """The sentences of a running request.
 
     Args:
-        engine: translates them.
-        limits: with the seconds that they have, from now on.
+        engine: engine that translates them.
+        limits: contains the deadline in seconds, counted from now.
     """
 
     def __init__(self, engine: Engine, limits: Limits):
@@ -71,7 +71,7 @@ class RunningRequest:
         self._left: Dict[Place, Optional[Job]] = {}
 
     def add_translated(self, place: Place, translation: SentenceTranslation) -> None:
-        """Adds a sentence that needs no search."""
+        """Adds a finished sentence."""
         self._left[place] = None
         self._outcomes.put_nowait((place, translation))
 
@@ -87,14 +87,14 @@ class RunningRequest:
         return job
 
     def cancel(self) -> None:
-        """Gives up the sentences that are left."""
+        """Cancels the unfinished sentences."""
         jobs = [job for job in self._left.values() if job is not None]
         self._left.clear()
         if jobs:
             self._engine.cancel(jobs)
 
     async def finished(self) -> AsyncIterator[Finished]:
-        """Yields the sentences as they are finished, in any order. Those that are left at its end are given up.
+        """Yields the sentences when they are finished, in any order. If the iteration ends early, the others are cancelled.
 
         Raises:
             Refusal: the deadline has passed, or the search has failed.
@@ -115,12 +115,12 @@ class RunningRequest:
 
 
 class TranslationService:
-    """Translations of requests, by the engine.
+    """Translation of requests by the engine.
 
     Args:
-        pairs: the models.
-        engine: has been started by somebody else.
-        limits: on texts and time.
+        pairs: language pairs and their translators.
+        engine: must be started by the caller.
+        limits: limits on texts and time.
     """
 
     def __init__(self, pairs: LanguagePairs, engine: Engine, limits: Limits):
@@ -158,13 +158,13 @@ class TranslationService:
         options: TranslationOptions,
         prefixes: Sequence[str] = (),
     ) -> RunningRequest:
-        """Hands the sentences of texts to the engine.
+        """Submits the sentences of texts to the engine.
 
         Args:
-            translator: of the language pair.
+            translator: translator of the language pair.
             parts: sentences of each text.
-            options: of the search.
-            prefixes: beginning of the translation of each text; empty: none.
+            options: search options.
+            prefixes: beginning of the translation of each text; empty if there are none.
 
         Raises:
             Refusal: the queue is full, or an option is out of range.

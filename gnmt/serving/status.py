@@ -18,12 +18,12 @@ def status_routes(engine: Engine, metrics: Metrics) -> APIRouter:
 
     @router.get("/health")
     async def health() -> Dict[str, str]:
-        """Says that the server answers."""
+        """Returns a status if the server is running."""
         return {"status": "ok"}
 
     @router.get("/health/ready", responses={503: ERRORS[503]})
     async def ready() -> Dict[str, str]:
-        """Says that the models have translated a first sentence and that the search is moving."""
+        """Returns a status if the models are warm and the search makes progress, otherwise an error."""
         if not engine.is_ready:
             raise unavailable("not_ready", "The engine is not ready: try again later.", 5)
         return {"status": "ok"}

@@ -1,4 +1,4 @@
-"""Subtitles in the format of SubRip (.srt): numbers and times stay, each cue is translated by itself."""
+"""Subtitles in the format of SubRip (.srt): numbers and times are kept, and each cue is translated separately."""
 
 from typing import List, Sequence, Union
 
@@ -15,7 +15,7 @@ class Cue:
     """Text of a cue.
 
     Args:
-        lines: as they are shown.
+        lines: lines of the cue.
         language: of the text.
     """
 
@@ -30,7 +30,7 @@ class Cue:
         self.document = Document(pieces, language, lambda text: text)
 
     def wrapped(self, text: str) -> List[str]:
-        """Returns the translated text in as many lines as the cue had."""
+        """Returns the translated text with the number of lines of the cue."""
         return text.split("\n") if self._is_dialogue else wrap(text, self._lines)
 
 
@@ -38,13 +38,13 @@ class Subtitles:
     """A file of subtitles.
 
     Args:
-        text: of the file.
-        language: of its text.
+        text: content of the file.
+        language: language of its text.
     """
 
     def __init__(self, text: str, language: str):
         self._line_end = "\r\n" if "\r\n" in text else "\n"
-        self._parts: List[Union[str, Cue]] = []  # lines, and cues between them
+        self._parts: List[Union[str, Cue]] = []  # lines and cues, in order
         shown: List[str] = []
         is_shown = False
         for line in [*text.split(self._line_end), ""]:
@@ -80,7 +80,7 @@ def pieces_of(line: str) -> List[Piece]:
         if tag.start() > end:
             pieces.append(Text(line[end : tag.start()]))
         if tag[2] is None:
-            pieces.append(Break(tag[0]))  # {\an8}: a place on the screen
+            pieces.append(Break(tag[0]))  # {\an8}: a position on the screen
         else:
             pieces.append((Closing if tag[1] else Opening)(tag[0], tag[2].lower()))
         end = tag.end()
@@ -88,7 +88,7 @@ def pieces_of(line: str) -> List[Piece]:
 
 
 def wrap(text: str, lines: int) -> List[str]:
-    """Returns a text in at most so many lines of similar length; tags stay whole."""
+    """Returns a text in at most the given number of lines of similar lengths; tags are not divided."""
     spaces = [match.start() for match in regex.finditer(r" (?![^<]*>)", text)]
     wrapped, start = [], 0
     for left in range(lines, 1, -1):

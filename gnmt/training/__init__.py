@@ -1,1 +1,1 @@
-"""Settings of trainings on prepared data, and the note of a finished one. Training itself is fairseq-train."""
+"""Settings of training, the record of a finished training, and distributed training without fairseq's interfaces."""

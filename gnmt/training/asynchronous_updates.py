@@ -1,7 +1,7 @@
-"""Asynchronous updates by replicas that may die: gives out batches, and applies gradients within the bound of staleness.
+"""Asynchronous updates: assigns batches to replicas, which may be killed, and applies gradients of bounded staleness.
 
-One process decides on the order of all updates, so that every shard of the parameters sees the same order. It sends
-numbers and references only; gradients go from replicas to servers.
+One process decides the order of all updates, so that it is the same for every shard of the parameters. This process
+sends only numbers and references; gradients are passed from replicas to servers.
 """
 
 from collections import deque
@@ -10,11 +10,11 @@ from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Proto
 from gnmt.errors import UserError
 from gnmt.training.batch_ledger import BatchLedger
 
-MOST_ATTEMPTS = 5  # at one batch
+MOST_ATTEMPTS = 5  # replicas killed on one batch before the training ends
 
 
 class Outcome(NamedTuple):
-    """End of the work on a batch; the gradient is None if the replica has died."""
+    """Result of a batch; the gradient is None if the replica was killed."""
 
     batch: int
     gradient: Optional[Any]
@@ -29,48 +29,51 @@ class Applied(NamedTuple):
 
 
 class Replicas(Protocol):
-    """Replicas and servers behind any engine."""
+    """Interface of replicas and parameter servers."""
 
     def idle(self) -> bool:
-        """Tells whether a replica waits for a batch."""
+        """Returns True if a replica waits for a batch."""
 
     def start(self, number: int, batch: Any) -> None:
-        """Lets an idle replica compute the gradient of a batch from the present parameters."""
+        """Starts the computation of a batch's gradient from the current parameters on an idle replica."""
 
     def wait(self) -> List[Outcome]:
-        """Waits until a batch has come to its end or a replica has become idle."""
+        """Waits until a batch has ended or a replica has become idle."""
 
     def apply(self, gradient: Any, rate: float) -> None:
-        """Lets all servers apply a gradient with a learning rate, after those before and before those after."""
+        """Applies a gradient with a learning rate on all servers, in the order of the calls."""
 
 
 class AsynchronousUpdates:
-    """Sequence of updates from batches that are learnt at the same time.
+    """Sequence of updates from batches that several replicas process at the same time.
 
     Args:
-        replicas: that compute gradients.
-        max_staleness: bound for the staleness of a gradient.
+        replicas: replicas that compute gradients, and servers that apply them.
+        max_staleness: maximum staleness of a gradient, in updates.
     """
 
     def __init__(self, replicas: Replicas, max_staleness: int):
         self._replicas = replicas
         self._ledger = BatchLedger(max_staleness)
-        self._batches: Dict[int, Any] = {}  # that are not applied yet
-        self._waiting: List[int] = []  # numbers of those that no replica has
+        self._batches: Dict[int, Any] = {}  # batches that are not applied yet
+        self._waiting: List[int] = []  # numbers of batches without a replica
         self._attempts: Dict[int, int] = {}
         self._gradients: Dict[int, Any] = {}
         self._rates: Deque[float] = deque()
 
     def submit(self, number: int, batch: Any, rate: float) -> List[Applied]:
-        """Gives a batch to a replica, and returns when the next batch could be given to one.
+        """Assigns a batch to a replica, and returns when another batch can be assigned.
 
         Args:
-            number: of the batch; they are given in ascending order.
-            batch: what a replica takes.
-            rate: learning rate of the update after the updates of all batches before, whichever gradient makes it.
+            number: number of the batch, larger than the numbers before.
+            batch: argument of `Replicas.start`.
+            rate: learning rate of the update with this number, even if another batch's gradient is applied then.
 
         Returns:
-            The gradients that were applied meanwhile.
+            The gradients that were applied during the call.
+
+        Raises:
+            UserError: too many replicas were killed on one batch.
         """
         self._batches[number] = batch
         self._waiting.append(number)
@@ -78,7 +81,7 @@ class AsynchronousUpdates:
         return self._go_on(lambda: not self._waiting and self._may_hand_out())
 
     def drain(self) -> List[Applied]:
-        """Waits for all batches, and returns the gradients that were applied meanwhile."""
+        """Waits for all batches, and returns the gradients that were applied during the call."""
         return self._go_on(lambda: not self._batches)
 
     def _go_on(self, enough: Callable[[], bool]) -> List[Applied]:

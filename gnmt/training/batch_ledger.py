@@ -1,44 +1,44 @@
-"""Batches whose gradients are outstanding, and a bound on their staleness.
+"""Outstanding batches, and a bound on the staleness of their gradients.
 
-The staleness of a gradient is the number of updates between the parameters that it was computed from and the parameters
-that it changes. Stale synchronous parallel training bounds it (Ho et al., 2013). With a bound of 0 there is one batch
-at a time, as in a training by one process.
+The staleness of a gradient is the number of updates between the parameters from which it is computed and its application.
+Stale synchronous parallel training bounds the staleness (Ho et al., 2013). With a bound of 0, batches are processed one
+at a time, as in a training with one process.
 """
 
 from typing import Dict, Optional
 
 
 class BatchLedger:
-    """Outstanding batches in the order in which they were handed out.
+    """Outstanding batches in the order of their assignment to replicas.
 
-    If gradients were applied in this order, batch number r (from 0) would wait for r further updates. It has slack as
-    long as its staleness would then be below the bound. A gradient may overtake only batches that have slack.
+    If gradients are applied in this order, batch number r (from 0) waits for r further updates. The batch has slack if
+    its staleness is then below the bound. A gradient may be applied before an earlier batch only if that batch has slack.
 
     Args:
-        max_staleness: the bound.
+        max_staleness: the bound, in updates.
     """
 
     def __init__(self, max_staleness: int):
         self._max_staleness = max_staleness
         self._updates = 0
-        self._begun: Dict[int, int] = {}  # number of a batch -> updates when it was handed out
+        self._begun: Dict[int, int] = {}  # number of a batch -> number of updates at its assignment
         self._finished: Dict[int, bool] = {}
 
     def may_hand_out(self) -> bool:
-        """Tells whether one more batch can stay within the bound."""
+        """Returns True if a further batch can be assigned without exceeding the bound."""
         return len(self._begun) <= self._max_staleness
 
     def hand_out(self, batch: int) -> None:
-        """Notes that a replica begins with a batch, from the present parameters."""
+        """Records the assignment of a batch to a replica, which starts from the current parameters."""
         self._begun[batch] = self._updates
         self._finished[batch] = False
 
     def take_back(self, batch: int) -> None:
-        """Notes that the replica of a batch has died."""
+        """Records that the replica of a batch was killed."""
         del self._begun[batch], self._finished[batch]
 
     def finish(self, batch: int) -> None:
-        """Notes that the gradient of a batch is there."""
+        """Records that the gradient of a batch is computed."""
         self._finished[batch] = True
 
     def applicable(self) -> Optional[int]:
@@ -46,12 +46,12 @@ class BatchLedger:
         for place, (batch, begun) in enumerate(self._begun.items()):
             if self._finished[batch]:
                 return batch
-            if self._updates - begun + place >= self._max_staleness:  # it must not be overtaken
+            if self._updates - begun + place >= self._max_staleness:  # no slack: later gradients must wait
                 return None
         return None
 
     def apply(self, batch: int) -> int:
-        """Notes that the gradient of a batch is applied, and returns its staleness."""
+        """Records that the gradient of a batch is applied, and returns its staleness."""
         staleness = self._updates - self._begun[batch]
         self.take_back(batch)
         self._updates += 1

@@ -1,4 +1,4 @@
-"""Shares of a batch: each process runs the recurrent layers for some rows, and all processes get the features of all.
+"""Shares of a batch: each process runs the recurrent layers for some rows, then the features of all rows are gathered.
 
 Shapes: B rows of the batch, P processes, R = ceil(B / P) rows of each process.
 """
@@ -11,20 +11,29 @@ from torch import Tensor
 
 
 def rows_of_process(batch: int, rank: int, processes: int) -> Tensor:
-    """Returns the rows (R,) of a batch that a process runs: rank, rank + P, rank + 2P and so on.
+    """Returns the rows (R,) of a batch for one process: rank, rank + P, rank + 2P and so on.
 
-    All processes have the same number of rows, so that their tensors have one shape. The last process may therefore run
-    a row of another process once more, which `gather_batch` drops.
+    All processes have the same number of rows, so that their tensors have equal shapes. The last processes may therefore
+    run a row of another process again, which `gather_batch` drops.
+
+    Args:
+        batch: B.
+        rank: rank of the process.
+        processes: P.
     """
     own = -(-batch // processes)
     return torch.arange(rank, own * processes, processes) % batch
 
 
 def gather_batch(own: Tensor, batch: int) -> Tensor:
-    """Returns the rows (B, ...) of all processes in the order of the batch, from those of each (R, ...).
+    """Gathers the rows (R, ...) of each process to the rows (B, ...) of the batch, in the order of the batch.
 
-    The gradient that comes back must be the same on every process, and that of the whole loss: each process then keeps
+    In the backward pass, every process must have the same gradient: the gradient of the whole loss. Each process keeps
     the gradient of its own rows, without communication.
+
+    Args:
+        own: (R, ...), rows of this process.
+        batch: B.
     """
     return _GatherBatch.apply(own, batch)
 
@@ -45,14 +54,14 @@ class _GatherBatch(torch.autograd.Function):
 
 
 def all_gather(own: Tensor) -> Tensor:
-    """Returns the tensors (...) of all processes, which have one shape, as one of shape (P, ...)."""
+    """Gathers the tensors (...) of all processes, which must have equal shapes, to one tensor (P, ...)."""
     gathered = own.new_empty(dist.get_world_size(), *own.shape)
     dist.all_gather(list(gathered), own.contiguous())
     return gathered
 
 
 def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
-    """Replaces the gradients of parameters that every process has by their sums over the processes."""
+    """Replaces the gradients of replicated parameters by their sums over the processes."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     works = [dist.all_reduce(gradient, async_op=True) for gradient in gradients]
     for work in works:

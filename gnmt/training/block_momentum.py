@@ -1,8 +1,8 @@
-"""Block-wise model-update filtering, BMUF: replicas train apart and are merged after blocks of updates (Chen and Huo 2016).
+"""Block-wise model-update filtering (BMUF): replicas are merged after blocks of updates (Chen and Huo 2016).
 
 K. Chen and Q. Huo, "Scalable training of deep learning machines by incremental block training with intra-block parallel
 optimization and blockwise model-update filtering", ICASSP 2016. The formulas are those of fairseq/optim/bmuf.py.
-The collectives are those of torch.distributed's default group; every process has a replica.
+Collective operations use torch.distributed's default group; every process has one replica.
 """
 
 from typing import Any, Dict, Iterable, List, NamedTuple
@@ -16,9 +16,9 @@ class BlockFilter(NamedTuple):
     """Constants of the filter.
 
     Args:
-        momentum: m, of the blocks.
-        rate: learning rate of the blocks.
-        nesterov: adds the momentum of the next block in advance.
+        momentum: block momentum m.
+        rate: block learning rate.
+        nesterov: uses Nesterov momentum.
     """
 
     momentum: float
@@ -28,15 +28,15 @@ class BlockFilter(NamedTuple):
 
 @torch.no_grad()
 def filtered(mean: Tensor, start: Tensor, velocity: Tensor, block_filter: BlockFilter) -> Tensor:
-    """Returns the global weights after a block: W = start - v, and W - m v with Nesterov's momentum.
+    """Returns the global weights after a block: W = start - v, or W = start - v - m v with Nesterov momentum.
 
-    v = m v + rate (start - mean) is changed in place.
+    v is updated in place: v = m v + rate (start - mean).
 
     Args:
-        mean: over the replicas at the end of the block.
-        start: global weights that all replicas started the block with.
-        velocity: v of the blocks before.
-        block_filter: constants.
+        mean: mean weights of the replicas at the end of the block.
+        start: global weights at the start of the block.
+        velocity: v of the previous blocks, of the same shape.
+        block_filter: constants of the filter.
     """
     velocity.mul_(block_filter.momentum).add_(start - mean, alpha=block_filter.rate)
     return start - velocity * (1 + block_filter.momentum if block_filter.nesterov else 1)
@@ -52,13 +52,13 @@ def average(tensors: Iterable[Tensor]) -> None:
 
 @torch.no_grad()
 def take_from_first(tensors: Iterable[Tensor]) -> None:
-    """Replaces tensors by those of the first process."""
+    """Replaces tensors by the tensors of the first process."""
     for tensor in tensors:
         dist.broadcast(tensor, src=0)
 
 
 def moments(optimizer: torch.optim.Optimizer) -> List[Tensor]:
-    """Returns the tensors of an optimizer's state that have the shape of their parameter, in a fixed order."""
+    """Returns the tensors of an optimizer's state with the shape of their parameter, in a fixed order."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     states: List[Dict[str, Any]] = [optimizer.state.get(parameter, {}) for parameter in parameters]
     return [

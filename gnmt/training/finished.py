@@ -1,4 +1,4 @@
-"""Note of a finished training in its --save-dir, so that the same command does not train again."""
+"""Record of a finished training in its --save-dir, which prevents that the same command trains again."""
 
 import json
 from pathlib import Path
@@ -11,17 +11,17 @@ NAME = "finished.json"
 
 
 class Finished(NamedTuple):
-    """Arguments of the training, and the name of the checkpoint to use; None while it is not averaged."""
+    """Arguments of the training, and the name of the checkpoint to use; None until checkpoints are averaged."""
 
     arguments: List[str]
     model: Optional[str] = None
 
 
 def read_finished(checkpoints: Path, arguments: Sequence[str]) -> Optional[Finished]:
-    """Returns the note of a finished training, or None if there is none.
+    """Returns the record of a finished training, or None if there is none.
 
     Raises:
-        UserError: the training had other arguments, or the note is damaged.
+        UserError: the training had other arguments, or the record is damaged.
     """
     path = checkpoints / NAME
     if not path.exists():
@@ -41,6 +41,6 @@ def read_finished(checkpoints: Path, arguments: Sequence[str]) -> Optional[Finis
 
 
 def write_finished(checkpoints: Path, finished: Finished) -> None:
-    """Writes the note."""
+    """Writes the record of a finished training."""
     with atomic_outputs([checkpoints / NAME], inputs=[], overwrite=True) as (file,):
         file.write(f"{json.dumps(finished._asdict(), ensure_ascii=False)}\n".encode("utf-8"))

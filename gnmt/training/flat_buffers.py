@@ -1,6 +1,6 @@
-"""Parameters, gradients and moments of a network as one flat float32 buffer, which shards divide.
+"""Flat float32 buffers of a network's parameters, gradients and moments, and their division into shards.
 
-A buffer holds the elements of all tensors in the order of the tensors. A shard is a range of it.
+A buffer holds the elements of all tensors in the order of the tensors. A shard is a range of the buffer.
 """
 
 from itertools import pairwise
@@ -10,20 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Cuts inside a tensor are at multiples of so many elements from its start. Vectorised kernels then treat every element
-# of a piece as they treat it in the whole tensor, so that the results are equal to the last bit.
+# Boundaries of shards inside a tensor are at multiples of GRANULE elements from its start. Vectorised kernels then
+# process every element as in the whole tensor, so that results are bitwise equal.
 GRANULE = 64
-COUNTS = ("step",)  # entries of the state of a tensor that are equal for all tensors
-OF_THE_OWNER = ("params", "lr")  # entries of a parameter group that belong to one optimizer
+COUNTS = ("step",)  # entries of the optimizer's state that are equal for all tensors
+OF_THE_OWNER = ("params", "lr")  # entries of a parameter group that are not copied to another optimizer
 
 
 class Shard(NamedTuple):
     """Elements `begin` to `end` of a flat buffer.
 
     Args:
-        begin: first element.
-        end: one after the last element.
-        sizes: of its pieces, each from one tensor.
+        begin: index of the first element.
+        end: index after the last element.
+        sizes: sizes of the pieces of the shard, each from one tensor.
     """
 
     begin: int
@@ -35,9 +35,9 @@ class FlatState(NamedTuple):
     """State of an optimizer with one parameter group.
 
     Args:
-        moments: flat buffers by name, such as exp_avg; none before the first update.
-        counts: numbers that all tensors share, such as step.
-        settings: of the parameter group, without its parameters and its learning rate.
+        moments: flat buffers by name, such as exp_avg; empty before the first update.
+        counts: numbers that are equal for all tensors, such as step.
+        settings: entries of the parameter group, without its parameters and its learning rate.
     """
 
     moments: Dict[str, np.ndarray]
@@ -50,7 +50,7 @@ class FlatState(NamedTuple):
 
 
 def cut(sizes: Sequence[int], count: int) -> List[Shard]:
-    """Divides tensors of these sizes over at most `count` shards of nearly equal size.
+    """Divides tensors of the given sizes into at most `count` shards of nearly equal size.
 
     Example:
         >>> cut([100, 28], 2)
@@ -77,7 +77,7 @@ def flatten(tensors: Sequence[Tensor]) -> np.ndarray:
 
 @torch.no_grad()
 def unflatten(flat: np.ndarray, tensors: Sequence[Tensor]) -> None:
-    """Copies a buffer into tensors. The buffer may be read-only, as those of Ray's object store."""
+    """Copies a buffer into tensors. The buffer may be read-only, as in Ray's object store."""
     place = 0
     for tensor in tensors:
         values = torch.from_numpy(np.array(flat[place : place + tensor.numel()]))
@@ -86,7 +86,7 @@ def unflatten(flat: np.ndarray, tensors: Sequence[Tensor]) -> None:
 
 
 def take_state(optimizer: torch.optim.Optimizer) -> FlatState:
-    """Returns a copy of the state of an optimizer that treats all its parameters alike."""
+    """Returns a copy of the state of an optimizer with one parameter group."""
     (group,) = optimizer.param_groups
     states = [optimizer.state[parameter] for parameter in group["params"] if parameter in optimizer.state]
     first = states[0] if states else {}
@@ -111,6 +111,6 @@ def give_state(optimizer: torch.optim.Optimizer, state: FlatState) -> None:
 
 
 def join(states: Sequence[FlatState]) -> FlatState:
-    """Returns the state of the whole buffer from those of its shards in their order."""
+    """Returns the state of the whole buffer from the states of its shards, in order."""
     moments = {name: np.concatenate([state.moments[name] for state in states]) for name in states[0].moments}
     return states[0]._replace(moments=moments)

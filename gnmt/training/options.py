@@ -10,15 +10,15 @@ from gnmt.training.recipes import COMMON, Options, Recipe
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 PRECISION_OPTIONS = ("--fp16", "--bf16", "--memory-efficient-fp16", "--memory-efficient-bf16", "--amp")
-MOST_PER_DEVICE = 128  # sentence pairs of a batch, at most
+MOST_PER_DEVICE = 128  # maximum number of sentence pairs in a batch of one device
 SHARDED = "--vocabulary-parallel"  # its processes act as one device, in fp32
-LONGEST = 1024  # tokens of a training pair's sides, BOS and EOS included: default of --train-max-length
-LARGEST_SCALED_GRADIENT = 1 << 15  # float16 ends at 65,504
-SCALE_WINDOW = 128  # updates without overflow before fp16 doubles its loss scale
+LONGEST = 1024  # maximum tokens of either side of a training pair with BOS and EOS: default of --train-max-length
+LARGEST_SCALED_GRADIENT = 1 << 15  # half of the largest float16, 65,504
+SCALE_WINDOW = 128  # updates without overflow before the fp16 loss scale doubles
 JOINED_BY = {"subwords": "sentencepiece", "character": "sentencepiece", "word": "words", "mixed": "mixed_word_char"}
-# Of the embeddings of each architecture, unless --hidden-size is given.
+# Width of each architecture's embeddings, unless --hidden-size is given.
 WIDTHS = {"gnmt_v2": 1024, "gnmt_v2_8_layers": 1024, "gnmt_v2_small": 256, "gnmt_v2_tiny": 32, "gnmt": 1024}
-# Options that only the chosen value of another option has; they are left out if the user chooses another value.
+# Options that apply only to the default value of another option; they are left out if the user gives another value.
 DEPENDENT = {
     "--lr-scheduler": ("--warmup-steps", "--remain-steps", "--decay-steps", "--decay-factor"),
     "--criterion": ("--label-smoothing",),
@@ -42,16 +42,16 @@ class TrainingOptions(NamedTuple):
     averaged: int
 
     def value(self, option: str) -> str:
-        """Returns the value of an option; empty if it is not given."""
+        """Returns the value of an option; an empty string if the option is not given."""
         return given_value(self.arguments, option) or ""
 
     def has(self, option: str) -> bool:
-        """Tells whether an option is given."""
+        """Returns True if an option is given."""
         return option in self.arguments
 
 
 def given_value(arguments: Sequence[str], *names: str) -> Optional[str]:
-    """Returns the last value that a command line gives an option, as `--name value` or `--name=value`; None if none."""
+    """Returns the last value of an option (`--name value` or `--name=value`) in a command line; None if not given."""
     value = None
     for place, argument in enumerate(arguments):
         name, equals, text = argument.partition("=")
@@ -61,14 +61,14 @@ def given_value(arguments: Sequence[str], *names: str) -> Optional[str]:
 
 
 def loss_scale(sentences: int) -> int:
-    """Returns a loss scale that fp16 can begin with: the largest power of two up to 2^15 / sentences, at least 1.
+    """Returns the initial loss scale for fp16: the largest power of two up to 2^15 / sentences, at least 1.
 
-    fairseq's loss is a sum over sentences, so the largest gradients grow with their number. These are the biases of
-    frequent words: 0.9 times their occurrences, with label smoothing 0.1. With this scale the gradient of a word that
-    occurs twice in each sentence is still finite.
+    fairseq's loss is a sum over sentences, so the largest gradients grow with the number of sentences. The largest
+    gradients belong to the output biases of frequent words: 0.9 per occurrence, with label smoothing 0.1. With this
+    scale, the gradient of a word that occurs twice in each sentence does not overflow.
 
     Args:
-        sentences: number whose gradients one device adds up in an update.
+        sentences: number of sentences whose gradients one device accumulates for an update.
     """
     return 1 << max(0, (LARGEST_SCALED_GRADIENT // sentences).bit_length() - 1)
 
@@ -87,15 +87,15 @@ def training_options(
     """Returns the arguments of fairseq-train.
 
     Args:
-        folder: of the preparation.
-        settings: of the preparation.
-        lengths: for each length, the number of training pairs whose longer side has so many tokens.
-        recipe: for this number of pairs.
-        gpus: that this machine has; 0 means training on the CPU.
+        folder: output folder of the preparation.
+        settings: settings of the preparation.
+        lengths: number of training pairs for each number of tokens of the longer side.
+        recipe: recipe for this number of pairs.
+        gpus: number of GPUs of this machine; 0 means training on the CPU.
         precision: one of PRECISIONS.
         plugin: folder of fairseq_gnmt.
-        further: options that win over the chosen ones.
-        bf16_pays: tells whether a training of a network of this width is faster in bf16 on this CPU; for "auto".
+        further: options of the user, which take precedence.
+        bf16_pays: returns True if training of a network of this width is faster in bf16 on this CPU; for "auto".
 
     Raises:
         UserError: the options contradict each other, or no training pair is short enough.
@@ -126,9 +126,9 @@ def training_options(
 
 
 def _batches(recipe: Recipe, gpus: int, further: Sequence[str]) -> Batches:
-    """Chooses batches that make up the recipe's update on the largest possible number of GPUs."""
+    """Returns batches whose total is the recipe's update, on the largest possible number of GPUs."""
     shards = _number(further, SHARDED)
-    if shards:  # which read one batch together
+    if shards:  # all processes read the same batch
         size = _number(further, "--batch-size", "--max-sentences") or min(recipe.batch, shards * MOST_PER_DEVICE)
         return Batches(1, size, _number(further, "--update-freq") or max(1, recipe.batch // size))
     usable = gpus if recipe.several_devices else 1
@@ -140,7 +140,7 @@ def _batches(recipe: Recipe, gpus: int, further: Sequence[str]) -> Batches:
 
 
 def _number(arguments: Sequence[str], *names: str) -> Optional[int]:
-    """Returns the last number that a command line gives an option; None if it is not given."""
+    """Returns the last value of an option as a number; None if the option is not given."""
     value = given_value(arguments, *names)
     if value is None:
         return None
@@ -158,7 +158,7 @@ def _updates_per_epoch(lengths: Sequence[int], longest: int, batches: Batches) -
 
 
 def _embeddings(folder: Path, recipe: Recipe, further: Sequence[str]) -> Options:
-    """Returns the option for the initial embeddings, if they are there and a new network has their width."""
+    """Returns the option for initial embeddings, if their file exists and they fit the width of a new network."""
     path = folder / "embeddings.txt"
     if not path.exists() or any(given_value(further, name) for name in ("--finetune-from-model", "--restore-file")):
         return {}
@@ -168,7 +168,7 @@ def _embeddings(folder: Path, recipe: Recipe, further: Sequence[str]) -> Options
 
 
 def _width(recipe: Recipe, further: Sequence[str]) -> str:
-    """Returns the hidden size of the network; empty for an architecture that is not the plugin's."""
+    """Returns the hidden size of the network; an empty string for an architecture of another plugin."""
     arch, width = given_value(further, "--arch", "-a"), given_value(further, "--hidden-size")
     if arch is None:
         arch, width = recipe.options["--arch"], width or recipe.options.get("--hidden-size")
@@ -176,7 +176,7 @@ def _width(recipe: Recipe, further: Sequence[str]) -> str:
 
 
 def _automatic_precision(recipe: Recipe, gpus: int, further: Sequence[str], bf16_pays: Callable[[int], bool]) -> str:
-    """Returns the fastest precision that loses nothing."""
+    """Returns the fastest supported precision for "auto"."""
     if given_value(further, SHARDED):
         return "fp32"
     if gpus:
@@ -198,7 +198,7 @@ def _precision(precision: str, gpus: int, batches: Batches) -> Options:
 
 
 def _without(chosen: Options, further: Sequence[str]) -> List[str]:
-    """Returns the chosen options as arguments, without those that the user gives or that do not go with the user's."""
+    """Returns the chosen options as arguments, without options that the user's options replace or exclude."""
     given = {argument.partition("=")[0] for argument in further if argument.startswith("-")}
     left_out = given | {option for choice, options in DEPENDENT.items() if choice in given for option in options}
     kept = {name: value for name, value in chosen.items() if name not in left_out}

@@ -1,6 +1,6 @@
-"""Server of a shard of the parameters: holds them and the optimizer's state, and applies gradients as they come.
+"""Shard of the parameters with the optimizer's state; applies gradients in the order of their arrival.
 
-Parameter server of Li et al. (2014) and of Downpour SGD (Dean et al., 2012), without any communication.
+It is the state of one parameter server (Li et al., 2014; Dean et al., 2012), without communication.
 """
 
 from typing import Callable, List, Sequence, Tuple
@@ -17,9 +17,9 @@ class ParameterShard:
 
     Args:
         parameters: flat float32 buffer, which is copied.
-        sizes: of the pieces of the shard, see `flat_buffers.Shard`.
-        state: of the optimizer.
-        make_optimizer: makes an elementwise optimizer for a list of parameters.
+        sizes: sizes of the pieces of the shard, see `flat_buffers.Shard`.
+        state: state of the optimizer for this shard.
+        make_optimizer: returns an elementwise optimizer for a list of parameters.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class ParameterShard:
         self._optimizer.step()
 
     def parameters(self) -> np.ndarray:
-        """Returns the present parameters; later updates do not change them."""
+        """Returns a copy of the current parameters."""
         return self._parameters.copy()
 
     def state(self) -> Tuple[np.ndarray, FlatState]:
-        """Returns the present parameters and the optimizer's state."""
+        """Returns copies of the current parameters and the optimizer's state."""
         return self.parameters(), take_state(self._optimizer)

@@ -1,7 +1,8 @@
-"""Recipes for trainings: settings for corpora of one size.
+"""Recipes: settings of training for each size of corpus.
 
-The first is the one of examples/multi30k/train.sh (29,000 pairs), the last NVIDIA's for WMT16 English-German
-(examples/wmt16_en_de/train.sh, 4.5 million pairs). The one between takes a network of half the width.
+The recipe for small corpora is used in examples/multi30k/train.sh (29,000 pairs). The recipe for large corpora is NVIDIA's
+for WMT16 English-German (examples/wmt16_en_de/train.sh, 4.5 million pairs). The recipe for medium corpora has half its
+width.
 """
 
 from typing import Dict, NamedTuple, Optional
@@ -15,12 +16,12 @@ class Recipe(NamedTuple):
     """Settings of a training.
 
     Args:
-        pairs: number of training pairs, at most; None means any number.
-        batch: sentence pairs of one update, on all devices together.
-        epochs: passes through the training pairs.
-        averaged: number of last epochs that are averaged.
-        several_devices: train on all GPUs, in fp16; otherwise on one, in fp32.
-        options: of fairseq-train.
+        pairs: maximum number of training pairs; None means any number.
+        batch: number of sentence pairs of one update on all devices together.
+        epochs: number of passes through the training pairs.
+        averaged: number of last epochs whose checkpoints are averaged.
+        several_devices: True trains on all GPUs in fp16; False on one GPU in fp32.
+        options: further options of fairseq-train.
     """
 
     pairs: Optional[int]

@@ -1,4 +1,4 @@
-"""Output layer and embeddings of a network that are divided over processes, and their whole counterparts."""
+"""Output layer and embeddings divided over processes, and their conversion from and to whole layers."""
 
 from contextlib import contextmanager
 from typing import Dict, Iterator, List, MutableMapping, Tuple
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from gnmt.training.batch_shares import all_gather
 from gnmt.training.vocabulary_shards import VocabularyShard, gather_shards, held_symbols, rows_of_shard
 
-WholeWeights = Dict[int, nn.Parameter]  # by the id of the parameter that is a shard of them
+WholeWeights = Dict[int, nn.Parameter]  # whole parameter by the id of its shard
 
 
 class ShardedProjection(nn.Module):
-    """Weights (V', H) and biases (V',) of the output layer of this process; gnmt.training.sharded_loss uses them."""
+    """Shard of the output layer: weights (V', H) and biases (V',), used by gnmt.training.sharded_loss."""
 
     def __init__(self, weight: nn.Parameter, bias: nn.Parameter, shard: VocabularyShard):
         super().__init__()
@@ -28,14 +28,14 @@ class ShardedProjection(nn.Module):
 
 
 class ShardedEmbedding(nn.Module):
-    """Embeddings (V', H) of the symbols of this process; every process looks up tokens of one shape at a time."""
+    """Shard (V', H) of the embeddings. All processes must call it with tokens of equal shapes."""
 
     def __init__(self, weight: nn.Parameter, padding_idx: int, shard: VocabularyShard):
         super().__init__()
         self.weight, self.padding_idx, self.shard = weight, padding_idx, shard
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Returns the vectors (..., H) of the tokens (...) of this process, most of which other processes hold."""
+        """Returns the vectors (..., H) of the tokens (...) of this process, gathered from all processes."""
         return _ShardedLookup.apply(tokens, self.weight, self.padding_idx, self.shard)
 
     def whole(self, weights: "WholeWeights") -> nn.Embedding:
@@ -44,7 +44,11 @@ class ShardedEmbedding(nn.Module):
 
 
 class _ShardedLookup(torch.autograd.Function):
-    """Each process reads the tokens of all, looks up those that it holds, and gets the sum of what all have for its own."""
+    """Embedding lookup in all shards.
+
+    Each process gathers the tokens of all processes and looks up the tokens of its shard. A reduce-scatter returns the
+    vectors of each process's own tokens.
+    """
 
     @staticmethod
     def forward(ctx, tokens: Tensor, weight: Tensor, padding_idx: int, shard: VocabularyShard) -> Tensor:
@@ -69,13 +73,13 @@ class _ShardedLookup(torch.autograd.Function):
 
 
 def shard_vocabulary(network: nn.Module, shard: VocabularyShard) -> None:
-    """Keeps of a network's output layer, and of embeddings that are tied to it, only the rows of a shard.
+    """Replaces a network's output layer, and embeddings tied to it, by the rows of a shard, in place.
 
-    Names and order of the parameters stay.
+    Names and order of the parameters do not change.
 
     Args:
-        network: with `encoder.embed_tokens`, `decoder.embed_tokens` and `decoder.output_projection`.
-        shard: of this process.
+        network: has `encoder.embed_tokens`, `decoder.embed_tokens` and `decoder.output_projection`.
+        shard: shard of this process.
     """
     projection = network.get_submodule("decoder.output_projection")
     weight = nn.Parameter(rows_of_shard(projection.weight.detach(), shard))
@@ -88,13 +92,13 @@ def shard_vocabulary(network: nn.Module, shard: VocabularyShard) -> None:
 
 
 def sharded_layers(network: nn.Module) -> Dict[str, nn.Module]:
-    """Returns the sharded layers of a network by name; none for a network that is whole."""
+    """Returns the sharded layers of a network by name; an empty dictionary if it has none."""
     modules = network.named_modules(remove_duplicate=False)
     return {name: layer for name, layer in modules if isinstance(layer, (ShardedProjection, ShardedEmbedding))}
 
 
 def split_parameters(network: nn.Module) -> Tuple[List[nn.Parameter], List[nn.Parameter]]:
-    """Returns the parameters that every process has, and those of which each has its shard."""
+    """Returns the replicated parameters and the sharded parameters of a network."""
     sharded = {id(weight) for layer in sharded_layers(network).values() for weight in layer.parameters()}
     parts: Tuple[List[nn.Parameter], List[nn.Parameter]] = ([], [])
     for parameter in network.parameters():
@@ -103,7 +107,7 @@ def split_parameters(network: nn.Module) -> Tuple[List[nn.Parameter], List[nn.Pa
 
 
 def whole_weights(network: nn.Module) -> WholeWeights:
-    """Gathers what each process has a shard of, without gradients; tied weights once. All processes call it."""
+    """Gathers the sharded parameters without gradients, tied weights only once. All processes must call it."""
     whole: WholeWeights = {}
     for layer in sharded_layers(network).values():
         for parameter in layer.parameters():
@@ -113,14 +117,14 @@ def whole_weights(network: nn.Module) -> WholeWeights:
 
 
 def gather_layers(network: nn.Module) -> Dict[str, nn.Module]:
-    """Returns whole counterparts of a network's sharded layers by name. All processes call it."""
+    """Returns whole layers in place of a network's sharded layers, by name. All processes must call it."""
     weights = whole_weights(network)
     return {name: layer.whole(weights) for name, layer in sharded_layers(network).items()}
 
 
 @contextmanager
 def with_layers(network: nn.Module, layers: Dict[str, nn.Module]) -> Iterator[None]:
-    """Lets a network have other layers of these names inside the `with` statement."""
+    """Replaces the layers of these names in a network during the `with` statement."""
     own = {name: network.get_submodule(name) for name in layers}
     try:
         for name, layer in layers.items():
@@ -132,7 +136,7 @@ def with_layers(network: nn.Module, layers: Dict[str, nn.Module]) -> Iterator[No
 
 
 def gather_weights(network: nn.Module, weights: MutableMapping[str, Tensor]) -> None:
-    """Replaces the shards among a network's weights by whole ones, in place. All processes call it."""
+    """Replaces the sharded tensors among a network's weights by whole ones, in place. All processes must call it."""
     whole = whole_weights(network)
     for name, layer in sharded_layers(network).items():
         for part, parameter in layer.named_parameters():
@@ -140,7 +144,7 @@ def gather_weights(network: nn.Module, weights: MutableMapping[str, Tensor]) -> 
 
 
 def shard_weights(network: nn.Module, weights: MutableMapping[str, Tensor]) -> None:
-    """Replaces whole weights by the shards that a network has, in place."""
+    """Replaces whole tensors among weights by the shards of a network's layers, in place."""
     for name, layer in sharded_layers(network).items():
         for part, _ in layer.named_parameters():
             weights[f"{name}.{part}"] = rows_of_shard(weights[f"{name}.{part}"], layer.shard)

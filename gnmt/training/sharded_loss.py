@@ -23,21 +23,22 @@ def sharded_label_smoothed_loss(
     logit_limit: Optional[float],
     shard: VocabularyShard,
 ) -> Tuple[Tensor, Tensor]:
-    """Returns the sum over tokens of (1 - e) * nll + e * mean_V(-log p), with a gradient, and the summed nll, in nats.
+    """Returns the loss, the sum over tokens of (1 - e) * nll + e * mean_V(-log p), and the summed nll, in nats.
 
-    All processes call it with the same features and targets, and get the same loss. The gradient of the features is that
-    of the whole loss, the same on every process; those of the weights are of the process's own symbols.
+    Only the loss has a gradient. All processes must call it with the same features and targets, and get the same loss.
+    The gradient of the features is the gradient of the whole loss and equal on every process. Weights and biases have
+    the gradient of their shard.
 
     Args:
         features: (N, H).
         weight: (V', H), rows of the shard.
         bias: (V',).
         target: (N,), symbols of the whole vocabulary.
-        smoothing: e.
-        logit_limit: logits are clipped to its negative and positive value; None clips nothing.
-        shard: of this process.
+        smoothing: label smoothing e.
+        logit_limit: logits are clipped to -logit_limit .. logit_limit; None disables clipping.
+        shard: shard of this process.
     """
-    if not torch.is_grad_enabled():  # which the function below is not told
+    if not torch.is_grad_enabled():  # autograd.Function.forward always runs with grad mode off and cannot check this
         features, weight, bias = features.detach(), weight.detach(), bias.detach()
     return _ShardedLoss.apply(features, weight, bias, target, smoothing, logit_limit, shard)
 
@@ -45,13 +46,13 @@ def sharded_label_smoothed_loss(
 def reduced_statistics(logits: Tensor, rows: Tensor, held: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
     """Returns log sum_V exp(z), the target's logit and sum_V z of each token (N,) from the logits of all processes.
 
-    Each process contributes the logarithm of its own sum of exponentials, l. Two reductions: the maximum m of l, then the
-    sums of exp(l - m), of the target's logit (0 where another process holds the target) and of the logits.
+    Each process computes l, the logarithm of its own sum of exponentials. The first reduction is the maximum m of l. The
+    second reduction sums exp(l - m), the target's logit (0 on processes without the target) and the logits.
 
     Args:
-        logits: (N, V') of this process.
+        logits: (N, V'), logits of this process.
         rows: (N,), columns of the targets in the logits.
-        held: (N,), True where this process holds the target.
+        held: (N,), True if the target belongs to the shard of this process.
     """
     own = logits.logsumexp(dim=1)
     largest = own.clone()
@@ -63,10 +64,10 @@ def reduced_statistics(logits: Tensor, rows: Tensor, held: Tensor) -> Tuple[Tens
 
 
 class _ShardedLoss(torch.autograd.Function):
-    """Gradients are made chunk by chunk in the forward pass, while the chunk's logits are there.
+    """Label-smoothed loss whose gradients are computed in the forward pass, from the logits of one chunk at a time.
 
-    With logits z, loss = lse(z) - (1 - e) z_y - e mean_V(z), so its gradient is softmax(z) - (1 - e) onehot(y) - e / V,
-    of which each process has the columns of its symbols.
+    For logits z, loss = lse(z) - (1 - e) z_y - e mean_V(z). Its gradient is softmax(z) - (1 - e) onehot(y) - e / V. Each
+    process computes the columns of its symbols.
     """
 
     @staticmethod

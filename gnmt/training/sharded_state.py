@@ -1,4 +1,4 @@
-"""State and gradients of an optimizer whose parameters are partly shards."""
+"""Optimizer state and gradient norm of a network with sharded parameters."""
 
 from typing import Any, Callable, Dict, Iterable, List
 
@@ -12,18 +12,24 @@ State = Dict[str, Any]  # of a torch.optim.Optimizer
 
 
 def gather_state(state: State, sharded: Iterable[int], shard: VocabularyShard) -> State:
-    """Returns an optimizer's state with the moments of whole parameters. All processes call it.
+    """Returns an optimizer's state with whole moments in place of sharded ones. All processes must call it.
 
     Args:
-        state: as of `torch.optim.Optimizer.state_dict`.
-        sharded: indices of the parameters that are shards.
-        shard: of this process.
+        state: result of `torch.optim.Optimizer.state_dict`.
+        sharded: indices of the sharded parameters.
+        shard: shard of this process.
     """
     return _changed(state, sharded, shard.size, lambda moment: gather_shards(moment, shard))
 
 
 def shard_state(state: State, sharded: Iterable[int], shard: VocabularyShard) -> State:
-    """Returns an optimizer's state with the moments of the shards, from that of whole parameters."""
+    """Returns an optimizer's state with sharded moments in place of whole ones.
+
+    Args:
+        state: result of `torch.optim.Optimizer.state_dict` for whole parameters.
+        sharded: indices of the sharded parameters.
+        shard: shard of this process.
+    """
     return _changed(state, sharded, shard.vocabulary_size, lambda moment: rows_of_shard(moment, shard))
 
 
@@ -39,11 +45,11 @@ def _changed(state: State, sharded: Iterable[int], size: int, change: Callable[[
 
 
 def whole_gradient_norm(replicated: List[nn.Parameter], sharded: List[nn.Parameter]) -> Tensor:
-    """Returns the norm of the gradient of the whole network, the same number on every process.
+    """Returns the norm of the whole network's gradient, which is equal on every process.
 
     Args:
-        replicated: parameters that every process has, with the same gradients.
-        sharded: parameters of which each process has its shard.
+        replicated: replicated parameters, with equal gradients on every process.
+        sharded: sharded parameters of this process.
     """
     counted = [*sharded, *(replicated if dist.get_rank() == 0 else [])]
     norms = [torch.linalg.vector_norm(parameter.grad) for parameter in counted if parameter.grad is not None]

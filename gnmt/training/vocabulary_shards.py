@@ -1,6 +1,6 @@
 """Shards of the vocabulary: each process holds the rows of some symbols of the output layer (Wu et al. 2016, section 3).
 
-The collectives of this package are those of torch.distributed's default group, in which every process has one shard.
+Collective operations of this package use torch.distributed's default group, in which every process has one shard.
 """
 
 from typing import NamedTuple, Tuple
@@ -16,8 +16,8 @@ class VocabularyShard(NamedTuple):
     """Rows of the vocabulary's matrices that one process holds.
 
     Args:
-        rank: of the process.
-        bounds: first row of each shard, and at the end the number of all rows.
+        rank: rank of the process.
+        bounds: first row of each shard, followed by the total number of rows.
     """
 
     rank: int
@@ -45,7 +45,13 @@ class VocabularyShard(NamedTuple):
 
 
 def vocabulary_shard(vocabulary_size: int, rank: int, count: int) -> VocabularyShard:
-    """Returns the shard of a process; the sizes of the shards differ by one row at most."""
+    """Returns the shard of a process; the sizes of the shards differ by at most one row.
+
+    Args:
+        vocabulary_size: V, number of symbols.
+        rank: rank of the process.
+        count: number of processes.
+    """
     return VocabularyShard(rank, tuple(vocabulary_size * index // count for index in range(count + 1)))
 
 
@@ -53,7 +59,7 @@ def rows_of_shard(whole: Tensor, shard: VocabularyShard) -> Tensor:
     """Returns a copy of the rows of a shard (size, ...) of a matrix or vector (V, ...).
 
     Raises:
-        UserError: it has another number of rows.
+        UserError: the number of rows is not the size of the vocabulary.
     """
     if len(whole) != shard.vocabulary_size:
         raise UserError(f"The weights are of {len(whole)} symbols, but the vocabulary has {shard.vocabulary_size}.")
@@ -62,7 +68,7 @@ def rows_of_shard(whole: Tensor, shard: VocabularyShard) -> Tensor:
 
 @torch.no_grad()
 def gather_shards(rows: Tensor, shard: VocabularyShard) -> Tensor:
-    """Returns the rows of all processes (V, ...) from those of each (size, ...). All processes call it."""
+    """Gathers the rows (size, ...) of each process to a tensor (V, ...). All processes must call it."""
     whole = rows.new_empty(shard.vocabulary_size, *rows.shape[1:])
     for rank, (first, end) in enumerate(zip(shard.bounds, shard.bounds[1:])):
         part = whole[first:end]
@@ -73,7 +79,7 @@ def gather_shards(rows: Tensor, shard: VocabularyShard) -> Tensor:
 
 
 def held_symbols(tokens: Tensor, shard: VocabularyShard) -> Tuple[Tensor, Tensor]:
-    """Returns the row of each token in a shard, 0 for tokens of other shards, and a mask of the shard's own tokens."""
+    """Returns the row of each token in a shard (0 for tokens of other shards), and a mask of the shard's tokens."""
     rows = tokens - shard.first
     held = (rows >= 0) & (rows < shard.size)
     return rows.masked_fill(~held, 0), held

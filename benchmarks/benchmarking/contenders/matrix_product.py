@@ -1,4 +1,4 @@
-"""The speed limit: one product of two large float32 matrices, as the machine's library computes it."""
+"""Speed limit: the product of two large float32 matrices by the machine's library."""
 
 import torch
 

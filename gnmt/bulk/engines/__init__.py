@@ -1,1 +1,1 @@
-"""Engines: each decides which process translates a shard, and when."""
+"""Engines, which assign shards to processes."""

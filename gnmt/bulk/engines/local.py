@@ -1,7 +1,7 @@
-"""Engine `local`: processes of this machine, each with its own models and its own cores.
+"""Engine `local`: processes on this machine, each with its own models and its own cores.
 
-Processes are spawned, never forked: torch does not survive a fork. A process that is killed is replaced, and its shard
-is translated again. The processes end with their parent, however it ends.
+Processes are spawned, never forked, because torch does not support forking after its threads have started. A killed
+process is replaced, and its shard is translated again. All processes exit when their parent exits or is killed.
 """
 
 import multiprocessing
@@ -21,24 +21,24 @@ from gnmt.bulk.shard import ShardTranslator
 from gnmt.errors import UserError
 from gnmt.files.process_pool import available_cores
 
-MOST_TRIES = 3  # of a shard whose process is killed
-MOST_FAILURES = 5  # failed shards after which no further one is begun
+MOST_TRIES = 3  # attempts at a shard whose process is killed
+MOST_FAILURES = 5  # number of failed shards after which no further shard is started
 SECONDS_BETWEEN_REPORTS = 0.5
-LINES, DONE, FAILED, REFUSED, KILLED = "lines", "done", "failed", "refused", "killed"  # what is heard of a process
+LINES, DONE, FAILED, REFUSED, KILLED = "lines", "done", "failed", "refused", "killed"  # kinds of messages of a process
 
 
 @dataclass(frozen=True)
 class Resources:
-    """Processes, and what each of them gets."""
+    """Number of processes, and the threads and device of each."""
 
     workers: int
     threads: int  # of each process
-    devices: Sequence[str] = ("cpu",)  # given to the processes in turn
+    devices: Sequence[str] = ("cpu",)  # assigned to the processes in turn
 
 
 @dataclass
 class _Worker:
-    """Process, the shard that it translates, and the lines of it that are translated."""
+    """Process, its current shard, and the number of translated lines of this shard."""
 
     index: int
     process: Any
@@ -47,8 +47,8 @@ class _Worker:
     lines: int = 0
 
     def begin(self, shard: Optional[int]) -> None:
-        """Hands over the next shard; None ends the process."""
-        with suppress(OSError):  # it was killed, which shows when its next message is awaited
+        """Sends the number of the next shard; None ends the process."""
+        with suppress(OSError):  # the process was killed, which `received` reports
             self.connection.send(shard)
         if shard is not None:
             self.shard, self.lines = shard, 0
@@ -64,7 +64,17 @@ class _Worker:
 def run(
     folder: BulkFolder, manifest: Manifest, todo: Sequence[int], resources: Resources, counter: Counter
 ) -> Dict[int, str]:
-    """Translates shards; returns the reason for each one that failed.
+    """Translates shards with processes of this machine.
+
+    Args:
+        folder: folder of the shards.
+        manifest: manifest of the folder.
+        todo: numbers of the shards.
+        resources: number of processes, and the threads and device of each.
+        counter: counts translated lines.
+
+    Returns:
+        The error message of each failed shard, by its number.
 
     Raises:
         UserError: the models cannot be loaded.
@@ -83,7 +93,7 @@ def run(
 
 
 class _Pool:
-    """Processes at work, shards that wait, and shards that failed."""
+    """Running processes, waiting shards and failed shards."""
 
     def __init__(
         self, folder: BulkFolder, manifest: Manifest, todo: Sequence[int], resources: Resources, counter: Counter
@@ -96,7 +106,7 @@ class _Pool:
         self._working: Dict[Any, _Worker] = {}  # by connection
 
     def run(self) -> None:
-        """Returns when no process has a shard any more."""
+        """Translates all shards, and returns when no process has a shard."""
         for index in range(min(self._resources.workers, len(self._waiting))):
             self._start(index, self._waiting.popleft())
         while self._working:
@@ -121,7 +131,7 @@ class _Pool:
         worker.lines += lines
 
     def _end_shard(self, worker: _Worker, kind: str, reason: str) -> None:
-        """Counts a shard that is done; takes back the lines of another, which waits again if its process was killed."""
+        """Counts a finished shard. Uncounts the lines of an unfinished one, which is queued again after a kill."""
         self._tries[worker.shard] += 1
         if kind == DONE:
             self._count(worker, self._manifest.shards[worker.shard].lines - worker.lines)
@@ -133,7 +143,7 @@ class _Pool:
             self.failures[worker.shard] = reason
 
     def _begin_next(self, worker: _Worker, is_alive: bool) -> None:
-        """Gives the next shard to a process, or to a new one in place of one that was killed."""
+        """Sends the next shard to a process; a killed process is replaced by a new one."""
         may_begin = self._waiting and len(self.failures) < MOST_FAILURES
         shard = self._waiting.popleft() if may_begin else None
         if not is_alive or shard is None:
@@ -157,7 +167,7 @@ def _start(index: int, folder: BulkFolder, resources: Resources, shard: int) -> 
 
 
 def _cores_of(index: int, resources: Resources) -> List[int]:
-    """Returns the cores that a process is pinned to; none if there are not enough for every process."""
+    """Returns the cores of a process; an empty list, without pinning, if there are too few for all processes."""
     if not hasattr(os, "sched_getaffinity") or resources.workers * resources.threads > available_cores():
         return []
     cores = sorted(os.sched_getaffinity(0))
@@ -182,13 +192,13 @@ def _work(connection: Connection, folder: BulkFolder, shard: int, device: str, t
         try:
             translator.translate(number, report)
             connection.send((DONE, None))
-        except (OSError, RuntimeError, ValueError) as error:  # of users, disks, torch and pyarrow
+        except (OSError, RuntimeError, ValueError) as error:  # UserError, and errors of disks, torch and pyarrow
             connection.send((FAILED, str(error)))
         number = connection.recv()
 
 
 class _Report:
-    """Sends numbers of translated lines, not too often."""
+    """Sends the number of translated lines at most every SECONDS_BETWEEN_REPORTS."""
 
     def __init__(self, connection: Connection):
         self._connection = connection
@@ -203,7 +213,7 @@ class _Report:
 
 
 def _end_with_parent() -> None:
-    """Leaves Ctrl-C to the parent, and ends this process when the parent is killed."""
+    """Ignores Ctrl-C, which the parent handles, and exits when the parent exits or is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -1,8 +1,8 @@
 """Engine `ray`: actors of Ray on one machine or on a cluster. Needs the extra [ray].
 
-The rows of the data set are numbers of shards, and the results say that a shard is done: texts never go through Ray, so
-that neither its order nor the merging of its blocks matters. The machines of a cluster share the file system on which
-the folder and the models are.
+The rows of the data set are numbers of shards, and the results report finished shards. Texts never pass through Ray, so
+neither the order of its results nor the merging of its blocks matters. The machines of a cluster must share the file
+system with the folder and the models.
 """
 
 import logging
@@ -14,11 +14,11 @@ from gnmt.bulk.progress import Counter
 from gnmt.bulk.shard import ShardTranslator
 from gnmt.errors import UserError
 
-FREE_CPUS = 1  # that actors must leave to Ray's own tasks, which otherwise never start
+FREE_CPUS = 1  # for Ray's own tasks, which otherwise never start
 
 
 class ShardActor:
-    """Translates the shard of a row; an actor of Ray that keeps the models in memory."""
+    """Ray actor that translates the shard of a row and keeps the models in memory."""
 
     def __init__(self, folder: BulkFolder, device: str, threads: int):
         self._translator = ShardTranslator(folder, read_manifest(folder), device, threads)
@@ -27,7 +27,7 @@ class ShardActor:
         number = int(row["shard"])
         try:
             done = self._translator.translate(number, lambda lines: None)
-        except (OSError, RuntimeError, ValueError) as error:  # of users, disks, torch and pyarrow
+        except (OSError, RuntimeError, ValueError) as error:  # UserError, and errors of disks, torch and pyarrow
             return {"shard": number, "lines": 0, "problem": str(error)}
         return {"shard": number, "lines": done.lines, "problem": ""}
 
@@ -40,15 +40,18 @@ def run(
     counter: Counter,
     address: Optional[str],
 ) -> Dict[int, str]:
-    """Translates shards; returns the reason for each one that failed.
+    """Translates shards with actors of Ray.
 
     Args:
-        folder: on a file system that all machines share.
-        manifest: of the folder.
-        todo: numbers of shards.
-        resources: actors, and the threads and the device of each.
-        counter: counts lines.
-        address: of a running cluster, such as "auto"; None starts Ray on this machine.
+        folder: folder of the shards, on a file system that all machines share.
+        manifest: manifest of the folder.
+        todo: numbers of the shards.
+        resources: number of actors, and the threads and device of each.
+        counter: counts translated lines.
+        address: address of a running cluster, such as "auto"; None starts Ray on this machine.
+
+    Returns:
+        The error message of each failed shard, by its number.
 
     Raises:
         UserError: Ray is missing or cannot be reached, or the cluster is too small.

@@ -1,10 +1,10 @@
 """The HTTP application of a rating campaign: the page, its items, and the ratings.
 
-    GET /              the page; the personal link ends in #TOKEN, which the browser sends to no server by itself
+    GET /              the page; the personal link ends in #TOKEN, which browsers do not send to servers
     GET /api/campaign  the items in the order of the rater, with the scores so far
-    POST /api/ratings  one score, which is on the disk before it is acknowledged
+    POST /api/ratings  one score; the response is sent after the score is on the disk
 
-Requests to /api need the header "Authorization: Bearer TOKEN". Errors are {"error": sentence}.
+Requests to /api need the header "Authorization: Bearer TOKEN". Errors have the body {"error": sentence}.
 """
 
 import asyncio
@@ -46,7 +46,13 @@ logger = logging.getLogger(__name__)
 
 
 def create_application(campaign: Campaign, raters: Sequence[Rater], log: RatingLog) -> FastAPI:
-    """Returns the application of a campaign, which appends to the log."""
+    """Returns the application of a campaign.
+
+    Args:
+        campaign: items to rate.
+        raters: raters and their tokens.
+        log: log to which the application appends ratings.
+    """
     application = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     items = {item.id: item for item in campaign.items}
 
@@ -84,7 +90,13 @@ def create_application(campaign: Campaign, raters: Sequence[Rater], log: RatingL
 
 
 def campaign_of(campaign: Campaign, rater: Rater, log: RatingLog) -> Dict[str, Any]:
-    """Returns what the page of a rater shows: nothing in it tells systems, controls or repeated items apart."""
+    """Returns the JSON data of a rater's page, which does not identify systems, controls or repeated items.
+
+    Args:
+        campaign: items to rate.
+        rater: determines the order of items and outputs.
+        log: holds the scores so far.
+    """
     scores = log.of_rater(rater.name)
     shown: List[Dict[str, Any]] = []
     for item in item_order(campaign, rater.name):
@@ -105,7 +117,13 @@ def campaign_of(campaign: Campaign, rater: Rater, log: RatingLog) -> Dict[str, A
 
 
 def rating_of(vote: Vote, campaign: Campaign, rater: Rater) -> Rating:
-    """Returns the rating of the output that the rater sees at the position of the vote."""
+    """Returns the rating for a vote.
+
+    Args:
+        vote: score of a position on the page.
+        campaign: items to rate.
+        rater: determines which output the page shows at this position.
+    """
     item = next(item for item in campaign.items if item.id == vote.item)
     output = output_order(campaign.seed, rater.name, item)[vote.position]
     time = datetime.now(UTC).isoformat(timespec="milliseconds")

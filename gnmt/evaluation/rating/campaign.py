@@ -24,14 +24,14 @@ Parsed = TypeVar("Parsed")
 class Item(NamedTuple):
     """A sentence with the distinct outputs of the systems."""
 
-    id: str  # tells nothing about the kind of the item
+    id: str  # independent of the kind of the item
     source: str
     outputs: List[str]
-    repeats: Optional[str]  # the item that this one repeats; never served
+    repeats: Optional[str]  # id of the item that this one repeats; never sent to raters
 
 
 class Campaign(NamedTuple):
-    """All that the server knows of a campaign."""
+    """Items and languages of a campaign: all its data on the server."""
 
     seed: int
     source_language: str  # language tags, may be empty
@@ -45,7 +45,7 @@ class ItemKey(NamedTuple):
     kind: str  # one of KINDS
     line: int  # of the source file, from 1
     repeats: Optional[str]
-    systems: List[List[str]]  # of each output: systems that produced it; of a control, what the output is
+    systems: List[List[str]]  # for each output: systems that produced it; for controls also CONTROL_* values
 
 
 class Key(NamedTuple):
@@ -63,17 +63,17 @@ class Rater(NamedTuple):
 
 
 def read_campaign(folder: Path) -> Campaign:
-    """Reads the sentences and outputs. Raises UserError if the folder is no campaign."""
+    """Reads the sentences and outputs. Raises UserError if the folder is not a campaign."""
     return _read(folder / CAMPAIGN, _campaign)
 
 
 def read_raters(folder: Path) -> List[Rater]:
-    """Reads the names and tokens of raters. Raises UserError if the folder is no campaign, or a token is short."""
+    """Reads the names and tokens of raters. Raises UserError if the folder is not a campaign or a token is too short."""
     return _read(folder / RATERS, _raters)
 
 
 def read_key(folder: Path, campaign: Campaign) -> Key:
-    """Reads the origins of outputs. Raises UserError if the folder is no campaign, or the key is that of another one."""
+    """Reads the origins of outputs. Raises UserError if the folder is not a campaign, or has another campaign's key."""
     key = _read(folder / KEY, _key)
     sizes = {item.id: len(item.outputs) for item in campaign.items}
     if sizes != {name: len(item.systems) for name, item in key.items.items()}:
@@ -84,7 +84,14 @@ def read_key(folder: Path, campaign: Campaign) -> Key:
 
 
 def write_campaign(folder: Path, campaign: Campaign, key: Key, raters: List[Rater]) -> None:
-    """Writes the files of a new campaign into an empty folder; only their owner can read the key and the tokens."""
+    """Writes the files of a new campaign. Only their owner can read the key and the tokens.
+
+    Args:
+        folder: empty folder.
+        campaign: sentences and outputs.
+        key: origins of the outputs.
+        raters: names and tokens.
+    """
     items = {name: item._asdict() for name, item in key.items.items()}
     _write(folder / CAMPAIGN, {**campaign._asdict(), "items": [item._asdict() for item in campaign.items]}, 0o644)
     _write(folder / KEY, {"systems": key.systems, "items": items}, 0o600)

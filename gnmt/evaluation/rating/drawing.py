@@ -1,6 +1,6 @@
-"""Sentences of a campaign: a sample stratified by length, repeated items, and controls.
+"""Items of a campaign: a sample of sentences stratified by length, repeated items, and controls.
 
-A control shows a reference beside the same reference with words dropped, which must get a lower score.
+A control shows a reference and a damaged copy with words removed. The copy should get a lower score.
 """
 
 from itertools import pairwise
@@ -20,8 +20,8 @@ from gnmt.evaluation.rating.campaign import (
 )
 from gnmt.evaluation.rating.order import rank
 
-DROPPED = 0.4  # share of the words of a damaged reference
-LEAST_WORDS = 5  # of a reference that is damaged
+DROPPED = 0.4  # share of the words that are removed from a damaged reference
+LEAST_WORDS = 5  # minimum length of a reference that is damaged
 
 
 class Sizes(NamedTuple):
@@ -43,6 +43,12 @@ class Texts(NamedTuple):
 def draw(texts: Texts, sizes: Sizes, seed: int, languages: Tuple[str, str] = ("", "")) -> Tuple[Campaign, Key]:
     """Draws the items of a campaign; blank sources are never drawn.
 
+    Args:
+        texts: sources, references and outputs of the systems.
+        sizes: numbers of items.
+        seed: seed of all random choices.
+        languages: language tags of source and target.
+
     Raises:
         UserError: there are too few sentences.
     """
@@ -60,13 +66,13 @@ def draw(texts: Texts, sizes: Sizes, seed: int, languages: Tuple[str, str] = (""
 
 
 def stratified(lines: Sequence[int], lengths: Sequence[int], count: int, seed: int) -> List[int]:
-    """Returns `count` lines: one of each of `count` groups of nearly equal size and similar length.
+    """Returns `count` lines, one from each of `count` groups of nearly equal size, whose lines have similar lengths.
 
     Args:
-        lines: to draw from.
-        lengths: of these lines.
-        count: at most the number of lines.
-        seed: of the drawing.
+        lines: numbers of the lines to draw from.
+        lengths: lengths of these lines, in words.
+        count: number of lines to draw, at most the number of lines.
+        seed: seed of the random choices.
     """
     by_length = [line for _, line in sorted(zip(lengths, lines))]
     edges = [group * len(by_length) // count for group in range(count + 1)]
@@ -75,7 +81,7 @@ def stratified(lines: Sequence[int], lengths: Sequence[int], count: int, seed: i
 
 
 def damaged(text: str, seed: int) -> str:
-    """Returns a text without 40 % of its words, which are drawn."""
+    """Returns a text with 40 % of its words removed at random."""
     words = text.split()
     order = sorted(range(len(words)), key=lambda place: rank(seed, "dropped", text, place))
     dropped = set(order[: max(1, round(DROPPED * len(words)))])
@@ -83,7 +89,7 @@ def damaged(text: str, seed: int) -> str:
 
 
 def _rated(texts: Texts, line: int, seed: int) -> Tuple[Item, ItemKey]:
-    """Returns an item; systems with the same output share it, so that it is rated once."""
+    """Returns an item; systems with equal outputs share one output, which is rated once."""
     producers: Dict[str, List[str]] = {}
     for system, outputs in texts.outputs.items():
         producers.setdefault(outputs[line], []).append(system)
@@ -109,7 +115,7 @@ def _control_lines(texts: Texts, undrawn: set, sizes: Sizes, seed: int) -> List[
 
 
 def _control(texts: Texts, line: int, seed: int) -> Tuple[Item, ItemKey]:
-    """Returns a control; outputs of systems fill it up to the usual number, so that it looks like any other item."""
+    """Returns a control, with system outputs added up to the usual number, so that it looks like other items."""
     reference = texts.references[line]
     found = {reference: [CONTROL_REFERENCE], damaged(reference, seed): [CONTROL_DAMAGED]}
     for system, outputs in texts.outputs.items():

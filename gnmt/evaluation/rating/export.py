@@ -14,13 +14,13 @@ COLUMNS = ("rater", "item", "kind", "line", "system", "position", "score", "mill
 
 
 def as_csv(campaign: Campaign, key: Key, raters: Sequence[Rater], ratings: Sequence[Rating]) -> str:
-    """Returns a row for each system and rating; a rating of an output that systems share has a row for each.
+    """Returns CSV with one row for each pair of rating and system; several systems can share one rated output.
 
     Args:
-        campaign: of the ratings.
-        key: of the campaign.
-        raters: of the campaign.
-        ratings: all; of several ratings of one output by one rater the last counts.
+        campaign: campaign of the ratings.
+        key: key of the campaign.
+        raters: raters of the campaign.
+        ratings: all ratings; of several ratings of one output by one rater, the last one counts.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -39,10 +39,10 @@ def as_pearmut(campaign: Campaign, key: Key, raters: Sequence[Rater], ratings: S
     Pearmut shuffles the systems of each item. It hides their names from raters, but sends them to the browser.
 
     Args:
-        campaign: to export.
-        key: of the campaign.
-        raters: of the campaign.
-        ratings: not used, as Pearmut starts from the beginning.
+        campaign: campaign to export.
+        key: key of the campaign.
+        raters: raters of the campaign.
+        ratings: unused, because a new Pearmut campaign has no ratings.
     """
     instructions = "<br>".join(f"{score}: {meaning}" for score, meaning in MEANINGS.items() if meaning)
     info = {
@@ -62,7 +62,7 @@ def as_pearmut(campaign: Campaign, key: Key, raters: Sequence[Rater], ratings: S
 
 
 def _pearmut_item(item: Item, origin: ItemKey) -> Dict[str, Any]:
-    """Returns an item; the outputs of a control are named as such, so that they count for no system."""
+    """Returns an item; names of a control's outputs start with "control: ", so that they count for no system."""
     prefix = "control: " if origin.kind == CONTROL else ""
     names: List[List[str]] = origin.systems
     outputs = {f"{prefix}{name}": text for text, systems in zip(item.outputs, names) for name in systems}

@@ -1,4 +1,4 @@
-"""Random orders that anyone can compute again: things are sorted by a hash of the seed and of their names."""
+"""Reproducible random orders: items are sorted by a hash of the seed and their names."""
 
 import hashlib
 from typing import List
@@ -7,15 +7,12 @@ from gnmt.evaluation.rating.campaign import Campaign, Item
 
 
 def rank(seed: int, *parts: object) -> str:
-    """Returns a sort key that looks random; equal arguments give the same key on every machine (SHA-256)."""
+    """Returns a pseudo-random sort key (SHA-256); equal arguments give the same key on every machine."""
     return hashlib.sha256("\x1f".join(map(str, (seed, *parts))).encode("utf-8")).hexdigest()
 
 
 def item_order(campaign: Campaign, rater: str) -> List[Item]:
-    """Returns the items in the order in which a rater sees them.
-
-    Half of the campaign lies between an item and its repetition.
-    """
+    """Returns the items in the order of a rater's page; an item is repeated half a campaign later."""
     first = [item for item in campaign.items if item.repeats is None]
     first.sort(key=lambda item: rank(campaign.seed, "item", rater, item.id))
     places = {item.id: float(place) for place, item in enumerate(first)}
@@ -26,5 +23,11 @@ def item_order(campaign: Campaign, rater: str) -> List[Item]:
 
 
 def output_order(seed: int, rater: str, item: Item) -> List[int]:
-    """Returns the index of the output at each position, in the order in which a rater sees them."""
+    """Returns the index of the output at each position of a rater's page.
+
+    Args:
+        seed: seed of the campaign.
+        rater: name of the rater.
+        item: item whose outputs are shown.
+    """
     return sorted(range(len(item.outputs)), key=lambda output: rank(seed, "output", rater, item.id, output))

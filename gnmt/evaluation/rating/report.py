@@ -1,4 +1,4 @@
-"""Results of a campaign. Only items whose outputs a rater has all rated count, repetitions and controls apart."""
+"""Results of a campaign. An item of a rater counts if all its outputs are rated; repetitions and controls do not count."""
 
 from collections import defaultdict
 from statistics import fmean, median, pstdev
@@ -23,17 +23,17 @@ class CompleteItem(NamedTuple):
 
     rater: str
     item: str
-    scores: List[int]  # of each output
-    seconds: float  # from the first sight to the last missing score
+    scores: List[int]  # one for each output
+    seconds: float  # from the display of the item to the rating that completed it
 
 
 def report(campaign: Campaign, key: Key, ratings: Sequence[Rating]) -> Dict[str, Any]:
-    """Returns the results, as JSON can hold them.
+    """Returns the results as a JSON object.
 
     Args:
-        campaign: of the ratings.
-        key: of the campaign.
-        ratings: all, in the order of the log.
+        campaign: campaign of the ratings.
+        key: key of the campaign.
+        ratings: all ratings, in the order of the log.
     """
     complete = complete_items(campaign, ratings)
     rated = [one for one in complete if key.items[one.item].kind == RATED]
@@ -55,7 +55,7 @@ def report(campaign: Campaign, key: Key, ratings: Sequence[Rating]) -> Dict[str,
 
 
 def complete_items(campaign: Campaign, ratings: Sequence[Rating]) -> List[CompleteItem]:
-    """Returns the items whose outputs have all been rated, for each rater; of several scores the last counts."""
+    """Returns the completely rated items of each rater; of several scores of an output, the last one counts."""
     last = latest(ratings)
     missing: Dict[Tuple[str, str], set] = {}
     sizes = {item.id: len(item.outputs) for item in campaign.items}
@@ -72,12 +72,12 @@ def complete_items(campaign: Campaign, ratings: Sequence[Rating]) -> List[Comple
 
 
 def _scores_of(one: CompleteItem, key: Key, system: str) -> List[int]:
-    """Returns the score of a system in an item; none if the item does not show it."""
+    """Returns the scores of a system in an item; an empty list if the item does not show the system."""
     return [score for score, systems in zip(one.scores, key.items[one.item].systems) if system in systems]
 
 
 def _item_means(rated: Sequence[CompleteItem], key: Key, system: str) -> Dict[str, float]:
-    """Returns the mean over raters of each item."""
+    """Returns the mean score of a system over raters, for each item."""
     scores: Dict[str, List[int]] = defaultdict(list)
     for one in rated:
         scores[one.item] += _scores_of(one, key, system)
@@ -92,7 +92,7 @@ def _mean_row(system: str, means: Sequence[float]) -> Dict[str, Any]:
 def _difference_row(
     baseline: str, system: str, of_baseline: Dict[str, float], of_system: Dict[str, float]
 ) -> Dict[str, Any]:
-    """Returns the difference of two systems over the same items; the wins are those of the system."""
+    """Returns the difference of a system and the baseline over the same items; wins are items won by the system."""
     differences = [of_system[item] - of_baseline[item] for item in of_baseline]
     wins, losses = sum(value > 0 for value in differences), sum(value < 0 for value in differences)
     mean, low, high = mean_with_interval(differences) if differences else (None, None, None)
@@ -110,7 +110,7 @@ def _difference_row(
 
 
 def _units(rated: Sequence[CompleteItem]) -> List[List[int]]:
-    """Returns the scores of each output by all its raters."""
+    """Returns the scores by all raters for each output."""
     units: Dict[Tuple[str, int], List[int]] = defaultdict(list)
     for one in rated:
         for output, score in enumerate(one.scores):
@@ -139,14 +139,14 @@ def _rater_row(rater: str, complete: Sequence[CompleteItem], key: Key, items: in
 
 
 def _failed(control: CompleteItem, key: Key) -> bool:
-    """Tells whether the damaged reference did not get a lower score than the reference."""
+    """Returns True if the damaged reference did not get a lower score than the reference."""
     (reference,) = _scores_of(control, key, CONTROL_REFERENCE)
     (harmed,) = _scores_of(control, key, CONTROL_DAMAGED)
     return harmed >= reference
 
 
 def _repeated_differences(own: Dict[str, CompleteItem], key: Key) -> List[int]:
-    """Returns the absolute difference of the two scores of each output that a rater saw twice."""
+    """Returns the absolute difference of the two scores of each output that a rater scored twice."""
     differences = []
     for name, one in own.items():
         origin = key.items[name]
@@ -160,6 +160,6 @@ def _share(differences: Sequence[int], most: int) -> Optional[float]:
 
 
 def _histogram(rated: Sequence[CompleteItem], key: Key, system: str) -> List[int]:
-    """Returns how often a system got each score."""
+    """Returns the number of times that a system got each score."""
     given = [score for one in rated for score in _scores_of(one, key, system)]
     return [given.count(score) for score in SCORES]

@@ -1,4 +1,4 @@
-"""The scale of ratings (Wu et al. 2016): whole numbers from 0 to 6, of which the even ones are described."""
+"""The scale of ratings (Wu et al. 2016): whole numbers from 0 to 6. Only even scores have a description."""
 
 from typing import Dict
 

@@ -13,21 +13,21 @@ from gnmt.evaluation.rating.campaign import RATINGS, Rater, read_campaign, read_
 from gnmt.evaluation.rating.storage import RatingLog
 from gnmt.files.locks import locked
 
-MOST_CONNECTIONS = 256  # at the same time; further ones get status 503
-SECONDS_TO_FINISH = 5  # of running requests after SIGTERM or Ctrl-C
+MOST_CONNECTIONS = 256  # simultaneous connections; further ones get status 503
+SECONDS_TO_FINISH = 5  # for running requests after SIGTERM or Ctrl-C
 
 
 def serve(folder: Path, host: str, port: int, url: str = "") -> None:
-    """Prints the personal links and serves the page until the process is told to end.
+    """Prints the personal links and serves the page until SIGTERM or Ctrl-C.
 
     Args:
-        folder: of the campaign; locked meanwhile.
-        host: address to listen at.
-        port: 0 takes any free one.
-        url: beginning of the links; by default made of host and port.
+        folder: folder of the campaign, which is locked while the server runs.
+        host: address to listen on.
+        port: port to listen on; 0 chooses a free one.
+        url: first part of the links; by default built from host and port.
 
     Raises:
-        UserError: the folder is no campaign or is in use, or the address cannot be used.
+        UserError: the folder is not a campaign or is in use, or the address cannot be used.
     """
     campaign, raters = read_campaign(folder), read_raters(folder)
     with locked(folder), _listen(host, port) as listener:

@@ -7,14 +7,14 @@ import numpy as np
 
 RESAMPLES = 10_000
 SEED = 12345
-TAIL = 2.5  # per cent at each end of a 95 % interval
+TAIL = 2.5  # per cent outside a 95 % interval at each end
 
 
 def mean_with_interval(values: Sequence[float]) -> Tuple[float, float, float]:
-    """Returns the mean and the ends of its 95 % interval, by 10,000 bootstrap samples of the values (percentiles).
+    """Returns the mean and the ends of its 95 % percentile interval from 10,000 bootstrap samples.
 
     Args:
-        values: at least one, such as the mean score of each item.
+        values: one value or more, such as the mean score of each item.
     """
     found = np.asarray(values, dtype=np.float64)
     generator = np.random.default_rng(SEED)
@@ -24,9 +24,9 @@ def mean_with_interval(values: Sequence[float]) -> Tuple[float, float, float]:
 
 
 def sign_test(wins: int, losses: int) -> float:
-    """Returns the two-sided p-value of the sign test; ties are left out. 1 if there are no wins and losses.
+    """Returns the two-sided p-value of the sign test without ties; 1 if there are no wins and losses.
 
-    P(at most min(wins, losses) of n) + P(at least max(wins, losses) of n), for n throws of a fair coin.
+    p = P(at most min(wins, losses) of n) + P(at least max(wins, losses) of n), for n throws of a fair coin.
     """
     throws, fewer = wins + losses, min(wins, losses)
     tail = sum(math.comb(throws, count) for count in range(fewer + 1)) / 2**throws
@@ -34,13 +34,13 @@ def sign_test(wins: int, losses: int) -> float:
 
 
 def krippendorff_alpha(units: Sequence[Sequence[float]]) -> Optional[float]:
-    """Returns Krippendorff's alpha for interval data: 1 is full agreement, 0 what chance gives.
+    """Returns Krippendorff's alpha for interval data: 1 is full agreement, 0 is the agreement expected by chance.
 
-    alpha = 1 - D_o / D_e, where D_o is the mean squared difference between the values of one unit, and D_e that between
-    any two values (Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability").
+    alpha = 1 - D_o / D_e. D_o is the mean squared difference between two values of one unit, and D_e the mean squared
+    difference between any two values (Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability").
 
     Args:
-        units: values of each unit, one for each rater who rated it; units with fewer than two are left out.
+        units: values of each unit, one for each rater; units with fewer than two values are ignored.
 
     Returns:
         alpha, or None if no unit has two values, or all values are equal.

@@ -1,8 +1,8 @@
-"""Ratings on disk: a log to which lines are appended, and never changed.
+"""Ratings on disk: an append-only log.
 
-A rating is written and forced to the disk (fsync) before `append` returns. A crash can leave one incomplete line at the
-end, of a rating that was never acknowledged: it is cut off when the log is opened again. Of several ratings of one output
-by one rater the last counts.
+A rating is forced to the disk (fsync) before `append` returns. A crash can leave one incomplete line at the end, of a
+rating that was never acknowledged. It is removed when the log is opened again. Of several ratings of one output by one
+rater, the last one counts.
 """
 
 import json
@@ -24,14 +24,14 @@ class Rating(NamedTuple):
     rater: str
     item: str
     output: int  # index in the campaign
-    position: int  # at which the rater saw it
+    position: int  # on the rater's page
     score: int
-    milliseconds: int  # since the item was shown
+    milliseconds: int  # from the display of the item to the rating
     time: str  # ISO 8601, UTC
 
     @property
     def place(self) -> Place:
-        """Rater, item and output: the rating replaces an earlier one of the same place."""
+        """Rater, item and output; a rating replaces an earlier one with equal values."""
         return self.rater, self.item, self.output
 
 
@@ -39,7 +39,7 @@ class RatingLog:
     """The log of a campaign, open for appending; safe to use from several threads, but not from several processes."""
 
     def __init__(self, path: Path):
-        """Opens or makes the log, and cuts off an incomplete line at its end. Raises UserError if it is damaged."""
+        """Opens or creates the log, and removes an incomplete line at its end. Raises UserError if it is damaged."""
         self._lock = threading.Lock()
         self._file = open(path, "ab", buffering=0)
         try:
@@ -51,7 +51,7 @@ class RatingLog:
             raise
 
     def append(self, rating: Rating) -> None:
-        """Adds a rating, which is on the disk when this returns. Raises OSError, and leaves the log as it was, if not."""
+        """Writes a rating to the disk. Raises OSError and leaves the log unchanged if the rating cannot be written."""
         line = (json.dumps(rating._asdict(), ensure_ascii=False) + "\n").encode("utf-8")
         with self._lock:
             size = os.fstat(self._file.fileno()).st_size
@@ -76,7 +76,7 @@ class RatingLog:
 
 
 def read_ratings(path: Path) -> List[Rating]:
-    """Returns all ratings of a log in their order, without an incomplete line at its end; none if there is no log.
+    """Returns all ratings of a log in order, without an incomplete line at its end; an empty list if it does not exist.
 
     Raises:
         UserError: a line is not a rating.
@@ -99,7 +99,7 @@ def read_ratings(path: Path) -> List[Rating]:
 
 
 def ratings_of(folder: Path, campaign: Campaign) -> List[Rating]:
-    """Reads the ratings of a campaign. Raises UserError if they are damaged, or are those of another campaign."""
+    """Reads the ratings of a campaign. Raises UserError if they are damaged or belong to another campaign."""
     path = folder / RATINGS
     ratings = read_ratings(path)
     places = {(item.id, output) for item in campaign.items for output in range(len(item.outputs))}
@@ -128,7 +128,7 @@ def _complete_size(path: Path) -> int:
 
 
 def _synchronise_folder(folder: Path) -> None:
-    """Forces the name of a new file to the disk."""
+    """Forces the directory entry of a new file to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Votes: the scores that the page of a rater sends, who sends them, and what they must hold."""
+"""Votes: scores sent by a rater's page, with the checks of their sender and content."""
 
 import hmac
 import json
@@ -16,7 +16,7 @@ class WrongRequest(ValueError):
 
 
 class Vote(NamedTuple):
-    """A score as the page sends it."""
+    """A score sent by the page."""
 
     item: str
     position: int
@@ -25,7 +25,7 @@ class Vote(NamedTuple):
 
 
 def rater_of(authorization: Optional[str], raters: Sequence[Rater]) -> Optional[Rater]:
-    """Returns the rater whose token an Authorization header holds; the time does not depend on the token."""
+    """Returns the rater of the token in an Authorization header, or None; compares tokens in constant time."""
     given = (authorization or "").removeprefix(SCHEME).encode("utf-8", errors="replace")
     found = None
     for rater in raters:
@@ -35,7 +35,7 @@ def rater_of(authorization: Optional[str], raters: Sequence[Rater]) -> Optional[
 
 
 def parse_vote(body: bytes, items: Dict[str, Item]) -> Vote:
-    """Returns the content of a request. Raises WrongRequest unless it names a box of an item and a score."""
+    """Returns the vote of a request body. Raises WrongRequest unless it has an existing position and a valid score."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
