@@ -1,7 +1,7 @@
-"""GNMT for fairseq: pass this folder as --user-dir, or import it.
+"""GNMT for fairseq: pass this folder as --user-dir, or import the package.
 
-fairseq imports only tasks/ and models/ of a user-dir, and nothing of a package that is imported already, so
-everything is registered here, whichever way the package is loaded.
+fairseq imports only tasks/ and models/ of a user-dir, and nothing from a package that is already imported. All
+components are therefore registered here, for both ways of loading.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Errors of fairseq and torch that a user can correct are told in one line, without a traceback."""
+"""One-line messages, without traceback, for errors of fairseq and torch that users can correct."""
 
 import re
 import signal
@@ -15,20 +15,20 @@ from gnmt.errors import UserError, one_line
 
 
 class Mistake(NamedTuple):
-    """An error of fairseq's or torch's that a user can mend."""
+    """Error of fairseq or torch that a user can correct."""
 
-    where: str  # a function that was running
-    words: str  # in the message
-    sentence: str  # may name {message} and local variables of the function
+    where: str  # name of a function on the stack
+    words: str  # part of the error's message
+    sentence: str  # explanation; may contain {message} and local variables of the function
 
 
 JSON_EXAMPLE = """write --eval-bleu-args '{{"beam": 5}}'."""
 GPU_ONLY = "--fp16, --profile and several --distributed-world-size want GPUs: leave them out and give --cpu."
-# The first that fits an error explains it.
+# The first entry that matches an error explains it.
 MISTAKES = (
     Mistake(
         "loads",
-        "(char ",  # how json ends its complaints
+        "(char ",  # end of json's messages
         f"an option that takes JSON has none ({{message}}): {JSON_EXAMPLE}",
     ),
     Mistake("build_model", "must be a mapping", f"an option that takes JSON has no object: {JSON_EXAMPLE}"),
@@ -117,7 +117,7 @@ MISTAKES = (
     Mistake("makedirs", "", "{message}: name a folder that can be written."),
     Mistake(
         "handler",
-        "DataLoader worker",  # torch's handler of the signal that a child process has ended
+        "DataLoader worker",  # torch's handler of SIGCHLD
         "{message}: perhaps the memory was not enough. Give a smaller --num-workers.",
     ),
     Mistake(
@@ -136,14 +136,19 @@ MISTAKES = (
 TRAINING = (
     "fairseq_cli/train.py",
     "fairseq_cli/hydra_train.py",
-)  # files whose functions have the options of a training
-OBJECT = re.compile(r":? ?<[\w.]+ object at 0x[0-9a-f]+>")  # in messages of Python
-MESSAGE_LENGTH = 200  # characters; torch's messages go on for a page
+)  # files whose functions have the configuration of a training as a local variable
+OBJECT = re.compile(r":? ?<[\w.]+ object at 0x[0-9a-f]+>")  # object addresses in messages of Python
+MESSAGE_LENGTH = 200  # characters; torch's messages can fill a page
 
 
 def explain(error: BaseException, trace: Optional[TracebackType]) -> Optional[str]:
-    """A sentence for an error that a user can mend, None for one that only a developer can."""
-    for ours in (error, error.__context__):  # fairseq puts its own error on top of what loading a checkpoint raises
+    """Returns a message for an error that a user can correct; None for other errors.
+
+    Args:
+        error: the exception.
+        trace: its traceback.
+    """
+    for ours in (error, error.__context__):  # fairseq wraps errors of checkpoint loading in its own
         if isinstance(ours, UserError):
             return str(ours)
     if isinstance(error, ProcessRaisedException):
@@ -156,25 +161,25 @@ def explain(error: BaseException, trace: Optional[TracebackType]) -> Optional[st
         message = f"it has no {message}"
     if isinstance(error, OSError) and error.filename:
         message = f"{error.filename}: {error.strerror}"
-    message = " ".join(message.split())  # in one line, whatever the names in it
+    message = " ".join(message.split())  # one line, even if quoted names contain line breaks
     local_variables = {frame.f_code.co_name: frame.f_locals for frame in frames}
     for mistake in MISTAKES:
         if mistake.where in local_variables and mistake.words in str(error):
             return mistake.sentence.format_map({**local_variables[mistake.where], "message": message})
     if isinstance(error, AssertionError) and frames[-1].f_globals["__name__"].startswith("fairseq_cli."):
-        return message  # fairseq checks options of its commands so
+        return message  # fairseq's checks of options
     return None
 
 
 def _explained_by_child(error: ProcessRaisedException) -> Optional[str]:
-    """The message of a UserError in a process that torch has started; its traceback arrives here as text."""
+    """Returns the message of a UserError in a process that torch has started, from the text of its traceback."""
     name = f"{UserError.__module__}.{UserError.__name__}: "
     last_line = str(error).strip().splitlines()[-1]
     return last_line.removeprefix(name) if last_line.startswith(name) else None
 
 
 def resumption(trace: Optional[TracebackType]) -> Optional[str]:
-    """The line for a training that was interrupted: how to go on. None for other commands, and for all ranks but 0."""
+    """Returns the command hint for resuming an interrupted training; None for other commands and for ranks above 0."""
     for frame, _ in traceback.walk_tb(trace):
         cfg = frame.f_locals.get("cfg")
         if cfg is not None and frame.f_code.co_filename.endswith(TRAINING) and hasattr(cfg, "checkpoint"):
@@ -190,7 +195,7 @@ def resumption(trace: Optional[TracebackType]) -> Optional[str]:
 
 
 def install_hook() -> None:
-    """Shows explained errors, and no others, as one line; adds to an interrupted training how to go on."""
+    """Installs an exception hook that prints explained errors as one line, and how to resume an interrupted training."""
     previous = sys.excepthook
 
     def hook(kind: Type[BaseException], error: BaseException, trace: Optional[TracebackType]) -> None:
@@ -198,7 +203,7 @@ def install_hook() -> None:
             if number != signal.SIGPIPE and (line := resumption(trace)):
                 print(
                     line, file=sys.__stderr__, flush=True
-                )  # in a rank sys.stderr is a buffer of torch's, which is lost here
+                )  # in a rank, sys.stderr is a buffer of torch that would be lost
             previous(kind, error, trace)
         elif sentence := explain(error, trace):
             show_traceback(error)

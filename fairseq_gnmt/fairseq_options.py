@@ -1,7 +1,7 @@
-"""fairseq's options with GNMT: which are honoured, which are refused and which have no effect; and their ranges.
+"""Treatment of fairseq's options: honoured, refused, or without effect; and their ranges.
 
-Every option of fairseq's commands is in CLASSIFICATION; tests/plugin/test_fairseq_options.py compares it with fairseq's parsers.
-An option is given if its value differs from fairseq's default.
+CLASSIFICATION contains every option of fairseq's commands; tests/plugin/test_fairseq_options.py compares it with
+fairseq's parsers. An option counts as given if its value differs from fairseq's default.
 """
 
 import ast
@@ -38,16 +38,17 @@ class Support(Enum):
 
 
 class Entry(NamedTuple):
-    """Options that are treated alike."""
+    """Options with equal treatment."""
 
     support: Support
     commands: str
     options: str
-    remark: str = ""  # refused: what to do instead; without effect: the reason
-    unless: str = ""  # options, one of which must be given; then these are honoured
+    remark: str = ""  # the alternative to a refused option; the reason for an option without effect
+    unless: str = ""  # options; if one of them is given, the entry's options are honoured
     values: Tuple[str, ...] = ()  # only these values are refused
 
     def covers(self, command: str, option: str) -> bool:
+        """Returns True if the entry applies to an option of a command."""
         return command in self.commands.split() and option in self.options.split()
 
 
@@ -90,11 +91,11 @@ CLASSIFICATION = (
     ),
     Entry(REFUSED, ALL, "use_plasma_view", "it is for language models"),
     Entry(WITHOUT_EFFECT, ALL, "plasma_path", "it is for language models"),
-    Entry(HONOURED, TRAIN, "reset_logging suppress_crashes"),  # fairseq-hydra-train looks at them
+    Entry(HONOURED, TRAIN, "reset_logging suppress_crashes"),  # options of fairseq-hydra-train
     Entry(WITHOUT_EFFECT, EVALUATION, "reset_logging suppress_crashes", "it is for fairseq-hydra-train"),
     Entry(HONOURED, f"{TRAIN} {VALIDATE}", "all_gather_list_size"),
     Entry(WITHOUT_EFFECT, TRANSLATION, "all_gather_list_size", "processes that translate do not communicate"),
-    # -- components; the options that a component adds are its own
+    # -- components; options added by a component are not listed
     Entry(HONOURED, TRAIN, "arch criterion optimizer lr_scheduler"),
     Entry(WITHOUT_EFFECT, EVALUATION, "arch criterion optimizer lr_scheduler", "the checkpoint has it"),
     Entry(HONOURED, TRANSLATION, "bpe tokenizer"),
@@ -268,7 +269,7 @@ CLASSIFICATION = (
         "beam nbest max_len_a max_len_b min_len unkpen temperature no_repeat_ngram_size "
         "print_alignment replace_unk sampling diverse_beam_groups diversity_rate match_source_len "
         "no_seed_provided",
-    ),  # the last is set by fairseq
+    ),  # fairseq sets the last one
     Entry(HONOURED, GENERATE, "prefix_size score_reference sacrebleu lm_path"),
     Entry(
         REFUSED,
@@ -347,10 +348,10 @@ CLASSIFICATION = (
         unless="asynchronous_replicas",
     ),
     Entry(WITHOUT_EFFECT, EVALUATION, "asynchronous_replicas max_staleness parameter_servers", "it is for training"),
-    # -- fairseq-score, which loads no plugin; --sentence-bleu fails in it, and scripts/score.py is the plugin's own
+    # -- fairseq-score, which loads no plugin; its --sentence-bleu fails, and `gnmt score` replaces it
     Entry(HONOURED, SCORE, "sys ref order ignore_case sacrebleu sentence_bleu"),
 )
-# Options that only warn, and then do nothing, where a package is missing: names of packages, one of which is needed.
+# Options that fairseq ignores with a warning if their package is missing: alternative names of the package.
 PACKAGES = {
     "tensorboard_logdir": ("tensorboard", "tensorboardX"),
     "wandb_project": ("wandb",),
@@ -360,7 +361,7 @@ PACKAGES = {
 GROUPS = ("common", "common_eval", "distributed_training", "dataset", "optimization", "checkpoint", "generation",
           "interactive", "ema", "task")  # fmt: skip
 COMPONENTS = ("model", "criterion", "optimizer", "lr_scheduler", "bmuf")
-# Defaults that depend on the machine, or on other options
+# Defaults that depend on the machine or on other options
 NEUTRAL = {"distributed_world_size": 1, "batch_size_valid": None, "max_tokens_valid": None}
 
 RANGES: Dict[str, Range] = {
@@ -380,7 +381,12 @@ ANY_NUMBER = Range(-LARGEST, LARGEST)
 
 
 def entry_of(command: str, option: str) -> Optional[Entry]:
-    """The entry that classifies an option (its name with underscores) for a command, None if there is none."""
+    """Returns the entry of an option for a command; None if there is none.
+
+    Args:
+        command: "train", "generate", "interactive" or "validate".
+        option: name with underscores.
+    """
     return next((entry for entry in CLASSIFICATION if not entry.values and entry.covers(command, option)), None)
 
 
@@ -388,11 +394,11 @@ def check_options(cfg: DictConfig, command: str) -> None:
     """Refuses options that the command would ignore, and numbers outside their range.
 
     Args:
-        cfg: the whole configuration (FairseqConfig) of a command
-        command: "train", "generate", "interactive" or "validate"
+        cfg: the whole configuration (FairseqConfig) of a command.
+        command: "train", "generate", "interactive" or "validate".
 
     Raises:
-        UserError: the first such option
+        UserError: for the first such option.
     """
     given = dict(given_options(cfg))
     for option in given:
@@ -429,14 +435,14 @@ def check_options(cfg: DictConfig, command: str) -> None:
 
 
 def check_generation_options(options: Any, commands: Sequence[str] = (GENERATE, INTERACTIVE)) -> None:
-    """Checks some options of a search that come from Python or from --eval-bleu-args.
+    """Checks search options that come from Python or from --eval-bleu-args.
 
     Args:
-        options: namespace or mapping with fields of GenerationConfig
-        commands: "generate", "interactive" or both
+        options: namespace or mapping with fields of GenerationConfig.
+        commands: "generate", "interactive" or both.
 
     Raises:
-        UserError: all of these commands refuse an option
+        UserError: if all of these commands refuse an option.
     """
     defaults = GenerationConfig()
     value_of = options.get if hasattr(options, "get") else lambda name: getattr(options, name, None)
@@ -449,12 +455,12 @@ def check_generation_options(options: Any, commands: Sequence[str] = (GENERATE, 
 
 
 def refusal(command: str, option: str, given: Dict[str, Any]) -> Optional[str]:
-    """The reason why a command refuses an option, None if it accepts it.
+    """Returns the reason for which a command refuses an option; None if it accepts the option.
 
     Args:
-        command: "train", "generate", "interactive" or "validate"
-        option: name with underscores
-        given: values of all options that differ from their defaults, this one among them
+        command: "train", "generate", "interactive" or "validate".
+        option: name with underscores.
+        given: values of all options that differ from their defaults, including this one.
     """
     value = given[option]
     for entry in CLASSIFICATION:
@@ -466,7 +472,7 @@ def refusal(command: str, option: str, given: Dict[str, Any]) -> Optional[str]:
 
 
 def given_options(cfg: DictConfig) -> Iterator[Tuple[str, Any]]:
-    """Names and values of all options that differ from fairseq's default."""
+    """Yields names and values of all options that differ from fairseq's default."""
     for group in GROUPS:
         config = cfg.get(group)
         if not isinstance(config, DictConfig):
@@ -479,7 +485,11 @@ def given_options(cfg: DictConfig) -> Iterator[Tuple[str, Any]]:
 
 
 def check_numbers(cfg: DictConfig) -> None:
-    """Raises UserError unless all numbers of a configuration are finite and within the range of their option."""
+    """Checks the numbers of a configuration.
+
+    Raises:
+        UserError: if a number is not finite or outside the range of its option.
+    """
     for group in (*GROUPS, *COMPONENTS):
         config = cfg.get(group)
         if not isinstance(config, DictConfig):
@@ -496,7 +506,11 @@ def check_numbers(cfg: DictConfig) -> None:
 
 
 def check_dictionary(option: str, text: str) -> None:
-    """Raises UserError unless an option is a dictionary in Python's notation."""
+    """Checks that the text of an option is a dictionary in Python's notation.
+
+    Raises:
+        UserError: if it is not.
+    """
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
@@ -508,7 +522,11 @@ def check_dictionary(option: str, text: str) -> None:
 
 
 def check_architecture_options(cfg: DictConfig) -> None:
-    """Refuses options of a network: fairseq-generate accepts those of wav2vec 2.0, and then ignores them."""
+    """Refuses network options in fairseq-generate, which accepts options of wav2vec 2.0 and ignores them.
+
+    Raises:
+        UserError: for the first such option.
+    """
     declared = dataclass_of("model", cfg.model) if isinstance(cfg.model, DictConfig) else None
     for field in dataclasses.fields(declared) if declared else ():
         value = cfg.model.get(field.name)
@@ -521,7 +539,7 @@ def check_architecture_options(cfg: DictConfig) -> None:
 
 
 def dataclass_of(group: str, config: DictConfig) -> Any:
-    """The dataclass that declares the options of a group of the configuration."""
+    """Returns the dataclass that declares the options of a group of the configuration."""
     name = config.get("_name")
     if group in ("model", "task"):
         return (MODEL_DATACLASS_REGISTRY if group == "model" else TASK_DATACLASS_REGISTRY).get(name)
@@ -536,7 +554,7 @@ def _default(field: dataclasses.Field) -> Any:
 
 
 def _differs(value: Any, default: Any) -> bool:
-    return value != default and str(value) != str(default)  # choices are enumerations in one and strings in the other
+    return value != default and str(value) != str(default)  # a choice may be an enumeration member or a string
 
 
 def _is_interpolation(value: Any) -> bool:

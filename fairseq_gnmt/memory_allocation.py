@@ -1,4 +1,4 @@
-"""Settings of the C library's memory allocation for torch on a CPU."""
+"""Settings of the C library's memory allocator for torch on a CPU."""
 
 import ctypes
 import functools
@@ -8,24 +8,23 @@ from typing import Any, List, Tuple
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
 MADV_HUGEPAGE = 14
-LARGE_BLOCK = 1 << 30  # only larger ones are mapped from the system, and given back, one by one
+LARGE_BLOCK = 1 << 30  # only larger blocks are mapped from and returned to the system individually
 NEVER_TRIM = -1
-OLD_LIMIT = 32 << 20  # glibc before 2.35 refuses a threshold of mapping above
+OLD_LIMIT = 32 << 20  # largest mapping threshold that glibc before 2.35 accepts
 HUGE_PAGE = 2 << 20
-HEAP_BYTES = 4 << 30  # of addresses, not of memory: what is not used takes none
+HEAP_BYTES = 4 << 30  # of address space; unused parts take no memory
 
 
 @functools.cache
 def prepare_memory() -> None:
-    """Makes memory cheap for networks: for the whole process, once; where it cannot be done, nothing changes.
+    """Tunes the allocator of this process for networks; does nothing if the settings are unavailable.
 
-    Freed memory is used again instead of being given back and asked for anew. glibc maps large blocks from the system one
-    by one, and a fresh page costs a page fault and zeroing when it is first written: a tenth of the time of a training
-    step, whether the network is small or the batch large. What has been freed stays with the process, which never holds
-    much more than at its peak.
+    Freed memory is reused instead of being returned to the system. By default glibc maps large blocks individually, and
+    the first write to each fresh page costs a page fault and zeroing: a tenth of the time of a training step. Freed
+    memory stays with the process, which never holds much more than at its peak.
 
-    The heap lies in pages of 2 MiB. A matrix with thousands of columns has each row in a page of its own otherwise, and
-    the processor looks up the address of every one of them.
+    The heap uses pages of 2 MiB. With small pages, each row of a matrix with thousands of columns is in a separate
+    page, and every access needs an address translation.
     """
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "mallopt"):
@@ -40,7 +39,7 @@ def prepare_memory() -> None:
 
 
 def _grow_heap_in_huge_pages(libc: ctypes.CDLL, block_bytes: int) -> None:
-    """Grows the heap, which never shrinks, by blocks that are small enough to lie in it, and asks for huge pages there."""
+    """Grows the heap by blocks that are small enough for it, with huge pages; the heap never shrinks."""
     signatures: List[Tuple[Any, Any, List[Any]]] = [
         (libc.malloc, ctypes.c_void_p, [ctypes.c_size_t]),
         (libc.free, None, [ctypes.c_void_p]),

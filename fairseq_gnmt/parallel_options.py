@@ -1,4 +1,4 @@
-"""Combinations of options that --vocabulary-parallel and --use-bmuf cannot serve, each with its sentence."""
+"""Options that cannot be combined with --vocabulary-parallel and --use-bmuf, each with its reason."""
 
 from typing import Any, Dict
 
@@ -25,11 +25,14 @@ CRITERION, ARCHITECTURES = "gnmt_label_smoothed_cross_entropy", "gnmt"
 
 
 def check_parallel_options(cfg: DictConfig, given: Dict[str, Any]) -> None:
-    """Raises UserError for options of a training that cannot be combined.
+    """Checks combinations of options of a training.
 
     Args:
         cfg: the whole configuration (FairseqConfig) of fairseq-train.
         given: values of all options that differ from their defaults.
+
+    Raises:
+        UserError: for options that cannot be combined.
     """
     processes = cfg.distributed_training.distributed_world_size
     shards = given.get("vocabulary_parallel", 1)

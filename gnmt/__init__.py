@@ -1,10 +1,11 @@
 """GNMT: recurrent neural machine translation, without fairseq.
 
     from gnmt import Translator
+
     translator = Translator.from_pretrained("MODEL")
     translator.translate(["Two dogs play in the snow."])[0].text
 
-Importing this package loads nothing else and changes nothing; torch is imported when `Translator` is first used.
+The import has no side effects and is fast; torch is imported at the first use of `Translator`.
 """
 
 from importlib import import_module

@@ -10,32 +10,32 @@ from gnmt.commands.command_line import run_module
 from gnmt.commands.process import run_command
 from gnmt.errors import UserError
 
-COMMANDS = {  # in the order in which a user meets them
+COMMANDS = {  # in the order of a usual workflow
     "prepare": "prepare parallel text for training",
     "train": "train a model on prepared text (needs fairseq)",
     "average": "average checkpoints of one training",
-    "export": "turn a checkpoint into a model folder, which needs no fairseq",
+    "export": "export a checkpoint to a model folder, which works without fairseq",
     "translate": "translate text with a model folder",
     "serve": "serve translations over HTTP, with a page to try them",
     "bulk": "translate large files in shards, resumable, by several processes or machines",
     "score": "score translations, and test whether systems differ",
     "compare": "write a page that shows where two systems differ",
-    "rate": "let people rate translations side by side",
+    "rate": "collect human ratings of translations, side by side",
     "grid": "score and time a model under several search options",
     "plot": "draw training curves or attention",
     "bench": "measure the speed of a model folder",
     "info": "describe a model folder",
     "doctor": "check this machine and installation",
-    "import": "turn a model folder back into a checkpoint for fine-tuning",
+    "import": "import a model folder as a checkpoint for fine-tuning",
     "convert": "convert checkpoints of NVIDIA's GNMT v2, in both directions",
-    "clean": "drop pairs of sentences that are of no use for training",
+    "clean": "remove sentence pairs that are unsuitable for training",
     "subwords": "learn and apply subwords",
     "words": "apply the word model",
     "mixed_word_char": "learn and apply the mixed word/character model",
     "cooccurrence": "compute initial embeddings from a parallel corpus",
 }
-MODULES = {"import": "import_model"}  # of commands that cannot be the name of a module
-WRONG_USAGE = 2  # exit status, also of argparse
+MODULES = {"import": "import_model"}  # modules whose name differs from the command, because it is a Python keyword
+WRONG_USAGE = 2  # exit status, as in argparse
 
 
 def overview() -> str:
@@ -54,7 +54,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     Exits with 0 after success, 1 after an error, and 2 for a wrong command line.
 
     Args:
-        arguments: of the command line without the program's name; those of this process by default.
+        arguments: command line without the program's name; None means the arguments of this process.
     """
     name, *options = (sys.argv[1:] if arguments is None else arguments) or [""]
     if name in ("-h", "--help"):

@@ -1,4 +1,4 @@
-"""Errors that a user can correct."""
+"""Errors that users can correct."""
 
 import re
 
@@ -6,9 +6,9 @@ CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 class UserError(ValueError):
-    """Error that a user can correct: its message says what was given, what is allowed and what to do."""
+    """Error that a user can correct: its message names the given value, the allowed values and the remedy."""
 
 
 def one_line(message: object) -> str:
-    """Returns a message as one line: names that it quotes may have line breaks and control characters."""
+    """Returns a message as one line: quoted names may contain line breaks and control characters."""
     return CONTROL_CHARACTERS.sub(" ", str(message)).strip()

@@ -1,4 +1,4 @@
-"""Names of the arithmetic that weights are stored in and that a translation is computed in."""
+"""Names of precisions, for stored weights and for decoding."""
 
 from gnmt.errors import UserError
 
@@ -6,6 +6,10 @@ PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 
 
 def check_precision(name: str) -> None:
-    """Raises UserError for a name that is none of `PRECISIONS`."""
+    """Checks the name of a precision.
+
+    Raises:
+        UserError: if the name is not in `PRECISIONS`.
+    """
     if name not in PRECISIONS:
         raise UserError(f"precision is {name!r}, but must be one of {', '.join(PRECISIONS)}.")

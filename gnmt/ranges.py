@@ -1,4 +1,4 @@
-"""Ranges of numeric options: each is declared beside its option, and all are checked in the same way."""
+"""Ranges of numeric options, declared with the option and checked in one place."""
 
 import dataclasses
 import math
@@ -6,21 +6,21 @@ from typing import Any, Optional
 
 from gnmt.errors import UserError
 
-LARGEST = 2**32 - 1  # numbers above it do not fit into the integers of torch, numpy and fairseq
-KEY = "range"  # of the metadata of a dataclass field
+LARGEST = 2**32 - 1  # larger numbers do not fit into the integers of torch, numpy and fairseq
+KEY = "range"  # key in the metadata of a dataclass field
 
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """The finite numbers that an option accepts.
+    """Range of finite numbers that an option accepts.
 
     Args:
-        least: smallest accepted number
-        most: largest accepted number
-        above: `least` itself is not accepted
-        below: `most` itself is not accepted
-        off: 0 switches off what the option controls
-        hint: usual values, added to the error message
+        least: smallest accepted number.
+        most: largest accepted number.
+        above: exclude `least` itself.
+        below: exclude `most` itself.
+        off: 0 disables the option's effect and is accepted.
+        hint: usual values, added to the error message.
     """
 
     least: float = 0
@@ -31,7 +31,7 @@ class Range:
     hint: str = ""
 
     def requirement(self, value: Any) -> Optional[str]:
-        """The condition that `value` violates, None if it is accepted."""
+        """Returns the condition that `value` violates; None if it is accepted."""
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return "a number"
         if not math.isfinite(value):
@@ -45,7 +45,15 @@ class Range:
         return None
 
     def check(self, option: str, value: Any) -> None:
-        """Raises UserError unless `value` is accepted; `option` is its name with underscores."""
+        """Checks the value of an option.
+
+        Args:
+            option: name with underscores.
+            value: value to check.
+
+        Raises:
+            UserError: if the value is not accepted.
+        """
         requirement = self.requirement(value)
         if requirement is not None:
             hint = f" ({self.hint})" if self.hint else ""
@@ -56,11 +64,11 @@ def check_ranges(config_class: type, config: Any) -> None:
     """Checks the numbers of a configuration against the ranges that its dataclass declares.
 
     Args:
-        config_class: dataclass; a field with a range has it in its metadata under "range"
-        config: any object with some of the fields as attributes; None and absent fields are not checked
+        config_class: dataclass; the metadata of a field may contain its range under "range".
+        config: any object with some of the fields as attributes; None and absent fields are not checked.
 
     Raises:
-        UserError: the first number that is outside its range, or is not whole where the field is an int
+        UserError: for the first number that is outside its range, or is not an integer where the field is an int.
     """
     for option in dataclasses.fields(config_class):
         accepted, value = option.metadata.get(KEY), getattr(config, option.name, None)

@@ -1,4 +1,4 @@
-"""Options of asynchronous training that cannot be served together."""
+"""Options of asynchronous training, and checks of their combinations."""
 
 import importlib.util
 
@@ -11,21 +11,26 @@ OPTIMIZERS = ("gnmt_adam", "gnmt_adam_then_sgd")
 
 
 def is_asynchronous(cfg: DictConfig) -> bool:
-    """Tells whether a training is asynchronous; `cfg` is its whole configuration."""
+    """Returns True if a training is asynchronous; `cfg` is its whole configuration."""
     return bool(cfg.task.get("asynchronous_replicas", 0))
 
 
 def max_staleness(cfg: DictConfig) -> int:
-    """Returns the bound for the staleness of gradients.
+    """Returns the maximum staleness of gradients.
 
-    Equally fast replicas have a staleness of N - 1. By default one may be half as fast as the others.
+    With N equally fast replicas the staleness is N - 1. The default allows one replica to be half as fast as the
+    others.
     """
     bound = cfg.task.max_staleness
     return 2 * (cfg.task.asynchronous_replicas - 1) if bound is None else bound
 
 
 def check_asynchronous_options(cfg: DictConfig) -> None:
-    """Raises UserError for options that asynchronous training does not serve."""
+    """Checks the options of an asynchronous training.
+
+    Raises:
+        UserError: for an option that asynchronous training does not support.
+    """
     if not is_asynchronous(cfg):
         return
     if importlib.util.find_spec("ray") is None:

@@ -1,8 +1,7 @@
-"""Replicas and servers as actors of Ray.
+"""Replicas and parameter servers as Ray actors.
 
-A gradient goes from a replica to the servers through Ray's shared memory; this process sends references. Each server
-carries out the calls of this process in their order, so that the parameters which a replica gets are those after
-exactly the updates before.
+Gradients pass from replicas to servers through Ray's shared memory; this process sends only references. A server runs
+the calls of this process in order, so a replica receives the parameters after exactly the preceding updates.
 """
 
 import logging
@@ -22,23 +21,23 @@ from gnmt.training.flat_buffers import FlatState, Shard, join
 
 logger = logging.getLogger(__name__)
 
-MOST_FAILED_STARTS = 3  # of replicas, one after another
-BYTES = 4  # of a float32
+MOST_FAILED_STARTS = 3  # consecutive failed starts of replicas
+BYTES = 4  # per float32
 
 
 class ServerLost(Exception):
-    """A server has died, and with it the updates since the last checkpoint."""
+    """A server has died, and the updates since the last checkpoint are lost."""
 
 
 class Gradient(NamedTuple):
-    """What is logged, and references to the buffers of the shards."""
+    """Log of a gradient, and references to its buffers, one per shard."""
 
     log: Log
     buffers: List[Any]
 
 
 class Work(NamedTuple):
-    """Batch that a replica works on, and references to the buffers to come."""
+    """Batch that a replica computes, and references to the resulting buffers."""
 
     replica: Any
     batch: int
@@ -50,11 +49,11 @@ class RayReplicas:
 
     Args:
         cfg: configuration of the training.
-        count: of replicas.
-        outstanding: number of gradients at a time, at most.
+        count: number of replicas.
+        outstanding: maximum number of gradients that are computed at the same time.
         parameters: flat buffer.
-        state: of the optimizer.
-        shards: one for each server.
+        state: state of the optimizer.
+        shards: one per server.
     """
 
     def __init__(
@@ -66,7 +65,7 @@ class RayReplicas:
         state: FlatState,
         shards: Sequence[Shard],
     ):
-        buffers = outstanding + count + 1 + 4  # gradients, parameters of different ages, the state for a checkpoint
+        buffers = outstanding + count + 1 + 4  # gradients, parameters of several updates, the state for a checkpoint
         self._ray = start_ray(count + len(shards) + 1, BYTES * len(parameters) * buffers)
         gpus = 0 if cfg.common.cpu else torch.cuda.device_count()
         share = 1 / math.ceil(count / gpus) if gpus else 0
@@ -78,12 +77,14 @@ class RayReplicas:
             for shard in shards
         ]
         self._arguments = (options, list(shards))
-        self._starting: Dict[Any, Any] = {}  # reference to its process number -> replica
-        self._running: Dict[Any, Work] = {}  # reference to what is logged -> work
+        self._starting: Dict[Any, Any] = {}  # reference to the process number of a replica -> replica
+        self._running: Dict[Any, Work] = {}  # reference to the log of a gradient -> work
         self._idle: List[Any] = []
         self._failed_starts = 0
-        self._at_servers: List[Any] = []  # references to the ends of the last update
-        self._fetched: Optional[List[Any]] = None  # references to the present parameters, once a replica wants them
+        self._at_servers: List[Any] = []  # references to the results of the last update
+        self._fetched: Optional[List[Any]] = (
+            None  # references to the current parameters, after the first request by a replica
+        )
         self.deaths = 0
         for _ in range(count):
             self._launch()
@@ -106,18 +107,18 @@ class RayReplicas:
         return [outcome for reference in ready if (outcome := self._outcome(reference)) is not None]
 
     def apply(self, gradient: Gradient, rate: float) -> None:
-        self._from_servers(self._at_servers)  # an error in an update must not go unseen
+        self._from_servers(self._at_servers)  # raises errors of the last update
         self._at_servers = [
             server.apply.remote(buffer, rate) for server, buffer in zip(self._servers, gradient.buffers)
         ]
         self._fetched = None
 
     def parameters(self) -> np.ndarray:
-        """Returns the present parameters as one buffer."""
+        """Returns the current parameters as one buffer."""
         return np.concatenate(self._from_servers(self._parameters()))
 
     def state(self) -> Tuple[np.ndarray, FlatState]:
-        """Returns the present parameters as one buffer, and the state of the optimizer."""
+        """Returns the current parameters as one buffer, and the state of the optimizer."""
         answers = self._from_servers([server.state.remote() for server in self._servers])
         return np.concatenate([buffer for buffer, _ in answers]), join([state for _, state in answers])
 
@@ -131,7 +132,7 @@ class RayReplicas:
         return self._fetched
 
     def _outcome(self, reference: Any) -> Optional[Outcome]:
-        """Returns the outcome of finished work, or None for a replica that has started or failed to."""
+        """Returns the outcome of finished work; None for a replica that has started or failed to start."""
         work = self._running.pop(reference, None)
         replica = work.replica if work else self._starting.pop(reference)
         try:
@@ -147,7 +148,13 @@ class RayReplicas:
         return Outcome(work.batch, Gradient(value, work.buffers))
 
     def _replace(self, replica: Any, error: Exception, has_worked: bool) -> None:
-        """Puts another replica in the place of one that has died; raises any other error."""
+        """Starts a replacement for a replica that has died; raises any other error.
+
+        Args:
+            replica: actor that returned the error.
+            error: error of the actor.
+            has_worked: the replica has started successfully.
+        """
         self._from_servers([server.process.remote() for server in self._servers])
         if isinstance(error, self._ray.exceptions.RayTaskError) and not self._is_death(error.cause):
             raise error.cause if isinstance(error.cause, UserError) else error
@@ -160,7 +167,11 @@ class RayReplicas:
         self._launch()
 
     def _from_servers(self, references: List[Any]) -> List[Any]:
-        """Returns what servers answer; raises ServerLost if one has died."""
+        """Returns the results of servers.
+
+        Raises:
+            ServerLost: if a server has died.
+        """
         try:
             return self._ray.get(references)
         except self._ray.exceptions.RayError as error:

@@ -1,4 +1,4 @@
-"""Ray on this machine, for one training: bound to 127.0.0.1, with a key of its own, and removed at the end."""
+"""Ray on this machine for one training: bound to 127.0.0.1, with its own key, and stopped at the end."""
 
 import functools
 import os
@@ -15,17 +15,17 @@ from typing import List
 import fairseq_gnmt
 from gnmt.errors import UserError
 
-ATTEMPTS = 3  # to start Ray, which waits for half a minute and then gives up
-LEAST_STORE_BYTES = 100 << 20  # Ray wants 75 MB
+ATTEMPTS = 3  # attempts to start Ray, each with a timeout of half a minute
+LEAST_STORE_BYTES = 100 << 20  # Ray needs 75 MB
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # means: listen on 127.0.0.1 only
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # makes Ray listen on 127.0.0.1 only
     "RAY_AUTH_MODE": "token",
-    "RAY_worker_register_timeout_seconds": "600",  # as long as an import may take on a busy machine
-    "RAY_worker_niceness": "0",  # as any other training
-    "RAY_memory_monitor_refresh_ms": "0",  # it would kill replicas when other programs fill the memory
+    "RAY_worker_register_timeout_seconds": "600",  # covers slow imports on a busy machine
+    "RAY_worker_niceness": "0",  # normal priority
+    "RAY_memory_monitor_refresh_ms": "0",  # off: the monitor would kill replicas when other programs fill the memory
 }
-FOLDER_PREFIX = "gnmt-ray-"  # short: Ray's sockets lie in the folder, and their names have at most 107 bytes
+FOLDER_PREFIX = "gnmt-ray-"  # short, because paths of Ray's sockets in the folder are limited to 107 bytes
 
 _folders: List[str] = []  # of Ray's logs and sockets
 
@@ -34,8 +34,11 @@ def start_ray(processes: int, store_bytes: int) -> ModuleType:
     """Starts Ray, and returns its module.
 
     Args:
-        processes: that are going to run; with fewer logical CPUs Ray would wait for one that is free.
-        store_bytes: shared memory for buffers on their way.
+        processes: number of processes; with fewer logical CPUs Ray would wait for a free one.
+        store_bytes: size of the shared memory for buffers in transit.
+
+    Raises:
+        UserError: if Ray does not start.
     """
     plugin = str(Path(fairseq_gnmt.__file__).parents[1])
     paths = [plugin, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
@@ -55,7 +58,7 @@ def start_ray(processes: int, store_bytes: int) -> ModuleType:
                 _temp_dir=_folders[-1],
             )
             break
-        except Exception as error:  # Ray has no narrower class
+        except Exception as error:  # Ray defines no narrower class
             stop_ray()
             if not attempts_left:
                 reason = str(error).splitlines()[0]
@@ -67,12 +70,12 @@ def start_ray(processes: int, store_bytes: int) -> ModuleType:
 
 @functools.cache
 def key() -> str:
-    """Returns the key of this process, without which nobody can speak to its Ray. Ray reads it once in a process."""
+    """Returns the authentication key of this process for its Ray. Ray reads it once per process."""
     return secrets.token_hex(32)
 
 
 def stop_ray() -> None:
-    """Ends all processes of Ray that this process has started, and removes their files."""
+    """Ends all Ray processes that this process has started, and removes their files."""
     if not _folders:
         return
     sys.modules["ray"].shutdown()
@@ -87,7 +90,7 @@ def _processes() -> List[int]:
     """Returns the processes that were started with the key of this process."""
     wanted, found = f"RAY_AUTH_TOKEN={key()}".encode("ascii"), []
     for environment in Path("/proc").glob("[0-9]*/environ"):
-        with suppress(OSError):  # it has ended, or it is another user's
+        with suppress(OSError):  # the process has ended or belongs to another user
             if wanted in environment.read_bytes().split(b"\0"):
                 found.append(int(environment.parent.name))
     return found

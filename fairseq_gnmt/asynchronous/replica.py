@@ -1,4 +1,4 @@
-"""Replica of the network, which computes gradients with fairseq's own training step."""
+"""Replica of the network, which computes gradients with fairseq's training step."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ from gnmt.training.flat_buffers import Shard, flatten, unflatten
 
 
 class Log(NamedTuple):
-    """Figures of an update: arguments of fairseq's `Trainer._reduce_and_log_stats`."""
+    """Statistics of an update: arguments of fairseq's `Trainer._reduce_and_log_stats`."""
 
     logging_outputs: List[Dict[str, Any]]
     sample_size: float
@@ -21,9 +21,9 @@ class Log(NamedTuple):
 
 
 class GradientTrainer(Trainer):
-    """fairseq's trainer, which stops before the step of the optimizer.
+    """fairseq's trainer without the optimizer step.
 
-    So seed, --update-freq, division by the sample size, clipping and the search for infinite gradients are fairseq's.
+    Seeds, --update-freq, division by the sample size, clipping and the check for infinite gradients are fairseq's.
     """
 
     def __init__(self, cfg: DictConfig, task, model, criterion):
@@ -35,12 +35,12 @@ class GradientTrainer(Trainer):
         """Returns the gradient as a flat buffer, clipped and divided by the sample size.
 
         Args:
-            number: of the updates before.
+            number: number of preceding updates.
             samples: batches of one update.
             parameters: flat buffer.
         """
         unflatten(parameters, list(self.optimizer.params))
-        self._num_updates = number  # the random numbers depend on it
+        self._num_updates = number  # random numbers depend on it
         self.train_step(samples, raise_oom=True)
         tensors = [parameter if parameter.grad is None else parameter.grad for parameter in self.optimizer.params]
         gradient = flatten(tensors)
@@ -52,7 +52,7 @@ class GradientTrainer(Trainer):
         return gradient
 
     def log(self) -> Log:
-        """Returns the figures of the last gradient."""
+        """Returns the statistics of the last gradient."""
         assert self._log is not None
         return self._log
 
@@ -62,11 +62,11 @@ class GradientTrainer(Trainer):
 
 
 class Replica:
-    """Process of a replica; its methods are called by Ray.
+    """Process of a replica; its methods are called through Ray.
 
     Args:
         options: configuration of the training as a dictionary.
-        shards: of the parameters.
+        shards: shards of the parameters.
     """
 
     def __init__(self, options: Dict[str, Any], shards: Sequence[Shard]):
@@ -74,23 +74,23 @@ class Replica:
         logging.basicConfig(level=logging.WARNING)
         utils.import_user_module(cfg.common)
         task = tasks.setup_task(cfg.task)
-        model = task.build_model(cfg.model, from_checkpoint=True)  # the servers have its parameters
+        model = task.build_model(cfg.model, from_checkpoint=True)  # parameters come from the servers
         self._trainer = GradientTrainer(cfg, task, model, task.build_criterion(cfg.criterion))
         self._shards = shards
 
     def process(self) -> int:
-        """Returns the number of the process; by then the replica is ready."""
+        """Returns the process id; the call returns when the replica is ready."""
         return os.getpid()
 
     def gradient(
         self, number: int, samples: List[Dict[str, Any]], *parameters: np.ndarray
     ) -> List[Union[Log, np.ndarray]]:
-        """Returns what is logged, and the gradient in one buffer for each shard.
+        """Returns the log, and the gradient in one buffer per shard.
 
         Args:
-            number: of the updates before.
+            number: number of preceding updates.
             samples: batches of one update.
-            parameters: of each shard.
+            parameters: one buffer per shard.
         """
         gradient = self._trainer.gradient(number, samples, np.concatenate(parameters))
         return [self._trainer.log(), *(gradient[shard.begin : shard.end] for shard in self._shards)]

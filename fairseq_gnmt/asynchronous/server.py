@@ -1,4 +1,4 @@
-"""Process of a server, which holds a shard of the parameters and the optimizer's state."""
+"""Process of a parameter server, which holds a shard of the parameters and the optimizer's state."""
 
 import os
 from typing import Any, Dict, Sequence
@@ -12,13 +12,13 @@ from gnmt.training.parameter_shard import ParameterShard
 
 
 class Server(ParameterShard):
-    """Shard with an optimizer of fairseq; its methods are called by Ray, in the order of their calls.
+    """Parameter shard with a fairseq optimizer; its methods are called through Ray, in order.
 
     Args:
         options: configuration of the training as a dictionary.
         parameters: flat buffer.
-        sizes: of its pieces.
-        state: of the optimizer.
+        sizes: sizes of the parameters in the buffer.
+        state: state of the optimizer.
     """
 
     def __init__(self, options: Dict[str, Any], parameters: np.ndarray, sizes: Sequence[int], state: FlatState):
@@ -26,5 +26,5 @@ class Server(ParameterShard):
         super().__init__(parameters, sizes, state, lambda pieces: optim.build_optimizer(cfg, pieces).optimizer)
 
     def process(self) -> int:
-        """Returns the number of the process."""
+        """Returns the process id."""
         return os.getpid()

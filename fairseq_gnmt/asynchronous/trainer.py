@@ -1,8 +1,8 @@
 """fairseq's trainer for asynchronous updates.
 
-fairseq's loop over batches, epochs, validations and checkpoints stays as it is. Its training step gives a batch to a
-replica instead of learning it. The loop counts batches that were given out, which are as many as updates whenever it
-validates or saves: it waits for all replicas then.
+fairseq's loop over batches, epochs, validations and checkpoints is unchanged. Its training step passes a batch to a
+replica instead of computing an update. The loop counts dispatched batches. Their number equals the number of updates at
+each validation and checkpoint, because the trainer first waits for all replicas.
 """
 
 import datetime
@@ -22,18 +22,18 @@ logger = logging.getLogger(__name__)
 
 
 class AsynchronousTrainer(Trainer):
-    """Trainer whose parameters are on servers; its own network validates and goes into checkpoints."""
+    """Trainer whose parameters are on servers; its own network is used for validation and checkpoints."""
 
     _replicas: RayReplicas  # from the first training step on
     _updates: AsynchronousUpdates
 
     def __init__(self, cfg, task, model, criterion, quantizer=None):
-        check_asynchronous_options(cfg)  # fairseq-hydra-train comes here first
+        check_asynchronous_options(cfg)  # in fairseq-hydra-train this is the first check
         super().__init__(cfg, task, model, criterion, quantizer)
         self._has_replicas = False
         self._batches: Any = None  # of this epoch
         self._began: Dict[str, float] = {}
-        self._staleness = 0  # the most since the last line of the log
+        self._staleness = 0  # maximum since the last line of the log
 
     def get_train_iterator(self, *arguments, **options):
         self._batches = super().get_train_iterator(*arguments, **options)
@@ -41,7 +41,7 @@ class AsynchronousTrainer(Trainer):
 
     @metrics.aggregate("train")
     def train_step(self, samples: List[Dict[str, Any]], raise_oom: bool = False) -> Dict[str, float]:
-        """Gives a batch to a replica, and logs the updates that were made meanwhile."""
+        """Passes a batch to a replica, and logs the updates that have been applied."""
         metrics.log_start_time("train_wall", priority=800, round=0)
         if not self._has_replicas:
             self._start()
@@ -62,7 +62,7 @@ class AsynchronousTrainer(Trainer):
         super().begin_valid_epoch(epoch)
 
     def consolidate_optimizer(self) -> None:
-        """fairseq calls it before it writes a checkpoint."""
+        """Waits for all replicas; fairseq calls this method before it writes a checkpoint."""
         if self._has_replicas:
             self._drain()
             parameters, state = self._replicas.state()
@@ -73,7 +73,7 @@ class AsynchronousTrainer(Trainer):
     def save_checkpoint(self, filename: str, extra_state: Dict[str, Any]) -> Optional[str]:
         path = super().save_checkpoint(filename, extra_state)
         if self._has_replicas:
-            self.optimizer.optimizer.state.clear()  # the servers have it
+            self.optimizer.optimizer.state.clear()  # the servers hold the state
         return path
 
     def _start(self) -> None:

@@ -1,7 +1,7 @@
-"""Label-smoothed likelihood, fused with the output projection.
+"""Label-smoothed cross-entropy, fused with the output projection.
 
-Smoothing as in NVIDIA's GNMT: sum over real tokens of (1 - e) * nll + e * mean_V(-log p), the mean over the
-whole vocabulary. (fairseq's own smoothing equals it when its epsilon is e * (V - 1) / V.)
+Smoothing follows NVIDIA's GNMT: the sum over real tokens of (1 - e) * nll + e * mean_V(-log p), with the mean over the
+whole vocabulary. (fairseq's own smoothing is equal if its epsilon is e * (V - 1) / V.)
 """
 
 import math
@@ -46,9 +46,15 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
         self.sentence_avg = sentence_avg
 
     def forward(self, model, sample, reduce=True):
-        """Returns the summed loss in nats, the divisor of the gradient, and what is logged.
+        """Computes the loss of a batch.
 
-        fairseq never asks for unreduced losses in training or validation, so `reduce` is not looked at.
+        Args:
+            model: GNMT model.
+            sample: batch of fairseq.
+            reduce: unused; fairseq requests unreduced losses neither in training nor in validation.
+
+        Returns:
+            The summed loss in nats, the divisor of the gradient, and the logging output.
         """
         projection = model.decoder.output_projection
         if isinstance(projection, ShardedProjection):
@@ -58,9 +64,20 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
         return self.likelihood(model, features, sample)
 
     def likelihood(self, model, features: Tensor, sample) -> Tuple[Tensor, int, Dict[str, Any]]:
-        """Returns the same as `forward`, from the decoder's features (B, T, H) of the targets (B, T)."""
+        """Computes the loss from decoder features.
+
+        Args:
+            model: GNMT model.
+            features: (B, T, H), for the targets (B, T).
+            sample: batch of fairseq.
+
+        Returns:
+            The summed loss in nats, the divisor of the gradient, and the logging output.
+        """
         projection = model.decoder.output_projection
-        target = sample["target"].to(features.device)  # --layer-devices has them elsewhere than the batch
+        target = sample["target"].to(
+            features.device
+        )  # with --layer-devices, features and batch are on different devices
         real = real_positions(target, self.padding_idx, sample["ntokens"])
         arguments = (
             features.flatten(0, 1).index_select(0, real),
@@ -88,7 +105,7 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
 
     @classmethod
     def reduce_metrics(cls, logging_outputs) -> None:
-        """Aggregates over processes; fairseq logs losses in bits."""
+        """Aggregates over processes; losses are logged in bits, as in fairseq."""
         sums = {
             key: sum(log.get(key, 0) for log in logging_outputs)
             for key in ("loss", "nll_loss", "ntokens", "sample_size")
@@ -104,12 +121,18 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
 
 
 def ratio(total: Any, count: Any) -> Any:
-    """Returns total / count, and 0 for nothing: a process may have no sentence of its own in an update or validation."""
+    """Returns total / count, or 0 if the count is 0: a process may have no sentence in an update or validation."""
     return total / (count.clamp(min=1) if torch.is_tensor(count) else max(count, 1))
 
 
 def shared_features(model, net_input: Dict[str, Tensor], shard: VocabularyShard) -> Tensor:
-    """Returns the decoder's features (B, T, H) of a batch, of which each process has run its rows."""
+    """Returns the decoder features (B, T, H) of a batch whose rows are divided over the processes.
+
+    Args:
+        model: GNMT model.
+        net_input: inputs of the model for the whole batch.
+        shard: shard of this process.
+    """
     batch = len(net_input["src_tokens"])
     rows = rows_of_process(batch, shard.rank, shard.shards).to(net_input["src_tokens"].device)
     features, _ = model(**{name: value[rows] for name, value in net_input.items()}, features_only=True)
@@ -117,8 +140,11 @@ def shared_features(model, net_input: Dict[str, Tensor], shard: VocabularyShard)
 
 
 def real_positions(target: Tensor, pad: int, count: int) -> Tensor:
-    """Returns the indices (count,) of the flattened target (B, T) that hold no padding, in order.
+    """Returns the indices (count,) of the tokens of a flattened target that are not padding, in order.
 
-    The count is given, because a GPU that had to count them would make the CPU wait.
+    Args:
+        target: (B, T).
+        pad: id of PAD.
+        count: number of real tokens; counting them on a GPU would block the CPU.
     """
     return target.flatten().eq(pad).byte().argsort(stable=True)[:count]

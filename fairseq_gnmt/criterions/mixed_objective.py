@@ -1,6 +1,6 @@
 """Refinement of a trained model by sampling (Wu et al. 2016, section 5).
 
-O_mixed = a * O_ML + O_RL: log-likelihood of the references, and expected GLEU of translations drawn from the model.
+O_mixed = a * O_ML + O_RL: log-likelihood of the references, and expected GLEU of translations sampled from the model.
 
 Shapes: B sentences, K samples of each, T positions, H hidden size.
 """
@@ -33,10 +33,11 @@ from gnmt.search.sampling import Samples, draw_samples, uniform_noise
 
 logger = logging.getLogger(__name__)
 
-# Longest sample: factor * tokens of its reference + constant. What goes on after that has little of its reference.
+# Maximum length of a sample: factor * tokens of its reference + constant. Longer samples overlap too little with the
+# reference to be useful.
 LIMIT_FACTOR, LIMIT_CONSTANT = 1.25, 4
-NOTHING_LEARNT = 0.02  # GLEU of a model that has not been trained is below
-IMPOSSIBLE = -1e4  # a logit whose probability is 0, in half precision too
+NOTHING_LEARNT = 0.02  # mean GLEU below which a model is probably untrained
+IMPOSSIBLE = -1e4  # logit with probability 0, also in half precision
 
 
 @dataclass
@@ -46,21 +47,21 @@ class GNMTMixedObjectiveConfig(FairseqDataclass):
     likelihood_weight: float = field(
         default=0.017,
         metadata={
-            "help": "weight of the references' log-likelihood beside the expected GLEU",
+            "help": "weight of the references' log-likelihood relative to the expected GLEU",
             "range": Range(0, 1e6, off=True),
         },
     )
     samples: int = field(
         default=15,
         metadata={
-            "help": "translations drawn of each sentence in an update",
+            "help": "number of translations to sample per sentence in an update",
             "range": Range(2, 10_000, hint="a sample is compared with the others"),
         },
     )
     sampling_temperature: float = field(
         default=1.0,
         metadata={
-            "help": "the expectation is under softmax(logits / T); below 1: likelier translations",
+            "help": "T in the sampling distribution softmax(logits / T); values below 1 favour probable translations",
             "range": Range(0, 1e6, above=True, hint="1 leaves the model as it is"),
         },
     )
@@ -76,7 +77,7 @@ class GNMTMixedObjectiveConfig(FairseqDataclass):
 
 @register_criterion("gnmt_mixed_objective", dataclass=GNMTMixedObjectiveConfig)
 class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
-    """Validation is that of the likelihood alone, which needs no samples."""
+    """Mixed objective in training; validation uses only the likelihood, which needs no samples."""
 
     def __init__(
         self,
@@ -99,13 +100,25 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         self.has_checked_rewards = False
 
     def forward(self, model, sample, reduce=True):
-        """Returns the loss of the mixed objective; the loss of the likelihood is logged."""
+        """Computes the mixed objective of a batch; the loss of the likelihood is logged too.
+
+        Args:
+            model: GNMT model.
+            sample: batch of fairseq.
+            reduce: unused.
+
+        Returns:
+            The summed loss, the divisor of the gradient, and the logging output.
+
+        Raises:
+            UserError: if the model has --activation-clip.
+        """
         if not model.training:
             return super().forward(model, sample, reduce)
         network = unwrap_ddp(model)
         if network.decoder.logit_limit is not None:
             raise UserError("gnmt_mixed_objective refines models without --activation-clip: refine first, then clip.")
-        disable_dropout(model)  # as Wu et al.; fairseq puts the whole model into training mode before each update
+        disable_dropout(model)  # as in Wu et al.; fairseq switches the whole model to training mode before each update
         samples = self.draw(network, sample)
         rewards = self.rewards(samples.tokens, sample["target"])
         self._warn_if_untrained(rewards)
@@ -137,7 +150,7 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         )
 
     def rewards(self, tokens: Tensor, target: Tensor) -> Tensor:
-        """GLEU (B, K) of samples (B, K, T) against their references (B, T)."""
+        """Returns the GLEU (B, K) of samples (B, K, T) against their references (B, T)."""
         rewards = []
         for outputs, reference in zip(tokens.tolist(), target.tolist()):
             wanted = ngrams(self.words.of_reference(reference))
@@ -145,9 +158,15 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         return torch.tensor(rewards, device=tokens.device)
 
     def features(self, model, sample, tokens: Tensor) -> Tuple[Tensor, Tensor]:
-        """The decoder's, of the references (B, T, H) and of samples (B, K, T), (B, K, T, H).
+        """Returns the decoder features of references (B, T, H) and of samples (B, K, T, H).
 
-        It is one pass through the model, as gradients of several processes need, and each sentence's encoder runs once.
+        Both come from one forward pass, which gradients of several processes need; the encoder runs once per
+        sentence.
+
+        Args:
+            model: GNMT model, possibly wrapped for several processes.
+            sample: batch of fairseq.
+            tokens: samples (B, K, T).
         """
         source = sample["net_input"]
         read = source["prev_output_tokens"]
@@ -160,13 +179,19 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         return features[:, 0, : read.size(1)], features[:, 1:, : tokens.size(2)]
 
     def reward_loss(self, model, features: Tensor, tokens: Tensor, rewards: Tensor) -> Tensor:
-        """Its gradient is that of the negative expected reward, summed over sentences; its value has no meaning.
+        """Returns a loss whose gradient is the gradient of the negative expected reward, summed over sentences.
 
-        features (B, K, T, H), tokens (B, K, T), rewards (B, K).
+        The value of the loss has no meaning.
+
+        Args:
+            model: GNMT model.
+            features: (B, K, T, H).
+            tokens: samples (B, K, T).
+            rewards: (B, K).
         """
         projection = model.decoder.output_projection
         home, tokens, rewards = tokens.device, tokens.to(features.device), rewards.to(features.device)
-        # The distribution that was drawn from: with a temperature, and without padding.
+        # The sampling distribution: with temperature, and without padding.
         padding = torch.tensor([self.padding_idx], device=tokens.device)
         bias = (projection.bias / self.temperature).index_fill(0, padding, IMPOSSIBLE)
         drawn = tokens.ne(self.padding_idx)
@@ -177,7 +202,7 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         return loss.to(home)
 
     def _warn_if_untrained(self, rewards: Tensor) -> None:
-        """A word to those who forgot the trained model."""
+        """Warns once if rewards are near zero, which usually means that the model is untrained."""
         if not self.has_checked_rewards and rewards.mean() < NOTHING_LEARNT:
             logger.warning(
                 "the model's samples have next to nothing in common with the references (GLEU %.4f): this refines a "
@@ -188,8 +213,10 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
 
     @classmethod
     def reduce_metrics(cls, logging_outputs) -> None:
-        """reward: mean GLEU of the samples; reward_spread: its standard deviation within a sentence;
-        sample_entropy: bits per token; sample_length: tokens, EOS included.
+        """Logs the losses and four statistics of the samples.
+
+        reward: mean GLEU; reward_spread: its standard deviation within a sentence; sample_entropy: bits per token;
+        sample_length: tokens, including EOS.
         """
         super().reduce_metrics(logging_outputs)
         if not logging_outputs or "reward" not in logging_outputs[0]:  # validation
@@ -204,17 +231,23 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
 
 
 def advantages(rewards: Tensor) -> Tensor:
-    """(r_k - mean_K(r)) / (K - 1) of rewards (B, K).
+    """Returns (r_k - mean_K(r)) / (K - 1) for rewards (B, K).
 
-    Summed with the gradients of log P(sample k), this is the gradient of the expected reward without bias: it equals
-    the mean over samples of r_k minus the mean of the *other* rewards. (With K instead of K - 1 it would be short by
-    a factor (K - 1) / K, since a sample's own reward is in the mean that it is compared with.)
+    The sum of advantages times gradients of log P(sample k) is an unbiased gradient of the expected reward. It equals
+    the mean over samples of r_k minus the mean of the *other* rewards. (With K instead of K - 1 it would be too small
+    by a factor (K - 1) / K, because the mean includes the sample's own reward.)
     """
     return (rewards - rewards.mean(dim=1, keepdim=True)) / (rewards.size(1) - 1)
 
 
 def stack_reference_and_samples(references: Tensor, samples: Tensor, pad: int) -> Tensor:
-    """References (B, T') as the first of the rows of samples (B, K, T): (B, 1 + K, longer of both)."""
+    """Returns references followed by samples, (B, 1 + K, max(T', T)).
+
+    Args:
+        references: (B, T').
+        samples: (B, K, T).
+        pad: id of PAD.
+    """
     longest = max(references.size(1), samples.size(2))
     parts = (references[:, None], samples)
     return torch.cat([F.pad(part, (0, longest - part.size(2)), value=pad) for part in parts], dim=1)
@@ -226,7 +259,11 @@ def first_decoder_tokens(prev_output_tokens: Tensor, pad: int) -> Tensor:
 
 
 def unwrap_ddp(model: nn.Module) -> GNMTModel:
-    """The model inside fairseq's wrappers for several processes."""
+    """Returns the model inside fairseq's wrappers for several processes.
+
+    Raises:
+        UserError: if it is not a GNMT model.
+    """
     while not isinstance(model, GNMTModel):
         if not hasattr(model, "module"):
             raise UserError(f"gnmt_mixed_objective draws from GNMT models, but this is a {type(model).__name__}.")

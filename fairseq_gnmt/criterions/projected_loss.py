@@ -1,6 +1,6 @@
-"""Output projection and loss in one, without ever holding all logits.
+"""Output projection fused with the loss; the logits of all tokens are never stored together.
 
-Shapes: N tokens (padding dropped), H hidden size, V vocabulary.
+Shapes: N tokens without padding, n tokens of a chunk, H hidden size, V vocabulary size.
 """
 
 from typing import Any, List, Optional, Tuple
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from gnmt.network.precision import product_precision
 
-CHUNK_TOKENS = 1024  # whose logits are held at once in float32: large enough for full matrix-multiplication speed
-CACHED_ELEMENTS = 1 << 18  # logits that are worked on at once: they stay in the second-level cache of a CPU
+CHUNK_TOKENS = 1024  # tokens whose float32 logits are stored together: enough for full matrix-multiplication speed
+CACHED_ELEMENTS = 1 << 18  # logits that are processed together: they fit the second-level cache of a CPU
 
 
 def projected_label_smoothed_loss(
@@ -22,10 +22,18 @@ def projected_label_smoothed_loss(
     smoothing: float,
     logit_limit: Optional[float] = None,
 ) -> Tuple[Tensor, Tensor]:
-    """Returns the sum over tokens of (1 - e) * nll + e * mean_V(-log p), with a gradient, and the summed nll.
+    """Computes the label-smoothed loss (1 - e) * nll + e * mean_V(-log p), summed over tokens.
 
-    features (N, H), weight (V, H), bias (V,), target (N,); logits are clipped to +-logit_limit, if it is given. Both
-    sums are in nats, and in float32 or more precise; the nll has no gradient.
+    Args:
+        features: (N, H).
+        weight: (V, H).
+        bias: (V,).
+        target: (N,).
+        smoothing: e.
+        logit_limit: logits are clipped to -logit_limit..logit_limit; None disables clipping.
+
+    Returns:
+        The loss, with a gradient, and the summed nll, without; both in nats, in float32 or more precise.
     """
     return _projected_loss(features, weight, bias, target, features.new_ones(len(features)), smoothing, logit_limit)
 
@@ -33,7 +41,15 @@ def projected_label_smoothed_loss(
 def projected_weighted_nll(
     features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, token_weights: Tensor
 ) -> Tensor:
-    """Returns the sum of token weight * nll; the token weights (N,) may be negative and get no gradient."""
+    """Returns the sum of token weight * nll.
+
+    Args:
+        features: (N, H).
+        weight: (V, H).
+        bias: (V,).
+        target: (N,).
+        token_weights: (N,), may be negative; they get no gradient.
+    """
     return _projected_loss(features, weight, bias, target, token_weights, 0.0, None)[0]
 
 
@@ -46,7 +62,7 @@ def _projected_loss(
     smoothing: float,
     logit_limit: Optional[float],
 ) -> Tuple[Tensor, Tensor]:
-    if not torch.is_grad_enabled():  # which the functions below are not told
+    if not torch.is_grad_enabled():  # autograd.Function.forward always runs with grad mode off and cannot see this
         features, weight, bias = features.detach(), weight.detach(), bias.detach()
     precision = product_precision(features)
     if logit_limit is None and precision != torch.float16:
@@ -55,7 +71,13 @@ def _projected_loss(
 
 
 def plain_label_smoothed_loss(logits: Tensor, target: Tensor, smoothing: float) -> Tuple[Tensor, Tensor]:
-    """Computes the formula itself, on logits (N, V)."""
+    """Returns the label-smoothed loss and the nll from logits, without fusion.
+
+    Args:
+        logits: (N, V).
+        target: (N,).
+        smoothing: e.
+    """
     log_probs = logits.log_softmax(dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32))
     nll = -log_probs.gather(1, target[:, None]).sum()
     uniform = -log_probs.mean(dim=-1).sum()
@@ -63,10 +85,10 @@ def plain_label_smoothed_loss(logits: Tensor, target: Tensor, smoothing: float) 
 
 
 class _ProjectedLoss(torch.autograd.Function):
-    """Gradients are made chunk by chunk in the forward pass, while the chunk's logits are there.
+    """Loss whose gradients are computed chunk by chunk in the forward pass, while the chunk's logits are available.
 
     With logits z, loss = w (lse(z) - (1 - e) z_y - e mean_V(z)), so its gradient is w (softmax(z) - (1 - e) onehot(y)
-    - e / V). Softmax and sums are in float32 or more precise, on rows that stay in the processor's cache.
+    - e / V). Softmax and sums are in float32 or more precise, on rows that fit the processor's cache.
     """
 
     @staticmethod
@@ -90,7 +112,7 @@ class _ProjectedLoss(torch.autograd.Function):
         loss, nll = (
             token_weights.new_zeros(()),
             token_weights.new_zeros(()),
-        )  # no views: fairseq changes losses in place
+        )  # not a view, because fairseq changes losses in place
 
         for part in _chunks(len(features), CHUNK_TOKENS * (2 if precision.itemsize == 2 else 1)):
             logits = torch.addmm(used_bias, used_features[part], used_weight.t())
@@ -98,7 +120,7 @@ class _ProjectedLoss(torch.autograd.Function):
                 z, y, w = logits[rows].to(exact), target[part][rows, None], token_weights[part][rows, None]
                 correct, mean = z.gather(1, y), z.mean(dim=1, keepdim=True)
                 largest = z.amax(dim=1, keepdim=True)
-                # In place, because softmax goes row by row. Its largest value gives the normalizer without one more pass.
+                # In place, because softmax processes rows one by one. Its largest value gives the normalizer without another pass.
                 probabilities = torch.softmax(z, dim=1, out=z)
                 normalizer = largest - probabilities.amax(dim=1, keepdim=True).log()
                 nll += (normalizer - correct).sum()
@@ -125,18 +147,18 @@ class _ProjectedLoss(torch.autograd.Function):
         if ctx.gradients is None:
             raise RuntimeError("The projected loss gives its gradient once; compute the loss again instead.")
         gradients, ctx.gradients = ctx.gradients, None
-        if scale.device.type != "cpu" or scale != 1:  # reading it on a GPU would make the CPU wait
+        if scale.device.type != "cpu" or scale != 1:  # reading the scale on a GPU would block the CPU
             for gradient in gradients:
                 gradient.mul_(scale)
         return (*(gradient.to(dtype) for gradient, dtype in zip(gradients, ctx.dtypes)), *[None] * 4)
 
 
 class _RecomputedLoss(torch.autograd.Function):
-    """For float16 and clipped logits; each chunk's logits are computed again for the gradient.
+    """Loss for float16 and for clipped logits; the logits of each chunk are recomputed in the backward pass.
 
-    The gradient of the loss includes the loss scale, and in float16 it must be scaled before it is rounded: a
-    probability of 1e-8 is 0 in float16. The scale is known only in the backward pass. The softmax and sums over chunks
-    are in float32, or in float64 for such features.
+    float16 gradients must be multiplied by the loss scale before rounding: a probability of 1e-8 is 0 in float16. The
+    scale is known only in the backward pass. Softmax and sums over chunks are in float32, or in float64 for float64
+    features.
     """
 
     @staticmethod
@@ -188,7 +210,16 @@ class _RecomputedLoss(torch.autograd.Function):
 def _logits_gradient(
     logits: Tensor, target: Tensor, scales: Tensor, smoothing: float, limit: Optional[float], exact: torch.dtype
 ) -> Tensor:
-    """Returns scale * (softmax - (1 - e) onehot - e / V) for logits (n, V) and scales (n,), 0 at clipped logits."""
+    """Returns scale * (softmax - (1 - e) onehot - e / V), 0 at clipped logits.
+
+    Args:
+        logits: (n, V).
+        target: (n,).
+        scales: (n,).
+        smoothing: e.
+        limit: limit of clipped logits; None without clipping.
+        exact: type of the arithmetic.
+    """
     clipped = logits if limit is None else logits.clamp(-limit, limit)
     gradient = clipped.softmax(dim=1, dtype=exact)
     gradient.scatter_add_(1, target[:, None], gradient.new_full((len(target), 1), smoothing - 1))
@@ -201,7 +232,7 @@ def _logits(features: Tensor, weight: Tensor, bias: Tensor, precision: torch.dty
 
 
 def _plus_product(total: Optional[Tensor], one: Tensor, other: Tensor, exact: torch.dtype) -> Tensor:
-    """Returns total + one @ other, in place; the sum is in `exact`, the product in the precision of its factors."""
+    """Returns total + one @ other, in place; the sum is in `exact`, the product in the precision of its operands."""
     if total is None:
         return (one @ other).to(exact)
     return total.addmm_(one, other) if one.dtype == exact else total.add_(one @ other)

@@ -1,1 +1,1 @@
-"""Names under which `python -m fairseq_gnmt.data.subwords` and its like ran until 0.1; they forward to `gnmt`."""
+"""Former modules of commands such as `python -m fairseq_gnmt.data.subwords`; they forward to `gnmt`."""

@@ -1,8 +1,10 @@
-"""Alignments as fairseq prints them."""
+"""Alignments in fairseq's output format."""
 
 from typing import Iterable, Sequence
 
 
 def alignment_text(alignment: Iterable[Sequence], soft: bool) -> str:
-    """Returns "source-target" for each pair of positions; or, soft, the weights of each target token with commas."""
+    """Returns "source-target" for each pair of positions, or the weights of each target token, comma-separated, if
+    soft.
+    """
     return " ".join(",".join(row) if soft else "{}-{}".format(*row) for row in alignment)

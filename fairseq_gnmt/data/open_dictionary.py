@@ -1,8 +1,8 @@
-"""A dictionary that numbers unknown words for one request, without growing.
+"""Dictionary that numbers unknown words for one request, without growing.
 
-Words that are copied from the source to the translation need numbers, so that the tokens of a hypothesis represent the whole
-translation. The numbers lie above every vocabulary. They belong to the thread (or asyncio task) that handles the request,
-until it calls `forget_words`, which every request does first.
+Words that are copied from the source to the translation need numbers, so that tokens can represent the whole
+translation. The numbers are above every vocabulary. They belong to the thread (or asyncio task) of the request, until
+the next request of the thread calls `forget_words`.
 """
 
 from contextvars import ContextVar
@@ -12,7 +12,7 @@ import torch
 from fairseq.data import Dictionary
 from fairseq.tokenizer import tokenize_line
 
-FIRST_NUMBER = 1 << 30  # fairseq keeps numbers in 32 bits
+FIRST_NUMBER = 1 << 30  # fairseq stores numbers in 32 bits
 
 
 class RequestWords(NamedTuple):
@@ -22,6 +22,7 @@ class RequestWords(NamedTuple):
     numbers: Dict[str, int]
 
     def number(self, word: str) -> int:
+        """Returns the number of a word, which is added if it is new."""
         if word not in self.numbers:
             self.numbers[word] = FIRST_NUMBER + len(self.words)
             self.words.append(word)
@@ -32,7 +33,7 @@ _WORDS: ContextVar[RequestWords] = ContextVar("words")
 
 
 def forget_words() -> None:
-    """Drops the unknown words of this thread's last request; their numbers become invalid."""
+    """Removes the unknown words of this thread's last request; their numbers become invalid."""
     _WORDS.set(RequestWords([], {}))
 
 
@@ -44,14 +45,14 @@ def request_words() -> RequestWords:
 
 
 class OpenDictionary(Dictionary):
-    """fairseq's dictionary, with numbers for unknown words in place of new entries."""
+    """fairseq's dictionary, with temporary numbers for unknown words instead of new entries."""
 
     def number(self, word: str) -> int:
-        """The index of a known word, or the number of an unknown one in this request."""
+        """Returns the index of a known word, or the temporary number of an unknown word."""
         return self.indices[word] if word in self.indices else request_words().number(word)
 
     def __getitem__(self, index: int) -> str:
-        """The word of an index or number; the unknown word for a number that is no longer valid."""
+        """Returns the word of an index or number; UNK for a number that is no longer valid."""
         place = int(index) - FIRST_NUMBER
         words = request_words().words
         return words[place] if 0 <= place < len(words) else super().__getitem__(index)
@@ -65,7 +66,10 @@ class OpenDictionary(Dictionary):
         append_eos=True,
         reverse_order=False,
     ) -> torch.IntTensor:
-        """Encodes a line. With `add_if_not_exist`, which fairseq's commands use for translations, unknown words get numbers."""
+        """Encodes a line as fairseq does, with temporary numbers for unknown words if `add_if_not_exist`.
+
+        fairseq's commands set `add_if_not_exist` for translations.
+        """
         encoded = super().encode_line(line, line_tokenizer, False, consumer, append_eos, reverse_order)
         if add_if_not_exist:
             words = line_tokenizer(line)

@@ -1,4 +1,4 @@
-"""The longest source sentence that is translated, and sentences that are longer."""
+"""Maximum length of source sentences, and treatment of longer ones."""
 
 import math
 from typing import Any, Dict, List, Optional, Set, Tuple
@@ -8,7 +8,7 @@ from torch import LongTensor
 
 
 def longest_source(max_positions: Any, max_tokens: Optional[int], source_bos: int) -> int:
-    """Returns the largest number of tokens of a source sentence, EOS included.
+    """Returns the maximum number of tokens of a source sentence, including EOS.
 
     Args:
         max_positions: fairseq's limit: a number, or a pair for source and target.
@@ -20,16 +20,15 @@ def longest_source(max_positions: Any, max_tokens: Optional[int], source_bos: in
 
 
 def fit_sources(sentences: List[LongTensor], longest: int, truncate: bool) -> Tuple[List[LongTensor], Set[int]]:
-    """Shortens sentences of more than `longest` tokens so that all can be in one data set.
-
-    With `truncate` they keep their first tokens and EOS. Otherwise only EOS is left, because they cannot be translated.
+    """Shortens sentences of more than `longest` tokens, so that all can be in one data set.
 
     Args:
-        sentences: token indices, each sentence ends with EOS.
-        longest: number of tokens, EOS included.
+        sentences: token ids; each sentence ends with EOS.
+        longest: maximum number of tokens, including EOS.
+        truncate: keep the first tokens and EOS; otherwise only EOS is kept, and the sentence is not translated.
 
     Returns:
-        The sentences, and the positions of those that cannot be translated.
+        The sentences, and the positions of those that are not translated.
     """
     kept = longest - 1 if truncate else 0
     too_long = {position for position, tokens in enumerate(sentences) if len(tokens) > longest}
@@ -40,14 +39,20 @@ def fit_sources(sentences: List[LongTensor], longest: int, truncate: bool) -> Tu
 
 
 def no_translation() -> Dict[str, Any]:
-    """Returns an empty hypothesis of probability 0, the answer to a source that is not translated."""
+    """Returns an empty hypothesis of probability 0, the result for a source that is not translated."""
     nothing = torch.tensor([])
     scores = {"score": -math.inf, "positional_scores": nothing}
     return {"tokens": nothing.long(), **scores, "attention": nothing, "alignment": []}
 
 
 def too_long_warning(place: str, length: int, longest: int) -> str:
-    """Returns a sentence about a source of `length` tokens; `place` names it."""
+    """Returns the warning about a source that is too long.
+
+    Args:
+        place: name of the sentence in the warning.
+        length: number of tokens.
+        longest: maximum number of tokens.
+    """
     return (
         f"{place} has {length} tokens, but --max-source-positions and --max-tokens allow {longest}: "
         "it is not translated (--truncate-source cuts it)."

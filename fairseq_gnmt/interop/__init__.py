@@ -1,1 +1,1 @@
-"""Conversion from and to NVIDIA's checkpoints."""
+"""Conversion between checkpoints of NVIDIA's GNMT v2 and fairseq."""

@@ -1,6 +1,6 @@
-"""NVIDIA's GNMT v2 checkpoints as ours, and ours as NVIDIA's.
+"""Conversion between checkpoints of NVIDIA's GNMT v2 and of this plugin.
 
-Only what translates is converted, not the optimizer's state. Weights keep their precision.
+Only the parts for translation are converted, not the optimizer's state. Weights keep their precision.
 """
 
 from pathlib import Path
@@ -28,21 +28,28 @@ from gnmt.files.outputs import atomic_outputs
 from gnmt.tokenizers.vocabulary import Vocabulary
 
 CHECKPOINT = "checkpoint.pt"
-SEPARATOR = "@@"  # subword-nmt's own, where the checkpoint has no other
-READ_OPTIONS: Dict[str, Dict[str, Any]] = {  # of a checkpoint's configuration, with their kinds
+SEPARATOR = "@@"  # default of subword-nmt
+READ_OPTIONS: Dict[str, Dict[str, Any]] = {  # options that are read from a checkpoint's configuration, with their types
     "model": {
         "attention_query": str, "encoder_layers": int, "decoder_layers": int, "hidden_size": int,
         "dropout": (int, float), "no_share_embeddings": bool,
     },
     "task": {"source_lang": (str, type(None)), "target_lang": (str, type(None))},
 }  # fmt: skip
-CODES = "bpecodes"  # the name by which fairseq's from_pretrained finds them beside a checkpoint
+CODES = "bpecodes"  # file name that fairseq's from_pretrained looks for
 
 
 def to_fairseq(source: Path, folder: Path, overwrite: bool = False) -> None:
-    """Writes checkpoint.pt, both dictionaries and bpecodes into the folder.
+    """Writes checkpoint.pt, both dictionaries and bpecodes into a folder.
 
-    Raises UserError if source is no whole checkpoint of NVIDIA's GNMT v2, or if a file exists (unless `overwrite`).
+    Args:
+        source: checkpoint of NVIDIA's GNMT v2.
+        folder: folder to write to.
+        overwrite: replace existing files.
+
+    Raises:
+        UserError: if source is not a complete checkpoint of NVIDIA's GNMT v2, or if a file exists (unless
+            `overwrite`).
     """
     theirs = nvidia_checkpoint.read(source)
     names = [CHECKPOINT, *(f"dict.{language}.txt" for language in theirs.languages), CODES]
@@ -58,13 +65,13 @@ def to_fairseq(source: Path, folder: Path, overwrite: bool = False) -> None:
 
 
 def our_config(theirs: NvidiaCheckpoint, folder: Path) -> Dict[str, Any]:
-    """Returns the configuration that fairseq-train stores for these options."""
+    """Returns the configuration that fairseq-train stores for the options of NVIDIA's checkpoint."""
     source, target = theirs.languages
     model = f"--arch gnmt_v2 --hidden-size {theirs.hidden_size} --dropout {theirs.dropout}".split()
     model += f"--encoder-layers {theirs.layers} --decoder-layers {theirs.layers}".split()
     model += [] if theirs.shared_embeddings else ["--no-share-embeddings"]
     task = f"--task gnmt_translation --nvidia-conventions --source-lang {source} --target-lang {target}".split()
-    # NVIDIA's Moses leaves dashes inside words alone
+    # NVIDIA's Moses does not split at dashes inside words
     text = "--tokenizer moses --moses-no-dash-splits --bpe subword_nmt".split()
     text += ["--bpe-codes", str(folder / CODES), f"--bpe-separator={theirs.separator}"]
     given = [str(folder), *model, *task, *text]
@@ -81,7 +88,7 @@ def fairseq_dictionary(vocabulary: Vocabulary) -> Dictionary:
 
 
 def expected_shapes(model_config: Dict[str, Any], dictionary: Dictionary) -> Dict[str, torch.Size]:
-    """By our names, of a network of that configuration."""
+    """Returns the shapes of the weights of a network with this configuration, by our names."""
     model_class = MODEL_REGISTRY[model_config["_name"]]
     task = SimpleNamespace(source_dictionary=dictionary, target_dictionary=dictionary)
     with torch.device("meta"):
@@ -105,11 +112,17 @@ def our_checkpoint(weights: Dict[str, Tensor], config: Dict[str, Any]) -> Dict[s
 
 
 def to_nvidia(source: Path, data: Path, codes: Path, output: Path, overwrite: bool = False) -> None:
-    """Writes what NVIDIA's translate.py reads.
+    """Writes a checkpoint for NVIDIA's translate.py.
 
-    data is the folder of fairseq-preprocess, for its dictionaries; codes the file of `subword-nmt learn-bpe`.
-    Raises UserError if the checkpoint is not one that NVIDIA's code could have made, or if output exists (unless
-    `overwrite`).
+    Args:
+        source: checkpoint of this plugin.
+        data: folder of fairseq-preprocess with the dictionaries.
+        codes: file of `subword-nmt learn-bpe`.
+        output: file to write.
+        overwrite: replace an existing output.
+
+    Raises:
+        UserError: if NVIDIA's code could not have trained the checkpoint, or if output exists (unless `overwrite`).
     """
     with atomic_outputs([output], inputs=[source, codes], overwrite=overwrite) as (file,):
         checkpoint = read_training_state(source)
@@ -140,7 +153,11 @@ def to_nvidia(source: Path, data: Path, codes: Path, output: Path, overwrite: bo
 
 
 def check_convertible(checkpoint: Dict[str, Any], path: Path) -> None:
-    """Raises UserError for a checkpoint of a network that NVIDIA's code does not have."""
+    """Checks that NVIDIA's code supports the network of a checkpoint.
+
+    Raises:
+        UserError: if it does not.
+    """
     if not issubclass(MODEL_REGISTRY.get(architecture(checkpoint), object), GNMTModel):
         raise UserError(f"{path} is of another architecture, but must be a GNMT of this plugin.")
     if not checkpoint.get("cfg"):
@@ -165,13 +182,17 @@ def check_convertible(checkpoint: Dict[str, Any], path: Path) -> None:
 
 
 def separator_of(bpe: Any) -> str:
-    """Returns the mark of subwords within a word in a configuration of subword_nmt."""
+    """Returns the mark of word-internal subwords in a configuration of subword_nmt."""
     separator = bpe.get("bpe_separator") if isinstance(bpe, dict) else None
     return separator if isinstance(separator, str) else SEPARATOR
 
 
 def language_pair(task: Dict[str, Any], data: Path) -> Tuple[str, str]:
-    """Those that the training was given, or those of its data, as fairseq finds them."""
+    """Returns the languages of the training's options, or the languages of its data, as fairseq finds them.
+
+    Raises:
+        UserError: if neither names the languages.
+    """
     pair = task["source_lang"], task["target_lang"]
     if None in pair:
         pair = infer_language_pair(str(data))
@@ -181,7 +202,11 @@ def language_pair(task: Dict[str, Any], data: Path) -> Tuple[str, str]:
 
 
 def joined_vocabulary(data: Path, source_lang: str, target_lang: str) -> Vocabulary:
-    """Returns the vocabulary of a data folder; raises UserError if its two languages have different ones."""
+    """Returns the vocabulary of a data folder.
+
+    Raises:
+        UserError: if its two languages have different vocabularies.
+    """
     source, target = (
         Vocabulary.from_dictionary(data / f"dict.{language}.txt") for language in (source_lang, target_lang)
     )

@@ -1,1 +1,1 @@
-"""The network of gnmt behind fairseq's interfaces."""
+"""The network of gnmt with fairseq's interfaces."""

@@ -1,4 +1,4 @@
-"""The GNMT model, its options and its named architectures."""
+"""The GNMT model for fairseq: options and named architectures."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -29,59 +29,70 @@ from gnmt.training.sharded_layers import shard_weights, sharded_layers, split_pa
 
 @dataclass
 class GNMTConfig(FairseqDataclass):
-    """The options of every GNMT architecture; the defaults are NVIDIA's GNMT v2."""
+    """Options of every GNMT architecture; the defaults are NVIDIA's GNMT v2."""
 
     hidden_size: int = field(
         default=1024, metadata={"help": "width of embeddings, LSTMs and attention", "range": Range(1, 100_000)}
     )
     encoder_layers: int = field(
-        default=4, metadata={"help": "encoder layers, the bidirectional one included", "range": Range(2, 1_000)}
+        default=4,
+        metadata={"help": "number of encoder layers, including the bidirectional one", "range": Range(2, 1_000)},
     )
     decoder_layers: int = field(
-        default=4, metadata={"help": "decoder layers, the one that attends included", "range": Range(2, 1_000)}
+        default=4,
+        metadata={
+            "help": "number of decoder layers, including the one that queries the attention",
+            "range": Range(2, 1_000),
+        },
     )
     dropout: float = field(
-        default=0.2, metadata={"help": "dropout on the input of every LSTM layer", "range": Range(0, 1, below=True)}
+        default=0.2,
+        metadata={"help": "dropout probability on the input of every LSTM layer", "range": Range(0, 1, below=True)},
     )
     no_share_embeddings: bool = field(
-        default=False, metadata={"help": "separate source and target embeddings (dictionaries may differ then)"}
+        default=False, metadata={"help": "use separate source and target embeddings (dictionaries may then differ)"}
     )
     share_decoder_input_output_embed: bool = field(
         default=False,
-        metadata={"help": "the output layer's weights are the target embeddings (fewer parameters to learn)"},
+        metadata={"help": "use the target embeddings as the weights of the output projection (fewer parameters)"},
     )
     init_range: float = field(
-        default=0.1, metadata={"help": "weights start uniform in -RANGE..RANGE", "range": INITIAL_WEIGHTS}
+        default=0.1, metadata={"help": "initialise weights uniformly in -RANGE..RANGE", "range": INITIAL_WEIGHTS}
     )
     embedding_init_range: Optional[float] = field(
         default=None,
         metadata={
-            "help": "embeddings start uniform in -RANGE..RANGE (default: --init-range)",
+            "help": "initialise embeddings uniformly in -RANGE..RANGE (default: --init-range)",
             "range": INITIAL_WEIGHTS,
         },
     )
     attention_query: ChoiceEnum(["current", "previous"]) = field(  # type: ignore[valid-type]  # of fairseq
         default="current",
-        metadata={"help": "bottom decoder output that attends: of this position (v2) or the one before (paper)"},
+        metadata={
+            "help": "position of the bottom layer's output that queries the attention: current (v2) or previous (paper)"
+        },
     )
     activation_clip: Optional[float] = field(
         default=None,
-        metadata={"help": "quantisable training: cell states and layer outputs end within -D..D (paper: 1.0)"},
+        metadata={"help": "quantisable training: final limit D of cell states and layer outputs (paper: 1.0)"},
     )
-    activation_clip_start: float = field(default=8.0, metadata={"help": "D at first; it falls linearly"})
-    activation_clip_from: int = field(default=0, metadata={"help": "update from which D falls"})
-    activation_clip_until: int = field(default=0, metadata={"help": "update at which D is --activation-clip"})
+    activation_clip_start: float = field(default=8.0, metadata={"help": "initial D, which decreases linearly"})
+    activation_clip_from: int = field(default=0, metadata={"help": "update at which D starts to decrease"})
+    activation_clip_until: int = field(default=0, metadata={"help": "update at which D reaches --activation-clip"})
     checkpoint_activations: bool = field(
-        default=False, metadata={"help": "LSTM layers run once more for the gradient instead of keeping what it needs"}
+        default=False,
+        metadata={"help": "recompute LSTM layers in the backward pass instead of storing their activations"},
     )
 
 
 class GNMTModel(PlaceableNetwork, FairseqEncoderDecoderModel):
-    """Residual LSTM encoder and decoder with attention from the first decoder layer to all later ones."""
+    """Residual LSTM encoder and decoder; attention queried by the first decoder layer, its context read by all later
+    layers.
+    """
 
     @classmethod
     def build_model(cls, cfg, task) -> "GNMTModel":
-        if isinstance(cfg, DictConfig):  # hydra and checkpoints may know fewer or more options than this version
+        if isinstance(cfg, DictConfig):  # hydra and checkpoints may have fewer or more options than this version
             cfg = merge_with_parent(cls.config_class(), cfg, remove_missing=True)
         check_ranges(GNMTConfig, cfg)
         check_task(task)
@@ -99,24 +110,36 @@ class GNMTModel(PlaceableNetwork, FairseqEncoderDecoderModel):
 
     @classmethod
     def from_pretrained(cls, *args, **kwargs) -> GNMTHub:
-        """Loads a model as fairseq does; the keyword `replace_unk=""` copies unknown source words."""
+        """Loads a model as fairseq does; with the keyword `replace_unk=""`, unknown source words are copied."""
         hub = super().from_pretrained(*args, **kwargs)
         return GNMTHub(hub.cfg, hub.task, list(hub.models))
 
     def forward(
         self, src_tokens: Tensor, src_lengths: Tensor, prev_output_tokens: Tensor, features_only: bool = False
     ) -> Tuple[Tensor, Dict[str, List[Tensor]]]:
-        """src_tokens (B, S), prev_output_tokens (B, T) or several rows a sentence; returns what the decoder returns."""
+        """Computes all target positions at once.
+
+        Args:
+            src_tokens: (B, S), padded on either side.
+            src_lengths: unused; lengths are read off the padding.
+            prev_output_tokens: (N, T); rows of the same sentence are adjacent.
+            features_only: return features instead of logits.
+
+        Returns:
+            The outputs of `GNMTDecoder.forward`.
+        """
         encoder_out = self.encoder(src_tokens, src_lengths)
         return self.decoder(prev_output_tokens, encoder_out, features_only=features_only)
 
     @property
     def is_for_inference(self) -> bool:
-        """True once fairseq's prepare_for_inference_ has ended training."""
+        """True after fairseq's prepare_for_inference_."""
         return self._is_generation_fast
 
     def upgrade_state_dict(self, state_dict: Dict[str, Tensor]) -> None:
-        """fairseq's hook into loading: checkpoints in 8-bit integers are read, too, and those from before any clipping."""
+        """Converts int8 checkpoints and checkpoints without clipping; fairseq calls this method when it loads
+        weights.
+        """
         to_floats(state_dict)
         for name, buffer in self.named_buffers(remove_duplicate=False):
             state_dict.setdefault(name, buffer)
@@ -126,20 +149,28 @@ class GNMTModel(PlaceableNetwork, FairseqEncoderDecoderModel):
         super().upgrade_state_dict(state_dict)
 
     def all_reduce_grads(self) -> None:
-        """fairseq's hook before an update: with --vocabulary-parallel, each process has had a share of the batch."""
+        """Sums gradients over processes with --vocabulary-parallel; fairseq calls this method before an update."""
         if sharded_layers(self):
             sum_gradients(split_parameters(self)[0])
 
 
 def check_task(task) -> None:
-    """Raises UserError where one of fairseq's own tasks would load a model that was trained with BOS on its sources."""
+    """Checks that a task of fairseq's own does not load a model that was trained with BOS on its sources.
+
+    Raises:
+        UserError: if it does.
+    """
     stored = task.state.state_dict if hasattr(task, "state") else {}
     if stored.get("nvidia_conventions") and not getattr(task.cfg, "nvidia_conventions", False):
         raise UserError("The model was trained with --nvidia-conventions: give --task gnmt_translation.")
 
 
 def check_weight_names(model: nn.Module, state_dict: Dict[str, Tensor]) -> None:
-    """Raises UserError for weights that are missing or that the network does not have."""
+    """Checks the names of the weights in a state dict.
+
+    Raises:
+        UserError: for missing weights, and for weights that the network does not have.
+    """
     if found := difference(model.state_dict(), state_dict):
         raise UserError(
             f"{getattr(state_dict, 'source', 'The checkpoint')} {' and '.join(found)}. Its architecture and sizes must be "
@@ -148,7 +179,11 @@ def check_weight_names(model: nn.Module, state_dict: Dict[str, Tensor]) -> None:
 
 
 def check_shared_weights(model: nn.Module, state_dict: Dict[str, Tensor]) -> None:
-    """Raises UserError for weights that are one in the model and differ in the checkpoint: loading would keep one of them."""
+    """Checks that weights which the model shares are equal in the checkpoint; loading would keep only one of them.
+
+    Raises:
+        UserError: if they differ.
+    """
     names: Dict[int, str] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         first = names.setdefault(id(parameter), name)
@@ -163,7 +198,16 @@ def check_shared_weights(model: nn.Module, state_dict: Dict[str, Tensor]) -> Non
 
 
 def network_config(cfg, source: Dictionary, target: Dictionary) -> NetworkConfig:
-    """Returns the configuration of the network that fairseq's options describe; raises UserError for bad options."""
+    """Returns the configuration of the network for fairseq's options.
+
+    Args:
+        cfg: options of the model.
+        source: source dictionary.
+        target: target dictionary.
+
+    Raises:
+        UserError: for an option outside its range.
+    """
     return NetworkConfig(
         source_vocabulary_size=len(source),
         target_vocabulary_size=len(target),
@@ -183,7 +227,11 @@ def network_config(cfg, source: Dictionary, target: Dictionary) -> NetworkConfig
 
 
 def clip_schedule(cfg) -> Optional[ClipSchedule]:
-    """Raises UserError for a schedule that goes nowhere."""
+    """Returns the clipping schedule of the options; None without clipping.
+
+    Raises:
+        UserError: if the limits or updates are not in order.
+    """
     end, start, first, last = (
         cfg.activation_clip, cfg.activation_clip_start, cfg.activation_clip_from, cfg.activation_clip_until
     )  # fmt: skip
@@ -203,10 +251,15 @@ def clip_schedule(cfg) -> Optional[ClipSchedule]:
 
 
 def register_preset(name: str, class_name: str, **numbers) -> type:
-    """Registers GNMTModel under a name whose options have other defaults.
+    """Registers GNMTModel under a name whose options have different defaults.
 
-    Each preset has its own dataclass, so that it means the same from the command line, from hydra and from a
-    checkpoint (fairseq forgets the defaults of a `register_model_architecture` in the last two).
+    Each preset has its own dataclass, so that its defaults are equal on the command line, in hydra and in checkpoints;
+    fairseq ignores the defaults of `register_model_architecture` in hydra and checkpoints.
+
+    Args:
+        name: name of the architecture.
+        class_name: name of the new class.
+        numbers: new defaults, by option.
     """
     options = [
         (option.name, option.type, field(default=numbers.pop(option.name, option.default), metadata=option.metadata))
@@ -225,7 +278,7 @@ GNMTv2EightLayers = register_preset("gnmt_v2_8_layers", "GNMTv2EightLayers", enc
 # About 30,000 sentence pairs. The narrower the network, the larger the initial weights must be, or the decoder
 # ignores the source: 0.2 is 0.1 * sqrt(1024 / 256). Embeddings are larger again, because each LSTM layer halves its inputs at first.
 GNMTv2Small = register_preset("gnmt_v2_small", "GNMTv2Small", hidden_size=256, init_range=0.2, embedding_init_range=0.4)
-# Tests, and a first try in seconds.
+# For tests and first trials.
 GNMTv2Tiny = register_preset("gnmt_v2_tiny", "GNMTv2Tiny", hidden_size=32, encoder_layers=3, decoder_layers=3)
 # Wu et al. (2016): deeper; attention is queried with the previous step's output, so layers can be pipelined.
 GNMT = register_preset("gnmt", "GNMT", encoder_layers=8, decoder_layers=8, attention_query="previous")

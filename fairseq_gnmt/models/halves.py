@@ -1,10 +1,10 @@
-"""The encoder and the decoder behind fairseq's interfaces.
+"""Encoder and decoder with fairseq's interfaces.
 
-fairseq checks that they are a FairseqEncoder and a FairseqDecoder, and a wrapper would rename every parameter: so they
-inherit from fairseq's classes and from ours.
+fairseq requires subclasses of FairseqEncoder and FairseqDecoder, and a wrapper would rename every parameter. The
+classes therefore inherit from fairseq's classes and from gnmt's.
 
 Shapes: B sentences, N rows (B, or B x hypotheses or samples), T target positions, S source positions, H hidden size,
-V vocabulary.
+V vocabulary size.
 """
 
 from typing import Dict, List, Optional, Tuple
@@ -18,19 +18,27 @@ from gnmt.network.clipping import ActivationClip
 from gnmt.network.decoder import Decoder, DecoderState
 from gnmt.network.encoder import Encoder, EncoderOutput
 
-MAX_POSITIONS = 100_000  # an LSTM has no limit of its own; fairseq wants a number
+MAX_POSITIONS = 100_000  # an LSTM has no limit, but fairseq requires a number
 CACHE = "gnmt"  # key of the incremental state
 
 
 class _EncoderWithoutDictionary(FairseqEncoder):
-    """fairseq's base class with a constructor without arguments, which a second base class needs."""
+    """fairseq's base class with a constructor without arguments, as required for a second base class."""
 
     def __init__(self):
         super().__init__(dictionary=None)
 
 
 class GNMTEncoder(Encoder, _EncoderWithoutDictionary):
-    """Encoder with the dictionary and the methods that fairseq wants."""
+    """Encoder with the dictionary and the methods that fairseq requires.
+
+    Args:
+        dictionary: source dictionary.
+        embed_tokens: source embeddings.
+        num_layers: number of LSTM layers, including the bidirectional one.
+        dropout: dropout probability on the input of every layer.
+        clip: limit of activations in quantisable training.
+    """
 
     def __init__(
         self, dictionary: Dictionary, embed_tokens: nn.Embedding, num_layers: int, dropout: float, clip: ActivationClip
@@ -39,14 +47,14 @@ class GNMTEncoder(Encoder, _EncoderWithoutDictionary):
         self.dictionary = dictionary
 
     def forward(self, src_tokens: Tensor, src_lengths: Optional[Tensor] = None) -> EncoderOutput:
-        """Encodes src_tokens (B, S).
+        """Encodes src_tokens (B, S), padded on either side.
 
-        `src_lengths` is part of fairseq's interface and unused: lengths are read off the padding, on either side.
+        `src_lengths` is part of fairseq's interface and unused: lengths are read off the padding.
         """
         return super().forward(src_tokens)
 
     def reorder_encoder_out(self, encoder_out: EncoderOutput, new_order: Tensor) -> EncoderOutput:
-        """Sentence i of the result is sentence `new_order[i]` of `encoder_out`."""
+        """Returns the encoder output whose sentence i is sentence `new_order[i]` of `encoder_out`."""
         return EncoderOutput(*(part.index_select(0, new_order) for part in encoder_out))
 
     def max_positions(self) -> int:
@@ -54,14 +62,23 @@ class GNMTEncoder(Encoder, _EncoderWithoutDictionary):
 
 
 class _DecoderWithoutDictionary(FairseqIncrementalDecoder):
-    """fairseq's base class with a constructor without arguments, which a second base class needs."""
+    """fairseq's base class with a constructor without arguments, as required for a second base class."""
 
     def __init__(self):
         super().__init__(dictionary=None)
 
 
 class GNMTDecoder(Decoder, _DecoderWithoutDictionary):
-    """Decoder with the dictionary, and the incremental state of fairseq's own searches."""
+    """Decoder with the dictionary, and the incremental state of fairseq's own searches.
+
+    Args:
+        dictionary: target dictionary.
+        embed_tokens: target embeddings.
+        num_layers: number of LSTM layers.
+        dropout: dropout probability on the input of every layer.
+        clip: limit of activations in quantisable training.
+        previous_query: query the attention with the bottom layer's output at the previous position.
+    """
 
     def __init__(
         self,
@@ -82,10 +99,16 @@ class GNMTDecoder(Decoder, _DecoderWithoutDictionary):
         incremental_state: Optional[Dict[str, Dict[str, Optional[Tensor]]]] = None,
         features_only: bool = False,
     ) -> Tuple[Tensor, Dict[str, List[Tensor]]]:
-        """Returns logits (N, T, V), or features (N, T, H), and {"attn": [weights (N, T, S)]}.
+        """Computes all target positions, or only the last one if an incremental state is given.
 
-        A sentence may have several rows of prev_output_tokens (N, T), which stand together. With an incremental
-        state (fairseq's own searches) only the last token is new.
+        Args:
+            prev_output_tokens: (N, T); rows of the same sentence are adjacent.
+            encoder_out: encoder outputs of the B sentences.
+            incremental_state: cache of fairseq's own searches.
+            features_only: return features instead of logits.
+
+        Returns:
+            Logits (N, T, V), or features (N, T, H), and {"attn": [weights (N, T, S)]}.
         """
         if incremental_state is None:
             outputs, weights = super().forward(prev_output_tokens, encoder_out, features_only)
@@ -112,7 +135,7 @@ class GNMTDecoder(Decoder, _DecoderWithoutDictionary):
         return features, weights
 
     def reorder_incremental_state(self, incremental_state, new_order: Tensor) -> None:
-        """Moves the cache of fairseq's own searches: row i of it becomes row `new_order[i]`."""
+        """Reorders the cache of fairseq's own searches: row i becomes row `new_order[i]`."""
         cached = self.get_incremental_state(incremental_state, CACHE)
         if cached is None:
             return

@@ -1,4 +1,4 @@
-"""Translation from Python."""
+"""Translation from Python through fairseq's hub interface."""
 
 import logging
 from typing import Any, Dict, List
@@ -16,14 +16,15 @@ from gnmt.files.lines import as_line
 
 logger = logging.getLogger("fairseq.hub_utils")
 
-Hypotheses = List[Dict[str, Any]]  # of one sentence, best first
+Hypotheses = List[Dict[str, Any]]  # hypotheses of one sentence, best first
 
 
 class GNMTHub(GeneratorHubInterface):
-    """fairseq's interface, which loses the unknown words of the source; with replace_unk they keep their text.
+    """fairseq's hub interface, extended by copying of unknown source words.
 
-    Every text gets a translation, as each line of fairseq-interactive does. Line breaks are spaces. A source that is too
-    long has an empty translation of score -inf, with a warning.
+    fairseq's own class maps unknown source words to UNK; with `replace_unk` their text is kept so that it can be
+    copied. Every text gets a translation, as in fairseq-interactive. Line breaks become spaces. A source that is too
+    long gets an empty translation of score -inf, with a warning.
     """
 
     def encode(self, sentence: str) -> LongTensor:
@@ -34,7 +35,7 @@ class GNMTHub(GeneratorHubInterface):
         return self.src_dict.encode_line(sentence, add_if_not_exist=copying).long()
 
     def sample(self, sentences, *args, **kwargs):
-        """Translations of one sentence or a list; the words that were copied are forgotten."""
+        """Returns the translations of one sentence or a list, and then forgets the copied words."""
         forget_words()
         try:
             return super().sample(sentences, *args, **kwargs)
@@ -42,12 +43,22 @@ class GNMTHub(GeneratorHubInterface):
             forget_words()
 
     def generate(self, tokenized_sentences, beam: int = 5, verbose: bool = False, **options) -> Any:
-        """Returns the hypotheses of each sentence; `options` are the ones of fairseq's `generate`, checked by the task."""
+        """Returns the hypotheses of each sentence.
+
+        Args:
+            tokenized_sentences: token ids of one sentence or a list.
+            beam: number of hypotheses that continue at each step.
+            verbose: log the hypotheses.
+            options: further options of fairseq's `generate`, checked by the task.
+
+        Raises:
+            UserError: for an option that is refused.
+        """
         if "replace_unk" in options:
             raise UserError(
                 "replace_unk is too late here, the unknown words are lost: give it to from_pretrained(...)."
             )
-        for command in (GENERATE, INTERACTIVE):  # here are neither references nor constraints nor language models
+        for command in (GENERATE, INTERACTIVE):  # references, constraints and language models are unavailable here
             check_generation_options(options, [command])
         if torch.is_tensor(tokenized_sentences) and tokenized_sentences.dim() == 1:
             return self.generate([tokenized_sentences], beam, verbose, **options)[0]
@@ -68,7 +79,7 @@ class GNMTHub(GeneratorHubInterface):
         return found
 
     def _log(self, source: LongTensor, hypotheses: Hypotheses, print_alignment) -> None:
-        """Logs a sentence as fairseq does, which fails with soft alignments."""
+        """Logs a sentence as fairseq does, also with soft alignments, for which fairseq's own method fails."""
         logger.info(f"S\t{self.string(source)}")
         for hypothesis in hypotheses:
             logger.info(f"H\t{hypothesis['score']}\t{self.decode(hypothesis['tokens'])}")
@@ -77,10 +88,10 @@ class GNMTHub(GeneratorHubInterface):
                 logger.info("A\t" + alignment_text(hypothesis["alignment"], soft=print_alignment == "soft"))
 
     def score(self, sentences, *args, **kwargs):
-        """Not available: fairseq's signature has the sentences of a language model, and no references.
+        """Not available: fairseq's signature is for language models and has no references.
 
         Raises:
-            UserError: always
+            UserError: always.
         """
         raise UserError(
             "A translation is scored together with its source: binarise both with fairseq-preprocess, and use "

@@ -1,4 +1,4 @@
-"""`--layer-devices`: which trainings can have the layers of one replica on several devices, and on which."""
+"""`--layer-devices`: devices of the layers of one replica, and checks of the training's options."""
 
 import os
 from itertools import pairwise
@@ -10,19 +10,22 @@ from gnmt.errors import UserError
 from gnmt.network.placement import DEFAULT_CHUNKS, Placement, parse_devices
 
 OPTIMIZERS = ("gnmt_adam", "gnmt_adam_then_sgd")
-OTHER_WAYS = {"vocabulary_parallel": 1, "asynchronous_replicas": 0}  # options of the task, with what switches them off
+OTHER_WAYS = {
+    "vocabulary_parallel": 1,
+    "asynchronous_replicas": 0,
+}  # options of the task, with the value that disables them
 
 
 def placement_for(cfg: Any, layer_devices: Optional[str], time_chunks: Optional[int]) -> Optional[Placement]:
-    """Returns the devices of this process's replica, or None without --layer-devices.
+    """Returns the devices of this process's replica; None without --layer-devices.
 
     Args:
         cfg: fairseq's whole configuration.
         layer_devices: devices of the first replica of a machine, separated by commas.
-        time_chunks: parts that a sequence is cut into.
+        time_chunks: number of chunks of a sequence.
 
     Raises:
-        UserError: for devices that do not exist, and for options that do not go together.
+        UserError: for devices that do not exist, and for options that cannot be combined.
     """
     if layer_devices is None:
         if time_chunks is not None:
@@ -36,7 +39,11 @@ def placement_for(cfg: Any, layer_devices: Optional[str], time_chunks: Optional[
 
 
 def check_other_options(cfg: Any) -> None:
-    """Raises UserError for options of a training that need all parameters on one device."""
+    """Checks the options of a training with --layer-devices.
+
+    Raises:
+        UserError: for options that need all parameters on one device.
+    """
     common = cfg.common
     if common.fp16 and not (common.fp16_no_flatten_grads or common.memory_efficient_fp16):
         raise UserError(
@@ -54,7 +61,16 @@ def check_other_options(cfg: Any) -> None:
 
 
 def check_devices(cfg: Any, placement: Placement, process: int) -> None:
-    """Raises UserError for GPUs where the training is on the CPU, the reverse, and GPUs of two processes."""
+    """Checks the devices of a replica against the device of the training.
+
+    Args:
+        cfg: fairseq's whole configuration.
+        placement: devices of the layers.
+        process: index of the process on this machine.
+
+    Raises:
+        UserError: for GPUs in a training on the CPU, the reverse, and GPUs of two processes.
+    """
     on_gpus = torch.cuda.is_available() and not cfg.common.cpu
     kind = placement.first.type
     if (kind == "cuda") != on_gpus:
@@ -79,5 +95,5 @@ def check_devices(cfg: Any, placement: Placement, process: int) -> None:
 
 
 def processes_of_this_machine(world_size: int) -> int:
-    """Returns how many of the processes of a training are on this machine: torchrun says it, fairseq has one for each GPU."""
+    """Returns the number of the training's processes on this machine, from torchrun, or one per GPU."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", min(world_size, torch.cuda.device_count())))

@@ -1,4 +1,4 @@
-"""Initialisation of embeddings with vectors of tokens from a file."""
+"""Initialisation of embeddings from a file of token vectors."""
 
 import logging
 import math
@@ -16,9 +16,10 @@ logger = logging.getLogger(__name__)
 
 
 def read_vectors(path: Path, size: int) -> Iterator[Tuple[str, Tensor]]:
-    """Reads tokens and their vectors (size,) from the text format of word2vec: a header, then lines `token number ...`.
+    """Yields tokens and vectors (size,) of a file in word2vec's text format: a header, then lines `token number ...`.
 
-    Raises UserError for a file that is missing, is not in this format or has vectors of another size.
+    Raises:
+        UserError: if the file is missing, has another format, or has vectors of another size.
     """
     try:
         with open(path, encoding="utf-8", newline="\n") as lines:
@@ -43,9 +44,18 @@ def read_vectors(path: Path, size: int) -> Iterator[Tuple[str, Tensor]]:
 
 @torch.no_grad()
 def copy_rows(embedding: nn.Embedding, dictionary: Dictionary, vectors: Dict[str, Tensor]) -> int:
-    """Copies vectors into the rows of their tokens, scaled by one factor to the mean square of the rows they replace.
+    """Copies vectors into the rows of their tokens, scaled by one factor to the mean square of the replaced rows.
 
-    Returns the number of tokens that have a vector. Raises UserError for vectors that are all zero or not finite.
+    Args:
+        embedding: embedding to change.
+        dictionary: dictionary of its tokens.
+        vectors: vectors by token.
+
+    Returns:
+        Number of tokens that have a vector.
+
+    Raises:
+        UserError: if the vectors are all zero or not finite.
     """
     found = {dictionary.indices[token]: vector for token, vector in vectors.items() if token in dictionary.indices}
     if found:
@@ -64,9 +74,16 @@ def copy_rows(embedding: nn.Embedding, dictionary: Dictionary, vectors: Dict[str
 def init_embeddings_from_file(
     model: FairseqEncoderDecoderModel, source: Dictionary, target: Dictionary, path: Path
 ) -> None:
-    """Initialises the embeddings of the tokens that a file has vectors for.
+    """Initialises the embeddings of all tokens that have a vector in a file.
 
-    Raises UserError if it has none of them, or if the model, which may be one of fairseq's, has no `embed_tokens`.
+    Args:
+        model: model to change, of this plugin or of fairseq.
+        source: source dictionary.
+        target: target dictionary.
+        path: file of vectors.
+
+    Raises:
+        UserError: if the file has none of the tokens, or the model has no `embed_tokens`.
     """
     for half in (model.encoder, model.decoder):
         if not isinstance(getattr(half, "embed_tokens", None), nn.Embedding):

@@ -1,4 +1,4 @@
-"""torch's fused Adam: one pass over the parameters, where fairseq's own makes several per tensor."""
+"""torch's fused Adam: one pass over the parameters instead of several per tensor as in fairseq's own."""
 
 from dataclasses import dataclass, field
 from itertools import chain
@@ -22,7 +22,7 @@ HALF_PRECISIONS = (torch.float16, torch.bfloat16)
 class GNMTAdamConfig(FairseqDataclass):
     """Options of the optimizer `gnmt_adam`."""
 
-    adam_betas: Any = field(default="(0.9, 0.999)", metadata={"help": "decay of the two moments"})
+    adam_betas: Any = field(default="(0.9, 0.999)", metadata={"help": "decay rates of the two moments"})
     adam_eps: float = field(default=1e-8, metadata={"help": "added to the denominator", "range": Range(0, 1_000)})
     weight_decay: float = field(
         default=0.0, metadata={"help": "L2 penalty, added to the gradient", "range": Range(0, 1_000)}
@@ -33,21 +33,28 @@ class GNMTAdamConfig(FairseqDataclass):
 class Float32Adam(torch.optim.Adam):
     """torch.optim.Adam(fused=True) with float32 moments and updates, also for parameters in half precision.
 
-    fairseq's --memory-efficient-fp16 and -bf16 pass such parameters. In float16 Adam's epsilon of 1e-8 is 0, and so are
-    most second moments.
+    fairseq's --memory-efficient-fp16 and -bf16 pass parameters in half precision. In float16 Adam's epsilon of 1e-8 and
+    most second moments would be 0.
     """
 
     supports_memory_efficient_fp16 = True
-    disable_mem_eff_fp16_loading_hack = True  # because load_state_dict below keeps the moments in float32
+    disable_mem_eff_fp16_loading_hack = True  # load_state_dict below keeps the moments in float32
 
     @property
     def supports_step_with_scale(self) -> bool:
-        """Tells fairseq to pass the loss scale to `step`: divided by it in half precision, small gradients would be 0."""
+        """True: fairseq then passes the loss scale to `step`; dividing in half precision would round small gradients
+        to 0.
+        """
         return self.param_groups[0]["params"][0].dtype in HALF_PRECISIONS
 
     @torch.no_grad()
     def step(self, closure=None, scale: float = 1.0):
-        """Updates all parameters by their gradients; those of parameters in half precision are divided by `scale`."""
+        """Updates all parameters.
+
+        Args:
+            closure: computes the loss, as in torch.
+            scale: loss scale, by which gradients of parameters in half precision are divided.
+        """
         if not self.supports_step_with_scale:
             return super().step(closure)
         for group in self.param_groups:
@@ -103,10 +110,14 @@ class GNMTAdam(FairseqOptimizer):
         return Float32Adam(params, **adam_options)
 
     def clip_grad_norm(self, max_norm: float, aggregate_norm_fn: Optional[Callable] = None) -> Tensor:
-        """Clips the gradients and returns their norm before it, computed in float32; a max_norm of 0 clips nothing.
+        """Clips the gradients and returns their norm before clipping, computed in float32.
 
-        Both happen on the devices of the gradients; the norm is on that of the first. fairseq moves the norm to a GPU
-        wherever there is one, even with --cpu.
+        Both are computed on the devices of the gradients, and the norm is returned on the first of these. fairseq would
+        move the norm to a GPU if there is one, even with --cpu.
+
+        Args:
+            max_norm: maximum norm; 0 disables clipping.
+            aggregate_norm_fn: aggregates the norm over processes.
         """
         parameters = [parameter for parameter in self.params if parameter.grad is not None]
         norms = [torch.linalg.vector_norm(parameter.grad, dtype=torch.float32) for parameter in parameters]
@@ -137,7 +148,11 @@ class GNMTAdam(FairseqOptimizer):
 
 
 def parse_betas(text: Any) -> tuple:
-    """'(0.9, 0.999)' or a list of two numbers -> (0.9, 0.999)."""
+    """Returns the two numbers of a text such as "(0.9, 0.999)", or of a list.
+
+    Raises:
+        UserError: if they are not two numbers from 0 to below 1.
+    """
     numbers = str(text).strip("()[] ").split(",")
     try:
         betas = tuple(float(number) for number in numbers)

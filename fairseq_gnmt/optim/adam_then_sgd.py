@@ -1,4 +1,4 @@
-"""The optimizer and the learning rates of Wu et al. (2016, section 8.3): Adam for a start, then plain SGD, then halving."""
+"""Optimizer and learning rates of Wu et al. (2016, section 8.3): Adam first, then SGD with a rate that is halved."""
 
 from dataclasses import dataclass, field
 from typing import List
@@ -19,14 +19,17 @@ class AdamThenSGDConfig(GNMTAdamConfig):
     """Options of the optimizer `gnmt_adam_then_sgd`."""
 
     adam_updates: int = field(
-        default=60_000, metadata={"help": "updates by Adam; SGD makes all later ones", "range": Range(0)}
+        default=60_000, metadata={"help": "number of updates with Adam; later updates use SGD", "range": Range(0)}
     )
 
 
 class AdamThenSGD(Float32Adam):
-    """Counts its updates in its first parameter group, so that a checkpoint knows where it was."""
+    """Adam for the first updates, then SGD; the count of updates is in the first parameter group, and so in
+    checkpoints.
+    """
 
     def __init__(self, params, adam_updates: int, **adam_options):
+        """Prepares Adam, with a count of its updates."""
         super().__init__(params, **adam_options)
         self.param_groups[0]["adam_updates"] = adam_updates
         self.param_groups[0]["updates"] = 0
@@ -37,7 +40,7 @@ class AdamThenSGD(Float32Adam):
         first["updates"] += 1
         if first["updates"] <= first["adam_updates"]:
             return super().step(closure, scale)
-        self.state.clear()  # Adam's moments, twice the size of the model
+        self.state.clear()  # frees Adam's moments, twice the size of the model
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
@@ -49,7 +52,7 @@ class AdamThenSGD(Float32Adam):
 
 @register_optimizer("gnmt_adam_then_sgd", dataclass=AdamThenSGDConfig)
 class GNMTAdamThenSGD(GNMTAdam):
-    """The optimizer `gnmt_adam_then_sgd`."""
+    """fairseq's optimizer `gnmt_adam_then_sgd`."""
 
     def make_optimizer(self, params, **adam_options) -> torch.optim.Optimizer:
         check_ranges(AdamThenSGDConfig, self.cfg)
@@ -69,7 +72,7 @@ class AdamThenSGDRatesConfig(FairseqDataclass):
         metadata={"help": "learning rate of SGD (Adam's is --lr; the paper: 2e-4)", "range": Range(0, 1_000)},
     )
     halving_from: int = field(
-        default=1_200_000, metadata={"help": "update from which SGD's rate is halved", "range": Range(0)}
+        default=1_200_000, metadata={"help": "update of the first halving of SGD's rate", "range": Range(0)}
     )
     halving_interval: int = field(default=200_000, metadata={"help": "updates between halvings", "range": Range(1)})
     halving_steps: int = field(default=4, metadata={"help": "number of halvings", "range": Range(0)})
@@ -77,13 +80,15 @@ class AdamThenSGDRatesConfig(FairseqDataclass):
 
 
 def halvings(update: int, halving_from: int, interval: int, steps: int) -> int:
-    """0 before `halving_from`, then one more every `interval` updates, up to `steps`."""
+    """Returns the number of halvings: 0 before `halving_from`, then one more every `interval` updates, at most
+    `steps`.
+    """
     return 0 if update < halving_from else min((update - halving_from) // interval + 1, steps)
 
 
 @register_lr_scheduler("gnmt_adam_then_sgd", dataclass=AdamThenSGDRatesConfig)
 class AdamThenSGDRates(FairseqLRScheduler):
-    """The learning-rate schedule `gnmt_adam_then_sgd`."""
+    """fairseq's learning-rate schedule `gnmt_adam_then_sgd`."""
 
     def __init__(self, cfg: AdamThenSGDRatesConfig, optimizer):
         super().__init__(cfg, optimizer)
@@ -95,7 +100,7 @@ class AdamThenSGDRates(FairseqLRScheduler):
         check_ranges(AdamThenSGDRatesConfig, cfg)
 
     def step_update(self, num_updates: int) -> float:
-        """fairseq calls this after update `num_updates`, so the rate set is that of the one to come."""
+        """Sets the rate of update `num_updates` + 1; fairseq calls this method after every update."""
         update, cfg = num_updates + 1, self.cfg
         rate = cfg.lr[0]
         if update > self.adam_updates:

@@ -1,8 +1,8 @@
-"""fairseq's --use-bmuf with checkpoints that a training can go on from.
+"""fairseq's --use-bmuf with checkpoints from which a training can resume exactly.
 
-fairseq saves what the first replica happens to have between two synchronisations, neither the block momentum nor the
-number of updates, and it resets the optimizer after the warm-up to what it was when it was built or loaded, its count of
-updates included. --average-sync does nothing with most optimizers.
+Between two synchronisations fairseq saves the first replica's weights, but neither the block momentum nor the number of
+updates. After the warm-up it resets the optimizer to its state when it was built or loaded, including its count of
+updates. --average-sync has no effect with most optimizers.
 """
 
 from typing import Any, Dict, Optional
@@ -17,28 +17,28 @@ BLOCKS = "bmuf"  # key of the optimizer's state
 
 
 def use_whole_bmuf() -> None:
-    """Replaces the class that fairseq's trainer wraps an optimizer with."""
+    """Replaces the class with which fairseq's trainer wraps an optimizer."""
     optim.FairseqBMUF = FairseqBMUF
 
 
 class FairseqBMUF(bmuf.FairseqBMUF):
-    """Keeps fairseq's name: checkpoints store it, and go on only with an optimizer of that name."""
+    """BMUF with a complete state. The class keeps fairseq's name, which checkpoints store and compare."""
 
     def __init__(self, cfg: Any, optimizer: optim.FairseqOptimizer):
         super().__init__(cfg, optimizer)
         self.filter = BlockFilter(self.block_momentum, self.block_lr, self.use_nbm)
-        self.updates_since_sync = 0  # that the replicas have made apart
+        self.updates_since_sync = 0  # updates of the replicas since the last synchronisation
 
     def step(self, closure=None) -> None:
-        """Makes an update, and synchronises the replicas when it is time."""
+        """Runs an update, and synchronises the replicas at the end of a block."""
         self.updates_since_sync += 1
         super().step(closure)
 
     def synchronise(self) -> None:
-        """Makes all replicas equal before a validation or a checkpoint. All processes call it.
+        """Makes all replicas equal before a validation or a checkpoint; all processes must call it.
 
-        In the warm-up the first replica is taken, as at the end of it; later a block ends early. Moments are averaged,
-        also without --average-sync, because a checkpoint holds one set of them.
+        In the warm-up all replicas receive the first replica's weights, as at its end; later a block ends early.
+        Moments are averaged, even without --average-sync, because a checkpoint holds one set of them.
         """
         if not self.updates_since_sync:
             return
@@ -51,16 +51,16 @@ class FairseqBMUF(bmuf.FairseqBMUF):
                 self.average_params()
 
     def average_params(self) -> None:
-        """Averages the moments of the optimizers, as fairseq calls it (--average-sync)."""
+        """Averages the moments of the optimizers; fairseq calls this method for --average-sync."""
         average(moments(self.optimizer))
 
     def state_dict(self) -> Dict[str, Any]:
-        """Returns the optimizer's state with that of the blocks."""
+        """Returns the states of the optimizer and of the blocks."""
         blocks = {"updates": self.get_num_updates(), "momentum": list(self.smoothed_grads)}
         return {**super().state_dict(), BLOCKS: blocks}
 
     def load_state_dict(self, state_dict: Dict[str, Any], optimizer_overrides: Optional[Dict[str, Any]] = None) -> None:
-        """Loads both; a state of fairseq's own class has none of the blocks, which then begin anew."""
+        """Loads the states of the optimizer and of the blocks; a state of fairseq's own class starts new blocks."""
         blocks = state_dict.get(BLOCKS)
         super().load_state_dict(
             {name: part for name, part in state_dict.items() if name != BLOCKS}, optimizer_overrides
@@ -74,7 +74,7 @@ class FairseqBMUF(bmuf.FairseqBMUF):
         return [parameter.data for parameter in self.params]
 
     def _warmup_sync(self, root_rank: int = 0) -> None:
-        """Gives all replicas the weights of the first, and fresh or averaged moments."""
+        """Copies the first replica's weights to all replicas, with fresh or averaged moments."""
         take_from_first(self._weights())
         if self.average_sync:
             self.average_params()
@@ -84,7 +84,7 @@ class FairseqBMUF(bmuf.FairseqBMUF):
         self.updates_since_sync = 0
 
     def _block_sync(self) -> None:
-        """Ends a block: filters the mean of the replicas, which all of them go on from."""
+        """Ends a block: filters the mean of the replicas, and copies the result to all of them."""
         weights = self._weights()
         average(weights)
         for own, start, velocity in zip(weights, self.global_params, self.smoothed_grads):
@@ -96,6 +96,6 @@ class FairseqBMUF(bmuf.FairseqBMUF):
 
     @torch.no_grad()
     def _reset_local_data(self) -> None:
-        """Starts the first block: the global weights are the present ones, without momentum."""
+        """Starts the first block with the current weights as global weights, without momentum."""
         self.global_params = [weights.clone() for weights in self._weights()]
         self.smoothed_grads = [torch.zeros_like(weights) for weights in self._weights()]

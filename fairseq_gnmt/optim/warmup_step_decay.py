@@ -1,4 +1,4 @@
-"""NVIDIA's learning-rate schedule for GNMT: exponential warm-up, a plateau, then halving in steps."""
+"""NVIDIA's learning-rate schedule for GNMT: exponential warm-up, a plateau, then decay in steps."""
 
 from dataclasses import dataclass, field
 from typing import List, Optional
@@ -10,7 +10,7 @@ from omegaconf import II
 from gnmt.errors import UserError
 from gnmt.ranges import Range, check_ranges
 
-WARMUP_START = 0.01  # the first rate, as a fraction of the plateau's
+WARMUP_START = 0.01  # first rate, as a fraction of the plateau
 
 
 @dataclass
@@ -19,16 +19,16 @@ class WarmupStepDecayConfig(FairseqDataclass):
 
     warmup_steps: float = field(
         default=200,
-        metadata={"help": "updates of warm-up; below 1: that fraction of --max-update", "range": Range(0)},
+        metadata={"help": "number of warm-up updates; below 1: fraction of --max-update", "range": Range(0)},
     )
     remain_steps: float = field(
         default=0.666,
-        metadata={"help": "update at which decay starts; up to 1: that fraction of --max-update", "range": Range(0)},
+        metadata={"help": "update at which decay starts; up to 1: fraction of --max-update", "range": Range(0)},
     )
     decay_interval: Optional[float] = field(
         default=None,
         metadata={
-            "help": "updates between decays; below 1: that fraction of --max-update (default: a quarter of the rest)",
+            "help": "number of updates between decays; below 1: fraction of --max-update (default: a quarter of the rest)",
             "range": Range(0),
         },
     )
@@ -43,9 +43,17 @@ class WarmupStepDecayConfig(FairseqDataclass):
 def warmup_step_decay(
     update: int, warmup: int, remain: int, interval: int, decay_steps: int, decay_factor: float
 ) -> float:
-    """The fraction of the base rate at `update` = 1, 2, ...
+    """Returns the rate at an update as a fraction of the base rate.
 
     n <= W: 0.01 ** ((W - n) / W);   W < n < R: 1;   n >= R: factor ** min((n - R) // D + 1, steps)
+
+    Args:
+        update: n = 1, 2, ...
+        warmup: W, number of warm-up updates.
+        remain: R, update of the first decay.
+        interval: D, number of updates between decays.
+        decay_steps: maximum number of decays.
+        decay_factor: factor of each decay.
     """
     if update <= warmup:
         return 1.0 if warmup == 0 else WARMUP_START ** ((warmup - update) / warmup)
@@ -56,7 +64,7 @@ def warmup_step_decay(
 
 @register_lr_scheduler("gnmt_warmup_step_decay", dataclass=WarmupStepDecayConfig)
 class WarmupStepDecay(FairseqLRScheduler):
-    """The learning-rate schedule `gnmt_warmup_step_decay`."""
+    """fairseq's learning-rate schedule `gnmt_warmup_step_decay`."""
 
     def __init__(self, cfg: WarmupStepDecayConfig, optimizer):
         super().__init__(cfg, optimizer)
@@ -73,7 +81,7 @@ class WarmupStepDecay(FairseqLRScheduler):
             self.interval = max((total_updates("decay-interval", total) - self.remain) // cfg.decay_steps, 1)
 
     def step_update(self, num_updates: int) -> float:
-        """fairseq calls this after update `num_updates`, so the rate set is that of the one to come."""
+        """Sets the rate of update `num_updates` + 1; fairseq calls this method after every update."""
         rate = self.cfg.lr[0] * warmup_step_decay(
             num_updates + 1, self.warmup, self.remain, self.interval, self.cfg.decay_steps, self.cfg.decay_factor
         )
@@ -82,14 +90,24 @@ class WarmupStepDecay(FairseqLRScheduler):
 
 
 def updates(name: str, value: float, total: int) -> int:
-    """A count of updates from a count or a fraction of the total. 1 is all of it for remain_steps, one update for others."""
+    """Returns a number of updates from a number or a fraction of the total.
+
+    Args:
+        name: name of the option; 1 means the whole training for remain_steps, and one update for others.
+        value: number of updates, or fraction of the total.
+        total: number of updates of the training.
+    """
     if value > 1 or value == 0 or (value == 1 and name != "remain-steps"):
         return int(value)
     return int(value * total_updates(name, total))
 
 
 def total_updates(name: str, total: int) -> int:
-    """Returns the number of updates of the training; raises UserError if it is not known."""
+    """Returns the number of updates of the training.
+
+    Raises:
+        UserError: if it is not known.
+    """
     if total <= 0:
         raise UserError(
             f"--{name} is relative to the whole training, whose length is not known: give --max-update "

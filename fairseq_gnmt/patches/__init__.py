@@ -1,4 +1,4 @@
-"""Every change that the plugin makes to fairseq, torch or the interpreter, with its reason; `apply` makes them all."""
+"""All changes that the plugin makes to fairseq, torch or the interpreter, with reasons; `apply` makes all of them."""
 
 from fairseq_gnmt import errors
 from fairseq_gnmt.optim.bmuf import use_whole_bmuf
@@ -21,9 +21,9 @@ from fairseq_gnmt.patches.validation_subsets import compare_subsets_by_name
 
 
 def apply() -> None:
-    """Applies every patch; the plugin calls it once, before it registers anything.
+    """Applies all patches; the plugin calls it once, before it registers anything.
 
-    The patches that replace the `main` of a command come before any that wrap it.
+    Patches that replace the `main` function of a command come before patches that wrap it.
     """
     answer_every_line()
     write_complete_results()

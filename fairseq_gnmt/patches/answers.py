@@ -1,4 +1,4 @@
-"""The answers of fairseq-interactive to lines of text: one for each, in order, printed as fairseq prints them."""
+"""Answers of fairseq-interactive to lines of text: one per line, in order, printed in fairseq's format."""
 
 import math
 import sys
@@ -16,22 +16,24 @@ from gnmt.files.lines import one_line
 
 
 class Session(NamedTuple):
-    """All that translates a line of text."""
+    """Models and settings for translating lines of text."""
 
     task: Any
     models: List[Any]
     generator: Any
     tokenizer: Any
     bpe: Any
-    replacements: Optional[Dict[str, str]]  # of unknown words
-    longest: int  # tokens of a source sentence, EOS included
+    replacements: Optional[Dict[str, str]]  # texts for unknown words
+    longest: int  # maximum number of tokens of a source sentence, including EOS
 
     def encode(self, text: str) -> str:
+        """Returns the tokens of a text, separated by spaces."""
         for segmentation in (self.tokenizer, self.bpe):
             text = text if segmentation is None else segmentation.encode(text)
         return text
 
     def decode(self, tokens: str) -> str:
+        """Returns the text of tokens separated by spaces."""
         for segmentation in (self.bpe, self.tokenizer):
             tokens = tokens if segmentation is None else segmentation.decode(tokens)
         return tokens
@@ -40,14 +42,14 @@ class Session(NamedTuple):
 class Answer(NamedTuple):
     """A translated line."""
 
-    source: Tensor  # tokens, EOS included
+    source: Tensor  # tokens, including EOS
     hypotheses: List[Dict[str, Any]]  # n best, best first
     constraints: List[Tensor]
     seconds: float
 
 
 def warn(sentence: str) -> None:
-    """Prints a warning to the standard error."""
+    """Prints a warning to stderr."""
     print(f"warning: {sentence}", file=sys.stderr, flush=True)
 
 
@@ -57,7 +59,14 @@ def uses_cuda(cfg: Any) -> bool:
 
 
 def answers(lines: List[str], first: int, session: Session, cfg: Any) -> List[Answer]:
-    """Translates lines, the first of which has the number `first` (from 0); returns their answers in order."""
+    """Translates lines; returns their answers in order.
+
+    Args:
+        lines: lines of text.
+        first: number of the first line, from 0.
+        session: models and settings.
+        cfg: fairseq's configuration.
+    """
     task = session.task
     texts, constraints = split_constraints(lines, session) if cfg.generation.constraints else (lines, None)
     sentences, _ = task.get_interactive_tokens_and_lengths(texts, session.encode)
@@ -82,9 +91,9 @@ def answers(lines: List[str], first: int, session: Session, cfg: Any) -> List[An
 
 
 def split_constraints(lines: List[str], session: Session) -> Tuple[List[str], Tensor]:
-    """Returns the text and the constraints of lines with tabs between them, which fairseq packs into one tensor.
+    """Returns the text and the constraints of tab-separated lines; fairseq packs the constraints into one tensor.
 
-    PAD and EOS in a constraint are unknown words.
+    PAD and EOS in a constraint become UNK.
     """
     dictionary = session.task.target_dictionary
 
@@ -97,7 +106,16 @@ def split_constraints(lines: List[str], session: Session) -> Tuple[List[str], Te
 
 
 def translate(batch: Dict[str, Any], session: Session, cfg: Any) -> Iterator[Tuple[int, Answer]]:
-    """Yields the position in the buffer and the answer for each sentence of a batch."""
+    """Translates a batch.
+
+    Args:
+        batch: batch of fairseq.
+        session: models and settings.
+        cfg: fairseq's configuration.
+
+    Yields:
+        The position in the buffer and the answer for each sentence.
+    """
     if uses_cuda(cfg):
         batch = utils.move_to_cuda(batch)
     source = {name: batch["net_input"][name] for name in ("src_tokens", "src_lengths")}
@@ -113,10 +131,15 @@ def translate(batch: Dict[str, Any], session: Session, cfg: Any) -> Iterator[Tup
 
 
 def search(source: Dict[str, Tensor], constraints: Optional[Tensor], session: Session) -> List[List[Dict[str, Any]]]:
-    """Returns the hypotheses of each sentence, none for constraints that do not fit into a translation.
+    """Returns the hypotheses of each sentence; none if its constraints do not fit into a translation.
 
-    fairseq's constrained search fails for a whole batch if fewer than `--beam` hypotheses of one sentence hold its
-    constraints within the maximum length; then each sentence is translated alone.
+    fairseq's constrained search fails for a whole batch if fewer than `--beam` hypotheses of one sentence satisfy its
+    constraints within the maximum length. Each sentence is then translated alone.
+
+    Args:
+        source: source tokens and lengths.
+        constraints: packed constraints, or None.
+        session: models and settings.
     """
     sample = {"net_input": source}
     try:
@@ -134,7 +157,15 @@ def search(source: Dict[str, Tensor], constraints: Optional[Tensor], session: Se
 
 
 def print_answer(index: int, answer: Answer, session: Session, cfg: Any, output: TextIO) -> None:
-    """Prints the lines S, W and C of a source sentence, and H, D, P and A of each of its hypotheses."""
+    """Prints the lines S, W and C of a source sentence, and H, D, P and A of each of its hypotheses.
+
+    Args:
+        index: number of the sentence.
+        answer: translated line.
+        session: models and settings.
+        cfg: fairseq's configuration.
+        output: stream to print to.
+    """
 
     def put(kind: str, *fields: object) -> None:
         print(one_line("\t".join([f"{kind}-{index}", *map(str, fields)])), file=output)
@@ -166,5 +197,5 @@ def print_answer(index: int, answer: Answer, session: Session, cfg: Any, output:
 
 
 def symbols_to_ignore(generator: Any) -> set:
-    """Returns the tokens that are left out of the printed text."""
+    """Returns the tokens that are not printed."""
     return getattr(generator, "symbols_to_strip_from_output", None) or {generator.eos}

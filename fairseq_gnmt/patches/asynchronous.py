@@ -1,4 +1,4 @@
-"""Lets fairseq-train train asynchronously, and go on from the last checkpoint when a server has died."""
+"""Asynchronous training in fairseq-train, with a restart from the last checkpoint after the death of a server."""
 
 import functools
 import logging
@@ -17,20 +17,27 @@ from gnmt.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-MOST_LOSSES = 5  # of servers, without a checkpoint in between
+MOST_LOSSES = 5  # maximum number of lost servers between two checkpoints
 
 
 def train_asynchronously_if_asked() -> None:
-    """Checks the options of --asynchronous-replicas, whose trainer is in fairseq_gnmt.patches.trainers, and goes on after losses."""
+    """Checks the options of --asynchronous-replicas, and restarts the training after the loss of a server.
+
+    The trainer is chosen in fairseq_gnmt.patches.trainers.
+    """
     before_main("train", check_asynchronous_options)
     for module in loaded_modules("train"):
         vars(module)["main"] = going_on(module, module.main)
 
 
 def going_on(module: ModuleType, main: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
-    """Returns the `main` function of fairseq-train which starts again after the loss of a server.
+    """Returns a `main` function of fairseq-train that restarts after the loss of a server.
 
     fairseq then resumes from its last checkpoint, as after any other interruption.
+
+    Args:
+        module: module of the command.
+        main: its `main` function.
     """
 
     @functools.wraps(main)
@@ -53,7 +60,7 @@ def going_on(module: ModuleType, main: Callable[[DictConfig], None]) -> Callable
             finally:
                 stop_ray()
             for function in (module.should_stop_early, checkpoint_utils.save_checkpoint):
-                vars(function).pop("best", None)  # fairseq keeps them for the process
+                vars(function).pop("best", None)  # fairseq stores the best metric in the function
 
     return run
 

@@ -1,8 +1,8 @@
-"""Lets fairseq-train --bf16 run on GPUs and CPUs.
+"""fairseq-train --bf16 on GPUs and CPUs.
 
-fairseq assumes that bfloat16 is for TPUs and sets --tpu. On a GPU the rest of its training in bfloat16 (float32 master weights,
-no loss scale) works. On a CPU it would round weights, activations and cell states; there the task computes large products
-in bfloat16, and everything else is a training in float32, with the same checkpoints.
+fairseq assumes that bfloat16 is for TPUs and sets --tpu. On a GPU the rest of its bfloat16 training (float32 master
+weights, no loss scale) works. On a CPU it would round weights, activations and cell states. There the task computes
+only large products in bfloat16, and everything else in float32, with the same checkpoints.
 """
 
 import importlib.util
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def allow_bfloat16_without_tpu() -> None:
-    """Clears the --tpu that --bf16 has set where there is no torch_xla, before fairseq sets up its processes."""
+    """Clears the --tpu set by --bf16 if torch_xla is missing, before fairseq sets up its processes."""
     call_main = distributed_utils.call_main
 
     def call_without_tpu(cfg, main, **kwargs):
@@ -33,7 +33,7 @@ def allow_bfloat16_without_tpu() -> None:
 
 
 def keep_weights_in_float32_on_cpus() -> None:
-    """Makes the trainer hand --bf16 on a CPU to the task, as the precision of products."""
+    """Makes the trainer pass --bf16 on a CPU to the task, as the precision of products."""
     initialize = Trainer.__init__
 
     def initialize_trainer(self, cfg, task, model, criterion, quantizer=None):
@@ -47,12 +47,20 @@ def keep_weights_in_float32_on_cpus() -> None:
 
 
 def trains_on_cpu(cfg: DictConfig) -> bool:
-    """Tells whether fairseq will train on the CPU."""
+    """Returns True if fairseq will train on the CPU."""
     return cfg.common.cpu or not torch.cuda.is_available()
 
 
 def check_bfloat16_on_cpu(cfg: DictConfig, speedup: Callable[[], float] = bfloat16_speedup) -> None:
-    """Raises UserError for weights in bfloat16; warns where float32 is faster."""
+    """Checks the bfloat16 options of a training on a CPU; warns if float32 is faster.
+
+    Args:
+        cfg: fairseq's whole configuration.
+        speedup: returns the speed of bfloat16 relative to float32.
+
+    Raises:
+        UserError: for weights in bfloat16.
+    """
     if cfg.common.memory_efficient_bf16:
         raise UserError(
             "--memory-efficient-bf16 keeps weights in bfloat16, which loses small updates: on a CPU give --bf16, which keeps "

@@ -1,9 +1,9 @@
-"""Lets fairseq read checkpoints as data only.
+"""Reading of fairseq's checkpoints as data only.
 
-fairseq reads them with torch.load and relies on its default, which refuses fairseq's own classes, and which an
-environment variable turns into one that executes what is in the file. fairseq also unpacks archives wherever their
-members say, deletes them, and resolves what a checkpoint's configuration refers to. Here every function of fairseq
-that does so is replaced by one on top of `gnmt.checkpoints`. torch's list of allowed classes stays as it is.
+fairseq calls torch.load and relies on its default, which rejects fairseq's own classes. An environment variable changes
+the default so that files can execute code. fairseq also unpacks archives to any path in them, deletes them, and
+resolves references in a checkpoint's configuration. This module replaces each of these functions by one on top of
+`gnmt.checkpoints`. torch's list of allowed classes is not changed.
 """
 
 import copy
@@ -31,9 +31,9 @@ from gnmt.checkpoints.tensors import STORAGE_TYPES
 from gnmt.checkpoints.training_state import URL, WANTED, architecture, check_no_urls, check_weights, read_training_state
 from gnmt.errors import UserError
 
-ARCHITECTURES = ("gnmt", "lstm", "transformer")  # names of architectures that are read begin so
+ARCHITECTURES = ("gnmt", "lstm", "transformer")  # prefixes of the architectures that are read
 ARCHITECTURE_KEYS = {"_name", "arch"}
-DEFAULT_RESTORE_FILE = "checkpoint_last.pt"  # of --save-dir, and the only one that may be missing
+DEFAULT_RESTORE_FILE = "checkpoint_last.pt"  # in --save-dir; the only restore file that may be missing
 
 
 def read_checkpoints_as_data() -> None:
@@ -46,7 +46,11 @@ def read_checkpoints_as_data() -> None:
 
 
 def check_restore_file(path: str) -> None:
-    """Raises UserError for a --restore-file that is not there: fairseq would train from scratch into its --save-dir."""
+    """Checks that a --restore-file exists; fairseq would silently train from scratch.
+
+    Raises:
+        UserError: if it does not exist.
+    """
     if path != DEFAULT_RESTORE_FILE and not PathManager.exists(path):
         raise UserError(
             f"--restore-file {path} does not exist: name a checkpoint with its folder, or leave the option out."
@@ -54,7 +58,13 @@ def check_restore_file(path: str) -> None:
 
 
 def restored_file(save_dir: str, restore_file: str, finetune_from_model: Optional[str]) -> Path:
-    """Returns the file from which fairseq-train reads its first parameters; it may not exist."""
+    """Returns the file from which fairseq-train reads its initial parameters; it may not exist.
+
+    Args:
+        save_dir: --save-dir.
+        restore_file: --restore-file.
+        finetune_from_model: --finetune-from-model, or None.
+    """
     if restore_file != DEFAULT_RESTORE_FILE:
         return Path(restore_file)
     last = Path(save_dir, restore_file)
@@ -64,9 +74,15 @@ def restored_file(save_dir: str, restore_file: str, finetune_from_model: Optiona
 def load_checkpoint_to_cpu(
     path: str, arg_overrides: Optional[Dict[str, Any]] = None, load_on_all_ranks: bool = False
 ) -> Dict[str, Any]:
-    """Replaces fairseq's function of that name: reads a checkpoint and brings its configuration up to date.
+    """Reads a checkpoint and updates its configuration; replaces fairseq's function of the same name.
 
-    Raises UserError that names the file and the part for everything that is no checkpoint of fairseq-train.
+    Args:
+        path: checkpoint.
+        arg_overrides: options that replace the stored ones.
+        load_on_all_ranks: each process fetches a file on remote storage itself.
+
+    Raises:
+        UserError: if the file is not a checkpoint of fairseq-train; the message names the file and the part.
     """
     state = read_training_state(local_copy(path, load_on_all_ranks))
     check_architecture(architecture(state), path)
@@ -74,7 +90,7 @@ def load_checkpoint_to_cpu(
     for name in ARCHITECTURE_KEYS & overrides.keys():
         raise UserError(f"--model-overrides has {name!r}: the architecture of a checkpoint cannot be changed.")
     state["model"] = OrderedDict(state["model"])
-    state["model"].source = path  # for messages of the model that loads them
+    state["model"].source = path  # for error messages of the model
     if state.get("args") is not None:
         check_no_urls({"task": vars(state["args"])}, overrides, path)
         vars(state["args"]).update(overrides)
@@ -88,7 +104,7 @@ def load_checkpoint_to_cpu(
 
 
 def add_new_options(config: DictConfig, names: Iterable[str]) -> None:
-    """Adds options of the task that a checkpoint is too old to have: fairseq overrides only those that are there."""
+    """Adds options of the task that are missing in an older checkpoint: fairseq overrides only existing ones."""
     task = config.get("task")
     declared = TASK_DATACLASS_REGISTRY.get(task.get("_name")) if isinstance(task, DictConfig) else None
     for option in dataclasses.fields(declared) if declared else ():
@@ -97,10 +113,14 @@ def add_new_options(config: DictConfig, names: Iterable[str]) -> None:
 
 
 def check_options(config: DictConfig, path: str) -> None:
-    """Raises UserError for an architecture that is not there, and for options that a section does not take."""
+    """Checks the options that are stored in a checkpoint.
+
+    Raises:
+        UserError: for an unknown architecture, and for options that a section does not accept.
+    """
     for section, options in (("model", MODEL_DATACLASS_REGISTRY), ("task", TASK_DATACLASS_REGISTRY)):
         stored = config[section]
-        if not isinstance(stored, DictConfig):  # the options of older models are a namespace
+        if not isinstance(stored, DictConfig):  # older checkpoints store options as a namespace
             continue
         name = OmegaConf.to_container(stored).get("_name")
         if not isinstance(name, str) or name == MISSING:
@@ -120,7 +140,11 @@ def check_options(config: DictConfig, path: str) -> None:
 
 
 def check_architecture(name: str, path: str) -> None:
-    """Raises UserError for an architecture of fairseq that is not for text: it may read files that no one expects."""
+    """Checks that an architecture is for text: others may read further files.
+
+    Raises:
+        UserError: for another architecture of fairseq.
+    """
     if name in (MODEL_REGISTRY.keys() | ARCH_MODEL_REGISTRY.keys()) and not name.startswith(ARCHITECTURES):
         raise UserError(
             f"{path} has the architecture {name!r}, but must have one of this plugin, or an LSTM or Transformer of fairseq."
@@ -128,7 +152,7 @@ def check_architecture(name: str, path: str) -> None:
 
 
 def local_copy(path: str, load_on_all_ranks: bool) -> str:
-    """Returns the local file of a checkpoint; one on remote storage is fetched again, as it may have changed."""
+    """Returns the local file of a checkpoint; a file on remote storage is fetched again, because it may have changed."""
     local_path = PathManager.get_local_path(path)
     if local_path != path and PathManager.path_requires_pathmanager(path):
         Path(local_path).unlink(missing_ok=True)
@@ -139,9 +163,11 @@ def local_copy(path: str, load_on_all_ranks: bool) -> str:
 
 
 def load_ema_from_checkpoint(fpath: str) -> Dict[str, Any]:
-    """Replaces fairseq's function of that name: a checkpoint whose model is its exponential moving average.
+    """Returns a checkpoint whose model is its exponential moving average; replaces fairseq's function of the same
+    name.
 
-    Raises UserError for a checkpoint without one.
+    Raises:
+        UserError: if the checkpoint has no moving average.
     """
     state = read_training_state(PathManager.get_local_path(fpath))
     average = state.get("extra_state", {}).get("ema")
@@ -157,9 +183,10 @@ def load_ema_from_checkpoint(fpath: str) -> Dict[str, Any]:
 
 
 def model_folder(name: str) -> str:
-    """Replaces fairseq's load_archive_file: returns the folder of a model, and neither fetches nor unpacks anything.
+    """Returns the folder of a model; replaces fairseq's load_archive_file, and neither fetches nor unpacks anything.
 
-    Raises UserError for everything else than a folder.
+    Raises:
+        UserError: if `name` is not a folder.
     """
     if os.path.isdir(name):
         return name
@@ -169,14 +196,19 @@ def model_folder(name: str) -> str:
 
 
 def local_file(name: str, cache_dir: Optional[str] = None) -> str:
-    """Replaces fairseq's cached_path: returns the name of a file on this machine, and fetches nothing.
+    """Returns the name of a local file; replaces fairseq's cached_path, and fetches nothing.
 
-    Raises UserError for a URL, which may also be the default of a tokenizer that only the checkpoint names.
+    Args:
+        name: file, possibly the default of a tokenizer that only the checkpoint names.
+        cache_dir: unused.
+
+    Raises:
+        UserError: for a URL.
     """
     if URL.match(name):
         raise UserError(f"{name} is on the network, and nothing is fetched from there: fetch it, and give its file.")
     if not os.path.exists(name):
-        raise OSError(f"file {name} not found")  # as fairseq says it
+        raise OSError(f"file {name} not found")  # fairseq's message
     return name
 
 
@@ -184,7 +216,7 @@ def local_file(name: str, cache_dir: Optional[str] = None) -> str:
 
 
 def size_of(lengths: tuple) -> torch.Size:
-    """Returns torch.Size of a tuple of whole numbers."""
+    """Returns torch.Size of a tuple of integers."""
     if type(lengths) is not tuple or not all(type(length) is int and length >= 0 for length in lengths):
         raise InvalidPickle("it has a size that is no tuple of whole numbers")
     return torch.Size(lengths)
@@ -196,7 +228,7 @@ def device_of(kind: str, index: Optional[int] = None) -> torch.device:
 
 
 PLACEHOLDER = "fairseq.distributed.utils._TensorPlaceholder"
-BROADCAST = TRAINING | Globals(  # what fairseq sends besides a checkpoint: the places and the sizes of its tensors
+BROADCAST = TRAINING | Globals(  # fairseq also sends devices and sizes of the tensors
     constants={str(one.dtype): one.dtype for one in STORAGE_TYPES.values()},
     functions={"torch.Size": size_of, "torch.device": device_of},
     classes={PLACEHOLDER: _TensorPlaceholder},
@@ -205,7 +237,15 @@ BROADCAST = TRAINING | Globals(  # what fairseq sends besides a checkpoint: the 
 
 
 def broadcast_as_data(value: Any, src_rank: int, group: Any, dist_device: torch.device) -> Any:
-    """Replaces fairseq's _broadcast_object_slow: configurations are sent as plain containers."""
+    """Sends an object to all processes, with configurations as plain containers; replaces fairseq's
+    _broadcast_object_slow.
+
+    Args:
+        value: object of the source process.
+        src_rank: rank of the source process.
+        group: process group.
+        dist_device: device of the communication.
+    """
     if distributed_utils.get_rank(group) == src_rank:
         file = io.BytesIO()
         torch.save(plain(value), file)

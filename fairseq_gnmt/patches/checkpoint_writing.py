@@ -1,8 +1,8 @@
-"""Lets a training leave only whole checkpoints behind, and keeps a second training out of its folder.
+"""Atomic writing of checkpoints, and a lock on the folder of a training.
 
-fairseq writes a checkpoint under a temporary name and moves it into place, but then copies it byte by byte to
-checkpoint_last.pt and checkpoint_best.pt: a training that was killed there could not resume. It appends to what a
-failed attempt has left when it tries again, and it leaves its temporary file behind when it is interrupted.
+fairseq writes a checkpoint under a temporary name and renames it. It then copies the file byte by byte to
+checkpoint_last.pt and checkpoint_best.pt; a training that is killed during the copy cannot resume. After a failed
+attempt it appends to the partial file, and after an interruption it leaves its temporary file behind.
 """
 
 import shutil
@@ -19,18 +19,18 @@ from gnmt.files.locks import FolderLock, lock_folder
 from gnmt.files.outputs import atomic_outputs, remove_abandoned
 
 BYTES_PER_PARAMETER = 3 * 4  # float32: the parameter and both moments of Adam
-CHECKPOINTS = 2  # that of an epoch and its copy
-ATTEMPTS = 3  # as fairseq: a network disk may fail for a moment
+CHECKPOINTS = 2  # checkpoint of an epoch and its copy
+ATTEMPTS = 3  # as in fairseq: a network disk may fail temporarily
 PAUSE_SECONDS = 2.5
 GO_ON = "Then give the same command again, which goes on from the last whole checkpoint."
 
 
 def write_checkpoints_whole() -> None:
-    """Makes checkpoints and their copies appear under their names only once they are complete."""
+    """Makes checkpoints and their copies appear under their names only when they are complete."""
     fairseq_save, fairseq_copy = checkpoint_utils.torch_persistent_save, PathManager.copy
 
     def save_whole(obj: Any, filename: str, async_write: bool = False) -> None:
-        if async_write or not PathManager.supports_rename(filename):  # remote storage has its own ways
+        if async_write or not PathManager.supports_rename(filename):  # remote storage
             fairseq_save(obj, filename, async_write)
         else:
             _write(Path(filename), lambda file: torch.save(obj, file))
@@ -46,9 +46,12 @@ def write_checkpoints_whole() -> None:
 
 
 def _write(path: Path, write) -> None:
-    """Writes a file whole; raises UserError if it cannot be written at the last attempt either.
+    """Writes a complete file, in several attempts.
 
-    A link is replaced: checkpoint_last.pt may be a link to the checkpoint of another training, which must stay.
+    A link is replaced: checkpoint_last.pt may be a link to a checkpoint of another training, which must not change.
+
+    Raises:
+        UserError: if the last attempt fails.
     """
     for attempts_left in reversed(range(ATTEMPTS)):
         try:
@@ -64,14 +67,14 @@ def _write(path: Path, write) -> None:
 
 
 def lock_save_dir() -> None:
-    """Makes fairseq-train lock its --save-dir: the first process of a training does, when it checks the folder."""
+    """Makes fairseq-train lock its --save-dir, in the first process of a training, when it checks the folder."""
     verify = checkpoint_utils.verify_checkpoint_directory
     locks: Dict[Path, Optional[FolderLock]] = {}  # held until this process ends
 
     def verify_and_lock(save_dir: str) -> None:
         verify(save_dir)
         folder = Path(save_dir).resolve()
-        if folder not in locks:  # hydra trains several times in one process
+        if folder not in locks:  # hydra may run several trainings in one process
             locks[folder] = lock_folder(folder)
             remove_abandoned(folder)
 
@@ -79,9 +82,13 @@ def lock_save_dir() -> None:
 
 
 def check_disk_space(save_dir: str, parameters: int) -> None:
-    """Raises UserError unless two checkpoints of a model of so many parameters fit on the disk of save_dir."""
+    """Checks that two checkpoints of a model with this number of parameters fit on the disk of save_dir.
+
+    Raises:
+        UserError: if they do not fit.
+    """
     folder = Path(save_dir).absolute()
-    while not folder.exists():  # fairseq makes it later
+    while not folder.exists():  # fairseq creates the folder later
         folder = folder.parent
     free, wanted = shutil.disk_usage(folder).free, CHECKPOINTS * BYTES_PER_PARAMETER * parameters
     if free < wanted:

@@ -1,4 +1,4 @@
-"""The `main` functions of fairseq's commands, which see the whole configuration."""
+"""Hooks into the `main` functions of fairseq's commands, which receive the whole configuration."""
 
 import argparse
 import functools
@@ -11,20 +11,20 @@ from omegaconf import DictConfig
 
 
 def before_main(command: str, act: Callable[[DictConfig], None]) -> None:
-    """Lets a command call `act` with its configuration first.
+    """Makes a command call `act` with its configuration first.
 
     Args:
-        command: "train", "generate", "interactive" or "validate"
-        act: may change the configuration, or raise UserError
+        command: "train", "generate", "interactive" or "validate".
+        act: may change the configuration, or raise UserError.
     """
     for module in loaded_modules(command):
         module.main = _preceded(module.main, act)  # type: ignore[attr-defined]
 
 
 def loaded_modules(command: str) -> Iterator[ModuleType]:
-    """Yields the loaded modules of a command, which is loaded before the plugin.
+    """Yields the loaded modules of a command; commands are loaded before the plugin.
 
-    They are fairseq_cli.COMMAND, and __main__ if it was started by `python -m fairseq_cli.COMMAND`.
+    These are fairseq_cli.COMMAND, and __main__ if the command was started by `python -m fairseq_cli.COMMAND`.
     """
     name = f"fairseq_cli.{command}"
     main = sys.modules["__main__"]

@@ -1,7 +1,7 @@
-"""Lets torch's data parallelism wrap models that are on the CPU, or on several GPUs of one process.
+"""torch's data parallelism for models on the CPU, or on several GPUs of one process.
 
-fairseq always names one GPU for --ddp-backend pytorch_ddp. torch refuses that for other models: each of their parameters
-is reduced where it is.
+fairseq always names one GPU for --ddp-backend pytorch_ddp, which torch rejects for these models. Without a named
+device, torch reduces each parameter on its own device.
 """
 
 from fairseq.models import distributed_fairseq_model
@@ -10,12 +10,19 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 def wrap_models_where_they_are() -> None:
-    """Replaces what fairseq calls to wrap a model for --ddp-backend pytorch_ddp."""
+    """Replaces the class with which fairseq wraps a model for --ddp-backend pytorch_ddp."""
     distributed_fairseq_model.DistributedDataParallel = wrap
 
 
 def wrap(module: nn.Module, device_ids=None, output_device=None, **options) -> DistributedDataParallel:
-    """Wraps a model; the device that fairseq names is left out unless all parameters are on one GPU."""
+    """Wraps a model; fairseq's device is ignored unless all parameters are on one GPU.
+
+    Args:
+        module: model to wrap.
+        device_ids: devices of the model, from fairseq.
+        output_device: device of the outputs, from fairseq.
+        options: further options of DistributedDataParallel.
+    """
     devices = {parameter.device for parameter in module.parameters()}
     if len(devices) > 1 or any(device.type == "cpu" for device in devices):
         device_ids = output_device = None

@@ -1,7 +1,7 @@
-"""Lets damaged binarised data be told by a sentence that names the file.
+"""Checks of binarised data, with errors that name the damaged file.
 
-fairseq maps the index and the sentences into memory without a look at their lengths: a damaged file ends in an error of
-numpy in the middle of an epoch, or in words that the dictionary does not have.
+fairseq maps the index and the sentences into memory without checking their lengths. A damaged file causes an error of
+numpy during an epoch, or words that are not in the dictionary.
 """
 
 import functools
@@ -21,9 +21,11 @@ from fairseq.data.indexed_dataset import (
 
 from gnmt.errors import UserError
 
-HEADER = struct.Struct("<9sQBQ")  # mark, version, type of the word numbers, sentences
+HEADER = struct.Struct("<9sQBQ")  # magic number, version, type of the token ids, number of sentences
 VERSION = 1
-ITEM = np.dtype(np.int32).itemsize + np.dtype(np.int64).itemsize  # of the index: a size and a pointer a sentence
+ITEM = (
+    np.dtype(np.int32).itemsize + np.dtype(np.int64).itemsize
+)  # bytes of the index per sentence: a size and a pointer
 RUN_AGAIN = "Run fairseq-preprocess again."
 AGAIN = "it is damaged, or another --dataset-impl has written it: run fairseq-preprocess again."
 
@@ -36,7 +38,7 @@ def check_data_when_read() -> None:
 
 
 def with_index_check(make):
-    """Returns fairseq's make_dataset with a check of the index, for binarised data."""
+    """Returns fairseq's make_dataset with a check of the index of binarised data."""
 
     @functools.wraps(make)
     def checked(path: str, impl: str, *args, **kwargs):
@@ -53,7 +55,11 @@ def with_index_check(make):
 
 
 def check_index(prefix: str) -> None:
-    """Raises UserError unless the index prefix.idx is whole and its sentences fill prefix.bin one after the other."""
+    """Checks that the index prefix.idx is complete, and that its sentences fill prefix.bin without gaps.
+
+    Raises:
+        UserError: if they do not.
+    """
     index, data = Path(index_file_path(prefix)), Path(data_file_path(prefix))
     content = index.read_bytes()
     if len(content) < HEADER.size:
@@ -79,7 +85,7 @@ def check_index(prefix: str) -> None:
 
 
 def with_word_check(load):
-    """Returns fairseq's load_indexed_dataset with a check of the word numbers, which takes one pass over the data."""
+    """Returns fairseq's load_indexed_dataset with a check of the token ids, which takes one pass over the data."""
 
     @functools.wraps(load)
     def checked(path: str, dictionary: Any = None, *args, **kwargs):
@@ -93,7 +99,16 @@ def with_word_check(load):
 
 
 def check_words(dataset: MMapIndexedDataset, words: int, pad: int) -> None:
-    """Raises UserError for the number of a word that the dictionary does not have, and for sentences of nothing but PAD."""
+    """Checks the token ids of a data set.
+
+    Args:
+        dataset: memory-mapped data set.
+        words: size of the dictionary.
+        pad: id of PAD.
+
+    Raises:
+        UserError: for a token id outside the dictionary, and for sentences that contain only PAD.
+    """
     numbers = np.frombuffer(dataset._bin_buffer, dtype=dataset._index.dtype)
     if numbers.max() >= words or numbers.min() < 0:
         wrong = int(numbers.max()) if numbers.max() >= words else int(numbers.min())
@@ -121,7 +136,7 @@ def explain_dictionary(add_from_file):
             add_from_file(self, f)
         except (OSError, UserError):
             raise
-        except Exception as error:  # fairseq raises three kinds
+        except Exception as error:  # fairseq raises three types
             reason = str(error).splitlines()[0].split(". ")[0][:100]
             if not isinstance(f, str):
                 raise

@@ -1,6 +1,6 @@
-"""fairseq-generate with a complete file of --results-path, UTF-8 output, and sacreBLEU for --sacrebleu.
+"""fairseq-generate with an atomic output file for --results-path, UTF-8 output, and sacreBLEU for --sacrebleu.
 
-fairseq's own --sacrebleu only silences the warning that BLEU is computed on tokens; they are what it scores.
+fairseq's own --sacrebleu only suppresses the warning that BLEU is computed on tokens, and still scores tokens.
 """
 
 import functools
@@ -19,20 +19,22 @@ SACREBLEU = ("sacrebleu", "gnmt_bleu")
 
 
 def write_complete_results() -> None:
-    """Replaces `main` of fairseq-generate; the loop over the batches stays fairseq's."""
+    """Replaces the `main` function of fairseq-generate; the loop over the batches is fairseq's."""
     for module in loaded_modules("generate"):
         module.main = main_of(module)  # type: ignore[attr-defined]
 
 
 def main_of(module: ModuleType) -> Callable[[Any], Any]:
-    """Returns a `main` that opens the output and then calls `module._main`."""
+    """Returns a `main` function that opens the output and then calls `module._main`."""
 
     @functools.wraps(module.main)
     def main(cfg: Any) -> Any:
         cfg = convert_namespace_to_omegaconf(cfg) if isinstance(cfg, Namespace) else cfg
         check_options(cfg)
         choose_scorer(cfg)
-        cfg.dataset.required_batch_size_multiple = 1  # fairseq's own tasks drop sentences of the last batch for it
+        cfg.dataset.required_batch_size_multiple = (
+            1  # fairseq's own tasks drop sentences of the last batch to reach a multiple
+        )
         with results(cfg.common_eval.results_path, cfg.dataset.gen_subset) as output:
             return module._main(cfg, output)
 
@@ -40,7 +42,11 @@ def main_of(module: ModuleType) -> Callable[[Any], Any]:
 
 
 def check_options(cfg: Any) -> None:
-    """Raises UserError for options that fairseq-generate cannot combine."""
+    """Checks the options of fairseq-generate.
+
+    Raises:
+        UserError: for options that cannot be combined.
+    """
     if cfg.common_eval.path is None:
         raise UserError("--path required for generation!")
     if cfg.generation.sampling and cfg.generation.nbest != cfg.generation.beam:
@@ -50,9 +56,10 @@ def check_options(cfg: Any) -> None:
 
 
 def choose_scorer(cfg: Any) -> None:
-    """Makes --sacrebleu choose sacreBLEU, and silences a warning about tokens where text is scored.
+    """Makes --sacrebleu select sacreBLEU, and suppresses a warning about tokens if text is scored.
 
-    Raises UserError if --scoring names another metric.
+    Raises:
+        UserError: if --scoring names another metric.
     """
     name = getattr(cfg.scoring, "_name", cfg.scoring)
     if cfg.generation.sacrebleu and name not in SACREBLEU:

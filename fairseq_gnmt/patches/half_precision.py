@@ -1,9 +1,10 @@
-"""Makes resumed trainings in half precision exact.
+"""Exact resumption of trainings in half precision.
 
-fairseq saves the weights in half precision. For --fp16 it rebuilds the float32 master weights from them, which loses
-the digits that small updates have left there. Of the dynamic loss scale it saves the value, but not the counters that
-decide when to change it. With both, a resumed training equals an uninterrupted one bit for bit; this is tested on CPUs
-with --fp16, --fp16 --fp16-no-flatten-grads and --memory-efficient-fp16.
+fairseq saves weights in half precision. For --fp16 it rebuilds the float32 master weights from them, which loses the
+low-order digits of small updates. For the dynamic loss scale it saves the value, but not the counters that decide on
+changes. With both saved, a resumed training equals an uninterrupted one bit for bit. This is tested on CPUs with
+--fp16,
+--fp16 --fp16-no-flatten-grads and --memory-efficient-fp16.
 """
 
 from typing import Any, Dict, List
@@ -13,7 +14,7 @@ from fairseq.optim.dynamic_loss_scaler import DynamicLossScaler
 from fairseq.optim.fp16_optimizer import FP16Optimizer, MemoryEfficientFP16Optimizer
 from torch import Tensor
 
-MASTER_WEIGHTS, COUNTERS = "master_weights", "loss_scale_counters"  # keys of the optimizer's state
+MASTER_WEIGHTS, COUNTERS = "master_weights", "loss_scale_counters"  # keys in the optimizer's state
 COUNTER_NAMES = ("_iter", "_last_overflow_iter", "_last_rescale_iter", "_overflows_since_rescale")
 
 
@@ -24,7 +25,7 @@ def save_whole_state_of_half_precision() -> None:
 
 
 def extend_state(wrapper: Any) -> None:
-    """Adds the master weights, if the wrapper has any, and the loss scale's counters to what the wrapper saves."""
+    """Adds the master weights, if the wrapper has any, and the loss scale's counters to the state of a wrapper class."""
     save, load = wrapper.state_dict, wrapper.load_state_dict
 
     def state_dict(self) -> Dict[str, Any]:
@@ -51,13 +52,13 @@ def counters_of(scaler: DynamicLossScaler) -> Dict[str, int]:
 
 
 def restore_counters(scaler: DynamicLossScaler, counters: Dict[str, int]) -> None:
-    """Sets the counters of a loss scaler; missing ones keep their value."""
+    """Sets the counters of a loss scaler; counters that are not given keep their value."""
     for name in COUNTER_NAMES:
         setattr(scaler, name, int(counters.get(name, getattr(scaler, name))))
 
 
 @torch.no_grad()
 def restore_weights(weights: List[Tensor], saved: List[Tensor]) -> None:
-    """Copies saved weights into a model's own, in place."""
+    """Copies saved weights into the weights of a model, in place."""
     for own, other in zip(weights, saved, strict=True):
         own.copy_(other)

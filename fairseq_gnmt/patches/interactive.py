@@ -1,8 +1,8 @@
 """fairseq-interactive with an answer for every line, in order, as soon as its buffer is complete.
 
-fairseq's own ends at a line that is not UTF-8 or is too long and loses the rest, cuts lines at a lone carriage return,
-does not flush its answers, and ignores or fails with --truncate-source, --results-path, --quiet, --prefix-size and
---print-alignment soft. What it prints for other input is the same here, byte by byte.
+fairseq's own command stops at a line that is not UTF-8 or is too long, splits lines at a single carriage return, and
+does not flush its output. It ignores or fails with --truncate-source, --results-path, --quiet, --prefix-size and
+--print-alignment soft. For other input the output of this module is equal byte by byte.
 """
 
 import ast
@@ -29,7 +29,7 @@ logger = logging.getLogger("fairseq_cli.interactive")
 
 
 def answer_every_line() -> None:
-    """Replaces `main` of fairseq-interactive."""
+    """Replaces the `main` function of fairseq-interactive."""
     for module in loaded_modules("interactive"):
         module.main = main  # type: ignore[attr-defined]
 
@@ -59,14 +59,18 @@ def main(cfg: Any) -> None:
 
 
 def complete_options(cfg: Any) -> None:
-    """Sets fairseq's defaults: one line at a time."""
+    """Sets fairseq's default: one line at a time."""
     cfg.interactive.buffer_size = max(cfg.interactive.buffer_size, 1)
     if cfg.dataset.max_tokens is None and cfg.dataset.batch_size is None:
         cfg.dataset.batch_size = 1
 
 
 def check_options(cfg: Any) -> None:
-    """Raises UserError for options that have no use in fairseq-interactive, before the model is loaded."""
+    """Checks the options of fairseq-interactive before the model is loaded.
+
+    Raises:
+        UserError: for an option without use in fairseq-interactive.
+    """
     if cfg.generation.sampling and cfg.generation.nbest != cfg.generation.beam:
         raise UserError("--sampling requires --nbest to be equal to --beam")
     if cfg.dataset.batch_size and cfg.dataset.batch_size > cfg.interactive.buffer_size:
@@ -75,7 +79,11 @@ def check_options(cfg: Any) -> None:
 
 @contextmanager
 def open_input(name: str) -> Iterator[Iterator[str]]:
-    """Opens a file of lines, or the standard input for "-"; raises UserError if it cannot be read."""
+    """Opens a text file, or stdin for "-".
+
+    Raises:
+        UserError: if it cannot be read.
+    """
     if name == "-":
         if sys.stdin is None:
             raise UserError("There is no standard input: name a file with --input.")

@@ -1,8 +1,8 @@
-r"""Makes fairseq read lines of text as `gnmt.files.lines` does.
+r"""Line splitting of `gnmt.files.lines` in fairseq.
 
 fairseq opens raw data sets, dictionaries, alignment dictionaries and the text for fairseq-preprocess in Python's text
-mode. There a "\r" inside a sentence ends a line, so that every later pair is shifted; a byte order mark becomes a part
-of the first word; and alignment dictionaries are read in the encoding of the locale.
+mode. In this mode "\r" inside a sentence ends a line, so that every later pair is misaligned; a byte order mark becomes
+part of the first word; and alignment dictionaries are decoded with the encoding of the locale.
 """
 
 import builtins
@@ -18,14 +18,22 @@ READERS = (file_chunker_utils, utils, dictionary, indexed_dataset)
 
 
 def open_lines(file: Any, mode: str = "r", *arguments: Any, **options: Any) -> IO:
-    r"""Opens a file as the builtin; text to read is UTF-8 without byte order mark, in lines that end at "\n"."""
+    r"""Opens a file like the builtin `open`; text is read as UTF-8 without byte order mark, with lines that end at
+    "\n".
+
+    Args:
+        file: path or descriptor.
+        mode: mode of `open`.
+        arguments: further positional arguments of `open`.
+        options: further keyword arguments of `open`.
+    """
     if mode == "r":
         return builtins.open(file, encoding="utf-8-sig", newline="\n")
     return builtins.open(file, mode, *arguments, **options)
 
 
 def read_lines_as_the_core() -> None:
-    """Replaces `open` in the modules of fairseq that read text; a line of a raw data set is printed as one line."""
+    """Replaces `open` in fairseq's modules that read text, and prints each line of a raw data set as one line."""
     for module in READERS:
         module.open = open_lines
 

@@ -1,7 +1,7 @@
-"""Lets fairseq read options that are lists or numbers without executing them.
+"""Parsing of fairseq's list and number options without executing them.
 
-fairseq evaluates such options with `eval`, and it takes them from the configuration of a checkpoint too, so that a file
-could run any code. Its modules get an `eval` of their own that knows literals and arithmetic only.
+fairseq evaluates such options with `eval`, also from the configuration of a checkpoint, so a file could run any code.
+This module replaces `eval` in fairseq's modules by a function for literals and arithmetic only.
 """
 
 import ast
@@ -9,7 +9,7 @@ import operator
 import sys
 from typing import Any, Callable, Dict, Type
 
-import fairseq.criterions  # these load every module that evaluates an option
+import fairseq.criterions  # these imports load every module that evaluates an option
 import fairseq.models
 import fairseq.optim
 import fairseq.tasks  # noqa: F401
@@ -19,7 +19,7 @@ from gnmt.errors import UserError
 OPERATIONS: Dict[Type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
 }  # fmt: skip
-LONGEST = 100_000  # characters of an expression, and values of a list
+LONGEST = 100_000  # maximum number of characters of an expression, and of values of a list
 
 
 def evaluate_literals_only() -> None:
@@ -33,7 +33,7 @@ def evaluate(expression: Any, *_: Any) -> Any:
     """Returns the value of an expression of literals and arithmetic, such as "[(512, 3)] * 20".
 
     Raises:
-        UserError: it is anything else, or too long.
+        UserError: if it contains anything else, or is too long.
     """
     text = str(expression).strip()
     if len(text) > LONGEST:
@@ -56,7 +56,7 @@ def _value(node: ast.AST) -> Any:
         values = [_value(element) for element in node.elts]
         return values if isinstance(node, ast.List) else tuple(values)
     if isinstance(node, ast.Dict):
-        keys = [key for key in node.keys if key is not None]  # None stands for **
+        keys = [key for key in node.keys if key is not None]  # None represents **
         if len(keys) == len(node.keys):
             return dict(zip(map(_value, keys), map(_value, node.values)))
     if isinstance(node, ast.Constant):
@@ -65,7 +65,11 @@ def _value(node: ast.AST) -> Any:
 
 
 def _check_length(left: Any, right: Any) -> None:
-    """Raises UserError for a sequence that becomes too long when it is repeated."""
+    """Checks the length of a repeated sequence.
+
+    Raises:
+        UserError: if the result would be too long.
+    """
     for sequence, count in ((left, right), (right, left)):
         if (
             isinstance(sequence, (list, tuple, str, bytes))

@@ -1,7 +1,7 @@
-"""Checks all options before a command of fairseq reads data.
+"""Checks of all options before a command of fairseq reads data.
 
-fairseq ignores many options that its parsers accept. The task sees only its own group of the configuration, so this is
-done in front of the command's `main`.
+fairseq ignores many options that its parsers accept. The task receives only its own group of the configuration, so the
+check runs before the command's `main` function.
 """
 
 import ast
@@ -24,13 +24,13 @@ from gnmt.precision import check_precision
 
 
 def check_options_first() -> None:
-    """Puts the check in front of each command that is loaded."""
+    """Adds the check to each loaded command."""
     for command in (TRAIN, GENERATE, INTERACTIVE, VALIDATE):
         before_main(command, functools.partial(prepare, command))
 
 
 def prepare(command: str, cfg: DictConfig) -> None:
-    """Checks the configuration of a command, and lets fairseq-generate honour --num-shards."""
+    """Checks the configuration of a command, and makes fairseq-generate honour --num-shards."""
     if cfg.task._name == TASK:
         if command in TRANSLATION.split():
             override_precision(cfg)
@@ -40,7 +40,7 @@ def prepare(command: str, cfg: DictConfig) -> None:
 
 
 def override_precision(cfg: DictConfig) -> None:
-    """Lets the precision in --model-overrides reach the task, which fairseq makes from the command line alone."""
+    """Copies the precision of --model-overrides to the task, which fairseq builds from the command line only."""
     check_dictionary("model_overrides", cfg.common_eval.model_overrides)
     overrides = ast.literal_eval(cfg.common_eval.model_overrides)
     if overrides.get("precision") is not None:
@@ -52,6 +52,6 @@ def override_precision(cfg: DictConfig) -> None:
 
 
 def share_out(cfg: DictConfig) -> None:
-    """Lets fairseq-generate translate one shard: these are the options that it shares the data out by."""
+    """Makes fairseq-generate translate one shard, by the options with which fairseq divides data over processes."""
     cfg.distributed_training.distributed_world_size = cfg.dataset.num_shards
     cfg.distributed_training.distributed_rank = cfg.dataset.shard_id

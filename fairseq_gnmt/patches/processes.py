@@ -1,7 +1,7 @@
-"""Makes fairseq's commands end as Unix tools do: by the signal, without a traceback, also in child processes.
+"""Termination of fairseq's commands by signals, without traceback, as Unix tools do, including child processes.
 
-fairseq leaves Ctrl-C, SIGTERM and closed pipes to the interpreter: it shows tracebacks, and its messages to a closed
-pipe are lost one by one while the training goes on.
+fairseq leaves Ctrl-C, SIGTERM and closed pipes to the interpreter, which prints tracebacks. Its messages to a closed
+pipe are lost one by one while the training continues.
 """
 
 import multiprocessing
@@ -25,18 +25,18 @@ fairseq_main = distributed_utils.distributed_main
 
 
 def prepare_commands() -> None:
-    """Prepares this process if it runs a command of fairseq, and the ones that fairseq starts for further GPUs.
+    """Prepares this process if it runs a command of fairseq, and the processes that fairseq starts for further GPUs.
 
-    The plugin may also be imported by a program that is no command: its signals are left alone.
+    Other programs may import the plugin too; their signal handlers are not changed.
     """
     if command_is_running():
         prepare_process()
-        os.environ["HYDRA_FULL_ERROR"] = "1"  # hydra then leaves errors to `sys.excepthook`, which explains them
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # hydra then passes errors to `sys.excepthook`, which explains them
     distributed_utils.distributed_main = run_rank
 
 
 def command_is_running() -> bool:
-    """Tells whether a function of fairseq_cli is being executed: commands of fairseq load the plugin themselves."""
+    """Returns True if a function of fairseq_cli is on the stack: fairseq's commands load the plugin themselves."""
     frame: Optional[FrameType] = sys._getframe()
     while frame is not None:
         if Path(frame.f_code.co_filename).parent == COMMANDS and frame.f_code.co_name != "<module>":
@@ -48,8 +48,14 @@ def command_is_running() -> bool:
 def run_rank(index: int, main: Callable[..., None], cfg: Any, kwargs: Dict[str, Any]) -> None:
     """Runs fairseq's main function of one rank; explained errors become UserError, which torch passes to the parent.
 
-    A rank that torch has spawned would spawn its data loader workers too: each would import fairseq again, at every
-    epoch, and show a traceback for Ctrl-C during the import. They are forked, as in a training of one process.
+    Data loader workers are forked, as in a training of one process. A spawned rank would spawn them: each worker would
+    import fairseq again in every epoch, and print a traceback for Ctrl-C during the import.
+
+    Args:
+        index: index of the process on this machine.
+        main: fairseq's main function.
+        cfg: fairseq's whole configuration.
+        kwargs: further arguments of `main`.
     """
     prepare_process()
     spawned = not cfg.distributed_training.distributed_no_spawn

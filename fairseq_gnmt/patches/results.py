@@ -1,7 +1,7 @@
-"""The output of fairseq-generate and fairseq-interactive: UTF-8, and complete files.
+"""Output of fairseq-generate and fairseq-interactive: UTF-8, and complete files.
 
-fairseq prints in the encoding of the locale, and opens the file of --results-path before the first result, so that an
-interrupted run leaves half of it in the place of an earlier one.
+fairseq prints in the encoding of the locale. It opens the file of --results-path before the first result, so an
+interrupted run replaces an earlier file by an incomplete one.
 """
 
 import io
@@ -16,14 +16,16 @@ from gnmt.files.outputs import atomic_outputs
 UTF8: Dict[str, Any] = {
     "encoding": "utf-8",
     "errors": "backslashreplace",
-}  # a lone surrogate cannot be written as UTF-8
+}  # an unpaired surrogate cannot be written as UTF-8
 
 
 @contextmanager
 def results(folder: Optional[str], name: str) -> Iterator[TextIO]:
-    """Opens the standard output, or `folder`/generate-`name`.txt, which appears only if the block succeeds.
+    """Opens stdout, or `folder`/generate-`name`.txt, which appears only if the block succeeds and replaces an earlier
+    file.
 
-    Raises UserError if the folder cannot be written; an earlier file is replaced.
+    Raises:
+        UserError: if the folder cannot be written.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(**UTF8)

@@ -1,6 +1,6 @@
-"""Lets training go on only from a state that fits the network.
+"""Checks of the state from which a training resumes.
 
-torch takes the moments of an optimizer in any shape: its fused kernels then read and write outside their memory.
+torch accepts optimizer moments of any shape; its fused kernels then read and write outside their memory.
 """
 
 import functools
@@ -13,12 +13,12 @@ from torch import Tensor
 
 from gnmt.errors import UserError
 
-EXPLAINED_ELSEWHERE = "Cannot load model parameters"  # the network is another one
+EXPLAINED_ELSEWHERE = "Cannot load model parameters"  # the checkpoint is of another network
 REASON_LENGTH = 150  # characters
 
 
 def check_state_when_resuming() -> None:
-    """Makes fairseq check the state that training goes on from, and name its file in a complaint."""
+    """Makes fairseq check the state from which a training resumes, and name the file in errors."""
     FairseqOptimizer.load_state_dict = with_moment_check(FairseqOptimizer.load_state_dict)
     Trainer.load_checkpoint = naming_file(Trainer.load_checkpoint)
 
@@ -28,7 +28,7 @@ def with_moment_check(load):
 
     @functools.wraps(load)
     def checked(self: FairseqOptimizer, state_dict: Dict[str, Any], optimizer_overrides: Any = None) -> None:
-        if isinstance(self.optimizer, torch.optim.Adam):  # ours; others may have moments of fewer numbers
+        if isinstance(self.optimizer, torch.optim.Adam):  # other optimizers may have moments of other shapes
             check_moments(self.optimizer, state_dict)
         load(self, state_dict, optimizer_overrides)
 
@@ -36,7 +36,11 @@ def with_moment_check(load):
 
 
 def check_moments(optimizer: torch.optim.Adam, state: Dict[str, Any]) -> None:
-    """Raises ValueError for moments of another shape than their parameter, and for options that are no numbers."""
+    """Checks the state of an optimizer.
+
+    Raises:
+        ValueError: for moments whose shape differs from their parameter, and for options that are not numbers.
+    """
     for group, stored in zip(optimizer.param_groups, state["param_groups"]):
         for name in group.keys() & stored.keys() - {"params"}:
             numbers = stored[name] if isinstance(group[name], tuple) else [stored[name]]

@@ -1,4 +1,4 @@
-"""Lets fairseq-train use a trainer of the plugin's where options ask for it."""
+"""Choice of the trainer in fairseq-train, by the options."""
 
 from fairseq.trainer import Trainer
 from omegaconf import DictConfig
@@ -11,18 +11,18 @@ from fairseq_gnmt.trainers.vocabulary_parallel import VocabularyParallelTrainer
 
 
 def choose_trainers() -> None:
-    """Replaces the trainer's class in fairseq-train by a function that chooses one."""
+    """Replaces the trainer class in fairseq-train by a function that chooses one."""
     for module in loaded_modules("train"):
         vars(module)["Trainer"] = make_trainer
 
 
 def make_trainer(cfg: DictConfig, *arguments) -> Trainer:
-    """Returns the trainer for a configuration; called like fairseq's class."""
+    """Returns the trainer for a configuration; has the signature of fairseq's class."""
     return trainer_class(cfg)(cfg, *arguments)
 
 
 def trainer_class(cfg: DictConfig) -> type:
-    """Returns the class of the trainer for a configuration."""
+    """Returns the trainer class for a configuration."""
     if cfg.task.get("vocabulary_parallel", 1) > 1:
         return VocabularyParallelTrainer
     if is_asynchronous(cfg):

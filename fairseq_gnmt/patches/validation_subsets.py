@@ -1,7 +1,7 @@
-"""Lets fairseq-train validate on several subsets: --valid-subset valid,valid1.
+"""Validation on several subsets in fairseq-train: --valid-subset valid,valid1.
 
-fairseq compares the names of subsets with names of files such as valid1.en-de.en, so that it takes a subset that was
-given for one that was forgotten.
+fairseq compares names of subsets with file names such as valid1.en-de.en, and therefore reports given subsets as
+missing.
 """
 
 from typing import Set

@@ -7,18 +7,20 @@ from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from fairseq_gnmt.segmentation import encoders
 
-NOT_WRITTEN = "\ufffe"  # never part of an output
+NOT_WRITTEN = "\ufffe"  # never occurs in an output
 
 
 class RewardTokenizer:
-    """Splits sequences of tokens into words as sacreBLEU does by default; BOS, EOS and PAD are left out.
+    """Splits token sequences into words as sacreBLEU does by default; BOS, EOS and PAD are removed.
 
-    subwords names the kind of token, as fairseq does (`sentencepiece`, `subword_nmt`, ...) or as `--bpe words` and
-    `--bpe mixed_word_char` do, or is None to compare tokens.
+    Args:
+        dictionary: target dictionary.
+        subwords: segmentation of the tokens: one of fairseq's (`sentencepiece`, `subword_nmt`, ...), `words` or
+            `mixed_word_char`; None compares tokens.
     """
 
     def __init__(self, dictionary: Dictionary, subwords: Optional[str]):
-        encoders.join_tokens("", subwords)  # raises fairseq's error for an unknown kind
+        encoders.join_tokens("", subwords)  # raises fairseq's error for an unknown segmentation
         self.symbols = list(dictionary.symbols)
         self.unknown = dictionary.unk()
         self.special = {dictionary.bos(), dictionary.pad(), dictionary.eos()}
@@ -31,7 +33,7 @@ class RewardTokenizer:
         return self._words([self.symbols[token] for token in tokens if token not in self.special])
 
     def of_reference(self, tokens: Sequence[int]) -> List[str]:
-        """Returns the words of a reference. UNK in it never matches, so the model is not rewarded for producing UNK."""
+        """Returns the words of a reference. UNK never matches, so the model is not rewarded for producing UNK."""
         return self._words(
             [
                 self.unknown_in_reference if token == self.unknown else self.symbols[token]

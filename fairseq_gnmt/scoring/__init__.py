@@ -1,4 +1,4 @@
-"""Scores of translations; importing this registers `--scoring gnmt_bleu` with fairseq."""
+"""Translation metrics; importing the package registers `--scoring gnmt_bleu` with fairseq."""
 
 from fairseq_gnmt.scoring import scorer
 

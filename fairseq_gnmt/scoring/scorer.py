@@ -1,4 +1,4 @@
-"""`--scoring gnmt_bleu`: BLEU with its signature, twice."""
+"""`--scoring gnmt_bleu`: BLEU by two conventions, each with its signature."""
 
 from dataclasses import dataclass
 
@@ -10,18 +10,20 @@ from gnmt.evaluation.bleu import corpus_bleu, report
 
 @dataclass
 class GNMTBleuConfig(FairseqDataclass):
-    """`--scoring gnmt_bleu` has no options: a signature stands for one way of counting."""
+    """Configuration of `--scoring gnmt_bleu`, without options: each signature defines one way of counting."""
 
 
 @register_scorer("gnmt_bleu", dataclass=GNMTBleuConfig)
 class GNMTBleuScorer(BaseScorer):
-    """Scores that `fairseq-generate --scoring gnmt_bleu` prints last; the stock `sacrebleu` scorer shows no signature.
+    """Scores that `fairseq-generate --scoring gnmt_bleu` prints last; fairseq's `sacrebleu` scorer prints no
+    signature.
 
-    fairseq escapes an unknown word in a reference as `<<unk>>`, so that it never matches `<unk>`; both count as they are.
+    fairseq writes an unknown word in a reference as `<<unk>>`, so that it never matches `<unk>`; both are scored
+    unchanged.
     """
 
     def score(self) -> float:
-        """BLEU (0 to 100) with sacreBLEU's defaults."""
+        """Returns BLEU (0 to 100) with sacreBLEU's defaults."""
         return corpus_bleu(self.pred, self.ref)[0].score
 
     def result_string(self) -> str:

@@ -1,1 +1,1 @@
-"""The search of gnmt behind fairseq's interface of generators."""
+"""The search of gnmt with fairseq's interface of generators."""

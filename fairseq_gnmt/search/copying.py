@@ -1,7 +1,7 @@
-"""Unknown words of a translation, replaced by the source words that they attend to (Luong et al. 2015).
+"""Replacement of unknown words in a translation by the source words with the largest attention (Luong et al. 2015).
 
-Copied words that the dictionary does not know get numbers for the time of the request (data.open_dictionary), so that the
-tokens of a hypothesis represent the whole translation: whatever joins them to text sees the copied words.
+Copied words outside the dictionary get numbers for the duration of the request (data.open_dictionary). The tokens of a
+hypothesis then represent the whole translation, and every function that joins them to text includes the copied words.
 """
 
 from typing import Any, Dict, List, Mapping
@@ -15,9 +15,13 @@ from gnmt.search.alignment import Alignment
 def copy_unknown_words(
     hypothesis: Dict[str, Any], source_words: List[str], replacements: Mapping[str, str], dictionary: OpenDictionary
 ) -> Tensor:
-    """The tokens (T,) of a hypothesis with a word for every unknown one.
+    """Returns the tokens (T,) of a hypothesis with each unknown word replaced by its aligned source word.
 
-    It is the source word at the position that the unknown one is aligned with, or what `replacements` has for it.
+    Args:
+        hypothesis: hypothesis with tokens and alignment.
+        source_words: words of the source.
+        replacements: texts that replace source words; other source words are copied.
+        dictionary: target dictionary.
     """
     tokens: Tensor = hypothesis["tokens"].clone()
     alignment: Alignment = hypothesis["alignment"]

@@ -1,4 +1,4 @@
-"""The options that select one of fairseq's own searches instead of GNMT's."""
+"""Options that select one of fairseq's own searches instead of GNMT's."""
 
 import dataclasses
 from typing import Any, List, Optional
@@ -12,7 +12,11 @@ from gnmt.search.options import SearchOptions
 
 
 def check_option_names(args: Any) -> None:
-    """Raises UserError for unknown names among options from --eval-bleu-args or from Python."""
+    """Checks the names of options from --eval-bleu-args or from Python.
+
+    Raises:
+        UserError: for an unknown name.
+    """
     known = {option.name for config in (GenerationConfig, SearchOptions) for option in dataclasses.fields(config)}
     given = list(args.keys()) if hasattr(args, "keys") else list(vars(args))
     unknown = sorted(set(given) - known - {"_name", "prefix_allowed_tokens_fn"})
@@ -23,7 +27,14 @@ def check_option_names(args: Any) -> None:
 def fairseq_search_reason(
     models: List[torch.nn.Module], args: Any, extra: Optional[dict], prefix_allowed_tokens_fn
 ) -> Optional[str]:
-    """The option that only fairseq's own generators know, or None."""
+    """Returns the option that only fairseq's own generators support; None if there is none.
+
+    Args:
+        models: models of the search.
+        args: options of the search.
+        extra: further arguments of the generator.
+        prefix_allowed_tokens_fn: fairseq's function for constrained prefixes, or None.
+    """
     wanted = {
         "--score-reference": getattr(args, "score_reference", False),
         "--sampling": getattr(args, "sampling", False),

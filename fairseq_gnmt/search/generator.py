@@ -1,4 +1,4 @@
-"""GNMT's beam search behind the interface of fairseq's generators."""
+"""GNMT's beam search with the interface of fairseq's generators."""
 
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -14,7 +14,7 @@ from gnmt.search.vocabulary import SpecialTokens
 
 
 class GNMTGenerator:
-    """Translates fairseq's samples; what fairseq-generate, fairseq-interactive and the hub call."""
+    """Translates fairseq's batches; called by fairseq-generate, fairseq-interactive and the hub."""
 
     def __init__(
         self,
@@ -25,7 +25,16 @@ class GNMTGenerator:
         precision: Optional[str] = None,
         source_bos: bool = False,
     ):
-        """source_bos: every source begins with BOS, and decoding starts from it (NVIDIA), not from EOS (fairseq)."""
+        """Prepares a search.
+
+        Args:
+            models: one model, or an ensemble.
+            dictionary: target dictionary.
+            options: options of the search.
+            soft_alignment: print attention weights instead of pairs of positions.
+            precision: precision of decoding; None means the models' own.
+            source_bos: sources and decoding begin with BOS (NVIDIA); otherwise decoding begins with EOS (fairseq).
+        """
         self.models = list(models)
         self.pad = dictionary.pad()
         self.symbols_to_strip_from_output = {dictionary.eos()}
@@ -48,11 +57,16 @@ class GNMTGenerator:
         prefix_tokens: Optional[Tensor] = None,
         constraints: Optional[Tensor] = None,
     ) -> List[List[Dict[str, Any]]]:
-        """Returns the n-best hypotheses of every sentence of the sample, in its order, best first.
+        """Returns the n-best hypotheses of every sentence of the batch, best first.
 
-        `models` are those the generator was built with. A hypothesis has tokens (T,), EOS included, score
-        (natural logarithm, normalised), positional_scores (T,), attention (S, T) over true source positions
-        except BOS, and alignment.
+        A hypothesis has tokens (T,), including EOS, score (natural logarithm, normalised), positional_scores (T,),
+        attention (S, T) over true source positions except BOS, and alignment.
+
+        Args:
+            models: models of the constructor.
+            sample: batch of fairseq.
+            prefix_tokens: forced first target tokens, or None.
+            constraints: must be None; GNMT's search has no constraints.
         """
         assert constraints is None, "the task hands constraints to fairseq's own search"
         for model in self.models:
@@ -64,7 +78,7 @@ class GNMTGenerator:
     def _for_fairseq(self, hypothesis: Hypothesis) -> Dict[str, Any]:
         tokens, score, log_probs, attention = (
             part.clone() for part in hypothesis
-        )  # inference tensors cannot change in place
+        )  # inference tensors cannot be changed in place
         attention = attention[:, self.source_bos :]
         return {
             "tokens": tokens,
@@ -76,5 +90,5 @@ class GNMTGenerator:
 
 
 def right_padded(tokens: Tensor, pad: int) -> Tensor:
-    """Returns sentences (B, S), which are padded on either side, with their padding on the right."""
+    """Returns sentences (B, S), padded on either side, with padding on the right."""
     return tokens.gather(1, tokens.eq(pad).long().argsort(dim=1, stable=True))

@@ -1,4 +1,4 @@
-"""Segmentations of text for fairseq's commands; importing this registers `--bpe words` and `--bpe mixed_word_char`."""
+"""Segmentations for fairseq's commands; importing the package registers `--bpe words` and `--bpe mixed_word_char`."""
 
 from fairseq_gnmt.segmentation import encoders
 

@@ -1,7 +1,7 @@
-"""The word model and the mixed word/character model behind the interface of fairseq's encoders.
+"""The word model and the mixed word/character model with the interface of fairseq's encoders.
 
-fairseq-interactive and the hub encode and decode by --bpe, fairseq-generate decodes. fairseq's --post-process has a
-closed list of schemes and cannot undo these; --eval-bleu-remove-bpe is the task's, which uses `join_tokens`.
+fairseq-interactive and the hub encode and decode with --bpe; fairseq-generate only decodes. fairseq's --post-process
+has a closed list of schemes without these two. --eval-bleu-remove-bpe belongs to the task, which calls `join_tokens`.
 """
 
 from dataclasses import dataclass, field
@@ -22,12 +22,12 @@ NAMES = ("words", "mixed_word_char")
 
 @dataclass
 class WordsConfig(FairseqDataclass):
-    """`--bpe words` has no options: what a word is does not depend on a model."""
+    """Configuration of `--bpe words`, without options: the definition of words needs no model."""
 
 
 @register_bpe("words", dataclass=WordsConfig)
 class WordEncoder:
-    """The encoder `--bpe words`."""
+    """fairseq's encoder `--bpe words`."""
 
     def __init__(self, cfg: WordsConfig):
         pass
@@ -44,13 +44,13 @@ class MixedWordCharConfig(FairseqDataclass):
     """Options of `--bpe mixed_word_char`."""
 
     mixed_word_char_model: Optional[str] = field(
-        default=None, metadata={"help": "file of `python -m fairseq_gnmt.data.mixed_word_char train`"}
+        default=None, metadata={"help": "model file of `gnmt mixed_word_char train`"}
     )
 
 
 @register_bpe("mixed_word_char", dataclass=MixedWordCharConfig)
 class MixedWordCharEncoder:
-    """The encoder `--bpe mixed_word_char`."""
+    """fairseq's encoder `--bpe mixed_word_char`."""
 
     def __init__(self, cfg: MixedWordCharConfig):
         if cfg.mixed_word_char_model is None:
@@ -65,5 +65,10 @@ class MixedWordCharEncoder:
 
 
 def join_tokens(tokens: str, scheme: Optional[str]) -> str:
-    """The text of tokens by one of fairseq's schemes for --post-process or by the name of one of our segmentations."""
+    """Returns the text of tokens.
+
+    Args:
+        tokens: tokens, separated by spaces.
+        scheme: one of fairseq's schemes for --post-process, or a segmentation of this package.
+    """
     return word_tokenizer.decode(tokens) if scheme in NAMES else post_process(tokens, scheme)

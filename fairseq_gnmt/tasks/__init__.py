@@ -1,1 +1,1 @@
-"""The task `gnmt_translation`."""
+"""fairseq's task `gnmt_translation`."""

@@ -1,4 +1,4 @@
-"""Translation with GNMT's search; the data and all other options are those of fairseq's `translation` task."""
+"""Translation with GNMT's search; data and all other options are those of fairseq's task `translation`."""
 
 import dataclasses
 import logging
@@ -53,21 +53,23 @@ BLEU_ORDER = 4
 
 @register_task("gnmt_translation", dataclass=GNMTTranslationConfig)
 class GNMTTranslationTask(TranslationTask):
-    """The task `gnmt_translation`."""
+    """fairseq's task `gnmt_translation`."""
 
     cfg: GNMTTranslationConfig
 
     def __init__(self, cfg, src_dict, tgt_dict):
         super().__init__(cfg, src_dict, tgt_dict)
         prepare_memory()
-        self.vocabulary_size = len(src_dict)  # the network's; words that are only copied come after
-        self.precision = precision_of(cfg)  # of translations; None for the model's own
-        self.unk_replacements = None  # of unknown words: a table, which is empty to copy them, or None to leave them
-        self.soft_alignment = False  # of fairseq's own searches
-        self.current_dataset = None  # the data set that batches are made of
-        self.is_training = False  # whether batches of the training set are to be learnt, not translated
-        self.whole_layers: Optional[Dict[str, nn.Module]] = None  # during a validation with --vocabulary-parallel
-        # Of the products of float32 weights, in training and validation losses; the trainer sets it.
+        self.vocabulary_size = len(src_dict)  # size of the network's vocabulary; numbers of copied words are larger
+        self.precision = precision_of(cfg)  # precision of translation; None means the model's own
+        self.unk_replacements = None  # texts for unknown words; an empty table copies source words, None keeps UNK
+        self.soft_alignment = False  # print attention weights, in fairseq's own searches
+        self.current_dataset = None  # data set of the current batches
+        self.is_training = False  # True if batches of the training set are for training, not for translation
+        self.whole_layers: Optional[Dict[str, nn.Module]] = (
+            None  # gathered layers during a validation with --vocabulary-parallel
+        )
+        # Precision of the products of float32 weights, in training and validation losses; set by the trainer.
         self.product_precision = torch.float32
 
     # -- data
@@ -77,9 +79,9 @@ class GNMTTranslationTask(TranslationTask):
         return OpenDictionary.load(filename)
 
     def load_dataset(self, split, epoch=1, combine=False, **kwargs):
-        """Loads a split; the padding of targets is on the right, also where a checkpoint says otherwise.
+        """Loads a split; targets are padded on the right, even if a checkpoint has another setting.
 
-        --upsample-primary is for training; its default, -1, would make fairseq fail on a second shard.
+        --upsample-primary applies only to training; its default, -1, would make fairseq fail on a second shard.
         """
         self.cfg.left_pad_target = False
         upsample = self.cfg.upsample_primary
@@ -94,13 +96,13 @@ class GNMTTranslationTask(TranslationTask):
         return with_bos(pairs) if self.cfg.nvidia_conventions else pairs
 
     def get_batch_iterator(self, dataset, *args, **kwargs):
-        """Returns batches; validation, test and interactive input keep every sentence, however long.
+        """Returns batches; in validation, test and interactive input no sentence is dropped.
 
         fairseq drops the tail of a data set whose size is not a multiple of --required-batch-size-multiple.
         """
         check_batch_options(kwargs)
         if self.is_training and dataset is self.datasets.get(self.cfg.train_subset):
-            longest = self.cfg.train_max_length - 1  # fairseq's sizes count EOS, not the target's BOS
+            longest = self.cfg.train_max_length - 1  # fairseq's sizes include EOS, but not the target's BOS
             limits = (longest + int(self.cfg.nvidia_conventions), longest)
             kwargs["max_positions"] = tuple(map(min, limits, self.max_positions()))
         else:
@@ -113,7 +115,9 @@ class GNMTTranslationTask(TranslationTask):
         return {**super().state_dict(), nvidia_conventions.NAME: bool(self.cfg.nvidia_conventions)}
 
     def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
-        """fairseq calls it before it builds each model that is to translate, and before it loads their data."""
+        """Restores the task's state; fairseq calls this method before it builds a model for translation and loads
+        data.
+        """
         stored, of_earlier_model = (state.get(nvidia_conventions.NAME) for state in (state_dict, super().state_dict()))
         if bool(stored) != self.cfg.nvidia_conventions:
             if not stored or of_earlier_model is not None:
@@ -127,7 +131,7 @@ class GNMTTranslationTask(TranslationTask):
     # -- precision
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
-        self.whole_layers = None  # their memory is free until the next validation
+        self.whole_layers = None  # frees their memory until the next validation
         in_precision = self._in_product_precision(criterion)
         return super().train_step(sample, model, in_precision, optimizer, update_num, ignore_grad)
 
@@ -145,9 +149,14 @@ class GNMTTranslationTask(TranslationTask):
     # -- search
 
     def build_generator(self, models, args, seq_gen_cls=None, extra_gen_cls_kwargs=None, prefix_allowed_tokens_fn=None):
-        """GNMT's beam search; fairseq's own generators for what only they do, with a word about it.
+        """Returns GNMT's beam search, or one of fairseq's own generators, with a warning, for options that need it.
 
-        args is fairseq's GenerationConfig, or any namespace with some of its fields and GNMT's task options.
+        Args:
+            models: models of the search.
+            args: fairseq's GenerationConfig, or any namespace with some of its fields and GNMT's task options.
+            seq_gen_cls: generator class of fairseq, or None.
+            extra_gen_cls_kwargs: further arguments of the generator.
+            prefix_allowed_tokens_fn: fairseq's function for constrained prefixes, or None.
         """
         check_option_names(args)
         check_generation_options(args)
@@ -177,15 +186,16 @@ class GNMTTranslationTask(TranslationTask):
         )
 
     def search_options(self, args: Any) -> SearchOptions:
-        """fairseq's options and GNMT's from args; GNMT's from the task where args has none."""
+        """Returns the search options of `args`; GNMT's options that are missing there are the task's."""
         names = [option.name for option in dataclasses.fields(SearchOptions)]
         found = {name: getattr(args, name, getattr(self.cfg, name, None)) for name in names}
         return SearchOptions(**{name: value for name, value in found.items() if value is not None})
 
     def get_interactive_tokens_and_lengths(self, lines, encode_fn):
-        """With --replace-unk, source words outside the dictionary keep their text, to be copied from.
+        """Encodes lines; with --replace-unk, source words outside the dictionary keep their text so that they can be
+        copied.
 
-        The words of the lines before are forgotten.
+        Words of earlier lines are forgotten.
         """
         forget_words()
         copying = self.unk_replacements is not None
@@ -197,12 +207,14 @@ class GNMTTranslationTask(TranslationTask):
     def inference_step(self, generator, models, sample, prefix_tokens=None, constraints=None):
         if any(
             self.current_dataset is loaded for loaded in self.datasets.values()
-        ):  # fairseq-generate has printed the last batch
+        ):  # fairseq-generate has already printed the last batch
             forget_words()
         source = sample["net_input"]["src_tokens"]
         known = source.masked_fill(source >= self.vocabulary_size, self.source_dictionary.unk())
         masked = {**sample, "net_input": {**sample["net_input"], "src_tokens": known}}
-        if self.cfg.nvidia_conventions and isinstance(generator, SequenceGenerator):  # fairseq's own starts from EOS
+        if self.cfg.nvidia_conventions and isinstance(
+            generator, SequenceGenerator
+        ):  # fairseq's own search starts from EOS
             begin = self.target_dictionary.bos()
             hypotheses = generator.generate(
                 models, masked, prefix_tokens=prefix_tokens, constraints=constraints, bos_token=begin
@@ -220,7 +232,7 @@ class GNMTTranslationTask(TranslationTask):
         return hypotheses
 
     def source_words(self, sample) -> List[List[str]]:
-        """Returns the tokens of each source sentence without BOS, the unknown ones as they were in the text."""
+        """Returns the tokens of each source sentence without BOS; unknown words have their original text."""
         assert self.current_dataset is not None, "batches have been made"
         source = self.current_dataset.src
         if hasattr(source, "get_original_text"):  # --dataset-impl raw
@@ -236,7 +248,7 @@ class GNMTTranslationTask(TranslationTask):
         if not from_checkpoint:
             self.is_training = True
             root = cfg._get_root() if isinstance(cfg, DictConfig) else None
-            if root is not None and "generation" in root:  # the whole configuration, also that of fairseq-hydra-train
+            if root is not None and "generation" in root:  # the whole configuration, also in fairseq-hydra-train
                 check_options(root, TRAIN)
             check_validation_options(self.cfg)
             check_beginning(self.cfg)
@@ -262,12 +274,12 @@ class GNMTTranslationTask(TranslationTask):
                 )
             tokenize = "none" if self.cfg.eval_tokenized_bleu else BLEU.TOKENIZER_DEFAULT
             self.bleu = BLEU(tokenize=tokenize)
-            self.bleu.corpus_score([""], [[""]])  # the signature wants to have seen references
+            self.bleu.corpus_score([""], [[""]])  # the signature is available only after a score
             logger.info("validation BLEU: %s", self.bleu.get_signature())
         return model
 
     def begin_valid_epoch(self, epoch, model):
-        """Gathers the layers that --vocabulary-parallel has divided, once for all batches of a validation."""
+        """Gathers the layers divided by --vocabulary-parallel, once for all batches of a validation."""
         if self.cfg.eval_bleu and self.cfg.vocabulary_parallel > 1:
             self.whole_layers = gather_layers(model)
 
@@ -281,7 +293,7 @@ class GNMTTranslationTask(TranslationTask):
         return summed_counts(own, BLEU_ORDER, sample["target"].device)
 
     def _bleu(self, generator, sample, model):
-        """The same text as fairseq-generate's, so that both report the same BLEU."""
+        """Returns the BLEU statistics of a batch, from the same text as in fairseq-generate."""
         hypotheses = self.inference_step(generator, [model], sample)
         ignored = generator.symbols_to_strip_from_output
 
@@ -298,7 +310,9 @@ class GNMTTranslationTask(TranslationTask):
         return self.bleu.corpus_score(translations, [references])
 
     def reduce_metrics(self, logging_outputs, criterion):
-        """Logs as fairseq does, with plain numbers: torch does not read arrays in the meters of a checkpoint."""
+        """Logs metrics as fairseq does, but with plain numbers: torch does not load arrays in the meters of a
+        checkpoint.
+        """
         super(TranslationTask, self).reduce_metrics(logging_outputs, criterion)
         names = [f"_bleu_{part}_{n}" for part in ("counts", "totals") for n in range(BLEU_ORDER)]
         names += ["_bleu_sys_len", "_bleu_ref_len"]

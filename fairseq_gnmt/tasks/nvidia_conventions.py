@@ -1,8 +1,9 @@
-"""NVIDIA's conventions: every sequence begins with BOS, and decoding starts from it.
+"""NVIDIA's conventions: every sequence begins with BOS, and decoding starts from BOS.
 
-fairseq's own: source is tokens + EOS, decoding starts from EOS. NVIDIA's: source is BOS + tokens + EOS, decoding starts
-from BOS; the target, tokens + EOS, is the same. Attention may fall on the source's BOS, and coverage
-counts it; alignments do not. The length in the length penalty counts tokens + EOS as ever; NVIDIA's counts BOS, too.
+In fairseq, the source is tokens + EOS and decoding starts from EOS. With NVIDIA's conventions, the source is BOS +
+tokens + EOS and decoding starts from BOS; the target, tokens + EOS, is equal. Attention and coverage include the
+source's BOS; alignments do not. The length in the length penalty counts tokens + EOS in both cases; NVIDIA's code also
+counts BOS.
 """
 
 from pathlib import Path
@@ -15,11 +16,11 @@ from torch.utils.data import Dataset
 from gnmt.checkpoints.reader import read
 from gnmt.errors import UserError
 
-NAME = "nvidia_conventions"  # of the option, and in the task's state that checkpoints hold
+NAME = "nvidia_conventions"  # name of the option, and key in the task's state in checkpoints
 
 
 class SentencesWithBOS(Dataset):
-    """Sentences with BOS before them; their text is unchanged."""
+    """Sentences with a leading BOS; their text is unchanged."""
 
     def __init__(self, sentences, mark: int):
         self.sentences = sentences
@@ -36,7 +37,11 @@ class SentencesWithBOS(Dataset):
 
 
 def with_bos(pairs: LanguagePairDataset) -> LanguagePairDataset:
-    """The same pairs with NVIDIA's source and prev_output_tokens; targets stay as they are."""
+    """Returns the pairs with NVIDIA's source and prev_output_tokens; targets are unchanged.
+
+    Raises:
+        UserError: for --load-alignments and --num-batch-buckets.
+    """
     if pairs.align_dataset is not None or pairs.buckets is not None:
         raise UserError("--nvidia-conventions goes neither with --load-alignments nor with --num-batch-buckets.")
     begin = pairs.src_dict.bos()
@@ -51,13 +56,17 @@ def with_bos(pairs: LanguagePairDataset) -> LanguagePairDataset:
         left_pad_target=pairs.left_pad_target,
         shuffle=pairs.shuffle,
         constraints=pairs.constraints,
-        eos=begin,  # fairseq's name for what prev_output_tokens begin with
+        eos=begin,  # fairseq's name for the first of prev_output_tokens
         pad_to_multiple=pairs.pad_to_multiple,
     )
 
 
 def check_restored(path: Path, given: bool) -> None:
-    """Raises UserError unless the checkpoint that training goes on from, if it exists, has the same conventions."""
+    """Checks that the checkpoint from which a training resumes, if it exists, has the same conventions.
+
+    Raises:
+        UserError: if they differ.
+    """
     if not path.exists():
         return
     state = read(path, with_weights=False)

@@ -1,4 +1,4 @@
-"""The options of the task, and the checks of them before any work."""
+"""Options of the task, and checks of their values at the start."""
 
 import logging
 from dataclasses import dataclass, field, fields, make_dataclass
@@ -21,14 +21,14 @@ from gnmt.search.options import SearchOptions
 
 logger = logging.getLogger(__name__)
 
-NO_LIMIT = 100_000  # tokens; fairseq wants a number where an LSTM has no limit
-BATCH_OPTIONS = {  # arguments of get_batch_iterator and the options that they come from
+NO_LIMIT = 100_000  # tokens; an LSTM has no limit, but fairseq requires a number
+BATCH_OPTIONS = {  # arguments of get_batch_iterator and their options
     "max_tokens": "max_tokens",
     "max_sentences": "batch_size",
     "required_batch_size_multiple": "required_batch_size_multiple",
     "num_workers": "num_workers",
 }
-# The options of the search that fairseq does not have itself.
+# Search options that fairseq does not have.
 OWN_SEARCH_OPTIONS = [
     (option.name, option.type, field(default=option.default, metadata=option.metadata))
     for option in fields(SearchOptions)
@@ -44,79 +44,87 @@ class GNMTTranslationConfig(SearchConfig):  # type: ignore[valid-type,misc]  # m
 
     precision: Optional[ChoiceEnum(list(PRECISIONS))] = field(  # type: ignore[valid-type]  # of fairseq
         default=None,
-        metadata={"help": "arithmetic of translation (default: the model's own); int8 is for a CPU, fp16 for a GPU"},
+        metadata={"help": "precision of translation (default: the model's own); int8 needs a CPU, fp16 a GPU"},
     )
     quantize: ChoiceEnum(["none", "int8"]) = field(  # type: ignore[valid-type]  # of fairseq
-        default="none", metadata={"help": "the earlier spelling of --precision int8; will be removed"}
+        default="none", metadata={"help": "deprecated name of --precision int8"}
     )
     train_max_length: int = field(
         default=1024,
         metadata={
-            "help": "skip training pairs with a longer side, in tokens with BOS and EOS (NVIDIA: 50)",
+            "help": "skip training pairs whose longer side has more tokens, including BOS and EOS (NVIDIA: 50)",
             "range": Range(1),
         },
     )
     pretrained_embeddings: Optional[str] = field(
         default=None,
-        metadata={
-            "help": "file of vectors that the embeddings of a new training begin with (python -m fairseq_gnmt.data.cooccurrence)"
-        },
+        metadata={"help": "file of initial embeddings for a new training, written by `gnmt cooccurrence`"},
     )
     vocabulary_parallel: int = field(
         default=1,
         metadata={
-            "help": "processes that the output layer is divided over, by symbols; all processes of the training",
+            "help": "number of processes over which the output layer is divided; must be all processes of the training",
             "range": Range(1, 1024),
         },
     )
     nvidia_conventions: bool = field(
         default=False,
-        metadata={"help": "BOS tokens on sources and to start decoding from, as NVIDIA's models were trained with"},
+        metadata={"help": "add BOS to sources and start decoding from BOS, as in the training of NVIDIA's models"},
     )
     layer_devices: Optional[str] = field(
         default=None,
-        metadata={"help": "GPUs that the layers of one replica are divided over: cuda:0,cuda:1 (docs/scaling.md)"},
+        metadata={"help": "GPUs over which the layers of one replica are divided: cuda:0,cuda:1 (docs/scaling.md)"},
     )
     time_chunks: Optional[int] = field(
         default=None,
         metadata={
-            "help": "parts of a sequence, on which the devices of --layer-devices work at the same time (default: 4)",
+            "help": "number of chunks of a sequence, which the devices of --layer-devices compute in parallel (default: 4)",
             "range": Range(1),
         },
     )
     asynchronous_replicas: int = field(
         default=0,
-        metadata={"help": "replicas that train asynchronously; 0 means ordinary training", "range": Range(0)},
+        metadata={"help": "number of replicas that train asynchronously; 0: synchronous training", "range": Range(0)},
     )
     max_staleness: Optional[int] = field(
         default=None,
         metadata={
-            "help": "updates between parameters and gradient, at most (default: 2 x (replicas - 1))",
+            "help": "maximum number of updates between the parameters of a gradient and its application (default: 2 x (replicas - 1))",
             "range": Range(0),
         },
     )
     parameter_servers: int = field(
-        default=1, metadata={"help": "processes that share the parameters of asynchronous training", "range": Range(1)}
+        default=1,
+        metadata={"help": "number of processes that hold the parameters in asynchronous training", "range": Range(1)},
     )
-    max_source_positions: int = field(default=NO_LIMIT, metadata={"help": "longest source sentence"})
-    max_target_positions: int = field(default=NO_LIMIT, metadata={"help": "longest target sentence"})
+    max_source_positions: int = field(
+        default=NO_LIMIT, metadata={"help": "maximum number of tokens of a source sentence"}
+    )
+    max_target_positions: int = field(
+        default=NO_LIMIT, metadata={"help": "maximum number of tokens of a target sentence"}
+    )
     save_dir: str = II("checkpoint.save_dir")
     no_save: bool = II("checkpoint.no_save")
     restore_file: str = II("checkpoint.restore_file")
     finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
     best_checkpoint_metric: str = II("checkpoint.best_checkpoint_metric")
-    # Always true, and no option: new batches in every epoch. fairseq would keep those of the epoch that a training
-    # was started in, so that a resumed one had others.
+    # Always true, and not an option: new batches in every epoch. fairseq would keep the batches of the epoch in which a
+    # training was started, so a resumed training would have other batches.
     rebuild_batches: bool = II("oc.decode:'true'")
 
 
-# --replace-unk alone means to copy the source word; fairseq's constant for it, "@@ ", names a file of that name.
+# --replace-unk without a value copies the source word; fairseq's constant, "@@ ", would be read as a file name.
 _replace_unk = GenerationConfig.__dataclass_fields__["replace_unk"]
 _replace_unk.metadata = {**_replace_unk.metadata, "argparse_const": ""}
 
 
 def precision_of(cfg: Any) -> Optional[str]:
-    """Returns the precision of translation, None for the model's own; reads the earlier --quantize, with a warning."""
+    """Returns the precision of translation, None for the model's own; accepts the deprecated --quantize, with a
+    warning.
+
+    Raises:
+        UserError: if both options are given.
+    """
     precision = None if cfg.precision is None else str(cfg.precision)
     if str(cfg.quantize) == "none":
         return precision
@@ -127,14 +135,18 @@ def precision_of(cfg: Any) -> Optional[str]:
 
 
 def check_batch_options(given: Dict[str, Any]) -> None:
-    """Checks the arguments of get_batch_iterator: fairseq takes 0 sentences for all of them at once."""
+    """Checks the arguments of get_batch_iterator: for fairseq, 0 sentences means all sentences at once."""
     for argument, option in BATCH_OPTIONS.items():
         if given.get(argument) is not None:
             RANGES[option].check(option, given[argument])
 
 
 def check_beginning(cfg: GNMTTranslationConfig) -> None:
-    """A model that is loaded brings its embeddings."""
+    """Checks that --pretrained-embeddings is used only in a new training.
+
+    Raises:
+        UserError: if weights are loaded from a checkpoint.
+    """
     loads = cfg.finetune_from_model or cfg.restore_file != DEFAULT_RESTORE_FILE
     if cfg.pretrained_embeddings and loads:
         raise UserError(
@@ -144,7 +156,11 @@ def check_beginning(cfg: GNMTTranslationConfig) -> None:
 
 
 def check_validation_options(cfg: GNMTTranslationConfig) -> None:
-    """Raises UserError for options of a training that would fail only after the first epoch."""
+    """Checks options of a training whose errors would otherwise appear only at the first validation.
+
+    Raises:
+        UserError: for the first wrong option.
+    """
     if cfg.eval_bleu:
         if cfg.eval_bleu_detok not in TOKENIZER_REGISTRY:
             known = ", ".join(sorted(TOKENIZER_REGISTRY))
@@ -155,7 +171,11 @@ def check_validation_options(cfg: GNMTTranslationConfig) -> None:
 
 
 def check_references(args: Any, datasets: Dict[str, LanguagePairDataset]) -> None:
-    """Raises UserError for options of a search that take something from references where a data set has none."""
+    """Checks search options that depend on references.
+
+    Raises:
+        UserError: if a data set has no references.
+    """
     for name in ("score_reference", "prefix_size"):
         for split, pairs in datasets.items():
             if getattr(args, name, None) and pairs.tgt is None:
@@ -165,6 +185,10 @@ def check_references(args: Any, datasets: Dict[str, LanguagePairDataset]) -> Non
 
 
 def check_fairseq_positions(args: Any) -> None:
-    """fairseq's own search would count the source's BOS as a word."""
+    """Checks options of fairseq's own search, which would count the source's BOS as a word.
+
+    Raises:
+        UserError: for --match-source-len with --nvidia-conventions.
+    """
     if getattr(args, "match_source_len", False):
         raise UserError("--match-source-len would count the BOS of --nvidia-conventions: leave one of them out.")

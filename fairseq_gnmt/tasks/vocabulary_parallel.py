@@ -1,4 +1,4 @@
-"""--vocabulary-parallel in the task: the model is divided when it has been built, and gathered to translate."""
+"""--vocabulary-parallel in the task: division of a new model, and gathering for translation."""
 
 from typing import Any, Dict, List, NamedTuple, Optional
 
@@ -12,7 +12,7 @@ from gnmt.training.vocabulary_shards import vocabulary_shard
 
 
 class BLEUCounts(NamedTuple):
-    """Numbers of a BLEU score that can be summed."""
+    """Statistics of a BLEU score that can be summed."""
 
     counts: List[int]
     totals: List[int]
@@ -21,10 +21,10 @@ class BLEUCounts(NamedTuple):
 
 
 def divide_over_processes(model: nn.Module, processes: int) -> None:
-    """Leaves each process its shard of the model's output layer.
+    """Reduces the model's output layer to the shard of this process.
 
     Raises:
-        UserError: the processes are not as many as the shards, or more than the symbols.
+        UserError: if the number of processes differs from the number of shards, or exceeds the number of symbols.
     """
     running = dist.get_world_size() if dist.is_initialized() else 1
     if running != processes:
@@ -38,7 +38,9 @@ def divide_over_processes(model: nn.Module, processes: int) -> None:
 
 
 def own_sentences(sample: Dict[str, Any]) -> Optional[Dict[str, Any]]:
-    """Returns the sentences of a sample that this process translates; None if there are fewer than processes."""
+    """Returns the sentences of a batch that this process translates; None if there are fewer sentences than
+    processes.
+    """
     rows = torch.arange(dist.get_rank(), len(sample["target"]), dist.get_world_size())
     if not len(rows):
         return None
@@ -48,12 +50,12 @@ def own_sentences(sample: Dict[str, Any]) -> Optional[Dict[str, Any]]:
 
 
 def summed_counts(own: Optional[Any], order: int, device: torch.device) -> BLEUCounts:
-    """Returns the sums over all processes of what their sentences contribute to BLEU.
+    """Returns BLEU statistics, summed over all processes.
 
     Args:
-        own: sacrebleu's score of this process; None for no sentence.
+        own: sacrebleu's score of this process; None without sentences.
         order: length of the longest n-gram.
-        device: of the process group's tensors.
+        device: device of the communication.
     """
     numbers = [0] * (2 * order + 2) if own is None else [*own.counts, *own.totals, own.sys_len, own.ref_len]
     sums = torch.tensor(numbers, device=device)

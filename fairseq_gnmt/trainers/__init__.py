@@ -1,1 +1,1 @@
-"""Trainers of fairseq for other ways to share the work between processes than data parallelism."""
+"""fairseq trainers for ways of dividing work over processes other than data parallelism."""

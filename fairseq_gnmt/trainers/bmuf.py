@@ -1,7 +1,7 @@
-"""Trainer for --use-bmuf: logs count all replicas, and validations and checkpoints are of the global model.
+"""Trainer for --use-bmuf: logs include all replicas; validations and checkpoints use the global model.
 
-Between two synchronisations the replicas do not communicate. What they have to log waits until then, and is summed
-update by update.
+Between two synchronisations the replicas do not communicate. Their logs are kept until then, and summed update by
+update.
 """
 
 from typing import Any, Dict, List, NamedTuple, Optional
@@ -13,18 +13,18 @@ from torch import Tensor
 
 
 class Update(NamedTuple):
-    """What a replica logs of an update."""
+    """Log of one update of a replica."""
 
-    sums: Dict[str, Any]  # of a criterion's logging outputs; 0 of a batch that is only there to keep in step
+    sums: Dict[str, Any]  # summed logging outputs; 0 for a dummy batch
     gradient_norm: Any
 
 
 class BMUFTrainer(Trainer):
-    """fairseq's trainer for replicas that fairseq_gnmt.optim.bmuf merges."""
+    """fairseq's trainer for replicas that are merged by fairseq_gnmt.optim.bmuf."""
 
     def __init__(self, *arguments, **keywords):
         self._waiting: List[Update] = []
-        self._names: List[str] = []  # of what is logged of an update
+        self._names: List[str] = []  # names of the logged statistics
         self._is_in_train_step = self._is_dummy = False
         super().__init__(*arguments, **keywords)
 
@@ -35,7 +35,7 @@ class BMUFTrainer(Trainer):
         return result
 
     def cumulative_training_time(self) -> float:
-        """Returns the time of the last synchronisation: all replicas come to the same decision about --stop-time-hours."""
+        """Returns the time at the last synchronisation, so that all replicas decide equally about --stop-time-hours."""
         return (
             self._previous_training_time if self._cumulative_training_time is None else self._cumulative_training_time
         )
@@ -47,7 +47,9 @@ class BMUFTrainer(Trainer):
         super().begin_valid_epoch(epoch)
 
     def consolidate_optimizer(self) -> None:
-        """fairseq calls it before a checkpoint, and alone in a replica whose training step has failed."""
+        """Synchronises before a checkpoint; fairseq also calls this method in a single replica after a failed
+        training step.
+        """
         if not self._is_in_train_step:
             self._synchronise()
         super().consolidate_optimizer()
@@ -59,7 +61,7 @@ class BMUFTrainer(Trainer):
     # -- logs
 
     def _aggregate_logging_outputs(self, logging_outputs: List[Dict[str, Any]], *extra_stats_to_sum, ignore=False):
-        """Sums the sizes of samples for the gradient, and in a training step nothing else."""
+        """Sums the sample sizes for the gradient; in a training step, statistics are not summed."""
         if not self._is_in_train_step:
             return super()._aggregate_logging_outputs(logging_outputs, *extra_stats_to_sum, ignore=ignore)
         self._is_dummy = ignore
@@ -69,17 +71,23 @@ class BMUFTrainer(Trainer):
     def _reduce_and_log_stats(
         self, logging_outputs: List[Dict[str, Any]], sample_size: Any, grad_norm: Optional[Tensor] = None
     ) -> Dict[str, Any]:
-        """Logs a validation at once, and an update after the next synchronisation."""
+        """Logs a validation at once, and an update after the next synchronisation.
+
+        Args:
+            logging_outputs: logging outputs of the criterion.
+            sample_size: divisor of the gradient.
+            grad_norm: norm of the gradient.
+        """
         if not self._is_in_train_step:
             return super()._reduce_and_log_stats(logging_outputs, sample_size, grad_norm)
         counted = 0 if self._is_dummy or (not torch.is_tensor(sample_size) and not sample_size) else 1
-        self._names = list(logging_outputs[0]) if logging_outputs else self._names  # none if the memory was not enough
+        self._names = list(logging_outputs[0]) if logging_outputs else self._names  # empty after an out-of-memory error
         sums = {name: counted * sum(log[name] for log in logging_outputs) for name in self._names}
         self._waiting.append(Update(sums, grad_norm))
         return {} if self.optimizer.updates_since_sync else self._log_waiting()
 
     def _log_waiting(self) -> Dict[str, Any]:
-        """Logs the updates since the last synchronisation; returns the numbers of the last one."""
+        """Logs the updates since the last synchronisation; returns the statistics of the last one."""
         waiting, self._waiting = self._waiting, []
         logged: Dict[str, Any] = {}
         for sums, update in zip(summed_over_replicas([update.sums for update in waiting], self.device), waiting):
@@ -88,7 +96,9 @@ class BMUFTrainer(Trainer):
 
 
 def summed_over_replicas(updates: List[Dict[str, Any]], device: torch.device) -> List[Dict[str, Any]]:
-    """Returns the sums over all processes of each number of each update. All processes have the same names and updates."""
+    """Returns the statistics of each update, summed over all processes, which have equal names and numbers of
+    updates.
+    """
     if not updates:
         return []
     names = list(updates[0])

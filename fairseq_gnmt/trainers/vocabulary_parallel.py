@@ -1,9 +1,9 @@
-"""Trainer for --vocabulary-parallel: the processes of a training act as one process with one large batch.
+"""Trainer for --vocabulary-parallel: all processes act as one process with one large batch.
 
 All processes read the same batches. Each runs the recurrent layers for its rows and the output layer for its symbols
-(gnmt.training). To fairseq this is a training of one process: no gradient is averaged, and batches, learning rates,
-logs and checkpoints are those of one process. Checkpoints hold whole parameters, so that any number of processes goes
-on from them.
+(gnmt.training). For fairseq this is a training of one process: no gradients are averaged, and batches, learning rates,
+logs and checkpoints equal those of one process. Checkpoints contain whole parameters, so a training can resume with any
+number of processes.
 """
 
 import functools
@@ -53,7 +53,7 @@ class VocabularyParallelTrainer(Trainer):
     # -- training
 
     def train_step(self, samples: List[Any], raise_oom: bool = False):
-        """Trains on an update's batches; one process that skipped a batch for want of memory would leave the others waiting."""
+        """Runs an update. Out-of-memory errors are raised: skipping a batch in one process would block the others."""
         self._is_in_train_step = True
         result = super().train_step(samples, raise_oom=True)
         self._is_in_train_step = False
@@ -61,7 +61,7 @@ class VocabularyParallelTrainer(Trainer):
         return result
 
     def _mean(self, number: float) -> float:
-        """Returns the mean of a number over the processes, so that all come to the same decision about it."""
+        """Returns the mean of a number over the processes, so that all processes make equal decisions."""
         mean = torch.tensor(number, dtype=torch.double, device=self.device)
         dist.all_reduce(mean)
         return mean.item() / dist.get_world_size()
@@ -95,15 +95,16 @@ class VocabularyParallelTrainer(Trainer):
 
     @property
     def _sharded_indices(self) -> List[int]:
-        """Indices of the sharded parameters in the optimizer."""
+        """Returns the indices of the sharded parameters in the optimizer."""
         sharded = {id(parameter) for parameter in split_parameters(self.get_model())[1]}
         return [index for index, parameter in enumerate(self.optimizer.params) if id(parameter) in sharded]
 
     def consolidate_optimizer(self) -> None:
-        """Gathers the whole model and the whole state of the optimizer; fairseq calls it before a checkpoint.
+        """Gathers the whole model and the whole state of the optimizer; fairseq calls this method before a
+        checkpoint.
 
-        It also does so when a process fails in a training step. The other processes are elsewhere then, so nothing can
-        be gathered.
+        fairseq also calls it when one process fails in a training step. The other processes are then in another call,
+        so nothing is gathered.
         """
         if self._is_in_train_step:
             return
@@ -116,13 +117,13 @@ class VocabularyParallelTrainer(Trainer):
             self._gathered_model, self._gathered_optim_state = utils.move_to_cpu((weights, state))
 
     def state_dict(self) -> Dict[str, Any]:
-        """Returns the content of a checkpoint; `consolidate_optimizer` has gathered it."""
+        """Returns the content of a checkpoint, gathered by `consolidate_optimizer`."""
         state = super().state_dict()
         state["model"], self._gathered_model = self._gathered_model, None
         return state
 
     def save_checkpoint(self, filename: str, extra_state: Dict[str, Any]) -> Optional[str]:
-        """Saves the gathered state; without one, after a failed training step, there is nothing to save."""
+        """Saves the gathered state; saves nothing after a failed training step, which has no gathered state."""
         if self._is_in_train_step:
             logger.warning("%s is not written: a process alone has only its share of the weights", filename)
             return None

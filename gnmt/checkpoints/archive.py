@@ -1,7 +1,7 @@
-"""Files of torch.save: zip archives since torch 1.6, a sequence of pickles and raw memory before.
+"""Files of torch.save: zip archives since torch 1.6, before that a sequence of pickles and raw memory.
 
-Each record of an archive is read once, and its CRC-32 is checked; torch.load does not check it. The old format has no
-checksums. Memory is read straight into the tensors.
+Each record of an archive is read once and its CRC-32 is checked, which torch.load does not do. The old format has no
+checksums. Tensor memory is read directly into tensors.
 """
 
 import os
@@ -22,9 +22,15 @@ NO_GLOBALS = Globals({}, {}, {}, {})
 
 
 def load(file: BinaryIO, allowed: Globals, with_memory: bool = True) -> Any:
-    """Returns the value that torch.save stored; without memory its tensors are on the meta device.
+    """Returns the value that torch.save stored.
 
-    Raises ForbiddenGlobal for a global that is not allowed. A damaged file raises any exception.
+    Args:
+        file: open file.
+        allowed: globals that the file may name.
+        with_memory: read the tensors' memory; otherwise tensors are on the meta device.
+
+    Raises:
+        ForbiddenGlobal: for a global that is not allowed. A damaged file raises any exception.
     """
     mark = file.read(len(ZIP_MARK))
     file.seek(0)
@@ -34,7 +40,7 @@ def load(file: BinaryIO, allowed: Globals, with_memory: bool = True) -> Any:
 
 
 def load_archive(file: BinaryIO, allowed: Globals, with_memory: bool) -> Any:
-    """Reads a file of torch.save in its current format, a ZIP archive."""
+    """Returns the value of a file in the current format, a zip archive; see `load` for the arguments."""
     with zipfile.ZipFile(file) as archive:
         records = {info.filename: info for info in archive.infolist()}
         (pickle_name,) = [name for name in records if name.count("/") == 1 and name.endswith("/data.pkl")]
@@ -54,12 +60,16 @@ def load_archive(file: BinaryIO, allowed: Globals, with_memory: bool) -> Any:
         if with_memory:
             read_names = {f"{folder}data/{key}" for key in storages} | {pickle_name}
             for name in records.keys() - read_names:
-                read_storage(archive, name, with_memory)  # for its checksum
+                read_storage(archive, name, with_memory)  # checks its checksum
         return value
 
 
 def check_records(records: Dict[str, zipfile.ZipInfo], size: int) -> None:
-    """Raises InvalidPickle for records that are compressed, which torch.save never does, or longer than the file."""
+    """Checks the records of an archive.
+
+    Raises:
+        InvalidPickle: for compressed records, which torch.save never writes, or records longer than the file.
+    """
     for name, record in records.items():
         if record.compress_type != zipfile.ZIP_STORED or record.compress_size != record.file_size:
             raise InvalidPickle(f"its record {name} is compressed")
@@ -68,7 +78,13 @@ def check_records(records: Dict[str, zipfile.ZipInfo], size: int) -> None:
 
 
 def read_storage(archive: zipfile.ZipFile, name: str, with_memory: bool) -> torch.UntypedStorage:
-    """Reads a record; the end of it is where zipfile checks its CRC-32."""
+    """Reads a record to its end, where zipfile checks the CRC-32.
+
+    Args:
+        archive: open archive.
+        name: name of the record.
+        with_memory: return the content; otherwise only check it.
+    """
     size = archive.getinfo(name).file_size
     if not with_memory:
         return torch.UntypedStorage(size, device="meta")
@@ -81,18 +97,22 @@ def read_storage(archive: zipfile.ZipFile, name: str, with_memory: bool) -> torc
 
 
 def as_storage(memory: torch.UntypedStorage, wanted: StorageId) -> Storage:
-    """Returns memory as a storage of the wanted type; raises InvalidPickle if its size is another."""
+    """Returns memory as a storage of the required type.
+
+    Raises:
+        InvalidPickle: if its size differs.
+    """
     if memory.nbytes() != wanted.bytes:
         raise InvalidPickle(f"it has {memory.nbytes()} bytes for {wanted.elements} numbers of {wanted.dtype}")
     return Storage(wanted.dtype, wanted.elements, memory)
 
 
 def load_old_format(file: BinaryIO, allowed: Globals, with_memory: bool) -> Any:
-    """Reads a file of torch.save in the format that PyTorch before 1.6 wrote."""
+    """Returns the value of a file in the format before torch 1.6; see `load` for the arguments."""
     begin = [unpickle(file, NO_GLOBALS, storage_id) for _ in range(2)]
     if begin != [MAGIC_NUMBER, PROTOCOL]:
         raise InvalidPickle("it is no file of torch.save")
-    unpickle(file, NO_GLOBALS, storage_id)  # the machine that wrote it
+    unpickle(file, NO_GLOBALS, storage_id)  # description of the machine that wrote the file
     size = size_of(file)
     ids: Dict[str, StorageId] = {}
     storages: Dict[str, torch.UntypedStorage] = {}
@@ -119,7 +139,7 @@ def load_old_format(file: BinaryIO, allowed: Globals, with_memory: bool) -> Any:
 
 
 def read_into(file: IO[bytes], memory: torch.UntypedStorage) -> None:
-    """Fills the memory from the file, without a copy of it."""
+    """Fills memory from a file without a copy."""
     size = memory.nbytes()
     if size == 0:
         return
@@ -133,7 +153,7 @@ def read_into(file: IO[bytes], memory: torch.UntypedStorage) -> None:
 
 
 def size_of(file: BinaryIO) -> int:
-    """Returns the bytes of a file, and leaves its position."""
+    """Returns the size of a file in bytes; its position is unchanged."""
     position = file.tell()
     size = file.seek(0, os.SEEK_END)
     file.seek(position)

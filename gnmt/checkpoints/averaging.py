@@ -1,4 +1,4 @@
-"""Average of the parameters of several checkpoints, usually better than the last of them."""
+"""Average of the parameters of several checkpoints, which is usually better than the last checkpoint."""
 
 import re
 from pathlib import Path
@@ -20,11 +20,17 @@ EPOCH_CHECKPOINT = re.compile(r"checkpoint(\d+)\.pt")
 def average_checkpoints(inputs: Sequence[Path], output: Path, overwrite: bool = False) -> None:
     """Writes a checkpoint with the average parameters of `inputs`.
 
-    Everything else is taken from the last one, except the optimizer's state, which is left out. The clipping range is
-    also taken from the last checkpoint, because it follows a schedule.
+    Everything else is taken from the last checkpoint, except the optimizer's state, which is left out. The clipping
+    range is also taken from the last checkpoint, because it follows a schedule.
 
-    Raises UserError if there are no inputs, if they are of different models, or if output cannot be written, exists
-    (unless `overwrite`) or is an input; an existing output is then kept.
+    Args:
+        inputs: checkpoints of one training, oldest first.
+        output: file to write; an existing file is kept after an error.
+        overwrite: replace an existing output.
+
+    Raises:
+        UserError: if there are no inputs, they are of different models, or output exists (unless `overwrite`), is an
+            input, or cannot be written.
     """
     if not inputs:
         raise UserError("There are no checkpoints to average: name some, or a --save-dir that has some.")
@@ -33,7 +39,7 @@ def average_checkpoints(inputs: Sequence[Path], output: Path, overwrite: bool = 
 
 
 def mean_of(inputs: Sequence[Path]) -> dict:
-    """Returns the checkpoint that `average_checkpoints` writes."""
+    """Returns the content of the checkpoint that `average_checkpoints` writes."""
     sums: Dict[str, Tensor] = {}
     for path in inputs:
         checkpoint = read_training_state(path)
@@ -43,14 +49,14 @@ def mean_of(inputs: Sequence[Path]) -> dict:
             raise UserError(f"{path} and {inputs[0]} are of different models: average checkpoints of one training.")
         for name, value in model.items():
             sums[name] = sums.get(name, 0) + value.to(SUMMED_IN)
-    means: Dict[int, Tensor] = {}  # by address, so that shared embeddings stay shared
+    means: Dict[int, Tensor] = {}  # by memory address, so that shared embeddings stay shared
     checkpoint["model"] = {
         name: value
         if name.endswith(CLIP_RANGE)
         else means.setdefault(value.data_ptr(), (sums[name] / len(inputs)).to(value.dtype))
         for name, value in model.items()
     }
-    checkpoint["last_optimizer_state"] = None  # belongs to the last parameters, not to their mean
+    checkpoint["last_optimizer_state"] = None  # belongs to the last parameters, not to the mean
     return checkpoint
 
 

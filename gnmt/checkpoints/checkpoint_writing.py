@@ -1,4 +1,4 @@
-"""Model folders as checkpoints that fairseq-train starts from; needs no fairseq."""
+"""Conversion of model folders to checkpoints for fairseq-train; needs no fairseq."""
 
 import shutil
 from pathlib import Path
@@ -23,11 +23,11 @@ CODES = "bpecodes"  # name that fairseq's from_pretrained looks for
 
 
 def write_checkpoint(model: Model, data: Path, file: BinaryIO) -> None:
-    """Writes a checkpoint as fairseq-train would before its first update, with the weights in float32.
+    """Writes a checkpoint as fairseq-train does before its first update, with weights in float32.
 
     Args:
-        model: of a model folder.
-        data: folder of the dictionaries, which the checkpoint names.
+        model: model of a model folder.
+        data: folder of the dictionaries, which is stored in the checkpoint.
         file: open for writing.
     """
     history = {"criterion_name": "", "optimizer_name": "", "lr_scheduler_state": {}, "num_updates": 0}
@@ -45,14 +45,18 @@ def write_checkpoint(model: Model, data: Path, file: BinaryIO) -> None:
 
 
 def dictionary_text(vocabulary: Vocabulary) -> str:
-    """Returns a vocabulary as a dictionary of fairseq-preprocess. Raises UserError if it has a token twice."""
+    """Returns a vocabulary as a dictionary of fairseq-preprocess.
+
+    Raises:
+        UserError: if the vocabulary contains a token twice.
+    """
     if len(set(vocabulary.tokens)) < len(vocabulary):
         raise UserError("The vocabulary has a token twice, which a dictionary of fairseq cannot have.")
     return "".join(f"{word} 1\n" for word in vocabulary.words)
 
 
 def copy_tokenizer(folder: Path, output: Path) -> None:
-    """Copies the tokenizer files of a model folder, under the names that fairseq's users know."""
+    """Copies the tokenizer files of a model folder to their usual names in fairseq."""
     description = read_object(folder / "tokenizer.json")
     names: List[Any] = [description.get(side) for side in ("source", "target")]
     if description["type"] == "moses_subword_nmt":

@@ -1,4 +1,4 @@
-"""Checkpoints of fairseq-train as models in memory; needs no fairseq."""
+"""Conversion of fairseq-train checkpoints to models in memory; needs no fairseq."""
 
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional
@@ -12,11 +12,11 @@ from gnmt.network.gnmt import GNMTNetwork
 from gnmt.quantization.storage import INTEGERS, to_floats
 from gnmt.tokenizers.vocabulary import Vocabulary
 
-ARCHITECTURES = ("gnmt",)  # names of architectures of this project begin so
+ARCHITECTURES = ("gnmt",)  # prefixes of this project's architectures
 
 
 class TrainedModel(NamedTuple):
-    """A checkpoint's network and everything that belongs to it but the tokenizer."""
+    """Network of a checkpoint with configuration and vocabularies, without tokenizer."""
 
     network: GNMTNetwork
     config: ModelConfig
@@ -27,14 +27,14 @@ class TrainedModel(NamedTuple):
 
 
 def read_checkpoint(path: Path, data: Optional[Path] = None) -> TrainedModel:
-    """Reads a checkpoint and the dictionaries of the data that it was trained on.
+    """Reads a checkpoint and the dictionaries of its training data.
 
     Args:
-        path: a checkpoint of fairseq-train with an architecture of this project; it may be stored in 8-bit integers.
-        data: folder of fairseq-preprocess; by default the one that the checkpoint names.
+        path: checkpoint of fairseq-train with an architecture of this project; may be stored in int8.
+        data: folder of fairseq-preprocess; None means the folder named in the checkpoint.
 
     Raises:
-        UserError: the checkpoint or a dictionary is missing or damaged, or they do not fit each other.
+        UserError: if the checkpoint or a dictionary is missing or damaged, or they do not match.
     """
     state = read_training_state(path)
     options = state.get("cfg") or {}
@@ -61,7 +61,9 @@ def read_checkpoint(path: Path, data: Optional[Path] = None) -> TrainedModel:
 
 
 def languages_of_data(folder: Path) -> Optional[List[str]]:
-    """Returns the languages in the names of a folder's files, such as train.en-de.en.bin, as fairseq does; None without any."""
+    """Returns the languages in a folder's file names, such as train.en-de.en.bin, as fairseq does; None if there are
+    none.
+    """
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         parts = path.name.split(".")
         if len(parts) >= 3 and len(parts[1].split("-")) == 2:

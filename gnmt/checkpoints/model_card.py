@@ -1,4 +1,4 @@
-"""The model card: README.md of a model folder."""
+"""Model card: README.md of a model folder."""
 
 from pathlib import Path
 from typing import Any, List, Mapping, NamedTuple, Optional
@@ -6,7 +6,7 @@ from typing import Any, List, Mapping, NamedTuple, Optional
 from gnmt import __version__
 from gnmt.checkpoints.fairseq_checkpoint import TrainedModel
 
-# Options of fairseq-train that say most about a training, by section of its configuration.
+# Most informative options of fairseq-train, by section of its configuration.
 TRAINING_OPTIONS = {
     "model": ("_name", "dropout", "share_decoder_input_output_embed", "no_share_embeddings", "init_range"),
     "criterion": ("_name", "label_smoothing"),
@@ -19,7 +19,7 @@ TRAINING_OPTIONS = {
 
 
 class Check(NamedTuple):
-    """Quality of a model on a test set."""
+    """BLEU of a model on a test set."""
 
     source: Path
     reference: Path
@@ -31,9 +31,9 @@ def model_card(trained: TrainedModel, tokenizer: str, check: Optional[Check]) ->
     """Returns the card of a model in Markdown.
 
     Args:
-        trained: the model that is exported.
+        trained: exported model.
         tokenizer: type of its tokenizer.
-        check: its quality, if it was measured.
+        check: BLEU on a test set, if it was measured.
     """
     config = trained.config
     parameters = sum(parameter.numel() for parameter in trained.network.parameters())

@@ -21,7 +21,7 @@ LARGEST_SIZE = 1 << 24
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Everything about a model but its weights, tokens and search options."""
+    """Configuration of a model: sizes, options, languages and precision."""
 
     hidden_size: int
     encoder_layers: int
@@ -30,13 +30,15 @@ class ModelConfig:
     target_vocab_size: int
     source_language: str
     target_language: str
-    share_embeddings: bool = True  # of source and target
-    tie_output_layer: bool = False  # with the target embeddings
-    attention_query: str = "current"  # bottom decoder output of this position (NVIDIA) or of the previous one (paper)
+    share_embeddings: bool = True  # one embedding for source and target
+    tie_output_layer: bool = False  # output projection shares the target embeddings
+    attention_query: str = "current"  # position that queries the attention: current (NVIDIA) or previous (paper)
     activation_clip: Optional[float] = None  # range of cell states and layer outputs after quantisable training
-    source_bos: bool = False  # sources and decoding begin with BOS (NVIDIA), not with EOS (fairseq)
+    source_bos: bool = (
+        False  # sources and decoding begin with BOS (NVIDIA); otherwise decoding begins with EOS (fairseq)
+    )
     dropout: float = 0.0  # for further training
-    precision: str = "fp32"  # of the stored weights, and the default of decoding
+    precision: str = "fp32"  # precision of the stored weights, and default precision of decoding
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -57,7 +59,7 @@ class ModelConfig:
 
     @property
     def network(self) -> NetworkConfig:
-        """Configuration that the network is built from."""
+        """Configuration of the network."""
         limit = self.activation_clip
         return NetworkConfig(
             source_vocabulary_size=self.source_vocab_size,
@@ -93,16 +95,26 @@ Config = TypeVar("Config", ModelConfig, GenerationConfig)
 
 
 def write_config(path: Path, config: Any, extra: Mapping[str, Any]) -> None:
-    """Writes the fields of a configuration and `extra` ones as a JSON object."""
+    """Writes the fields of a configuration and further entries as a JSON object.
+
+    Args:
+        path: file to write.
+        config: dataclass.
+        extra: further entries.
+    """
     content = {**extra, **dataclasses.asdict(config)}
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_config(path: Path, config_class: Type[Config]) -> Config:
-    """Reads a configuration; keys of later versions are ignored.
+    """Reads a configuration; unknown keys of later versions are ignored.
+
+    Args:
+        path: file to read.
+        config_class: ModelConfig or GenerationConfig.
 
     Raises:
-        UserError: the file is missing, is not a JSON object, lacks a key, or has a value of a wrong type or range.
+        UserError: if the file is missing, is not a JSON object, lacks a key, or has a value of a wrong type or range.
     """
     content = read_object(path)
     fields = dataclasses.fields(config_class)

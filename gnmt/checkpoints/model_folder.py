@@ -1,12 +1,11 @@
-"""The model folder: a trained model with everything that translation needs, without pickles.
+"""Model folder: a trained model with everything required for translation, without pickles.
 
 Files:
-
     config.json             sizes, languages, precision
     generation_config.json  default search options
-    model.safetensors       weights; tied ones once
+    model.safetensors       weights; shared ones once
     tokenizer.json          type of the tokenizer, and its files (joint.spm, ...)
-    vocab.json              tokens of the vocabulary, or of both
+    vocab.json              tokens of the vocabulary, or of both vocabularies
     SHA256SUMS              checksums of all files
     README.md               model card
 """
@@ -44,7 +43,7 @@ class Model(NamedTuple):
 
 
 class TokenizerFiles(NamedTuple):
-    """A tokenizer by its type, a key of tokenizers.tokenizer.TOKENIZERS, and its files."""
+    """Type of a tokenizer, a key of tokenizers.tokenizer.TOKENIZERS, and its files."""
 
     type: str
     source: Optional[Path] = None
@@ -52,7 +51,7 @@ class TokenizerFiles(NamedTuple):
 
 
 def is_model_folder(path: Path) -> bool:
-    """Returns True if `path` has a config.json of a GNMT model."""
+    """Returns True if `path` contains a config.json of a GNMT model."""
     try:
         return read_object(path / CONFIG).get("model_type") == MODEL_TYPE
     except UserError:
@@ -72,7 +71,13 @@ def write_model_folder(
     """Writes the files of a model into an existing, empty folder, the checksums last.
 
     Args:
-        network: in float32; stored in `config.precision`.
+        path: folder to write to.
+        network: network in float32; stored in `config.precision`.
+        config: configuration of the model.
+        generation: default search options.
+        source_vocabulary: source tokens.
+        target_vocabulary: target tokens.
+        tokenizer: type and files of the tokenizer.
         card: text of README.md, in Markdown.
     """
     write_config(path / CONFIG, config, {"model_type": MODEL_TYPE, "gnmt_version": __version__})
@@ -85,10 +90,10 @@ def write_model_folder(
 
 
 def read_model_folder(path: Path) -> Model:
-    """Reads a model folder; checks checksums first, then sizes, then reads the weights. Never unpickles.
+    """Reads a model folder: checks checksums, then sizes, then loads the weights. Never unpickles.
 
     Raises:
-        UserError: the folder is missing, incomplete, damaged, or of another kind.
+        UserError: if the folder is missing, incomplete, damaged, or not a model folder.
     """
     if not path.is_dir():
         raise UserError(f"{path} is not a folder: name a model folder of `gnmt export`.")

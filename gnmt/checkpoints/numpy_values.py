@@ -1,7 +1,7 @@
 """Numbers and arrays of numpy in checkpoints, such as the meters of --eval-bleu.
 
-numpy's own functions would follow the pointers of an array of objects. Here a file can describe only plain integers
-and floats and give their bytes.
+numpy's own functions would follow the pointers of an object array. These functions accept only plain integers and
+floats, given by their bytes.
 """
 
 import math
@@ -13,14 +13,14 @@ from gnmt.checkpoints.pickles import Global, InvalidPickle
 from gnmt.checkpoints.tensors import MOST_DIMENSIONS, MOST_ELEMENTS
 
 TYPES = ("b1", *(f"i{size}" for size in (1, 2, 4, 8)), *(f"u{size}" for size in (1, 2, 4, 8)), "f2", "f4", "f8")
-ORDERS = ("<", "|", "=")  # little-endian, without an order, that of the machine
+ORDERS = ("<", "|", "=")  # little-endian, not applicable, native
 ARRAY = Global("numpy.ndarray")
-EMPTY_ARRAY = (ARRAY, (0,), b"b")  # what arrays are pickled from
-PLAIN = (None, None, None, -1, -1, 0)  # fields, metadata, alignment and flags that integers and floats have
+EMPTY_ARRAY = (ARRAY, (0,), b"b")  # initial array in pickles, which the state then fills
+PLAIN = (None, None, None, -1, -1, 0)  # fields, metadata, alignment and flags of integers and floats
 
 
 class StoredType:
-    """Plain type of numpy's numbers."""
+    """Plain numeric type of numpy."""
 
     def __init__(self, code: str, align: bool = False, copy: bool = True):
         if code not in TYPES or type(align) is not bool or type(copy) is not bool:
@@ -29,26 +29,32 @@ class StoredType:
 
 
 def set_order(stored: StoredType, state: tuple) -> None:
-    """Checks the order of bytes, the only thing that the state of a plain type holds."""
+    """Checks the byte order, the only variable part in the state of a plain type."""
     if type(state) is not tuple or len(state) != 8 or state[0] != 3 or state[1] not in ORDERS or state[2:] != PLAIN:
         raise InvalidPickle("it has a type of numpy that is no plain integer or float")
 
 
 def number(stored: StoredType, content: bytes) -> Union[int, float, bool]:
-    """Returns the number that numpy's multiarray.scalar would, as one of Python."""
+    """Returns the number of numpy's multiarray.scalar as a Python number."""
     check_length(stored, content, 1)
     return np.frombuffer(content, stored.dtype)[0].item()
 
 
 def empty_array(kind: Global, shape: tuple, code: bytes) -> np.ndarray:
-    """Returns the array of no bytes that every array is pickled from."""
+    """Returns the empty array from which every array is unpickled.
+
+    Args:
+        kind: class of the array, which must be numpy.ndarray.
+        shape: shape in the pickle.
+        code: type in the pickle.
+    """
     if (kind, shape, code) != EMPTY_ARRAY:
         raise InvalidPickle("it has an array of numpy that is made of something else than bytes")
     return np.empty(0, "i1")
 
 
 def fill_array(array: np.ndarray, state: tuple) -> None:
-    """Gives an empty array its shape, type and content, in place; the content must be as long as they say."""
+    """Sets shape, type and content of an empty array, in place; the length of the content must match."""
     if type(state) is not tuple or len(state) != 5 or array.size:
         raise InvalidPickle("it describes an array of numpy wrongly")
     version, shape, stored, by_columns, content = state
@@ -61,6 +67,15 @@ def fill_array(array: np.ndarray, state: tuple) -> None:
 
 
 def check_length(stored: Any, content: Any, count: int) -> None:
-    """Raises InvalidPickle unless the content has `count` numbers of the stored type."""
+    """Checks the length of a content.
+
+    Args:
+        stored: type of the numbers.
+        content: their bytes.
+        count: required number of numbers.
+
+    Raises:
+        InvalidPickle: if the length does not match.
+    """
     if type(stored) is not StoredType or type(content) is not bytes or len(content) != count * stored.dtype.itemsize:
         raise InvalidPickle("it has numbers of numpy that are not as long as their type says")

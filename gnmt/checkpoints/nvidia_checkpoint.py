@@ -1,6 +1,6 @@
-"""NVIDIA's GNMT v2 checkpoints as files.
+"""Files of NVIDIA's GNMT v2 checkpoints.
 
-They are pickles that hold an object of subword-nmt, of which only the attributes are read.
+They are pickles that contain an object of subword-nmt, of which only the attributes are read.
 """
 
 import io
@@ -23,7 +23,7 @@ from gnmt.errors import UserError
 
 WANTED = "name a checkpoint that NVIDIA's GNMT v2 for PyTorch has written."
 EMBEDDING = "encoder.embedder.weight"
-WRAPPED = "module."  # before every name where torch's DistributedDataParallel was saved
+WRAPPED = "module."  # prefix of all names in checkpoints of torch's DistributedDataParallel
 
 Kind = Union[Type, Tuple[Type, ...]]
 
@@ -31,12 +31,12 @@ Kind = Union[Type, Tuple[Type, ...]]
 class NvidiaCheckpoint(NamedTuple):
     """Contents of a checkpoint of NVIDIA's GNMT v2."""
 
-    weights: Dict[str, Tensor]  # by NVIDIA's names, float32 or float16
+    weights: Dict[str, Tensor]  # keyed by NVIDIA's names, float32 or float16
     hidden_size: int
-    layers: int  # of the encoder, and of the decoder
+    layers: int  # number of encoder layers and of decoder layers
     dropout: float
     shared_embeddings: bool
-    vocabulary: int  # entries
+    vocabulary: int  # number of entries
     idx2tok: Dict[int, str]
     codes: SubwordCodes
     separator: str
@@ -44,22 +44,22 @@ class NvidiaCheckpoint(NamedTuple):
 
 
 class StoredObject:
-    """Attributes of an object that was pickled, without its class."""
+    """Attributes of a pickled object, without its class."""
 
 
 class StoredDefault:
-    """Stands in for partial(int, UNKNOWN), which NVIDIA's table of numbers calls for words that it does not have."""
+    """Placeholder for partial(int, UNKNOWN), the default of NVIDIA's table of token ids."""
 
     def __init__(self, function: Any):
         pass
 
 
 def ignore_arguments(default: StoredDefault, state: Any) -> None:
-    """Leaves the arguments of a partial function out."""
+    """Ignores the arguments of a partial function."""
 
 
 def stored_table(default: Any) -> dict:
-    """Stands in for the defaultdict of that table."""
+    """Returns a dict in place of the defaultdict of NVIDIA's table."""
     return {}
 
 
@@ -72,7 +72,11 @@ NVIDIA = TRAINING | Globals(
 
 
 def read(path: Path) -> NvidiaCheckpoint:
-    """Raises UserError for a file that is damaged, that is no checkpoint of NVIDIA's, or that holds more than data."""
+    """Returns the contents of a checkpoint.
+
+    Raises:
+        UserError: if the file is damaged, is not a checkpoint of NVIDIA's GNMT v2, or contains more than data.
+    """
     stored = reader.read(path, NVIDIA)
 
     def part(kind: Kind, *keys: str) -> Any:
@@ -99,7 +103,17 @@ def read(path: Path) -> NvidiaCheckpoint:
 
 
 def stored_part(stored: Any, path: Path, kind: Kind, *keys: str) -> Any:
-    """stored[keys[0]][keys[1]]..., which must be of that kind; stored objects are looked into, too."""
+    """Returns stored[keys[0]][keys[1]]..., where attributes of stored objects count as keys.
+
+    Args:
+        stored: contents of the checkpoint.
+        path: file, for errors.
+        kind: required type.
+        keys: keys, outermost first.
+
+    Raises:
+        UserError: if the part is missing or of another type.
+    """
     for count, key in enumerate(keys, start=1):
         inside = vars(stored) if isinstance(stored, StoredObject) else stored
         if not isinstance(inside, dict) or key not in inside:
@@ -111,7 +125,16 @@ def stored_part(stored: Any, path: Path, kind: Kind, *keys: str) -> Any:
 
 
 def check_merges(codes: dict, version: tuple, path: Path) -> None:
-    """Raises UserError for a table of merges that no file of subword-nmt could hold."""
+    """Checks a table of merges and its version.
+
+    Args:
+        codes: rank of each pair.
+        version: version of the merges.
+        path: file, for errors.
+
+    Raises:
+        UserError: if a file of subword-nmt cannot contain them.
+    """
     pairs = all(type(merge) is tuple and len(merge) == 2 and all(map(is_piece, merge)) for merge in codes)
     if not pairs or not all(type(rank) is int for rank in codes.values()):
         raise UserError(f"{path} has something else than merges as its merges: {WANTED}")
@@ -120,17 +143,21 @@ def check_merges(codes: dict, version: tuple, path: Path) -> None:
 
 
 def is_text(value: Any) -> bool:
-    """Returns whether a value is a text that a line of a UTF-8 file can hold."""
+    """Returns True for a string that fits on a line of a UTF-8 file."""
     return isinstance(value, str) and not re.search("[\r\n\ud800-\udfff]", value)
 
 
 def is_piece(value: Any) -> bool:
-    """Returns True for text without spaces."""
+    """Returns True for a text without spaces."""
     return is_text(value) and value.split() == [value]
 
 
 def check_contents(checkpoint: NvidiaCheckpoint, path: Path) -> None:
-    """Names of languages become names of files and options of commands: they must be plain."""
+    """Checks names of languages, which become file names and options of commands, and other texts.
+
+    Raises:
+        UserError: if they contain other characters than plain text.
+    """
     contents = {
         "weights": all(isinstance(value, Tensor) for value in checkpoint.weights.values()),
         "words": all(map(is_text, checkpoint.idx2tok.values())),
@@ -143,7 +170,11 @@ def check_contents(checkpoint: NvidiaCheckpoint, path: Path) -> None:
 
 
 def check_sizes(checkpoint: NvidiaCheckpoint, path: Path) -> None:
-    """Raises UserError for a configuration that is larger than the weights, and for weights that are no numbers."""
+    """Checks the sizes of the configuration against the weights.
+
+    Raises:
+        UserError: if the configuration is larger than the weights, or weights are not tensors of numbers.
+    """
     check_weights(checkpoint.weights, path)
     embedding = checkpoint.weights.get(EMBEDDING)
     if embedding is None or embedding.dim() != 2:
@@ -159,7 +190,11 @@ def check_sizes(checkpoint: NvidiaCheckpoint, path: Path) -> None:
 
 
 def write(checkpoint: NvidiaCheckpoint, file: BinaryIO) -> None:
-    """Returns the contents that NVIDIA's translate.py reads. Raises UserError without subword-nmt, whose object is stored."""
+    """Writes a checkpoint for NVIDIA's translate.py.
+
+    Raises:
+        UserError: if subword-nmt, whose object is stored, is not installed.
+    """
     words = checkpoint.idx2tok
     tok2idx = defaultdict(partial(int, UNKNOWN), {word: index for index, word in words.items()})
     source, target = checkpoint.languages
@@ -186,7 +221,11 @@ def write(checkpoint: NvidiaCheckpoint, file: BinaryIO) -> None:
 
 
 def subword_nmt_object(codes: SubwordCodes, separator: str) -> Any:
-    """Returns the BPE object of subword-nmt for these codes."""
+    """Returns the BPE object of subword-nmt for the codes and separator.
+
+    Raises:
+        UserError: if subword-nmt is not installed.
+    """
     try:
         from subword_nmt.apply_bpe import BPE
     except ImportError as error:

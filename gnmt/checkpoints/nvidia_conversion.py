@@ -1,6 +1,6 @@
 """Conversion between checkpoints of NVIDIA's GNMT v2 and models in memory.
 
-Only what a translation needs is converted, not the state of the optimizer.
+Only the parts for translation are converted, not the optimizer's state.
 """
 
 from pathlib import Path
@@ -22,15 +22,15 @@ from gnmt.quantization.storage import to_floats
 
 
 def from_nvidia(theirs: NvidiaCheckpoint, path: Path, precision: str) -> TrainedModel:
-    """Returns the model of a checkpoint of NVIDIA's, with NVIDIA's default search options.
+    """Returns the model of NVIDIA's checkpoint, with NVIDIA's default search options.
 
     Args:
         theirs: contents of the checkpoint.
-        path: its file, for errors.
-        precision: for storing the weights.
+        path: file, for errors.
+        precision: precision of the stored weights.
 
     Raises:
-        UserError: the weights do not fit their configuration.
+        UserError: if the weights do not match their configuration.
     """
     vocabulary = our_vocabulary(theirs.idx2tok, theirs.vocabulary)
     source, target = theirs.languages
@@ -47,16 +47,16 @@ def from_nvidia(theirs: NvidiaCheckpoint, path: Path, precision: str) -> Trained
 
 
 def to_nvidia(model: Model, codes: SubwordCodes, separator: str, name: Path) -> NvidiaCheckpoint:
-    """Returns a model as the contents of a checkpoint of NVIDIA's.
+    """Returns the contents of NVIDIA's checkpoint for a model.
 
     Args:
-        model: with one vocabulary, trained with --nvidia-conventions.
+        model: model with one vocabulary, trained with --nvidia-conventions.
         codes: merges of its subwords.
-        separator: mark of subwords within a word.
-        name: of the model, for errors.
+        separator: mark of word-internal subwords.
+        name: name of the model, for errors.
 
     Raises:
-        UserError: NVIDIA's network cannot hold the model.
+        UserError: if NVIDIA's network cannot represent the model.
     """
     config = model.config
     _check_convertible(model, name)
@@ -90,7 +90,16 @@ def _check_convertible(model: Model, name: Path) -> None:
 
 
 def our_weights(theirs: NvidiaCheckpoint, shapes: Dict[str, torch.Size], path: Path) -> Dict[str, Tensor]:
-    """Returns NVIDIA's weights under our names, with the rows of the vocabulary in our order."""
+    """Returns NVIDIA's weights under our names, with vocabulary rows in our order.
+
+    Args:
+        theirs: contents of the checkpoint.
+        shapes: required shapes by our names.
+        path: file, for errors.
+
+    Raises:
+        UserError: if embeddings that should be shared differ, or names or shapes do not match.
+    """
     names = our_names(theirs.layers)
     check_weights(theirs.weights, {name: shapes[ours] for name, ours in names.items()}, path)
     ids = our_ids(theirs.vocabulary)
@@ -107,7 +116,16 @@ def our_weights(theirs: NvidiaCheckpoint, shapes: Dict[str, torch.Size], path: P
 
 
 def check_weights(weights: Dict[str, Tensor], shapes: Dict[str, torch.Size], path: Path) -> None:
-    """Raises UserError unless the weights have these names and shapes."""
+    """Checks names and shapes of weights.
+
+    Args:
+        weights: weights to check.
+        shapes: required shapes by name.
+        path: file, for errors.
+
+    Raises:
+        UserError: if they do not match.
+    """
     for name, shape in shapes.items():
         if name not in weights:
             raise UserError(f"{path} lacks the weight {name} of {tuple(shape)}, which NVIDIA's GNMT v2 has.")
@@ -120,7 +138,13 @@ def check_weights(weights: Dict[str, Tensor], shapes: Dict[str, torch.Size], pat
 
 
 def their_weights(ours: Dict[str, Tensor], layers: int, shared_embeddings: bool) -> Dict[str, Tensor]:
-    """Returns our weights under NVIDIA's names, with the rows of the vocabulary in NVIDIA's order."""
+    """Returns our weights under NVIDIA's names, with vocabulary rows in NVIDIA's order.
+
+    Args:
+        ours: weights by our names.
+        layers: number of encoder layers and of decoder layers.
+        shared_embeddings: one embedding for source and target.
+    """
     to_floats(ours)
     ids = our_ids(len(ours["decoder.output_projection.bias"]))
     weights = {}

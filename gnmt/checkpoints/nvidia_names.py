@@ -1,4 +1,4 @@
-"""Names of the weights in NVIDIA's GNMT v2 and here."""
+"""Names of the weights in NVIDIA's GNMT v2 and in this package."""
 
 from typing import Dict
 
@@ -14,7 +14,7 @@ NAMES = {
     "decoder.att_rnn.attn.linear_q.weight": "decoder.stack.attention.query_projection.weight",
     "decoder.att_rnn.attn.linear_k.weight": "decoder.stack.attention.key_projection.weight",
 }
-WORD_BY_WORD = (  # a row for each entry of the vocabulary
+WORD_BY_WORD = (  # weights with one row per vocabulary entry
     "encoder.embedder.weight",
     "decoder.embedder.weight",
     "decoder.classifier.classifier.weight",
@@ -23,7 +23,7 @@ WORD_BY_WORD = (  # a row for each entry of the vocabulary
 
 
 def our_names(layers: int) -> Dict[str, str]:
-    """Our name by NVIDIA's of every weight of a network of so many encoder layers and as many decoder layers."""
+    """Returns our names by NVIDIA's names for a network with this number of encoder layers and of decoder layers."""
     names = dict(NAMES)
     lstms = {"decoder.att_rnn.rnn": "decoder.stack.query_lstm"}
     for layer in range(1, layers):

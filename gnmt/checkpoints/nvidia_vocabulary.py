@@ -1,6 +1,6 @@
-"""NVIDIA's vocabulary and ours: the same words under the same numbers, the first four apart.
+"""Vocabularies of NVIDIA and of this package: equal words and ids, except for the first four.
 
-NVIDIA has PAD, UNK, BOS, EOS; ours is fairseq's, BOS, PAD, EOS, UNK.
+NVIDIA's special tokens are PAD, UNK, BOS, EOS; ours are fairseq's, BOS, PAD, EOS, UNK.
 """
 
 from typing import Dict, List
@@ -11,20 +11,22 @@ from torch import Tensor
 from gnmt.errors import UserError
 from gnmt.tokenizers.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK, Vocabulary
 
-SPECIAL = ["<pad>", "<unk>", "<s>", r"<\s>"]  # EOS with its backslash is theirs
+SPECIAL = ["<pad>", "<unk>", "<s>", r"<\s>"]  # the backslash of EOS is NVIDIA's
 UNKNOWN = 1
 
 
 def our_ids(size: int) -> Tensor:
-    """Our number of each of NVIDIA's numbers (V,), so that ours[our_ids(V)] = theirs."""
+    """Returns our id of each of NVIDIA's ids (V,), so that ours[our_ids(V)] = theirs."""
     return torch.cat([torch.tensor([PAD, UNK, BOS, EOS]), torch.arange(len(SPECIAL), size)])
 
 
 def our_vocabulary(idx2tok: Dict[int, str], size: int) -> Vocabulary:
-    """A vocabulary of `size` entries from NVIDIA's table of words.
+    """Returns a vocabulary of `size` entries from NVIDIA's table of words.
 
-    Where that table has no word (two lines of its vocabulary file were the same) or one of fairseq's special symbols,
-    there is a made-up one. Raises UserError if the table does not begin with NVIDIA's special symbols.
+    Missing words (from equal lines of its vocabulary file) and fairseq's special symbols are replaced by new words.
+
+    Raises:
+        UserError: if the table does not begin with NVIDIA's special symbols.
     """
     special = [idx2tok.get(index) for index in range(len(SPECIAL))]
     if special != SPECIAL:
@@ -41,5 +43,5 @@ def our_vocabulary(idx2tok: Dict[int, str], size: int) -> Vocabulary:
 
 
 def their_symbols(vocabulary: Vocabulary) -> List[str]:
-    """Words by NVIDIA's numbers."""
+    """Returns the words in the order of NVIDIA's ids."""
     return SPECIAL + vocabulary.words

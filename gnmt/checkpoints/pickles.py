@@ -1,22 +1,22 @@
 """Interpreter of pickles that treats them as data.
 
-Python's own unpickler looks up any importable object by its name and calls it. torch's restricted one calls the
-functions and classes of a list with any arguments that a file gives, which is enough to run code when a class such as
-numpy.ndarray is on the list. Here a global is only ever its name. The file can call nothing but the functions of a
-closed table, all of which check their arguments, and can set the state of nothing but the types of another table.
+Python's own unpickler imports and calls any object by its name. torch's restricted unpickler calls the functions and
+classes of a list with arbitrary arguments, which can run code if a class such as numpy.ndarray is on the list. Here a
+global is only a name. A file can call only the functions of a closed table, which check their arguments. It can set the
+state only of the types in another table.
 """
 
 import pickletools
 from typing import Any, BinaryIO, Callable, Dict, List, Mapping, NamedTuple, Tuple, Union
 
-DEEPEST = 100  # containers within each other; checkpoints have about 10
-MOST_VALUES = 50_000_000  # a value that is referred to twice counts twice
+DEEPEST = 100  # maximum nesting of containers; checkpoints have about 10
+MOST_VALUES = 50_000_000  # a value with two references counts twice
 
 PLAIN_KEYS = (str, bytes, int, float, bool, type(None))
 
 
 class InvalidPickle(ValueError):
-    """Pickle that is damaged, or that is not of the kind that checkpoints are."""
+    """Pickle that is damaged, or is not from a checkpoint."""
 
 
 class ForbiddenGlobal(InvalidPickle):
@@ -28,18 +28,20 @@ class ForbiddenGlobal(InvalidPickle):
 
 
 class Global(NamedTuple):
-    """Name of a function or class in a pickle, which is all that the file gets of it."""
+    """Name of a function or class in a pickle."""
 
     name: str
 
 
 class Globals(NamedTuple):
-    """Globals that pickles of one kind may name, and what the file can do with them."""
+    """Globals that a type of pickle may name, and their permitted uses."""
 
     constants: Mapping[str, Any]  # values that cannot be called, such as types of numbers
-    functions: Mapping[str, Callable[..., Any]]  # called with the arguments of the file, which they check
+    functions: Mapping[str, Callable[..., Any]]  # called with arguments from the file, which they check
     classes: Mapping[str, type]  # made without arguments
-    states: Mapping[type, Callable[[Any, Any], None]]  # given the object and the state of the file, which they check
+    states: Mapping[
+        type, Callable[[Any, Any], None]
+    ]  # called with the object and a state from the file, which they check
 
     def __or__(self, other: "Globals") -> "Globals":
         """Returns the union of two tables."""
@@ -55,10 +57,16 @@ class Globals(NamedTuple):
 
 
 def unpickle(pickled: Union[bytes, BinaryIO], allowed: Globals, load_storage: Callable[[tuple], Any]) -> Any:
-    """Returns the value of the pickle at the current position of a file, and leaves the position after it.
+    """Returns the value of the pickle at the current position of a file, and moves the position to its end.
 
-    load_storage gets the persistent id of each tensor's memory, a tuple, and returns the memory. Raises
-    ForbiddenGlobal for a global that is not allowed. A damaged pickle raises InvalidPickle or any other exception.
+    Args:
+        pickled: bytes or open file.
+        allowed: globals that the pickle may name.
+        load_storage: returns the memory of a tensor from its persistent id, a tuple.
+
+    Raises:
+        ForbiddenGlobal: for a global that is not allowed.
+        InvalidPickle: for a damaged pickle, which may also raise any other exception.
     """
     machine = Machine(allowed, load_storage)
     for opcode, argument, _ in pickletools.genops(pickled):
@@ -77,7 +85,7 @@ class Machine:
         self.allowed = allowed
         self.load_storage = load_storage
         self.stack: List[Any] = []
-        self.below: List[List[Any]] = []  # stacks under the open marks
+        self.below: List[List[Any]] = []  # stacks below the open marks
         self.memo: Dict[int, Any] = {}
 
     def push(self, value: Any) -> None:
@@ -88,7 +96,7 @@ class Machine:
         self.stack = []
 
     def pop_marked(self) -> List[Any]:
-        """Returns the values above the last mark and removes them with it."""
+        """Removes the last mark and the values above it; returns the values."""
         marked, self.stack = self.stack, self.below.pop()
         return marked
 
@@ -212,9 +220,10 @@ OPERATIONS: Dict[str, Callable[[Machine, Any], None]] = {
 
 
 def check_key(key: Any) -> None:
-    """Raises InvalidPickle unless a key of a dict or set is plain, or a tuple of plain values.
+    """Checks a key of a dict or set: hashing a deeply nested tuple would overflow the interpreter's stack.
 
-    Hashing a deeply nested tuple overflows the stack of the interpreter.
+    Raises:
+        InvalidPickle: unless the key is plain, or a tuple of plain values.
     """
     parts = key if type(key) is tuple else (key,)
     if not all(type(part) in PLAIN_KEYS for part in parts):
@@ -222,11 +231,12 @@ def check_key(key: Any) -> None:
 
 
 def check_nesting(value: Any) -> None:
-    """Raises InvalidPickle for containers that hold themselves, are too deep, or refer to too many values.
+    """Checks the containers in a value: a few bytes of a pickle can refer to 2^100 values.
 
-    A few bytes of a pickle can refer to 2^100 values, which no code that walks over them would survive.
+    Raises:
+        InvalidPickle: for containers that contain themselves, are too deep, or refer to too many values.
     """
-    measured: Dict[int, Tuple[int, int]] = {}  # by identity, so that shared containers are walked through once
+    measured: Dict[int, Tuple[int, int]] = {}  # by identity, so that shared containers are visited once
 
     def measure(inside: Any, depth: int) -> Tuple[int, int]:
         """Returns the number of values and the levels of a container."""

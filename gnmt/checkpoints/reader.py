@@ -1,7 +1,7 @@
-"""Reader of checkpoints, ours, fairseq's and NVIDIA's: everything that unpickles goes through it.
+"""Reader of checkpoints of this project, fairseq and NVIDIA; all unpickling goes through it.
 
-Nothing in a file is executed, whatever the environment says: see `pickles` for the rules, and the tables below for all
-that a file can name.
+Nothing in a file is executed, independent of environment variables. The rules are in `pickles`; the tables below list
+all globals that a file can name.
 """
 
 import argparse
@@ -22,14 +22,18 @@ REASON_LENGTH = 150  # characters
 
 
 def ordered_dict(*arguments: Any) -> OrderedDict:
-    """Returns an empty OrderedDict; raises InvalidPickle if it has arguments."""
+    """Returns an empty OrderedDict.
+
+    Raises:
+        InvalidPickle: if there are arguments.
+    """
     if arguments:
         raise InvalidPickle("it has an OrderedDict that is made of something")
     return OrderedDict()
 
 
 def drop_attributes(target: Any, state: Any) -> None:
-    """Leaves the attributes out that torch gives to a state dict: the versions of its modules' code."""
+    """Ignores the attributes that torch adds to a state dict: code versions of its modules."""
 
 
 def bytes_of(text: str, encoding: str) -> bytes:
@@ -40,12 +44,16 @@ def bytes_of(text: str, encoding: str) -> bytes:
 
 
 def empty_bytes() -> bytes:
-    """Returns no bytes: pickles store them as a call."""
+    """Returns empty bytes, which pickles store as a call."""
     return b""
 
 
 def set_of(values: list) -> set:
-    """Returns the set of the values in a list; raises InvalidPickle for anything but a list."""
+    """Returns the set of the values in a list.
+
+    Raises:
+        InvalidPickle: if `values` is not a list.
+    """
     if type(values) is not list:
         raise InvalidPickle("it has a set of what is no list")
     for value in values:
@@ -54,14 +62,14 @@ def set_of(values: list) -> set:
 
 
 def set_attributes(target: Any, state: dict) -> None:
-    """Gives an object without code of its own the attributes that were stored."""
+    """Sets the stored attributes of an object without code."""
     if type(state) is not dict or not all(type(name) is str and not name.startswith("__") for name in state):
         raise InvalidPickle(f"it has a {type(target).__name__} whose attributes have no names")
     vars(target).update(state)
 
 
-NUMPY = [f"numpy.{core}.multiarray" for core in ("core", "_core")]  # before numpy 2, and since
-TRAINING = Globals(  # what fairseq-train stores
+NUMPY = [f"numpy.{core}.multiarray" for core in ("core", "_core")]  # before numpy 2, and since numpy 2
+TRAINING = Globals(  # contents of fairseq-train's checkpoints
     constants={**STORAGE_TYPES, "numpy.ndarray": numpy_values.ARRAY},
     functions={
         "collections.OrderedDict": ordered_dict,
@@ -85,10 +93,16 @@ TRAINING = Globals(  # what fairseq-train stores
 
 
 def read(path: Union[str, Path], allowed: Globals = TRAINING, with_weights: bool = True) -> Any:
-    """Returns the value that torch.save stored in a file, its tensors in the memory of the CPU.
+    """Returns the value that torch.save stored in a file, with tensors on the CPU.
 
-    Without weights the tensors are on the meta device, and only the structure of the file is read and checked.
-    Raises UserError for a file that is missing or damaged, or that names a function or class outside `allowed`.
+    Args:
+        path: file to read.
+        allowed: globals that the file may name.
+        with_weights: read the tensors' memory; otherwise tensors are on the meta device, and only the structure is
+            checked.
+
+    Raises:
+        UserError: if the file is missing or damaged, or names a function or class outside `allowed`.
     """
     path = Path(path)
     if not path.exists():
@@ -105,14 +119,24 @@ def read(path: Union[str, Path], allowed: Globals = TRAINING, with_weights: bool
 
 
 def read_stream(file: BinaryIO, name: str, allowed: Globals = TRAINING, with_weights: bool = True) -> Any:
-    """Reads from an open file or from memory; name is for messages."""
+    """Returns the value that torch.save stored in an open file or in memory.
+
+    Args:
+        file: open file.
+        name: name of the file in error messages.
+        allowed: globals that the file may name.
+        with_weights: read the tensors' memory; otherwise tensors are on the meta device.
+
+    Raises:
+        UserError: if the content is damaged, or names a function or class outside `allowed`.
+    """
     try:
         return load(file, allowed, with_weights)
     except ForbiddenGlobal as error:
         raise UserError(
             f"{name} would run {error.name}, which no checkpoint has a use for: it was not read."
         ) from error
-    except Exception as error:  # a damaged file raises nearly any kind
+    except Exception as error:  # a damaged file can raise nearly any exception
         reason = (str(error) or type(error).__name__).splitlines()[0][:REASON_LENGTH]
         raise UserError(
             f"{name} is not a whole checkpoint ({reason}). It may have been cut short or damaged while it was written "

@@ -1,4 +1,4 @@
-"""The merges of a byte-pair encoding as a file of codes, as subword-nmt writes and reads it."""
+"""Merges of a byte-pair encoding, and their file in the format of subword-nmt."""
 
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Sequence, Tuple
@@ -7,14 +7,14 @@ from gnmt.errors import UserError
 from gnmt.files.lines import read_lines
 
 HEAD = "#version: "
-FIRST_VERSION = (0, 1)  # of files without a head
+FIRST_VERSION = (0, 1)  # version of files without header
 
 
 class SubwordCodes(NamedTuple):
     """Merges of byte-pair encoding, as subword-nmt learns them."""
 
     version: Tuple[int, ...]
-    merges: List[Tuple[str, str]]  # the most frequent first
+    merges: List[Tuple[str, str]]  # most frequent first
 
     def lines(self) -> List[str]:
         """Lines of the file."""
@@ -22,21 +22,30 @@ class SubwordCodes(NamedTuple):
         return head + [" ".join(merge) for merge in self.merges]
 
     def text(self) -> str:
+        """Content of the file."""
         return "".join(f"{line}\n" for line in self.lines())
 
 
 def ranked(ranks: Dict[Tuple[str, str], int], version: Tuple[int, ...]) -> SubwordCodes:
-    """From subword-nmt's table in memory: the rank of each pair."""
+    """Returns the codes of subword-nmt's table in memory: the rank of each pair."""
     return SubwordCodes(version, sorted(ranks, key=ranks.__getitem__))
 
 
 def read_codes(path: Path) -> SubwordCodes:
-    """Raises UserError for a file that is not one of merges."""
+    """Returns the codes of a file.
+
+    Raises:
+        UserError: if the file does not contain merges.
+    """
     return parse_codes(read_lines(path), path)
 
 
 def parse_codes(lines: Sequence[str], path: Path) -> SubwordCodes:
-    """Returns the codes of the lines of a file; `path` is for errors. Raises UserError if they are not merges."""
+    """Returns the codes of the lines of a file; `path` is for errors.
+
+    Raises:
+        UserError: if the lines are not merges.
+    """
     version: Tuple[int, ...] = FIRST_VERSION
     if lines[0].startswith(HEAD):
         head, *lines = lines

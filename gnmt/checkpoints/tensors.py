@@ -1,6 +1,6 @@
 """Tensors of torch's checkpoints, rebuilt from memory that a file describes.
 
-Every number that the file gives is checked: a tensor lies within its memory and has no more elements than it.
+Every number in the file is checked: a tensor lies within its memory and has no more elements than it.
 """
 
 import math
@@ -13,7 +13,7 @@ from gnmt.checkpoints.pickles import InvalidPickle
 
 
 class StorageType(NamedTuple):
-    """Type of the numbers in the memory of tensors."""
+    """Type of the numbers in a storage."""
 
     dtype: torch.dtype
 
@@ -31,7 +31,7 @@ STORAGE_TYPES = {
     "torch.BoolStorage": StorageType(torch.bool),
 }
 MOST_DIMENSIONS = 8
-MOST_ELEMENTS = 2**40  # in one dimension, which an empty tensor has, too
+MOST_ELEMENTS = 2**40  # in one dimension, also of an empty tensor
 
 
 class Storage(NamedTuple):
@@ -51,11 +51,12 @@ class StorageId(NamedTuple):
 
     @property
     def bytes(self) -> int:
+        """Size in bytes."""
         return self.elements * self.dtype.itemsize
 
 
 def storage_id(identity: tuple) -> StorageId:
-    """Checks a persistent id: ("storage", type, key, device, elements), in old files with None at the end."""
+    """Checks a persistent id: ("storage", type, key, device, elements), with a final None in old files."""
     if len(identity) not in (5, 6) or identity[0] != "storage" or identity[5:] not in ((), (None,)):
         raise InvalidPickle("it refers to something else than the memory of a tensor")
     _, kind, key, _, elements = identity[:5]
@@ -65,7 +66,7 @@ def storage_id(identity: tuple) -> StorageId:
 
 
 def is_count(value: Any) -> bool:
-    """Returns True for a whole number from 0 on."""
+    """Returns True for an integer of at least 0."""
     return type(value) is int and value >= 0
 
 
@@ -73,7 +74,20 @@ def rebuild_tensor(
     storage: Storage, offset: int, size: Tuple[int, ...], stride: Tuple[int, ...], requires_grad: bool, hooks: dict,
     metadata: Any = None,
 ) -> Tensor:  # fmt: skip
-    """Returns what torch._utils._rebuild_tensor_v2 does, for arguments that describe a plain tensor."""
+    """Returns the tensor of torch._utils._rebuild_tensor_v2, if the arguments describe a plain tensor.
+
+    Args:
+        storage: memory of the tensor.
+        offset: position of its first element.
+        size: shape.
+        stride: distance of elements in memory, by dimension.
+        requires_grad: flag of the tensor.
+        hooks: must be empty.
+        metadata: must be empty.
+
+    Raises:
+        InvalidPickle: for any other arguments.
+    """
     if type(storage) is not Storage or type(requires_grad) is not bool or hooks or metadata:
         raise InvalidPickle("it describes a tensor wrongly")
     if not type(size) is type(stride) is tuple or len(size) != len(stride) or len(size) > MOST_DIMENSIONS:
@@ -90,7 +104,13 @@ def rebuild_tensor(
 
 
 def rebuild_parameter(data: Tensor, requires_grad: bool, hooks: dict) -> torch.nn.Parameter:
-    """Returns what torch._utils._rebuild_parameter does."""
+    """Returns the parameter of torch._utils._rebuild_parameter.
+
+    Args:
+        data: tensor of the parameter.
+        requires_grad: flag of the parameter.
+        hooks: must be empty.
+    """
     learnt = type(data) is Tensor and (data.is_floating_point() or not requires_grad)
     if not learnt or type(requires_grad) is not bool or hooks:
         raise InvalidPickle("it describes a parameter wrongly")

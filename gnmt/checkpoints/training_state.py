@@ -1,4 +1,4 @@
-"""Contents of the checkpoints that fairseq-train writes: checked part by part before anything is built from them."""
+"""Contents of fairseq-train's checkpoints: every part is checked before anything is built from it."""
 
 import re
 from argparse import Namespace
@@ -11,23 +11,31 @@ from torch import Tensor
 from gnmt.checkpoints.reader import read
 from gnmt.errors import UserError
 
-INTEGERS, SCALE = ".int8", ".scale"  # of a matrix that is stored in 8-bit integers
-ARCHITECTURE = "gnmt"  # names of our architectures begin so
+INTEGERS, SCALE = ".int8", ".scale"  # suffixes of a matrix in 8-bit integers and of its scales
+ARCHITECTURE = "gnmt"  # prefix of our architectures
 LAYERS = {
     "encoder_layers": re.compile(r"encoder\.upper_layers\.(\d+)\."),  # all but the first
     "decoder_layers": re.compile(r"decoder\.stack\.upper_lstms\.(\d+)\."),
 }
 EMBEDDING = "encoder.embed_tokens.weight"
-READ_SECTIONS = ("model", "task", "bpe", "tokenizer", "scoring", "generation")  # whose files are opened to translate
+READ_SECTIONS = (
+    "model",
+    "task",
+    "bpe",
+    "tokenizer",
+    "scoring",
+    "generation",
+)  # sections whose files are opened for translation
 URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://")
-REFERENCE = re.compile(r"\$\{\.*[A-Za-z_]\w*(\.\w+)*\}")  # to another value of the configuration
+REFERENCE = re.compile(r"\$\{\.*[A-Za-z_]\w*(\.\w+)*\}")  # reference to another value of the configuration
 WANTED = "name a checkpoint that fairseq-train has written."
 
 
 def read_training_state(path: Union[str, Path]) -> Dict[str, Any]:
-    """Returns a checkpoint of fairseq-train whose parts have the right kinds, and whose weights are numbers.
+    """Returns a checkpoint of fairseq-train, with checked types of its parts and finite weights.
 
-    Raises UserError that names the file and the part.
+    Raises:
+        UserError: if a part is invalid; the message names the file and the part.
     """
     state = read(path)
     check_parts(state, path)
@@ -44,7 +52,7 @@ def read_training_state(path: Union[str, Path]) -> Dict[str, Any]:
 
 
 def architecture(state: Dict[str, Any]) -> str:
-    """Returns the name of the architecture in a checkpoint, or an empty text if it is not a text."""
+    """Returns the name of the architecture in a checkpoint; empty if it is not a string."""
     model = state["cfg"]["model"] if state.get("cfg") else state["args"]
     name = model.get("_name") if isinstance(model, dict) else getattr(model, "arch", None)
     return name if isinstance(name, str) else ""
@@ -54,7 +62,11 @@ def architecture(state: Dict[str, Any]) -> str:
 
 
 def check_parts(state: Any, path: Union[str, Path]) -> None:
-    """Raises UserError for a part that is missing or of another kind."""
+    """Checks the parts of a checkpoint.
+
+    Raises:
+        UserError: for a part that is missing or of another type.
+    """
     if not isinstance(state, dict):
         raise UserError(f"{path} holds a {type(state).__name__} instead of the parts of a checkpoint: {WANTED}")
     check_kind(state, "model", dict, path)
@@ -79,7 +91,18 @@ def check_parts(state: Any, path: Union[str, Path]) -> None:
 
 
 def check_kind(state: Mapping, name: str, kind: Any, path: Union[str, Path], within: str = "") -> None:
-    """Raises UserError unless the entry `name` exists and has this type."""
+    """Checks the type of an entry.
+
+    Args:
+        state: mapping with the entry.
+        name: key of the entry.
+        kind: required type.
+        path: file, for errors.
+        within: name of the mapping in errors.
+
+    Raises:
+        UserError: if the entry is missing or of another type.
+    """
     if name not in state:
         raise UserError(f"{path} is not a checkpoint of fairseq-train: it has no {within}{name}. Please {WANTED}")
     if not isinstance(state[name], kind):
@@ -87,7 +110,11 @@ def check_kind(state: Mapping, name: str, kind: Any, path: Union[str, Path], wit
 
 
 def check_history(state: Dict[str, Any], path: Union[str, Path]) -> None:
-    """Checks optimizer_history, which fairseq reads the number of updates from."""
+    """Checks optimizer_history, which contains the number of updates.
+
+    Raises:
+        UserError: if it is invalid.
+    """
     history = state.get("optimizer_history")
     if history is None and "best_loss" in state:  # before 2018
         return
@@ -106,7 +133,11 @@ def check_history(state: Dict[str, Any], path: Union[str, Path]) -> None:
 
 
 def check_optimizer(optimizer: Any, path: Union[str, Path]) -> None:
-    """Raises UserError unless the optimizer's state has the parts that fairseq reads."""
+    """Checks the parts of the optimizer's state that fairseq reads.
+
+    Raises:
+        UserError: if a part is missing.
+    """
     if optimizer is None:
         return
     groups, moments = optimizer.get("param_groups"), optimizer.get("state")
@@ -117,7 +148,11 @@ def check_optimizer(optimizer: Any, path: Union[str, Path]) -> None:
 
 
 def check_progress(extra: Dict[str, Any], path: Union[str, Path]) -> None:
-    """Checks the place in the training data."""
+    """Checks the position in the training data.
+
+    Raises:
+        UserError: if it is invalid.
+    """
     iterator = extra.get("train_iterator", {})
     if not isinstance(iterator, dict):
         raise UserError(f"{path} has a {type(iterator).__name__} as its extra_state, train_iterator: {WANTED}")
@@ -130,7 +165,11 @@ def check_progress(extra: Dict[str, Any], path: Union[str, Path]) -> None:
 
 
 def check_config(config: Any, path: Union[str, Path]) -> None:
-    """Raises UserError for values that would be looked up outside the checkpoint, such as ${oc.env:HOME}."""
+    """Checks a configuration for references to values outside the checkpoint, such as ${oc.env:HOME}.
+
+    Raises:
+        UserError: if there is one.
+    """
     for keys, value in texts(config):
         if "${" in REFERENCE.sub("", value):
             raise UserError(
@@ -140,7 +179,16 @@ def check_config(config: Any, path: Union[str, Path]) -> None:
 
 
 def check_no_urls(config: Mapping[str, Any], given: Mapping[str, Any], path: Union[str, Path]) -> None:
-    """Raises UserError for a file on the network that the configuration names, unless its option is `given` anew."""
+    """Checks a configuration for URLs.
+
+    Args:
+        config: stored configuration.
+        given: options that replace stored ones; these are not checked.
+        path: file, for errors.
+
+    Raises:
+        UserError: if there is a URL.
+    """
     for section in READ_SECTIONS:
         for keys, value in texts(config.get(section)):
             if URL.match(value) and keys[-1] not in given:
@@ -151,7 +199,7 @@ def check_no_urls(config: Mapping[str, Any], given: Mapping[str, Any], path: Uni
 
 
 def texts(config: Any, keys: Tuple[str, ...] = ()) -> Iterator[Tuple[Tuple[str, ...], str]]:
-    """Yields the texts of a configuration, keys included, with the keys that lead to them."""
+    """Yields the strings of a configuration, including keys, each with the path of its keys."""
     if isinstance(config, str):
         yield keys or ("",), config
     elif isinstance(config, Namespace):
@@ -169,7 +217,11 @@ def texts(config: Any, keys: Tuple[str, ...] = ()) -> Iterator[Tuple[Tuple[str, 
 
 
 def check_weights(weights: Dict[str, Any], path: Union[str, Path]) -> None:
-    """Raises UserError for weights that are no numbers, and for integers without their scale."""
+    """Checks the weights.
+
+    Raises:
+        UserError: for weights that are not finite, and for integers without scales.
+    """
     if not weights:
         raise UserError(f"{path} has no weights in its model: {WANTED}")
     for name, value in weights.items():
@@ -186,7 +238,16 @@ def check_weights(weights: Dict[str, Any], path: Union[str, Path]) -> None:
 
 
 def check_integers(matrix: str, weights: Dict[str, Tensor], path: Union[str, Path]) -> None:
-    """Raises UserError unless an 8-bit matrix has scales that fit its rows."""
+    """Checks an 8-bit matrix.
+
+    Args:
+        matrix: name of the matrix.
+        weights: all weights.
+        path: file, for errors.
+
+    Raises:
+        UserError: if its scales are missing or do not match its rows.
+    """
     integers, scale = weights[matrix + INTEGERS], weights.get(matrix + SCALE)
     if scale is None:
         raise UserError(
@@ -203,7 +264,16 @@ def check_integers(matrix: str, weights: Dict[str, Tensor], path: Union[str, Pat
 
 
 def check_sizes(config: Dict[str, Any], weights: Dict[str, Tensor], path: Union[str, Path]) -> None:
-    """Raises UserError for a network of ours whose configuration and weights are of different sizes."""
+    """Checks a network of this project: sizes in the configuration must match the weights.
+
+    Args:
+        config: options of the model.
+        weights: all weights.
+        path: file, for errors.
+
+    Raises:
+        UserError: if they do not match.
+    """
     embedding = weights.get(EMBEDDING, weights.get(EMBEDDING + INTEGERS))
     if embedding is None or embedding.dim() != 2:
         raise UserError(f"{path} has no matrix as its weight {EMBEDDING}: {WANTED}")
@@ -224,10 +294,18 @@ def check_sizes(config: Dict[str, Any], weights: Dict[str, Tensor], path: Union[
 
 
 def check_foreign_sizes(config: Mapping[str, Any], weights: Dict[str, Tensor], path: Union[str, Path]) -> None:
-    """Raises UserError for sizes of fairseq's own architectures that are far beyond the weights of the checkpoint.
+    """Checks the sizes of fairseq's own architectures against the weights of the checkpoint.
 
-    fairseq builds the whole network before it compares the weights. Options that a network does not use may differ
-    from its weights, so only sizes that could exhaust the memory are refused.
+    fairseq builds the whole network before it compares the weights. Options that a network does not use may differ from
+    its weights, so only sizes that could exhaust the memory are refused.
+
+    Args:
+        config: options of the model.
+        weights: all weights.
+        path: file, for errors.
+
+    Raises:
+        UserError: if a size is far beyond the weights.
     """
     width = max((max(value.shape) for value in weights.values() if value.dim()), default=1)
     largest = {"_dim": max(8192, width), "_layers": max(256, len(weights)), "_heads": 1024, "_positions": 1 << 20}
@@ -241,7 +319,7 @@ def check_foreign_sizes(config: Mapping[str, Any], weights: Dict[str, Tensor], p
 
 
 def difference(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> List[str]:
-    """Returns words about weights that are missing, and about those that the network does not have."""
+    """Returns descriptions of missing weights, and of weights that the network does not have."""
     missing, unknown = (sorted(one.keys() - other.keys()) for one, other in ((expected, weights), (weights, expected)))
     found = [f"lacks {some(missing)}"] if missing else []
     return found + ([f"has {some(unknown)}, which the network does not have"] if unknown else [])

@@ -1,4 +1,4 @@
-"""vocab.json of a model folder."""
+"""Reading and writing of vocab.json of a model folder."""
 
 import json
 from pathlib import Path
@@ -13,10 +13,10 @@ def read_vocabularies(path: Path) -> Tuple[Vocabulary, Vocabulary]:
     """Reads vocab.json of a model folder: {"joint": [tokens]}, or {"source": [tokens], "target": [tokens]}.
 
     Returns:
-        The vocabularies of source and target, one object if they are the same.
+        Source and target vocabulary, one object if they are equal.
 
     Raises:
-        UserError: the file is missing or malformed.
+        UserError: if the file is missing or malformed.
     """
     content = read_object(path)
     sides = ["joint"] if "joint" in content else ["source", "target"]
@@ -29,7 +29,13 @@ def read_vocabularies(path: Path) -> Tuple[Vocabulary, Vocabulary]:
 
 
 def write_vocabularies(path: Path, source: Vocabulary, target: Vocabulary) -> None:
-    """Writes what `read_vocabularies` reads."""
+    """Writes vocab.json in the format of `read_vocabularies`.
+
+    Args:
+        path: file to write.
+        source: source vocabulary.
+        target: target vocabulary.
+    """
     sides = {"joint": source} if source.tokens == target.tokens else {"source": source, "target": target}
     content = {side: vocabulary.words for side, vocabulary in sides.items()}
     path.write_text(json.dumps(content, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Weights of a network in a safetensors file: in float32, half precision, or 8-bit integers with scales."""
+"""Weights of a network in a safetensors file, in float32, half precision, or 8-bit integers with scales."""
 
 from pathlib import Path
 from typing import Dict, List, Mapping, Tuple
@@ -16,11 +16,13 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def write_weights(path: Path, network: nn.Module, precision: str) -> None:
-    """Writes the weights of a network; weights that share memory once.
+    """Writes the weights of a network; shared weights are written once.
 
     Args:
-        precision: "fp32", "bf16", "fp16" or "int8", the type of matrices; vectors stay in float32. Integers have scales
-            (see quantization.storage), and the matrices of the attention stay in float32 beside them.
+        path: file to write.
+        network: network in float32.
+        precision: type of matrices: "fp32", "bf16", "fp16" or "int8"; vectors stay in float32. Integers have scales
+            (quantization.storage), and matrices of the attention then stay in float32.
     """
     state = {name: value.detach().float() for name, value in network.state_dict().items()}
     unique = {name: state[name] for name in _unique_names(network)}
@@ -35,13 +37,14 @@ def write_weights(path: Path, network: nn.Module, precision: str) -> None:
 
 
 def read_weights(path: Path, network: GNMTNetwork) -> None:
-    """Reads the weights of a network, in place, as float32; checks names and sizes before anything is read.
+    """Loads the weights of a network, in place, as float32, after a check of names and sizes.
 
     Args:
-        network: may be on the meta device; gets the weights of the file.
+        path: file to read.
+        network: may be on the meta device; receives the weights.
 
     Raises:
-        UserError: the file is missing or damaged, or its weights are not those of the network.
+        UserError: if the file is missing or damaged, or its weights do not match the network.
     """
     names = _unique_names(network)
     try:
@@ -62,13 +65,13 @@ def read_weights(path: Path, network: GNMTNetwork) -> None:
 
 
 def tie_output(network: GNMTNetwork) -> None:
-    """Lets the output projection use the target embeddings again; moving a network off the meta device unties them."""
+    """Ties the output projection to the target embeddings; moving a network off the meta device unties them."""
     if network.config.tie_output:
         network.decoder.output_projection.weight = network.decoder.embed_tokens.weight
 
 
 def _unique_names(network: nn.Module) -> List[str]:
-    """Names of parameters and buffers without the further names of shared ones."""
+    """Returns the names of parameters and buffers; a shared one has one name."""
     return [name for name, _ in network.named_parameters()] + [name for name, _ in network.named_buffers()]
 
 

@@ -1,1 +1,1 @@
-"""Command lines; importing one changes nothing, running it may."""
+"""Command lines of `gnmt`; importing a module has no side effects."""

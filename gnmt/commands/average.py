@@ -1,4 +1,4 @@
-"""Averages the weights of checkpoints of one training.
+"""Averages the weights of several checkpoints of one training.
 
 Examples:
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--save-dir", type=Path, metavar="DIR", help="folder of a training, with checkpoint1.pt, checkpoint2.pt, ..."
     )
-    parser.add_argument("--last", type=int, default=5, metavar="N", help="number of epochs of --save-dir")
+    parser.add_argument("--last", type=int, default=5, metavar="N", help="number of epochs to average, from --save-dir")
     parser.add_argument("--output", type=Path, required=True, metavar="CHECKPOINT", help="file to write")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
 

@@ -3,10 +3,10 @@
     gnmt bench MODEL --input test.en
     gnmt bench MODEL --input test.en --precision fp32 int8 --threads 1 --batch-size 128 --json
 
-Each precision is measured in a process of its own, after a warm-up; figures are medians of the repetitions. Throughput is
+Each precision is measured in a separate process, after a warm-up; figures are medians of the repetitions. Throughput is
 measured with batches, latency with one sentence at a time. A step emits one token of each hypothesis; "ms per step" is
-the latency divided by the tokens of the best translation, EOS included. Memory is the peak of the process, or of the GPU.
-Without --input, sentences are random tokens: translations of those are longer or shorter than real ones.
+the latency divided by the number of tokens of the best translation, including EOS. Memory is the peak of the process,
+or of the GPU. Without --input, sentences are random tokens, whose translations have other lengths than real ones.
 """
 
 import argparse
@@ -29,15 +29,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="model folder")
     parser.add_argument("--input", type=Path, metavar="FILE", help="text to translate (default: random sentences)")
     parser.add_argument(
-        "--sentences", type=int, default=256, metavar="N", help="lines of --input, or random sentences, at most"
+        "--sentences",
+        type=int,
+        default=256,
+        metavar="N",
+        help="maximum number of lines of --input, or of random sentences",
     )
     parser.add_argument("--precision", nargs="+", metavar="P", help="precisions to compare (default: the model's)")
-    parser.add_argument("--device", default="cpu", metavar="D", help="device of torch")
-    parser.add_argument("--threads", type=int, metavar="N", help="threads (default: torch's choice)")
-    parser.add_argument("--beam", type=int, metavar="N", help="hypotheses kept at each step (default: the model's)")
-    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="sentences translated at the same time")
-    parser.add_argument("--single", type=int, default=20, metavar="N", help="sentences translated one at a time")
-    parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="repetitions of each measurement")
+    parser.add_argument("--device", default="cpu", metavar="D", help="torch device, such as cuda:0")
+    parser.add_argument("--threads", type=int, metavar="N", help="number of threads (default: torch's setting)")
+    parser.add_argument(
+        "--beam", type=int, metavar="N", help="number of hypotheses that continue at each step (default: the model's)"
+    )
+    parser.add_argument(
+        "--batch-size", type=int, default=64, metavar="N", help="number of sentences translated at the same time"
+    )
+    parser.add_argument(
+        "--single", type=int, default=20, metavar="N", help="number of sentences translated one at a time"
+    )
+    parser.add_argument(
+        "--repetitions", type=int, default=5, metavar="N", help="number of repetitions of each measurement"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
 
@@ -49,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
     lines = read_lines(arguments.input)[: arguments.sentences] if arguments.input else []
     if lines and not any(map(str.strip, lines)):
         raise UserError(f"{arguments.input} has blank lines only: give some text.")
-    read_model_folder(arguments.model)  # errors come before the measurements
+    read_model_folder(arguments.model)  # reports errors before the measurements
     workloads = [
         Workload(
             arguments.model, precision, arguments.device, arguments.threads, lines, arguments.sentences, arguments.beam,
@@ -68,13 +80,13 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def measure_apart(workload: Workload) -> Dict[str, Any]:
-    """Measures in a fresh process."""
+    """Runs a measurement in a new process."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(measure, workload).result()
 
 
 def machine() -> Dict[str, str]:
-    """Returns the versions and the processor that the figures belong to."""
+    """Returns versions and processor of this machine."""
     import torch
 
     import gnmt
@@ -87,7 +99,7 @@ def machine() -> Dict[str, str]:
 
 
 def text_of(report: Dict[str, Any]) -> str:
-    """Returns the report as a table with a row for each precision."""
+    """Returns the report as a table with one row per precision."""
     rows: List[Dict[str, str]] = []
     for one in report["measured"]:
         rows.append({

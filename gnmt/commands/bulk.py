@@ -1,11 +1,11 @@
-"""Translates large files: as shards, by several processes or machines, and resumable at any time.
+"""Translates large files in shards, by several processes or machines; can be interrupted and resumed at any time.
 
     gnmt bulk MODEL --input news.en.zst --output OUT --workers 2
     gnmt bulk status OUT
     gnmt bulk merge OUT --to news.de.zst
 
-The same command continues an interrupted run; shards that are done are skipped. The output has exactly one line for each
-line of the input, in order. `gnmt bulk MODEL` is short for `gnmt bulk translate MODEL`, whose --help lists the options.
+The same command resumes an interrupted run and skips completed shards. The output has exactly one line for each line of
+the input, in order. `gnmt bulk MODEL` is short for `gnmt bulk translate MODEL`, whose --help lists the options.
 """
 
 import argparse
@@ -49,21 +49,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         return actions.add_parser(name, help=purpose, description=purpose, formatter_class=HelpFormatter)
 
     _add_translate(action("translate", "translate a file, or continue to"))
-    shard = action("shard", "translate single shards of a folder, as the engine `print` asks")
+    shard = action("shard", "translate single shards of a folder, for --engine print")
     shard.add_argument("folder", type=Path, metavar="FOLDER")
-    shard.add_argument("numbers", type=int, nargs="+", metavar="N", help="numbers of shards, from 0")
-    shard.add_argument("--threads", type=int, metavar="N", help="threads (default: torch's choice)")
-    shard.add_argument("--device", default="cpu", metavar="D", help="device of torch")
-    status = action("status", "show how much is done")
+    shard.add_argument("numbers", type=int, nargs="+", metavar="N", help="indices of shards, from 0")
+    shard.add_argument("--threads", type=int, metavar="N", help="number of threads (default: torch's setting)")
+    shard.add_argument("--device", default="cpu", metavar="D", help="torch device, such as cuda:0")
+    status = action("status", "show the progress")
     status.add_argument("folder", type=Path, metavar="FOLDER")
     status.add_argument("--json", action="store_true", help="print one JSON object")
     verify = action("verify", "compare all files with their checksums")
     verify.add_argument("folder", type=Path, metavar="FOLDER")
-    verify.add_argument("--repair", action="store_true", help="let damaged outputs be translated again")
+    verify.add_argument(
+        "--repair", action="store_true", help="delete damaged outputs, so that the next run translates them again"
+    )
     merge = action("merge", "join the outputs of all shards")
     merge.add_argument("folder", type=Path, metavar="FOLDER")
     merge.add_argument(
-        "--to", type=Path, metavar="FILE", help="packed as .gz, .xz or .zst by its suffix (default: stdout)"
+        "--to",
+        type=Path,
+        metavar="FILE",
+        help="output file, compressed for the suffixes .gz, .xz and .zst (default: stdout)",
     )
     merge.add_argument("--overwrite", action="store_true", help="replace an existing file")
 
@@ -72,46 +77,90 @@ def _add_translate(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     job, options, sampling = Job((), ()), TranslationOptions(), SamplingOptions()
     add("model", type=Path, metavar="MODEL", help="model folder")
-    add("--input", type=Path, required=True, metavar="FILE", help="plain, .gz, .xz or .zst; - is stdin")
-    add("--output", type=Path, required=True, metavar="FOLDER", help="for the shards; - is stdout, and keeps nothing")
-    add("--format", choices=FORMATS, help="of the input (default: by its suffix, else text)")
-    add("--output-format", choices=FORMATS, help="of the output (default: that of the input)")
+    add("--input", type=Path, required=True, metavar="FILE", help="input file, plain, .gz, .xz or .zst; -: stdin")
+    add("--output", type=Path, required=True, metavar="FOLDER", help="folder of the shards; -: stdout, without files")
+    add("--format", choices=FORMATS, help="format of the input (default: by its suffix, otherwise text)")
+    add("--output-format", choices=FORMATS, help="format of the output (default: format of the input)")
     add(
-        "--column", metavar="C", help="number in TSV (default: 1), key in JSON lines or name in Parquet (default: text)"
+        "--column",
+        metavar="C",
+        help="text column: number in TSV (default: 1), key in JSON lines or name in Parquet (default: text)",
     )
-    add("--lines-per-shard", type=int, default=job.lines_per_shard, metavar="N", help="lines of a shard, at most")
+    add(
+        "--lines-per-shard",
+        type=int,
+        default=job.lines_per_shard,
+        metavar="N",
+        help="maximum number of lines of a shard",
+    )
     add("--score", action="store_true", help="add the score to TSV, JSON lines or Parquet")
-    add("--tag", default="", metavar="WORD", help="put before each translation, such as '<BT>' for back-translation")
+    add("--tag", default="", metavar="WORD", help="prefix of each translation, such as '<BT>' for back-translation")
     engine = parser.add_argument_group("engine").add_argument
-    engine("--engine", choices=("local", "ray", "print"), default="local", help="what translates the shards")
-    engine("--workers", type=int, metavar="N", help="processes (default: one for each device)")
-    engine("--threads", type=int, metavar="N", help="threads of each process (default: its share of the cores)")
-    engine("--device", nargs="+", default=["cpu"], metavar="D", help="devices of torch; processes take them in turn")
-    engine("--address", metavar="A", help="of a Ray cluster, such as auto (default: this machine)")
+    engine(
+        "--engine",
+        choices=("local", "ray", "print"),
+        default="local",
+        help="run shards in local processes, on Ray, or print their commands",
+    )
+    engine("--workers", type=int, metavar="N", help="number of processes (default: one per device)")
+    engine("--threads", type=int, metavar="N", help="number of threads per process (default: its share of the cores)")
+    engine("--device", nargs="+", default=["cpu"], metavar="D", help="torch devices, assigned to processes in turn")
+    engine("--address", metavar="A", help="address of a Ray cluster, such as auto (default: this machine)")
     model = parser.add_argument_group("search").add_argument
-    model("--ensemble", type=Path, action="append", default=[], metavar="MODEL", help="further model; repeatable")
+    model(
+        "--ensemble",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="further model of the ensemble; repeatable",
+    )
     model("--precision", metavar="P", help="precision of decoding (default: the model's)")
-    model("--beam", type=int, metavar="N", help="hypotheses kept at each step (default: the model's)")
-    model("--nbest", type=int, default=1, metavar="N", help="hypotheses that JSON lines and Parquet list")
+    model(
+        "--beam", type=int, metavar="N", help="number of hypotheses that continue at each step (default: the model's)"
+    )
+    model("--nbest", type=int, default=1, metavar="N", help="number of hypotheses in JSON lines and Parquet")
     model("--length-norm-factor", type=float, metavar="A", help="exponent of the length penalty (default: the model's)")
     model("--coverage-penalty", type=float, metavar="B", help="weight of the coverage penalty (default: the model's)")
     model(
-        "--no-repeat-ngram-size", type=int, default=0, metavar="N", help="no n-gram of this size occurs twice; 0: off"
+        "--no-repeat-ngram-size",
+        type=int,
+        default=0,
+        metavar="N",
+        help="forbid n-grams of this size to occur twice; 0: off",
     )
-    model("--replace-unk", action="store_true", help="replace unknown tokens by source tokens")
-    model("--split-sentences", action="store_true", help="translate each sentence of a line by itself")
+    model("--replace-unk", action="store_true", help="replace unknown tokens by their aligned source tokens")
+    model("--split-sentences", action="store_true", help="split lines into sentences and translate each separately")
     model(
-        "--batch-size", type=int, default=options.batch_size, metavar="N", help="sentences translated at the same time"
+        "--batch-size",
+        type=int,
+        default=options.batch_size,
+        metavar="N",
+        help="number of sentences translated at the same time",
     )
     model(
-        "--max-length", type=int, default=options.max_length, metavar="N", help="tokens of a sentence; the rest is cut"
+        "--max-length",
+        type=int,
+        default=options.max_length,
+        metavar="N",
+        help="maximum tokens of a sentence; the rest is truncated",
     )
     drawn = parser.add_argument_group("sampling, for back-translation").add_argument
-    drawn("--sampling", action="store_true", help="draw translations at random in place of beam search")
-    drawn("--seed", type=int, metavar="N", help=f"line i draws with seed + i (default: {sampling.seed})")
+    drawn("--sampling", action="store_true", help="sample random translations instead of beam search")
+    drawn("--seed", type=int, metavar="N", help=f"random seed; line i uses seed + i (default: {sampling.seed})")
     drawn("--temperature", type=float, metavar="T", help=f"divides the logits (default: {sampling.temperature})")
-    drawn("--top-k", type=int, metavar="K", help=f"draw among K tokens; 0: all (default: {sampling.top_k})")
-    drawn("--top-p", type=float, metavar="P", help=f"draw among tokens that add up to P (default: {sampling.top_p})")
+    drawn(
+        "--top-k",
+        type=int,
+        metavar="K",
+        help=f"sample from K tokens; 0: all (default: {sampling.top_k})",
+    )
+    drawn(
+        "--top-p",
+        type=float,
+        metavar="P",
+        help=f"sample from tokens of total probability P (default: {sampling.top_p})",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:

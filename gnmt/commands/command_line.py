@@ -1,8 +1,8 @@
-"""Command lines of commands. A command is a module with `add_arguments(parser)` and `run(arguments)`.
+"""Command-line parsing of commands. A command is a module with `add_arguments(parser)` and `run(arguments)`.
 
-The docstring of the module is the description in its help. A module with `PASSES_OPTIONS_THROUGH = True` gets unknown
-options as a second argument of `run`. A module with actions, such as `gnmt bulk merge`, may name one that is meant when
-none is given: `ACTIONS` and `DEFAULT_ACTION`.
+The module docstring is the description in the help. A module with `PASSES_OPTIONS_THROUGH = True` receives unknown
+options as a second argument of `run`. A module with actions, such as `gnmt bulk merge`, can name a default action:
+`ACTIONS` and `DEFAULT_ACTION`.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from gnmt.commands.process import run_command
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the lines of a description, and adds defaults to the help of options unless it names them."""
+    """Keeps the line breaks of a description, and appends defaults to the help of options unless it contains them."""
 
     def _get_help_string(self, action: argparse.Action) -> Optional[str]:
         has_default = action.default not in (None, False, [], argparse.SUPPRESS)
@@ -24,7 +24,13 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescript
 
 
 def add_command(commands, name: str, purpose: str) -> argparse.ArgumentParser:
-    """Adds a sub-command that writes files to the result of ArgumentParser.add_subparsers."""
+    """Adds a sub-command that writes files.
+
+    Args:
+        commands: result of ArgumentParser.add_subparsers.
+        name: name of the sub-command.
+        purpose: help text.
+    """
     command = commands.add_parser(name, help=purpose, description=purpose, formatter_class=HelpFormatter)
     command.add_argument("--overwrite", action="store_true", help="replace existing outputs")
     return command
@@ -38,7 +44,13 @@ def parser_of(command: ModuleType, program: str) -> argparse.ArgumentParser:
 
 
 def run_module(command: ModuleType, program: str, arguments: Optional[Sequence[str]] = None) -> None:
-    """Parses the arguments of a command, those of this process by default, and runs it."""
+    """Parses the arguments of a command and runs it.
+
+    Args:
+        command: module of the command.
+        program: name of the command in help and errors.
+        arguments: command line; None means the arguments of this process.
+    """
     parser = parser_of(command, program)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if hasattr(command, "DEFAULT_ACTION") and arguments and arguments[0] not in (*command.ACTIONS, "-h", "--help"):

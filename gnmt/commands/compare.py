@@ -1,11 +1,11 @@
-"""Writes a page that shows where two systems differ: scores by length and by rare words, gains, losses, examples.
+"""Writes a page with the differences of two systems: scores by length and word frequency, gains, losses, examples.
 
     gnmt compare test.de baseline.de new.de --source test.en --page comparison.html
     gnmt translate MODEL test.en --output json --attention > new.jsonl
     gnmt compare test.de baseline.de new.jsonl --page comparison.html
 
-The page is one HTML file that loads nothing and has no scripts. A file whose name ends in .json or .jsonl holds the lines
-of `gnmt translate --output json`; with --attention the page has the attention of the examples.
+The page is one HTML file without scripts and external resources. Files ending in .json or .jsonl contain the output of
+`gnmt translate --output json`; with --attention the page shows the attention of the examples.
 """
 
 import argparse
@@ -29,11 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("reference", type=Path, metavar="REFERENCE", help="human translations, one sentence per line")
     parser.add_argument("a", type=Path, metavar="A", help="translations of the baseline, text or JSON lines")
     parser.add_argument("b", type=Path, metavar="B", help="translations of the other system, text or JSON lines")
-    parser.add_argument("--source", type=Path, metavar="FILE", help="sentences that were translated")
+    parser.add_argument("--source", type=Path, metavar="FILE", help="source sentences")
     parser.add_argument("--training", type=Path, metavar="FILE",
-                        help="training text of the target language, in which words are counted (default: REFERENCE)")  # fmt: skip
-    parser.add_argument("--names", nargs=2, metavar=("A", "B"), help="names of the systems (default: of their files)")
-    parser.add_argument("--examples", type=int, default=20, metavar="N", help="most sentences in each list")
+                        help="training text of the target language for word counts (default: REFERENCE)")  # fmt: skip
+    parser.add_argument("--names", nargs=2, metavar=("A", "B"), help="names of the systems (default: file names)")
+    parser.add_argument(
+        "--examples", type=int, default=20, metavar="N", help="maximum number of sentences in each list"
+    )
     parser.add_argument("--page", type=Path, required=True, metavar="FILE.html", help="page to write")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing page")
 
@@ -67,17 +69,25 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def check_lengths(count: int, files: Dict[Path, Optional[List[str]]]) -> None:
-    """Raises UserError for the first file that has not one line for each reference; None is a file that is not given."""
+    """Checks that each file has one line per reference.
+
+    Args:
+        count: number of references.
+        files: lines of each file; None for a file that is not given.
+
+    Raises:
+        UserError: for the first file with another number of lines.
+    """
     for path, lines in files.items():
         if lines is not None and len(lines) != count:
             raise UserError(f"{path} has {len(lines)} lines for {count} references: give files of the same sentences.")
 
 
 def word_counts(path: Path) -> Dict[str, int]:
-    """Returns how often each word (13a) occurs in a file, which is read in chunks."""
+    """Returns the count of each word (13a) in a file, which is read in chunks."""
     from gnmt.evaluation.comparison import words_of
 
-    count_lines(path)  # refuses a file that is not UTF-8
+    count_lines(path)  # raises for a file that is not UTF-8
     counts: Counter = Counter()
     for chunk in read_chunks(path):
         counts.update(chain.from_iterable(words_of(split_lines(chunk))))

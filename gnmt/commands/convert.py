@@ -3,8 +3,9 @@
     gnmt convert nvidia.pt MODEL
     gnmt convert MODEL nvidia.pt
 
-The input decides on the direction. Reading never runs code of a file. The state of the optimizer stays behind; to train
-on, turn the model folder into a checkpoint with `gnmt import`. Tokenization needs the extra `nvidia` (Moses, subword-nmt).
+The type of the input determines the direction. Reading never executes code in a file. The optimizer's state is not
+converted; to continue training, convert the model folder to a checkpoint with `gnmt import`. Tokenization needs the
+extra `nvidia` (Moses, subword-nmt).
 """
 
 import argparse
@@ -27,18 +28,20 @@ from gnmt.precision import PRECISIONS
 from gnmt.translator import Translator
 
 TOKENIZER = "moses_subword_nmt"
-SEPARATOR = "@@"  # of subword-nmt, unless the model has another
+SEPARATOR = "@@"  # default of subword-nmt
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
     parser.add_argument("input", type=Path, help="checkpoint of NVIDIA's GNMT v2, or model folder")
     parser.add_argument(
-        "output", type=Path, help="model folder to write (an earlier one is replaced), or checkpoint to write"
+        "output", type=Path, help="model folder to write (an existing one is replaced), or checkpoint to write"
     )
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of the weights in a model folder")
     parser.add_argument(
-        "--bpe-codes", type=Path, metavar="FILE", help="codes of subword-nmt, for a model of another tokenizer"
+        "--precision", choices=PRECISIONS, default="fp32", help="precision of the weights in a model folder"
+    )
+    parser.add_argument(
+        "--bpe-codes", type=Path, metavar="FILE", help="codes of subword-nmt, for a model with another tokenizer"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing checkpoint")
 
@@ -53,10 +56,16 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def write_folder(checkpoint: Path, folder: Path, precision: str = "fp32") -> None:
-    """Writes a model folder from a checkpoint of NVIDIA's, and opens it before it gets its name.
+    """Writes a model folder from NVIDIA's checkpoint; the folder is loaded as a test before it gets its name.
+
+    Args:
+        checkpoint: checkpoint of NVIDIA's GNMT v2.
+        folder: new folder, or a model folder to replace.
+        precision: precision of the stored weights.
 
     Raises:
-        UserError: the checkpoint is missing, damaged or of another kind; or `folder` exists and is not a model folder.
+        UserError: if the checkpoint is missing, damaged or of another type, or `folder` exists and is not a model
+            folder.
     """
     theirs = nvidia_checkpoint.read(checkpoint)
     trained = from_nvidia(theirs, checkpoint, precision)
@@ -76,11 +85,11 @@ def write_nvidia_checkpoint(folder: Path, output: Path, codes: Optional[Path] = 
     Args:
         folder: model folder.
         output: file to write.
-        codes: file of `subword-nmt learn-bpe`; by default the codes in the folder.
-        overwrite: an existing `output` may be replaced.
+        codes: file of `subword-nmt learn-bpe`; None means the codes in the folder.
+        overwrite: replace an existing output.
 
     Raises:
-        UserError: NVIDIA's network cannot hold the model, there are no codes, or `output` exists.
+        UserError: if NVIDIA's network cannot represent the model, there are no codes, or `output` exists.
     """
     with atomic_outputs([output], inputs=[codes] if codes else [], overwrite=overwrite) as (file,):
         model = read_model_folder(folder)

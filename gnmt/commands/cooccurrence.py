@@ -15,11 +15,31 @@ from gnmt.corpora.cooccurrence import write_vectors
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
     add = parser.add_argument
-    add("--source", type=Path, required=True, metavar="FILE", help="training text in tokens, or .gz")
-    add("--target", type=Path, required=True, metavar="FILE", help="its translation in tokens, line by line")
-    add("--dictionary", type=Path, required=True, metavar="FILE", help="fairseq's, of both languages")
-    add("--size", type=int, required=True, metavar="D", help="of a vector: --hidden-size of the network")
-    add("--output", type=Path, required=True, metavar="FILE", help="for --pretrained-embeddings of fairseq-train")
+    add(
+        "--source", type=Path, required=True, metavar="FILE", help="source training text in tokens, plain or compressed"
+    )
+    add(
+        "--target",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="target training text in tokens, with corresponding lines",
+    )
+    add(
+        "--dictionary",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="dictionary of both languages, from fairseq-preprocess",
+    )
+    add("--size", type=int, required=True, metavar="D", help="size of a vector: --hidden-size of the network")
+    add(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="file to write, for --pretrained-embeddings of fairseq-train",
+    )
     add("--overwrite", action="store_true", help="replace an existing output")
 
 

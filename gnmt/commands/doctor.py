@@ -1,10 +1,10 @@
-"""Checks this machine and installation, and names the remedy for each failure.
+"""Checks this machine and installation, and prints a remedy for each failure.
 
     gnmt doctor
     gnmt doctor MODEL
 
-Checks versions, processor, memory, threads and GPU, and translates with a tiny random model in each precision. Exits with 1
-if a check fails.
+Checks versions, processor, memory, threads and GPU, and translates with a tiny random model in each precision. Exits
+with 1 if a check fails.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
 from gnmt.errors import UserError
 
 LEAST_PYTHON = (3, 11)
-PACKAGES = {  # least versions
+PACKAGES = {  # minimum versions
     "torch": "2.6",
     "numpy": "1.26",
     "sentencepiece": "0.2",
@@ -40,7 +40,7 @@ PACKAGES = {  # least versions
 TRAINING = "ve-fairseq"
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 FOLDER_FAILS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
-LEAST_MEMORY = 1 << 30  # bytes that a translation with a large model needs
+LEAST_MEMORY = 1 << 30  # bytes required for translation with a large model
 
 
 class Finding(NamedTuple):
@@ -53,7 +53,7 @@ class Finding(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
-    parser.add_argument("model", type=Path, nargs="?", help="model folder to try as well")
+    parser.add_argument("model", type=Path, nargs="?", help="model folder to test")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -77,7 +77,7 @@ def findings(model: Optional[Path]) -> Iterator[Finding]:
     yield check_processor()
     yield check_memory()
     if any(package.remedy is not None for package in packages):
-        return  # the other checks would fail for the same reason
+        return  # further checks would fail for the same reason
     loading = attempt("import of torch", load_torch)
     yield loading
     if loading.remedy is not None:
@@ -93,7 +93,12 @@ def findings(model: Optional[Path]) -> Iterator[Finding]:
 
 
 def attempt(name: str, check: Callable[[], str]) -> Finding:
-    """Returns the result of a check, which returns its finding or raises; keeps what libraries print to itself."""
+    """Runs a check and returns its result; suppresses output of libraries.
+
+    Args:
+        name: name of the check.
+        check: returns its finding, or raises.
+    """
     silence = io.StringIO()
     try:
         with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence), warnings.catch_warnings():
@@ -101,7 +106,7 @@ def attempt(name: str, check: Callable[[], str]) -> Finding:
             return Finding(name, check())
     except UserError as error:
         return Finding(name, "failed", str(error))
-    except Exception as error:  # a check that fails in an unforeseen way is a finding, too
+    except Exception as error:  # an unexpected failure is a finding too
         if isinstance(error, OSError) and error.errno in FOLDER_FAILS:
             return Finding(
                 name, str(error), "Make room on the disk, or name another folder for temporary files with TMPDIR."
@@ -118,20 +123,20 @@ def check_python() -> Finding:
 
 
 def check_fairseq() -> Finding:
-    """Names the version of fairseq, which only training needs."""
+    """Returns the version of fairseq, which only training requires."""
     version = _version(TRAINING) or _version("fairseq")
     return Finding("fairseq", version or "not installed; only training needs it: pip install 'fairseq-gnmt[fairseq]'")
 
 
 def check_package(name: str, least: str) -> Finding:
-    """Checks that a package of the core is installed, and not too old."""
+    """Checks that a package is installed in at least the minimum version."""
     version = _version(name)
     is_enough = version is not None and _numbers(version) >= _numbers(least)
     return Finding(name, version or "not installed", None if is_enough else f"pip install '{name}>={least}'")
 
 
 def check_processor() -> Finding:
-    """Names the processor and the features that decide on speed."""
+    """Returns the processor and the features that determine speed."""
     description = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     flags = next((line.split(":", 1)[1].split() for line in description.splitlines() if line.startswith("flags")), [])
     model = next(
@@ -142,7 +147,7 @@ def check_processor() -> Finding:
 
 
 def check_memory() -> Finding:
-    """Checks the memory that programs can get."""
+    """Checks the available memory."""
     available = available_memory()
     if available is None:
         return Finding("memory", "unknown")
@@ -151,7 +156,7 @@ def check_memory() -> Finding:
 
 
 def available_memory() -> Optional[int]:
-    """Returns the bytes that Linux says programs can get, the disk cache included; None on other systems."""
+    """Returns the available memory in bytes, including the disk cache, as reported by Linux; None on other systems."""
     path = Path("/proc/meminfo")
     for line in path.read_text().splitlines() if path.exists() else []:
         if line.startswith("MemAvailable:"):
@@ -160,7 +165,7 @@ def available_memory() -> Optional[int]:
 
 
 def load_torch() -> str:
-    """Imports torch, which fails for an incomplete installation."""
+    """Imports torch, which fails if the installation is incomplete."""
     start = time.perf_counter()
     import torch  # noqa: F401
 
@@ -168,7 +173,11 @@ def load_torch() -> str:
 
 
 def check_threads() -> str:
-    """Compares the threads of torch with the cores of this process."""
+    """Compares the number of torch threads with the number of cores of this process.
+
+    Raises:
+        UserError: if there are more threads than cores.
+    """
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -181,7 +190,11 @@ def check_threads() -> str:
 
 
 def check_gpu() -> str:
-    """Names the GPU that torch uses."""
+    """Returns the GPU that torch uses.
+
+    Raises:
+        UserError: if there is a GPU that torch cannot use.
+    """
     import torch
 
     if torch.cuda.is_available():
@@ -198,7 +211,11 @@ def check_gpu() -> str:
 
 
 def try_precision(precision: str) -> str:
-    """Writes a tiny random model in a precision, reads it and translates with it."""
+    """Writes a tiny random model in a precision, loads it and translates with it.
+
+    Raises:
+        UserError: if a translation depends on its batch.
+    """
     import torch
 
     from gnmt.checkpoints.model_config import GenerationConfig, ModelConfig
@@ -232,7 +249,7 @@ def try_precision(precision: str) -> str:
 
 
 def try_model(path: Path) -> str:
-    """Reads a model folder and translates with it."""
+    """Loads a model folder and translates with it."""
     from gnmt.translator import Translator
 
     translator = Translator.from_pretrained(path)
@@ -248,5 +265,5 @@ def _version(package: str) -> Optional[str]:
 
 
 def _numbers(version: str) -> Tuple[int, ...]:
-    """Returns the numbers at the beginning of a version: (2, 6, 0) of "2.6.0+cpu"."""
+    """Returns the leading numbers of a version: (2, 6, 0) for "2.6.0+cpu"."""
     return tuple(map(int, re.findall(r"\d+", re.sub(r"[^\d.].*", "", version))))

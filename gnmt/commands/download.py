@@ -11,15 +11,28 @@ from gnmt.errors import UserError
 
 def _parser(description: str, directory: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path(directory), help="the archives go to OUTPUT/archives")
-    parser.add_argument("--mirror", metavar="URL", help="base address that takes the place of the original hosts")
-    parser.add_argument("--from-directory", type=Path, metavar="DIR", help="use the files in DIR; nothing is fetched")
-    parser.add_argument("--checksums", type=Path, metavar="FILE", help="sums that must match, as sha256sum writes them")
+    parser.add_argument(
+        "--output", type=Path, default=Path(directory), help="folder to write; archives are in OUTPUT/archives"
+    )
+    parser.add_argument("--mirror", metavar="URL", help="base URL that replaces the original hosts")
+    parser.add_argument(
+        "--from-directory", type=Path, metavar="DIR", help="use the files in DIR instead of downloading"
+    )
+    parser.add_argument("--checksums", type=Path, metavar="FILE", help="required checksums, in the format of sha256sum")
     return parser
 
 
 def main(files: Sequence[RemoteFile], description: str, directory: str) -> None:
-    """Downloads or links the files as the command line says; raises UserError."""
+    """Downloads or links the files according to the command line.
+
+    Args:
+        files: files of the corpus.
+        description: description in the help.
+        directory: default folder.
+
+    Raises:
+        UserError: if --mirror is not a URL, or a file is missing or damaged.
+    """
     args = _parser(description, directory).parse_args()
     archives = args.output / "archives"
     given = given_sums(args.checksums, files)
@@ -32,5 +45,11 @@ def main(files: Sequence[RemoteFile], description: str, directory: str) -> None:
 
 
 def command_line(files: Sequence[RemoteFile], description: str, directory: str) -> None:
-    """Runs a download command as a process of its own."""
+    """Runs a download command as the only command of this process.
+
+    Args:
+        files: files of the corpus.
+        description: description in the help.
+        directory: default folder.
+    """
     run_command(lambda: main(files, description, directory))

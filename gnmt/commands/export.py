@@ -1,9 +1,9 @@
-"""Turns a checkpoint of fairseq-train into a model folder, which needs neither fairseq nor pickle.
+"""Exports a checkpoint of fairseq-train to a model folder, which needs neither fairseq nor pickle.
 
     gnmt export checkpoints/averaged.pt MODEL
     gnmt export checkpoints/averaged.pt MODEL --precision int8 --check test.en test.de
 
-The folder is opened, tried and compared with the checkpoint before it gets its name.
+The folder is loaded, tested and compared with the checkpoint before it gets its name.
 """
 
 import argparse
@@ -25,8 +25,8 @@ from gnmt.tokenizers.tokenizer import TOKENIZERS, load_tokenizers
 from gnmt.tokenizers.vocabulary import SPECIAL_TOKENS
 from gnmt.translator import Translator
 
-EXACT_PRECISIONS = ("fp32", "bf16", "int8")  # stored as the checkpoint's decoder computes
-SAMPLES, SAMPLE_LENGTHS = 20, (1, 12)  # random sources that both models translate
+EXACT_PRECISIONS = ("fp32", "bf16", "int8")  # the stored weights give equal translations in this precision
+SAMPLES, SAMPLE_LENGTHS = 20, (1, 12)  # random sources for the comparison
 
 
 def export(
@@ -40,19 +40,19 @@ def export(
     """Writes a model folder.
 
     Args:
-        checkpoint: of fairseq-train.
-        folder: new, or an earlier model folder, which is replaced.
-        data: folder of fairseq-preprocess; by default the one that the checkpoint names.
-        tokenizer: file, or name, of the tokenizer; by default the file that was prepared with the data.
-        precision: of the stored weights; by default the checkpoint's own.
+        checkpoint: checkpoint of fairseq-train.
+        folder: new folder, or a model folder to replace.
+        data: folder of fairseq-preprocess; None means the folder named in the checkpoint.
+        tokenizer: file or name of the tokenizer; None means the file that was prepared with the data.
+        precision: precision of the stored weights; None means the checkpoint's own.
         test_set: source and reference to translate and score before the folder gets its name.
 
     Returns:
         BLEU on the test set, if there is one.
 
     Raises:
-        UserError: a file is missing or unsuitable; an existing folder is not a model folder; or the written model
-            translates otherwise than the checkpoint.
+        UserError: if a file is missing or unsuitable, an existing folder is not a model folder, or the written model
+            and the checkpoint give different translations.
     """
     trained = read_checkpoint(checkpoint, data)
     if precision is not None:
@@ -71,10 +71,10 @@ def export(
 
 
 def tokenizer_files(given: Optional[str], data: Path) -> TokenizerFiles:
-    """Returns the tokenizer that was given by its file or its name, or the one that was prepared with the data.
+    """Returns the tokenizer given by its file or name, or the tokenizer that was prepared with the data.
 
     Raises:
-        UserError: there is none, or its type cannot be told.
+        UserError: if there is none, or its type is unknown.
     """
     if given in ("words", "spaces"):
         return TokenizerFiles(given)
@@ -105,9 +105,12 @@ def _write(made: Path, trained: TrainedModel, files: TokenizerFiles, check: Opti
 
 
 def _compare(trained: TrainedModel, translator: Translator, made: Path) -> None:
-    """Raises UserError unless the written model translates random sources as the checkpoint does.
+    """Compares the translations of random sources by the written model and the checkpoint.
 
-    Weights that were rounded to 16 bits may translate otherwise.
+    Weights rounded to 16 bits may give different translations.
+
+    Raises:
+        UserError: if the translations differ.
     """
     original = Translator([Model(*trained[:5], tokenizers=load_tokenizers(made))], translator.precision)
     sources = _random_sources(len(trained.source_vocabulary))
@@ -140,8 +143,8 @@ def _checked(translator: Translator, source: Path, reference: Path) -> Check:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
-    parser.add_argument("checkpoint", type=Path, help="of fairseq-train")
-    parser.add_argument("model", type=Path, help="folder to write; an earlier model folder is replaced")
+    parser.add_argument("checkpoint", type=Path, help="checkpoint of fairseq-train")
+    parser.add_argument("model", type=Path, help="folder to write; an existing model folder is replaced")
     parser.add_argument(
         "--data", type=Path, metavar="BIN", help="folder of fairseq-preprocess (default: the checkpoint's)"
     )
@@ -150,13 +153,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="sentencepiece model, mixed.json, 'words' or 'spaces' (default: the file beside the data)",
     )
-    parser.add_argument("--precision", choices=PRECISIONS, help="of the stored weights (default: the checkpoint's)")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, help="precision of the stored weights (default: the checkpoint's)"
+    )
     parser.add_argument(
         "--check",
         type=Path,
         nargs=2,
         metavar=("SOURCE", "REFERENCE"),
-        help="translate and score a test set; BLEU goes into the card",
+        help="translate and score a test set; the model card contains its BLEU",
     )
 
 

@@ -1,4 +1,4 @@
-"""fairseq's commands as processes, for the commands that train."""
+"""fairseq's commands as child processes, for training and preparation."""
 
 import ctypes
 import importlib.util
@@ -22,7 +22,7 @@ def plugin_folder() -> Path:
     """Returns the folder of the plugin, for --user-dir.
 
     Raises:
-        UserError: fairseq or the plugin is not installed.
+        UserError: if fairseq or the plugin is not installed.
     """
     for package in ("fairseq", "fairseq_gnmt"):
         spec = importlib.util.find_spec(package)
@@ -38,23 +38,23 @@ def command_of(name: str, arguments: Sequence[str]) -> List[str]:
 
 
 def shown(name: str, arguments: Sequence[str]) -> str:
-    """Returns the command as a user would type it."""
+    """Returns the command line in shell syntax."""
     return shlex.join([f"fairseq-{name}", *arguments])
 
 
 def run_fairseq(
     name: str, arguments: Sequence[str], environment: Optional[Mapping[str, str]] = None, log: Optional[Path] = None
 ) -> None:
-    """Runs fairseq-NAME and waits for it. An exception that arrives meanwhile, such as Ctrl-C, ends it first.
+    """Runs fairseq-NAME and waits for it. An exception during the wait, such as Ctrl-C, first ends the command.
 
     Args:
-        name: of the command.
-        arguments: of the command.
-        environment: variables of its process; those of this process by default.
-        log: file to which its standard output is appended, besides being shown.
+        name: name of the command.
+        arguments: arguments of the command.
+        environment: environment variables; None means the variables of this process.
+        log: file to which its output is appended in addition.
 
     Raises:
-        SystemExit: it failed; its own messages say why, and its exit status is passed on.
+        SystemExit: if the command fails; its own messages give the reason, and its exit status is returned.
     """
     process = subprocess.Popen(
         command_of(name, arguments),
@@ -74,7 +74,7 @@ def run_fairseq(
 
 
 def _end_with_parent() -> None:
-    """Lets the kernel end this child process by SIGTERM if its parent is killed, which cannot end it then."""
+    """Makes the kernel send SIGTERM to this child process if its parent is killed."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -89,7 +89,9 @@ def _show_and_append(stream: IO[bytes], log: Path) -> None:
 
 
 def _end(process: subprocess.Popen, has_heard: bool) -> None:
-    """Ends a process; one that has heard of it, as a terminal sends Ctrl-C to both, has CHILD_SECONDS to clean up."""
+    """Ends a process; a process that has received the signal itself (Ctrl-C in a terminal) gets CHILD_SECONDS to
+    clean up.
+    """
     if has_heard:
         with suppress(subprocess.TimeoutExpired):
             process.wait(CHILD_SECONDS)

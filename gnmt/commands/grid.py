@@ -1,11 +1,11 @@
-"""Scores and times a model, or an ensemble, under every combination of search options.
+"""Scores and times a model, or an ensemble, with every combination of search options.
 
     gnmt grid MODEL --source valid.en --references valid.de --length-norm-factor 0 0.6 1 --coverage-penalty 0 0.1 0.2
     gnmt grid MODEL MODEL2 --source valid.en --references valid.de --beam 1 5 12 --json grid.json
 
-Prints a Markdown table: BLEU (sacreBLEU's default), the mean GLEU of sentences (0 to 100), the length ratio and the
-seconds of the translation. The line below it has the log-perplexity of the references (natural logarithm, per token) in
-the precision of the search. Choose options on a validation set, and report another set.
+Prints a Markdown table: BLEU (sacreBLEU's default), the mean sentence GLEU (0 to 100), the length ratio and the time in
+seconds. The line below is the log-perplexity of the references (natural logarithm, per token) in the precision of the
+search. Choose options on a validation set, and report results on another set.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from gnmt.translator import Translator
 
 VARIED = {"beam": int, "length_norm_factor": float, "coverage_penalty": float, "no_repeat_ngram_size": int,
           "prune_tokens": float, "prune_hypotheses": float}  # fmt: skip
-OWN = ("beam", "length_norm_factor", "coverage_penalty")  # a model has its own values of these
+OWN = ("beam", "length_norm_factor", "coverage_penalty")  # options with defaults in the model folder
 WARM_UP = 4  # sentences
 
 
@@ -33,14 +33,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
     parser.add_argument("models", type=Path, nargs="+", metavar="MODEL", help="model folder; several make an ensemble")
     parser.add_argument("--source", type=Path, required=True, metavar="FILE", help="text, one sentence per line")
-    parser.add_argument("--references", type=Path, required=True, metavar="FILE", help="its human translations")
+    parser.add_argument(
+        "--references", type=Path, required=True, metavar="FILE", help="human translations, one per line"
+    )
     for name, kind in VARIED.items():
         default = "the model's" if name in OWN else "0"
         help_text = f"values of this option (default: {default})"
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, nargs="+", metavar="X", help=help_text)
-    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="sentences translated at the same time")
+    parser.add_argument(
+        "--batch-size", type=int, default=64, metavar="N", help="number of sentences translated at the same time"
+    )
     parser.add_argument("--precision", metavar="P", help="precision of decoding (default: the model's)")
-    parser.add_argument("--threads", type=int, metavar="N", help="threads (default: torch's choice)")
+    parser.add_argument("--threads", type=int, metavar="N", help="number of threads (default: torch's setting)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="file for all numbers")
     parser.add_argument("--overwrite", action="store_true", help="replace the file of --json")
 
@@ -57,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
     translator = Translator.from_pretrained(arguments.models, precision=arguments.precision, threads=arguments.threads)
     searches = combinations(arguments)
-    for options in searches:  # refuses values out of range before the work starts, and warms up
+    for options in searches:  # warms up, and reports values out of range before the work starts
         translator.translate(sources[:WARM_UP], batch_size=arguments.batch_size, **options)
     measured = [
         measure(translator, options, sources, references, arguments.batch_size) for options in _progress(searches)
@@ -72,7 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def combinations(arguments: argparse.Namespace) -> List[Dict[str, Any]]:
-    """Returns the keyword arguments of each search; options without values are left to the model."""
+    """Returns the keyword arguments of each search; options that are not given are left to the model."""
     given = {name: getattr(arguments, name) for name in VARIED if getattr(arguments, name) is not None}
     return [dict(zip(given, chosen)) for chosen in itertools.product(*given.values())]
 
@@ -80,7 +84,18 @@ def combinations(arguments: argparse.Namespace) -> List[Dict[str, Any]]:
 def measure(
     translator: Translator, options: Dict[str, Any], sources: Sequence[str], references: Sequence[str], batch_size: int
 ) -> Dict[str, Any]:
-    """Translates the sources with these options; returns the options, scores and seconds."""
+    """Translates the sources.
+
+    Args:
+        translator: model or ensemble.
+        options: search options.
+        sources: source sentences.
+        references: human translations.
+        batch_size: number of sentences translated at the same time.
+
+    Returns:
+        Options, scores and seconds by name.
+    """
     start = time.perf_counter()
     texts = [translation.text for translation in translator.translate(sources, batch_size=batch_size, **options)]
     seconds = time.perf_counter() - start
@@ -99,7 +114,7 @@ def _progress(searches: List[Dict[str, Any]]) -> Iterable[Dict[str, Any]]:
 
 
 def _row(arguments: argparse.Namespace, figures: Dict[str, Any]) -> Dict[str, str]:
-    """Returns the cells of a search: the options with several values, and the scores."""
+    """Returns the cells of a search: options with several values, and scores."""
     varied = [name for name in VARIED if len(getattr(arguments, name) or []) > 1]
     return {
         **{name.replace("_", " "): f"{figures[name]:g}" for name in varied},

@@ -1,9 +1,9 @@
-"""Turns a model folder back into a checkpoint, which fairseq-train fine-tunes.
+"""Converts a model folder to a checkpoint for fine-tuning with fairseq-train.
 
     gnmt import MODEL DIR
 
-Writes DIR/checkpoint.pt, a dictionary for each language, and the files of the tokenizer. New training text must be cut
-into tokens with this tokenizer and binarised with these dictionaries. Prints the options of fairseq-train.
+Writes DIR/checkpoint.pt, a dictionary for each language, and the files of the tokenizer. New training text must be
+encoded with this tokenizer and binarised with these dictionaries. Prints the options of fairseq-train.
 """
 
 import argparse
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
     parser.add_argument("model", type=Path, help="model folder")
     parser.add_argument("output", type=Path, metavar="DIR", help="folder to write")
-    parser.add_argument("--overwrite", action="store_true", help="replace an earlier output of this command")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output of this command")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -46,8 +46,8 @@ def import_model(folder: Path, model: Model, output: Path, overwrite: bool = Fal
     Args:
         folder: model folder.
         model: its contents.
-        output: folder that appears when it is complete.
-        overwrite: an earlier output may be replaced.
+        output: folder to write, which appears when it is complete.
+        overwrite: replace an existing output.
     """
     with complete_folder(output, replaces=lambda path: overwrite and (path / CHECKPOINT).is_file()) as made:
         with open(made / CHECKPOINT, "wb") as file:

@@ -27,23 +27,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     learn = add_command(commands, "train", "choose words and characters for all inputs")
     learn.add_argument("--input", type=Path, nargs="+", required=True, metavar="FILE", help="text or .gz")
     learn.add_argument(
-        "--vocab-size", type=int, required=True, metavar="N", help="tokens, those of characters included"
+        "--vocab-size", type=int, required=True, metavar="N", help="number of tokens, including tokens of characters"
     )
-    learn.add_argument("--character-coverage", type=float, default=1.0, metavar="R", help="share of the text's letters")
-    learn.add_argument("--output", type=Path, required=True, metavar="FILE", help="the model, for example mixed.json")
+    learn.add_argument(
+        "--character-coverage", type=float, default=1.0, metavar="R", help="share of the text's characters to include"
+    )
+    learn.add_argument(
+        "--output", type=Path, required=True, metavar="FILE", help="model file to write, for example mixed.json"
+    )
 
     encode = add_command(commands, "encode", "text to words and characters, line by line")
     encode.add_argument("--model", type=Path, required=True, metavar="FILE", help="from `train`")
     decoding = add_command(commands, "decode", "words and characters to text, line by line")
     for command in (encode, decoding):
         command.add_argument("--input", type=Path, required=True, metavar="FILE", help="text or .gz")
-        command.add_argument("--output", type=Path, required=True, metavar="FILE", help="as many lines")
+        command.add_argument(
+            "--output", type=Path, required=True, metavar="FILE", help="file to write, with as many lines"
+        )
     for command in (learn, encode, decoding):
-        command.add_argument("--jobs", type=int, default=available_cores(), metavar="N", help="processes")
+        command.add_argument("--jobs", type=int, default=available_cores(), metavar="N", help="number of processes")
 
     dictionary = add_command(commands, "dictionary", "fairseq's dictionary of all tokens of a model")
     dictionary.add_argument("--model", type=Path, required=True, metavar="FILE", help="from `train`")
-    dictionary.add_argument("--output", type=Path, required=True, metavar="FILE", help="for example dict.txt")
+    dictionary.add_argument(
+        "--output", type=Path, required=True, metavar="FILE", help="file to write, for example dict.txt"
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -6,11 +6,12 @@
     gnmt plot attention MODEL --words --output-dir maps < text.en
 
 Training curves are loss, BLEU, learning rate and speed against updates or epochs. A log is a file of --log-file, or the
-output of fairseq-train, with --log-format simple or json. A resumed training may be in one log; repeated updates count once.
+output of fairseq-train, with --log-format simple or json. A log may contain a resumed training; repeated updates count
+once.
 
-An attention map has target tokens as rows, which add up to 1, and source tokens as columns. The bars below are the sums
-of the columns; the coverage penalty ends at the dashed line. The score is the one of the search: a natural logarithm,
-divided by the length penalty, with the coverage penalty.
+An attention map has target tokens as rows, which sum to 1, and source tokens as columns. The bars below are the column
+sums; the coverage penalty applies below the dashed line. The score is the score of the search: log-probability (natural
+logarithm) divided by the length penalty, plus the coverage penalty.
 """
 
 import argparse
@@ -34,29 +35,31 @@ SCHEME_OF = {"sentencepiece": "sentencepiece", "moses_subword_nmt": "subword_nmt
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
     commands = parser.add_subparsers(dest="command", required=True)
-    training = commands.add_parser("training", help="curves of one or several trainings")
-    training.add_argument("logs", type=Path, nargs="+", metavar="LOG", help="log of one training each")
+    training = commands.add_parser("training", help="draw curves of one or several trainings")
+    training.add_argument("logs", type=Path, nargs="+", metavar="LOG", help="logs, one per training")
     training.add_argument("--output", type=Path, required=True, metavar="FILE.png")
     training.add_argument(
-        "--names", nargs="+", metavar="NAME", help="names of the trainings (default: of their files or folders)"
+        "--names", nargs="+", metavar="NAME", help="names of the trainings (default: file or folder names)"
     )
     training.add_argument("--against", choices=AXES, default="updates", help="horizontal axis (default: updates)")
     training.add_argument(
         "--loss", choices=list(LOSS), default="nll", help="bits per token, or perplexity (default: nll)"
     )
 
-    attention = commands.add_parser("attention", help="attention and coverage of translations")
+    attention = commands.add_parser("attention", help="draw attention and coverage of translations")
     attention.add_argument("model", type=Path, metavar="MODEL", help="model folder")
     attention.add_argument(
         "file", type=Path, nargs="?", metavar="FILE", help="text, one sentence per line (default: stdin)"
     )
-    attention.add_argument("--words", action="store_true", help="join the subwords of words")
-    attention.add_argument("--beam", type=int, metavar="N", help="hypotheses kept at each step (default: the model's)")
+    attention.add_argument("--words", action="store_true", help="draw attention between words instead of subwords")
+    attention.add_argument(
+        "--beam", type=int, metavar="N", help="number of hypotheses that continue at each step (default: the model's)"
+    )
     output = attention.add_mutually_exclusive_group(required=True)
     output.add_argument(
-        "--output-dir", type=Path, metavar="DIR", help="folder for attention-<line>.png of each sentence"
+        "--output-dir", type=Path, metavar="DIR", help="folder for one picture per sentence, attention-<line>.png"
     )
-    output.add_argument("--page", type=Path, metavar="FILE.png", help="picture of all sentences below each other")
+    output.add_argument("--page", type=Path, metavar="FILE.png", help="one picture with all sentences")
     for command in (training, attention):
         command.add_argument("--overwrite", action="store_true", help="replace existing pictures")
 
@@ -83,7 +86,11 @@ def plot_training(arguments: argparse.Namespace) -> None:
 
 
 def names_of(paths: Sequence[Path], given: Optional[Sequence[str]]) -> List[str]:
-    """Returns the given names, or else the shortest of file names, folder names and whole paths that differ."""
+    """Returns the given names; otherwise the shortest of file names, folder names and paths that are distinct.
+
+    Raises:
+        UserError: if names are not distinct or their number differs from the number of logs.
+    """
     if given is not None:
         if len(given) != len(paths) or len(set(given)) < len(given):
             raise UserError(f"--names are {', '.join(given)}, but each of the {len(paths)} logs needs one of its own.")
@@ -121,7 +128,14 @@ def plot_attention(arguments: argparse.Namespace) -> None:
 def attention_maps(
     model: Path, sentences: Sequence[str], numbers: Sequence[int], beam: Optional[int] = None
 ) -> List[AttentionMap]:
-    """Translates sentences, which are not blank, and returns the attention between tokens."""
+    """Translates sentences, and returns the attention between tokens of the best translations.
+
+    Args:
+        model: model folder.
+        sentences: sentences that are not blank.
+        numbers: line numbers of the sentences.
+        beam: number of hypotheses that continue at each step; None means the model's own.
+    """
     from gnmt.translator import Translator
 
     found = []

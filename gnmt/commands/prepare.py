@@ -3,9 +3,9 @@
     gnmt prepare --train corpus --valid dev --test test --source-lang en --target-lang fr --output DIR
 
 A corpus is named without its language: data/corpus for data/corpus.en and data/corpus.fr, or for data/corpus.tsv with
-two columns; plain, .gz, .xz or .zst. Validation and test keep every line. All files are written to DIR/unfinished and
-moved into place at the end, so --overwrite loses nothing if a step fails. The same command continues an interrupted
-preparation. `gnmt train DIR` comes next.
+two columns; plain, .gz, .xz or .zst. Every line of validation and test text is kept. All files are written to
+DIR/unfinished and renamed at the end, so --overwrite loses nothing if a step fails. The same command resumes an
+interrupted preparation. The next step is `gnmt train DIR`.
 """
 
 import argparse
@@ -28,10 +28,10 @@ from gnmt.files.parallel_text import count_pairs
 from gnmt.files.process_pool import available_cores, check_jobs
 
 UNFINISHED = "unfinished"
-BEGUN = "begun.json"  # in UNFINISHED: the settings and files of the preparation that is being made there
+BEGUN = "begun.json"  # in UNFINISHED: settings and files of the preparation in progress
 PRODUCTS = (
     "clean", "encoded", "dict.txt", "bin", "embeddings.txt", "subwords.model", "subwords.vocab", "mixed.json",
-    "prepare.settings",  # of earlier versions
+    "prepare.settings",  # written by earlier versions
 )  # fmt: skip
 
 
@@ -42,25 +42,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--train", nargs="+", action="extend", required=True, metavar="NAME", help="training corpora")
     add("--valid", required=True, metavar="NAME", help="corpus for validation during training")
     add("--test", required=True, metavar="NAME", help="corpus for the final test")
-    add("--source-lang", default="", metavar="LANG", help="such as en")
-    add("--target-lang", default="", metavar="LANG", help="such as fr")
+    add("--source-lang", default="", metavar="LANG", help="source language, such as en")
+    add("--target-lang", default="", metavar="LANG", help="target language, such as fr")
     add("--output", type=Path, required=True, metavar="DIR", help="folder to write")
-    add("--segmentation", default="subwords", metavar="S", help=f"{', '.join(SEGMENTATIONS)} (default: subwords)")
-    add("--vocab-size", type=int, default=8000, metavar="N", help="tokens of the joint vocabulary (default: 8000)")
-    add("--input-sentence-size", type=int, metavar="N", help="sentences to learn subwords from, at most")
+    add(
+        "--segmentation",
+        default="subwords",
+        metavar="S",
+        help=f"segmentation: {', '.join(SEGMENTATIONS)} (default: subwords)",
+    )
+    add(
+        "--vocab-size",
+        type=int,
+        default=8000,
+        metavar="N",
+        help="number of tokens of the joint vocabulary (default: 8000)",
+    )
+    add("--input-sentence-size", type=int, metavar="N", help="maximum number of sentences to learn subwords from")
     add(
         "--embedding-size",
         type=int,
         metavar="N",
-        help="width of initial embeddings; 0 makes none (default: 256 for at most 200,000 training pairs)",
+        help="width of initial embeddings; 0: none (default: 256 for at most 200,000 training pairs)",
     )
-    add("--min-length", type=int, default=rules.min_length, metavar="N", help="words of a training sentence, at least")
-    add("--max-length", type=int, default=rules.max_length, metavar="N", help="words of a training sentence, at most")
-    add("--max-ratio", type=float, default=rules.max_ratio, metavar="R", help="longer side / shorter side, at most")
-    add("--require-encoding", metavar="CODEC", help="drop training pairs it cannot write: latin-1 drops other scripts")
+    add(
+        "--min-length",
+        type=int,
+        default=rules.min_length,
+        metavar="N",
+        help="minimum number of words of a training sentence",
+    )
+    add(
+        "--max-length",
+        type=int,
+        default=rules.max_length,
+        metavar="N",
+        help="maximum number of words of a training sentence",
+    )
+    add("--max-ratio", type=float, default=rules.max_ratio, metavar="R", help="maximum of longer side / shorter side")
+    add(
+        "--require-encoding",
+        metavar="CODEC",
+        help="drop training pairs that this codec cannot encode: latin-1 drops other scripts",
+    )
     add("--drop-duplicates", action="store_true", help="keep only the first of equal training pairs")
-    add("--jobs", type=int, default=available_cores(), metavar="N", help="processes (default: all cores)")
-    add("--overwrite", action="store_true", help="start again, and replace what other settings left")
+    add("--jobs", type=int, default=available_cores(), metavar="N", help="number of processes (default: all cores)")
+    add("--overwrite", action="store_true", help="start again, and replace products of other settings")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -89,10 +116,10 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def settings_of(arguments: argparse.Namespace) -> Preparation:
-    """Returns the settings that the options give.
+    """Returns the settings of the options.
 
     Raises:
-        UserError: one of them is wrong.
+        UserError: if a setting is invalid.
     """
     given = arguments
     return Preparation(
@@ -111,7 +138,11 @@ def settings_of(arguments: argparse.Namespace) -> Preparation:
 
 
 def _is_ready(folder: Path, settings: Preparation) -> bool:
-    """Tells whether a folder is prepared; raises UserError if it is with other settings."""
+    """Returns True if a folder is prepared with these settings.
+
+    Raises:
+        UserError: if it is prepared with other settings.
+    """
     if not (folder / SETTINGS).exists():
         return False
     before, now = read_settings(folder / SETTINGS).options(), settings.options()
@@ -125,7 +156,17 @@ def _is_ready(folder: Path, settings: Preparation) -> bool:
 
 
 def _check_places(folder: Path, settings: Preparation, corpora: Corpora, overwrite: bool) -> None:
-    """Raises UserError if a product would replace a corpus, or files that no preparation made."""
+    """Checks the folder of the products.
+
+    Args:
+        folder: folder of the preparation.
+        settings: settings of the preparation.
+        corpora: files of the corpora.
+        overwrite: replace existing products.
+
+    Raises:
+        UserError: if a product would replace a corpus, or files that are not from a preparation.
+    """
     places = [*(folder / name for name in PRODUCTS), *copied_text(settings, corpora, folder)]
     for path in map(Path.resolve, corpora.paths):
         for place in (*places, folder / UNFINISHED):
@@ -142,7 +183,11 @@ def _check_places(folder: Path, settings: Preparation, corpora: Corpora, overwri
 
 
 def _check_corpora(corpora: Corpora) -> None:
-    """Raises UserError for missing files, and for validation or test text that cannot be used."""
+    """Checks the files of all corpora, and the content of validation and test text.
+
+    Raises:
+        UserError: if a file is missing or unusable.
+    """
     check_files(corpora.paths)
     for source, target in (corpora.valid, corpora.test):
         if target is not None:
@@ -150,7 +195,14 @@ def _check_corpora(corpora: Corpora) -> None:
 
 
 def _begin(folder: Path, settings: Preparation, corpora: Corpora, overwrite: bool) -> Path:
-    """Returns the folder for products, emptied if they are of other settings or of text that has changed."""
+    """Returns the folder for products, emptied if they are from other settings or from changed text.
+
+    Args:
+        folder: folder of the preparation.
+        settings: settings of the preparation.
+        corpora: files of the corpora.
+        overwrite: start again.
+    """
     making = folder / UNFINISHED
     if overwrite or not _continues(making, settings, corpora):
         shutil.rmtree(making, ignore_errors=True)
@@ -161,7 +213,13 @@ def _begin(folder: Path, settings: Preparation, corpora: Corpora, overwrite: boo
 
 
 def _continues(making: Path, settings: Preparation, corpora: Corpora) -> bool:
-    """Tells whether a folder holds products of these settings and files."""
+    """Returns True if a folder contains products of these settings and files.
+
+    Args:
+        making: folder of the products.
+        settings: settings of the preparation.
+        corpora: files of the corpora.
+    """
     path = making / BEGUN
     return path.exists() and path.read_bytes() == _note(settings, corpora)
 
@@ -184,7 +242,7 @@ def _binarise(settings: Preparation, making: Path, plugin: Path, jobs: int) -> N
     for split in SPLITS:
         arguments += [f"--{split}pref", str(encoded / split)]
     run_fairseq("preprocess", [*arguments, "--destdir", str(temporary)])
-    if settings.segmentation == "word":  # binarised text has lost its unknown words, which are copied from the text
+    if settings.segmentation == "word":  # binarised text has no unknown words; they are copied from the text
         for split in ("valid", "test"):
             for language in settings.languages:
                 shutil.copyfile(encoded / f"{split}.{language}", temporary / f"{split}.{source}-{target}.{language}")
@@ -192,7 +250,13 @@ def _binarise(settings: Preparation, making: Path, plugin: Path, jobs: int) -> N
 
 
 def _finish(settings: Preparation, making: Path, folder: Path) -> None:
-    """Moves the products into place, prepare.json last; the next call continues an interrupted move."""
+    """Renames the products, prepare.json last; the next call continues an interrupted move.
+
+    Args:
+        settings: settings of the preparation.
+        making: folder of the products.
+        folder: final folder.
+    """
     if not (making / SETTINGS).exists():
         (folder / SETTINGS).unlink(missing_ok=True)
         for name in PRODUCTS:

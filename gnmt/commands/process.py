@@ -1,10 +1,10 @@
-"""Set-up of a process that runs one command: signals, closed pipes, the encoding of its output, errors in one line.
+"""Set-up of a process that runs one command: signals, closed pipes, output encoding, one-line errors.
 
-A command ends without a traceback, and as Unix tools end: by the signal itself. A shell then shows 130 after Ctrl-C
-(SIGINT), 143 after SIGTERM and 141 (SIGPIPE) when the reader of its output has ended, as in `command | head -1`, and
-Ctrl-C also ends a loop of the shell around the command. Files that are being written are removed first.
+A command ends without a traceback and by the signal itself, as Unix tools do. A shell then shows 130 after Ctrl-C
+(SIGINT), 143 after SIGTERM, and 141 (SIGPIPE) after the reader of its output has ended, as in `command | head -1`.
+Ctrl-C also ends a shell loop around the command. Partial output files are removed first.
 
-Importing this module changes nothing; a command calls `prepare_process` or `run_command` once.
+The import has no side effects; a command calls `prepare_process` or `run_command` once.
 """
 
 import atexit
@@ -24,16 +24,18 @@ from typing import Callable, NoReturn, Optional, Type
 from gnmt.errors import UserError, one_line
 from gnmt.files.outputs import STANDARD_STREAMS, reader_is_gone
 
-TRACEBACK_VARIABLE = "GNMT_TRACEBACK"  # set to 1, the traceback of an explained error is shown too
-CHILD_SECONDS = 5  # that a child process has for its end
+TRACEBACK_VARIABLE = "GNMT_TRACEBACK"  # 1 also shows the traceback of an explained error
+CHILD_SECONDS = 5  # timeout for the end of a child process
 
 
 class Terminated(KeyboardInterrupt):
-    """Raised in the main thread by SIGTERM, so that everything which cleans up after Ctrl-C does so here too."""
+    """Exception for SIGTERM in the main thread; a KeyboardInterrupt, so that all cleanup for Ctrl-C also runs for
+    SIGTERM.
+    """
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Prepares this process and runs a command; an error that a user can correct ends it with one line and exit code 1."""
+    """Prepares this process and runs a command; a UserError ends it with one line and exit code 1."""
     prepare_process()
     try:
         main()
@@ -49,20 +51,20 @@ def run_command(main: Callable[[], None]) -> None:
 
 @functools.cache
 def prepare_process() -> None:
-    """Makes this process end as a command should. Only for a process that runs nothing but one command.
+    """Prepares a process that runs only one command.
 
-    Text is written in UTF-8. SIGTERM raises `Terminated`. Child processes that are forked leave Ctrl-C to this
-    process. `sys.excepthook` ends the process by the signal for Ctrl-C, SIGTERM and a closed pipe.
+    Text is written in UTF-8. SIGTERM raises `Terminated`. Forked child processes leave Ctrl-C to this process.
+    `sys.excepthook` ends the process by the signal for Ctrl-C, SIGTERM and a closed pipe.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            with contextlib.suppress(OSError):  # a stream that refuses what it holds already
+            with contextlib.suppress(OSError):  # the stream cannot be reconfigured
                 stream.reconfigure(encoding="utf-8")
     if threading.current_thread() is threading.main_thread():
         for number, default in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
             if signal.getsignal(number) is default:
                 signal.signal(number, functools.partial(_raise_ending_signal, os.getpid()))
-    logging.raiseExceptions = False  # a log that cannot be written shows no traceback
+    logging.raiseExceptions = False  # no traceback for a log message that cannot be written
     os.register_at_fork(after_in_child=_leave_signals_to_parent)
     _let_logging_fail_with_its_pipe()
     _install_hook()
@@ -70,7 +72,9 @@ def prepare_process() -> None:
 
 
 def ending_signal(error: Optional[BaseException]) -> Optional[signal.Signals]:
-    """The signal that an exception stands for, itself or one during whose handling it was raised."""
+    """Returns the signal of an exception, or of an exception during whose handling it was raised; None if there is
+    none.
+    """
     while error is not None:
         if isinstance(error, Terminated):
             return signal.SIGTERM
@@ -83,7 +87,7 @@ def ending_signal(error: Optional[BaseException]) -> Optional[signal.Signals]:
 
 
 def end_by(number: signal.Signals) -> NoReturn:
-    """Ends this process by a signal, after its child processes and after everything that is due at its exit."""
+    """Ends this process by a signal, after its child processes and its exit handlers."""
     children = multiprocessing.active_children()
     for child in children:
         child.terminate()
@@ -95,15 +99,15 @@ def end_by(number: signal.Signals) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (AttributeError, OSError, ValueError):  # there is none, its reader is gone, or it is closed
+        except (AttributeError, OSError, ValueError):  # the stream is missing, closed, or has no reader
             pass
     signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)
-    os._exit(128 + number)  # the first process of a container outlives its own signals
+    os._exit(128 + number)  # process 1 of a container is not ended by its own signals
 
 
 def show_traceback(error: BaseException) -> None:
-    """Prints the traceback of an error that is going to be explained in one line, if the environment asks for it."""
+    """Prints the traceback of an explained error, if requested by the environment variable."""
     if os.environ.get(TRACEBACK_VARIABLE) == "1":
         traceback.print_exception(error)
 
@@ -111,7 +115,8 @@ def show_traceback(error: BaseException) -> None:
 def _raise_ending_signal(owner: int, number: int, frame: Optional[FrameType]) -> None:
     """Raises the exception of a signal in the process `owner`.
 
-    A forked child that has not yet come to `_leave_signals_to_parent` behaves as after it.
+    A forked child that has not yet called `_leave_signals_to_parent` ignores Ctrl-C and is ended by SIGTERM, as
+    afterwards.
     """
     if os.getpid() == owner:
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
@@ -121,7 +126,7 @@ def _raise_ending_signal(owner: int, number: int, frame: Optional[FrameType]) ->
 
 
 def _leave_signals_to_parent() -> None:
-    """In a forked child: the parent answers Ctrl-C and ends its children, which SIGTERM ends at once."""
+    """Prepares a forked child: it ignores Ctrl-C, which the parent handles, and SIGTERM ends it at once."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -134,7 +139,7 @@ def _is_gone(descriptor: int) -> bool:
 
 
 def _let_logging_fail_with_its_pipe() -> None:
-    """Raises the error of a closed pipe, which logging would report with a traceback at every message."""
+    """Makes logging raise the error of a closed pipe, instead of printing a traceback for every message."""
     report = logging.Handler.handleError
 
     def handle(handler: logging.Handler, record: logging.LogRecord) -> None:
@@ -160,14 +165,14 @@ def _install_hook() -> None:
 
 
 def _end_at_the_next_signal() -> None:
-    """Ctrl-C and SIGTERM end this process at once: everything has been cleaned up."""
+    """Restores the default action of Ctrl-C and SIGTERM, after all cleanup."""
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
 
 
 def _flush_at_exit() -> None:
-    """Writes what stdout still holds; the interpreter itself would complain about a closed pipe."""
+    """Flushes stdout; the interpreter itself would report a closed pipe."""
     _end_at_the_next_signal()
     try:
         if sys.stdout is not None and not sys.stdout.closed:
@@ -175,6 +180,6 @@ def _flush_at_exit() -> None:
     except BrokenPipeError:
         end_by(signal.SIGPIPE)
     except OSError as error:
-        sys.stdout = None  # the interpreter would try again
+        sys.stdout = None  # prevents a second attempt by the interpreter
         print(f"error: standard output could not be written: {error.strerror}", file=sys.stderr, flush=True)
         os._exit(1)

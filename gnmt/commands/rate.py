@@ -1,12 +1,12 @@
-"""Rates translations by people, side by side, from 0 (nonsense) to 6 (perfect), as in the GNMT paper.
+"""Collects human ratings of translations, side by side, from 0 (nonsense) to 6 (perfect), as in the GNMT paper.
 
     gnmt rate prepare test.en test.de baseline.de new.de --items 500 --raters 3 --output campaign
     gnmt rate serve campaign
     gnmt rate report campaign --picture histogram.png
     gnmt rate export campaign --format csv --output ratings.csv
 
-`prepare` draws sentences, and keeps the names of the systems in campaign/key.json, which is never served. `serve` prints a
-personal link for each rater. The raters can stop at any time and go on later.
+`prepare` samples sentences, and stores the names of the systems in campaign/key.json, which is never served. `serve`
+prints a personal link for each rater. Raters can stop and resume at any time.
 """
 
 import argparse
@@ -44,32 +44,40 @@ FORMATS = {"csv": as_csv, "pearmut": as_pearmut}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
     commands = parser.add_subparsers(dest="command", required=True)
-    prepare = commands.add_parser("prepare", help="draw the sentences of a campaign")
+    prepare = commands.add_parser("prepare", help="sample the sentences of a campaign")
     prepare.add_argument("source", type=Path, metavar="SOURCE", help="sentences, one per line")
     prepare.add_argument("reference", type=Path, metavar="REFERENCE", help="human translations, for controls")
     prepare.add_argument(
         "systems", type=Path, nargs="+", metavar="SYSTEM", help="translations; the first is the baseline"
     )
     prepare.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the campaign")
-    prepare.add_argument("--names", nargs="+", metavar="NAME", help="names of the systems (default: of their files)")
+    prepare.add_argument("--names", nargs="+", metavar="NAME", help="names of the systems (default: file names)")
     prepare.add_argument("--rate-reference", action="store_true", help="rate the human translations too")
-    prepare.add_argument("--items", type=int, default=500, metavar="N", help="sentences to rate (default: 500)")
-    prepare.add_argument("--raters", type=int, default=2, metavar="N", help="raters; each rates all items (default: 2)")
     prepare.add_argument(
-        "--repeated", type=float, default=0.05, metavar="SHARE", help="items shown twice (default: 0.05)"
+        "--items", type=int, default=500, metavar="N", help="number of sentences to rate (default: 500)"
     )
-    prepare.add_argument("--controls", type=float, default=0.03, metavar="SHARE", help="controls (default: 0.03)")
-    prepare.add_argument("--seed", type=int, default=1, metavar="N", help="seed of all drawing (default: 1)")
+    prepare.add_argument(
+        "--raters", type=int, default=2, metavar="N", help="number of raters; each rates all items (default: 2)"
+    )
+    prepare.add_argument(
+        "--repeated", type=float, default=0.05, metavar="SHARE", help="share of items shown twice (default: 0.05)"
+    )
+    prepare.add_argument(
+        "--controls", type=float, default=0.03, metavar="SHARE", help="share of control items (default: 0.03)"
+    )
+    prepare.add_argument("--seed", type=int, default=1, metavar="N", help="random seed (default: 1)")
     prepare.add_argument("--source-lang", default="", metavar="TAG", help="language of the source, for screen readers")
     prepare.add_argument("--target-lang", default="", metavar="TAG", help="language of the translations")
 
     serve = commands.add_parser("serve", help="serve the page of a campaign")
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1)")
-    serve.add_argument("--port", type=int, default=5001, metavar="N", help="0 is any free port (default: 5001)")
-    serve.add_argument("--url", default="", help="address that raters use (default: made of host and port)")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    serve.add_argument(
+        "--port", type=int, default=5001, metavar="N", help="port to listen on; 0: any free port (default: 5001)"
+    )
+    serve.add_argument("--url", default="", help="public URL for raters (default: from host and port)")
 
     show = commands.add_parser("report", help="summarise the ratings")
-    show.add_argument("--json", type=Path, metavar="FILE", help="file for all numbers")
+    show.add_argument("--json", type=Path, metavar="FILE", help="JSON file with all numbers")
     show.add_argument("--picture", type=Path, metavar="FILE.png", help="histogram of scores; needs matplotlib")
 
     export = commands.add_parser("export", help="write the ratings, or the campaign for another tool")
@@ -89,7 +97,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def prepare_campaign(arguments: argparse.Namespace) -> None:
-    """Draws the items, and writes the folder of the campaign."""
+    """Samples the items, and writes the folder of the campaign."""
     for name, accepted in RANGES.items():
         accepted.check(name, getattr(arguments, name))
     texts = read_texts(arguments)
@@ -107,7 +115,11 @@ def prepare_campaign(arguments: argparse.Namespace) -> None:
 
 
 def read_texts(arguments: argparse.Namespace) -> drawing.Texts:
-    """Reads the sentences and all translations. Raises UserError unless all files have as many lines."""
+    """Reads the sentences and all translations.
+
+    Raises:
+        UserError: if the files have different numbers of lines, or there are fewer than two systems.
+    """
     names = system_names(arguments.systems, arguments.names)
     sources, references = read_lines(arguments.source), read_lines(arguments.reference)
     outputs: Dict[str, Sequence[str]] = {name: read_output(path).texts for name, path in zip(names, arguments.systems)}

@@ -6,7 +6,7 @@ from gnmt.commands.report import ABSENT, markdown_table
 
 
 def tables(found: Dict[str, Any]) -> List[str]:
-    """Returns the tables of systems, of differences and of raters, and the agreement of the raters."""
+    """Returns the tables of systems, differences and raters, and the agreement of the raters."""
     systems = [
         {"system": one["system"], "mean": _interval(one), "items": str(one["items"])} for one in found["systems"]
     ]

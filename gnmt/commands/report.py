@@ -12,7 +12,7 @@ ABSENT = "-"
 
 
 def markdown_table(rows: Sequence[Dict[str, str]]) -> str:
-    """Returns a table with a column for each key, in the order of their first appearance; empty columns are left out."""
+    """Returns a table with one column per key, in the order of their first appearance, without empty columns."""
     columns: List[str] = []
     for row in rows:
         columns += [key for key, cell in row.items() if key not in columns and cell != ABSENT]
@@ -22,7 +22,11 @@ def markdown_table(rows: Sequence[Dict[str, str]]) -> str:
 
 
 def check_output(path: Path, overwrite: bool) -> None:
-    """Raises UserError if --json cannot be written; to be called before the measurements."""
+    """Checks the path of --json; call it before the measurements.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
     if path.is_dir():
         raise UserError(f"{path} is a folder: give --json the name of a file.")
     if path.exists() and not overwrite:
@@ -33,6 +37,6 @@ def check_output(path: Path, overwrite: bool) -> None:
 
 
 def write_json(path: Path, content: Dict[str, Any]) -> None:
-    """Writes a JSON file, which appears when it is complete."""
+    """Writes a JSON file atomically."""
     with atomic_outputs([path], inputs=[], overwrite=True) as (file,):
         file.write((json.dumps(content, indent=1, default=str) + "\n").encode("utf-8"))

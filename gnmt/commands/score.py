@@ -3,15 +3,16 @@
     gnmt score --hypotheses translated.de --references test.de
     gnmt translate MODEL test.en | gnmt score --hypotheses - --references test.de
     gnmt score --generate-log generate.txt --references test.de
-    gnmt score --hypotheses baseline.de new.de --references test.de --paired ar --metrics bleu chrf gleu --json scores.json
+    gnmt score --hypotheses baseline.de new.de --references test.de --paired ar --metrics bleu chrf gleu --json
+    scores.json
 
-For one system, the command prints two lines: BLEU by sacreBLEU's default and by NVIDIA's convention (lower-cased, intl),
-each with its signature. With several systems, or any of --metrics, --confidence, --paired and --json, it prints a
-table, with the signatures below it. "31.20 (31.18 ± 1.20)" is a score, the mean of its bootstrap samples and the half
-width of their 95 % interval. If a system and the first one, the baseline, are equally good, p is the probability of a
-larger difference; * marks p < 0.05.
+For one system, the command prints two lines: BLEU by sacreBLEU's default and by NVIDIA's convention (lower-cased,
+intl), each with its signature. With several systems, or any of --metrics, --confidence, --paired and --json, it prints
+a table, followed by the signatures. "31.20 (31.18 ± 1.20)" is a score, the mean of its bootstrap samples and the half
+width of their 95 % interval. The probability p is for a larger difference between equally good systems, compared with
+the first system, the baseline; * marks p < 0.05.
 
-All text is detokenised UTF-8, one sentence per line; fairseq-generate prints its log without --quiet.
+All text is detokenised UTF-8, one sentence per line; run fairseq-generate without --quiet.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from gnmt.ranges import Range
 
 DETOKENISED_LINE = re.compile(r"D-(\d+)\t[^\t]*\t(.*)", re.DOTALL)  # D-<id> <tab> <score> <tab> <text>
 STANDARD_INPUT = Path("-")
-METRICS = ("bleu", "nvidia_bleu", "chrf", "ter", "gleu")  # of gnmt.evaluation.metrics, which takes long to import
+METRICS = ("bleu", "nvidia_bleu", "chrf", "ter", "gleu")  # as in gnmt.evaluation.metrics, whose import is slow
 TESTS = ("bs", "ar")
 SIGNIFICANT = 0.05
 TRIALS = Range(least=2, most=10**6)
@@ -48,8 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     translation.add_argument("--generate-log", type=Path, metavar="FILE", help="output of fairseq-generate")
     parser.add_argument("--references", type=Path, metavar="FILE", required=True, help="human translations")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="file for the translations, one per line; replaced")
-    parser.add_argument("--names", nargs="+", metavar="NAME", help="names of the systems (default: of their files)")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="file for the translations, one per line; an existing file is replaced",
+    )
+    parser.add_argument("--names", nargs="+", metavar="NAME", help="names of the systems (default: file names)")
     parser.add_argument(
         "--metrics", nargs="+", choices=METRICS, help=f"metrics of the table (default: {' '.join(METRICS)})"
     )
@@ -58,9 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--paired", choices=TESTS, help="test against the baseline: bs, paired bootstrap; ar, approximate randomisation"
     )
     parser.add_argument(
-        "--trials", type=int, metavar="N", help="trials of the test (default: 1000 for bs, 10000 for ar)"
+        "--trials", type=int, metavar="N", help="number of trials of the test (default: 1000 for bs, 10000 for ar)"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="file for all numbers")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="JSON file with all numbers")
     parser.add_argument("--overwrite", action="store_true", help="replace the file of --json")
 
 
@@ -86,7 +92,11 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def check_options(arguments: argparse.Namespace, systems: int) -> None:
-    """Raises UserError for options that contradict each other, before anything is read."""
+    """Checks combinations of options, before anything is read.
+
+    Raises:
+        UserError: for options that cannot be combined.
+    """
     if arguments.output and systems > 1:
         raise UserError(
             f"--output is one file, but there are {systems} systems: their files have the translations already."
@@ -106,7 +116,14 @@ def check_options(arguments: argparse.Namespace, systems: int) -> None:
 def show_table(
     arguments: argparse.Namespace, names: Sequence[str], systems: Sequence[Sequence[str]], references: Sequence[str]
 ) -> None:
-    """Prints the table and the signatures, and writes the file of --json."""
+    """Prints the table and the signatures, and writes the file of --json.
+
+    Args:
+        arguments: options of the command.
+        names: names of the systems.
+        systems: translations of each system.
+        references: human translations.
+    """
     from gnmt.evaluation.metrics import TITLES
     from gnmt.evaluation.significance import RESAMPLES, corpus_scores, paired_scores
 
@@ -154,7 +171,7 @@ def read_hypotheses(path: Path, count: int) -> List[str]:
     """Returns the `count` translations of a file, or of stdin for the path "-".
 
     Raises:
-        UserError: there are more or fewer lines.
+        UserError: if the number of lines differs.
     """
     hypotheses = _lines_of_stdin() if path == STANDARD_INPUT else read_lines(path)
     if len(hypotheses) != count:
@@ -171,7 +188,7 @@ def read_generate_log(path: Path, count: int) -> List[str]:
     fairseq-generate prints sentences in the order of its batches, and the n-best list of a sentence best first.
 
     Raises:
-        UserError: the log has no translations, or not one for each reference.
+        UserError: if the log has no translations, or not one per reference.
     """
     best: Dict[int, str] = {}
     for line in read_lines(path):

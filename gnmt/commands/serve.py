@@ -1,11 +1,11 @@
-"""Serves translations over HTTP, with a page to try them.
+"""Serves translations over HTTP, with a web page for manual use.
 
     gnmt serve MODEL
     gnmt serve MODEL-EN-DE MODEL-DE-EN --port 8080 --api-keys keys.txt --requests-per-minute 60
 
-Several models serve several language pairs, which requests choose by `source` and `target`. /translate follows the API of
-LibreTranslate, /v1/translate returns scores, alignment and attention, and / is the page. The server listens on this machine
-only, unless --host says otherwise. SIGTERM finishes the running requests. Needs the extra `serve`.
+Several models serve several language pairs, which requests select by `source` and `target`. /translate follows the API
+of LibreTranslate, /v1/translate returns scores, alignment and attention, and / is the page. By default the server
+listens only on this machine (see --host). After SIGTERM it completes running requests. Needs the extra `serve`.
 """
 
 import argparse
@@ -22,17 +22,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from gnmt.serving.limits import Limits
 
     add = parser.add_argument
-    add("models", type=Path, nargs="+", metavar="MODEL", help="model folder, one for each language pair")
-    add("--host", default="127.0.0.1", metavar="H", help="address to listen on; 0.0.0.0 is every network")
-    add("--port", type=int, default=5000, metavar="N", help="port to listen on; 0 is any free one")
+    add("models", type=Path, nargs="+", metavar="MODEL", help="model folders, one per language pair")
+    add("--host", default="127.0.0.1", metavar="H", help="address to listen on; 0.0.0.0: all networks")
+    add("--port", type=int, default=5000, metavar="N", help="port to listen on; 0: any free port")
     add("--precision", metavar="P", help="precision of decoding (default: the model's)")
-    add("--device", default="cpu", metavar="D", help="device of torch")
-    add("--threads", type=int, metavar="N", help="threads of torch (default: torch's choice)")
-    add("--slots", type=int, default=64, metavar="N", help="sentences that are translated at the same time")
-    add("--api-keys", type=Path, metavar="FILE", help="lines NAME KEY [REQUESTS-PER-MINUTE]; one key is then needed")
+    add("--device", default="cpu", metavar="D", help="torch device, such as cuda:0")
+    add("--threads", type=int, metavar="N", help="number of torch threads (default: torch's setting)")
+    add("--slots", type=int, default=64, metavar="N", help="number of sentences translated at the same time")
+    add(
+        "--api-keys",
+        type=Path,
+        metavar="FILE",
+        help="file with lines NAME KEY [REQUESTS-PER-MINUTE]; requests then need a key",
+    )
     add("--allow-origin", action="append", default=[], metavar="URL",
-        help="origin of pages elsewhere that may use the server (CORS); repeatable, * is all")  # fmt: skip
-    add("--proxy", metavar="ADDRESS", help="reverse proxy whose header X-Forwarded-For names the clients")
+        help="origin of other sites' pages that may use the server (CORS); repeatable, *: all")  # fmt: skip
+    add("--proxy", metavar="ADDRESS", help="address of a reverse proxy whose X-Forwarded-For header identifies clients")
     for limit in dataclasses.fields(Limits):
         flag, kind = f"--{limit.name.replace('_', '-')}", int if limit.type is int else float
         add(flag, type=kind, default=limit.default, metavar="N", help=limit.metadata["help"])

@@ -15,22 +15,22 @@ MIB = 1 << 20
 
 
 class Workload(NamedTuple):
-    """One measurement."""
+    """Settings of one measurement."""
 
     model: Path
     precision: Optional[str]  # None: the model's own
     device: str
-    threads: Optional[int]  # None: torch's choice
+    threads: Optional[int]  # None: torch's setting
     lines: Sequence[str]  # text to translate; empty for random sentences
     sentences: int  # number of random sentences
     beam: Optional[int]  # None: the model's own
     batch_size: int
     repetitions: int
-    single: int  # sentences that are translated one by one
+    single: int  # number of sentences translated one by one
 
 
 def measure(workload: Workload) -> Dict[str, Any]:
-    """Measures in this process, which should be a fresh one, because its peak memory counts.
+    """Measures in this process, which should be new, because its peak memory is measured.
 
     Each measurement follows a warm-up and is repeated; medians are returned.
 
@@ -84,7 +84,7 @@ def _settings(workload: Workload, translator, translated: Sequence[Any]) -> Dict
 
 
 def random_lines(translator, count: int) -> List[str]:
-    """Returns sentences of random tokens, the same ones in every run."""
+    """Returns sentences of random tokens, equal in every run."""
     generator = random.Random(SEED)
     words = translator.model.source_vocabulary.words
     sentences = [generator.choices(words, k=generator.randint(*LENGTHS)) for _ in range(count)]
@@ -92,7 +92,13 @@ def random_lines(translator, count: int) -> List[str]:
 
 
 def _one_by_one(translate: Callable[[Sequence[str]], List[Any]], lines: Sequence[str], repetitions: int):
-    """Returns the median seconds of each line, and the number of steps of all lines (EOS takes one)."""
+    """Returns the median seconds of each line, and the number of steps of all lines, including EOS.
+
+    Args:
+        translate: translates a list of lines.
+        lines: lines to translate.
+        repetitions: number of repetitions.
+    """
     latencies, steps = [], 0
     translate(lines[:1])  # warm-up
     for line in lines:
@@ -114,7 +120,7 @@ def _percentile(values: Sequence[float], percent: int) -> float:
 
 
 def peak_mebibytes() -> float:
-    """Returns the most memory that this process has held: on the GPU if it uses one, else resident memory."""
+    """Returns the peak memory of this process in MiB: on the GPU if it uses one, otherwise resident memory."""
     import resource
     import sys
 
@@ -122,7 +128,7 @@ def peak_mebibytes() -> float:
 
     if torch.cuda.is_initialized():
         return torch.cuda.max_memory_allocated() / MIB
-    status = Path("/proc/self/status")  # getrusage on Linux includes the process that started this one
+    status = Path("/proc/self/status")  # getrusage on Linux includes the parent process
     if status.exists():
         for line in status.read_text().splitlines():
             if line.startswith("VmHWM:"):

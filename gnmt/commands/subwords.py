@@ -26,21 +26,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     train.add_argument("--input", type=Path, nargs="+", required=True, metavar="FILE", help="text or .gz")
     train.add_argument("--model-prefix", required=True, metavar="P", help="writes P.model and P.vocab")
     train.add_argument("--vocab-size", type=int, required=True, metavar="N", help="number of pieces")
-    train.add_argument("--model-type", choices=("bpe", "unigram", "char"), default="bpe", help="method")
-    train.add_argument("--character-coverage", type=float, default=1.0, metavar="R", help="share of the text's letters")
-    train.add_argument("--input-sentence-size", type=int, default=LINES_IN_MEMORY, metavar="N", help="lines used")
-    train.add_argument("--seed", type=int, default=1, metavar="N", help="of the lines used, if there are more")
+    train.add_argument("--model-type", choices=("bpe", "unigram", "char"), default="bpe", help="type of subword model")
+    train.add_argument(
+        "--character-coverage", type=float, default=1.0, metavar="R", help="share of the text's characters to include"
+    )
+    train.add_argument(
+        "--input-sentence-size",
+        type=int,
+        default=LINES_IN_MEMORY,
+        metavar="N",
+        help="maximum lines to learn from",
+    )
+    train.add_argument("--seed", type=int, default=1, metavar="N", help="random seed for sampling lines")
 
     for name, purpose in (("encode", "text to pieces, line by line"), ("decode", "pieces to text, line by line")):
         command = add_command(commands, name, purpose)
         command.add_argument("--model", type=Path, required=True, metavar="P.model", help="from `train`")
         command.add_argument("--input", type=Path, required=True, metavar="FILE", help="text or .gz")
-        command.add_argument("--output", type=Path, required=True, metavar="FILE", help="as many lines")
-        command.add_argument("--jobs", type=int, default=available_cores(), metavar="N", help="threads")
+        command.add_argument(
+            "--output", type=Path, required=True, metavar="FILE", help="file to write, with as many lines"
+        )
+        command.add_argument("--jobs", type=int, default=available_cores(), metavar="N", help="number of threads")
 
     dictionary = add_command(commands, "dictionary", "fairseq's dictionary of all pieces of a model")
     dictionary.add_argument("--model", type=Path, required=True, metavar="P.model", help="from `train`")
-    dictionary.add_argument("--output", type=Path, required=True, metavar="FILE", help="for example dict.txt")
+    dictionary.add_argument(
+        "--output", type=Path, required=True, metavar="FILE", help="file to write, for example dict.txt"
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -7,10 +7,10 @@ from gnmt.errors import UserError
 
 
 def system_names(files: Sequence[Path], given: Optional[Sequence[str]]) -> List[str]:
-    """Returns the given names, or else those of the files, or their paths where two files have one name.
+    """Returns the given names; otherwise the file names, or the paths if file names are equal.
 
     Raises:
-        UserError: a file is given twice, or there is not one name of its own for each file.
+        UserError: if a file is given twice, or names are not distinct, one per file.
     """
     if len(set(files)) < len(files):
         raise UserError("A file of translations is given twice: give the file of each system once.")

@@ -5,9 +5,9 @@
     gnmt train DIR --seed 2 --max-update 5000
     gnmt train DIR --replicas 4 --asynchronous
 
-Options that are not listed here go to fairseq-train and win over the chosen ones. The command line of fairseq-train is
-printed first. The same command resumes an interrupted training. At the end the last epochs are averaged into
-DIR/checkpoints/averaged.pt, which `gnmt export` turns into a model folder. DIR/checkpoints/train.log has the messages.
+Further options are passed to fairseq-train and override the selected ones. The command line of fairseq-train is printed
+first. The same command resumes an interrupted training. At the end the last epochs are averaged into
+DIR/checkpoints/averaged.pt, for `gnmt export`. Messages are logged to DIR/checkpoints/train.log.
 """
 
 import argparse
@@ -27,8 +27,8 @@ from gnmt.training.finished import Finished, read_finished, write_finished
 from gnmt.training.options import PRECISIONS, TrainingOptions, training_options
 from gnmt.training.recipes import recipe_for
 
-PASSES_OPTIONS_THROUGH = True  # unknown options are for fairseq-train
-MOST_THREADS = 4  # small matrices gain little from more
+PASSES_OPTIONS_THROUGH = True  # unknown options are passed to fairseq-train
+MOST_THREADS = 4  # more threads gain little for small matrices
 LOG = "train.log"
 POSITIVE = Range(1)
 
@@ -42,14 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=PRECISIONS,
         default="auto",
-        help="of the arithmetic (default: auto, fp16 on a GPU for more than 200,000 pairs, bf16 on a CPU where it is faster, "
+        help="precision of training (default: auto, fp16 on a GPU for more than 200,000 pairs, bf16 on a CPU if faster, "
         "otherwise fp32)",
     )
-    add("--epochs", type=int, metavar="N", help="passes through the training pairs (default: by their number)")
-    add("--threads", type=int, metavar="N", help="threads on a CPU (default: OMP_NUM_THREADS, or up to 4)")
-    add("--replicas", type=int, metavar="N", help="networks that learn at the same time (with --asynchronous)")
-    add("--asynchronous", action="store_true", help="let each replica update the parameters when it is ready")
-    add("--dry-run", action="store_true", help="print the command line of fairseq-train and end")
+    add("--epochs", type=int, metavar="N", help="number of epochs (default: by the number of training pairs)")
+    add("--threads", type=int, metavar="N", help="number of threads on a CPU (default: OMP_NUM_THREADS, or up to 4)")
+    add("--replicas", type=int, metavar="N", help="number of replicas of the network (with --asynchronous)")
+    add("--asynchronous", action="store_true", help="apply the gradient of each replica without waiting for the others")
+    add("--dry-run", action="store_true", help="print the command line of fairseq-train and exit")
 
 
 def run(arguments: argparse.Namespace, further: Sequence[str]) -> None:
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace, further: Sequence[str]) -> None:
     checkpoints = Path(options.value("--save-dir"))
     finished = read_finished(checkpoints, options.arguments)
     if finished is None:
-        quiet = {"PYTHONWARNINGS": "ignore::UserWarning,ignore::FutureWarning"}  # of fairseq's own code
+        quiet = {"PYTHONWARNINGS": "ignore::UserWarning,ignore::FutureWarning"}  # hides warnings of fairseq's own code
         run_fairseq("train", options.arguments, {**quiet, **os.environ, **environment}, log=checkpoints / LOG)
         finished = Finished(options.arguments)
         write_finished(checkpoints, finished)
@@ -100,7 +100,13 @@ def _replicas(arguments: argparse.Namespace) -> List[str]:
 
 
 def _threads(threads: Optional[int], options: TrainingOptions, replicas: int) -> Dict[str, str]:
-    """Returns the environment variable for the number of threads of each process of a training without GPU."""
+    """Returns the environment variable for the number of threads of each process on a CPU.
+
+    Args:
+        threads: --threads, or None.
+        options: options of the training.
+        replicas: number of replicas.
+    """
     if threads is not None:
         POSITIVE.check("threads", threads)
         return {"OMP_NUM_THREADS": str(threads)}
@@ -114,7 +120,7 @@ def _average(checkpoints: Path, count: int) -> str:
     """Averages the last epochs of a training.
 
     Returns:
-        The name of the averaged checkpoint, or of the last one if no epoch is complete.
+        Name of the averaged checkpoint, or of the last checkpoint if no epoch is complete.
     """
     inputs: List[Path] = epoch_checkpoints(checkpoints)[-count:]
     if not inputs:

@@ -3,10 +3,13 @@
     gnmt translate MODEL < text.en > text.de
     gnmt translate MODEL text.en more.en --precision int8 --output json
 
-A line is printed as soon as it and all earlier ones are done; the command never waits for more input than there is. A
-blank line stays blank. A line with more tokens than --max-length is cut, and bytes that are not UTF-8 become U+FFFD, both
-with a warning. With --output json, a line is a JSON object with the n-best list of each sentence; --attention adds the
-attention. With --output tsv, a hypothesis is a line of its own: number of the input line, score, text.
+A line is printed as soon as it and all earlier lines are complete, without waiting for further input. Blank lines
+stay
+blank. A line with more tokens than --max-length is truncated, and invalid UTF-8 becomes U+FFFD, both with a warning.
+With
+--output json, a line is a JSON object with the n-best list of each sentence; --attention adds the attention weights.
+With
+--output tsv, each hypothesis is a line: number of the input line, score, text.
 """
 
 import argparse
@@ -20,7 +23,7 @@ from gnmt.files.line_source import LineSource
 from gnmt.files.lines import one_line
 
 STANDARD_INPUT = Path("-")
-ATTENTION_DIGITS = 4  # after the point, in JSON
+ATTENTION_DIGITS = 4  # decimal places in JSON
 OPTIONS = ("beam", "nbest", "length_norm_factor", "coverage_penalty", "no_repeat_ngram_size", "replace_unk", "split_sentences",
            "batch_size", "max_length")  # fmt: skip
 
@@ -34,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="*",
         metavar="FILE",
-        help="text, one sentence or paragraph per line; - is stdin (default: stdin)",
+        help="text, one sentence or paragraph per line; -: stdin (default: stdin)",
     )
     add(
         "--ensemble",
@@ -42,13 +45,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="MODEL",
-        help="further model to average with; repeatable",
+        help="further model of the ensemble; repeatable",
     )
     add("--precision", metavar="P", help="precision of decoding (default: the model's)")
-    add("--device", default="cpu", metavar="D", help="device of torch")
-    add("--threads", type=int, metavar="N", help="threads (default: torch's choice)")
-    add("--beam", type=int, metavar="N", help="hypotheses kept at each step (default: the model's)")
-    add("--nbest", type=int, default=1, metavar="N", help="translations of each line, with --output json or tsv")
+    add("--device", default="cpu", metavar="D", help="torch device, such as cuda:0")
+    add("--threads", type=int, metavar="N", help="number of threads (default: torch's setting)")
+    add("--beam", type=int, metavar="N", help="number of hypotheses that continue at each step (default: the model's)")
+    add(
+        "--nbest",
+        type=int,
+        default=1,
+        metavar="N",
+        help="number of translations per sentence, with --output json or tsv",
+    )
     add("--length-norm-factor", type=float, metavar="A", help="exponent of the length penalty (default: the model's)")
     add("--coverage-penalty", type=float, metavar="B", help="weight of the coverage penalty (default: the model's)")
     add(
@@ -56,13 +65,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="no n-gram of this size occurs twice; 0 allows all",
+        help="forbid n-grams of this size to occur twice; 0: off",
     )
-    add("--replace-unk", action="store_true", help="replace unknown tokens by source tokens")
-    add("--split-sentences", action="store_true", help="translate each sentence of a line by itself")
-    add("--batch-size", type=int, default=64, metavar="N", help="sentences translated at the same time")
-    add("--max-length", type=int, default=1024, metavar="N", help="tokens of a sentence; the rest is cut")
-    add("--output", choices=tuple(FORMS), default="text", help="form of the output")
+    add("--replace-unk", action="store_true", help="replace unknown tokens by their aligned source tokens")
+    add("--split-sentences", action="store_true", help="split lines into sentences and translate each separately")
+    add("--batch-size", type=int, default=64, metavar="N", help="number of sentences translated at the same time")
+    add(
+        "--max-length",
+        type=int,
+        default=1024,
+        metavar="N",
+        help="maximum tokens of a sentence; the rest is truncated",
+    )
+    add("--output", choices=tuple(FORMS), default="text", help="format of the output")
     add("--attention", action="store_true", help="add attention and source tokens to --output json")
 
 
@@ -104,17 +119,17 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def warn(sentence: str) -> None:
-    """Prints a warning on stderr."""
+    """Prints a warning to stderr."""
     print(f"warning: {sentence}", file=sys.stderr, flush=True)
 
 
 def warn_of(prefix: str, sentence: str) -> None:
-    """Prints a warning with the name of its file in front."""
+    """Prints a warning with the name of its file as a prefix."""
     warn(prefix + sentence)
 
 
 def as_text(number: int, translation) -> str:
-    """Returns the text as one line."""
+    """Returns the text of a translation as one line."""
     return one_line(translation.text) + "\n"
 
 
@@ -139,7 +154,7 @@ def as_json(number: int, translation) -> str:
 def as_json_with_attention(number: int, translation) -> str:
     """Returns the object of `as_json` with the source tokens of each sentence and the attention of each hypothesis.
 
-    The attention has a row for each target token and a column for each source token, EOS as the last of both.
+    The attention has one row per target token and one column per source token, EOS last in both.
     """
     content = json.loads(as_json(number, translation))
     for shown, sentence in zip(content["sentences"], translation.sentences):
@@ -151,7 +166,9 @@ def as_json_with_attention(number: int, translation) -> str:
 
 
 def as_tsv(number: int, translation) -> str:
-    """Returns a line for each hypothesis: number of the input line, score, text; for several sentences one of the whole text."""
+    """Returns one line per hypothesis: number of the input line, score, text; for several sentences, one line for the
+    text.
+    """
     if len(translation.sentences) == 1 and translation.nbest:
         rows = [(one.score, one.text) for one in translation.nbest]
     else:

@@ -1,4 +1,4 @@
-"""Applies the word model: text as words and punctuation, and a dictionary of the most frequent ones.
+"""Applies the word model: text as words and punctuation, and a dictionary of the most frequent words.
 
 Examples:
 
@@ -24,15 +24,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     dictionary = add_command(commands, "dictionary", "fairseq's dictionary of the most frequent words")
     dictionary.add_argument("--input", type=Path, nargs="+", required=True, metavar="FILE", help="text or .gz")
-    dictionary.add_argument("--vocab-size", type=int, required=True, metavar="N", help="number of words at most")
-    dictionary.add_argument("--output", type=Path, required=True, metavar="FILE", help="for example dict.txt")
+    dictionary.add_argument("--vocab-size", type=int, required=True, metavar="N", help="maximum number of words")
+    dictionary.add_argument(
+        "--output", type=Path, required=True, metavar="FILE", help="file to write, for example dict.txt"
+    )
 
     for name, purpose in (("encode", "text to words, line by line"), ("decode", "words to text, line by line")):
         command = add_command(commands, name, purpose)
         command.add_argument("--input", type=Path, required=True, metavar="FILE", help="text or .gz")
-        command.add_argument("--output", type=Path, required=True, metavar="FILE", help="as many lines")
+        command.add_argument(
+            "--output", type=Path, required=True, metavar="FILE", help="file to write, with as many lines"
+        )
     for command in commands.choices.values():
-        command.add_argument("--jobs", type=int, default=available_cores(), metavar="N", help="processes")
+        command.add_argument("--jobs", type=int, default=available_cores(), metavar="N", help="number of processes")
 
 
 def run(args: argparse.Namespace) -> None:

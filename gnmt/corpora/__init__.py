@@ -1,1 +1,1 @@
-"""Parallel text before it is tokenised: download, cleaning, segmentation, preparation for training."""
+"""Parallel text before tokenisation: download, cleaning, segmentation, preparation for training."""

@@ -1,4 +1,4 @@
-"""SHA-256 sums in the format of `sha256sum`, and the test that a compressed file is whole."""
+"""SHA-256 checksums in the format of `sha256sum`, and a check that a compressed file is complete."""
 
 import gzip
 import re
@@ -16,7 +16,11 @@ CHUNK_BYTES = 1 << 20
 
 
 def read_sums(path: Path) -> Dict[str, str]:
-    """File name -> sum from lines `<64 hex digits>  <name>`; raises UserError for any other line."""
+    """Returns the checksums by file name, from lines `<64 hex digits>  <name>`.
+
+    Raises:
+        UserError: for any other line.
+    """
     check_files([path])
     sums = {}
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
@@ -31,15 +35,16 @@ def read_sums(path: Path) -> Dict[str, str]:
 
 
 def write_sums(path: Path, sums: Mapping[str, str]) -> None:
-    """Replace `path` by these sums, sorted by name, in one step."""
+    """Replaces `path` atomically by these checksums, sorted by name."""
     with atomic_outputs([path], inputs=[], overwrite=True) as (file,):
         file.write("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode("utf-8"))
 
 
 def defect(path: Path, expected_sum: Optional[str]) -> Optional[str]:
-    """Describes the damage of a .gz or .tgz file in a few words; None if it is whole.
+    """Returns a short description of the damage of a .gz or .tgz file; None if the file is complete.
 
-    A known sum settles it; without one the file is decompressed to its end, which checks gzip's own CRC.
+    With a known checksum the file is compared with it. Without one the file is decompressed to its end, which checks
+    gzip's CRC.
     """
     if expected_sum is not None:
         found = sha256(path)

@@ -1,6 +1,6 @@
-"""Cleaning of parallel text: drops pairs that are of no use for training, and counts why.
+"""Cleaning of parallel text: removes pairs that are unsuitable for training, and counts the reasons.
 
-White space and control characters become single spaces first; `cleaning_rules.py` has the rules.
+White space and control characters become single spaces first; the rules are in `cleaning_rules.py`.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from gnmt.files.outputs import atomic_outputs
 from gnmt.files.parallel_text import ChunkPair, count_pairs, read_pairs
 from gnmt.files.process_pool import check_jobs, ordered_map
 
-DIGEST_BYTES = 16  # of a pair: 4.5 M of them take about 0.5 GiB, and two that agree by chance are out of the question
+DIGEST_BYTES = 16  # digest of a pair: 4.5 M take about 0.5 GiB, and collisions are negligible
 
 LinePair = Tuple[bytes, bytes]
 
@@ -30,10 +30,17 @@ class CleanOutputs(NamedTuple):
 
     source: Path
     target: Path
-    report: Path  # moved into place last, so that where it is, the other two are complete
+    report: Path  # renamed last, so the other two are complete if it exists
 
     @classmethod
     def with_prefix(cls, prefix: str, source_lang: str, target_lang: str) -> "CleanOutputs":
+        """Returns the output files for a prefix, such as clean/train for clean/train.en.
+
+        Args:
+            prefix: path without language.
+            source_lang: suffix of the source file.
+            target_lang: suffix of the target file.
+        """
         return cls(*(Path(f"{prefix}.{ending}") for ending in (source_lang, target_lang, "cleaning.json")))
 
 
@@ -46,14 +53,16 @@ class CleaningReport:
     dropped: "Counter[str]" = field(default_factory=lambda: Counter(dict.fromkeys(REASONS, 0)))
 
     def table(self) -> str:
-        """One row per number, with its share of the pairs read."""
+        """Returns a table with one row per number and its share of the pairs read."""
         dropped = ((f"dropped: {reason}", count) for reason, count in self.dropped.items())
         rows = [("read", self.read), *dropped, ("kept", self.kept)]
         return "\n".join(f"{name:<20}{count:>14,}{count / self.read:>10.2%}" for name, count in rows)
 
 
 def clean_chunk(rules: CleaningRules, chunk: ChunkPair) -> Tuple[int, "Counter[str]", List[LinePair]]:
-    """Number of pairs in the chunk, numbers dropped, and the pairs to keep as lines without their ends."""
+    """Returns the number of pairs in the chunk, the numbers dropped by reason, and the kept pairs as lines without
+    line ends.
+    """
     sources, targets = map(split_lines, chunk)
     dropped: Counter[str] = Counter()
     kept = []
@@ -68,7 +77,7 @@ def clean_chunk(rules: CleaningRules, chunk: ChunkPair) -> Tuple[int, "Counter[s
 
 
 def drop_seen(pairs: Sequence[LinePair], seen: Set[bytes]) -> List[LinePair]:
-    """The pairs that are not in `seen`, each once; their digests are added to it."""
+    """Returns the pairs that are not in `seen`, each once, and adds their digests to `seen`."""
     new = []
     for pair in pairs:
         digest = hashlib.blake2b(b"\n".join(pair), digest_size=DIGEST_BYTES).digest()
@@ -88,9 +97,19 @@ def clean_corpus(
     jobs: int,
     overwrite: bool,
 ) -> CleaningReport:
-    """Write the pairs to keep, in their order, and the report; nothing is written if something is wrong.
+    """Writes the kept pairs, in their order, and the report; writes nothing after an error.
 
-    Raises UserError for input that cannot be used, or of which nothing would be kept.
+    Args:
+        sources: source files, plain or compressed.
+        targets: target files, with as many lines.
+        outputs: files to write.
+        rules: rules for kept pairs.
+        drop_duplicates: keep only the first of equal pairs.
+        jobs: number of processes.
+        overwrite: replace existing outputs.
+
+    Raises:
+        UserError: if an input cannot be read, or no pair is kept.
     """
     check_jobs(jobs)
     inputs = [*sources, *targets]

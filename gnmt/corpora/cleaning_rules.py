@@ -1,7 +1,7 @@
-"""Which pairs of sentences are of use for training.
+"""Rules for sentence pairs that are suitable for training.
 
-The defaults are those of NVIDIA's GNMT recipe (Moses clean-corpus-n: 1 to 80 tokens, ratio 9), which also
-requires that latin-1 can encode both sides: a filter for text in other scripts.
+The defaults are those of NVIDIA's GNMT recipe (Moses clean-corpus-n: 1 to 80 tokens, ratio 9). The recipe also requires
+that latin-1 can encode both sides, which removes text in other scripts.
 """
 
 import math
@@ -11,21 +11,21 @@ from typing import Optional
 
 from gnmt.errors import UserError
 
-# A pair is counted under the first of these that applies.
+# A pair is counted under the first reason that applies.
 REASONS = ("empty", "too_short", "too_long", "ratio", "encoding", "duplicate")
 
-CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f]")  # Unicode category Cc: they carry no text
+CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f]")  # Unicode category Cc
 ENCODING_PROBE = "a" * 100
 
 
 @dataclass(frozen=True)
 class CleaningRules:
-    """Conditions on a pair; both bounds of the length, and the ratio itself, are still accepted."""
+    """Conditions on a pair; the limits themselves are accepted."""
 
     min_length: int = 1  # tokens, on each side
     max_length: int = 80  # tokens, on each side
     max_ratio: float = 9.0  # tokens of the longer side / tokens of the shorter side
-    required_encoding: Optional[str] = None  # a codec that must be able to write both sides
+    required_encoding: Optional[str] = None  # codec that must be able to encode both sides
 
     def __post_init__(self) -> None:
         if self.min_length < 1:
@@ -39,7 +39,7 @@ class CleaningRules:
         if self.required_encoding is not None:
             try:
                 ENCODING_PROBE.encode(self.required_encoding)
-            except (LookupError, UnicodeError) as error:  # undefined and idna are codecs, but write no sentences
+            except (LookupError, UnicodeError) as error:  # undefined and idna are codecs, but cannot encode sentences
                 raise UserError(
                     f"--require-encoding {self.required_encoding} is not a text encoding that Python knows: "
                     f"use for example latin-1."
@@ -47,12 +47,18 @@ class CleaningRules:
 
 
 def normalise_spaces(line: str) -> str:
-    """Every run of white space (all of Unicode's) and control characters becomes one space, none at the ends."""
+    """Replaces every run of white space (as in Unicode) and control characters by one space, and strips both ends."""
     return " ".join(CONTROL_CHARACTERS.sub(" ", line).split())
 
 
 def clean_pair(source: str, target: str, rules: CleaningRules) -> Optional[str]:
-    """Why to drop this pair of lines with normalised spaces: the first of REASONS, or None to keep it."""
+    """Returns the first of REASONS to drop a pair of lines with normalised spaces; None to keep it.
+
+    Args:
+        source: source line.
+        target: target line.
+        rules: rules for kept pairs.
+    """
     shorter, longer = sorted((len(source.split()), len(target.split())))
     if shorter == 0:
         return "empty"

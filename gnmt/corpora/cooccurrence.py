@@ -1,13 +1,13 @@
 """Initial token embeddings from co-occurrence statistics of a parallel corpus (PPMI and SVD).
 
-The file for the task's --pretrained-embeddings has a line `number-of-tokens size` and lines `token number number ...`.
-The first half of a vector represents the sentence pairs that contain its token, in either language, so translations are
-neighbours. The second half represents the tokens just before and after it, so similar words are neighbours. Each half
-is a singular value decomposition of positive pointwise mutual information (Levy and Goldberg 2014, "Neural word embedding
-as implicit matrix factorization", sections 4.2 and 5.2; Levy, Goldberg and Dagan 2015, "Improving distributional
+The file for --pretrained-embeddings has a line `number-of-tokens size` and lines `token number number ...`. The first
+half of a vector represents the sentence pairs that contain its token, in either language, so translations have similar
+vectors. The second half represents the neighbouring tokens, so similar words have similar vectors. Each half is a
+singular value decomposition of positive pointwise mutual information (Levy and Goldberg 2014, "Neural word embedding as
+implicit matrix factorization", sections 4.2 and 5.2; Levy, Goldberg and Dagan 2015, "Improving distributional
 similarity with lessons learned from word embeddings", equation 3 for the contexts' exponent).
 
-Shapes: V tokens, C contexts (the first tokens of the dictionary, at most CONTEXTS), D size of a vector. Memory: about 7 V C
+Shapes: V vocabulary size, X contexts (the first tokens of the dictionary, at most CONTEXTS). Memory: about 7 V X
 floats, 1.8 GB for 8,000 tokens.
 """
 
@@ -28,25 +28,26 @@ from gnmt.tokenizers.vocabulary import BOS, EOS, SPECIAL_TOKENS, Vocabulary
 
 SIZES = Range(2, 16_384, hint="the --hidden-size of the network")
 CONTEXTS = 8192
-WINDOW = 2  # tokens to each side that are neighbours
-CONTEXT_EXPONENT = 0.75  # without it rare contexts would have too much mutual information
-OVERSAMPLING, POWER_ITERATIONS = 32, 3  # of the randomised decomposition
+WINDOW = 2  # number of neighbouring tokens on each side
+CONTEXT_EXPONENT = 0.75  # lowers the mutual information of rare contexts
+OVERSAMPLING, POWER_ITERATIONS = 32, 3  # parameters of the randomised decomposition
 SEED = 1
 
 
 class Counts(NamedTuple):
-    """Counts of tokens that stand together; each (V, C), added to in place."""
+    """Co-occurrence counts; each (V, X), updated in place."""
 
-    same_pair: Tensor  # sentence pairs that have the token and the context
-    before: Tensor  # times that the context stands 1 to WINDOW tokens before
-    after: Tensor  # and behind
+    same_pair: Tensor  # number of sentence pairs with the token and the context
+    before: Tensor  # number of times that the context is 1 to WINDOW tokens before the token
+    after: Tensor  # number of times that the context is 1 to WINDOW tokens after the token
 
     @classmethod
     def zero(cls, tokens: int) -> "Counts":
+        """Returns counts of zero for a vocabulary of this size."""
         return cls(*(torch.zeros(tokens, min(tokens, CONTEXTS)) for _ in cls._fields))
 
     def add(self, sources: Sequence[Tensor], targets: Sequence[Tensor]) -> None:
-        """Counts sentence pairs; a sentence is its tokens (length,), with marks at both ends."""
+        """Counts sentence pairs; a sentence is a tensor of token ids (length,) including BOS and EOS."""
         pairs = [torch.cat(pair).unique() for pair in zip(sources, targets, strict=True)]
         tokens = torch.cat([pair.repeat_interleave(len(pair)) for pair in pairs])
         increment(self.same_pair, tokens, torch.cat([pair.repeat(len(pair)) for pair in pairs]))
@@ -58,28 +59,31 @@ class Counts(NamedTuple):
 
 
 def increment(counts: Tensor, tokens: Tensor, contexts: Tensor) -> None:
-    """Adds 1 to the count of each token with its context, where it is one of the contexts."""
+    """Adds 1 to the count of each token with its context; tokens outside the contexts are ignored."""
     known = contexts < counts.size(1)
     places = tokens[known] * counts.size(1) + contexts[known]
     counts.view(-1).index_add_(0, places, torch.ones(len(places)))
 
 
 def positive_mutual_information(counts: Tensor) -> Tensor:
-    """(V, C) counts -> max(0, log(P(token, context) / (P(token) P'(context)))), P' ~ frequency ** CONTEXT_EXPONENT."""
+    """Returns max(0, log(P(token, context) / (P(token) P'(context)))), (V, X), for counts (V, X).
+
+    P' is proportional to frequency ** CONTEXT_EXPONENT (Levy, Goldberg and Dagan 2015, equation 3).
+    """
     tokens = counts.sum(dim=1, keepdim=True).clamp(min=1)
     contexts = counts.sum(dim=0).clamp(min=1) ** CONTEXT_EXPONENT
     return (counts / tokens).div_(contexts / contexts.sum()).log_().clamp_(min=0)
 
 
 def principal_directions(matrix: Tensor, size: int) -> Tensor:
-    """U √S of the `size` largest singular values, rows scaled to length 1 unless they are zero; zeros if there are fewer."""
+    """Returns U √S of the `size` largest singular values; nonzero rows have length 1, missing directions are zero."""
     left, values, _ = torch.svd_lowrank(matrix, min(size + OVERSAMPLING, *matrix.shape), POWER_ITERATIONS)
     directions = F.normalize(left[:, :size] * values[:size].sqrt(), dim=1)
     return F.pad(directions, (0, size - directions.size(1)))
 
 
 def token_vectors(counts: Counts, size: int) -> Tensor:
-    """(V, size) vectors of length 1, with mean zero before they are scaled, in no particular directions."""
+    """Returns vectors (V, size) of length 1, centred before normalisation, with random orientation."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         pairs = principal_directions(positive_mutual_information(counts.same_pair), size // 2)
@@ -90,16 +94,28 @@ def token_vectors(counts: Counts, size: int) -> Tensor:
 
 
 def token_numbers(line: str, vocabulary: Vocabulary) -> Tensor:
-    """Returns the numbers of the tokens of an encoded line between BOS and EOS."""
+    """Returns the ids of the tokens of an encoded line between BOS and EOS."""
     return torch.tensor([BOS, *vocabulary.encode(line), EOS])
 
 
 def write_vectors(
     source: Path, target: Path, dictionary_path: Path, size: int, output: Path, *, overwrite: bool = False
 ) -> str:
-    """Writes vectors of the dictionary's tokens that the text has, without fairseq's marks; returns a word about them.
+    """Writes vectors of the dictionary's tokens that occur in the text, without special tokens.
 
-    source and target are the two sides in tokens, line by line. Raises UserError for files that cannot be used.
+    Args:
+        source: source text in tokens, line by line.
+        target: target text in tokens, line by line.
+        dictionary_path: dictionary of both languages.
+        size: size of a vector.
+        output: file to write.
+        overwrite: replace an existing output.
+
+    Returns:
+        A one-line summary.
+
+    Raises:
+        UserError: if a file cannot be read, or the text has none of the tokens.
     """
     inputs = [source, target, dictionary_path]
     check_files(inputs)

@@ -1,6 +1,6 @@
-"""A corpus on the web brought to a directory: fetched or taken from a local copy, and checked either way.
+"""Download of a corpus to a folder, from the network or a local copy, with checks of the files.
 
-gnmt.commands.download has the command line of every `examples/*/download.py`; each of them lists the files of its corpus.
+The command line is in gnmt.commands.download; each `examples/*/download.py` lists the files of its corpus.
 """
 
 import sys
@@ -12,22 +12,33 @@ from gnmt.corpora.checksums import defect, read_sums, sha256, write_sums
 from gnmt.corpora.transfer import fetch, part_path
 from gnmt.errors import UserError
 
-RECORD = "SHA256SUMS"  # of what was downloaded: later runs, and other machines, compare with it
+RECORD = "SHA256SUMS"  # checksums of downloaded files, for comparison in later runs and on other machines
 
 
 class RemoteFile(NamedTuple):
     """A file of a corpus; its name on disk is the last part of the URL."""
 
     url: str
-    sha256: Optional[str] = None  # where its publisher or we know it
+    sha256: Optional[str] = None  # if known
 
     @property
     def name(self) -> str:
+        """Name of the file on disk."""
         return self.url.rsplit("/", 1)[1]
 
 
 def download(files: Sequence[RemoteFile], directory: Path, mirror: Optional[str], given: Mapping[str, str]) -> None:
-    """Make `directory` hold every file, whole. `given` sums come before recorded ones. Raises UserError."""
+    """Downloads every file that is missing or damaged.
+
+    Args:
+        files: files of the corpus.
+        directory: folder for the files.
+        mirror: base URL that replaces the original hosts, or None.
+        given: checksums by file name, which take precedence over recorded ones.
+
+    Raises:
+        UserError: if a file cannot be fetched or is damaged.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     for file in files:
         expected = _known_sums(files, directory, given).get(file.name)
@@ -40,7 +51,17 @@ def download(files: Sequence[RemoteFile], directory: Path, mirror: Optional[str]
 
 
 def link_local(files: Sequence[RemoteFile], directory: Path, source: Path, given: Mapping[str, str]) -> None:
-    """Make `directory` link to the files in `source`, which is only read. Raises UserError naming the bad file."""
+    """Links to the files of a local folder, which is only read.
+
+    Args:
+        files: files of the corpus.
+        directory: folder for the links.
+        source: local folder with the files.
+        given: checksums by file name, which take precedence over recorded ones.
+
+    Raises:
+        UserError: if a file is missing or damaged.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     sums = _known_sums(files, directory, given)
     missing = [file.name for file in files if not (source / file.name).is_file()]
@@ -54,7 +75,7 @@ def link_local(files: Sequence[RemoteFile], directory: Path, source: Path, given
         if path.resolve() != original:
             if path.exists():
                 raise UserError(f"{path} is here already. Delete it to use {original}, or leave the option out.")
-            path.unlink(missing_ok=True)  # a link whose target has gone
+            path.unlink(missing_ok=True)  # a dangling link
             path.symlink_to(original)
         _record(path, sums.get(file.name))
         print(f"{path}: local copy, checked.", file=sys.stderr)
@@ -79,7 +100,9 @@ def _mirrored(url: str, mirror: Optional[str]) -> str:
 
 
 def _fetch_whole(url: str, path: Path, expected: Optional[str]) -> None:
-    """Fetch until the file is whole; a bad one may owe its fault to bytes of an earlier run, so once more from zero."""
+    """Fetches a file; a damaged file is fetched a second time from the start, because old partial data may be the
+    cause.
+    """
     resumed = part_path(path).exists()
     fetch(url, path)
     if not _is_whole(path, expected):
@@ -93,7 +116,7 @@ def _fetch_whole(url: str, path: Path, expected: Optional[str]) -> None:
 
 
 def _is_whole(path: Path, expected: Optional[str]) -> bool:
-    """Tells whether the file may be used; if not, logs the reason and moves it aside."""
+    """Returns True if the file is complete; otherwise logs the reason and renames the file."""
     print(f"{path.name}: checking.", file=sys.stderr)
     wrong = defect(path, expected)
     if wrong:
@@ -104,7 +127,7 @@ def _is_whole(path: Path, expected: Optional[str]) -> bool:
 
 
 def is_address(url: str) -> bool:
-    """Returns True for an http or https address with a host, and a port that is a number if it has one."""
+    """Returns True for an http or https URL with a host and a valid port, if any."""
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -113,7 +136,15 @@ def is_address(url: str) -> bool:
 
 
 def given_sums(path: Optional[Path], files: Sequence[RemoteFile]) -> Dict[str, str]:
-    """Reads the sums of a file as sha256sum writes it; raises UserError if it has none of the files."""
+    """Reads checksums from a file of sha256sum.
+
+    Args:
+        path: file of checksums, or None.
+        files: files of the corpus.
+
+    Raises:
+        UserError: if the file has none of the corpus files.
+    """
     if path is None:
         return {}
     sums = read_sums(path)

@@ -1,4 +1,4 @@
-"""Files of parallel text: one for each language, or one with two columns; plain or packed."""
+"""Files of parallel text: one per language, or one with two columns; plain or compressed."""
 
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Tuple
@@ -17,15 +17,19 @@ class PairFiles(NamedTuple):
 
     @property
     def paths(self) -> List[Path]:
-        """All files."""
+        """Paths of all files."""
         return [self.source] if self.target is None else [self.source, self.target]
 
 
 def find_pair_files(name: str, languages: Tuple[str, str]) -> PairFiles:
-    """Returns the files of a corpus by its name without language, such as data/train for data/train.en.gz.
+    """Returns the files of a corpus from its name without language, such as data/train for data/train.en.gz.
+
+    Args:
+        name: path without language.
+        languages: suffixes of source and target.
 
     Raises:
-        UserError: there are no such files, or only those of one language.
+        UserError: if there are no such files, or files of one language only.
     """
     source, target = (_existing(f"{name}.{language}") for language in languages)
     if source and target:
@@ -45,10 +49,15 @@ def find_pair_files(name: str, languages: Tuple[str, str]) -> PairFiles:
 
 
 def split_columns(columns: Path, source: Path, target: Path) -> None:
-    """Writes the first two columns of a file, which are separated by tabs, as files of their own.
+    """Writes the first two tab-separated columns of a file to two files.
+
+    Args:
+        columns: file with two columns.
+        source: file for the first column.
+        target: file for the second column.
 
     Raises:
-        UserError: the file is damaged, empty, not UTF-8, or a line has only one column; nothing is written then.
+        UserError: if the file is damaged, empty, not UTF-8, or has a line with one column; nothing is written then.
     """
     count_lines(columns)
     number = 0
@@ -64,7 +73,7 @@ def split_columns(columns: Path, source: Path, target: Path) -> None:
 
 
 def unpack(packed: Path, plain: Path) -> None:
-    """Writes a file without its packing and without a byte order mark."""
+    """Writes the uncompressed content of a file, without byte order mark."""
     with atomic_outputs([plain], inputs=[packed], overwrite=True) as (file,):
         file.writelines(read_chunks(packed))
 

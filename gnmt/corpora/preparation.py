@@ -1,15 +1,14 @@
 """Settings of a preparation, and the file that records them.
 
 Files:
-
-    DIR/raw/{valid,test}.LANG          text as it came, unpacked
-    DIR/raw/train-N.LANG               the same for training corpora of two columns; others are read in place
-    DIR/clean/train.LANG               training pairs that are kept; train.cleaning.json counts the others
+    DIR/raw/{valid,test}.LANG          original text, uncompressed
+    DIR/raw/train-N.LANG               columns of training corpora with two columns; others are not copied
+    DIR/clean/train.LANG               kept training pairs; train.cleaning.json counts the others
     DIR/subwords.model or mixed.json   model of the segmentation, if it has one
     DIR/encoded/{train,valid,test}.LANG  tokens; train.lengths.json has the lengths of the training pairs
     DIR/dict.txt                       the joint vocabulary
     DIR/embeddings.txt                 initial embeddings
-    DIR/bin                            the data for fairseq-train
+    DIR/bin                            data for fairseq-train
     DIR/prepare.json                   these settings; written last
 """
 
@@ -31,8 +30,8 @@ SETTINGS = "prepare.json"
 LENGTHS = "train.lengths.json"
 LANGUAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 POSITIVE = Range(1)
-EMBEDDING_SIZE = 256  # of small corpora: the width of gnmt_v2_small
-SMALL = 200_000  # training pairs, at most, of a corpus for which initial embeddings are made
+EMBEDDING_SIZE = 256  # for small corpora: the width of gnmt_v2_small
+SMALL = 200_000  # maximum number of training pairs for which initial embeddings are computed by default
 
 
 class Corpora(NamedTuple):
@@ -44,7 +43,7 @@ class Corpora(NamedTuple):
 
     @property
     def paths(self) -> List[Path]:
-        """All files."""
+        """Paths of all files."""
         return [path for corpus in (*self.train, self.valid, self.test) for path in corpus.paths]
 
 
@@ -55,18 +54,18 @@ class Preparation:
     Args:
         source_language: such as "en".
         target_language: such as "fr".
-        train: corpora by their names without language, such as data/train for data/train.en and data/train.fr.
-        valid: the corpus for validation.
-        test: the corpus for the final test.
-        segmentation: a key of SEGMENTATIONS.
-        vocab_size: tokens of the joint vocabulary.
-        input_sentence_size: training sentences that subwords or characters are learnt from; None means 5,000,000.
-        embedding_size: width of the initial embeddings; 0 makes none, None makes them for small corpora only.
+        train: names of corpora without language, such as data/train for data/train.en and data/train.fr.
+        valid: name of the validation corpus.
+        test: name of the test corpus.
+        segmentation: key of SEGMENTATIONS.
+        vocab_size: number of tokens of the joint vocabulary.
+        input_sentence_size: number of training sentences to learn subwords or characters from; None means 5,000,000.
+        embedding_size: width of the initial embeddings; 0 disables them, None computes them for small corpora only.
         cleaning: rules for training pairs.
         drop_duplicates: keep only the first of equal training pairs.
 
     Raises:
-        UserError: a setting is wrong.
+        UserError: if a setting is invalid.
     """
 
     source_language: str
@@ -99,14 +98,14 @@ class Preparation:
 
     @property
     def languages(self) -> Tuple[str, str]:
-        """Source and target."""
+        """Source and target language."""
         return self.source_language, self.target_language
 
     def find_corpora(self) -> Corpora:
         """Returns the files of all corpora.
 
         Raises:
-            UserError: a corpus has no files, or two corpora have the same ones.
+            UserError: if a corpus has no files, or two corpora have the same files.
         """
         found = [find_pair_files(name, self.languages) for name in (*self.train, self.valid, self.test)]
         seen: Set[Path] = set()
@@ -123,7 +122,7 @@ class Preparation:
         return EMBEDDING_SIZE if pairs <= SMALL else 0
 
     def options(self) -> Dict[str, str]:
-        """Returns the settings as they are named on the command line."""
+        """Returns the settings by their names on the command line."""
         values = asdict(self)
         values.update(values.pop("cleaning"), train=" ".join(self.train))
         return {name.replace("_", "-").replace("language", "lang"): str(value) for name, value in values.items()}
@@ -149,7 +148,7 @@ def read_settings(path: Path) -> Preparation:
     """Returns the settings of a file.
 
     Raises:
-        UserError: there is no such file, or it is damaged.
+        UserError: if the file is missing or damaged.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -162,10 +161,10 @@ def read_settings(path: Path) -> Preparation:
 
 
 def read_lengths(folder: Path) -> List[int]:
-    """Returns, for each length, the number of training pairs of a prepared folder whose longer side has it, in tokens.
+    """Returns a list whose element n is the number of training pairs whose longer side has n tokens.
 
     Raises:
-        UserError: the file of them is missing or damaged.
+        UserError: if the file of the lengths is missing or damaged.
     """
     path = folder / "encoded" / LENGTHS
     try:

@@ -21,7 +21,7 @@ Sides = Tuple[Path, Path]  # files of source and target
 
 
 class Step(NamedTuple):
-    """Part of a preparation; it is done if its product is there."""
+    """Part of a preparation, which is complete if its product exists."""
 
     purpose: str
     product: Path
@@ -29,12 +29,12 @@ class Step(NamedTuple):
 
 
 def steps(settings: Preparation, corpora: Corpora, folder: Path, jobs: int) -> Iterator[Step]:
-    """Yields the steps before fairseq's binarisation; each must be done before the next is requested.
+    """Yields the steps before fairseq's binarisation; each must be run before the next is requested.
 
     Args:
-        settings: of the preparation.
-        corpora: its files.
-        folder: for the products; text that lies in ../raw under its final name is read there.
+        settings: settings of the preparation.
+        corpora: files of the corpora.
+        folder: folder for the products; text in ../raw under its final name is read there.
         jobs: number of processes.
     """
     training = [_sides(settings, folder / "raw" / f"train-{number}") for number in range(1, len(corpora.train) + 1)]
@@ -59,14 +59,27 @@ def steps(settings: Preparation, corpora: Corpora, folder: Path, jobs: int) -> I
 
 
 def copied_text(settings: Preparation, corpora: Corpora, folder: Path) -> List[Path]:
-    """Returns the files of raw text that a preparation writes to a folder."""
+    """Returns the files of raw text that a preparation writes to a folder.
+
+    Args:
+        settings: settings of the preparation.
+        corpora: files of the corpora.
+        folder: folder for the products.
+    """
     prefixes = [f"train-{number}" for number, corpus in enumerate(corpora.train, start=1) if corpus.target is None]
     prefixes += [split for split in ("valid", "test") if not in_place(getattr(corpora, split), folder, split, settings)]
     return [side for prefix in prefixes for side in _sides(settings, folder / "raw" / prefix)]
 
 
 def in_place(corpus: PairFiles, folder: Path, split: str, settings: Preparation) -> bool:
-    """Tells whether a corpus is already where a preparation of `folder` would copy it to."""
+    """Returns True if a corpus is already at the path to which a preparation of `folder` would copy it.
+
+    Args:
+        corpus: files of the corpus.
+        folder: folder of the preparation.
+        split: "train", "valid" or "test".
+        settings: settings of the preparation.
+    """
     if corpus.target is None:
         return False
     pairs = zip(corpus.paths, _sides(settings, folder / "raw" / split))
@@ -115,7 +128,13 @@ def _segmentation_steps(settings: Preparation, text: dict, folder: Path, jobs: i
 
 
 def write_lengths(source: Path, target: Path, output: Path) -> None:
-    """Writes, for each length, the number of pairs whose longer side has so many tokens, as a list in JSON."""
+    """Writes a JSON list whose element n is the number of pairs whose longer side has n tokens.
+
+    Args:
+        source: source text in tokens.
+        target: target text in tokens.
+        output: file to write.
+    """
     counts: Counter[int] = Counter()
     with atomic_outputs([output], inputs=[source, target], overwrite=True) as (file,):
         for chunks in read_pairs([source], [target]):

@@ -1,4 +1,4 @@
-"""Segmentations of a prepared corpus: how its text becomes tokens, and which tokens the vocabulary has."""
+"""Segmentations of a prepared corpus: conversion of text to tokens, and the vocabulary."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,19 +13,19 @@ from gnmt.tokenizers.vocabulary import SPECIAL_TOKENS
 from gnmt.tokenizers.word_tokenizer import encode_words
 from gnmt.tokenizers.word_vocabulary import load_vocabulary
 
-MULTIPLE = 8  # half precision is fast for vocabularies of a multiple of it
+MULTIPLE = 8  # products in half precision are fastest for vocabulary sizes of a multiple of 8
 UNPADDED = "dict.unpadded.txt"
 
 
 class Segmentation(Protocol):
-    """One way to segment text; its files are written to the folder that it was created with."""
+    """Interface of segmentations; files are written to the folder given to the constructor."""
 
     @property
     def model(self) -> Optional[Path]:
-        """File of the model; None if there is none."""
+        """Path of the model; None if there is none."""
 
     def learn(self, training: Sequence[Path]) -> None:
-        """Writes the model, learnt from both languages together."""
+        """Learns the model from both languages together, and writes it."""
 
     def encode(self, text: Path, output: Path) -> None:
         """Writes the tokens of each line, separated by spaces."""
@@ -41,7 +41,7 @@ class Subwords:
     folder: Path
     vocab_size: int
     jobs: int
-    lines: Optional[int] = None  # training lines that the model is learnt from, at most
+    lines: Optional[int] = None  # maximum number of training lines to learn the model from
     type: str = "bpe"
 
     @property
@@ -63,14 +63,14 @@ class Subwords:
 
 @dataclass
 class Characters(Subwords):
-    """Single characters."""
+    """Segmentation into single characters."""
 
     type: str = "char"
 
 
 @dataclass
 class Mixed:
-    """Frequent words, and all others in characters."""
+    """Segmentation into frequent words, and characters for all other words."""
 
     folder: Path
     vocab_size: int
@@ -94,7 +94,7 @@ class Mixed:
 
 @dataclass
 class Words:
-    """Words and punctuation; words outside the vocabulary are unknown."""
+    """Segmentation into words and punctuation; words outside the vocabulary are unknown."""
 
     folder: Path
     vocab_size: int
@@ -124,9 +124,14 @@ SEGMENTATIONS: Dict[str, Callable[..., Segmentation]] = {
 
 
 def write_padded_dictionary(segmentation: Segmentation, training: Sequence[Path], output: Path) -> None:
-    """Writes the dictionary, extended to a multiple of 8 tokens by tokens that do not occur.
+    """Writes the dictionary, padded to a multiple of 8 tokens by tokens that do not occur.
 
-    fairseq-preprocess extends only dictionaries that it builds itself; the added tokens have the same names.
+    fairseq-preprocess pads only dictionaries that it builds itself; the added tokens have the same names.
+
+    Args:
+        segmentation: segmentation of the corpus.
+        training: training text in tokens.
+        output: file to write.
     """
     unpadded = output.with_name(UNPADDED)
     segmentation.write_dictionary(training, unpadded)

@@ -1,4 +1,4 @@
-"""Fetching one file over HTTP so that an interrupted transfer continues where it stopped."""
+"""Download of one file over HTTP, with resumption of interrupted transfers."""
 
 import re
 import sys
@@ -15,19 +15,22 @@ from gnmt.errors import UserError
 
 CHUNK_BYTES = 1 << 20
 TIMEOUT_SECONDS = 60
-FRUITLESS_ATTEMPTS = 3  # connections in a row that may bring nothing before we give up
+FRUITLESS_ATTEMPTS = 3  # maximum number of consecutive connections without data
 
 
 def part_path(path: Path) -> Path:
-    """Returns the file that keeps the bytes of an unfinished transfer of `path` for the next run."""
+    """Returns the path of the partial file of an unfinished transfer of `path`."""
     return path.with_name(path.name + ".part")
 
 
 def fetch(url: str, path: Path) -> None:
-    """Bring `url` to `path`, resuming from `path`.part; a cut connection is taken up again at once.
+    """Downloads `url` to `path`, resuming from `path`.part and after interrupted connections.
 
-    The size is checked against what the server announced. Whether old and new bytes belong together
-    is for the caller's checksum or archive test to say. Raises UserError.
+    The size is compared with the size announced by the server. The caller must check the content, because old and new
+    bytes may belong to different files.
+
+    Raises:
+        UserError: if the server cannot be reached, refuses, or repeatedly sends nothing.
     """
     part = part_path(path)
     fruitless = 0
@@ -51,7 +54,7 @@ def _size(part: Path) -> int:
 
 
 def _attempt(url: str, part: Path) -> Tuple[bool, str]:
-    """One connection; returns whether `part` is now the whole file, and why not."""
+    """Opens one connection; returns True if `part` is then complete, and otherwise the cause."""
     start = _size(part)
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
@@ -72,13 +75,19 @@ def _attempt(url: str, part: Path) -> Tuple[bool, str]:
         return False, f"connection lost: {error or type(error).__name__}"
     received = _size(part)
     if total is not None and received > total:
-        part.unlink()  # bytes of another file: only a fresh start can help
+        part.unlink()  # bytes of another file: start again
         return False, f"{received} bytes came where {total} were announced"
     return total in (None, received), f"{received} of {total} bytes came"
 
 
 def _refused(url: str, part: Path, error: urllib.error.HTTPError) -> Tuple[bool, str]:
-    """An HTTP error; 416 (nothing beyond our last byte) means that `part` is whole or from another file."""
+    """Handles an HTTP error; 416 (no bytes after our last one) means that `part` is complete or of another file.
+
+    Args:
+        url: address of the file.
+        part: partial file.
+        error: error of the server.
+    """
     if error.code != 416:
         raise UserError(
             f"{url} answers {error.code} {error.reason}. "
@@ -92,18 +101,29 @@ def _refused(url: str, part: Path, error: urllib.error.HTTPError) -> Tuple[bool,
 
 
 def _total_bytes(response: HTTPResponse, start: int) -> Optional[int]:
-    """Size of the whole file as announced, None if it is not (then the archive test has to do)."""
+    """Returns the announced size of the whole file; None if there is none, in which case only the content check
+    applies.
+    """
     length = response.headers.get("Content-Length")
     return None if length is None else start + int(length)
 
 
 def _receive(response: HTTPResponse, part: Path, start: int, total: Optional[int]) -> None:
-    """Write the body from byte `start` of `part` on; what arrives before an error stays there."""
+    """Writes the body from byte `start` of `part` on; data that arrives before an error is kept.
+
+    Args:
+        response: open response.
+        part: partial file.
+        start: position of the first byte.
+        total: announced size of the whole file, or None.
+    """
     name = part.name.removesuffix(".part")
     with (
         part.open("ab" if start else "wb") as file,
         tqdm(desc=name, initial=start, total=total, unit="B", unit_scale=True) as progress,
     ):
-        while chunk := response.read1(CHUNK_BYTES):  # read1: hands over what has come, so that a cut loses nothing
+        while chunk := response.read1(
+            CHUNK_BYTES
+        ):  # read1 returns available data at once, so an interruption loses nothing
             file.write(chunk)
             progress.update(len(chunk))

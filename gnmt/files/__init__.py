@@ -1,1 +1,1 @@
-"""Files and folders: lines of text, outputs that appear only when complete, locks, checksums."""
+"""Files and folders: lines of text, atomic outputs, locks, checksums."""

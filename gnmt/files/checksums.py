@@ -1,4 +1,4 @@
-"""The checksums of a folder's files, in the format of the command `sha256sum`."""
+"""Checksums of a folder's files, in the format of `sha256sum`."""
 
 import hashlib
 import re
@@ -28,7 +28,7 @@ def check_sums(folder: Path) -> None:
     """Checks the files of `folder` against SHA256SUMS.
 
     Raises:
-        UserError: SHA256SUMS is missing or malformed, or a file that it lists is missing or differs.
+        UserError: if SHA256SUMS is missing or malformed, or a listed file is missing or differs.
     """
     sums = _read_sums(folder / SUMS)
     for name, expected in sums.items():

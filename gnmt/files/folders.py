@@ -1,4 +1,4 @@
-"""Folders that appear only when they are complete."""
+"""Atomic writing of folders."""
 
 import os
 import shutil
@@ -11,12 +11,14 @@ from gnmt.errors import UserError
 
 @contextmanager
 def complete_folder(path: Path, *, replaces: Callable[[Path], bool]) -> Iterator[Path]:
-    """Yields a new, empty folder beside `path`, which is renamed to `path` when the block succeeds.
+    """Yields a new, empty folder beside `path`, which is renamed to `path` if the block succeeds.
 
-    If the block fails, nothing has changed. `replaces(path)` decides whether an existing folder may be replaced.
+    Args:
+        path: final path; unchanged if the block fails.
+        replaces: returns True if an existing folder may be replaced.
 
     Raises:
-        UserError: `path` exists and may not be replaced, or its parent folder cannot be written.
+        UserError: if `path` exists and may not be replaced, or its parent folder cannot be written.
     """
     if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or replaces(path))):
         raise UserError(f"{path} exists: choose another folder, or remove it first.")

@@ -1,4 +1,4 @@
-"""JSON files that hold one object."""
+"""JSON files that contain one object."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,11 @@ from gnmt.errors import UserError
 
 
 def read_object(path: Path) -> Dict[str, Any]:
-    """Returns the JSON object of a file. Raises UserError if there is none."""
+    """Returns the JSON object of a file.
+
+    Raises:
+        UserError: if the file is missing or does not contain an object.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Files converted line by line."""
+"""Conversion of files line by line."""
 
 from functools import partial
 from pathlib import Path
@@ -10,8 +10,8 @@ from gnmt.files.lines import check_files, count_lines, read_chunks, split_lines
 from gnmt.files.outputs import atomic_outputs
 from gnmt.files.process_pool import check_jobs, ordered_map
 
-Conversion = Callable[[str], str]  # of a line, without its end; processes are sent it
-ChunkConversion = Callable[[Iterator[bytes]], Iterable[List[str]]]  # of parts of a file to the new lines of each
+Conversion = Callable[[str], str]  # maps a line without its end; must be picklable
+ChunkConversion = Callable[[Iterator[bytes]], Iterable[List[str]]]  # maps chunks of a file to their new lines
 
 
 def convert_lines(convert: Conversion, chunk: bytes) -> List[str]:
@@ -22,9 +22,15 @@ def convert_lines(convert: Conversion, chunk: bytes) -> List[str]:
 def convert_file(
     convert: Conversion, source: Path, output: Path, *, inputs: Sequence[Path] = (), jobs: int, overwrite: bool
 ) -> None:
-    """Writes the conversion of each line; `jobs` processes give the same output as one.
+    """Writes the conversion of each line.
 
-    `inputs` are other files that are being read, which cannot be the output either.
+    Args:
+        convert: conversion of a line.
+        source: file to read.
+        output: file to write.
+        inputs: other files in use, which must differ from the output.
+        jobs: number of processes, which does not change the output.
+        overwrite: replace an existing output.
     """
     check_jobs(jobs)
     convert_in_chunks(
@@ -39,7 +45,15 @@ def convert_file(
 def convert_in_chunks(
     convert: ChunkConversion, source: Path, output: Path, *, inputs: Sequence[Path] = (), overwrite: bool
 ) -> None:
-    """Converts a file like `convert_file`, many lines in one call."""
+    """Writes the conversion of each line, computed for many lines in one call.
+
+    Args:
+        convert: conversion of chunks.
+        source: file to read.
+        output: file to write.
+        inputs: other files in use, which must differ from the output.
+        overwrite: replace an existing output.
+    """
     check_files([source])
     with atomic_outputs([output], inputs=[source, *inputs], overwrite=overwrite) as (file,):
         with tqdm(total=count_lines(source), desc=source.name, unit=" lines", unit_scale=True) as progress:

@@ -1,4 +1,4 @@
-"""Lines of text to translate, from a stream that may still be written to."""
+"""Lines of text to translate, from a stream that may still be growing."""
 
 import itertools
 import os
@@ -12,17 +12,17 @@ BYTES_PER_READ = 1 << 16
 
 
 class LineSource:
-    """A gnmt.translation.text_source.TextSource of the complete lines that can be read.
+    """Source of the complete lines of a stream; implements gnmt.translation.text_source.TextSource.
 
     Args:
         stream: unbuffered, with a file descriptor.
-        warn: called with a sentence for each line that is not UTF-8.
+        warn: called with a message for each line that is not UTF-8.
     """
 
     def __init__(self, stream: BinaryIO, warn: Callable[[str], None]):
         self._descriptor = stream.fileno()
         self._waiting: Deque[bytes] = deque()
-        self._rest: List[bytes] = []  # of a line that is not complete
+        self._rest: List[bytes] = []  # parts of an incomplete line
         self._is_open = True
         self._texts = read_stream((self._waiting.popleft() for _ in itertools.count()), warn)
 
@@ -38,7 +38,7 @@ class LineSource:
         return bool(select.select([self._descriptor], [], [], 0)[0])
 
     def _read(self) -> None:
-        """Reads once, and keeps the lines that are complete; the last line may lack its end."""
+        """Reads once, and stores complete lines; the last line may have no end."""
         chunk = os.read(self._descriptor, BYTES_PER_READ)
         complete: Sequence[bytes]
         if chunk:

@@ -1,12 +1,12 @@
 r"""Lines of text, read from files and streams.
 
-A line ends at "\n" and nowhere else. Python's text mode also ends lines at "\r", and `str.splitlines` at U+0085, U+2028
-and others, which occur inside sentences of real corpora: one such cut in one language shifts every later pair.
-A UTF-8 byte order mark at the start of a file or stream is dropped.
+A line ends only at "\n". Python's text mode also ends lines at "\r", and `str.splitlines` at U+0085, U+2028 and others,
+which occur inside sentences of real corpora. One such split in one language misaligns every later pair. A UTF-8 byte
+order mark at the start of a file or stream is removed.
 
-Corpora must be UTF-8 and keep every other character, also the "\r" before the "\n" of Windows files. Text to translate
-comes from users, so that every line must get an answer: bytes that are not UTF-8 become U+FFFD, with a warning, and the
-white space at both ends of a line is dropped, the "\r" of Windows files included.
+Corpora must be UTF-8 and keep every other character, including the "\r" before the "\n" of Windows files. Text to
+translate comes from users, so every line must get an answer: invalid UTF-8 becomes U+FFFD, with a warning, and white
+space at both ends of a line is removed, including the "\r" of Windows files.
 """
 
 import codecs
@@ -28,7 +28,11 @@ UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def check_files(paths: Sequence[Path]) -> None:
-    """Raises UserError for the first path that is not a readable regular file."""
+    """Checks that all paths are readable regular files.
+
+    Raises:
+        UserError: for the first path that is not.
+    """
     for path in paths:
         if not path.exists():
             raise UserError(f"{path} does not exist: check the path.")
@@ -39,10 +43,10 @@ def check_files(paths: Sequence[Path]) -> None:
 
 
 def read_chunks(path: Path) -> Iterator[bytes]:
-    """Yields a file, plain or packed, in chunks of LINES_PER_CHUNK whole lines, without byte order mark.
+    """Yields a file, plain or compressed, in chunks of LINES_PER_CHUNK whole lines, without byte order mark.
 
     Raises:
-        UserError: the file is packed, but damaged or incomplete.
+        UserError: if a compressed file is damaged or incomplete.
     """
     with open_unpacked(path) as file:
         mark = codecs.BOM_UTF8
@@ -52,12 +56,16 @@ def read_chunks(path: Path) -> Iterator[bytes]:
 
 
 def split_lines(chunk: bytes) -> List[str]:
-    """Returns the lines of a chunk without their ends; the last line may lack its end."""
+    """Returns the lines of a chunk without their ends; the last line may have no end."""
     return chunk.decode("utf-8").removesuffix("\n").split("\n")
 
 
 def count_lines(path: Path) -> int:
-    """Returns the number of lines (at least 1); raises UserError if the file is empty or is not UTF-8."""
+    """Returns the number of lines, at least 1.
+
+    Raises:
+        UserError: if the file is empty or is not UTF-8.
+    """
     lines = 0
     for chunk in read_chunks(path):
         try:
@@ -75,7 +83,11 @@ def count_lines(path: Path) -> int:
 
 
 def read_lines(path: Path) -> List[str]:
-    """Returns all lines of a file that fits into memory; raises UserError if it is empty or is not UTF-8."""
+    """Returns all lines of a file that fits into memory.
+
+    Raises:
+        UserError: if the file is empty or is not UTF-8.
+    """
     check_files([path])
     count_lines(path)
     return [line for chunk in read_chunks(path) for line in split_lines(chunk)]
@@ -87,7 +99,9 @@ def read_lines(path: Path) -> List[str]:
 def read_stream(stream: Iterable[bytes], warn: Callable[[str], None]) -> Iterator[str]:
     """Yields each line of text to translate as soon as it is complete, without white space at its ends.
 
-    `warn` is called with one sentence, which names the line number, for each line that is not UTF-8.
+    Args:
+        stream: lines of bytes.
+        warn: called with a message that names the line number, for each line that is not UTF-8.
     """
     mark = codecs.BOM_UTF8
     for number, line in enumerate(stream, start=1):
@@ -102,7 +116,7 @@ def read_stream(stream: Iterable[bytes], warn: Callable[[str], None]) -> Iterato
 
 
 def as_line(text: str) -> str:
-    """Returns a text to translate as one line, as `read_stream` yields it; a lone surrogate becomes U+FFFD."""
+    """Returns a text to translate as one line, as `read_stream` does; an unpaired surrogate becomes U+FFFD."""
     lines = SURROGATES.sub("\ufffd", text.removeprefix("\ufeff")).split("\n")
     return " ".join(line.strip() for line in lines).strip()
 
@@ -111,5 +125,5 @@ def as_line(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""Returns the text with a space for each "\n" and "\r", so that every reader takes it for one line."""
+    r"""Returns the text with each "\n" and "\r" replaced by a space, so that it is one line for every reader."""
     return text.replace("\n", " ").replace("\r", " ")

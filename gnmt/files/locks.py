@@ -1,8 +1,8 @@
-"""Locks of folders, so that two processes never write to the same one.
+"""Locks of folders, so that two processes never write to the same folder.
 
-The lock is `flock` on DIR/.lock. The operating system releases it when its holder ends, however it ends; the file
-itself stays, with the process id and the host of the last holder. A shell script takes the same lock with `flock`; the
-commands that it runs find the folder in GNMT_LOCKED_FOLDER and go on under its lock.
+The lock is `flock` on DIR/.lock. The operating system releases it when its holder ends in any way. The file remains,
+with the process id and the host of the last holder. A shell script takes the same lock with `flock`; its commands find
+the folder in GNMT_LOCKED_FOLDER and run under its lock.
 """
 
 import fcntl
@@ -16,20 +16,20 @@ from typing import Iterator, Optional
 from gnmt.errors import UserError
 
 NAME = ".lock"
-LOCKED_BY_PARENT = "GNMT_LOCKED_FOLDER"  # environment variable that a script sets; see examples/environment.sh
+LOCKED_BY_PARENT = "GNMT_LOCKED_FOLDER"  # environment variable set by scripts; see examples/environment.sh
 
 logger = logging.getLogger(__name__)
 
 
 class FolderLock:
-    """The lock of a folder, held until `release` or until the process ends; forked children do not prolong it."""
+    """Lock of a folder, held until `release` or until the process ends; forked children do not extend it."""
 
     def __init__(self, descriptor: int):
         self._descriptor: Optional[int] = descriptor
         os.register_at_fork(after_in_child=self.release)
 
     def release(self) -> None:
-        """Closes this process's descriptor: in a forked child the parent keeps the lock."""
+        """Closes this process's descriptor; in a forked child the parent keeps the lock."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -39,11 +39,12 @@ def lock_folder(folder: Path) -> Optional[FolderLock]:
     """Locks an existing folder.
 
     Returns:
-        The lock, or None if a script that runs this process holds it. None too, with a warning, where the folder or its
-        file system cannot be locked.
+        The lock, or None if a script that runs this process holds it. Also None, with a warning, if the folder or its
+        file
+        system does not support locks.
 
     Raises:
-        UserError: another process holds the lock; the message names its process id and host.
+        UserError: if another process holds the lock; the message names its process id and host.
     """
     if os.environ.get(LOCKED_BY_PARENT) == str(folder.resolve()):
         return None

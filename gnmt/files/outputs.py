@@ -1,12 +1,12 @@
 """Output files that appear under their names only when they are complete.
 
-A regular file is written under a hidden name beside its final place, `.NAME.PID.partial`, and then renamed. A run that
-is interrupted or that fails leaves the old file; a run that is killed (kill -9) also leaves its partial file. Each
-partial file is locked by its writer, so a later run recognises the abandoned ones and removes them.
+A regular file is written under a hidden name beside its final path, `.NAME.PID.partial`, and then renamed. A run that
+is interrupted or fails keeps the old file; a run that is killed (kill -9) also leaves its partial file. Each partial
+file is locked by its writer, so a later run recognises and removes abandoned ones.
 
-The data is forced to the disk (fsync) before the rename. Otherwise a machine that loses power soon afterwards can end
-with the new name and no data, and without the old file. The folder itself is not synchronised: without the rename the
-old file is still whole.
+The data is flushed to the disk (fsync) before the rename. Otherwise a power failure soon afterwards could leave the new
+name without data, and no old file. The folder itself is not synchronised: without the rename the old file is still
+complete.
 """
 
 import errno
@@ -29,14 +29,14 @@ from gnmt.errors import UserError
 
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PARTIAL_NAME = re.compile(r"\..+\.[0-9]+\.partial")
-STANDARD_STREAMS = (1, 2)  # descriptors of stdout and stderr
+STANDARD_STREAMS = (1, 2)  # file descriptors of stdout and stderr
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class _Output:
-    """An open output; one without a partial file is written directly."""
+    """Open output; an output without a partial file is written directly."""
 
     file: BinaryIO
     final: Path
@@ -47,22 +47,21 @@ class _Output:
 def atomic_outputs(
     paths: Sequence[Path], *, inputs: Sequence[Path], overwrite: bool, follow_links: bool = True
 ) -> Iterator[List[BinaryIO]]:
-    """Opens files that appear under their names, in the order given, only if the block succeeds.
+    """Opens files that appear under their names, in the given order, only if the block succeeds.
 
-    Missing folders are made. A symbolic link stays: the file that it names is replaced. With `follow_links=False`
-    the link itself is replaced, and the file that it names stays. Pipes (FIFOs), terminals,
-    `/dev/stdout` and other character devices are written directly, with or without `overwrite`. Block devices and
-    sockets are refused.
+    Missing folders are created. Pipes (FIFOs), terminals, `/dev/stdout` and other character devices are written
+    directly, with or without `overwrite`. Block devices and sockets are refused.
 
     Args:
         paths: files to write.
-        inputs: files that are being read, which cannot be outputs.
-        overwrite: whether existing regular files may be replaced.
-        follow_links: whether a file is written where a symbolic link leads, or in place of the link.
+        inputs: files in use, which cannot be outputs.
+        overwrite: replace existing regular files.
+        follow_links: replace the target of a symbolic link; otherwise the link itself is replaced.
 
     Raises:
-        UserError: before anything is written, for an output that exists (unless `overwrite`), that is one of `inputs`,
-            that is not a file, or whose folder cannot be written; later, if the disk is full or a pipe has no reader.
+        UserError: before anything is written, for an output that exists (unless `overwrite`), is one of `inputs`, is
+            not a
+            file, or whose folder cannot be written; later, if the disk is full or a pipe has no reader.
     """
     _check_paths(paths, inputs, overwrite)
     outputs: List[_Output] = []
@@ -90,11 +89,11 @@ def atomic_outputs(
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Removes the partial files of a folder whose writers are gone, and logs each one."""
+    """Removes the partial files of a folder whose writers have ended, and logs each one."""
     for path in folder.glob(".*.partial"):
         if not PARTIAL_NAME.fullmatch(path.name):
             continue
-        with suppress(OSError), open(path, "rb") as file:  # OSError: it is being written, or has just been renamed
+        with suppress(OSError), open(path, "rb") as file:  # OSError: the file is being written or has just been renamed
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _names(path, file):
                 path.unlink()
@@ -102,7 +101,7 @@ def remove_abandoned(folder: Path) -> None:
 
 
 def reader_is_gone(descriptor: int) -> bool:
-    """Tells whether a descriptor is the writing end of a pipe that nobody reads any more."""
+    """Returns True if a descriptor is the writing end of a pipe without a reader."""
     poll = select.poll()
     poll.register(descriptor, 0)
     return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
@@ -123,18 +122,18 @@ def _check_paths(paths: Sequence[Path], inputs: Sequence[Path], overwrite: bool)
 
 
 def _standard_stream(path: Path) -> Optional[int]:
-    """The descriptor of stdout or stderr if the path names the same file, as /dev/stdout does."""
+    """Returns the descriptor of stdout or stderr if the path names the same file, as /dev/stdout does."""
     for descriptor in STANDARD_STREAMS:
-        with suppress(OSError):  # the path is new, or the stream is closed
+        with suppress(OSError):  # the path does not exist or the stream is closed
             if os.path.samestat(os.stat(path), os.fstat(descriptor)):
                 return descriptor
     return None
 
 
 def _open_special(path: Path) -> Optional[_Output]:
-    """Opens what cannot be replaced: a stream of this process, a pipe or a character device; None for other paths."""
+    """Opens an output that cannot be replaced: stdout, stderr, a pipe or a character device; None for other paths."""
     descriptor = _standard_stream(path)
-    if descriptor is not None:  # opened by its name it would be written from its start again
+    if descriptor is not None:  # opening the stream by name would overwrite its beginning
         if sys.stdout is not None:
             sys.stdout.flush()
         return _Output(os.fdopen(os.dup(descriptor), "wb"), path)
@@ -147,19 +146,19 @@ def _open_special(path: Path) -> Optional[_Output]:
 
 
 def _open_partial(final: Path) -> _Output:
-    """Opens and locks the hidden file that will replace `final`; its permissions are those of an existing file."""
+    """Opens and locks the hidden file that will replace `final`; it has the permissions of an existing file."""
     partial = final.with_name(f".{final.name}.{os.getpid()}.partial")
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(final.parent)
         while True:
             file = open(partial, "wb")
-            with suppress(OSError):  # a file system without locks
+            with suppress(OSError):  # the file system has no locks
                 fcntl.flock(file, fcntl.LOCK_EX)
             if _names(partial, file):
                 break
-            file.close()  # another process took it for abandoned before it was locked
-        with suppress(OSError):  # there is none yet, or the file system has no permissions
+            file.close()  # another process removed the file as abandoned before it was locked
+        with suppress(OSError):  # no existing file, or no permissions in the file system
             shutil.copymode(final, partial)
     except OSError as error:
         raise UserError(f"Cannot write to the folder {final.parent} ({error.strerror}): choose another.") from error
@@ -167,7 +166,7 @@ def _open_partial(final: Path) -> _Output:
 
 
 def _names(path: Path, file: BinaryIO) -> bool:
-    """Tells whether a path leads to an open file."""
+    """Returns True if a path leads to an open file."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
     except FileNotFoundError:
@@ -175,15 +174,15 @@ def _names(path: Path, file: BinaryIO) -> bool:
 
 
 def _write_out(output: _Output) -> None:
-    """Hands everything over to the disk or the reader: a full disk shows here at the latest."""
+    """Flushes everything to the disk or the reader; a full disk causes an error at the latest here."""
     output.file.flush()
     if stat.S_ISREG(os.fstat(output.file.fileno()).st_mode):
         os.fsync(output.file.fileno())
 
 
 def _explained(error: Exception, outputs: Sequence[_Output]) -> Optional[UserError]:
-    """The error to raise for a full disk or a pipe without a reader, None for any other error."""
-    reason = error if isinstance(error, OSError) else error.__context__  # torch.save has its own on top
+    """Returns the UserError for a full disk or a pipe without a reader; None for any other error."""
+    reason = error if isinstance(error, OSError) else error.__context__  # torch.save wraps the error in its own
     if not isinstance(reason, OSError):
         return None
     if reason.errno in DISK_IS_FULL:
@@ -198,22 +197,22 @@ def _explained(error: Exception, outputs: Sequence[_Output]) -> Optional[UserErr
 
 
 def _discard(output: _Output) -> None:
-    """Closes the file without writing what it still buffers, and removes a partial file that was not renamed."""
-    output.file.raw.close()  # type: ignore[attr-defined]  # typing.BinaryIO hides it
+    """Closes the file without writing buffered data, and removes a partial file that was not renamed."""
+    output.file.raw.close()  # type: ignore[attr-defined]  # not in typing.BinaryIO
     if output.partial:
         output.partial.unlink(missing_ok=True)
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Delays Ctrl-C and SIGTERM to the end of the block, for work that must be done as a whole."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread is ever interrupted
+    """Delays Ctrl-C and SIGTERM to the end of the block, for work that must not be interrupted."""
+    if threading.current_thread() is not threading.main_thread():  # signals interrupt only the main thread
         yield
         return
     arrived: List[int] = []
     previous = {}
     for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not None:  # None: it was set by another language and stays
+        if signal.getsignal(number) is not None:  # None: the handler was not set from Python and is kept
             previous[number] = signal.signal(number, lambda number, _: arrived.append(number))
     try:
         yield

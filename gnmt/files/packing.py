@@ -1,6 +1,6 @@
-"""Files that are packed as they are written, with gzip, xz or zstd by the suffix of their name.
+"""Output files compressed with gzip, xz or zstd, by the suffix of their name.
 
-The packed bytes depend on the content only: they hold neither a name nor a time.
+The compressed bytes depend only on the content: they contain neither a name nor a time.
 """
 
 import gzip
@@ -13,11 +13,11 @@ import zstandard
 
 
 def packed(file: BinaryIO, path: Path) -> "AbstractContextManager[BinaryIO]":
-    """Returns a context whose value is written to; it packs into `file` as the suffix of `path` asks.
+    """Returns a context whose value is a writable file, compressed into `file` by the suffix of `path`.
 
     Args:
-        file: open for writing; it stays open.
-        path: name of the file: .gz, .xz and .zst are packed, all others stay plain.
+        file: open for writing; stays open.
+        path: name of the file: .gz, .xz and .zst are compressed, all others are plain.
     """
     if path.suffix == ".gz":
         return gzip.GzipFile("", "wb", 6, file, mtime=0)  # type: ignore[return-value]

@@ -10,11 +10,20 @@ from gnmt.errors import UserError
 from gnmt.files.lines import count_lines, read_chunks
 from gnmt.files.process_pool import ordered_map
 
-ChunkPair = Tuple[bytes, bytes]  # the same lines of source and target
+ChunkPair = Tuple[bytes, bytes]  # corresponding lines of source and target
 
 
 def count_pairs(sources: Sequence[Path], targets: Sequence[Path], jobs: int) -> int:
-    """Pairs in all files together; raises UserError for any file that cannot be used."""
+    """Returns the number of pairs in all files together.
+
+    Args:
+        sources: source files.
+        targets: target files.
+        jobs: number of processes.
+
+    Raises:
+        UserError: if a file cannot be read, or numbers of files or lines differ.
+    """
     if len(sources) != len(targets):
         raise UserError(
             f"--source has {len(sources)} files and --target has {len(targets)}: "
@@ -32,7 +41,7 @@ def count_pairs(sources: Sequence[Path], targets: Sequence[Path], jobs: int) -> 
 
 
 def read_pairs(sources: Sequence[Path], targets: Sequence[Path]) -> Iterator[ChunkPair]:
-    """Chunks of all files in the order given; each source must be as long as its target."""
+    """Yields chunks of all files in the given order; each source must have as many lines as its target."""
     return chain.from_iterable(
         zip(read_chunks(source), read_chunks(target), strict=True) for source, target in zip(sources, targets)
     )

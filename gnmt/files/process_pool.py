@@ -1,4 +1,4 @@
-"""Work on a stream of items with all cores and little memory."""
+"""Parallel processing of a stream of items with little memory."""
 
 import multiprocessing
 import os
@@ -17,23 +17,27 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 JOBS = Range(1, 1024, hint="leave it out to use all cores")
-WAITING_PER_JOB = 4  # keeps every worker busy while the results of a slow one are awaited
+WAITING_PER_JOB = 4  # keeps every worker busy while a slow worker delays the results
 
 
 def available_cores() -> int:
-    """Cores that this process may use, which can be fewer than the machine has."""
+    """Returns the number of cores that this process may use, which can be fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):  # Linux
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def check_jobs(jobs: int) -> None:
-    """Raises UserError for a number of processes that cannot be started."""
+    """Checks the number of processes.
+
+    Raises:
+        UserError: if it is out of range.
+    """
     JOBS.check("jobs", jobs)
 
 
 def _leave_with_parent() -> None:
-    """In a worker: Ctrl-C is for the parent to answer, and a parent that was killed leaves no orphans."""
+    """Prepares a worker: Ctrl-C is left to the parent, and the worker ends if the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     parent = multiprocessing.parent_process()
@@ -47,10 +51,18 @@ def _leave_with_parent() -> None:
 
 
 def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], jobs: int) -> Iterator[Result]:
-    """Yield function(item) in the order of the items, computed by `jobs` processes.
+    """Yields function(item) in the order of the items, computed by `jobs` processes.
 
-    Unlike `multiprocessing.Pool.imap` it draws only a few items ahead, so a corpus is never in memory
-    as a whole, and it notices a worker that was killed instead of waiting for it for ever.
+    Unlike `multiprocessing.Pool.imap` it reads only a few items ahead, so a corpus is never in memory as a whole. It
+    also detects a killed worker instead of waiting forever.
+
+    Args:
+        function: function of an item; must be picklable.
+        items: any iterable.
+        jobs: number of processes.
+
+    Raises:
+        UserError: if a worker was killed.
     """
     if jobs == 1:
         yield from map(function, items)
@@ -59,7 +71,7 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], jobs:
     waiting: Deque[Future[Result]] = deque()
     try:
         for item in items:
-            with uninterrupted():  # Python drops an exception that a signal raises while a process is forked
+            with uninterrupted():  # Python ignores an exception that a signal raises during a fork
                 waiting.append(pool.submit(function, item))
             if len(waiting) >= WAITING_PER_JOB * jobs:
                 yield waiting.popleft().result()

@@ -1,7 +1,7 @@
-"""Files that are plain or packed with gzip, xz or zstd, read as one stream of bytes.
+"""Reading of files, plain or compressed with gzip, xz or zstd, as one stream of bytes.
 
-The first bytes of a file tell its format; its name does not matter. A packed file may consist of several parts, as
-parallel packers and `cat` write them.
+The format is detected from the first bytes of a file, not from its name. A compressed file may consist of several
+parts, as written by parallel compressors and `cat`.
 """
 
 import gzip
@@ -16,21 +16,21 @@ import zstandard
 
 from gnmt.errors import UserError
 
-SUFFIXES = ("", ".gz", ".xz", ".zst")  # usual names, without packing first
+SUFFIXES = ("", ".gz", ".xz", ".zst")  # usual suffixes, plain files first
 BLOCK = 1 << 20  # bytes read at a time
-LARGEST_WINDOW = 1 << 31  # bytes; `zstd --long=31` writes it
+LARGEST_WINDOW = 1 << 31  # bytes, as in `zstd --long=31`
 DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 
 class Format(NamedTuple):
-    """Packed format: its name, and a function that opens a file of it."""
+    """Compression format: its name, and a function that opens a file."""
 
     name: str
     open: Callable[[BinaryIO], Any]
 
 
 class ZstdFile(io.RawIOBase):
-    """Unpacked bytes of a zstd file; unlike `zstandard.open` it reads all frames and notices a missing end."""
+    """Uncompressed bytes of a zstd file; unlike `zstandard.open` it reads all frames and detects a missing end."""
 
     def __init__(self, file: BinaryIO):
         self._blocks = _zstd_blocks(file)
@@ -69,16 +69,16 @@ MARKS: Dict[bytes, Format] = {
     b"\x1f\x8b": GZIP,
     b"\xfd7zXZ\x00": XZ,
     b"\x28\xb5\x2f\xfd": ZSTD,
-    b"\x50\x2a\x4d\x18": ZSTD,  # a skippable frame, with which pzstd begins
+    b"\x50\x2a\x4d\x18": ZSTD,  # skippable frame at the start of pzstd's files
 }
 
 
 @contextmanager
 def open_unpacked(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file for reading; reading gives its unpacked bytes.
+    """Opens a file for reading its uncompressed bytes.
 
     Raises:
-        UserError: the file is packed, but damaged or incomplete; also from the block that reads it.
+        UserError: if a compressed file is damaged or incomplete; may be raised from the block that reads it.
     """
     with open(path, "rb") as file, unpacked(file, str(path)) as content:
         yield content
@@ -86,10 +86,10 @@ def open_unpacked(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def unpacked(file: io.BufferedReader, name: str) -> Iterator[BinaryIO]:
-    """Yields the unpacked bytes of an open file or pipe, from its beginning; `name` is for error messages.
+    """Yields the uncompressed bytes of an open file or pipe, from its beginning; `name` is for error messages.
 
     Raises:
-        UserError: the file is packed, but damaged or incomplete; also from the block that reads it.
+        UserError: if a compressed file is damaged or incomplete; may be raised from the block that reads it.
     """
     head = file.peek(max(map(len, MARKS)))
     packed = next((packed for mark, packed in MARKS.items() if head.startswith(mark)), None)

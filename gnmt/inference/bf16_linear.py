@@ -1,7 +1,8 @@
 """Linear layers in bfloat16, for decoding on a CPU.
 
-Inputs and outputs are float32; weights and inputs are rounded to bfloat16 and their products are summed in float32.
-Shapes: I inputs, O outputs.
+Inputs and outputs are float32. Weights and inputs are rounded to bfloat16; their products are summed in float32.
+
+Shapes: I input size, O output size.
 """
 
 from typing import Optional
@@ -15,14 +16,18 @@ INSTRUCTIONS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of tor
 
 
 class Bf16Linear(nn.Module):
-    """y = W x + b by the products of oneDNN, which round y to bfloat16; for inference on a CPU.
+    """Linear layer with oneDNN's bfloat16 products, which round the result to bfloat16; for inference on a CPU.
 
-    A row of y does not depend on the other rows or on the number of threads. oneDNN adds up the products of a row in one
-    order, except where there is one row only, which gets a second one beside it.
+    A row of the result does not depend on the other rows or on the number of threads. oneDNN sums the products of a row
+    in one order, except for a single row; a single row is therefore padded to two.
+
+    Args:
+        weight: (O, I).
+        bias: (O,).
     """
 
     def __init__(self, weight: Tensor, bias: Optional[Tensor] = None):
-        """weight (O, I), bias (O,)."""
+        """Copies weight (O, I) and bias (O,)."""
         super().__init__()
         self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach().bfloat16())
         self.bias = None if bias is None else bias.detach().float()  # added before y is rounded
@@ -36,13 +41,14 @@ class Bf16Linear(nn.Module):
 
 
 class EmulatedBf16Linear(nn.Module):
-    """The same numbers but for the last bit, by products of float32: for processors and builds of torch without bfloat16.
+    """Bf16Linear with float32 products, for processors and torch builds without bfloat16; equal except for the last
+    bit.
 
     float32 products may round a row differently in another batch.
     """
 
     def __init__(self, weight: Tensor, bias: Optional[Tensor] = None):
-        """weight (O, I), bias (O,)."""
+        """Copies weight (O, I) and bias (O,)."""
         super().__init__()
         self.product = inference_linear(weight.detach().bfloat16().float(), None if bias is None else bias.float())
 
@@ -52,10 +58,10 @@ class EmulatedBf16Linear(nn.Module):
 
 
 def bf16_linear(weight: Tensor, bias: Optional[Tensor] = None) -> nn.Module:
-    """Returns the layer for this processor, from weight (O, I) and bias (O,)."""
+    """Returns the bfloat16 layer for this processor, from weight (O, I) and bias (O,)."""
     return Bf16Linear(weight, bias) if has_bf16_products() else EmulatedBf16Linear(weight, bias)
 
 
 def has_bf16_products() -> bool:
-    """True if the processor has instructions for products in bfloat16, and torch's build the operators."""
+    """Returns True if the processor and torch's build support products in bfloat16."""
     return has_packed_linear() and any(getattr(torch.cpu, name, lambda: False)() for name in INSTRUCTIONS)

@@ -1,7 +1,7 @@
-"""The decoder for search: one position at a time. Products that do not change during a search are computed once.
+"""Decoder for search: one position at a time, with all products that stay constant during a search precomputed.
 
-Shapes: B sentences, N rows (B x hypotheses; rows of a sentence are adjacent), M rows of the step before, S source
-positions, H hidden size, L layers, V vocabulary.
+Shapes: B sentences, N rows (B x hypotheses; rows of a sentence are adjacent), M rows of the previous step, S source
+positions, H hidden size, L layers, V vocabulary size.
 """
 
 from typing import List, NamedTuple, Optional, Tuple, Union
@@ -26,20 +26,25 @@ class FastDecoderState(NamedTuple):
     parents: Tensor  # (N,), maps each new row to the row that it continues
 
     def reorder(self, rows: Tensor) -> "FastDecoderState":
-        """Row i of the result is row `rows[i]` of this state."""
+        """Returns the state whose row i is row `rows[i]` of this state."""
         return self._replace(parents=self.parents.index_select(0, rows))
 
     def join_sentences(self, others: "FastDecoderState", rows: int) -> "FastDecoderState":
-        """Returns this state followed by new sentences, which have one row each and get `rows` equal ones."""
+        """Returns this state followed by the states of new sentences.
+
+        Args:
+            others: state of the new sentences, one row each.
+            rows: number of rows per sentence in the result; the row of a new sentence is repeated.
+        """
         new_parents = len(self.last.hidden[0]) + others.parents.repeat_interleave(rows)
         return FastDecoderState(self.last.join(others.last), torch.cat([self.parents, new_parents]))
 
 
 class FastDecoder:
-    """Computes what `Decoder.step` computes, from a copy of its weights.
+    """Faster version of `Decoder.step`, from a copy of its weights.
 
-    The layers' gate products are those of gnmt.inference.gates. The context c = sum_s a_s x_s enters the upper layers
-    only through products W c. So the encoder's outputs x_s are multiplied by all W once per sentence, and a step sums
+    Gate products are computed by gnmt.inference.gates. The context c = sum_s a_s x_s enters the upper layers only
+    through products W c. The encoder outputs x_s are therefore multiplied by all W once per sentence, and a step sums
     a_s W x_s for every hypothesis.
     """
 
@@ -55,11 +60,12 @@ class FastDecoder:
         """Copies the weights of a decoder.
 
         Args:
+            decoder: decoder to copy.
             gate_products: one per layer, bottom first, made from the same decoder and clip.
-            make_linear: makes the other linear layers, for example in 8-bit integers.
-            clip: used instead of the decoder's clip.
-            attention: used instead of the decoder's attention.
-            activations: the sigmoid and tanh of the LSTMs.
+            make_linear: builds the other linear layers, for example in int8.
+            clip: replaces the decoder's clip.
+            attention: replaces the decoder's attention.
+            activations: sigmoid and tanh of the LSTMs.
         """
         stack = decoder.stack
         self.hidden_size = stack.hidden_size
@@ -85,9 +91,15 @@ class FastDecoder:
     def step(
         self, tokens: Tensor, memory: SourceMemory, state: FastDecoderState
     ) -> Tuple[Tensor, Tensor, FastDecoderState]:
-        """Advances one position: tokens (N,) are the last of each row.
+        """Advances one position.
 
-        Returns logits (N, V), attention weights (N, S) and the new state.
+        Args:
+            tokens: (N,), last token of each row.
+            memory: encoded source sentences.
+            state: state of the N rows.
+
+        Returns:
+            Logits (N, V), attention weights (N, S) and the new state.
         """
         rows, sentences = tokens.size(0), memory.values.size(0)
         parents = RowParents(state.parents)
@@ -116,5 +128,11 @@ class FastDecoder:
         return logits, weights.view(rows, -1), FastDecoderState(new_state, torch.arange(rows, device=tokens.device))
 
     def _advance(self, pre_activations: Tensor, last_cell: Tensor, parents: Tensor) -> Tuple[Tensor, Tensor]:
-        """Returns the hidden and cell states (N, H) after a step of one layer."""
+        """Returns the hidden and cell states (N, H) after one step of a layer.
+
+        Args:
+            pre_activations: (N, 4H).
+            last_cell: (M, H), of the previous step.
+            parents: (N,), backpointers.
+        """
         return lstm_cell_from_gates(pre_activations, last_cell.index_select(0, parents), self.clip, self.activations)

@@ -1,22 +1,27 @@
 """Gate pre-activations W x + U h + b of the decoder's layers for one step of a search.
 
-`h` is the hidden state of the hypothesis that a row continues. Which product computes them depends on the arithmetic:
+`h` is the hidden state of the hypothesis that a row continues. The product class depends on the arithmetic:
 
-| arithmetic               | upper layers     | bottom layer, from tokens                                             |
+| arithmetic               | upper layers     | bottom layer, from tokens
+|
 |--------------------------|------------------|-----------------------------------------------------------------------|
-| fp32 CPU, small batch    | FusedGateProduct | SplitGateProduct of EmbeddingTable, else EmbeddingThenGates           |
-| fp32 CPU, large batch    | SplitGateProduct | SplitGateProduct of EmbeddingTable, else of DeduplicatedEmbedding     |
-| int8                     | FusedGateProduct | EmbeddingThenGates                                                    |
-| bf16 on a CPU            | FusedGateProduct | EmbeddingThenGates                                                    |
-| fp16, bf16, fp32 on a GPU| FusedGateProduct | EmbeddingThenGates                                                    |
+| fp32 CPU, small batch    | FusedGateProduct | SplitGateProduct of EmbeddingTable, else EmbeddingThenGates
+|
+| fp32 CPU, large batch    | SplitGateProduct | SplitGateProduct of EmbeddingTable, else of DeduplicatedEmbedding
+|
+| int8                     | FusedGateProduct | EmbeddingThenGates
+|
+| bf16 on a CPU            | FusedGateProduct | EmbeddingThenGates
+|
+| fp16, bf16, fp32 on a GPU| FusedGateProduct | EmbeddingThenGates
+|
 
-Linear layers are PackedLinear in float32 on a CPU, Int8Linear in int8, Bf16Linear in bf16 on a CPU, and PlainLinear on a
-GPU. All of them give float32 on a CPU: gates, cells, attention, softmax and scores are float32 in every precision there.
+Linear layers are PackedLinear in float32 on a CPU, Int8Linear in int8, Bf16Linear in bf16 on a CPU, and PlainLinear on
+a GPU. On a CPU all of them return float32: gates, cells, attention, softmax and scores are float32 in every precision.
+AdaptiveGateProduct chooses between the first two table rows at each step, by the size of the hidden states.
+EmbeddingTable is used if it fits into TABLE_BYTES.
 
-AdaptiveGateProduct chooses between the first two rows at each step, by the size of the hidden states. EmbeddingTable
-is used where it fits into TABLE_BYTES.
-
-Shapes: N rows, M rows of the step before, D of these that are continued, I input size, H hidden size, V vocabulary.
+Shapes: N rows, M rows of the previous step, D distinct parents, I input size, H hidden size, V vocabulary size.
 """
 
 from functools import cached_property
@@ -33,28 +38,28 @@ from gnmt.network.lstm import LSTM
 # Minimum number of elements N*H of the hidden states above which de-duplicating rows before the matmul is faster;
 # measured from 1 to 320 rows at widths of 256 to 1024.
 MIN_SHARED_ELEMENTS = 100_000
-TABLE_BYTES = 1 << 26  # larger tables are not worth their memory: they save 3 % of the time
+TABLE_BYTES = 1 << 26  # a table saves about 3 % of the time, which does not justify more memory
 
 
 class RowParents:
-    """The row of the step before that each row of this step continues."""
+    """Row of the previous step that each row of this step continues."""
 
     def __init__(self, rows: Tensor):
         self.rows = rows  # (N,)
 
     @cached_property
     def distinct(self) -> Tuple[Tensor, Tensor]:
-        """The distinct parents (D,), and the position of each row's parent among them (N,)."""
+        """Returns the distinct parents (D,), and the index (N,) of each row's parent among them."""
         return self.rows.unique(return_inverse=True)
 
 
 def should_share(parents: RowParents, hidden: Tensor) -> bool:
-    """True if multiplying the hidden states (M, H) once per distinct parent is faster than once per row."""
+    """Returns True if multiplying hidden states (M, H) once per distinct parent is faster than once per row."""
     return len(parents.rows) * hidden.size(1) >= MIN_SHARED_ELEMENTS
 
 
-# Inputs (N, I) of a layer, or tokens (N,) for the bottom one, hidden states (M, H) and parents to pre-activations
-# (N, 4H), in the order and with the factor of recurrence.with_doubled_candidate.
+# Function of a layer's inputs (N, I), or tokens (N,) for the bottom layer, hidden states (M, H) and parents. Returns
+# pre-activations (N, 4H), with the candidate doubled as in recurrence.with_doubled_candidate.
 GateProduct = Callable[[Tensor, Tensor, RowParents], Tensor]
 
 
@@ -67,9 +72,10 @@ def fused_gate_products(
     """Returns the products of all layers, bottom first, with one matmul each.
 
     Args:
-        make_linear: makes the linear layers, for example in 8-bit integers.
-        embed_tokens: used instead of the decoder's embedding.
-        clip: used instead of the decoder's clip.
+        decoder: decoder whose weights are copied.
+        make_linear: builds the linear layers, for example in int8.
+        embed_tokens: replaces the decoder's embedding.
+        clip: replaces the decoder's clip.
     """
     stack = decoder.stack
     bottom = FusedGateProduct(stack.query_lstm, stack.hidden_size, make_linear)
@@ -101,10 +107,16 @@ def adaptive_gate_products(decoder: Decoder) -> List[GateProduct]:
 
 
 class FusedGateProduct:
-    """[W U] [x; h] + b in one matmul: reads the weights faster than two."""
+    """Computes [W U] [x; h] + b in one matmul, which is faster than two for small batches."""
 
     def __init__(self, lstm: LSTM, input_size: int, make_linear: MakeLinear):
-        """Uses the first `input_size` elements of the layer's inputs."""
+        """Copies the weights of a layer.
+
+        Args:
+            lstm: layer to copy.
+            input_size: number of leading elements of the layer's inputs to use.
+            make_linear: builds the linear layer.
+        """
         self.product = fused_gate_linear(lstm, input_size, make_linear)
 
     def __call__(self, inputs: Tensor, hidden: Tensor, parents: RowParents) -> Tensor:
@@ -112,7 +124,7 @@ class FusedGateProduct:
 
 
 class EmbeddingThenGates:
-    """The bottom layer's product from tokens: embeds them, then multiplies."""
+    """Product of the bottom layer from tokens: embeds them, then multiplies."""
 
     def __init__(self, embed_tokens: nn.Module, clip: nn.Module, product: GateProduct):
         self.embed_tokens, self.clip, self.product = embed_tokens, clip, product
@@ -122,13 +134,13 @@ class EmbeddingThenGates:
 
 
 class SplitGateProduct:
-    """(W x + b) + U h in two matmuls, the second once per distinct parent.
+    """Computes (W x + b) + U h in two matmuls, the second once per distinct parent.
 
-    About two thirds of the rows of a beam of 5 are continued.
+    With a beam of 5, about two thirds of the rows have a continuation.
     """
 
     def __init__(self, input_product: Callable[[Tensor], Tensor], lstm: LSTM):
-        """input_product computes W x + b (N, 4H) from the inputs."""
+        """Copies the weights of the hidden state; input_product returns W x + b (N, 4H) from the inputs."""
         self.input_product = input_product
         self.hidden_product = PackedLinear(with_doubled_candidate(lstm.weight_hh_l0))
 
@@ -142,7 +154,7 @@ class SplitGateProduct:
 
 
 class AdaptiveGateProduct:
-    """Uses the fused product for small batches and the split one, with shared parents, for large batches."""
+    """Uses the fused product for small batches and the split product, with shared parents, for large ones."""
 
     def __init__(self, fused: GateProduct, split: GateProduct):
         self.fused, self.split = fused, split

@@ -1,4 +1,4 @@
-"""The network prepared for decoding: an encoder, and a decoder for one position at a time, in the chosen arithmetic."""
+"""Network prepared for decoding in the chosen precision: an encoder, and a decoder for one position at a time."""
 
 import copy
 import functools
@@ -34,11 +34,11 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 class Network(Protocol):
-    """Parts of a network that inference uses: those of `gnmt.network.gnmt.GNMTNetwork`."""
+    """Parts of a network that inference uses, as in `gnmt.network.gnmt.GNMTNetwork`."""
 
     encoder: Encoder
     decoder: Decoder
-    is_for_inference: bool  # True once training is over
+    is_for_inference: bool  # True after prepare_for_inference
 
 
 class Halves(NamedTuple):
@@ -48,20 +48,20 @@ class Halves(NamedTuple):
     decoder: Decoder
 
     def copied_to(self, dtype: torch.dtype) -> "Halves":
-        """Returns a copy whose weights have another type; weights that are one stay one."""
+        """Returns a copy with weights of another type; shared weights stay shared."""
         encoder, decoder = copy.deepcopy(self)
         return Halves(encoder.to(dtype), decoder.to(dtype))
 
 
 class InferenceModel(NamedTuple):
-    """The two halves that a search runs."""
+    """Encoder and decoder that a search runs."""
 
     encoder: Encoder
     decoder: Union[Decoder, FastDecoder]
 
 
 class CachedModels(NamedTuple):
-    """Inference models of a network, by precision, made from the weights of the snapshot."""
+    """Inference models of a network by precision, built from the weights of the snapshot."""
 
     snapshot: Snapshot
     by_precision: Dict[str, InferenceModel]
@@ -71,7 +71,12 @@ _CACHE: "WeakKeyDictionary[Network, CachedModels]" = WeakKeyDictionary()
 
 
 def default_precision(stored: str, device: torch.device) -> str:
-    """Returns the precision in which a model that is stored in `stored` decodes by default: fp32 for what needs another device."""
+    """Returns the default precision of decoding.
+
+    Args:
+        stored: precision in which the model is stored.
+        device: device that decodes; fp32 is returned if it does not support the stored precision.
+    """
     elsewhere = "fp16" if device.type == "cpu" else "int8"
     return "fp32" if stored == elsewhere else stored
 
@@ -79,14 +84,16 @@ def default_precision(stored: str, device: torch.device) -> str:
 def inference_model_for(model: Network, precision: Optional[str] = None) -> InferenceModel:
     """Returns faster copies of a network that is prepared for inference, and the network's own halves otherwise.
 
-    Copies are cached, and made again when the network's parameters have changed; every search calls this at its start.
-    A network in training, or one whose decoder does not support fast decoding, is used as it is.
+    Copies are cached and rebuilt when the network's parameters change; every search calls this function first. A
+    network in training, or with a decoder that does not support fast decoding, is used directly.
 
     Args:
-        precision: one of gnmt.precision.PRECISIONS; by default that of the network's parameters.
+        model: network to decode with.
+        precision: one of gnmt.precision.PRECISIONS; None means the precision of the network's parameters.
 
     Raises:
-        UserError: the network cannot be computed in this precision: in training, without fast decoding, or on its device.
+        UserError: if the network does not support the precision: in training, without fast decoding, or on its
+            device.
     """
     dtype = model.decoder.output_projection.weight.dtype
     own = NAMES.get(dtype, str(dtype))
@@ -107,7 +114,7 @@ def inference_model_for(model: Network, precision: Optional[str] = None) -> Infe
 
 
 def _converted(model: Network, precision: str) -> InferenceModel:
-    """Returns the model in another precision than the network's."""
+    """Returns the model in a precision that differs from the network's."""
     weight = model.decoder.output_projection.weight
     if weight.dtype != torch.float32:
         raise UserError(f"--precision {precision} needs a network in float32: leave --fp16 or --precision out.")
@@ -147,8 +154,8 @@ def _quantized(model: Network) -> InferenceModel:
     make_linear: MakeLinear = Int8Linear
     if limit is not None:  # hidden states, which are not clipped, lie within -1..1
         make_linear = functools.partial(Int8Linear, input_limit=max(limit, 1.0))
-    # Embeddings are only looked up, so they stay floats, rounded as a checkpoint in integers would round them. A lookup
-    # table of products would need its own scales, which integer checkpoints (quantization.storage) do not have.
+    # Embeddings are only looked up, so they stay floats, rounded as in int8 checkpoints. A lookup table of products
+    # would need its own scales, which int8 checkpoints (quantization.storage) do not have.
     rounded = functools.cache(lambda embedding: nn.Embedding.from_pretrained(rounded_rows(embedding.weight)))
     clip = model.encoder.clip if limit is None else Int16FakeQuantizer(limit)
     encoder, decoder = _reproducible(model, make_linear, clip, rounded(model.decoder.embed_tokens))
@@ -167,9 +174,15 @@ def _in_bf16(model: Network) -> InferenceModel:
 def _reproducible(
     model: Network, make_linear: MakeLinear, clip: nn.Module, target_embedding: nn.Module
 ) -> InferenceModel:
-    """Returns a model that computes a row in the same way in every batch, if the linear layers do.
+    """Returns a model that computes a row equally in every batch, provided that the linear layers do.
 
     Rows are not de-duplicated: converting hidden states separately costs more than it saves.
+
+    Args:
+        model: network whose weights are copied.
+        make_linear: builds the linear layers.
+        clip: clips or rounds activations.
+        target_embedding: replaces the decoder's embedding.
     """
     make_layer = functools.partial(LSTMWithHoistedInputProjection, make_linear=make_linear, activations=REPRODUCIBLE)
     encoder = encoder_with(model.encoder, make_layer)
@@ -180,7 +193,7 @@ def _reproducible(
 
 
 def encoder_with(encoder: Encoder, make_layer: Callable[[LSTM], nn.Module]) -> Encoder:
-    """Returns a copy of the encoder with other LSTM layers; embeddings are shared."""
+    """Returns a copy of the encoder whose LSTM layers are replaced by make_layer's results; embeddings are shared."""
     copied = copy.copy(encoder)
     copied._modules = dict(encoder._modules)
     copied.first_layer = copy.copy(encoder.first_layer)

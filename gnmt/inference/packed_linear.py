@@ -1,4 +1,4 @@
-"""Linear layer with weights in the layout of the kernels that read them at every step of a search."""
+"""Linear layer with weights in the memory layout of the decoding kernels."""
 
 from typing import Optional
 
@@ -8,14 +8,14 @@ from torch.nn import functional as F
 
 
 class PackedLinear(nn.Module):
-    """y = W x + b in float32, for inference on a CPU.
+    """Linear layer y = W x + b in float32, for inference on a CPU.
 
-    Packed for oneDNN, weights are read twice as fast as those of nn.Linear in a product with the few rows of a beam.
-    The weights are copied: later changes of the originals have no effect.
+    For the few rows of a beam, weights packed for oneDNN are read twice as fast as weights of nn.Linear. Weights are
+    copied: later changes of the originals have no effect.
     """
 
     def __init__(self, weight: Tensor, bias: Optional[Tensor] = None):
-        """weight (O, I), bias (O,)."""
+        """Copies weight (O, I) and bias (O,)."""
         super().__init__()
         self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach())
         self.bias = None if bias is None else bias.detach()
@@ -26,7 +26,7 @@ class PackedLinear(nn.Module):
 
 
 class PlainLinear(nn.Module):
-    """The same without oneDNN: for half precision, a GPU, or a torch without these operators."""
+    """Linear layer without oneDNN: for half precision, a GPU, or a torch build without these operators."""
 
     def __init__(self, weight: Tensor, bias: Optional[Tensor] = None):
         super().__init__()
@@ -37,16 +37,16 @@ class PlainLinear(nn.Module):
 
 
 def inference_linear(weight: Tensor, bias: Optional[Tensor] = None) -> nn.Module:
-    """Returns the faster of the two layers that works for this weight (O, I)."""
+    """Returns the faster supported layer for weight (O, I) and bias (O,)."""
     return PackedLinear(weight, bias) if packs(weight) else PlainLinear(weight, bias)
 
 
 def packs(weight: Tensor) -> bool:
-    """True if oneDNN has the operators for a weight of this kind."""
+    """Returns True if oneDNN supports weights of this type and device."""
     return weight.dtype == torch.float32 and weight.device.type == "cpu" and has_packed_linear()
 
 
 def has_packed_linear() -> bool:
-    """True if torch's build has the operators of oneDNN."""
+    """Returns True if torch's build has the operators of oneDNN."""
     has_operators = all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
     return torch.backends.mkldnn.is_available() and has_operators

@@ -1,6 +1,6 @@
-"""LSTM layers with weights in the layout of the kernel that reads them.
+"""LSTM layers with weights in the memory layout of oneDNN's kernel.
 
-Shapes: B rows, T positions, I input size, H hidden size.
+Shapes: N rows, T positions, I input size, H hidden size.
 """
 
 from typing import Tuple
@@ -15,10 +15,10 @@ LSTM_MODE = 2  # of at::native's recurrent layers
 
 
 class PackedLSTM(nn.Module):
-    """Computes what LSTM computes in float32 on a CPU without clipping, for inference.
+    """Inference version of LSTM in float32 on a CPU, without clipping.
 
     oneDNN reorders the weights of nn.LSTM at every call, which takes longer than encoding a sentence of ten words.
-    The weights are copied: later changes of the originals have no effect.
+    Weights are copied: later changes of the originals have no effect.
     """
 
     def __init__(self, lstm: LSTM):
@@ -30,9 +30,15 @@ class PackedLSTM(nn.Module):
         )
 
     def forward(self, inputs: Tensor, state: LSTMState, clip: nn.Module) -> Tuple[Tensor, LSTMState]:
-        """Computes what LSTM.forward computes from inputs (B, T, I): outputs (B, T, H) and the state after position T.
+        """Runs the layer over a sequence, as LSTM.forward does.
 
-        `clip` is unused.
+        Args:
+            inputs: (N, T, I).
+            state: hidden and cell state (N, H) before the first position.
+            clip: unused.
+
+        Returns:
+            Outputs (N, T, H) and the state after the last position.
         """
         hidden, cell = state
         outputs, hidden, cell, _ = torch.ops.aten.mkldnn_rnn_layer(
@@ -46,7 +52,7 @@ class PackedLSTM(nn.Module):
 
 
 def packs_lstms(weight: Tensor) -> bool:
-    """True if LSTMs with weights like this one can be packed."""
+    """Returns True if LSTMs with weights of this type and device can be packed."""
     has_operators = hasattr(torch.ops.mkldnn, "_reorder_mkldnn_rnn_layer_weight") and hasattr(
         torch.ops.aten, "mkldnn_rnn_layer"
     )

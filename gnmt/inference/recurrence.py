@@ -1,6 +1,6 @@
-"""LSTM layers whose matrix products are linear layers of the caller's choice: packed, or in 8-bit integers.
+"""LSTM layers with exchangeable linear layers for their matrix products: packed, bf16 or int8.
 
-Shapes: B rows, T positions, I input size, H hidden size, O outputs of a linear layer.
+Shapes: N rows, T positions, I input size, H hidden size, O output size of a linear layer.
 Gate pre-activations are in the order i, f, 2 g, o: the candidate g has a factor of 2.
 """
 
@@ -12,11 +12,18 @@ from torch import Tensor, nn
 from gnmt.network.activations import FAST, Activations
 from gnmt.network.lstm import LSTM, LSTMState
 
-MakeLinear = Callable[[Tensor, Optional[Tensor]], nn.Module]  # weight (O, I) and bias (O,) to a layer
+MakeLinear = Callable[[Tensor, Optional[Tensor]], nn.Module]  # builds a layer from weight (O, I) and bias (O,)
 
 
 class LSTMWithHoistedInputProjection(nn.Module):
-    """LSTM layer that multiplies the inputs of all positions at once, and only its hidden state at every position."""
+    """LSTM layer that projects the inputs of all positions in one product, and only hidden states position by
+    position.
+
+    Args:
+        lstm: layer whose weights are copied.
+        make_linear: builds the linear layers.
+        activations: sigmoid and tanh of the cell.
+    """
 
     def __init__(self, lstm: LSTM, make_linear: MakeLinear, activations: Activations = FAST):
         super().__init__()
@@ -26,7 +33,16 @@ class LSTMWithHoistedInputProjection(nn.Module):
         self.hidden_product = make_linear(with_doubled_candidate(lstm.weight_hh_l0), None)
 
     def forward(self, inputs: Tensor, state: LSTMState, clip: nn.Module) -> Tuple[Tensor, LSTMState]:
-        """Computes what LSTM.forward computes: outputs (B, T, H) and the state after position T, from inputs (B, T, I)."""
+        """Runs the layer over a sequence, as LSTM.forward does.
+
+        Args:
+            inputs: (N, T, I).
+            state: hidden and cell state (N, H) before the first position.
+            clip: clips or rounds cell states.
+
+        Returns:
+            Outputs (N, T, H) and the state after the last position.
+        """
         hidden, cell = state
         outputs = []
         for from_inputs in self.input_product(inputs.transpose(0, 1)):
@@ -37,7 +53,13 @@ class LSTMWithHoistedInputProjection(nn.Module):
 
 
 def fused_gate_linear(lstm: LSTM, input_size: int, make_linear: MakeLinear) -> nn.Module:
-    """Returns the layer from [input, hidden state] to pre-activations (4H), for the first `input_size` input elements."""
+    """Returns the linear layer from [input, hidden state] to pre-activations (4H).
+
+    Args:
+        lstm: layer whose weights are copied.
+        input_size: number of leading input elements to use.
+        make_linear: builds the linear layer.
+    """
     weight = torch.cat([lstm.weight_ih_l0[:, :input_size], lstm.weight_hh_l0], dim=1)
     return make_linear(with_doubled_candidate(weight), gate_bias(lstm))
 
@@ -50,7 +72,7 @@ def gate_bias(lstm: LSTM) -> Tensor:
 def with_doubled_candidate(rows: Tensor) -> Tensor:
     """Doubles the candidate's rows of weights (4H, I) or biases (4H,), as `lstm_cell_from_gates` expects.
 
-    Doubling is exact in every precision, 8-bit integers with their scales included.
+    Doubling is exact in every precision, including int8 with its scales.
     """
     inputs, forget, candidate, output = rows.chunk(4)
     return torch.cat([inputs, forget, 2 * candidate, output])
@@ -59,11 +81,16 @@ def with_doubled_candidate(rows: Tensor) -> Tensor:
 def lstm_cell_from_gates(
     pre_activations: Tensor, cell: Tensor, clip: nn.Module, activations: Activations = FAST
 ) -> LSTMState:
-    """Applies the equations of an LSTM to its pre-activations (B, 4H), which are overwritten, and to its cell (B, H).
+    """Returns the hidden and cell states (N, H) of an LSTM after one position.
 
-    tanh(g) = 2 sigmoid(2 g) - 1, so one pass computes all gates. It takes float32 at least, as half precision would lose
-    small numbers in the difference. Operations are in place, so that the operands stay in the processor's cache. `clip`
-    is applied to the new cell.
+    tanh(g) = 2 sigmoid(2 g) - 1, so one sigmoid computes all gates, in float32 or more precise: half precision would
+    lose small numbers in the difference. Operations are in place, so that operands stay in the processor's cache.
+
+    Args:
+        pre_activations: (N, 4H), overwritten.
+        cell: (N, H), cell states before the position.
+        clip: clips or rounds the new cell states.
+        activations: sigmoid and tanh of the cell.
     """
     precise = activations.sigmoid_(pre_activations.to(torch.promote_types(pre_activations.dtype, torch.float32)))
     inputs, forget, candidate, output = precise.chunk(4, dim=1)

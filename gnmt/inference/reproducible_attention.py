@@ -1,6 +1,7 @@
-"""The attention of int8 decoding. The result for a row is the same, bit for bit, in every batch.
+"""Attention of int8 decoding, with bitwise equal results for a row in every batch.
 
-Shapes: B sentences, K queries of a sentence (its hypotheses), S source positions, H hidden size, C columns of values.
+Shapes: B sentences, K queries of a sentence (its hypotheses), S source positions, H hidden size, O output size of the
+context product.
 """
 
 import torch
@@ -12,27 +13,33 @@ from gnmt.network.attention import NormalizedBahdanauAttention, SourceMemory, bu
 from gnmt.network.encoder import EncoderOutput
 from gnmt.quantization.fixed_point import order_free_sum, round_values, round_weights
 
-PARTIAL_SUMS = 32  # per score; the buffer is reduced to so many columns while it is in the cache
+PARTIAL_SUMS = 32  # per score; the buffer is reduced to this number of columns while it is in the cache
 
 
 class ReproducibleAttention:
-    """Computes what FrozenBahdanauAttention computes, independently of batch size, padding and number of threads.
+    """Version of FrozenBahdanauAttention that is independent of batch size, padding and number of threads.
 
     - Queries and keys are projected by integer products, which are exact.
     - A score is a sum over the hidden units in a fixed order.
     - The softmax divides by an order-free sum, to which padding adds zeros.
-    - A context is a sum of rounded values with rounded weights, which float32 holds exactly.
+    - A context is a sum of rounded values with rounded weights, which is exact in float32.
     """
 
     def __init__(self, attention: NormalizedBahdanauAttention, make_linear: MakeLinear):
-        # tanh(x) = 2 sigmoid(2x) - 1. The projections have the factor 2 of x. The constant -1 adds the same number to all
-        # scores of a softmax, which does not change it.
+        # tanh(x) = 2 sigmoid(2x) - 1. The projections contain the factor 2 of x. The constant -1 is left out: it shifts
+        # all scores equally, which does not change the softmax.
         self.query_projection = make_linear(2 * attention.query_projection.weight, 2 * attention.score_bias)
         self.key_projection = make_linear(2 * attention.key_projection.weight, None)
         self.direction = 2 * attention.direction().detach()
 
     def precompute(self, encoded: EncoderOutput, context_product: torch.nn.Module) -> SourceMemory:
-        """Computes keys for the sigmoid, (B, S, H), and rounded values, (B, S, C), which are zero at padding."""
+        """Returns the source memory: keys (B, S, H), and rounded context products (B, S, O), zero at padding, as
+        values.
+
+        Args:
+            encoded: encoder outputs of the B sentences.
+            context_product: linear layer applied to the encoder outputs.
+        """
         outputs = encoded.outputs.masked_fill(encoded.padding_mask[:, :, None], 0)
         return SourceMemory(self.key_projection(outputs), round_values(context_product(outputs)), encoded.padding_mask)
 
@@ -44,16 +51,28 @@ class ReproducibleAttention:
         return weights.div_(order_free_sum(weights))
 
     def context_weights(self, weights: Tensor) -> Tensor:
-        """Returns the weights (B, K, S) that `add_context` takes."""
+        """Returns the weights (B, K, S) in the form that `add_context` expects."""
         return round_weights(weights)
 
     def add_context(self, pre_activations: Tensor, weights: Tensor, values: Tensor) -> None:
-        """Adds the context, from rounded weights (B, K, S) and values (B, S, C), to pre_activations (B, K, C)."""
+        """Adds the context to the pre-activations, in place.
+
+        Args:
+            pre_activations: (B, K, O).
+            weights: rounded attention weights (B, K, S).
+            values: rounded context products (B, S, O).
+        """
         pre_activations.add_(torch.bmm(weights, values))
 
 
 def ordered_scores(query: Tensor, keys: Tensor, direction: Tensor) -> Tensor:
-    """Returns direction . sigmoid(query[b, k] + keys[b, s]), (B, K, S), summed in an order that H determines."""
+    """Returns direction . sigmoid(query[b, k] + keys[b, s]), (B, K, S), summed in an order that depends only on H.
+
+    Args:
+        query: (B, K, H).
+        keys: (B, S, H).
+        direction: (H,).
+    """
     sums = []
     for part in buffer_parts(query, keys):
         terms = reproducible_sigmoid_(query[part][:, :, None] + keys[part][:, None]).mul_(direction)
@@ -62,9 +81,13 @@ def ordered_scores(query: Tensor, keys: Tensor, direction: Tensor) -> Tensor:
 
 
 def sum_by_halves(terms: Tensor, columns: int) -> Tensor:
-    """Sums over the last dimension of terms, which are overwritten, until at most `columns` partial sums are left.
+    """Sums over the last dimension until at most `columns` partial sums are left.
 
-    Every step adds the last half of the columns to the first ones, elementwise.
+    Each step adds the second half of the columns to the first half, elementwise.
+
+    Args:
+        terms: (..., H), overwritten.
+        columns: maximum number of partial sums.
     """
     size = terms.size(-1)
     while size > columns:

@@ -1,7 +1,7 @@
 """Fast tanh, and activation functions whose result for an element does not depend on its position.
 
-torch.sigmoid computes the last elements of a tensor, or of a thread's share of it, by another exponential function than the
-whole vectors before them. So the last bits of its results depend on the size of the tensor and on the number of threads.
+torch.sigmoid computes most elements in vectors. The remaining elements of a tensor, or of one thread's share, use a
+different exponential function. Its last bits therefore depend on the tensor's size and the number of threads.
 """
 
 import functools
@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 VECTORS = 32  # elements that torch computes at once, or a multiple of that
-SHARE = 32768  # elements of a tensor that torch gives to one thread at least (at::internal::GRAIN_SIZE)
-SLOW_TANH = ("AVX2", "DEFAULT")  # torch's sigmoid takes a third of the time of its tanh there, and more with AVX-512
+SHARE = 32768  # minimum number of elements per thread (at::internal::GRAIN_SIZE)
+SLOW_TANH = ("AVX2", "DEFAULT")  # instruction sets where torch's sigmoid takes a third of the time of its tanh
 
 
 def sigmoid_is_faster(inputs: Tensor) -> bool:
-    """Tells whether 2 sigmoid(2x) - 1 is faster than tanh(x).
+    """Returns True if 2 sigmoid(2x) - 1 is faster than tanh(x) in training.
 
-    In half precision the difference would lose what is left of small numbers.
+    Half precision always uses tanh: the subtraction would lose the digits of small results.
     """
     if inputs.is_cuda or inputs.dtype not in (torch.float32, torch.float64):
         return False
@@ -27,10 +27,10 @@ def sigmoid_is_faster(inputs: Tensor) -> bool:
 
 
 def sigmoid_is_faster_in_decoding(inputs: Tensor) -> bool:
-    """Tells the same with AMD's processors with AVX-512 among those where it is, for decoding only.
+    """Returns True if 2 sigmoid(2x) - 1 is faster than tanh(x) in decoding.
 
-    torch's tanh is MKL's, which takes ten times as long there as torch's sigmoid. A training must go on bit by bit where
-    it was interrupted, so it keeps its formula.
+    Includes AMD processors with AVX-512, where torch's tanh (MKL) takes ten times as long as its sigmoid. Training
+    excludes them: a resumed training must compute the same bits as the interrupted one.
     """
     on_amd = inputs.dtype == torch.float32 and inputs.device.type == "cpu" and processor_vendor() == "AuthenticAMD"
     return on_amd or sigmoid_is_faster(inputs)
@@ -38,7 +38,7 @@ def sigmoid_is_faster_in_decoding(inputs: Tensor) -> bool:
 
 @functools.cache
 def processor_vendor() -> str:
-    """Returns the vendor that Linux reports, such as "GenuineIntel"; empty where it is not known."""
+    """Returns the processor vendor that Linux reports, such as "GenuineIntel"; empty if unknown."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -47,17 +47,17 @@ def processor_vendor() -> str:
 
 
 def tanh(inputs: Tensor) -> Tensor:
-    """Returns tanh of the inputs, by the faster of two formulas; for decoding."""
+    """Returns tanh of the inputs, by the faster of the two formulas in decoding."""
     if sigmoid_is_faster_in_decoding(inputs):
         return (2 * inputs).sigmoid_().mul_(2).sub_(1)
     return inputs.tanh()
 
 
 def reproducible_sigmoid_(inputs: Tensor) -> Tensor:
-    """sigmoid of contiguous inputs (..., H), in place.
+    """Applies the sigmoid in place to contiguous inputs (..., H), with equal results at every position.
 
-    With H a multiple of 32, torch.sigmoid has whole vectors only. Otherwise it is 1 / (1 + exp(-x)), as torch.exp has one
-    function for all elements, but takes longer.
+    If H is a multiple of 32, torch.sigmoid computes all elements in vectors. Otherwise the formula 1 / (1 + exp(-x)) is
+    used: torch.exp has one implementation for all elements, but the formula is slower.
     """
     if inputs.size(-1) % VECTORS:
         return inputs.neg_().exp_().add_(1).reciprocal_()
@@ -70,16 +70,19 @@ def reproducible_sigmoid_(inputs: Tensor) -> Tensor:
 
 
 def evenly_shared(count: int) -> int:
-    """The number of elements, at most count, that torch divides into equal shares of whole vectors for its threads.
+    """Returns the number of leading elements that torch divides into equal shares of whole vectors.
 
-    The rest is small enough for one thread. count is a multiple of 32. torch uses as many threads as there are shares
-    of at least SHARE elements, the last of which may be smaller.
+    The remaining elements are few enough for one thread. torch uses one thread per share of at least SHARE elements;
+    the last share may be smaller.
+
+    Args:
+        count: number of elements, a multiple of 32; the upper bound of the result.
     """
     threads = min(torch.get_num_threads(), -(-count // SHARE))
     if threads <= 1:
         return count
     even = count - count % (VECTORS * threads)
-    return max(even, (threads - 1) * SHARE)  # fewer elements would have fewer threads
+    return max(even, (threads - 1) * SHARE)  # with fewer elements torch would use fewer threads
 
 
 def reproducible_tanh(inputs: Tensor) -> Tensor:

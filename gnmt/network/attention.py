@@ -1,11 +1,11 @@
 """Normalised additive attention (Bahdanau et al. 2015; Salimans and Kingma 2016 for the normalisation).
 
-An attention has `precompute` for the source, `weights` and `forward` for queries, and `for_inference`, which returns a
-copy for one position at a time with `precompute`, `weights`, `context_weights` and `add_context`. An attention without `for_inference` is
-possible if its decoder says `supports_fast_decoding = False`.
+An attention has four methods: `precompute` for the source, `weights` and `forward` for queries, and `for_inference`.
+`for_inference` returns a copy for one position at a time, with `precompute`, `weights`, `context_weights` and
+`add_context`. It may be omitted if the decoder sets `supports_fast_decoding = False`.
 
 Shapes: B sentences, T queries of a sentence (target positions in training, hypotheses in search),
-S source positions, H hidden size, C columns of the context products.
+S source positions, H hidden size, O output size of the context product.
 """
 
 from typing import Callable, NamedTuple, Tuple
@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from gnmt.network.activations import sigmoid_is_faster, sigmoid_is_faster_in_decoding
 from gnmt.network.encoder import EncoderOutput
 
-# Elements of the (T, S, H) buffer that the scores are summed from: it must stay in the second-level cache
-# on a CPU, and be large enough to fill a GPU.
+# Maximum number of elements of the (b, T, S, H) buffer: small enough for the second-level cache of a CPU, large
+# enough to keep a GPU busy.
 CPU_BUFFER_ELEMENTS = 1 << 18
 GPU_BUFFER_ELEMENTS = 1 << 26
 
@@ -31,7 +31,11 @@ class SourceMemory(NamedTuple):
     padding_mask: Tensor  # (B, S), True at padding
 
     def select(self, sentences: Tensor) -> "SourceMemory":
-        """Sentence i of the result is sentence `sentences[i]` of this memory; columns that are padding only are cut."""
+        """Returns the memory of the given sentences; columns that contain only padding are removed.
+
+        Args:
+            sentences: indices into this memory, one per sentence of the result.
+        """
         width = longest_source(self.padding_mask.index_select(0, sentences))
         return SourceMemory(*(part[:, :width].index_select(0, sentences) for part in self))
 
@@ -49,13 +53,19 @@ class SourceMemory(NamedTuple):
 
 
 def longest_source(padding_mask: Tensor) -> int:
-    """Returns the number of columns up to the last token of padding_mask (B, S), True at padding."""
+    """Returns the length of the longest source.
+
+    Args:
+        padding_mask: (B, S), True at padding.
+    """
     columns = (~padding_mask).any(dim=0).nonzero()
     return int(columns[-1]) + 1 if len(columns) else 0
 
 
 class NormalizedBahdanauAttention(nn.Module):
-    """score = g * v/|v| . tanh(Wq q + Wk k + b); weights are its softmax over the real source positions."""
+    """Attention with score = g * v/|v| . tanh(Wq q + Wk k + b); its weights are the softmax over real source
+    positions.
+    """
 
     def __init__(self, hidden_size: int):
         super().__init__()
@@ -81,20 +91,24 @@ class NormalizedBahdanauAttention(nn.Module):
         return softmax_over_source(scores, memory.padding_mask).type_as(memory.values)
 
     def direction(self) -> Tensor:
-        """Returns g * v/|v|, (H,)."""
+        """Returns the normalised score vector g * v/|v|, (H,)."""
         return self.score_scale * self.score_vector / self.score_vector.norm()
 
     def for_inference(self, make_linear: Callable[..., nn.Module]) -> "FrozenBahdanauAttention":
-        """Copies the weights for decoding; make_linear makes the query's projection of weight (O, I) and bias (O,)."""
+        """Returns a copy for decoding.
+
+        Args:
+            make_linear: builds the query projection from its weight (O, I) and bias (O,).
+        """
         return FrozenBahdanauAttention(self, make_linear)
 
 
 class FrozenBahdanauAttention:
-    """Computes what NormalizedBahdanauAttention computes, without a gradient and from a copy of its weights."""
+    """Inference version of NormalizedBahdanauAttention: a copy of its weights, without gradients."""
 
     def __init__(self, attention: NormalizedBahdanauAttention, make_linear: Callable[..., nn.Module]):
-        # Where tanh(x) is computed as 2 sigmoid(2x) - 1, projections and direction have the factors of 2. The constant -1
-        # adds the same number to all scores of a softmax, which does not change it.
+        # For tanh(x) = 2 sigmoid(2x) - 1, projections and direction contain the factors of 2. The constant -1 is left out:
+        # it shifts all scores equally, which does not change the softmax.
         by_sigmoid = sigmoid_is_faster_in_decoding(attention.score_vector)
         factor = 2 if by_sigmoid else 1
         self.activation_ = torch.sigmoid_ if by_sigmoid else torch.tanh_
@@ -104,7 +118,12 @@ class FrozenBahdanauAttention:
         self.direction = factor * attention.direction().detach()
 
     def precompute(self, encoded: EncoderOutput, context_product: nn.Module) -> SourceMemory:
-        """Projects the keys; the values are the context products of the encoder's outputs, (B, S, C)."""
+        """Returns the source memory: projected keys (B, S, H), and context products (B, S, O) as values.
+
+        Args:
+            encoded: encoder outputs of the B sentences.
+            context_product: linear layer applied to the encoder outputs.
+        """
         memory = self.project_keys(*encoded)
         return memory._replace(keys=self.key_factor * memory.keys, values=context_product(memory.values))
 
@@ -118,16 +137,22 @@ class FrozenBahdanauAttention:
         return softmax_over_source(scores, memory.padding_mask).type_as(scores)
 
     def context_weights(self, weights: Tensor) -> Tensor:
-        """Returns the weights (B, T, S) that `add_context` takes."""
+        """Returns the weights (B, T, S) in the form that `add_context` expects."""
         return weights
 
     def add_context(self, pre_activations: Tensor, weights: Tensor, values: Tensor) -> None:
-        """Adds the context, from weights (B, T, S) and values (B, S, C), to pre_activations (B, T, C)."""
+        """Adds the context to the pre-activations, in place.
+
+        Args:
+            pre_activations: (B, T, O).
+            weights: attention weights (B, T, S).
+            values: context products (B, S, O).
+        """
         pre_activations.baddbmm_(weights, values)
 
 
 def softmax_over_source(scores: Tensor, padding_mask: Tensor) -> Tensor:
-    """Returns the softmax of scores (B, T, S), zero where padding_mask (B, S) is True; in float32 or more precise.
+    """Returns the softmax of scores (B, T, S) in float32 or more precise, zero where padding_mask (B, S) is True.
 
     Half precision cannot represent the difference of close scores.
     """
@@ -136,10 +161,10 @@ def softmax_over_source(scores: Tensor, padding_mask: Tensor) -> Tensor:
 
 
 class _AdditiveScores(torch.autograd.Function):
-    """scores[b, t, s] = direction . tanh(query[b, t] + keys[b, s]).
+    """Computes scores[b, t, s] = direction . tanh(query[b, t] + keys[b, s]).
 
-    The (B, T, S, H) tensor of tanh values is never stored: it is computed sentence by sentence in a small buffer,
-    and recomputed for the gradient.
+    The (B, T, S, H) tensor of tanh values is never stored. It is computed sentence by sentence in a small buffer, and
+    recomputed in the backward pass.
     """
 
     @staticmethod
@@ -157,7 +182,7 @@ class _AdditiveScores(torch.autograd.Function):
         for part in buffer_parts(query, keys):
             g = gradient[part]  # (b, T, S)
             tanh = _tanh_sums(query[part], keys[part])  # (b, T, S, H)
-            # Half precision adds up one sentence at a time; the sentences are added in float32.
+            # In half precision each sentence is summed separately; sentences are added in float32.
             by_sentence = g.flatten(1)[:, None].bmm(tanh.flatten(1, 2))  # (b, 1, H)
             direction_gradient += by_sentence.sum(dim=(0, 1), dtype=direction_gradient.dtype)
             # d tanh(x) = 1 - tanh(x)^2, so each gradient is direction * (sum of g - sum of g * tanh^2).
@@ -175,7 +200,13 @@ class _AdditiveScores(torch.autograd.Function):
 
 
 def additive_scores(query: Tensor, keys: Tensor, direction: Tensor) -> Tensor:
-    """Returns direction . tanh(query[b, t] + keys[b, s]), (B, T, S), without a gradient."""
+    """Returns direction . tanh(query[b, t] + keys[b, s]), (B, T, S), without a gradient.
+
+    Args:
+        query: (B, T, H).
+        keys: (B, S, H).
+        direction: (H,).
+    """
     scores = query.new_empty(query.size(0), query.size(1), keys.size(1))
     for part in buffer_parts(query, keys):
         _score(query[part], keys[part], direction, out=scores[part])
@@ -198,12 +229,12 @@ def _tanh_sums(query: Tensor, keys: Tensor) -> Tensor:
 
 
 def _doubled_sums(query: Tensor, keys: Tensor) -> Tensor:
-    """Returns 2 (query[b, t] + keys[b, s]); the small terms are doubled before the sum."""
+    """Returns 2 (query[b, t] + keys[b, s]); query and keys are doubled before the sum because they are smaller."""
     return (2 * query)[:, :, None] + (2 * keys)[:, None]
 
 
 def buffer_parts(query: Tensor, keys: Tensor):
-    """Returns slices of sentences whose (b, T, S, H) tensor fits the buffer; at least one sentence each."""
+    """Returns slices of sentences whose (b, T, S, H) tensors fit the buffer; each has at least one sentence."""
     elements = GPU_BUFFER_ELEMENTS if query.is_cuda else CPU_BUFFER_ELEMENTS
     sentences = max(1, elements // (query.size(1) * keys.size(1) * keys.size(2)))
     return [slice(start, start + sentences) for start in range(0, query.size(0), sentences)]

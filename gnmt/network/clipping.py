@@ -1,8 +1,8 @@
-"""Quantisable training: numbers that 8- and 16-bit integers are to hold are kept in a known range (Wu et al. 2016, section 6).
+"""Quantisable training: activations are clipped to the range of 8- and 16-bit integers (Wu et al. 2016, section 6).
 
     c_t = max(-d, min(d, c'_t)),   x_t = max(-d, min(d, m_t + x_below)),   logits within +-25
 
-for cell states c, layer outputs x and the embeddings below them. d falls from a wide range to a narrow one in training.
+for cell states c, layer outputs x and the embeddings. The limit d decreases during training.
 """
 
 import struct
@@ -15,7 +15,7 @@ LOGIT_LIMIT = 25.0
 
 
 class ClipSchedule(NamedTuple):
-    """d falls linearly from `start` to `end` between the updates `first` and `last`."""
+    """Limit d of clipping, which falls linearly from `start` to `end` between the updates `first` and `last`."""
 
     start: float
     end: float
@@ -23,6 +23,7 @@ class ClipSchedule(NamedTuple):
     last: int
 
     def limit(self, update: int) -> float:
+        """Returns d at an update."""
         if update >= self.last:
             return self.end
         if update <= self.first:
@@ -31,10 +32,10 @@ class ClipSchedule(NamedTuple):
 
 
 class ActivationClip(nn.Module):
-    """Holds d, which is saved with the model. Without a schedule nothing is clipped, and nothing saved.
+    """Clips activations to -d..d; d is saved with the model. Without a schedule nothing is clipped or saved.
 
-    `limit` is d as a Python number. The buffer `range` only gives checkpoints their key: half precision would round it,
-    and reading it on a GPU would make the CPU wait.
+    `limit` is d as a Python number: half precision would round a buffer, and reading a buffer from a GPU would block
+    the CPU. The buffer `range` only provides the key in checkpoints.
     """
 
     def __init__(self, schedule: Optional[ClipSchedule] = None):
@@ -44,13 +45,16 @@ class ActivationClip(nn.Module):
         self.register_buffer("range", None if schedule is None else torch.tensor([schedule.start]))
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Returns the inputs clipped to -d..d."""
         return inputs if self.limit is None else inputs.clamp(-self.limit, self.limit)
 
     @property
     def logit_limit(self) -> Optional[float]:
+        """Limit of the logits' absolute values; None without a schedule."""
         return None if self.limit is None else LOGIT_LIMIT
 
     def clip_logits(self, logits: Tensor) -> Tensor:
+        """Returns the logits clipped to their limit."""
         return logits if self.limit is None else logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
 
     def set_num_updates(self, update: int) -> None:
@@ -71,5 +75,5 @@ class ActivationClip(nn.Module):
 
 
 def in_float32(limit: float) -> float:
-    """Returns the nearest float32 number, which a checkpoint holds exactly."""
+    """Returns the nearest float32 number, which checkpoints store exactly."""
     return struct.unpack("f", struct.pack("f", limit))[0]

@@ -14,24 +14,25 @@ ATTENTION_QUERIES = ("current", "previous")
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Everything that a network is built from; the defaults are NVIDIA's GNMT v2.
+    """Sizes and options of a network; the defaults are NVIDIA's GNMT v2.
 
     Args:
-        source_vocabulary_size: number of source tokens, special ones included.
-        target_vocabulary_size: number of target tokens, special ones included.
-        padding_index: the PAD token, on both sides.
+        source_vocabulary_size: number of source tokens, including special tokens.
+        target_vocabulary_size: number of target tokens, including special tokens.
+        padding_index: index of PAD in both vocabularies.
         hidden_size: width of embeddings, LSTMs and attention.
-        encoder_layers: encoder layers, the bidirectional one included.
-        decoder_layers: decoder layers, the one that queries the attention included.
+        encoder_layers: number of encoder layers, including the bidirectional one.
+        decoder_layers: number of decoder layers, including the one that queries the attention.
         dropout: dropout probability on the input of every LSTM layer.
-        share_embeddings: use one embedding for source and target; their vocabularies must have one size.
+        share_embeddings: use one embedding for source and target, which requires vocabularies of equal size.
         tie_output: use the target embeddings as the weights of the output projection.
-        attention_query: "current" queries the attention with the bottom layer's output at the same position (GNMT v2),
-            "previous" with its output at the position before (Wu et al. 2016, section 3).
-        clip: range of activations in quantisable training; None clips nothing.
+        attention_query: "current" queries the attention with the bottom layer's output at the same position (GNMT
+            v2),
+            "previous" with its output at the previous position (Wu et al. 2016, section 3).
+        clip: schedule of the activation limit in quantisable training; None disables clipping.
         init_range: weights are initialised uniformly in -init_range..init_range.
         embedding_init_range: the same for embeddings; None means init_range.
-        checkpoint_activations: LSTM layers run again during the backward pass instead of storing activations.
+        checkpoint_activations: recompute LSTM layers in the backward pass instead of storing their activations.
 
     Raises:
         UserError: if a number is out of its range.

@@ -19,13 +19,13 @@ from gnmt.network.wavefront import Chunk, Layer, UpperLayer, join, run, split
 
 
 class DecoderState(NamedTuple):
-    """Recurrent state of a hypothesis between two target positions."""
+    """Recurrent state of N rows between two target positions."""
 
     hidden: Tuple[Tensor, ...]  # one per layer, (N, H)
     cell: Tuple[Tensor, ...]  # one per layer, (N, H)
 
     def reorder(self, rows: Tensor) -> "DecoderState":
-        """Row i of the result is row `rows[i]` of this state."""
+        """Returns the state whose row i is row `rows[i]` of this state."""
         return DecoderState(*(tuple(layer.index_select(0, rows.to(layer.device)) for layer in part) for part in self))
 
     def join(self, others: "DecoderState") -> "DecoderState":
@@ -33,15 +33,27 @@ class DecoderState(NamedTuple):
         return DecoderState(*(tuple(map(torch.cat, zip(*parts))) for parts in zip(self, others)))
 
     def join_sentences(self, others: "DecoderState", rows: int) -> "DecoderState":
-        """Returns this state followed by new sentences, which have one row each and get `rows` equal ones."""
+        """Returns this state followed by the states of new sentences.
+
+        Args:
+            others: state of the new sentences, one row each.
+            rows: number of rows per sentence in the result; the row of a new sentence is repeated.
+        """
         repeated = DecoderState(*(tuple(layer.repeat_interleave(rows, dim=0) for layer in part) for part in others))
         return self.join(repeated)
 
 
 class DecoderStack(nn.Module):
-    """Turns embedded target tokens into features for the output projection.
+    """LSTM layers and attention of the decoder: maps embedded target tokens to features for the output projection.
 
-    gnmt.inference.fast_decoder computes the same for one position at a time, faster.
+    gnmt.inference.fast_decoder is a faster version for one position at a time.
+
+    Args:
+        hidden_size: width of all layers.
+        num_layers: number of LSTM layers.
+        dropout: dropout probability on the input of every layer.
+        clip: limit of activations in quantisable training.
+        previous_query: query the attention with the bottom layer's output at the previous position.
     """
 
     def __init__(self, hidden_size: int, num_layers: int, dropout: float, clip: ActivationClip, previous_query: bool):
@@ -60,7 +72,12 @@ class DecoderStack(nn.Module):
         return self.zero_state(memory.values, memory.values.size(0) * rows_per_sentence)
 
     def zero_state(self, like: Tensor, rows: int) -> DecoderState:
-        """Returns zeros of the type of `like` for so many rows, each layer's on the device of its weights."""
+        """Returns a state of zeros; each layer's part is on the device of its weights.
+
+        Args:
+            like: tensor whose type the state has.
+            rows: number of rows N.
+        """
         zeros = like.new_zeros(rows, self.hidden_size)
         layers = tuple(zeros.to(lstm.weight_hh_l0.device) for lstm in (self.query_lstm, *self.upper_lstms))
         return DecoderState(layers, layers)
@@ -70,17 +87,28 @@ class DecoderStack(nn.Module):
     ) -> Tuple[Tensor, Tensor, DecoderState]:
         """Advances T positions: the whole target in training, one token in search.
 
-        embedded is (N, T, H), where N is a multiple of the B sentences of the memory and the rows of a
-        sentence are adjacent. Returns features (N, T, H), attention weights (N, T, S) that sum to 1 over
-        the real source tokens, and the final state.
+        Args:
+            embedded: (N, T, H); N is a multiple of the B sentences of the memory, and rows of a sentence are
+                adjacent.
+            memory: encoded source sentences.
+            state: state before the first position.
+
+        Returns:
+            Features (N, T, H), attention weights (N, T, S) that sum to 1 over real source tokens, and the final
+            state.
         """
         query, final = self.read(embedded, state)
         return self.attend(query, final, memory, state)
 
     def read(self, embedded: Tensor, state: DecoderState) -> Tuple[Tensor, LSTMState]:
-        """Runs the bottom layer, which sees no source, over embedded (N, T, H).
+        """Runs the bottom layer, which does not depend on the source.
 
-        Returns its outputs (N, T, H) and its final state.
+        Args:
+            embedded: (N, T, H).
+            state: state before the first position.
+
+        Returns:
+            Outputs (N, T, H) of the layer and its final state.
         """
         outputs, final = self.query_lstm(self.dropout(self.clip(embedded)), (state.hidden[0], state.cell[0]), self.clip)
         return self.clip(outputs), final
@@ -88,7 +116,17 @@ class DecoderStack(nn.Module):
     def attend(
         self, bottom: Tensor, final: LSTMState, memory: SourceMemory, state: DecoderState
     ) -> Tuple[Tensor, Tensor, DecoderState]:
-        """Runs the attention and the upper layers, given what `read` returns; returns what `forward` returns."""
+        """Runs the attention and the upper layers.
+
+        Args:
+            bottom: outputs (N, T, H) of the bottom layer, from `read`.
+            final: final state of the bottom layer, from `read`.
+            memory: encoded source sentences.
+            state: state before the first position.
+
+        Returns:
+            Features (N, T, H), attention weights (N, T, S) and the final state, as `forward` does.
+        """
         length = bottom.size(1)
         upper = [
             UpperLayer(lstm, index, length, self.dropout, self.clip)
@@ -102,9 +140,15 @@ class DecoderStack(nn.Module):
         return features, weights, DecoderState(hidden, cell)
 
     def _attention_layer(self, memory: SourceMemory, chunk: Chunk, last: Tensor) -> Tuple[Chunk, Tensor]:
-        """Adds the context to a chunk; last (N, H) is the bottom layer's output before it.
+        """Adds the context to a chunk.
 
-        The query is the bottom layer's output at this position (NVIDIA) or at the one before (Wu et al. 2016, section 3).
+        The query is the bottom layer's output at this position (NVIDIA) or at the previous one (Wu et al. 2016,
+        section 3).
+
+        Args:
+            memory: encoded source sentences.
+            chunk: outputs of the bottom layer.
+            last: output (N, H) of the bottom layer at the position before the chunk.
         """
         outputs = chunk.features
         query = torch.cat([last[:, None], outputs[:, :-1]], dim=1) if self.previous_query else outputs
@@ -113,17 +157,24 @@ class DecoderStack(nn.Module):
 
     def _attend(self, query: Tensor, memory: SourceMemory) -> Tuple[Tensor, Tensor]:
         rows, positions, _ = query.shape
-        # The rows of a sentence are further queries to the one memory of the sentence.
+        # Rows of one sentence are queries to the same memory, so they move to the query dimension.
         by_sentence = query.reshape(memory.values.size(0), -1, self.hidden_size)
         context, weights = self.attention(by_sentence, memory)
         return context.view(rows, positions, -1), weights.view(rows, positions, -1)
 
 
 class Decoder(nn.Module):
-    """Target embeddings, the stack, and the output projection.
+    """Target embeddings, the decoder stack, and the output projection.
 
-    A subclass with other layers or another attention sets supports_fast_decoding to False: gnmt.inference then uses its
-    `step` as it is, without faster copies and without 8-bit integers.
+    A subclass with different layers or attention sets `supports_fast_decoding` to False. gnmt.inference then calls its
+    `step` directly, without faster copies and without int8.
+
+    Args:
+        embed_tokens: target embeddings.
+        num_layers: number of LSTM layers.
+        dropout: dropout probability on the input of every layer.
+        clip: limit of activations in quantisable training.
+        previous_query: query the attention with the bottom layer's output at the previous position.
     """
 
     supports_fast_decoding = True
@@ -138,7 +189,7 @@ class Decoder(nn.Module):
         self.output_projection = nn.Linear(hidden_size, embed_tokens.num_embeddings)
 
     def precompute(self, encoder_out: EncoderOutput) -> SourceMemory:
-        """Projects the encoder's outputs once for all target positions."""
+        """Returns the source memory: projects the encoder outputs once for all target positions."""
         return self.stack.attention.precompute(*encoder_out)
 
     def initial_state(self, memory: SourceMemory) -> DecoderState:
@@ -146,9 +197,15 @@ class Decoder(nn.Module):
         return self.stack.initial_state(memory)
 
     def step(self, tokens: Tensor, memory: SourceMemory, state: DecoderState) -> Tuple[Tensor, Tensor, DecoderState]:
-        """Advances one position: tokens (N,) are the last of each row.
+        """Advances one position.
 
-        Returns logits (N, V), attention weights (N, S) and the new state.
+        Args:
+            tokens: (N,), last token of each row.
+            memory: encoded source sentences.
+            state: state of the N rows.
+
+        Returns:
+            Logits (N, V), attention weights (N, S) and the new state.
         """
         features, weights, state = self.stack(self.embed_tokens(tokens[:, None]), memory, state)
         return self.output_layer(features[:, 0]), weights[:, 0], state
@@ -156,19 +213,21 @@ class Decoder(nn.Module):
     def forward(
         self, prev_output_tokens: Tensor, encoder_out: EncoderOutput, features_only: bool = False
     ) -> Tuple[Tensor, Tensor]:
-        """Reads the whole target at once.
+        """Computes all target positions at once.
 
         Args:
-            prev_output_tokens: (N, T); a sentence may have several rows, which are adjacent.
-            encoder_out: of the B sentences.
-            features_only: skips the output projection; the features are on the device of its weights.
+            prev_output_tokens: (N, T); rows of the same sentence are adjacent.
+            encoder_out: encoder outputs of the B sentences.
+            features_only: return features, on the device of the output projection, instead of logits.
 
         Returns:
             Logits (N, T, V), or features (N, T, H), and attention weights (N, T, S).
         """
         embedded = self.embed_tokens(prev_output_tokens)
         state = self.stack.zero_state(embedded, len(embedded))
-        bottom, final = self.stack.read(embedded, state)  # before the source, which other devices may still be encoding
+        bottom, final = self.stack.read(
+            embedded, state
+        )  # first, because other devices may still be encoding the source
         features, weights, _ = self.stack.attend(bottom, final, self.precompute(encoder_out), state)
         if features_only:
             return features.to(self.output_projection.weight.device), weights
@@ -176,7 +235,7 @@ class Decoder(nn.Module):
 
     @property
     def logit_limit(self) -> Optional[float]:
-        """Limit of the logits' absolute values, for criterions, which project features themselves."""
+        """Limit of the logits' absolute values, for criteria that project features themselves."""
         return self.stack.clip.logit_limit
 
     def output_layer(self, features: Tensor) -> Tensor:

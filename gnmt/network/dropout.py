@@ -1,4 +1,4 @@
-"""Dropout whose masks are cheap to draw on a CPU."""
+"""Dropout with fast random masks on a CPU."""
 
 import math
 from typing import Optional, Sequence
@@ -13,8 +13,8 @@ RANDOM_LEVELS = 1 << 16  # a mask element is decided by 16 random bits
 class Dropout(nn.Module):
     """Zeroes elements with probability p in training and scales the rest, as torch.nn.Dropout does.
 
-    On a CPU torch draws one Bernoulli variable at a time; here one 64-bit random number serves four elements,
-    and the mask is kept as bytes. p is rounded to 1/65536 and the scale is that of the rounded p.
+    On a CPU torch draws one Bernoulli variable per element. This module derives four elements from one 64-bit random
+    number and stores the mask as bytes. p is rounded to a multiple of 1/65536, and the scale uses the rounded p.
     """
 
     def __init__(self, p: float):
@@ -23,7 +23,12 @@ class Dropout(nn.Module):
         self.across_devices = False  # gnmt.network.placement sets it
 
     def forward(self, inputs: Tensor, keep: Optional[Tensor] = None) -> Tensor:
-        """Drops elements of inputs: those where `keep` is False, or others that are drawn now."""
+        """Applies dropout to the inputs.
+
+        Args:
+            inputs: any shape.
+            keep: mask of the same shape, False where elements are zeroed; None draws a new mask.
+        """
         if not self.training or self.p == 0:
             return inputs
         if inputs.is_cuda and keep is None:
@@ -33,10 +38,14 @@ class Dropout(nn.Module):
         return _ScaledMask.apply(inputs, keep, RANDOM_LEVELS / (RANDOM_LEVELS - self._dropped_levels))
 
     def draw(self, shape: Sequence[int], device: torch.device) -> Optional[Tensor]:
-        """Draws the mask of a whole sequence, to be applied to it in parts.
+        """Draws the mask of a whole sequence, for use in parts.
 
-        The masks of a sequence then do not depend on its parts, nor on the order in which layers compute them. There is
-        no mask outside training; nor on one GPU, whose generator draws while it drops.
+        The mask then does not depend on the division into parts or on the order in which layers run. Returns None
+        outside training, and on a single GPU, which draws masks while it applies them.
+
+        Args:
+            shape: shape of the inputs of the whole sequence.
+            device: device of the inputs.
         """
         if not self.training or self.p == 0:
             return None
@@ -66,17 +75,22 @@ def disable_dropout(model: nn.Module) -> None:
 
 
 def _random_levels(shape: Sequence[int], device: torch.device) -> Tensor:
-    """Returns uniform int16 of a shape, from -32768 to 32767."""
+    """Returns uniform int16 numbers of a shape, from -32768 to 32767."""
     count = math.prod(shape)
     words = torch.empty((count + 3) // 4, dtype=torch.int64, device=device)
-    words.random_(-(2**63), None)  # without bounds the top bit would always be zero
+    words.random_(-(2**63), None)  # the default bounds would leave the top bit zero
     return words.view(torch.int16)[:count].view(shape)
 
 
 def draw_by_seed(shape: Sequence[int], device: torch.device, p: float) -> Tensor:
-    """Returns a mask that is False with probability p, from a generator whose seed the CPU draws.
+    """Returns a mask that is False with probability p, from a generator that is seeded by the CPU's generator.
 
-    torch.manual_seed gives all GPUs one seed: layers on several of them would draw the same masks.
+    torch.manual_seed gives all GPUs the same seed, so layers on different GPUs would otherwise draw equal masks.
+
+    Args:
+        shape: shape of the mask.
+        device: device of the mask.
+        p: dropout probability.
     """
     generator = torch.Generator(device).manual_seed(int(torch.randint(2**62, ())))
     return torch.empty(shape, dtype=torch.bool, device=device).bernoulli_(1 - p, generator=generator)

@@ -21,7 +21,14 @@ class EncoderOutput(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """Turns source tokens into one output vector for each position; PAD is the padding index of `embed_tokens`."""
+    """Maps source tokens to one output vector per position.
+
+    Args:
+        embed_tokens: source embeddings; their padding index is PAD.
+        num_layers: number of LSTM layers, including the bidirectional one.
+        dropout: dropout probability on the input of every layer.
+        clip: limit of activations in quantisable training.
+    """
 
     def __init__(self, embed_tokens: nn.Embedding, num_layers: int, dropout: float, clip: ActivationClip):
         super().__init__()

@@ -17,7 +17,9 @@ from gnmt.network.placement import PlaceableNetwork
 
 
 class GNMTNetwork(PlaceableNetwork):
-    """Residual LSTM encoder and decoder with attention from the first decoder layer to all later ones."""
+    """Residual LSTM encoder and decoder; attention queried by the first decoder layer, its context read by all later
+    layers.
+    """
 
     def __init__(self, config: NetworkConfig):
         super().__init__()
@@ -39,7 +41,7 @@ class GNMTNetwork(PlaceableNetwork):
         return self.decoder(prev_output_tokens, self.encoder(src_tokens))
 
     def prepare_for_inference(self) -> "GNMTNetwork":
-        """Switches to evaluation, for good: gnmt.inference keeps faster copies of the weights."""
+        """Switches to evaluation mode permanently: gnmt.inference caches faster copies of the weights."""
         self.is_for_inference = True
         return self.eval().requires_grad_(False)
 
@@ -47,11 +49,12 @@ class GNMTNetwork(PlaceableNetwork):
 def build_halves(
     config: NetworkConfig, make_encoder: Callable[..., Encoder], make_decoder: Callable[..., Decoder]
 ) -> Tuple[Encoder, Decoder]:
-    """Builds encoder and decoder with the embeddings, the clip and the weights that they share.
+    """Builds encoder and decoder with shared embeddings, clipping and initial weights.
 
     Args:
-        make_encoder: called like `Encoder`; a subclass of it may take more arguments.
-        make_decoder: called like `Decoder`.
+        config: sizes and options of the network.
+        make_encoder: constructor with the parameters of `Encoder`.
+        make_decoder: constructor with the parameters of `Decoder`.
     """
     source_embedding = nn.Embedding(config.source_vocabulary_size, config.hidden_size, config.padding_index)
     target_embedding = source_embedding
@@ -70,7 +73,7 @@ def build_halves(
 
 
 def initialize(model: nn.Module, config: NetworkConfig) -> None:
-    """Draws uniform weights as NVIDIA's GNMT v2 does; the second bias of each LSTM starts at zero."""
+    """Initialises weights uniformly as NVIDIA's GNMT v2 does; the second bias of each LSTM is zero."""
     embedding_range = config.init_range if config.embedding_init_range is None else config.embedding_init_range
     for name, parameter in model.named_parameters():
         if name.endswith("bias_hh_l0") or name.endswith("score_bias"):

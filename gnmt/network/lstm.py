@@ -1,6 +1,6 @@
-"""The LSTM layers of both stacks.
+"""LSTM layers of encoder and decoder.
 
-Shapes: B rows, T positions, I input size, H hidden size.
+Shapes: N rows, T positions, I input size, H hidden size.
 """
 
 from typing import Tuple
@@ -13,20 +13,26 @@ from gnmt.network.clipping import ActivationClip
 from gnmt.network.precision import product_precision
 from gnmt.network.recurrence import lstm_recurrence
 
-LSTMState = Tuple[Tensor, Tensor]  # hidden (B, H) and cell (B, H)
+LSTMState = Tuple[Tensor, Tensor]  # hidden (N, H) and cell (N, H)
 
 
 class LSTM(nn.LSTM):
-    """One layer, left to right, batch first; its state is passed in and returned."""
+    """One unidirectional LSTM layer, batch first; its state is passed in and returned."""
 
     def __init__(self, input_size: int, hidden_size: int):
         super().__init__(input_size, hidden_size, batch_first=True)
         self.recomputed = False
 
     def forward(self, inputs: Tensor, state: LSTMState, clip: ActivationClip) -> Tuple[Tensor, LSTMState]:
-        """Runs over inputs (B, T, I); returns outputs (B, T, H) and the state after position T.
+        """Runs the layer over a sequence. Cell states are clipped; outputs are not.
 
-        Cell states are clipped; outputs are not yet.
+        Args:
+            inputs: (N, T, I).
+            state: hidden and cell state (N, H) before the first position.
+            clip: limit of cell states.
+
+        Returns:
+            Outputs (N, T, H) and the state after the last position.
         """
         if self.recomputed and torch.is_grad_enabled():
             return checkpoint(self._run, inputs, state, clip, use_reentrant=False, preserve_rng_state=False)
@@ -35,7 +41,7 @@ class LSTM(nn.LSTM):
     def _run(self, inputs: Tensor, state: LSTMState, clip: ActivationClip) -> Tuple[Tensor, LSTMState]:
         precision = product_precision(inputs)
         if clip.limit is not None or (precision == torch.bfloat16 and inputs.device.type == "cpu"):
-            # oneDNN's LSTM in bfloat16 rounds cell states, and takes up to 2.5 times as long for wide layers.
+            # oneDNN's bfloat16 LSTM rounds cell states and is up to 2.5 times slower for wide layers.
             weight_ih, weight_hh, bias_ih, bias_hh = self._flat_weights
             outputs, cell = lstm_recurrence(
                 inputs.transpose(0, 1), *state, weight_ih, weight_hh, bias_ih + bias_hh, clip.limit, precision
@@ -50,7 +56,7 @@ class LSTM(nn.LSTM):
         return outputs, (hidden[0], cell[0])
 
     def zero_state(self, inputs: Tensor) -> LSTMState:
-        """Returns the state before the first position of inputs (B, T, I), on the device of the weights."""
+        """Returns a state of zeros on the device of the weights, for inputs (N, T, I)."""
         zeros = inputs.new_zeros(inputs.size(0), self.hidden_size, device=self.weight_hh_l0.device)
         return zeros, zeros
 
@@ -66,10 +72,10 @@ def recompute_activations(model: nn.Module) -> None:
 
 
 class BidirectionalLSTM(nn.Module):
-    """One layer read in both directions over the true length of each sentence.
+    """One bidirectional LSTM layer over the true length of each sentence.
 
-    The backward direction is an ordinary LSTM over reversed sentences: packed sequences would leave the
-    fused kernels (oneDNN's on CPU, cuDNN's persistent one on GPU).
+    The backward direction is an ordinary LSTM over reversed sentences. Packed sequences would not use the fused kernels
+    of oneDNN (CPU) and cuDNN (GPU).
     """
 
     def __init__(self, input_size: int, hidden_size: int):
@@ -78,9 +84,15 @@ class BidirectionalLSTM(nn.Module):
         self.backward_lstm = LSTM(input_size, hidden_size)
 
     def forward(self, inputs: Tensor, lengths: Tensor, clip: ActivationClip) -> Tensor:
-        """inputs (B, T, I) padded on the right, lengths (B,); returns (B, T, 2H), forward half first.
+        """Runs both directions, which may be on two devices and then run at the same time.
 
-        The directions may be on two devices, which then compute them at the same time.
+        Args:
+            inputs: (N, T, I), padded on the right.
+            lengths: (N,), true lengths.
+            clip: limit of cell states.
+
+        Returns:
+            Outputs (N, T, 2H), forward direction first.
         """
         order = reversal(lengths, inputs.size(1))
         zeros = self.backward_lstm.zero_state(inputs)
@@ -92,23 +104,31 @@ class BidirectionalLSTM(nn.Module):
 
 
 def reversal(lengths: Tensor, size: int) -> Tensor:
-    """Returns the order (B, T) that reverses the first `lengths` positions of each row; it is its own inverse."""
+    """Returns the permutation (N, T) that reverses the first `lengths` (N,) of `size` positions; it is its own
+    inverse.
+    """
     positions = torch.arange(size, device=lengths.device)
     return (lengths[:, None] - 1 - positions) % size
 
 
 def rotation(steps: Tensor, size: int) -> Tensor:
-    """Returns the order (B, T) that rotates each row by `steps` (B,) positions to the left."""
+    """Returns the permutation (N, T) that rotates rows of `size` positions to the left by `steps` (N,)."""
     return (torch.arange(size, device=steps.device) + steps[:, None]) % size
 
 
 def permute_positions(inputs: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
-    """Row b, position t of the result is position order[b, t] of row b of inputs (B, T, H)."""
+    """Returns the inputs with position order[n, t] of row n at position t.
+
+    Args:
+        inputs: (N, T, H).
+        order: (N, T), a permutation of the positions of each row.
+        inverse: (N, T), its inverse.
+    """
     return _PermutePositions.apply(inputs, order, inverse)
 
 
 class _PermutePositions(torch.autograd.Function):
-    """A gather whose gradient is a gather too: a permutation needs no scatter-add."""
+    """A gather whose gradient is also a gather: the gradient of a permutation needs no scatter-add."""
 
     @staticmethod
     def forward(ctx, inputs: Tensor, order: Tensor, inverse: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Layers of one network on several devices of one machine (Wu et al. 2016, section 3).
 
-Every device holds the weights of its layers and computes them. A sequence is cut into chunks, so that a layer begins when
-the layer below it has finished the first chunk (gnmt.network.wavefront). CUDA queues work, so that one Python thread
-keeps all devices busy; autograd has a thread for each device, and goes back through the same chunks.
+Each device holds and computes its layers. A sequence is divided into chunks: a layer starts when the layer below has
+finished the first chunk (gnmt.network.wavefront). CUDA runs asynchronously, so one Python thread keeps all devices
+busy. autograd has one thread per device and runs backward through the same chunks.
 """
 
 from typing import NamedTuple, Optional, Tuple
@@ -20,23 +20,28 @@ DEFAULT_CHUNKS = 4
 class Placement(NamedTuple):
     """Devices of the layers of a network."""
 
-    devices: Tuple[torch.device, ...]  # of the layers, bottom first; each has an equal number of them, or one less
+    devices: Tuple[torch.device, ...]  # of the layers, bottom first; numbers of layers per device differ by at most one
     time_chunks: int = DEFAULT_CHUNKS
 
     def device_of(self, layer: int, layers: int) -> torch.device:
-        """Returns the device of a layer, from 0, of a stack of so many layers."""
+        """Returns the device of a layer.
+
+        Args:
+            layer: index in its stack, from 0.
+            layers: number of layers of the stack.
+        """
         return self.devices[layer * len(self.devices) // layers]
 
     @property
     def first(self) -> torch.device:
-        """Device of inputs, embeddings, attention and of what the network returns, features excepted."""
+        """Device of inputs, embeddings, attention and outputs; features are on the last device."""
         return self.devices[0]
 
 
 class PlaceableNetwork(nn.Module):
-    """Base class of networks with `encoder` and `decoder` that can be on several devices.
+    """Base class of networks with `encoder` and `decoder` that can be placed on several devices.
 
-    A network that is placed stays there: fairseq and torch's data parallelism move models to one device by `to`.
+    A placed network ignores `to`, which fairseq and torch's data parallelism call to move a model to one device.
     """
 
     encoder: Encoder
@@ -44,7 +49,7 @@ class PlaceableNetwork(nn.Module):
     placement: Optional[Placement] = None
 
     def place(self, placement: Placement) -> None:
-        """Moves the layers to their devices, for good.
+        """Moves the layers to their devices permanently.
 
         Raises:
             UserError: if there are more devices than layers.
@@ -59,7 +64,7 @@ class PlaceableNetwork(nn.Module):
         move_layers(self.encoder, self.decoder, placement)
 
     def to(self, *args, **kwargs):
-        """Does what torch's `to` does, except that a placed network stays on its devices."""
+        """Moves the network as torch's `to` does, unless it is placed on several devices."""
         if self.placement is None:
             return super().to(*args, **kwargs)
         _, dtype, *_ = torch._C._nn._parse_to(*args, **kwargs)
@@ -69,9 +74,14 @@ class PlaceableNetwork(nn.Module):
 def move_layers(encoder: Encoder, decoder: Decoder, placement: Placement) -> None:
     """Moves the layers of both stacks to their devices, and sets the number of time chunks.
 
-    Layers are divided into blocks. The backward half of the bidirectional layer is on the second device, which would
-    otherwise wait for both halves. The output projection is on the last device, or with the embeddings if it shares their
-    weights. All that is not a layer is on the first device.
+    Layers are divided into contiguous blocks. The backward half of the bidirectional layer is on the second device,
+    which would otherwise wait for both halves. The output projection is on the last device, or with the embeddings if
+    they share weights. Everything else is on the first device.
+
+    Args:
+        encoder: encoder to move.
+        decoder: decoder to move.
+        placement: devices and number of time chunks.
     """
     encoder.to(placement.first)
     decoder.to(placement.first)
@@ -86,12 +96,14 @@ def move_layers(encoder: Encoder, decoder: Decoder, placement: Placement) -> Non
 
 
 def parse_devices(text: str, process: int = 0) -> Tuple[torch.device, ...]:
-    """Returns the devices of a list such as "cuda:0,cuda:1" for one of the processes of this machine.
+    """Returns the devices of one process of this machine.
 
-    The list is that of process 0; process i adds i to every number.
+    Args:
+        text: devices of process 0, such as "cuda:0,cuda:1"; process i adds i to every number.
+        process: index of the process on this machine.
 
     Raises:
-        UserError: for devices that do not exist, are of several kinds, or are given twice.
+        UserError: for devices that do not exist, are of several kinds, or are repeated.
     """
     devices = tuple(_device(name.strip(), process) for name in text.split(","))
     if len({device.type for device in devices}) > 1:

@@ -1,7 +1,7 @@
-"""Precision of the network's large products: that of their operands, or the one that torch.autocast asks for.
+"""Precision of the network's large products: the type of the operands, or the type that torch.autocast requests.
 
-Under autocast parameters, their gradients, cell states and softmax stay in float32. Layers, attention and loss compute
-products, and keep activations, in half precision.
+Under autocast, parameters, their gradients, cell states and softmax stay in float32. Layers, attention and loss compute
+products and store activations in half precision.
 """
 
 from contextlib import nullcontext
@@ -20,10 +20,14 @@ def product_precision(inputs: Tensor) -> torch.dtype:
 
 
 def products_in(precision: torch.dtype, device: str) -> ContextManager[None]:
-    """Returns a context for forward passes with large products in `precision`; float32 is the usual arithmetic.
+    """Returns a context for forward passes with large products in `precision`; float32 disables autocast.
 
-    Converted weights are not kept within the context: those that a pass without gradient leaves, as the drawing of samples
-    does, would have no gradient in the next one.
+    The cache of converted weights is off. Weights cached by a pass without gradients, such as sampling, would have no
+    gradient in the next pass.
+
+    Args:
+        precision: type of the products.
+        device: type of the device, such as "cuda".
     """
     if precision == torch.float32:
         return nullcontext()

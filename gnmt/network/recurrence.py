@@ -1,10 +1,10 @@
-"""An LSTM over whole sequences in torch operations, for what no fused kernel does: clipped cell states, bfloat16 on a CPU.
+"""LSTM over whole sequences in torch operations, for cases without a fused kernel: clipped cells, bfloat16 on a CPU.
 
-Products with the inputs are one for all positions, as are those that make the weights' gradients. Products may be in
-half precision; gates and cell states are in float32 at least, and are kept for the gradient in the precision of the products
-(gates) and in float32 (cell states).
+Input projections and weight gradients are one product for all positions. Products may be in half precision. Gates and
+cell states are computed in float32 or more precise. For the gradient, gates are stored in the precision of the products
+and cell states in float32.
 
-Shapes: T positions, B rows, I input size, H hidden size. Gates are in the order i, f, g, o.
+Shapes: T positions, N rows, I input size, H hidden size. Gates are in the order i, f, g, o.
 """
 
 from typing import Optional, Tuple
@@ -29,17 +29,17 @@ def lstm_recurrence(
     """Runs an LSTM layer.
 
     Args:
-        inputs: (T, B, I)
-        hidden: (B, H) before the first position
-        cell: (B, H) before the first position
-        weight_ih: (4H, I)
-        weight_hh: (4H, H)
-        bias: (4H,)
-        limit: cell states are clipped to +-limit, and a clipped one has no gradient; None clips nothing
-        precision: type of the products and of the hidden states
+        inputs: (T, N, I).
+        hidden: (N, H), before the first position.
+        cell: (N, H), before the first position.
+        weight_ih: (4H, I).
+        weight_hh: (4H, H).
+        bias: (4H,), sum of both biases.
+        limit: cell states are clipped to -limit..limit, and clipped ones have no gradient; None disables clipping.
+        precision: type of the products and of the hidden states.
 
     Returns:
-        The hidden states (T, B, H), and the cell state (B, H) after the last position in float32 or more precise.
+        Hidden states (T, N, H), and the cell state (N, H) after the last position in float32 or more precise.
     """
     return _Recurrence.apply(inputs, hidden, cell, weight_ih, weight_hh, bias, limit, precision)
 
@@ -61,7 +61,7 @@ class _Recurrence(torch.autograd.Function):
         for t, sums in enumerate(gates.unbind()):
             gate = sums.addmm_(hidden_at[t], weight_hh_in.t()).to(exact)
             i, f, g, o = gate.chunk(4, dim=1)
-            # One sigmoid for all, as tanh(x) = 2 sigmoid(2x) - 1: torch's tanh takes up to nine times as long on a CPU.
+            # One sigmoid for all gates, because tanh(x) = 2 sigmoid(2x) - 1: torch's tanh is up to nine times slower on a CPU.
             g.mul_(2)
             gate.sigmoid_()
             g.mul_(2).sub_(1)
@@ -104,7 +104,7 @@ class _Recurrence(torch.autograd.Function):
             gradient_at[t].copy_(own)
             cell_gradient *= f
             hidden_gradient = (gradient_at[t] @ weight_hh).to(cells.dtype)
-        flat = gradients.flatten(0, 1)  # (T B, 4H)
+        flat = gradients.flatten(0, 1)  # (T N, 4H)
         found = (
             (flat @ weight_ih).view_as(inputs),
             hidden_gradient,

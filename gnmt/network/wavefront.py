@@ -1,6 +1,6 @@
-"""Layers of a stack over time chunks, in the order in which devices can overlap (Wu et al. 2016, section 3).
+"""Layers of a stack over time chunks, in an order that lets devices overlap (Wu et al. 2016, section 3).
 
-Layer l needs chunk c of the layer below and its own state after chunk c - 1. So all pairs with the same l + c are
+Layer l needs chunk c of the layer below and its own state after chunk c - 1. All pairs with equal l + c are therefore
 independent, and layers on different devices compute them at the same time:
 
     chunk      0      1      2      3
@@ -8,7 +8,7 @@ independent, and layers on different devices compute them at the same time:
     layer 1    2nd    3rd    4th    5th
     layer 2    3rd    4th    5th    6th
 
-Shapes: B rows, T positions of a chunk, S source positions, H hidden size.
+Shapes: N rows, T positions of a chunk, S source positions, H hidden size.
 """
 
 from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
@@ -24,21 +24,23 @@ FIRST_RESIDUAL_LAYER = 2  # from 0: the third layer, Wu et al. (2016) figure 1
 
 
 class Chunk(NamedTuple):
-    """Some positions of a batch on their way through a stack."""
+    """Consecutive positions of a batch between two layers of a stack."""
 
-    features: Tensor  # (B, T, H), outputs of the layer below
+    features: Tensor  # (N, T, H), outputs of the layer below
     positions: slice  # of the whole sequence
-    context: Optional[Tensor] = None  # (B, T, H), of the decoder's attention
-    weights: Optional[Tensor] = None  # (B, T, S), of the decoder's attention
+    context: Optional[Tensor] = None  # (N, T, H), of the decoder's attention
+    weights: Optional[Tensor] = None  # (N, T, S), of the decoder's attention
 
 
-Layer = Callable[[Chunk, Any], Tuple[Chunk, Any]]  # the second is what the layer remembers between chunks
+Layer = Callable[[Chunk, Any], Tuple[Chunk, Any]]  # the second argument and result is the layer's state
 
 
 def split(features: Tensor, count: int) -> List[Chunk]:
-    """Cuts features (B, T, H) into `count` chunks of equal length, the last ones shorter by at most one position.
+    """Splits features into chunks of equal length; the last ones may be one position shorter.
 
-    There are at most as many chunks as positions.
+    Args:
+        features: (N, T, H).
+        count: number of chunks, at most T.
     """
     length = features.size(1)
     count = max(1, min(count, length))
@@ -51,30 +53,34 @@ def split(features: Tensor, count: int) -> List[Chunk]:
 
 
 def join(parts: Sequence[Tensor]) -> Tensor:
-    """Returns the whole sequence of its chunks (B, T, ...)."""
+    """Returns the whole sequence from its chunks (N, T, ...)."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=1)
 
 
 def schedule(layers: int, chunks: int) -> List[Tuple[int, int]]:
-    """Returns all pairs of a layer and a chunk in wavefront order, the upper layers first within a step.
+    """Returns all pairs of a layer and a chunk in wavefront order, upper layers first within a step.
 
-    A copy between GPUs is queued behind what its source is doing. An upper layer that came later in a step would fetch its
-    input only after the layer below has computed one more chunk.
+    A copy between GPUs is queued behind the running work of its source GPU. An upper layer that came later in a step
+    would therefore receive its input one chunk later.
+
+    Args:
+        layers: number of layers.
+        chunks: number of chunks.
     """
     steps = range(layers + chunks - 1)
     return [(layer, step - layer) for step in steps for layer in reversed(range(layers)) if 0 <= step - layer < chunks]
 
 
 def run(layers: Sequence[Layer], chunks: Sequence[Chunk], states: Sequence[Any]) -> Tuple[List[Chunk], List[Any]]:
-    """Runs the layers, bottom first, over the chunks of a sequence.
+    """Runs the layers over the chunks of a sequence.
 
     Args:
-        layers: functions of a chunk and the layer's state before it.
-        chunks: the input of the bottom layer.
-        states: of the layers before the first chunk.
+        layers: functions of a chunk and the layer's state before it, bottom first.
+        chunks: input of the bottom layer.
+        states: states of the layers before the first chunk.
 
     Returns:
-        The chunks after the top layer, and the states of the layers after the last chunk.
+        Chunks after the top layer, and the states of the layers after the last chunk.
     """
     chunks, states = list(chunks), list(states)
     for layer, chunk in schedule(len(layers), len(chunks)):
@@ -83,18 +89,20 @@ def run(layers: Sequence[Layer], chunks: Sequence[Chunk], states: Sequence[Any])
 
 
 class UpperLayer:
-    """A layer above the first of a stack, for one pass over a sequence: dropout, LSTM, residual connection, clip.
+    """One pass over a sequence by a layer above the first: dropout, LSTM, residual connection, clipping.
 
-    It runs on the device of its state, to which the chunks are moved.
+    Runs on the device of its state; chunks are moved there.
     """
 
     def __init__(self, lstm: LSTM, index: int, length: int, dropout: Dropout, clip: ActivationClip):
         """Prepares a pass.
 
         Args:
-            lstm: reads the features below, followed by the context if the chunks have one.
-            index: of the layer in its stack, from 0.
-            length: positions of the whole sequence.
+            lstm: layer whose inputs are the features below, followed by the context if the chunks have one.
+            index: index of the layer in its stack, from 0.
+            length: number of positions of the whole sequence.
+            dropout: dropout of the inputs.
+            clip: limit of cell states and outputs.
         """
         self.lstm, self.length, self.dropout, self.clip = lstm, length, dropout, clip
         self.is_residual = index >= FIRST_RESIDUAL_LAYER
@@ -113,6 +121,8 @@ class UpperLayer:
         return chunk._replace(features=self.clip(outputs), context=context), state
 
     def _drop(self, inputs: Tensor, positions: slice) -> Tensor:
-        if positions.start == 0:  # in wavefront order the layers come to their first chunk one after the other
+        if (
+            positions.start == 0
+        ):  # layers reach their first chunk one after another, so masks are drawn in a fixed order
             self.keep = self.dropout.draw((inputs.size(0), self.length, inputs.size(2)), inputs.device)
         return self.dropout(inputs, self.keep if self.keep is None else self.keep[:, positions])

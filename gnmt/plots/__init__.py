@@ -1,1 +1,1 @@
-"""Pictures of attention and of trainings; they need the extra `plots` (matplotlib)."""
+"""Pictures of attention and training curves; needs the extra `plots` (matplotlib)."""

@@ -1,6 +1,6 @@
 """Attention maps of translations, between tokens or between words, and their pictures.
 
-Shapes: T target tokens, S source tokens, both with EOS.
+Shapes: T target tokens, S source tokens, both including EOS.
 """
 
 from typing import Callable, Dict, List, NamedTuple, Sequence
@@ -11,20 +11,20 @@ from gnmt.plots.pictures import new_figure
 from gnmt.tokenizers.word_tokenizer import END, MIDDLE, decode
 
 END_MARK = "</s>"
-SPACE = "\u2581"  # sentencepiece's, where a word begins
-CONTINUED = "@@"  # subword_nmt's, where a word goes on
+SPACE = "\u2581"  # mark of sentencepiece at the start of a word
+CONTINUED = "@@"  # mark of subword-nmt at the end of a token inside a word
 
-CELL = 0.27  # inches, as wide as a line of text is high
-LARGEST_MAP = 100.0  # inches; cells of longer sentences are smaller
+CELL = 0.27  # inches, the height of a line of text
+LARGEST_MAP = 100.0  # maximum side in inches; cells of longer sentences are smaller
 FONT_POINTS = 9.0
 POINTS_PER_INCH = 72
-GAP, BARS, COLOURS = 0.12, 0.9, 0.12  # inches: between the parts, height of the bars, width of the colour scale
+GAP, BARS, COLOURS = 0.12, 0.9, 0.12  # inches: space between parts, height of the bars, width of the colour scale
 
 
 class AttentionMap(NamedTuple):
-    """Attention of one translation, word by word."""
+    """Attention of one translation, between tokens or words."""
 
-    number: int  # of the sentence
+    number: int  # number of the sentence
     score: float
     source: List[str]  # S words
     target: List[str]  # T words
@@ -32,19 +32,20 @@ class AttentionMap(NamedTuple):
 
     @property
     def coverage(self) -> np.ndarray:
-        """Attention to each source token, summed over the target tokens: (S,)."""
+        """Attention on each source token, summed over the target tokens, (S,)."""
         return self.weights.sum(axis=0)
 
     @property
     def title(self) -> str:
+        """Title of the picture."""
         return f"sentence {self.number}, score {self.score:.3f}"
 
 
 class SubwordScheme(NamedTuple):
-    """Rules by which pieces form words."""
+    """Rules for joining tokens to words."""
 
-    begins_word: Callable[[str, str], bool]  # of the piece before and the piece
-    text: Callable[[Sequence[str]], str]  # of the pieces of a word
+    begins_word: Callable[[str, str], bool]  # function of the previous and the current token
+    text: Callable[[Sequence[str]], str]  # function of the tokens of a word
 
 
 SCHEMES: Dict[str, SubwordScheme] = {
@@ -63,7 +64,7 @@ SCHEMES: Dict[str, SubwordScheme] = {
 
 
 def word_starts(pieces: Sequence[str], scheme: SubwordScheme) -> List[int]:
-    """Returns the indices at which words begin; EOS is a word of its own."""
+    """Returns the indices at which words begin; EOS is a separate word."""
     return [
         index
         for index, piece in enumerate(pieces)
@@ -74,8 +75,8 @@ def word_starts(pieces: Sequence[str], scheme: SubwordScheme) -> List[int]:
 def of_words(pieces: AttentionMap, scheme: SubwordScheme) -> AttentionMap:
     """Returns an attention map between words.
 
-    The attention to a source word is the sum over its subwords. The attention from a target word is the mean over its
-    subwords, so that each row still adds up to 1.
+    The attention on a source word is the sum over its subwords. The attention from a target word is the mean over its
+    subwords, so each row still sums to 1.
     """
     source, target = word_starts(pieces.source, scheme), word_starts(pieces.target, scheme)
     sums = np.add.reduceat(np.add.reduceat(pieces.weights, source, axis=1), target, axis=0)
@@ -94,7 +95,7 @@ def _texts(pieces: Sequence[str], starts: Sequence[int], scheme: SubwordScheme) 
 def draw(attention: AttentionMap):
     """Returns a figure: the attention map above, the coverage of the source below.
 
-    The labels are outside the figure, so save it cut to its content.
+    Labels lie outside the figure, so it must be saved with tight bounds.
     """
     rows, columns = attention.weights.shape
     cell_width, cell_height = (min(CELL, LARGEST_MAP / count) for count in (columns, rows))
@@ -108,7 +109,7 @@ def draw(attention: AttentionMap):
     cells = place(0, BARS + GAP, map_width, map_height)
     image = cells.imshow(attention.weights, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     cells.xaxis.tick_top()
-    # A dollar sign in a text is no mathematics.
+    # Dollar signs in the text must not start mathematics.
     cells.set_xticks(range(columns), attention.source, rotation=90, fontsize=_points(cell_width), parse_math=False)
     cells.set_yticks(range(rows), attention.target, fontsize=_points(cell_height), parse_math=False)
     cells.tick_params(length=0)

@@ -1,4 +1,4 @@
-"""PNG pictures with matplotlib, which the extra `plots` installs."""
+"""PNG pictures with matplotlib, from the extra `plots`."""
 
 import io
 from pathlib import Path
@@ -9,11 +9,15 @@ import numpy as np
 from gnmt.errors import UserError
 
 DOTS_PER_INCH = 150
-LARGEST_SIDE = 2**16 - 1  # dots that matplotlib can draw on
+LARGEST_SIDE = 2**16 - 1  # maximum number of dots per side in matplotlib
 
 
 def check_pictures(paths: Sequence[Path]) -> None:
-    """Raises UserError if a path is not a PNG file or matplotlib is missing; to be called before the work starts."""
+    """Checks file names and matplotlib; call it before the work starts.
+
+    Raises:
+        UserError: if a path does not end in .png, or matplotlib is missing.
+    """
     for path in paths:
         if path.suffix.lower() != ".png":
             raise UserError(f"{path} must be called something.png: PNG is what is written.")
@@ -27,21 +31,31 @@ def check_pictures(paths: Sequence[Path]) -> None:
 
 
 def new_figure(width: float, height: float, layout: str = "none"):
-    """Returns an empty matplotlib Figure; sides in inches. The layout "constrained" arranges its contents."""
-    from matplotlib.figure import Figure  # not pyplot, which looks for a screen
+    """Returns an empty matplotlib Figure.
+
+    Args:
+        width: inches.
+        height: inches.
+        layout: "constrained" arranges the contents automatically; "none" does not.
+    """
+    from matplotlib.figure import Figure  # not pyplot, which needs a display
 
     return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout=layout)
 
 
 def to_png(figure, cut_to_content: bool = False) -> bytes:
-    """Returns the bytes of a PNG file; cut to its content, it also has labels outside the figure."""
+    """Returns the bytes of a PNG file; with `cut_to_content`, the bounds include labels outside the figure."""
     file = io.BytesIO()
     figure.savefig(file, format="png", bbox_inches="tight" if cut_to_content else None)
     return file.getvalue()
 
 
 def below_each_other(pictures: Sequence[bytes]) -> bytes:
-    """Returns one PNG with all pictures, aligned at the left. Raises UserError if it would be too high for a picture."""
+    """Returns one PNG with all pictures in a column, aligned at the left.
+
+    Raises:
+        UserError: if it would be too high.
+    """
     from matplotlib.image import imread, imsave
 
     pixels = [imread(io.BytesIO(picture)) for picture in pictures]  # (height, width, 4), from 0 to 1

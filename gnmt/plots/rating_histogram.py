@@ -5,14 +5,14 @@ from typing import Dict, List
 from gnmt.plots.pictures import new_figure
 
 WIDTH, HEIGHT = 7.0, 4.0  # inches
-SHARE_OF_GAP = 0.8  # that the bars of one score fill
+SHARE_OF_GAP = 0.8  # share of the width that the bars of one score fill
 
 
 def draw(histogram: Dict[str, List[int]]):
     """Returns a figure with a group of bars for each score.
 
     Args:
-        histogram: of each system, how often it got each score from 0 on.
+        histogram: number of ratings with each score from 0 on, by system.
     """
     figure = new_figure(WIDTH, HEIGHT, layout="constrained")
     axes = figure.add_subplot()
@@ -24,7 +24,7 @@ def draw(histogram: Dict[str, List[int]]):
             [score + left for score in range(len(counts))],
             [100 * count / total for count in counts],
             width=width,
-            label=system.replace("$", r"\$"),  # a dollar sign in a name is no mathematics
+            label=system.replace("$", r"\$"),  # dollar signs in names must not start mathematics
         )
     axes.set_xlabel("score")
     axes.set_ylabel("ratings (%)")

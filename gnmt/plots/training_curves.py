@@ -1,4 +1,4 @@
-"""Curves of trainings: loss, BLEU, learning rate and speed, and their picture."""
+"""Training curves: loss, BLEU, learning rate and speed, and their picture."""
 
 import math
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
@@ -12,13 +12,13 @@ AXES = ("updates", "epochs")  # fields of a Record
 
 
 class Panel(NamedTuple):
-    """Contents of one pair of axes; `stat` is fairseq's name."""
+    """Contents of one pair of axes; `stat` is fairseq's name of the statistic."""
 
     title: str
     stat: str
     of_training: bool
     of_validation: bool
-    remedy: str  # how a log comes to have it
+    remedy: str  # advice if the log lacks the statistic
     logarithmic: bool = False
 
 
@@ -34,14 +34,14 @@ PANELS = (
 
 
 class Run(NamedTuple):
-    """Training and its name in the legend."""
+    """Records of a training, and its name in the legend."""
 
     name: str
     records: List[Record]
 
 
 class Curve(NamedTuple):
-    """Quantity over the updates of a training."""
+    """Statistic over the updates or epochs of a training."""
 
     label: str
     of_validation: bool
@@ -50,7 +50,14 @@ class Curve(NamedTuple):
 
 
 def curves(run: Run, panel: Panel, against: str) -> List[Curve]:
-    """Returns the curve of training, by updates if the log has them and else by epochs, and a curve of each validation set."""
+    """Returns the curve of training, by update if the log has updates and by epoch otherwise, and one per validation
+    set.
+
+    Args:
+        run: records of a training.
+        panel: statistic to draw.
+        against: one of AXES.
+    """
     found = []
     if panel.of_training:
         inner = _curve(run, panel.stat, against, INNER, of_validation=False)
@@ -71,7 +78,13 @@ def _curve(run: Run, stat: str, against: str, kind: str, of_validation: bool) ->
 
 
 def missing(run: Run, panels: Sequence[Panel], against: str) -> List[str]:
-    """Returns a sentence for each panel that has no curve of the run."""
+    """Returns a message for each panel without a curve of the run.
+
+    Args:
+        run: records of a training.
+        panels: statistics to draw.
+        against: one of AXES.
+    """
     return [
         f"{run.name} has no {panel.title}, which is left out: {panel.remedy}."
         for panel in panels
@@ -80,7 +93,16 @@ def missing(run: Run, panels: Sequence[Panel], against: str) -> List[str]:
 
 
 def draw(runs: Sequence[Run], panels: Sequence[Panel], against: str):
-    """Returns a figure with a colour for each run, and without empty panels. Raises UserError if all are empty."""
+    """Returns a figure with one colour per run, without empty panels.
+
+    Args:
+        runs: trainings.
+        panels: statistics to draw.
+        against: one of AXES.
+
+    Raises:
+        UserError: if all panels are empty.
+    """
     shown = [panel for panel in panels if any(curves(run, panel, against) for run in runs)]
     if not shown:
         raise UserError(f"Nothing can be drawn of {' and '.join(run.name for run in runs)}.")

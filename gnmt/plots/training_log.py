@@ -1,6 +1,6 @@
 """Logs of fairseq-train in --log-format simple or json: a file of --log-file, or the output of the command.
 
-A log may hold a training that was interrupted and resumed; repeated updates count once.
+A log may contain an interrupted and resumed training; repeated updates count once.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 from gnmt.errors import UserError
 from gnmt.files.lines import read_lines
 
-INNER, TRAIN = "train_inner", "train"  # fairseq's names: since the record before; over the epoch
+INNER, TRAIN = "train_inner", "train"  # fairseq's names: statistics since the previous record; statistics of the epoch
 
 # epoch 001:    100 / 907 loss=176.941, nll_loss=9.939, ..., num_updates=100, lr=0.004
 INNER_LINE = re.compile(r"epoch (\d+): +(\d+) / (\d+) (\w+=.*)")
@@ -21,16 +21,20 @@ JSON_MARK = '{"epoch": '
 
 
 class Record(NamedTuple):
-    """Line of a log with numbers."""
+    """Statistics in one line of a log."""
 
     kind: str  # INNER, TRAIN or the name of a validation set
     updates: int
-    epochs: float  # how far the training had come, such as 1.25
+    epochs: float  # progress in epochs, such as 1.25
     stats: Dict[str, float]
 
 
 def read_log(path: Path) -> List[Record]:
-    """Returns the records of a log in the order of updates. Raises UserError if it has none, or is not text."""
+    """Returns the records of a log in the order of updates.
+
+    Raises:
+        UserError: if the log has no records or is not text.
+    """
     records = [record for line in read_lines(path) if (record := parse_line(line))]
     if not records:
         raise UserError(
@@ -41,7 +45,7 @@ def read_log(path: Path) -> List[Record]:
 
 
 def parse_line(line: str) -> Optional[Record]:
-    """Returns the record of a line, or None for other and for incomplete lines. A summary gets the end of its epoch."""
+    """Returns the record of a line; None for other and incomplete lines. A summary is placed at the end of its epoch."""
     if JSON_MARK in line:
         return _parse_json(line[line.index(JSON_MARK) :])
     if match := INNER_LINE.search(line):
@@ -55,7 +59,7 @@ def parse_line(line: str) -> Optional[Record]:
 
 
 def _cut(pair: str, mark: str) -> Tuple[str, str]:
-    """Returns the name and the value of a number."""
+    """Returns the name and the value of a statistic."""
     name, _, value = pair.partition(mark)
     return name, value
 
@@ -81,7 +85,7 @@ def _record(kind: str, epochs: float, pairs: Iterable[Tuple[str, str]]) -> Optio
     if "num_updates" not in stats:
         return None
     if "nll_loss" not in stats and "ppl" in stats and "loss" in stats:
-        stats["nll_loss"] = stats["loss"]  # fairseq's cross_entropy: they are one, and logged once
+        stats["nll_loss"] = stats["loss"]  # fairseq's cross_entropy logs them once, because they are equal
     return Record(kind, int(stats["num_updates"]), epochs, stats)
 
 
@@ -89,14 +93,14 @@ def _numbers(pairs: Iterable[Tuple[str, str]]) -> Iterator[Tuple[str, float]]:
     for name, value in pairs:
         try:
             yield name, float(value)
-        except (TypeError, ValueError):  # fairseq can be made to log anything
+        except (TypeError, ValueError):  # fairseq may log values that are not numbers
             continue
 
 
 def without_repetitions(records: Iterable[Record]) -> List[Record]:
-    """Drops the records that a resumed training repeats, because it goes back to its checkpoint.
+    """Removes the records that a resumed training repeats after going back to its checkpoint.
 
-    fairseq also writes a record to its --log-file once for each epoch before it: these are the same.
+    fairseq also writes equal copies of a record to its --log-file, one for each earlier epoch.
     """
     kept: List[Record] = []
     for record in records:
@@ -107,7 +111,7 @@ def without_repetitions(records: Iterable[Record]) -> List[Record]:
 
 
 def place_in_epochs(records: List[Record]) -> List[Record]:
-    """Corrects the place of summaries of incomplete epochs; records between updates tell the updates per epoch."""
+    """Corrects the epochs of summaries of incomplete epochs, from the updates per epoch of other records."""
     inner = [record for record in records if record.kind == INNER and record.updates]
     placed = []
     nearest = inner[0] if inner else None

@@ -1,7 +1,9 @@
-"""Sums whose result does not depend on the order of their terms, or on added zeros.
+"""Sums whose result does not depend on the order of their terms or on added zeros.
 
-A sum of floating-point numbers depends on the order of its terms, which a matrix product or a reduction chooses from the
-size of its inputs. Terms that are rounded to multiples of a common unit have exact sums, so that the order does not matter.
+Floating-point sums depend on the order of their terms, which a kernel chooses by the size of its inputs. Terms rounded
+to multiples of a common unit have exact sums, so the order has no effect.
+
+Shapes: B sentences, S source positions, O output size of the context product.
 """
 
 import torch
@@ -9,30 +11,32 @@ from torch import Tensor
 
 SUM_UNIT = 2.0**-30  # 64-bit integers hold the sums of terms up to 128
 WEIGHT_UNIT = 2.0**-12  # of attention weights, which lie in 0..1
-VALUE_BITS = 11  # of values, and a sign
-EXPONENT = 0x7F800000  # the bits of a float32 that hold its exponent
-# Weights of a row add up to 1. Rounded, they are integers with a sum of at most 4096 + S / 2 for S source positions. With
-# values up to 2^11 in their unit, a context needs at most 24 bits, which float32 holds, up to this S.
+VALUE_BITS = 11  # bits of a rounded value, without the sign
+EXPONENT = 0x7F800000  # exponent bits of a float32
+# Weights of a row sum to 1. Rounded, they are integers whose sum is at most 4096 + S / 2 for S source positions. With
+# values up to 2^11 in their unit, a context fits into the 24 bits of float32 up to this S.
 LONGEST_SOURCE = 8192
 
 
 def order_free_sum(terms: Tensor) -> Tensor:
-    """terms (..., S), at most 128 in magnitude, to their sum (..., 1), float32. Digits of terms below 2^-30 are dropped."""
+    """Returns the sums (..., 1), float32, of terms (..., S) of at most 128 in magnitude; digits below 2^-30 are
+    dropped.
+    """
     return terms.mul(1 / SUM_UNIT).long().sum(dim=-1, keepdim=True).float().mul_(SUM_UNIT)
 
 
 def round_weights(weights: Tensor) -> Tensor:
-    """Attention weights rounded to multiples of 2^-12."""
+    """Returns attention weights rounded to multiples of 2^-12."""
     return weights.div(WEIGHT_UNIT).round_().mul_(WEIGHT_UNIT)
 
 
 def round_values(values: Tensor) -> Tensor:
-    """values (B, S, C), rounded in place to 11 bits and a sign below the largest of their sentence and column.
+    """Rounds values (B, S, O) in place to 11 bits and a sign, relative to the largest of their sentence and column.
 
     The unit is a power of two, so sums of products with `round_weights` are exact in float32 up to LONGEST_SOURCE.
     """
     largest = torch.maximum(values.amax(dim=1, keepdim=True), values.amin(dim=1, keepdim=True).neg_())
-    power = (largest.view(torch.int32) & EXPONENT).view(torch.float32)  # of two, at most the largest value
-    # A float32 between 2^23 and 2^24 units has no digits below the unit, so that the addition rounds to it.
+    power = (largest.view(torch.int32) & EXPONENT).view(torch.float32)  # power of two, at most the largest value
+    # A float32 between 2^23 and 2^24 units has no digits below the unit, so adding the shift rounds to the unit.
     shift = power.mul_(1.5 * 2.0 ** (24 - VALUE_BITS))
     return values.add_(shift).sub_(shift)

@@ -1,9 +1,10 @@
-"""Products of 8-bit weights with 8-bit inputs, by the fastest kernel for the number of rows.
+"""Products of 8-bit weights and 8-bit inputs, by the fastest kernel for the number of rows.
 
-All kernels give the same numbers, so a translation does not depend on the number of rows. Sums are exact integers. A sum
-is converted to float32 and multiplied by the scale of its weight row, so it is rounded to 24 bits if it exceeds 2^24,
-which takes more than 1040 inputs at their limit.
-Shapes: N rows of inputs, I inputs, O outputs. Integers of inputs, from -qmax to qmax, are held in float32.
+All kernels return equal numbers, so a translation does not depend on the number of rows. Sums are exact integers. A sum
+is converted to float32 and multiplied by the scale of its weight row. Conversion rounds sums above 2^24, which requires
+more than 1040 inputs at their limit.
+
+Shapes: N rows of inputs, I input size, O output size. Integers of inputs, from -qmax to qmax, are stored in float32.
 """
 
 import functools
@@ -14,15 +15,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 WEIGHT_QMAX = 127  # weights are integers from -127 to 127
-# oneDNN multiplies unsigned by signed bytes. Processors without VNNI add pairs of products in 16 bits, which hold
-# 2 x 127 x 127 but not 2 x 255 x 127: there the inputs get 7 bits.
+# oneDNN multiplies unsigned by signed bytes. Processors without VNNI add pairs of products in 16 bits, which can hold
+# 2 x 127 x 127 but not 2 x 255 x 127. Inputs have 7 bits on these processors.
 ACTIVATION_QMAX_8BIT, ACTIVATION_QMAX_7BIT = 127, 63
-EXACT_IN_FLOATS = 1 << 24  # whole numbers up to here are float32
+EXACT_IN_FLOATS = 1 << 24  # float32 represents all integers up to this one
 SMALL_BATCH = (
-    16  # measured on AVX2: up to here reading half-precision weights takes less than oneDNN's packing of bytes
+    16  # rows; up to this number FBGEMM in half precision is faster than oneDNN's packing of bytes (measured on AVX2)
 )
 
-Matmul = Callable[[Tensor], Tensor]  # integers (N, I) to (N, O): sums of products times the scale of each weight row
+Matmul = Callable[
+    [Tensor], Tensor
+]  # maps integers (N, I) to (N, O): sums of products, times the scale of each weight row
 
 
 class Int8Kernels(NamedTuple):
@@ -46,14 +49,20 @@ def make_kernels(weight: Tensor, scale: Tensor) -> Int8Kernels:
 
 
 class OneDnnInt8Matmul:
-    """Kernel of oneDNN in 8-bit integers: the fastest for large batches, and with VNNI for all."""
+    """oneDNN kernel in 8-bit integers: the fastest for large batches, and for all batches with VNNI.
+
+    Args:
+        weight: (O, I), int8.
+        scale: (O,), float32.
+        qmax: limit of the inputs.
+    """
 
     def __init__(self, weight: Tensor, scale: Tensor, qmax: int):
         self.packed, self.scale, self.qmax = torch.ops.onednn.qlinear_prepack(weight, None), scale, qmax
         self.zero_points = torch.zeros(len(weight), dtype=torch.long)
 
     def __call__(self, integers: Tensor) -> Tensor:
-        # Bytes wrap round, so the shift makes them unsigned; from floats to signed ones is torch's faster conversion.
+        # Bytes wrap around, so the shift makes them unsigned; torch converts floats to signed bytes faster.
         unsigned = integers.to(torch.int8).view(torch.uint8).add_(self.qmax + 1)
         return torch.ops.onednn.qlinear_pointwise(
             unsigned, 1.0, self.qmax + 1, self.packed, self.scale, self.zero_points,
@@ -62,10 +71,10 @@ class OneDnnInt8Matmul:
 
 
 class FbgemmFp16Matmul:
-    """Kernel of FBGEMM with weights in half precision, which holds them exactly, and float32 sums.
+    """FBGEMM kernel with half-precision weights, which represent int8 exactly, and float32 sums.
 
-    With few rows the time goes into reading weights: two bytes each here, four in float32. oneDNN reads one, but without
-    VNNI it lays all of them out anew in every product.
+    With few rows most time is spent reading weights: two bytes each, against four in float32. oneDNN reads one byte,
+    but without VNNI it repacks all weights in every product.
     """
 
     def __init__(self, weight: Tensor, scale: Tensor):
@@ -76,9 +85,9 @@ class FbgemmFp16Matmul:
 
 
 class ReferenceMatmul:
-    """The same numbers by a float product, for torch builds without the operators; slow.
+    """Float product with equal results, for torch builds without the operators; slow.
 
-    Wide layers are summed in float64, which holds every sum exactly.
+    Wide layers are summed in float64, which represents every sum exactly.
     """
 
     def __init__(self, weight: Tensor, scale: Tensor):
@@ -91,14 +100,14 @@ class ReferenceMatmul:
 
 @functools.cache
 def onednn_activation_qmax() -> Optional[int]:
-    """Returns the largest qmax of inputs that oneDNN multiplies exactly on this processor; None if there is none."""
+    """Returns the largest qmax that oneDNN multiplies exactly on this processor; None if oneDNN is unavailable."""
     if not (hasattr(torch.ops.onednn, "qlinear_prepack") and hasattr(torch.ops.onednn, "qlinear_pointwise")):
         return None
     weight = torch.full((16, 64), WEIGHT_QMAX, dtype=torch.int8)
     for qmax in (ACTIVATION_QMAX_8BIT, ACTIVATION_QMAX_7BIT):
         try:
             sums = OneDnnInt8Matmul(weight, torch.ones(16), qmax)(torch.full((2, 64), float(qmax)))
-        except RuntimeError:  # a torch that has the name and another signature
+        except RuntimeError:  # the operator exists with another signature
             return None
         if (sums == 64 * qmax * WEIGHT_QMAX).all():
             return qmax
@@ -107,7 +116,7 @@ def onednn_activation_qmax() -> Optional[int]:
 
 @functools.cache
 def has_exact_fp16_matmul() -> bool:
-    """True if FBGEMM is available and sums exactly."""
+    """Returns True if FBGEMM is available and its sums are exact."""
     if not (
         hasattr(torch.ops.quantized, "linear_prepack_fp16") and hasattr(torch.ops.quantized, "linear_dynamic_fp16")
     ):

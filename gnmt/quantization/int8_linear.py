@@ -1,8 +1,9 @@
 """Linear layers in 8-bit integers: weights with one scale per row (Wu et al. 2016, section 6).
 
-Inputs have a known range after quantisable training; otherwise each row of inputs has its own scale. So a translation
+After quantisable training inputs have a known range. Otherwise each row of inputs has its own scale, so a translation
 does not depend on the other sentences of its batch.
-Shapes: N rows of inputs, I inputs, O outputs.
+
+Shapes: N rows of inputs, I input size, O output size.
 """
 
 from typing import Optional, Tuple
@@ -14,20 +15,21 @@ from gnmt.quantization.int8_kernels import SMALL_BATCH, WEIGHT_QMAX, make_kernel
 
 
 def row_scales(weight: Tensor) -> Tensor:
-    """Returns s_i / 127 with s_i = max_j |W_ij| of each row of weight (O, I): (O,), float32; 1 for a row of zeros."""
+    """Returns the scales s_i / 127 with s_i = max_j |W_ij| for weight (O, I): (O,), float32; 1 for a row of zeros."""
     largest = weight.detach().float().abs().amax(dim=1)
     return torch.where(largest > 0, largest / WEIGHT_QMAX, torch.ones_like(largest))
 
 
 def integers_of(weight: Tensor, scale: Tensor) -> Tensor:
-    """Returns round(weight / scale), int8; scale is (O, 1), or (O, I) like the weight."""
+    """Returns round(weight / scale), int8; scale is (O, 1) or (O, I)."""
     return (weight.detach().float() / scale).round_().to(torch.int8)
 
 
 def quantize_rows(weight: Tensor) -> Tuple[Tensor, Tensor]:
-    """Quantises weight (O, I); returns integers (O, I), int8, and scales (O,), float32: weight ~ integers * scale.
+    """Quantises weight (O, I) by WQ_ij = round(W_ij / s_i * 127) (Wu et al. 2016, section 6).
 
-    WQ_ij = round(W_ij / s_i * 127).
+    Returns:
+        Integers (O, I), int8, and scales (O,), float32; weight ~ integers * scale.
     """
     scale = row_scales(weight)
     return integers_of(weight, scale[:, None]), scale
@@ -40,24 +42,31 @@ def rounded_rows(weight: Tensor) -> Tensor:
 
 
 def quantize_inputs(inputs: Tensor, qmax: int) -> Tuple[Tensor, Tensor]:
-    """Quantises inputs (N, I); returns integers (N, I) from -qmax to qmax, as float32, and scales (N, 1).
+    """Quantises inputs (N, I) by round(x / s) with s = max_j |x_ij| / qmax.
 
-    The integer is round(x / s) with s = max_j |x_ij| / qmax.
+    Returns:
+        Integers (N, I) from -qmax to qmax, stored in float32, and scales (N, 1).
     """
     scale = inputs.abs().amax(dim=1, keepdim=True).clamp_(min=torch.finfo(inputs.dtype).tiny * WEIGHT_QMAX).div_(qmax)
     return (inputs / scale).round_(), scale
 
 
 def quantize_known_inputs(inputs: Tensor, qmax: int, limit: float) -> Tensor:
-    """Quantises inputs with the known scale limit / qmax; inputs beyond -limit..limit saturate."""
+    """Quantises inputs (N, I) with the known scale limit / qmax; inputs outside -limit..limit saturate."""
     return (inputs * (qmax / limit)).round_().clamp_(-qmax, qmax)
 
 
 class Int8Linear(nn.Module):
-    """y = W x + b with W and x in 8-bit integers and their products summed exactly, for inference on a CPU."""
+    """Linear layer with weights and inputs in 8-bit integers and exact sums, for inference on a CPU."""
 
     def __init__(self, weight: Tensor, bias: Optional[Tensor] = None, input_limit: Optional[float] = None):
-        """weight (O, I), bias (O,); if input_limit is given, inputs are known to lie within -input_limit..input_limit."""
+        """Quantises the weights.
+
+        Args:
+            weight: (O, I).
+            bias: (O,).
+            input_limit: inputs lie within -input_limit..input_limit; None gives each row of inputs its own scale.
+        """
         super().__init__()
         self.input_limit = input_limit
         self.kernels = make_kernels(*quantize_rows(weight))

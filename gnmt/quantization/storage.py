@@ -1,8 +1,8 @@
-"""Storage of matrices as 8-bit integers, a quarter of the size.
+"""Storage of matrices as 8-bit integers, at a quarter of the size of float32.
 
-A stored matrix is read back as float32 numbers that have exactly these integers and scales, so such a checkpoint loads
-wherever another does. `--precision int8` gives the same results with it as with the original: scales are per row and per
-block of columns that inference multiplies at once (inference.gates), so that nothing is rounded twice.
+A stored matrix is loaded as float32 numbers that have exactly these integers and scales, so every loader of float
+checkpoints accepts it. `--precision int8` gives equal results with the stored and the original matrix: scales are per
+row and per block of columns that inference multiplies at once (inference.gates), so nothing is rounded twice.
 
 Shapes: O rows, I columns, n blocks of equally many columns.
 """
@@ -20,7 +20,7 @@ WEIGHT_IH, WEIGHT_HH = "weight_ih_l0", "weight_hh_l0"
 
 
 def is_stored_as_integers(name: str, value: Tensor) -> bool:
-    """True for all matrices but those of the attention (Wu et al. 2016, section 6)."""
+    """Returns True for all matrices except those of the attention (Wu et al. 2016, section 6)."""
     return value.dim() == 2 and value.is_floating_point() and ".attention." not in name
 
 
@@ -43,7 +43,7 @@ def to_integers(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
 
 
 def to_floats(state: Dict[str, Tensor]) -> None:
-    """Restores the matrices of `to_integers`, in place; leaves other state dicts as they are."""
+    """Restores the matrices of `to_integers` in place; leaves other state dicts unchanged."""
     for name in [name for name in state if name.endswith(INTEGERS)]:
         matrix = name[: -len(INTEGERS)]
         integers, scale = state.pop(name), state.pop(matrix + SCALE)
@@ -53,8 +53,12 @@ def to_floats(state: Dict[str, Tensor]) -> None:
 def block_scales(name: str, state: Dict[str, Tensor]) -> Tensor:
     """Returns the scales (O, n) of a matrix: one per row, except in the decoder's LSTMs.
 
-    There the weights of the layer below and the weights of the hidden state share one scale per row. The weights of the
-    context, which follow those of the layer below in the upper layers, have a scale of their own.
+    In these, the columns of the layer below and the columns of the hidden state share one scale per row. The columns of
+    the context, which follow the columns of the layer below in upper layers, have their own scale.
+
+    Args:
+        name: key of the matrix.
+        state: state dict with both matrices of the layer.
     """
     if not (name.startswith(DECODER_LSTMS) and name.endswith((WEIGHT_IH, WEIGHT_HH))):
         return row_scales(state[name])[:, None]
@@ -68,6 +72,6 @@ def block_scales(name: str, state: Dict[str, Tensor]) -> Tensor:
 
 
 def expand_scales(scale: Tensor, matrix: Tensor) -> Tensor:
-    """Expands scales (O, n), or (O,) as in the first files, to one per element of a matrix: (O, I)."""
+    """Returns one scale per element of a matrix, (O, I), from scales (O, n), or (O,) as in early files."""
     scale = scale.view(len(matrix), -1)
     return scale.repeat_interleave(matrix.size(1) // scale.size(1), dim=1)

@@ -1,1 +1,1 @@
-"""Beam search and its scores: the tokens that each step chooses, on top of gnmt.inference."""
+"""Beam search, sampling and their scores, on top of gnmt.inference."""

@@ -1,7 +1,8 @@
-"""Backpointers of a running search: enough to backtrace any hypothesis, with nothing moved while the search runs.
+"""Backpointers of a running search, from which any hypothesis can be backtraced; running searches move no histories.
 
-Steps are counted from 0 over the whole life of the search; a sentence joins at some step, its first.
-Shapes: N_t rows at step t, S_t source positions, F hypotheses, T tokens of the longest of them.
+Steps are numbered from 0 over the lifetime of the search. The first step of a sentence is the one at which it joins.
+
+Shapes: N_t rows at step t, S_t source positions, F finished hypotheses, T tokens of the longest of them.
 """
 
 from collections import deque
@@ -11,15 +12,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-NO_TOKEN = -1  # in prefixes, before the first token of a younger hypothesis
+NO_TOKEN = -1  # padding of prefixes, before the first token of a shorter hypothesis
 
 
 class BeamStep(NamedTuple):
-    """Rows that went into one step, and their attention there."""
+    """Input rows of one step, and their attention weights."""
 
     parents: Tensor  # (N_t,), row of the previous step that each row extends
     tokens: Tensor  # (N_t,), last token of each row
-    scores: Tensor  # (N_t,), log-probability of each row so far
+    scores: Tensor  # (N_t,), cumulative log-probability of each row
     attention: Tensor  # (N_t, S_t)
 
 
@@ -30,33 +31,33 @@ class FinishedHypotheses(NamedTuple):
     first_steps: Tensor  # (F,), step at which the sentence joined
     last_steps: Tensor  # (F,), step at which EOS was chosen
     rows: Tensor  # (F,), row of that step
-    log_probs: Tensor  # (F,), EOS included
+    log_probs: Tensor  # (F,), including EOS
     scores: Tensor  # (F,), log-probability / length penalty + coverage penalty
 
     @property
     def lengths(self) -> Tensor:
-        """(F,), tokens with EOS."""
+        """Number of tokens including EOS, (F,)."""
         return self.last_steps - self.first_steps + 1
 
 
 class Backtraced(NamedTuple):
-    """Hypotheses in full; positions after EOS are undefined."""
+    """Tokens, log-probabilities and attention of hypotheses; positions after EOS are undefined."""
 
-    tokens: Tensor  # (F, T), EOS included
+    tokens: Tensor  # (F, T), including EOS
     log_probs: Tensor  # (F, T) of each token
     attention: Tensor  # (F, T, S)
 
 
 class History:
-    """Steps that hypotheses of running sentences can still be traced through."""
+    """Steps through which hypotheses of running sentences can still be backtraced."""
 
     def __init__(self) -> None:
         self._steps: Deque[BeamStep] = deque()
-        self._first = 0  # number of the oldest step that is kept
+        self._first = 0  # number of the oldest stored step
 
     @property
     def next_step(self) -> int:
-        """Number of the step that `append` takes next."""
+        """Number of the step that the next `append` adds."""
         return self._first + len(self._steps)
 
     def append(self, step: BeamStep) -> None:
@@ -72,7 +73,8 @@ class History:
     def prefixes(self, ages: Tensor) -> Tensor:
         """Returns the tokens (N, t) of all rows of the last step, oldest first.
 
-        ages (N,): number of tokens of each row; shorter rows begin with NO_TOKEN.
+        Args:
+            ages: (N,), number of tokens of each row; shorter rows begin with NO_TOKEN.
         """
         longest = int(ages.max())
         rows = torch.arange(len(ages), device=ages.device)
@@ -86,21 +88,26 @@ class History:
         return torch.stack(tokens[::-1], dim=1) if tokens else ages.new_empty(len(ages), 0)
 
     def backtrace(self, finished: FinishedHypotheses, eos: int) -> Backtraced:
-        """Follows the backpointers of finished hypotheses, which are on the CPU, from EOS to their first token."""
+        """Follows the backpointers of finished hypotheses from EOS to their first token.
+
+        Args:
+            finished: hypotheses, on the CPU.
+            eos: id of EOS.
+        """
         span = _span(finished)
         steps = on_cpu([self._steps[number - self._first] for number in span])
         width = max(step.attention.size(1) for step in steps)
         offsets = finished.first_steps - span.start
         columns = torch.arange(len(span), device=finished.rows.device)
         alive = (columns >= offsets[:, None]) & (columns <= (finished.last_steps - span.start)[:, None])
-        # A column is a step. Rows of hypotheses that did not go through the step are read, too, and dropped below.
+        # A column is a step. Values of hypotheses that are not part of a step are gathered too, and dropped below.
         tokens = torch.empty_like(alive, dtype=torch.long)
         scores = finished.log_probs.new_empty(alive.shape)
         attention = steps[0].attention.new_zeros(*alive.shape, width)
         rows = finished.rows
         for column, step in zip(reversed(range(len(span))), reversed(steps)):
             rows_here = torch.where(alive[:, column], rows, 0)
-            tokens[:, column] = step.tokens[rows_here]  # the token that went into the step
+            tokens[:, column] = step.tokens[rows_here]  # input token of the step
             scores[:, column] = step.scores[rows_here]
             attention[:, column, : step.attention.size(1)] = step.attention[rows_here]
             rows = torch.where(alive[:, column], step.parents[rows_here], rows)
@@ -117,7 +124,7 @@ class History:
 
 
 def on_cpu(steps: List[BeamStep]) -> List[BeamStep]:
-    """Returns steps on the CPU, in one copy for each of their parts of equal width: the CPU waits for each copy."""
+    """Returns steps on the CPU, with one copy per group of parts of equal width, because every copy blocks the CPU."""
     if steps[0].tokens.device.type == "cpu":
         return steps
     rows = [len(step.tokens) for step in steps]
@@ -128,5 +135,5 @@ def on_cpu(steps: List[BeamStep]) -> List[BeamStep]:
 
 
 def _span(finished: FinishedHypotheses) -> range:
-    """Steps that at least one of the hypotheses went through, in one range."""
+    """Returns the range of steps from the first to the last step of the hypotheses."""
     return range(int(finished.first_steps.min()), int(finished.last_steps.max()) + 1)

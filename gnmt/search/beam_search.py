@@ -1,14 +1,16 @@
-"""Beam search with GNMT's scores: the rules of one step. `running_search` has the loop.
+"""Beam search with GNMT's scores: the rules of one step. The loop is in `running_search`.
 
-tests/reference/plain_beam_search.py has the algorithm in plain Python, for one sentence.
+tests/reference/plain_beam_search.py contains the algorithm in plain Python, for one sentence.
 
-Running hypotheses of a sentence have one length and compete on log-probability; a finished one is scored as
-log P / lp + cp. Each step takes the best 2 x beam continuations: those of the first `beam` that end in EOS
-finish, and the best `beam` others continue. A sentence stops when `beam` hypotheses have finished, at its length limit,
-or as soon as no running hypothesis can still enter its n-best list. Pruning (search.pruning) is off by default.
+Running hypotheses of a sentence have equal length and compete on log-probability; the score of a finished hypothesis is
+log P / lp + cp (Wu et al. 2016, section 7). Each step selects the best 2 x beam continuations. Those of the first
+`beam` that end in EOS finish, and the best `beam` others continue. A sentence stops when `beam` hypotheses have
+finished, at its length limit, or when no running hypothesis can still enter its n-best list. Pruning (search.pruning)
+is off by default.
 
 Shapes: B sentences of the batch, running or stopped, K hypotheses of a sentence (1 at its first step, then up to the
-beam), N = B x K rows, C candidates of a sentence, S source positions, P tokens of the longest prefix, V vocabulary.
+beam), N = B x K rows, C candidates of a sentence, S source positions, P tokens of the longest prefix, V vocabulary
+size.
 """
 
 from typing import NamedTuple, Optional, Tuple
@@ -32,18 +34,18 @@ class Running(NamedTuple):
     sentences: Tensor  # (B,), ids
     first_steps: Tensor  # (B,), step at which the sentence joined
     padding_mask: Tensor  # (B, S), True at padding, which is on the right
-    prefix: Tensor  # (B, P), target tokens to begin with; PAD means unconstrained
+    prefix: Tensor  # (B, P), forced first target tokens; PAD means unconstrained
     limits: Tensor  # (B,), maximum number of tokens before EOS
-    best: Tensor  # (B, n-best), final scores so far
+    best: Tensor  # (B, n-best), best final scores of finished hypotheses
     finished: Tensor  # (B,), number of finished hypotheses
     tokens: Tensor  # (B, K), last token of each hypothesis
     scores: Tensor  # (B, K), log-probabilities; -inf where a sentence has fewer hypotheses
     coverage: Tensor  # (B, K, S), sum of the attention on each source position; reordered with the hypotheses
-    parents: Tensor  # (B, K), rows of the step before
+    parents: Tensor  # (B, K), rows of the previous step
 
     @property
     def beam(self) -> int:
-        """K"""
+        """Number of hypotheses of a sentence, K."""
         return self.tokens.size(1)
 
     def as_beam_step(self, attention: Tensor) -> BeamStep:
@@ -51,7 +53,11 @@ class Running(NamedTuple):
         return BeamStep(self.parents.flatten(), self.tokens.flatten(), self.scores.flatten(), attention)
 
     def select(self, sentences: Tensor) -> "Running":
-        """Sentence i of the result is sentence `sentences[i]`; columns that are padding only are cut."""
+        """Returns the state of the given sentences; columns that contain only padding are removed.
+
+        Args:
+            sentences: indices into this batch, one per sentence of the result.
+        """
         selected = Running._make(part[sentences] for part in self)
         width = longest_source(selected.padding_mask)
         return selected._replace(
@@ -78,22 +84,28 @@ class Running(NamedTuple):
 
 
 class BeamSearch:
-    """The rules of a beam search; has no state."""
+    """Rules of a beam search, without state.
+
+    Args:
+        special: ids of the special tokens.
+        options: options of the search.
+        length_penalty: replaces GNMT's length penalty, which uses the factor and constant of the options.
+    """
 
     def __init__(self, special: SpecialTokens, options: SearchOptions, length_penalty: Optional[LengthPenalty] = None):
-        """length_penalty replaces GNMT's, which has the factor and the constant of the options."""
+        """Stores the rules; `length_penalty` replaces GNMT's."""
         self.special = special
         self.options = options
         self.length_penalty = length_penalty or GNMTLengthPenalty(options.length_norm_factor, options.length_norm_const)
 
     def newcomers(self, ids: Tensor, step: int, padding_mask: Tensor, prefix: Tensor) -> Running:
-        """Returns sentences (B,) before their first step: one hypothesis each, without a token.
+        """Returns sentences (B,) before their first step: one hypothesis each, without tokens.
 
         Args:
             ids: (B,), returned with the translations.
-            step: number of the step at which they join.
+            step: number of the step at which the sentences join.
             padding_mask: (B, S), True at padding, which is on the right.
-            prefix: (B, P), target tokens to begin with; PAD means unconstrained.
+            prefix: (B, P), forced first target tokens; PAD means unconstrained.
         """
         zeros = torch.zeros(padding_mask.shape, device=padding_mask.device)
         return Running(
@@ -111,8 +123,17 @@ class BeamSearch:
         )
 
     def candidates(self, probabilities: Tensor, running: Running, history: History) -> Candidates:
-        """Returns the 2 x beam best continuations of each sentence; overwrites the probabilities (N, V)."""
-        if probabilities[:, 0].isnan().any():  # then the whole row is
+        """Returns the 2 x beam best continuations of each sentence.
+
+        Args:
+            probabilities: (N, V), of the next token; overwritten.
+            running: input hypotheses of the step.
+            history: backpointers of the search.
+
+        Raises:
+            UserError: if the probabilities are NaN.
+        """
+        if probabilities[:, 0].isnan().any():  # softmax makes the whole row NaN
             raise UserError(
                 "The model's scores are not numbers (NaN): its training has diverged, or its weights overflow in "
                 "half precision. Use an earlier checkpoint, or translate without --fp16."
@@ -124,7 +145,16 @@ class BeamSearch:
     def finish(
         self, candidates: Candidates, running: Running, step: int
     ) -> Tuple[Running, Optional[FinishedHypotheses]]:
-        """Finishes the candidates that end in EOS among the first `beam`; returns None if there are none."""
+        """Finishes the candidates that end in EOS among the first `beam`.
+
+        Args:
+            candidates: continuations of each sentence, best first.
+            running: input hypotheses of the step.
+            step: number of the step.
+
+        Returns:
+            The updated sentences, and the finished hypotheses; None if there are none.
+        """
         finishing = candidates.tokens[:, : self.options.beam] == self.special.eos
         if not finishing.any():
             return running, None
@@ -143,10 +173,16 @@ class BeamSearch:
         return running._replace(best=best, finished=running.finished + (final > NEG_INF).sum(dim=1)), newly_finished
 
     def advance(self, candidates: Candidates, running: Running, step: int) -> Tuple[Running, Tensor]:
-        """Makes the best `beam` candidates without EOS the next running hypotheses.
+        """Continues the best `beam` candidates without EOS.
+
+        Args:
+            candidates: continuations of each sentence, best first.
+            running: input hypotheses of the step.
+            step: number of the step.
 
         Returns:
-            The next running hypotheses, none of a stopped sentence, and True for stopped sentences (B,).
+            The next running hypotheses, where stopped sentences have none, and a mask (B,), True for stopped
+            sentences.
         """
         lengths = step + 1 - running.first_steps
         scores = candidates.scores.masked_fill(candidates.tokens == self.special.eos, NEG_INF)
@@ -155,7 +191,9 @@ class BeamSearch:
         stopped = cannot_improve | (running.finished >= self.options.beam) | (running.limits == lengths - 1)
 
         scores = scores.masked_fill(stopped[:, None], NEG_INF)
-        num_alive = int((scores > NEG_INF).sum(dim=1).max())  # fewer than the beam after pruning, or with few tokens
+        num_alive = int(
+            (scores > NEG_INF).sum(dim=1).max()
+        )  # fewer than the beam after pruning or with a small vocabulary
         scores, chosen = topk_in_order(scores, min(self.options.beam, max(num_alive, 1)))
         hypotheses = candidates.hypotheses.gather(1, chosen)
         parents = torch.arange(len(stopped), device=stopped.device)[:, None] * running.beam + hypotheses
@@ -170,7 +208,7 @@ class BeamSearch:
     def _forced_tokens(self, running: Running, ages: Tensor) -> Tensor:
         """Returns the token that each sentence (B,) is forced to emit: its prefix token, or EOS at the length limit.
 
-        PAD means unconstrained. ages (B,): number of tokens of its hypotheses.
+        PAD means unconstrained. ages (B,) are the numbers of tokens of the hypotheses.
         """
         forced = torch.full_like(running.sentences, self.special.pad)
         longest = running.prefix.size(1)
@@ -180,7 +218,7 @@ class BeamSearch:
         return forced.masked_fill(running.limits == ages, self.special.eos)
 
     def _final_scores(self, candidates: Candidates, running: Running, lengths: Tensor) -> Tensor:
-        """Returns log P / lp + cp of the first `beam` candidates as if they ended here: (B, up to beam)."""
+        """Returns log P / lp + cp of the first `beam` candidates, (B, up to beam), as if they ended at this step."""
         options = self.options
         normalized = candidates.scores[:, : options.beam] / self.length_penalty(lengths)[:, None]
         if not options.coverage_penalty:
@@ -189,21 +227,29 @@ class BeamSearch:
         return normalized + coverage.gather(1, candidates.hypotheses[:, : options.beam])
 
     def _best_possible(self, scores: Tensor, shortest: Tensor, longest: Tensor) -> Tensor:
-        """Returns an upper bound (B,) of the final scores of running hypotheses: log P and cp can only fall.
+        """Returns an upper bound (B,) of the final scores of running hypotheses: log P and cp can only decrease.
 
-        scores (B, C) are log-probabilities, at most 0, so the largest length penalty gives the best score. A hypothesis
-        finishes with a length from `shortest` (B,) to `longest` (B,).
+        Log-probabilities are at most 0, so the largest length penalty gives the best score.
+
+        Args:
+            scores: (B, C), log-probabilities.
+            shortest: (B,), minimum length of a finished hypothesis.
+            longest: (B,), maximum length of a finished hypothesis.
         """
         alive = scores.max(dim=1).values
-        if self.options.unkpen < 0:  # unknown words add to the score: there is no bound
+        if self.options.unkpen < 0:  # unknown words increase the score, so there is no bound
             return alive.masked_fill(alive > NEG_INF, float("inf"))
         return alive / self.length_penalty.largest(shortest, longest)
 
 
 def length_limits(source_lengths: Tensor, options: SearchOptions) -> Tensor:
-    """Returns the maximum number of tokens (B,) before EOS, from the true source lengths (B,), EOS included.
+    """Returns the maximum number of tokens (B,) before EOS; 0 for an empty source.
 
-    Uses true lengths, so other sentences in the batch have no influence. An empty source has an empty translation.
+    Uses true lengths, so other sentences in the batch have no influence.
+
+    Args:
+        source_lengths: (B,), true source lengths including EOS.
+        options: options of the search.
     """
     limits = (options.max_len_a * source_lengths + options.max_len_b).long()
     return limits.masked_fill(source_lengths <= 1, 0)

@@ -1,6 +1,6 @@
-"""One or several models behind the interface of a search: encodes a source, then decodes token by token.
+"""One or several models with a common interface for searches: encode the source, then decode token by token.
 
-Shapes: B sentences, N rows (B x hypotheses, those of a sentence together), S source positions, V vocabulary.
+Shapes: B sentences, N rows (B x hypotheses; rows of a sentence are adjacent), S source positions, V vocabulary size.
 """
 
 from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
@@ -15,25 +15,38 @@ from gnmt.network.attention import SourceMemory
 class EnsembleState(NamedTuple):
     """State of the decoders of an ensemble, and the encoded sentences."""
 
-    inference_models: List[InferenceModel]  # those that the search began with
+    inference_models: List[InferenceModel]  # fixed at the start of the search
     memories: List[SourceMemory]  # one per model; copied only when sentences leave the batch
     states: List[Any]  # of the models' decoders
 
     def reorder(self, rows: Tensor) -> "EnsembleState":
+        """Returns the state whose row i is row `rows[i]` of this state."""
         return self._replace(states=[state.reorder(rows) for state in self.states])
 
     def select_sentences(self, sentences: Tensor) -> "EnsembleState":
+        """Returns the state with the memories of the given sentences; rows are not changed."""
         return self._replace(memories=[memory.select(sentences) for memory in self.memories])
 
     def join_sentences(self, others: "EnsembleState", rows: int) -> "EnsembleState":
-        """Returns this state followed by new sentences, which have one row each and get `rows` equal ones."""
+        """Returns this state followed by the states of new sentences.
+
+        Args:
+            others: state of the new sentences, one row each.
+            rows: number of rows per sentence in the result; the row of a new sentence is repeated.
+        """
         memories = [one.join(other) for one, other in zip(self.memories, others.memories)]
         states = [one.join_sentences(other, rows) for one, other in zip(self.states, others.states)]
         return self._replace(memories=memories, states=states)
 
 
 class Ensemble:
-    """Averages the probabilities and the attention weights of its models."""
+    """Averages the probabilities and the attention weights of its models.
+
+    Args:
+        models: networks with a common vocabulary.
+        temperature: divides the logits.
+        precision: one of gnmt.precision.PRECISIONS; None means the precision of each network's parameters.
+    """
 
     def __init__(self, models: Sequence[Network], temperature: float = 1.0, precision: Optional[str] = None):
         self.models = models
@@ -41,16 +54,24 @@ class Ensemble:
         self.precision = precision
 
     def start(self, src_tokens: Tensor) -> EnsembleState:
-        """Uses the models' parameters as they are now; fairseq may build a search before its models have any."""
+        """Encodes src_tokens (B, S) with the current parameters of the models.
+
+        Inference models are chosen here, because fairseq may build a search before it loads the parameters.
+        """
         inference_models = [inference_model_for(model, self.precision) for model in self.models]
         memories = [decoder.precompute(encoder(src_tokens)) for encoder, decoder in inference_models]
         states = [one.decoder.initial_state(memory) for one, memory in zip(inference_models, memories)]
         return EnsembleState(inference_models, memories, states)
 
     def step(self, tokens: Tensor, state: EnsembleState) -> Tuple[Tensor, Tensor, EnsembleState]:
-        """tokens (N,), the last of each row.
+        """Advances one position.
 
-        Returns the probabilities (N, V) of the next token, attention (N, S), both float32, and the new state.
+        Args:
+            tokens: (N,), last token of each row.
+            state: state of the N rows.
+
+        Returns:
+            Probabilities (N, V) of the next token and attention weights (N, S), both float32, and the new state.
         """
         steps = [one.decoder.step(tokens, memory, own) for one, memory, own in zip(*state)]
         logits, attention, states = zip(*steps)
@@ -60,7 +81,7 @@ class Ensemble:
 
 
 def probabilities_of(logits: Tensor, temperature: float) -> Tensor:
-    """softmax(logits / temperature) in float32, in the memory of the logits (N, V) if these are float32."""
+    """Returns softmax(logits / temperature) in float32; overwrites the logits (N, V) if they are float32."""
     logits = logits.float()
     if temperature != 1.0:
         logits /= temperature
@@ -68,5 +89,5 @@ def probabilities_of(logits: Tensor, temperature: float) -> Tensor:
 
 
 def mean(tensors: Sequence[Tensor]) -> Tensor:
-    """The mean, added up in the order of the tensors; one tensor is its own mean, without a copy."""
+    """Returns the mean, summed in the order of the tensors; a single tensor is returned without a copy."""
     return tensors[0] if len(tensors) == 1 else sum(tensors[1:], tensors[0]) / len(tensors)

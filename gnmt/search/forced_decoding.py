@@ -1,6 +1,6 @@
-"""Scores of given translations, computed like those of the search: with its precision, ensemble and temperature.
+"""Scores of given translations, with the precision, ensemble and temperature of a search.
 
-Shapes: B sentences, T target positions.
+Shapes: B sentences, S source positions, T target positions, V vocabulary size.
 """
 
 from typing import NamedTuple
@@ -18,14 +18,14 @@ class ForcedDecoding(NamedTuple):
 
 @torch.no_grad()
 def force_decode(model, src_tokens: Tensor, prev_output_tokens: Tensor, target: Tensor, pad: int) -> ForcedDecoding:
-    """Decodes with the target given.
+    """Decodes with a given target.
 
     Args:
         model: has `start(src_tokens)` and `step(tokens, state)`, such as search.ensemble.Ensemble.
         src_tokens: (B, S), padded on the right.
-        prev_output_tokens: (B, T), the tokens that the decoder reads: the first token of decoding, then the target.
+        prev_output_tokens: (B, T), decoder inputs: the first token of decoding, then the target.
         target: (B, T), padded on the right.
-        pad: the PAD token.
+        pad: id of PAD.
     """
     state = model.start(src_tokens)
     columns, rows = [], []
@@ -38,5 +38,5 @@ def force_decode(model, src_tokens: Tensor, prev_output_tokens: Tensor, target: 
 
 
 def reference_log_probs(model, src_tokens: Tensor, prev_output_tokens: Tensor, target: Tensor, pad: int) -> Tensor:
-    """Returns only the log-probabilities (B, T) of `force_decode`."""
+    """Returns only the log-probabilities (B, T) of `force_decode`, with the same arguments."""
     return force_decode(model, src_tokens, prev_output_tokens, target, pad).log_probs

@@ -13,27 +13,33 @@ from gnmt.quantization.fixed_point import order_free_sum
 
 
 class LengthPenalty(Protocol):
-    """Positive number by which the log-probability of a translation is divided."""
+    """Positive divisor of the log-probability of a translation."""
 
     def __call__(self, length: Tensor) -> Tensor:
-        """Returns the penalty of translations of `length` (B,) tokens, EOS included: (B,)."""
+        """Returns the penalties (B,) of translations of `length` (B,) tokens, including EOS."""
 
     def largest(self, first: Tensor, last: Tensor) -> Tensor:
-        """Returns the largest penalty (B,) for lengths from `first` (B,) to `last` (B,); early stopping depends on it.
+        """Returns the largest penalty (B,) for lengths from `first` (B,) to `last` (B,); early stopping depends on
+        it.
 
-        Where last < first, the result is undefined.
+        The result is undefined if last < first.
         """
 
 
 @dataclass(frozen=True)
 class GNMTLengthPenalty:
-    """Length penalty lp(Y) = (c + |Y|)^a / (c + 1)^a, which grows with the length; a = factor >= 0, c = const."""
+    """Length penalty lp(Y) = (c + |Y|)^a / (c + 1)^a, which grows with the length (Wu et al. 2016, equation 14).
+
+    Args:
+        factor: a, at least 0.
+        const: c.
+    """
 
     factor: float
     const: float = 5.0
 
     def __call__(self, length: Tensor) -> Tensor:
-        # In float32 the power of an element would depend, in its last bit, on its place in the batch.
+        # In float32 the last bit of a power would depend on the element's position in the batch.
         return (((self.const + length.double()) / (self.const + 1)) ** self.factor).float()
 
     def largest(self, first: Tensor, last: Tensor) -> Tensor:
@@ -41,10 +47,10 @@ class GNMTLengthPenalty:
 
 
 def coverage_penalty(coverage: Tensor, padding_mask: Tensor, factor: float) -> Tensor:
-    """Returns cp(X; Y) = b * sum_i log(min(sum_j p_ij, 1)), (...), at most 0.
+    """Returns cp(X; Y) = b * sum_i log(min(sum_j p_ij, 1)), (...), at most 0 (Wu et al. 2016, equation 14).
 
-    The result is finite: a position without any attention counts as the smallest positive float32. Padding does not
-    change it in any bit.
+    The result is finite: a position without attention counts as the smallest positive float32. Padding does not change
+    any bit of the result.
 
     Args:
         coverage: (..., S), sum of the attention on each source position over the target positions.

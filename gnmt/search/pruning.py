@@ -2,7 +2,8 @@
 
 A threshold of 0 prunes nothing.
 
-Shapes: N rows, B sentences, C candidates of a sentence, F of them that may finish. Scores are natural logarithms.
+Shapes: N rows, B sentences, C candidates of a sentence, F of them that may finish, V vocabulary size. Scores are
+natural logarithms.
 """
 
 from torch import Tensor
@@ -11,25 +12,40 @@ NEG_INF = float("-inf")  # log-probability of impossible tokens and of pruned hy
 
 
 def prune_tokens(log_probs: Tensor, best: Tensor, threshold: float) -> Tensor:
-    """Prunes tokens: log_probs of the next token of a row, -inf if more than `threshold` below the row's `best`.
+    """Returns log-probabilities with -inf for tokens more than `threshold` below the best token of their row.
 
-    The shape of `best` broadcasts.
+    The best token of every row is kept, so token pruning never ends a hypothesis.
 
-    The best token of every row stays, so this alone never ends a hypothesis.
+    Args:
+        log_probs: (N, V), of the next token.
+        best: largest log-probability of each row; its shape broadcasts.
+        threshold: maximum distance from the best; 0 prunes nothing.
     """
     return _keep_within(log_probs, best, threshold)
 
 
 def prune_finished(scores: Tensor, best: Tensor, threshold: float) -> Tensor:
-    """Prunes final scores (B, F) far below the best final score (B,) of their sentence so far."""
+    """Returns final scores with -inf for those far below the best final score of their sentence.
+
+    Args:
+        scores: (B, F), final scores.
+        best: (B,), best final score of each sentence.
+        threshold: maximum distance from the best; 0 prunes nothing.
+    """
     return _keep_within(scores, best[:, None], threshold)
 
 
 def prune_running(log_probs: Tensor, length_penalty: Tensor, best: Tensor, threshold: float) -> Tensor:
-    """Prunes log_probs (B, C) of running hypotheses far below the best final score (B,) of their sentence so far.
+    """Returns log-probabilities with -inf for hypotheses far below the best final score of their sentence.
 
-    They are compared as if they ended here with their source covered: log P / lp, with no coverage penalty, where
-    length_penalty (B,) is lp at their length. Before any hypothesis has finished, the best is -inf and nothing is pruned.
+    Hypotheses are compared by log P / lp at their current length, without a coverage penalty. Before any hypothesis of
+    a sentence has finished, the best score is -inf and nothing is pruned.
+
+    Args:
+        log_probs: (B, C), of running hypotheses.
+        length_penalty: (B,), lp at the current length.
+        best: (B,), best final score of each sentence.
+        threshold: maximum distance from the best; 0 prunes nothing.
     """
     if not threshold:
         return log_probs

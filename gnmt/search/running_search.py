@@ -1,7 +1,7 @@
-"""The loop of a beam search that sentences can join and leave at every step (continuous batching).
+"""Loop of a beam search that sentences can join and leave at every step (continuous batching).
 
-A batch that nobody joins is the ordinary case; a translator or a server keeps the batch full instead. A translation
-does not depend on the schedule: every sentence counts its own steps.
+A fixed batch is the special case without new sentences; a translator or a server keeps the batch full. A translation
+does not depend on the schedule: steps are counted per sentence.
 
 Shapes: B sentences, S source positions, T target positions, P tokens of the longest prefix.
 """
@@ -16,23 +16,23 @@ from gnmt.search.backpointers import FinishedHypotheses, History
 from gnmt.search.beam_search import BeamSearch, Running
 from gnmt.search.options import SearchOptions
 
-# Stopped sentences are removed from the batch once they are this share of it: removing copies the memory of the others.
+# Share of stopped sentences at which they are removed from the batch: removal copies the memory of the others.
 LEAVING_SHARE = 1 / 8
 
 
 class Hypothesis(NamedTuple):
     """One translation of a sentence, in the CPU's memory."""
 
-    tokens: Tensor  # (T,), EOS included
+    tokens: Tensor  # (T,), including EOS
     score: Tensor  # scalar: log-probability / length penalty + coverage penalty
     log_probs: Tensor  # (T,), natural logarithms
     attention: Tensor  # (T, S), over the source tokens without padding
 
 
 class Translated(NamedTuple):
-    """A sentence that has left the search."""
+    """Sentence that has left the search."""
 
-    sentence: int  # id that it joined with
+    sentence: int  # id given to `join`
     hypotheses: List[Hypothesis]  # n-best, best first
 
 
@@ -42,9 +42,8 @@ class RunningSearch:
     Args:
         model: has `start(src_tokens)` and `step(tokens, state)`, such as search.ensemble.Ensemble; its states have
             `reorder`, `select_sentences` and `join_sentences`.
-        beam_search: the rules, the same for all sentences.
-        leaving_share: stopped sentences stay in the batch, at a cost, until they are this share of it; 0 lets each
-            leave at once.
+        beam_search: rules of the search, the same for all sentences.
+        leaving_share: share of stopped sentences at which they are removed from the batch; 0 removes each at once.
     """
 
     def __init__(self, model, beam_search: BeamSearch, leaving_share: float = LEAVING_SHARE):
@@ -59,7 +58,7 @@ class RunningSearch:
         self._removed: Set[int] = set()  # sentences that stop at the next step and are not returned
 
     def __len__(self) -> int:
-        """Number of sentences in the batch."""
+        """Returns the number of sentences in the batch."""
         return 0 if self._running is None else len(self._running.sentences)
 
     @torch.inference_mode()
@@ -67,9 +66,9 @@ class RunningSearch:
         """Encodes sentences and adds them to the running batch.
 
         Args:
-            ids: (B,), returned with the translations; no id of a running sentence may be used again.
+            ids: (B,), returned with the translations; must differ from the ids of running sentences.
             src_tokens: (B, S), padded on the right.
-            prefix: (B, P), target tokens to begin with; PAD means unconstrained.
+            prefix: (B, P), forced first target tokens; PAD means unconstrained.
         """
         pad = self.beam_search.special.pad
         prefix = src_tokens.new_empty(len(ids), 0) if prefix is None else prefix
@@ -87,7 +86,7 @@ class RunningSearch:
         running, number = self._running, self._history.next_step
         assert running is not None, "no sentence has joined"
         probabilities, attention, self._state = self.model.step(running.tokens.flatten(), self._state)
-        attention = attention[:, : running.coverage.size(2)]  # a model may keep columns that are padding only
+        attention = attention[:, : running.coverage.size(2)]  # a model may keep columns that contain only padding
         running = running._replace(coverage=running.coverage + attention.reshape_as(running.coverage))
         self._history.append(running.as_beam_step(attention))
         candidates = self.beam_search.candidates(probabilities, running, self._history)
@@ -104,7 +103,7 @@ class RunningSearch:
         return taken
 
     def remove(self, ids: Sequence[int]) -> None:
-        """Gives up sentences: they stop at the next step and are not returned. Unknown ids are ignored."""
+        """Cancels sentences: they stop at the next step and are not returned. Unknown ids are ignored."""
         if self._running is None:
             return
         is_removed = torch.isin(self._running.sentences, torch.tensor(ids, device=self._running.sentences.device))
@@ -151,7 +150,7 @@ class RunningSearch:
 
 
 def nbest(finished: FinishedHypotheses, options: SearchOptions) -> FinishedHypotheses:
-    """Returns the n-best hypotheses of each sentence, best first, without those that pruning drops."""
+    """Returns the n-best hypotheses of each sentence, best first, without pruned ones."""
     order = finished.scores.argsort(descending=True, stable=True)
     best: Dict[int, float] = {}
     counts: Dict[int, int] = {}
@@ -169,13 +168,13 @@ def nbest(finished: FinishedHypotheses, options: SearchOptions) -> FinishedHypot
 def translate_batch(
     model, beam_search: BeamSearch, src_tokens: Tensor, prefix: Optional[Tensor] = None
 ) -> List[List[Hypothesis]]:
-    """Translates a batch that nobody joins.
+    """Translates a fixed batch.
 
     Args:
         model: see RunningSearch.
-        beam_search: the rules.
+        beam_search: rules of the search.
         src_tokens: (B, S), padded on the right.
-        prefix: (B, P), target tokens to begin with; PAD means unconstrained.
+        prefix: (B, P), forced first target tokens; PAD means unconstrained.
 
     Returns:
         The n-best hypotheses of each sentence, best first.

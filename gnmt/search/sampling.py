@@ -1,6 +1,7 @@
-"""Translations drawn from the model, token by token.
+"""Random translations, sampled from the model token by token.
 
-Shapes: B sentences, K samples of each, T tokens of the longest, N = b x k rows that are still computed, V vocabulary.
+Shapes: B sentences, K samples of each, T tokens of the longest, V vocabulary size, N = b x k rows that are still
+running.
 """
 
 from typing import Callable, NamedTuple, Optional, Tuple
@@ -14,7 +15,7 @@ from gnmt.search.running_search import LEAVING_SHARE
 class Samples(NamedTuple):
     """Sampled translations: B sentences, K samples of each, T positions."""
 
-    tokens: Tensor  # (B, K, T), EOS included unless the limit came first; PAD after it
+    tokens: Tensor  # (B, K, T), including EOS unless the limit came first; PAD after the last token
     log_probs: Tensor  # (B, K, T) of each token, 0 at PAD
 
 
@@ -31,13 +32,16 @@ def draw_samples(
 ) -> Samples:
     """Draws K translations of each sentence from the model; PAD is never drawn.
 
-    model has start(src_tokens) and step(tokens, state), as search.ensemble.Ensemble. A sample depends on
-    its source and its noise only, not on the rest of the batch.
+    A sample depends only on its source and its noise, not on the rest of the batch.
 
     Args:
-        start: (B,), the first token that the decoder reads.
+        model: has `start(src_tokens)` and `step(tokens, state)`, such as search.ensemble.Ensemble.
+        src_tokens: (B, S).
+        start: (B,), first token that the decoder reads.
         noise: (B, K, T), uniform in [0, 1); T is at least the largest limit.
-        limits: (B,), maximum number of tokens, EOS included.
+        limits: (B,), maximum number of tokens, including EOS.
+        pad: id of PAD.
+        eos: id of EOS.
         restrict: may change the probabilities (N, V) of the next token in place, as `keep_most_probable` does.
     """
     sentences, per_sentence, longest = noise.shape
@@ -72,10 +76,16 @@ def draw_samples(
 
 
 def draw(probabilities: Tensor, noise: Tensor) -> Tuple[Tensor, Tensor]:
-    """Draws a token for each row: the one at which the cumulative probability passes the noise (N,).
+    """Draws a token for each row: the first whose cumulative probability exceeds the noise.
 
-    Returns the tokens (N,) and their log-probabilities (N,). probabilities (N, V) need not add up to 1. This takes one
-    pass over a row; torch.multinomial draws V random numbers for each.
+    Makes one pass over a row, whereas torch.multinomial draws V random numbers per row.
+
+    Args:
+        probabilities: (N, V); rows need not sum to 1.
+        noise: (N,), uniform in [0, 1).
+
+    Returns:
+        Tokens (N,) and their log-probabilities (N,).
     """
     cumulative = probabilities.cumsum(dim=1)
     total = cumulative[:, -1:]
@@ -85,13 +95,13 @@ def draw(probabilities: Tensor, noise: Tensor) -> Tuple[Tensor, Tensor]:
 
 
 def keep_most_probable(probabilities: Tensor, top_k: int = 0, top_p: float = 1.0) -> None:
-    """Zeroes, in place, the probabilities (N, V) of all but the most probable tokens of each row.
+    """Zeroes, in place, the probabilities of all but the most probable tokens of each row.
 
     Args:
-        probabilities: (N, V), of rows that add up to 1.
-        top_k: number of tokens that are kept; 0 keeps all.
-        top_p: the most probable tokens are kept until their probabilities add up to this (nucleus sampling, Holtzman et
-            al. 2020, section 3.1); at least one is.
+        probabilities: (N, V); rows sum to 1.
+        top_k: number of tokens to keep; 0 keeps all.
+        top_p: minimum total probability of the kept tokens (nucleus sampling, Holtzman et al. 2020, section 3.1); at
+            least one token is kept.
     """
     if top_k and top_k < probabilities.size(1):
         least = probabilities.topk(top_k, dim=1).values[:, -1:]
@@ -105,9 +115,12 @@ def keep_most_probable(probabilities: Tensor, top_k: int = 0, top_p: float = 1.0
 
 
 def uniform_noise(shape: Tuple[int, ...], device: torch.device, process: int) -> Tensor:
-    """Uniform numbers in [0, 1), reproducible from torch's random state.
+    """Returns uniform numbers in [0, 1), reproducible from torch's random state.
 
-    Each process (numbered from 0) of a training gets other numbers from the same random state.
+    Args:
+        shape: shape of the result.
+        device: device of the result.
+        process: index of the training process; processes with equal random states draw different numbers.
     """
     seed = int(torch.randint(2**62, ())) + process
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed)).to(device)

@@ -1,4 +1,4 @@
-"""Random translations behind the interface of a search that sentences join and leave.
+"""Random translations behind the interface of a search that sentences can join and leave.
 
 Shapes: K samples of a sentence, T target positions, S source positions.
 """
@@ -24,12 +24,12 @@ class SamplingQueue:
     """Draws n translations of each sentence, batch by batch, and scores them as beam search does.
 
     Args:
-        ensemble: draws, with the temperature of `sampling`.
-        scorer: gives the scores, with temperature 1.
+        ensemble: model to sample from, with the temperature of `sampling`.
+        scorer: model that computes the scores, with temperature 1.
         beam_search: rules of the scores; its `nbest` option is the number of samples.
-        sampling: sentence i draws with seed + i.
-        slots: sentences that are drawn at the same time.
-        device: of the model.
+        sampling: options; sentence i uses seed + i.
+        slots: number of sentences per batch.
+        device: device of the model.
     """
 
     def __init__(
@@ -98,7 +98,13 @@ class SamplingQueue:
 
 
 def with_eos(samples: Tensor, pad: int, eos: int) -> Tensor:
-    """Returns samples (K, T) with EOS, which those lack that reached their limit: (K, T + 1)."""
+    """Returns samples (K, T + 1) with EOS appended to those that reached their limit.
+
+    Args:
+        samples: (K, T).
+        pad: id of PAD.
+        eos: id of EOS.
+    """
     filled = torch.cat([samples, torch.full_like(samples[:, :1], pad)], dim=1)
     lengths = filled.ne(pad).sum(dim=1, keepdim=True)
     has_eos = filled.eq(eos).any(dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Searches with a queue in front of them: sentences are added at any time, and the batch is kept full."""
+"""Searches with a queue: sentences can be added at any time, and the batch is kept full."""
 
 from collections import deque
 from typing import Deque, List, NamedTuple, Protocol, Sequence
@@ -8,35 +8,35 @@ from torch import Tensor
 
 from gnmt.search.running_search import RunningSearch, Translated
 
-JOINING_SHARE = 1 / 4  # of the slots that are free before newcomers join; they are encoded together
+JOINING_SHARE = 1 / 4  # share of free slots at which waiting sentences join; they are encoded together
 
 
 class QueuedSentence(NamedTuple):
-    """A sentence that waits for a slot."""
+    """Sentence that waits for a slot."""
 
     id: int  # returned with the translation
-    source: Sequence[int]  # token ids, EOS included
-    prefix: Sequence[int] = ()  # target token ids to begin with
+    source: Sequence[int]  # token ids, including EOS
+    prefix: Sequence[int] = ()  # ids of the forced first target tokens
 
 
 class Search(Protocol):
-    """Interface of searches that sentences join and leave."""
+    """Interface of searches that sentences can join and leave."""
 
     def __len__(self) -> int:
-        """Number of sentences that wait or run."""
+        """Returns the number of waiting and running sentences."""
 
     @property
     def num_waiting(self) -> int:
         """Number of sentences that have not joined the batch."""
 
     def add(self, sentences: Sequence[QueuedSentence]) -> None:
-        """Adds sentences to the end of the queue. No id of a sentence in the search may be used again."""
+        """Adds sentences to the end of the queue; their ids must differ from the ids in the search."""
 
     def remove(self, ids: Sequence[int]) -> None:
-        """Gives up sentences, which are not returned; unknown ids are ignored."""
+        """Cancels sentences, which are not returned; unknown ids are ignored."""
 
     def step(self) -> List[Translated]:
-        """Does a part of the work, and returns the sentences that are done with it."""
+        """Runs one step, and returns the sentences that it completes."""
 
 
 class SearchQueue:
@@ -44,14 +44,17 @@ class SearchQueue:
 
     Args:
         search: the running search.
-        slots: sentences that run at the same time.
-        device: of the model.
+        slots: maximum number of running sentences.
+        device: device of the model.
+        joining_share: share of the slots that must be free before newcomers join. With 1, a batch is closed until it is
+            done.
     """
 
-    def __init__(self, search: RunningSearch, slots: int, device: torch.device):
+    def __init__(self, search: RunningSearch, slots: int, device: torch.device, joining_share: float = JOINING_SHARE):
         self._search = search
         self._slots = slots
         self._device = device
+        self._joining_share = joining_share
         self._waiting: Deque[QueuedSentence] = deque()
 
     def __len__(self) -> int:
@@ -70,9 +73,9 @@ class SearchQueue:
         self._search.remove(ids)
 
     def step(self) -> List[Translated]:
-        """Lets sentences join if enough slots are free, and extends every running hypothesis by one token."""
+        """Adds waiting sentences if enough slots are free, and extends every running hypothesis by one token."""
         free = self._slots - len(self._search)
-        if self._waiting and free >= JOINING_SHARE * self._slots:
+        if self._waiting and free >= self._joining_share * self._slots:
             self._join([self._waiting.popleft() for _ in range(min(free, len(self._waiting)))])
         if not len(self._search):
             return []

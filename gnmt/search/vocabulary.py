@@ -1,6 +1,6 @@
 """Operations of a search step over the whole vocabulary: constraints, and the best continuations.
 
-Shapes: B sentences, K hypotheses of a sentence, N = B x K rows, V vocabulary, G groups of tokens, C candidates.
+Shapes: B sentences, K hypotheses of a sentence, N = B x K rows, V vocabulary size, G groups of tokens, C candidates.
 """
 
 import math
@@ -13,12 +13,14 @@ from gnmt.search.backpointers import NO_TOKEN, History
 from gnmt.search.options import SearchOptions
 from gnmt.search.pruning import prune_tokens
 
-GROUPS = 512  # measured best from 8,000 to 32,000 words, and no slower for few rows
-PLACE = 2.0**-38  # float64 holds it beside scores down to -16,000; a thousand places are less than a float32's last bit
+GROUPS = 512  # fastest for vocabularies from 8,000 to 32,000 tokens (measured), also for few rows
+PLACE = (
+    2.0**-38
+)  # added in float64 to scores down to -16,000 without loss; 1000 times this is below the last bit of a float32
 
 
 class SpecialTokens(NamedTuple):
-    """Ids of the tokens with a meaning of their own."""
+    """Ids of special tokens."""
 
     pad: int
     eos: int
@@ -38,14 +40,15 @@ class Candidates(NamedTuple):
 def best_continuations(probabilities: Tensor, scores: Tensor, count: int, prune: float = 0.0) -> Candidates:
     """Returns the `count` best continuations of each sentence, or all if there are fewer.
 
-    Works in two stages: the best `count` of a sentence are in the `count` groups with the best maxima. Group g has the
-    tokens g, g + G, g + 2 G and so on, so that maxima are taken over whole rows of memory. A small vocabulary has
+    Works in two stages: the best `count` tokens are in the `count` groups with the largest maxima. Group g contains the
+    tokens g, g + G, g + 2 G and so on, so maxima are taken over contiguous rows of memory. A small vocabulary has
     groups of one token.
 
     Args:
         probabilities: (N, V), of the next token of each row; overwritten.
-        scores: (B, K), log-probabilities of the rows so far.
-        prune: tokens further below the best of their row are dropped (search.pruning); 0 drops none.
+        scores: (B, K), cumulative log-probabilities of the rows.
+        count: number of candidates C.
+        prune: tokens further below the best of their row are dropped (search.pruning); 0 keeps all.
     """
     sentences, hypotheses = scores.shape
     vocabulary = probabilities.size(1)
@@ -59,7 +62,7 @@ def best_continuations(probabilities: Tensor, scores: Tensor, count: int, prune:
     members = group[:, :, None] + torch.arange(
         0, vocabulary, groups, device=scores.device
     )  # (B, count, tokens of a group)
-    missing = members >= vocabulary  # the last of some groups
+    missing = members >= vocabulary  # the last member of some groups
     members = members.clamp_(max=vocabulary - 1)
     places = (members + vocabulary * parents[:, :, None]).flatten(1)
     log_probs = probabilities.view(sentences, -1).gather(1, places).view_as(members).masked_fill_(missing, 0).log_()
@@ -77,10 +80,10 @@ class TopK(NamedTuple):
 
 
 def topk_in_order(scores: Tensor, count: int) -> TopK:
-    """Returns the `count` largest scores of each row; among equal ones, the first.
+    """Returns the `count` largest scores of each row; ties are broken by the smaller index.
 
-    torch.topk breaks ties in an order that depends on the length of the row, which the other sentences of a batch
-    influence. Logits that are rounded to bfloat16 have many ties.
+    torch.topk breaks ties in an order that depends on the row length, and so on the other sentences of a batch. Logits
+    that are rounded to bfloat16 have many ties.
     """
     places = torch.arange(scores.size(1), device=scores.device, dtype=torch.float64)
     indices = (scores.double() - places.mul_(PLACE)).topk(count, dim=1).indices
@@ -105,13 +108,16 @@ def apply_constraints(
     options: SearchOptions,
     special: SpecialTokens,
 ) -> None:
-    """Zeroes, in place, the probability (N, V) of every forbidden next token.
+    """Zeroes, in place, the probability of every forbidden next token.
 
     Args:
         probabilities: (N, V), overwritten.
-        forced: (B,), the only allowed token of all rows of a sentence, even if banned or unlikely; PAD: unconstrained.
+        forced: (B,), only allowed token of all rows of a sentence, even if banned or unlikely; PAD means
+            unconstrained.
         history: backpointers of the search.
         ages: (B,), number of tokens of each sentence's hypotheses.
+        options: options of the search.
+        special: ids of the special tokens.
     """
     constrained = (forced != special.pad).nonzero()[:, 0]
     by_sentence = probabilities.view(len(forced), -1, probabilities.size(1))
@@ -133,9 +139,12 @@ def apply_constraints(
 
 
 def ban_repeated_ngrams(probabilities: Tensor, prefix: Tensor, size: int) -> None:
-    """Zeroes, in place, the probability (N, V) of tokens that would repeat an n-gram of the prefix (N, t).
+    """Zeroes, in place, the probability of tokens that would repeat an n-gram of their prefix.
 
-    Shorter prefixes begin with NO_TOKEN.
+    Args:
+        probabilities: (N, V), overwritten.
+        prefix: (N, t), tokens so far; shorter prefixes begin with NO_TOKEN.
+        size: n.
     """
     length = prefix.size(1)
     if length < size:

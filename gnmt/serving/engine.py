@@ -23,8 +23,8 @@ from gnmt.translation.sentence_codec import EncodedSentence
 from gnmt.translator import Translator
 
 SHORT = 64  # tokens; longer sentences run in separate searches, so that they do not lengthen the batch of short ones
-JOINING_SHARE = 1 / 8  # new sentences are encoded together if they are at least this share of the running sentences,
-PATIENCE = 4  # or if they have waited for this number of steps
+JOINING_SHARE = 1 / 4  # new sentences are encoded together if they are at least this share of the running sentences,
+PATIENCE = 8  # or if they have waited for this number of steps
 HEARTBEAT = 1.0  # seconds between two heartbeats of an idle engine
 LATE = 10.0  # seconds without a heartbeat after which the engine is not ready
 WARM_UP = "A dog runs."

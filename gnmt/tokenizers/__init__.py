@@ -1,1 +1,1 @@
-"""Text as tokens and back: subwords, words, mixed words and characters."""
+"""Tokenizers: subwords, words, and mixed words and characters."""

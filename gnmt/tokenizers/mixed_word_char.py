@@ -1,7 +1,8 @@
-"""The mixed word/character model: frequent words as they are, all others spelt in characters.
+"""Mixed word/character model: frequent words are tokens, all others are spelt in characters (Wu et al. 2016, section
+4.2).
 
-`word_tokenizer.py` defines how words are found and spelt. Decoding needs no model and gives back every text that was encoded;
-only what fairseq's dictionary does not have, characters outside the model, is lost on the way through a network.
+`word_tokenizer.py` defines words and spelling. Decoding needs no model and restores every encoded text exactly.
+Characters outside the model become unknown tokens of fairseq's dictionary and are lost in a network.
 """
 
 from pathlib import Path
@@ -21,10 +22,21 @@ def train(
     jobs: int = 1,
     overwrite: bool = False,
 ) -> str:
-    """Writes the vocabulary of all inputs together; returns a one-line summary.
+    """Learns the vocabulary of all inputs together and writes it.
 
-    Its dictionary has `vocab_size` tokens, or fewer if the text has not so many words. Raises UserError for inputs that
-    cannot be used and for a size that does not hold the characters.
+    Args:
+        inputs: text files, plain or compressed.
+        vocab_size: number of tokens of its dictionary; fewer if the text has fewer words.
+        output: file to write.
+        character_coverage: share of the text's characters that the vocabulary must contain.
+        jobs: number of processes.
+        overwrite: replace an existing output.
+
+    Returns:
+        A one-line summary.
+
+    Raises:
+        UserError: if an input cannot be read, or `vocab_size` is too small for the characters.
     """
     with atomic_outputs([output], inputs=inputs, overwrite=overwrite) as (file,):
         counts = count_words(inputs, jobs)
@@ -37,9 +49,15 @@ def train(
 
 
 def write_dictionary(model: Path, output: Path, *, overwrite: bool = False) -> None:
-    """Writes fairseq's dictionary of a model: a line `token count` for each of its tokens, in its order.
+    """Writes fairseq's dictionary of a model: a line `token count` for each token, in the model's order.
 
-    All tokens are there, in the training text or not. Each count is 1; translation uses none of them.
+    Contains all tokens, including those that do not occur in the training text. Each count is 1; translation does not
+    use counts.
+
+    Args:
+        model: file of the model.
+        output: file to write.
+        overwrite: replace an existing output.
     """
     lines = [f"{token} 1\n" for token in load_vocabulary(model).dictionary()]
     with atomic_outputs([output], inputs=[model], overwrite=overwrite) as (file,):

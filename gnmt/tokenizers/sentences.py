@@ -1,8 +1,8 @@
-"""Sentence boundaries in running text, by rules.
+"""Rule-based sentence boundaries.
 
-A sentence ends at a full stop, exclamation mark, question mark or ellipsis that is followed by white space and by
-something that can begin a sentence, or at a full-width mark of Chinese and Japanese. It always ends at a line break.
-It does not end after an abbreviation, an initial ("J. Smith"), or an ordinal of German ("am 3. Oktober").
+A sentence ends at a full stop, exclamation mark, question mark or ellipsis, followed by white space and a character
+that can begin a sentence. It also ends at a full-width mark of Chinese and Japanese, and at every line break. It does
+not end after an abbreviation, an initial ("J. Smith"), or an ordinal of German ("am 3. Oktober").
 """
 
 from typing import Dict, FrozenSet, List, NamedTuple
@@ -14,7 +14,7 @@ CLOSING = r"[\p{Pe}\p{Pf}\"'»”’]*"
 BOUNDARY = regex.compile(rf"(?:[.!?…]+{CLOSING}(?=\s)|[。！？]{CLOSING})(\s*)")
 LAST_WORD = regex.compile(r"(?:\p{L}\.)+\p{L}?$|[\p{L}\p{M}\p{N}]+$")  # before the terminator: "e.g", "J", "Dr", "3"
 NEXT_BEGINS = regex.compile(r"[\p{Pi}\p{Ps}\"'¿¡«„–—-]*\s*[\p{Lu}\p{Lt}\p{Lo}\p{N}]")
-LONGEST_ABBREVIATION = 16  # characters; looking back no further keeps the time linear
+LONGEST_ABBREVIATION = 16  # characters; the limit keeps the time linear
 LINE_BREAK = regex.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 
@@ -22,7 +22,7 @@ def _words(text: str) -> FrozenSet[str]:
     return frozenset(text.split())
 
 
-# Words, in lower case and without their last full stop, that are followed by one inside a sentence.
+# Abbreviations, in lower case and without their last full stop.
 ABBREVIATIONS: Dict[str, FrozenSet[str]] = {
     "en": _words(
         "mr mrs ms dr prof st jr sr vs etc e.g i.e cf approx dept est inc ltd co corp gen gov sen rep rev hon capt col "
@@ -41,13 +41,13 @@ ABBREVIATIONS: Dict[str, FrozenSet[str]] = {
     "pt": _words("sr sra dr dra prof etc av p.ex pág exmo"),
     "pl": _words("np itd itp m.in tzn tzw prof dr inż mgr ul św"),
 }
-# The same, but only before a number.
+# Abbreviations only before a number.
 BEFORE_NUMBERS = _words("no nr nos p pp fig vol ch sec art abs s núm nº pág kap bd n")
-ORDINAL_LANGUAGES = _words("de da no nb nn fi cs sk pl hu")  # "3." is "third" there
+ORDINAL_LANGUAGES = _words("de da no nb nn fi cs sk pl hu")  # languages that write "third" as "3."
 
 
 class Sentence(NamedTuple):
-    """One sentence, and the white space between it and the next one."""
+    """One sentence, and the white space that separates it from the next one."""
 
     text: str
     separator: str
@@ -58,11 +58,11 @@ def split_sentences(text: str, language: str) -> List[Sentence]:
 
     Args:
         text: any text; line breaks and other white space between sentences are kept.
-        language: code such as "en" or "de-CH"; its first part chooses the abbreviations.
+        language: code such as "en" or "de-CH"; its first part selects the abbreviations.
 
     Returns:
         Sentences whose texts and separators, joined in order, are `text`. White space before the first sentence, and
-        a line without text, belong to a sentence whose text is empty.
+        lines without text, belong to sentences with empty text.
     """
     code = regex.split("[-_]", language.lower())[0]
     sentences: List[Sentence] = []
@@ -92,7 +92,7 @@ def _append_line(sentences: List[Sentence], line: str, line_break: str, code: st
 
 
 def _ends_sentence(body: str, boundary, code: str) -> bool:
-    """True if the terminators at `boundary` end a sentence of `body` rather than an abbreviation."""
+    """Returns True if the terminators at `boundary` end a sentence of `body` rather than an abbreviation."""
     if not boundary.group(1):  # a full-width mark needs no white space
         return True
     if not NEXT_BEGINS.match(body, boundary.end()):
@@ -103,7 +103,7 @@ def _ends_sentence(body: str, boundary, code: str) -> bool:
     word = found.group() if found else ""
     if word.isdecimal():
         return code not in ORDINAL_LANGUAGES or len(word) > 2
-    if len(word) == 1 and word.isupper():  # an initial; "I." at the end of a sentence is rarer
+    if len(word) == 1 and word.isupper():  # an initial; "I." at the end of a sentence is less frequent
         return False
     if word.lower() in ABBREVIATIONS.get(code, ()):
         return False

@@ -1,9 +1,9 @@
-"""Learns joint subwords with sentencepiece, such that decoding gives back what was encoded.
+"""Learns joint subwords with sentencepiece, such that decoding restores the encoded text.
 
-Only white space differs: every run of it becomes one space, and none is left at the ends. So models are
-trained with the `identity` normalisation plus that rule, and not with sentencepiece's default nmt_nfkc,
-which rewrites text for good (a superscript two becomes 2, a ligature its letters). The rule is stored in
-the model: `--bpe sentencepiece` of fairseq follows it too.
+Only white space changes: each run becomes one space, and leading and trailing white space is removed. Models are
+therefore trained with the `identity` normalisation plus this rule. sentencepiece's default, nmt_nfkc, changes text
+irreversibly (a superscript two becomes 2, a ligature its letters). The rule is stored in the model, so fairseq's
+`--bpe sentencepiece` applies it too.
 """
 
 import io
@@ -23,21 +23,24 @@ from gnmt.errors import UserError
 from gnmt.files.lines import check_files, count_lines, read_chunks, split_lines
 from gnmt.files.outputs import atomic_outputs
 
-# Always a piece by itself, and never unknown: so neither a piece nor a run of unknown characters can spell
-# <s>, <pad>, </s> or <unk>, which fairseq would take for its special symbols when they are only text.
+# Always a separate piece, and never unknown. Neither a piece nor a run of unknown characters can then spell <s>, <pad>,
+# </s> or <unk>, which fairseq would read as its special symbols.
 SOLITARY_CHARACTER = "<"
-# sentencepiece does not learn characters from within these three, so they are given.
+# sentencepiece does not learn the characters of these three symbols, so they are given.
 GIVEN_CHARACTERS = "".join(sorted(set("<s></s><unk>") - {SOLITARY_CHARACTER}))
 
-WORD_BOUNDARY = "\u2581"  # sentencepiece's mark for a space; inside text it can only be read as one
-LONGEST_LINE = 1 << 20  # bytes; sentencepiece's default of 4192 would leave letters of longer lines unknown
-LINES_IN_MEMORY = 5_000_000  # plenty for tens of thousands of pieces; measured: 0.45 GiB a million of 130 bytes
+WORD_BOUNDARY = "\u2581"  # sentencepiece's mark for a space; the same character in a text is decoded as a space
+LONGEST_LINE = 1 << 20  # bytes; sentencepiece's default of 4192 skips longer lines, and their letters would be unknown
+LINES_IN_MEMORY = (
+    5_000_000  # enough for tens of thousands of pieces; needs 0.45 GiB per million lines of 130 bytes (measured)
+)
 
 
 def white_space_rule() -> str:
-    """sentencepiece's table (hexadecimal code, tab, replacement): white space and control characters to a space.
+    """Returns sentencepiece's table that maps white space and control characters to a space.
 
-    White space is what `str.split`, and so fairseq, takes for it. A table cannot contain U+0000.
+    Lines are: hexadecimal code, tab, replacement. White space is defined as in `str.split`, which fairseq uses. A table
+    cannot contain U+0000.
     """
     white_space = {code for code in range(sys.maxunicode + 1) if chr(code).isspace() and code != 0x20}
     control = {*range(0x01, 0x20), *range(0x7F, 0xA0)}
@@ -55,11 +58,20 @@ def train_subwords(
     seed: int = 1,
     overwrite: bool = False,
 ) -> None:
-    """Learn one model for all inputs; writes model_prefix + ".vocab" (piece, tab, score) and ".model".
+    """Learns one model for all inputs; writes model_prefix + ".vocab" (piece, tab, score) and ".model".
 
-    The vocabulary has `vocab_size` pieces, <unk>, <s> and </s> included. Of more than
-    `input_sentence_size` lines, which bounds the memory, that many are drawn at random.
-    Raises UserError for inputs that cannot be used and for a size that does not fit the text.
+    Args:
+        inputs: text files, plain or compressed.
+        model_prefix: path of the outputs without suffix.
+        vocab_size: number of pieces, including <unk>, <s> and </s>.
+        model_type: type of sentencepiece model, such as "bpe" or "unigram".
+        character_coverage: share of the text's characters that are not unknown.
+        input_sentence_size: maximum number of lines in memory; a larger text is sampled at random.
+        seed: seed of the sample.
+        overwrite: replace existing outputs.
+
+    Raises:
+        UserError: if an input cannot be read, an option is out of range, or the size does not fit the text.
     """
     if vocab_size < 1:
         raise UserError(f"--vocab-size is {vocab_size}, but it must be at least 1: 32000 is usual.")
@@ -81,7 +93,7 @@ def train_subwords(
 
 
 def _learn(lines: Iterator[str], vocab_size: int, model_type: str, character_coverage: float) -> bytes:
-    """The content of a model file; normalisation and special symbols as this module's head says."""
+    """Returns the content of a model file, with the normalisation and special symbols described above."""
     model = io.BytesIO()
     with tempfile.NamedTemporaryFile("w", suffix=".tsv") as rule:
         rule.write(white_space_rule())
@@ -92,7 +104,7 @@ def _learn(lines: Iterator[str], vocab_size: int, model_type: str, character_cov
                 model_writer=model,
                 model_type=model_type,
                 vocab_size=vocab_size,
-                hard_vocab_limit=model_type != "char",  # there may be fewer characters
+                hard_vocab_limit=model_type != "char",  # a text may have fewer characters
                 character_coverage=character_coverage,
                 max_sentence_length=LONGEST_LINE,
                 normalization_rule_tsv=rule.name,
@@ -102,15 +114,21 @@ def _learn(lines: Iterator[str], vocab_size: int, model_type: str, character_cov
             )
         except (RuntimeError, ValueError) as error:
             raise UserError(_remedy(error, vocab_size)) from error
-    # The model records the name of the temporary file; without it equal text gives equal files.
+    # The model contains the name of the temporary file; it is removed so that equal texts give equal files.
     name = os.fsencode(rule.name)
     return model.getvalue().replace(name, b"-" * len(name))
 
 
 def draw_lines(lines: Iterable[str], total: int, size: int, seed: int) -> Iterator[str]:
-    """Yield `size` of the `total` lines at random, in their order, or all if there are not more.
+    """Yields a random sample of the lines, in their order, or all lines if there are not more.
 
     Algorithm S of Knuth, The Art of Computer Programming 2, 3.4.2; sentencepiece's own sampling has a fixed seed.
+
+    Args:
+        lines: all lines.
+        total: number of lines.
+        size: size of the sample.
+        seed: seed of the sample.
     """
     generator = random.Random(seed)
     for remaining, line in zip(range(total, 0, -1), lines):
@@ -125,7 +143,7 @@ def _lines(paths: Sequence[Path]) -> Iterator[str]:
 
 
 def _remedy(error: Exception, vocab_size: int) -> str:
-    """sentencepiece's complaint as a sentence that says what to do."""
+    """Returns sentencepiece's error as a sentence with a remedy."""
     if most := re.search(r"set it to a value <= (\d+)", str(error)):
         return f"--vocab-size {vocab_size} is too large for this text: use at most {most[1]}, or more text."
     if least := re.search(r"smaller than required_chars\. \d+ vs (\d+)", str(error)):

@@ -1,6 +1,6 @@
-"""Joint subwords: applies and undoes a sentencepiece model, and writes its dictionary for fairseq.
+"""Joint subwords: applies and reverses a sentencepiece model, and writes its dictionary for fairseq.
 
-Models trained here decode to the text that was encoded; see `subword_training.py`.
+Models of `subword_training.py` restore the encoded text.
 """
 
 from pathlib import Path
@@ -20,7 +20,11 @@ Conversion = Callable[[SentencePieceProcessor, List[str], int], List[str]]
 
 
 def load_model(path: Path) -> SentencePieceProcessor:
-    """Raises UserError for a file that is missing or is no sentencepiece model."""
+    """Returns a sentencepiece model.
+
+    Raises:
+        UserError: if the file is missing or is not a sentencepiece model.
+    """
     check_files([path])
     try:
         return SentencePieceProcessor(model_file=str(path))
@@ -29,22 +33,50 @@ def load_model(path: Path) -> SentencePieceProcessor:
 
 
 def encode_lines(model: SentencePieceProcessor, lines: List[str], jobs: int) -> List[str]:
-    """The pieces of each line, separated by spaces; an unknown character is a piece as it is."""
+    """Returns the pieces of each line, separated by spaces; an unknown character is kept as a piece.
+
+    Args:
+        model: sentencepiece model.
+        lines: lines of text.
+        jobs: number of threads.
+    """
     return [" ".join(pieces) for pieces in model.encode(lines, out_type=str, num_threads=jobs)]
 
 
 def decode_lines(model: SentencePieceProcessor, lines: List[str], jobs: int) -> List[str]:
-    """The text of each line of pieces; <s> and </s> vanish, <unk> becomes U+2047 with a space at each side."""
+    """Returns the text of each line of pieces; <s> and </s> are removed, <unk> becomes U+2047 between spaces.
+
+    Args:
+        model: sentencepiece model.
+        lines: lines of pieces, separated by spaces.
+        jobs: number of threads.
+    """
     return model.decode([line.split() for line in lines], num_threads=jobs)
 
 
 def encode_file(model_path: Path, source: Path, output: Path, *, jobs: int = 1, overwrite: bool = False) -> None:
-    """Write the pieces of each line, separated by spaces; `jobs` threads give the same output as one."""
+    """Writes the pieces of each line, separated by spaces.
+
+    Args:
+        model_path: file of the model.
+        source: text file, plain or compressed.
+        output: file to write.
+        jobs: number of threads, which does not change the output.
+        overwrite: replace an existing output.
+    """
     _convert_file(encode_lines, model_path, source, output, jobs, overwrite)
 
 
 def decode_file(model_path: Path, source: Path, output: Path, *, jobs: int = 1, overwrite: bool = False) -> None:
-    """Write the text of each line of pieces; `jobs` threads give the same output as one."""
+    """Writes the text of each line of pieces.
+
+    Args:
+        model_path: file of the model.
+        source: file of pieces, separated by spaces.
+        output: file to write.
+        jobs: number of threads, which does not change the output.
+        overwrite: replace an existing output.
+    """
     _convert_file(decode_lines, model_path, source, output, jobs, overwrite)
 
 
@@ -64,10 +96,14 @@ def _convert_file(
 
 
 def dictionary_pieces(model: SentencePieceProcessor) -> Iterator[str]:
-    """The pieces that text is made of, in the order of the model; raises UserError if fairseq cannot hold one."""
+    """Yields the pieces of the model except control symbols, in its order.
+
+    Raises:
+        UserError: if fairseq's dictionary cannot contain a piece.
+    """
     for index in range(len(model)):
         if model.is_unknown(index) or model.is_control(index):
-            continue  # <unk>, <s>, </s>: fairseq's dictionary has its own
+            continue  # <unk>, <s>, </s>: fairseq's dictionary adds its own
         piece = model.id_to_piece(index)
         if piece in FAIRSEQ_SYMBOLS or any(character.isspace() for character in piece):
             raise UserError(
@@ -78,10 +114,15 @@ def dictionary_pieces(model: SentencePieceProcessor) -> Iterator[str]:
 
 
 def write_dictionary(model_path: Path, output: Path, *, overwrite: bool = False) -> None:
-    """Write fairseq's dictionary of a model: a line `piece count` for each of its pieces, in its order.
+    """Writes fairseq's dictionary of a model: a line `piece count` for each piece, in the model's order.
 
-    All pieces are there, in the training text or not: what is encoded has only characters unknown to the
-    model as unknown symbols. Each count is 1; translation uses none of them.
+    Contains all pieces, including those that do not occur in the training text, so only unknown characters become
+    unknown tokens. Each count is 1; translation does not use counts.
+
+    Args:
+        model_path: file of the model.
+        output: file to write.
+        overwrite: replace an existing output.
     """
     lines = [f"{piece} 1\n" for piece in dictionary_pieces(load_model(model_path))]
     with atomic_outputs([output], inputs=[model_path], overwrite=overwrite) as (file,):

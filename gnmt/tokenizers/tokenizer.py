@@ -1,6 +1,6 @@
-"""Tokenizers: text to tokens and back. One table, `TOKENIZERS`, names all of them.
+"""Tokenizers: conversion between text and tokens. The table `TOKENIZERS` lists all of them.
 
-A tokenizer is made from a file of its own, or from none; `tokenizer.json` of a model folder says which it is:
+A tokenizer is created from its own file, or without a file; `tokenizer.json` of a model folder names its type:
 
     {"type": "sentencepiece", "source": "source.spm", "target": "target.spm"}
     {"type": "words", "source": null, "target": null}
@@ -24,20 +24,24 @@ UNKNOWN, UNKNOWN_TEXT = "<unk>", "\u2047"
 
 
 class Tokenizer(Protocol):
-    """Text to tokens and back."""
+    """Interface of tokenizers: conversion between text and tokens."""
 
     def encode(self, text: str) -> List[str]:
         """Returns the tokens of one sentence."""
 
     def decode(self, tokens: Sequence[str]) -> str:
-        """Returns the text of tokens; unknown ones are "⁇"."""
+        """Returns the text of tokens; unknown tokens become "⁇"."""
 
 
 class SentencePieceTokenizer:
-    """Subwords of a sentencepiece model."""
+    """Tokenizer with the subwords of a sentencepiece model."""
 
     def __init__(self, path: Path):
-        """Raises UserError if `path` is not a sentencepiece model."""
+        """Loads the model.
+
+        Raises:
+            UserError: if `path` is not a sentencepiece model.
+        """
         self._processor = load_model(path)
 
     def encode(self, text: str) -> List[str]:
@@ -49,7 +53,7 @@ class SentencePieceTokenizer:
 
 
 class WordTokenizer:
-    """Words and punctuation; words outside the vocabulary are unknown."""
+    """Tokenizer into words and punctuation; words outside the vocabulary are unknown."""
 
     def encode(self, text: str) -> List[str]:
         return word_tokenizer.encode_words(text).split()
@@ -59,10 +63,14 @@ class WordTokenizer:
 
 
 class MixedTokenizer:
-    """Frequent words as they are, all others in characters (Wu et al. 2016, section 4.2)."""
+    """Tokenizer into frequent words, and characters for all other words (Wu et al. 2016, section 4.2)."""
 
     def __init__(self, path: Path):
-        """Raises UserError if `path` is not a model of mixed words and characters."""
+        """Loads the vocabulary.
+
+        Raises:
+            UserError: if `path` is not a model of mixed words and characters.
+        """
         self._vocabulary = load_vocabulary(path)
 
     def encode(self, text: str) -> List[str]:
@@ -73,7 +81,7 @@ class MixedTokenizer:
 
 
 class SpaceTokenizer:
-    """Text that is tokenised already: tokens are separated by white space."""
+    """Tokenizer for tokenised text: tokens are separated by white space."""
 
     def encode(self, text: str) -> List[str]:
         return text.split()
@@ -83,13 +91,13 @@ class SpaceTokenizer:
 
 
 class MosesSubwordTokenizer:
-    """Moses' tokens cut into the subwords of subword-nmt, as NVIDIA's GNMT has them; needs the extra `nvidia`."""
+    """Moses tokens split by subword-nmt, as in NVIDIA's GNMT; needs the extra `nvidia`."""
 
     def __init__(self, path: Path):
         """Reads a JSON object with "codes" (lines of merges), "separator" and "language".
 
         Raises:
-            UserError: sacremoses or subword-nmt is not installed, or the object is malformed.
+            UserError: if sacremoses or subword-nmt is not installed, or the object is malformed.
         """
         try:
             from sacremoses import MosesDetokenizer, MosesTokenizer
@@ -124,10 +132,10 @@ def _is_code(line: Any) -> bool:
 
 
 class TokenizerType(NamedTuple):
-    """One row of the table of tokenizers."""
+    """Row of the table of tokenizers."""
 
-    load: Callable[[Any], Tokenizer]  # of the path of its file, None if it has none
-    suffix: Optional[str]  # of its file; None if it has none
+    load: Callable[[Any], Tokenizer]  # function of the path of the tokenizer's file, or of None
+    suffix: Optional[str]  # suffix of the tokenizer's file; None if it has no file
 
 
 TOKENIZERS: Dict[str, TokenizerType] = {
@@ -140,19 +148,23 @@ TOKENIZERS: Dict[str, TokenizerType] = {
 
 
 class TokenizerPair(NamedTuple):
-    """Tokenizers of both languages."""
+    """Tokenizers of source and target language."""
 
     source: Tokenizer
     target: Tokenizer
 
 
 def save_tokenizers(folder: Path, name: str, source: Optional[Path], target: Optional[Path]) -> None:
-    """Copies tokenizer files into a model folder and describes them in tokenizer.json.
+    """Copies tokenizer files into a model folder and writes tokenizer.json.
 
     Args:
-        folder: an existing folder.
-        name: a key of TOKENIZERS.
-        source, target: their files, which may be the same; None for a tokenizer without a file.
+        folder: existing folder.
+        name: key of TOKENIZERS.
+        source: file of the source tokenizer; None for a tokenizer without a file.
+        target: file of the target tokenizer, which may be the same; None for a tokenizer without a file.
+
+    Raises:
+        UserError: if the type of tokenizer needs a file and none is given.
     """
     suffix = TOKENIZERS[name].suffix
     files: Dict[str, Optional[str]] = {"source": None, "target": None}
@@ -171,7 +183,7 @@ def load_tokenizers(folder: Path) -> TokenizerPair:
     """Returns the tokenizers of a model folder.
 
     Raises:
-        UserError: tokenizer.json or a file that it names is missing or malformed.
+        UserError: if tokenizer.json or a file that it names is missing or malformed.
     """
     path = folder / DESCRIPTION
     description = read_object(path)

@@ -1,4 +1,4 @@
-"""The tokens that a network knows and their numbers, as fairseq numbers them."""
+"""Vocabularies: tokens and their ids, numbered as in fairseq."""
 
 from pathlib import Path
 from typing import List, Sequence
@@ -8,20 +8,22 @@ from gnmt.files.lines import read_lines
 
 BOS, PAD, EOS, UNK = range(4)
 SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")  # the first tokens of every vocabulary
-OVERWRITE = " #fairseq:overwrite"  # flag of a line whose token came before: the later number counts
+OVERWRITE = " #fairseq:overwrite"  # flag of a line that repeats a token: the later id is used
 
 
 class Vocabulary:
-    """Numbers tokens from 0, BOS, PAD, EOS and UNK first; never changes."""
+    """Immutable mapping between tokens and ids from 0; BOS, PAD, EOS and UNK come first."""
 
     def __init__(self, words: Sequence[str]):
-        """words are the tokens after the special ones, in their order; of equal ones the last is found by `index`."""
+        """Numbers `words`, the tokens after the special ones, in their order; `index` returns the last of equal
+        tokens.
+        """
         self.tokens: List[str] = [*SPECIAL_TOKENS, *words]
         self._indices = {token: index for index, token in enumerate(self.tokens)}
 
     @classmethod
     def from_dictionary(cls, path: Path) -> "Vocabulary":
-        """Reads the dictionary that fairseq-preprocess writes: a line `token count` for each token.
+        """Reads a dictionary of fairseq-preprocess: a line `token count` for each token.
 
         Raises:
             UserError: if the file is missing, is not UTF-8, or has another format.
@@ -41,15 +43,15 @@ class Vocabulary:
 
     @property
     def words(self) -> List[str]:
-        """The tokens after the special ones."""
+        """Tokens after the special ones."""
         return self.tokens[len(SPECIAL_TOKENS) :]
 
     def index(self, token: str) -> int:
-        """Returns the number of a token; UNK for an unknown one."""
+        """Returns the id of a token; UNK for an unknown token."""
         return self._indices.get(token, UNK)
 
     def encode(self, line: str) -> List[int]:
-        """Returns the numbers of the tokens of a line, which are separated by spaces; without BOS and EOS."""
+        """Returns the ids of the tokens of a line, which are separated by spaces; without BOS and EOS."""
         return [self.index(token) for token in line.split()]
 
     def __len__(self) -> int:

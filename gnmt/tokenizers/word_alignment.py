@@ -1,4 +1,7 @@
-"""Word alignment from the attention between tokens."""
+"""Word alignment from the attention between tokens.
+
+Shapes: S source tokens, T target tokens.
+"""
 
 from typing import List, NamedTuple, Sequence
 
@@ -10,7 +13,7 @@ CONTINUED = "@@"  # at the end of a token of subword-nmt
 
 
 class Link(NamedTuple):
-    """A target word and the source word that it attends to most, counted from 0."""
+    """Target word and the source word with its largest attention weight, counted from 0."""
 
     source: int
     target: int
@@ -19,8 +22,8 @@ class Link(NamedTuple):
 def words_of(tokens: Sequence[str]) -> List[int]:
     """Returns the index of the word that each token belongs to.
 
-    Tokens with a mark of a space before them begin a word; without any such mark, all tokens are words but those after
-    one that ends in "@@".
+    A token with a space mark begins a word. If no token has a space mark, every token begins a word, except after a
+    token that ends in "@@".
     """
     marked = any(token.startswith(SPACE_MARK) for token in tokens)
     words: List[int] = []
@@ -31,9 +34,9 @@ def words_of(tokens: Sequence[str]) -> List[int]:
 
 
 def align_words(source_tokens: Sequence[str], target_tokens: Sequence[str], attention: Tensor) -> List[Link]:
-    """Returns a link for each target word, to the source word with the largest attention.
+    """Returns a link from each target word to the source word with the largest attention.
 
-    The attention of a target word is the mean over its tokens, and the sum over the tokens of a source word.
+    The attention of a target word is averaged over its tokens, and summed over the tokens of a source word.
 
     Args:
         source_tokens: S tokens.

@@ -14,13 +14,21 @@ from gnmt.tokenizers.word_tokenizer import split_words
 
 
 def count_chunk(chunk: bytes) -> Tuple[int, "Counter[str]"]:
-    """Number of lines, and how often each word with the space before it occurs."""
+    """Returns the number of lines of a chunk, and the count of each word with its preceding space."""
     lines = split_lines(chunk)
     return len(lines), Counter(chain.from_iterable(map(split_words, lines)))
 
 
 def count_words(paths: Sequence[Path], jobs: int) -> "Counter[str]":
-    """Counts each word, with the space before it, in all files together."""
+    """Counts each word, with its preceding space, in all files together.
+
+    Args:
+        paths: text files, plain or compressed.
+        jobs: number of processes.
+
+    Raises:
+        UserError: if the files contain no words.
+    """
     check_jobs(jobs)
     check_files(paths)
     counts: Counter[str] = Counter()
@@ -34,7 +42,7 @@ def count_words(paths: Sequence[Path], jobs: int) -> "Counter[str]":
 
 
 def count_characters(words: Mapping[str, int]) -> "Counter[str]":
-    """Counts the characters of counted words; the space before a word is not counted."""
+    """Counts the characters of counted words; the preceding space of a word is not counted."""
     characters: Counter[str] = Counter()
     for word, count in words.items():
         for character in word.removeprefix(" "):
@@ -43,12 +51,12 @@ def count_characters(words: Mapping[str, int]) -> "Counter[str]":
 
 
 def by_frequency(counts: Mapping[str, int]) -> List[str]:
-    """Most frequent first; equally frequent ones in the order of their characters."""
+    """Returns the keys, most frequent first; ties are in character order."""
     return sorted(counts, key=lambda name: (-counts[name], name))
 
 
 def most_frequent(counts: Mapping[str, int], share: float) -> List[str]:
-    """The most frequent ones, as few of them as make up this share of the total."""
+    """Returns the most frequent keys: the fewest whose counts make up `share` of the total."""
     wanted = share * sum(counts.values())
     kept: List[str] = []
     for name in by_frequency(counts):
@@ -60,5 +68,5 @@ def most_frequent(counts: Mapping[str, int], share: float) -> List[str]:
 
 
 def share_of(names: Iterable[str], counts: Mapping[str, int]) -> float:
-    """The part of all occurrences that these have."""
+    """Returns the share of all occurrences that `names` make up."""
     return sum(counts[name] for name in names) / max(sum(counts.values()), 1)

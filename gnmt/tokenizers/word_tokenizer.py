@@ -1,19 +1,18 @@
-"""Text as tokens and back: words, and words spelt in characters (the word and mixed models of Wu et al. 2016, section 4).
+"""Conversion between text and tokens: words, and words spelt in characters (Wu et al. 2016, section 4).
 
-Text is cut into words: runs of letters, marks and digits, and every other character by itself. A space belongs to
-the word after it and is written "▁" there, as sentencepiece does; so is one before the first word:
+Words are runs of letters, marks and digits; every other character is a separate word. A space belongs to the following
+word and is written "▁", as in sentencepiece. The first word has a space mark too:
 
     A dog, Miki!    ->    ▁A ▁dog , ▁Miki !
 
-A word can also be spelt in its characters, the first marked <B>, the last <E>, those between <M>; one that has a
-single character is spelt <B> alone:
+A word can also be spelt in characters: the first is marked <B>, the last <E>, others <M>. A word of one character is
+spelt with <B> alone:
 
     Miki, 7    ->    ▁<B>M <M>i <M>k <E>i <B>, ▁<B>7
 
-Decoding gives back every text exactly, its spaces included. Nothing in a text is mistaken for a mark or for a
-special symbol of fairseq (<s>, <pad>, </s>, <unk>), because "<" is always a word by itself. Characters that cannot be
-part of a token, white space other than the space and "▁" itself, are spelt wherever they occur; white space by its
-code, as in <B>U+0009 for a tab.
+Decoding restores every text exactly, including its spaces. Text cannot be confused with a mark or a special symbol of
+fairseq (<s>, <pad>, </s>, <unk>), because "<" is always a separate word. Characters that cannot be part of a token are
+always spelt: "▁" itself, and white space other than the space, which is spelt by its code, such as <B>U+0009 for a tab.
 """
 
 import re
@@ -28,40 +27,40 @@ CHARACTER_MARKS = (SPACE_MARK + BEGIN, BEGIN, MIDDLE, END)  # before a character
 WORD = regex.compile(r" ?(?:[\p{L}\p{M}\p{N}]+|[^ ])| ")
 SPELT = re.compile(f"({SPACE_MARK}?)<[BME]>(U[+][0-9A-F]{{4}}|.)")
 UNKNOWN, UNKNOWN_IN_REFERENCE = "<unk>", "<<unk>>"  # as fairseq writes them
-# "⁇" is what sentencepiece writes for an unknown piece. An unknown word of a reference is another one, so that no
-# translation equals it, and a single word to BLEU, which would cut <<unk>> into five.
+# sentencepiece writes "⁇" for an unknown piece. An unknown word of a reference has a different text, so that no
+# translation matches it. It is a single word for BLEU, which would split <<unk>> into five.
 UNKNOWN_TEXT = {UNKNOWN: " \u2047", UNKNOWN_IN_REFERENCE: " \u2047\u2047"}
 
 
 def split_words(text: str) -> List[str]:
-    """The words of a text, each with the space before it. Joined they are the text after one more space."""
+    """Returns the words of a text, each with its preceding space; joined, they are a space followed by the text."""
     return WORD.findall(f" {text}") if text else []
 
 
 def is_writable(word: str) -> bool:
-    """Tells whether a word can be a token unchanged."""
+    """Returns True if a word can be a token without spelling."""
     characters = word.removeprefix(" ")
     return characters != SPACE_MARK and not characters.isspace()
 
 
 def written(word: str) -> str:
-    """The token of a writable word."""
+    """Returns the token of a writable word."""
     return word.replace(" ", SPACE_MARK)
 
 
 def written_character(character: str) -> str:
-    """A character as it stands after a mark: itself, white space as its code."""
+    """Returns a character in the form that follows a mark: itself, or its code for white space."""
     return f"U+{ord(character):04X}" if character.isspace() else character
 
 
 def read_character(form: str) -> str:
-    """The character that `written_character` wrote."""
+    """Returns the character of a form of `written_character`."""
     character = form if len(form) == 1 else chr(int(form.removeprefix("U+"), 16))
     return character if character.isspace() else form
 
 
 def spell(word: str) -> List[str]:
-    """The tokens of a word in characters; of a space without a word it is "▁"."""
+    """Returns the tokens of a word spelt in characters; "▁" for a space without a word."""
     characters = word.removeprefix(" ")
     space = SPACE_MARK if characters != word else ""
     if not characters:
@@ -71,12 +70,12 @@ def spell(word: str) -> List[str]:
 
 
 def word_token(word: str) -> str:
-    """The token of the word model: the word as it is, or spelt if it cannot be written; such words have one character."""
+    """Returns the token of the word model: the word, or its spelling if it is not writable (always one character)."""
     return written(word) if is_writable(word) else spell(word)[0]
 
 
 def encode_words(text: str) -> str:
-    """The tokens of the word model, with spaces between them."""
+    """Returns the tokens of the word model, separated by spaces."""
     return " ".join(map(word_token, split_words(text)))
 
 
@@ -90,5 +89,7 @@ def _texts(tokens: Iterable[str]) -> Iterator[str]:
 
 
 def decode(line: str) -> str:
-    """The text of tokens with spaces between them, words or spelt; unknown ones are "⁇" with a space before it."""
+    """Returns the text of tokens separated by spaces, words or spelt; unknown tokens become "⁇" with a preceding
+    space.
+    """
     return "".join(_texts(line.split())).removeprefix(" ")

@@ -1,4 +1,5 @@
-"""The vocabulary of the mixed word/character model (Wu et al. 2016, section 4.2): words, and characters for all others.
+"""Vocabulary of the mixed word/character model (Wu et al. 2016, section 4.2): words, and characters for all other
+words.
 
 Its file is JSON: {"format": FORMAT, "characters": ["e", ...], "words": ["▁the", ...]}, most frequent first.
 """
@@ -28,20 +29,20 @@ FORMAT = "mixed words and characters, version 1"
 
 @dataclass(frozen=True)
 class WordVocabulary:
-    """Words that are tokens as they are, and the characters that all other words are spelt in."""
+    """Words that are tokens, and the characters in which all other words are spelt."""
 
-    words: Tuple[str, ...]  # as they are written, with "▁" for a space
+    words: Tuple[str, ...]  # as written in tokens, with "▁" for a space
     characters: Tuple[str, ...]
 
     @cached_property
     def tokens(self) -> Dict[str, str]:
-        """Token of each word, by the word with the space before it."""
+        """Token of each word; keys are words with their preceding space."""
         return {word.replace(SPACE_MARK, " "): word for word in self.words}
 
     def encode(self, text: str) -> str:
-        """The tokens of a text, with spaces between them; `word_tokenizer.decode` gives the text back.
+        """Returns the tokens of a text, separated by spaces; `word_tokenizer.decode` restores the text.
 
-        Characters that the vocabulary lacks are spelt like the others.
+        Characters outside the vocabulary are spelt like others.
         """
         tokens: List[str] = []
         for word in split_words(text):
@@ -49,7 +50,7 @@ class WordVocabulary:
         return " ".join(tokens)
 
     def dictionary(self) -> Iterator[str]:
-        """All tokens: a space without a word, each character with each mark, the words."""
+        """Yields all tokens: a space without a word, each character with each mark, the words."""
         yield SPACE_MARK
         for character in self.characters:
             for mark in CHARACTER_MARKS:
@@ -58,9 +59,15 @@ class WordVocabulary:
 
 
 def learn_vocabulary(counts: Mapping[str, int], size: int, character_coverage: float) -> WordVocabulary:
-    """The most frequent characters, as many as the coverage wants, and words, until there are `size` tokens.
+    """Returns a vocabulary of the most frequent characters and words.
 
-    `counts` is of words with the space before them. Raises UserError if the characters alone are too many.
+    Args:
+        counts: count of each word with its preceding space.
+        size: number of tokens.
+        character_coverage: share of the text's characters that the vocabulary must contain.
+
+    Raises:
+        UserError: if the coverage is out of range, or the characters need more than `size` tokens.
     """
     if not 0 < character_coverage <= 1:
         raise UserError(f"--character-coverage is {character_coverage}, but it must be above 0 and at most 1.")
@@ -76,13 +83,17 @@ def learn_vocabulary(counts: Mapping[str, int], size: int, character_coverage: f
 
 
 def to_json(vocabulary: WordVocabulary) -> str:
-    """Returns a vocabulary as the text of its file."""
+    """Returns the content of a vocabulary file."""
     content = {"format": FORMAT, "characters": vocabulary.characters, "words": vocabulary.words}
     return json.dumps(content, ensure_ascii=False, indent=0) + "\n"
 
 
 def load_vocabulary(path: Path) -> WordVocabulary:
-    """Raises UserError for a file that is missing or is no such vocabulary."""
+    """Returns the vocabulary of a file.
+
+    Raises:
+        UserError: if the file is missing or malformed.
+    """
     try:
         content = json.loads("\n".join(read_lines(path)))
     except (json.JSONDecodeError, RecursionError):
@@ -101,5 +112,5 @@ def _is_whole(content: Any) -> bool:
 
 
 def _is_text(value: Any) -> bool:
-    """JSON can escape half of a surrogate pair, which no UTF-8 file can hold."""
+    """Returns True for a string that UTF-8 can encode; JSON can escape half of a surrogate pair."""
     return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)

@@ -1,6 +1,6 @@
-"""The word model: text as words and punctuation, and fairseq's dictionary of the most frequent ones.
+"""Word model: text as words and punctuation, and fairseq's dictionary of the most frequent words.
 
-There is no model file: `word_tokenizer.py` defines words. Words outside the dictionary are unknown tokens to fairseq.
+There is no model file: `word_tokenizer.py` defines words. Words outside the dictionary are unknown tokens.
 """
 
 from pathlib import Path
@@ -15,9 +15,20 @@ from gnmt.tokenizers.word_tokenizer import word_token
 def write_dictionary(
     inputs: Sequence[Path], vocab_size: int, output: Path, *, jobs: int = 1, overwrite: bool = False
 ) -> str:
-    """Writes fairseq's dictionary, a line `token count` for each of the most frequent tokens; returns a one-line summary.
+    """Writes fairseq's dictionary: a line `token count` for each of the most frequent tokens.
 
-    It is smaller than `vocab_size` if the text has fewer. Raises UserError for inputs that cannot be used.
+    Args:
+        inputs: text files, plain or compressed.
+        vocab_size: number of tokens; fewer if the text has fewer.
+        output: file to write.
+        jobs: number of processes.
+        overwrite: replace an existing output.
+
+    Returns:
+        A one-line summary.
+
+    Raises:
+        UserError: if an input cannot be read, or `vocab_size` is below 1.
     """
     if vocab_size < 1:
         raise UserError(f"--vocab-size is {vocab_size}, but it must be at least 1: 32000 is usual.")

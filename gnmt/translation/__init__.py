@@ -1,1 +1,1 @@
-"""Translation of texts: options, results, and the way from texts to token ids and back."""
+"""Translation of texts: options, results, and conversion between texts and token ids."""

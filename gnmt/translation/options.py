@@ -1,4 +1,4 @@
-"""Options of a translation, as users give them; None stands for the model's own value."""
+"""User options of a translation; None means the model's own value."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Optional
 from gnmt.errors import UserError
 from gnmt.search.options import SamplingOptions, SearchOptions
 
-if TYPE_CHECKING:  # it imports torch, which commands that only read options do not need
+if TYPE_CHECKING:  # imports torch, which commands that only read options do not need
     from gnmt.checkpoints.model_config import GenerationConfig
 
-MOST_TOKENS = 1024  # of a sentence; longer ones are cut
+MOST_TOKENS = 1024  # maximum number of tokens of a sentence; longer ones are truncated
 
 
 @dataclass(frozen=True)
 class TranslationOptions:
-    """Options of Translator.translate, which describes them.
+    """Options of Translator.translate, documented there.
 
     Raises:
-        UserError: `batch_size` or `max_length` is below 1.
+        UserError: if `batch_size` or `max_length` is below 1.
     """
 
     beam: Optional[int] = None
@@ -42,7 +42,7 @@ class TranslationOptions:
         """Returns the options of the search, with the defaults of a model.
 
         Raises:
-            UserError: an option is out of range.
+            UserError: if an option is out of range.
         """
         factor, coverage = self.length_norm_factor, self.coverage_penalty
         return SearchOptions(

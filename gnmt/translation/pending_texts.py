@@ -1,4 +1,4 @@
-"""Texts that are being translated: split into sentences on the way in, put together in order on the way out."""
+"""Texts in translation: splits them into sentences, and joins translated sentences in order."""
 
 import itertools
 from collections import deque
@@ -17,13 +17,13 @@ class _PendingText(NamedTuple):
 
 
 class PendingTexts:
-    """Texts in the order in which they were added, each until all of its sentences are translated.
+    """Queue of texts in the order in which they were added; a text leaves when all of its sentences are translated.
 
     Args:
-        codec: of the model.
-        max_length: tokens of a sentence, at most.
+        codec: codec of the model.
+        max_length: maximum number of tokens of a sentence.
         replace_unk: replace unknown tokens by source tokens.
-        language: texts are split into sentences by the rules of this language; None keeps them whole.
+        language: language code whose rules split texts into sentences; None keeps texts whole.
     """
 
     def __init__(self, codec: SentenceCodec, max_length: int, replace_unk: bool, language: Optional[str]):
@@ -31,11 +31,11 @@ class PendingTexts:
         self._max_length, self._replace_unk, self._language = max_length, replace_unk, language
         self._numbers = itertools.count()  # sentences are numbered from 0
         self._texts: Deque[_PendingText] = deque()
-        self._encoded: Dict[int, EncodedSentence] = {}  # sentences that are not translated yet
+        self._encoded: Dict[int, EncodedSentence] = {}  # sentences without a translation
         self._translated: Dict[int, SentenceTranslation] = {}
 
     def add(self, texts: Sequence[str], prefixes: Sequence[str]) -> List[QueuedSentence]:
-        """Adds texts with the beginnings of their translations; returns the sentences to search, longest first."""
+        """Adds texts with the prefixes of their translations; returns the sentences to search, longest first."""
         queued = []
         for text, prefix in zip(texts, prefixes, strict=True):
             sentences = [Sentence(text, "")] if self._language is None else split_sentences(text, self._language)
@@ -51,12 +51,12 @@ class PendingTexts:
         return sorted(queued, key=lambda one: -len(one.source))
 
     def finish(self, translated: Translated) -> None:
-        """Takes the hypotheses of a sentence."""
+        """Stores the hypotheses of a sentence."""
         encoded = self._encoded.pop(translated.sentence)
         self._translated[translated.sentence] = self._codec.decode(encoded, translated.hypotheses, self._replace_unk)
 
     def take_done(self) -> Iterator[Translation]:
-        """Yields, and forgets, the first texts whose sentences are all translated."""
+        """Yields and removes the leading texts whose sentences are all translated."""
         while self._texts:
             sentences, first = self._texts[0]
             numbers = range(first, first + len(sentences))

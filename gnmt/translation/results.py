@@ -1,4 +1,4 @@
-"""Results of a translation: a text, its sentences, and the n-best list of each."""
+"""Results of a translation: text, sentences, and the n-best list of each sentence."""
 
 from dataclasses import dataclass
 from typing import List, Optional
@@ -16,7 +16,7 @@ class TranslatedHypothesis:
     text: str
     score: float  # log-probability / length penalty + coverage penalty; natural logarithm
     tokens: List[str]
-    positional_scores: List[float]  # log-probability of each token, and of EOS as the last
+    positional_scores: List[float]  # log-probability of each token, the last for EOS
     attention: Tensor  # (T + 1, S + 1) over target and source tokens; EOS is the last of both
     word_alignment: List[Link]
 
@@ -32,6 +32,7 @@ class SentenceTranslation:
 
     @property
     def text(self) -> str:
+        """Text of the best hypothesis; the source if there is none."""
         return self.nbest[0].text if self.nbest else self.source
 
 
@@ -54,22 +55,38 @@ class Translation:
 
     @property
     def nbest(self) -> List[TranslatedHypothesis]:
-        """TranslatedHypothesiss of a text that was not split. Raises UserError for several sentences."""
+        """N-best list of a text with one sentence.
+
+        Raises:
+            UserError: if the text has several sentences.
+        """
         return self._only_sentence().nbest
 
     @property
     def positional_scores(self) -> List[float]:
-        """Log-probability of each token and of EOS. Raises UserError for several sentences."""
+        """Log-probability of each token and of EOS.
+
+        Raises:
+            UserError: if the text has several sentences.
+        """
         return self.nbest[0].positional_scores if self.nbest else []
 
     @property
     def attention(self) -> Optional[Tensor]:
-        """(T + 1, S + 1), EOS last; None for a blank text. Raises UserError for several sentences."""
+        """Attention weights (T + 1, S + 1), EOS last; None for a blank text.
+
+        Raises:
+            UserError: if the text has several sentences.
+        """
         return self.nbest[0].attention if self.nbest else None
 
     @property
     def word_alignment(self) -> List[Link]:
-        """Pairs of source and target words. Raises UserError for several sentences."""
+        """Pairs of source and target words.
+
+        Raises:
+            UserError: if the text has several sentences.
+        """
         return self.nbest[0].word_alignment if self.nbest else []
 
     def _only_sentence(self) -> SentenceTranslation:

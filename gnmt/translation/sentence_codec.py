@@ -11,20 +11,20 @@ from gnmt.translation.results import SentenceTranslation, TranslatedHypothesis
 
 
 class EncodedSentence(NamedTuple):
-    """A source sentence and the beginning of its translation, as token ids."""
+    """Token ids of a source sentence and of the prefix of its translation."""
 
     text: str
     tokens: List[str]  # empty for a blank sentence, which is not translated
-    ids: List[int]  # EOS included, and BOS if the model's sources begin with it
-    prefix: List[int]  # target tokens to begin with
+    ids: List[int]  # including EOS, and BOS if the model's sources begin with it
+    prefix: List[int]  # forced first target tokens
     is_truncated: bool
 
 
 class SentenceCodec:
-    """Encodes sentences for a search and decodes its hypotheses; has no state.
+    """Encodes sentences for a search and decodes its hypotheses, without state.
 
     Args:
-        model: of a model folder; all models of an ensemble share tokenizers and vocabularies.
+        model: model of a model folder; all models of an ensemble share tokenizers and vocabularies.
     """
 
     def __init__(self, model: Model):
@@ -36,12 +36,12 @@ class SentenceCodec:
         )
 
     def encode(self, text: str, max_length: int, prefix: str = "") -> EncodedSentence:
-        """Returns a sentence as ids.
+        """Returns the token ids of a sentence.
 
         Args:
             text: one sentence.
-            max_length: number of tokens, at most; the rest is cut.
-            prefix: beginning of the translation.
+            max_length: maximum number of tokens; the rest is truncated.
+            prefix: beginning of the translation, as text.
         """
         tokens = self._tokenizers.source.encode(text) if text.strip() else []
         is_truncated = len(tokens) > max_length
@@ -60,12 +60,12 @@ class SentenceCodec:
     def decode(
         self, sentence: EncodedSentence, hypotheses: Sequence[Hypothesis], replace_unk: bool = False
     ) -> SentenceTranslation:
-        """Returns the translation of a sentence from its hypotheses, best first.
+        """Returns the translation of a sentence from its hypotheses.
 
         Args:
-            sentence: of `encode`.
-            hypotheses: n-best list of the search; empty for a blank sentence.
-            replace_unk: replace each unknown token by the source token that it attends to most.
+            sentence: result of `encode`.
+            hypotheses: n-best list of the search, best first; empty for a blank sentence.
+            replace_unk: replace each unknown token by the source token with the largest attention weight.
         """
         nbest = [self._decoded(one, sentence, replace_unk) for one in hypotheses]
         return SentenceTranslation(sentence.text, sentence.tokens, nbest, sentence.is_truncated)

@@ -1,4 +1,4 @@
-"""Texts that are translated while others are still to come."""
+"""Sources of texts that arrive during translation."""
 
 import itertools
 from typing import Iterable, List, Optional, Protocol, runtime_checkable
@@ -6,14 +6,14 @@ from typing import Iterable, List, Optional, Protocol, runtime_checkable
 
 @runtime_checkable
 class TextSource(Protocol):
-    """Gives texts in order."""
+    """Source of texts, in order."""
 
     def next_texts(self, most: int, wait: bool) -> Optional[List[str]]:
         """Returns the next texts.
 
         Args:
-            most: number of texts, at most.
-            wait: wait until there is at least one; otherwise the list is empty if there is none yet.
+            most: maximum number of texts.
+            wait: block until at least one text is available; otherwise the list may be empty.
 
         Returns:
             Texts, or None after the last one.
@@ -21,7 +21,7 @@ class TextSource(Protocol):
 
 
 class IterableSource:
-    """Texts of an iterable, which is read no faster than they are translated."""
+    """Texts of an iterable, which is read only as fast as texts are translated."""
 
     def __init__(self, texts: Iterable[str]):
         self._texts = iter(texts)
