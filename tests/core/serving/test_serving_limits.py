@@ -175,7 +175,7 @@ def test_a_failing_search_is_an_error_of_its_own_requests_only(translator, monke
 def test_a_search_that_breaks_ends_with_its_requests(translator, monkeypatch):
     search = translator.search
 
-    def broken(options):
+    def broken(options, *further):
         made = search(options)
         if options.beam == 3:
             made.step = lambda: (_ for _ in ()).throw(RuntimeError("broken"))
