@@ -37,7 +37,7 @@ def test_the_openapi_document_describes_every_route(server):
         ("/health/ready", "get"), ("/metrics", "get"), ("/frontend/settings", "get"),
     }  # fmt: skip
     beam = document["components"]["schemas"]["DetailedBody"]["properties"]["beam"]
-    assert "hypotheses of a sentence" in beam["description"]
+    assert "number of hypotheses" in beam["description"]
     form = document["paths"]["/translate"]["post"]["requestBody"]["content"]
     assert set(form) == {"application/json", "application/x-www-form-urlencoded", "multipart/form-data"}
 
