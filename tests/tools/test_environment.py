@@ -69,7 +69,10 @@ def test_unknown_extra_is_refused_before_anything_is_made(checkout, extra):
     checkout.add_python("python3.11")
     result = checkout.run(arguments=["plots", extra])
     assert result.returncode == 1 and result.stderr.count("\n") == 1
-    assert f"There is no extra '{extra}'; pyproject.toml has fairseq plots nvidia dev." in result.stderr
+    assert (
+        f"There is no extra '{extra}'; pyproject.toml has fairseq bulk ray plots nvidia serve docs dev."
+        in result.stderr
+    )
     assert not checkout.venv.exists()
 
 
