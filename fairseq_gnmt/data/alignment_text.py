@@ -4,7 +4,5 @@ from typing import Iterable, Sequence
 
 
 def alignment_text(alignment: Iterable[Sequence], soft: bool) -> str:
-    """Returns "source-target" for each pair of positions, or the weights of each target token, comma-separated, if
-    soft.
-    """
+    """Returns "source-target" for each pair of positions, or comma-separated weights of each target token if soft."""
     return " ".join(",".join(row) if soft else "{}-{}".format(*row) for row in alignment)

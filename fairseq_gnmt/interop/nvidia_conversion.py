@@ -204,6 +204,11 @@ def language_pair(task: Dict[str, Any], data: Path) -> Tuple[str, str]:
 def joined_vocabulary(data: Path, source_lang: str, target_lang: str) -> Vocabulary:
     """Returns the vocabulary of a data folder.
 
+    Args:
+        data: folder of fairseq-preprocess.
+        source_lang: source language.
+        target_lang: target language.
+
     Raises:
         UserError: if its two languages have different vocabularies.
     """

@@ -86,9 +86,7 @@ class GNMTConfig(FairseqDataclass):
 
 
 class GNMTModel(PlaceableNetwork, FairseqEncoderDecoderModel):
-    """Residual LSTM encoder and decoder; attention queried by the first decoder layer, its context read by all later
-    layers.
-    """
+    """GNMT network with fairseq's interfaces: residual LSTM encoder and decoder with attention."""
 
     @classmethod
     def build_model(cls, cfg, task) -> "GNMTModel":
@@ -137,9 +135,7 @@ class GNMTModel(PlaceableNetwork, FairseqEncoderDecoderModel):
         return self._is_generation_fast
 
     def upgrade_state_dict(self, state_dict: Dict[str, Tensor]) -> None:
-        """Converts int8 checkpoints and checkpoints without clipping; fairseq calls this method when it loads
-        weights.
-        """
+        """Converts int8 checkpoints and checkpoints without clipping; called by fairseq before it loads weights."""
         to_floats(state_dict)
         for name, buffer in self.named_buffers(remove_duplicate=False):
             state_dict.setdefault(name, buffer)

@@ -42,8 +42,9 @@ class Float32Adam(torch.optim.Adam):
 
     @property
     def supports_step_with_scale(self) -> bool:
-        """True: fairseq then passes the loss scale to `step`; dividing in half precision would round small gradients
-        to 0.
+        """True, so that fairseq passes the loss scale to `step`.
+
+        Dividing gradients in half precision would round small ones to 0.
         """
         return self.param_groups[0]["params"][0].dtype in HALF_PRECISIONS
 
@@ -134,7 +135,7 @@ class GNMTAdam(FairseqOptimizer):
 
     @property
     def optimizer_config(self) -> dict:
-        """Options that override those of a resumed checkpoint."""
+        """Options that override the options of a resumed checkpoint."""
         return {
             "lr": self.cfg.lr[0],
             "betas": parse_betas(self.cfg.adam_betas),

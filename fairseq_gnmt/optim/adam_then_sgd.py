@@ -24,8 +24,9 @@ class AdamThenSGDConfig(GNMTAdamConfig):
 
 
 class AdamThenSGD(Float32Adam):
-    """Adam for the first updates, then SGD; the count of updates is in the first parameter group, and so in
-    checkpoints.
+    """Adam for the first updates, then SGD.
+
+    The count of updates is in the first parameter group, so that checkpoints contain it.
     """
 
     def __init__(self, params, adam_updates: int, **adam_options):
@@ -80,8 +81,13 @@ class AdamThenSGDRatesConfig(FairseqDataclass):
 
 
 def halvings(update: int, halving_from: int, interval: int, steps: int) -> int:
-    """Returns the number of halvings: 0 before `halving_from`, then one more every `interval` updates, at most
-    `steps`.
+    """Returns the number of halvings before an update.
+
+    Args:
+        update: number of the update.
+        halving_from: update of the first halving.
+        interval: number of updates between halvings.
+        steps: maximum number of halvings.
     """
     return 0 if update < halving_from else min((update - halving_from) // interval + 1, steps)
 

@@ -163,8 +163,9 @@ def local_copy(path: str, load_on_all_ranks: bool) -> str:
 
 
 def load_ema_from_checkpoint(fpath: str) -> Dict[str, Any]:
-    """Returns a checkpoint whose model is its exponential moving average; replaces fairseq's function of the same
-    name.
+    """Returns a checkpoint whose model is its exponential moving average.
+
+    Replaces fairseq's function of the same name.
 
     Raises:
         UserError: if the checkpoint has no moving average.
@@ -237,8 +238,9 @@ BROADCAST = TRAINING | Globals(  # fairseq also sends devices and sizes of the t
 
 
 def broadcast_as_data(value: Any, src_rank: int, group: Any, dist_device: torch.device) -> Any:
-    """Sends an object to all processes, with configurations as plain containers; replaces fairseq's
-    _broadcast_object_slow.
+    """Sends an object to all processes, with configurations as plain containers.
+
+    Replaces fairseq's _broadcast_object_slow.
 
     Args:
         value: object of the source process.

@@ -18,8 +18,7 @@ READERS = (file_chunker_utils, utils, dictionary, indexed_dataset)
 
 
 def open_lines(file: Any, mode: str = "r", *arguments: Any, **options: Any) -> IO:
-    r"""Opens a file like the builtin `open`; text is read as UTF-8 without byte order mark, with lines that end at
-    "\n".
+    r"""Opens a file like the builtin `open`; text is read as UTF-8 without byte order mark, in lines that end at "\n".
 
     Args:
         file: path or descriptor.

@@ -21,8 +21,7 @@ UTF8: Dict[str, Any] = {
 
 @contextmanager
 def results(folder: Optional[str], name: str) -> Iterator[TextIO]:
-    """Opens stdout, or `folder`/generate-`name`.txt, which appears only if the block succeeds and replaces an earlier
-    file.
+    """Opens stdout, or `folder`/generate-`name`.txt, which appears only if the block succeeds.
 
     Raises:
         UserError: if the folder cannot be written.

@@ -15,11 +15,11 @@ class GNMTBleuConfig(FairseqDataclass):
 
 @register_scorer("gnmt_bleu", dataclass=GNMTBleuConfig)
 class GNMTBleuScorer(BaseScorer):
-    """Scores that `fairseq-generate --scoring gnmt_bleu` prints last; fairseq's `sacrebleu` scorer prints no
-    signature.
+    """BLEU scores with signatures, which `fairseq-generate --scoring gnmt_bleu` prints last.
 
-    fairseq writes an unknown word in a reference as `<<unk>>`, so that it never matches `<unk>`; both are scored
-    unchanged.
+    fairseq's `sacrebleu` scorer prints no signature. fairseq writes an unknown word in a reference as `<<unk>>`, so
+    that it
+    never matches `<unk>`; both are scored unchanged.
     """
 
     def score(self) -> float:

@@ -115,9 +115,7 @@ class GNMTTranslationTask(TranslationTask):
         return {**super().state_dict(), nvidia_conventions.NAME: bool(self.cfg.nvidia_conventions)}
 
     def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
-        """Restores the task's state; fairseq calls this method before it builds a model for translation and loads
-        data.
-        """
+        """Restores the task's state; called by fairseq before it builds a model for translation."""
         stored, of_earlier_model = (state.get(nvidia_conventions.NAME) for state in (state_dict, super().state_dict()))
         if bool(stored) != self.cfg.nvidia_conventions:
             if not stored or of_earlier_model is not None:
@@ -192,8 +190,7 @@ class GNMTTranslationTask(TranslationTask):
         return SearchOptions(**{name: value for name, value in found.items() if value is not None})
 
     def get_interactive_tokens_and_lengths(self, lines, encode_fn):
-        """Encodes lines; with --replace-unk, source words outside the dictionary keep their text so that they can be
-        copied.
+        """Encodes lines; with --replace-unk, source words outside the dictionary keep their text for copying.
 
         Words of earlier lines are forgotten.
         """
@@ -310,9 +307,7 @@ class GNMTTranslationTask(TranslationTask):
         return self.bleu.corpus_score(translations, [references])
 
     def reduce_metrics(self, logging_outputs, criterion):
-        """Logs metrics as fairseq does, but with plain numbers: torch does not load arrays in the meters of a
-        checkpoint.
-        """
+        """Logs metrics as fairseq does, but as plain numbers: torch does not load arrays in checkpoints."""
         super(TranslationTask, self).reduce_metrics(logging_outputs, criterion)
         names = [f"_bleu_{part}_{n}" for part in ("counts", "totals") for n in range(BLEU_ORDER)]
         names += ["_bleu_sys_len", "_bleu_ref_len"]

@@ -119,8 +119,7 @@ _replace_unk.metadata = {**_replace_unk.metadata, "argparse_const": ""}
 
 
 def precision_of(cfg: Any) -> Optional[str]:
-    """Returns the precision of translation, None for the model's own; accepts the deprecated --quantize, with a
-    warning.
+    """Returns the precision of translation, None for the model's own; accepts the deprecated --quantize.
 
     Raises:
         UserError: if both options are given.

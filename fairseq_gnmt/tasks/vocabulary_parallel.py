@@ -38,9 +38,7 @@ def divide_over_processes(model: nn.Module, processes: int) -> None:
 
 
 def own_sentences(sample: Dict[str, Any]) -> Optional[Dict[str, Any]]:
-    """Returns the sentences of a batch that this process translates; None if there are fewer sentences than
-    processes.
-    """
+    """Returns the sentences of a batch that this process translates; None if there are none."""
     rows = torch.arange(dist.get_rank(), len(sample["target"]), dist.get_world_size())
     if not len(rows):
         return None

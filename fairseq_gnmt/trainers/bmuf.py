@@ -47,9 +47,7 @@ class BMUFTrainer(Trainer):
         super().begin_valid_epoch(epoch)
 
     def consolidate_optimizer(self) -> None:
-        """Synchronises before a checkpoint; fairseq also calls this method in a single replica after a failed
-        training step.
-        """
+        """Synchronises before a checkpoint; fairseq also calls this method alone after a failed training step."""
         if not self._is_in_train_step:
             self._synchronise()
         super().consolidate_optimizer()
@@ -96,8 +94,9 @@ class BMUFTrainer(Trainer):
 
 
 def summed_over_replicas(updates: List[Dict[str, Any]], device: torch.device) -> List[Dict[str, Any]]:
-    """Returns the statistics of each update, summed over all processes, which have equal names and numbers of
-    updates.
+    """Returns the statistics of each update, summed over all processes.
+
+    All processes must have equal names and numbers of updates.
     """
     if not updates:
         return []

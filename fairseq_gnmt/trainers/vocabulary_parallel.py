@@ -100,11 +100,11 @@ class VocabularyParallelTrainer(Trainer):
         return [index for index, parameter in enumerate(self.optimizer.params) if id(parameter) in sharded]
 
     def consolidate_optimizer(self) -> None:
-        """Gathers the whole model and the whole state of the optimizer; fairseq calls this method before a
-        checkpoint.
+        """Gathers the whole model and optimizer state; called by fairseq before a checkpoint.
 
         fairseq also calls it when one process fails in a training step. The other processes are then in another call,
-        so nothing is gathered.
+        so nothing
+        is gathered.
         """
         if self._is_in_train_step:
             return

@@ -61,9 +61,7 @@ def read_checkpoint(path: Path, data: Optional[Path] = None) -> TrainedModel:
 
 
 def languages_of_data(folder: Path) -> Optional[List[str]]:
-    """Returns the languages in a folder's file names, such as train.en-de.en.bin, as fairseq does; None if there are
-    none.
-    """
+    """Returns the languages in a folder's file names, such as train.en-de.en.bin; None if there are none."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         parts = path.name.split(".")
         if len(parts) >= 3 and len(parts[1].split("-")) == 2:

@@ -89,9 +89,7 @@ def _show_and_append(stream: IO[bytes], log: Path) -> None:
 
 
 def _end(process: subprocess.Popen, has_heard: bool) -> None:
-    """Ends a process; a process that has received the signal itself (Ctrl-C in a terminal) gets CHILD_SECONDS to
-    clean up.
-    """
+    """Ends a process; one that has received Ctrl-C from the terminal itself gets CHILD_SECONDS to clean up."""
     if has_heard:
         with suppress(subprocess.TimeoutExpired):
             process.wait(CHILD_SECONDS)

@@ -29,9 +29,7 @@ CHILD_SECONDS = 5  # timeout for the end of a child process
 
 
 class Terminated(KeyboardInterrupt):
-    """Exception for SIGTERM in the main thread; a KeyboardInterrupt, so that all cleanup for Ctrl-C also runs for
-    SIGTERM.
-    """
+    """Exception for SIGTERM in the main thread; all cleanup for KeyboardInterrupt also runs for it."""
 
 
 def run_command(main: Callable[[], None]) -> None:
@@ -72,9 +70,7 @@ def prepare_process() -> None:
 
 
 def ending_signal(error: Optional[BaseException]) -> Optional[signal.Signals]:
-    """Returns the signal of an exception, or of an exception during whose handling it was raised; None if there is
-    none.
-    """
+    """Returns the signal of an exception, or of an exception during whose handling it was raised."""
     while error is not None:
         if isinstance(error, Terminated):
             return signal.SIGTERM

@@ -3,8 +3,7 @@
     gnmt score --hypotheses translated.de --references test.de
     gnmt translate MODEL test.en | gnmt score --hypotheses - --references test.de
     gnmt score --generate-log generate.txt --references test.de
-    gnmt score --hypotheses baseline.de new.de --references test.de --paired ar --metrics bleu chrf gleu --json
-    scores.json
+    gnmt score --hypotheses baseline.de new.de --references test.de --paired ar --metrics bleu chrf gleu --json scores.json
 
 For one system, the command prints two lines: BLEU by sacreBLEU's default and by NVIDIA's convention (lower-cased,
 intl), each with its signature. With several systems, or any of --metrics, --confidence, --paired and --json, it prints

@@ -166,8 +166,9 @@ def as_json_with_attention(number: int, translation) -> str:
 
 
 def as_tsv(number: int, translation) -> str:
-    """Returns one line per hypothesis: number of the input line, score, text; for several sentences, one line for the
-    text.
+    """Returns one line per hypothesis: number of the input line, score, text.
+
+    A text of several sentences has one line.
     """
     if len(translation.sentences) == 1 and translation.nbest:
         rows = [(one.score, one.text) for one in translation.nbest]

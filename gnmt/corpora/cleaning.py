@@ -60,9 +60,7 @@ class CleaningReport:
 
 
 def clean_chunk(rules: CleaningRules, chunk: ChunkPair) -> Tuple[int, "Counter[str]", List[LinePair]]:
-    """Returns the number of pairs in the chunk, the numbers dropped by reason, and the kept pairs as lines without
-    line ends.
-    """
+    """Returns the number of pairs in the chunk, the numbers dropped by reason, and the kept pairs of lines."""
     sources, targets = map(split_lines, chunk)
     dropped: Counter[str] = Counter()
     kept = []

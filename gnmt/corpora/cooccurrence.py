@@ -59,7 +59,13 @@ class Counts(NamedTuple):
 
 
 def increment(counts: Tensor, tokens: Tensor, contexts: Tensor) -> None:
-    """Adds 1 to the count of each token with its context; tokens outside the contexts are ignored."""
+    """Adds 1 to the count of each token with its context; tokens outside the contexts are ignored.
+
+    Args:
+        counts: (V, X), updated in place.
+        tokens: token ids.
+        contexts: ids of their contexts, with the same shape.
+    """
     known = contexts < counts.size(1)
     places = tokens[known] * counts.size(1) + contexts[known]
     counts.view(-1).index_add_(0, places, torch.ones(len(places)))

@@ -100,9 +100,7 @@ def _mirrored(url: str, mirror: Optional[str]) -> str:
 
 
 def _fetch_whole(url: str, path: Path, expected: Optional[str]) -> None:
-    """Fetches a file; a damaged file is fetched a second time from the start, because old partial data may be the
-    cause.
-    """
+    """Fetches a file; a damaged file is fetched once more from the start, without old partial data."""
     resumed = part_path(path).exists()
     fetch(url, path)
     if not _is_whole(path, expected):

@@ -101,9 +101,7 @@ def _refused(url: str, part: Path, error: urllib.error.HTTPError) -> Tuple[bool,
 
 
 def _total_bytes(response: HTTPResponse, start: int) -> Optional[int]:
-    """Returns the announced size of the whole file; None if there is none, in which case only the content check
-    applies.
-    """
+    """Returns the announced size of the whole file; None if the server announces none."""
     length = response.headers.get("Content-Length")
     return None if length is None else start + int(length)
 

@@ -41,10 +41,9 @@ class Bf16Linear(nn.Module):
 
 
 class EmulatedBf16Linear(nn.Module):
-    """Bf16Linear with float32 products, for processors and torch builds without bfloat16; equal except for the last
-    bit.
+    """Bf16Linear with float32 products, for processors and torch builds without bfloat16.
 
-    float32 products may round a row differently in another batch.
+    Results are equal except for the last bit. float32 products may round a row differently in another batch.
     """
 
     def __init__(self, weight: Tensor, bias: Optional[Tensor] = None):

@@ -2,19 +2,13 @@
 
 `h` is the hidden state of the hypothesis that a row continues. The product class depends on the arithmetic:
 
-| arithmetic               | upper layers     | bottom layer, from tokens
-|
+| arithmetic               | upper layers     | bottom layer, from tokens                                             |
 |--------------------------|------------------|-----------------------------------------------------------------------|
-| fp32 CPU, small batch    | FusedGateProduct | SplitGateProduct of EmbeddingTable, else EmbeddingThenGates
-|
-| fp32 CPU, large batch    | SplitGateProduct | SplitGateProduct of EmbeddingTable, else of DeduplicatedEmbedding
-|
-| int8                     | FusedGateProduct | EmbeddingThenGates
-|
-| bf16 on a CPU            | FusedGateProduct | EmbeddingThenGates
-|
-| fp16, bf16, fp32 on a GPU| FusedGateProduct | EmbeddingThenGates
-|
+| fp32 CPU, small batch    | FusedGateProduct | SplitGateProduct of EmbeddingTable, else EmbeddingThenGates           |
+| fp32 CPU, large batch    | SplitGateProduct | SplitGateProduct of EmbeddingTable, else of DeduplicatedEmbedding     |
+| int8                     | FusedGateProduct | EmbeddingThenGates                                                    |
+| bf16 on a CPU            | FusedGateProduct | EmbeddingThenGates                                                    |
+| fp16, bf16, fp32 on a GPU| FusedGateProduct | EmbeddingThenGates                                                    |
 
 Linear layers are PackedLinear in float32 on a CPU, Int8Linear in int8, Bf16Linear in bf16 on a CPU, and PlainLinear on
 a GPU. On a CPU all of them return float32: gates, cells, attention, softmax and scores are float32 in every precision.

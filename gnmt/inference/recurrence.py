@@ -16,8 +16,7 @@ MakeLinear = Callable[[Tensor, Optional[Tensor]], nn.Module]  # builds a layer f
 
 
 class LSTMWithHoistedInputProjection(nn.Module):
-    """LSTM layer that projects the inputs of all positions in one product, and only hidden states position by
-    position.
+    """LSTM layer that projects the inputs of all positions in one product, before the recurrence.
 
     Args:
         lstm: layer whose weights are copied.

@@ -33,8 +33,7 @@ class ReproducibleAttention:
         self.direction = 2 * attention.direction().detach()
 
     def precompute(self, encoded: EncoderOutput, context_product: torch.nn.Module) -> SourceMemory:
-        """Returns the source memory: keys (B, S, H), and rounded context products (B, S, O), zero at padding, as
-        values.
+        """Returns the source memory: keys (B, S, H), and rounded context products (B, S, O), zero at padding.
 
         Args:
             encoded: encoder outputs of the B sentences.

@@ -63,9 +63,7 @@ def longest_source(padding_mask: Tensor) -> int:
 
 
 class NormalizedBahdanauAttention(nn.Module):
-    """Attention with score = g * v/|v| . tanh(Wq q + Wk k + b); its weights are the softmax over real source
-    positions.
-    """
+    """Attention with score = g * v/|v| . tanh(Wq q + Wk k + b), and softmax over real source positions."""
 
     def __init__(self, hidden_size: int):
         super().__init__()

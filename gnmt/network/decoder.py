@@ -29,7 +29,7 @@ class DecoderState(NamedTuple):
         return DecoderState(*(tuple(layer.index_select(0, rows.to(layer.device)) for layer in part) for part in self))
 
     def join(self, others: "DecoderState") -> "DecoderState":
-        """Returns the rows of this state followed by those of others."""
+        """Returns the rows of this state followed by the rows of others."""
         return DecoderState(*(tuple(map(torch.cat, zip(*parts))) for parts in zip(self, others)))
 
     def join_sentences(self, others: "DecoderState", rows: int) -> "DecoderState":

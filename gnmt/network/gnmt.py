@@ -17,9 +17,7 @@ from gnmt.network.placement import PlaceableNetwork
 
 
 class GNMTNetwork(PlaceableNetwork):
-    """Residual LSTM encoder and decoder; attention queried by the first decoder layer, its context read by all later
-    layers.
-    """
+    """Residual LSTM encoder and decoder with attention, whose context is read by all upper decoder layers."""
 
     def __init__(self, config: NetworkConfig):
         super().__init__()

@@ -104,8 +104,9 @@ class BidirectionalLSTM(nn.Module):
 
 
 def reversal(lengths: Tensor, size: int) -> Tensor:
-    """Returns the permutation (N, T) that reverses the first `lengths` (N,) of `size` positions; it is its own
-    inverse.
+    """Returns the permutation (N, T) that reverses the first `lengths` (N,) of `size` positions.
+
+    The permutation is its own inverse.
     """
     positions = torch.arange(size, device=lengths.device)
     return (lengths[:, None] - 1 - positions) % size

@@ -50,8 +50,9 @@ class Curve(NamedTuple):
 
 
 def curves(run: Run, panel: Panel, against: str) -> List[Curve]:
-    """Returns the curve of training, by update if the log has updates and by epoch otherwise, and one per validation
-    set.
+    """Returns the curve of training and one curve per validation set.
+
+    The training curve is by update if the log has statistics by update, and by epoch otherwise.
 
     Args:
         run: records of a training.

@@ -20,7 +20,7 @@ WEIGHT_IH, WEIGHT_HH = "weight_ih_l0", "weight_hh_l0"
 
 
 def is_stored_as_integers(name: str, value: Tensor) -> bool:
-    """Returns True for all matrices except those of the attention (Wu et al. 2016, section 6)."""
+    """Returns True for all matrices except attention matrices (Wu et al. 2016, section 6)."""
     return value.dim() == 2 and value.is_floating_point() and ".attention." not in name
 
 

@@ -19,8 +19,7 @@ class LengthPenalty(Protocol):
         """Returns the penalties (B,) of translations of `length` (B,) tokens, including EOS."""
 
     def largest(self, first: Tensor, last: Tensor) -> Tensor:
-        """Returns the largest penalty (B,) for lengths from `first` (B,) to `last` (B,); early stopping depends on
-        it.
+        """Returns the largest penalty (B,) for lengths from `first` (B,) to `last` (B,), for early stopping.
 
         The result is undefined if last < first.
         """

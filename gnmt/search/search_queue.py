@@ -93,7 +93,13 @@ class SearchQueue:
 
 
 def padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> Tensor:
-    """Returns rows of ids as one tensor (B, longest), padded on the right."""
+    """Returns rows of ids as one tensor (B, longest), padded on the right.
+
+    Args:
+        rows: token ids of each row.
+        pad: id of PAD.
+        device: device of the result.
+    """
     width = max(map(len, rows))
     filled = [[*row, *[pad] * (width - len(row))] for row in rows]
     return torch.tensor(filled, dtype=torch.long, device=device).view(len(rows), width)

@@ -89,7 +89,5 @@ def _texts(tokens: Iterable[str]) -> Iterator[str]:
 
 
 def decode(line: str) -> str:
-    """Returns the text of tokens separated by spaces, words or spelt; unknown tokens become "⁇" with a preceding
-    space.
-    """
+    """Returns the text of tokens separated by spaces, words or spelt; unknown tokens become " ⁇"."""
     return "".join(_texts(line.split())).removeprefix(" ")
