@@ -1,5 +1,6 @@
 """Fixtures that many tests share: dictionaries, small models, NVIDIA's golden arrays."""
 
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Dict
@@ -22,6 +23,8 @@ LONGEST = {"unit": 300, "tools": 300, "end_to_end": 900, "slow": 3600}  # second
 
 def pytest_configure(config):
     torch.set_num_threads(1)  # two test processes share two cores
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background of a script; commands would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.backends.cudnn.allow_tf32 = (
         False  # cuDNN's default for RNNs has 10 bits of mantissa, too few for the tolerances
     )
