@@ -130,10 +130,9 @@ class Translator:
             coverage_penalty: weight of the coverage penalty; None means the model's own.
             no_repeat_ngram_size: forbid n-grams of this size to occur twice in a translation; 0 allows all.
             prune_tokens: prune tokens whose log-probability is lower than the best of their hypothesis by more than
-                this; 0
-                keeps all.
-            prune_hypotheses: prune hypotheses whose score is lower than the best finished one by more than this; 0
-                keeps all.
+                this; 0 keeps all.
+            prune_hypotheses: prune hypotheses whose score is lower than the best finished one by more than this;
+                0 keeps all.
             prefix: beginning of each translation, as text.
             replace_unk: replace unknown tokens by the source tokens with the largest attention weights.
             sampling: draw `nbest` random translations of each sentence instead of searching; best score first.
@@ -223,8 +222,8 @@ class Translator:
             batch_size: number of sentences that are scored at the same time.
 
         Raises:
-            UserError: if `sources` or `targets` is a single string, they differ in number, or `batch_size` is below
-                1.
+            UserError: if `sources` or `targets` is a single string, they differ in number, or `batch_size` is
+                below 1.
         """
         if isinstance(sources, str) or isinstance(targets, str):
             raise UserError("sources and targets must be lists of strings: score([source], [target]).")

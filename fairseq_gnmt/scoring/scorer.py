@@ -17,8 +17,7 @@ class GNMTBleuConfig(FairseqDataclass):
 class GNMTBleuScorer(BaseScorer):
     """BLEU scores with signatures, which `fairseq-generate --scoring gnmt_bleu` prints last.
 
-    fairseq's `sacrebleu` scorer prints no signature. fairseq writes an unknown word in a reference as `<<unk>>`, so
-    that it
+    fairseq's `sacrebleu` scorer prints no signature. fairseq writes an unknown word in a reference as `<<unk>>`, which
     never matches `<unk>`; both are scored unchanged.
     """
 

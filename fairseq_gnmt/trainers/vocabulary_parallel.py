@@ -103,8 +103,7 @@ class VocabularyParallelTrainer(Trainer):
         """Gathers the whole model and optimizer state; called by fairseq before a checkpoint.
 
         fairseq also calls it when one process fails in a training step. The other processes are then in another call,
-        so nothing
-        is gathered.
+        so nothing is gathered.
         """
         if self._is_in_train_step:
             return

@@ -3,13 +3,10 @@
     gnmt translate MODEL < text.en > text.de
     gnmt translate MODEL text.en more.en --precision int8 --output json
 
-A line is printed as soon as it and all earlier lines are complete, without waiting for further input. Blank lines
-stay
+A line is printed as soon as it and all earlier lines are complete, without waiting for further input. Blank lines stay
 blank. A line with more tokens than --max-length is truncated, and invalid UTF-8 becomes U+FFFD, both with a warning.
-With
---output json, a line is a JSON object with the n-best list of each sentence; --attention adds the attention weights.
-With
---output tsv, each hypothesis is a line: number of the input line, score, text.
+With --output json, a line is a JSON object with the n-best list of each sentence; --attention adds the attention
+weights. With --output tsv, each hypothesis is a line: number of the input line, score, text.
 """
 
 import argparse

@@ -40,8 +40,7 @@ def lock_folder(folder: Path) -> Optional[FolderLock]:
 
     Returns:
         The lock, or None if a script that runs this process holds it. Also None, with a warning, if the folder or its
-        file
-        system does not support locks.
+        file system does not support locks.
 
     Raises:
         UserError: if another process holds the lock; the message names its process id and host.

@@ -60,8 +60,7 @@ def atomic_outputs(
 
     Raises:
         UserError: before anything is written, for an output that exists (unless `overwrite`), is one of `inputs`, is
-            not a
-            file, or whose folder cannot be written; later, if the disk is full or a pipe has no reader.
+            not a file, or whose folder cannot be written; later, if the disk is full or a pipe has no reader.
     """
     _check_paths(paths, inputs, overwrite)
     outputs: List[_Output] = []
