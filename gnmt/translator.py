@@ -16,12 +16,13 @@ from gnmt.errors import UserError
 from gnmt.inference.model import default_precision, inference_model_for
 from gnmt.precision import check_precision
 from gnmt.search.beam_search import BeamSearch
+from gnmt.search.beam_search_batch import BeamSearchBatch
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.forced_decoding import force_decode
 from gnmt.search.options import SamplingOptions
 from gnmt.search.running_search import RunningSearch, translate_batch
-from gnmt.search.sampling_queue import SamplingQueue
-from gnmt.search.search_queue import JOINING_SHARE, Search, SearchQueue, padded
+from gnmt.search.sampling_batch import SamplingBatch
+from gnmt.search.search_queue import JOINING_SHARE, Batch, Search, padded
 from gnmt.tokenizers.vocabulary import EOS, PAD
 from gnmt.translation.options import MOST_TOKENS, TranslationOptions
 from gnmt.translation.pending_texts import PendingTexts
@@ -179,7 +180,8 @@ class Translator:
     ) -> Iterator[Translation]:
         """Translates texts while further texts arrive.
 
-        The batch is kept full until the texts end. At most a few batches of texts are read ahead.
+        On a GPU, a text joins the running batch as soon as enough slots are free. On a CPU, a batch is translated to
+        its end before others join. At most a few batches of texts are read ahead.
 
         Args:
             texts: an iterable, or a source that can report that no text is available yet.
@@ -201,17 +203,18 @@ class Translator:
 
         Args:
             options: the same for all sentences.
-            joining_share: share of the slots (`batch_size`) that are free before newcomers join; not for sampling.
+            joining_share: share of the slots (`batch_size`) that are free before newcomers join; no effect on sampling.
 
         Raises:
             UserError: if an option is out of range.
         """
         rules = self._rules(options)
         if options.sampling is None:
-            search = RunningSearch(self._ensemble(), rules)
-            return SearchQueue(search, options.batch_size, self._device, joining_share)
-        sampler = Ensemble(self._networks, options.sampling.temperature, self.precision)
-        return SamplingQueue(sampler, self._ensemble(), rules, options.sampling, options.batch_size, self._device)
+            batch: Batch = BeamSearchBatch(RunningSearch(self._ensemble(), rules), self._device)
+        else:
+            sampler = Ensemble(self._networks, options.sampling.temperature, self.precision)
+            batch = SamplingBatch(sampler, self._ensemble(), rules, options.sampling, self._device)
+        return Search(batch, options.batch_size, joining_share)
 
     def score(self, sources: Sequence[str], targets: Sequence[str], batch_size: int = 64) -> List[List[float]]:
         """Returns the log-probability of each target token and of EOS, given its source (forced decoding).

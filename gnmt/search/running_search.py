@@ -1,6 +1,6 @@
 """Loop of a beam search that sentences can join and leave at every step (continuous batching).
 
-A fixed batch is the special case without new sentences; a translator or a server keeps the batch full. A translation
+A fixed batch is the special case without new sentences; `search_queue` adds sentences while others leave. A translation
 does not depend on the schedule: steps are counted per sentence.
 
 Shapes: B sentences, S source positions, T target positions, P tokens of the longest prefix.

@@ -1,4 +1,8 @@
-"""Searches with a queue: sentences can be added at any time, and the batch is kept full."""
+"""Search that sentences can join at any time: a queue in front of a batch.
+
+Waiting sentences fill the batch as soon as a share of its slots is free. The share chooses between continuous batching,
+in which the batch stays nearly full, and closed batches, in which all sentences are done before others join.
+"""
 
 from collections import deque
 from typing import Deque, List, NamedTuple, Protocol, Sequence
@@ -6,7 +10,7 @@ from typing import Deque, List, NamedTuple, Protocol, Sequence
 import torch
 from torch import Tensor
 
-from gnmt.search.running_search import RunningSearch, Translated
+from gnmt.search.running_search import Translated
 
 JOINING_SHARE = 1 / 4  # share of free slots at which waiting sentences join; they are encoded together
 
@@ -19,77 +23,63 @@ class QueuedSentence(NamedTuple):
     prefix: Sequence[int] = ()  # ids of the forced first target tokens
 
 
-class Search(Protocol):
-    """Interface of searches that sentences can join and leave."""
+class Batch(Protocol):
+    """Sentences that are translated together."""
 
     def __len__(self) -> int:
-        """Returns the number of waiting and running sentences."""
+        """Returns the number of sentences in the batch."""
 
-    @property
-    def num_waiting(self) -> int:
-        """Number of sentences that have not joined the batch."""
-
-    def add(self, sentences: Sequence[QueuedSentence]) -> None:
-        """Adds sentences to the end of the queue; their ids must differ from the ids in the search."""
+    def join(self, sentences: Sequence[QueuedSentence]) -> None:
+        """Adds sentences; there is at least one."""
 
     def remove(self, ids: Sequence[int]) -> None:
         """Cancels sentences, which are not returned; unknown ids are ignored."""
 
     def step(self) -> List[Translated]:
-        """Runs one step, and returns the sentences that it completes."""
+        """Runs one step of a batch that is not empty, and returns the sentences that it completes."""
 
 
-class SearchQueue:
-    """Beam search with a queue: sentences join in the order in which they were added.
+class Search:
+    """Queue and batch; sentences join in the order in which they were added.
 
     Args:
-        search: the running search.
+        batch: the running sentences.
         slots: maximum number of running sentences.
-        device: device of the model.
         joining_share: share of the slots that must be free before newcomers join. With 1, a batch is closed until it is
             done.
     """
 
-    def __init__(self, search: RunningSearch, slots: int, device: torch.device, joining_share: float = JOINING_SHARE):
-        self._search = search
+    def __init__(self, batch: Batch, slots: int, joining_share: float = JOINING_SHARE):
+        self._batch = batch
         self._slots = slots
-        self._device = device
         self._joining_share = joining_share
         self._waiting: Deque[QueuedSentence] = deque()
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._search)
+        """Returns the number of waiting and running sentences."""
+        return len(self._waiting) + len(self._batch)
 
     @property
     def num_waiting(self) -> int:
+        """Number of sentences that have not joined the batch."""
         return len(self._waiting)
 
     def add(self, sentences: Sequence[QueuedSentence]) -> None:
+        """Adds sentences to the end of the queue; their ids must differ from the ids in the search."""
         self._waiting.extend(sentences)
 
     def remove(self, ids: Sequence[int]) -> None:
+        """Cancels sentences, which are not returned; unknown ids are ignored."""
         removed = set(ids)
         self._waiting = deque(one for one in self._waiting if one.id not in removed)
-        self._search.remove(ids)
+        self._batch.remove(ids)
 
     def step(self) -> List[Translated]:
-        """Adds waiting sentences if enough slots are free, and extends every running hypothesis by one token."""
-        free = self._slots - len(self._search)
+        """Adds waiting sentences if enough slots are free, runs one step, and returns the sentences that it completes."""
+        free = self._slots - len(self._batch)
         if self._waiting and free >= self._joining_share * self._slots:
-            self._join([self._waiting.popleft() for _ in range(min(free, len(self._waiting)))])
-        if not len(self._search):
-            return []
-        self._search.step()
-        return self._search.take_translated()
-
-    def _join(self, joining: Sequence[QueuedSentence]) -> None:
-        pad = self._search.beam_search.special.pad
-        ids = torch.tensor([one.id for one in joining], device=self._device)
-        sources, prefixes = (
-            padded([one.source for one in joining], pad, self._device),
-            padded([one.prefix for one in joining], pad, self._device),
-        )
-        self._search.join(ids, sources, prefixes)
+            self._batch.join([self._waiting.popleft() for _ in range(min(free, len(self._waiting)))])
+        return self._batch.step() if len(self._batch) else []
 
 
 def padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> Tensor:

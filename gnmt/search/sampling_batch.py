@@ -1,11 +1,10 @@
-"""Random translations behind the interface of a search that sentences can join and leave.
+"""Random sampling as the batch of a search queue.
 
 Shapes: K samples of a sentence, T target positions, S source positions.
 """
 
-from collections import deque
 from functools import partial
-from typing import Deque, List, Sequence
+from typing import List, Sequence
 
 import torch
 from torch import Tensor
@@ -20,15 +19,14 @@ from gnmt.search.sampling import draw_samples, keep_most_probable
 from gnmt.search.search_queue import QueuedSentence, padded
 
 
-class SamplingQueue:
-    """Draws n translations of each sentence, batch by batch, and scores them as beam search does.
+class SamplingBatch:
+    """Sentences of one batch; a step draws all of their translations, and scores them as beam search does.
 
     Args:
         ensemble: model to sample from, with the temperature of `sampling`.
         scorer: model that computes the scores, with temperature 1.
         beam_search: rules of the scores; its `nbest` option is the number of samples.
         sampling: options; sentence i uses seed + i.
-        slots: number of sentences per batch.
         device: device of the model.
     """
 
@@ -38,33 +36,24 @@ class SamplingQueue:
         scorer: Ensemble,
         beam_search: BeamSearch,
         sampling: SamplingOptions,
-        slots: int,
         device: torch.device,
     ):
         self._ensemble, self._scorer = ensemble, scorer
         self._beam_search, self._sampling = beam_search, sampling
-        self._slots, self._device = slots, device
-        self._waiting: Deque[QueuedSentence] = deque()
+        self._device = device
+        self._sentences: List[QueuedSentence] = []
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._sentences)
 
-    @property
-    def num_waiting(self) -> int:
-        return len(self._waiting)
-
-    def add(self, sentences: Sequence[QueuedSentence]) -> None:
-        self._waiting.extend(sentences)
+    def join(self, sentences: Sequence[QueuedSentence]) -> None:
+        self._sentences.extend(sentences)
 
     def remove(self, ids: Sequence[int]) -> None:
-        removed = set(ids)
-        self._waiting = deque(one for one in self._waiting if one.id not in removed)
+        self._sentences = [one for one in self._sentences if one.id not in ids]
 
     def step(self) -> List[Translated]:
-        """Draws the translations of one batch."""
-        batch = [self._waiting.popleft() for _ in range(min(self._slots, len(self._waiting)))]
-        if not batch:
-            return []
+        batch, self._sentences = self._sentences, []
         special, options = self._beam_search.special, self._beam_search.options
         source = padded([one.source for one in batch], special.pad, self._device)
         limits = length_limits(source.ne(special.pad).sum(dim=1) - special.source_bos, options)
