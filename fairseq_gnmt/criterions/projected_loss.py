@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from gnmt.network.precision import product_precision
+from gnmt.training.fused_loss import CHUNK_TOKENS, chunks, minus_smoothed_target, take_gradients
 
-CHUNK_TOKENS = 1024  # tokens whose float32 logits are stored together: enough for full matrix-multiplication speed
 CACHED_ELEMENTS = 1 << 18  # logits that are processed together: they fit the second-level cache of a CPU
 
 
@@ -114,7 +114,7 @@ class _ProjectedLoss(torch.autograd.Function):
             token_weights.new_zeros(()),
         )  # not a view, because fairseq changes losses in place
 
-        for part in _chunks(len(features), CHUNK_TOKENS * (2 if precision.itemsize == 2 else 1)):
+        for part in chunks(len(features), CHUNK_TOKENS * (2 if precision.itemsize == 2 else 1)):
             logits = torch.addmm(used_bias, used_features[part], used_weight.t())
             for rows in _rows_in_cache(logits):
                 z, y, w = logits[rows].to(exact), target[part][rows, None], token_weights[part][rows, None]
@@ -126,8 +126,7 @@ class _ProjectedLoss(torch.autograd.Function):
                 nll += (normalizer - correct).sum()
                 loss += (w * (normalizer - (1 - smoothing) * correct - smoothing * mean)).sum()
                 if wanted:
-                    gradient = probabilities.scatter_add_(1, y, torch.full_like(correct, smoothing - 1))
-                    gradient.sub_(smoothing / len(weight)).mul_(w)
+                    gradient = minus_smoothed_target(probabilities, y[:, 0], smoothing, len(weight)).mul_(w)
                     bias_gradient += gradient.sum(dim=0)
                     logits[rows] = gradient
             if wanted:
@@ -144,12 +143,7 @@ class _ProjectedLoss(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, scale: Tensor, _):
-        if ctx.gradients is None:
-            raise RuntimeError("The projected loss gives its gradient once; compute the loss again instead.")
-        gradients, ctx.gradients = ctx.gradients, None
-        if scale.device.type != "cpu" or scale != 1:  # reading the scale on a GPU would block the CPU
-            for gradient in gradients:
-                gradient.mul_(scale)
+        gradients = take_gradients(ctx, scale)
         return (*(gradient.to(dtype) for gradient, dtype in zip(gradients, ctx.dtypes)), *[None] * 4)
 
 
@@ -177,7 +171,7 @@ class _RecomputedLoss(torch.autograd.Function):
         ctx.smoothing, ctx.limit, ctx.precision = smoothing, limit, precision
         exact = torch.promote_types(precision, torch.float32)
         loss = nll = torch.zeros((), dtype=exact, device=features.device)
-        for part in _chunks(len(features), CHUNK_TOKENS):
+        for part in chunks(len(features), CHUNK_TOKENS):
             logits = _logits(features[part], weight, bias, precision)
             if limit is not None:
                 logits.clamp_(-limit, limit)
@@ -197,7 +191,7 @@ class _RecomputedLoss(torch.autograd.Function):
         used_weight, scales = weight.to(ctx.precision), scale * token_weights.to(exact)
         features_gradient = torch.empty_like(features)
         weight_gradient, bias_gradient = torch.zeros_like(weight, dtype=exact), torch.zeros_like(bias, dtype=exact)
-        for part in _chunks(len(features), CHUNK_TOKENS):
+        for part in chunks(len(features), CHUNK_TOKENS):
             logits = _logits(features[part], weight, bias, ctx.precision)
             gradient = _logits_gradient(logits, target[part], scales[part], ctx.smoothing, ctx.limit, exact)
             bias_gradient += gradient.sum(dim=0)
@@ -221,9 +215,8 @@ def _logits_gradient(
         exact: type of the arithmetic.
     """
     clipped = logits if limit is None else logits.clamp(-limit, limit)
-    gradient = clipped.softmax(dim=1, dtype=exact)
-    gradient.scatter_add_(1, target[:, None], gradient.new_full((len(target), 1), smoothing - 1))
-    gradient.sub_(smoothing / logits.size(1)).mul_(scales[:, None])
+    probabilities = clipped.softmax(dim=1, dtype=exact)
+    gradient = minus_smoothed_target(probabilities, target, smoothing, logits.size(1)).mul_(scales[:, None])
     return gradient if limit is None else gradient.masked_fill_(logits.abs() > limit, 0)
 
 
@@ -238,11 +231,7 @@ def _plus_product(total: Optional[Tensor], one: Tensor, other: Tensor, exact: to
     return total.addmm_(one, other) if one.dtype == exact else total.add_(one @ other)
 
 
-def _chunks(tokens: int, size: int) -> List[slice]:
-    return [slice(start, start + size) for start in range(0, tokens, size)]
-
-
 def _rows_in_cache(logits: Tensor) -> List[slice]:
     """Returns slices of the rows of logits (n, V) that fit the second-level cache of a CPU; all rows on a GPU."""
     size = max(1, len(logits)) if logits.device.type != "cpu" else max(1, CACHED_ELEMENTS // logits.size(1))
-    return [slice(start, start + size) for start in range(0, len(logits), size)]
+    return chunks(len(logits), size)

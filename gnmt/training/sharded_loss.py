@@ -9,9 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from gnmt.training.fused_loss import CHUNK_TOKENS, chunks, minus_smoothed_target, take_gradients
 from gnmt.training.vocabulary_shards import VocabularyShard, held_symbols
-
-CHUNK_TOKENS = 1024  # logits held at once: large enough for full matrix-multiplication speed
 
 
 def sharded_label_smoothed_loss(
@@ -87,8 +86,7 @@ class _ShardedLoss(torch.autograd.Function):
         loss, nll = features.new_zeros(()), features.new_zeros(())
         uniform = smoothing / shard.vocabulary_size
 
-        for start in range(0, len(features), CHUNK_TOKENS):
-            part = slice(start, start + CHUNK_TOKENS)
+        for part in chunks(len(features), CHUNK_TOKENS):
             h, rows, held = features[part], all_rows[part], all_held[part]
             logits = torch.addmm(bias, h, weight.t())
             clipped = None
@@ -100,9 +98,8 @@ class _ShardedLoss(torch.autograd.Function):
             loss += (normalizer - (1 - smoothing) * correct - uniform * total).sum()
             if gradients is None:
                 continue
-            gradient = logits.sub_(normalizer[:, None]).exp_()  # softmax
-            gradient.scatter_add_(1, rows[:, None], (smoothing - 1) * held[:, None].type_as(gradient))
-            gradient.sub_(uniform)
+            probabilities = logits.sub_(normalizer[:, None]).exp_()
+            gradient = minus_smoothed_target(probabilities, rows, smoothing, shard.vocabulary_size, held)
             if clipped is not None:
                 gradient.masked_fill_(clipped, 0)
             torch.mm(gradient, weight, out=gradients[0][part])
@@ -118,7 +115,4 @@ class _ShardedLoss(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, scale: Tensor, _):
-        if ctx.gradients is None:
-            raise RuntimeError("The projected loss gives its gradient once; compute the loss again instead.")
-        gradients, ctx.gradients = ctx.gradients, None
-        return (*(gradient.mul_(scale) for gradient in gradients), *[None] * 4)
+        return (*take_gradients(ctx, scale), *[None] * 4)

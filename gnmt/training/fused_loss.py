@@ -1,0 +1,55 @@
+"""Common parts of losses that are fused with the output projection: chunks of tokens and gradients.
+
+Such a loss computes the logits of one chunk of tokens at a time. Its gradients are either kept by the forward pass, which
+has the logits, or computed from them again in the backward pass.
+
+Shapes: n tokens of a chunk, V vocabulary size, C columns of the logits, V or the symbols of one process.
+"""
+
+from typing import Any, List, Optional, Tuple
+
+from torch import Tensor
+
+CHUNK_TOKENS = 1024  # tokens whose float32 logits are stored together: enough for full matrix-multiplication speed
+
+
+def chunks(tokens: int, size: int) -> List[slice]:
+    """Returns slices of `size` tokens; the last one may be shorter."""
+    return [slice(start, start + size) for start in range(0, tokens, size)]
+
+
+def minus_smoothed_target(
+    probabilities: Tensor, columns: Tensor, smoothing: float, vocabulary_size: int, held: Optional[Tensor] = None
+) -> Tensor:
+    """Returns the gradient of the loss with respect to the logits, softmax - (1 - e) onehot - e / V, in place.
+
+    Args:
+        probabilities: (n, C), softmax of the logits; overwritten.
+        columns: (n,), columns of the targets.
+        smoothing: label smoothing e.
+        vocabulary_size: V.
+        held: (n,), True if the target is among the columns; None means that all are.
+    """
+    correct = probabilities.new_full((len(columns), 1), smoothing - 1)
+    if held is not None:
+        correct.mul_(held[:, None])
+    return probabilities.scatter_add_(1, columns[:, None], correct).sub_(smoothing / vocabulary_size)
+
+
+def take_gradients(ctx: Any, scale: Tensor) -> Tuple[Tensor, ...]:
+    """Returns the gradients that the forward pass kept, times the gradient of the loss, and frees their memory.
+
+    Args:
+        ctx: context of a torch.autograd.Function, with the tensors as `gradients`.
+        scale: gradient of the loss, a scalar.
+
+    Raises:
+        RuntimeError: if the gradients have been taken before.
+    """
+    if ctx.gradients is None:
+        raise RuntimeError("The projected loss gives its gradient once; compute the loss again instead.")
+    gradients, ctx.gradients = ctx.gradients, None
+    if scale.device.type != "cpu" or scale != 1:  # reading the scale on a GPU would block the CPU
+        for gradient in gradients:
+            gradient.mul_(scale)
+    return gradients
