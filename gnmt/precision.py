@@ -1,4 +1,7 @@
-"""Names of precisions, for stored weights and for decoding."""
+"""Names of precisions that users choose, for stored weights and for decoding.
+
+The type of a layer's arithmetic is in `network/product_precision.py`.
+"""
 
 from gnmt.errors import UserError
 

@@ -8,7 +8,7 @@ from typing import Any, List, Optional, Tuple
 import torch
 from torch import Tensor
 
-from gnmt.network.precision import product_precision
+from gnmt.network.product_precision import product_precision
 from gnmt.training.fused_loss import CHUNK_TOKENS, chunks, minus_smoothed_target, take_gradients
 
 CACHED_ELEMENTS = 1 << 18  # logits that are processed together: they fit the second-level cache of a CPU

@@ -41,7 +41,7 @@ from fairseq_gnmt.tasks.options import (
 )
 from fairseq_gnmt.tasks.vocabulary_parallel import divide_over_processes, own_sentences, summed_counts
 from gnmt.errors import UserError
-from gnmt.network.precision import products_in
+from gnmt.network.product_precision import products_in
 from gnmt.search.alignment import add_alignments, source_positions
 from gnmt.search.options import SearchOptions
 from gnmt.training.sharded_layers import gather_layers, with_layers

@@ -11,6 +11,7 @@ from typing import Any, Dict, Optional, Sequence, Tuple
 
 from gnmt.errors import UserError
 from gnmt.files.checksums import SUMS, sha256
+from gnmt.precision import PRECISIONS
 from gnmt.ranges import Range, check_ranges
 from gnmt.search.options import SamplingOptions, SearchOptions
 from gnmt.translation.options import TranslationOptions
@@ -87,7 +88,7 @@ def check_models(job: Job) -> None:
 
 def check_search(job: Job) -> None:
     """Raises UserError for options that do not fit the model, before any work is done."""
-    from gnmt.checkpoints.model_config import PRECISIONS, GenerationConfig, read_config  # imports torch
+    from gnmt.checkpoints.model_config import GenerationConfig, read_config  # imports torch
     from gnmt.checkpoints.model_folder import GENERATION
 
     job.options.search_options(read_config(Path(job.models[0]) / GENERATION, GenerationConfig))

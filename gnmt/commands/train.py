@@ -24,7 +24,7 @@ from gnmt.errors import UserError
 from gnmt.files.process_pool import available_cores
 from gnmt.ranges import Range
 from gnmt.training.finished import Finished, read_finished, write_finished
-from gnmt.training.options import PRECISIONS, TrainingOptions, training_options
+from gnmt.training.options import TRAINING_PRECISIONS, TrainingOptions, training_options
 from gnmt.training.recipes import recipe_for
 
 PASSES_OPTIONS_THROUGH = True  # unknown options are passed to fairseq-train
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("folder", type=Path, metavar="DIR", help="folder of `gnmt prepare`")
     add(
         "--precision",
-        choices=PRECISIONS,
+        choices=TRAINING_PRECISIONS,
         default="auto",
         help="precision of training (default: auto, fp16 on a GPU for more than 200,000 pairs, bf16 on a CPU if faster, "
         "otherwise fp32)",

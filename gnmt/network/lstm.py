@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from gnmt.network.clipping import ActivationClip
-from gnmt.network.precision import product_precision
+from gnmt.network.product_precision import product_precision
 from gnmt.network.recurrence import lstm_recurrence
 
 LSTMState = Tuple[Tensor, Tensor]  # hidden (N, H) and cell (N, H)

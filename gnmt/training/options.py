@@ -8,7 +8,7 @@ from gnmt.errors import UserError
 from gnmt.training.precision import bfloat16_pays
 from gnmt.training.recipes import COMMON, Options, Recipe
 
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+TRAINING_PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 PRECISION_OPTIONS = ("--fp16", "--bf16", "--memory-efficient-fp16", "--memory-efficient-bf16", "--amp")
 MOST_PER_DEVICE = 128  # maximum number of sentence pairs in a batch of one device
 SHARDED = "--vocabulary-parallel"  # its processes act as one device, in fp32
@@ -92,7 +92,7 @@ def training_options(
         lengths: number of training pairs for each number of tokens of the longer side.
         recipe: recipe for this number of pairs.
         gpus: number of GPUs of this machine; 0 means training on the CPU.
-        precision: one of PRECISIONS.
+        precision: one of TRAINING_PRECISIONS.
         plugin: folder of fairseq_gnmt.
         further: options of the user, which take precedence.
         bf16_pays: returns True if training of a network of this width is faster in bf16 on this CPU; for "auto".

@@ -13,7 +13,7 @@ import pytest
 import torch
 from model_folders import make_model_folder
 
-from gnmt.checkpoints.model_config import PRECISIONS
+from gnmt.precision import PRECISIONS
 from gnmt.commands import doctor
 from gnmt.commands.command_line import run_module
 from gnmt.errors import UserError

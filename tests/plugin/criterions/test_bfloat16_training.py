@@ -12,7 +12,7 @@ from fairseq_gnmt.criterions.label_smoothed_cross_entropy import GNMTLabelSmooth
 from fairseq_gnmt.criterions.mixed_objective import GNMTMixedObjective
 from fairseq_gnmt.patches.bfloat16 import check_bfloat16_on_cpu
 from gnmt.errors import UserError
-from gnmt.network.precision import product_precision, products_in
+from gnmt.network.product_precision import product_precision, products_in
 
 DICTIONARY = make_dictionary(100)
 TASK = SimpleNamespace(target_dictionary=DICTIONARY)
