@@ -6,6 +6,7 @@ The type of a layer's arithmetic is in `network/product_precision.py`.
 from gnmt.errors import UserError
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+PRECISION_HELP = "precision of decoding (default: the model's); int8 needs a CPU, fp16 a GPU"
 
 
 def check_precision(name: str) -> None:

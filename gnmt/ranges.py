@@ -1,4 +1,4 @@
-"""Ranges of numeric options, declared with the option and checked in one place."""
+"""Options as dataclass fields: the range of numbers and the help are declared with the option, and used everywhere."""
 
 import dataclasses
 import math
@@ -7,7 +7,7 @@ from typing import Any, Optional
 from gnmt.errors import UserError
 
 LARGEST = 2**32 - 1  # larger numbers do not fit into the integers of torch, numpy and fairseq
-KEY = "range"  # key in the metadata of a dataclass field
+RANGE, HELP, DEFAULT = "range", "help", "default"  # keys in the metadata of a dataclass field
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +60,18 @@ class Range:
             raise UserError(f"--{option.replace('_', '-')} is {value!r}, but must be {requirement}{hint}.")
 
 
+def option(default: Any, accepted: Optional[Range], description: str) -> Any:
+    """Returns a field of a dataclass of options.
+
+    Args:
+        default: default value.
+        accepted: range of accepted values; None if it is not a number.
+        description: help text.
+    """
+    limits = {} if accepted is None else {RANGE: accepted}
+    return dataclasses.field(default=default, metadata={**limits, HELP: description})
+
+
 def check_ranges(config_class: type, config: Any) -> None:
     """Checks the numbers of a configuration against the ranges that its dataclass declares.
 
@@ -71,7 +83,7 @@ def check_ranges(config_class: type, config: Any) -> None:
         UserError: for the first number that is outside its range, or is not an integer where the field is an int.
     """
     for option in dataclasses.fields(config_class):
-        accepted, value = option.metadata.get(KEY), getattr(config, option.name, None)
+        accepted, value = option.metadata.get(RANGE), getattr(config, option.name, None)
         if accepted is None or value is None:
             continue
         if option.type is int and not isinstance(value, int):

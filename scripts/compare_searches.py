@@ -28,6 +28,7 @@ from sacrebleu.metrics import BLEU  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 import fairseq_gnmt  # noqa: E402, F401  registers everything
+from gnmt.commands.declared_options import add_options, given_options  # noqa: E402
 from gnmt.commands.report import check_output, markdown_table, write_json  # noqa: E402
 from fairseq_gnmt.models.gnmt import GNMTModel  # noqa: E402
 from fairseq_gnmt.segmentation.encoders import join_tokens  # noqa: E402
@@ -37,18 +38,12 @@ from gnmt.errors import UserError  # noqa: E402
 from gnmt.evaluation.gleu import mean_gleu  # noqa: E402
 from gnmt.files.lines import read_lines  # noqa: E402
 from gnmt.inference.model import inference_model_for  # noqa: E402
-from gnmt.precision import PRECISIONS  # noqa: E402
+from gnmt.precision import PRECISION_HELP, PRECISIONS  # noqa: E402
 from gnmt.search.ensemble import Ensemble  # noqa: E402
 from gnmt.search.options import SearchOptions  # noqa: E402
 from gnmt.search.forced_decoding import reference_log_probs  # noqa: E402
 
-VARIED = {
-    "beam": int,
-    "length_norm_factor": float,
-    "coverage_penalty": float,
-    "prune_tokens": float,
-    "prune_hypotheses": float,
-}
+VARIED = ("beam", "length_norm_factor", "coverage_penalty", "prune_tokens", "prune_hypotheses")
 
 
 def parse_options() -> argparse.Namespace:
@@ -61,11 +56,10 @@ def parse_options() -> argparse.Namespace:
     )
     parser.add_argument("--references", type=Path, required=True, metavar="FILE", help="raw text, one sentence a line")
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--precision", choices=PRECISIONS, help="of translation (default: the model's own)")
+    parser.add_argument("--precision", choices=PRECISIONS, help=PRECISION_HELP)
     parser.add_argument("--quantize", choices=("none", "int8"), default="none", help="earlier spelling of --precision")
     parser.add_argument("--threads", type=int, default=None)
-    for name, kind in VARIED.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, nargs="+", default=[getattr(SearchOptions, name)])
+    add_options(parser, SearchOptions, VARIED, several=True)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--overwrite", action="store_true", help="replace the file of --json")
     args = parser.parse_args()
@@ -83,8 +77,8 @@ def parse_options() -> argparse.Namespace:
 
 def combinations(args: argparse.Namespace) -> List[SearchOptions]:
     """Raises UserError for values out of range, before anything is translated."""
-    values = [getattr(args, name) for name in VARIED]
-    return [SearchOptions(**dict(zip(VARIED, chosen))) for chosen in itertools.product(*values)]
+    given = given_options(args, VARIED)
+    return [SearchOptions(**dict(zip(given, chosen))) for chosen in itertools.product(*given.values())]
 
 
 class Workload:
@@ -166,7 +160,7 @@ def measure(workload: Workload, options: SearchOptions, bleu: BLEU) -> Dict[str,
 
 def as_row(args: argparse.Namespace, figures: Dict[str, Any]) -> Dict[str, str]:
     """Of the options, those with more than one value."""
-    row = {name.replace("_", " "): f"{figures[name]:g}" for name in VARIED if len(getattr(args, name)) > 1}
+    row = {name.replace("_", " "): f"{figures[name]:g}" for name in VARIED if len(getattr(args, name) or []) > 1}
     return {
         **row,
         "BLEU": f"{figures['bleu']:.2f}",

@@ -15,7 +15,7 @@ from fairseq_gnmt.fairseq_options import RANGES
 from fairseq_gnmt.patches.checkpoint_reading import DEFAULT_RESTORE_FILE
 from fairseq_gnmt.segmentation.encoders import join_tokens
 from gnmt.errors import UserError
-from gnmt.precision import PRECISIONS
+from gnmt.precision import PRECISION_HELP, PRECISIONS
 from gnmt.ranges import Range
 from gnmt.search.options import SearchOptions
 
@@ -44,7 +44,7 @@ class GNMTTranslationConfig(SearchConfig):  # type: ignore[valid-type,misc]  # m
 
     precision: Optional[ChoiceEnum(list(PRECISIONS))] = field(  # type: ignore[valid-type]  # of fairseq
         default=None,
-        metadata={"help": "precision of translation (default: the model's own); int8 needs a CPU, fp16 a GPU"},
+        metadata={"help": PRECISION_HELP},
     )
     quantize: ChoiceEnum(["none", "int8"]) = field(  # type: ignore[valid-type]  # of fairseq
         default="none", metadata={"help": "deprecated name of --precision int8"}

@@ -18,10 +18,17 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from gnmt.checkpoints.model_folder import read_model_folder
+from gnmt.commands.declared_options import add_options, given_options
+from gnmt.commands.model_options import add_model_options
 from gnmt.commands.report import markdown_table
 from gnmt.commands.speed import PERCENT_OF_LATENCY, Workload, measure
 from gnmt.errors import UserError
 from gnmt.files.lines import read_lines
+from gnmt.ranges import Range
+from gnmt.translation.options import TranslationOptions
+
+OPTIONS = ("beam", "batch_size")
+POSITIVE = Range(1)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,14 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="maximum number of lines of --input, or of random sentences",
     )
     parser.add_argument("--precision", nargs="+", metavar="P", help="precisions to compare (default: the model's)")
-    parser.add_argument("--device", default="cpu", metavar="D", help="torch device, such as cuda:0")
-    parser.add_argument("--threads", type=int, metavar="N", help="number of threads (default: torch's setting)")
-    parser.add_argument(
-        "--beam", type=int, metavar="N", help="number of hypotheses that continue at each step (default: the model's)"
-    )
-    parser.add_argument(
-        "--batch-size", type=int, default=64, metavar="N", help="number of sentences translated at the same time"
-    )
+    add_model_options(parser, "device", "threads")
+    add_options(parser, TranslationOptions, OPTIONS)
     parser.add_argument(
         "--single", type=int, default=20, metavar="N", help="number of sentences translated one at a time"
     )
@@ -55,17 +56,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs the command."""
-    for name in ("sentences", "batch_size", "single", "repetitions"):
-        if getattr(arguments, name) < 1:
-            raise UserError(f"--{name.replace('_', '-')} is {getattr(arguments, name)}, but must be at least 1.")
+    for name in ("sentences", "single", "repetitions"):
+        POSITIVE.check(name, getattr(arguments, name))
+    options = TranslationOptions(**given_options(arguments, OPTIONS))
     lines = read_lines(arguments.input)[: arguments.sentences] if arguments.input else []
     if lines and not any(map(str.strip, lines)):
         raise UserError(f"{arguments.input} has blank lines only: give some text.")
     read_model_folder(arguments.model)  # reports errors before the measurements
     workloads = [
         Workload(
-            arguments.model, precision, arguments.device, arguments.threads, lines, arguments.sentences, arguments.beam,
-            arguments.batch_size, arguments.repetitions, arguments.single,
+            arguments.model, precision, arguments.device, arguments.threads, lines, arguments.sentences, options.beam,
+            options.batch_size, arguments.repetitions, arguments.single,
         )
         for precision in arguments.precision or [None]
     ]  # fmt: skip

@@ -25,6 +25,8 @@ from gnmt.bulk.job import COLUMNS, Job
 from gnmt.bulk.manifest import BulkFolder, plan, read_manifest
 from gnmt.bulk.progress import Counter
 from gnmt.commands.command_line import HelpFormatter
+from gnmt.commands.declared_options import add_options, given_options
+from gnmt.commands.model_options import add_model_options
 from gnmt.errors import UserError
 from gnmt.files.locks import locked
 from gnmt.files.process_pool import available_cores
@@ -52,8 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shard = action("shard", "translate single shards of a folder, for --engine print")
     shard.add_argument("folder", type=Path, metavar="FOLDER")
     shard.add_argument("numbers", type=int, nargs="+", metavar="N", help="indices of shards, from 0")
-    shard.add_argument("--threads", type=int, metavar="N", help="number of threads (default: torch's setting)")
-    shard.add_argument("--device", default="cpu", metavar="D", help="torch device, such as cuda:0")
+    add_model_options(shard, "threads", "device")
     status = action("status", "show the progress")
     status.add_argument("folder", type=Path, metavar="FOLDER")
     status.add_argument("--json", action="store_true", help="print one JSON object")
@@ -75,12 +76,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_translate(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    job, options, sampling = Job((), ()), TranslationOptions(), SamplingOptions()
+    job = Job((), ())
     add("model", type=Path, metavar="MODEL", help="model folder")
     add("--input", type=Path, required=True, metavar="FILE", help="input file, plain, .gz, .xz or .zst; -: stdin")
     add("--output", type=Path, required=True, metavar="FOLDER", help="folder of the shards; -: stdout, without files")
     add("--format", choices=FORMATS, help="format of the input (default: by its suffix, otherwise text)")
-    add("--output-format", choices=FORMATS, help="format of the output (default: format of the input)")
+    add(
+        "--output-format",
+        choices=FORMATS,
+        help="format of the output; --nbest needs jsonl or parquet (default: format of the input)",
+    )
     add(
         "--column",
         metavar="C",
@@ -104,63 +109,20 @@ def _add_translate(parser: argparse.ArgumentParser) -> None:
     )
     engine("--workers", type=int, metavar="N", help="number of processes (default: one per device)")
     engine("--threads", type=int, metavar="N", help="number of threads per process (default: its share of the cores)")
-    engine("--device", nargs="+", default=["cpu"], metavar="D", help="torch devices, assigned to processes in turn")
+    engine(
+        "--device",
+        nargs="+",
+        default=["cpu"],
+        metavar="D",
+        help="torch devices, assigned to processes in turn (default: cpu)",
+    )
     engine("--address", metavar="A", help="address of a Ray cluster, such as auto (default: this machine)")
-    model = parser.add_argument_group("search").add_argument
-    model(
-        "--ensemble",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="MODEL",
-        help="further model of the ensemble; repeatable",
-    )
-    model("--precision", metavar="P", help="precision of decoding (default: the model's)")
-    model(
-        "--beam", type=int, metavar="N", help="number of hypotheses that continue at each step (default: the model's)"
-    )
-    model("--nbest", type=int, default=1, metavar="N", help="number of hypotheses in JSON lines and Parquet")
-    model("--length-norm-factor", type=float, metavar="A", help="exponent of the length penalty (default: the model's)")
-    model("--coverage-penalty", type=float, metavar="B", help="weight of the coverage penalty (default: the model's)")
-    model(
-        "--no-repeat-ngram-size",
-        type=int,
-        default=0,
-        metavar="N",
-        help="forbid n-grams of this size to occur twice; 0: off",
-    )
-    model("--replace-unk", action="store_true", help="replace unknown tokens by their aligned source tokens")
-    model("--split-sentences", action="store_true", help="split lines into sentences and translate each separately")
-    model(
-        "--batch-size",
-        type=int,
-        default=options.batch_size,
-        metavar="N",
-        help="number of sentences translated at the same time",
-    )
-    model(
-        "--max-length",
-        type=int,
-        default=options.max_length,
-        metavar="N",
-        help="maximum tokens of a sentence; the rest is truncated",
-    )
-    drawn = parser.add_argument_group("sampling, for back-translation").add_argument
-    drawn("--sampling", action="store_true", help="sample random translations instead of beam search")
-    drawn("--seed", type=int, metavar="N", help=f"random seed; line i uses seed + i (default: {sampling.seed})")
-    drawn("--temperature", type=float, metavar="T", help=f"divides the logits (default: {sampling.temperature})")
-    drawn(
-        "--top-k",
-        type=int,
-        metavar="K",
-        help=f"sample from K tokens; 0: all (default: {sampling.top_k})",
-    )
-    drawn(
-        "--top-p",
-        type=float,
-        metavar="P",
-        help=f"sample from tokens of total probability P (default: {sampling.top_p})",
-    )
+    search = parser.add_argument_group("search")
+    add_model_options(search, "ensemble", "precision")
+    add_options(search, TranslationOptions, OPTIONS)
+    drawn = parser.add_argument_group("sampling, for back-translation")
+    drawn.add_argument("--sampling", action="store_true", help="sample random translations instead of beam search")
+    add_options(drawn, SamplingOptions, SAMPLING)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -224,13 +186,13 @@ def _job_of(arguments: argparse.Namespace) -> Job:
     column = COLUMNS[input_format] if arguments.column is None else arguments.column
     if arguments.column is not None and input_format == "text":
         raise UserError("--column is for TSV, JSON lines and Parquet: name the format with --format.")
-    drawn = {name: getattr(arguments, name) for name in SAMPLING if getattr(arguments, name) is not None}
+    drawn = given_options(arguments, SAMPLING)
     if drawn and not arguments.sampling:
         raise UserError(f"--{next(iter(drawn)).replace('_', '-')} is for sampling: add --sampling.")
     models = [arguments.model, *arguments.ensemble]
     options = TranslationOptions(
         sampling=SamplingOptions(**drawn) if arguments.sampling else None,
-        **{name: getattr(arguments, name) for name in OPTIONS},
+        **given_options(arguments, OPTIONS),
     )
     job = Job(
         models=jobs.absolute(models),

@@ -16,16 +16,18 @@ from typing import Any, Dict, Iterable, List, Sequence
 
 from tqdm import tqdm
 
+from gnmt.commands.declared_options import add_options, given_options
+from gnmt.commands.model_options import add_model_options
 from gnmt.commands.report import check_output, markdown_table, write_json
 from gnmt.errors import UserError
 from gnmt.evaluation.bleu import corpus_bleu
 from gnmt.evaluation.gleu import mean_gleu
 from gnmt.files.lines import read_lines
+from gnmt.translation.options import TranslationOptions
 from gnmt.translator import Translator
 
-VARIED = {"beam": int, "length_norm_factor": float, "coverage_penalty": float, "no_repeat_ngram_size": int,
-          "prune_tokens": float, "prune_hypotheses": float}  # fmt: skip
-OWN = ("beam", "length_norm_factor", "coverage_penalty")  # options with defaults in the model folder
+VARIED = ("beam", "length_norm_factor", "coverage_penalty", "no_repeat_ngram_size", "prune_tokens",
+          "prune_hypotheses")  # fmt: skip
 WARM_UP = 4  # sentences
 
 
@@ -36,15 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--references", type=Path, required=True, metavar="FILE", help="human translations, one per line"
     )
-    for name, kind in VARIED.items():
-        default = "the model's" if name in OWN else "0"
-        help_text = f"values of this option (default: {default})"
-        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, nargs="+", metavar="X", help=help_text)
-    parser.add_argument(
-        "--batch-size", type=int, default=64, metavar="N", help="number of sentences translated at the same time"
-    )
-    parser.add_argument("--precision", metavar="P", help="precision of decoding (default: the model's)")
-    parser.add_argument("--threads", type=int, metavar="N", help="number of threads (default: torch's setting)")
+    add_options(parser, TranslationOptions, VARIED, several=True)
+    add_options(parser, TranslationOptions, ["batch_size"])
+    add_model_options(parser, "precision", "threads")
     parser.add_argument("--json", type=Path, metavar="FILE", help="file for all numbers")
     parser.add_argument("--overwrite", action="store_true", help="replace the file of --json")
 
@@ -61,13 +57,12 @@ def run(arguments: argparse.Namespace) -> None:
         )
     translator = Translator.from_pretrained(arguments.models, precision=arguments.precision, threads=arguments.threads)
     searches = combinations(arguments)
+    batch_size = TranslationOptions(**given_options(arguments, ["batch_size"])).batch_size
     for options in searches:  # warms up, and reports values out of range before the work starts
-        translator.translate(sources[:WARM_UP], batch_size=arguments.batch_size, **options)
-    measured = [
-        measure(translator, options, sources, references, arguments.batch_size) for options in _progress(searches)
-    ]
+        translator.translate(sources[:WARM_UP], batch_size=batch_size, **options)
+    measured = [measure(translator, options, sources, references, batch_size) for options in _progress(searches)]
     print(markdown_table([_row(arguments, figures) for figures in measured]))
-    scores = list(itertools.chain.from_iterable(translator.score(sources, references, arguments.batch_size)))
+    scores = list(itertools.chain.from_iterable(translator.score(sources, references, batch_size)))
     log_perplexity, (_, signature) = -sum(scores) / len(scores), corpus_bleu(references, references)
     print(f"\n{signature}; log-perplexity of the references {log_perplexity:.4f}")
     if arguments.json:
@@ -77,7 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def combinations(arguments: argparse.Namespace) -> List[Dict[str, Any]]:
     """Returns the keyword arguments of each search; options that are not given are left to the model."""
-    given = {name: getattr(arguments, name) for name in VARIED if getattr(arguments, name) is not None}
+    given = given_options(arguments, VARIED)
     return [dict(zip(given, chosen)) for chosen in itertools.product(*given.values())]
 
 

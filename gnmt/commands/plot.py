@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 from typing import List, Optional, Sequence
 
+from gnmt.commands.declared_options import add_options
 from gnmt.errors import UserError
 from gnmt.files.json_objects import read_object
 from gnmt.files.lines import read_lines, read_stream
@@ -28,6 +29,7 @@ from gnmt.plots.pictures import below_each_other, check_pictures, to_png
 from gnmt.plots.training_curves import AXES, LOSS, PANELS, Run, missing
 from gnmt.plots.training_curves import draw as draw_curves
 from gnmt.plots.training_log import read_log
+from gnmt.translation.options import TranslationOptions
 
 SCHEME_OF = {"sentencepiece": "sentencepiece", "moses_subword_nmt": "subword_nmt", "mixed_word_char": "mixed_word_char"}
 
@@ -52,9 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file", type=Path, nargs="?", metavar="FILE", help="text, one sentence per line (default: stdin)"
     )
     attention.add_argument("--words", action="store_true", help="draw attention between words instead of subwords")
-    attention.add_argument(
-        "--beam", type=int, metavar="N", help="number of hypotheses that continue at each step (default: the model's)"
-    )
+    add_options(attention, TranslationOptions, ["beam"])
     output = attention.add_mutually_exclusive_group(required=True)
     output.add_argument(
         "--output-dir", type=Path, metavar="DIR", help="folder for one picture per sentence, attention-<line>.png"

@@ -13,6 +13,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Dict
 
+from gnmt.commands.model_options import add_model_options
 from gnmt.errors import UserError
 from gnmt.ranges import Range
 
@@ -25,9 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("models", type=Path, nargs="+", metavar="MODEL", help="model folders, one per language pair")
     add("--host", default="127.0.0.1", metavar="H", help="address to listen on; 0.0.0.0: all networks")
     add("--port", type=int, default=5000, metavar="N", help="port to listen on; 0: any free port")
-    add("--precision", metavar="P", help="precision of decoding (default: the model's)")
-    add("--device", default="cpu", metavar="D", help="torch device, such as cuda:0")
-    add("--threads", type=int, metavar="N", help="number of torch threads (default: torch's setting)")
+    add_model_options(parser, "precision", "device", "threads")
     add("--slots", type=int, default=64, metavar="N", help="number of sentences translated at the same time")
     add(
         "--api-keys",

@@ -15,9 +15,12 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from gnmt.commands.declared_options import add_options, given_options
+from gnmt.commands.model_options import add_model_options
 from gnmt.errors import UserError
 from gnmt.files.line_source import LineSource
 from gnmt.files.lines import one_line
+from gnmt.translation.options import TranslationOptions
 
 STANDARD_INPUT = Path("-")
 ATTENTION_DIGITS = 4  # decimal places in JSON
@@ -36,59 +39,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="text, one sentence or paragraph per line; -: stdin (default: stdin)",
     )
-    add(
-        "--ensemble",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="MODEL",
-        help="further model of the ensemble; repeatable",
-    )
-    add("--precision", metavar="P", help="precision of decoding (default: the model's)")
-    add("--device", default="cpu", metavar="D", help="torch device, such as cuda:0")
-    add("--threads", type=int, metavar="N", help="number of threads (default: torch's setting)")
-    add("--beam", type=int, metavar="N", help="number of hypotheses that continue at each step (default: the model's)")
-    add(
-        "--nbest",
-        type=int,
-        default=1,
-        metavar="N",
-        help="number of translations per sentence, with --output json or tsv",
-    )
-    add("--length-norm-factor", type=float, metavar="A", help="exponent of the length penalty (default: the model's)")
-    add("--coverage-penalty", type=float, metavar="B", help="weight of the coverage penalty (default: the model's)")
-    add(
-        "--no-repeat-ngram-size",
-        type=int,
-        default=0,
-        metavar="N",
-        help="forbid n-grams of this size to occur twice; 0: off",
-    )
-    add("--replace-unk", action="store_true", help="replace unknown tokens by their aligned source tokens")
-    add("--split-sentences", action="store_true", help="split lines into sentences and translate each separately")
-    add("--batch-size", type=int, default=64, metavar="N", help="number of sentences translated at the same time")
-    add(
-        "--max-length",
-        type=int,
-        default=1024,
-        metavar="N",
-        help="maximum tokens of a sentence; the rest is truncated",
-    )
-    add("--output", choices=tuple(FORMS), default="text", help="format of the output")
+    add_model_options(parser, "ensemble", "precision", "device", "threads")
+    add_options(parser, TranslationOptions, OPTIONS)
+    add("--output", choices=tuple(FORMS), default="text", help="format of the output; --nbest needs json or tsv")
     add("--attention", action="store_true", help="add attention and source tokens to --output json")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs the command."""
-    if arguments.nbest > 1 and arguments.output == "text":
-        raise UserError(f"--nbest {arguments.nbest} needs --output json or tsv: text has one translation per line.")
+    options = TranslationOptions(**given_options(arguments, OPTIONS))
+    if options.nbest > 1 and arguments.output == "text":
+        raise UserError(f"--nbest {options.nbest} needs --output json or tsv: text has one translation per line.")
     if arguments.attention and arguments.output != "json":
         raise UserError(f"--attention needs --output json: {arguments.output} has no place for it.")
     form = as_json_with_attention if arguments.attention else FORMS[arguments.output]
     for path in arguments.files:
         if path != STANDARD_INPUT and not path.exists():
             raise UserError(f"{path} does not exist: check the path.")
-    from gnmt.translation.options import TranslationOptions
     from gnmt.translator import Translator
 
     translator = Translator.from_pretrained(
@@ -97,7 +64,6 @@ def run(arguments: argparse.Namespace) -> None:
         threads=arguments.threads,
         device=arguments.device,
     )
-    options = TranslationOptions(**{name: getattr(arguments, name) for name in OPTIONS})
     number = 0
     for path in arguments.files or [STANDARD_INPUT]:
         is_stdin = path == STANDARD_INPUT
@@ -108,7 +74,7 @@ def run(arguments: argparse.Namespace) -> None:
                 number += 1
                 if any(sentence.is_truncated for sentence in translation.sentences):
                     warn(
-                        f"line {number} has a sentence of more than {arguments.max_length} tokens, "
+                        f"line {number} has a sentence of more than {options.max_length} tokens, "
                         "the rest of which is not translated."
                     )
                 sys.stdout.write(form(number, translation))

@@ -1,21 +1,9 @@
 """Options of GNMT's beam search: name, default, range and help are declared once."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from gnmt.errors import UserError
-from gnmt.ranges import Range, check_ranges
-
-
-def option(default: Any, accepted: Range, description: str) -> Any:
-    """Returns a field of SearchOptions.
-
-    Args:
-        default: default value.
-        accepted: range of accepted values.
-        description: help text.
-    """
-    return field(default=default, metadata={"range": accepted, "help": description})
+from gnmt.ranges import Range, check_ranges, option
 
 
 @dataclass(frozen=True)
@@ -87,7 +75,7 @@ class SamplingOptions:
     top_p: float = option(
         1.0, Range(0, 1, above=True), "sample from the most probable tokens whose probabilities sum to this"
     )
-    seed: int = option(1, Range(0, 2**62), "random seed; sentence i of a call uses seed + i")
+    seed: int = option(1, Range(0, 2**62), "random seed; sentence i uses seed + i")
 
     def __post_init__(self):
         check_ranges(SamplingOptions, self)

@@ -1,15 +1,28 @@
 """User options of a translation; None means the model's own value."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Optional
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Optional
 
 from gnmt.errors import UserError
+from gnmt.ranges import DEFAULT, Range, option
 from gnmt.search.options import SamplingOptions, SearchOptions
 
 if TYPE_CHECKING:  # imports torch, which commands that only read options do not need
     from gnmt.checkpoints.model_config import GenerationConfig
 
 MOST_TOKENS = 1024  # maximum number of tokens of a sentence; longer ones are truncated
+POSITIVE = Range(1)
+SEARCH = {one.name: one for one in fields(SearchOptions)}
+
+
+def of_search(name: str) -> Any:
+    """Returns a field for an option of the search."""
+    return field(default=SEARCH[name].default, metadata=SEARCH[name].metadata)
+
+
+def of_model(name: str) -> Any:
+    """Returns a field for an option of the search whose default is part of the model."""
+    return field(default=None, metadata={**SEARCH[name].metadata, DEFAULT: "the model's"})
 
 
 @dataclass(frozen=True)
@@ -20,23 +33,24 @@ class TranslationOptions:
         UserError: if `batch_size` or `max_length` is below 1.
     """
 
-    beam: Optional[int] = None
-    nbest: int = 1
-    length_norm_factor: Optional[float] = None
-    coverage_penalty: Optional[float] = None
-    no_repeat_ngram_size: int = 0
-    prune_tokens: float = 0.0
-    prune_hypotheses: float = 0.0
-    replace_unk: bool = False
+    beam: Optional[int] = of_model("beam")
+    nbest: int = of_search("nbest")
+    length_norm_factor: Optional[float] = of_model("length_norm_factor")
+    coverage_penalty: Optional[float] = of_model("coverage_penalty")
+    no_repeat_ngram_size: int = of_search("no_repeat_ngram_size")
+    prune_tokens: float = of_search("prune_tokens")
+    prune_hypotheses: float = of_search("prune_hypotheses")
+    replace_unk: bool = option(False, None, "replace unknown tokens by their aligned source tokens")
     sampling: Optional[SamplingOptions] = None
-    split_sentences: bool = False
-    batch_size: int = 64
-    max_length: int = MOST_TOKENS
+    split_sentences: bool = option(False, None, "split lines into sentences and translate each separately")
+    batch_size: int = option(64, POSITIVE, "number of sentences translated at the same time")
+    max_length: int = option(MOST_TOKENS, POSITIVE, "maximum tokens of a sentence; the rest is truncated")
 
     def __post_init__(self):
         for name in ("batch_size", "max_length"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}, but must be at least 1.")
+            requirement = POSITIVE.requirement(getattr(self, name))
+            if requirement is not None:
+                raise UserError(f"{name} is {getattr(self, name)!r}, but must be {requirement}.")
 
     def search_options(self, defaults: "GenerationConfig") -> SearchOptions:
         """Returns the options of the search, with the defaults of a model.
