@@ -20,7 +20,7 @@ from gnmt.checkpoints.model_config import MODEL_TYPE, GenerationConfig, ModelCon
 from gnmt.checkpoints.vocabulary_file import read_vocabularies, write_vocabularies
 from gnmt.checkpoints.weights import read_weights, write_weights
 from gnmt.errors import UserError
-from gnmt.files.checksums import check_sums, write_sums
+from gnmt.files.checksums import check_folder_sums, write_folder_sums
 from gnmt.files.json_objects import read_object
 from gnmt.network.gnmt import GNMTNetwork
 from gnmt.tokenizers.tokenizer import TokenizerPair, load_tokenizers, save_tokenizers
@@ -86,7 +86,7 @@ def write_model_folder(
     save_tokenizers(path, *tokenizer)
     write_weights(path / WEIGHTS, network, config.precision)
     (path / CARD).write_text(card, encoding="utf-8")
-    write_sums(path)
+    write_folder_sums(path)
 
 
 def read_model_folder(path: Path) -> Model:
@@ -97,7 +97,7 @@ def read_model_folder(path: Path) -> Model:
     """
     if not path.is_dir():
         raise UserError(f"{path} is not a folder: name a model folder of `gnmt export`.")
-    check_sums(path)
+    check_folder_sums(path)
     if not is_model_folder(path):
         raise UserError(f"{path / CONFIG} has no model_type {MODEL_TYPE!r}: name a model folder of `gnmt export`.")
     config = read_config(path / CONFIG, ModelConfig)

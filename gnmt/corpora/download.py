@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Dict, Mapping, NamedTuple, Optional, Sequence
 from urllib.parse import urlsplit
 
-from gnmt.corpora.checksums import defect, read_sums, sha256, write_sums
+from gnmt.corpora.completeness import defect
 from gnmt.corpora.transfer import fetch, part_path
 from gnmt.errors import UserError
+from gnmt.files.checksums import SUMS, read_sums, sha256, text_of_sums
+from gnmt.files.lines import check_files
+from gnmt.files.outputs import atomic_outputs
 
-RECORD = "SHA256SUMS"  # checksums of downloaded files, for comparison in later runs and on other machines
+RECORD = SUMS  # checksums of downloaded files, for comparison in later runs and on other machines
 
 
 class RemoteFile(NamedTuple):
@@ -82,17 +85,24 @@ def link_local(files: Sequence[RemoteFile], directory: Path, source: Path, given
 
 
 def _known_sums(files: Sequence[RemoteFile], directory: Path, given: Mapping[str, str]) -> Dict[str, str]:
-    record = directory / RECORD
-    recorded = read_sums(record) if record.exists() else {}
-    return {**recorded, **{file.name: file.sha256 for file in files if file.sha256}, **given}
+    return {**_recorded(directory), **{file.name: file.sha256 for file in files if file.sha256}, **given}
+
+
+def _recorded(directory: Path) -> Dict[str, str]:
+    return _sums_by_name(directory / RECORD) if (directory / RECORD).exists() else {}
+
+
+def _sums_by_name(path: Path) -> Dict[str, str]:
+    """Returns checksums by file name without folders."""
+    check_files([path])
+    return {Path(name).name: sum for name, sum in read_sums(path, "write it with sha256sum").items()}
 
 
 def _record(path: Path, expected: Optional[str]) -> None:
-    record = path.parent / RECORD
-    sums = read_sums(record) if record.exists() else {}
-    found = expected or sha256(path)
+    sums, found = _recorded(path.parent), expected or sha256(path)
     if sums.get(path.name) != found:
-        write_sums(record, {**sums, path.name: found})
+        with atomic_outputs([path.parent / RECORD], inputs=[], overwrite=True) as (file,):
+            file.write(text_of_sums({**sums, path.name: found}).encode("utf-8"))
 
 
 def _mirrored(url: str, mirror: Optional[str]) -> str:
@@ -145,7 +155,7 @@ def given_sums(path: Optional[Path], files: Sequence[RemoteFile]) -> Dict[str, s
     """
     if path is None:
         return {}
-    sums = read_sums(path)
+    sums = _sums_by_name(path)
     if not any(file.name in sums for file in files):
         raise UserError(f"{path} has no sum of {', '.join(file.name for file in files)}: give the file of this corpus.")
     return sums

@@ -1,14 +1,14 @@
-"""Checksums of a folder's files, in the format of `sha256sum`."""
+"""Checksums of files, in the format of `sha256sum`: a line with the checksum, two spaces and the name for each file."""
 
 import hashlib
 import re
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, Mapping
 
 from gnmt.errors import UserError
 
 SUMS = "SHA256SUMS"
-LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
+LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
 
 
 def sha256(path: Path) -> str:
@@ -17,36 +17,52 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_sums(folder: Path) -> None:
+def read_sums(path: Path, remedy: str) -> Dict[str, str]:
+    """Returns the checksums of a file by name; blank lines are skipped.
+
+    Args:
+        path: file of checksums.
+        remedy: advice for a line that is not a checksum and a name, part of the error message.
+
+    Raises:
+        UserError: if there is such a line.
+    """
+    sums: Dict[str, str] = {}
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    for number, line in enumerate(lines, start=1):
+        match = LINE.fullmatch(line)
+        if match:
+            sums[match[2]] = match[1].lower()
+        elif line.strip():
+            raise UserError(f"Line {number} of {path} is not a checksum, two spaces and a file name: {remedy}.")
+    return sums
+
+
+def text_of_sums(sums: Mapping[str, str]) -> str:
+    """Returns the content of a file of checksums, sorted by name."""
+    return "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
+
+
+def write_folder_sums(folder: Path) -> None:
     """Writes SHA256SUMS with the checksum of every other file of `folder`."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SUMS)
-    lines = [f"{sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in paths]
-    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != SUMS]
+    sums = {path.relative_to(folder).as_posix(): sha256(path) for path in paths}
+    (folder / SUMS).write_text(text_of_sums(sums), encoding="utf-8")
 
 
-def check_sums(folder: Path) -> None:
+def check_folder_sums(folder: Path) -> None:
     """Checks the files of `folder` against SHA256SUMS.
 
     Raises:
         UserError: if SHA256SUMS is missing or malformed, or a listed file is missing or differs.
     """
-    sums = _read_sums(folder / SUMS)
-    for name, expected in sums.items():
+    if not (folder / SUMS).is_file():
+        raise UserError(f"{folder / SUMS} is missing: {folder} is not a complete model folder of `gnmt export`.")
+    for name, expected in read_sums(folder / SUMS, "copy the model folder again").items():
         path = folder / name
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise UserError(f"{folder / SUMS} lists {name}, which is outside the folder: copy the model folder again.")
         if not path.is_file():
             raise UserError(f"{path} is missing, but {SUMS} lists it: copy the model folder again.")
         if sha256(path) != expected:
             raise UserError(f"{path} differs from its checksum in {SUMS}: it is damaged or was changed; copy it again.")
-
-
-def _read_sums(path: Path) -> Dict[str, str]:
-    if not path.is_file():
-        raise UserError(f"{path} is missing: {path.parent} is not a complete model folder of `gnmt export`.")
-    sums: Dict[str, str] = {}
-    lines: List[str] = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    for number, line in enumerate(lines, start=1):
-        match = LINE.fullmatch(line)
-        if not match or Path(match[2]).is_absolute() or ".." in Path(match[2]).parts:
-            raise UserError(f"Line {number} of {path} is not a checksum and a file name: copy the model folder again.")
-        sums[match[2]] = match[1]
-    return sums

@@ -236,7 +236,7 @@ def test_given_checksums(mirror: Mirror, run, tmp_path):
     wanted.write_text(f"{hashlib.sha256(ARCHIVES[DEV]).hexdigest()} *some/folder/dev.tgz\n")
     assert run("download.py", *options)[0] == 0
 
-    for text, complaint in (("dev.tgz\n", "not a sum"), (f"{'0' * 64}  other.tgz\n", "has no sum of de-en.tgz")):
+    for text, complaint in (("dev.tgz\n", "not a checksum"), (f"{'0' * 64}  other.tgz\n", "has no sum of de-en.tgz")):
         wanted.write_text(text)
         status, said = run("download.py", *options)
         assert status == 1 and complaint in said
