@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 from typing import List
 
+from gnmt.commands.cleaning_options import add_cleaning_options, cleaning_rules
 from gnmt.commands.fairseq import plugin_folder, run_fairseq
-from gnmt.corpora.cleaning_rules import CleaningRules
 from gnmt.corpora.preparation import SETTINGS, Corpora, Preparation, read_settings, write_settings
 from gnmt.corpora.preparation_steps import SPLITS, copied_text, steps
 from gnmt.corpora.segmentations import SEGMENTATIONS
@@ -25,7 +25,7 @@ from gnmt.files.lines import check_files
 from gnmt.files.locks import locked
 from gnmt.files.outputs import atomic_outputs
 from gnmt.files.parallel_text import count_pairs
-from gnmt.files.process_pool import available_cores, check_jobs
+from gnmt.files.process_pool import check_jobs
 
 UNFINISHED = "unfinished"
 BEGUN = "begun.json"  # in UNFINISHED: settings and files of the preparation in progress
@@ -37,7 +37,6 @@ PRODUCTS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
-    rules = CleaningRules()
     add = parser.add_argument
     add("--train", nargs="+", action="extend", required=True, metavar="NAME", help="training corpora")
     add("--valid", required=True, metavar="NAME", help="corpus for validation during training")
@@ -65,28 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="width of initial embeddings; 0: none (default: 256 for at most 200,000 training pairs)",
     )
-    add(
-        "--min-length",
-        type=int,
-        default=rules.min_length,
-        metavar="N",
-        help="minimum number of words of a training sentence",
-    )
-    add(
-        "--max-length",
-        type=int,
-        default=rules.max_length,
-        metavar="N",
-        help="maximum number of words of a training sentence",
-    )
-    add("--max-ratio", type=float, default=rules.max_ratio, metavar="R", help="maximum of longer side / shorter side")
-    add(
-        "--require-encoding",
-        metavar="CODEC",
-        help="drop training pairs that this codec cannot encode: latin-1 drops other scripts",
-    )
-    add("--drop-duplicates", action="store_true", help="keep only the first of equal training pairs")
-    add("--jobs", type=int, default=available_cores(), metavar="N", help="number of processes (default: all cores)")
+    add_cleaning_options(parser)
     add("--overwrite", action="store_true", help="start again, and replace products of other settings")
 
 
@@ -132,7 +110,7 @@ def settings_of(arguments: argparse.Namespace) -> Preparation:
         vocab_size=given.vocab_size,
         input_sentence_size=given.input_sentence_size,
         embedding_size=given.embedding_size,
-        cleaning=CleaningRules(given.min_length, given.max_length, given.max_ratio, given.require_encoding),
+        cleaning=cleaning_rules(given),
         drop_duplicates=given.drop_duplicates,
     )
 
