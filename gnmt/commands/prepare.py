@@ -9,30 +9,20 @@ interrupted preparation. The next step is `gnmt train DIR`.
 """
 
 import argparse
-import json
 import shutil
 import sys
 from pathlib import Path
-from typing import List
 
 from gnmt.commands.cleaning_options import add_cleaning_options, cleaning_rules
 from gnmt.commands.fairseq import plugin_folder, run_fairseq
-from gnmt.corpora.preparation import SETTINGS, Corpora, Preparation, read_settings, write_settings
-from gnmt.corpora.preparation_steps import SPLITS, copied_text, steps
+from gnmt.corpora.preparation import SETTINGS, Corpora, Preparation
+from gnmt.corpora.preparation_folder import begin, check_places, finish, is_ready
+from gnmt.corpora.preparation_steps import SPLITS, steps
 from gnmt.corpora.segmentations import SEGMENTATIONS
-from gnmt.errors import UserError
 from gnmt.files.lines import check_files
 from gnmt.files.locks import locked
-from gnmt.files.outputs import atomic_outputs
 from gnmt.files.parallel_text import count_pairs
 from gnmt.files.process_pool import check_jobs
-
-UNFINISHED = "unfinished"
-BEGUN = "begun.json"  # in UNFINISHED: settings and files of the preparation in progress
-PRODUCTS = (
-    "clean", "encoded", "dict.txt", "bin", "embeddings.txt", "subwords.model", "subwords.vocab", "mixed.json",
-    "prepare.settings",  # written by earlier versions
-)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,23 +63,23 @@ def run(arguments: argparse.Namespace) -> None:
     settings = settings_of(arguments)
     check_jobs(arguments.jobs)
     folder: Path = arguments.output
-    if not arguments.overwrite and _is_ready(folder, settings):
+    if not arguments.overwrite and is_ready(folder, settings):
         print(f"ready: {folder}")
         return
     plugin = plugin_folder()
     corpora = settings.find_corpora()
-    _check_places(folder, settings, corpora, arguments.overwrite)
+    check_places(folder, settings, corpora, arguments.overwrite)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         _check_corpora(corpora)
-        making = _begin(folder, settings, corpora, arguments.overwrite)
+        making = begin(folder, settings, corpora, arguments.overwrite)
         if not (making / SETTINGS).exists():
             for step in steps(settings, corpora, making, arguments.jobs):
                 if not step.product.exists():
                     _say(step.purpose)
                     step.make()
             _binarise(settings, making, plugin, arguments.jobs)
-        _finish(settings, making, folder)
+        finish(settings, making, folder)
     print(f"ready: {folder}; next: gnmt train {folder}")
 
 
@@ -115,51 +105,6 @@ def settings_of(arguments: argparse.Namespace) -> Preparation:
     )
 
 
-def _is_ready(folder: Path, settings: Preparation) -> bool:
-    """Returns True if a folder is prepared with these settings.
-
-    Raises:
-        UserError: if it is prepared with other settings.
-    """
-    if not (folder / SETTINGS).exists():
-        return False
-    before, now = read_settings(folder / SETTINGS).options(), settings.options()
-    changed = [name for name in now if before[name] != now[name]]
-    if changed:
-        had, wanted = (", ".join(f"{name}={options[name]}" for name in changed) for options in (before, now))
-        raise UserError(
-            f"{folder} was prepared with {had}, now {wanted} is asked for: give --overwrite or another --output."
-        )
-    return True
-
-
-def _check_places(folder: Path, settings: Preparation, corpora: Corpora, overwrite: bool) -> None:
-    """Checks the folder of the products.
-
-    Args:
-        folder: folder of the preparation.
-        settings: settings of the preparation.
-        corpora: files of the corpora.
-        overwrite: replace existing products.
-
-    Raises:
-        UserError: if a product would replace a corpus, or files that are not from a preparation.
-    """
-    places = [*(folder / name for name in PRODUCTS), *copied_text(settings, corpora, folder)]
-    for path in map(Path.resolve, corpora.paths):
-        for place in (*places, folder / UNFINISHED):
-            if place.resolve() in (path, *path.parents):
-                raise UserError(f"{path} would be replaced by the preparation: give another --output.")
-    continued = _continues(folder / UNFINISHED, settings, corpora)
-    if not overwrite and not continued and not (folder / SETTINGS).exists():
-        strange = [str(place) for place in places if place.exists()]
-        if strange:
-            raise UserError(
-                f"{folder} has no {SETTINGS}, but {', '.join(strange)}: "
-                "give another --output, or replace them with --overwrite."
-            )
-
-
 def _check_corpora(corpora: Corpora) -> None:
     """Checks the files of all corpora, and the content of validation and test text.
 
@@ -170,41 +115,6 @@ def _check_corpora(corpora: Corpora) -> None:
     for source, target in (corpora.valid, corpora.test):
         if target is not None:
             count_pairs([source], [target], jobs=1)
-
-
-def _begin(folder: Path, settings: Preparation, corpora: Corpora, overwrite: bool) -> Path:
-    """Returns the folder for products, emptied if they are from other settings or from changed text.
-
-    Args:
-        folder: folder of the preparation.
-        settings: settings of the preparation.
-        corpora: files of the corpora.
-        overwrite: start again.
-    """
-    making = folder / UNFINISHED
-    if overwrite or not _continues(making, settings, corpora):
-        shutil.rmtree(making, ignore_errors=True)
-        making.mkdir()
-        with atomic_outputs([making / BEGUN], inputs=[], overwrite=True) as (file,):
-            file.write(_note(settings, corpora))
-    return making
-
-
-def _continues(making: Path, settings: Preparation, corpora: Corpora) -> bool:
-    """Returns True if a folder contains products of these settings and files.
-
-    Args:
-        making: folder of the products.
-        settings: settings of the preparation.
-        corpora: files of the corpora.
-    """
-    path = making / BEGUN
-    return path.exists() and path.read_bytes() == _note(settings, corpora)
-
-
-def _note(settings: Preparation, corpora: Corpora) -> bytes:
-    files = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in corpora.paths]
-    return json.dumps({"settings": settings.options(), "files": files}).encode("ascii")
 
 
 def _binarise(settings: Preparation, making: Path, plugin: Path, jobs: int) -> None:
@@ -225,37 +135,6 @@ def _binarise(settings: Preparation, making: Path, plugin: Path, jobs: int) -> N
             for language in settings.languages:
                 shutil.copyfile(encoded / f"{split}.{language}", temporary / f"{split}.{source}-{target}.{language}")
     temporary.rename(making / "bin")
-
-
-def _finish(settings: Preparation, making: Path, folder: Path) -> None:
-    """Renames the products, prepare.json last; the next call continues an interrupted move.
-
-    Args:
-        settings: settings of the preparation.
-        making: folder of the products.
-        folder: final folder.
-    """
-    if not (making / SETTINGS).exists():
-        (folder / SETTINGS).unlink(missing_ok=True)
-        for name in PRODUCTS:
-            _remove(folder / name)
-        write_settings(making / SETTINGS, settings)
-    for name in PRODUCTS:
-        if (making / name).exists():
-            (making / name).rename(folder / name)
-    for text in _files(making / "raw"):
-        (folder / "raw").mkdir(exist_ok=True)
-        text.replace(folder / "raw" / text.name)
-    (making / SETTINGS).rename(folder / SETTINGS)
-    shutil.rmtree(making)
-
-
-def _files(folder: Path) -> List[Path]:
-    return sorted(folder.iterdir()) if folder.exists() else []
-
-
-def _remove(path: Path) -> None:
-    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
 
 
 def _say(text: str) -> None:
