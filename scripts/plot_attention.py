@@ -27,8 +27,8 @@ from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402
 from gnmt.files.lines import check_files, read_lines, split_lines  # noqa: E402
 from gnmt.files.outputs import atomic_outputs  # noqa: E402
-from gnmt.plots.attention_map import END_MARK, SCHEMES, AttentionMap, draw, of_words  # noqa: E402
-from gnmt.plots.pictures import below_each_other, check_pictures, to_png  # noqa: E402
+from gnmt.plots.attention_map import END_MARK, SCHEMES, AttentionMap, of_words, to_pictures  # noqa: E402
+from gnmt.plots.pictures import check_pictures  # noqa: E402
 
 
 class Sentence(NamedTuple):
@@ -143,8 +143,7 @@ def main() -> None:
         maps = translate(model, sentences, args.beam)
         if args.words:
             maps = [of_words(attention, SCHEMES[args.words]) for attention in maps]
-        pictures = [to_png(draw(attention), cut_to_content=True) for attention in maps]
-        for file, picture in zip(files, [below_each_other(pictures)] if args.page else pictures):
+        for file, picture in zip(files, to_pictures(maps, on_one_page=bool(args.page))):
             file.write(picture)
     for attention in maps:
         print(f"{attention.title}: {' '.join(attention.target[:-1])}")

@@ -24,10 +24,9 @@ from gnmt.errors import UserError
 from gnmt.files.json_objects import read_object
 from gnmt.files.lines import read_lines, read_stream
 from gnmt.files.outputs import atomic_outputs
-from gnmt.plots.attention_map import END_MARK, SCHEMES, AttentionMap, draw, of_words
-from gnmt.plots.pictures import below_each_other, check_pictures, to_png
-from gnmt.plots.training_curves import AXES, LOSS, PANELS, Run, missing
-from gnmt.plots.training_curves import draw as draw_curves
+from gnmt.plots.attention_map import END_MARK, SCHEMES, AttentionMap, of_words, to_pictures
+from gnmt.plots.pictures import check_pictures, to_png
+from gnmt.plots.training_curves import AXES, LOSS, PANELS, Run, draw, missing
 from gnmt.plots.training_log import read_log
 from gnmt.translation.options import TranslationOptions
 
@@ -81,7 +80,7 @@ def plot_training(arguments: argparse.Namespace) -> None:
         for one in runs:
             for sentence in missing(one, panels, arguments.against):
                 print(sentence)
-        file.write(to_png(draw_curves(runs, panels, arguments.against)))
+        file.write(to_png(draw(runs, panels, arguments.against)))
     print(f"{arguments.output}: {', '.join(names)} against {arguments.against}")
 
 
@@ -117,8 +116,7 @@ def plot_attention(arguments: argparse.Namespace) -> None:
         maps = attention_maps(arguments.model, [lines[number] for number in numbers], numbers, arguments.beam)
         if arguments.words and (scheme := SCHEME_OF.get(read_object(arguments.model / "tokenizer.json")["type"])):
             maps = [of_words(one, SCHEMES[scheme]) for one in maps]
-        pictures = [to_png(draw(one), cut_to_content=True) for one in maps]
-        for file, picture in zip(files, [below_each_other(pictures)] if arguments.page else pictures):
+        for file, picture in zip(files, to_pictures(maps, on_one_page=bool(arguments.page))):
             file.write(picture)
     for one in maps:
         print(f"{one.title}: {' '.join(one.target[:-1])}")

@@ -7,7 +7,7 @@ from typing import Callable, Dict, List, NamedTuple, Sequence
 
 import numpy as np
 
-from gnmt.plots.pictures import new_figure
+from gnmt.plots.pictures import below_each_other, new_figure, to_png
 from gnmt.tokenizers.word_tokenizer import END, MIDDLE, decode
 
 END_MARK = "</s>"
@@ -126,6 +126,12 @@ def draw(attention: AttentionMap):
     scale = figure.colorbar(image, cax=place(map_width + GAP, BARS + GAP, COLOURS, map_height))
     scale.ax.tick_params(labelsize=FONT_POINTS - 1)
     return figure
+
+
+def to_pictures(maps: Sequence[AttentionMap], on_one_page: bool) -> List[bytes]:
+    """Returns PNG pictures of attention maps: one for each map, or one with all maps below each other."""
+    pictures = [to_png(draw(one), cut_to_content=True) for one in maps]
+    return [below_each_other(pictures)] if on_one_page else pictures
 
 
 def _points(cell: float) -> float:
