@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from gnmt.commands.command_line import add_command
+from gnmt.commands.conversion_options import add_conversion
 from gnmt.files.line_conversion import convert_file
 from gnmt.files.process_pool import available_cores
 from gnmt.tokenizers.mixed_word_char import train, write_dictionary
@@ -36,16 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, required=True, metavar="FILE", help="model file to write, for example mixed.json"
     )
 
-    encode = add_command(commands, "encode", "text to words and characters, line by line")
+    learn.add_argument("--jobs", type=int, default=available_cores(), metavar="N", help="number of processes")
+
+    encode = add_conversion(commands, "encode", "text to words and characters, line by line")
     encode.add_argument("--model", type=Path, required=True, metavar="FILE", help="from `train`")
-    decoding = add_command(commands, "decode", "words and characters to text, line by line")
-    for command in (encode, decoding):
-        command.add_argument("--input", type=Path, required=True, metavar="FILE", help="text or .gz")
-        command.add_argument(
-            "--output", type=Path, required=True, metavar="FILE", help="file to write, with as many lines"
-        )
-    for command in (learn, encode, decoding):
-        command.add_argument("--jobs", type=int, default=available_cores(), metavar="N", help="number of processes")
+    add_conversion(commands, "decode", "words and characters to text, line by line")
 
     dictionary = add_command(commands, "dictionary", "fairseq's dictionary of all tokens of a model")
     dictionary.add_argument("--model", type=Path, required=True, metavar="FILE", help="from `train`")

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from gnmt.commands.command_line import add_command
-from gnmt.files.process_pool import available_cores
+from gnmt.commands.conversion_options import add_conversion
 from gnmt.tokenizers.subword_training import LINES_IN_MEMORY, train_subwords
 from gnmt.tokenizers.subwords import decode_file, encode_file, write_dictionary
 
@@ -40,13 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     train.add_argument("--seed", type=int, default=1, metavar="N", help="random seed for sampling lines")
 
     for name, purpose in (("encode", "text to pieces, line by line"), ("decode", "pieces to text, line by line")):
-        command = add_command(commands, name, purpose)
+        command = add_conversion(commands, name, purpose, workers="threads")
         command.add_argument("--model", type=Path, required=True, metavar="P.model", help="from `train`")
-        command.add_argument("--input", type=Path, required=True, metavar="FILE", help="text or .gz")
-        command.add_argument(
-            "--output", type=Path, required=True, metavar="FILE", help="file to write, with as many lines"
-        )
-        command.add_argument("--jobs", type=int, default=available_cores(), metavar="N", help="number of threads")
 
     dictionary = add_command(commands, "dictionary", "fairseq's dictionary of all pieces of a model")
     dictionary.add_argument("--model", type=Path, required=True, metavar="P.model", help="from `train`")

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from gnmt.commands.command_line import add_command
+from gnmt.commands.conversion_options import add_conversion
 from gnmt.files.line_conversion import convert_file
 from gnmt.files.process_pool import available_cores
 from gnmt.tokenizers.word_tokenizer import decode, encode_words
@@ -29,14 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, required=True, metavar="FILE", help="file to write, for example dict.txt"
     )
 
-    for name, purpose in (("encode", "text to words, line by line"), ("decode", "words to text, line by line")):
-        command = add_command(commands, name, purpose)
-        command.add_argument("--input", type=Path, required=True, metavar="FILE", help="text or .gz")
-        command.add_argument(
-            "--output", type=Path, required=True, metavar="FILE", help="file to write, with as many lines"
-        )
-    for command in commands.choices.values():
-        command.add_argument("--jobs", type=int, default=available_cores(), metavar="N", help="number of processes")
+    dictionary.add_argument("--jobs", type=int, default=available_cores(), metavar="N", help="number of processes")
+
+    add_conversion(commands, "encode", "text to words, line by line")
+    add_conversion(commands, "decode", "words to text, line by line")
 
 
 def run(args: argparse.Namespace) -> None:
