@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from fairseq_gnmt.models.halves import GNMTDecoder, GNMTEncoder
 from fairseq_gnmt.models.hub import GNMTHub
-from gnmt.checkpoints.training_state import difference
+from gnmt.checkpoints.stored_weights import difference
 from gnmt.errors import UserError
 from gnmt.network.clipping import ClipSchedule
 from gnmt.network.config import INITIAL_WEIGHTS, NetworkConfig

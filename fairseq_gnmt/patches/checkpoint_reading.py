@@ -27,8 +27,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gnmt.checkpoints.pickles import Globals, InvalidPickle
 from gnmt.checkpoints.reader import TRAINING, read_stream, set_attributes
+from gnmt.checkpoints.stored_configuration import URL, check_no_urls
+from gnmt.checkpoints.stored_weights import check_weights
 from gnmt.checkpoints.tensors import STORAGE_TYPES
-from gnmt.checkpoints.training_state import URL, WANTED, architecture, check_no_urls, check_weights, read_training_state
+from gnmt.checkpoints.training_parts import WANTED
+from gnmt.checkpoints.training_state import architecture, read_training_state
 from gnmt.errors import UserError
 
 ARCHITECTURES = ("gnmt", "lstm", "transformer")  # prefixes of the architectures that are read

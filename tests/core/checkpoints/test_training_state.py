@@ -10,7 +10,8 @@ from fairseq import checkpoint_utils, file_utils
 
 from conftest import make_dictionary, make_model
 from fairseq_gnmt.patches.checkpoint_reading import check_architecture
-from gnmt.checkpoints.training_state import architecture, difference, read_training_state
+from gnmt.checkpoints.stored_weights import difference
+from gnmt.checkpoints.training_state import architecture, read_training_state
 from gnmt.errors import UserError
 from gnmt.quantization.storage import to_integers
 

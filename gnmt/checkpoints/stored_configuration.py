@@ -1,0 +1,61 @@
+"""Configuration in a checkpoint: it must not name anything outside the checkpoint that would be looked up or fetched."""
+
+import re
+from argparse import Namespace
+from pathlib import Path
+from typing import Any, Iterator, Mapping, Tuple, Union
+
+from gnmt.errors import UserError
+
+READ_SECTIONS = ("model", "task", "bpe", "tokenizer", "scoring", "generation")  # their files are opened for translation
+URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://")
+REFERENCE = re.compile(r"\$\{\.*[A-Za-z_]\w*(\.\w+)*\}")  # reference to another value of the configuration
+
+
+def check_config(config: Any, path: Union[str, Path]) -> None:
+    """Checks a configuration for references to values outside the checkpoint, such as ${oc.env:HOME}.
+
+    Raises:
+        UserError: if there is one.
+    """
+    for keys, value in texts(config):
+        if "${" in REFERENCE.sub("", value):
+            raise UserError(
+                f"{path} has {value!r:.80} as its cfg, {', '.join(keys)}: the configuration of a checkpoint is not "
+                "looked up elsewhere. Give the option itself, or use another checkpoint."
+            )
+
+
+def check_no_urls(config: Mapping[str, Any], given: Mapping[str, Any], path: Union[str, Path]) -> None:
+    """Checks a configuration for URLs.
+
+    Args:
+        config: stored configuration.
+        given: options that replace stored ones; these are not checked.
+        path: file, for errors.
+
+    Raises:
+        UserError: if there is a URL.
+    """
+    for section in READ_SECTIONS:
+        for keys, value in texts(config.get(section)):
+            if URL.match(value) and keys[-1] not in given:
+                raise UserError(
+                    f"{path} has {value!r:.80} as its cfg, {section}, {', '.join(keys)}, and nothing that a checkpoint "
+                    "names is fetched from the network: fetch it, and give its file."
+                )
+
+
+def texts(config: Any, keys: Tuple[str, ...] = ()) -> Iterator[Tuple[Tuple[str, ...], str]]:
+    """Yields the strings of a configuration, including keys, each with the path of its keys."""
+    if isinstance(config, str):
+        yield keys or ("",), config
+    elif isinstance(config, Namespace):
+        yield from texts(vars(config), keys)
+    elif isinstance(config, dict):
+        for key, value in config.items():
+            yield from texts(value, (*keys, str(key)))
+            yield (*keys, str(key)), str(key)
+    elif isinstance(config, (list, tuple)):
+        for value in config:
+            yield from texts(value, keys)
