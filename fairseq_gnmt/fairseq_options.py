@@ -1,25 +1,13 @@
-"""Treatment of fairseq's options: honoured, refused, or without effect; and their ranges.
+"""Treatment of fairseq's options: honoured, refused, or without effect; and their ranges. `fairseq_option_checks` applies it.
 
 CLASSIFICATION contains every option of fairseq's commands; tests/plugin/test_fairseq_options.py compares it with
 fairseq's parsers. An option counts as given if its value differs from fairseq's default.
 """
 
-import ast
-import dataclasses
-import importlib.util
 from enum import Enum
-from typing import Any, Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
-from fairseq.dataclass.configs import FairseqConfig, GenerationConfig
-from fairseq.models import MODEL_DATACLASS_REGISTRY
-from fairseq.registry import REGISTRIES
-from fairseq.tasks import TASK_DATACLASS_REGISTRY
-from omegaconf import DictConfig, ListConfig
-
-from fairseq_gnmt.parallel_options import check_parallel_options
-from gnmt.errors import UserError
-from gnmt.ranges import LARGEST, Range, check_ranges
-from gnmt.search.options import SearchOptions
+from gnmt.ranges import Range
 
 TASK = "gnmt_translation"
 TRAIN, GENERATE, INTERACTIVE, VALIDATE, SCORE = "train", "generate", "interactive", "validate", "score"
@@ -54,32 +42,51 @@ class Entry(NamedTuple):
 
 HONOURED, REFUSED, WITHOUT_EFFECT = Support
 
+# Options that several entries name.
+LOGS = "log_file aim_repo aim_run_hash tensorboard_logdir wandb_project azureml_logging"
+HALF_PRECISION = (
+    "fp16_no_flatten_grads fp16_init_scale fp16_scale_window fp16_scale_tolerance "
+    "on_cpu_convert_precision min_loss_scale threshold_loss_scale empty_cache_freq profile"
+)
+COMMUNICATION = (
+    "distributed_num_procs distributed_backend distributed_init_method distributed_port device_id distributed_no_spawn"
+)
+GRADIENT_SHARING = (
+    "ddp_backend ddp_comm_hook bucket_cap_mb fix_batches_to_gpus find_unused_parameters "
+    "gradient_as_bucket_view heartbeat_timeout broadcast_buffers"
+)
+VALIDATION = (
+    "train_subset combine_valid_subsets ignore_unused_valid_subsets validate_interval "
+    "validate_interval_updates validate_after_updates fixed_validation_seed disable_validation "
+    "max_tokens_valid batch_size_valid max_valid_steps curriculum grouped_shuffling "
+    "update_ordered_indices_seed"
+)
+CHECKPOINTS = (
+    "save_dir restore_file continue_once finetune_from_model reset_dataloader reset_lr_scheduler "
+    "reset_meters reset_optimizer optimizer_overrides save_interval save_interval_updates "
+    "keep_interval_updates keep_interval_updates_pattern keep_last_epochs keep_best_checkpoints no_save "
+    "no_epoch_checkpoints no_last_checkpoints no_save_optimizer_state best_checkpoint_metric "
+    "maximize_best_checkpoint_metric patience load_checkpoint_on_all_dp_ranks"
+)
+VALIDATION_BLEU = (
+    "eval_bleu eval_bleu_args eval_bleu_detok eval_bleu_detok_args eval_tokenized_bleu "
+    "eval_bleu_remove_bpe eval_bleu_print_samples"
+)
+
 CLASSIFICATION = (
     # -- every command
     Entry(HONOURED, ALL, "no_progress_bar log_interval log_format seed cpu fp16 memory_efficient_fp16 user_dir task"),
-    Entry(HONOURED, TRAIN, "log_file aim_repo aim_run_hash tensorboard_logdir wandb_project azureml_logging"),
-    Entry(
-        WITHOUT_EFFECT,
-        EVALUATION,
-        "log_file aim_repo aim_run_hash tensorboard_logdir wandb_project azureml_logging",
-        "it is for the log of a training",
-    ),
+    Entry(HONOURED, TRAIN, LOGS),
+    Entry(WITHOUT_EFFECT, EVALUATION, LOGS, "it is for the log of a training"),
     Entry(HONOURED, TRAIN, "bf16 memory_efficient_bf16"),
     Entry(REFUSED, TRAIN, "amp", "fairseq unscales its gradients twice; use --fp16 or --bf16"),
     Entry(WITHOUT_EFFECT, TRAIN, "amp_batch_retries amp_init_scale amp_scale_window", "it is for --amp"),
     Entry(REFUSED, EVALUATION, "bf16 memory_efficient_bf16 amp", "translate and validate in float32 or with --fp16"),
-    Entry(
-        HONOURED,
-        TRAIN,
-        "fp16_no_flatten_grads fp16_init_scale fp16_scale_window fp16_scale_tolerance "
-        "on_cpu_convert_precision min_loss_scale threshold_loss_scale empty_cache_freq profile",
-    ),
+    Entry(HONOURED, TRAIN, HALF_PRECISION),
     Entry(
         WITHOUT_EFFECT,
         EVALUATION,
-        "fp16_no_flatten_grads fp16_init_scale fp16_scale_window fp16_scale_tolerance "
-        "on_cpu_convert_precision min_loss_scale threshold_loss_scale empty_cache_freq profile "
-        "amp_batch_retries amp_init_scale amp_scale_window",
+        f"{HALF_PRECISION} amp_batch_retries amp_init_scale amp_scale_window",
         "it is for the gradients of a training",
     ),
     Entry(REFUSED, ALL, "tpu", "train and translate on GPUs, or give --cpu", unless="bf16"),
@@ -111,32 +118,10 @@ CLASSIFICATION = (
     Entry(HONOURED, f"{TRAIN} {GENERATE} {VALIDATE}", "distributed_world_size distributed_rank"),
     Entry(REFUSED, INTERACTIVE, "distributed_world_size", "give each process a part of the text"),
     Entry(WITHOUT_EFFECT, INTERACTIVE, "distributed_rank", "one process translates"),
-    Entry(
-        HONOURED,
-        f"{TRAIN} {VALIDATE}",
-        "distributed_num_procs distributed_backend distributed_init_method "
-        "distributed_port device_id distributed_no_spawn",
-    ),
-    Entry(
-        WITHOUT_EFFECT,
-        TRANSLATION,
-        "distributed_num_procs distributed_backend distributed_init_method "
-        "distributed_port device_id distributed_no_spawn",
-        "processes that translate do not communicate",
-    ),
-    Entry(
-        HONOURED,
-        TRAIN,
-        "ddp_backend ddp_comm_hook bucket_cap_mb fix_batches_to_gpus find_unused_parameters "
-        "gradient_as_bucket_view heartbeat_timeout broadcast_buffers",
-    ),
-    Entry(
-        WITHOUT_EFFECT,
-        EVALUATION,
-        "ddp_backend ddp_comm_hook bucket_cap_mb fix_batches_to_gpus find_unused_parameters "
-        "gradient_as_bucket_view heartbeat_timeout broadcast_buffers",
-        "it is for the gradients of a training",
-    ),
+    Entry(HONOURED, f"{TRAIN} {VALIDATE}", COMMUNICATION),
+    Entry(WITHOUT_EFFECT, TRANSLATION, COMMUNICATION, "processes that translate do not communicate"),
+    Entry(HONOURED, TRAIN, GRADIENT_SHARING),
+    Entry(WITHOUT_EFFECT, EVALUATION, GRADIENT_SHARING, "it is for the gradients of a training"),
     Entry(WITHOUT_EFFECT, ALL, "fast_stat_sync nprocs_per_node", "fairseq does not use it any more"),
     Entry(REFUSED, TRAIN, "ddp_backend", "use pytorch_ddp, or legacy_ddp on a CPU", values=("fully_sharded", "slowmo")),
     Entry(
@@ -177,21 +162,8 @@ CLASSIFICATION = (
         "required_batch_size_multiple required_seq_len_multiple",
         "a translation does not depend on its batch, and no sentence is dropped",
     ),
-    Entry(
-        HONOURED,
-        TRAIN,
-        "train_subset combine_valid_subsets ignore_unused_valid_subsets validate_interval "
-        "validate_interval_updates validate_after_updates fixed_validation_seed disable_validation max_tokens_valid "
-        "batch_size_valid max_valid_steps curriculum grouped_shuffling update_ordered_indices_seed",
-    ),
-    Entry(
-        WITHOUT_EFFECT,
-        TRANSLATION,
-        "train_subset combine_valid_subsets ignore_unused_valid_subsets validate_interval "
-        "validate_interval_updates validate_after_updates fixed_validation_seed disable_validation max_tokens_valid "
-        "batch_size_valid max_valid_steps curriculum grouped_shuffling update_ordered_indices_seed",
-        "it is for training",
-    ),
+    Entry(HONOURED, TRAIN, VALIDATION),
+    Entry(WITHOUT_EFFECT, TRANSLATION, VALIDATION, "it is for training"),
     Entry(
         WITHOUT_EFFECT,
         VALIDATE,
@@ -231,25 +203,8 @@ CLASSIFICATION = (
         unless="store_ema",
     ),
     # -- checkpoints
-    Entry(
-        HONOURED,
-        TRAIN,
-        "save_dir restore_file continue_once finetune_from_model reset_dataloader reset_lr_scheduler "
-        "reset_meters reset_optimizer optimizer_overrides save_interval save_interval_updates keep_interval_updates "
-        "keep_interval_updates_pattern keep_last_epochs keep_best_checkpoints no_save no_epoch_checkpoints "
-        "no_last_checkpoints no_save_optimizer_state best_checkpoint_metric maximize_best_checkpoint_metric patience "
-        "load_checkpoint_on_all_dp_ranks",
-    ),
-    Entry(
-        WITHOUT_EFFECT,
-        TRANSLATION,
-        "save_dir restore_file continue_once finetune_from_model reset_dataloader "
-        "reset_lr_scheduler reset_meters reset_optimizer optimizer_overrides save_interval save_interval_updates "
-        "keep_interval_updates keep_interval_updates_pattern keep_last_epochs keep_best_checkpoints no_save "
-        "no_epoch_checkpoints no_last_checkpoints no_save_optimizer_state best_checkpoint_metric "
-        "maximize_best_checkpoint_metric patience load_checkpoint_on_all_dp_ranks",
-        "translation has --path",
-    ),
+    Entry(HONOURED, TRAIN, CHECKPOINTS),
+    Entry(WITHOUT_EFFECT, TRANSLATION, CHECKPOINTS, "translation has --path"),
     Entry(HONOURED, f"{TRAIN} {TRANSLATION}", "checkpoint_suffix"),
     Entry(HONOURED, TRANSLATION, "checkpoint_shard_count"),
     Entry(WITHOUT_EFFECT, TRAIN, "checkpoint_shard_count", "a training writes one file"),
@@ -316,19 +271,8 @@ CLASSIFICATION = (
     Entry(REFUSED, ALL, "left_pad_target", "the decoder reads a target from its first token; leave the option out"),
     Entry(REFUSED, ALL, "load_alignments", "GNMT learns its attention without given alignments"),
     Entry(REFUSED, ALL, "num_batch_buckets", "it is for TPUs; batches of similar lengths are the default"),
-    Entry(
-        HONOURED,
-        f"{TRAIN} {VALIDATE}",
-        "eval_bleu eval_bleu_args eval_bleu_detok eval_bleu_detok_args "
-        "eval_tokenized_bleu eval_bleu_remove_bpe eval_bleu_print_samples",
-    ),
-    Entry(
-        WITHOUT_EFFECT,
-        TRANSLATION,
-        "eval_bleu eval_bleu_args eval_bleu_detok eval_bleu_detok_args "
-        "eval_tokenized_bleu eval_bleu_remove_bpe eval_bleu_print_samples",
-        "it is for validation during training",
-    ),
+    Entry(HONOURED, f"{TRAIN} {VALIDATE}", VALIDATION_BLEU),
+    Entry(WITHOUT_EFFECT, TRANSLATION, VALIDATION_BLEU, "it is for validation during training"),
     Entry(HONOURED, EVALUATION, "length_norm_factor length_norm_const coverage_penalty prune_tokens prune_hypotheses"),
     Entry(HONOURED, TRAIN, "length_norm_factor length_norm_const coverage_penalty prune_tokens prune_hypotheses"),
     Entry(HONOURED, EVALUATION, "precision quantize"),
@@ -351,19 +295,6 @@ CLASSIFICATION = (
     # -- fairseq-score, which loads no plugin; its --sentence-bleu fails, and `gnmt score` replaces it
     Entry(HONOURED, SCORE, "sys ref order ignore_case sacrebleu sentence_bleu"),
 )
-# Options that fairseq ignores with a warning if their package is missing: alternative names of the package.
-PACKAGES = {
-    "tensorboard_logdir": ("tensorboard", "tensorboardX"),
-    "wandb_project": ("wandb",),
-    "aim_repo": ("aim",),
-    "azureml_logging": ("azureml",),
-}
-GROUPS = ("common", "common_eval", "distributed_training", "dataset", "optimization", "checkpoint", "generation",
-          "interactive", "ema", "task")  # fmt: skip
-COMPONENTS = ("model", "criterion", "optimizer", "lr_scheduler", "bmuf")
-# Defaults that depend on the machine or on other options
-NEUTRAL = {"distributed_world_size": 1, "batch_size_valid": None, "max_tokens_valid": None}
-
 RANGES: Dict[str, Range] = {
     **{name: Range(1) for name in ("max_tokens", "batch_size", "max_tokens_valid", "batch_size_valid", "update_freq",
                                    "required_batch_size_multiple", "log_interval", "num_shards", "distributed_world_size",
@@ -377,7 +308,6 @@ RANGES: Dict[str, Range] = {
     "block_momentum": Range(0, 1, below=True),
     "block_lr": Range(0, 1000, above=True),
 }  # fmt: skip
-ANY_NUMBER = Range(-LARGEST, LARGEST)
 
 
 def entry_of(command: str, option: str) -> Optional[Entry]:
@@ -388,70 +318,6 @@ def entry_of(command: str, option: str) -> Optional[Entry]:
         option: name with underscores.
     """
     return next((entry for entry in CLASSIFICATION if not entry.values and entry.covers(command, option)), None)
-
-
-def check_options(cfg: DictConfig, command: str) -> None:
-    """Refuses options that the command would ignore, and numbers outside their range.
-
-    Args:
-        cfg: the whole configuration (FairseqConfig) of a command.
-        command: "train", "generate", "interactive" or "validate".
-
-    Raises:
-        UserError: for the first such option.
-    """
-    given = dict(given_options(cfg))
-    for option in given:
-        reason = refusal(command, option, given)
-        if reason is not None:
-            raise UserError(reason)
-    if command == TRAIN:
-        for option in PACKAGES.keys() & given.keys():
-            if not any(importlib.util.find_spec(package) for package in PACKAGES[option]):
-                raise UserError(
-                    f"--{option.replace('_', '-')} needs the package {PACKAGES[option][0]}: pip install it."
-                )
-    if command == TRAIN and cfg.dataset.combine_valid_subsets and cfg.dataset.valid_subset != "valid":
-        raise UserError("--combine-valid-subsets combines valid, valid1 and so on: leave --valid-subset out.")
-    if command == TRAIN:
-        check_parallel_options(cfg, given)
-    if command == GENERATE:
-        check_architecture_options(cfg)
-        if cfg.distributed_training.distributed_world_size > 1 and cfg.dataset.num_shards > 1:
-            raise UserError("--num-shards and --distributed-world-size both share the data out: give one of them.")
-        if not cfg.dataset.shard_id < cfg.dataset.num_shards:
-            raise UserError(
-                f"--shard-id is {cfg.dataset.shard_id}, but must be below --num-shards, {cfg.dataset.num_shards}."
-            )
-    check_dictionary("model_overrides", cfg.common_eval.model_overrides)
-    check_dictionary("optimizer_overrides", cfg.checkpoint.optimizer_overrides)
-    check_numbers(cfg)
-    if command in TRANSLATION.split():
-        found = {
-            option.name: cfg.generation.get(option.name, cfg.task.get(option.name))
-            for option in dataclasses.fields(SearchOptions)
-        }
-        SearchOptions(**{name: value for name, value in found.items() if value is not None})
-
-
-def check_generation_options(options: Any, commands: Sequence[str] = (GENERATE, INTERACTIVE)) -> None:
-    """Checks search options that come from Python or from --eval-bleu-args.
-
-    Args:
-        options: namespace or mapping with fields of GenerationConfig.
-        commands: "generate", "interactive" or both.
-
-    Raises:
-        UserError: if all of these commands refuse an option.
-    """
-    defaults = GenerationConfig()
-    value_of = options.get if hasattr(options, "get") else lambda name: getattr(options, name, None)
-    names = [option.name for option in dataclasses.fields(GenerationConfig) if not option.name.startswith("_")]
-    given = {name: value_of(name) for name in names if value_of(name) not in (None, getattr(defaults, name))}
-    for option in given:
-        refusals = [refusal(command, option, given) for command in commands]
-        if all(refusals):
-            raise UserError(refusals[0])
 
 
 def refusal(command: str, option: str, given: Dict[str, Any]) -> Optional[str]:
@@ -469,93 +335,3 @@ def refusal(command: str, option: str, given: Dict[str, Any]) -> Optional[str]:
                 shown = "" if value is True else f" {value}"
                 return f"--{option.replace('_', '-')}{shown} has no use in fairseq-{command} with GNMT: {entry.remark}."
     return None
-
-
-def given_options(cfg: DictConfig) -> Iterator[Tuple[str, Any]]:
-    """Yields names and values of all options that differ from fairseq's default."""
-    for group in GROUPS:
-        config = cfg.get(group)
-        if not isinstance(config, DictConfig):
-            continue
-        for field in dataclasses.fields(dataclass_of(group, config)):
-            if field.name.startswith("_") or field.name not in config or _is_interpolation(field.default):
-                continue
-            if _differs(config[field.name], NEUTRAL.get(field.name, _default(field))):
-                yield field.name, config[field.name]
-
-
-def check_numbers(cfg: DictConfig) -> None:
-    """Checks the numbers of a configuration.
-
-    Raises:
-        UserError: if a number is not finite or outside the range of its option.
-    """
-    for group in (*GROUPS, *COMPONENTS):
-        config = cfg.get(group)
-        if not isinstance(config, DictConfig):
-            continue
-        for option, value in config.items():
-            if option in RANGES and isinstance(value, ListConfig) and not value:
-                raise UserError(f"--{option.replace('_', '-')} has no number: give one, or leave the option out.")
-            for number in value if isinstance(value, ListConfig) else [value]:
-                if isinstance(number, (int, float)) and not isinstance(number, bool):
-                    RANGES.get(option, ANY_NUMBER).check(option, number)
-        declared = dataclass_of(group, config)
-        if declared is not None:
-            check_ranges(declared, config)
-
-
-def check_dictionary(option: str, text: str) -> None:
-    """Checks that the text of an option is a dictionary in Python's notation.
-
-    Raises:
-        UserError: if it is not.
-    """
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise UserError(
-            f"--{option.replace('_', '-')} is no dictionary ({error}): write \"{{'dropout': 0.1}}\"."
-        ) from error
-    if not isinstance(value, dict):
-        raise UserError(f"--{option.replace('_', '-')} is no dictionary ({text}): write \"{{'dropout': 0.1}}\".")
-
-
-def check_architecture_options(cfg: DictConfig) -> None:
-    """Refuses network options in fairseq-generate, which accepts options of wav2vec 2.0 and ignores them.
-
-    Raises:
-        UserError: for the first such option.
-    """
-    declared = dataclass_of("model", cfg.model) if isinstance(cfg.model, DictConfig) else None
-    for field in dataclasses.fields(declared) if declared else ():
-        value = cfg.model.get(field.name)
-        shared = field.name == "_name" or entry_of(GENERATE, field.name) is not None or _is_interpolation(field.default)
-        if not shared and _differs(value, _default(field)):
-            raise UserError(
-                f"--{field.name.replace('_', '-')} {value} has no use in fairseq-generate: the checkpoint has the options of "
-                "its network, which --model-overrides changes."
-            )
-
-
-def dataclass_of(group: str, config: DictConfig) -> Any:
-    """Returns the dataclass that declares the options of a group of the configuration."""
-    name = config.get("_name")
-    if group in ("model", "task"):
-        return (MODEL_DATACLASS_REGISTRY if group == "model" else TASK_DATACLASS_REGISTRY).get(name)
-    if group in REGISTRIES:
-        return REGISTRIES[group]["dataclass_registry"].get(name)
-    declared = FairseqConfig.__dataclass_fields__.get(group)
-    return declared.type if declared is not None and dataclasses.is_dataclass(declared.type) else None
-
-
-def _default(field: dataclasses.Field) -> Any:
-    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-
-
-def _differs(value: Any, default: Any) -> bool:
-    return value != default and str(value) != str(default)  # a choice may be an enumeration member or a string
-
-
-def _is_interpolation(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith("${")

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # A folder of the plugin may import those that it names and itself, and all of the core; `errors`, `precision` and `ranges` are everybody's.
 PLUGIN = {
-    "models": {"data", "fairseq_options"},
+    "models": {"data", "fairseq_option_checks", "fairseq_options"},
     "trainers": {"models", "optim"},
     "optim": set(),
     "scoring": set(),
@@ -22,8 +22,17 @@ PLUGIN = {
     "criterions": {"models", "rewards"},
     "segmentation": set(),
     "asynchronous": set(),
-    "patches": {"asynchronous", "data", "fairseq_options", "optim", "trainers"},
-    "tasks": {"models", "search", "data", "segmentation", "patches", "memory_allocation", "fairseq_options"},
+    "patches": {"asynchronous", "data", "fairseq_option_checks", "fairseq_options", "optim", "trainers"},
+    "tasks": {
+        "models",
+        "search",
+        "data",
+        "segmentation",
+        "patches",
+        "memory_allocation",
+        "fairseq_option_checks",
+        "fairseq_options",
+    },
 }
 # The same for the core, from the bottom to the top.
 CORE = {

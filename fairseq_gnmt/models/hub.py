@@ -10,7 +10,8 @@ from torch import LongTensor
 from fairseq_gnmt.data.alignment_text import alignment_text
 from fairseq_gnmt.data.open_dictionary import OpenDictionary, forget_words
 from fairseq_gnmt.data.source_length import fit_sources, longest_source, no_translation, too_long_warning
-from fairseq_gnmt.fairseq_options import GENERATE, INTERACTIVE, check_generation_options
+from fairseq_gnmt.fairseq_option_checks import check_generation_options
+from fairseq_gnmt.fairseq_options import GENERATE, INTERACTIVE
 from gnmt.errors import UserError
 from gnmt.files.lines import as_line
 

@@ -9,6 +9,7 @@ import functools
 
 from omegaconf import DictConfig
 
+from fairseq_gnmt.fairseq_option_checks import check_dictionary, check_options
 from fairseq_gnmt.fairseq_options import (
     GENERATE,
     INTERACTIVE,
@@ -16,8 +17,6 @@ from fairseq_gnmt.fairseq_options import (
     TRAIN,
     TRANSLATION,
     VALIDATE,
-    check_dictionary,
-    check_options,
 )
 from fairseq_gnmt.patches.commands import before_main
 from gnmt.precision import check_precision

@@ -18,7 +18,8 @@ from sacrebleu.metrics import BLEU
 from torch import nn
 
 from fairseq_gnmt.data.open_dictionary import OpenDictionary, forget_words
-from fairseq_gnmt.fairseq_options import TRAIN, check_generation_options, check_options
+from fairseq_gnmt.fairseq_option_checks import check_generation_options, check_options
+from fairseq_gnmt.fairseq_options import TRAIN
 from fairseq_gnmt.memory_allocation import prepare_memory
 from fairseq_gnmt.models.layer_devices import placement_for
 from fairseq_gnmt.models.pretrained_embeddings import init_embeddings_from_file

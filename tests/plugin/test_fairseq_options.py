@@ -14,6 +14,7 @@ from fairseq.models import MODEL_DATACLASS_REGISTRY
 from fairseq.registry import REGISTRIES
 from fairseq.tasks import TASK_DATACLASS_REGISTRY
 
+from fairseq_gnmt.fairseq_option_checks import check_generation_options, check_options
 from fairseq_gnmt.fairseq_options import (
     CLASSIFICATION,
     GENERATE,
@@ -22,8 +23,6 @@ from fairseq_gnmt.fairseq_options import (
     TASK,
     TRAIN,
     VALIDATE,
-    check_generation_options,
-    check_options,
     entry_of,
 )
 from fairseq_gnmt.patches.options import share_out

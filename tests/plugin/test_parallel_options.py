@@ -4,7 +4,8 @@ import pytest
 from fairseq_configurations import configuration
 
 from conftest import make_dictionary, make_model
-from fairseq_gnmt.fairseq_options import GENERATE, INTERACTIVE, TRAIN, VALIDATE, check_options
+from fairseq_gnmt.fairseq_option_checks import check_options
+from fairseq_gnmt.fairseq_options import GENERATE, INTERACTIVE, TRAIN, VALIDATE
 from fairseq_gnmt.patches.trainers import trainer_class
 from fairseq_gnmt.tasks.vocabulary_parallel import divide_over_processes
 from gnmt.errors import UserError

@@ -6,7 +6,8 @@ import shlex
 import pytest
 
 from fairseq_gnmt.asynchronous.options import check_asynchronous_options, max_staleness
-from fairseq_gnmt.fairseq_options import TRAIN, check_options
+from fairseq_gnmt.fairseq_option_checks import check_options
+from fairseq_gnmt.fairseq_options import TRAIN
 from gnmt.errors import UserError
 from prepared_folders import dry_run, options_of, prepared
 from fairseq_configurations import configuration
