@@ -7,14 +7,12 @@ from typing import Any, Callable, Dict, List, Optional
 
 import torch
 from fairseq import utils
-from fairseq.logging import metrics
 from fairseq.sequence_generator import SequenceGenerator
 from fairseq.sequence_scorer import SequenceScorer
 from fairseq.tasks import register_task
 from fairseq.tasks.translation import TranslationTask
 from fairseq.tokenizer import tokenize_line
 from omegaconf import DictConfig
-from sacrebleu.metrics import BLEU
 from torch import nn
 
 from fairseq_gnmt.data.open_dictionary import OpenDictionary, forget_words
@@ -28,7 +26,6 @@ from fairseq_gnmt.patches.checkpoint_writing import check_disk_space
 from fairseq_gnmt.search.copying import copy_unknown_words
 from fairseq_gnmt.search.fairseq_searches import check_option_names, fairseq_search_reason
 from fairseq_gnmt.search.generator import GNMTGenerator
-from fairseq_gnmt.segmentation.encoders import join_tokens
 from fairseq_gnmt.tasks import nvidia_conventions
 from fairseq_gnmt.tasks.nvidia_conventions import with_bos
 from fairseq_gnmt.tasks.options import (
@@ -40,6 +37,7 @@ from fairseq_gnmt.tasks.options import (
     check_validation_options,
     precision_of,
 )
+from fairseq_gnmt.tasks.validation_bleu import BLEU_ORDER, ValidationBLEU, log_bleu
 from fairseq_gnmt.tasks.vocabulary_parallel import divide_over_processes, own_sentences, summed_counts
 from gnmt.errors import UserError
 from gnmt.network.product_precision import products_in
@@ -48,8 +46,6 @@ from gnmt.search.options import SearchOptions
 from gnmt.training.sharded_layers import gather_layers, with_layers
 
 logger = logging.getLogger(__name__)
-
-BLEU_ORDER = 4
 
 
 @register_task("gnmt_translation", dataclass=GNMTTranslationConfig)
@@ -240,7 +236,7 @@ class GNMTTranslationTask(TranslationTask):
         source_bos = int(self.cfg.nvidia_conventions)
         return [[self.source_dictionary[token] for token in tokens[source_bos:]] for tokens in sentences]
 
-    # -- BLEU on the validation set
+    # -- model
 
     def build_model(self, cfg, from_checkpoint=False):
         if not from_checkpoint:
@@ -270,11 +266,16 @@ class GNMTTranslationTask(TranslationTask):
                 raise UserError(
                     "replace_unk in --eval-bleu-args has no use: the references' unknown words are lost, too."
                 )
-            tokenize = "none" if self.cfg.eval_tokenized_bleu else BLEU.TOKENIZER_DEFAULT
-            self.bleu = BLEU(tokenize=tokenize)
-            self.bleu.corpus_score([""], [[""]])  # the signature is available only after a score
-            logger.info("validation BLEU: %s", self.bleu.get_signature())
+            self.bleu = ValidationBLEU(
+                self.tgt_dict,
+                self.cfg.eval_bleu_remove_bpe,
+                self.tokenizer,
+                self.cfg.eval_tokenized_bleu,
+                self.cfg.eval_bleu_print_samples,
+            )
         return model
+
+    # -- BLEU on the validation set
 
     def begin_valid_epoch(self, epoch, model):
         """Gathers the layers divided by --vocabulary-parallel, once for all batches of a validation."""
@@ -291,35 +292,11 @@ class GNMTTranslationTask(TranslationTask):
         return summed_counts(own, BLEU_ORDER, sample["target"].device)
 
     def _bleu(self, generator, sample, model):
-        """Returns the BLEU statistics of a batch, from the same text as in fairseq-generate."""
+        """Returns the BLEU statistics of a batch."""
         hypotheses = self.inference_step(generator, [model], sample)
-        ignored = generator.symbols_to_strip_from_output
-
-        def text(tokens: torch.Tensor, escape_unk: bool) -> str:
-            words = self.tgt_dict.string(tokens.int().cpu(), None, escape_unk, ignored)
-            joined = join_tokens(words, self.cfg.eval_bleu_remove_bpe)
-            return self.tokenizer.decode(joined) if self.tokenizer else joined
-
-        translations = [text(nbest[0]["tokens"], escape_unk=False) for nbest in hypotheses]
-        references = [text(row[row != self.tgt_dict.pad()], escape_unk=True) for row in sample["target"]]
-        if self.cfg.eval_bleu_print_samples:
-            logger.info("example hypothesis: %s", translations[0])
-            logger.info("example reference: %s", references[0])
-        return self.bleu.corpus_score(translations, [references])
+        return self.bleu.score(hypotheses, sample["target"], generator.symbols_to_strip_from_output)
 
     def reduce_metrics(self, logging_outputs, criterion):
         """Logs metrics as fairseq does, but as plain numbers: torch does not load arrays in checkpoints."""
         super(TranslationTask, self).reduce_metrics(logging_outputs, criterion)
-        names = [f"_bleu_{part}_{n}" for part in ("counts", "totals") for n in range(BLEU_ORDER)]
-        names += ["_bleu_sys_len", "_bleu_ref_len"]
-        if not any("_bleu_sys_len" in log for log in logging_outputs):
-            return
-        for name in names:
-            metrics.log_scalar(name, int(sum(log.get(name, 0) for log in logging_outputs)))
-
-        def compute_bleu(meters) -> float:
-            sums = [int(meters[name].sum) for name in names]
-            score = BLEU.compute_bleu(sums[:BLEU_ORDER], sums[BLEU_ORDER:-2], *sums[-2:], smooth_method="exp")
-            return round(score.score, 2)
-
-        metrics.log_derived("bleu", compute_bleu)
+        log_bleu(logging_outputs)
