@@ -11,12 +11,11 @@ per token) in the precision of the search; --json keeps the numbers. Choose on a
 """
 
 import argparse
-import itertools
 import logging
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Dict, List, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, installed or not
 logging.disable(logging.INFO)
@@ -24,7 +23,6 @@ logging.disable(logging.INFO)
 import torch  # noqa: E402
 from fairseq import checkpoint_utils, utils  # noqa: E402
 from fairseq.data import encoders  # noqa: E402
-from sacrebleu.metrics import BLEU  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 import fairseq_gnmt  # noqa: E402, F401  registers everything
@@ -35,7 +33,8 @@ from fairseq_gnmt.segmentation.encoders import join_tokens  # noqa: E402
 from fairseq_gnmt.tasks.gnmt_translation import GNMTTranslationTask  # noqa: E402
 from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402
-from gnmt.evaluation.gleu import mean_gleu  # noqa: E402
+from gnmt.evaluation.bleu import corpus_bleu  # noqa: E402
+from gnmt.evaluation.search_figures import combinations, figures, row  # noqa: E402
 from gnmt.files.lines import read_lines  # noqa: E402
 from gnmt.inference.model import inference_model_for  # noqa: E402
 from gnmt.precision import PRECISION_HELP, PRECISIONS  # noqa: E402
@@ -73,12 +72,6 @@ def parse_options() -> argparse.Namespace:
         if value is not None and value < 1:
             raise UserError(f"--{name} is {value}, but must be at least 1.")
     return args
-
-
-def combinations(args: argparse.Namespace) -> List[SearchOptions]:
-    """Raises UserError for values out of range, before anything is translated."""
-    given = given_options(args, VARIED)
-    return [SearchOptions(**dict(zip(given, chosen))) for chosen in itertools.product(*given.values())]
 
 
 class Workload:
@@ -146,39 +139,21 @@ class Workload:
         return self.tokenizer.decode(joined) if self.tokenizer else joined
 
 
-def measure(workload: Workload, options: SearchOptions, bleu: BLEU) -> Dict[str, Any]:
-    texts, seconds = workload.translate(options)
-    score = bleu.corpus_score(texts, [workload.references])
-    return {
-        **{name: getattr(options, name) for name in VARIED},
-        "bleu": score.score,
-        "gleu": 100 * mean_gleu(texts, workload.references),
-        "length_ratio": score.sys_len / score.ref_len,
-        "seconds": seconds,
-    }
-
-
-def as_row(args: argparse.Namespace, figures: Dict[str, Any]) -> Dict[str, str]:
-    """Of the options, those with more than one value."""
-    row = {name.replace("_", " "): f"{figures[name]:g}" for name in VARIED if len(getattr(args, name) or []) > 1}
-    return {
-        **row,
-        "BLEU": f"{figures['bleu']:.2f}",
-        "GLEU": f"{figures['gleu']:.2f}",
-        "length ratio": f"{figures['length_ratio']:.3f}",
-        "seconds": f"{figures['seconds']:.1f}",
-    }
-
-
 def main() -> None:
     args = parse_options()
-    searches = combinations(args)
+    given = given_options(args, VARIED)
+    searches = [SearchOptions(**chosen) for chosen in combinations(given)]  # checks values out of range
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    workload, bleu = Workload(args), BLEU()
-    measured = [measure(workload, options, bleu) for options in tqdm(searches, desc="searches")]
-    print(markdown_table([as_row(args, figures) for figures in measured]))
-    log_perplexity, signature = workload.log_perplexity(), str(bleu.get_signature())
+    workload = Workload(args)
+    measured = []
+    for options in tqdm(searches, desc="searches"):
+        texts, seconds = workload.translate(options)
+        varied = {name: getattr(options, name) for name in VARIED}
+        measured.append(figures(varied, texts, workload.references, seconds))
+    print(markdown_table([row(one, given) for one in measured]))
+    log_perplexity = workload.log_perplexity()
+    _, signature = corpus_bleu(workload.references, workload.references)
     print(f"\n{signature}; log-perplexity of the references {log_perplexity:.4f}")
     if args.json:
         found = {"signature": signature, "log_perplexity": log_perplexity, "measured": measured}

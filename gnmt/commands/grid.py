@@ -21,7 +21,7 @@ from gnmt.commands.model_options import add_model_options
 from gnmt.commands.report import check_output, markdown_table, write_json
 from gnmt.errors import UserError
 from gnmt.evaluation.bleu import corpus_bleu
-from gnmt.evaluation.gleu import mean_gleu
+from gnmt.evaluation.search_figures import combinations, figures, row
 from gnmt.files.lines import read_lines
 from gnmt.translation.options import TranslationOptions
 from gnmt.translator import Translator
@@ -56,24 +56,19 @@ def run(arguments: argparse.Namespace) -> None:
             "give the translation of each line."
         )
     translator = Translator.from_pretrained(arguments.models, precision=arguments.precision, threads=arguments.threads)
-    searches = combinations(arguments)
+    given = given_options(arguments, VARIED)
+    searches = combinations(given)
     batch_size = TranslationOptions(**given_options(arguments, ["batch_size"])).batch_size
     for options in searches:  # warms up, and reports values out of range before the work starts
         translator.translate(sources[:WARM_UP], batch_size=batch_size, **options)
     measured = [measure(translator, options, sources, references, batch_size) for options in _progress(searches)]
-    print(markdown_table([_row(arguments, figures) for figures in measured]))
+    print(markdown_table([row(one, given) for one in measured]))
     scores = list(itertools.chain.from_iterable(translator.score(sources, references, batch_size)))
     log_perplexity, (_, signature) = -sum(scores) / len(scores), corpus_bleu(references, references)
     print(f"\n{signature}; log-perplexity of the references {log_perplexity:.4f}")
     if arguments.json:
         found = {"signature": signature, "log_perplexity": log_perplexity, "measured": measured}
         write_json(arguments.json, {"options": vars(arguments), **found})
-
-
-def combinations(arguments: argparse.Namespace) -> List[Dict[str, Any]]:
-    """Returns the keyword arguments of each search; options that are not given are left to the model."""
-    given = given_options(arguments, VARIED)
-    return [dict(zip(given, chosen)) for chosen in itertools.product(*given.values())]
 
 
 def measure(
@@ -94,27 +89,8 @@ def measure(
     start = time.perf_counter()
     texts = [translation.text for translation in translator.translate(sources, batch_size=batch_size, **options)]
     seconds = time.perf_counter() - start
-    score, _ = corpus_bleu(texts, references)
-    return {
-        **options,
-        "bleu": score.score,
-        "gleu": 100 * mean_gleu(texts, references),
-        "length_ratio": score.sys_len / score.ref_len,
-        "seconds": seconds,
-    }
+    return figures(options, texts, references, seconds)
 
 
 def _progress(searches: List[Dict[str, Any]]) -> Iterable[Dict[str, Any]]:
     return tqdm(searches, desc="searches", leave=False, disable=None)  # None: only on a terminal
-
-
-def _row(arguments: argparse.Namespace, figures: Dict[str, Any]) -> Dict[str, str]:
-    """Returns the cells of a search: options with several values, and scores."""
-    varied = [name for name in VARIED if len(getattr(arguments, name) or []) > 1]
-    return {
-        **{name.replace("_", " "): f"{figures[name]:g}" for name in varied},
-        "BLEU": f"{figures['bleu']:.2f}",
-        "GLEU": f"{figures['gleu']:.2f}",
-        "length ratio": f"{figures['length_ratio']:.3f}",
-        "seconds": f"{figures['seconds']:.1f}",
-    }
