@@ -6,10 +6,10 @@
 An update consists of forward pass, loss, backward pass, clipping and optimizer step; batches are collated in advance. The
 contenders take turns, each in its own process. ours-recomputing is this plugin with --checkpoint-activations.
 
---precision fp32 bf16 measures both precisions. In bf16, weights stay in float32 and products are computed in bfloat16: ours
-as with --bf16, the others by torch.autocast. Peak memory is the memory of the whole process during the updates, including
-about 350 MiB for Python, torch and fairseq; with --device cuda, it is the GPU memory allocated by torch. Prints a Markdown
-table; --json stores every measurement and the environment.
+--precision fp32 bf16 measures both precisions. In bf16 and fp16 (GPUs only), weights stay in float32 and products are
+computed in 16 bits: on a CPU ours as with --bf16, all others by torch.autocast, without a loss scale. Peak memory is the
+memory of the whole process during the updates, including about 350 MiB for Python, torch and fairseq; with --device cuda,
+it is the GPU memory allocated by torch. Prints a Markdown table; --json stores every measurement and the environment.
 """
 
 import argparse
@@ -33,13 +33,17 @@ from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402
 
 MODULES = {"ours": "ours", "ours-recomputing": "ours_recomputing", "fairseq-lstm": "fairseq_lstm", "nvidia": "nvidia"}
-PRECISIONS = {name: ("fp32", "bf16") for name in MODULES}
+PRECISIONS = {name: ("fp32", "bf16", "fp16") for name in MODULES}
 OUR_NETWORK = ("ours", "ours-recomputing", "nvidia")  # contenders with the same network and weights
 BASE = "ours fp32"
 REAL_BATCHES = 8  # batches of a repetition, from short to long
-# Relative. float32: the same sums in another order. bf16: a number is rounded by up to 2^-8, and so at most is the loss; large
-# random weights amplify the errors of the gradient.
-TOLERANCE = {"fp32": LossAndGradient(1e-5, 1e-4), "bf16": LossAndGradient(2**-8, 0.1)}
+# Relative. float32: the same sums in another order. 16 bits: a number is rounded by up to 2^-8 or 2^-11, and so at most is the
+# loss; large random weights amplify the errors of the gradient.
+TOLERANCE = {
+    "fp32": LossAndGradient(1e-5, 1e-4),
+    "bf16": LossAndGradient(2**-8, 0.1),
+    "fp16": LossAndGradient(2**-11, 0.1),
+}
 
 
 def compare_first_batches(workers: List[Worker]) -> List[str]:

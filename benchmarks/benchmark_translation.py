@@ -39,7 +39,11 @@ MODULES = {
     "opennmt": "opennmt",
     "ctranslate2": "ctranslate2_transformer",
 }
-PRECISIONS = {"ours": ("fp32", "bf16", "int8"), "ctranslate2": ("fp32", "int8")}  # CTranslate2 has no bf16 on a CPU
+PRECISIONS = {  # CTranslate2 has no bf16 on a CPU
+    "ours": ("fp32", "bf16", "int8", "fp16"),
+    "nvidia": ("fp32", "fp16"),
+    "ctranslate2": ("fp32", "int8"),
+}
 OTHER_NETWORKS = ("fairseq-lstm", "opennmt", "ctranslate2")
 
 

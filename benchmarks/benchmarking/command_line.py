@@ -16,6 +16,7 @@ from gnmt.files.process_pool import available_cores
 
 MATRIX_PRODUCT = "matrix product"
 ONLY_ON_CPU = {"int8", "opennmt", "ctranslate2"}
+ONLY_ON_GPU = {"fp16"}
 
 
 class Workload(NamedTuple):
@@ -80,6 +81,8 @@ def check_options(args: argparse.Namespace, precisions: Dict[str, Sequence[str]]
         )
     if args.device == "cuda":
         check_cuda(args.contenders, args.precision)
+    elif ONLY_ON_GPU & set(args.precision):
+        raise UserError("--precision fp16 is measured on GPUs only: add --device cuda, or give bf16.")
     if len(set(args.contenders)) < len(args.contenders) or len(set(args.precision)) < len(args.precision):
         raise UserError("--contenders and --precision take each name once.")
     for name in args.contenders:

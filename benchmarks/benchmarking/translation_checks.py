@@ -27,13 +27,14 @@ class TranslationChecks:
     def __call__(self, workers: List[Worker]) -> Dict[str, Translations]:
         ours = next((worker for worker in workers if worker.name == OURS), None)
         for worker in workers:
+            name, _, precision = worker.name.partition(" ")
             if worker.name == OURS:
                 continue
-            if worker.name.split()[0] in self.other_networks:
+            if name in self.other_networks:
                 self.sentences.append(f"{worker.name}: another network, so its translations are not compared.")
-            elif ours is not None and worker.name.split()[0] != "ours":
+            elif ours is not None and name != "ours" and precision in ("", "fp32"):
                 # NVIDIA's search has another end condition, so all searches agree only with beam 1.
-                self._compare(ours, worker, GREEDY if worker.name == "nvidia" else self.beam)
+                self._compare(ours, worker, GREEDY if name == "nvidia" else self.beam)
         return {worker.name: self._translate(worker) for worker in workers}
 
     def _compare(self, ours: Worker, other: Worker, beam: int) -> None:

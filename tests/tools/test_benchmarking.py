@@ -285,6 +285,7 @@ def test_benchmark_of_translation(tmp_path):
         (["--references", __file__], "go with --path"),
         (["--json", "/nowhere/figures.json"], "is no folder"),
         (["--device", "cuda"], "torch sees no GPU"),
+        (["--precision", "fp16"], "add --device cuda"),
         (["--device", "cuda", "--precision", "fp32", "int8"], "int8 can only be measured on a CPU"),
         (
             ["--contenders", "ours", "ctranslate2", "--precision", "bf16"],

@@ -17,7 +17,7 @@ from torch import Tensor
 from benchmarking.contenders.fairseq_search import search_of
 from benchmarking.contenders.first_batch import LossAndGradient, loss_and_gradient
 from benchmarking.contenders.network import our_network
-from benchmarking.contenders.precision import in_precision
+from benchmarking.contenders.precision import TYPES, in_precision
 from benchmarking.contenders.setting import CLIP_NORM, LABEL_SMOOTHING, LEARNING_RATE, Setting
 from benchmarking.workload import Sentence
 from fairseq_gnmt.models.gnmt import GNMTModel
@@ -143,7 +143,7 @@ class NvidiaTranslation:
 
     def __init__(self, setting: Setting):
         self.setting = setting
-        self.model = network(setting).eval().to(setting.device)
+        self.model = network(setting).eval().to(setting.device, TYPES[setting.precision])
         self.sources = [
             tuple(part.to(setting.device) for part in padded(batch.sources, [], setting.dictionary))
             for batch in setting.batches

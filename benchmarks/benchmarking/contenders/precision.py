@@ -1,4 +1,4 @@
-"""Training in bf16: weights, gradients and optimizer in float32, large products in bfloat16, for any network."""
+"""Mixed precision for any network: weights, gradients and optimizer in float32, large products in 16 bits."""
 
 from typing import Any, Callable
 
@@ -6,7 +6,7 @@ import torch
 
 from benchmarking.contenders.setting import Setting
 
-TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def in_precision(compute: Callable, setting: Setting) -> Callable:
@@ -14,7 +14,8 @@ def in_precision(compute: Callable, setting: Setting) -> Callable:
 
     def computed(*arguments: Any, **keywords: Any) -> Any:
         precision = TYPES[setting.precision]
-        with torch.autocast(setting.device, torch.bfloat16, enabled=precision == torch.bfloat16):
+        is_mixed = precision != torch.float32
+        with torch.autocast(setting.device, precision if is_mixed else None, enabled=is_mixed):
             return compute(*arguments, **keywords)
 
     return computed
