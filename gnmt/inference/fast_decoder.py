@@ -1,7 +1,7 @@
 """Decoder for search: one position at a time, with all products that stay constant during a search precomputed.
 
-Shapes: B sentences, N rows (B x hypotheses; rows of a sentence are adjacent), M rows of the previous step, S source
-positions, H hidden size, L layers, V vocabulary size.
+Shapes: B sentences, N rows (B x hypotheses), M rows of the previous step, S source positions, H hidden size, L layers,
+V vocabulary size. Rows of a sentence are adjacent.
 """
 
 from typing import List, NamedTuple, Optional, Tuple, Union
@@ -26,7 +26,11 @@ class FastDecoderState(NamedTuple):
     parents: Tensor  # (N,), maps each new row to the row that it continues
 
     def reorder(self, rows: Tensor) -> "FastDecoderState":
-        """Returns the state whose row i is row `rows[i]` of this state."""
+        """Returns a state with the given rows, without moving the previous step's state.
+
+        Args:
+            rows: indices into this state, one per row of the result.
+        """
         return self._replace(parents=self.parents.index_select(0, rows))
 
     def join_sentences(self, others: "FastDecoderState", rows: int) -> "FastDecoderState":
