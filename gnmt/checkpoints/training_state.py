@@ -25,7 +25,7 @@ READ_SECTIONS = (
     "tokenizer",
     "scoring",
     "generation",
-)  # sections whose files are opened for translation
+)  # sections with files that are opened for translation
 URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://")
 REFERENCE = re.compile(r"\$\{\.*[A-Za-z_]\w*(\.\w+)*\}")  # reference to another value of the configuration
 WANTED = "name a checkpoint that fairseq-train has written."
@@ -63,6 +63,10 @@ def architecture(state: Dict[str, Any]) -> str:
 
 def check_parts(state: Any, path: Union[str, Path]) -> None:
     """Checks the parts of a checkpoint.
+
+    Args:
+        state: content of the checkpoint.
+        path: file, for errors.
 
     Raises:
         UserError: for a part that is missing or of another type.
@@ -112,6 +116,10 @@ def check_kind(state: Mapping, name: str, kind: Any, path: Union[str, Path], wit
 def check_history(state: Dict[str, Any], path: Union[str, Path]) -> None:
     """Checks optimizer_history, which contains the number of updates.
 
+    Args:
+        state: content of the checkpoint.
+        path: file, for errors.
+
     Raises:
         UserError: if it is invalid.
     """
@@ -135,6 +143,10 @@ def check_history(state: Dict[str, Any], path: Union[str, Path]) -> None:
 def check_optimizer(optimizer: Any, path: Union[str, Path]) -> None:
     """Checks the parts of the optimizer's state that fairseq reads.
 
+    Args:
+        optimizer: last_optimizer_state of the checkpoint.
+        path: file, for errors.
+
     Raises:
         UserError: if a part is missing.
     """
@@ -149,6 +161,10 @@ def check_optimizer(optimizer: Any, path: Union[str, Path]) -> None:
 
 def check_progress(extra: Dict[str, Any], path: Union[str, Path]) -> None:
     """Checks the position in the training data.
+
+    Args:
+        extra: extra_state of the checkpoint.
+        path: file, for errors.
 
     Raises:
         UserError: if it is invalid.
@@ -167,14 +183,18 @@ def check_progress(extra: Dict[str, Any], path: Union[str, Path]) -> None:
 def check_config(config: Any, path: Union[str, Path]) -> None:
     """Checks a configuration for references to values outside the checkpoint, such as ${oc.env:HOME}.
 
+    Args:
+        config: stored configuration.
+        path: file, for errors.
+
     Raises:
-        UserError: if there is one.
+        UserError: if there is a reference.
     """
     for keys, value in texts(config):
         if "${" in REFERENCE.sub("", value):
             raise UserError(
-                f"{path} has {value!r:.80} as its cfg, {', '.join(keys)}: the configuration of a checkpoint is not "
-                "looked up elsewhere. Give the option itself, or use another checkpoint."
+                f"{path} has {value!r:.80} as its cfg, {', '.join(keys)}: references of a checkpoint are not followed. "
+                "Give the option on the command line, or use another checkpoint."
             )
 
 
@@ -183,7 +203,7 @@ def check_no_urls(config: Mapping[str, Any], given: Mapping[str, Any], path: Uni
 
     Args:
         config: stored configuration.
-        given: options that replace stored ones; these are not checked.
+        given: options that replace stored options; they are not checked.
         path: file, for errors.
 
     Raises:
@@ -199,7 +219,12 @@ def check_no_urls(config: Mapping[str, Any], given: Mapping[str, Any], path: Uni
 
 
 def texts(config: Any, keys: Tuple[str, ...] = ()) -> Iterator[Tuple[Tuple[str, ...], str]]:
-    """Yields the strings of a configuration, including keys, each with the path of its keys."""
+    """Yields the strings of a configuration, including keys, each with the path of its keys.
+
+    Args:
+        config: configuration, or a part of one.
+        keys: path of the part; empty for a whole configuration.
+    """
     if isinstance(config, str):
         yield keys or ("",), config
     elif isinstance(config, Namespace):
@@ -218,6 +243,10 @@ def texts(config: Any, keys: Tuple[str, ...] = ()) -> Iterator[Tuple[Tuple[str, 
 
 def check_weights(weights: Dict[str, Any], path: Union[str, Path]) -> None:
     """Checks the weights.
+
+    Args:
+        weights: weights by name.
+        path: file, for errors.
 
     Raises:
         UserError: for weights that are not finite, and for integers without scales.
@@ -319,7 +348,12 @@ def check_foreign_sizes(config: Mapping[str, Any], weights: Dict[str, Tensor], p
 
 
 def difference(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> List[str]:
-    """Returns descriptions of missing weights, and of weights that the network does not have."""
+    """Returns descriptions of missing weights, and of weights that the network does not have.
+
+    Args:
+        expected: weights of the network.
+        weights: weights of the checkpoint.
+    """
     missing, unknown = (sorted(one.keys() - other.keys()) for one, other in ((expected, weights), (weights, expected)))
     found = [f"lacks {some(missing)}"] if missing else []
     return found + ([f"has {some(unknown)}, which the network does not have"] if unknown else [])

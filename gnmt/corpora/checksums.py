@@ -35,7 +35,12 @@ def read_sums(path: Path) -> Dict[str, str]:
 
 
 def write_sums(path: Path, sums: Mapping[str, str]) -> None:
-    """Replaces `path` atomically by these checksums, sorted by name."""
+    """Replaces a file of checksums atomically.
+
+    Args:
+        path: file to write.
+        sums: checksums by file name; written in the order of the names.
+    """
     with atomic_outputs([path], inputs=[], overwrite=True) as (file,):
         file.write("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode("utf-8"))
 
@@ -43,8 +48,9 @@ def write_sums(path: Path, sums: Mapping[str, str]) -> None:
 def defect(path: Path, expected_sum: Optional[str]) -> Optional[str]:
     """Returns a short description of the damage of a .gz or .tgz file; None if the file is complete.
 
-    With a known checksum the file is compared with it. Without one the file is decompressed to its end, which checks
-    gzip's CRC.
+    Args:
+        path: file to check.
+        expected_sum: SHA-256 to compare with; None decompresses the file to its end, which checks gzip's CRC.
     """
     if expected_sum is not None:
         found = sha256(path)
