@@ -23,7 +23,7 @@ class Mistake(NamedTuple):
 
 
 JSON_EXAMPLE = """write --eval-bleu-args '{{"beam": 5}}'."""
-GPU_ONLY = "--fp16, --profile and several --distributed-world-size want GPUs: leave them out and give --cpu."
+GPU_ONLY = "--fp16, --profile and several --distributed-world-size need GPUs: leave them out and give --cpu."
 # The first entry that matches an error explains it.
 MISTAKES = (
     Mistake(
@@ -136,7 +136,7 @@ MISTAKES = (
 TRAINING = (
     "fairseq_cli/train.py",
     "fairseq_cli/hydra_train.py",
-)  # files whose functions have the configuration of a training as a local variable
+)  # files of functions that have the configuration of a training as a local variable
 OBJECT = re.compile(r":? ?<[\w.]+ object at 0x[0-9a-f]+>")  # object addresses in messages of Python
 MESSAGE_LENGTH = 200  # characters; torch's messages can fill a page
 
