@@ -1,13 +1,14 @@
 """BLEU, GLEU and time of one model, or an ensemble, under every combination of search options.
 
-`gnmt grid` does this with model folders and text; here it is for checkpoints and binarised data.
+`gnmt grid` does this for model folders and text; this script is for checkpoints and binarised data.
 
     python scripts/compare_searches.py DATA --path CHECKPOINT[:CHECKPOINT...] --gen-subset valid \\
         --post-process sentencepiece --references valid.de --length-norm-factor 0 0.6 1 --coverage-penalty 0 0.1 0.2
 
 Each option may have several values. Prints a Markdown table with BLEU (sacreBLEU's default), the mean GLEU of sentences
-(0 to 100), the length ratio and the seconds of the search alone, and below it the log-perplexity of the references (natural,
-per token) in the precision of the search; --json keeps the numbers. Choose on a validation set, and report another one.
+(0 to 100), the length ratio and the seconds of the search. The last line is the log-perplexity of the references (nats
+per token) in the precision of the search. --json stores the numbers. Choose options on a validation set, and report the
+scores of a test set.
 """
 
 import argparse
@@ -54,14 +55,19 @@ VARIED = {
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", help="folder of fairseq-preprocess")
-    parser.add_argument("--path", required=True, metavar="CHECKPOINT", help="several make an ensemble: A:B:C")
+    parser.add_argument("--path", required=True, metavar="CHECKPOINT", help="checkpoint, or an ensemble: A:B:C")
     parser.add_argument("--gen-subset", default="valid", metavar="SPLIT")
     parser.add_argument(
-        "--post-process", default=None, metavar="SCHEME", help="how subwords are joined, or words, or mixed_word_char"
+        "--post-process",
+        default=None,
+        metavar="SCHEME",
+        help="scheme that joins subwords, or words, or mixed_word_char",
     )
-    parser.add_argument("--references", type=Path, required=True, metavar="FILE", help="raw text, one sentence a line")
+    parser.add_argument(
+        "--references", type=Path, required=True, metavar="FILE", help="raw text, one sentence per line"
+    )
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--precision", choices=PRECISIONS, help="of translation (default: the model's own)")
+    parser.add_argument("--precision", choices=PRECISIONS, help="precision of translation (default: the model's)")
     parser.add_argument("--quantize", choices=("none", "int8"), default="none", help="earlier spelling of --precision")
     parser.add_argument("--threads", type=int, default=None)
     for name, kind in VARIED.items():
@@ -72,7 +78,7 @@ def parse_options() -> argparse.Namespace:
     if args.quantize == "int8":
         print("--quantize int8 is now --precision int8; the earlier spelling will be removed", file=sys.stderr)
         args.precision = args.precision or "int8"
-    join_tokens("", args.post_process)  # fairseq's complaint about a scheme that it does not know
+    join_tokens("", args.post_process)  # raises fairseq's error for an unknown scheme
     if args.json:
         check_output(args.json, args.overwrite)
     for name, value in (("batch-size", args.batch_size), ("threads", args.threads)):
@@ -82,13 +88,17 @@ def parse_options() -> argparse.Namespace:
 
 
 def combinations(args: argparse.Namespace) -> List[SearchOptions]:
-    """Raises UserError for values out of range, before anything is translated."""
+    """Returns the search options of all combinations.
+
+    Raises:
+        UserError: for a value out of range, before anything is translated.
+    """
     values = [getattr(args, name) for name in VARIED]
     return [SearchOptions(**dict(zip(VARIED, chosen))) for chosen in itertools.product(*values)]
 
 
 class Workload:
-    """The models, the batches of a split, and its references."""
+    """Models, batches of a split, and references."""
 
     def __init__(self, args: argparse.Namespace):
         overrides = {"data": args.data, "precision": args.precision}
@@ -102,7 +112,7 @@ class Workload:
             )
         for model in self.models:
             model.prepare_for_inference_(config)
-            inference_model_for(model, args.precision)  # now, because the first search would make it in its time
+            inference_model_for(model, args.precision)  # built now, so that it is not part of the first measured time
         self.tokenizer = encoders.build_tokenizer(config.tokenizer)
         self.task.load_dataset(args.gen_subset)
         dataset = self.task.dataset(args.gen_subset)
@@ -122,7 +132,7 @@ class Workload:
         self.precision = args.precision
 
     def translate(self, options: SearchOptions) -> Tuple[List[str], float]:
-        """The translations, and the seconds that the search took for them."""
+        """Returns the translations and the seconds of the search."""
         generator = self.task.build_generator(self.models, argparse.Namespace(**vars(options)))
         texts: Dict[int, str] = {}
         seconds = 0.0
@@ -135,7 +145,7 @@ class Workload:
         return [texts[sentence] for sentence in range(len(self.references))], seconds
 
     def log_perplexity(self) -> float:
-        """Mean of -log P, natural, of the binarised references' tokens, EOS tokens among them."""
+        """Returns the mean of -log P in nats per token of the binarised references, including EOS."""
         ensemble, pad = Ensemble(self.models, precision=self.precision), self.task.target_dictionary.pad()
         log_prob, tokens = 0.0, 0
         for batch in tqdm(self.batches, desc="log-perplexity", leave=False):
@@ -165,7 +175,7 @@ def measure(workload: Workload, options: SearchOptions, bleu: BLEU) -> Dict[str,
 
 
 def as_row(args: argparse.Namespace, figures: Dict[str, Any]) -> Dict[str, str]:
-    """Of the options, those with more than one value."""
+    """Returns a row of the table: the options with more than one value, then the figures."""
     row = {name.replace("_", " "): f"{figures[name]:g}" for name in VARIED if len(getattr(args, name)) > 1}
     return {
         **row,

@@ -188,8 +188,8 @@ def check_convertible(checkpoint: Dict[str, Any], path: Path) -> None:
     model = checkpoint["cfg"]["model"]
     if model["attention_query"] != "current" or model["encoder_layers"] != model["decoder_layers"]:
         raise UserError(
-            f"{path} is of another network than NVIDIA's GNMT v2, which has as many encoder as decoder layers, and "
-            "--attention-query current."
+            f"{path} is of another network than NVIDIA's GNMT v2, which has equal numbers of encoder and decoder "
+            "layers, and --attention-query current."
         )
     if model.get("activation_clip") is not None:
         raise UserError(f"{path} was trained with --activation-clip, and NVIDIA's code clips nothing.")

@@ -173,8 +173,8 @@ def check_weight_names(model: nn.Module, state_dict: Dict[str, Tensor]) -> None:
     """
     if found := difference(model.state_dict(), state_dict):
         raise UserError(
-            f"{getattr(state_dict, 'source', 'The checkpoint')} {' and '.join(found)}. Its architecture and sizes must be "
-            "those of this network: use another checkpoint, or start in a new --save-dir."
+            f"{getattr(state_dict, 'source', 'The checkpoint')} {' and '.join(found)}. Its architecture and sizes must "
+            "equal this network's: use another checkpoint, or start in a new --save-dir."
         )
 
 

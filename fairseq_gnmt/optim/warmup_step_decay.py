@@ -114,7 +114,8 @@ def total_updates(name: str, total: int) -> int:
     """
     if total <= 0:
         raise UserError(
-            f"--{name} is relative to the whole training, but --max-update is missing: give it (epochs x sentence "
-            "pairs / sentences per update), or give --warmup-steps, --remain-steps and --decay-interval in updates."
+            f"--{name} is relative to the length of the training, which is unknown: give --max-update (epochs x "
+            "sentence pairs / sentences per update), or all of --warmup-steps, --remain-steps and --decay-interval "
+            "as numbers of updates."
         )
     return total

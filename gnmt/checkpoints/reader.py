@@ -159,5 +159,5 @@ def read_stream(file: BinaryIO, name: str, allowed: Globals = TRAINING, with_wei
         reason = (str(error) or type(error).__name__).splitlines()[0][:REASON_LENGTH]
         raise UserError(
             f"{name} is not a whole checkpoint ({reason}). It may have been cut short or damaged while it was written "
-            "or copied: use another one of its folder, for training with --restore-file, or fetch it again."
+            "or copied: fetch it again, or use another checkpoint of its folder (in training, with --restore-file)."
         ) from error

@@ -193,8 +193,8 @@ def check_config(config: Any, path: Union[str, Path]) -> None:
     for keys, value in texts(config):
         if "${" in REFERENCE.sub("", value):
             raise UserError(
-                f"{path} has {value!r:.80} as its cfg, {', '.join(keys)}: references of a checkpoint are not followed. "
-                "Give the option on the command line, or use another checkpoint."
+                f"{path} has {value!r:.80} as its cfg, {', '.join(keys)}: the configuration of a checkpoint is not "
+                "looked up elsewhere. Give the option on the command line, or use another checkpoint."
             )
 
 

@@ -93,7 +93,7 @@ def principal_directions(matrix: Tensor, size: int) -> Tensor:
 
     Args:
         matrix: (V, X), or any number of columns.
-        size: number of singular values; missing ones give columns of zeros.
+        size: number of columns; columns without a singular value are zero.
     """
     left, values, _ = torch.svd_lowrank(matrix, min(size + OVERSAMPLING, *matrix.shape), POWER_ITERATIONS)
     directions = F.normalize(left[:, :size] * values[:size].sqrt(), dim=1)

@@ -44,7 +44,7 @@ def read_output(path: Path) -> SystemOutput:
             attentions.append([_attention(one) for one in sentences if one["nbest"] and "attention" in one["nbest"][0]])
         except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
             raise UserError(
-                f"{path}, line {number} is not an object of `gnmt translate --output json`: write the file with this "
+                f"{path}, line {number} is not what `gnmt translate --output json` prints: write the file with this "
                 "command, or give a text file without the suffix .json or .jsonl."
             ) from error
     return SystemOutput(texts, attentions)

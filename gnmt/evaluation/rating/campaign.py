@@ -78,7 +78,7 @@ def read_key(folder: Path, campaign: Campaign) -> Key:
     sizes = {item.id: len(item.outputs) for item in campaign.items}
     if sizes != {name: len(item.systems) for name, item in key.items.items()}:
         raise UserError(
-            f"{folder / KEY} is not the key of {CAMPAIGN} beside it: put the files of one campaign together."
+            f"{folder / KEY} is not the key of {CAMPAIGN} in its folder: put the files of one campaign together."
         )
     return key
 
