@@ -20,7 +20,7 @@ from gnmt.network.wavefront import FIRST_RESIDUAL_LAYER
 
 
 class FastDecoderState(NamedTuple):
-    """State after the previous step, in that step's row order; reordering is lazy."""
+    """State after the previous step, in the row order of that step; reordering changes only `parents`."""
 
     last: DecoderState  # of the M rows of the previous step
     parents: Tensor  # (N,), maps each new row to the row that it continues

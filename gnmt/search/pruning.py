@@ -52,4 +52,5 @@ def prune_running(log_probs: Tensor, length_penalty: Tensor, best: Tensor, thres
 
 
 def _keep_within(scores: Tensor, best: Tensor, threshold: float) -> Tensor:
+    """Returns scores, with -inf for scores more than `threshold` below the best."""
     return scores.masked_fill(scores < best - threshold, NEG_INF) if threshold else scores

@@ -88,7 +88,12 @@ def gather_shards(rows: Tensor, shard: VocabularyShard) -> Tensor:
 
 
 def held_symbols(tokens: Tensor, shard: VocabularyShard) -> Tuple[Tensor, Tensor]:
-    """Returns the row of each token in a shard (0 for tokens of other shards), and a mask of the shard's tokens."""
+    """Returns the row of each token in a shard (0 for tokens of other shards), and a mask of the shard's tokens.
+
+    Args:
+        tokens: (...), ids of the whole vocabulary.
+        shard: shard of this process.
+    """
     rows = tokens - shard.first
     held = (rows >= 0) & (rows < shard.size)
     return rows.masked_fill(~held, 0), held
