@@ -2,7 +2,7 @@
 
     python benchmarks/benchmark_batching.py MODEL --input test.en --slots 64 --precision fp32 int8 --rounds 7
 
-The contenders take turns in one process:
+The contenders run alternately in one process:
 
     closed, sorted     batches of `slots` sentences of similar length, each until its last sentence is finished
     continuous         sentences join, longest first, as others leave
@@ -51,7 +51,11 @@ def parse_options() -> argparse.Namespace:
     add("--rounds", type=int, default=5, metavar="N")
     add("--json", type=Path, metavar="FILE", help="keep all measurements")
     add("--overwrite", action="store_true", help="replace an existing --json")
-    add("--allow-busy", action="store_true", help="run although other programs do; the figures then mean nothing")
+    add(
+        "--allow-busy",
+        action="store_true",
+        help="run although other programs are running; the figures are then unreliable",
+    )
     args = parser.parse_args()
     if args.slots < 1 or args.rounds < 1:
         raise UserError("--slots and --rounds must be at least 1.")

@@ -3,8 +3,8 @@
     python benchmarks/benchmark_growth.py --json growth.json
     python benchmarks/plot_growth.py growth.json --output growth.png
 
-One variable changes at a time; the others stay at a base point. Four operations take turns in one process: a training
-update, the translation of a batch in float32 and in 8-bit integers, and a matrix product. Networks have random weights,
+One variable changes at a time; the others stay at a base point. Four operations run alternately in one process: a
+training update, the translation of a batch in float32 and in int8, and a matrix product. Networks have random weights,
 and every translation takes --length steps. Prints Markdown tables of measured times and times of the formulas; --json
 stores every measurement. The whole grid takes about half an hour. --quick takes a minute with tiny sizes, for tests only.
 """
@@ -51,7 +51,7 @@ LEAST = Point(hidden=1, vocabulary=5, length=2, batch=1, beam=1)
 DROPOUT = 0.2
 NO_LIMIT = 200  # tokens; the steps are forced
 WORKER = "point"
-# For the time left alone: starting the process of a point, and what a slow core computes.
+# Only for the estimate of the time left: seconds to start the process of a point, and the speed of a slow core.
 START_SECONDS, OPERATIONS_A_SECOND = 10.0, 5e10
 
 
@@ -65,7 +65,7 @@ def parse_options() -> argparse.Namespace:
         points.add_argument(
             f"--{name}", type=int, metavar="N", help=f"at the base point (default: {getattr(BASE, name)})"
         )
-        beside = f"others beside it (default: {' '.join(map(str, VALUES[name]))})"
+        beside = f"further values (default: {' '.join(map(str, VALUES[name]))})"
         points.add_argument(f"--{name}-values", type=int, nargs="*", metavar="N", help=beside)
     args = parser.parse_args()
     check_measuring_options(args)

@@ -38,13 +38,17 @@ def parse_options() -> argparse.Namespace:
     add("--hidden", type=int, default=1024, help="width of embeddings, LSTMs and attention")
     add("--layers", type=int, default=4, help="number of encoder layers, and of decoder layers")
     add("--vocabulary", type=int, default=32000, help="vocabulary size")
-    add("--tied", action="store_true", help="the output layer's weights are the embeddings")
+    add("--tied", action="store_true", help="use the embeddings as the weights of the output layer")
     add("--batch", type=int, default=32, help="sentences of an update on all processes together")
     add("--length", type=int, default=25, help="tokens per sentence")
     add("--updates", type=int, default=5, help="measured updates, after one warm-up update")
     add("--json", type=Path, metavar="FILE", help="file for all measurements and the environment")
     add("--overwrite", action="store_true", help="replace the --json file")
-    add("--allow-busy", action="store_true", help="run although other programs do; the figures then mean nothing")
+    add(
+        "--allow-busy",
+        action="store_true",
+        help="run although other programs are running; the figures are then unreliable",
+    )
     args = parser.parse_args()
     check_positive(args, ("hidden", "batch", "length", "updates"))
     check_layers(args.layers)

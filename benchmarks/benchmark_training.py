@@ -4,7 +4,7 @@
     python benchmarks/benchmark_training.py --contenders ours fairseq-lstm --data DATA --batch 128 --hidden 512
 
 An update consists of forward pass, loss, backward pass, clipping and optimizer step; batches are collated in advance. The
-contenders take turns, each in its own process. ours-recomputing is this plugin with --checkpoint-activations.
+contenders run alternately, each in its own process. ours-recomputing is this plugin with --checkpoint-activations.
 
 --precision fp32 bf16 measures both precisions. In bf16 and fp16 (GPUs only), weights stay in float32 and products are
 computed in 16 bits: on a CPU ours as with --bf16, all others by torch.autocast, without a loss scale. Peak memory is the
@@ -37,8 +37,8 @@ PRECISIONS = {name: ("fp32", "bf16", "fp16") for name in MODULES}
 OUR_NETWORK = ("ours", "ours-recomputing", "nvidia")  # contenders with the same network and weights
 BASE = "ours fp32"
 REAL_BATCHES = 8  # batches of a repetition, from short to long
-# Relative. float32: the same sums in another order. 16 bits: a number is rounded by up to 2^-8 or 2^-11, and so at most is the
-# loss; large random weights amplify the errors of the gradient.
+# Largest relative differences. float32: the same sums in another order. 16 bits: numbers are rounded by up to 2^-8 or
+# 2^-11, and the loss by no more than that; large random weights amplify the errors of the gradient.
 TOLERANCE = {
     "fp32": LossAndGradient(1e-5, 1e-4),
     "bf16": LossAndGradient(2**-8, 0.1),

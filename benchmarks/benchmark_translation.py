@@ -4,10 +4,10 @@
     python benchmarks/benchmark_translation.py --contenders ours fairseq-search --data DATA --path CHECKPOINT --batch 64 \\
         --post-process sentencepiece
 
-Networks have random weights, unless --path names a trained checkpoint of this plugin. With random weights, the number of
-steps of a batch is the number of tokens of its longest target. The contenders take turns, each in its own process. Peak
-memory is the memory of the whole process during translation, including about 350 MiB for Python, torch and fairseq. Prints
-a Markdown table; --json stores every measurement and the environment.
+Networks have random weights, unless --path names a trained checkpoint of this plugin. With random weights, the number
+of steps of a batch is the number of tokens of its longest target. The contenders run alternately, each in its own
+process. Peak memory is the memory of the whole process during translation, including about 350 MiB for Python, torch
+and fairseq. Prints a Markdown table; --json stores every measurement and the environment.
 """
 
 import argparse
@@ -53,14 +53,19 @@ def parse_options() -> argparse.Namespace:
     search = parser.add_argument_group("search")
     search.add_argument("--beam", type=int, default=5)
     search.add_argument(
-        "--max-len-a", type=float, default=0.0, help="with --path: tokens at most, a x source length + b"
+        "--max-len-a",
+        type=float,
+        default=0.0,
+        help="with --path: a in the maximum number of tokens, a x source length + b",
     )
     search.add_argument("--max-len-b", type=int, default=200)
     trained = parser.add_argument_group("trained networks")
-    trained.add_argument("--path", type=Path, metavar="CHECKPOINT", help="of this plugin, trained on --data")
-    trained.add_argument("--fairseq-lstm-path", type=Path, metavar="CHECKPOINT", help="of fairseq's lstm, for BLEU")
+    trained.add_argument("--path", type=Path, metavar="CHECKPOINT", help="checkpoint of this plugin, trained on --data")
+    trained.add_argument(
+        "--fairseq-lstm-path", type=Path, metavar="CHECKPOINT", help="checkpoint of fairseq's lstm, for BLEU"
+    )
     trained.add_argument("--split", default="test", help="of --data")
-    trained.add_argument("--post-process", metavar="SCHEME", help="how subwords are joined, as for fairseq-generate")
+    trained.add_argument("--post-process", metavar="SCHEME", help="scheme that joins subwords, as for fairseq-generate")
     trained.add_argument(
         "--references", type=Path, metavar="FILE", help="raw text for BLEU (default: the split's targets)"
     )
@@ -86,7 +91,7 @@ def check_trained(args: argparse.Namespace) -> None:
         raise UserError("--path needs --data, the folder of fairseq-preprocess with the dictionaries of its training.")
     if "fairseq-lstm" in args.contenders and args.fairseq_lstm_path is None:
         raise UserError(
-            "fairseq-lstm needs --fairseq-lstm-path, as --path is given: random weights say nothing of BLEU."
+            "fairseq-lstm needs --fairseq-lstm-path, because --path is given: random weights have no meaningful BLEU."
         )
     untrained = sorted({"opennmt", "ctranslate2"} & set(args.contenders))
     if untrained:
@@ -112,7 +117,7 @@ def describe(args: argparse.Namespace, setting: Setting) -> str:
     if args.path:
         network = args.path.name
     sentences = sum(len(batch.sources) for batch in setting.batches)
-    steps = "a batch takes as many steps as its longest target" if setting.forced else "until all sentences have ended"
+    steps = "one step per token of a batch's longest target" if setting.forced else "until all sentences have ended"
     return (
         f"Translation, {network}, vocabulary {len(setting.dictionary)}, beam {args.beam}, {sentences} sentences in batches "
         f"of {args.batch} ({kind}; {steps}), {args.threads} threads; median (least - most) of {args.repetitions}."

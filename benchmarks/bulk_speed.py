@@ -5,9 +5,10 @@
 
 MODEL is the model folder exported from CHECKPOINT, and DATA the binarised data of its training. Other options are passed to
 fairseq-interactive. Both programs have the same buffer (`--lines-per-shard` and `--buffer-size`), batch size, beam,
-precision and number of threads. They run as whole processes and take turns. Two speeds are printed: lines per second of the
-whole run, and of the run without its start (seconds of the whole file minus seconds of its first line). --distinct leaves
-out repeated lines, which `gnmt bulk` translates once and fairseq-interactive every time.
+precision and number of threads. They run alternately, as whole processes. Two speeds are printed: lines per second of
+the whole run, and of the run without its start. The time without the start is the time of the whole file minus the time
+of its first line. --distinct leaves out repeated lines, which `gnmt bulk` translates once and fairseq-interactive every
+time.
 
 Prints a Markdown table and the number of lines with different translations; --json stores every measurement.
 """
@@ -65,9 +66,13 @@ def parse_options() -> argparse.Namespace:
     )
     add("--workers", type=int, default=1, metavar="N", help="processes of gnmt bulk, which share the threads")
     add("--repetitions", type=int, default=3, metavar="N")
-    add("--json", type=Path, metavar="FILE", help="keep all measurements")
+    add("--json", type=Path, metavar="FILE", help="file for all measurements")
     add("--overwrite", action="store_true", help="replace an existing --json")
-    add("--allow-busy", action="store_true", help="run although other programs do; the figures then mean nothing")
+    add(
+        "--allow-busy",
+        action="store_true",
+        help="run although other programs are running; the figures are then unreliable",
+    )
     args, args.fairseq_options = parser.parse_known_args()
     if args.threads % args.workers:
         raise UserError(f"--threads is {args.threads}, but must be a multiple of --workers, which is {args.workers}.")

@@ -25,7 +25,7 @@ from gnmt.commands.report import check_output, markdown_table, write_json  # noq
 from gnmt.files.outputs import atomic_outputs  # noqa: E402
 from gnmt.plots.pictures import check_pictures, to_png  # noqa: E402
 
-ONE_BATCH = ["--update-freq", "1"]  # in an update; `gnmt train` would make up its recipe's number of sentences
+ONE_BATCH = ["--update-freq", "1"]  # in an update; `gnmt train` would accumulate the recipe's number of sentences
 LOG = ["--log-interval", "10"]
 SAVES_PER_EPOCH = ["--save-interval-updates", "50", "--keep-interval-updates", "1"]
 
@@ -78,8 +78,12 @@ def main() -> None:
         metavar="N",
         help="sentences in a batch of a replica (default: %(default)s)",
     )
-    parser.add_argument("--epochs", type=int, default=4, metavar="N", help="of each training (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="of each process (default: %(default)s)")
+    parser.add_argument(
+        "--epochs", type=int, default=4, metavar="N", help="epochs of each training (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="threads of each process (default: %(default)s)"
+    )
     args = parser.parse_args(own)
     check_output(args.json, overwrite=True)
     check_pictures([args.picture] if args.picture else [])

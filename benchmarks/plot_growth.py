@@ -36,7 +36,7 @@ def read_growth(path: Path) -> Growth:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("measurements", type=Path, metavar="FILE.json", help="of benchmark_growth.py --json")
+    parser.add_argument("measurements", type=Path, metavar="FILE.json", help="file of benchmark_growth.py --json")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE.png")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing --output")
     args = parser.parse_args()

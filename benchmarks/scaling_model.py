@@ -4,8 +4,9 @@
     python benchmarks/scaling_model.py --picture scaling.png    # the same as curves
     python benchmarks/scaling_model.py --here                   # measures this machine, predicts two processes on it
 
-docs/scaling.md describes the ways. --here takes one to two minutes: two processes with one thread each measure the parts of
-an update and the messages of gloo. The predictions are computed from these. Compare them with trainings of the same sizes.
+docs/scaling.md describes the ways. --here takes one to two minutes: two processes with one thread each measure the
+parts of an update and the messages of gloo. The predictions are computed from these times. Compare the predictions with
+trainings of the same sizes.
 """
 
 import argparse
@@ -39,13 +40,17 @@ def parse_options() -> argparse.Namespace:
     here = parser.add_argument_group("this machine")
     here.add_argument("--here", action="store_true", help="measure this machine")
     here.add_argument("--hidden", type=int, default=256, help="width (default: %(default)s)")
-    here.add_argument("--layers", type=int, default=4, help="of encoder and of decoder (default: %(default)s)")
+    here.add_argument(
+        "--layers", type=int, default=4, help="number of encoder layers, and of decoder layers (default: %(default)s)"
+    )
     here.add_argument("--vocabulary", type=int, default=8000, help="symbols (default: %(default)s)")
     here.add_argument("--batch", type=int, default=64, help="sentences of an update (default: %(default)s)")
     here.add_argument("--source", type=int, default=16, help="source positions, with EOS and padding")
     here.add_argument("--target", type=int, default=16, help="target positions, with EOS and padding")
-    here.add_argument("--repetitions", type=int, default=5, help="of each measurement (default: %(default)s)")
-    here.add_argument("--json", type=Path, metavar="FILE", help="keep what was measured")
+    here.add_argument(
+        "--repetitions", type=int, default=5, help="repetitions of each measurement (default: %(default)s)"
+    )
+    here.add_argument("--json", type=Path, metavar="FILE", help="file for all measurements")
     here.add_argument("--allow-busy", action="store_true", help="measure although other programs are running")
     return parser.parse_args()
 
@@ -77,7 +82,7 @@ def print_predictions() -> None:
 
 
 def measure_here(args: argparse.Namespace) -> None:
-    """Measures this machine and prints what the model says of two processes on it."""
+    """Measures this machine and prints the predictions for two processes on it."""
     from benchmarking.scaling import calibration  # loads fairseq
 
     warning = environment.require_free_machine(args.allow_busy)

@@ -3,10 +3,10 @@
     python benchmarks/serve_load.py MODEL --input test.en --json load.json
     python benchmarks/serve_load.py MODEL --input test.en --precision int8 --threads 1 --clients 1 64
 
-Each client sends one sentence, waits for its translation, and sends the next one; every sentence is translated once in
-each repetition. Client and server share the processors. Figures are medians of the repetitions; latencies are those of
-all repetitions together. Every translation is compared with the offline one. The offline translator has the same
-sentences, precision, threads and batch size, in a process that has ended before the server starts.
+Each client sends one sentence, waits for its translation, and sends the next one. Every sentence is translated once in
+each repetition. Client and server share the processors. Figures are medians of the repetitions; latencies are of all
+repetitions together. Every translation is compared with the offline translation. The offline translator has the same
+sentences, precision, threads and batch size, in a process that ends before the server starts.
 """
 
 import argparse
@@ -35,18 +35,20 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, metavar="MODEL", help="model folder")
     parser.add_argument("--input", type=Path, required=True, metavar="FILE", help="sentences, one per line")
-    parser.add_argument("--sentences", type=int, default=512, metavar="N", help="of the input, at most")
+    parser.add_argument(
+        "--sentences", type=int, default=512, metavar="N", help="maximum number of sentences of the input"
+    )
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 16, 64], metavar="N", help="numbers of clients")
     parser.add_argument("--precision", metavar="P", help="precision of decoding (default: the model's)")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of torch (default: torch's choice)")
     parser.add_argument("--slots", type=int, default=64, metavar="N", help="slots of the server, offline batch size")
     parser.add_argument("--repetitions", type=int, default=3, metavar="N", help="repetitions of each measurement")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep all figures")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file for all figures")
     return parser.parse_args()
 
 
 async def load(url: str, sentences: Sequence[str], languages: Tuple[str, str], clients: int):
-    """Sends all sentences from so many clients; returns translations, latencies and the seconds of the whole."""
+    """Sends all sentences from `clients` clients; returns translations, latencies and the total seconds."""
     waiting = list(enumerate(sentences))[::-1]
     translations: List[str] = [""] * len(sentences)
     latencies: List[float] = []
@@ -118,7 +120,7 @@ def main() -> None:
                   "slots": options.slots, "sentences": len(sentences), "offline": list(offline), "measured": measured}  # fmt: skip
         options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     if any(one["different"] for one in measured):
-        sys.exit("error: some translations differ from those of the offline translator")
+        sys.exit("error: some translations differ from the translations of the offline translator")
 
 
 if __name__ == "__main__":

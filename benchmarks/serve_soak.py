@@ -1,11 +1,12 @@
-"""Many requests to `gnmt serve` for minutes: every answer is compared, and the memory of the server is watched.
+"""Many requests to `gnmt serve` for minutes: every response is compared, and the memory of the server is measured.
 
     python benchmarks/serve_soak.py MODEL --input test.en --minutes 15 --precision int8
 
 Each client sends one request after the other: a text of one to three sentences to /translate or, with other search options
-now and then, to /v1/translate. A twentieth is cut off in flight and a twentieth is malformed. Answers are compared with
-those of the offline translator. Prints the counts, and the resident memory each half minute; the memory is flat if the
-second half of the time has a slope near 0. Ends with exit code 1 after a wrong, mixed or lost answer.
+in a tenth of the requests, to /v1/translate. A twentieth of the requests is disconnected early, and a twentieth is
+malformed. Responses are compared with the offline translator. Prints the counts, and the resident memory every half
+minute. The memory is constant if its slope over the second half of the time is near 0. Ends with exit code 1 after a
+wrong, mixed or lost response.
 """
 
 import argparse
@@ -44,15 +45,19 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, metavar="MODEL", help="model folder")
     parser.add_argument("--input", type=Path, required=True, metavar="FILE", help="sentences, one per line")
-    parser.add_argument("--sentences", type=int, default=1000, metavar="N", help="of the input, at most")
+    parser.add_argument(
+        "--sentences", type=int, default=1000, metavar="N", help="maximum number of sentences of the input"
+    )
     parser.add_argument("--minutes", type=float, default=15, metavar="N", help="length of the run")
     parser.add_argument("--clients", type=int, default=64, metavar="N", help="number of clients")
     parser.add_argument("--precision", metavar="P", help="precision of decoding (default: the model's)")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of torch (default: torch's choice)")
     parser.add_argument("--slots", type=int, default=64, metavar="N", help="slots of the server")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the random requests")
-    parser.add_argument("--every", type=float, default=30, metavar="S", help="seconds between two looks at the memory")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep counts and memory")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the random requests")
+    parser.add_argument(
+        "--every", type=float, default=30, metavar="S", help="seconds between two measurements of the memory"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file for counts and memory")
     return parser.parse_args()
 
 
@@ -60,7 +65,7 @@ def draw(generator: random.Random, pairs: List[Tuple[str, str]], languages: Tupl
     chosen = generator.choices(pairs, k=generator.randint(1, 3))
     texts, expected = ([pair[side] for pair in chosen] for side in (0, 1))
     body: Dict[str, Any] = {"source": languages[0], "target": languages[1]}
-    if generator.random() < OTHER_OPTIONS:  # nbest 2 has the same best translation, in a search of its own
+    if generator.random() < OTHER_OPTIONS:  # nbest 2 has the same best translation, but needs a separate search
         return Request("/v1/translate", {**body, "texts": texts, "nbest": 2}, expected)
     return Request("/translate", {**body, "q": texts}, expected)
 
@@ -112,7 +117,7 @@ async def watch(
 
 
 def growth(memory: List[Tuple[float, float]]) -> float:
-    """Returns the slope over the second half of the time, in MiB an hour."""
+    """Returns the slope over the second half of the time, in MiB per hour."""
     half = [one for one in memory if one[0] >= memory[-1][0] / 2]
     seconds, sizes = (numpy.array(column) for column in zip(*half))
     return float(numpy.polyfit(seconds, sizes, 1)[0]) * 3600 if len(half) > 1 else 0.0

@@ -14,13 +14,13 @@ BEGIN_OF_SENTENCE = 1  # NVIDIA counts it, fairseq does not store it
 
 
 def count_pairs(binary: Path, max_length: int) -> int:
-    """Training pairs whose two sides have at most `max_length` tokens, BOS and EOS included."""
+    """Returns the number of training pairs with at most `max_length` tokens on both sides, including BOS and EOS."""
     sizes = []
     for language in ("en", "de"):
         dataset = data_utils.load_indexed_dataset(str(binary / f"train.en-de.{language}"), None)
         if dataset is None:
             raise UserError(f"{binary} has no train.en-de.{language}: run prepare.sh first.")
-        sizes.append(dataset.sizes.copy())  # they live in the file's memory map, which goes with the dataset
+        sizes.append(dataset.sizes.copy())  # the sizes are in a memory map that is closed with the data set
     source, target = sizes
     limit = max_length - BEGIN_OF_SENTENCE  # the stored sizes include EOS
     return int(((source <= limit) & (target <= limit)).sum())
@@ -28,8 +28,8 @@ def count_pairs(binary: Path, max_length: int) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path, help="folder that fairseq-preprocess wrote")
-    parser.add_argument("--max-length", type=int, required=True, help="tokens a side may have, BOS and EOS included")
+    parser.add_argument("data", type=Path, help="folder of fairseq-preprocess")
+    parser.add_argument("--max-length", type=int, required=True, help="maximum tokens of a side, including BOS and EOS")
     parser.add_argument(
         "--global-batch", type=int, required=True, help="sentence pairs per update, all devices together"
     )
@@ -39,7 +39,7 @@ def main() -> None:
     if pairs == 0:
         raise UserError(f"{args.data} has no training pair of at most {args.max_length} tokens: raise the limit.")
     updates_per_epoch = -(-pairs // args.global_batch)
-    print(f"{pairs} pairs, {updates_per_epoch} updates an epoch", file=sys.stderr)
+    print(f"{pairs} pairs, {updates_per_epoch} updates per epoch", file=sys.stderr)
     print(args.epochs * updates_per_epoch)
 
 

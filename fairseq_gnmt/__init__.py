@@ -10,7 +10,7 @@ import gnmt
 
 __version__ = "0.1.0"
 
-if getattr(gnmt, "__version__", None) != __version__:  # a checkout beside an installed package, for example
+if getattr(gnmt, "__version__", None) != __version__:  # for example, a checkout and an installed package
     sys.exit(
         f"error: fairseq_gnmt {__version__} needs gnmt {__version__}, but {gnmt.__file__} is "
         f"{getattr(gnmt, '__version__', 'of no version')}: install or check out both from one release."

@@ -23,7 +23,7 @@ class Mistake(NamedTuple):
 
 
 JSON_EXAMPLE = """write --eval-bleu-args '{{"beam": 5}}'."""
-GPU_ONLY = "--fp16, --profile and several --distributed-world-size want GPUs: leave them out and give --cpu."
+GPU_ONLY = "--fp16, --profile and several --distributed-world-size need GPUs: leave them out and give --cpu."
 # The first entry that matches an error explains it.
 MISTAKES = (
     Mistake(
@@ -39,7 +39,7 @@ MISTAKES = (
         "{x!r} is no number or list of numbers, which --lr, --update-freq and others take ({message}).",
     ),
     Mistake(
-        "merge_with_parent", "full_key:", "an option has a value of another kind ({message}): see --model-overrides."
+        "merge_with_parent", "full_key:", "an option has a value of another kind ({message}): check --model-overrides."
     ),
     Mistake("parse_args_and_arch", "None", "give --task gnmt_translation, the task of the model."),
     Mistake("convert_namespace_to_omegaconf", "", "an option has a value of another kind: {message}."),
@@ -47,7 +47,7 @@ MISTAKES = (
     Mistake(
         "load_dataset",
         "--dataset-impl is configured properly",
-        "--dataset-impl is not the one that fairseq-preprocess wrote: leave the option out, and fairseq finds it.",
+        "--dataset-impl differs from the format of the data: leave the option out, and fairseq detects the format.",
     ),
     Mistake(
         "_main",
@@ -57,13 +57,13 @@ MISTAKES = (
     Mistake(
         "load_checkpoint",
         "Cannot load model parameters",
-        "{message} Its architecture and sizes must be those of --arch: start in a new --save-dir.",
+        "{message} Its architecture and sizes must equal --arch: start in a new --save-dir.",
     ),
     Mistake(
         "load_checkpoint",
         "dataloader mismatch",
-        "{checkpoint_path} was written with other data or batches: give the same --batch-size and --max-tokens, or go on at "
-        "the start of the data with --reset-dataloader.",
+        "{checkpoint_path} was written with other data or batches: give the same --batch-size and --max-tokens, or "
+        "continue at the start of the data with --reset-dataloader.",
     ),
     Mistake(
         "load_checkpoint",
@@ -77,7 +77,7 @@ MISTAKES = (
     Mistake(
         "load_model_ensemble_and_task",
         "Could not infer task type",
-        "{filename} is of a task that is not there: give the --user-dir that has it.",
+        "{filename} is of an unknown task: give the --user-dir that contains the task.",
     ),
     Mistake(
         "load_model_ensemble_and_task",
@@ -136,7 +136,7 @@ MISTAKES = (
 TRAINING = (
     "fairseq_cli/train.py",
     "fairseq_cli/hydra_train.py",
-)  # files whose functions have the configuration of a training as a local variable
+)  # files of functions that have the configuration of a training as a local variable
 OBJECT = re.compile(r":? ?<[\w.]+ object at 0x[0-9a-f]+>")  # object addresses in messages of Python
 MESSAGE_LENGTH = 200  # characters; torch's messages can fill a page
 

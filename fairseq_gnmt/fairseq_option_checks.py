@@ -164,7 +164,12 @@ def check_architecture_options(cfg: DictConfig) -> None:
 
 
 def dataclass_of(group: str, config: DictConfig) -> Any:
-    """Returns the dataclass that declares the options of a group of the configuration."""
+    """Returns the dataclass that declares the options of a group.
+
+    Args:
+        group: name of the group, such as "model".
+        config: configuration of the group.
+    """
     name = config.get("_name")
     if group in ("model", "task"):
         return (MODEL_DATACLASS_REGISTRY if group == "model" else TASK_DATACLASS_REGISTRY).get(name)

@@ -19,9 +19,9 @@ HEAP_BYTES = 4 << 30  # of address space; unused parts take no memory
 def prepare_memory() -> None:
     """Tunes the allocator of this process for networks; does nothing if the settings are unavailable.
 
-    Freed memory is reused instead of being returned to the system. By default glibc maps large blocks individually, and
-    the first write to each fresh page costs a page fault and zeroing: a tenth of the time of a training step. Freed
-    memory stays with the process, which never holds much more than at its peak.
+    Freed memory is reused instead of being returned to the system. By default glibc maps large blocks individually. The
+    first write to each new page then costs a page fault and zeroing: a tenth of the time of a training step. The
+    process keeps freed memory, so its memory stays near its peak.
 
     The heap uses pages of 2 MiB. With small pages, each row of a matrix with thousands of columns is in a separate
     page, and every access needs an address translation.

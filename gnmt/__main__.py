@@ -34,7 +34,7 @@ COMMANDS = {  # in the order of a usual workflow
     "mixed_word_char": "learn and apply the mixed word/character model",
     "cooccurrence": "compute initial embeddings from a parallel corpus",
 }
-MODULES = {"import": "import_model"}  # modules whose name differs from the command, because it is a Python keyword
+MODULES = {"import": "import_model"}  # commands with a module of another name, because the command is a Python keyword
 WRONG_USAGE = 2  # exit status, as in argparse
 
 

@@ -17,8 +17,8 @@ class Range:
     Args:
         least: smallest accepted number.
         most: largest accepted number.
-        above: exclude `least` itself.
-        below: exclude `most` itself.
+        above: accept only numbers above `least`.
+        below: accept only numbers below `most`.
         off: 0 disables the option's effect and is accepted.
         hint: usual values, added to the error message.
     """

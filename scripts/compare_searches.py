@@ -75,7 +75,7 @@ def parse_options() -> argparse.Namespace:
 
 
 class Workload:
-    """The models, the batches of a split, and its references."""
+    """Models, batches of a split, and references."""
 
     def __init__(self, args: argparse.Namespace):
         overrides = {"data": args.data, "precision": args.precision}
@@ -109,7 +109,7 @@ class Workload:
         self.precision = args.precision
 
     def translate(self, options: SearchOptions) -> Tuple[List[str], float]:
-        """The translations, and the seconds that the search took for them."""
+        """Returns the translations and the seconds of the search."""
         generator = self.task.build_generator(self.models, argparse.Namespace(**vars(options)))
         texts: Dict[int, str] = {}
         seconds = 0.0
@@ -122,7 +122,7 @@ class Workload:
         return [texts[sentence] for sentence in range(len(self.references))], seconds
 
     def log_perplexity(self) -> float:
-        """Mean of -log P, natural, of the binarised references' tokens, EOS tokens among them."""
+        """Returns the mean of -log P in nats per token of the binarised references, including EOS."""
         ensemble, pad = Ensemble(self.models, precision=self.precision), self.task.target_dictionary.pad()
         log_prob, tokens = 0.0, 0
         for batch in tqdm(self.batches, desc="log-perplexity", leave=False):

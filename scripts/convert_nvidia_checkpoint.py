@@ -1,6 +1,6 @@
-"""Turns checkpoints of NVIDIA's GNMT v2 for PyTorch into this plugin's, and back.
+"""Converts checkpoints between NVIDIA's GNMT v2 for PyTorch and this plugin, in both directions.
 
-`gnmt convert` does this with model folders; here it is for fairseq's checkpoints.
+`gnmt convert` converts model folders; this script is for fairseq's checkpoints.
 
     python scripts/convert_nvidia_checkpoint.py to-fairseq --input nvidia.pt --output DIR
     fairseq-interactive DIR --user-dir fairseq_gnmt --task gnmt_translation --path DIR/checkpoint.pt \\
@@ -10,9 +10,9 @@
     python scripts/convert_nvidia_checkpoint.py to-nvidia --input our.pt --data DIR --bpe-codes DIR/bpecodes \\
         --output nvidia.pt
 
-DIR gets checkpoint.pt, a dictionary of each language and bpecodes. Reading never runs what is in a file. Converted
-checkpoints translate. The optimizer's state stays behind: train on with --finetune-from-model DIR/checkpoint.pt and
---nvidia-conventions.
+DIR contains checkpoint.pt, a dictionary of each language and bpecodes. Reading a file never executes code. Converted
+checkpoints are for translation: the optimizer's state is not converted. To continue a training, use
+--finetune-from-model DIR/checkpoint.pt and --nvidia-conventions.
 """
 
 import argparse
@@ -29,12 +29,12 @@ from gnmt.commands.process import run_command  # noqa: E402
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     directions = parser.add_subparsers(dest="direction", required=True)
-    ours = directions.add_parser("to-fairseq", help="NVIDIA's checkpoint to a folder for fairseq's commands")
+    ours = directions.add_parser("to-fairseq", help="convert NVIDIA's checkpoint to a folder for fairseq's commands")
     ours.add_argument("--input", type=Path, required=True, help="checkpoint of NVIDIA's GNMT v2")
     ours.add_argument("--output", type=Path, required=True, help="folder")
-    theirs = directions.add_parser("to-nvidia", help="a checkpoint of this plugin to one for NVIDIA's translate.py")
+    theirs = directions.add_parser("to-nvidia", help="convert a checkpoint of this plugin for NVIDIA's translate.py")
     theirs.add_argument("--input", type=Path, required=True, help="checkpoint trained with --nvidia-conventions")
-    theirs.add_argument("--data", type=Path, required=True, help="folder of fairseq-preprocess, for its dictionaries")
+    theirs.add_argument("--data", type=Path, required=True, help="folder of fairseq-preprocess with the dictionaries")
     theirs.add_argument("--bpe-codes", type=Path, required=True, help="file of subword-nmt learn-bpe")
     theirs.add_argument("--output", type=Path, required=True)
     for direction in (ours, theirs):

@@ -26,7 +26,7 @@ def on_files(files: Any, config: Any) -> Any:
     generated = pages()
     logging.getLogger().setLevel(
         logging.WARNING
-    )  # fairseq, which options() imports, lets every library tell all it does
+    )  # fairseq, which options() imports, enables the log messages of all libraries
     for path, text in generated.items():
         files.append(File.generated(config, path, content=text))
     return files
@@ -57,7 +57,7 @@ def command_line() -> str:
 
 
 def command_section(name: str) -> str:
-    """Returns the description of a command and a table for its options, those of its actions included."""
+    """Returns the description of a command and tables of its options, including the options of its actions."""
     parser = parser_of(import_module(f"gnmt.commands.{MODULES.get(name, name)}"), f"gnmt {name}")
     parts = [f"## gnmt {name}", "", fenced(parser.description or "")]
     for title, one in parsers_of(parser):
@@ -66,7 +66,7 @@ def command_section(name: str) -> str:
 
 
 def parsers_of(parser: argparse.ArgumentParser) -> Iterator[Any]:
-    """Yields a parser and those of its actions, such as `gnmt bulk merge`, with their titles."""
+    """Yields a parser and the parsers of its actions, such as `gnmt bulk merge`, with their titles."""
     yield parser.prog, parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -136,7 +136,7 @@ def options() -> str:
 
 
 def dataclass_table(config: type, without: Optional[type] = None) -> str:
-    """Returns a table of the fields of a dataclass that have a help text, without those of a base class."""
+    """Returns a table of the fields of a dataclass that have a help text, without the fields of a base class."""
     inherited = set() if without is None else {option.name for option in dataclasses.fields(without)}
     rows = ["| option | default | range | meaning |", "|---|---|---|---|"]
     for option in dataclasses.fields(config):
@@ -161,7 +161,7 @@ def http_api() -> str:
     try:
         from gnmt.serving.application import make_application
     except ImportError:
-        return head + "\nInstall the extra `[serve]` to see it here.\n"
+        return head + "\nIt is listed here if the extra `[serve]` is installed.\n"
     parts: List[str] = [head]
     for path, methods in make_application([]).openapi()["paths"].items():
         for method, operation in methods.items():

@@ -75,7 +75,7 @@ def network(path: Path) -> None:
 
 
 def speed(numbers: Dict[str, Dict[str, float]], machine: str, path: Path) -> None:
-    """Draws the time of other systems divided by ours, a bar for each."""
+    """Draws a bar for each other system: its time divided by ours."""
     figure, panels = pyplot.subplots(
         2, 1, figsize=(9, 5.6), gridspec_kw={"height_ratios": list(map(len, numbers.values()))}
     )

@@ -1,13 +1,14 @@
-"""Draws what translations attend to: target words against source words, and below how much each source word had.
+"""Draws the attention of translations: target words against source words, and below the coverage of each source word.
 
-`gnmt plot attention` does this with a model folder and text; here it is for checkpoints and binarised data.
+`gnmt plot attention` draws it for a model folder and text; this script is for checkpoints and binarised data.
 
     python scripts/plot_attention.py --path CHECKPOINT --data DATA --sentencepiece-model M --input FILE --output-dir maps
     python scripts/plot_attention.py --path CHECKPOINT --data DATA --split test --ids 3 17 --words --page page.png
 
-Sentences come from --input, from standard input, or from binarised data; their numbers are those that fairseq prints.
-Attention adds up to 1 in each row; below, the sum of each column (the dashed line is at 1, where the coverage penalty
-ends). The score is that of the search: a natural logarithm, normalised, with coverage. --words joins subwords.
+Sentences come from --input, from standard input, or from binarised data, and are numbered as in fairseq. Attention sums
+to 1 in each row. The coverage is the sum of each column; the dashed line is at 1, where the coverage penalty is 0. The
+score is the score of the search: a natural logarithm, with length normalisation and coverage penalty. --words joins
+subwords.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import List, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, installed or not
-logging.disable(logging.INFO)  # fairseq's notes of what it loads
+logging.disable(logging.INFO)  # hides fairseq's messages about loading
 
 import torch  # noqa: E402
 from fairseq.hub_utils import GeneratorHubInterface  # noqa: E402
@@ -34,11 +35,15 @@ from gnmt.plots.pictures import check_pictures  # noqa: E402
 class Sentence(NamedTuple):
     number: int
     pieces: List[str]  # without EOS
-    tokens: torch.Tensor  # (S,) with it
+    tokens: torch.Tensor  # (S,), with EOS
 
 
 def load_model(args: argparse.Namespace) -> GeneratorHubInterface:
-    """Raises UserError if the checkpoint is not of this plugin."""
+    """Returns the model of a checkpoint.
+
+    Raises:
+        UserError: if the checkpoint is not of this plugin.
+    """
     subwords = {}
     if args.sentencepiece_model:
         subwords = {"bpe": "sentencepiece", "sentencepiece_model": str(args.sentencepiece_model)}
@@ -49,7 +54,7 @@ def load_model(args: argparse.Namespace) -> GeneratorHubInterface:
     given = (args.path, args.sentencepiece_model, args.bpe_codes, args.mixed_word_char_model)
     check_files([path for path in given if path])
     if not args.data.is_dir():
-        raise UserError(f"{args.data} is no folder: --data must name the one of fairseq-preprocess.")
+        raise UserError(f"{args.data} is no folder: --data must name a folder of fairseq-preprocess.")
     folder, data = str(args.path.absolute().parent), str(args.data.absolute())
     model = GNMTModel.from_pretrained(folder, args.path.name, data, **subwords)
     if not isinstance(model.models[0], GNMTModel):
@@ -78,14 +83,14 @@ def sentences_of_data(model: GeneratorHubInterface, split: str, ids: List[int]) 
     for number in ids:
         if not 0 <= number < len(dataset):
             raise UserError(f"--ids has {number}, but {split} has the sentences 0 to {len(dataset) - 1}.")
-    source_bos = int(model.task.cfg.nvidia_conventions)  # which translation gives them anew
+    source_bos = int(model.task.cfg.nvidia_conventions)  # translation adds BOS again
     rows = [dataset[number]["source"][source_bos:] for number in ids]
     pieces = [[model.src_dict[token] for token in row[:-1].tolist()] for row in rows]
     return [Sentence(*one) for one in zip(ids, pieces, rows)]
 
 
 def translate(model: GeneratorHubInterface, sentences: List[Sentence], beam: int) -> List[AttentionMap]:
-    """Of the best translation of each sentence."""
+    """Returns the attention map of the best translation of each sentence."""
     found = []
     for sentence, (best, *_) in zip(sentences, model.generate([one.tokens for one in sentences], beam=beam)):
         source = [*sentence.pieces, END_MARK]
@@ -100,10 +105,14 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--path", type=Path, required=True, metavar="CHECKPOINT")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="of fairseq-preprocess")
     sentences = parser.add_argument_group("sentences").add_mutually_exclusive_group()
-    sentences.add_argument("--input", type=Path, metavar="FILE", help="one a line (default: standard input)")
-    sentences.add_argument("--split", metavar="NAME", help="of --data, such as test, with --ids")
-    parser.add_argument("--ids", type=int, nargs="+", metavar="N", help="of --split, numbered as fairseq-generate does")
-    subwords = parser.add_argument_group("subwords of text (without: its words are the model's)")
+    sentences.add_argument(
+        "--input", type=Path, metavar="FILE", help="text, one sentence per line (default: standard input)"
+    )
+    sentences.add_argument("--split", metavar="NAME", help="split of --data, such as test; needs --ids")
+    parser.add_argument(
+        "--ids", type=int, nargs="+", metavar="N", help="numbers of sentences of --split, as in fairseq-generate"
+    )
+    subwords = parser.add_argument_group("subwords of text (default: tokens separated by spaces)")
     models = subwords.add_mutually_exclusive_group()
     models.add_argument("--sentencepiece-model", type=Path, metavar="FILE")
     models.add_argument("--bpe-codes", type=Path, metavar="FILE", help="of subword_nmt")
@@ -113,8 +122,12 @@ def parse_options() -> argparse.Namespace:
     )
     parser.add_argument("--beam", type=int, default=5)
     output = parser.add_mutually_exclusive_group(required=True)
-    output.add_argument("--output-dir", type=Path, metavar="DIR", help="attention-<number>.png of each sentence")
-    output.add_argument("--page", type=Path, metavar="FILE.png", help="all sentences below each other")
+    output.add_argument(
+        "--output-dir", type=Path, metavar="DIR", help="folder for attention-<number>.png of each sentence"
+    )
+    output.add_argument(
+        "--page", type=Path, metavar="FILE.png", help="one picture with all sentences, one below the other"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace existing pictures")
     args = parser.parse_args()
     if (args.split is None) != (args.ids is None):

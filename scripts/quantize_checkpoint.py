@@ -1,4 +1,4 @@
-"""Stores a checkpoint's matrices as 8-bit integers: a quarter of the size, and it loads wherever the original does.
+"""Stores a checkpoint's matrices as 8-bit integers: a quarter of the size, loaded by the same commands.
 
     python scripts/quantize_checkpoint.py --input checkpoints/averaged.pt --output checkpoints/averaged.int8.pt
 
@@ -23,7 +23,16 @@ from gnmt.quantization.storage import INTEGERS, to_integers  # noqa: E402
 
 
 def quantize_checkpoint(source: Path, output: Path, overwrite: bool) -> None:
-    """Raises UserError if source is no checkpoint of this plugin, or output cannot be written or exists."""
+    """Writes a checkpoint with matrices in 8-bit integers.
+
+    Args:
+        source: checkpoint of this plugin.
+        output: file to write.
+        overwrite: replace an existing output.
+
+    Raises:
+        UserError: if source is no checkpoint of this plugin, or output exists or cannot be written.
+    """
     with atomic_outputs([output], inputs=[source], overwrite=overwrite) as (file,):
         checkpoint = read_training_state(source)
         if not issubclass(MODEL_REGISTRY.get(architecture(checkpoint), object), GNMTModel):
@@ -40,7 +49,7 @@ def main() -> None:
     parser.add_argument(
         "--input", type=Path, required=True, help="a checkpoint of fairseq-train or of average_checkpoints.py"
     )
-    parser.add_argument("--output", type=Path, required=True, help="the smaller one")
+    parser.add_argument("--output", type=Path, required=True, help="file for the smaller checkpoint")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing --output")
     args = parser.parse_args()
     quantize_checkpoint(args.input, args.output, args.overwrite)

@@ -1,4 +1,4 @@
-"""Shows some translations beside their source and reference: the same sentences at every run.
+"""Shows some translations with their source and reference: the same sentences in every run.
 
 python scripts/show_samples.py --source F --reference F --hypotheses F [--count 5]
 """
@@ -27,7 +27,7 @@ def main() -> None:
     texts = [read_lines(getattr(options, part)) for part in PARTS]
     if len({len(text) for text in texts}) != 1:
         counts = ", ".join(f"{getattr(options, part)} has {len(text)}" for part, text in zip(PARTS, texts))
-        raise UserError(f"The files must have as many lines as each other, but {counts}.")
+        raise UserError(f"The files must have the same number of lines, but {counts}.")
     step = max(1, len(texts[0]) // max(1, options.count))
     for source, reference, hypothesis in list(zip(*texts))[::step][: options.count]:
         print(f"\n  source      {source}\n  reference   {reference}\n  translation {hypothesis}")

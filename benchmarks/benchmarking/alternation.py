@@ -24,7 +24,7 @@ class Turn(NamedTuple):
 
 
 class Contender(NamedTuple):
-    """The place of a contender: `builder(setting)` of the module returns an object with `batches` and `run(index)`."""
+    """Module and setting of a contender: its `builder(setting)` returns an object with `batches` and `run(index)`."""
 
     name: str
     module: str
@@ -33,7 +33,7 @@ class Contender(NamedTuple):
 
 
 class Worker:
-    """The process of a contender. Its questions are methods of the contender, and `turn`, `peak`, `forget_peak`."""
+    """Process of a contender. It answers calls of the contender's methods, and of `turn`, `peak` and `forget_peak`."""
 
     def __init__(self, contender: Contender, threads: int):
         self.name = contender.name
@@ -47,7 +47,7 @@ class Worker:
         self._answer()
 
     def ask(self, question: str, *arguments: Any) -> Any:
-        """Returns the answer of a contender. Raises its UserError, or RuntimeError for any other failure."""
+        """Returns the result of a contender's method. Raises its UserError, or RuntimeError for other errors."""
         self._pipe.send((question, arguments))
         return self._answer()
 

@@ -28,7 +28,13 @@ class Workload(NamedTuple):
 def add_options(
     parser: argparse.ArgumentParser, contenders: Sequence[str], precisions: Dict[str, Sequence[str]]
 ) -> None:
-    """precisions: of each contender that has others than fp32."""
+    """Adds the options of contenders, network and batches.
+
+    Args:
+        parser: parser of the benchmark.
+        contenders: names of the contenders.
+        precisions: supported precisions of each contender that supports others than fp32.
+    """
     add = parser.add_argument
     add(
         "--contenders",
@@ -38,7 +44,7 @@ def add_options(
         help="contenders; ratios are relative to the first one",
     )
     choices = list(dict.fromkeys(precision for names in precisions.values() for precision in names))
-    add("--precision", nargs="+", choices=choices, default=["fp32"], help=f"of {' and '.join(precisions)}")
+    add("--precision", nargs="+", choices=choices, default=["fp32"], help=f"precisions of {' and '.join(precisions)}")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: the first visible GPU")
     add("--nvidia", type=Path, metavar="DIR", help="PyTorch/Translation/GNMT of NVIDIA's DeepLearningExamples")
     add_measuring_options(parser)
@@ -63,12 +69,16 @@ def add_measuring_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--threads", type=int, default=available_cores(), help="threads of each contender; one contender runs at a time"
     )
-    add("--repetitions", type=int, default=5, help="counted rounds in which the contenders take turns")
+    add("--repetitions", type=int, default=5, help="counted rounds; in each, every contender runs once")
     add("--warm-up", type=int, default=2, help="warm-up rounds, which are not counted")
     add("--seed", type=int, default=1, help="seed of random weights and words")
     add("--json", type=Path, metavar="FILE", help="file for all measurements and the environment")
     add("--overwrite", action="store_true", help="replace the --json file")
-    add("--allow-busy", action="store_true", help="run although other programs do; the figures then mean nothing")
+    add(
+        "--allow-busy",
+        action="store_true",
+        help="run although other programs are running; the figures are then unreliable",
+    )
 
 
 def check_options(args: argparse.Namespace, precisions: Dict[str, Sequence[str]]) -> None:
@@ -119,7 +129,13 @@ def check_layers(layers: int) -> None:
 
 
 def load_workload(args: argparse.Namespace, split: str, default_count: Tuple[int, None]) -> Workload:
-    """default_count: how many batches if --batches is not given, synthetic and real; None: all."""
+    """Returns the batches of the options, synthetic or from data.
+
+    Args:
+        args: options of the benchmark.
+        split: split of the data.
+        default_count: number of synthetic and of real batches without --batches; None means all.
+    """
     synthetic, real = default_count
     if args.data is None:
         dictionary = workload.make_dictionary(args.vocabulary)
@@ -139,7 +155,7 @@ def load_workload(args: argparse.Namespace, split: str, default_count: Tuple[int
 def expand(
     args: argparse.Namespace, builder: str, setting: Setting, modules: dict, precisions: Dict[str, Sequence[str]]
 ) -> List[Contender]:
-    """A contender for each name, or for each name and precision; then the matrix product."""
+    """Returns a contender for each name, or for each name and precision, and then the matrix product."""
     found = []
     for name in args.contenders:
         known = precisions.get(name)

@@ -23,7 +23,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def record(threads: int, device: str) -> Dict[str, Any]:
-    """Returns the data that a reader needs to judge or to repeat the figures."""
+    """Returns the data that are necessary to judge or to repeat the figures."""
     processor = _processor()
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -43,7 +43,7 @@ def record(threads: int, device: str) -> Dict[str, Any]:
 
 
 def _gpu() -> Dict[str, Any]:
-    """Returns the GPU, its libraries and the flags of TensorFloat-32, with which float32 products have 10 bits of mantissa."""
+    """Returns the GPU, its libraries and the flags of TensorFloat-32, which rounds float32 factors to 10 bits."""
     return {
         "name_and_driver": _output("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"),
         "cuda": torch.version.cuda,
@@ -71,7 +71,7 @@ def _processor() -> Dict[str, str]:
 
 
 def _commit() -> Optional[str]:
-    """The checkout's commit; "+" follows if files differ from it."""
+    """Returns the commit of the checkout; a "+" is appended if files differ from it."""
     git = ["git", "-C", str(CHECKOUT)]
     commit = _output(*git, "rev-parse", "HEAD")
     if commit is None:  # no git, or no checkout
@@ -103,7 +103,7 @@ def require_free_machine(allow_busy: bool) -> Optional[str]:
     """Returns None on a free machine. On a busy one, returns a warning if this is allowed, otherwise raises UserError."""
     before = busy_seconds()
     if before is None:
-        return "Whether other programs are running could not be found out: make sure that none are."
+        return "The load by other programs is unknown: make sure that none are running."
     time.sleep(LOOKING_SECONDS)
     used = (busy_seconds() - before) / LOOKING_SECONDS
     if used <= FREE:

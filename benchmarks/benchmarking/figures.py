@@ -31,16 +31,16 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def pairwise_ratio(seconds: Sequence[float], base: Sequence[float]) -> Spread:
-    """seconds[i] / base[i], repetitions that followed each other: what slowed the machine slowed both."""
+    """Returns the ratios seconds[i] / base[i]. Their runs follow each other, so a slow machine affects both."""
     assert len(seconds) == len(base), "contenders alternate"
     return spread([one / other for one, other in zip(seconds, base)])
 
 
 def percentiles(values: Sequence[float]) -> Dict[str, float]:
-    """{"p50": ..., ...}, with linear interpolation."""
+    """Returns percentiles by name, such as "p50", with linear interpolation."""
     return {f"p{percent}": float(np.percentile(values, percent)) for percent in PERCENTILES}
 
 
 def totals(seconds: Sequence[Sequence[float]]) -> List[float]:
-    """Seconds of each repetition from those of its batches."""
+    """Returns the seconds of each repetition, from the seconds of its batches."""
     return [sum(batches) for batches in seconds]

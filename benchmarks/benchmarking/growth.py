@@ -1,7 +1,7 @@
 """Growth of the cost of training and of translation: one variable at a time, the others at a base point.
 
-The formulas are those of operations.py: a time is at least the operations, divided by the peak that matrix products of
-the same run reach.
+The formulas are in operations.py. The time of a formula is the number of operations, divided by the speed of the matrix
+products of the same run (peak). It is a lower bound.
 """
 
 from typing import Dict, List, NamedTuple, Sequence
@@ -39,10 +39,10 @@ class Growth(NamedTuple):
     base: Point
     layers: int
     seconds: Dict[Point, Dict[str, List[float]]]  # [point][cost][repetition], of an update or of a batch's translation
-    peak: float  # operations a second
+    peak: float  # operations per second
 
     def along(self, variable: str) -> List[Point]:
-        """The points that differ from the base in nothing else, in their order."""
+        """Returns the points that differ from the base only in this variable, in their order."""
         of_base = self.base._replace(**{variable: 0})
         points = [point for point in self.seconds if point._replace(**{variable: 0}) == of_base]
         return sorted(points)
@@ -56,7 +56,7 @@ class Growth(NamedTuple):
         return spread(self.seconds[point][cost])
 
     def formula(self, cost: str, point: Point) -> float:
-        """Seconds. Of 8-bit integers too, at the peak of float32."""
+        """Returns the seconds by the formula; for 8-bit integers too, at the peak of float32."""
         return operations(cost, point, self.layers) / self.peak
 
 
@@ -74,13 +74,13 @@ def operations(cost: str, point: Point, layers: int) -> int:
 
 
 def grid(base: Point, values: Dict[str, Sequence[int]]) -> List[Point]:
-    """The base, and the points that differ from it in one variable; each once."""
+    """Returns the base, and the points that differ from it in one variable; each once."""
     points = [base._replace(**{variable: value}) for variable in values for value in sorted(values[variable])]
     return list(dict.fromkeys([base, *points]))
 
 
 def rows(growth: Growth, variable: str) -> List[Dict[str, str]]:
-    """A table: the time of each cost beside that of its formula."""
+    """Returns the rows of a table: the measured time of each cost, and the time of its formula."""
     found = []
     for point in growth.along(variable):
         row = {variable: str(getattr(point, variable))}
@@ -96,7 +96,7 @@ def rows(growth: Growth, variable: str) -> List[Dict[str, str]]:
 
 
 def summary(growth: Growth, variable: str) -> str:
-    """A sentence: how much longer it takes at the far end."""
+    """Returns a sentence with the growth of each cost from the first to the last value."""
     first, *_, last = growth.along(variable)
     parts = []
     for cost in COSTS:
@@ -118,7 +118,7 @@ def as_json(growth: Growth) -> Dict[str, object]:
 
 
 def from_json(content: Dict[str, object]) -> Growth:
-    """Raises KeyError or TypeError for another content."""
+    """Returns the measurements of a JSON object. Raises KeyError or TypeError for other content."""
     seconds = {}
     for entry in content["points"]:
         point = Point(**{name: entry[name] for name in Point._fields})

@@ -1,4 +1,4 @@
-"""Measured times against each variable, beside the lines of the formulas."""
+"""Measured times against each variable, with the lines of the formulas."""
 
 import textwrap
 from typing import List, NamedTuple, Sequence, Tuple
@@ -13,7 +13,7 @@ PANEL_INCHES = (3.4, 3.2)
 ROWS = {"training, ms per update": (TRAINING,), "translation, ms per batch": (TRANSLATION, TRANSLATION_INT8)}
 COLOURS = dict(zip(COSTS, ("C0", "C0", "C1")))
 FORMULA_POINTS = 60
-TITLE_LETTERS = 36  # that fit above a panel
+TITLE_LETTERS = 36  # maximum length of a title above a panel
 
 
 class Curve(NamedTuple):
@@ -26,7 +26,7 @@ class Curve(NamedTuple):
 class Measurements(NamedTuple):
     x: List[int]
     median: List[float]
-    below: List[float]  # from the least to the median
+    below: List[float]  # median minus minimum
     above: List[float]
 
 
@@ -42,7 +42,7 @@ def measurements(growth: Growth, cost: str, variable: str) -> Measurements:
 
 
 def formula_line(growth: Growth, cost: str, variable: str) -> Curve:
-    """At whole values from the least to the largest that were measured."""
+    """Returns the formula at whole values from the smallest to the largest measured value."""
     points = growth.along(variable)
     first, last = getattr(points[0], variable), getattr(points[-1], variable)
     x = sorted({round(value) for value in np.geomspace(first, last, FORMULA_POINTS)})
@@ -50,7 +50,7 @@ def formula_line(growth: Growth, cost: str, variable: str) -> Curve:
 
 
 def panels(growth: Growth) -> Sequence[Tuple[int, int, str, str]]:
-    """(row, column, title of the row, variable) of each; training does not depend on the beam."""
+    """Returns row, column, title of the row and variable of each panel; training does not depend on the beam."""
     return [
         (row, column, title, variable)
         for row, (title, costs) in enumerate(ROWS.items())
@@ -60,7 +60,7 @@ def panels(growth: Growth) -> Sequence[Tuple[int, int, str, str]]:
 
 
 def draw(growth: Growth):
-    """A figure with a row for training and one for translation; both axes are logarithmic."""
+    """Returns a figure with a row for training and a row for translation; both axes are logarithmic."""
     if not growth.variables:
         raise UserError("Only the base point was measured: nothing grows.")
     columns = len(growth.variables)

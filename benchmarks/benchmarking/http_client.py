@@ -1,4 +1,4 @@
-"""HTTP over one connection that stays open, with asyncio and nothing else: a client that costs the processor little."""
+"""HTTP client over one persistent connection, with asyncio only, for little load on the processor."""
 
 import asyncio
 import json

@@ -6,7 +6,7 @@ import torch
 
 
 def forget_peak() -> None:
-    """From here on the peak counts anew, where the system can do that (Linux): building a network is not running it."""
+    """Resets the peak of this process's memory, on Linux, so that it excludes the building of a network."""
     if torch.cuda.is_initialized():
         torch.cuda.reset_peak_memory_stats()
     path = Path("/proc/self/clear_refs")

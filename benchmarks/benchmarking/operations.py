@@ -1,15 +1,17 @@
 """Floating-point operations of GNMT, in any implementation: 2 for each multiplication with addition.
 
-H hidden size, V vocabulary, S source length; additive attention costs about 6 S H for a target position. Padding
-counts as nothing, so that computing it is a loss.
+Additive attention costs about 6 S H for a target position. Padding is not counted, so the work on padding lowers the
+computed efficiency.
+
+Shapes: S source positions, H hidden size, V vocabulary size.
 """
 
 from typing import NamedTuple, Sequence
 
 from benchmarking.workload import Batch
 
-BACKWARD = 2  # a matrix product has two in its gradient
-MATRIX_SIZE = 2048  # of the product that the peak is measured with
+BACKWARD = 2  # the gradient of a matrix product consists of two products
+MATRIX_SIZE = 2048  # of the product that measures the peak
 
 
 class NetworkSize(NamedTuple):
@@ -19,12 +21,12 @@ class NetworkSize(NamedTuple):
 
     @property
     def source_position(self) -> int:
-        """Encoder: 16 H^2 weights in layer 1 (both directions), 12 in layer 2, 8 above; 1 projects the key."""
+        """Encoder: 16 H^2 weights in layer 1 (both directions), 12 H^2 in layer 2, 8 H^2 above, and H^2 for the key."""
         return 2 * (16 + 12 + 8 * (self.layers - 2) + 1) * self.hidden**2
 
     @property
     def target_position(self) -> int:
-        """Decoder: 8 H^2 weights in layer 1, 12 above; 1 projects the query. Attention's sums are not here."""
+        """Decoder: 8 H^2 weights in layer 1, 12 H^2 above, and H^2 for the query; without the sums of the attention."""
         return 2 * ((8 + 12 * (self.layers - 1) + 1) * self.hidden**2 + self.vocabulary * self.hidden)
 
     def attention(self, source_length: int) -> int:
@@ -32,7 +34,7 @@ class NetworkSize(NamedTuple):
 
 
 def update_operations(size: NetworkSize, batches: Sequence[Batch]) -> int:
-    """Forward and backward over each batch once."""
+    """Returns the operations of forward and backward over each batch once."""
     forward = 0
     for batch in batches:
         forward += batch.source_tokens * size.source_position + batch.target_tokens * size.target_position
@@ -42,9 +44,9 @@ def update_operations(size: NetworkSize, batches: Sequence[Batch]) -> int:
 
 
 def translation_operations(size: NetworkSize, batches: Sequence[Batch], beam: int) -> int:
-    """Each batch encoded, then decoded for as many steps as its longest target has tokens.
+    """Returns the operations of encoding each batch, and of decoding it for the length of its longest target.
 
-    All hypotheses are one at the first step.
+    A sentence has one hypothesis at the first step.
     """
     total = 0
     for batch in batches:

@@ -1,4 +1,4 @@
-"""One run of a benchmark: starts the contenders, compares their results, and measures them in turns."""
+"""One run of a benchmark: starts the contenders, compares their results, and measures them alternately."""
 
 import os
 import sys
@@ -13,24 +13,24 @@ Check = Callable[[List[Worker]], Any]
 
 
 class Measured(NamedTuple):
-    names: List[str]  # of the contenders, the matrix product not among them
+    names: List[str]  # of the contenders, without the matrix product
     seconds: Dict[str, List[List[float]]]  # [name][repetition][batch]
     peaks: Dict[str, float]  # MiB, in the rounds
     matrix_product: List[float]  # seconds of each
-    others: Optional[float]  # cores that other programs used meanwhile
-    checked: Any  # what the check returned
+    others: Optional[float]  # mean number of cores that other programs used during the measurement
+    checked: Any  # result of the check
 
     def total(self, name: str) -> Spread:
-        """Seconds of a repetition."""
+        """Returns the seconds of a repetition."""
         return spread(totals(self.seconds[name]))
 
     def ratio(self, name: str, base: str) -> Spread:
-        """Time of `name` / time of `base`, pair by pair."""
+        """Returns the time of `name` divided by the time of `base`, repetition by repetition."""
         return pairwise_ratio(totals(self.seconds[name]), totals(self.seconds[base]))
 
     @property
     def peak_operations(self) -> float:
-        """Operations a second of the fastest matrix product."""
+        """Operations per second of the fastest matrix product."""
         return OPERATIONS / min(self.matrix_product)
 
     def share_of_peak(self, name: str, operations: int) -> float:
@@ -43,7 +43,18 @@ def set_threads(threads: int) -> None:
 
 
 def measure(contenders: Sequence[Contender], threads: int, warm_up: int, repetitions: int, check: Check) -> Measured:
-    """Raises what a contender raises, before anything is measured if it cannot be built or computes something else."""
+    """Starts the contenders, checks their results, and measures them alternately.
+
+    Args:
+        contenders: contenders, including the matrix product.
+        threads: number of threads of each contender.
+        warm_up: number of rounds that are not counted.
+        repetitions: number of counted rounds.
+        check: called with the workers before the measurement; raises UserError if results differ.
+
+    Raises:
+        UserError: if a contender cannot be built, or the check fails.
+    """
     set_threads(threads)
     print(f"starting {', '.join(contender.name for contender in contenders)}", file=sys.stderr)
     workers = [Worker(contender, threads) for contender in contenders]
@@ -64,7 +75,7 @@ def measure(contenders: Sequence[Contender], threads: int, warm_up: int, repetit
 
 
 def as_json(measured: Measured) -> Dict[str, Any]:
-    """Measurements that both benchmarks share; seconds[name][repetition][batch]."""
+    """Returns the measurements that both benchmarks share; seconds[name][repetition][batch]."""
     return {
         "seconds": measured.seconds,
         "seconds_of_a_repetition": {name: measured.total(name)._asdict() for name in measured.names},

@@ -20,15 +20,15 @@ from gnmt.training.sharded_loss import sharded_label_smoothed_loss
 from gnmt.training.vocabulary_shards import VocabularyShard, vocabulary_shard
 
 SMOOTHING = 0.1
-COPIES = 4  # of a parameter in training: itself, its gradient and two moments of Adam
+COPIES = 4  # numbers per parameter in training: value, gradient and two moments of Adam
 BYTES = 4
 PAD = 1
-# Ways to share: batches, or rows of one batch and the symbols of the output layer.
+# Ways to divide the work: batches, or sentences of one batch and tokens of the output layer.
 WHOLE, DATA, REPLICAS, VOCABULARY = "one process", "data parallelism", "replicas apart (BMUF)", "vocabulary divided"
 
 
 class UpdateSetting(NamedTuple):
-    """One measurement. The batch is that of all processes together."""
+    """One measurement; the batch is the batch of all processes together."""
 
     way: str
     processes: int
@@ -52,7 +52,7 @@ class Measured(NamedTuple):
 
 
 def measure_process(rank: int, setting: UpdateSetting, port: int) -> Measured:
-    """Measures in this process, which should be a fresh one; all processes call it at the same time."""
+    """Measures in this process, which should be new; all processes call it at the same time."""
     torch.set_num_threads(setting.threads)
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     if setting.processes > 1:
@@ -90,7 +90,7 @@ def measure_process(rank: int, setting: UpdateSetting, port: int) -> Measured:
 
 
 def loss_of(network: GNMTNetwork, own: Tensor, target: Tensor, rows: Tensor, shard: VocabularyShard | None) -> Tensor:
-    """Returns the loss of a process's rows, or, with a shard, that of the whole batch."""
+    """Returns the loss of a process's sentences; with a shard, the loss of the whole batch."""
     projection = network.decoder.output_projection
     if shard is None:
         features, words = own.flatten(0, 1), target[rows].flatten()

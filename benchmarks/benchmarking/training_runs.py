@@ -27,8 +27,8 @@ class Run(NamedTuple):
     """One training.
 
     Args:
-        name: in the picture, and of its folder.
-        options: of `gnmt train`.
+        name: name in the picture, and of the folder.
+        options: options of `gnmt train`.
         deaths: REPLICA or SERVER for each process that is killed, in this order.
     """
 
@@ -38,7 +38,7 @@ class Run(NamedTuple):
 
 
 class Point(NamedTuple):
-    """Validation after so many passes through the training pairs."""
+    """Validation result after a number of passes through the training pairs."""
 
     epochs: float
     updates: int
@@ -52,11 +52,11 @@ class Result(NamedTuple):
     name: str
     points: List[Point]
     seconds: float
-    updates: int  # that the optimizer has counted
+    updates: int  # number of updates in the optimizer's state
     staleness: float  # of the last record
     killed: Dict[str, int]
-    replaced: int  # replicas
-    resumed: int  # times from a checkpoint, after the death of a server
+    replaced: int  # number of replaced replicas
+    resumed: int  # number of resumptions from a checkpoint after the death of a server
 
 
 def train(run: Run, data: Path, folder: Path, options: Sequence[str]) -> Result:
@@ -90,7 +90,7 @@ def train(run: Run, data: Path, folder: Path, options: Sequence[str]) -> Result:
 
 
 def kill_in_turn(process: subprocess.Popen, log: Path, deaths: Sequence[str]) -> Dict[str, int]:
-    """Kills one process after another; returns how many of each kind."""
+    """Kills one process after another; returns the number of killed processes by kind."""
     choose, killed = random.Random(len(deaths)), {REPLICA: 0, SERVER: 0}
     begun = log.stat().st_size
     for place, kind in enumerate(deaths, 1):

@@ -8,7 +8,7 @@ from benchmarking.alternation import Worker
 from benchmarking.workload import Batch, Sentence
 from gnmt.errors import UserError
 
-# Sentences of the first batch that may differ: where two words are equally likely, rounding chooses.
+# Share of the first batch that may differ: rounding decides between two words of nearly equal probability.
 TIES = 0.05
 OURS = "ours fp32"
 GREEDY = 1
@@ -17,7 +17,7 @@ Translations = List[List[Sentence]]  # [batch][sentence], without EOS tokens
 
 
 class TranslationChecks:
-    """Called with the workers; returns what each translates, and keeps `sentences` about it."""
+    """Check that is called with the workers; returns their translations, and stores its results in `sentences`."""
 
     def __init__(self, batches: Sequence[Batch], beam: int, forced: bool, other_networks: Sequence[str]):
         self.batches, self.beam, self.forced = batches, beam, forced
@@ -38,7 +38,7 @@ class TranslationChecks:
         return {worker.name: self._translate(worker) for worker in workers}
 
     def _compare(self, ours: Worker, other: Worker, beam: int) -> None:
-        """By log-probability alone, which is what the searches have in common. Raises UserError."""
+        """Compares translations by log-probability, which all searches support. Raises UserError if they differ."""
         expected, found = (worker.ask("unnormalised", 0, beam) for worker in (ours, other))
         equal = sum(same_words(one, two) for one, two in zip(expected, found))
         if len(expected) != len(found) or len(expected) - equal > TIES * len(expected):
@@ -61,13 +61,13 @@ class TranslationChecks:
 
 
 def same_words(one: Sentence, other: Sentence) -> bool:
-    """NVIDIA's last word may stand where a length limit forces our EOS."""
+    """Returns True for equal words. At a length limit, NVIDIA's search emits a last word and ours is forced to EOS."""
     shared = min(len(one), len(other))
     return abs(len(one) - len(other)) <= 1 and one[:shared] == other[:shared]
 
 
 def check_steps(name: str, batch: Batch, translations: List[Sentence]) -> None:
-    """Raises UserError unless each translation has a word for every step; the last one may be EOS."""
+    """Raises UserError unless each translation has a word for every step; the last word may be EOS."""
     steps = batch.longest_target
     lengths = sorted({len(translation) for translation in translations})
     if len(translations) != len(batch.sources) or not set(lengths) <= {steps - 1, steps}:

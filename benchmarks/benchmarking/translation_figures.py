@@ -1,4 +1,4 @@
-"""From translations and their times to the rows of a table."""
+"""Conversion of translations and their times to the rows of a table."""
 
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -14,7 +14,7 @@ from gnmt.evaluation.bleu import corpus_bleu
 
 
 class TranslationFigures:
-    """`measured.checked` has the translations."""
+    """Figures of a benchmark of translation; `measured.checked` contains the translations."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class TranslationFigures:
         return [self._row(name) for name in self.measured.names]
 
     def notes(self) -> List[str]:
-        """The signatures of BLEU, and of how many sentences the latency is."""
+        """Returns the signatures of BLEU, and the number of sentences in the latency."""
         signatures = sorted({signature for _, signature in self.scores.values()})
         notes = [f"BLEU: sacreBLEU {signature}." for signature in signatures]
         if self._single():
@@ -76,7 +76,7 @@ class TranslationFigures:
         return row
 
     def _share_of_peak(self, name: str) -> str:
-        """Known where the steps are, and for GNMT's network."""
+        """Returns the share of the peak; only if the number of steps is known, and for GNMT's network."""
         if not self.setting.forced or name.split()[0] in self.other_networks:
             return ABSENT
         operations = translation_operations(self.setting.size, self.setting.batches, self.setting.search.beam)
@@ -86,7 +86,7 @@ class TranslationFigures:
         return sum(batch.longest_target for batch in self.setting.batches)
 
     def _target_tokens(self, name: str) -> int:
-        """Returns the number of tokens of the best translations with EOS, or of all steps if these are forced."""
+        """Returns the number of tokens of the best translations with EOS, or of all steps if they are forced."""
         if self.setting.forced:
             return sum(len(batch.sources) * batch.longest_target for batch in self.setting.batches)
         return sum(len(sentence) + 1 for batch in self.measured.checked[name] for sentence in batch)
@@ -95,7 +95,7 @@ class TranslationFigures:
         return all(len(batch.sources) == 1 for batch in self.setting.batches)
 
     def _latencies(self, name: str) -> List[float]:
-        """Milliseconds of each sentence in each repetition."""
+        """Returns the milliseconds of each sentence in each repetition."""
         return [1000 * seconds for repetition in self.measured.seconds[name] for seconds in repetition]
 
     def _bleu(self, name: str, references: List[str]) -> Tuple[float, str]:
@@ -112,7 +112,7 @@ class TranslationFigures:
         return [of_number.get(number, "") for number in range(chosen[-1] + 1)]
 
     def _in_order(self, batches: Sequence[List[Sentence]], escape_unknown: bool) -> List[str]:
-        """Detokenised text in the order of the data set, as fairseq-generate prints it."""
+        """Returns detokenised text in the order of the data set, in the form in which fairseq-generate prints it."""
         numbered = [
             (number, sentence)
             for batch, sentences in zip(self.setting.batches, batches)

@@ -1,7 +1,7 @@
 """Workload of the contenders: batches of sentence pairs, synthetic or from binarised data.
 
-A sentence is a list of fairseq's token numbers (0 begin, 1 padding, 2 end, 3 unknown, words from 4) without begin and
-EOS tokens: every contender adds those of its own convention. Lengths that are counted include EOS.
+A sentence is a list of fairseq's token ids (0 BOS, 1 PAD, 2 EOS, 3 UNK, words from 4) without BOS and EOS, which every
+contender adds by its own convention. Lengths include EOS.
 """
 
 import random
@@ -38,7 +38,7 @@ class Batch(NamedTuple):
 
 
 def make_dictionary(size: int) -> Dictionary:
-    """`size` entries, fairseq's four special ones among them. Raises UserError if there is no room for words."""
+    """Returns a dictionary of `size` entries, including four special tokens. Raises UserError if it has no words."""
     dictionary = Dictionary()
     if size <= dictionary.nspecial:
         raise UserError(
@@ -52,7 +52,7 @@ def make_dictionary(size: int) -> Dictionary:
 def synthetic_batches(
     vocabulary: int, count: int, sentences: int, source_length: int, target_length: int, seed: int
 ) -> List[Batch]:
-    """Batches of random words, every source and every target of one length, EOS included."""
+    """Returns batches of random words; all sources and all targets have one length, including EOS."""
     for name, length in (("--source-length", source_length), ("--target-length", target_length)):
         if length < 2:
             raise UserError(f"{name} is {length}, but must be at least 2: a word and EOS.")
@@ -82,7 +82,7 @@ def load_dictionary(data: Path, language: str) -> Dictionary:
 
 
 def load_pairs(data: Path, split: str, languages: Tuple[str, str]) -> List[Tuple[Sentence, Sentence]]:
-    """The pairs of a split that fairseq-preprocess binarised. Raises UserError if it is not there."""
+    """Returns the pairs of a split of fairseq-preprocess. Raises UserError if the split is missing."""
     source, target = languages
     sides = []
     for language in languages:
@@ -95,9 +95,12 @@ def load_pairs(data: Path, split: str, languages: Tuple[str, str]) -> List[Tuple
 
 
 def real_batches(pairs: Sequence[Tuple[Sentence, Sentence]], sentences: int, count: Optional[int]) -> List[Batch]:
-    """Batches of neighbours in fairseq's order, by target and then stably by source length.
+    """Returns batches of consecutive pairs in fairseq's order: by source length, and within it by target length.
 
-    With a count, so many whole batches, evenly spaced from the shortest to the longest; else all of them.
+    Args:
+        pairs: sentence pairs.
+        sentences: number of pairs in a batch.
+        count: number of whole batches, evenly spaced from the shortest to the longest; None means all batches.
     """
     order = np.arange(len(pairs))
     for side in (1, 0):

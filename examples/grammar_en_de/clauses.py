@@ -1,7 +1,7 @@
 """Sets of clauses, without the combinations of words that are held out.
 
-"nicht" never has to share a clause with "jeder", a number or an indefinite subject: their order would
-change the meaning.
+No clause contains "nicht" together with "jeder", a number or an indefinite subject: their order would change the
+meaning.
 """
 
 from functools import lru_cache
@@ -21,19 +21,19 @@ ONE_OBJECT_VERBS = tuple(verb for verb in FULL_VERBS if len(verb.cases) == 1)
 
 
 class Clauses:
-    """All clauses that show none of the combinations in `held_out`."""
+    """All clauses without the combinations in `held_out`."""
 
     def __init__(self, held_out: FrozenSet[Combination]):
         self.phrases = Phrases(held_out)
 
     @lru_cache(maxsize=None)
     def noun_phrases(self, verb: Verb, kinds: Tuple[str, ...], groups: Groups, rich: bool = False) -> FiniteSet:
-        """Phrases around every noun of `kinds` that goes with `verb`."""
+        """Returns phrases around every noun of `kinds` that can be combined with `verb`."""
         nouns = [noun for noun in NOUNS.values() if noun.kind in kinds and self.phrases.allows(verb, noun)]
         return Either(*(self.phrases.around(noun, groups, rich=rich) for noun in nouns))
 
     def objects(self, verb: Verb, negated: bool, rich: bool, pronouns: Sequence[Pronoun]) -> FiniteSet:
-        """Tuples of objects; `pronouns` may stand for persons."""
+        """Returns tuples of objects; `pronouns` may replace persons."""
         if not verb.cases:
             return OneOf([()])
         last = self.noun_phrases(verb, verb.kinds, UNCOUNTED if negated else ANY_GROUP, rich)
@@ -45,7 +45,7 @@ class Clauses:
 
     @lru_cache(maxsize=None)
     def arguments(self, verb: Verb, negated: bool, rich: bool) -> FiniteSet:
-        """(subject, objects) of `verb`; "I see me" would need a reflexive and is left out."""
+        """Returns (subject, objects) of `verb`, without "I see me", which would need a reflexive pronoun."""
         nouns = self.noun_phrases(verb, verb.subjects, (SPECIFIC,) if negated else ANY_GROUP, rich)
         sets = [Every(_tuple, nouns, self.objects(verb, negated, rich, ALL_PRONOUNS))]
         for subject in ALL_PRONOUNS:
@@ -64,7 +64,7 @@ class Clauses:
         timed: bool = False,
         placed: bool = False,
     ) -> FiniteSet:
-        """Clauses of full verbs; `timed` ones have an adverbial of time, `placed` ones may have a place."""
+        """Returns clauses of full verbs, with an adverbial of time if `timed`, and in part with a place if `placed`."""
         places = Either(NONE, self.phrases.places()) if placed else NONE
         sets = [
             Every(
@@ -81,18 +81,18 @@ class Clauses:
         return Either(*sets, weights=[1 if negated else 3 for negated in negations for _ in verbs])
 
     def by_subject(self, verb: Verb, subjects: FiniteSet, tenses: Tuple[Tense, ...]) -> FiniteSet:
-        """Positive clauses with one of `subjects`, none of them a personal pronoun."""
+        """Returns positive clauses with one of `subjects`, none of them a personal pronoun."""
         arguments = Every(_tuple, subjects, self.objects(verb, False, False, ALL_PRONOUNS))
         return _positive(verb, arguments, tenses)
 
     def by_object(self, verb: Verb, objects: FiniteSet, tenses: Tuple[Tense, ...]) -> FiniteSet:
-        """Positive clauses with one of `objects` as the only one, none of them a personal pronoun."""
+        """Returns positive clauses with one of `objects` as the only object, none of them a personal pronoun."""
         subjects = Either(self.noun_phrases(verb, verb.subjects, ANY_GROUP), OneOf(ALL_PRONOUNS))
         return _positive(verb, Every(_tuple, subjects, Every(_tuple, objects)), tenses)
 
     @lru_cache(maxsize=None)
     def with_be(self, tenses: Tuple[Tense, ...], *, timed: bool = False) -> FiniteSet:
-        """Clauses with "be" and an adjective, or with an age if they are not `timed`."""
+        """Returns clauses with "be" and an adjective, or with an age if they are not `timed`."""
 
         def complements(kind: str, adjectives: Sequence[Adjective]) -> FiniteSet:
             ages = AGES if kind == PERSON and not timed else ()
@@ -113,7 +113,7 @@ class Clauses:
 
     @lru_cache(maxsize=None)
     def with_relative(self, noun: Noun) -> FiniteSet:
-        """Phrases around `noun` with a relative clause in which it is the subject or the only object."""
+        """Returns phrases around `noun` with a relative clause in which it is the subject or the only object."""
         sets = []
         for plural in (False, True):
             pronoun = OneOf([Relative(noun, plural)])
@@ -131,7 +131,7 @@ def _positive(verb: Verb, arguments: FiniteSet, tenses: Tuple[Tense, ...]) -> Fi
 
 @lru_cache(maxsize=None)
 def _tenses_and_times(tenses: Tuple[Tense, ...], negated: bool, timed: bool) -> FiniteSet:
-    """(tense, adverbial of time or None): tomorrow with the future and so on."""
+    """Returns pairs of a tense and a fitting adverbial of time or None, such as the future and "tomorrow"."""
 
     def fitting(tense: Tense, times: Sequence[Adverbial]) -> FiniteSet:
         usable = [time for time in times if time.negatable or not negated]

@@ -11,8 +11,8 @@ from derivation import Combination
 from finite_sets import FiniteSet
 from grammar import Pair, all_combinations, pair, sentences
 
-HELD_OUT_SHARE = 0.1  # of all combinations: about a quarter of the sentences show one of them
-LARGEST_LOSS = 0.2  # no word loses more of its combinations, so that each can still be learnt
+HELD_OUT_SHARE = 0.1  # of all combinations: about a quarter of the sentences contain one of them
+LARGEST_LOSS = 0.2  # maximum share of a word's combinations that is held out, so that the word can still be learnt
 PATIENCE = 20_000  # draws in a row without a new sentence; a few seconds
 
 
@@ -22,7 +22,7 @@ def word_forms(text: str) -> Set[str]:
 
 
 def choose_held_out(rng: random.Random) -> FrozenSet[Combination]:
-    """A random tenth of all (verb, noun) and (adjective, noun) combinations, spread over the words."""
+    """Returns a random tenth of all (verb, noun) and (adjective, noun) combinations, distributed over the words."""
     candidates = all_combinations()
     available = Counter(word for combination in candidates for word in combination)
     wanted = int(HELD_OUT_SHARE * len(candidates))
@@ -36,10 +36,17 @@ def choose_held_out(rng: random.Random) -> FrozenSet[Combination]:
 
 
 def make_corpus(sizes: Dict[str, int], seed: int) -> Dict[str, List[Pair]]:
-    """The pairs of `sizes` ("train", "valid", "test"), all distinct and the same for the same arguments.
+    """Returns distinct sentence pairs for each set; equal arguments give equal pairs.
 
-    No training sentence shows a held-out combination. Each of the others shows one at least, but has no
-    word form that training does not have. ValueError if there are not so many such sentences.
+    No training sentence contains a held-out combination. Each validation and test sentence contains at least one, but
+    only word forms that occur in training.
+
+    Args:
+        sizes: number of pairs of "train", "valid" and "test".
+        seed: seed of all random choices.
+
+    Raises:
+        ValueError: if there are too few such sentences.
     """
     rng = random.Random(seed)
     held_out = choose_held_out(rng)
@@ -83,7 +90,7 @@ def check_sizes(sizes: Dict[str, int], known: int, unseen: int) -> None:
 def _draw_distinct(
     candidates: FiniteSet, count: int, name: str, used: Set[str], rng: random.Random, accepts: Callable[[Pair], bool]
 ) -> List[Pair]:
-    """`count` accepted pairs whose English is not in `used`, to which theirs is added."""
+    """Returns `count` accepted pairs with English sentences that are not in `used`, and adds these sentences to it."""
     pairs: List[Pair] = []
     failures = 0
     with tqdm(total=count, desc=name, unit="pair", disable=None) as progress:

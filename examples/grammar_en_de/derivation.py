@@ -9,7 +9,7 @@ Combination = Tuple[str, str]  # a verb or adjective and a noun that occur toget
 
 
 class NounPhrase(NamedTuple):
-    """Determiner, perhaps an adjective, noun, perhaps a relative clause (which holds a `Relative`)."""
+    """Determiner, optional adjective, noun, and optional relative clause, which contains a `Relative`."""
 
     determiner: Determiner
     noun: Noun
@@ -28,7 +28,7 @@ class Relative(NamedTuple):
 
 
 class Interrogative(NamedTuple):
-    """Asks for a person ("who", "whom") or for a thing ("what")."""
+    """Interrogative pronoun for a person ("who", "whom") or for a thing ("what")."""
 
     thing: bool = False
     plural: bool = False
@@ -44,7 +44,7 @@ class Place(NamedTuple):
 
 
 class Clause(NamedTuple):
-    """One verb with all that belongs to it; `complement` only with "be"."""
+    """Verb with its arguments and adverbials; `complement` only with "be"."""
 
     subject: Nominal
     verb: Verb
@@ -57,21 +57,21 @@ class Clause(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """A main clause; `time_first` puts its adverbial of time at the front."""
+    """Main clause; `time_first` moves its adverbial of time to the front."""
 
     clause: Clause
     time_first: bool = False
 
 
 class Question(NamedTuple):
-    """Asks for `adverb` (why, where, when), else for an `Interrogative` in the clause, else for yes or no."""
+    """Question with `adverb` (why, where, when), or with an `Interrogative` in the clause, or a yes-no question."""
 
     clause: Clause
     adverb: Optional[Adverbial] = None
 
 
 class Complex(NamedTuple):
-    """A main clause and a subordinate one, after or before it."""
+    """Main clause with a subordinate clause after or before it."""
 
     clause: Clause
     conjunction: str
@@ -83,12 +83,12 @@ Sentence = Union[Statement, Question, Complex]
 
 
 def is_moved(nominal: Nominal) -> bool:
-    """Relative and interrogative pronouns open their clause, whatever their case."""
+    """Returns True for relative and interrogative pronouns, which begin their clause in every case."""
     return isinstance(nominal, (Relative, Interrogative))
 
 
 def combinations(sentence: Sentence) -> FrozenSet[Combination]:
-    """Returns all (verb, noun) and (adjective, noun) combinations, of which test sets contain held-out ones.
+    """Returns all (verb, noun) and (adjective, noun) combinations of a sentence.
 
     A noun combines with a verb as its subject, as its object, or as the antecedent of either; with "be" it
     combines with the adjective.

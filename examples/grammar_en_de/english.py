@@ -9,7 +9,7 @@ from lexicon import PERSON
 
 
 def sentence(derivation: Sentence) -> str:
-    """The sentence with its capital and its final mark."""
+    """Returns the sentence with initial capital and final punctuation."""
     end = "?" if isinstance(derivation, Question) else "."
     text = " ".join(_words(derivation)).replace(" ,", ",")
     return text[0].upper() + text[1:] + end
@@ -30,7 +30,7 @@ def _words(derivation: Sentence) -> List[str]:
 
 
 def statement(clause: Clause) -> List[str]:
-    """Words of a main or subordinate clause; a relative pronoun comes first."""
+    """Returns the words of a main or subordinate clause; a relative pronoun comes first."""
     auxiliary, rest, merged = verb_group(clause)
     verbs = [_negative(auxiliary), rest] if clause.negated else [merged]
     moved = [nominal_phrase(part, False) for part in clause.objects if is_moved(part)]
@@ -38,7 +38,7 @@ def statement(clause: Clause) -> List[str]:
 
 
 def question(clause: Clause, adverb: str) -> List[str]:
-    """Words of a question; one for the subject has the order of a statement."""
+    """Returns the words of a question; a question for the subject has the order of a statement."""
     if isinstance(clause.subject, Interrogative):
         return statement(clause)
     auxiliary, rest, _ = verb_group(clause)
@@ -58,7 +58,7 @@ def _after_verbs(clause: Clause) -> List[str]:
 
 
 def verb_group(clause: Clause) -> Tuple[str, str, str]:
-    """The auxiliary that negation and questions need, what follows it, and both as a plain statement has them.
+    """Returns the auxiliary of negations and questions, the verb after it, and the form of both in a plain statement.
 
     ("does", "see", "sees"), ("can", "see", "can see"), ("did", "want to see", "wanted to see"),
     ("is", "tired", "is tired").
@@ -88,7 +88,7 @@ def _form_of_be(past: bool, subject: Nominal) -> str:
 
 
 def third_person(base: str) -> str:
-    """The form of he and she; only the first word of "get up" inflects."""
+    """Returns the form of he and she; only the first word of "get up" inflects."""
     first, *others = base.split()
     if first == "have":
         first = "has"
@@ -104,7 +104,7 @@ def _negative(auxiliary: str) -> str:
 
 
 def nominal_phrase(nominal: Nominal, is_subject: bool) -> str:
-    """A noun phrase with its relative clause, or a pronoun in the case of its role."""
+    """Returns a noun phrase with its relative clause, or a pronoun in the case of its role."""
     if isinstance(nominal, Pronoun):
         return nominal.english if is_subject else nominal.english_object
     if isinstance(nominal, Interrogative) and nominal.thing:

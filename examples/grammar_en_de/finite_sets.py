@@ -6,7 +6,7 @@ from typing import Any, Callable, Optional, Sequence, Union
 
 
 class OneOf:
-    """The given items, equally likely."""
+    """Set of the given items, with equal probabilities."""
 
     def __init__(self, items: Sequence[Any]):
         self.items = items
@@ -17,7 +17,7 @@ class OneOf:
 
 
 class Either:
-    """The union of disjoint sets; `weights`, not the sizes, determine how often each is sampled."""
+    """Union of disjoint sets; `weights`, not the sizes, determine the probability of each set."""
 
     def __init__(self, *parts: Any, weights: Optional[Sequence[float]] = None):
         weighted = [(part, weight) for part, weight in zip(parts, weights or [1] * len(parts)) if part.size]
@@ -30,7 +30,7 @@ class Either:
 
 
 class Every:
-    """`build(a, b, ...)` for every a of the first set, b of the second, ...; `build` must be injective."""
+    """Set of `build(a, b, ...)` for every a of the first set, b of the second, ...; `build` must be injective."""
 
     def __init__(self, build: Callable[..., Any], *parts: Any):
         self.build = build

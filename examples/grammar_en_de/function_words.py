@@ -8,7 +8,7 @@ Forms = Tuple[str, str, str, str]  # ich, du, er/sie, wir/sie; "ihr" is not in t
 
 
 class Pronoun(NamedTuple):
-    """A personal pronoun: the object form serves English, German has accusative and dative."""
+    """Personal pronoun: one object form in English, accusative and dative in German."""
 
     person: int
     plural: bool
@@ -20,9 +20,9 @@ class Pronoun(NamedTuple):
 
 
 class Determiner(NamedTuple):
-    """`declension` names the table of its endings and decides those of a following adjective.
+    """Determiner; `declension` names the table of its endings, and determines the endings of a following adjective.
 
-    `numbers` lists what it may stand with: s(ingular), p(lural), m(ass noun).
+    `numbers` lists the nouns that it may precede: s(ingular), p(lural), m(ass noun).
     """
 
     english: str
@@ -33,12 +33,12 @@ class Determiner(NamedTuple):
 
 
 class Tense(NamedTuple):
-    """Plain present or past, or a modal verb with an infinitive.
+    """Present or past, or a modal verb with an infinitive.
 
-    English modals that inflect like full verbs ("want to") have a `past`; the others stay as they are.
+    English modals that inflect like full verbs ("want to") have a `past`; the others do not inflect.
     """
 
-    times: Tuple[str, ...]  # which adverbials of time fit
+    times: Tuple[str, ...]  # kinds of adverbials of time that fit
     english: str = ""
     past: str = ""
     german: Forms = ("", "", "", "")
@@ -54,7 +54,7 @@ class Adverbial(NamedTuple):
 
 
 class Preposition(NamedTuple):
-    """Takes the dative (all of them name places); `contracted` merges with the article "dem"."""
+    """Preposition of a place, with the dative; `contracted` is its form with the article "dem"."""
 
     english: str
     german: str
@@ -70,7 +70,7 @@ PRONOUNS: Dict[str, Pronoun] = by_english(
     Pronoun(3, True, "they", "them", "sie", "sie", "ihnen"),
 )
 
-# Present of the verbs that follow no rule, and the one simple past besides the modals.
+# Present of irregular verbs, and the only simple past except for modals.
 IRREGULAR: Dict[str, Forms] = {
     "sein": ("bin", "bist", "ist", "sind"),
     "haben": ("habe", "hast", "hat", "haben"),
@@ -99,7 +99,7 @@ _TENS = {2: ("twenty", "zwanzig"), 3: ("thirty", "dreißig"), 4: ("forty", "vier
 
 
 def number_words(number: int) -> Tuple[str, str]:
-    """English and German for 1 to 12 and 20 to 49: ones before tens in German (21: einundzwanzig)."""
+    """Returns a number from 1 to 12 or 20 to 49 in English and German, where units precede tens (21: einundzwanzig)."""
     if number <= 12:
         return _ENGLISH_NUMBERS[number], _GERMAN_NUMBERS[number]
     tens, ones = divmod(number, 10)
@@ -160,7 +160,7 @@ CONJUNCTIONS: Dict[str, str] = {"because": "weil", "although": "obwohl", "if": "
 
 
 class Age(NamedTuple):
-    """A complement of "be" for persons."""
+    """Complement of "be" for persons."""
 
     english: str
     german: str

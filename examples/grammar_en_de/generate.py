@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the English-German corpus of the embedded grammar: train, valid and test as raw text.
+"""Writes the English-German corpus of the embedded grammar: train, valid and test as raw text.
 
 Example:
 

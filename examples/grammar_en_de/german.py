@@ -32,7 +32,7 @@ INTERROGATIVE = {NOMINATIVE: "wer", ACCUSATIVE: "wen", DATIVE: "wem"}
 
 
 def sentence(derivation: Sentence) -> str:
-    """The sentence with its capital, its commas and its final mark."""
+    """Returns the sentence with initial capital, commas and final punctuation."""
     end = "?" if isinstance(derivation, Question) else "."
     text = " ".join(_words(derivation)).replace(" ,", ",")
     return text[0].upper() + text[1:] + end
@@ -53,26 +53,26 @@ def _words(derivation: Sentence) -> List[str]:
 
 
 def subject_first(clause: Clause) -> List[str]:
-    """A main clause that begins with its subject."""
+    """Returns the words of a main clause that begins with its subject."""
     finite, last = verbs(clause)
     return [*_subject(clause), finite, *_middle(clause), *last, *_after_verbs(clause)]
 
 
 def verb_second(opening: List[str], clause: Clause) -> List[str]:
-    """A main clause that begins with something else: the subject follows the verb."""
+    """Returns the words of a main clause that begins with `opening`: the subject follows the verb."""
     finite, last = verbs(clause)
     return [*opening, finite, *_subject(clause), *_middle(clause), *last, *_after_verbs(clause)]
 
 
 def question(clause: Clause, opening: List[str]) -> List[str]:
-    """A question: verb first, or second after what is asked for."""
+    """Returns the words of a question: the verb is first, or second after an interrogative."""
     if isinstance(clause.subject, Interrogative):
         return subject_first(clause)
     return verb_second(opening or _moved(clause), clause)
 
 
 def verb_final(clause: Clause) -> List[str]:
-    """A subordinate or relative clause: a separable prefix is joined to the finite verb."""
+    """Returns the words of a subordinate or relative clause: a separable prefix is joined to the finite verb."""
     finite, last = verbs(clause)
     if last and last[0] == clause.verb.prefix:
         final = [clause.verb.prefix + finite]
@@ -107,13 +107,13 @@ def _middle(clause: Clause) -> List[str]:
 
 
 def _after_verbs(clause: Clause) -> List[str]:
-    """The relative clause of an object follows the whole main clause."""
+    """Returns the relative clause of an object, which follows the whole main clause."""
     relatives = [part.relative for part in clause.objects if isinstance(part, NounPhrase) and part.relative]
     return [word for relative in relatives for word in [",", *verb_final(relative)]]
 
 
 def verbs(clause: Clause) -> Tuple[str, List[str]]:
-    """The finite verb and what stands at the end of a main clause (prefix, participle, infinitive, complement)."""
+    """Returns the finite verb and the end of a main clause: prefix, participle, infinitive or complement."""
     verb, tense = clause.verb, clause.tense
     form = 3 if clause.subject.plural else clause.subject.person - 1
     past = "past" in tense.times
@@ -127,7 +127,7 @@ def verbs(clause: Clause) -> Tuple[str, List[str]]:
 
 
 def present(verb: Verb, person: int, plural: bool) -> str:
-    """The present without the separable prefix (du machst, er hilft, sie arbeitet)."""
+    """Returns the present without the separable prefix (du machst, er hilft, sie arbeitet)."""
     if verb.german in IRREGULAR:
         return IRREGULAR[verb.german][3 if plural else person - 1]
     if plural:
@@ -143,7 +143,7 @@ def present(verb: Verb, person: int, plural: bool) -> str:
 
 
 def nominal_phrase(nominal: Nominal, case: str) -> str:
-    """A pronoun or a noun phrase in `case`, without its relative clause."""
+    """Returns a pronoun or a noun phrase in `case`, without its relative clause."""
     if isinstance(nominal, Pronoun):
         return getattr(nominal, case)
     if isinstance(nominal, Interrogative):
@@ -159,14 +159,14 @@ def nominal_phrase(nominal: Nominal, case: str) -> str:
 
 
 def determiner_form(determiner: Determiner, case: str, column: int) -> str:
-    """A determiner with its ending; numbers have none."""
+    """Returns a determiner with its ending; numbers have no ending."""
     if determiner.declension == "none":
         return determiner.german
     return determiner.german + DETERMINER_ENDINGS[determiner.declension][case][column]
 
 
 def noun_form(noun: Noun, plural: bool, case: str) -> str:
-    """Dative plurals end in -n unless they end in -n or -s already; weak nouns change in the singular."""
+    """Returns a form of a noun. Dative plurals get -n, except after -n and -s; weak nouns change in the singular."""
     if not plural:
         return noun.german if case == NOMINATIVE else noun.oblique or noun.german
     if case == DATIVE and not noun.german_plural.endswith(("n", "s")):
@@ -175,7 +175,7 @@ def noun_form(noun: Noun, plural: bool, case: str) -> str:
 
 
 def place_phrase(place: Place) -> str:
-    """A place in the dative: "in dem" becomes "im"."""
+    """Returns a place in the dative; "in dem" becomes "im"."""
     phrase, preposition = nominal_phrase(place.phrase, DATIVE), place.preposition
     if preposition.contracted and place.phrase.determiner == THE and phrase.startswith("dem "):
         return preposition.contracted + phrase.removeprefix("dem")

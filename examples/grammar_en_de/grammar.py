@@ -16,7 +16,7 @@ EITHER_ORDER = OneOf([False, True])
 
 
 class Pair(NamedTuple):
-    """Both sides of a derivation, and the combinations of words that it shows."""
+    """Both sides of a derivation, and its combinations of words."""
 
     english: str
     german: str
@@ -29,7 +29,7 @@ def pair(derivation: Sentence) -> Pair:
 
 
 def all_combinations() -> List[Combination]:
-    """Every (adjective, noun) and (verb, noun) that the grammar can combine, in a fixed order."""
+    """Returns every (adjective, noun) and (verb, noun) that the grammar can combine, in a fixed order."""
     found = []
     for noun in NOUNS.values():
         found += [(word.english, noun.english) for word in ADJECTIVES.values() if noun.kind in word.kinds]
@@ -84,7 +84,7 @@ def _asked(verb: Verb) -> List[Interrogative]:
 
 
 def _complex_sentences(clauses: Clauses) -> FiniteSet:
-    """Main clause and subordinate clause, either first; "if" keeps to the present."""
+    """Returns main clauses with a subordinate clause, in both orders; "if" is used only in the present."""
     anything = Either(clauses.any_verb(SHORT_VERBS, TENSES), clauses.with_be(PLAIN_TENSES), weights=(4, 1))
     condition = Either(clauses.any_verb(SHORT_VERBS, CONDITIONAL_TENSES), clauses.with_be((PRESENT,)), weights=(4, 1))
     consequence = clauses.any_verb(SHORT_VERBS, (*CONDITIONAL_TENSES, WILL))
@@ -104,9 +104,9 @@ def _that_clauses(clauses: Clauses) -> FiniteSet:
 
 
 def _relative_sentences(clauses: Clauses) -> FiniteSet:
-    """A relative clause on the subject or on the only object of a statement.
+    """Returns statements with a relative clause on the subject or on the only object.
 
-    Nothing follows the one on the object, so that nothing can belong to either clause.
+    Nothing follows a relative clause on the object: it could belong to either clause.
     """
 
     def heads(verb: Verb, kinds: Tuple[str, ...]) -> FiniteSet:

@@ -1,8 +1,7 @@
 """Words of the corpus in English and German, with the properties that agreement depends on.
 
-Words with an ambiguous German translation are left out: simple pasts that look like the present ("read"),
-nouns with one form for both numbers ("sheep"), "you" for several people (always "du" here), "it" (er, sie
-or es).
+Words with an ambiguous German translation are left out: simple pasts that look like the present ("read"), nouns with
+one form for both numbers ("sheep"), "it" (er, sie or es). "You" is always "du", never plural.
 """
 
 from typing import Any, Dict, NamedTuple, Tuple
@@ -13,12 +12,12 @@ LIVING, GOODS = (PERSON, ANIMAL), (THING, VEHICLE, MACHINE, CLOTHES)
 
 
 def by_english(*words: Any) -> Dict[str, Any]:
-    """The words under their English."""
+    """Returns the words by their English form."""
     return {word.english: word for word in words}
 
 
 class Noun(NamedTuple):
-    """`german_plural` is empty for mass nouns; `oblique` is the accusative and dative of weak nouns."""
+    """Noun; `german_plural` is empty for mass nouns, and `oblique` is the accusative and dative of weak nouns."""
 
     english: str
     english_plural: str
@@ -30,7 +29,7 @@ class Noun(NamedTuple):
 
 
 class Adjective(NamedTuple):
-    """`german` stands alone (teuer), `stem` takes the endings (teur-); `kinds` of noun it may describe."""
+    """Adjective; `german` has no ending (teuer), `stem` takes endings (teur-), `kinds` are nouns it may describe."""
 
     english: str
     german: str
@@ -39,10 +38,10 @@ class Adjective(NamedTuple):
 
 
 class Verb(NamedTuple):
-    """`german` is the infinitive without its separable `prefix`, `participle` is complete.
+    """Verb; `german` is the infinitive without its separable `prefix`, and `participle` includes the prefix.
 
-    `cases` govern the objects in English order, `kinds` are the nouns that the last object may be.
-    `stem` is that of du and er where the vowel changes; `auxiliary` forms the perfect.
+    `cases` are the cases of the objects in English order, and `kinds` the possible nouns of the last object. `stem` is
+    the stem of du and er if the vowel changes. `auxiliary` forms the perfect.
     """
 
     english: str
@@ -108,7 +107,7 @@ _SIMPLE_NOUNS = (
     Noun("park", "parks", "Park", "m", "Parks", PLACE),
 )
 
-# English modifier, the form it takes inside a German compound, the nouns it combines with.
+# English modifier, its form in a German compound, and the nouns that it combines with.
 _COMPOUNDS = (
     ("kitchen", "Küchen", ("table", "chair", "lamp", "door", "window")),
     ("garden", "Garten", ("table", "chair", "door")),
@@ -123,7 +122,7 @@ _COMPOUNDS = (
 
 
 def _compound(modifier: str, german_modifier: str, head: Noun) -> Noun:
-    """Two English words and one German one, which has gender and plural of its last part."""
+    """Returns a noun of two English words and one German word, which has gender and plural of its last part."""
     return head._replace(
         english=f"{modifier} {head.english}",
         english_plural=head.english_plural and f"{modifier} {head.english_plural}",

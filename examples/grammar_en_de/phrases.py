@@ -17,7 +17,7 @@ NONE = OneOf([None])
 
 
 class Phrases:
-    """All noun phrases that show none of the combinations in `held_out`."""
+    """All noun phrases without the combinations in `held_out`."""
 
     def __init__(self, held_out: FrozenSet[Combination]):
         self.held_out = held_out
@@ -27,21 +27,21 @@ class Phrases:
         return (word.english, noun.english) not in self.held_out
 
     def adjectives(self, noun: Noun) -> List[Adjective]:
-        """The adjectives that may describe `noun`."""
+        """Returns the adjectives that may describe `noun`."""
         return [word for word in ADJECTIVES.values() if noun.kind in word.kinds and self.allows(word, noun)]
 
     def around(self, noun: Noun, groups: Groups, *, rich: bool = False) -> FiniteSet:
-        """Phrases around one noun; `rich` ones may have an adjective."""
+        """Returns phrases around one noun, possibly with an adjective if `rich`."""
         adjectives = Either(NONE, OneOf(self.adjectives(noun))) if rich else NONE
         return Every(_noun_phrase, _forms(noun, groups), OneOf([noun]), adjectives)
 
     def with_relative(self, noun: Noun, plural: bool, relatives: FiniteSet) -> FiniteSet:
-        """Phrases around one noun in one number, with a relative clause."""
+        """Returns phrases around one noun in one number, with a relative clause."""
         forms = [(word, plural) for word in _fitting(noun, UNCOUNTED, plural)]
         return Every(_noun_phrase, OneOf(forms), OneOf([noun]), NONE, relatives)
 
     def places(self) -> FiniteSet:
-        """Prepositions with a place in the singular, mostly "the" one."""
+        """Returns prepositions with a place in the singular, mostly with "the"."""
         sets = []
         for noun in NOUNS.values():
             if noun.kind == PLACE:

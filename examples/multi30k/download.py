@@ -1,4 +1,4 @@
-"""The captions of Multi30k task 1, English and German, to OUTPUT/archives."""
+"""Downloads the captions of Multi30k task 1, English and German, to OUTPUT/archives."""
 
 import sys
 from pathlib import Path

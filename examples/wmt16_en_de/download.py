@@ -1,6 +1,6 @@
-"""Stage 1: the archives of WMT16 English-German, as NVIDIA's recipe takes them, to OUTPUT/archives.
+"""Stage 1: downloads the archives of WMT16 English-German that NVIDIA's recipe uses to OUTPUT/archives.
 
-No sums of these archives are published: the first download records them in OUTPUT/archives/SHA256SUMS.
+No checksums of these archives are published: the first download records them in OUTPUT/archives/SHA256SUMS.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Stage 2: from OUTPUT/archives to plain text, one sentence a line, in OUTPUT/raw.
+"""Stage 2: extracts plain text, one sentence per line, from OUTPUT/archives to OUTPUT/raw.
 
     europarl-v7.{en,de}  commoncrawl.{en,de}  news-commentary-v11.{en,de}     training, as published
     valid.{en,de}        newstest2015 followed by newstest2016
@@ -66,9 +66,9 @@ EVALUATION = {"valid": (NEWSTEST2015, NEWSTEST2016), "test": (NEWSTEST2014,)}
 
 @contextmanager
 def opened(path: Path, wanted: Tuple[str, ...]) -> Iterator[Iterator[Tuple[str, BinaryIO]]]:
-    """The wanted regular files of an archive with their names, each readable until the next is asked for.
+    """Yields the requested regular files of an archive with their names; each is readable until the next is requested.
 
-    Raises UserError if the archive is missing, lacks one of them or turns out to be damaged in the block.
+    Raises UserError if the archive is missing or damaged, or lacks a file. Damage may be detected in the block.
     """
     if not path.exists():
         raise UserError(f"{path} is missing; run download.py with the same --output first.")
@@ -92,7 +92,7 @@ def members_of(archive: tarfile.TarFile, wanted: Tuple[str, ...]) -> Iterator[Tu
 
 
 def outputs(raw: Path, name: str) -> List[Path]:
-    """The English and the German file of a corpus."""
+    """Returns the English and the German file of a corpus."""
     return [raw / f"{name}.{language}" for language in LANGUAGES]
 
 
@@ -125,7 +125,7 @@ def copy_lines(file: BinaryIO, copy: BinaryIO, name: str) -> int:
 
 
 def read_newstest(newstest: NewsTest, archives: Path) -> Tuple[List[Segment], List[Segment]]:
-    """The English and the German segments of a set, equally many."""
+    """Returns the English and the German segments of a set, which have equal numbers."""
     with opened(archives / newstest.archive, newstest.members) as files:
         found = {name: file.read() for name, file in files}
     source, target = (read_segments(found[name], name) for name in newstest.members)
@@ -134,7 +134,7 @@ def read_newstest(newstest: NewsTest, archives: Path) -> Tuple[List[Segment], Li
 
 
 def extract_evaluation(name: str, newstests: Tuple[NewsTest, ...], archives: Path, raw: Path) -> None:
-    """Join the sets in order into `name`.en and `name`.de; every segment is kept."""
+    """Joins the sets in order into `name`.en and `name`.de; every segment is kept."""
     sides = list(zip(*(read_newstest(newstest, archives) for newstest in newstests)))
     with atomic_outputs(outputs(raw, name), inputs=[], overwrite=True) as files:
         for file, parts in zip(files, sides):
@@ -151,8 +151,8 @@ def is_done(raw: Path, name: str, overwrite: bool) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--output", type=Path, default=Path("outputs/wmt16_en_de"), help="as given to download.py")
-    parser.add_argument("--overwrite", action="store_true", help="extract again what is there")
+    parser.add_argument("--output", type=Path, default=Path("outputs/wmt16_en_de"), help="--output of download.py")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     args = parser.parse_args()
     archives, raw = args.output / "archives", args.output / "raw"
     for corpus in TRAINING:

@@ -1,7 +1,7 @@
-"""The SGM files of the WMT development and test sets as plain sentences.
+"""Reading of the SGM files of the WMT development and test sets.
 
-They are not well-formed XML, so they are read with patterns, as Moses' input-from-sgm.perl does. Unlike it
-we also decode the entities (`S&amp;P`): the models read and write plain text.
+They are not well-formed XML, so they are read with patterns, as in Moses' input-from-sgm.perl. Unlike that script, this
+module also decodes entities (`S&amp;P`): the models read and write plain text.
 """
 
 import re
@@ -19,7 +19,7 @@ QUOTES = {"&quot;": '"', "&apos;": "'", "&#39;": "'", "&#34;": '"'}
 
 
 class Segment(NamedTuple):
-    """One sentence and its place: document and number within it."""
+    """Sentence with its document and its number in the document."""
 
     place: Tuple[str, str]
     text: str

@@ -46,7 +46,7 @@ def check_asynchronous_options(cfg: DictConfig) -> None:
         if given:
             raise UserError(f"{option} does not go with {OPTION}: leave one of them out.")
     if cfg.optimizer._name not in OPTIMIZERS:
-        raise UserError(f"{OPTION} goes with --optimizer {' or '.join(OPTIMIZERS)}, not {cfg.optimizer._name}.")
+        raise UserError(f"{OPTION} needs --optimizer {' or '.join(OPTIMIZERS)}, not {cfg.optimizer._name}.")
     replicas, bound = cfg.task.asynchronous_replicas, max_staleness(cfg)
     if bound < replicas - 1:
         raise UserError(

@@ -41,7 +41,12 @@ class AsynchronousTrainer(Trainer):
 
     @metrics.aggregate("train")
     def train_step(self, samples: List[Dict[str, Any]], raise_oom: bool = False) -> Dict[str, float]:
-        """Passes a batch to a replica, and logs the updates that have been applied."""
+        """Passes a batch to a replica, and logs the updates that have been applied.
+
+        Args:
+            samples: batches of one update.
+            raise_oom: unused.
+        """
         metrics.log_start_time("train_wall", priority=800, round=0)
         if not self._has_replicas:
             self._start()

@@ -1,7 +1,9 @@
 """Label-smoothed cross-entropy, fused with the output projection.
 
-Smoothing follows NVIDIA's GNMT: the sum over real tokens of (1 - e) * nll + e * mean_V(-log p), with the mean over the
-whole vocabulary. (fairseq's own smoothing is equal if its epsilon is e * (V - 1) / V.)
+Smoothing follows NVIDIA's GNMT. The loss is the sum over real tokens of (1 - e) * nll + e * mean_V(-log p), with the
+mean over the whole vocabulary. fairseq's own smoothing is equal if its epsilon is e * (V - 1) / V.
+
+Shapes: B sentences, T target positions, H hidden size, V vocabulary size.
 """
 
 import math
@@ -126,7 +128,7 @@ def ratio(total: Any, count: Any) -> Any:
 
 
 def shared_features(model, net_input: Dict[str, Tensor], shard: VocabularyShard) -> Tensor:
-    """Returns the decoder features (B, T, H) of a batch whose rows are divided over the processes.
+    """Returns the decoder features (B, T, H) of a batch; each process computes some sentences.
 
     Args:
         model: GNMT model.

@@ -2,7 +2,7 @@
 
 O_mixed = a * O_ML + O_RL: log-likelihood of the references, and expected GLEU of translations sampled from the model.
 
-Shapes: B sentences, K samples of each, T positions, H hidden size.
+Shapes: B sentences, K samples of each, T target positions, H hidden size.
 """
 
 import logging
@@ -150,7 +150,12 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         )
 
     def rewards(self, tokens: Tensor, target: Tensor) -> Tensor:
-        """Returns the GLEU (B, K) of samples (B, K, T) against their references (B, T)."""
+        """Returns the GLEU (B, K), from 0 to 1, of samples against their references.
+
+        Args:
+            tokens: samples (B, K, T).
+            target: references (B, T).
+        """
         rewards = []
         for outputs, reference in zip(tokens.tolist(), target.tolist()):
             wanted = ngrams(self.words.of_reference(reference))
@@ -179,7 +184,7 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         return features[:, 0, : read.size(1)], features[:, 1:, : tokens.size(2)]
 
     def reward_loss(self, model, features: Tensor, tokens: Tensor, rewards: Tensor) -> Tensor:
-        """Returns a loss whose gradient is the gradient of the negative expected reward, summed over sentences.
+        """Returns a loss with the gradient of the negative expected reward, summed over sentences.
 
         The value of the loss has no meaning.
 
@@ -205,7 +210,7 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         """Warns once if rewards are near zero, which usually means that the model is untrained."""
         if not self.has_checked_rewards and rewards.mean() < NOTHING_LEARNT:
             logger.warning(
-                "the model's samples have next to nothing in common with the references (GLEU %.4f): this refines a "
+                "the model's samples have almost nothing in common with the references (GLEU %.4f): this refines a "
                 "trained model, which --finetune-from-model names",
                 rewards.mean(),
             )
@@ -233,9 +238,9 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
 def advantages(rewards: Tensor) -> Tensor:
     """Returns (r_k - mean_K(r)) / (K - 1) for rewards (B, K).
 
-    The sum of advantages times gradients of log P(sample k) is an unbiased gradient of the expected reward. It equals
-    the mean over samples of r_k minus the mean of the *other* rewards. (With K instead of K - 1 it would be too small
-    by a factor (K - 1) / K, because the mean includes the sample's own reward.)
+    The sum of advantages times gradients of log P(sample k) is an unbiased gradient of the expected reward. Each
+    advantage is 1 / K times the difference of r_k and the mean of the *other* rewards. With K instead of K - 1 the
+    gradient would be too small by the factor (K - 1) / K, because the mean includes the sample's own reward.
     """
     return (rewards - rewards.mean(dim=1, keepdim=True)) / (rewards.size(1) - 1)
 
@@ -254,7 +259,12 @@ def stack_reference_and_samples(references: Tensor, samples: Tensor, pad: int) -
 
 
 def first_decoder_tokens(prev_output_tokens: Tensor, pad: int) -> Tensor:
-    """Returns the first decoder input of each sentence (B,), as in training; padding may be on either side."""
+    """Returns the first decoder input of each sentence (B,), as in training.
+
+    Args:
+        prev_output_tokens: (B, T), padded on either side.
+        pad: id of PAD.
+    """
     return prev_output_tokens.gather(1, prev_output_tokens.ne(pad).long().argmax(dim=1, keepdim=True))[:, 0]
 
 

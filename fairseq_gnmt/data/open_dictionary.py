@@ -68,7 +68,13 @@ class OpenDictionary(Dictionary):
     ) -> torch.IntTensor:
         """Encodes a line as fairseq does, with temporary numbers for unknown words if `add_if_not_exist`.
 
-        fairseq's commands set `add_if_not_exist` for translations.
+        Args:
+            line: text.
+            line_tokenizer: splits the line into words.
+            add_if_not_exist: number unknown words; fairseq's commands set it for translations.
+            consumer: called with each word and its number, or None.
+            append_eos: append EOS.
+            reverse_order: reverse the words.
         """
         encoded = super().encode_line(line, line_tokenizer, False, consumer, append_eos, reverse_order)
         if add_if_not_exist:

@@ -1,4 +1,4 @@
-"""Maximum length of source sentences, and treatment of longer ones."""
+"""Maximum length of source sentences, and treatment of longer sentences."""
 
 import math
 from typing import Any, Dict, List, Optional, Set, Tuple
@@ -28,7 +28,7 @@ def fit_sources(sentences: List[LongTensor], longest: int, truncate: bool) -> Tu
         truncate: keep the first tokens and EOS; otherwise only EOS is kept, and the sentence is not translated.
 
     Returns:
-        The sentences, and the positions of those that are not translated.
+        The sentences, and the positions of the sentences that are not translated.
     """
     kept = longest - 1 if truncate else 0
     too_long = {position for position, tokens in enumerate(sentences) if len(tokens) > longest}

@@ -66,7 +66,12 @@ def to_fairseq(source: Path, folder: Path, overwrite: bool = False) -> None:
 
 
 def our_config(theirs: NvidiaCheckpoint, folder: Path) -> Dict[str, Any]:
-    """Returns the configuration that fairseq-train stores for the options of NVIDIA's checkpoint."""
+    """Returns the configuration that fairseq-train stores for the options of NVIDIA's checkpoint.
+
+    Args:
+        theirs: contents of NVIDIA's checkpoint.
+        folder: folder of the dictionaries, which becomes the data folder.
+    """
     source, target = theirs.languages
     model = f"--arch gnmt_v2 --hidden-size {theirs.hidden_size} --dropout {theirs.dropout}".split()
     model += f"--encoder-layers {theirs.layers} --decoder-layers {theirs.layers}".split()
@@ -89,7 +94,12 @@ def fairseq_dictionary(vocabulary: Vocabulary) -> Dictionary:
 
 
 def expected_shapes(model_config: Dict[str, Any], dictionary: Dictionary) -> Dict[str, torch.Size]:
-    """Returns the shapes of the weights of a network with this configuration, by our names."""
+    """Returns the shapes of the weights of a network, by this plugin's names.
+
+    Args:
+        model_config: options of the model.
+        dictionary: dictionary of both languages.
+    """
     model_class = MODEL_REGISTRY[model_config["_name"]]
     task = SimpleNamespace(source_dictionary=dictionary, target_dictionary=dictionary)
     with torch.device("meta"):
@@ -98,7 +108,12 @@ def expected_shapes(model_config: Dict[str, Any], dictionary: Dictionary) -> Dic
 
 
 def our_checkpoint(weights: Dict[str, Tensor], config: Dict[str, Any]) -> Dict[str, Any]:
-    """Returns a checkpoint like the one that fairseq-train writes before its first update."""
+    """Returns a checkpoint in the form in which fairseq-train writes it before the first update.
+
+    Args:
+        weights: weights by this plugin's names.
+        config: configuration of fairseq-train.
+    """
     history = {"criterion_name": "", "optimizer_name": "", "lr_scheduler_state": {}, "num_updates": 0}
     return {
         "args": None,
@@ -156,8 +171,12 @@ def to_nvidia(source: Path, data: Path, codes: Path, output: Path, overwrite: bo
 def check_convertible(checkpoint: Dict[str, Any], path: Path) -> None:
     """Checks that NVIDIA's code supports the network of a checkpoint.
 
+    Args:
+        checkpoint: contents of the checkpoint.
+        path: file, for errors.
+
     Raises:
-        UserError: if it does not.
+        UserError: if NVIDIA's code does not support it.
     """
     if not issubclass(MODEL_REGISTRY.get(architecture(checkpoint), object), GNMTModel):
         raise UserError(f"{path} is of another architecture, but must be a GNMT of this plugin.")
@@ -170,15 +189,15 @@ def check_convertible(checkpoint: Dict[str, Any], path: Path) -> None:
     model = checkpoint["cfg"]["model"]
     if model["attention_query"] != "current" or model["encoder_layers"] != model["decoder_layers"]:
         raise UserError(
-            f"{path} is of another network than NVIDIA's GNMT v2, which has as many encoder as decoder layers, and "
-            "--attention-query current."
+            f"{path} is of another network than NVIDIA's GNMT v2, which has equal numbers of encoder and decoder "
+            "layers, and --attention-query current."
         )
     if model.get("activation_clip") is not None:
         raise UserError(f"{path} was trained with --activation-clip, and NVIDIA's code clips nothing.")
     if not checkpoint.get("task_state", {}).get("nvidia_conventions"):
         raise UserError(
-            f"{path} was trained without --nvidia-conventions: NVIDIA's code would give it BOS tokens that it has "
-            "never seen."
+            f"{path} was trained without --nvidia-conventions: NVIDIA's code would give it BOS tokens, which do not "
+            "occur in its training."
         )
 
 
@@ -189,16 +208,20 @@ def separator_of(bpe: Any) -> str:
 
 
 def language_pair(task: Dict[str, Any], data: Path) -> Tuple[str, str]:
-    """Returns the languages of the training's options, or the languages of its data, as fairseq finds them.
+    """Returns the languages of the training's options, or else the languages in the file names of its data.
+
+    Args:
+        task: stored options of the task.
+        data: folder of fairseq-preprocess.
 
     Raises:
-        UserError: if neither names the languages.
+        UserError: if neither contains the languages.
     """
     pair = task["source_lang"], task["target_lang"]
     if None in pair:
         pair = infer_language_pair(str(data))
     if None in pair:
-        raise UserError(f"{data} has no data of fairseq-preprocess, whose names would tell the languages.")
+        raise UserError(f"{data} has no data of fairseq-preprocess, and no file names with the languages.")
     return pair
 
 

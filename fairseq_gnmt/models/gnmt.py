@@ -41,7 +41,7 @@ class GNMTConfig(FairseqDataclass):
     decoder_layers: int = field(
         default=4,
         metadata={
-            "help": "number of decoder layers, including the one that queries the attention",
+            "help": "number of decoder layers, including the layer that queries the attention",
             "range": Range(2, 1_000),
         },
     )
@@ -164,18 +164,26 @@ def check_task(task) -> None:
 def check_weight_names(model: nn.Module, state_dict: Dict[str, Tensor]) -> None:
     """Checks the names of the weights in a state dict.
 
+    Args:
+        model: GNMT model.
+        state_dict: weights by name.
+
     Raises:
         UserError: for missing weights, and for weights that the network does not have.
     """
     if found := difference(model.state_dict(), state_dict):
         raise UserError(
-            f"{getattr(state_dict, 'source', 'The checkpoint')} {' and '.join(found)}. Its architecture and sizes must be "
-            "those of this network: use another checkpoint, or start in a new --save-dir."
+            f"{getattr(state_dict, 'source', 'The checkpoint')} {' and '.join(found)}. Its architecture and sizes must "
+            "equal this network's: use another checkpoint, or start in a new --save-dir."
         )
 
 
 def check_shared_weights(model: nn.Module, state_dict: Dict[str, Tensor]) -> None:
     """Checks that weights which the model shares are equal in the checkpoint; loading would keep only one of them.
+
+    Args:
+        model: GNMT model.
+        state_dict: weights by name.
 
     Raises:
         UserError: if they differ.
@@ -247,9 +255,9 @@ def clip_schedule(cfg) -> Optional[ClipSchedule]:
 
 
 def register_preset(name: str, class_name: str, **numbers) -> type:
-    """Registers GNMTModel under a name whose options have different defaults.
+    """Registers GNMTModel under a further name, with different defaults of its options.
 
-    Each preset has its own dataclass, so that its defaults are equal on the command line, in hydra and in checkpoints;
+    Each preset has its own dataclass, so that its defaults are equal on the command line, in hydra and in checkpoints.
     fairseq ignores the defaults of `register_model_architecture` in hydra and checkpoints.
 
     Args:

@@ -54,7 +54,12 @@ class GNMTEncoder(Encoder, _EncoderWithoutDictionary):
         return super().forward(src_tokens)
 
     def reorder_encoder_out(self, encoder_out: EncoderOutput, new_order: Tensor) -> EncoderOutput:
-        """Returns the encoder output whose sentence i is sentence `new_order[i]` of `encoder_out`."""
+        """Returns the encoder output of the given sentences.
+
+        Args:
+            encoder_out: encoder outputs of the B sentences.
+            new_order: indices into `encoder_out`, one per sentence of the result.
+        """
         return EncoderOutput(*(part.index_select(0, new_order) for part in encoder_out))
 
     def max_positions(self) -> int:
@@ -135,7 +140,12 @@ class GNMTDecoder(Decoder, _DecoderWithoutDictionary):
         return features, weights
 
     def reorder_incremental_state(self, incremental_state, new_order: Tensor) -> None:
-        """Reorders the cache of fairseq's own searches: row i becomes row `new_order[i]`."""
+        """Replaces the cache of fairseq's own searches by the given rows of the cache.
+
+        Args:
+            incremental_state: cache, changed in place.
+            new_order: indices into the cache, one per new row.
+        """
         cached = self.get_incremental_state(incremental_state, CACHE)
         if cached is None:
             return

@@ -18,6 +18,10 @@ logger = logging.getLogger(__name__)
 def read_vectors(path: Path, size: int) -> Iterator[Tuple[str, Tensor]]:
     """Yields tokens and vectors (size,) of a file in word2vec's text format: a header, then lines `token number ...`.
 
+    Args:
+        path: file of vectors.
+        size: width of the embeddings.
+
     Raises:
         UserError: if the file is missing, has another format, or has vectors of another size.
     """
@@ -88,7 +92,7 @@ def init_embeddings_from_file(
     for half in (model.encoder, model.decoder):
         if not isinstance(getattr(half, "embed_tokens", None), nn.Embedding):
             raise UserError(
-                f"--pretrained-embeddings: {type(half).__name__} has no `embed_tokens` to begin with; train without."
+                f"--pretrained-embeddings: {type(half).__name__} has no `embed_tokens` to begin with: leave it out."
             )
     embeddings = [(model.encoder.embed_tokens, source)]
     if model.decoder.embed_tokens is not model.encoder.embed_tokens:

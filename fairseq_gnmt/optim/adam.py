@@ -44,7 +44,7 @@ class Float32Adam(torch.optim.Adam):
     def supports_step_with_scale(self) -> bool:
         """True, so that fairseq passes the loss scale to `step`.
 
-        Dividing gradients in half precision would round small ones to 0.
+        A division of gradients in half precision would round small gradients to 0.
         """
         return self.param_groups[0]["params"][0].dtype in HALF_PRECISIONS
 
@@ -113,8 +113,8 @@ class GNMTAdam(FairseqOptimizer):
     def clip_grad_norm(self, max_norm: float, aggregate_norm_fn: Optional[Callable] = None) -> Tensor:
         """Clips the gradients and returns their norm before clipping, computed in float32.
 
-        Both are computed on the devices of the gradients, and the norm is returned on the first of these. fairseq would
-        move the norm to a GPU if there is one, even with --cpu.
+        Norm and clipping are computed on the devices of the gradients. The norm is returned on the first of these
+        devices. fairseq would move it to a GPU if there is one, even with --cpu.
 
         Args:
             max_norm: maximum norm; 0 disables clipping.

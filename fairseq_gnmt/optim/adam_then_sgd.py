@@ -30,7 +30,13 @@ class AdamThenSGD(Float32Adam):
     """
 
     def __init__(self, params, adam_updates: int, **adam_options):
-        """Prepares Adam, with a count of its updates."""
+        """Prepares Adam, with a count of its updates.
+
+        Args:
+            params: parameters, or parameter groups.
+            adam_updates: number of updates with Adam.
+            adam_options: options of Adam.
+        """
         super().__init__(params, **adam_options)
         self.param_groups[0]["adam_updates"] = adam_updates
         self.param_groups[0]["updates"] = 0

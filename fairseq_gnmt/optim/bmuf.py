@@ -1,8 +1,8 @@
 """fairseq's --use-bmuf with checkpoints from which a training can resume exactly.
 
 Between two synchronisations fairseq saves the first replica's weights, but neither the block momentum nor the number of
-updates. After the warm-up it resets the optimizer to its state when it was built or loaded, including its count of
-updates. --average-sync has no effect with most optimizers.
+updates. After the warm-up fairseq resets the optimizer, including its count of updates, to the state after its
+construction or loading. --average-sync has no effect with most optimizers.
 """
 
 from typing import Any, Dict, Optional
@@ -37,8 +37,8 @@ class FairseqBMUF(bmuf.FairseqBMUF):
     def synchronise(self) -> None:
         """Makes all replicas equal before a validation or a checkpoint; all processes must call it.
 
-        In the warm-up all replicas receive the first replica's weights, as at its end; later a block ends early.
-        Moments are averaged, even without --average-sync, because a checkpoint holds one set of them.
+        In the warm-up all replicas receive the first replica's weights, as at the end of the warm-up. Later a block
+        ends early. Moments are averaged, even without --average-sync, because a checkpoint contains one set of moments.
         """
         if not self.updates_since_sync:
             return
@@ -60,7 +60,12 @@ class FairseqBMUF(bmuf.FairseqBMUF):
         return {**super().state_dict(), BLOCKS: blocks}
 
     def load_state_dict(self, state_dict: Dict[str, Any], optimizer_overrides: Optional[Dict[str, Any]] = None) -> None:
-        """Loads the states of the optimizer and of the blocks; a state of fairseq's own class starts new blocks."""
+        """Loads the states of the optimizer and of the blocks.
+
+        Args:
+            state_dict: result of `state_dict`; a state of fairseq's own class starts new blocks.
+            optimizer_overrides: options that replace stored options of the optimizer.
+        """
         blocks = state_dict.get(BLOCKS)
         super().load_state_dict(
             {name: part for name, part in state_dict.items() if name != BLOCKS}, optimizer_overrides

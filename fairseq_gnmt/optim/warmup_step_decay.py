@@ -93,7 +93,7 @@ def updates(name: str, value: float, total: int) -> int:
     """Returns a number of updates from a number or a fraction of the total.
 
     Args:
-        name: name of the option; 1 means the whole training for remain_steps, and one update for others.
+        name: name of the option; 1 means the whole training for remain-steps, and one update for others.
         value: number of updates, or fraction of the total.
         total: number of updates of the training.
     """
@@ -105,13 +105,17 @@ def updates(name: str, value: float, total: int) -> int:
 def total_updates(name: str, total: int) -> int:
     """Returns the number of updates of the training.
 
+    Args:
+        name: option that needs the number, for errors.
+        total: --max-update; 0 means unknown.
+
     Raises:
-        UserError: if it is not known.
+        UserError: if the number is unknown.
     """
     if total <= 0:
         raise UserError(
-            f"--{name} is relative to the whole training, whose length is not known: give --max-update "
-            "(epochs x sentence pairs / sentences per update), or all of --warmup-steps, --remain-steps and "
-            "--decay-interval as numbers of updates."
+            f"--{name} is relative to the length of the training, which is unknown: give --max-update (epochs x "
+            "sentence pairs / sentences per update), or all of --warmup-steps, --remain-steps and --decay-interval "
+            "as numbers of updates."
         )
     return total

@@ -94,6 +94,10 @@ def split_constraints(lines: List[str], session: Session) -> Tuple[List[str], Te
     """Returns the text and the constraints of tab-separated lines; fairseq packs the constraints into one tensor.
 
     PAD and EOS in a constraint become UNK.
+
+    Args:
+        lines: text, and then the constraints, separated by tabs.
+        session: models and settings.
     """
     dictionary = session.task.target_dictionary
 

@@ -1,8 +1,8 @@
 """fairseq-train --bf16 on GPUs and CPUs.
 
 fairseq assumes that bfloat16 is for TPUs and sets --tpu. On a GPU the rest of its bfloat16 training (float32 master
-weights, no loss scale) works. On a CPU it would round weights, activations and cell states. There the task computes
-only large products in bfloat16, and everything else in float32, with the same checkpoints.
+weights, no loss scale) works. On a CPU it would round weights, activations and cell states. The task then computes
+only large products in bfloat16, and all other operations in float32, with the same checkpoints.
 """
 
 import importlib.util

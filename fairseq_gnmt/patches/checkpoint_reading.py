@@ -2,7 +2,7 @@
 
 fairseq calls torch.load and relies on its default, which rejects fairseq's own classes. An environment variable changes
 the default so that files can execute code. fairseq also unpacks archives to any path in them, deletes them, and
-resolves references in a checkpoint's configuration. This module replaces each of these functions by one on top of
+resolves references in a checkpoint's configuration. This module replaces these functions by functions that use
 `gnmt.checkpoints`. torch's list of allowed classes is not changed.
 """
 
@@ -81,8 +81,8 @@ def load_checkpoint_to_cpu(
 
     Args:
         path: checkpoint.
-        arg_overrides: options that replace the stored ones.
-        load_on_all_ranks: each process fetches a file on remote storage itself.
+        arg_overrides: options that replace stored options.
+        load_on_all_ranks: each process fetches its own copy of a file on remote storage.
 
     Raises:
         UserError: if the file is not a checkpoint of fairseq-train; the message names the file and the part.
@@ -107,7 +107,12 @@ def load_checkpoint_to_cpu(
 
 
 def add_new_options(config: DictConfig, names: Iterable[str]) -> None:
-    """Adds options of the task that are missing in an older checkpoint: fairseq overrides only existing ones."""
+    """Adds options of the task that are missing in an older checkpoint: fairseq overrides only existing options.
+
+    Args:
+        config: configuration of the task, changed in place.
+        names: names of the options.
+    """
     task = config.get("task")
     declared = TASK_DATACLASS_REGISTRY.get(task.get("_name")) if isinstance(task, DictConfig) else None
     for option in dataclasses.fields(declared) if declared else ():
@@ -117,6 +122,10 @@ def add_new_options(config: DictConfig, names: Iterable[str]) -> None:
 
 def check_options(config: DictConfig, path: str) -> None:
     """Checks the options that are stored in a checkpoint.
+
+    Args:
+        config: stored configuration.
+        path: file, for errors.
 
     Raises:
         UserError: for an unknown architecture, and for options that a section does not accept.
@@ -145,6 +154,10 @@ def check_options(config: DictConfig, path: str) -> None:
 def check_architecture(name: str, path: str) -> None:
     """Checks that an architecture is for text: others may read further files.
 
+    Args:
+        name: name of the architecture.
+        path: file, for errors.
+
     Raises:
         UserError: for another architecture of fairseq.
     """
@@ -155,7 +168,12 @@ def check_architecture(name: str, path: str) -> None:
 
 
 def local_copy(path: str, load_on_all_ranks: bool) -> str:
-    """Returns the local file of a checkpoint; a file on remote storage is fetched again, because it may have changed."""
+    """Returns the local file of a checkpoint; a file on remote storage is fetched again, because it may have changed.
+
+    Args:
+        path: local or remote file.
+        load_on_all_ranks: each process fetches its own copy.
+    """
     local_path = PathManager.get_local_path(path)
     if local_path != path and PathManager.path_requires_pathmanager(path):
         Path(local_path).unlink(missing_ok=True)
@@ -166,7 +184,7 @@ def local_copy(path: str, load_on_all_ranks: bool) -> str:
 
 
 def load_ema_from_checkpoint(fpath: str) -> Dict[str, Any]:
-    """Returns a checkpoint whose model is its exponential moving average.
+    """Returns a checkpoint with the exponential moving average of its weights as the model.
 
     Replaces fairseq's function of the same name.
 
@@ -227,7 +245,12 @@ def size_of(lengths: tuple) -> torch.Size:
 
 
 def device_of(kind: str, index: Optional[int] = None) -> torch.device:
-    """Returns a torch.device."""
+    """Returns a torch.device.
+
+    Args:
+        kind: type of the device, such as "cuda".
+        index: number of the device, or None.
+    """
     return torch.device(kind) if index is None else torch.device(kind, index)
 
 
@@ -266,7 +289,7 @@ def broadcast_as_data(value: Any, src_rank: int, group: Any, dist_device: torch.
 
 
 def plain(value: Any) -> Any:
-    """Returns a checkpoint whose configurations are plain dictionaries."""
+    """Returns a checkpoint with its configurations as plain dictionaries."""
     if not isinstance(value, dict):
         return value
     return {

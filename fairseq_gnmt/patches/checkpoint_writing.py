@@ -22,7 +22,7 @@ BYTES_PER_PARAMETER = 3 * 4  # float32: the parameter and both moments of Adam
 CHECKPOINTS = 2  # checkpoint of an epoch and its copy
 ATTEMPTS = 3  # as in fairseq: a network disk may fail temporarily
 PAUSE_SECONDS = 2.5
-GO_ON = "Then give the same command again, which goes on from the last whole checkpoint."
+GO_ON = "Then run the same command again: it continues from the last complete checkpoint."
 
 
 def write_checkpoints_whole() -> None:

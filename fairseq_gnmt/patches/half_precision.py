@@ -2,9 +2,8 @@
 
 fairseq saves weights in half precision. For --fp16 it rebuilds the float32 master weights from them, which loses the
 low-order digits of small updates. For the dynamic loss scale it saves the value, but not the counters that decide on
-changes. With both saved, a resumed training equals an uninterrupted one bit for bit. This is tested on CPUs with
---fp16,
---fp16 --fp16-no-flatten-grads and --memory-efficient-fp16.
+changes. With both saved, a resumed training equals an uninterrupted training bit for bit. This is tested on CPUs with
+--fp16, --fp16 --fp16-no-flatten-grads and --memory-efficient-fp16.
 """
 
 from typing import Any, Dict, List

@@ -1,6 +1,6 @@
 """fairseq-interactive with an answer for every line, in order, as soon as its buffer is complete.
 
-fairseq's own command stops at a line that is not UTF-8 or is too long, splits lines at a single carriage return, and
+fairseq's own command stops at a line that is not UTF-8 or is too long. It splits lines at a single carriage return, and
 does not flush its output. It ignores or fails with --truncate-source, --results-path, --quiet, --prefix-size and
 --print-alignment soft. For other input the output of this module is equal byte by byte.
 """

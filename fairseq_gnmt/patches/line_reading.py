@@ -1,8 +1,8 @@
 r"""Line splitting of `gnmt.files.lines` in fairseq.
 
 fairseq opens raw data sets, dictionaries, alignment dictionaries and the text for fairseq-preprocess in Python's text
-mode. In this mode "\r" inside a sentence ends a line, so that every later pair is misaligned; a byte order mark becomes
-part of the first word; and alignment dictionaries are decoded with the encoding of the locale.
+mode. In this mode "\r" inside a sentence ends a line, so that every later pair is misaligned. A byte order mark becomes
+part of the first word. Alignment dictionaries are decoded with the encoding of the locale.
 """
 
 import builtins

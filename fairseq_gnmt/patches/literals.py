@@ -33,7 +33,7 @@ def evaluate(expression: Any, *_: Any) -> Any:
     """Returns the value of an expression of literals and arithmetic, such as "[(512, 3)] * 20".
 
     Raises:
-        UserError: if it contains anything else, or is too long.
+        UserError: if it contains other syntax, or is too long.
     """
     text = str(expression).strip()
     if len(text) > LONGEST:

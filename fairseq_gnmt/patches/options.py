@@ -29,7 +29,12 @@ def check_options_first() -> None:
 
 
 def prepare(command: str, cfg: DictConfig) -> None:
-    """Checks the configuration of a command, and makes fairseq-generate honour --num-shards."""
+    """Checks the configuration of a command, and makes fairseq-generate honour --num-shards.
+
+    Args:
+        command: "train", "generate", "interactive" or "validate".
+        cfg: the whole configuration, which may be changed in place.
+    """
     if cfg.task._name == TASK:
         if command in TRANSLATION.split():
             override_precision(cfg)

@@ -39,7 +39,7 @@ def check_moments(optimizer: torch.optim.Adam, state: Dict[str, Any]) -> None:
     """Checks the state of an optimizer.
 
     Raises:
-        ValueError: for moments whose shape differs from their parameter, and for options that are not numbers.
+        ValueError: for moments with another shape than their parameter, and for options that are not numbers.
     """
     for group, stored in zip(optimizer.param_groups, state["param_groups"]):
         for name in group.keys() & stored.keys() - {"params"}:

@@ -18,7 +18,7 @@ class GNMTBleuScorer(BaseScorer):
     """BLEU scores with signatures, which `fairseq-generate --scoring gnmt_bleu` prints last.
 
     fairseq's `sacrebleu` scorer prints no signature. fairseq writes an unknown word in a reference as `<<unk>>`, which
-    never matches `<unk>`; both are scored unchanged.
+    never matches `<unk>`. Both are scored unchanged.
     """
 
     def score(self) -> float:

@@ -68,7 +68,7 @@ class GNMTGenerator:
             prefix_tokens: forced first target tokens, or None.
             constraints: must be None; GNMT's search has no constraints.
         """
-        assert constraints is None, "the task hands constraints to fairseq's own search"
+        assert constraints is None, "the task uses fairseq's own search for constraints"
         for model in self.models:
             model.eval()
         source = right_padded(sample["net_input"]["src_tokens"], self.pad)
@@ -90,5 +90,10 @@ class GNMTGenerator:
 
 
 def right_padded(tokens: Tensor, pad: int) -> Tensor:
-    """Returns sentences (B, S), padded on either side, with padding on the right."""
+    """Returns sentences (B, S) with padding on the right.
+
+    Args:
+        tokens: (B, S), padded on either side.
+        pad: id of PAD.
+    """
     return tokens.gather(1, tokens.eq(pad).long().argsort(dim=1, stable=True))

@@ -1,7 +1,7 @@
 """The word model and the mixed word/character model with the interface of fairseq's encoders.
 
 fairseq-interactive and the hub encode and decode with --bpe; fairseq-generate only decodes. fairseq's --post-process
-has a closed list of schemes without these two. --eval-bleu-remove-bpe belongs to the task, which calls `join_tokens`.
+does not support these two schemes. --eval-bleu-remove-bpe supports them: the task calls `join_tokens`.
 """
 
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Translation with GNMT's search; data and all other options are those of fairseq's task `translation`."""
+"""Translation with GNMT's search; data and all other options are as in fairseq's task `translation`."""
 
 import dataclasses
 import logging
@@ -79,6 +79,12 @@ class GNMTTranslationTask(TranslationTask):
         """Loads a split; targets are padded on the right, even if a checkpoint has another setting.
 
         --upsample-primary applies only to training; its default, -1, would make fairseq fail on a second shard.
+
+        Args:
+            split: name of the split, such as "train".
+            epoch: number of the epoch, which selects the shard of the data.
+            combine: combine all shards of a split, such as valid and valid1.
+            kwargs: further arguments of fairseq.
         """
         self.cfg.left_pad_target = False
         upsample = self.cfg.upsample_primary
@@ -95,7 +101,7 @@ class GNMTTranslationTask(TranslationTask):
     def get_batch_iterator(self, dataset, *args, **kwargs):
         """Returns batches; in validation, test and interactive input no sentence is dropped.
 
-        fairseq drops the tail of a data set whose size is not a multiple of --required-batch-size-multiple.
+        fairseq drops the last sentences of a data set if its size is not a multiple of --required-batch-size-multiple.
         """
         check_batch_options(kwargs)
         if self.is_training and dataset is self.datasets.get(self.cfg.train_subset):
@@ -131,7 +137,13 @@ class GNMTTranslationTask(TranslationTask):
         return super().train_step(sample, model, in_precision, optimizer, update_num, ignore_grad)
 
     def valid_step(self, sample, model, criterion):
-        """Computes the loss as in training; --eval-bleu translates as fairseq-generate does."""
+        """Computes the loss as in training; --eval-bleu translates as fairseq-generate does.
+
+        Args:
+            sample: batch of fairseq.
+            model: GNMT model.
+            criterion: criterion of the training.
+        """
         return super().valid_step(sample, model, self._in_product_precision(criterion))
 
     def _in_product_precision(self, criterion: Callable) -> Callable:
@@ -189,7 +201,7 @@ class GNMTTranslationTask(TranslationTask):
     def get_interactive_tokens_and_lengths(self, lines, encode_fn):
         """Encodes lines; with --replace-unk, source words outside the dictionary keep their text for copying.
 
-        Words of earlier lines are forgotten.
+        The words of earlier calls are removed.
         """
         forget_words()
         copying = self.unk_replacements is not None
@@ -264,7 +276,7 @@ class GNMTTranslationTask(TranslationTask):
         if self.cfg.eval_bleu:
             if self.unk_replacements is not None:
                 raise UserError(
-                    "replace_unk in --eval-bleu-args has no use: the references' unknown words are lost, too."
+                    "replace_unk in --eval-bleu-args has no use: the unknown words of the references are lost, too."
                 )
             self.bleu = ValidationBLEU(
                 self.tgt_dict,
@@ -278,7 +290,12 @@ class GNMTTranslationTask(TranslationTask):
     # -- BLEU on the validation set
 
     def begin_valid_epoch(self, epoch, model):
-        """Gathers the layers divided by --vocabulary-parallel, once for all batches of a validation."""
+        """Gathers the layers divided by --vocabulary-parallel, once for all batches of a validation.
+
+        Args:
+            epoch: number of the epoch.
+            model: GNMT model.
+        """
         if self.cfg.eval_bleu and self.cfg.vocabulary_parallel > 1:
             self.whole_layers = gather_layers(model)
 
@@ -297,6 +314,11 @@ class GNMTTranslationTask(TranslationTask):
         return self.bleu.score(hypotheses, sample["target"], generator.symbols_to_strip_from_output)
 
     def reduce_metrics(self, logging_outputs, criterion):
-        """Logs metrics as fairseq does, but as plain numbers: torch does not load arrays in checkpoints."""
+        """Logs metrics as fairseq does, but as plain numbers: torch does not load arrays in checkpoints.
+
+        Args:
+            logging_outputs: logging outputs of all processes and batches.
+            criterion: criterion of the training.
+        """
         super(TranslationTask, self).reduce_metrics(logging_outputs, criterion)
         log_bleu(logging_outputs)

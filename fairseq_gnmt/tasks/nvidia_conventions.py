@@ -43,7 +43,7 @@ def with_bos(pairs: LanguagePairDataset) -> LanguagePairDataset:
         UserError: for --load-alignments and --num-batch-buckets.
     """
     if pairs.align_dataset is not None or pairs.buckets is not None:
-        raise UserError("--nvidia-conventions goes neither with --load-alignments nor with --num-batch-buckets.")
+        raise UserError("--nvidia-conventions excludes --load-alignments and --num-batch-buckets: leave them out.")
     begin = pairs.src_dict.bos()
     return LanguagePairDataset(
         SentencesWithBOS(pairs.src, begin),
@@ -64,8 +64,12 @@ def with_bos(pairs: LanguagePairDataset) -> LanguagePairDataset:
 def check_restored(path: Path, given: bool) -> None:
     """Checks that the checkpoint from which a training resumes, if it exists, has the same conventions.
 
+    Args:
+        path: checkpoint, which may be missing.
+        given: True if --nvidia-conventions is given.
+
     Raises:
-        UserError: if they differ.
+        UserError: if the conventions differ.
     """
     if not path.exists():
         return

@@ -52,7 +52,7 @@ class GNMTTranslationConfig(SearchConfig):  # type: ignore[valid-type,misc]  # m
     train_max_length: int = field(
         default=1024,
         metadata={
-            "help": "skip training pairs whose longer side has more tokens, including BOS and EOS (NVIDIA: 50)",
+            "help": "skip training pairs with more tokens on the longer side, including BOS and EOS (NVIDIA: 50)",
             "range": Range(1),
         },
     )
@@ -108,8 +108,8 @@ class GNMTTranslationConfig(SearchConfig):  # type: ignore[valid-type,misc]  # m
     restore_file: str = II("checkpoint.restore_file")
     finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
     best_checkpoint_metric: str = II("checkpoint.best_checkpoint_metric")
-    # Always true, and not an option: new batches in every epoch. fairseq would keep the batches of the epoch in which a
-    # training was started, so a resumed training would have other batches.
+    # Always True, and not an option: new batches in every epoch. fairseq would keep the batches of the epoch in which
+    # its process was started, so a resumed training would have other batches.
     rebuild_batches: bool = II("oc.decode:'true'")
 
 
@@ -155,7 +155,7 @@ def check_beginning(cfg: GNMTTranslationConfig) -> None:
 
 
 def check_validation_options(cfg: GNMTTranslationConfig) -> None:
-    """Checks options of a training whose errors would otherwise appear only at the first validation.
+    """Checks options of a training that would otherwise cause errors only at the first validation.
 
     Raises:
         UserError: for the first wrong option.
@@ -171,6 +171,10 @@ def check_validation_options(cfg: GNMTTranslationConfig) -> None:
 
 def check_references(args: Any, datasets: Dict[str, LanguagePairDataset]) -> None:
     """Checks search options that depend on references.
+
+    Args:
+        args: search options.
+        datasets: data sets by split.
 
     Raises:
         UserError: if a data set has no references.

@@ -21,7 +21,11 @@ class BLEUCounts(NamedTuple):
 
 
 def divide_over_processes(model: nn.Module, processes: int) -> None:
-    """Reduces the model's output layer to the shard of this process.
+    """Replaces the model's output layer by the shard of this process.
+
+    Args:
+        model: GNMT model, changed in place.
+        processes: value of --vocabulary-parallel.
 
     Raises:
         UserError: if the number of processes differs from the number of shards, or exceeds the number of symbols.

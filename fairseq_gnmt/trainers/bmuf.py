@@ -97,6 +97,10 @@ def summed_over_replicas(updates: List[Dict[str, Any]], device: torch.device) ->
     """Returns the statistics of each update, summed over all processes.
 
     All processes must have equal names and numbers of updates.
+
+    Args:
+        updates: statistics of each update of this process, by name.
+        device: device of the communication.
     """
     if not updates:
         return []

@@ -1,9 +1,9 @@
 """Trainer for --vocabulary-parallel: all processes act as one process with one large batch.
 
-All processes read the same batches. Each runs the recurrent layers for its rows and the output layer for its symbols
-(gnmt.training). For fairseq this is a training of one process: no gradients are averaged, and batches, learning rates,
-logs and checkpoints equal those of one process. Checkpoints contain whole parameters, so a training can resume with any
-number of processes.
+All processes read the same batches. Each process runs the recurrent layers for some sentences, and the output layer for
+some tokens of the vocabulary (gnmt.training). For fairseq this is a training of one process: no gradients are averaged,
+and batches, learning rates, logs and checkpoints are as with one process. Checkpoints contain whole parameters, so a
+training can resume with any number of processes.
 """
 
 import functools
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class VocabularyParallelTrainer(Trainer):
-    """fairseq's trainer for a model whose output layer is divided over all processes."""
+    """fairseq's trainer for a model with an output layer that is divided over all processes."""
 
     def __init__(self, *arguments, **keywords):
         self._gathered_model: Optional[Dict[str, Tensor]] = None
@@ -53,7 +53,12 @@ class VocabularyParallelTrainer(Trainer):
     # -- training
 
     def train_step(self, samples: List[Any], raise_oom: bool = False):
-        """Runs an update. Out-of-memory errors are raised: skipping a batch in one process would block the others."""
+        """Runs an update.
+
+        Args:
+            samples: batches of the update.
+            raise_oom: unused. Out-of-memory errors are raised: skipping a batch in one process would block the others.
+        """
         self._is_in_train_step = True
         result = super().train_step(samples, raise_oom=True)
         self._is_in_train_step = False
@@ -122,7 +127,12 @@ class VocabularyParallelTrainer(Trainer):
         return state
 
     def save_checkpoint(self, filename: str, extra_state: Dict[str, Any]) -> Optional[str]:
-        """Saves the gathered state; saves nothing after a failed training step, which has no gathered state."""
+        """Saves the gathered state; saves nothing after a failed training step, which has no gathered state.
+
+        Args:
+            filename: file to write.
+            extra_state: further contents of the checkpoint.
+        """
         if self._is_in_train_step:
             logger.warning("%s is not written: a process alone has only its share of the weights", filename)
             return None

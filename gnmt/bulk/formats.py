@@ -18,6 +18,10 @@ TRANSLATION, SCORE, NBEST, PROBLEM = "translation", "score", "nbest", "problem" 
 def cut_lines(stream: BinaryIO, lines_per_shard: int) -> Iterator[Tuple[int, bytes]]:
     """Yields the number of lines and the bytes of each shard. The concatenated shards equal the stream.
 
+    Args:
+        stream: uncompressed input.
+        lines_per_shard: maximum number of lines of a shard; a shard has fewer if it would exceed MOST_BYTES.
+
     Raises:
         UserError: the text is UTF-16.
     """
@@ -41,12 +45,22 @@ def cut_lines(stream: BinaryIO, lines_per_shard: int) -> Iterator[Tuple[int, byt
 
 
 def read_text(content: bytes, column: str) -> Rows:
-    """Returns the lines of plain text; bytes that are not UTF-8 are replaced by U+FFFD. `column` is unused."""
+    """Returns the lines of plain text; bytes that are not UTF-8 are replaced by U+FFFD.
+
+    Args:
+        content: shard of the input.
+        column: unused.
+    """
     return [Row(*_decoded(line)) for line in _lines(content)]
 
 
 def read_tsv(content: bytes, column: str) -> Rows:
-    """Returns the lines of a TSV file with the text of the column number `column`, counted from 1."""
+    """Returns the lines of a TSV file with the text of one column.
+
+    Args:
+        content: shard of the input.
+        column: number of the column, from 1.
+    """
     rows = []
     for line in _lines(content):
         cells = line.split(b"\t")
@@ -58,7 +72,12 @@ def read_tsv(content: bytes, column: str) -> Rows:
 
 
 def read_jsonl(content: bytes, column: str) -> Rows:
-    """Returns the lines of a file of JSON objects with the text under the key `column`."""
+    """Returns the lines of a file of JSON objects with the text under one key.
+
+    Args:
+        content: shard of the input.
+        column: key of the text.
+    """
     return [_json_row(line, column) for line in _lines(content)]
 
 
@@ -90,16 +109,28 @@ def _decoded(line: bytes) -> Tuple[str, str]:
         return as_line(line.decode("utf-8", errors="replace")), problem
 
 
-# -- writing the output of a shard: one translation for each row; `added` names the parts to write beside the text
+# -- writing the output of a shard: one translation for each row; `added` lists the parts to write besides the text
 
 
 def write_text(rows: Sequence[Row], translations: Sequence[Translated], added: Added) -> bytes:
-    """Returns one line for each translation; `rows` and `added` are unused."""
+    """Returns one line for each translation.
+
+    Args:
+        rows: unused.
+        translations: one for each row.
+        added: unused.
+    """
     return _joined([one_line(one.text).encode("utf-8") for one in translations])
 
 
 def write_tsv(rows: Sequence[Row], translations: Sequence[Translated], added: Added) -> bytes:
-    """Returns the lines of a TSV input, or the texts of another input, with the translation in an additional column."""
+    """Returns the lines of a TSV input, or the texts of another input, with the translation in an additional column.
+
+    Args:
+        rows: rows of the input.
+        translations: one for each row.
+        added: parts to write in further columns.
+    """
     lines = []
     for row, one in zip(rows, translations):
         before = row.original if isinstance(row.original, bytes) else _cell(row.text)
@@ -109,7 +140,13 @@ def write_tsv(rows: Sequence[Row], translations: Sequence[Translated], added: Ad
 
 
 def write_jsonl(rows: Sequence[Row], translations: Sequence[Translated], added: Added) -> bytes:
-    """Returns the objects of a JSON lines input, or objects with the texts of another input, with the translations."""
+    """Returns the objects of a JSON lines input, or objects with the texts of another input, with the translations.
+
+    Args:
+        rows: rows of the input.
+        translations: one for each row.
+        added: parts to write under further keys.
+    """
     lines = []
     for row, one in zip(rows, translations):
         content: Dict[str, Any] = dict(row.original) if isinstance(row.original, dict) else {"text": row.text}

@@ -79,7 +79,14 @@ def fingerprint(model: Path) -> str:
 
 
 def check_models(job: Job) -> None:
-    """Raises UserError if the models have changed since the start of the job."""
+    """Checks that the models have not changed since the start of the job.
+
+    Args:
+        job: job of the manifest.
+
+    Raises:
+        UserError: a model has changed.
+    """
     if tuple(fingerprint(Path(model)) for model in job.models) != job.fingerprints:
         raise UserError(
             f"{' '.join(job.models)} changed after the work was begun: restore the model or start a new folder."
@@ -87,7 +94,14 @@ def check_models(job: Job) -> None:
 
 
 def check_search(job: Job) -> None:
-    """Raises UserError for options that do not fit the model, before any work is done."""
+    """Checks that the options fit the model, before any work is done.
+
+    Args:
+        job: models and options.
+
+    Raises:
+        UserError: an option does not fit.
+    """
     from gnmt.checkpoints.model_config import GenerationConfig, read_config  # imports torch
     from gnmt.checkpoints.model_folder import GENERATION
 

@@ -50,7 +50,7 @@ class Manifest:
 
     job: Job
     input: str  # path of the input
-    sha256: str  # of the unpacked input; of the file itself for Parquet
+    sha256: str  # of the unpacked input; for Parquet, of the file
     shards: Tuple[Shard, ...]
 
     @property
@@ -71,11 +71,21 @@ class BulkFolder:
         return self.path / "manifest.json"
 
     def input(self, number: int, job: Job) -> Path:
-        """Returns the path of a shard of the input."""
+        """Returns the path of a shard of the input.
+
+        Args:
+            number: number of the shard.
+            job: determines the suffix.
+        """
         return self.path / "input" / f"{number:06d}{_suffix(job.input_format)}"
 
     def output(self, number: int, job: Job) -> Path:
-        """Returns the path of the translation of a shard."""
+        """Returns the path of the translation of a shard.
+
+        Args:
+            number: number of the shard.
+            job: determines the suffix.
+        """
         return self.path / "output" / f"{number:06d}{_suffix(job.output_format)}"
 
     def problems(self, number: int) -> Path:
@@ -103,7 +113,12 @@ def read_content(path: Path) -> bytes:
 
 
 def write_content(path: Path, content: bytes) -> None:
-    """Writes a shard; it appears when it is complete and on the disk."""
+    """Writes a shard; the file appears when it is complete and on the disk.
+
+    Args:
+        path: file to write.
+        content: unpacked content.
+    """
     with atomic_outputs([path], inputs=[], overwrite=True) as (file,), packed(file, path) as packing:
         packing.write(content)
 
@@ -180,7 +195,12 @@ def _remove_unfinished_plan(folder: BulkFolder) -> None:
 
 
 def input_checksum(source: Path, job: Job) -> str:
-    """Returns the checksum of an input for comparison with the manifest; reads stdin to its end."""
+    """Returns the checksum of an input for comparison with the manifest; reads stdin to its end.
+
+    Args:
+        source: file, or "-" for stdin.
+        job: determines the format.
+    """
     if job.input_format == "parquet":
         return sha256(source)
     found = hashlib.sha256()
@@ -219,7 +239,7 @@ def read_manifest(folder: BulkFolder) -> Manifest:
     try:
         content = json.loads(folder.manifest.read_text(encoding="utf-8"))
         if content["version"] != VERSION:
-            raise UserError(f"{folder.manifest} has the version {content['version']}, not {VERSION}: use that gnmt.")
+            raise UserError(f"{folder.manifest} has the version {content['version']}, not {VERSION}: use that version.")
         return Manifest(
             job=jobs.from_object(content["job"]),
             input=content["input"],
@@ -233,7 +253,15 @@ def read_manifest(folder: BulkFolder) -> Manifest:
 
 
 def shard_of(manifest: Manifest, number: int) -> Shard:
-    """Returns a shard by its number. Raises UserError if there is none."""
+    """Returns a shard by its number.
+
+    Args:
+        manifest: manifest of the folder.
+        number: number of the shard, from 0.
+
+    Raises:
+        UserError: there is no such shard.
+    """
     if not 0 <= number < len(manifest.shards):
         raise UserError(f"There is no shard {number}: there are {len(manifest.shards)} shards, counted from 0.")
     return manifest.shards[number]

@@ -58,7 +58,12 @@ def _cut(file, schema, rows_per_shard: int) -> Iterator[Tuple[int, bytes]]:
 
 
 def read_parquet(content: bytes, column: str) -> Rows:
-    """Returns the rows of a shard with the text of a column."""
+    """Returns the rows of a shard with the text of a column.
+
+    Args:
+        content: shard of the input, a Parquet file.
+        column: name of the column.
+    """
     _, parquet = _pyarrow()
     values = parquet.read_table(io.BytesIO(content), columns=[column]).column(column).to_pylist()
     return [Row("", NULL) if value is None else Row(as_line(value)) for value in values]

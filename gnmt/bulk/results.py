@@ -20,8 +20,8 @@ class State(NamedTuple):
     shards_done: int
     lines: int
     lines_done: int
-    problems: int  # lines that could not be translated as they are
-    duplicates: int  # lines whose translation was copied from an equal line
+    problems: int  # lines that could not be translated unchanged
+    duplicates: int  # lines with a translation copied from an equal line
     seconds: float  # time that processes have spent on the finished shards
 
     @property
@@ -36,7 +36,12 @@ class State(NamedTuple):
 
 
 def state_of(folder: BulkFolder, manifest: Manifest) -> State:
-    """Returns the state from the records of the shards; the outputs are not read."""
+    """Returns the state from the records of the shards; the outputs are not read.
+
+    Args:
+        folder: holds the records.
+        manifest: manifest of the folder.
+    """
     done = done_shards(folder, manifest)
     return State(
         shards=len(manifest.shards),
@@ -50,13 +55,23 @@ def state_of(folder: BulkFolder, manifest: Manifest) -> State:
 
 
 def done_shards(folder: BulkFolder, manifest: Manifest) -> Dict[int, Done]:
-    """Returns the records of the shards that are done."""
+    """Returns the records of the shards that are done, by number.
+
+    Args:
+        folder: holds the records.
+        manifest: manifest of the folder.
+    """
     records = ((shard.number, read_done(folder, shard, manifest.job)) for shard in manifest.shards)
     return {number: record for number, record in records if record is not None}
 
 
 def todo(folder: BulkFolder, manifest: Manifest) -> List[int]:
-    """Returns the numbers of the shards that are not done."""
+    """Returns the numbers of the shards that are not done.
+
+    Args:
+        folder: holds the records.
+        manifest: manifest of the folder.
+    """
     done = done_shards(folder, manifest)
     return [shard.number for shard in manifest.shards if shard.number not in done]
 
@@ -67,7 +82,7 @@ def verify(folder: BulkFolder, manifest: Manifest, forget: Callable[[Path], None
     Args:
         folder: folder to check.
         manifest: manifest of the folder.
-        forget: called with the path of the record of each shard whose output is damaged.
+        forget: called with the path of the record of each shard with a damaged output.
 
     Returns:
         A sentence for each defect.
@@ -106,18 +121,26 @@ def output_of(folder: BulkFolder, manifest: Manifest, shard: Shard, done: Done) 
     path = folder.output(shard.number, manifest.job)
     content = read_content(path)
     if checksum(content) != done.sha256 or count_rows(content, manifest.job.output_format) != shard.lines:
-        raise UserError(f"{path} differs from its checksum: `gnmt bulk verify --repair` lets it be translated again.")
+        raise UserError(f"{path} differs from its checksum: `gnmt bulk verify --repair` marks it for translation.")
     return content
 
 
 def outputs(folder: BulkFolder, manifest: Manifest) -> Iterator[bytes]:
-    """Yields the output of each shard in order. Raises UserError if one is missing or damaged."""
+    """Yields the output of each shard in order.
+
+    Args:
+        folder: holds the outputs.
+        manifest: manifest of the folder.
+
+    Raises:
+        UserError: a shard is not done, or its output is missing or damaged.
+    """
     missing = todo(folder, manifest)
     if missing:
         named = ", ".join(map(str, missing[:NAMED])) + (", ..." if len(missing) > NAMED else "")
         raise UserError(
             f"{len(missing)} of {len(manifest.shards)} shards are not done ({named}): "
-            f"run the command that began them again."
+            "run the command that began them again."
         )
     for shard in manifest.shards:
         done = read_done(folder, shard, manifest.job)

@@ -7,7 +7,7 @@ class Row(NamedTuple):
     """A line of text, TSV or JSON lines, or a row of Parquet."""
 
     text: str  # text to translate, one line; empty if there is none
-    problem: str = ""  # one sentence; empty if there is none
+    problem: str = ""  # reason why the text is missing or was changed; empty if there is none
     original: Any = None  # copied to the output: bytes of a TSV line, or a JSON object
 
 

@@ -88,6 +88,10 @@ class ShardTranslator:
     def translate(self, number: int, progress: Progress) -> Done:
         """Translates a shard unless it is done; waits if another process translates it.
 
+        Args:
+            number: number of the shard.
+            progress: called with the number of lines translated since the last call.
+
         Raises:
             UserError: there is no such shard, its input is damaged, or its output cannot be written.
         """
@@ -117,7 +121,7 @@ class ShardTranslator:
     ) -> Done:
         job = self._manifest.job
         output = write_rows(content, rows, translations, job)
-        if count_rows(output, job.output_format) != shard.lines:  # cannot happen; a lost line must never go unnoticed
+        if count_rows(output, job.output_format) != shard.lines:  # cannot happen, but a lost line must be detected
             raise UserError(
                 f"Shard {shard.number} has {shard.lines} lines, but its output has not: please report this."
             )
@@ -136,7 +140,12 @@ class ShardTranslator:
 
 
 def read_rows(content: bytes, job: Job) -> Rows:
-    """Returns the rows of a shard of the input."""
+    """Returns the rows of a shard of the input.
+
+    Args:
+        content: shard of the input.
+        job: determines the format and the column.
+    """
     read = parquet.read_parquet if job.input_format == "parquet" else READERS[job.input_format]
     return read(content, job.column)
 
@@ -146,6 +155,10 @@ def texts_of(rows: Rows, job: Job) -> Tuple[List[str], List[int]]:
 
     Repeated texts are translated once. Texts are sorted by descending length, so that batches have texts of similar
     lengths. With sampling, every line has its own seed, so texts are neither merged nor sorted.
+
+    Args:
+        rows: rows of a shard.
+        job: holds the options.
     """
     if job.options.sampling is not None:
         return [row.text for row in rows], list(range(len(rows)))
@@ -195,7 +208,12 @@ def write_rows(content: bytes, rows: Rows, translations: Sequence[Translated], j
 
 
 def count_rows(output: bytes, output_format: str) -> int:
-    """Returns the number of lines or rows of an output."""
+    """Returns the number of lines or rows of an output.
+
+    Args:
+        output: output of a shard, unpacked.
+        output_format: its format.
+    """
     return parquet.count_rows(output) if output_format == "parquet" else output.count(b"\n")
 
 

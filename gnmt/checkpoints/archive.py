@@ -40,7 +40,13 @@ def load(file: BinaryIO, allowed: Globals, with_memory: bool = True) -> Any:
 
 
 def load_archive(file: BinaryIO, allowed: Globals, with_memory: bool) -> Any:
-    """Returns the value of a file in the current format, a zip archive; see `load` for the arguments."""
+    """Returns the value of a file in the current format, a zip archive.
+
+    Args:
+        file: open file.
+        allowed: globals that the file may name.
+        with_memory: read the tensors' memory; otherwise tensors are on the meta device.
+    """
     with zipfile.ZipFile(file) as archive:
         records = {info.filename: info for info in archive.infolist()}
         (pickle_name,) = [name for name in records if name.count("/") == 1 and name.endswith("/data.pkl")]
@@ -67,6 +73,10 @@ def load_archive(file: BinaryIO, allowed: Globals, with_memory: bool) -> Any:
 def check_records(records: Dict[str, zipfile.ZipInfo], size: int) -> None:
     """Checks the records of an archive.
 
+    Args:
+        records: records by name.
+        size: size of the file in bytes.
+
     Raises:
         InvalidPickle: for compressed records, which torch.save never writes, or records longer than the file.
     """
@@ -92,15 +102,19 @@ def read_storage(archive: zipfile.ZipFile, name: str, with_memory: bool) -> torc
     with archive.open(name) as record:
         read_into(record, memory)
         if record.read(1):
-            raise InvalidPickle(f"its record {name} is longer than the archive says")
+            raise InvalidPickle(f"its record {name} is longer than its entry in the archive")
     return memory
 
 
 def as_storage(memory: torch.UntypedStorage, wanted: StorageId) -> Storage:
     """Returns memory as a storage of the required type.
 
+    Args:
+        memory: content of a record.
+        wanted: type and size that the pickle describes.
+
     Raises:
-        InvalidPickle: if its size differs.
+        InvalidPickle: if the size of the memory differs.
     """
     if memory.nbytes() != wanted.bytes:
         raise InvalidPickle(f"it has {memory.nbytes()} bytes for {wanted.elements} numbers of {wanted.dtype}")
@@ -108,7 +122,13 @@ def as_storage(memory: torch.UntypedStorage, wanted: StorageId) -> Storage:
 
 
 def load_old_format(file: BinaryIO, allowed: Globals, with_memory: bool) -> Any:
-    """Returns the value of a file in the format before torch 1.6; see `load` for the arguments."""
+    """Returns the value of a file in the format before torch 1.6.
+
+    Args:
+        file: open file.
+        allowed: globals that the file may name.
+        with_memory: read the tensors' memory; otherwise tensors are on the meta device.
+    """
     begin = [unpickle(file, NO_GLOBALS, storage_id) for _ in range(2)]
     if begin != [MAGIC_NUMBER, PROTOCOL]:
         raise InvalidPickle("it is no file of torch.save")
@@ -130,10 +150,10 @@ def load_old_format(file: BinaryIO, allowed: Globals, with_memory: bool) -> Any:
     keys = unpickle(file, NO_GLOBALS, storage_id)
     if with_memory:
         if sorted(keys) != sorted(storages):
-            raise InvalidPickle("it has other memory than its tensors need")
+            raise InvalidPickle("its memory does not match its tensors")
         for key in keys:
             if SIZE.unpack(file.read(SIZE.size)) != (ids[key].elements,):
-                raise InvalidPickle("it has a tensor whose memory is of another size")
+                raise InvalidPickle("it has a tensor with memory of another size")
             read_into(file, storages[key])
     return value
 

@@ -20,8 +20,8 @@ EPOCH_CHECKPOINT = re.compile(r"checkpoint(\d+)\.pt")
 def average_checkpoints(inputs: Sequence[Path], output: Path, overwrite: bool = False) -> None:
     """Writes a checkpoint with the average parameters of `inputs`.
 
-    Everything else is taken from the last checkpoint, except the optimizer's state, which is left out. The clipping
-    range is also taken from the last checkpoint, because it follows a schedule.
+    Configuration, progress and the clipping range, which follows a schedule, are taken from the last checkpoint. The
+    optimizer's state is left out.
 
     Args:
         inputs: checkpoints of one training, oldest first.
@@ -33,7 +33,7 @@ def average_checkpoints(inputs: Sequence[Path], output: Path, overwrite: bool = 
             input, or cannot be written.
     """
     if not inputs:
-        raise UserError("There are no checkpoints to average: name some, or a --save-dir that has some.")
+        raise UserError("There are no checkpoints to average: name checkpoints, or a --save-dir with checkpoints.")
     with atomic_outputs([output], inputs=inputs, overwrite=overwrite) as (file,):
         torch.save(mean_of(inputs), file)
 
@@ -67,7 +67,15 @@ def epoch_checkpoints(save_dir: Path) -> List[Path]:
 
 
 def last_checkpoints(save_dir: Path, count: int) -> List[Path]:
-    """Returns the `count` newest checkpoints of whole epochs in a --save-dir of fairseq-train, oldest first."""
+    """Returns the newest checkpoints of whole epochs, oldest first.
+
+    Args:
+        save_dir: --save-dir of fairseq-train.
+        count: number of checkpoints.
+
+    Raises:
+        UserError: if there are fewer.
+    """
     epochs = epoch_checkpoints(save_dir)
     if len(epochs) < count:
         raise UserError(f"{save_dir} has {len(epochs)} checkpoints of whole epochs, but {count} are to be averaged.")

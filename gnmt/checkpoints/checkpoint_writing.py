@@ -56,7 +56,12 @@ def dictionary_text(vocabulary: Vocabulary) -> str:
 
 
 def copy_tokenizer(folder: Path, output: Path) -> None:
-    """Copies the tokenizer files of a model folder to their usual names in fairseq."""
+    """Copies the tokenizer files of a model folder to their usual names in fairseq.
+
+    Args:
+        folder: model folder.
+        output: existing folder to copy to.
+    """
     description = read_object(folder / "tokenizer.json")
     names: List[Any] = [description.get(side) for side in ("source", "target")]
     if description["type"] == "moses_subword_nmt":

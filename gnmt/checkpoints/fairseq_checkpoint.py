@@ -109,8 +109,8 @@ def _load(network: GNMTNetwork, weights: Mapping[str, Tensor], path: Path, data:
             raise UserError(f"{path} lacks the weight {name}: it is damaged, or of another version.")
         if weights[name].shape != value.shape:
             raise UserError(
-                f"{path} has {name} of {tuple(weights[name].shape)}, but its options and the dictionaries in {data} want "
-                f"{tuple(value.shape)}: name the data that it was trained on with --data."
+                f"{path} has {name} of {tuple(weights[name].shape)}, but its options and the dictionaries in {data} "
+                f"need {tuple(value.shape)}: name the data that it was trained on with --data."
             )
     if unknown := sorted(weights.keys() - wanted.keys()):
         raise UserError(f"{path} has the weight {unknown[0]}, which its network does not have.")

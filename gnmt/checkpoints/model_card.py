@@ -63,8 +63,8 @@ def model_card(trained: TrainedModel, tokenizer: str, check: Optional[Check]) ->
         "",
         "## Limits",
         "",
-        "It translates sentences of the kind that it was trained on; other text, names and numbers can come out wrong, and "
-        "nothing warns of it. Nothing is known about its behaviour on harmful or biased text.",
+        "The model is for sentences that resemble its training text. Other text, names and numbers may be translated "
+        "incorrectly, without a warning. Its behaviour on harmful or biased text has not been evaluated.",
         "",
         f"Written by gnmt {__version__}.",
     ]
@@ -87,4 +87,4 @@ def _training(options: Mapping[str, Any]) -> List[str]:
         found = options.get(section) or {}
         if isinstance(found, dict):
             rows += [f"- {section}: {name} = {found[name]}" for name in names if found.get(name) not in (None, False)]
-    return rows or ["The checkpoint says nothing about its training."]
+    return rows or ["The checkpoint has no options of its training."]

@@ -3,7 +3,7 @@
 Files:
     config.json             sizes, languages, precision
     generation_config.json  default search options
-    model.safetensors       weights; shared ones once
+    model.safetensors       weights; shared weights once
     tokenizer.json          type of the tokenizer, and its files (joint.spm, ...)
     vocab.json              tokens of the vocabulary, or of both vocabularies
     SHA256SUMS              checksums of all files

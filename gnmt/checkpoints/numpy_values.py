@@ -29,13 +29,29 @@ class StoredType:
 
 
 def set_order(stored: StoredType, state: tuple) -> None:
-    """Checks the byte order, the only variable part in the state of a plain type."""
+    """Checks the byte order, the only variable part in the state of a plain type.
+
+    Args:
+        stored: type of the numbers.
+        state: state in the pickle.
+
+    Raises:
+        InvalidPickle: for any other state.
+    """
     if type(state) is not tuple or len(state) != 8 or state[0] != 3 or state[1] not in ORDERS or state[2:] != PLAIN:
         raise InvalidPickle("it has a type of numpy that is no plain integer or float")
 
 
 def number(stored: StoredType, content: bytes) -> Union[int, float, bool]:
-    """Returns the number of numpy's multiarray.scalar as a Python number."""
+    """Returns a number of numpy as a Python number.
+
+    Args:
+        stored: type of the number.
+        content: bytes of the number.
+
+    Raises:
+        InvalidPickle: if the bytes are not one number of the type.
+    """
     check_length(stored, content, 1)
     return np.frombuffer(content, stored.dtype)[0].item()
 
@@ -49,12 +65,20 @@ def empty_array(kind: Global, shape: tuple, code: bytes) -> np.ndarray:
         code: type in the pickle.
     """
     if (kind, shape, code) != EMPTY_ARRAY:
-        raise InvalidPickle("it has an array of numpy that is made of something else than bytes")
+        raise InvalidPickle("it has an array of numpy that is not made of bytes")
     return np.empty(0, "i1")
 
 
 def fill_array(array: np.ndarray, state: tuple) -> None:
-    """Sets shape, type and content of an empty array, in place; the length of the content must match."""
+    """Sets shape, type and content of an empty array, in place.
+
+    Args:
+        array: result of `empty_array`.
+        state: version, shape, type, order and content in the pickle.
+
+    Raises:
+        InvalidPickle: if the state is malformed, or the length of the content does not match.
+    """
     if type(state) is not tuple or len(state) != 5 or array.size:
         raise InvalidPickle("it describes an array of numpy wrongly")
     version, shape, stored, by_columns, content = state
@@ -78,4 +102,4 @@ def check_length(stored: Any, content: Any, count: int) -> None:
         InvalidPickle: if the length does not match.
     """
     if type(stored) is not StoredType or type(content) is not bytes or len(content) != count * stored.dtype.itemsize:
-        raise InvalidPickle("it has numbers of numpy that are not as long as their type says")
+        raise InvalidPickle("it has numbers of numpy that do not have the length of their type")

@@ -55,7 +55,12 @@ class StoredDefault:
 
 
 def ignore_arguments(default: StoredDefault, state: Any) -> None:
-    """Ignores the arguments of a partial function."""
+    """Ignores the arguments of a partial function.
+
+    Args:
+        default: placeholder of the function.
+        state: arguments in the pickle.
+    """
 
 
 def stored_table(default: Any) -> dict:
@@ -155,6 +160,10 @@ def is_piece(value: Any) -> bool:
 def check_contents(checkpoint: NvidiaCheckpoint, path: Path) -> None:
     """Checks names of languages, which become file names and options of commands, and other texts.
 
+    Args:
+        checkpoint: contents of the checkpoint.
+        path: file, for errors.
+
     Raises:
         UserError: if they contain other characters than plain text.
     """
@@ -171,6 +180,10 @@ def check_contents(checkpoint: NvidiaCheckpoint, path: Path) -> None:
 
 def check_sizes(checkpoint: NvidiaCheckpoint, path: Path) -> None:
     """Checks the sizes of the configuration against the weights.
+
+    Args:
+        checkpoint: contents of the checkpoint.
+        path: file, for errors.
 
     Raises:
         UserError: if the configuration is larger than the weights, or weights are not tensors of numbers.
@@ -192,8 +205,12 @@ def check_sizes(checkpoint: NvidiaCheckpoint, path: Path) -> None:
 def write(checkpoint: NvidiaCheckpoint, file: BinaryIO) -> None:
     """Writes a checkpoint for NVIDIA's translate.py.
 
+    Args:
+        checkpoint: contents of the checkpoint.
+        file: open for writing.
+
     Raises:
-        UserError: if subword-nmt, whose object is stored, is not installed.
+        UserError: if subword-nmt is not installed: the checkpoint contains an object of it.
     """
     words = checkpoint.idx2tok
     tok2idx = defaultdict(partial(int, UNKNOWN), {word: index for index, word in words.items()})
@@ -229,5 +246,5 @@ def subword_nmt_object(codes: SubwordCodes, separator: str) -> Any:
     try:
         from subword_nmt.apply_bpe import BPE
     except ImportError as error:
-        raise UserError("NVIDIA's checkpoints hold an object of subword-nmt: pip install subword-nmt.") from error
+        raise UserError("NVIDIA's checkpoints contain an object of subword-nmt: pip install subword-nmt.") from error
     return BPE(io.StringIO(codes.text()), separator=separator)

@@ -90,11 +90,11 @@ def _check_convertible(model: Model, name: Path) -> None:
 
 
 def our_weights(theirs: NvidiaCheckpoint, shapes: Dict[str, torch.Size], path: Path) -> Dict[str, Tensor]:
-    """Returns NVIDIA's weights under our names, with vocabulary rows in our order.
+    """Returns NVIDIA's weights under this package's names, with vocabulary rows in this package's order.
 
     Args:
         theirs: contents of the checkpoint.
-        shapes: required shapes by our names.
+        shapes: required shapes by this package's names.
         path: file, for errors.
 
     Raises:
@@ -110,7 +110,7 @@ def our_weights(theirs: NvidiaCheckpoint, shapes: Dict[str, torch.Size], path: P
     encoder, decoder = (names[f"{side}.embedder.weight"] for side in ("encoder", "decoder"))
     if theirs.shared_embeddings:
         if not weights[encoder].equal(weights[decoder]):
-            raise UserError(f"{path} says that its embeddings are shared, but the encoder's and the decoder's differ.")
+            raise UserError(f"{path} states that embeddings are shared, but the encoder's and the decoder's differ.")
         weights[decoder] = weights[encoder]  # stored once
     return weights
 
@@ -138,10 +138,10 @@ def check_weights(weights: Dict[str, Tensor], shapes: Dict[str, torch.Size], pat
 
 
 def their_weights(ours: Dict[str, Tensor], layers: int, shared_embeddings: bool) -> Dict[str, Tensor]:
-    """Returns our weights under NVIDIA's names, with vocabulary rows in NVIDIA's order.
+    """Returns weights of this package under NVIDIA's names, with vocabulary rows in NVIDIA's order.
 
     Args:
-        ours: weights by our names.
+        ours: weights by this package's names.
         layers: number of encoder layers and of decoder layers.
         shared_embeddings: one embedding for source and target.
     """

@@ -23,7 +23,11 @@ WORD_BY_WORD = (  # weights with one row per vocabulary entry
 
 
 def our_names(layers: int) -> Dict[str, str]:
-    """Returns our names by NVIDIA's names for a network with this number of encoder layers and of decoder layers."""
+    """Returns the names of weights in this package, by NVIDIA's names.
+
+    Args:
+        layers: number of encoder layers and of decoder layers.
+    """
     names = dict(NAMES)
     lstms = {"decoder.att_rnn.rnn": "decoder.stack.query_lstm"}
     for layer in range(1, layers):

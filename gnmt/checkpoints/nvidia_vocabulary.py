@@ -21,9 +21,13 @@ def our_ids(size: int) -> Tensor:
 
 
 def our_vocabulary(idx2tok: Dict[int, str], size: int) -> Vocabulary:
-    """Returns a vocabulary of `size` entries from NVIDIA's table of words.
+    """Returns a vocabulary from NVIDIA's table of words.
 
     Missing words (from equal lines of its vocabulary file) and fairseq's special symbols are replaced by new words.
+
+    Args:
+        idx2tok: words by NVIDIA's ids.
+        size: number of entries of the vocabulary.
 
     Raises:
         UserError: if the table does not begin with NVIDIA's special symbols.

@@ -1,9 +1,9 @@
 """Interpreter of pickles that treats them as data.
 
 Python's own unpickler imports and calls any object by its name. torch's restricted unpickler calls the functions and
-classes of a list with arbitrary arguments, which can run code if a class such as numpy.ndarray is on the list. Here a
-global is only a name. A file can call only the functions of a closed table, which check their arguments. It can set the
-state only of the types in another table.
+classes of a list with arbitrary arguments. This can run code if a class such as numpy.ndarray is on the list. In this
+interpreter a global is only a name. A file can call only the functions of a closed table, which check their arguments.
+It can set the state only of the types in another table.
 """
 
 import pickletools
@@ -106,7 +106,7 @@ class Machine:
 
     def push_small_tuple(self, size: int) -> None:
         if len(self.stack) < size:
-            raise InvalidPickle("its pickle has a tuple of fewer values than it says")
+            raise InvalidPickle("its pickle has a tuple with missing values")
         values = tuple(self.stack[-size:])
         del self.stack[-size:]
         self.push(values)
@@ -178,7 +178,7 @@ class Machine:
     def push_storage(self, _: None) -> None:
         identity = self.stack.pop()
         if type(identity) is not tuple:
-            raise InvalidPickle("its pickle refers to something else than the memory of a tensor")
+            raise InvalidPickle("its pickle has a reference that is not to the memory of a tensor")
         self.push(self.load_storage(identity))
 
     def stop(self, _: None) -> None:
@@ -239,7 +239,12 @@ def check_nesting(value: Any) -> None:
     measured: Dict[int, Tuple[int, int]] = {}  # by identity, so that shared containers are visited once
 
     def measure(inside: Any, depth: int) -> Tuple[int, int]:
-        """Returns the number of values and the levels of a container."""
+        """Returns the number of values and the number of levels of a container.
+
+        Args:
+            inside: container, or a value in one.
+            depth: number of containers around it.
+        """
         contents = contained(inside)
         if not contents:
             return 1, 0

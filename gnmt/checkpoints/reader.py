@@ -1,4 +1,4 @@
-"""Reader of checkpoints of this project, fairseq and NVIDIA; all unpickling goes through it.
+"""Reader of checkpoints of this project, fairseq and NVIDIA: the only place that unpickles files.
 
 Nothing in a file is executed, independent of environment variables. The rules are in `pickles`; the tables below list
 all globals that a file can name.
@@ -28,16 +28,29 @@ def ordered_dict(*arguments: Any) -> OrderedDict:
         InvalidPickle: if there are arguments.
     """
     if arguments:
-        raise InvalidPickle("it has an OrderedDict that is made of something")
+        raise InvalidPickle("it creates an OrderedDict with arguments")
     return OrderedDict()
 
 
 def drop_attributes(target: Any, state: Any) -> None:
-    """Ignores the attributes that torch adds to a state dict: code versions of its modules."""
+    """Ignores the attributes that torch adds to a state dict: code versions of its modules.
+
+    Args:
+        target: state dict, which is not changed.
+        state: attributes in the pickle.
+    """
 
 
 def bytes_of(text: str, encoding: str) -> bytes:
-    """Returns bytes, which pickles of protocol 2 store as text."""
+    """Returns bytes, which pickles of protocol 2 store as text.
+
+    Args:
+        text: one character per byte.
+        encoding: must be "latin1".
+
+    Raises:
+        InvalidPickle: for other arguments.
+    """
     if type(text) is not str or encoding != "latin1":
         raise InvalidPickle("it has bytes in an unknown encoding")
     return text.encode("latin1")
@@ -55,14 +68,22 @@ def set_of(values: list) -> set:
         InvalidPickle: if `values` is not a list.
     """
     if type(values) is not list:
-        raise InvalidPickle("it has a set of what is no list")
+        raise InvalidPickle("it creates a set from a value that is not a list")
     for value in values:
         check_key(value)
     return set(values)
 
 
 def set_attributes(target: Any, state: dict) -> None:
-    """Sets the stored attributes of an object without code."""
+    """Sets the stored attributes of an object without code.
+
+    Args:
+        target: object of a permitted class.
+        state: attributes by name.
+
+    Raises:
+        InvalidPickle: if the attributes have no names.
+    """
     if type(state) is not dict or not all(type(name) is str and not name.startswith("__") for name in state):
         raise InvalidPickle(f"it has a {type(target).__name__} whose attributes have no names")
     vars(target).update(state)
@@ -133,12 +154,10 @@ def read_stream(file: BinaryIO, name: str, allowed: Globals = TRAINING, with_wei
     try:
         return load(file, allowed, with_weights)
     except ForbiddenGlobal as error:
-        raise UserError(
-            f"{name} would run {error.name}, which no checkpoint has a use for: it was not read."
-        ) from error
+        raise UserError(f"{name} would run {error.name}, which no checkpoint needs: it was not read.") from error
     except Exception as error:  # a damaged file can raise nearly any exception
         reason = (str(error) or type(error).__name__).splitlines()[0][:REASON_LENGTH]
         raise UserError(
             f"{name} is not a whole checkpoint ({reason}). It may have been cut short or damaged while it was written "
-            "or copied: use another one of its folder, for training with --restore-file, or fetch it again."
+            "or copied: fetch it again, or use another checkpoint of its folder (in training, with --restore-file)."
         ) from error

@@ -15,8 +15,12 @@ REFERENCE = re.compile(r"\$\{\.*[A-Za-z_]\w*(\.\w+)*\}")  # reference to another
 def check_config(config: Any, path: Union[str, Path]) -> None:
     """Checks a configuration for references to values outside the checkpoint, such as ${oc.env:HOME}.
 
+    Args:
+        config: stored configuration.
+        path: file, for errors.
+
     Raises:
-        UserError: if there is one.
+        UserError: if there is a reference.
     """
     for keys, value in texts(config):
         if "${" in REFERENCE.sub("", value):
@@ -31,7 +35,7 @@ def check_no_urls(config: Mapping[str, Any], given: Mapping[str, Any], path: Uni
 
     Args:
         config: stored configuration.
-        given: options that replace stored ones; these are not checked.
+        given: options that replace stored options; they are not checked.
         path: file, for errors.
 
     Raises:
@@ -47,7 +51,12 @@ def check_no_urls(config: Mapping[str, Any], given: Mapping[str, Any], path: Uni
 
 
 def texts(config: Any, keys: Tuple[str, ...] = ()) -> Iterator[Tuple[Tuple[str, ...], str]]:
-    """Yields the strings of a configuration, including keys, each with the path of its keys."""
+    """Yields the strings of a configuration, including keys, each with the path of its keys.
+
+    Args:
+        config: configuration, or a part of one.
+        keys: path of the part; empty for a whole configuration.
+    """
     if isinstance(config, str):
         yield keys or ("",), config
     elif isinstance(config, Namespace):

@@ -21,6 +21,10 @@ EMBEDDING = "encoder.embed_tokens.weight"
 def check_weights(weights: Dict[str, Any], path: Union[str, Path]) -> None:
     """Checks the weights.
 
+    Args:
+        weights: weights by name.
+        path: file, for errors.
+
     Raises:
         UserError: for weights that are not finite, and for integers without scales.
     """
@@ -121,7 +125,12 @@ def check_foreign_sizes(config: Mapping[str, Any], weights: Dict[str, Tensor], p
 
 
 def difference(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> List[str]:
-    """Returns descriptions of missing weights, and of weights that the network does not have."""
+    """Returns descriptions of missing weights, and of weights that the network does not have.
+
+    Args:
+        expected: weights of the network.
+        weights: weights of the checkpoint.
+    """
     missing, unknown = (sorted(one.keys() - other.keys()) for one, other in ((expected, weights), (weights, expected)))
     found = [f"lacks {some(missing)}"] if missing else []
     return found + ([f"has {some(unknown)}, which the network does not have"] if unknown else [])

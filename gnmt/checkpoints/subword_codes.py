@@ -27,7 +27,12 @@ class SubwordCodes(NamedTuple):
 
 
 def ranked(ranks: Dict[Tuple[str, str], int], version: Tuple[int, ...]) -> SubwordCodes:
-    """Returns the codes of subword-nmt's table in memory: the rank of each pair."""
+    """Returns the codes of subword-nmt's table in memory.
+
+    Args:
+        ranks: rank of each pair of pieces; the most frequent pair has the lowest rank.
+        version: version of the merges.
+    """
     return SubwordCodes(version, sorted(ranks, key=ranks.__getitem__))
 
 

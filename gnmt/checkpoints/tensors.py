@@ -1,6 +1,6 @@
 """Tensors of torch's checkpoints, rebuilt from memory that a file describes.
 
-Every number in the file is checked: a tensor lies within its memory and has no more elements than it.
+Every number in the file is checked: a tensor must be within its memory and must not have more elements than the memory.
 """
 
 import math
@@ -58,7 +58,7 @@ class StorageId(NamedTuple):
 def storage_id(identity: tuple) -> StorageId:
     """Checks a persistent id: ("storage", type, key, device, elements), with a final None in old files."""
     if len(identity) not in (5, 6) or identity[0] != "storage" or identity[5:] not in ((), (None,)):
-        raise InvalidPickle("it refers to something else than the memory of a tensor")
+        raise InvalidPickle("it has a reference that is not to the memory of a tensor")
     _, kind, key, _, elements = identity[:5]
     if type(kind) is not StorageType or type(key) is not str or not is_count(elements):
         raise InvalidPickle("it describes the memory of a tensor wrongly")
@@ -91,9 +91,9 @@ def rebuild_tensor(
     if type(storage) is not Storage or type(requires_grad) is not bool or hooks or metadata:
         raise InvalidPickle("it describes a tensor wrongly")
     if not type(size) is type(stride) is tuple or len(size) != len(stride) or len(size) > MOST_DIMENSIONS:
-        raise InvalidPickle("it has a tensor whose size and stride do not agree")
+        raise InvalidPickle("it has a tensor with a size and a stride of different lengths")
     if not all(map(is_count, (offset, *size, *stride))):
-        raise InvalidPickle("it has a tensor whose sizes are no whole numbers")
+        raise InvalidPickle("it has a tensor with sizes that are not whole numbers")
     elements = math.prod(size)
     last = offset + sum((length - 1) * step for length, step in zip(size, stride)) if elements else offset - 1
     if elements > storage.elements or last >= storage.elements or max(size, default=0) > MOST_ELEMENTS:

@@ -12,6 +12,10 @@ WANTED = "name a checkpoint that fairseq-train has written."
 def check_parts(state: Any, path: Union[str, Path]) -> None:
     """Checks the parts of a checkpoint.
 
+    Args:
+        state: content of the checkpoint.
+        path: file, for errors.
+
     Raises:
         UserError: for a part that is missing or of another type.
     """
@@ -60,6 +64,10 @@ def check_kind(state: Mapping, name: str, kind: Any, path: Union[str, Path], wit
 def check_history(state: Dict[str, Any], path: Union[str, Path]) -> None:
     """Checks optimizer_history, which contains the number of updates.
 
+    Args:
+        state: content of the checkpoint.
+        path: file, for errors.
+
     Raises:
         UserError: if it is invalid.
     """
@@ -83,6 +91,10 @@ def check_history(state: Dict[str, Any], path: Union[str, Path]) -> None:
 def check_optimizer(optimizer: Any, path: Union[str, Path]) -> None:
     """Checks the parts of the optimizer's state that fairseq reads.
 
+    Args:
+        optimizer: last_optimizer_state of the checkpoint.
+        path: file, for errors.
+
     Raises:
         UserError: if a part is missing.
     """
@@ -97,6 +109,10 @@ def check_optimizer(optimizer: Any, path: Union[str, Path]) -> None:
 
 def check_progress(extra: Dict[str, Any], path: Union[str, Path]) -> None:
     """Checks the position in the training data.
+
+    Args:
+        extra: extra_state of the checkpoint.
+        path: file, for errors.
 
     Raises:
         UserError: if it is invalid.

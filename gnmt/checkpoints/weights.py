@@ -71,7 +71,7 @@ def tie_output(network: GNMTNetwork) -> None:
 
 
 def _unique_names(network: nn.Module) -> List[str]:
-    """Returns the names of parameters and buffers; a shared one has one name."""
+    """Returns the names of parameters and buffers; shared weights have one name."""
     return [name for name, _ in network.named_parameters()] + [name for name, _ in network.named_buffers()]
 
 

@@ -20,7 +20,7 @@ from gnmt.files.outputs import atomic_outputs
 from gnmt.files.parallel_text import ChunkPair, count_pairs, read_pairs
 from gnmt.files.process_pool import check_jobs, ordered_map
 
-DIGEST_BYTES = 16  # digest of a pair: 4.5 M take about 0.5 GiB, and collisions are negligible
+DIGEST_BYTES = 16  # per pair: 4.5 million digests take about 0.5 GiB, and collisions are negligible
 
 LinePair = Tuple[bytes, bytes]
 
@@ -60,7 +60,12 @@ class CleaningReport:
 
 
 def clean_chunk(rules: CleaningRules, chunk: ChunkPair) -> Tuple[int, "Counter[str]", List[LinePair]]:
-    """Returns the number of pairs in the chunk, the numbers dropped by reason, and the kept pairs of lines."""
+    """Returns the number of pairs in the chunk, the numbers dropped by reason, and the kept pairs of lines.
+
+    Args:
+        rules: rules for kept pairs.
+        chunk: lines of both files.
+    """
     sources, targets = map(split_lines, chunk)
     dropped: Counter[str] = Counter()
     kept = []
@@ -99,7 +104,7 @@ def clean_corpus(
 
     Args:
         sources: source files, plain or compressed.
-        targets: target files, with as many lines.
+        targets: target files, each with the number of lines of its source file.
         outputs: files to write.
         rules: rules for kept pairs.
         drop_duplicates: keep only the first of equal pairs.
@@ -131,7 +136,7 @@ def clean_corpus(
             progress.update(read)
         progress.close()
         if report.kept == 0:
-            raise UserError(f"None of the {report.read} pairs can be kept ({dict(report.dropped)}): loosen the rules.")
+            raise UserError(f"None of the {report.read} pairs can be kept ({dict(report.dropped)}): relax the rules.")
         counts = {"read": report.read, "kept": report.kept, "dropped": report.dropped}
         report_file.write(json.dumps({**counts, "rules": asdict(rules)}, indent=2).encode("utf-8") + b"\n")
     return report

@@ -1,7 +1,7 @@
 """Rules for sentence pairs that are suitable for training.
 
-The defaults are those of NVIDIA's GNMT recipe (Moses clean-corpus-n: 1 to 80 tokens, ratio 9). The recipe also requires
-that latin-1 can encode both sides, which removes text in other scripts.
+The defaults are the limits of NVIDIA's GNMT recipe (Moses clean-corpus-n: 1 to 80 tokens, ratio 9). The recipe also
+requires that latin-1 can encode both sides, which removes text in other scripts.
 """
 
 import math
@@ -20,7 +20,7 @@ ENCODING_PROBE = "a" * 100
 
 @dataclass(frozen=True)
 class CleaningRules:
-    """Conditions on a pair; the limits themselves are accepted."""
+    """Conditions on a pair; values equal to a limit are accepted."""
 
     min_length: int = 1  # tokens, on each side
     max_length: int = 80  # tokens, on each side
@@ -41,7 +41,7 @@ class CleaningRules:
                 ENCODING_PROBE.encode(self.required_encoding)
             except (LookupError, UnicodeError) as error:  # undefined and idna are codecs, but cannot encode sentences
                 raise UserError(
-                    f"--require-encoding {self.required_encoding} is not a text encoding that Python knows: "
+                    f"--require-encoding {self.required_encoding} is not a text encoding of Python: "
                     f"use for example latin-1."
                 ) from error
 

@@ -14,8 +14,9 @@ CHUNK_BYTES = 1 << 20
 def defect(path: Path, expected_sum: Optional[str]) -> Optional[str]:
     """Returns a short description of the damage of a .gz or .tgz file; None if the file is complete.
 
-    With a known checksum the file is compared with it. Without one the file is decompressed to its end, which checks
-    gzip's CRC.
+    Args:
+        path: file to check.
+        expected_sum: SHA-256 to compare with; None decompresses the file to its end, which checks gzip's CRC.
     """
     if expected_sum is not None:
         found = sha256(path)

@@ -3,9 +3,11 @@
 The file for --pretrained-embeddings has a line `number-of-tokens size` and lines `token number number ...`. The first
 half of a vector represents the sentence pairs that contain its token, in either language, so translations have similar
 vectors. The second half represents the neighbouring tokens, so similar words have similar vectors. Each half is a
-singular value decomposition of positive pointwise mutual information (Levy and Goldberg 2014, "Neural word embedding as
-implicit matrix factorization", sections 4.2 and 5.2; Levy, Goldberg and Dagan 2015, "Improving distributional
-similarity with lessons learned from word embeddings", equation 3 for the contexts' exponent).
+singular value decomposition of positive pointwise mutual information.
+
+Sources: Levy and Goldberg 2014, "Neural word embedding as implicit matrix factorization", sections 4.2 and 5.2. Levy,
+Goldberg and Dagan 2015, "Improving distributional similarity with lessons learned from word embeddings", equation 3,
+for the exponent of the contexts.
 
 Shapes: V vocabulary size, X contexts (the first tokens of the dictionary, at most CONTEXTS). Memory: about 7 V X
 floats, 1.8 GB for 8,000 tokens.
@@ -47,7 +49,12 @@ class Counts(NamedTuple):
         return cls(*(torch.zeros(tokens, min(tokens, CONTEXTS)) for _ in cls._fields))
 
     def add(self, sources: Sequence[Tensor], targets: Sequence[Tensor]) -> None:
-        """Counts sentence pairs; a sentence is a tensor of token ids (length,) including BOS and EOS."""
+        """Counts sentence pairs.
+
+        Args:
+            sources: token ids (length,) of each source sentence, including BOS and EOS.
+            targets: token ids (length,) of each target sentence, including BOS and EOS.
+        """
         pairs = [torch.cat(pair).unique() for pair in zip(sources, targets, strict=True)]
         tokens = torch.cat([pair.repeat_interleave(len(pair)) for pair in pairs])
         increment(self.same_pair, tokens, torch.cat([pair.repeat(len(pair)) for pair in pairs]))
@@ -82,14 +89,24 @@ def positive_mutual_information(counts: Tensor) -> Tensor:
 
 
 def principal_directions(matrix: Tensor, size: int) -> Tensor:
-    """Returns U √S of the `size` largest singular values; nonzero rows have length 1, missing directions are zero."""
+    """Returns U √S of the largest singular values, with nonzero rows normalised to length 1.
+
+    Args:
+        matrix: (V, X), or any number of columns.
+        size: number of columns; columns without a singular value are zero.
+    """
     left, values, _ = torch.svd_lowrank(matrix, min(size + OVERSAMPLING, *matrix.shape), POWER_ITERATIONS)
     directions = F.normalize(left[:, :size] * values[:size].sqrt(), dim=1)
     return F.pad(directions, (0, size - directions.size(1)))
 
 
 def token_vectors(counts: Counts, size: int) -> Tensor:
-    """Returns vectors (V, size) of length 1, centred before normalisation, with random orientation."""
+    """Returns vectors (V, size) of length 1, centred before normalisation, with random orientation.
+
+    Args:
+        counts: counts of the corpus.
+        size: size of a vector.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         pairs = principal_directions(positive_mutual_information(counts.same_pair), size // 2)
@@ -100,7 +117,12 @@ def token_vectors(counts: Counts, size: int) -> Tensor:
 
 
 def token_numbers(line: str, vocabulary: Vocabulary) -> Tensor:
-    """Returns the ids of the tokens of an encoded line between BOS and EOS."""
+    """Returns the ids of the tokens of an encoded line, between BOS and EOS.
+
+    Args:
+        line: tokens, separated by spaces.
+        vocabulary: joint vocabulary.
+    """
     return torch.tensor([BOS, *vocabulary.encode(line), EOS])
 
 
@@ -139,7 +161,7 @@ def write_vectors(
         written = [token for token in occurring if token >= len(SPECIAL_TOKENS)]
         if not written:
             raise UserError(
-                f"{source} and {target} have no token of {dictionary_path}: give text as it was encoded for it."
+                f"{source} and {target} have no token of {dictionary_path}: give text in tokens of this dictionary."
             )
         vectors = token_vectors(counts, size).tolist()
         file.write(f"{len(written)} {size}\n".encode())

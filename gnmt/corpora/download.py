@@ -37,7 +37,7 @@ def download(files: Sequence[RemoteFile], directory: Path, mirror: Optional[str]
         files: files of the corpus.
         directory: folder for the files.
         mirror: base URL that replaces the original hosts, or None.
-        given: checksums by file name, which take precedence over recorded ones.
+        given: checksums by file name, which take precedence over recorded checksums.
 
     Raises:
         UserError: if a file cannot be fetched or is damaged.
@@ -60,7 +60,7 @@ def link_local(files: Sequence[RemoteFile], directory: Path, source: Path, given
         files: files of the corpus.
         directory: folder for the links.
         source: local folder with the files.
-        given: checksums by file name, which take precedence over recorded ones.
+        given: checksums by file name, which take precedence over recorded checksums.
 
     Raises:
         UserError: if a file is missing or damaged.
@@ -74,7 +74,7 @@ def link_local(files: Sequence[RemoteFile], directory: Path, source: Path, given
         original, path = (source / file.name).resolve(), directory / file.name
         wrong = defect(original, sums.get(file.name))
         if wrong:
-            raise UserError(f"{original} is bad: {wrong}. Replace it by a good copy of {file.url}.")
+            raise UserError(f"{original} is bad: {wrong}. Replace it with a good copy of {file.url}.")
         if path.resolve() != original:
             if path.exists():
                 raise UserError(f"{path} is here already. Delete it to use {original}, or leave the option out.")

@@ -43,7 +43,7 @@ def find_pair_files(name: str, languages: Tuple[str, str]) -> PairFiles:
     if columns:
         return PairFiles(columns, None)
     raise UserError(
-        f"{name} names no parallel text: there must be {name}.{languages[0]} and {name}.{languages[1]}, or "
+        f"{name} is not the name of a parallel text: there must be {name}.{languages[0]} and {name}.{languages[1]}, or "
         f"{name}.tsv with two columns, plain or as {_packed()}."
     )
 
@@ -73,7 +73,12 @@ def split_columns(columns: Path, source: Path, target: Path) -> None:
 
 
 def unpack(packed: Path, plain: Path) -> None:
-    """Writes the uncompressed content of a file, without byte order mark."""
+    """Writes the uncompressed content of a file, without byte order mark.
+
+    Args:
+        packed: file to read, plain or compressed.
+        plain: file to write.
+    """
     with atomic_outputs([plain], inputs=[packed], overwrite=True) as (file,):
         file.writelines(read_chunks(packed))
 

@@ -139,7 +139,12 @@ def _check_languages(source: str, target: str) -> None:
 
 
 def write_settings(path: Path, settings: Preparation) -> None:
-    """Writes settings to a file."""
+    """Writes settings to a file.
+
+    Args:
+        path: file to write.
+        settings: settings of the preparation.
+    """
     with atomic_outputs([path], inputs=[], overwrite=True) as (file,):
         file.write(f"{json.dumps(asdict(settings), indent=2, ensure_ascii=False)}\n".encode("utf-8"))
 
@@ -161,7 +166,7 @@ def read_settings(path: Path) -> Preparation:
 
 
 def read_lengths(folder: Path) -> List[int]:
-    """Returns a list whose element n is the number of training pairs whose longer side has n tokens.
+    """Returns the distribution of lengths: element n is the number of training pairs with n tokens on the longer side.
 
     Raises:
         UserError: if the file of the lengths is missing or damaged.

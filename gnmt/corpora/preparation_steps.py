@@ -128,7 +128,7 @@ def _segmentation_steps(settings: Preparation, text: dict, folder: Path, jobs: i
 
 
 def write_lengths(source: Path, target: Path, output: Path) -> None:
-    """Writes a JSON list whose element n is the number of pairs whose longer side has n tokens.
+    """Writes a JSON list: element n is the number of pairs with n tokens on the longer side.
 
     Args:
         source: source text in tokens.

@@ -28,10 +28,20 @@ class Segmentation(Protocol):
         """Learns the model from both languages together, and writes it."""
 
     def encode(self, text: Path, output: Path) -> None:
-        """Writes the tokens of each line, separated by spaces."""
+        """Writes the tokens of each line, separated by spaces.
+
+        Args:
+            text: text file.
+            output: file to write.
+        """
 
     def write_dictionary(self, training: Sequence[Path], output: Path) -> None:
-        """Writes fairseq's dictionary, a line `token count` for each token."""
+        """Writes fairseq's dictionary, a line `token count` for each token.
+
+        Args:
+            training: training text in tokens.
+            output: file to write.
+        """
 
 
 @dataclass
@@ -126,7 +136,7 @@ SEGMENTATIONS: Dict[str, Callable[..., Segmentation]] = {
 def write_padded_dictionary(segmentation: Segmentation, training: Sequence[Path], output: Path) -> None:
     """Writes the dictionary, padded to a multiple of 8 tokens by tokens that do not occur.
 
-    fairseq-preprocess pads only dictionaries that it builds itself; the added tokens have the same names.
+    fairseq-preprocess pads only its own dictionaries; the added tokens have the names that it would give them.
 
     Args:
         segmentation: segmentation of the corpus.

@@ -29,7 +29,12 @@ class WordScore(NamedTuple):
 
 
 def bucket_of(value: int, starts: Sequence[int]) -> int:
-    """Returns the index of the last start that is less than or equal to the value."""
+    """Returns the index of the last start that is less than or equal to the value.
+
+    Args:
+        value: number of words or of occurrences.
+        starts: smallest value of each bucket, ascending, from 0.
+    """
     return bisect_right(starts, value) - 1
 
 

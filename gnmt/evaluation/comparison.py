@@ -96,13 +96,23 @@ def repeats(words: Sequence[str]) -> int:
 
 
 def largest_gains(sentences: Sequence[Sentence], count: int) -> List[Sentence]:
-    """Returns the sentences in which B is better than A by most GLEU, at most `count`."""
+    """Returns the sentences in which B is better than A, with the largest differences of GLEU first.
+
+    Args:
+        sentences: sentences to choose from.
+        count: maximum number of sentences.
+    """
     ordered = sorted(sentences, key=lambda one: (-one.difference, one.index))
     return [one for one in ordered[:count] if one.difference > 0]
 
 
 def largest_losses(sentences: Sequence[Sentence], count: int) -> List[Sentence]:
-    """Returns the sentences in which B is worse than A by most GLEU, at most `count`."""
+    """Returns the sentences in which B is worse than A, with the largest differences of GLEU first.
+
+    Args:
+        sentences: sentences to choose from.
+        count: maximum number of sentences.
+    """
     ordered = sorted(sentences, key=lambda one: (one.difference, one.index))
     return [one for one in ordered[:count] if one.difference < 0]
 

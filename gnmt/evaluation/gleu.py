@@ -16,9 +16,14 @@ def ngrams(tokens: Sequence[Hashable]) -> Counter:
 
 
 def gleu(output: Counter, reference: Counter) -> float:
-    """Returns min(precision, recall) of all n-grams; an n-gram matches as often as it occurs in both sentences.
+    """Returns min(precision, recall) of all n-grams, from 0 to 1 (Wu et al. 2016, section 5).
 
-    GLEU of two empty sentences is 1. GLEU of an empty and a non-empty sentence is 0.
+    An n-gram matches as often as it occurs in both sentences. GLEU of two empty sentences is 1. GLEU of an empty and a
+    non-empty sentence is 0.
+
+    Args:
+        output: n-grams of the translation, from `ngrams`.
+        reference: n-grams of the reference, from `ngrams`.
     """
     larger = max(sum(output.values()), sum(reference.values()))
     if larger == 0:
@@ -27,7 +32,12 @@ def gleu(output: Counter, reference: Counter) -> float:
 
 
 def mean_gleu(outputs: Sequence[str], references: Sequence[str]) -> float:
-    """Returns the mean GLEU over sentences of detokenised text, tokenised like sacreBLEU's default (13a)."""
+    """Returns the mean GLEU over sentences, from 0 to 1; words are tokenised like sacreBLEU's default (13a).
+
+    Args:
+        outputs: detokenised translations.
+        references: one for each translation.
+    """
     words = Tokenizer13a()
     pairs = zip(outputs, references, strict=True)
     return sum(gleu(*(ngrams(words(text).split()) for text in pair)) for pair in pairs) / len(references)

@@ -1,10 +1,10 @@
 """Scores of several systems, with bootstrap intervals and sacreBLEU's paired significance tests.
 
 The tests are paired bootstrap resampling (Koehn 2004) and paired approximate randomisation (Riezler and Maxwell 2005).
-The null hypothesis is that a system and the baseline are equally good; p is the probability of a larger difference.
-sacreBLEU seeds both tests with 12345, or with the environment variable SACREBLEU_SEED.
+The null hypothesis is that a system and the baseline are equally good. p is the probability of a larger difference
+under this hypothesis. sacreBLEU seeds both tests with 12345, or with the environment variable SACREBLEU_SEED.
 
-sacreBLEU counts only strictly larger differences, so equal scores would be significant; here they have p = 1.
+sacreBLEU counts only strictly larger differences, so equal scores would be significant. In this module they have p = 1.
 """
 
 from dataclasses import dataclass

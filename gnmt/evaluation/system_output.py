@@ -44,8 +44,8 @@ def read_output(path: Path) -> SystemOutput:
             attentions.append([_attention(one) for one in sentences if one["nbest"] and "attention" in one["nbest"][0]])
         except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
             raise UserError(
-                f"{path}, line {number} is not what `gnmt translate --output json` prints: write the file with it, "
-                "or give text under another suffix than .json and .jsonl."
+                f"{path}, line {number} is not what `gnmt translate --output json` prints: write the file with this "
+                "command, or give a text file without the suffix .json or .jsonl."
             ) from error
     return SystemOutput(texts, attentions)
 
@@ -63,5 +63,5 @@ def _attention(sentence: Any) -> Attention:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not a text")
-    value.encode("utf-8")  # JSON can spell lone surrogates, which no file can hold
+    value.encode("utf-8")  # JSON can contain lone surrogates, which UTF-8 cannot encode
     return value

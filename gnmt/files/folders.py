@@ -11,7 +11,7 @@ from gnmt.errors import UserError
 
 @contextmanager
 def complete_folder(path: Path, *, replaces: Callable[[Path], bool]) -> Iterator[Path]:
-    """Yields a new, empty folder beside `path`, which is renamed to `path` if the block succeeds.
+    """Yields a new, empty folder in the parent of `path`; it is renamed to `path` if the block succeeds.
 
     Args:
         path: final path; unchanged if the block fails.

@@ -15,7 +15,12 @@ ChunkConversion = Callable[[Iterator[bytes]], Iterable[List[str]]]  # maps chunk
 
 
 def convert_lines(convert: Conversion, chunk: bytes) -> List[str]:
-    """Returns the conversion of each line of a chunk."""
+    """Returns the conversion of each line of a chunk.
+
+    Args:
+        convert: conversion of a line.
+        chunk: whole lines.
+    """
     return [convert(line) for line in split_lines(chunk)]
 
 

@@ -27,7 +27,15 @@ class LineSource:
         self._texts = read_stream((self._waiting.popleft() for _ in itertools.count()), warn)
 
     def next_texts(self, most: int, wait: bool) -> Optional[List[str]]:
-        """Returns up to `most` lines; see TextSource."""
+        """Returns the next complete lines.
+
+        Args:
+            most: maximum number of lines.
+            wait: block until at least one line is available; otherwise the list may be empty.
+
+        Returns:
+            Lines, or None after the last one.
+        """
         while self._is_open and not self._waiting and (wait or self._is_readable()):
             self._read()
         if not self._waiting:

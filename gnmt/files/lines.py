@@ -5,7 +5,7 @@ which occur inside sentences of real corpora. One such split in one language mis
 order mark at the start of a file or stream is removed.
 
 Corpora must be UTF-8 and keep every other character, including the "\r" before the "\n" of Windows files. Text to
-translate comes from users, so every line must get an answer: invalid UTF-8 becomes U+FFFD, with a warning, and white
+translate comes from users, so every line must have a translation. Invalid UTF-8 becomes U+FFFD, with a warning. White
 space at both ends of a line is removed, including the "\r" of Windows files.
 """
 

@@ -1,8 +1,8 @@
 """Locks of folders, so that two processes never write to the same folder.
 
-The lock is `flock` on DIR/.lock. The operating system releases it when its holder ends in any way. The file remains,
-with the process id and the host of the last holder. A shell script takes the same lock with `flock`; its commands find
-the folder in GNMT_LOCKED_FOLDER and run under its lock.
+The lock is `flock` on DIR/.lock. The operating system releases the lock when the process that holds it ends in any way.
+The file remains, with the process id and the host of the last holder. A shell script takes the same lock with `flock`.
+The commands of the script find the folder in GNMT_LOCKED_FOLDER and take no lock of their own.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ from typing import Iterator, Optional
 from gnmt.errors import UserError
 
 NAME = ".lock"
-LOCKED_BY_PARENT = "GNMT_LOCKED_FOLDER"  # environment variable set by scripts; see examples/environment.sh
+LOCKED_BY_PARENT = "GNMT_LOCKED_FOLDER"  # environment variable that examples/environment.sh sets
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def lock_folder(folder: Path) -> Optional[FolderLock]:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Holds the lock of an existing folder during the block; see `lock_folder`."""
+    """Holds the lock of `lock_folder` on an existing folder during the block."""
     lock = lock_folder(folder)
     try:
         yield

@@ -1,12 +1,11 @@
 """Output files that appear under their names only when they are complete.
 
-A regular file is written under a hidden name beside its final path, `.NAME.PID.partial`, and then renamed. A run that
-is interrupted or fails keeps the old file; a run that is killed (kill -9) also leaves its partial file. Each partial
-file is locked by its writer, so a later run recognises and removes abandoned ones.
+A regular file is written under a hidden name in the same folder, `.NAME.PID.partial`, and then renamed. A run that is
+interrupted or fails keeps the old file; a run that is killed (kill -9) also leaves its partial file. Each partial file
+is locked by its writer, so a later run recognises and removes abandoned partial files.
 
 The data is flushed to the disk (fsync) before the rename. Otherwise a power failure soon afterwards could leave the new
-name without data, and no old file. The folder itself is not synchronised: without the rename the old file is still
-complete.
+name without data, and no old file. The folder is not synchronised: without the rename the old file is still complete.
 """
 
 import errno
@@ -56,11 +55,11 @@ def atomic_outputs(
         paths: files to write.
         inputs: files in use, which cannot be outputs.
         overwrite: replace existing regular files.
-        follow_links: replace the target of a symbolic link; otherwise the link itself is replaced.
+        follow_links: replace the target of a symbolic link; otherwise the link is replaced.
 
     Raises:
-        UserError: before anything is written, for an output that exists (unless `overwrite`), is one of `inputs`, is
-            not a file, or whose folder cannot be written; later, if the disk is full or a pipe has no reader.
+        UserError: before anything is written, if an output exists (unless `overwrite`), is one of `inputs` or is not a
+            file, or if its folder cannot be written. Later, if the disk is full or a pipe has no reader.
     """
     _check_paths(paths, inputs, overwrite)
     outputs: List[_Output] = []
@@ -88,7 +87,7 @@ def atomic_outputs(
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Removes the partial files of a folder whose writers have ended, and logs each one."""
+    """Removes the partial files of a folder that no running process writes, and logs each removal."""
     for path in folder.glob(".*.partial"):
         if not PARTIAL_NAME.fullmatch(path.name):
             continue

@@ -13,7 +13,7 @@ import zstandard
 
 
 def packed(file: BinaryIO, path: Path) -> "AbstractContextManager[BinaryIO]":
-    """Returns a context whose value is a writable file, compressed into `file` by the suffix of `path`.
+    """Returns a context with a writable file as its value; the content is compressed into `file`.
 
     Args:
         file: open for writing; stays open.

@@ -41,7 +41,12 @@ def count_pairs(sources: Sequence[Path], targets: Sequence[Path], jobs: int) -> 
 
 
 def read_pairs(sources: Sequence[Path], targets: Sequence[Path]) -> Iterator[ChunkPair]:
-    """Yields chunks of all files in the given order; each source must have as many lines as its target."""
+    """Yields chunks of all files in the given order.
+
+    Args:
+        sources: source files.
+        targets: target files; each must have the number of lines of its source.
+    """
     return chain.from_iterable(
         zip(read_chunks(source), read_chunks(target), strict=True) for source, target in zip(sources, targets)
     )

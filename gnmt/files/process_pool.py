@@ -78,6 +78,6 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], jobs:
         while waiting:
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
-        raise UserError("A worker process was killed, perhaps for want of memory: use fewer --jobs.") from error
+        raise UserError("A worker process was killed, perhaps for lack of memory: use fewer --jobs.") from error
     finally:
         pool.shutdown(cancel_futures=True)

@@ -1,7 +1,7 @@
 """Decoder for search: one position at a time, with all products that stay constant during a search precomputed.
 
-Shapes: B sentences, N rows (B x hypotheses; rows of a sentence are adjacent), M rows of the previous step, S source
-positions, H hidden size, L layers, V vocabulary size.
+Shapes: B sentences, N rows (B x hypotheses), M rows of the previous step, S source positions, H hidden size, L layers,
+V vocabulary size. Rows of a sentence are adjacent.
 """
 
 from typing import List, NamedTuple, Optional, Tuple, Union
@@ -20,13 +20,17 @@ from gnmt.network.wavefront import FIRST_RESIDUAL_LAYER
 
 
 class FastDecoderState(NamedTuple):
-    """State after the previous step, in that step's row order; reordering is lazy."""
+    """State after the previous step, in the row order of that step; reordering changes only `parents`."""
 
     last: DecoderState  # of the M rows of the previous step
     parents: Tensor  # (N,), maps each new row to the row that it continues
 
     def reorder(self, rows: Tensor) -> "FastDecoderState":
-        """Returns the state whose row i is row `rows[i]` of this state."""
+        """Returns a state with the given rows, without moving the previous step's state.
+
+        Args:
+            rows: indices into this state, one per row of the result.
+        """
         return self._replace(parents=self.parents.index_select(0, rows))
 
     def join_sentences(self, others: "FastDecoderState", rows: int) -> "FastDecoderState":

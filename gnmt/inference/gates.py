@@ -29,8 +29,8 @@ from gnmt.inference.recurrence import MakeLinear, fused_gate_linear, gate_bias, 
 from gnmt.network.decoder import Decoder
 from gnmt.network.lstm import LSTM
 
-# Minimum number of elements N*H of the hidden states above which de-duplicating rows before the matmul is faster;
-# measured from 1 to 320 rows at widths of 256 to 1024.
+# Minimum number of elements N*H of the hidden states above which de-duplicating rows before the matmul is faster.
+# Measured from 1 to 320 rows at widths of 256 to 1024.
 MIN_SHARED_ELEMENTS = 100_000
 TABLE_BYTES = 1 << 26  # a table saves about 3 % of the time, which does not justify more memory
 
@@ -48,7 +48,12 @@ class RowParents:
 
 
 def should_share(parents: RowParents, hidden: Tensor) -> bool:
-    """Returns True if multiplying hidden states (M, H) once per distinct parent is faster than once per row."""
+    """Returns True if multiplying each distinct parent once is faster than multiplying each row.
+
+    Args:
+        parents: parents of the N rows.
+        hidden: hidden states (M, H) of the previous step.
+    """
     return len(parents.rows) * hidden.size(1) >= MIN_SHARED_ELEMENTS
 
 
@@ -134,7 +139,12 @@ class SplitGateProduct:
     """
 
     def __init__(self, input_product: Callable[[Tensor], Tensor], lstm: LSTM):
-        """Copies the weights of the hidden state; input_product returns W x + b (N, 4H) from the inputs."""
+        """Copies the weights of the hidden state.
+
+        Args:
+            input_product: returns W x + b (N, 4H) from the inputs.
+            lstm: layer to copy.
+        """
         self.input_product = input_product
         self.hidden_product = PackedLinear(with_doubled_candidate(lstm.weight_hh_l0))
 
@@ -148,7 +158,7 @@ class SplitGateProduct:
 
 
 class AdaptiveGateProduct:
-    """Uses the fused product for small batches and the split product, with shared parents, for large ones."""
+    """Uses the fused product for small batches, and the split product with shared parents for large batches."""
 
     def __init__(self, fused: GateProduct, split: GateProduct):
         self.fused, self.split = fused, split

@@ -82,9 +82,9 @@ def default_precision(stored: str, device: torch.device) -> str:
 
 
 def inference_model_for(model: Network, precision: Optional[str] = None) -> InferenceModel:
-    """Returns faster copies of a network that is prepared for inference, and the network's own halves otherwise.
+    """Returns faster copies of a network that is prepared for inference, and its own encoder and decoder otherwise.
 
-    Copies are cached and rebuilt when the network's parameters change; every search calls this function first. A
+    Copies are cached, and rebuilt when the network's parameters change. Every search calls this function first. A
     network in training, or with a decoder that does not support fast decoding, is used directly.
 
     Args:
@@ -148,11 +148,11 @@ def _packed(model: Union[Network, Halves]) -> InferenceModel:
 def _quantized(model: Network) -> InferenceModel:
     if onednn_activation_qmax() is None:
         logger.warning(
-            "This torch has no 8-bit products: --precision int8 gives the same numbers by floats, and no speed."
+            "This torch has no 8-bit products: --precision int8 computes the same numbers in float32, with no speed-up."
         )
     limit = model.encoder.clip.limit
     make_linear: MakeLinear = Int8Linear
-    if limit is not None:  # hidden states, which are not clipped, lie within -1..1
+    if limit is not None:  # hidden states are not clipped, but are within -1..1
         make_linear = functools.partial(Int8Linear, input_limit=max(limit, 1.0))
     # Embeddings are only looked up, so they stay floats, rounded as in int8 checkpoints. A lookup table of products
     # would need its own scales, which int8 checkpoints (quantization.storage) do not have.
@@ -166,7 +166,7 @@ def _quantized(model: Network) -> InferenceModel:
 def _in_bf16(model: Network) -> InferenceModel:
     if not has_bf16_products():
         logger.warning(
-            "This processor has no products in bfloat16: --precision bf16 computes them by floats, and is no faster."
+            "This processor has no products in bfloat16: --precision bf16 computes them in float32, and is no faster."
         )
     return _reproducible(model, bf16_linear, model.encoder.clip, model.decoder.embed_tokens)
 
@@ -193,7 +193,12 @@ def _reproducible(
 
 
 def encoder_with(encoder: Encoder, make_layer: Callable[[LSTM], nn.Module]) -> Encoder:
-    """Returns a copy of the encoder whose LSTM layers are replaced by make_layer's results; embeddings are shared."""
+    """Returns a copy of the encoder with other LSTM layers; embeddings are shared.
+
+    Args:
+        encoder: encoder to copy.
+        make_layer: builds the layer that replaces an LSTM layer.
+    """
     copied = copy.copy(encoder)
     copied._modules = dict(encoder._modules)
     copied.first_layer = copy.copy(encoder.first_layer)

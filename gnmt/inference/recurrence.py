@@ -82,8 +82,8 @@ def lstm_cell_from_gates(
 ) -> LSTMState:
     """Returns the hidden and cell states (N, H) of an LSTM after one position.
 
-    tanh(g) = 2 sigmoid(2 g) - 1, so one sigmoid computes all gates, in float32 or more precise: half precision would
-    lose small numbers in the difference. Operations are in place, so that operands stay in the processor's cache.
+    tanh(g) = 2 sigmoid(2 g) - 1, so one sigmoid computes all gates. Gates are in float32 or more precise: half
+    precision would lose small numbers in the difference. Operations are in place, to keep operands in the cache.
 
     Args:
         pre_activations: (N, 4H), overwritten.

@@ -1,6 +1,6 @@
 """Attention of int8 decoding, with bitwise equal results for a row in every batch.
 
-Shapes: B sentences, K queries of a sentence (its hypotheses), S source positions, H hidden size, O output size of the
+Shapes: B sentences, Q queries of a sentence (its hypotheses), S source positions, H hidden size, O output size of the
 context product.
 """
 
@@ -43,32 +43,37 @@ class ReproducibleAttention:
         return SourceMemory(self.key_projection(outputs), round_values(context_product(outputs)), encoded.padding_mask)
 
     def weights(self, query: Tensor, memory: SourceMemory) -> Tensor:
-        """Returns the weights (B, K, S), zero at padding, of query (B, K, H)."""
+        """Returns the weights (B, Q, S), which are zero at padding.
+
+        Args:
+            query: (B, Q, H).
+            memory: source memory from `precompute`.
+        """
         scores = ordered_scores(self.query_projection(query), memory.keys, self.direction)
         scores.masked_fill_(memory.padding_mask[:, None], torch.finfo(scores.dtype).min)
         weights = scores.sub_(scores.amax(dim=-1, keepdim=True)).exp_()
         return weights.div_(order_free_sum(weights))
 
     def context_weights(self, weights: Tensor) -> Tensor:
-        """Returns the weights (B, K, S) in the form that `add_context` expects."""
+        """Returns the weights (B, Q, S) in the form that `add_context` expects."""
         return round_weights(weights)
 
     def add_context(self, pre_activations: Tensor, weights: Tensor, values: Tensor) -> None:
         """Adds the context to the pre-activations, in place.
 
         Args:
-            pre_activations: (B, K, O).
-            weights: rounded attention weights (B, K, S).
+            pre_activations: (B, Q, O).
+            weights: rounded attention weights (B, Q, S).
             values: rounded context products (B, S, O).
         """
         pre_activations.add_(torch.bmm(weights, values))
 
 
 def ordered_scores(query: Tensor, keys: Tensor, direction: Tensor) -> Tensor:
-    """Returns direction . sigmoid(query[b, k] + keys[b, s]), (B, K, S), summed in an order that depends only on H.
+    """Returns direction . sigmoid(query[b, q] + keys[b, s]), (B, Q, S), summed in an order that depends only on H.
 
     Args:
-        query: (B, K, H).
+        query: (B, Q, H).
         keys: (B, S, H).
         direction: (H,).
     """

@@ -1,7 +1,8 @@
-"""Fast tanh, and activation functions whose result for an element does not depend on its position.
+"""Fast tanh, and sigmoid and tanh with bitwise equal results for an element at every position of a tensor.
 
-torch.sigmoid computes most elements in vectors. The remaining elements of a tensor, or of one thread's share, use a
-different exponential function. Its last bits therefore depend on the tensor's size and the number of threads.
+torch.sigmoid computes most elements in vector instructions. The remaining elements of a tensor, or of the part that one
+thread computes, use a different exponential function. The last bits of an element therefore depend on its position, the
+size of the tensor and the number of threads.
 """
 
 import functools
@@ -11,7 +12,7 @@ from typing import Callable, NamedTuple
 import torch
 from torch import Tensor
 
-VECTORS = 32  # elements that torch computes at once, or a multiple of that
+VECTORS = 32  # a multiple of the number of elements that torch computes in one vector instruction
 SHARE = 32768  # minimum number of elements per thread (at::internal::GRAIN_SIZE)
 SLOW_TANH = ("AVX2", "DEFAULT")  # instruction sets where torch's sigmoid takes a third of the time of its tanh
 
@@ -72,8 +73,8 @@ def reproducible_sigmoid_(inputs: Tensor) -> Tensor:
 def evenly_shared(count: int) -> int:
     """Returns the number of leading elements that torch divides into equal shares of whole vectors.
 
-    The remaining elements are few enough for one thread. torch uses one thread per share of at least SHARE elements;
-    the last share may be smaller.
+    The remaining elements are few enough for one thread. torch uses one thread per share of at least SHARE elements.
+    The last share may be smaller.
 
     Args:
         count: number of elements, a multiple of 32; the upper bound of the result.

@@ -4,7 +4,7 @@ An attention has four methods: `precompute` for the source, `weights` and `forwa
 `for_inference` returns a copy for one position at a time, with `precompute`, `weights`, `context_weights` and
 `add_context`. It may be omitted if the decoder sets `supports_fast_decoding = False`.
 
-Shapes: B sentences, T queries of a sentence (target positions in training, hypotheses in search),
+Shapes: B sentences, Q queries of a sentence (target positions in training, hypotheses in search),
 S source positions, H hidden size, O output size of the context product.
 """
 
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from gnmt.network.activations import sigmoid_is_faster, sigmoid_is_faster_in_decoding
 from gnmt.network.encoder import EncoderOutput
 
-# Maximum number of elements of the (b, T, S, H) buffer: small enough for the second-level cache of a CPU, large
+# Maximum number of elements of the (b, Q, S, H) buffer: small enough for the second-level cache of a CPU, large
 # enough to keep a GPU busy.
 CPU_BUFFER_ELEMENTS = 1 << 18
 GPU_BUFFER_ELEMENTS = 1 << 26
@@ -74,16 +74,31 @@ class NormalizedBahdanauAttention(nn.Module):
         self.score_bias = nn.Parameter(torch.zeros(hidden_size))
 
     def precompute(self, encoder_outputs: Tensor, padding_mask: Tensor) -> SourceMemory:
-        """Projects the keys of encoder_outputs (B, S, H) once for all queries."""
+        """Returns the source memory: projects the keys once for all queries.
+
+        Args:
+            encoder_outputs: (B, S, H).
+            padding_mask: (B, S), True at padding.
+        """
         return SourceMemory(self.key_projection(encoder_outputs), encoder_outputs, padding_mask)
 
     def forward(self, query: Tensor, memory: SourceMemory) -> Tuple[Tensor, Tensor]:
-        """Returns the context (B, T, H) and the weights (B, T, S), zero at padding, of query (B, T, H)."""
+        """Returns the context (B, Q, H) and the weights (B, Q, S), which are zero at padding.
+
+        Args:
+            query: (B, Q, H).
+            memory: encoded source sentences.
+        """
         weights = self.weights(query, memory)
         return torch.bmm(weights, memory.values), weights
 
     def weights(self, query: Tensor, memory: SourceMemory) -> Tensor:
-        """Returns the weights (B, T, S), zero at padding, of query (B, T, H)."""
+        """Returns the weights (B, Q, S), which are zero at padding.
+
+        Args:
+            query: (B, Q, H).
+            memory: encoded source sentences.
+        """
         queries = self.query_projection(query) + self.score_bias
         scores = _AdditiveScores.apply(queries, memory.keys.type_as(queries), self.direction())
         return softmax_over_source(scores, memory.padding_mask).type_as(memory.values)
@@ -126,7 +141,12 @@ class FrozenBahdanauAttention:
         return memory._replace(keys=self.key_factor * memory.keys, values=context_product(memory.values))
 
     def weights(self, query: Tensor, memory: SourceMemory) -> Tensor:
-        """Returns the weights (B, T, S), zero at padding, of query (B, T, H)."""
+        """Returns the weights (B, Q, S), which are zero at padding.
+
+        Args:
+            query: (B, Q, H).
+            memory: source memory from `precompute`.
+        """
         queries, keys = self.query_projection(query), memory.keys
         scores = queries.new_empty(*queries.shape[:2], keys.size(1))
         for part in buffer_parts(queries, keys):
@@ -135,22 +155,22 @@ class FrozenBahdanauAttention:
         return softmax_over_source(scores, memory.padding_mask).type_as(scores)
 
     def context_weights(self, weights: Tensor) -> Tensor:
-        """Returns the weights (B, T, S) in the form that `add_context` expects."""
+        """Returns the weights (B, Q, S) in the form that `add_context` expects."""
         return weights
 
     def add_context(self, pre_activations: Tensor, weights: Tensor, values: Tensor) -> None:
         """Adds the context to the pre-activations, in place.
 
         Args:
-            pre_activations: (B, T, O).
-            weights: attention weights (B, T, S).
+            pre_activations: (B, Q, O).
+            weights: attention weights (B, Q, S).
             values: context products (B, S, O).
         """
         pre_activations.baddbmm_(weights, values)
 
 
 def softmax_over_source(scores: Tensor, padding_mask: Tensor) -> Tensor:
-    """Returns the softmax of scores (B, T, S) in float32 or more precise, zero where padding_mask (B, S) is True.
+    """Returns the softmax of scores (B, Q, S) in float32 or more precise, zero where padding_mask (B, S) is True.
 
     Half precision cannot represent the difference of close scores.
     """
@@ -159,9 +179,9 @@ def softmax_over_source(scores: Tensor, padding_mask: Tensor) -> Tensor:
 
 
 class _AdditiveScores(torch.autograd.Function):
-    """Computes scores[b, t, s] = direction . tanh(query[b, t] + keys[b, s]).
+    """Computes scores[b, q, s] = direction . tanh(query[b, q] + keys[b, s]).
 
-    The (B, T, S, H) tensor of tanh values is never stored. It is computed sentence by sentence in a small buffer, and
+    The (B, Q, S, H) tensor of tanh values is never stored. It is computed sentence by sentence in a small buffer, and
     recomputed in the backward pass.
     """
 
@@ -178,8 +198,8 @@ class _AdditiveScores(torch.autograd.Function):
         query_gradient, keys_gradient = torch.empty_like(query), torch.empty_like(keys)
         direction_gradient = torch.zeros_like(direction, dtype=torch.promote_types(direction.dtype, torch.float32))
         for part in buffer_parts(query, keys):
-            g = gradient[part]  # (b, T, S)
-            tanh = _tanh_sums(query[part], keys[part])  # (b, T, S, H)
+            g = gradient[part]  # (b, Q, S)
+            tanh = _tanh_sums(query[part], keys[part])  # (b, Q, S, H)
             # In half precision each sentence is summed separately; sentences are added in float32.
             by_sentence = g.flatten(1)[:, None].bmm(tanh.flatten(1, 2))  # (b, 1, H)
             direction_gradient += by_sentence.sum(dim=(0, 1), dtype=direction_gradient.dtype)
@@ -198,10 +218,10 @@ class _AdditiveScores(torch.autograd.Function):
 
 
 def additive_scores(query: Tensor, keys: Tensor, direction: Tensor) -> Tensor:
-    """Returns direction . tanh(query[b, t] + keys[b, s]), (B, T, S), without a gradient.
+    """Returns direction . tanh(query[b, q] + keys[b, s]), (B, Q, S), without a gradient.
 
     Args:
-        query: (B, T, H).
+        query: (B, Q, H).
         keys: (B, S, H).
         direction: (H,).
     """
@@ -212,7 +232,7 @@ def additive_scores(query: Tensor, keys: Tensor, direction: Tensor) -> Tensor:
 
 
 def _score(query: Tensor, keys: Tensor, direction: Tensor, out: Tensor) -> None:
-    """Writes direction . tanh(query[b, t] + keys[b, s]) to out (b, T, S)."""
+    """Writes direction . tanh(query[b, q] + keys[b, s]) to out (b, Q, S)."""
     if sigmoid_is_faster(query):  # as in activations.tanh, with the factor and the offset applied to the sums
         torch.matmul(_doubled_sums(query, keys).sigmoid_(), 2 * direction, out=out).sub_(direction.sum())
     else:
@@ -220,19 +240,26 @@ def _score(query: Tensor, keys: Tensor, direction: Tensor, out: Tensor) -> None:
 
 
 def _tanh_sums(query: Tensor, keys: Tensor) -> Tensor:
-    """Returns tanh(query[b, t] + keys[b, s]), (b, T, S, H)."""
+    """Returns tanh(query[b, q] + keys[b, s]), (b, Q, S, H)."""
     if sigmoid_is_faster(query):
         return _doubled_sums(query, keys).sigmoid_().mul_(2).sub_(1)
     return (query[:, :, None] + keys[:, None]).tanh_()
 
 
 def _doubled_sums(query: Tensor, keys: Tensor) -> Tensor:
-    """Returns 2 (query[b, t] + keys[b, s]); query and keys are doubled before the sum because they are smaller."""
+    """Returns 2 (query[b, q] + keys[b, s]); query and keys are doubled before the sum because they are smaller."""
     return (2 * query)[:, :, None] + (2 * keys)[:, None]
 
 
 def buffer_parts(query: Tensor, keys: Tensor):
-    """Returns slices of sentences whose (b, T, S, H) tensors fit the buffer; each has at least one sentence."""
+    """Returns slices of sentences that are processed together.
+
+    The (b, Q, S, H) tensor of a slice of b sentences fits into the buffer, unless the slice is one sentence.
+
+    Args:
+        query: (B, Q, H).
+        keys: (B, S, H).
+    """
     elements = GPU_BUFFER_ELEMENTS if query.is_cuda else CPU_BUFFER_ELEMENTS
     sentences = max(1, elements // (query.size(1) * keys.size(1) * keys.size(2)))
     return [slice(start, start + sentences) for start in range(0, query.size(0), sentences)]

@@ -15,7 +15,7 @@ LOGIT_LIMIT = 25.0
 
 
 class ClipSchedule(NamedTuple):
-    """Limit d of clipping, which falls linearly from `start` to `end` between the updates `first` and `last`."""
+    """Limit d of clipping, which decreases linearly from `start` to `end` between the updates `first` and `last`."""
 
     start: float
     end: float

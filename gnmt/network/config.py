@@ -22,16 +22,15 @@ class NetworkConfig:
         padding_index: index of PAD in both vocabularies.
         hidden_size: width of embeddings, LSTMs and attention.
         encoder_layers: number of encoder layers, including the bidirectional one.
-        decoder_layers: number of decoder layers, including the one that queries the attention.
+        decoder_layers: number of decoder layers, including the layer that queries the attention.
         dropout: dropout probability on the input of every LSTM layer.
         share_embeddings: use one embedding for source and target, which requires vocabularies of equal size.
         tie_output: use the target embeddings as the weights of the output projection.
-        attention_query: "current" queries the attention with the bottom layer's output at the same position (GNMT
-            v2),
-            "previous" with its output at the previous position (Wu et al. 2016, section 3).
+        attention_query: position at which the bottom layer's output queries the attention. "current": the same
+            position (GNMT v2); "previous": the position before (Wu et al. 2016, section 3).
         clip: schedule of the activation limit in quantisable training; None disables clipping.
         init_range: weights are initialised uniformly in -init_range..init_range.
-        embedding_init_range: the same for embeddings; None means init_range.
+        embedding_init_range: range of the initial embeddings, as init_range; None means init_range.
         checkpoint_activations: recompute LSTM layers in the backward pass instead of storing their activations.
 
     Raises:
@@ -60,5 +59,5 @@ class NetworkConfig:
         if self.share_embeddings and self.source_vocabulary_size != self.target_vocabulary_size:
             raise UserError(
                 f"Shared embeddings need one vocabulary, but the source has {self.source_vocabulary_size} tokens and "
-                f"the target {self.target_vocabulary_size}: share none, or build a joint vocabulary."
+                f"the target {self.target_vocabulary_size}: do not share embeddings, or build a joint vocabulary."
             )

@@ -1,7 +1,10 @@
-"""GNMT decoder: a stack of LSTMs whose first layer queries the attention.
+"""GNMT decoder: a stack of LSTMs. The bottom layer queries the attention, and all upper layers read the context.
 
-Shapes: B sentences, N rows (B in training, sentences x hypotheses or samples otherwise), T target positions,
-S source positions, H hidden size, L layers, V vocabulary.
+`Decoder` adds embeddings and the output projection to `DecoderStack`. gnmt.inference.fast_decoder computes the same
+step faster in decoding.
+
+Shapes: B sentences, N rows (B in training; B x hypotheses or samples otherwise), T target positions, S source
+positions, H hidden size, L layers, V vocabulary size.
 """
 
 from functools import partial
@@ -25,7 +28,11 @@ class DecoderState(NamedTuple):
     cell: Tuple[Tensor, ...]  # one per layer, (N, H)
 
     def reorder(self, rows: Tensor) -> "DecoderState":
-        """Returns the state whose row i is row `rows[i]` of this state."""
+        """Returns a state with the given rows.
+
+        Args:
+            rows: indices into this state, one per row of the result.
+        """
         return DecoderState(*(tuple(layer.index_select(0, rows.to(layer.device)) for layer in part) for part in self))
 
     def join(self, others: "DecoderState") -> "DecoderState":
@@ -68,14 +75,19 @@ class DecoderStack(nn.Module):
         self.dropout = Dropout(dropout)
 
     def initial_state(self, memory: SourceMemory, rows_per_sentence: int = 1) -> DecoderState:
-        """Returns zeros: the decoder is not initialised from the encoder and sees the source only through attention."""
+        """Returns zeros: the decoder is not initialised from the encoder and reads the source only through attention.
+
+        Args:
+            memory: encoded source sentences.
+            rows_per_sentence: number of rows of each sentence.
+        """
         return self.zero_state(memory.values, memory.values.size(0) * rows_per_sentence)
 
     def zero_state(self, like: Tensor, rows: int) -> DecoderState:
         """Returns a state of zeros; each layer's part is on the device of its weights.
 
         Args:
-            like: tensor whose type the state has.
+            like: tensor of the type and device of the state.
             rows: number of rows N.
         """
         zeros = like.new_zeros(rows, self.hidden_size)
@@ -88,14 +100,13 @@ class DecoderStack(nn.Module):
         """Advances T positions: the whole target in training, one token in search.
 
         Args:
-            embedded: (N, T, H); N is a multiple of the B sentences of the memory, and rows of a sentence are
-                adjacent.
+            embedded: (N, T, H); N is a multiple of B, and the rows of a sentence are adjacent.
             memory: encoded source sentences.
             state: state before the first position.
 
         Returns:
-            Features (N, T, H), attention weights (N, T, S) that sum to 1 over real source tokens, and the final
-            state.
+            Features (N, T, H), attention weights (N, T, S) and the final state. Weights sum to 1 over real source
+            tokens.
         """
         query, final = self.read(embedded, state)
         return self.attend(query, final, memory, state)

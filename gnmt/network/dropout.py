@@ -14,7 +14,7 @@ class Dropout(nn.Module):
     """Zeroes elements with probability p in training and scales the rest, as torch.nn.Dropout does.
 
     On a CPU torch draws one Bernoulli variable per element. This module derives four elements from one 64-bit random
-    number and stores the mask as bytes. p is rounded to a multiple of 1/65536, and the scale uses the rounded p.
+    number and stores the mask as bytes. The probability is rounded to a multiple of 1/65536, also in the scale.
     """
 
     def __init__(self, p: float):

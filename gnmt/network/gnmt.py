@@ -1,6 +1,6 @@
 """The GNMT network (Wu et al. 2016, in the variant of NVIDIA's GNMT v2 by default).
 
-Shapes: B sentences, S source positions, T target positions, V vocabulary.
+Shapes: B sentences, S source positions, T target positions, V vocabulary size.
 """
 
 import math
@@ -17,7 +17,7 @@ from gnmt.network.placement import PlaceableNetwork
 
 
 class GNMTNetwork(PlaceableNetwork):
-    """Residual LSTM encoder and decoder with attention, whose context is read by all upper decoder layers."""
+    """Residual LSTM encoder and decoder with attention; all upper decoder layers read the context."""
 
     def __init__(self, config: NetworkConfig):
         super().__init__()
@@ -71,7 +71,12 @@ def build_halves(
 
 
 def initialize(model: nn.Module, config: NetworkConfig) -> None:
-    """Initialises weights uniformly as NVIDIA's GNMT v2 does; the second bias of each LSTM is zero."""
+    """Initialises weights uniformly as NVIDIA's GNMT v2 does; the second bias of each LSTM is zero.
+
+    Args:
+        model: network whose parameters are overwritten.
+        config: options, of which `init_range` and `embedding_init_range` are used.
+    """
     embedding_range = config.init_range if config.embedding_init_range is None else config.embedding_init_range
     for name, parameter in model.named_parameters():
         if name.endswith("bias_hh_l0") or name.endswith("score_bias"):

@@ -1,6 +1,6 @@
 """LSTM layers of encoder and decoder.
 
-Shapes: N rows, T positions, I input size, H hidden size.
+Shapes: N rows, T positions of a sequence, I input size, H hidden size.
 """
 
 from typing import Tuple

@@ -4,7 +4,7 @@ Input projections and weight gradients are one product for all positions. Produc
 cell states are computed in float32 or more precise. For the gradient, gates are stored in the precision of the products
 and cell states in float32.
 
-Shapes: T positions, N rows, I input size, H hidden size. Gates are in the order i, f, g, o.
+Shapes: T positions of a sequence, N rows, I input size, H hidden size. Gates are in the order i, f, g, o.
 """
 
 from typing import Optional, Tuple
@@ -35,7 +35,7 @@ def lstm_recurrence(
         weight_ih: (4H, I).
         weight_hh: (4H, H).
         bias: (4H,), sum of both biases.
-        limit: cell states are clipped to -limit..limit, and clipped ones have no gradient; None disables clipping.
+        limit: cell states are clipped to -limit..limit, with zero gradient where clipped; None disables clipping.
         precision: type of the products and of the hidden states.
 
     Returns:
@@ -53,7 +53,7 @@ class _Recurrence(torch.autograd.Function):
         inputs_in = inputs.to(precision).contiguous()
         weight_ih_in, weight_hh_in = weight_ih.to(precision), weight_hh.to(precision)
         gates = torch.addmm(bias.to(precision), inputs_in.flatten(0, 1), weight_ih_in.t()).view(positions, rows, -1)
-        # State 0 is the one before the first position.
+        # Index 0 contains the state before the first position.
         hiddens = hidden.new_empty(positions + 1, rows, size, dtype=precision)
         cells = cell.new_empty(positions + 1, rows, size, dtype=exact)
         hiddens[0], cells[0] = hidden, cell
@@ -82,7 +82,7 @@ class _Recurrence(torch.autograd.Function):
         inputs, weight_ih, weight_hh, gates, cells, hiddens = ctx.saved_tensors
         positions, rows, size = len(inputs), cells.size(1), cells.size(2)
         gradients = torch.empty_like(gates)  # of the pre-activations
-        own = cells.new_empty(rows, 4 * size)  # the same at one position
+        own = cells.new_empty(rows, 4 * size)  # of the pre-activations at one position
         own_i, own_f, own_g, own_o = own.chunk(4, dim=1)
         bias_gradient = cells.new_zeros(4 * size)
         hidden_gradient = torch.zeros_like(cells[0])

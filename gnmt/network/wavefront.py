@@ -1,4 +1,4 @@
-"""Layers of a stack over time chunks, in an order that lets devices overlap (Wu et al. 2016, section 3).
+"""Layers of a stack over time chunks, ordered so that devices compute at the same time (Wu et al. 2016, section 3).
 
 Layer l needs chunk c of the layer below and its own state after chunk c - 1. All pairs with equal l + c are therefore
 independent, and layers on different devices compute them at the same time:
@@ -36,7 +36,7 @@ Layer = Callable[[Chunk, Any], Tuple[Chunk, Any]]  # the second argument and res
 
 
 def split(features: Tensor, count: int) -> List[Chunk]:
-    """Splits features into chunks of equal length; the last ones may be one position shorter.
+    """Splits features into chunks of equal length; some chunks may be one position shorter.
 
     Args:
         features: (N, T, H).
@@ -98,7 +98,7 @@ class UpperLayer:
         """Prepares a pass.
 
         Args:
-            lstm: layer whose inputs are the features below, followed by the context if the chunks have one.
+            lstm: layer; its inputs are the features below, followed by the context if the chunks have one.
             index: index of the layer in its stack, from 0.
             length: number of positions of the whole sequence.
             dropout: dropout of the inputs.
@@ -121,8 +121,7 @@ class UpperLayer:
         return chunk._replace(features=self.clip(outputs), context=context), state
 
     def _drop(self, inputs: Tensor, positions: slice) -> Tensor:
-        if (
-            positions.start == 0
-        ):  # layers reach their first chunk one after another, so masks are drawn in a fixed order
+        # Layers reach their first chunk one after another, so masks are drawn in a fixed order.
+        if positions.start == 0:
             self.keep = self.dropout.draw((inputs.size(0), self.length, inputs.size(2)), inputs.device)
         return self.dropout(inputs, self.keep if self.keep is None else self.keep[:, positions])

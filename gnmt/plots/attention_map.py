@@ -64,7 +64,12 @@ SCHEMES: Dict[str, SubwordScheme] = {
 
 
 def word_starts(pieces: Sequence[str], scheme: SubwordScheme) -> List[int]:
-    """Returns the indices at which words begin; EOS is a separate word."""
+    """Returns the indices at which words begin; EOS is a separate word.
+
+    Args:
+        pieces: tokens.
+        scheme: rules for joining tokens to words.
+    """
     return [
         index
         for index, piece in enumerate(pieces)
@@ -77,6 +82,10 @@ def of_words(pieces: AttentionMap, scheme: SubwordScheme) -> AttentionMap:
 
     The attention on a source word is the sum over its subwords. The attention from a target word is the mean over its
     subwords, so each row still sums to 1.
+
+    Args:
+        pieces: attention map between tokens.
+        scheme: rules for joining tokens to words.
     """
     source, target = word_starts(pieces.source, scheme), word_starts(pieces.target, scheme)
     sums = np.add.reduceat(np.add.reduceat(pieces.weights, source, axis=1), target, axis=0)
@@ -95,7 +104,7 @@ def _texts(pieces: Sequence[str], starts: Sequence[int], scheme: SubwordScheme) 
 def draw(attention: AttentionMap):
     """Returns a figure: the attention map above, the coverage of the source below.
 
-    Labels lie outside the figure, so it must be saved with tight bounds.
+    Labels are outside the figure, so it must be saved with tight bounds.
     """
     rows, columns = attention.weights.shape
     cell_width, cell_height = (min(CELL, LARGEST_MAP / count) for count in (columns, rows))

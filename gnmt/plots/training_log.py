@@ -38,8 +38,8 @@ def read_log(path: Path) -> List[Record]:
     records = [record for line in read_lines(path) if (record := parse_line(line))]
     if not records:
         raise UserError(
-            f"{path} has no figures of fairseq-train: give its --log-file, or what it printed, with --log-format simple "
-            "or json (with --no-progress-bar it prints figures only if --log-format is given)."
+            f"{path} has no figures of fairseq-train: give its --log-file, or its output, in --log-format simple or "
+            "json. With --no-progress-bar it prints figures only if --log-format is given."
         )
     return place_in_epochs(without_repetitions(records))
 

@@ -1,4 +1,4 @@
-"""Sums whose result does not depend on the order of their terms or on added zeros.
+"""Exact sums: the result does not depend on the order of the terms or on added zeros.
 
 Floating-point sums depend on the order of their terms, which a kernel chooses by the size of its inputs. Terms rounded
 to multiples of a common unit have exact sums, so the order has no effect.
@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 SUM_UNIT = 2.0**-30  # 64-bit integers hold the sums of terms up to 128
-WEIGHT_UNIT = 2.0**-12  # of attention weights, which lie in 0..1
+WEIGHT_UNIT = 2.0**-12  # of attention weights, which are within 0..1
 VALUE_BITS = 11  # bits of a rounded value, without the sign
 EXPONENT = 0x7F800000  # exponent bits of a float32
-# Weights of a row sum to 1. Rounded, they are integers whose sum is at most 4096 + S / 2 for S source positions. With
+# Weights of a row sum to 1. Rounded, they are integers with a sum of at most 4096 + S / 2 for S source positions. With
 # values up to 2^11 in their unit, a context fits into the 24 bits of float32 up to this S.
 LONGEST_SOURCE = 8192
 
@@ -38,6 +38,6 @@ def round_values(values: Tensor) -> Tensor:
     """
     largest = torch.maximum(values.amax(dim=1, keepdim=True), values.amin(dim=1, keepdim=True).neg_())
     power = (largest.view(torch.int32) & EXPONENT).view(torch.float32)  # power of two, at most the largest value
-    # A float32 between 2^23 and 2^24 units has no digits below the unit, so adding the shift rounds to the unit.
+    # A float32 between 2^23 and 2^24 units has no digits below the unit, so this addition rounds to the unit.
     shift = power.mul_(1.5 * 2.0 ** (24 - VALUE_BITS))
     return values.add_(shift).sub_(shift)

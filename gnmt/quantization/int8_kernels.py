@@ -73,8 +73,8 @@ class OneDnnInt8Matmul:
 class FbgemmFp16Matmul:
     """FBGEMM kernel with half-precision weights, which represent int8 exactly, and float32 sums.
 
-    With few rows most time is spent reading weights: two bytes each, against four in float32. oneDNN reads one byte,
-    but without VNNI it repacks all weights in every product.
+    With few rows most of the time is spent reading weights, which have two bytes here and four in float32. oneDNN reads
+    one byte per weight, but without VNNI it repacks all weights in every product.
     """
 
     def __init__(self, weight: Tensor, scale: Tensor):

@@ -65,7 +65,7 @@ class Int8Linear(nn.Module):
         Args:
             weight: (O, I).
             bias: (O,).
-            input_limit: inputs lie within -input_limit..input_limit; None gives each row of inputs its own scale.
+            input_limit: inputs are within -input_limit..input_limit; None gives each row of inputs its own scale.
         """
         super().__init__()
         self.input_limit = input_limit

@@ -1,10 +1,11 @@
 """Storage of matrices as 8-bit integers, at a quarter of the size of float32.
 
 A stored matrix is loaded as float32 numbers that have exactly these integers and scales, so every loader of float
-checkpoints accepts it. `--precision int8` gives equal results with the stored and the original matrix: scales are per
-row and per block of columns that inference multiplies at once (inference.gates), so nothing is rounded twice.
+checkpoints accepts it. Scales are per row and per block of columns, where a block contains the columns that inference
+multiplies at once (inference.gates). Nothing is rounded twice: `--precision int8` gives equal results with the stored
+and the original matrix.
 
-Shapes: O rows, I columns, n blocks of equally many columns.
+Shapes: O rows, I columns, G blocks of equal width.
 """
 
 from typing import Dict
@@ -20,12 +21,17 @@ WEIGHT_IH, WEIGHT_HH = "weight_ih_l0", "weight_hh_l0"
 
 
 def is_stored_as_integers(name: str, value: Tensor) -> bool:
-    """Returns True for all matrices except attention matrices (Wu et al. 2016, section 6)."""
+    """Returns True for all matrices except attention matrices (Wu et al. 2016, section 6).
+
+    Args:
+        name: key in a state dict.
+        value: its tensor.
+    """
     return value.dim() == 2 and value.is_floating_point() and ".attention." not in name
 
 
 def to_integers(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
-    """Returns a state dict with `name.int8` (O, I) and `name.scale` (O, n) in place of each matrix.
+    """Returns a state dict with `name.int8` (O, I) and `name.scale` (O, G) in place of each matrix.
 
     Tensors that share memory are stored once.
     """
@@ -51,10 +57,10 @@ def to_floats(state: Dict[str, Tensor]) -> None:
 
 
 def block_scales(name: str, state: Dict[str, Tensor]) -> Tensor:
-    """Returns the scales (O, n) of a matrix: one per row, except in the decoder's LSTMs.
+    """Returns the scales (O, G) of a matrix: one per row, except in the decoder's LSTMs.
 
-    In these, the columns of the layer below and the columns of the hidden state share one scale per row. The columns of
-    the context, which follow the columns of the layer below in upper layers, have their own scale.
+    In the decoder's LSTMs, the columns of the layer below and of the hidden state share one scale per row. The columns
+    of the context, which follow the columns of the layer below in upper layers, have their own scale.
 
     Args:
         name: key of the matrix.
@@ -72,6 +78,6 @@ def block_scales(name: str, state: Dict[str, Tensor]) -> Tensor:
 
 
 def expand_scales(scale: Tensor, matrix: Tensor) -> Tensor:
-    """Returns one scale per element of a matrix, (O, I), from scales (O, n), or (O,) as in early files."""
+    """Returns one scale per element of a matrix, (O, I), from scales (O, G), or (O,) as in early files."""
     scale = scale.view(len(matrix), -1)
     return scale.repeat_interleave(matrix.size(1) // scale.size(1), dim=1)

@@ -1,6 +1,6 @@
-"""Backpointers of a running search, from which any hypothesis can be backtraced; running searches move no histories.
+"""Backpointers of a running search, from which any hypothesis can be backtraced; no token histories are copied.
 
-Steps are numbered from 0 over the lifetime of the search. The first step of a sentence is the one at which it joins.
+Steps are numbered from 0 over the lifetime of the search. The first step of a sentence is the step at which it joins.
 
 Shapes: N_t rows at step t, S_t source positions, F finished hypotheses, T tokens of the longest of them.
 """

@@ -2,15 +2,15 @@
 
 tests/reference/plain_beam_search.py contains the algorithm in plain Python, for one sentence.
 
-Running hypotheses of a sentence have equal length and compete on log-probability; the score of a finished hypothesis is
-log P / lp + cp (Wu et al. 2016, section 7). Each step selects the best 2 x beam continuations. Those of the first
-`beam` that end in EOS finish, and the best `beam` others continue. A sentence stops when `beam` hypotheses have
-finished, at its length limit, or when no running hypothesis can still enter its n-best list. Pruning (search.pruning)
-is off by default.
+Running hypotheses of a sentence have equal length and compete on log-probability. The score of a finished hypothesis is
+log P / lp + cp (Wu et al. 2016, section 7). Each step selects the best 2 x beam continuations of a sentence. Of the
+first `beam` continuations, all with EOS finish. The best `beam` continuations without EOS continue. A sentence stops
+when `beam` hypotheses have finished, at its length limit, or when no running hypothesis can still enter its n-best
+list. Pruning (search.pruning) is off by default.
 
-Shapes: B sentences of the batch, running or stopped, K hypotheses of a sentence (1 at its first step, then up to the
-beam), N = B x K rows, C candidates of a sentence, S source positions, P tokens of the longest prefix, V vocabulary
-size.
+Shapes: B sentences of the batch, running or stopped, K hypotheses of a sentence, N = B x K rows, C candidates of a
+sentence, S source positions, P tokens of the longest prefix, V vocabulary size. K is 1 at the first step of a batch,
+then up to the beam.
 """
 
 from typing import NamedTuple, Optional, Tuple
@@ -65,7 +65,12 @@ class Running(NamedTuple):
         )
 
     def join(self, others: "Running", pad: int) -> "Running":
-        """Returns these sentences followed by others, widened to common S, K and P."""
+        """Returns these sentences followed by others, widened to common S, K and P.
+
+        Args:
+            others: sentences to append.
+            pad: id of PAD, which fills prefixes.
+        """
         names = ("padding_mask", "tokens", "prefix")
         sources, beam, prefix = (max(getattr(self, name).size(1), getattr(others, name).size(1)) for name in names)
         both = [one._widened(sources, beam, prefix, pad) for one in (self, others)]
@@ -93,7 +98,7 @@ class BeamSearch:
     """
 
     def __init__(self, special: SpecialTokens, options: SearchOptions, length_penalty: Optional[LengthPenalty] = None):
-        """Stores the rules; `length_penalty` replaces GNMT's."""
+        """Stores the rules; see the class for the arguments."""
         self.special = special
         self.options = options
         self.length_penalty = length_penalty or GNMTLengthPenalty(options.length_norm_factor, options.length_norm_const)

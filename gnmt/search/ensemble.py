@@ -1,6 +1,7 @@
 """One or several models with a common interface for searches: encode the source, then decode token by token.
 
-Shapes: B sentences, N rows (B x hypotheses; rows of a sentence are adjacent), S source positions, V vocabulary size.
+Shapes: B sentences, N = B x K rows for K hypotheses (rows of a sentence are adjacent), S source positions, V vocabulary
+size.
 """
 
 from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
@@ -20,7 +21,11 @@ class EnsembleState(NamedTuple):
     states: List[Any]  # of the models' decoders
 
     def reorder(self, rows: Tensor) -> "EnsembleState":
-        """Returns the state whose row i is row `rows[i]` of this state."""
+        """Returns a state with the given rows of the decoders; memories are not changed.
+
+        Args:
+            rows: indices into this state, one per row of the result.
+        """
         return self._replace(states=[state.reorder(rows) for state in self.states])
 
     def select_sentences(self, sentences: Tensor) -> "EnsembleState":

@@ -21,11 +21,11 @@ class SearchOptions:
         Range(0, 1_000),
         "a in the maximum number of tokens before EOS, a * x + b, where x is the length of the source",
     )
-    max_len_b: int = option(200, Range(0, 10_000_000), "b in the maximum number of tokens before EOS, see --max-len-a")
+    max_len_b: int = option(200, Range(0, 10_000_000), "b in the maximum number of tokens before EOS, a * x + b")
     min_len: int = option(1, Range(0, 10_000_000), "minimum number of tokens before EOS")
     unkpen: float = option(
         0.0,
-        Range(-80.0, 1e9, hint="-80 lets nothing but unknown words win"),
+        Range(-80.0, 1e9, hint="at -80 only unknown words win"),
         "subtracted from the log-probability of <unk>",
     )
     temperature: float = option(

@@ -2,8 +2,7 @@
 
 A threshold of 0 prunes nothing.
 
-Shapes: N rows, B sentences, C candidates of a sentence, F of them that may finish, V vocabulary size. Scores are
-natural logarithms.
+Shapes: N rows, B sentences, C candidates of a sentence, V vocabulary size. Scores are natural logarithms.
 """
 
 from torch import Tensor
@@ -25,10 +24,10 @@ def prune_tokens(log_probs: Tensor, best: Tensor, threshold: float) -> Tensor:
 
 
 def prune_finished(scores: Tensor, best: Tensor, threshold: float) -> Tensor:
-    """Returns final scores with -inf for those far below the best final score of their sentence.
+    """Returns final scores, with -inf for scores far below the best final score of their sentence.
 
     Args:
-        scores: (B, F), final scores.
+        scores: (B, C), final scores of the candidates that may finish.
         best: (B,), best final score of each sentence.
         threshold: maximum distance from the best; 0 prunes nothing.
     """
@@ -53,4 +52,5 @@ def prune_running(log_probs: Tensor, length_penalty: Tensor, best: Tensor, thres
 
 
 def _keep_within(scores: Tensor, best: Tensor, threshold: float) -> Tensor:
+    """Returns scores, with -inf for scores more than `threshold` below the best."""
     return scores.masked_fill(scores < best - threshold, NEG_INF) if threshold else scores

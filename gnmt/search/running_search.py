@@ -16,7 +16,7 @@ from gnmt.search.backpointers import FinishedHypotheses, History
 from gnmt.search.beam_search import BeamSearch, Running
 from gnmt.search.options import SearchOptions
 
-# Share of stopped sentences at which they are removed from the batch: removal copies the memory of the others.
+# Share of stopped sentences at which they are removed from the batch. Removal copies the source memory of the others.
 LEAVING_SHARE = 1 / 8
 
 
@@ -150,7 +150,12 @@ class RunningSearch:
 
 
 def nbest(finished: FinishedHypotheses, options: SearchOptions) -> FinishedHypotheses:
-    """Returns the n-best hypotheses of each sentence, best first, without pruned ones."""
+    """Returns the n-best hypotheses of each sentence, best first, without pruned hypotheses.
+
+    Args:
+        finished: finished hypotheses of any sentences.
+        options: options, of which `nbest` and `prune_hypotheses` are used.
+    """
     order = finished.scores.argsort(descending=True, stable=True)
     best: Dict[int, float] = {}
     counts: Dict[int, int] = {}
@@ -171,7 +176,7 @@ def translate_batch(
     """Translates a fixed batch.
 
     Args:
-        model: see RunningSearch.
+        model: has `start(src_tokens)` and `step(tokens, state)`, as for RunningSearch.
         beam_search: rules of the search.
         src_tokens: (B, S), padded on the right.
         prefix: (B, P), forced first target tokens; PAD means unconstrained.

@@ -1,7 +1,7 @@
 """Random translations, sampled from the model token by token.
 
-Shapes: B sentences, K samples of each, T tokens of the longest, V vocabulary size, N = b x k rows that are still
-running.
+Shapes: B sentences, K samples of each, T tokens of the longest sample, V vocabulary size. The batch shrinks during
+sampling: N = b x k rows belong to the b running sentences and their k slots.
 """
 
 from typing import Callable, NamedTuple, Optional, Tuple
@@ -76,7 +76,7 @@ def draw_samples(
 
 
 def draw(probabilities: Tensor, noise: Tensor) -> Tuple[Tensor, Tensor]:
-    """Draws a token for each row: the first whose cumulative probability exceeds the noise.
+    """Draws a token for each row: the first token at which the cumulative probability exceeds the noise.
 
     Makes one pass over a row, whereas torch.multinomial draws V random numbers per row.
 

@@ -91,7 +91,12 @@ def topk_in_order(scores: Tensor, count: int) -> TopK:
 
 
 def group_maxima(probabilities: Tensor, groups: int) -> Tensor:
-    """Returns the largest probability of each group of tokens g, g + G, ...: (N, V) to (N, G)."""
+    """Returns the largest probability (N, G) of each group of tokens g, g + G, g + 2 G and so on.
+
+    Args:
+        probabilities: (N, V).
+        groups: number of groups G.
+    """
     rows, vocabulary = probabilities.shape
     rest = vocabulary % groups
     maxima = probabilities[:, : vocabulary - rest].view(rows, -1, groups).amax(dim=1)
@@ -115,7 +120,7 @@ def apply_constraints(
         forced: (B,), only allowed token of all rows of a sentence, even if banned or unlikely; PAD means
             unconstrained.
         history: backpointers of the search.
-        ages: (B,), number of tokens of each sentence's hypotheses.
+        ages: (B,), number of tokens so far of each sentence's hypotheses.
         options: options of the search.
         special: ids of the special tokens.
     """

@@ -61,7 +61,7 @@ def split_sentences(text: str, language: str) -> List[Sentence]:
         language: code such as "en" or "de-CH"; its first part selects the abbreviations.
 
     Returns:
-        Sentences whose texts and separators, joined in order, are `text`. White space before the first sentence, and
+        Sentences. Their texts and separators, joined in order, are `text`. White space before the first sentence, and
         lines without text, belong to sentences with empty text.
     """
     code = regex.split("[-_]", language.lower())[0]
@@ -92,7 +92,7 @@ def _append_line(sentences: List[Sentence], line: str, line_break: str, code: st
 
 
 def _ends_sentence(body: str, boundary, code: str) -> bool:
-    """Returns True if the terminators at `boundary` end a sentence of `body` rather than an abbreviation."""
+    """Returns True if the terminators at `boundary` end a sentence of `body`, not an abbreviation."""
     if not boundary.group(1):  # a full-width mark needs no white space
         return True
     if not NEXT_BEGINS.match(body, boundary.end()):

@@ -1,9 +1,9 @@
 """Learns joint subwords with sentencepiece, such that decoding restores the encoded text.
 
 Only white space changes: each run becomes one space, and leading and trailing white space is removed. Models are
-therefore trained with the `identity` normalisation plus this rule. sentencepiece's default, nmt_nfkc, changes text
-irreversibly (a superscript two becomes 2, a ligature its letters). The rule is stored in the model, so fairseq's
-`--bpe sentencepiece` applies it too.
+therefore trained with the `identity` normalisation plus this rule. The default of sentencepiece, nmt_nfkc, changes text
+irreversibly: a superscript two becomes 2, and a ligature becomes separate letters. The rule is stored in the model, so
+fairseq's `--bpe sentencepiece` applies it too.
 """
 
 import io

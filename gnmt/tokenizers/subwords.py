@@ -107,7 +107,7 @@ def dictionary_pieces(model: SentencePieceProcessor) -> Iterator[str]:
         piece = model.id_to_piece(index)
         if piece in FAIRSEQ_SYMBOLS or any(character.isspace() for character in piece):
             raise UserError(
-                f"The model has the piece {piece!r}, which fairseq cannot tell from a special symbol or a space: "
+                f"The model has the piece {piece!r}, which fairseq would read as a special symbol or a space: "
                 f"use a model of `python -m fairseq_gnmt.data.subwords train`."
             )
         yield piece

@@ -189,7 +189,7 @@ def load_tokenizers(folder: Path) -> TokenizerPair:
     description = read_object(path)
     kind = description.get("type")
     if kind not in TOKENIZERS:
-        raise UserError(f"{path} has the type {kind!r}; this version knows {', '.join(TOKENIZERS)}.")
+        raise UserError(f"{path} has the type {kind!r}; this version supports {', '.join(TOKENIZERS)}.")
     sides = [_load(folder, TOKENIZERS[kind], description.get(side)) for side in TokenizerPair._fields]
     return TokenizerPair(*sides)
 
@@ -199,6 +199,6 @@ def _load(folder: Path, kind: TokenizerType, name: Any) -> Tokenizer:
         return kind.load(None)
     if not isinstance(name, str) or Path(name).name != name or not name.endswith(kind.suffix):
         raise UserError(
-            f"{folder / DESCRIPTION} names the file {name!r}, but must name one of the folder that ends in {kind.suffix}."
+            f"{folder / DESCRIPTION} names the file {name!r}, but must name a {kind.suffix} file of its folder."
         )
     return kind.load(folder / name)

@@ -15,7 +15,7 @@ class Vocabulary:
     """Immutable mapping between tokens and ids from 0; BOS, PAD, EOS and UNK come first."""
 
     def __init__(self, words: Sequence[str]):
-        """Numbers `words`, the tokens after the special ones; `index` returns the last of equal tokens."""
+        """Numbers `words`, the tokens after the special tokens; `index` returns the last of equal tokens."""
         self.tokens: List[str] = [*SPECIAL_TOKENS, *words]
         self._indices = {token: index for index, token in enumerate(self.tokens)}
 
@@ -41,7 +41,7 @@ class Vocabulary:
 
     @property
     def words(self) -> List[str]:
-        """Tokens after the special ones."""
+        """Tokens after the special tokens."""
         return self.tokens[len(SPECIAL_TOKENS) :]
 
     def index(self, token: str) -> int:

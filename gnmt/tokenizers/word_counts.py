@@ -56,7 +56,12 @@ def by_frequency(counts: Mapping[str, int]) -> List[str]:
 
 
 def most_frequent(counts: Mapping[str, int], share: float) -> List[str]:
-    """Returns the most frequent keys: the fewest whose counts make up `share` of the total."""
+    """Returns the smallest list of most frequent keys that makes up a share of the total.
+
+    Args:
+        counts: number of occurrences of each key.
+        share: minimum sum of the counts, from 0 to 1 of the total.
+    """
     wanted = share * sum(counts.values())
     kept: List[str] = []
     for name in by_frequency(counts):
@@ -68,5 +73,10 @@ def most_frequent(counts: Mapping[str, int], share: float) -> List[str]:
 
 
 def share_of(names: Iterable[str], counts: Mapping[str, int]) -> float:
-    """Returns the share of all occurrences that `names` make up."""
+    """Returns the share of all occurrences that `names` make up, from 0 to 1.
+
+    Args:
+        names: keys of `counts`.
+        counts: number of occurrences of each key.
+    """
     return sum(counts[name] for name in names) / max(sum(counts.values()), 1)

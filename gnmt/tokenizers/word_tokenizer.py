@@ -12,7 +12,8 @@ spelt with <B> alone:
 
 Decoding restores every text exactly, including its spaces. Text cannot be confused with a mark or a special symbol of
 fairseq (<s>, <pad>, </s>, <unk>), because "<" is always a separate word. Characters that cannot be part of a token are
-always spelt: "▁" itself, and white space other than the space, which is spelt by its code, such as <B>U+0009 for a tab.
+always spelt: the character "▁", and white space other than the space. White space is spelt by its code, such as
+<B>U+0009 for a tab.
 """
 
 import re
@@ -49,7 +50,7 @@ def written(word: str) -> str:
 
 
 def written_character(character: str) -> str:
-    """Returns a character in the form that follows a mark: itself, or its code for white space."""
+    """Returns the text that follows a mark: the character, or its code for white space."""
     return f"U+{ord(character):04X}" if character.isspace() else character
 
 

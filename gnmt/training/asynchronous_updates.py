@@ -35,7 +35,12 @@ class Replicas(Protocol):
         """Returns True if a replica waits for a batch."""
 
     def start(self, number: int, batch: Any) -> None:
-        """Starts the computation of a batch's gradient from the current parameters on an idle replica."""
+        """Starts the computation of a batch's gradient from the current parameters on an idle replica.
+
+        Args:
+            number: number of the batch.
+            batch: data of the batch.
+        """
 
     def wait(self) -> List[Outcome]:
         """Waits until a batch has ended or a replica has become idle."""

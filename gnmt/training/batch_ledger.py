@@ -1,8 +1,8 @@
 """Outstanding batches, and a bound on the staleness of their gradients.
 
-The staleness of a gradient is the number of updates between the parameters from which it is computed and its application.
-Stale synchronous parallel training bounds the staleness (Ho et al., 2013). With a bound of 0, batches are processed one
-at a time, as in a training with one process.
+A gradient is computed from the parameters after some update, and applied in a later update. Its staleness is the number
+of updates in between. Stale synchronous parallel training bounds the staleness (Ho et al., 2013). With a bound of 0,
+batches are processed one at a time, as in a training with one process.
 """
 
 from typing import Dict, Optional
@@ -11,7 +11,7 @@ from typing import Dict, Optional
 class BatchLedger:
     """Outstanding batches in the order of their assignment to replicas.
 
-    If gradients are applied in this order, batch number r (from 0) waits for r further updates. The batch has slack if
+    If gradients are applied in this order, batch number r (from 0) is applied after r further updates. It has slack if
     its staleness is then below the bound. A gradient may be applied before an earlier batch only if that batch has slack.
 
     Args:
@@ -42,7 +42,7 @@ class BatchLedger:
         self._finished[batch] = True
 
     def applicable(self) -> Optional[int]:
-        """Returns the first batch whose gradient may be applied now; None if there is none."""
+        """Returns the first batch with a gradient that may be applied now; None if there is none."""
         for place, (batch, begun) in enumerate(self._begun.items()):
             if self._finished[batch]:
                 return batch

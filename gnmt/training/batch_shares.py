@@ -1,6 +1,6 @@
-"""Shares of a batch: each process runs the recurrent layers for some rows, then the features of all rows are gathered.
+"""Shares of a batch: each process runs the recurrent layers for some sentences, then all features are gathered.
 
-Shapes: B rows of the batch, P processes, R = ceil(B / P) rows of each process.
+Shapes: B sentences of the batch, W processes, R = ceil(B / W) sentences of each process.
 """
 
 from typing import Iterable
@@ -11,15 +11,15 @@ from torch import Tensor
 
 
 def rows_of_process(batch: int, rank: int, processes: int) -> Tensor:
-    """Returns the rows (R,) of a batch for one process: rank, rank + P, rank + 2P and so on.
+    """Returns the rows (R,) of a batch for one process: rank, rank + W, rank + 2W and so on.
 
     All processes have the same number of rows, so that their tensors have equal shapes. The last processes may therefore
     run a row of another process again, which `gather_batch` drops.
 
     Args:
-        batch: B.
+        batch: number of sentences B.
         rank: rank of the process.
-        processes: P.
+        processes: number of processes W.
     """
     own = -(-batch // processes)
     return torch.arange(rank, own * processes, processes) % batch
@@ -33,7 +33,7 @@ def gather_batch(own: Tensor, batch: int) -> Tensor:
 
     Args:
         own: (R, ...), rows of this process.
-        batch: B.
+        batch: number of sentences B.
     """
     return _GatherBatch.apply(own, batch)
 
@@ -54,7 +54,7 @@ class _GatherBatch(torch.autograd.Function):
 
 
 def all_gather(own: Tensor) -> Tensor:
-    """Gathers the tensors (...) of all processes, which must have equal shapes, to one tensor (P, ...)."""
+    """Gathers the tensors (...) of all processes, which must have equal shapes, to one tensor (W, ...)."""
     gathered = own.new_empty(dist.get_world_size(), *own.shape)
     dist.all_gather(list(gathered), own.contiguous())
     return gathered

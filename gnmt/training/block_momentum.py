@@ -1,8 +1,8 @@
 """Block-wise model-update filtering (BMUF): replicas are merged after blocks of updates (Chen and Huo 2016).
 
 K. Chen and Q. Huo, "Scalable training of deep learning machines by incremental block training with intra-block parallel
-optimization and blockwise model-update filtering", ICASSP 2016. The formulas are those of fairseq/optim/bmuf.py.
-Collective operations use torch.distributed's default group; every process has one replica.
+optimization and blockwise model-update filtering", ICASSP 2016. The formulas equal the formulas of
+fairseq/optim/bmuf.py. Collective operations use torch.distributed's default group; every process has one replica.
 """
 
 from typing import Any, Dict, Iterable, List, NamedTuple
@@ -18,7 +18,7 @@ class BlockFilter(NamedTuple):
     Args:
         momentum: block momentum m.
         rate: block learning rate.
-        nesterov: uses Nesterov momentum.
+        nesterov: use Nesterov momentum.
     """
 
     momentum: float

@@ -1,4 +1,4 @@
-"""Record of a finished training in its --save-dir, which prevents that the same command trains again."""
+"""Record of a finished training in its --save-dir; it prevents the same command from training again."""
 
 import json
 from pathlib import Path
@@ -20,6 +20,10 @@ class Finished(NamedTuple):
 def read_finished(checkpoints: Path, arguments: Sequence[str]) -> Optional[Finished]:
     """Returns the record of a finished training, or None if there is none.
 
+    Args:
+        checkpoints: --save-dir of the training.
+        arguments: arguments of the current command.
+
     Raises:
         UserError: the training had other arguments, or the record is damaged.
     """
@@ -35,12 +39,17 @@ def read_finished(checkpoints: Path, arguments: Sequence[str]) -> Optional[Finis
         now = " ".join(argument for argument in arguments if argument not in finished.arguments)
         raise UserError(
             f"{checkpoints} has a finished training with other options ('{had}', now '{now}'): "
-            f"give another --save-dir, or delete {path} to continue it with the new ones."
+            f"give another --save-dir, or delete {path} to continue it with the new options."
         )
     return finished
 
 
 def write_finished(checkpoints: Path, finished: Finished) -> None:
-    """Writes the record of a finished training."""
+    """Writes the record of a finished training.
+
+    Args:
+        checkpoints: --save-dir of the training.
+        finished: record to write.
+    """
     with atomic_outputs([checkpoints / NAME], inputs=[], overwrite=True) as (file,):
         file.write(f"{json.dumps(finished._asdict(), ensure_ascii=False)}\n".encode("utf-8"))

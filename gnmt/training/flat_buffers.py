@@ -50,7 +50,11 @@ class FlatState(NamedTuple):
 
 
 def cut(sizes: Sequence[int], count: int) -> List[Shard]:
-    """Divides tensors of the given sizes into at most `count` shards of nearly equal size.
+    """Divides tensors into shards of nearly equal size.
+
+    Args:
+        sizes: number of elements of each tensor.
+        count: maximum number of shards.
 
     Example:
         >>> cut([100, 28], 2)
@@ -77,7 +81,12 @@ def flatten(tensors: Sequence[Tensor]) -> np.ndarray:
 
 @torch.no_grad()
 def unflatten(flat: np.ndarray, tensors: Sequence[Tensor]) -> None:
-    """Copies a buffer into tensors. The buffer may be read-only, as in Ray's object store."""
+    """Copies a buffer into tensors.
+
+    Args:
+        flat: buffer with the elements of all tensors; may be read-only, as in Ray's object store.
+        tensors: tensors to overwrite.
+    """
     place = 0
     for tensor in tensors:
         values = torch.from_numpy(np.array(flat[place : place + tensor.numel()]))

@@ -68,7 +68,7 @@ def loss_scale(sentences: int) -> int:
     scale, the gradient of a word that occurs twice in each sentence does not overflow.
 
     Args:
-        sentences: number of sentences whose gradients one device accumulates for an update.
+        sentences: number of sentences in the gradient that one device accumulates for an update.
     """
     return 1 << max(0, (LARGEST_SCALED_GRADIENT // sentences).bit_length() - 1)
 
@@ -95,7 +95,7 @@ def training_options(
         precision: one of TRAINING_PRECISIONS.
         plugin: folder of fairseq_gnmt.
         further: options of the user, which take precedence.
-        bf16_pays: returns True if training of a network of this width is faster in bf16 on this CPU; for "auto".
+        bf16_pays: returns True if a network of a given width trains faster in bf16 on this CPU; used for "auto".
 
     Raises:
         UserError: the options contradict each other, or no training pair is short enough.
@@ -126,7 +126,7 @@ def training_options(
 
 
 def _batches(recipe: Recipe, gpus: int, further: Sequence[str]) -> Batches:
-    """Returns batches whose total is the recipe's update, on the largest possible number of GPUs."""
+    """Returns batches that together make the recipe's update, on the largest possible number of GPUs."""
     shards = _number(further, SHARDED)
     if shards:  # all processes read the same batch
         size = _number(further, "--batch-size", "--max-sentences") or min(recipe.batch, shards * MOST_PER_DEVICE)

@@ -17,7 +17,7 @@ class ParameterShard:
 
     Args:
         parameters: flat float32 buffer, which is copied.
-        sizes: sizes of the pieces of the shard, see `flat_buffers.Shard`.
+        sizes: sizes of the pieces of the shard, as in `flat_buffers.Shard`.
         state: state of the optimizer for this shard.
         make_optimizer: returns an elementwise optimizer for a list of parameters.
     """
@@ -38,7 +38,7 @@ class ParameterShard:
         give_state(self._optimizer, state)
 
     def apply(self, gradient: np.ndarray, rate: float) -> None:
-        """Makes one update.
+        """Applies one gradient.
 
         Args:
             gradient: flat buffer of the shard's size, clipped and divided by the sample size.

@@ -19,7 +19,7 @@ class Recipe(NamedTuple):
         pairs: maximum number of training pairs; None means any number.
         batch: number of sentence pairs of one update on all devices together.
         epochs: number of passes through the training pairs.
-        averaged: number of last epochs whose checkpoints are averaged.
+        averaged: number of last epochs with checkpoints to average.
         several_devices: True trains on all GPUs in fp16; False on one GPU in fp32.
         options: further options of fairseq-train.
     """

@@ -136,7 +136,7 @@ def with_layers(network: nn.Module, layers: Dict[str, nn.Module]) -> Iterator[No
 
 
 def gather_weights(network: nn.Module, weights: MutableMapping[str, Tensor]) -> None:
-    """Replaces the sharded tensors among a network's weights by whole ones, in place. All processes must call it."""
+    """Replaces the sharded tensors among a network's weights by whole tensors, in place. All processes must call it."""
     whole = whole_weights(network)
     for name, layer in sharded_layers(network).items():
         for part, parameter in layer.named_parameters():

@@ -12,7 +12,7 @@ State = Dict[str, Any]  # of a torch.optim.Optimizer
 
 
 def gather_state(state: State, sharded: Iterable[int], shard: VocabularyShard) -> State:
-    """Returns an optimizer's state with whole moments in place of sharded ones. All processes must call it.
+    """Returns an optimizer's state with whole moments in place of sharded moments. All processes must call it.
 
     Args:
         state: result of `torch.optim.Optimizer.state_dict`.
@@ -23,7 +23,7 @@ def gather_state(state: State, sharded: Iterable[int], shard: VocabularyShard) -
 
 
 def shard_state(state: State, sharded: Iterable[int], shard: VocabularyShard) -> State:
-    """Returns an optimizer's state with sharded moments in place of whole ones.
+    """Returns an optimizer's state with sharded moments in place of whole moments.
 
     Args:
         state: result of `torch.optim.Optimizer.state_dict` for whole parameters.

@@ -1,4 +1,4 @@
-"""Shards of the vocabulary: each process holds the rows of some symbols of the output layer (Wu et al. 2016, section 3).
+"""Shards of the vocabulary: each process stores the output layer's rows of some tokens (Wu et al. 2016, section 3).
 
 Collective operations of this package use torch.distributed's default group, in which every process has one shard.
 """
@@ -48,7 +48,7 @@ def vocabulary_shard(vocabulary_size: int, rank: int, count: int) -> VocabularyS
     """Returns the shard of a process; the sizes of the shards differ by at most one row.
 
     Args:
-        vocabulary_size: V, number of symbols.
+        vocabulary_size: V, number of tokens.
         rank: rank of the process.
         count: number of processes.
     """
@@ -56,19 +56,28 @@ def vocabulary_shard(vocabulary_size: int, rank: int, count: int) -> VocabularyS
 
 
 def rows_of_shard(whole: Tensor, shard: VocabularyShard) -> Tensor:
-    """Returns a copy of the rows of a shard (size, ...) of a matrix or vector (V, ...).
+    """Returns a copy of the rows (V', ...) of a shard.
+
+    Args:
+        whole: matrix or vector (V, ...).
+        shard: shard to select.
 
     Raises:
         UserError: the number of rows is not the size of the vocabulary.
     """
     if len(whole) != shard.vocabulary_size:
-        raise UserError(f"The weights are of {len(whole)} symbols, but the vocabulary has {shard.vocabulary_size}.")
+        raise UserError(f"The weights are of {len(whole)} tokens, but the vocabulary has {shard.vocabulary_size}.")
     return whole.narrow(0, shard.first, shard.size).clone()
 
 
 @torch.no_grad()
 def gather_shards(rows: Tensor, shard: VocabularyShard) -> Tensor:
-    """Gathers the rows (size, ...) of each process to a tensor (V, ...). All processes must call it."""
+    """Gathers the rows of all processes to a tensor (V, ...). All processes must call it.
+
+    Args:
+        rows: (V', ...), rows of this process.
+        shard: shard of this process.
+    """
     whole = rows.new_empty(shard.vocabulary_size, *rows.shape[1:])
     for rank, (first, end) in enumerate(zip(shard.bounds, shard.bounds[1:])):
         part = whole[first:end]
@@ -79,7 +88,12 @@ def gather_shards(rows: Tensor, shard: VocabularyShard) -> Tensor:
 
 
 def held_symbols(tokens: Tensor, shard: VocabularyShard) -> Tuple[Tensor, Tensor]:
-    """Returns the row of each token in a shard (0 for tokens of other shards), and a mask of the shard's tokens."""
+    """Returns the row of each token in a shard (0 for tokens of other shards), and a mask of the shard's tokens.
+
+    Args:
+        tokens: (...), ids of the whole vocabulary.
+        shard: shard of this process.
+    """
     rows = tokens - shard.first
     held = (rows >= 0) & (rows < shard.size)
     return rows.masked_fill(~held, 0), held

@@ -10,7 +10,7 @@ from gnmt.search.options import SamplingOptions, SearchOptions
 if TYPE_CHECKING:  # imports torch, which commands that only read options do not need
     from gnmt.checkpoints.model_config import GenerationConfig
 
-MOST_TOKENS = 1024  # maximum number of tokens of a sentence; longer ones are truncated
+MOST_TOKENS = 1024  # maximum number of tokens of a sentence; longer sentences are truncated
 POSITIVE = Range(1)
 SEARCH = {one.name: one for one in fields(SearchOptions)}
 

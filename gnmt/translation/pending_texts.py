@@ -23,7 +23,7 @@ class PendingTexts:
         codec: codec of the model.
         max_length: maximum number of tokens of a sentence.
         replace_unk: replace unknown tokens by source tokens.
-        language: language code whose rules split texts into sentences; None keeps texts whole.
+        language: code of the language of the rules that split texts into sentences; None keeps texts whole.
     """
 
     def __init__(self, codec: SentenceCodec, max_length: int, replace_unk: bool, language: Optional[str]):
@@ -56,7 +56,7 @@ class PendingTexts:
         self._translated[translated.sentence] = self._codec.decode(encoded, translated.hypotheses, self._replace_unk)
 
     def take_done(self) -> Iterator[Translation]:
-        """Yields and removes the leading texts whose sentences are all translated."""
+        """Yields and removes texts in order, up to the first text with an untranslated sentence."""
         while self._texts:
             sentences, first = self._texts[0]
             numbers = range(first, first + len(sentences))

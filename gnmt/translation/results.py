@@ -91,5 +91,5 @@ class Translation:
 
     def _only_sentence(self) -> SentenceTranslation:
         if len(self.sentences) != 1:
-            raise UserError(f"The text has {len(self.sentences)} sentences: look at `sentences`.")
+            raise UserError(f"The text has {len(self.sentences)} sentences: use `sentences`.")
         return self.sentences[0]

@@ -1,4 +1,4 @@
-"""CTranslate2 with a Transformer-base of our vocabulary and random weights: what many run on a CPU instead."""
+"""CTranslate2 with a Transformer-base of our vocabulary and random weights: a usual alternative on a CPU."""
 
 import tempfile
 from pathlib import Path
@@ -46,7 +46,7 @@ class CTranslate2Translation:
         self.batches = len(self.sources)
 
     def run(self, index: int) -> List[Sentence]:
-        """The best translations, one token for each of the batch's steps: EOS is not allowed."""
+        """Returns the best translations, with one token for each step of the batch: EOS is not allowed."""
         steps = search_of(self.setting, index).max_len_b + 1
         results = self.translator.translate_batch(
             self.sources[index],

@@ -15,7 +15,7 @@ from benchmarking.contenders.setting import LABEL_SMOOTHING, LEARNING_RATE, Sett
 
 
 def network(setting: Setting) -> LSTMModel:
-    """A network of the width and depth of ours; all else is fairseq's default (a left-to-right encoder, separate embeddings)."""
+    """Returns a network with our width and depth, fairseq's left-to-right encoder and separate embeddings."""
     if setting.checkpoint is not None:
         return load_checkpoint(setting)
     torch.manual_seed(setting.seed)

@@ -1,4 +1,4 @@
-"""Batches as fairseq's data sets collate them."""
+"""Collation of batches by fairseq's data sets."""
 
 from types import SimpleNamespace
 from typing import Any, Dict
@@ -12,19 +12,25 @@ from benchmarking.workload import Batch
 
 
 def task_of(dictionary: Dictionary) -> SimpleNamespace:
-    """The parts of a fairseq task that models and criterions use."""
+    """Returns the parts of a fairseq task that models and criterions use."""
     return SimpleNamespace(source_dictionary=dictionary, target_dictionary=dictionary)
 
 
 def fairseq_sample(batch: Batch, dictionary: Dictionary, device: str = "cpu") -> Dict[str, Any]:
-    """Sources padded on the left, targets on the right, the decoder fed from EOS; on the device."""
+    """Returns a batch of fairseq: sources padded on the left, targets on the right, decoder inputs from EOS.
+
+    Args:
+        batch: sentence pairs.
+        dictionary: dictionary of both languages.
+        device: device of the result.
+    """
     end = [dictionary.eos()]
     pairs = [
         {"id": index, "source": torch.tensor(source + end), "target": torch.tensor(target + end)}
         for index, (source, target) in enumerate(zip(batch.sources, batch.targets))
     ]
     sample = collate(pairs, dictionary.pad(), dictionary.eos())
-    # Pairs come longest source first; fairseq's sort must not have swapped equals, or translations would be mixed up.
+    # Pairs are sorted by source length; fairseq's sort must not swap equal lengths, or translations would be mixed up.
     order = sample["id"]
     if not order.equal(torch.arange(len(order))):
         sample = _in_order(sample, order.argsort())

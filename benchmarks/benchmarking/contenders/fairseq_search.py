@@ -22,11 +22,11 @@ class FairseqTranslation:
         self.generators = [self._generator(self._search(index), normalize=True) for index in range(self.batches)]
 
     def run(self, index: int) -> List[Sentence]:
-        """The best translations, without EOS tokens."""
+        """Returns the best translations, without EOS."""
         return self._translate(self.generators[index], index)
 
     def unnormalised(self, index: int, beam: int) -> List[Sentence]:
-        """The translations of highest probability that a search with this beam finds."""
+        """Returns the most probable translations that a search with this beam finds."""
         return self._translate(self._generator(self._search(index)._replace(beam=beam), normalize=False), index)
 
     def _search(self, index: int) -> SearchSetting:
@@ -48,7 +48,7 @@ class FairseqTranslation:
 
 
 def search_of(setting: Setting, index: int) -> SearchSetting:
-    """Networks with random weights are given exactly the steps of the batch's longest target, the last EOS."""
+    """Returns the options of the search; with random weights, a fixed number of steps."""
     if not setting.forced:
         return setting.search
     return SearchSetting(setting.search.beam, 0.0, setting.batches[index].longest_target - 1)

@@ -24,7 +24,7 @@ class FairseqTraining:
         return sum(parameter.numel() for parameter in self.model.parameters())
 
     def run(self, index: int) -> None:
-        """One update on a batch, in the order of fairseq.trainer.Trainer.train_step."""
+        """Runs one update on a batch, in the order of fairseq.trainer.Trainer.train_step."""
         self.optimizer.zero_grad()
         self.model.set_num_updates(self.update_count)
         loss, sample_size, _ = self.criterion(self.model, self.samples[index])

@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 
 class LossAndGradient(NamedTuple):
-    """The norm is Euclidean, of all weights but embeddings: NVIDIA's BOS has a row of its own, ours is EOS's."""
+    """Loss, and Euclidean norm of the gradient without embeddings: NVIDIA has a separate row for BOS, we have not."""
 
     loss: float
     gradient_norm: float
 
 
 def loss_and_gradient(model: nn.Module, loss_of_first_batch: Callable[[], Tensor]) -> LossAndGradient:
-    """Without dropout; leaves the model in training mode, and without gradients."""
+    """Computes both without dropout; leaves the model in training mode, and without gradients."""
     with without_dropout(model):
         loss = loss_of_first_batch()
         loss.backward()
@@ -30,7 +30,7 @@ def loss_and_gradient(model: nn.Module, loss_of_first_batch: Callable[[], Tensor
 
 @contextmanager
 def without_dropout(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode but for recurrent layers, which cuDNN has no gradient of then; training mode afterwards."""
+    """Sets evaluation mode, except for recurrent layers: cuDNN cannot back-propagate in it. Restores training mode."""
     layers = [module for module in model.modules() if isinstance(module, nn.RNNBase)]
     dropouts = [layer.dropout for layer in layers]
     model.eval()

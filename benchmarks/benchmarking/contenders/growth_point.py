@@ -1,4 +1,4 @@
-"""Everything that is measured at a point, in one process: an update, translations, and the matrix product."""
+"""All measurements at a point, in one process: an update, translations, and the matrix product."""
 
 from typing import Any, NamedTuple
 

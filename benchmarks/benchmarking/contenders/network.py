@@ -1,4 +1,4 @@
-"""Our network, the same in every process: of a checkpoint, or with random weights from the seed."""
+"""Our network, equal in every process: from a checkpoint, or with random weights from the seed."""
 
 import math
 
@@ -7,7 +7,7 @@ from fairseq import checkpoint_utils
 from fairseq.data import Dictionary
 from torch import nn
 
-import fairseq_gnmt  # noqa: F401  registers everything, and lets checkpoints be read
+import fairseq_gnmt  # noqa: F401  registers the plugin's components and its reader of checkpoints
 from benchmarking.contenders.fairseq_samples import task_of
 from benchmarking.contenders.setting import UNWANTED_LOGIT, Setting
 from fairseq_gnmt.models.gnmt import GNMTModel, GNMTv2
@@ -17,7 +17,11 @@ LIVELY_RANGE = 6.4  # times 1 / sqrt(hidden size): twice NVIDIA's 0.1 at 1024
 
 
 def our_network(setting: Setting) -> GNMTModel:
-    """Raises UserError if the checkpoint has another network."""
+    """Returns our network on the device of the setting.
+
+    Raises:
+        UserError: if the checkpoint has another network.
+    """
     if setting.checkpoint is not None:
         model = load_checkpoint(setting)
         if not isinstance(model, GNMTModel):
@@ -38,10 +42,10 @@ def our_network(setting: Setting) -> GNMTModel:
 
 
 def enliven(model: GNMTModel) -> None:
-    """Large random weights everywhere, biases too, so that each shows in the loss and in the translations.
+    """Sets large random weights and biases, so that each of them influences the loss and the translations.
 
-    As NVIDIA initialises them, attention that is wrong by 1% changes the loss by less than rounding does: comparing
-    losses would then prove nothing. The speed does not depend on it.
+    With NVIDIA's initialisation, an error of 1% in the attention changes the loss by less than rounding does. A
+    comparison of losses would not detect it. The speed does not depend on the weights.
     """
     weight_range = LIVELY_RANGE / math.sqrt(model.decoder.stack.hidden_size)
     for parameter in model.parameters():
@@ -50,7 +54,11 @@ def enliven(model: GNMTModel) -> None:
 
 
 def load_checkpoint(setting: Setting) -> nn.Module:
-    """Raises UserError for NVIDIA's conventions: the contenders' sources have no BOS tokens."""
+    """Returns the network of the checkpoint.
+
+    Raises:
+        UserError: for NVIDIA's conventions: the contenders' sources have no BOS.
+    """
     models, _, task = checkpoint_utils.load_model_ensemble_and_task(
         [str(setting.checkpoint)], {"data": str(setting.data)}
     )
@@ -62,6 +70,6 @@ def load_checkpoint(setting: Setting) -> nn.Module:
 
 
 def forbid_marks(projection: nn.Linear, dictionary: Dictionary) -> None:
-    """Random weights would say special tokens at random, so that no two batches took equally long."""
+    """Forbids special tokens: random weights would emit EOS at random, and the lengths of translations would vary."""
     with torch.no_grad():
         projection.bias[: dictionary.nspecial] = UNWANTED_LOGIT

@@ -1,7 +1,7 @@
 """NVIDIA's GNMT v2 from the user's checkout of DeepLearningExamples (PyTorch/Translation/GNMT), with our weights.
 
-Its network, loss, optimizer, trainer and beam search run unchanged; only packages that it imports for logging and for
-GPUs are replaced by empty ones, where they are not installed.
+NVIDIA's network, loss, optimizer, trainer and beam search run unchanged. Packages that its code imports for logging and
+for GPUs are replaced by empty packages if they are not installed.
 """
 
 import importlib.util
@@ -28,17 +28,17 @@ from gnmt.errors import UserError
 NOT_NEEDED = {"dllogger": [], "apex": ["amp"], "apex.amp": ["_amp_state"], "apex.amp._amp_state": []}
 NOT_NEEDED["apex.parallel"] = ["DistributedDataParallel"]
 PAD, UNKNOWN, BEGIN, END = range(4)  # NVIDIA's numbers
-TRAINING_UPDATES = 1000  # what its learning-rate schedule is told; the speed does not depend on it
+TRAINING_UPDATES = 1000  # length of the training in its learning-rate schedule; the speed does not depend on it
 
 
 def network(setting: Setting) -> torch.nn.Module:
-    """NVIDIA's, computing what ours computes. Raises UserError if its code is not where it should be."""
+    """Returns NVIDIA's network with our weights. Raises UserError if the checkout does not contain its code."""
     find_code(setting.nvidia)
     from seq2seq.models.gnmt import GNMT
 
     ours = our_network(setting)
     if len(ours.encoder.upper_layers) != len(ours.decoder.stack.upper_lstms):
-        raise UserError("its encoder and decoder have equally many layers, but those of the checkpoint do not.")
+        raise UserError("its encoder and decoder have the same number of layers, but the checkpoint's do not.")
     theirs = GNMT(
         vocab_size=len(setting.dictionary),
         hidden_size=ours.decoder.stack.hidden_size,
@@ -69,7 +69,7 @@ def find_code(checkout: Path) -> None:
 
 
 def their_weights(ours: GNMTModel, names: List[str], dictionary: Dictionary) -> Dict[str, Tensor]:
-    """NVIDIA decodes from its BOS, we from EOS: both get the embedding of our EOS."""
+    """Returns our weights by NVIDIA's names. NVIDIA's BOS and EOS both get the embedding of our EOS."""
     weights = ours.state_dict()
     our_name = our_names(1 + len(ours.decoder.stack.upper_lstms))
     rows = our_ids(len(dictionary))
@@ -86,7 +86,7 @@ def their_weights(ours: GNMTModel, names: List[str], dictionary: Dictionary) -> 
 
 
 def padded(sentences: List[Sentence], begin: List[int], dictionary: Dictionary) -> Tuple[Tensor, Tensor]:
-    """(T, B) in NVIDIA's numbers with EOS tokens, and lengths (B,)."""
+    """Returns NVIDIA's ids (T, B) of sentences with EOS, and their lengths (B,)."""
     numbers = {dictionary.unk(): UNKNOWN}
     rows = [begin + [numbers.get(word, word) for word in sentence] + [END] for sentence in sentences]
     columns = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], padding_value=PAD)
@@ -94,7 +94,7 @@ def padded(sentences: List[Sentence], begin: List[int], dictionary: Dictionary) 
 
 
 class NvidiaTraining:
-    """Its fp32 trainer; in bf16 with its network under autocast."""
+    """NVIDIA's fp32 trainer; in bf16, its network runs under autocast."""
 
     def __init__(self, setting: Setting):
         self.model = network(setting).to(setting.device)
@@ -117,7 +117,7 @@ class NvidiaTraining:
             for batch in setting.batches
         ]
         self.batches = len(self.pairs)
-        self.device = setting.device  # its trainer moves the pairs itself
+        self.device = setting.device  # NVIDIA's trainer moves the pairs to it
         self.model.train()
 
     def parameter_count(self) -> int:
@@ -139,7 +139,7 @@ class NvidiaTraining:
 
 
 class NvidiaTranslation:
-    """Its beam search, with its defaults of length normalisation and coverage penalty."""
+    """NVIDIA's beam search, with its defaults of length normalisation and coverage penalty."""
 
     def __init__(self, setting: Setting):
         self.setting = setting

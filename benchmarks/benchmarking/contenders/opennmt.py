@@ -11,7 +11,7 @@ from benchmarking.contenders.setting import Setting
 from benchmarking.workload import Batch, Sentence
 from gnmt.errors import UserError
 
-UNKNOWN, PAD, BEGIN, END = range(4)  # the first entries of the vocabulary that is built here; words follow as in ours
+UNKNOWN, PAD, BEGIN, END = range(4)  # first entries of the vocabulary of this module; words follow in our order
 INITIAL_RANGE = 0.1  # OpenNMT-py's
 
 
@@ -38,7 +38,7 @@ def build_vocabulary(dictionary: Dictionary) -> Any:
 
 
 def build_network(setting: Setting) -> torch.nn.Module:
-    """A network of the width and depth of ours; attention and input feeding are OpenNMT-py's defaults."""
+    """Returns a network with our width and depth; attention and input feeding are OpenNMT-py's defaults."""
     from onmt.decoders import InputFeedRNNDecoder
     from onmt.encoders import RNNEncoder
     from onmt.models import NMTModel
@@ -57,9 +57,10 @@ def build_network(setting: Setting) -> torch.nn.Module:
 
 
 def translator_class() -> type:
-    """Its Translator, with a defect mended: its decoder gives the attention as (1, N, S), its search wants (N, 1, S).
+    """Returns OpenNMT-py's Translator with a correction of the attention's shape.
 
-    Without this the coverage penalty of 3.5.1 fails with an IndexError.
+    The decoder returns attention (1, N, S), but the search expects (N, 1, S). Without the correction, the coverage
+    penalty of version 3.5.1 fails with an IndexError.
     """
     from onmt.translate import Translator
 
@@ -94,13 +95,13 @@ class OpenNMTTranslation:
         ]
 
     def run(self, index: int) -> List[Sentence]:
-        """The best translations, in numbers that count special tokens in OpenNMT-py's order."""
+        """Returns the best translations as ids of OpenNMT-py's vocabulary."""
         results = self.translators[index].translate_batch(self.inputs[index], attn_debug=False)
         return [nbest[0].tolist() for nbest in results["predictions"]]
 
 
 def as_input(batch: Batch, dictionary: Dictionary) -> Dict[str, Any]:
-    """src (B, S, 1) padded on the right, srclen (B,)."""
+    """Returns the source of a batch: src (B, S, 1), padded on the right, and srclen (B,)."""
     numbers = {dictionary.unk(): UNKNOWN}
     rows = [torch.tensor([numbers.get(word, word) for word in source] + [END]) for source in batch.sources]
     source = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)

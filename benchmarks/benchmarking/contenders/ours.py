@@ -41,11 +41,11 @@ class OurTranslation:
         self.generators = [self._generator(options(search_of(setting, index))) for index in range(self.batches)]
 
     def run(self, index: int) -> List[Sentence]:
-        """The best translations with GNMT's scores, without EOS tokens."""
+        """Returns the best translations by GNMT's scores, without EOS."""
         return self._translate(self.generators[index], index)
 
     def unnormalised(self, index: int, beam: int) -> List[Sentence]:
-        """The translations of highest probability that a search with this beam finds."""
+        """Returns the most probable translations that a search with this beam finds."""
         search = search_of(self.setting, index)._replace(beam=beam)
         plain = options(search, length_norm_factor=0.0, coverage_penalty=0.0)
         return self._translate(self._generator(plain), index)

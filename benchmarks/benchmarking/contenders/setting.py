@@ -9,9 +9,9 @@ from benchmarking.operations import NetworkSize
 from benchmarking.workload import Batch
 
 LABEL_SMOOTHING = 0.1
-LEARNING_RATE = 2e-3  # NVIDIA's, as all that follows
+LEARNING_RATE = 2e-3  # of NVIDIA, as label smoothing and norm
 CLIP_NORM = 5.0
-UNWANTED_LOGIT = -1e4  # of what networks with random weights must not say: finite, but never chosen
+UNWANTED_LOGIT = -1e4  # of tokens that networks with random weights must not emit: finite, but never chosen
 
 
 class SearchSetting(NamedTuple):
@@ -21,7 +21,7 @@ class SearchSetting(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """`size` is that of networks with random weights; a checkpoint brings its own."""
+    """Settings of a contender; `size` is for networks with random weights, and ignored with a checkpoint."""
 
     size: NetworkSize
     dictionary: Dictionary
@@ -38,5 +38,5 @@ class Setting(NamedTuple):
 
     @property
     def forced(self) -> bool:
-        """Random weights end no sentence: each batch is then decoded for the length of its longest target."""
+        """True for random weights, which never emit EOS: each batch is decoded for the length of its longest target."""
         return self.checkpoint is None

@@ -83,7 +83,7 @@ class Training:
 
 
 class SplitTraining(Training):
-    """The same with an output layer that is divided over the processes, as --vocabulary-parallel does it."""
+    """Training with an output layer that is divided over the processes, as by --vocabulary-parallel."""
 
     def __init__(self, network: Network, batch: Batch):
         super().__init__(network, batch)
@@ -107,7 +107,7 @@ class SplitTraining(Training):
 
 
 def sum_in_one_buffer(model: nn.Module) -> None:
-    """Sums the gradients of the processes in one buffer, as fairseq's legacy_ddp."""
+    """Sums the gradients of the processes in one buffer, as fairseq's legacy_ddp does."""
     gradients = [parameter.grad for parameter in model.parameters()]
     buffer = torch.cat([gradient.flatten() for gradient in gradients])
     dist.all_reduce(buffer)
@@ -116,7 +116,7 @@ def sum_in_one_buffer(model: nn.Module) -> None:
 
 
 def median_seconds(run: Callable[[], None], repetitions: int, together: bool = False) -> float:
-    """Returns the median time of a call; with several processes, they begin each one together."""
+    """Returns the median time of a call; with `together`, all processes begin each call at the same time."""
     seconds = []
     for _ in range(WARM_UP + repetitions):
         if together:

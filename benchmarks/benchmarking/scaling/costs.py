@@ -1,14 +1,14 @@
-"""Seconds of the parts of a training update, and of what devices send to each other; pure functions of rates.
+"""Seconds of the parts of a training update and of the messages between devices; pure functions of rates.
 
-A part takes as long as its products at the device's rate, its memory accesses at the rate of the memory, or the steps of
-its recurrence at their least time. What devices send takes latency + bytes / rate for each message.
+The time of a part is the time of its matrix products, of its memory accesses, or of the steps of its recurrence. A
+message takes latency + bytes / rate.
 
-Shapes: B rows, S source and T target positions, H hidden size, V symbols, N tokens.
+Shapes: B sentences, S source positions, T target positions, H hidden size, V vocabulary size, N tokens.
 """
 
 from typing import NamedTuple
 
-BACKWARD = 2  # a matrix product has two in its gradient
+BACKWARD = 2  # the gradient of a matrix product consists of two products
 FLOAT_BYTES = 4
 ADAM_BYTES = 28  # reads weight, gradient and two moments, writes weight and moments: 7 float32 numbers
 # Accesses of an element by the code of this project, forward and backward, in numbers of the training's precision.
@@ -17,7 +17,7 @@ LOGIT_ACCESSES = 7  # projected_loss.py: product, largest, softmax, target, two 
 
 
 class Device(NamedTuple):
-    """Rates of one device, and where they come from."""
+    """Rates of one device, and their source."""
 
     name: str
     product_rate: float  # floating-point operations per second of large matrix products, as reached in practice
@@ -51,7 +51,7 @@ class Cluster(NamedTuple):
 
 
 class Network(NamedTuple):
-    """Sizes of GNMT; one embedding for both languages, an output layer of its own."""
+    """Sizes of GNMT; one embedding for both languages, and a separate output layer."""
 
     hidden: int
     encoder_layers: int
@@ -81,7 +81,7 @@ def encoder_weights(network: Network, layer: int) -> int:
 
 
 def decoder_weights(network: Network, layer: int) -> int:
-    """Returns the parameters of a decoder layer, from 0; those above the first also read the context."""
+    """Returns the parameters of a decoder layer, from 0; layers above the first also read the context."""
     return lstm_weights(network.hidden if layer == 0 else 2 * network.hidden, network.hidden)
 
 
@@ -129,19 +129,19 @@ def softmax_seconds(device: Device, tokens: float, symbols: float, hidden: int) 
 
 
 def adam_seconds(device: Device, weights: float) -> float:
-    """Returns the time of Adam for so many parameters."""
+    """Returns the time of Adam for a number of parameters."""
     return weights * ADAM_BYTES / device.memory_rate
 
 
 def send_seconds(link: Link, size: float) -> float:
-    """Returns the time of a message of so many bytes."""
+    """Returns the time of a message of `size` bytes."""
     return link.latency + size / link.rate
 
 
 def all_reduce_seconds(link: Link, size: float, devices: int) -> float:
     """Returns the time to sum `size` bytes over devices in a ring: 2 (n - 1) messages of size / n.
 
-    The formula of the NCCL tests (nccl-tests, doc/PERFORMANCE.md) with the latency of each message.
+    Source: nccl-tests, doc/PERFORMANCE.md, with the latency of each message added.
     """
     return 2 * (devices - 1) * send_seconds(link, size / devices)
 
@@ -154,8 +154,8 @@ def all_gather_seconds(link: Link, size: float, devices: int) -> float:
 def sum_over(cluster: Cluster, size: float, devices: int) -> float:
     """Returns the time to sum `size` bytes over devices of a cluster.
 
-    Each machine sums inside, then each of its devices sums its share with those of the other machines: the devices of a
-    machine have a network port each.
+    Each machine sums over its devices. Then each device sums its share with the corresponding devices of the other
+    machines; every device has a network port.
     """
     inside = min(devices, cluster.devices_per_machine)
     machines = -(-devices // cluster.devices_per_machine)

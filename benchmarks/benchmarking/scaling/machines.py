@@ -1,8 +1,8 @@
-"""Rates of machines from their specifications, fitted where a published training tells more; and the examples of the docs."""
+"""Rates of machines from specifications, some fitted to published trainings, and the examples of the documentation."""
 
 from benchmarking.scaling.costs import Batch, Cluster, Device, Link, Network
 
-# Half of the peak of products: what large recurrent networks reach of it. 80% of the peak of the memory.
+# Large recurrent networks reach half of the peak of products; 80% of the peak of the memory.
 A100 = Device(
     name="A100",
     product_rate=156e12,
@@ -34,7 +34,7 @@ K80 = Device(
     source="NVIDIA Tesla K80 board specification: 8.74 TFLOP/s in float32, 480 GB/s and 24 GB for two GPUs",
 )
 PCIE3 = Link("PCI Express 3 x16", rate=12e9, latency=20e-6, source="PCI-SIG: 15.75 GB/s; 75% of it, latency assumed")
-ETHERNET = Link("Ethernet, 40 Gb/s", rate=4e9, latency=50e-6, source="assumed: Wu et al. (2016) do not say it")
+ETHERNET = Link("Ethernet, 40 Gb/s", rate=4e9, latency=50e-6, source="assumed: Wu et al. (2016) do not state it")
 # Two Intel Haswell processors have 2 x 68 GB/s; 70% of it.
 PAPER_MACHINES = Cluster(K80, 8, PCIE3, ETHERNET, PCIE3, host_memory_rate=95e9, spread=0.22)
 

@@ -1,4 +1,4 @@
-"""Time of tasks that devices work on one after the other: layers and time chunks in the order of gnmt.network.wavefront."""
+"""Times of tasks that devices compute in order: layers and time chunks in the order of gnmt.network.wavefront."""
 
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
@@ -9,7 +9,7 @@ from gnmt.network.wavefront import schedule
 
 
 class Task(NamedTuple):
-    """Work of one device, which begins when the device is free and what it needs has arrived."""
+    """Work of one device, which begins when the device is free and the needed results have arrived."""
 
     device: int
     seconds: float
@@ -18,7 +18,7 @@ class Task(NamedTuple):
 
 
 def finish_times(tasks: Sequence[Task]) -> List[float]:
-    """Returns when each task ends; each device does its tasks in the order of the list."""
+    """Returns the end time of each task; each device computes its tasks in the order of the list."""
     free: Dict[int, float] = {}
     ends: List[float] = []
     for task in tasks:
@@ -36,7 +36,7 @@ def makespan(tasks: Sequence[Task]) -> float:
 
 
 def backward_tasks(tasks: Sequence[Task]) -> List[Task]:
-    """Returns the tasks of the gradient: the reverse order, with what was needed as what needs, twice as long."""
+    """Returns the tasks of the backward pass: reverse order, reverse dependencies, and twice the time."""
     last = len(tasks) - 1
     users: List[List[int]] = [[] for _ in tasks]
     for index, task in enumerate(tasks):
@@ -49,7 +49,7 @@ def backward_tasks(tasks: Sequence[Task]) -> List[Task]:
 
 
 class Layers(NamedTuple):
-    """A network whose layers are on several devices of one machine."""
+    """Placement of a network's layers on several devices of one machine."""
 
     devices: int
     time_chunks: int
@@ -106,14 +106,14 @@ def forward_tasks(device: Device, link: Link, network: Network, batch: Batch, la
 
 
 def _wavefront(add, inputs, places_and_seconds, positions: float, width: int = 1) -> List[int]:
-    """Adds the tasks of a stack in wavefront order; returns those of its top layer, one for each chunk.
+    """Adds the tasks of a stack in wavefront order; returns the tasks of its top layer, one for each chunk.
 
     Args:
         add: adds a task and returns its place.
         inputs: tasks that each chunk needs.
         places_and_seconds: device of each layer, and its time for a chunk.
         positions: of a chunk.
-        width: of what a layer passes on, in hidden sizes.
+        width: width of a layer's output, in hidden sizes.
     """
     latest = [list(needs) for needs in inputs]  # what the next layer needs, by chunk
     before: Dict[int, List[int]] = {}  # the task of the chunk before, by layer
@@ -130,7 +130,7 @@ def replica_seconds(
     """Returns the time of forward and backward of one replica, on one device or several.
 
     Args:
-        softmax_devices: devices that share the output layer; this project has it on one, Wu et al. (2016) on all.
+        softmax_devices: devices that share the output layer: one in this project, all in Wu et al. (2016).
     """
     tasks = forward_tasks(device, link, network, batch, layers)
     tokens = batch.sentences * batch.target

@@ -53,12 +53,12 @@ def memory_rows(setting: Setting, counts: Sequence[int] = COUNTS) -> List[Dict[s
 
 
 def paying_row(setting: Setting, counts: Sequence[int] = COUNTS) -> Dict[str, str]:
-    """Returns the last number of devices for which doubling them gave 1.5 times the sentences per second, by way."""
+    """Returns, by way, the last number of devices that has 1.5 times the speed of half the devices."""
     return {"": "pays up to", **{name: str(stops_paying(way, setting, counts)) for name, way in WAYS.items()}}
 
 
 def paper_rows() -> List[Dict[str, str]]:
-    """Returns the set-up of Wu et al. (2016), 12 asynchronous replicas of 8 GPUs, and what it is compared with."""
+    """Returns rows for the training of Wu et al. (2016), 12 asynchronous replicas of 8 GPUs, and for alternatives."""
     setting = Setting(PAPER_MACHINES, GNMT_PAPER, PAPER_BATCH)
     eight = Layers(PAPER_DEVICES, PAPER_CHUNKS)
     kinds = {

@@ -1,7 +1,4 @@
-"""Two processes on one machine: what was measured of the parts of an update, and what it predicts of each way.
-
-What is measured is a part of an update by itself. What it predicts is a whole update.
-"""
+"""Two processes on one machine: measured times of the parts of an update, and predicted times of whole updates."""
 
 from typing import Dict, List, NamedTuple, Sequence
 
@@ -37,7 +34,7 @@ class Measured(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """Everything that was measured on this machine."""
+    """All measurements on this machine."""
 
     parts: Parts
     link: Link
@@ -45,7 +42,7 @@ class Calibration(NamedTuple):
 
 
 def fitted_link(sizes: Sequence[int], seconds: Sequence[float], processes: int) -> Link:
-    """Returns the link whose ring gives the measured times of sums, by least squares of relative deviations.
+    """Returns the link that fits the measured times of sums in a ring, by least squares of relative deviations.
 
     2 (n - 1) (latency + size / (n rate)) is linear in the latency and in 1 / rate.
     """
@@ -56,7 +53,7 @@ def fitted_link(sizes: Sequence[int], seconds: Sequence[float], processes: int) 
 
 
 def predictions(calibration: Calibration, network: Network, batch: Batch) -> Dict[str, float]:
-    """Returns the seconds in which two processes with one thread each learn a batch, half of it each, by way."""
+    """Returns, by way, the seconds per update of two processes with one thread and half of the batch each."""
     parts, link = calibration.parts, calibration.link
     weights, split = parameters(network), output_weights(network)
     compute = parts.recurrence + parts.softmax
@@ -79,7 +76,7 @@ def predictions(calibration: Calibration, network: Network, batch: Batch) -> Dic
         + summed(weights - split)
         + parts.adam * (1 - split / weights / PROCESSES),
         "BMUF": compute + parts.adam + summed(weights) / SYNC_INTERVAL,
-        # Two updates, one of each half, for which the cores of the replicas also do the servers' work.
+        # Two updates, one of each half; the cores of the replicas also run the servers.
         "asynchronous": compute + parts.adam + 2 * parts.copy,
     }
 
@@ -106,7 +103,7 @@ def rows_of(calibration: Calibration, network: Network, batch: Batch) -> List[Di
 
 
 def describe(calibration: Calibration) -> str:
-    """Returns what was measured in one sentence for each group."""
+    """Returns the measurements, with one sentence for each group."""
     parts, link = calibration.parts, calibration.link
     named = ", ".join(f"{name.replace('_', ' ')} {1000 * value:.1f} ms" for name, value in parts._asdict().items())
     return (

@@ -1,10 +1,10 @@
 """Ways of training on several devices: time of an update, sentences per second and memory of a device.
 
 data parallel   replicas wait for each other at every update (fairseq-train --distributed-world-size N)
-softmax split   the same with the output layer divided by symbols (--vocabulary-parallel N)
-layers          one replica on several devices of a machine (--layer-devices), and replicas of that
+softmax split   data parallelism with the output layer divided by tokens (--vocabulary-parallel N)
+layers          replicas on several devices of a machine each (--layer-devices)
 BMUF            replicas that merge after several updates (--use-bmuf)
-asynchronous    replicas that never wait (gnmt train --replicas N --asynchronous)
+asynchronous    replicas that do not wait for each other (gnmt train --replicas N --asynchronous)
 """
 
 import math
@@ -16,7 +16,7 @@ from benchmarking.scaling.costs import (
 )  # fmt: skip
 from benchmarking.scaling.schedules import Layers, replica_seconds
 
-LOSS_CHUNK = 1024  # tokens whose logits exist at once: projected_loss.py
+LOSS_CHUNK = 1024  # tokens with logits in memory at the same time: projected_loss.py
 STATE_BYTES = 16  # of a parameter: weight, gradient and Adam's two moments in float32
 LSTM_NUMBERS = 12  # kept for the gradient of a unit at a position: gates, states, dropped inputs
 REPLICA_BYTES = 8  # of a parameter in an asynchronous replica: weight and gradient
@@ -47,9 +47,9 @@ class Estimate(NamedTuple):
 
 
 def waiting_factor(spread: float, replicas: int, updates: int = 1) -> float:
-    """Returns the expected longest time of replicas over the mean time, when they wait after so many updates.
+    """Returns the expected longest time of replicas divided by the mean time, if they wait after a number of updates.
 
-    The times are taken as normally distributed and independent; the mean of several updates varies less.
+    Times are assumed to be normally distributed and independent; the mean of several updates varies less.
     """
     return 1 + spread / math.sqrt(updates) * expected_largest(replicas)
 
@@ -57,7 +57,7 @@ def waiting_factor(spread: float, replicas: int, updates: int = 1) -> float:
 def expected_largest(count: int, steps: int = 4000, limit: float = 8.0) -> float:
     """Returns the expectation of the largest of independent standard normal variables.
 
-    It is the integral of 1 - F(x)^n over positive x minus that of F(x)^n over negative x.
+    It is the integral of 1 - F(x)^n over positive x minus the integral of F(x)^n over negative x.
     """
     width = limit / steps
     total = 0.0
@@ -90,7 +90,7 @@ def memory_of_replica(setting: Setting, devices: int = 1, state_bytes: int = STA
 
 
 def data_parallel(setting: Setting, devices: int) -> Estimate:
-    """Each device has its batch; gradients are summed after the backward pass."""
+    """Returns the estimate if each device has its batch, and gradients are summed after the backward pass."""
     weights = parameters(setting.network)
     seconds = one_replica(setting) * waiting_factor(setting.cluster.spread, devices)
     seconds += sum_over(setting.cluster, setting.cluster.device.number_bytes * weights, devices)
@@ -99,13 +99,13 @@ def data_parallel(setting: Setting, devices: int) -> Estimate:
 
 
 def softmax_split(setting: Setting, devices: int) -> Estimate:
-    """All devices share the tokens of all batches in the output layer, of which each has a part of the symbols."""
+    """Returns the estimate if each device computes the output layer of all tokens for a part of the vocabulary."""
     cluster, network, batch = setting
     split = output_weights(network)
     shared = parameters(network) - split
     tokens = devices * batch.sentences * batch.target
     features = tokens * network.hidden * cluster.device.number_bytes
-    # The products are those of the own tokens with all symbols. For each chunk: largest value, then three sums.
+    # The products equal those of one batch with the whole vocabulary. Messages of a chunk: maximum, three sums.
     reductions = tokens / LOSS_CHUNK
     statistics = reductions * (
         sum_over(cluster, LOSS_CHUNK * FLOAT_BYTES, devices) + sum_over(cluster, 3 * LOSS_CHUNK * FLOAT_BYTES, devices)
@@ -123,7 +123,7 @@ def softmax_split(setting: Setting, devices: int) -> Estimate:
 
 
 def layers_on_devices(setting: Setting, devices: int, softmax_devices: int = 1) -> Optional[Estimate]:
-    """One replica on as many devices of a machine as it has layers at most, and data-parallel replicas of that.
+    """Returns the estimate for data-parallel replicas on several devices each, at most one device per layer.
 
     None if the devices cannot be shared out.
     """
@@ -165,7 +165,7 @@ def weights_by_device(network: Network, devices: int) -> List[int]:
 
 
 def bmuf(setting: Setting, devices: int, interval: int = SYNC_INTERVAL) -> Estimate:
-    """Replicas update their own weights, and sum the changes of `interval` updates."""
+    """Returns the estimate if replicas update their own weights, and sum the changes of `interval` updates."""
     cluster, network, batch = setting
     weights = parameters(network)
     seconds = one_replica(setting) * waiting_factor(cluster.spread, devices, interval)
@@ -176,7 +176,7 @@ def bmuf(setting: Setting, devices: int, interval: int = SYNC_INTERVAL) -> Estim
 
 
 def asynchronous(setting: Setting, devices: int, layers: Layers = ONE_DEVICE, softmax_devices: int = 1) -> Estimate:
-    """Replicas send gradients to servers and fetch parameters through the memory of their machines.
+    """Returns the estimate if replicas exchange gradients and parameters with servers through their machines' memory.
 
     The servers of all machines share the parameters; an update costs them the accesses of Adam.
 
@@ -209,7 +209,7 @@ WAYS: Dict[str, Way] = {
 
 
 def shared_batch(way: Way, setting: Setting, devices: int) -> Optional[Estimate]:
-    """Returns the estimate for one batch that all devices share, where `way` by itself gives each replica a batch.
+    """Returns the estimate for one batch that is divided over all devices; `way` alone gives each replica a batch.
 
     None if there are more devices than sentences.
     """
@@ -224,11 +224,11 @@ def shared_batch(way: Way, setting: Setting, devices: int) -> Optional[Estimate]
 
 
 def stops_paying(way: Way, setting: Setting, counts: Sequence[int], worth: float = 1.5) -> int:
-    """Returns the last number of devices that gave at least `worth` times the sentences of half as many.
+    """Returns the last number of devices that has at least `worth` times the speed of half the devices.
 
     Args:
-        counts: numbers of devices, each twice the one before.
-        worth: gain of a doubling that still pays.
+        counts: numbers of devices, each twice the number before.
+        worth: required gain of a doubling.
     """
     paying, before = counts[0], None
     for devices in counts:

@@ -21,7 +21,7 @@ from gnmt.bulk.shard import ShardTranslator
 from gnmt.errors import UserError
 from gnmt.files.process_pool import available_cores
 
-MOST_TRIES = 3  # attempts at a shard whose process is killed
+MOST_TRIES = 3  # attempts to translate a shard before it fails, if its process is killed
 MOST_FAILURES = 5  # number of failed shards after which no further shard is started
 SECONDS_BETWEEN_REPORTS = 0.5
 LINES, DONE, FAILED, REFUSED, KILLED = "lines", "done", "failed", "refused", "killed"  # kinds of messages of a process
@@ -58,7 +58,7 @@ class _Worker:
         try:
             return self.connection.recv()
         except (EOFError, OSError):
-            return KILLED, "its process was killed, perhaps for want of memory: use fewer --workers"
+            return KILLED, "its process was killed, perhaps for lack of memory: use fewer --workers"
 
 
 def run(
@@ -131,7 +131,7 @@ class _Pool:
         worker.lines += lines
 
     def _end_shard(self, worker: _Worker, kind: str, reason: str) -> None:
-        """Counts a finished shard. Uncounts the lines of an unfinished one, which is queued again after a kill."""
+        """Counts a finished shard. Subtracts the lines of an unfinished shard, which is queued again after a kill."""
         self._tries[worker.shard] += 1
         if kind == DONE:
             self._count(worker, self._manifest.shards[worker.shard].lines - worker.lines)

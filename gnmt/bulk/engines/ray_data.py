@@ -76,7 +76,7 @@ def run(
             num_cpus=resources.threads,
             num_gpus=1 if uses_gpu else 0,
         )
-        failures = dict.fromkeys(todo, "its actor failed: see the messages of Ray")
+        failures = dict.fromkeys(todo, "its actor failed: read the messages of Ray")
         for row in results.iter_rows():
             counter.add(row["lines"])
             if row["problem"]:

@@ -83,7 +83,7 @@ def create_application(campaign: Campaign, raters: Sequence[Rater], log: RatingL
             await run_in_threadpool(log.append, rating_of(vote, campaign, rater))
         except OSError as error:
             logger.error("A rating could not be written (%s): make room on the disk.", error.strerror or error)
-            return _error(503, "The rating could not be saved. Tell the organiser, and try again later.")
+            return _error(503, "The rating could not be saved. Inform the organiser, and try again later.")
         return JSONResponse({"saved": True})
 
     return application

@@ -2,7 +2,7 @@
 
 DIR/campaign.json   sentences and outputs, without the names of the systems
 DIR/raters.json     name and secret token of each rater
-DIR/key.json        the systems behind each output; the server never opens it
+DIR/key.json        the systems that produced each output; the server never opens it
 DIR/ratings.jsonl   the ratings, a line for each
 """
 
@@ -27,7 +27,7 @@ class Item(NamedTuple):
     id: str  # independent of the kind of the item
     source: str
     outputs: List[str]
-    repeats: Optional[str]  # id of the item that this one repeats; never sent to raters
+    repeats: Optional[str]  # id of the item that is repeated; never sent to raters
 
 
 class Campaign(NamedTuple):
@@ -78,7 +78,7 @@ def read_key(folder: Path, campaign: Campaign) -> Key:
     sizes = {item.id: len(item.outputs) for item in campaign.items}
     if sizes != {name: len(item.systems) for name, item in key.items.items()}:
         raise UserError(
-            f"{folder / KEY} is not the key of {CAMPAIGN} beside it: put the files of one campaign together."
+            f"{folder / KEY} is not the key of {CAMPAIGN} in its folder: put the files of one campaign together."
         )
     return key
 

@@ -66,7 +66,9 @@ def draw(texts: Texts, sizes: Sizes, seed: int, languages: Tuple[str, str] = (""
 
 
 def stratified(lines: Sequence[int], lengths: Sequence[int], count: int, seed: int) -> List[int]:
-    """Returns `count` lines, one from each of `count` groups of nearly equal size, whose lines have similar lengths.
+    """Returns a sample of lines, one from each of `count` groups of lines with similar lengths.
+
+    The groups have nearly equal sizes.
 
     Args:
         lines: numbers of the lines to draw from.
@@ -81,7 +83,12 @@ def stratified(lines: Sequence[int], lengths: Sequence[int], count: int, seed: i
 
 
 def damaged(text: str, seed: int) -> str:
-    """Returns a text with 40 % of its words removed at random."""
+    """Returns a text with 40 % of its words removed at random.
+
+    Args:
+        text: words, separated by spaces.
+        seed: seed of the random choice.
+    """
     words = text.split()
     order = sorted(range(len(words)), key=lambda place: rank(seed, "dropped", text, place))
     dropped = set(order[: max(1, round(DROPPED * len(words)))])
@@ -108,14 +115,14 @@ def _control_lines(texts: Texts, undrawn: set, sizes: Sizes, seed: int) -> List[
     fit = [line for line in undrawn if len(texts.references[line].split()) >= LEAST_WORDS]
     if len(fit) < sizes.controls:
         raise UserError(
-            f"{sizes.controls} controls need as many further sentences with {LEAST_WORDS} words in the reference, "
-            f"but {len(fit)} are left: give fewer --items, or --controls 0."
+            f"{sizes.controls} controls need the same number of further sentences with {LEAST_WORDS} words in the "
+            f"reference, but {len(fit)} are left: give fewer --items, or --controls 0."
         )
     return sorted(fit, key=lambda line: rank(seed, "control", line))[: sizes.controls]
 
 
 def _control(texts: Texts, line: int, seed: int) -> Tuple[Item, ItemKey]:
-    """Returns a control, with system outputs added up to the usual number, so that it looks like other items."""
+    """Returns a control; system outputs are added up to the usual number, to make it similar to other items."""
     reference = texts.references[line]
     found = {reference: [CONTROL_REFERENCE], damaged(reference, seed): [CONTROL_DAMAGED]}
     for system, outputs in texts.outputs.items():

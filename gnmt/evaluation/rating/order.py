@@ -28,6 +28,6 @@ def output_order(seed: int, rater: str, item: Item) -> List[int]:
     Args:
         seed: seed of the campaign.
         rater: name of the rater.
-        item: item whose outputs are shown.
+        item: item with the outputs.
     """
     return sorted(range(len(item.outputs)), key=lambda output: rank(seed, "output", rater, item.id, output))

@@ -55,7 +55,12 @@ def report(campaign: Campaign, key: Key, ratings: Sequence[Rating]) -> Dict[str,
 
 
 def complete_items(campaign: Campaign, ratings: Sequence[Rating]) -> List[CompleteItem]:
-    """Returns the completely rated items of each rater; of several scores of an output, the last one counts."""
+    """Returns the completely rated items of each rater.
+
+    Args:
+        campaign: campaign of the ratings.
+        ratings: all ratings, in the order of the log; of several ratings of an output, the last one counts.
+    """
     last = latest(ratings)
     missing: Dict[Tuple[str, str], set] = {}
     sizes = {item.id: len(item.outputs) for item in campaign.items}

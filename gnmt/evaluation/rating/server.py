@@ -13,7 +13,7 @@ from gnmt.evaluation.rating.campaign import RATINGS, Rater, read_campaign, read_
 from gnmt.evaluation.rating.storage import RatingLog
 from gnmt.files.locks import locked
 
-MOST_CONNECTIONS = 256  # simultaneous connections; further ones get status 503
+MOST_CONNECTIONS = 256  # simultaneous connections; further connections get status 503
 SECONDS_TO_FINISH = 5  # for running requests after SIGTERM or Ctrl-C
 
 
@@ -49,7 +49,12 @@ def serve(folder: Path, host: str, port: int, url: str = "") -> None:
 
 
 def links(raters: List[Rater], url: str) -> List[str]:
-    """Returns the personal link of each rater. A browser does not send the part after # to any server."""
+    """Returns the personal link of each rater. A browser does not send the part after # to any server.
+
+    Args:
+        raters: raters and their tokens.
+        url: first part of the links.
+    """
     return [f"{rater.name}: {url.rstrip('/')}/#{rater.token}" for rater in raters]
 
 
@@ -59,7 +64,7 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except OSError as error:
         raise UserError(
-            f"{host}:{port} cannot be listened at ({error.strerror or error}): give another --host or --port."
+            f"{host}:{port} cannot be used as an address ({error.strerror or error}): give another --host or --port."
         ) from error
 
 

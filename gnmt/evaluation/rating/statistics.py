@@ -36,8 +36,8 @@ def sign_test(wins: int, losses: int) -> float:
 def krippendorff_alpha(units: Sequence[Sequence[float]]) -> Optional[float]:
     """Returns Krippendorff's alpha for interval data: 1 is full agreement, 0 is the agreement expected by chance.
 
-    alpha = 1 - D_o / D_e. D_o is the mean squared difference between two values of one unit, and D_e the mean squared
-    difference between any two values (Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability").
+    alpha = 1 - D_o / D_e. D_o is the mean squared difference between two values of one unit. D_e is the mean squared
+    difference between any two values. Source: Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability".
 
     Args:
         units: values of each unit, one for each rater; units with fewer than two values are ignored.

@@ -1,8 +1,8 @@
 """Ratings on disk: an append-only log.
 
 A rating is forced to the disk (fsync) before `append` returns. A crash can leave one incomplete line at the end, of a
-rating that was never acknowledged. It is removed when the log is opened again. Of several ratings of one output by one
-rater, the last one counts.
+rating that was never acknowledged. This line is removed when the log is opened again. Of several ratings of one output
+by one rater, the last one counts.
 """
 
 import json
@@ -99,7 +99,15 @@ def read_ratings(path: Path) -> List[Rating]:
 
 
 def ratings_of(folder: Path, campaign: Campaign) -> List[Rating]:
-    """Reads the ratings of a campaign. Raises UserError if they are damaged or belong to another campaign."""
+    """Reads the ratings of a campaign.
+
+    Args:
+        folder: folder of the campaign.
+        campaign: content of the folder.
+
+    Raises:
+        UserError: the ratings are damaged, or belong to another campaign.
+    """
     path = folder / RATINGS
     ratings = read_ratings(path)
     places = {(item.id, output) for item in campaign.items for output in range(len(item.outputs))}

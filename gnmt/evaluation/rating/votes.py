@@ -25,7 +25,12 @@ class Vote(NamedTuple):
 
 
 def rater_of(authorization: Optional[str], raters: Sequence[Rater]) -> Optional[Rater]:
-    """Returns the rater of the token in an Authorization header, or None; compares tokens in constant time."""
+    """Returns the rater of a token, or None; compares tokens in constant time.
+
+    Args:
+        authorization: value of the Authorization header; None if the request has none.
+        raters: raters and their tokens.
+    """
     given = (authorization or "").removeprefix(SCHEME).encode("utf-8", errors="replace")
     found = None
     for rater in raters:
@@ -35,7 +40,15 @@ def rater_of(authorization: Optional[str], raters: Sequence[Rater]) -> Optional[
 
 
 def parse_vote(body: bytes, items: Dict[str, Item]) -> Vote:
-    """Returns the vote of a request body. Raises WrongRequest unless it has an existing position and a valid score."""
+    """Returns the vote of a request.
+
+    Args:
+        body: body of the request, JSON.
+        items: items of the campaign by id.
+
+    Raises:
+        WrongRequest: the vote does not have an existing position and a valid score.
+    """
     try:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
