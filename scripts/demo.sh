@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From nothing to translations: environment, data, training, translation, BLEU and sample sentences.
+# From nothing to a translator: environment, data, training, translation, BLEU, a model folder and sample sentences.
 #
 #   bash scripts/demo.sh                                        the embedded English-German corpus, minutes
 #   bash scripts/demo.sh --corpus multi30k                      real image captions; downloads 1.3 MB
@@ -50,6 +50,8 @@ export VIRTUAL_ENV="$ROOT/.venv" PATH="$ROOT/.venv/bin:$PATH"
 stage "data" bash "$examples/prepare.sh" --output "$output" "${data[@]}"
 stage "training" bash "$examples/train.sh" --output "$output" --seed "$seed"
 stage "translation" bash "$examples/evaluate.sh" --output "$output" --checkpoint "$output/checkpoints/$checkpoint"
+stage "model folder" gnmt export "$output/checkpoints/$checkpoint" "$output/model"
 python "$ROOT/scripts/show_samples.py" --source "$output/raw/test.en" --reference "$output/raw/test.de" \
     --hypotheses "$output/translations/${checkpoint%.pt}.test.de"
 say "finished in $((SECONDS / 60)) min $((SECONDS % 60)) s; checkpoints, logs and translations are in $output"
+say "translate more: source .venv/bin/activate; gnmt translate $output/model"
