@@ -49,7 +49,8 @@ def read_weights(path: Path, network: GNMTNetwork) -> None:
     names = _unique_names(network)
     try:
         with safe_open(path, framework="pt") as file:
-            _check_shapes(path, file, {name: tuple(network.state_dict()[name].shape) for name in names})
+            built = network.state_dict()
+            _check_shapes(path, file, {name: tuple(built[name].shape) for name in names})
             state: Dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} cannot be read as safetensors ({error}): copy the model folder again.") from error

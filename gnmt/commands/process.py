@@ -51,13 +51,14 @@ def run_command(main: Callable[[], None]) -> None:
 def prepare_process() -> None:
     """Prepares a process that runs only one command.
 
-    Text is written in UTF-8. SIGTERM raises `Terminated`. Forked child processes leave Ctrl-C to this process.
+    Text is written in UTF-8; what UTF-8 cannot represent, as in the name of a file, is escaped. SIGTERM raises
+    `Terminated`. Forked child processes leave Ctrl-C to this process.
     `sys.excepthook` ends the process by the signal for Ctrl-C, SIGTERM and a closed pipe.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(OSError):  # the stream cannot be reconfigured
-                stream.reconfigure(encoding="utf-8")
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # names of files may be any bytes
     if threading.current_thread() is threading.main_thread():
         for number, default in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
             if signal.getsignal(number) is default:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Set
 
 from gnmt.errors import UserError
 
@@ -24,8 +24,11 @@ def write_sums(folder: Path) -> None:
     (folder / SUMS).write_text("".join(lines), encoding="utf-8")
 
 
-def check_sums(folder: Path) -> None:
+def check_sums(folder: Path) -> Set[str]:
     """Checks the files of `folder` against SHA256SUMS.
+
+    Returns:
+        Names of the listed files. Other files of the folder are not checked.
 
     Raises:
         UserError: if SHA256SUMS is missing or malformed, or a listed file is missing or differs.
@@ -37,6 +40,7 @@ def check_sums(folder: Path) -> None:
             raise UserError(f"{path} is missing, but {SUMS} lists it: copy the model folder again.")
         if sha256(path) != expected:
             raise UserError(f"{path} differs from its checksum in {SUMS}: it is damaged or was changed; copy it again.")
+    return set(sums)
 
 
 def _read_sums(path: Path) -> Dict[str, str]:

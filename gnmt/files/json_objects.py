@@ -15,6 +15,7 @@ def read_object(path: Path) -> Dict[str, Any]:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(content, ensure_ascii=False).encode("utf-8")  # refuses lone surrogates, which no file can hold
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): the model folder is incomplete.") from error
     except (ValueError, RecursionError) as error:

@@ -169,6 +169,8 @@ def test_options_without_a_meaning_are_refused(model, source, tmp_path):
         (["--score"], "--score has no place in text"),
         (["--nbest", "2", "--output-format", "tsv"], "--nbest 2 has no place in tsv"),
         (["--column", "2"], "--column is for TSV"),
+        (["--format", "tsv", "--column", "9" * 5000], "--column is '9+', but must be the number of a column"),
+        (["--tag", "\udcff"], "--tag is .* which is not UTF-8"),
         (["--format", "tsv", "--column", "0"], "--column is '0', but must be the number of a column"),
         (["--output-format", "parquet"], "Parquet is written for Parquet only"),
         (["--lines-per-shard", "0"], "--lines-per-shard is 0, but must be at least 1"),
