@@ -5,6 +5,7 @@ import json
 import time
 from typing import Any, Awaitable, Callable, MutableMapping, Optional
 
+from h11 import LocalProtocolError
 from starlette.requests import ClientDisconnect
 
 from gnmt.serving.metrics import Metrics
@@ -88,7 +89,10 @@ class _Body:
     async def send(self, message: Message) -> None:
         if self.refusal is None and not self.is_cut:
             self.has_begun = True
-            await self._send(message)
+            try:
+                await self._send(message)
+            except LocalProtocolError:  # the server has answered a malformed body itself, and closes the connection
+                self.is_cut = True
 
 
 class Observed:
