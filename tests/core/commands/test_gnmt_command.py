@@ -56,6 +56,14 @@ def test_a_missing_package_is_an_error_that_names_the_doctor():
     )
 
 
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_a_full_disk_is_told(option):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "gnmt", option], cwd=ROOT, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert done.stderr == b"error: standard output could not be written: No space left on device\n"
+
+
 def test_version_is_printed(capsys):
     main(["--version"])
     assert capsys.readouterr().out == f"gnmt {gnmt.__version__}\n"
