@@ -22,7 +22,7 @@ from types import FrameType, TracebackType
 from typing import Callable, NoReturn, Optional, Type
 
 from gnmt.errors import UserError, one_line
-from gnmt.files.outputs import STANDARD_STREAMS, reader_is_gone
+from gnmt.files.outputs import DISK_IS_FULL, STANDARD_STREAMS, reader_is_gone
 
 TRACEBACK_VARIABLE = "GNMT_TRACEBACK"  # 1 also shows the traceback of an explained error
 CHILD_SECONDS = 5  # timeout for the end of a child process
@@ -33,7 +33,7 @@ class Terminated(KeyboardInterrupt):
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Prepares this process and runs a command; a UserError ends it with one line and exit code 1."""
+    """Prepares this process and runs a command; a UserError, or an error of the system, ends it with one line."""
     prepare_process()
     try:
         main()
@@ -42,9 +42,16 @@ def run_command(main: Callable[[], None]) -> None:
             raise
         show_traceback(error)
         if isinstance(error, OSError):
+            if error.errno in DISK_IS_FULL and not error.filename:
+                sys.exit(f"error: The output could not be written ({error.strerror}): make room on its disk.")
             place = f"{error.filename}: " if error.filename else ""
             sys.exit(one_line(f"error: {place}{error.strerror or error}"))
         sys.exit(one_line(f"error: {error}"))
+    except MemoryError as error:
+        show_traceback(error)
+        sys.exit(
+            "error: There is too little memory: use smaller batches or a machine with more, and end other programs."
+        )
 
 
 @functools.cache
@@ -178,5 +185,6 @@ def _flush_at_exit() -> None:
         end_by(signal.SIGPIPE)
     except OSError as error:
         sys.stdout = None  # prevents a second attempt by the interpreter
-        print(f"error: standard output could not be written: {error.strerror}", file=sys.stderr, flush=True)
+        sentence = f"error: The output could not be written ({error.strerror}): make room on its disk."
+        print(sentence, file=sys.stderr, flush=True)
         os._exit(1)

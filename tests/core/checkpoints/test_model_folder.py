@@ -1,6 +1,10 @@
 """Model folders: what is written is read again, and everything else is refused with a sentence."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +14,8 @@ from gnmt.checkpoints.model_folder import read_model_folder
 from gnmt.errors import UserError
 from gnmt.files.checksums import write_sums
 from gnmt.quantization.storage import to_floats, to_integers
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -201,3 +207,25 @@ def test_codes_of_subword_nmt_are_checked_before_subword_nmt_reads_them(tmp_path
     changed(folder, "tokenizer.json", lambda content: content.update(names))
     with pytest.raises(UserError, match=words):
         read_model_folder(folder)
+
+
+def test_a_full_disk_is_told(tmp_path):
+    code = (
+        "import resource, sys; from pathlib import Path; from model_folders import make_network\n"
+        "from gnmt.checkpoints.weights import write_weights\n"
+        "from gnmt.commands.process import run_command\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "run_command(lambda: write_weights(Path(sys.argv[1]), make_network()[0], 'fp32'))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests")))}
+    command = [sys.executable, "-c", code, str(tmp_path / "model.safetensors")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith(
+        f"error: {tmp_path}/model.safetensors could not be written ("
+    )
+    assert done.stderr.endswith(": make room on its disk.\n")
+
+
+def test_all_files_have_the_permissions_of_new_files(tmp_path):
+    folder = make_model_folder(tmp_path / "model")
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1

@@ -61,7 +61,8 @@ def test_a_full_disk_is_told(option):
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, "-m", "gnmt", option], cwd=ROOT, stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1
-    assert done.stderr == b"error: standard output could not be written: No space left on device\n"
+    sentence = "error: The output could not be written (No space left on device): make room on its disk.\n"
+    assert done.stderr.decode() == sentence
 
 
 def test_version_is_printed(capsys):
