@@ -103,8 +103,9 @@ def read_content(path: Path) -> bytes:
 
 
 def write_content(path: Path, content: bytes) -> None:
-    """Writes a shard; it appears when it is complete and on the disk."""
-    with atomic_outputs([path], inputs=[], overwrite=True) as (file,), packed(file, path) as packing:
+    """Writes a shard; it appears when it is complete and on the disk. A link of this name is replaced, not followed."""
+    opened = atomic_outputs([path], inputs=[], overwrite=True, follow_links=False)
+    with opened as (file,), packed(file, path) as packing:
         packing.write(content)
 
 

@@ -58,9 +58,17 @@ def run_module(command: ModuleType, program: str, arguments: Optional[Sequence[s
     if hasattr(command, "DEFAULT_ACTION") and arguments and arguments[0] not in (*command.ACTIONS, "-h", "--help"):
         arguments.insert(0, command.DEFAULT_ACTION)
     passes = getattr(command, "PASSES_OPTIONS_THROUGH", False)
-    parsed, *further = parser.parse_known_args(arguments) if passes else [parser.parse_args(arguments)]
+    parsed, *further = parser.parse_known_args(arguments) if passes else [_parsed(parser, arguments)]
     _check_texts(parsed)
     command.run(parsed, *further)
+
+
+def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """Parses options and positional arguments in any order, as in `gnmt translate MODEL --beam 4 text.en`."""
+    try:
+        return parser.parse_intermixed_args(arguments)
+    except TypeError:  # the command has actions, with which argparse cannot do this
+        return parser.parse_args(arguments)
 
 
 def _check_texts(parsed: argparse.Namespace) -> None:

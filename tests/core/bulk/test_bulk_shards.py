@@ -355,3 +355,14 @@ def test_a_shard_with_a_damaged_record_is_translated_again(model, source, tmp_pa
         gnmt_bulk("merge", out)
     gnmt_bulk("shard", out, 0)
     assert merged(out) == whole
+
+
+def test_links_in_the_folder_are_replaced_and_their_targets_kept(model, source, tmp_path):
+    out = planned(model, source, tmp_path / "out")
+    (tmp_path / "precious").write_text("precious")
+    for path in ("output/000000.zst", "done/000000.json"):
+        (out / path).parent.mkdir()
+        (out / path).symlink_to(tmp_path / "precious")
+    gnmt_bulk("shard", out, 0)
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert merged(out).count(b"\n") == len(SENTENCES)
