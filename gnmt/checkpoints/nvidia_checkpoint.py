@@ -17,9 +17,9 @@ from gnmt.checkpoints import reader
 from gnmt.checkpoints.nvidia_vocabulary import UNKNOWN
 from gnmt.checkpoints.pickles import Global, Globals
 from gnmt.checkpoints.reader import TRAINING, set_attributes
-from gnmt.checkpoints.subword_codes import SubwordCodes, ranked
 from gnmt.checkpoints.training_state import check_weights
 from gnmt.errors import UserError
+from gnmt.tokenizers.subword_codes import SubwordCodes, ranked
 
 WANTED = "name a checkpoint that NVIDIA's GNMT v2 for PyTorch has written."
 EMBEDDING = "encoder.embedder.weight"

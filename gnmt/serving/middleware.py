@@ -5,8 +5,8 @@ import json
 import time
 from typing import Any, Awaitable, Callable, MutableMapping, Optional
 
-from h11 import LocalProtocolError
 from starlette.requests import ClientDisconnect
+from uvicorn.protocols.http import h11_impl
 
 from gnmt.serving.metrics import Metrics
 from gnmt.serving.refusals import NOBODY, Refusal, too_large
@@ -91,7 +91,9 @@ class _Body:
             self.has_begun = True
             try:
                 await self._send(message)
-            except LocalProtocolError:  # the server has answered a malformed body itself, and closes the connection
+            except (
+                h11_impl.h11.LocalProtocolError
+            ):  # the server has answered a malformed body itself, and closes the connection
                 self.is_cut = True
 
 

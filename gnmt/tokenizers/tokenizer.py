@@ -12,10 +12,10 @@ import shutil
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Protocol, Sequence, Set
 
-from gnmt.checkpoints.subword_codes import parse_codes
 from gnmt.errors import UserError
 from gnmt.files.json_objects import read_object
 from gnmt.tokenizers import word_tokenizer
+from gnmt.tokenizers.subword_codes import parse_codes
 from gnmt.tokenizers.subwords import load_model
 from gnmt.tokenizers.word_vocabulary import load_vocabulary
 
