@@ -58,9 +58,9 @@ def main(arguments: Optional[List[str]] = None) -> None:
     """
     name, *options = (sys.argv[1:] if arguments is None else arguments) or [""]
     if name in ("-h", "--help"):
-        print(overview())
+        run_command(lambda: print(overview()))
     elif name == "--version":
-        print(f"gnmt {__version__}")
+        run_command(lambda: print(f"gnmt {__version__}"))
     elif name in COMMANDS:
         run_command(lambda: _run(name, options))
     else:

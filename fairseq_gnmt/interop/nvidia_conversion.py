@@ -21,11 +21,11 @@ from gnmt.checkpoints import nvidia_checkpoint
 from gnmt.checkpoints.nvidia_checkpoint import NvidiaCheckpoint
 from gnmt.checkpoints.nvidia_conversion import our_weights, their_weights
 from gnmt.checkpoints.nvidia_vocabulary import our_vocabulary, their_symbols
-from gnmt.checkpoints.subword_codes import read_codes
 from gnmt.checkpoints.training_parts import check_kind
 from gnmt.checkpoints.training_state import architecture, read_training_state
 from gnmt.errors import UserError
 from gnmt.files.outputs import atomic_outputs
+from gnmt.tokenizers.subword_codes import read_codes
 from gnmt.tokenizers.vocabulary import Vocabulary
 
 CHECKPOINT = "checkpoint.pt"

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Sequence, Tupl
 
 from gnmt.bulk.rows import Added, Row, Rows, Translated
 from gnmt.errors import UserError
-from gnmt.files.lines import UTF16_MARKS, as_line, one_line
+from gnmt.files.lines import UTF16_MARKS, as_line, bounded_lines, one_line
 
 MOST_BYTES = 1 << 26  # maximum size of a shard, unless a single line is larger
 TRANSLATION, SCORE, NBEST, PROBLEM = "translation", "score", "nbest", "problem"  # names that the output adds
@@ -23,12 +23,12 @@ def cut_lines(stream: BinaryIO, lines_per_shard: int) -> Iterator[Tuple[int, byt
         lines_per_shard: maximum number of lines of a shard; a shard has fewer if it would exceed MOST_BYTES.
 
     Raises:
-        UserError: the text is UTF-16.
+        UserError: the text is UTF-16, or a line is too long.
     """
     lines: List[bytes] = []
     size = 0
     is_first = True
-    for line in stream:
+    for line in bounded_lines(stream, "The input"):
         if is_first and line.startswith(UTF16_MARKS):
             raise UserError("The input is UTF-16, not UTF-8: convert it, for example with iconv -f utf-16 -t utf-8.")
         if lines and (len(lines) == lines_per_shard or size + len(line) > MOST_BYTES):
@@ -51,7 +51,7 @@ def read_text(content: bytes, column: str) -> Rows:
         content: shard of the input.
         column: unused.
     """
-    return [Row(*_decoded(line)) for line in _lines(content)]
+    return [Row(*decoded(line)) for line in _lines(content)]
 
 
 def read_tsv(content: bytes, column: str) -> Rows:
@@ -67,7 +67,7 @@ def read_tsv(content: bytes, column: str) -> Rows:
         if len(cells) < int(column):
             rows.append(Row("", f"there is no column {column}", line))
         else:
-            rows.append(Row(*_decoded(cells[int(column) - 1]), line))
+            rows.append(Row(*decoded(cells[int(column) - 1]), line))
     return rows
 
 
@@ -82,7 +82,7 @@ def read_jsonl(content: bytes, column: str) -> Rows:
 
 
 def _json_row(line: bytes, key: str) -> Row:
-    text, problem = _decoded(line)
+    text, problem = decoded(line)
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -100,7 +100,7 @@ def _lines(content: bytes) -> List[bytes]:
     return [line.removesuffix(b"\r") for line in lines]
 
 
-def _decoded(line: bytes) -> Tuple[str, str]:
+def decoded(line: bytes) -> Tuple[str, str]:
     """Returns the text of a line and the problem with it."""
     try:
         return as_line(line.decode("utf-8")), ""

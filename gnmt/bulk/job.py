@@ -5,6 +5,7 @@ translated in different ways.
 """
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Optional, Sequence, Tuple
@@ -18,6 +19,7 @@ from gnmt.translation.options import TranslationOptions
 
 SUFFIXES = {".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 COLUMNS = {"text": "", "tsv": "1", "jsonl": "text", "parquet": "text"}  # default of --column for each format
+COLUMN_NUMBER = re.compile("[1-9][0-9]{0,8}")
 PACKED = (".gz", ".xz", ".zst")
 LINES_PER_SHARD = Range(1, 100_000_000)
 
@@ -48,7 +50,7 @@ class Job:
             raise UserError(
                 f"Parquet is written for Parquet only: choose another --output-format for {self.input_format}."
             )
-        if self.input_format == "tsv" and not (self.column.isdecimal() and int(self.column) > 0):
+        if self.input_format == "tsv" and not COLUMN_NUMBER.fullmatch(self.column):
             raise UserError(f"--column is {self.column!r}, but must be the number of a column of the TSV file, from 1.")
         if self.score and self.output_format == "text":
             raise UserError("--score has no place in text: choose --output-format tsv or jsonl.")

@@ -16,7 +16,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Iterator, List, Tuple
+from typing import Any, BinaryIO, Dict, Iterator, List, Tuple
 
 from gnmt.bulk import job as jobs
 from gnmt.bulk import parquet
@@ -30,7 +30,7 @@ from gnmt.files.packing import packed
 from gnmt.files.unpacking import BLOCK, open_unpacked, unpacked
 
 STANDARD_INPUT = Path("-")
-VERSION = 1  # of the layout of the folder
+VERSION = 2  # of the layout of the folder
 SHARD_NAME = re.compile(r"[0-9]{6,}\.(zst|parquet)|\..+\.partial")
 
 
@@ -113,13 +113,14 @@ def read_content(path: Path) -> bytes:
 
 
 def write_content(path: Path, content: bytes) -> None:
-    """Writes a shard; the file appears when it is complete and on the disk.
+    """Writes a shard; the file appears when it is complete and on the disk. A link of this name is replaced, not followed.
 
     Args:
         path: file to write.
         content: unpacked content.
     """
-    with atomic_outputs([path], inputs=[], overwrite=True) as (file,), packed(file, path) as packing:
+    opened = atomic_outputs([path], inputs=[], overwrite=True, follow_links=False)
+    with opened as (file,), packed(file, path) as packing:
         packing.write(content)
 
 
@@ -172,6 +173,7 @@ def _begin(folder: BulkFolder, job: Job, source: Path) -> Manifest:
     sum_of_input = sha256(source) if job.input_format == "parquet" else whole.hexdigest()
     manifest = Manifest(job, str(source), sum_of_input, tuple(shards))
     plan_object = {"version": VERSION, **dataclasses.asdict(manifest)}
+    plan_object["checksum"] = _sum_of(plan_object)
     with atomic_outputs([folder.manifest], inputs=[], overwrite=False) as (file,):
         file.write(json.dumps(plan_object, ensure_ascii=False, indent=1).encode("utf-8", errors="backslashreplace"))
     return manifest
@@ -229,6 +231,11 @@ def _opened(source: Path) -> Iterator[BinaryIO]:
         yield file
 
 
+def _sum_of(content: Dict[str, Any]) -> str:
+    """Returns the SHA-256 checksum of the object in a manifest."""
+    return checksum(json.dumps(content, sort_keys=True).encode("ascii"))
+
+
 # -- reading
 
 
@@ -240,6 +247,8 @@ def read_manifest(folder: BulkFolder) -> Manifest:
         content = json.loads(folder.manifest.read_text(encoding="utf-8"))
         if content["version"] != VERSION:
             raise UserError(f"{folder.manifest} has the version {content['version']}, not {VERSION}: use that version.")
+        if content.pop("checksum") != _sum_of(content):
+            raise ValueError("its checksum differs")
         return Manifest(
             job=jobs.from_object(content["job"]),
             input=content["input"],

@@ -6,12 +6,11 @@ The input and the output of each shard are Parquet files with one row group.
 import io
 from pathlib import Path
 from types import ModuleType
-from typing import BinaryIO, Iterable, Iterator, List, Sequence, Tuple
+from typing import Any, BinaryIO, Iterable, Iterator, List, Sequence, Tuple
 
-from gnmt.bulk.formats import NBEST, SCORE, TRANSLATION
+from gnmt.bulk.formats import NBEST, SCORE, TRANSLATION, decoded
 from gnmt.bulk.rows import Added, Row, Rows, Translated
 from gnmt.errors import UserError
-from gnmt.files.lines import as_line
 
 NULL = "it is null"  # problem of a row without a text; its translation is null too
 
@@ -33,6 +32,8 @@ def cut_rows(path: Path, column: str, rows_per_shard: int) -> Iterator[Tuple[int
     except (arrow.ArrowInvalid, OSError) as error:
         raise UserError(f"{path} is not a Parquet file ({str(error).splitlines()[0]}): check the path.") from error
     schema = file.schema_arrow
+    if schema.names.count(column) > 1:
+        raise UserError(f"{path} has {schema.names.count(column)} columns {column!r}: give each its own name.")
     if column not in schema.names:
         raise UserError(f"{path} has no column {column!r}, but {', '.join(schema.names)}: choose one with --column.")
     kind = schema.field(column).type
@@ -40,14 +41,14 @@ def cut_rows(path: Path, column: str, rows_per_shard: int) -> Iterator[Tuple[int
         kind = kind.value_type
     if not (arrow.types.is_string(kind) or arrow.types.is_large_string(kind)):
         raise UserError(f"The column {column!r} of {path} holds {kind}, not strings: choose another with --column.")
-    return _cut(file, schema, rows_per_shard)
+    return _cut(path, file, schema, rows_per_shard)
 
 
-def _cut(file, schema, rows_per_shard: int) -> Iterator[Tuple[int, bytes]]:
+def _cut(path: Path, file, schema, rows_per_shard: int) -> Iterator[Tuple[int, bytes]]:
     arrow, _ = _pyarrow()
     rest = schema.empty_table()
     is_first = True
-    for batch in file.iter_batches(batch_size=rows_per_shard):
+    for batch in _batches(path, file, rows_per_shard):
         rest = arrow.concat_tables([rest, arrow.Table.from_batches([batch], schema)])
         while len(rest) >= rows_per_shard:
             yield rows_per_shard, _written(rest.slice(0, rows_per_shard))
@@ -57,16 +58,28 @@ def _cut(file, schema, rows_per_shard: int) -> Iterator[Tuple[int, bytes]]:
         yield len(rest), _written(rest)
 
 
+def _batches(path: Path, file, rows: int) -> Iterator[Any]:
+    """Yields the rows of a file. Raises UserError if the file is damaged."""
+    arrow, _ = _pyarrow()
+    try:
+        yield from file.iter_batches(batch_size=rows)
+    except (arrow.ArrowException, OSError) as error:
+        raise UserError(f"{path} is damaged ({str(error).splitlines()[0]}): fetch it again.") from error
+
+
 def read_parquet(content: bytes, column: str) -> Rows:
-    """Returns the rows of a shard with the text of a column.
+    """Returns the rows of a shard with the text of a column; bytes that are not UTF-8 are replaced by U+FFFD.
 
     Args:
         content: shard of the input, a Parquet file.
         column: name of the column.
     """
-    _, parquet = _pyarrow()
-    values = parquet.read_table(io.BytesIO(content), columns=[column]).column(column).to_pylist()
-    return [Row("", NULL) if value is None else Row(as_line(value)) for value in values]
+    arrow, _ = _pyarrow()
+    values = _table(content).column(column)
+    if arrow.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    values = values.cast(arrow.large_string()).cast(arrow.large_binary())  # Parquet's strings are not always UTF-8
+    return [Row("", NULL) if value is None else Row(*decoded(value)) for value in values.to_pylist()]
 
 
 def write_parquet(content: bytes, rows: Sequence[Row], translations: Sequence[Translated], added: Added) -> bytes:
@@ -78,8 +91,8 @@ def write_parquet(content: bytes, rows: Sequence[Row], translations: Sequence[Tr
         translations: one for each row.
         added: columns to write in addition to the text.
     """
-    arrow, parquet = _pyarrow()
-    table = parquet.read_table(io.BytesIO(content))
+    arrow, _ = _pyarrow()
+    table = _table(content)
     texts = [None if row.problem == NULL else one.text for row, one in zip(rows, translations)]
     columns = [(TRANSLATION, arrow.array(texts, arrow.string()))]
     if added.score:
@@ -89,8 +102,8 @@ def write_parquet(content: bytes, rows: Sequence[Row], translations: Sequence[Tr
         lists = [[{"text": other.text, "score": other.score} for other in one.nbest] for one in translations]
         columns.append((NBEST, arrow.array(lists, kind)))
     for name, values in columns:
-        table = table.drop_columns([name]) if name in table.column_names else table
-        table = table.append_column(name, values)
+        others = [index for index, other in enumerate(table.column_names) if other != name]
+        table = table.select(others).append_column(name, values)
     return _written(table)
 
 
@@ -99,7 +112,7 @@ def join_parquet(shards: Iterable[bytes], file: BinaryIO) -> None:
     _, parquet = _pyarrow()
     writer = None
     for content in shards:
-        table = parquet.read_table(io.BytesIO(content))
+        table = _table(content)
         writer = writer or parquet.ParquetWriter(file, table.schema)
         writer.write_table(table)
     if writer is not None:
@@ -110,6 +123,12 @@ def count_rows(content: bytes) -> int:
     """Returns the number of rows of a shard."""
     _, parquet = _pyarrow()
     return parquet.ParquetFile(io.BytesIO(content)).metadata.num_rows
+
+
+def _table(content: bytes):
+    """Returns the rows of a shard; unlike `pyarrow.parquet.read_table`, allows several columns of one name."""
+    _, parquet = _pyarrow()
+    return parquet.ParquetFile(io.BytesIO(content)).read()
 
 
 def _written(table) -> bytes:

@@ -21,10 +21,12 @@ from gnmt.bulk.job import Job, check_models
 from gnmt.bulk.manifest import BulkFolder, Manifest, Shard, checksum, read_content, shard_of, write_content
 from gnmt.bulk.rows import Added, Rows, Scored, Translated
 from gnmt.errors import UserError
+from gnmt.ranges import Range
 
 if TYPE_CHECKING:
     from gnmt.translator import Translator
 
+COUNT = Range(0, 1e15)  # of lines or seconds in a record
 LONGEST_TEXT = 1 << 20  # characters; the rest of a longer line is not translated
 
 Progress = Callable[[int], None]  # called with the number of lines translated since the last call
@@ -54,9 +56,10 @@ def read_done(folder: BulkFolder, shard: Shard, job: Job) -> Optional[Done]:
         done = Done(**json.loads(folder.done(shard.number).read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError):  # damaged
+    except (ValueError, TypeError, RecursionError):  # damaged
         return None
-    is_whole = (done.number, done.lines) == (shard.number, shard.lines)
+    numbers = (done.number, done.lines, done.translated, done.problems, done.seconds)
+    is_whole = (done.number, done.lines) == (shard.number, shard.lines) and not any(map(COUNT.requirement, numbers))
     return done if is_whole and folder.output(shard.number, job).is_file() else None
 
 

@@ -8,9 +8,9 @@ import torch
 
 from gnmt.checkpoints.model_config import ModelConfig
 from gnmt.checkpoints.model_folder import Model
-from gnmt.checkpoints.subword_codes import parse_codes
 from gnmt.errors import UserError
 from gnmt.files.json_objects import read_object
+from gnmt.tokenizers.subword_codes import parse_codes
 from gnmt.tokenizers.vocabulary import Vocabulary
 
 CHECKPOINT = "checkpoint.pt"

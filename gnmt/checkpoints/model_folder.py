@@ -20,10 +20,10 @@ from gnmt.checkpoints.model_config import MODEL_TYPE, GenerationConfig, ModelCon
 from gnmt.checkpoints.vocabulary_file import read_vocabularies, write_vocabularies
 from gnmt.checkpoints.weights import read_weights, write_weights
 from gnmt.errors import UserError
-from gnmt.files.checksums import check_folder_sums, write_folder_sums
+from gnmt.files.checksums import SUMS, check_folder_sums, write_folder_sums
 from gnmt.files.json_objects import read_object
 from gnmt.network.gnmt import GNMTNetwork
-from gnmt.tokenizers.tokenizer import TokenizerPair, load_tokenizers, save_tokenizers
+from gnmt.tokenizers.tokenizer import TokenizerPair, load_tokenizers, save_tokenizers, tokenizer_files
 from gnmt.tokenizers.vocabulary import Vocabulary
 
 CONFIG, GENERATION, WEIGHTS, VOCABULARY, CARD = (
@@ -97,9 +97,12 @@ def read_model_folder(path: Path) -> Model:
     """
     if not path.is_dir():
         raise UserError(f"{path} is not a folder: name a model folder of `gnmt export`.")
-    check_folder_sums(path)
+    listed = check_folder_sums(path)
     if not is_model_folder(path):
         raise UserError(f"{path / CONFIG} has no model_type {MODEL_TYPE!r}: name a model folder of `gnmt export`.")
+    unlisted = {CONFIG, GENERATION, WEIGHTS, VOCABULARY, *tokenizer_files(path)} - listed
+    if unlisted:
+        raise UserError(f"{path / SUMS} lacks the checksum of {min(unlisted)}: copy the model folder again.")
     config = read_config(path / CONFIG, ModelConfig)
     source, target = read_vocabularies(path / VOCABULARY)
     for side, vocabulary, size in (

@@ -18,8 +18,8 @@ from gnmt.checkpoints.nvidia_vocabulary import UNKNOWN
 from gnmt.checkpoints.pickles import Global, Globals
 from gnmt.checkpoints.reader import TRAINING, set_attributes
 from gnmt.checkpoints.stored_weights import check_weights
-from gnmt.checkpoints.subword_codes import SubwordCodes, ranked
 from gnmt.errors import UserError
+from gnmt.tokenizers.subword_codes import SubwordCodes, ranked
 
 WANTED = "name a checkpoint that NVIDIA's GNMT v2 for PyTorch has written."
 EMBEDDING = "encoder.embedder.weight"

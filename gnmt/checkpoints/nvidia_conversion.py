@@ -15,10 +15,10 @@ from gnmt.checkpoints.model_folder import Model
 from gnmt.checkpoints.nvidia_checkpoint import NvidiaCheckpoint
 from gnmt.checkpoints.nvidia_names import WORD_BY_WORD, our_names
 from gnmt.checkpoints.nvidia_vocabulary import our_ids, our_vocabulary, their_symbols
-from gnmt.checkpoints.subword_codes import SubwordCodes
 from gnmt.errors import UserError
 from gnmt.network.gnmt import GNMTNetwork
 from gnmt.quantization.storage import to_floats
+from gnmt.tokenizers.subword_codes import SubwordCodes
 
 
 def from_nvidia(theirs: NvidiaCheckpoint, path: Path, precision: str) -> TrainedModel:

@@ -23,6 +23,9 @@ def write_weights(path: Path, network: nn.Module, precision: str) -> None:
         network: network in float32.
         precision: type of matrices: "fp32", "bf16", "fp16" or "int8"; vectors stay in float32. Integers have scales
             (quantization.storage), and matrices of the attention then stay in float32.
+
+    Raises:
+        UserError: if the file cannot be written.
     """
     state = {name: value.detach().float() for name, value in network.state_dict().items()}
     unique = {name: state[name] for name in _unique_names(network)}
@@ -33,7 +36,13 @@ def write_weights(path: Path, network: nn.Module, precision: str) -> None:
         }
     else:
         stored = {name: value.to(DTYPES[precision]) if value.dim() > 1 else value for name, value in unique.items()}
-    save_file({name: value.contiguous().clone() for name, value in stored.items()}, path, metadata={"format": "pt"})
+    path.touch()
+    mode = path.stat().st_mode  # save_file replaces the file by one that only its owner can read
+    try:
+        save_file({name: value.contiguous().clone() for name, value in stored.items()}, path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise UserError(f"{path} could not be written ({error}): make room on its disk.") from error
+    path.chmod(mode)
 
 
 def read_weights(path: Path, network: GNMTNetwork) -> None:
@@ -49,7 +58,8 @@ def read_weights(path: Path, network: GNMTNetwork) -> None:
     names = _unique_names(network)
     try:
         with safe_open(path, framework="pt") as file:
-            _check_shapes(path, file, {name: tuple(network.state_dict()[name].shape) for name in names})
+            built = network.state_dict()
+            _check_shapes(path, file, {name: tuple(built[name].shape) for name in names})
             state: Dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} cannot be read as safetensors ({error}): copy the model folder again.") from error

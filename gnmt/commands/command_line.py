@@ -11,6 +11,8 @@ from types import ModuleType
 from typing import Optional, Sequence
 
 from gnmt.commands.process import run_command
+from gnmt.errors import UserError
+from gnmt.files.lines import SURROGATES
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -55,10 +57,26 @@ def run_module(command: ModuleType, program: str, arguments: Optional[Sequence[s
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if hasattr(command, "DEFAULT_ACTION") and arguments and arguments[0] not in (*command.ACTIONS, "-h", "--help"):
         arguments.insert(0, command.DEFAULT_ACTION)
-    if getattr(command, "PASSES_OPTIONS_THROUGH", False):
-        command.run(*parser.parse_known_args(arguments))
-    else:
-        command.run(parser.parse_args(arguments))
+    passes = getattr(command, "PASSES_OPTIONS_THROUGH", False)
+    parsed, *further = parser.parse_known_args(arguments) if passes else [_parsed(parser, arguments)]
+    _check_texts(parsed)
+    command.run(parsed, *further)
+
+
+def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """Parses options and positional arguments in any order, as in `gnmt translate MODEL --beam 4 text.en`."""
+    try:
+        return parser.parse_intermixed_args(arguments)
+    except TypeError:  # the command has actions, with which argparse cannot do this
+        return parser.parse_args(arguments)
+
+
+def _check_texts(parsed: argparse.Namespace) -> None:
+    """Checks that options with a text, unlike those with a path, are valid UTF-8, because they are written to files."""
+    for name, value in vars(parsed).items():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and SURROGATES.search(text):
+                raise UserError(f"--{name.replace('_', '-')} is {text!r}, which is not UTF-8: write it in UTF-8.")
 
 
 def run_alone(command: ModuleType, program: str) -> None:

@@ -19,12 +19,12 @@ from gnmt.checkpoints.model_card import model_card
 from gnmt.checkpoints.model_folder import TokenizerFiles, is_model_folder, read_model_folder, write_model_folder
 from gnmt.checkpoints.nvidia_checkpoint import NvidiaCheckpoint
 from gnmt.checkpoints.nvidia_conversion import from_nvidia, to_nvidia
-from gnmt.checkpoints.subword_codes import SubwordCodes, parse_codes, read_codes
 from gnmt.errors import UserError
 from gnmt.files.folders import complete_folder
 from gnmt.files.json_objects import read_object
 from gnmt.files.outputs import atomic_outputs
 from gnmt.precision import PRECISIONS
+from gnmt.tokenizers.subword_codes import SubwordCodes, parse_codes, read_codes
 from gnmt.translator import Translator
 
 TOKENIZER = "moses_subword_nmt"

@@ -22,7 +22,7 @@ from types import FrameType, TracebackType
 from typing import Callable, NoReturn, Optional, Type
 
 from gnmt.errors import UserError, one_line
-from gnmt.files.outputs import STANDARD_STREAMS, reader_is_gone
+from gnmt.files.outputs import DISK_IS_FULL, STANDARD_STREAMS, reader_is_gone
 
 TRACEBACK_VARIABLE = "GNMT_TRACEBACK"  # 1 also shows the traceback of an explained error
 CHILD_SECONDS = 5  # timeout for the end of a child process
@@ -33,7 +33,7 @@ class Terminated(KeyboardInterrupt):
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Prepares this process and runs a command; a UserError ends it with one line and exit code 1."""
+    """Prepares this process and runs a command; a UserError, or an error of the system, ends it with one line."""
     prepare_process()
     try:
         main()
@@ -42,22 +42,30 @@ def run_command(main: Callable[[], None]) -> None:
             raise
         show_traceback(error)
         if isinstance(error, OSError):
+            if error.errno in DISK_IS_FULL and not error.filename:
+                sys.exit(f"error: The output could not be written ({error.strerror}): make room on its disk.")
             place = f"{error.filename}: " if error.filename else ""
             sys.exit(one_line(f"error: {place}{error.strerror or error}"))
         sys.exit(one_line(f"error: {error}"))
+    except MemoryError as error:
+        show_traceback(error)
+        sys.exit(
+            "error: There is too little memory: use smaller batches or a machine with more, and end other programs."
+        )
 
 
 @functools.cache
 def prepare_process() -> None:
     """Prepares a process that runs only one command.
 
-    Text is written in UTF-8. SIGTERM raises `Terminated`. Forked child processes leave Ctrl-C to this process.
+    Text is written in UTF-8; what UTF-8 cannot represent, as in the name of a file, is escaped. SIGTERM raises
+    `Terminated`. Forked child processes leave Ctrl-C to this process.
     `sys.excepthook` ends the process by the signal for Ctrl-C, SIGTERM and a closed pipe.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(OSError):  # the stream cannot be reconfigured
-                stream.reconfigure(encoding="utf-8")
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # names of files may be any bytes
     if threading.current_thread() is threading.main_thread():
         for number, default in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
             if signal.getsignal(number) is default:
@@ -177,5 +185,6 @@ def _flush_at_exit() -> None:
         end_by(signal.SIGPIPE)
     except OSError as error:
         sys.stdout = None  # prevents a second attempt by the interpreter
-        print(f"error: standard output could not be written: {error.strerror}", file=sys.stderr, flush=True)
+        sentence = f"error: The output could not be written ({error.strerror}): make room on its disk."
+        print(sentence, file=sys.stderr, flush=True)
         os._exit(1)

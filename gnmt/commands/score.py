@@ -28,7 +28,7 @@ from gnmt.files.lines import read_lines
 from gnmt.files.outputs import atomic_outputs
 from gnmt.ranges import Range
 
-DETOKENISED_LINE = re.compile(r"D-(\d+)\t[^\t]*\t(.*)", re.DOTALL)  # D-<id> <tab> <score> <tab> <text>
+DETOKENISED_LINE = re.compile(r"D-(\d{1,18})\t[^\t]*\t(.*)", re.DOTALL)  # D-<id> <tab> <score> <tab> <text>
 STANDARD_INPUT = Path("-")
 METRICS = ("bleu", "nvidia_bleu", "chrf", "ter", "gleu")  # as in gnmt.evaluation.metrics, whose import is slow
 TESTS = ("bs", "ar")

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from pathlib import Path
-from typing import Dict, Mapping
+from typing import Dict, Mapping, Set
 
 from gnmt.errors import UserError
 
@@ -50,15 +50,19 @@ def write_folder_sums(folder: Path) -> None:
     (folder / SUMS).write_text(text_of_sums(sums), encoding="utf-8")
 
 
-def check_folder_sums(folder: Path) -> None:
+def check_folder_sums(folder: Path) -> Set[str]:
     """Checks the files of `folder` against SHA256SUMS.
+
+    Returns:
+        Names of the listed files. Other files of the folder are not checked.
 
     Raises:
         UserError: if SHA256SUMS is missing or malformed, or a listed file is missing or differs.
     """
     if not (folder / SUMS).is_file():
         raise UserError(f"{folder / SUMS} is missing: {folder} is not a complete model folder of `gnmt export`.")
-    for name, expected in read_sums(folder / SUMS, "copy the model folder again").items():
+    sums = read_sums(folder / SUMS, "copy the model folder again")
+    for name, expected in sums.items():
         path = folder / name
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise UserError(f"{folder / SUMS} lists {name}, which is outside the folder: copy the model folder again.")
@@ -66,3 +70,4 @@ def check_folder_sums(folder: Path) -> None:
             raise UserError(f"{path} is missing, but {SUMS} lists it: copy the model folder again.")
         if sha256(path) != expected:
             raise UserError(f"{path} differs from its checksum in {SUMS}: it is damaged or was changed; copy it again.")
+    return set(sums)

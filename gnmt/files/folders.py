@@ -22,6 +22,8 @@ def complete_folder(path: Path, *, replaces: Callable[[Path], bool]) -> Iterator
     """
     if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or replaces(path))):
         raise UserError(f"{path} exists: choose another folder, or remove it first.")
+    if path.exists() and path.samefile(os.curdir):
+        raise UserError(f"{path} is the current folder, which cannot be replaced: name a new folder.")
     made = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         made.mkdir(parents=True)

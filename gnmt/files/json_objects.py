@@ -1,10 +1,22 @@
-"""JSON files that contain one object."""
+"""JSON whose texts can be written to files, and files that contain one object."""
 
 import json
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Union
 
 from gnmt.errors import UserError
+
+
+def parse(text: Union[str, bytes]) -> Any:
+    """Returns the value of a JSON text.
+
+    Raises:
+        ValueError: if it is not JSON, or has a lone surrogate, which no file can hold.
+        RecursionError: if it is too deep.
+    """
+    content = json.loads(text)
+    json.dumps(content, ensure_ascii=False).encode("utf-8")
+    return content
 
 
 def read_object(path: Path) -> Dict[str, Any]:
@@ -14,7 +26,7 @@ def read_object(path: Path) -> Dict[str, Any]:
         UserError: if the file is missing or does not contain an object.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): the model folder is incomplete.") from error
     except (ValueError, RecursionError) as error:

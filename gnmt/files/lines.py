@@ -12,14 +12,16 @@ space at both ends of a line is removed, including the "\r" of Windows files.
 import codecs
 import os
 import re
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, List, Sequence
+from typing import BinaryIO, Callable, Iterable, Iterator, List, Sequence
 
 from gnmt.errors import UserError
 from gnmt.files.unpacking import open_unpacked
 
 LINES_PER_CHUNK = 4096
+LONGEST_LINE = 1 << 28  # bytes
 SURROGATES = re.compile("[\ud800-\udfff]")
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -50,9 +52,28 @@ def read_chunks(path: Path) -> Iterator[bytes]:
     """
     with open_unpacked(path) as file:
         mark = codecs.BOM_UTF8
-        while chunk := b"".join(islice(file, LINES_PER_CHUNK)):
+        lines = bounded_lines(file, str(path))
+        while chunk := b"".join(islice(lines, LINES_PER_CHUNK)):
             yield chunk.removeprefix(mark)
             mark = b""
+
+
+def bounded_lines(file: BinaryIO, name: str) -> Iterator[bytes]:
+    """Yields the lines of a file. Memory is bounded: a small archive can contain a line of any length.
+
+    Args:
+        file: open file.
+        name: name of the file in the error message.
+
+    Raises:
+        UserError: if a line has more than LONGEST_LINE bytes.
+    """
+    for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE + 1), b""), start=1):
+        if len(line) > LONGEST_LINE:
+            raise UserError(
+                f"{name}, line {number} has more than {LONGEST_LINE} bytes: give text with a sentence on each line."
+            )
+        yield line
 
 
 def split_lines(chunk: bytes) -> List[str]:

@@ -5,6 +5,7 @@ The file remains, with the process id and the host of the last holder. A shell s
 The commands of the script find the folder in GNMT_LOCKED_FOLDER and take no lock of their own.
 """
 
+import errno
 import fcntl
 import logging
 import os
@@ -43,14 +44,17 @@ def lock_folder(folder: Path) -> Optional[FolderLock]:
         file system does not support locks.
 
     Raises:
-        UserError: if another process holds the lock; the message names its process id and host.
+        UserError: if another process holds the lock; the message names its process id and host. Also if the file of
+            the lock is a link.
     """
     if os.environ.get(LOCKED_BY_PARENT) == str(folder.resolve()):
         return None
     path = folder / NAME
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UserError(f"{path} is a link, and its target would be overwritten: remove the link.") from error
         logger.warning("%s cannot be locked (%s): let no other process write to it.", folder, error.strerror)
         return None
     try:

@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Callable, Deque, Iterable, Iterator, TypeVar
 
 from gnmt.errors import UserError
@@ -50,6 +51,25 @@ def _leave_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+@contextmanager
+def _starting(jobs: int) -> Iterator[None]:
+    """Explains an error of the system during the start of workers, and ends those that were started.
+
+    ProcessPoolExecutor leaves them waiting for work, and Python waits for them at its end.
+    """
+    others = multiprocessing.active_children()
+    try:
+        yield
+    except OSError as error:
+        for worker in multiprocessing.active_children():
+            if worker not in others:
+                worker.kill()
+        raise UserError(
+            f"{jobs} worker processes cannot be started ({error.strerror}): use fewer --jobs, or raise the limits of "
+            "`ulimit -n` and `ulimit -u`."
+        ) from error
+
+
 def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], jobs: int) -> Iterator[Result]:
     """Yields function(item) in the order of the items, computed by `jobs` processes.
 
@@ -62,16 +82,17 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], jobs:
         jobs: number of processes.
 
     Raises:
-        UserError: if a worker was killed.
+        UserError: if a worker was killed, or the workers cannot be started.
     """
     if jobs == 1:
         yield from map(function, items)
         return
-    pool = ProcessPoolExecutor(jobs, initializer=_leave_with_parent)
+    with _starting(jobs):
+        pool = ProcessPoolExecutor(jobs, initializer=_leave_with_parent)
     waiting: Deque[Future[Result]] = deque()
     try:
         for item in items:
-            with uninterrupted():  # Python ignores an exception that a signal raises during a fork
+            with uninterrupted(), _starting(jobs):  # Python ignores an exception that a signal raises during a fork
                 waiting.append(pool.submit(function, item))
             if len(waiting) >= WAITING_PER_JOB * jobs:
                 yield waiting.popleft().result()

@@ -17,7 +17,8 @@ import zstandard
 from gnmt.errors import UserError
 
 SUFFIXES = ("", ".gz", ".xz", ".zst")  # usual suffixes, plain files first
-BLOCK = 1 << 20  # bytes read at a time
+BLOCK = 1 << 20  # uncompressed bytes read at a time
+PACKED_BLOCK = 1 << 10  # compressed bytes, which are at most 32 MiB of text (zstd)
 LARGEST_WINDOW = 1 << 31  # bytes, as in `zstd --long=31`
 DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
@@ -29,12 +30,20 @@ class Format(NamedTuple):
     open: Callable[[BinaryIO], Any]
 
 
-class ZstdFile(io.RawIOBase):
-    """Uncompressed bytes of a zstd file; unlike `zstandard.open` it reads all frames and detects a missing end."""
+class Unpacked(io.RawIOBase):
+    """Uncompressed bytes of all parts of a file; detects a missing end and data that is no further part.
 
-    def __init__(self, file: BinaryIO):
-        self._blocks = _zstd_blocks(file)
-        self._rest = b""
+    The modules `lzma` and `zstandard` also have such files. Those ignore what follows the first part, or a missing end.
+
+    Args:
+        file: compressed file.
+        new: returns a decompressor for the next part.
+        padding: bytes that may stand between parts.
+    """
+
+    def __init__(self, file: BinaryIO, new: Callable[[], Any], padding: bytes = b""):
+        self._blocks = _unpacked_blocks(file, new, padding)
+        self._rest = memoryview(b"")
 
     def readable(self) -> bool:
         return True
@@ -44,27 +53,35 @@ class ZstdFile(io.RawIOBase):
             block = next(self._blocks, None)
             if block is None:
                 return 0
-            self._rest = block
+            self._rest = memoryview(block)
         count = min(len(buffer), len(self._rest))
         buffer[:count], self._rest = self._rest[:count], self._rest[count:]
         return count
 
 
-def _zstd_blocks(file: BinaryIO) -> Iterator[bytes]:
-    frame = None
-    while block := file.read(BLOCK):
+def _unpacked_blocks(file: BinaryIO, new: Callable[[], Any], padding: bytes) -> Iterator[bytes]:
+    part = None
+    while block := file.read(PACKED_BLOCK):
         while block:
-            frame = frame or zstandard.ZstdDecompressor(max_window_size=LARGEST_WINDOW).decompressobj()
-            yield frame.decompress(block)
-            block = frame.unused_data if frame.eof else b""
-            frame = None if frame.eof else frame
-    if frame is not None:
+            if part is None:
+                block = block.lstrip(padding)
+                if not block:
+                    break
+                part = new()
+            yield part.decompress(block)
+            block = part.unused_data if part.eof else b""
+            part = None if part.eof else part
+    if part is not None:
         raise EOFError("its end is missing")
 
 
+def _zstd_part() -> Any:
+    return zstandard.ZstdDecompressor(max_window_size=LARGEST_WINDOW).decompressobj()
+
+
 GZIP = Format("gzip", gzip.open)
-XZ = Format("xz", lzma.open)
-ZSTD = Format("zstd", lambda file: io.BufferedReader(ZstdFile(file), BLOCK))
+XZ = Format("xz", lambda file: io.BufferedReader(Unpacked(file, lzma.LZMADecompressor, b"\0"), BLOCK))
+ZSTD = Format("zstd", lambda file: io.BufferedReader(Unpacked(file, _zstd_part), BLOCK))
 MARKS: Dict[bytes, Format] = {
     b"\x1f\x8b": GZIP,
     b"\xfd7zXZ\x00": XZ,

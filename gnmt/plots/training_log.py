@@ -4,9 +4,10 @@ A log may contain an interrupted and resumed training; repeated updates count on
 """
 
 import json
+import math
 import re
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from gnmt.errors import UserError
 from gnmt.files.lines import read_lines
@@ -14,9 +15,9 @@ from gnmt.files.lines import read_lines
 INNER, TRAIN = "train_inner", "train"  # fairseq's names: statistics since the previous record; statistics of the epoch
 
 # epoch 001:    100 / 907 loss=176.941, nll_loss=9.939, ..., num_updates=100, lr=0.004
-INNER_LINE = re.compile(r"epoch (\d+): +(\d+) / (\d+) (\w+=.*)")
+INNER_LINE = re.compile(r"epoch (\d{1,18}): +(\d{1,18}) / ([1-9]\d{0,17}) (\w+=.*)")
 # epoch 001 | valid on 'valid' subset | loss 95.235 | ... | num_updates 907; without the subset for training
-SUMMARY_LINE = re.compile(r"epoch (\d+) \| (?:valid on '([^']+)' subset \| )?(\w+ \S+(?: \| \w+ \S+)*)\s*$")
+SUMMARY_LINE = re.compile(r"epoch (\d{1,18}) \| (?:valid on '([^']+)' subset \| )?(\w+ \S+(?: \| \w+ \S+)*)\s*$")
 JSON_MARK = '{"epoch": '
 
 
@@ -68,7 +69,7 @@ def _parse_json(text: str) -> Optional[Record]:
     """Parses a JSON record; names in a summary begin with "train_" or with the name of the validation set."""
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if "update" in content:
         return _record(INNER, content["update"], content.items())
@@ -80,20 +81,21 @@ def _parse_json(text: str) -> Optional[Record]:
     return _record(prefix.removesuffix("_"), content["epoch"], pairs)
 
 
-def _record(kind: str, epochs: float, pairs: Iterable[Tuple[str, str]]) -> Optional[Record]:
+def _record(kind: str, epochs: Any, pairs: Iterable[Tuple[str, str]]) -> Optional[Record]:
     stats = dict(_numbers(pairs))
-    if "num_updates" not in stats:
+    place = [stats.get("num_updates", math.nan), dict(_numbers([("epochs", epochs)])).get("epochs", math.nan)]
+    if not all(map(math.isfinite, place)):
         return None
     if "nll_loss" not in stats and "ppl" in stats and "loss" in stats:
         stats["nll_loss"] = stats["loss"]  # fairseq's cross_entropy logs them once, because they are equal
-    return Record(kind, int(stats["num_updates"]), epochs, stats)
+    return Record(kind, int(place[0]), place[1], stats)
 
 
 def _numbers(pairs: Iterable[Tuple[str, str]]) -> Iterator[Tuple[str, float]]:
     for name, value in pairs:
         try:
             yield name, float(value)
-        except (TypeError, ValueError):  # fairseq may log values that are not numbers
+        except (TypeError, ValueError, OverflowError):  # fairseq may log values that are not numbers
             continue
 
 

@@ -5,8 +5,11 @@ import json
 import time
 from typing import Any, Awaitable, Callable, MutableMapping, Optional
 
+from starlette.requests import ClientDisconnect
+from uvicorn.protocols.http import h11_impl
+
 from gnmt.serving.metrics import Metrics
-from gnmt.serving.refusals import Refusal, too_large
+from gnmt.serving.refusals import NOBODY, Refusal, too_large
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -44,8 +47,8 @@ class BodyLimit:
         body = _Body(receive, send, self._most)
         try:
             await self._application(scope, body.receive, body.send)
-        except Refusal:
-            if body.refusal is None:
+        except (Refusal, ClientDisconnect):
+            if body.refusal is None and not body.is_cut:
                 raise
         if body.refusal is not None and not body.has_begun:
             await answer(send, body.refusal)
@@ -53,7 +56,7 @@ class BodyLimit:
 
 
 class _Body:
-    """The body of a request. If it is refused, the application's own response is not sent."""
+    """The body of a request. If it is refused or incomplete, the application's own response is not sent."""
 
     def __init__(self, receive: Receive, send: Send, most: int):
         self._receive, self._send, self._most = receive, send, most
@@ -61,6 +64,7 @@ class _Body:
         self._received = 0
         self._is_complete = False
         self.has_begun = False  # the response
+        self.is_cut = False  # the client has disconnected before the end of the body
         self.refusal: Optional[Refusal] = None
 
     async def receive(self) -> Message:
@@ -72,6 +76,9 @@ class _Body:
         except TimeoutError as error:
             self.refusal = Refusal(408, "slow", f"The body took more than {BODY_SECONDS:g} seconds.")
             raise self.refusal from error
+        if message["type"] == "http.disconnect":
+            self.is_cut = True
+            return message
         self._received += len(message.get("body", b""))
         self._is_complete = not message.get("more_body", False)
         if self._received > self._most:
@@ -80,9 +87,14 @@ class _Body:
         return message
 
     async def send(self, message: Message) -> None:
-        if self.refusal is None:
+        if self.refusal is None and not self.is_cut:
             self.has_begun = True
-            await self._send(message)
+            try:
+                await self._send(message)
+            except (
+                h11_impl.h11.LocalProtocolError
+            ):  # the server has answered a malformed body itself, and closes the connection
+                self.is_cut = True
 
 
 class Observed:
@@ -107,6 +119,7 @@ class Observed:
 
         try:
             await self._application(scope, receive, observed)
+            status = status or NOBODY
         finally:
             route = getattr(scope.get("route"), "path", "other")
             self._metrics.requests.labels(route, str(status or 500)).inc()

@@ -3,6 +3,8 @@
 import math
 from typing import Dict, Optional
 
+NOBODY = 499  # status in the metrics for a request whose client has disconnected
+
 
 class Refusal(Exception):
     """Refusal of a request.
@@ -35,6 +37,11 @@ class Refusal(Exception):
 def bad_request(sentence: str) -> Refusal:
     """Returns the refusal of an invalid request."""
     return Refusal(400, "bad_request", sentence)
+
+
+def not_json() -> Refusal:
+    """Returns the refusal of a body that is not JSON, not UTF-8 or too deep."""
+    return bad_request("The body is not JSON: send an object in UTF-8.")
 
 
 def too_large(sentence: str) -> Refusal:

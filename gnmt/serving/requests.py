@@ -12,12 +12,11 @@ from starlette.datastructures import FormData
 from gnmt.files.lines import SURROGATES
 from gnmt.serving.keys import Key, find_key
 from gnmt.serving.limits import Limits, RateLimiter
-from gnmt.serving.refusals import Refusal, bad_request
+from gnmt.serving.refusals import Refusal, bad_request, not_json
 
 JSON = "application/json"
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 BEARER = re.compile(r"Bearer +(\S+)", re.IGNORECASE)
-NOBODY = 499  # status in the metrics for a request whose client has disconnected
 
 # Text of a request; lone surrogates, which a response cannot contain, are replaced by U+FFFD.
 Text = Annotated[str, AfterValidator(lambda text: SURROGATES.sub("\ufffd", text))]
@@ -90,7 +89,7 @@ def read_json(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise bad_request("The body is not JSON: send an object in UTF-8.") from error
+        raise not_json() from error
 
 
 def fields_of(form: FormData) -> Dict[str, Any]:

@@ -10,8 +10,10 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from gnmt.serving.refusals import Refusal, bad_request
-from gnmt.serving.requests import NOBODY, ClientGone, sentence_of
+from gnmt.serving.refusals import NOBODY, Refusal, bad_request, not_json
+from gnmt.serving.requests import JSON, ClientGone, sentence_of
+
+UNREAD = "There was an error parsing the body"  # FastAPI's words for JSON that is not UTF-8 or is too deep
 
 logger = logging.getLogger(__name__)
 
@@ -46,11 +48,13 @@ def answer_errors(application: FastAPI) -> None:
 
     @application.exception_handler(RequestValidationError)
     async def refuse_fields(request: Request, error: RequestValidationError) -> Response:
-        return error_response(bad_request(sentence_of(error.errors())))
+        is_json = error.errors()[0]["type"] != "json_invalid"
+        return error_response(bad_request(sentence_of(error.errors())) if is_json else not_json())
 
     @application.exception_handler(HTTPException)
     async def refuse_route(request: Request, error: HTTPException) -> Response:
-        response = error_response(Refusal(error.status_code, "http", f"{error.detail}."))
+        unread = error.detail == UNREAD and request.headers.get("content-type", "").startswith(JSON)
+        response = error_response(not_json() if unread else Refusal(error.status_code, "http", f"{error.detail}."))
         response.headers.update(error.headers or {})
         return response
 

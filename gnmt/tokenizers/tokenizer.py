@@ -10,11 +10,12 @@ import io
 import json
 import shutil
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Protocol, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Protocol, Sequence, Set
 
 from gnmt.errors import UserError
 from gnmt.files.json_objects import read_object
 from gnmt.tokenizers import word_tokenizer
+from gnmt.tokenizers.subword_codes import parse_codes
 from gnmt.tokenizers.subwords import load_model
 from gnmt.tokenizers.word_vocabulary import load_vocabulary
 
@@ -109,7 +110,8 @@ class MosesSubwordTokenizer:
         self._tokenizer = MosesTokenizer(settings["language"])
         self._detokenizer = MosesDetokenizer(settings["language"])
         self._separator = settings["separator"]
-        self._subwords = BPE(io.StringIO("".join(f"{line}\n" for line in settings["codes"])), separator=self._separator)
+        codes = parse_codes(settings["codes"], path)
+        self._subwords = BPE(io.StringIO(codes.text()), separator=self._separator)
 
     def encode(self, text: str) -> List[str]:
         tokens = self._tokenizer.tokenize(text, aggressive_dash_splits=False, return_str=True)
@@ -123,12 +125,12 @@ class MosesSubwordTokenizer:
 def _check_moses_settings(settings: Dict[str, Any], path: Path) -> None:
     codes = settings.get("codes")
     is_text = all(isinstance(settings.get(name), str) for name in ("separator", "language"))
-    if not is_text or not isinstance(codes, list) or not codes or not all(map(_is_code, codes)):
+    if not is_text or not isinstance(codes, list) or not codes or not all(map(_is_line, codes)):
         raise UserError(f"{path} needs a separator, a language, and codes of subword-nmt, two pieces on each line.")
 
 
-def _is_code(line: Any) -> bool:
-    return isinstance(line, str) and "\n" not in line and (len(line.split(" ")) == 2 or line.startswith("#version: "))
+def _is_line(code: Any) -> bool:
+    return isinstance(code, str) and "\n" not in code
 
 
 class TokenizerType(NamedTuple):
@@ -179,6 +181,17 @@ def save_tokenizers(folder: Path, name: str, source: Optional[Path], target: Opt
     (folder / DESCRIPTION).write_text(json.dumps({"type": name, **files}, indent=2) + "\n", encoding="utf-8")
 
 
+def tokenizer_files(folder: Path) -> Set[str]:
+    """Returns the names of the files that `load_tokenizers` reads.
+
+    Raises:
+        UserError: if tokenizer.json is missing or malformed.
+    """
+    description = read_object(folder / DESCRIPTION)
+    names = (description.get(side) for side in TokenizerPair._fields)
+    return {DESCRIPTION, *(name for name in names if isinstance(name, str))}
+
+
 def load_tokenizers(folder: Path) -> TokenizerPair:
     """Returns the tokenizers of a model folder.
 
@@ -188,7 +201,7 @@ def load_tokenizers(folder: Path) -> TokenizerPair:
     path = folder / DESCRIPTION
     description = read_object(path)
     kind = description.get("type")
-    if kind not in TOKENIZERS:
+    if not isinstance(kind, str) or kind not in TOKENIZERS:
         raise UserError(f"{path} has the type {kind!r}; this version supports {', '.join(TOKENIZERS)}.")
     sides = [_load(folder, TOKENIZERS[kind], description.get(side)) for side in TokenizerPair._fields]
     return TokenizerPair(*sides)

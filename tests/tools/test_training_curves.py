@@ -104,6 +104,23 @@ def test_cut_lines_and_foreign_numbers_are_passed_over(read):
     assert records[1].stats["nll_loss"] != records[1].stats["nll_loss"]  # not a number
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "epoch 001: 1 / 0 loss=1, num_updates=5\n",
+        "epoch " + "9" * 5000 + ": 1 / 20 loss=1, num_updates=5\n",
+        "epoch 001: 1 / 20 loss=1, num_updates=nan\n",
+        "epoch 001: 1 / 20 loss=1, num_updates=inf\n",
+        '{"epoch": 1, "update": "x", "num_updates": "3", "loss": "1"}\n',
+        '{"epoch": 1, "update": 1, "num_updates": ' + "9" * 400 + "}\n",
+        '{"epoch": null, "train_num_updates": "3", "train_loss": "1"}\n',
+        '{"epoch": ' + "[" * 100_000 + "\n",
+    ],
+)
+def test_impossible_numbers_are_passed_over(read, line):
+    assert [record.updates for record in read(inner(10) + line)] == [10]
+
+
 def test_loss_of_cross_entropy_is_its_nll(read):
     (record,) = read("epoch 001 | loss 5 | ppl 32 | num_updates 20\n")
     assert record.stats["nll_loss"] == 5

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, TypeVar
 
 from gnmt.errors import UserError
+from gnmt.files import json_objects
 
 CAMPAIGN, RATERS, KEY, RATINGS = "campaign.json", "raters.json", "key.json", "ratings.jsonl"
 RATED, REPEAT, CONTROL = "rated", "repeat", "control"  # kinds of items
@@ -103,6 +104,13 @@ def _campaign(content: Any) -> Campaign:
         Item(str(one["id"]), str(one["source"]), [str(text) for text in one["outputs"]], one["repeats"])
         for one in content["items"]
     ]
+    names = {item.id for item in items}
+    if len(names) < len(items):
+        raise ValueError("two items share an id")
+    if any(not item.outputs for item in items):
+        raise ValueError("an item has no output")
+    if any(item.repeats is not None and item.repeats not in names - {item.id} for item in items):
+        raise ValueError("an item repeats none of the others")
     return Campaign(int(content["seed"]), str(content["source_language"]), str(content["target_language"]), items)
 
 
@@ -119,12 +127,15 @@ def _key(content: Any) -> Key:
     items = {str(name): ItemKey(**item) for name, item in content["items"].items()}
     if any(item.kind not in KINDS for item in items.values()):
         raise ValueError("an item is of no known kind")
+    origins = [origin for item in items.values() for origin in item.systems]
+    if not all(isinstance(origin, list) and all(isinstance(name, str) for name in origin) for origin in origins):
+        raise ValueError("the systems of an output are no list of names")
     return Key([str(name) for name in content["systems"]], items)
 
 
 def _read(path: Path, parse: Callable[[Any], Parsed]) -> Parsed:
     try:
-        return parse(json.loads(path.read_text(encoding="utf-8")))
+        return parse(json_objects.parse(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise UserError(
             f"{path} cannot be read ({error.strerror}): give a folder that `gnmt rate prepare` made."

@@ -14,6 +14,7 @@ from typing import Dict, Iterable, List, NamedTuple, Tuple
 from gnmt.errors import UserError
 from gnmt.evaluation.rating.campaign import CAMPAIGN, RATINGS, Campaign
 from gnmt.evaluation.rating.scale import SCORES
+from gnmt.files import json_objects
 
 Place = Tuple[str, str, int]  # rater, item, output
 
@@ -87,7 +88,7 @@ def read_ratings(path: Path) -> List[Rating]:
     *lines, _ = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines, start=1):
         try:
-            rating = Rating(**json.loads(line))
+            rating = Rating(**json_objects.parse(line))
             if rating.score not in SCORES or any(map(_is_not, rating, Rating.__annotations__.values())):
                 raise ValueError(f"a value is out of place in {tuple(rating)}")
         except (ValueError, TypeError, RecursionError) as error:

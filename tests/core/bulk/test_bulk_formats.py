@@ -126,3 +126,9 @@ def test_a_lone_surrogate_stays_an_escape():
     (row,) = read_jsonl(b'{"text": "a\\ud800b"}', "text")
     assert row.text == "a\ufffdb"
     assert write_jsonl([row], [Translated("c")], PLAIN) == b'{"text": "a\\ud800b", "translation": "c"}\n'
+
+
+def test_a_line_that_no_memory_can_hold_is_named(monkeypatch):
+    monkeypatch.setattr("gnmt.files.lines.LONGEST_LINE", 10)
+    with pytest.raises(UserError, match="The input, line 2 has more than 10 bytes"):
+        cut(b"ten bytes\neleven ....\n", 5)

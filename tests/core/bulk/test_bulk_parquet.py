@@ -79,3 +79,51 @@ def test_other_files_and_columns_are_refused(path, tmp_path):
     ):
         with pytest.raises(UserError, match=sentence):
             list(cut_rows(tmp_path / name, column, 3))
+
+
+def invalid_strings():
+    """Two strings, the second of which has bytes that are not UTF-8; pyarrow does not check them."""
+    offsets = b"".join(offset.to_bytes(4, "little") for offset in (0, 3, 6))
+    return pyarrow.Array.from_buffers(
+        pyarrow.string(), 2, [None, pyarrow.py_buffer(offsets), pyarrow.py_buffer(b"dogd\xf6g")]
+    )
+
+
+def test_bytes_that_are_not_utf_8_are_replaced_and_told():
+    content = content_of({"text": invalid_strings()})
+    rows = read_parquet(content, "text")
+    assert [row.text for row in rows] == ["dog", "d\ufffdg"]
+    assert [row.problem for row in rows] == ["", "it is not UTF-8: it has the byte 0xf6, which is read as U+FFFD"]
+    written = parquet.read_table(io.BytesIO(write_parquet(content, rows, [Translated("a"), Translated("b")], PLAIN)))
+    assert written["translation"].to_pylist() == ["a", "b"]
+    assert written["text"].cast(pyarrow.binary()).to_pylist() == [b"dog", b"d\xf6g"]
+
+
+@pytest.mark.parametrize("kind", ["string", "large_string", "dictionary"])
+def test_columns_of_every_kind_of_string_are_read(kind):
+    texts = pyarrow.array(["a", None, "a"], pyarrow.large_string() if kind == "large_string" else pyarrow.string())
+    content = content_of({"text": texts.dictionary_encode() if kind == "dictionary" else texts})
+    assert read_parquet(content, "text") == [Row("a"), Row("", "it is null"), Row("a")]
+
+
+def test_columns_of_one_name(tmp_path):
+    table = pyarrow.Table.from_arrays([pyarrow.array(["a"]), pyarrow.array(["b"])], names=["text", "text"])
+    parquet.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(UserError, match="x.parquet has 2 columns 'text': give each its own name"):
+        cut_rows(tmp_path / "x.parquet", "text", 3)
+    names = ["text", "x", "translation", "x", "translation"]
+    parquet.write_table(pyarrow.Table.from_arrays([pyarrow.array(["a"])] * 5, names=names), tmp_path / "x.parquet")
+    ((_, content),) = cut_rows(tmp_path / "x.parquet", "text", 3)
+    written = write_parquet(content, read_parquet(content, "text"), [Translated("b")], PLAIN)
+    assert parquet.ParquetFile(io.BytesIO(written)).schema_arrow.names == ["text", "x", "x", "translation"]
+    joined = io.BytesIO()
+    join_parquet([written, written], joined)
+    assert count_rows(joined.getvalue()) == 2
+
+
+def test_damaged_pages_are_told(tmp_path):
+    content = bytearray(content_of({"text": ["a dog", "a cat"]}))
+    content[4:40] = bytes(36)  # the header of the first page
+    (tmp_path / "x.parquet").write_bytes(content)
+    with pytest.raises(UserError, match="x.parquet is (damaged|not a Parquet file)"):
+        list(cut_rows(tmp_path / "x.parquet", "text", 3))

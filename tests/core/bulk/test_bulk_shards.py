@@ -169,6 +169,8 @@ def test_options_without_a_meaning_are_refused(model, source, tmp_path):
         (["--score"], "--score has no place in text"),
         (["--nbest", "2", "--output-format", "tsv"], "--nbest 2 has no place in tsv"),
         (["--column", "2"], "--column is for TSV"),
+        (["--format", "tsv", "--column", "9" * 5000], "--column is '9+', but must be the number of a column"),
+        (["--tag", "\udcff"], "--tag is .* which is not UTF-8"),
         (["--format", "tsv", "--column", "0"], "--column is '0', but must be the number of a column"),
         (["--output-format", "parquet"], "Parquet is written for Parquet only"),
         (["--lines-per-shard", "0"], "--lines-per-shard is 0, but must be at least 1"),
@@ -306,10 +308,61 @@ def test_damaged_inputs_are_found(model, source, tmp_path, capsys):
         gnmt_bulk("verify", out)
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"version": 1}', '{"version": 2}', '{"version": 1, "job": {"x": 1}}'])
+@pytest.mark.parametrize("content", ["", "[]", '{"version": 1}', '{"version": 2}', '{"version": 2, "job": {"x": 1}}'])
 def test_a_damaged_manifest_is_refused(tmp_path, content):
     (tmp_path / "manifest.json").write_text(content)
-    with pytest.raises(UserError, match="manifest.json (is damaged|has the version 2, not 1)"):
+    with pytest.raises(UserError, match="manifest.json (is damaged|has the version 1, not 2)"):
         gnmt_bulk("status", tmp_path)
     with pytest.raises(UserError, match="has no manifest.json: name the output folder"):
         gnmt_bulk("status", tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content["shards"].pop(),  # the rest would be merged without the lines of this shard
+        lambda content: content["shards"][0].update(lines="2"),
+        lambda content: content["shards"][0].update(number="../x"),
+        lambda content: content["job"].update(models=[3]),
+        lambda content: content["job"]["options"].update(beam=3),
+        lambda content: content.pop("checksum"),
+    ],
+)
+def test_a_changed_manifest_is_refused(model, source, tmp_path, change):
+    out = planned(model, source, tmp_path / "out")
+    manifest = out / "manifest.json"
+    content = json.loads(manifest.read_text())
+    change(content)
+    manifest.write_text(json.dumps(content))
+    for action in ("status", "verify", "merge"):
+        with pytest.raises(UserError, match="manifest.json is damaged (.*checksum.*): restore it, or start with a new"):
+            gnmt_bulk(action, out)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "[" * 100_000, {"lines": 4}, {"translated": "5"}, {"problems": None}, {"seconds": float("nan")}],
+)
+def test_a_shard_with_a_damaged_record_is_translated_again(model, source, tmp_path, content):
+    out = translated(model, source, tmp_path / "out")
+    whole = merged(out)
+    record = out / "done" / "000000.json"
+    if isinstance(content, dict):
+        content = json.dumps({**json.loads(record.read_text()), **content})
+    record.write_text(content)
+    gnmt_bulk("status", out, "--json")
+    with pytest.raises(UserError, match="1 of 1 shards are not done"):
+        gnmt_bulk("merge", out)
+    gnmt_bulk("shard", out, 0)
+    assert merged(out) == whole
+
+
+def test_links_in_the_folder_are_replaced_and_their_targets_kept(model, source, tmp_path):
+    out = planned(model, source, tmp_path / "out")
+    (tmp_path / "precious").write_text("precious")
+    for path in ("output/000000.zst", "done/000000.json"):
+        (out / path).parent.mkdir()
+        (out / path).symlink_to(tmp_path / "precious")
+    gnmt_bulk("shard", out, 0)
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert merged(out).count(b"\n") == len(SENTENCES)

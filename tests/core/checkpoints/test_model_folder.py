@@ -1,6 +1,10 @@
 """Model folders: what is written is read again, and everything else is refused with a sentence."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +14,8 @@ from gnmt.checkpoints.model_folder import read_model_folder
 from gnmt.errors import UserError
 from gnmt.files.checksums import write_folder_sums
 from gnmt.quantization.storage import to_floats, to_integers
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -77,6 +83,8 @@ def changed(folder, name, change):
         ("config.json", "hidden_size", "16", "hidden_size is '16', but must be of type int"),
         ("config.json", "hidden_size", 32, "but config.json describes"),
         ("config.json", "encoder_layers", 4, "lacks the weight encoder.upper_layers.2"),
+        ("config.json", "decoder_layers", 1000, "lacks the weight decoder"),
+        ("config.json", "source_language", "\ud800", "config.json is not JSON .*surrogates not allowed"),
         ("config.json", "decoder_layers", 2, "has the weight decoder.stack.upper_lstms.1"),
         ("config.json", "target_vocab_size", 15, "has 14 target tokens, but config.json says 15"),
         ("config.json", "attention_query", "next", "attention_query is 'next'"),
@@ -85,6 +93,8 @@ def changed(folder, name, change):
         ("config.json", "precision", "int4", "precision is 'int4'"),
         ("generation_config.json", "num_beams", 2.5, "num_beams is 2.5, but must be of type int"),
         ("tokenizer.json", "type", "unknown", "has the type 'unknown'"),
+        ("tokenizer.json", "type", [], "has the type \\[\\]"),
+        ("vocab.json", "joint", ["\udcff"] * 10, "vocab.json is not JSON .*surrogates not allowed"),
         ("vocab.json", "joint", [1, 2], "has no list of tokens named 'joint'"),
     ],
 )
@@ -166,3 +176,63 @@ def test_other_paths_are_no_model_folders(tmp_path):
         read_model_folder(tmp_path / "nothing")
     with pytest.raises(UserError, match="SHA256SUMS is missing"):
         read_model_folder(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "generation_config.json", "model.safetensors", "vocab.json"])
+def test_every_file_that_is_read_needs_a_checksum(tmp_path, name):
+    folder = make_model_folder(tmp_path / "model")
+    lines = (folder / "SHA256SUMS").read_text().splitlines(keepends=True)
+    (folder / "SHA256SUMS").write_text("".join(line for line in lines if not line.endswith(f"  {name}\n")))
+    with pytest.raises(UserError, match=f"SHA256SUMS lacks the checksum of {name}: copy the model folder again"):
+        read_model_folder(folder)
+
+
+def test_the_file_of_the_tokenizer_needs_a_checksum(tmp_path):
+    folder = make_model_folder(tmp_path / "model")
+    changed(folder, "tokenizer.json", lambda content: content.update(type="sentencepiece", source="a.spm"))
+    (folder / "a.spm").write_bytes(b"model")
+    with pytest.raises(UserError, match="SHA256SUMS lacks the checksum of a.spm"):
+        read_model_folder(folder)
+
+
+@pytest.mark.parametrize(
+    "codes, words",
+    [
+        (["#version: x", "t h"], "has the version 'x', but subword-nmt knows 0.1, 0.2"),
+        (["#version: 9.9", "t h"], "has the version '9.9'"),
+        ([" "], "each must hold two pieces"),
+        (["a b c"], "each must hold two pieces"),
+    ],
+)
+def test_codes_of_subword_nmt_are_checked_before_subword_nmt_reads_them(tmp_path, codes, words):
+    pytest.importorskip("subword_nmt", reason="the extra [nvidia] is not installed")
+    pytest.importorskip("sacremoses", reason="the extra [nvidia] is not installed")
+    folder = make_model_folder(tmp_path / "model")
+    settings = {"separator": "@@", "language": "en", "codes": codes}
+    (folder / "joint.bpe.json").write_text(json.dumps(settings))
+    names = {"type": "moses_subword_nmt", "source": "joint.bpe.json", "target": "joint.bpe.json"}
+    changed(folder, "tokenizer.json", lambda content: content.update(names))
+    with pytest.raises(UserError, match=words):
+        read_model_folder(folder)
+
+
+def test_a_full_disk_is_told(tmp_path):
+    code = (
+        "import resource, sys; from pathlib import Path; from model_folders import make_network\n"
+        "from gnmt.checkpoints.weights import write_weights\n"
+        "from gnmt.commands.process import run_command\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "run_command(lambda: write_weights(Path(sys.argv[1]), make_network()[0], 'fp32'))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests")))}
+    command = [sys.executable, "-c", code, str(tmp_path / "model.safetensors")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith(
+        f"error: {tmp_path}/model.safetensors could not be written ("
+    )
+    assert done.stderr.endswith(": make room on its disk.\n")
+
+
+def test_all_files_have_the_permissions_of_new_files(tmp_path):
+    folder = make_model_folder(tmp_path / "model")
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1

@@ -56,6 +56,15 @@ def test_a_missing_package_is_an_error_that_names_the_doctor():
     )
 
 
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_a_full_disk_is_told(option):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "gnmt", option], cwd=ROOT, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    sentence = "error: The output could not be written (No space left on device): make room on its disk.\n"
+    assert done.stderr.decode() == sentence
+
+
 def test_version_is_printed(capsys):
     main(["--version"])
     assert capsys.readouterr().out == f"gnmt {gnmt.__version__}\n"
@@ -239,3 +248,19 @@ def test_attention_has_a_row_for_each_token_and_its_end(model):
     assert found.number == 7 and found.target == [*best.tokens, "</s>"] and found.source[-1] == "</s>"
     assert found.weights.shape == (len(found.target), len(found.source))
     assert found.weights.sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+# -- names and texts that are not UTF-8
+
+
+def test_a_name_of_any_bytes_is_escaped_in_messages(tmp_path):
+    command = [sys.executable, "-m", "gnmt", "translate", bytes(tmp_path) + b"/mod\xff"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"error: {tmp_path}/mod\\udcff is not a folder: name a model folder of `gnmt export`.\n"
+
+
+def test_a_text_that_is_not_utf_8_is_refused_before_anything_is_read(tmp_path):
+    with pytest.raises(UserError, match="--names is '.udcff', which is not UTF-8"):
+        run_module(import_module("gnmt.commands.score"), "gnmt score",
+                   ["--hypotheses", "a", "--references", "b", "--names", "x", "\udcff"])  # fmt: skip

@@ -143,3 +143,9 @@ def test_importing_the_module_changes_nothing():
         "gnmt.commands.process.prepare_process(); print(state() == before)"
     )
     assert run(code).stdout == "True\nFalse\n"
+
+
+def test_too_little_memory_is_told():
+    code = "from gnmt.commands.process import run_command\ndef main(): raise MemoryError('12 TiB')\nrun_command(main)"
+    done = run(code)
+    assert done.returncode == 1 and done.stderr.startswith("error: There is too little memory: use smaller batches")

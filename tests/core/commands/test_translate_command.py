@@ -191,3 +191,8 @@ def test_a_full_output_is_an_error_in_one_line(model):
         command = [sys.executable, "-m", "gnmt", "translate", str(model)]
         done = subprocess.run(command, cwd=ROOT, input=b"The dog\n", stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1 and done.stderr.startswith(b"error: ") and done.stderr.count(b"\n") == 1, done.stderr
+
+
+def test_options_may_stand_between_the_model_and_its_files(model, translated, tmp_path, capsys):
+    run(model, "--batch-size", 2, write(tmp_path / "text", LINES), "--precision", "fp32")
+    assert capsys.readouterr().out.split("\n") == [*(one.text for one in translated), ""]

@@ -147,6 +147,7 @@ LOG_OF_0_AND_2 = b"D-2\t-0.1\tx\nD-0\t-0.1\ty\n"
         ("--hypotheses", b"a\nsch\xf6n\n", b"a\nb\n", "not UTF-8: line 2"),
         ("--hypotheses", None, b"a\n", "t does not exist"),
         ("--generate-log", b"a\n", b"a\n", "no line D-"),
+        ("--generate-log", b"D-" + b"9" * 5000 + b"\t-0.1\tx\n", b"a\n", "no line D-"),
         ("--generate-log", LOG_OF_0_AND_2, b"a\nb\nc\nd\n", "lacks 2 of 4 sentences, the first is D-1"),
         ("--generate-log", LOG_OF_0_AND_2, b"a\nb\n", "D-2, but 2 references end at D-1"),
     ],

@@ -87,7 +87,7 @@ def test_a_failed_write_leaves_the_log_as_it_was(tmp_path, log, monkeypatch):
 
 @pytest.mark.parametrize(
     "line", ["{", "[]", "{}", json.dumps({**RATING._asdict(), "score": 7}), json.dumps({**RATING._asdict(), "output": "0"}),
-             json.dumps({**RATING._asdict(), "score": True})],
+             json.dumps({**RATING._asdict(), "score": True}), json.dumps({**RATING._asdict(), "rater": "\ud800"})],
 )  # fmt: skip
 def test_a_damaged_line_is_named(tmp_path, line):
     path = tmp_path / "ratings.jsonl"

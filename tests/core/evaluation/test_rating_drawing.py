@@ -221,3 +221,35 @@ def test_the_key_of_another_campaign_is_refused(drawn, tmp_path):
     write_campaign(tmp_path, campaign._replace(items=campaign.items[1:]), key, [])
     with pytest.raises(UserError, match="is not the key of campaign.json"):
         read_key(tmp_path, read_campaign(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda items: items[0].update(repeats="nothing"), "an item repeats none of the others"),
+        (lambda items: items[0].update(repeats=items[0]["id"]), "an item repeats none of the others"),
+        (lambda items: items[0].update(repeats=[]), "unhashable type"),
+        (lambda items: items[0].update(outputs=[]), "an item has no output"),
+        (lambda items: items.append(items[0]), "two items share an id"),
+        (lambda items: items[0].update(source="\ud800"), "surrogates not allowed"),
+    ],
+)
+def test_a_campaign_with_impossible_items_is_refused(drawn, tmp_path, change, words):
+    write_campaign(tmp_path, *drawn, [])
+    content = json.loads((tmp_path / "campaign.json").read_text())
+    change(content["items"])
+    (tmp_path / "campaign.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=f"campaign.json is not what `gnmt rate prepare` wrote .*{words}"):
+        read_campaign(tmp_path)
+
+
+@pytest.mark.parametrize("systems", [None, "ab", [1]])
+def test_a_key_without_names_of_systems_is_refused(drawn, tmp_path, systems):
+    campaign, key = drawn
+    write_campaign(tmp_path, campaign, key, [])
+    content = json.loads((tmp_path / "key.json").read_text())
+    item = next(iter(content["items"].values()))
+    item["systems"] = [systems for _ in item["systems"]]
+    (tmp_path / "key.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match="key.json is not .*the systems of an output are no list of names"):
+        read_key(tmp_path, campaign)

@@ -143,3 +143,13 @@ def test_one_line_has_no_line_end() -> None:
 )
 def test_texts_become_one_line(text: str, expected: str) -> None:
     assert as_line(text) == expected
+
+
+def test_a_line_that_no_memory_can_hold_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gnmt.files.lines.LONGEST_LINE", 10)
+    path = tmp_path / "text"
+    path.write_bytes(b"ten bytes\nten bytes\n10 bytes..")
+    assert b"".join(read_chunks(path)) == path.read_bytes()
+    path.write_bytes(b"ten bytes\neleven ....\n")
+    with pytest.raises(UserError, match="text, line 2 has more than 10 bytes: give text with a sentence on each line"):
+        list(read_chunks(path))

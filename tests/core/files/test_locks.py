@@ -104,3 +104,11 @@ def test_the_shell_takes_the_same_lock(tmp_path):
         ["bash", "-c", script + f'bash -c "{script} echo inner"'], capture_output=True, text=True, check=True
     )
     assert done.stdout == "inner\n"
+
+
+def test_the_target_of_a_link_is_not_overwritten(tmp_path):
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / ".lock").symlink_to("precious")
+    with pytest.raises(UserError, match=".lock is a link, and its target would be overwritten: remove the link"):
+        lock_folder(tmp_path)
+    assert (tmp_path / "precious").read_text() == "precious"

@@ -1,12 +1,18 @@
 """Work on a stream in several processes: in order, a few items ahead, and awake when a worker dies."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Iterator, List
 
 import pytest
 
 from gnmt.errors import UserError
 from gnmt.files.process_pool import WAITING_PER_JOB, available_cores, check_jobs, ordered_map
+
+
+ROOT = Path(__file__).parents[3]
 
 
 def die(item: int) -> int:
@@ -37,6 +43,22 @@ def test_items_are_drawn_only_a_few_ahead(jobs: int) -> None:
 def test_killed_worker_is_reported() -> None:
     with pytest.raises(UserError, match="worker process was killed"):
         list(ordered_map(die, range(20), 2))
+
+
+@pytest.mark.parametrize("descriptors", [8, 24])  # too few for the queues of the pool; too few for its workers
+def test_workers_that_cannot_be_started_are_told_and_ended(descriptors: int) -> None:
+    code = (
+        "import resource\n"
+        "from gnmt.commands.process import run_command\n"
+        "from gnmt.files.process_pool import ordered_map\n"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, ({descriptors}, {descriptors}))\n"
+        "run_command(lambda: list(ordered_map(abs, range(100), 64)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith(
+        "error: 64 worker processes cannot be started (Too many open files): use fewer --jobs"
+    )
 
 
 def test_jobs_must_be_positive() -> None:

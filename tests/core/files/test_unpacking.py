@@ -71,3 +71,27 @@ def test_a_packed_file_without_its_end_is_refused(packer, lost, tmp_path):
         unpacked(path)
     with pytest.raises(UserError, match="not a complete"):
         list(read_chunks(path))
+
+
+def test_what_follows_the_last_part_is_refused(packer, tmp_path):
+    path = tmp_path / "text"
+    path.write_bytes(packer(TEXT) + b"no further part of this file")
+    with pytest.raises(UserError, match="text is not a complete (gzip|xz|zstd) file"):
+        unpacked(path)
+
+
+def test_zeros_may_stand_between_the_parts_of_xz(tmp_path):
+    path = tmp_path / "text"
+    path.write_bytes(lzma.compress(TEXT) + bytes(8) + lzma.compress(TEXT) + bytes(4))
+    assert unpacked(path) == 2 * TEXT
+
+
+@pytest.mark.parametrize("pack", [lzma.compress, zstandard.compress])
+def test_a_small_file_of_a_long_text_is_unpacked_in_small_blocks(pack, tmp_path):
+    size = 1 << 26
+    path = tmp_path / "text"
+    path.write_bytes(pack(bytes(size)))
+    with open_unpacked(path) as file:
+        blocks = [len(block) for block in file.raw._blocks]
+    assert sum(blocks) == size and max(blocks) <= 1 << 25
+    assert len(unpacked(path)) == size  # in many reads, none of which copies the rest of the block

@@ -1,8 +1,10 @@
 """Limits, keys and errors: each with the right status and a sentence, and nothing else disturbed."""
 
 import json
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -251,6 +253,30 @@ def test_a_wrong_key_file_is_refused(tmp_path, text, words):
     path.write_text(text)
     with pytest.raises(UserError, match=words):
         read_keys(path)
+
+
+@pytest.mark.parametrize("path", ["/translate", "/detect", "/v1/translate", "/translator/translate"])
+@pytest.mark.parametrize("body", [b"{", b'{"q": "\xff"}', b"[" * 20_000, b"9" * 5000])
+def test_what_is_not_json_is_told_by_all_routes_alike(server, path, body):
+    answer = server.ask("POST", path, body, {"Content-Type": "application/json"})
+    assert (answer.status, answer.json["error"]) == (400, "The body is not JSON: send an object in UTF-8.")
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain"])  # a body is read only if its type is known
+@pytest.mark.parametrize("cut", [b"{", b"1\r\nz\r\nbad"])
+def test_a_client_that_ends_within_its_request_leaves_no_trace(translator, caplog, cut, kind):
+    head = "Content-Length: 100" if cut == b"{" else "Transfer-Encoding: chunked"
+    with served([translator]) as running:
+        address = urlsplit(running.url)
+        with socket.create_connection((address.hostname, address.port)) as client:
+            request = f"POST /translate HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\n{head}\r\n\r\n"
+            client.sendall(request.encode() + cut)
+            client.shutdown(socket.SHUT_WR)
+            while client.recv(1000):
+                pass
+        assert running.translate("a cat").status == 200
+        assert 'code="500"' not in running.get("/metrics").text
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 def test_rates_allow_a_burst_and_then_an_even_flow():

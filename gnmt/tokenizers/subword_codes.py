@@ -8,6 +8,7 @@ from gnmt.files.lines import read_lines
 
 HEAD = "#version: "
 FIRST_VERSION = (0, 1)  # version of files without header
+VERSIONS = {"0.1": (0, 1), "0.2": (0, 2)}  # all that subword-nmt applies
 
 
 class SubwordCodes(NamedTuple):
@@ -54,7 +55,10 @@ def parse_codes(lines: Sequence[str], path: Path) -> SubwordCodes:
     version: Tuple[int, ...] = FIRST_VERSION
     if lines[0].startswith(HEAD):
         head, *lines = lines
-        version = tuple(int(part) for part in head.removeprefix(HEAD).split("."))
+        name = head.removeprefix(HEAD).strip()
+        if name not in VERSIONS:
+            raise UserError(f"{path} has the version {name[:40]!r}, but subword-nmt knows {', '.join(VERSIONS)}.")
+        version = VERSIONS[name]
     merges = [line.strip("\r ").split(" ") for line in lines]
     for merge in merges:
         if len(merge) != 2:
