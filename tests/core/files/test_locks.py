@@ -16,14 +16,16 @@ from gnmt.files.locks import NAME, lock_folder
 
 ROOT = Path(__file__).parents[3]
 HOLDING = """
-import multiprocessing, sys, time
+import multiprocessing, os, sys, time
 from pathlib import Path
 from gnmt.files.locks import lock_folder
 
+def work():
+    print(os.getpid(), flush=True)  # in the child: its copy of the lock is closed by then
+    time.sleep(600)
+
 lock = lock_folder(Path(sys.argv[1]))
-worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
-worker.start()
-print(worker.pid, flush=True)
+multiprocessing.get_context("fork").Process(target=work).start()
 time.sleep(600)
 """
 
