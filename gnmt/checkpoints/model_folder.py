@@ -98,7 +98,7 @@ def read_model_folder(path: Path) -> Model:
     if not path.is_dir():
         raise UserError(f"{path} is not a folder: name a model folder of `gnmt export`.")
     listed = check_folder_sums(path)
-    if not is_model_folder(path):
+    if read_object(path / CONFIG).get("model_type") != MODEL_TYPE:
         raise UserError(f"{path / CONFIG} has no model_type {MODEL_TYPE!r}: name a model folder of `gnmt export`.")
     unlisted = {CONFIG, GENERATION, WEIGHTS, VOCABULARY, *tokenizer_files(path)} - listed
     if unlisted:
