@@ -45,8 +45,8 @@ class Search:
     Args:
         batch: the running sentences.
         slots: maximum number of running sentences.
-        joining_share: share of the slots that must be free before newcomers join. With 1, a batch is closed until it is
-            done.
+        joining_share: share of the slots that must be free before newcomers join. With 0, they join as soon as a slot is
+            free; with 1, a batch is closed until it is done.
     """
 
     def __init__(self, batch: Batch, slots: int, joining_share: float = JOINING_SHARE):
@@ -77,7 +77,7 @@ class Search:
     def step(self) -> List[Translated]:
         """Adds waiting sentences if enough slots are free, runs one step, and returns the sentences that it completes."""
         free = self._slots - len(self._batch)
-        if self._waiting and free >= self._joining_share * self._slots:
+        if self._waiting and free > 0 and free >= self._joining_share * self._slots:
             self._batch.join([self._waiting.popleft() for _ in range(min(free, len(self._waiting)))])
         return self._batch.step() if len(self._batch) else []
 

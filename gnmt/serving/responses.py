@@ -30,9 +30,9 @@ REASONS = {
     403: "the API key is missing or wrong",
     408: "the body came too slowly",
     413: "the request is too large",
-    429: "too many requests of this client; Retry-After says when to try again",
+    429: "too many requests of this client; Retry-After has the seconds to wait",
     500: "the server has failed",
-    503: "the server is full or stopping, or the deadline has passed; Retry-After says when to try again",
+    503: "the server is full or stopping, or the deadline has passed; Retry-After has the seconds to wait",
 }
 ERRORS: Dict[Union[int, str], Dict[str, Any]] = {
     status: {"model": ErrorBody, "description": reason} for status, reason in REASONS.items()

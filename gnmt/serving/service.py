@@ -4,7 +4,8 @@ import asyncio
 from typing import AsyncIterator, Dict, List, NamedTuple, Optional, Sequence
 
 from gnmt.errors import UserError
-from gnmt.serving.engine import Engine, Job, Outcome, failure
+from gnmt.serving.engine import Engine, failure
+from gnmt.serving.job_queue import Job, Outcome
 from gnmt.serving.limits import Limits
 from gnmt.serving.pairs import LanguagePairs
 from gnmt.serving.refusals import bad_request

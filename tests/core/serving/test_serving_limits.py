@@ -177,8 +177,8 @@ def test_a_failing_search_is_an_error_of_its_own_requests_only(translator, monke
 def test_a_search_that_breaks_ends_with_its_requests(translator, monkeypatch):
     search = translator.search
 
-    def broken(options, *further):
-        made = search(options)
+    def broken(options, joining_share):
+        made = search(options, joining_share)
         if options.beam == 3:
             made.step = lambda: (_ for _ in ()).throw(RuntimeError("broken"))
         return made
@@ -188,6 +188,20 @@ def test_a_search_that_breaks_ends_with_its_requests(translator, monkeypatch):
         assert running.detailed(["a cat"], beam=3).status == 500
         assert running.detailed(["a cat"], beam=4).status == 200
         assert running.get("/health/ready").status == 200
+
+
+def test_a_failed_engine_is_named(translator, monkeypatch):
+    """Running and later requests learn that the engine has failed, not that the server is stopping."""
+
+    def fail(options, joining_share):
+        raise RuntimeError("no search")
+
+    with served([translator]) as running:  # warm by now
+        monkeypatch.setattr(translator, "search", fail)
+        for _ in range(2):
+            answer = running.translate("a cat")
+            assert (answer.status, answer.json["code"]) == (503, "failed") and "started again" in answer.json["error"]
+        assert running.get("/health/ready").status == 503
 
 
 # -- keys and rates
