@@ -11,6 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 import uvicorn
 from model_folders import make_model_folder
+from processes import SECONDS
 
 from gnmt.serving.application import DEFAULTS, Settings, make_application
 from gnmt.serving.limits import Limits
@@ -69,7 +70,7 @@ class Served(NamedTuple):
 
 def connect(url: str) -> http.client.HTTPConnection:
     parts = urlsplit(url)
-    return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+    return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=SECONDS)
 
 
 @contextmanager
@@ -88,11 +89,31 @@ def served(translators: List[Translator], settings: Settings = DEFAULTS) -> Iter
         yield Served(url, translators[0])
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(SECONDS)
 
 
 def make_translator(folder, **options) -> Translator:
     return Translator.from_pretrained(make_model_folder(folder, SEED, **options))
+
+
+def gate_of(translator: Translator, monkeypatch) -> threading.Event:
+    """Returns an open gate of all steps of a translator's searches: while it is closed, no sentence ends."""
+    search, gate = translator.search, threading.Event()
+
+    def gated(*options):
+        made = search(*options)
+        step = made.step
+
+        def gated_step():
+            assert gate.wait(SECONDS)
+            return step()
+
+        made.step = gated_step
+        return made
+
+    monkeypatch.setattr(translator, "search", gated)
+    gate.set()
+    return gate
 
 
 def limited(**limits) -> Settings:

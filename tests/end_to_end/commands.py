@@ -62,8 +62,10 @@ class Running:
     def wait_for(self, words: str) -> None:
         """Returns when the words have been printed on one of its streams; fails if it ends before."""
         deadline = time.monotonic() + 60 * MINUTES
+        alive = True  # at the look before: what is printed between the last look and the end counts
         while words not in (text := self._printed("stdout") + self._printed("stderr")):
-            assert self.process.is_alive() and time.monotonic() < deadline, text[-4000:]
+            assert alive and time.monotonic() < deadline, text[-4000:]
+            alive = self.process.is_alive()
             time.sleep(0.02)
 
     def _printed(self, stream: str) -> str:

@@ -1,5 +1,6 @@
 """`gnmt bulk` in processes of its own: killed at any time and run again, its output is that of one straight run."""
 
+import fcntl
 import os
 import random
 import shutil
@@ -7,18 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, List, NamedTuple, Optional, Tuple
+from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 import pytest
-from bulk_commands import DIFFERING_SEED, SENTENCES, expected_texts, translated
+from bulk_commands import DIFFERING_SEED, SENTENCES, expected_texts, planned, translated
 from commands import ROOT
 from model_folders import WORDS, make_model_folder
+from processes import SECONDS, command_line, descendants, is_running, wait_until
 
 from gnmt.bulk.manifest import BulkFolder, read_manifest
 from gnmt.bulk.results import verify
-
-SECONDS = 600  # after which a run hangs, also on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -53,27 +54,6 @@ def run(*arguments, stdin: bytes = b"") -> Tuple[int, bytes, str]:
     return process.returncode, out, err.decode("utf-8")
 
 
-def descendants(pid: int) -> List[int]:
-    found = []
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        found += [int(child), *descendants(int(child))]
-    return found
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 def shards_done(folder: Path) -> int:
     return len(list((folder / "done").glob("*.json")))
 
@@ -96,11 +76,27 @@ def kill_at(process: subprocess.Popen, folder: Path, shards: int, seconds: float
         process.kill()
         process.wait()
         return Killed(process.pid, started)
-    workers = [pid for pid in started if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    if not workers:
+    workers = [pid for pid in started if b"spawn_main" in command_line(pid)]
+    if not workers or not kill(workers[-1]):
         return Killed(None, [])
-    os.kill(workers[-1], signal.SIGKILL)
     return Killed(workers[-1], [])
+
+
+def kill(pid: int) -> bool:
+    """Returns False if the process has ended before."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@contextmanager
+def stopped_at(folder: Path, shard: int) -> Iterator[None]:
+    """Holds the lock of a shard, so that no worker gets past it however late the test looks."""
+    with open(folder / "input" / f"{shard:06d}.zst", "rb+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def check_what_is_left(folder: Path) -> None:
@@ -116,24 +112,27 @@ def output_files(folder: Path) -> dict:
 
 def test_a_killed_run_is_continued_and_a_killed_worker_is_replaced(model, tmp_path):
     """The run is killed after its second shard, its worker later, and a third run is never disturbed."""
-    source = write_corpus(tmp_path / "in.en", 60)  # more than a slow machine translates between a look and a kill
+    source = write_corpus(tmp_path / "in.en", 12)
     straight = translated(model, source, tmp_path / "straight", "--lines-per-shard", 1)
     out = tmp_path / "out"
     command = (model, "--input", source, "--output", out, "--lines-per-shard", 1, "--threads", 1)
-    orphans = kill_at(start(*command), out, 2, 0.01, "run").orphans
-    assert orphans and 2 <= shards_done(out) < 60
-    wait_until(lambda: not any(map(is_running, orphans)))
-    check_what_is_left(out)
+    planned(*command[:1], source, out, "--lines-per-shard", 1)
+    with stopped_at(out, 5):
+        orphans = kill_at(start(*command), out, 2, 0.01, "run").orphans
+        assert orphans and 2 <= shards_done(out) <= 5
+        wait_until(lambda: not any(map(is_running, orphans)))
+        check_what_is_left(out)
     done = [out / "output" / f"{record.stem}.zst" for record in (out / "done").glob("*.json")]
     before = {path: path.stat().st_mtime_ns for path in done}
-    process = start(*command)
-    assert kill_at(process, out, shards_done(out) + 2, 0.0, "worker").pid
+    with stopped_at(out, 9):
+        process = start(*command)
+        assert kill_at(process, out, shards_done(out) + 2, 0.0, "worker").pid
     _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, err
     assert output_files(out) == output_files(straight)
     assert {path: path.stat().st_mtime_ns for path in before} == before  # what was done was not done again
     code, _, err = run(*command)
-    assert code == 0 and b"60/60" in err.encode()
+    assert code == 0 and b"12/12" in err.encode()
 
 
 @pytest.mark.slow
@@ -160,12 +159,14 @@ def test_50_kills_at_random_points(model, tmp_path):
 
 
 def test_two_runs_at_once(model, source, tmp_path):
-    """The second is refused, and the first is not disturbed."""
+    """The second is refused, and the first is not disturbed, which waits until the second has ended."""
     out = tmp_path / "out"
     command = (model, "--input", source, "--output", out, "--lines-per-shard", 1, "--threads", 1)
     first = start(*command)
     wait_until(lambda: (out / ".lock").exists() and (out / ".lock").read_text() != "")
+    os.kill(first.pid, signal.SIGSTOP)
     code, _, err = run(*command)
+    os.kill(first.pid, signal.SIGCONT)
     assert code == 1 and f"{out} is in use by process {first.pid} on " in err
     assert first.wait(SECONDS) == 0
     straight = translated(model, source, tmp_path / "straight", "--lines-per-shard", 1)
@@ -232,8 +233,7 @@ def test_a_model_that_cannot_be_loaded_is_told_in_one_line(model, source, tmp_pa
 
 def ray_workers(pid: int) -> List[int]:
     """Returns the processes of a run's actors."""
-    names = {child: Path(f"/proc/{child}/cmdline").read_bytes() for child in descendants(pid)}
-    return [child for child, name in names.items() if b"ray::MapWorker" in name]
+    return [child for child in descendants(pid) if b"ray::MapWorker" in command_line(child)]
 
 
 @pytest.mark.slow
@@ -271,9 +271,7 @@ def test_10_kills_of_a_ray_worker(model, tmp_path):
             wait_until(lambda: shards_done(out) > begun or process.poll() is not None)
             time.sleep(draw.uniform(0, 0.2))
             workers = ray_workers(process.pid) if process.poll() is None else []
-            if workers:
-                os.kill(workers[0], signal.SIGKILL)
-                kills += 1
+            kills += bool(workers) and kill(workers[0])
         _, err = process.communicate(timeout=SECONDS)
         assert process.returncode == 0, err
         assert output_files(out) == straight

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from commands import PLUGIN, ROOT, run, start
+from processes import SECONDS, wait_until
 from test_distributed import start_two
 from tiny_corpora import MODEL, OBJECTIVE, TASK, digits, trained_on_digits
 
@@ -121,7 +122,7 @@ def test_a_reader_that_wants_one_line(tmp_path, command):
     program = str(Path(sys.executable).with_name(f"fairseq-{command}"))
     shell = ["bash", "-c", '"$@" | head -1 >/dev/null; echo "${PIPESTATUS[0]}"', "bash", program, *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(shell, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(shell, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
     assert done.stdout == f"{128 + signal.SIGPIPE}\n", done.stderr[-4000:]
     assert "Traceback" not in done.stderr and "Logging error" not in done.stderr and "BrokenPipe" not in done.stderr
 
@@ -203,15 +204,14 @@ def prepare(folder: Path) -> subprocess.Popen:
 def test_the_second_preparation_of_a_folder_names_the_first(tmp_path):
     first = prepare(tmp_path)
     lock = tmp_path / ".lock"
-    deadline = time.monotonic() + 60
-    while not lock.exists() or not lock.read_text():
-        assert first.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: (lock.exists() and lock.read_text() != "") or first.poll() is not None)
+    os.kill(first.pid, signal.SIGSTOP)  # it has not ended before the second looks
     second = prepare(tmp_path)
-    assert f"{tmp_path} is in use by process {first.pid} on" in second.communicate(timeout=60)[0]
+    assert f"{tmp_path} is in use by process {first.pid} on" in second.communicate(timeout=SECONDS)[0]
     assert second.returncode == 1
+    os.kill(first.pid, signal.SIGCONT)
     first.terminate()  # only the script: it ends its children itself, which share its output
-    assert "Traceback" not in first.communicate(timeout=60)[0] and first.returncode == -signal.SIGTERM
+    assert "Traceback" not in first.communicate(timeout=SECONDS)[0] and first.returncode == -signal.SIGTERM
     left = [path for path in tmp_path.rglob("*") if path.suffix in (".partial", ".tmp")]
     assert not left
 
@@ -233,7 +233,7 @@ def test_a_pipe_as_the_output_of_a_script(tmp_path):
     ]
     with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
         subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
-        assert reader.communicate(timeout=60)[0] == text.read_bytes()
+        assert reader.communicate(timeout=SECONDS)[0] == text.read_bytes()
     assert pipe.is_fifo()
 
 
@@ -293,7 +293,9 @@ def test_processes_that_fairseq_starts_end_with_it(tmp_path, number, send):
         while "num_updates" not in printed:
             printed += running.stdout.readline()
         send(running.pid, number)
-        printed += running.communicate(timeout=60)[0]  # ends only when all processes, who share this stdout, have ended
+        printed += running.communicate(timeout=SECONDS)[
+            0
+        ]  # ends only when all processes, who share this stdout, have ended
     assert running.returncode == -number and "Traceback" not in printed, printed[-4000:]
 
 
@@ -303,7 +305,7 @@ def test_errors_in_processes_that_fairseq_starts_are_explained(tmp_path):
     first = start("train", *training(tmp_path))
     first.wait_for("begin training epoch")
     with spawning(tmp_path) as second:
-        printed = second.communicate(timeout=120)[0]
+        printed = second.communicate(timeout=SECONDS)[0]
     first.process.kill()
     assert second.returncode == 1 and "Traceback" not in printed
     assert f"error: {tmp_path} is in use by process {first.process.pid} on " in printed

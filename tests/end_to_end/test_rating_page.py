@@ -23,7 +23,7 @@ pytest.importorskip("fastapi", reason="needs fastapi: pip install the extra [ser
 
 ATTACK = "<img src=x onerror=\"document.title='attacked'\"><script>document.title='attacked'</script> & \"quotes\""
 NAMES = ("secret-baseline", "secret-new")
-PATIENCE = 60  # seconds on a busy machine
+PATIENCE = 240  # seconds on a busy machine
 SENTENCES = """\
 The children play football in the park. | Die Kinder spielen im Park Fußball.
 A man reads a book on the train. | Ein Mann liest im Zug ein Buch.
@@ -290,7 +290,7 @@ def test_a_killed_server_has_every_score_that_it_acknowledged(campaign, serve):
 
     def send(link: str, rater: str) -> None:
         address, token = link.split("/#")
-        connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=20)
+        connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=PATIENCE)
         headers = {"Authorization": f"Bearer {token}"}
         try:
             connection.request("GET", "/api/campaign", headers=headers)
@@ -319,7 +319,7 @@ def test_a_killed_server_has_every_score_that_it_acknowledged(campaign, serve):
             thread.join()
     lines = (campaign / "ratings.jsonl").read_bytes().split(b"\n")[:-1]
     logged = {(one["rater"], one["item"], one["milliseconds"]) for one in map(json.loads, lines)}
-    assert len(acknowledged) > 30 and set(acknowledged) <= logged, f"seed {seed}"
+    assert len(acknowledged) >= 30 and set(acknowledged) <= logged, f"seed {seed}"
 
 
 def test_the_server_ends_by_ctrl_c(serve):

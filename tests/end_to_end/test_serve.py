@@ -1,13 +1,15 @@
 """`gnmt serve` as a process: start, signals, connections, errors."""
 
+import http.client
 import json
 import signal
 import socket
 import subprocess
 import sys
 import threading
-import time
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -16,6 +18,7 @@ pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 from commands import ROOT
 
 from model_folders import make_model_folder
+from processes import SECONDS, wait_until
 from served import SEED, Served, connect, random_texts
 
 from gnmt.translator import Translator
@@ -37,7 +40,7 @@ class Process:
 
     def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        code = self.process.wait(60)
+        code = self.process.wait(SECONDS)
         self.errors = self.process.stderr.read()
         return code
 
@@ -62,37 +65,45 @@ def serve(model):
         one.process.stderr.close()
 
 
+def accepts(url: str) -> bool:
+    """Tells whether a server takes new connections."""
+    try:
+        socket.create_connection((urlsplit(url).hostname, urlsplit(url).port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 def test_sigterm_finishes_running_requests_and_refuses_new_ones(serve, model):
-    texts = random_texts(100)
+    texts = random_texts(300)  # seconds, in which the end of the server is seen on a busy machine too
     translator = Translator.from_pretrained(model)
     expected = [one.text for one in translator.translate(texts)]
-    process = serve("--slots", 1, "--char-limit", 100_000)
+    process = serve("--slots", 1, "--char-limit", 100_000, "--batch-limit", 300)
     server = Served(process.url, translator)
     answers = []
     thread = threading.Thread(target=lambda: answers.append(server.translate(texts)))
     thread.start()
-    while "gnmt_running_sentences 1.0" not in server.get("/metrics").text:
-        time.sleep(0.01)
+    wait_until(lambda: "gnmt_running_sentences 1.0" in server.get("/metrics").text)
     process.process.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
-    assert thread.is_alive()
-    with pytest.raises(ConnectionRefusedError):
-        server.get("/health")
-    thread.join(60)
+    wait_until(lambda: not accepts(process.url))
+    assert not answers
+    thread.join()
     assert [answers[0].status, answers[0].json["translatedText"]] == [200, expected]
-    assert process.process.wait(30) == -signal.SIGTERM
+    assert process.process.wait(SECONDS) == -signal.SIGTERM
     assert process.process.stderr.read() == ""
 
 
 def test_requests_that_do_not_finish_end_with_the_deadline(serve):
-    process = serve("--slots", 1, "--shutdown-deadline", 1, "--char-limit", 100_000, "--queue-limit", 100_000)
+    limits = ["--char-limit", 100_000, "--queue-limit", 100_000, "--batch-limit", 2000, "--sentence-limit", 2000]
+    process = serve("--slots", 1, "--shutdown-deadline", 1, *limits)
     connection = connect(process.url)
-    body = json.dumps({"q": ["the dog sees a cat and runs"] * 100, "source": "en", "target": "de", "alternatives": 9})
+    # Many seconds on the quickest machine
+    body = json.dumps({"q": ["the dog sees a cat and runs"] * 2000, "source": "en", "target": "de", "alternatives": 9})
     connection.request("POST", "/translate", body, {"Content-Type": "application/json"})
-    time.sleep(0.3)
-    began = time.monotonic()
+    wait_until(lambda: "gnmt_running_sentences 1.0" in Served(process.url, None).get("/metrics").text)
     assert process.end() == -signal.SIGTERM
-    assert time.monotonic() - began < 20
+    with suppress(http.client.HTTPException, ConnectionError):  # a client may lose its connection too
+        assert connection.getresponse().status >= 500  # cancelled, not finished
     connection.close()
 
 
@@ -114,11 +125,10 @@ def test_connections_over_the_limit_are_refused_and_the_others_go_on(serve):
     idle = [connect(process.url) for _ in range(4)]
     for connection in idle:
         connection.connect()
-    time.sleep(0.3)
-    assert server.get("/health").status == 503
+    wait_until(lambda: server.get("/health").status == 503)
     for connection in idle:
         connection.close()
-    time.sleep(0.3)
+    wait_until(lambda: server.get("/health").status == 200)
     address = process.url.removeprefix("http://").split(":")
     for data in (
         b"\x16\x03\x01\x00",
@@ -128,8 +138,7 @@ def test_connections_over_the_limit_are_refused_and_the_others_go_on(serve):
     ):
         with socket.create_connection((address[0], int(address[1]))) as raw:
             raw.sendall(data)
-    time.sleep(0.3)
-    assert server.translate("the dog").status == 200
+    wait_until(lambda: server.translate("the dog").status == 200)
     assert process.end() == -signal.SIGTERM
 
 
@@ -164,7 +173,7 @@ def test_keys_are_needed_and_clients_cannot_name_themselves(serve, tmp_path):
 def test_mistakes_are_one_line(model, options, words):
     options = [model if option == "MODEL" else option for option in options]
     command = [sys.executable, "-m", "gnmt", "serve", *map(str, options)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=SECONDS)
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and words in done.stderr
 
 
@@ -172,5 +181,5 @@ def test_a_port_in_use_is_refused_before_the_model_is_loaded(model):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         command = [sys.executable, "-m", "gnmt", "serve", str(model), "--port", str(port)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=SECONDS)
     assert done.returncode == 1 and done.stderr.startswith(f"error: 127.0.0.1 port {port} cannot be used (Address")

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import List
 
@@ -14,6 +13,7 @@ import pytest
 import torch
 from commands import ROOT, run
 from corpus_mirror import sentence_pairs
+from processes import wait_until
 from tiny_corpora import scratch, write
 
 from gnmt.__main__ import COMMANDS
@@ -161,9 +161,7 @@ def test_a_training_that_was_killed_goes_on(folder):
     last = folder / "checkpoints" / "checkpoint_last.pt"
     arguments = command("train", *options)
     with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True) as process:
-        deadline = time.monotonic() + 120
-        while not last.exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: last.exists() or process.poll() is not None)
         os.killpg(process.pid, signal.SIGKILL)
     assert last.exists() and not (folder / "checkpoints" / "finished.json").exists()
     gnmt(train, *options[:-2], "--best-checkpoint-metric", "loss", "--max-update", 30)

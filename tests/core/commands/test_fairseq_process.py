@@ -4,10 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from processes import SECONDS, is_running, wait_until
 
 from gnmt.commands import fairseq
 from gnmt.errors import UserError
@@ -59,20 +59,12 @@ def parent(log: Path, code: str = WAITING) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
-def is_running(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_the_parent_ends_the_child(number, tmp_path):
     with parent(tmp_path / "log") as process:
         child = int(process.stdout.readline().split()[1])
         process.send_signal(number)
-        assert process.wait(30) == -number
+        assert process.wait(SECONDS) == -number
     assert not is_running(child)
 
 
@@ -81,11 +73,8 @@ def test_a_closed_pipe_ends_both(tmp_path):
     process = parent(tmp_path / "log", code + "while True: time.sleep(0.1); print('more', flush=True)")
     child = int(process.stdout.readline().split()[1])
     process.stdout.close()
-    assert process.wait(30) == -signal.SIGPIPE
-    deadline = time.monotonic() + 10
-    while is_running(child) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not is_running(child)
+    assert process.wait(SECONDS) == -signal.SIGPIPE
+    wait_until(lambda: not is_running(child))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of the death of its parent")
@@ -95,10 +84,7 @@ def test_the_child_ends_if_the_parent_is_killed(tmp_path):
     process.kill()
     process.wait()
     process.stdout.close()
-    deadline = time.monotonic() + 10
-    while is_running(child) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not is_running(child)
+    wait_until(lambda: not is_running(child))
 
 
 @pytest.mark.parametrize("package", ["fairseq", "fairseq_gnmt"])

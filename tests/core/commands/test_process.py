@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import SECONDS, is_running
 
 ROOT = Path(__file__).parents[3]
 WRITING = """
@@ -36,17 +37,9 @@ def run(code: str, *arguments, **options) -> subprocess.CompletedProcess:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=SECONDS,
         **options,
     )
-
-
-def is_running(process: int) -> bool:
-    """Tells whether a process exists and is not only waiting to be collected."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -59,7 +52,7 @@ def test_a_signal_ends_the_command_and_its_children_and_removes_its_output(tmp_p
         worker = int(process.stdout.readline())
         assert len(list(tmp_path.iterdir())) == 1 and is_running(worker)
         send(process.pid, number)
-        printed, told = process.communicate(timeout=60)
+        printed, told = process.communicate(timeout=SECONDS)
     assert (process.returncode, printed, told) == (-number, "", "")
     assert not list(tmp_path.iterdir()) and not is_running(worker)
 
@@ -70,7 +63,7 @@ def test_a_signal_sent_twice_ends_it_as_silently(tmp_path):
         process.stdout.readline()
         for _ in range(2):  # as `timeout` does, which sends it to the process and to its group
             process.send_signal(signal.SIGTERM)
-        assert process.communicate(timeout=60) == ("", "")
+        assert process.communicate(timeout=SECONDS) == ("", "")
     assert process.returncode == -signal.SIGTERM and not list(tmp_path.iterdir())
 
 
@@ -88,7 +81,7 @@ def test_a_closed_pipe_ends_the_command_silently(statement):
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=SECONDS)
     os.close(writing)
     assert (done.returncode, done.stderr) == (-signal.SIGPIPE, "")
 

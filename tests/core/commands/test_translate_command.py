@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import SECONDS
 from model_folders import make_model_folder
 
 from gnmt.commands import translate
@@ -18,7 +19,6 @@ from gnmt.translator import Translator
 
 ROOT = Path(__file__).resolve().parents[3]
 LINES = ["The dog sees the cat.", "", "A cat runs, and the dog sees.", "The cat"]
-SECONDS = 60  # in which a started command must have answered
 
 
 @pytest.fixture(scope="module")

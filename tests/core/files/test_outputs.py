@@ -230,8 +230,8 @@ def test_writers_of_one_output_take_turns(tmp_path: Path) -> None:
 
     writer = threading.Thread(target=write)
     writer.start()
-    began.wait(10)
+    began.wait()
     with atomic_outputs([output], inputs=[], overwrite=True) as (file,):
         file.write(b"second")
-    writer.join(10)
+    writer.join()
     assert output.read_bytes() == b"second" and list(tmp_path.iterdir()) == [output]

@@ -7,12 +7,13 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 
+from processes import SECONDS
 from served import limited, make_translator, served
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    settings = limited(char_limit=200, deadline=60)
+    settings = limited(char_limit=200, deadline=240)
     with served([make_translator(tmp_path_factory.mktemp("models") / "model")], settings) as running:
         yield running
 
@@ -68,7 +69,7 @@ def test_no_request_makes_the_server_fail(server):
             def ask(case):
                 nonlocal called
                 called += 1
-                case.call_and_validate(checks=checks, timeout=60)
+                case.call_and_validate(checks=checks, timeout=SECONDS)
 
             with suppress(Unsatisfiable):  # a route without parameters has no wrong request
                 ask()

@@ -2,7 +2,6 @@
 
 import json
 import socket
-import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
@@ -10,7 +9,8 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 
-from served import Served, connect, limited, make_translator, served
+from processes import wait_until
+from served import Served, connect, gate_of, limited, make_translator, served
 
 from gnmt.errors import UserError
 from gnmt.serving.application import Settings
@@ -125,12 +125,22 @@ def test_other_origins_are_allowed_when_asked_for(translator):
 # -- queue and deadline
 
 
-def test_a_full_queue_refuses_and_disturbs_nobody(translator):
+def test_a_full_queue_refuses_and_disturbs_nobody(translator, monkeypatch):
+    """No sentence ends before a request was refused, so that the requests fill the queue on any machine."""
+    gate = gate_of(translator, monkeypatch)
+
+    def ask(_):
+        answer = running.detailed(texts)
+        if answer.status != 200:
+            gate.set()
+        return answer
+
     settings = Settings(Limits(queue_limit=60), slots=1)
     texts = ["the dog sees a cat"] * 9
     (expected,) = translator.translate(texts[:1])
     with served([translator], settings) as running, ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: running.detailed(texts), range(8)))
+        gate.clear()
+        answers = list(pool.map(ask, range(8)))
         refused = [one for one in answers if one.status != 200]
         assert refused and len(refused) < 8
         for one in refused:
@@ -152,10 +162,7 @@ def test_a_request_ends_at_its_deadline_and_frees_its_rows(translator):
 
 
 def wait_until_idle(running: Served) -> None:
-    end = time.monotonic() + 20
-    while "gnmt_running_searches 0.0" not in (metrics := running.get("/metrics").text):
-        assert time.monotonic() < end, metrics
-        time.sleep(0.02)
+    wait_until(lambda: "gnmt_running_searches 0.0" in running.get("/metrics").text)
 
 
 def test_a_failing_search_is_an_error_of_its_own_requests_only(translator, monkeypatch):

@@ -2,7 +2,7 @@
 
 import json
 import random
-import threading
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,7 +11,8 @@ import pytest
 pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 
 from model_folders import make_model_folder
-from served import connect, limited, make_translator, random_texts, served
+from processes import wait_until
+from served import connect, gate_of, limited, make_translator, random_texts, served
 
 from gnmt.serving.application import Settings
 from gnmt.translator import Translator
@@ -65,10 +66,7 @@ def leave_early(url: str, text: str, options: dict) -> None:
 def test_a_running_search_is_freed_when_its_client_is_gone(server):
     for _ in range(3):
         leave_early(server.url, "the dog sees a cat and runs .", {})
-    deadline = time.monotonic() + 20
-    while "gnmt_running_sentences 0.0" not in (metrics := server.get("/metrics").text):
-        assert time.monotonic() < deadline, metrics
-        time.sleep(0.05)
+    wait_until(lambda: "gnmt_running_sentences 0.0" in server.get("/metrics").text)
     assert server.get("/health/ready").status == 200
 
 
@@ -145,23 +143,30 @@ def test_prefix_attention_and_truncation_are_those_of_the_translator(server):
     assert server.detailed([text], prefixes=["a"]).status == 400
 
 
-def test_one_long_request_does_not_hold_up_a_short_one(tmp_path):
+def test_one_long_request_does_not_hold_up_a_short_one(tmp_path, monkeypatch):
     """With few slots, the single sentence gets one in turn."""
-    texts = random_texts(90, seed=4)
-    with served([make_translator(tmp_path / "model")], Settings(limited().limits, slots=2)) as running:
-        done = []
+    translator = make_translator(tmp_path / "model")
+    gate, decode, done = gate_of(translator, monkeypatch), translator.codec.decode, []
 
-        def long_request():
-            assert running.detailed(texts).status == 200
-            done.append("long")
+    def noted(sentence, *further):
+        done.append(sentence.text)
+        return decode(sentence, *further)
 
-        thread = threading.Thread(target=long_request)
-        thread.start()
-        time.sleep(0.1)
-        assert running.detailed(["a cat"]).status == 200
-        done.append("short")
-        thread.join()
-    assert done == ["short", "long"]
+    monkeypatch.setattr(translator.codec, "decode", noted)
+    with served([translator], Settings(limited().limits, slots=2)) as running, ThreadPoolExecutor(2) as pool:
+
+        def waiting() -> float:
+            return float(re.search(r"^gnmt_queue_tokens (\S+)", running.get("/metrics").text, re.MULTILINE)[1])
+
+        done.clear()
+        gate.clear()
+        long = pool.submit(running.detailed, ["the dog"] * 30)
+        wait_until(lambda: waiting() == 28 * 3)  # two run; of each, two words and EOS
+        short = pool.submit(running.detailed, ["a cat"])
+        wait_until(lambda: waiting() == 29 * 3)
+        gate.set()
+        assert [long.result().status, short.result().status] == [200, 200]
+    assert len(done) == 31 and done.index("a cat") <= 4  # after the two that ran, and at most one of each turn
 
 
 def test_long_sentences_run_apart_and_are_right(server):

@@ -1,0 +1,40 @@
+"""Processes that tests start: which of them run, and waiting without a race."""
+
+import time
+from pathlib import Path
+from typing import Any, Callable, List
+
+SECONDS = 240  # after which something hangs, also on a busy machine; below the time limit of every test (conftest.py)
+
+
+def is_running(pid: int) -> bool:
+    """Tells whether a process exists and is not only waiting to be collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:  # the file is gone, or went while it was read
+        return False
+
+
+def descendants(pid: int) -> List[int]:
+    """Returns the children of a process, their children and so on, without those that end meanwhile."""
+    try:
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+    return [one for child in children for one in (child, *descendants(child))]
+
+
+def command_line(pid: int) -> bytes:
+    """Returns the command of a process, empty if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def wait_until(condition: Callable[[], bool], show: Callable[[], Any] = lambda: "it hangs") -> None:
+    """Returns when the condition holds; `show` has the message for the case that it never does."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, show()
+        time.sleep(0.01)
