@@ -217,14 +217,14 @@ CLASSIFICATION = (
     Entry(REFUSED, INTERACTIVE, "quiet", "it would leave nothing to print"),
     Entry(WITHOUT_EFFECT, VALIDATE, "post_process quiet", "fairseq-validate prints no text"),
     Entry(REFUSED, VALIDATE, "results_path", "fairseq-validate writes no file; redirect its output"),
-    # -- search
+    # -- search (fairseq itself sets no_seed_provided)
     Entry(
         HONOURED,
         TRANSLATION,
         "beam nbest max_len_a max_len_b min_len unkpen temperature no_repeat_ngram_size "
         "print_alignment replace_unk sampling diverse_beam_groups diversity_rate match_source_len "
         "no_seed_provided",
-    ),  # fairseq sets the last one
+    ),
     Entry(HONOURED, GENERATE, "prefix_size score_reference sacrebleu lm_path"),
     Entry(
         REFUSED,

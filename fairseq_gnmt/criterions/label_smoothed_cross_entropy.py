@@ -77,9 +77,8 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
             The summed loss in nats, the divisor of the gradient, and the logging output.
         """
         projection = model.decoder.output_projection
-        target = sample["target"].to(
-            features.device
-        )  # with --layer-devices, features and batch are on different devices
+        # With --layer-devices, features and batch are on different devices.
+        target = sample["target"].to(features.device)
         real = real_positions(target, self.padding_idx, sample["ntokens"])
         arguments = (
             features.flatten(0, 1).index_select(0, real),

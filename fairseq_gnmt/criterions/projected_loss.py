@@ -109,10 +109,8 @@ class _ProjectedLoss(torch.autograd.Function):
         features_gradient: Any = torch.empty_like(features) if wanted else None
         weight_gradient = None
         bias_gradient = torch.zeros_like(bias, dtype=exact) if wanted else None
-        loss, nll = (
-            token_weights.new_zeros(()),
-            token_weights.new_zeros(()),
-        )  # not a view, because fairseq changes losses in place
+        # Two tensors, because fairseq changes losses in place.
+        loss, nll = token_weights.new_zeros(()), token_weights.new_zeros(())
 
         for part in chunks(len(features), CHUNK_TOKENS * (2 if precision.itemsize == 2 else 1)):
             logits = torch.addmm(used_bias, used_features[part], used_weight.t())

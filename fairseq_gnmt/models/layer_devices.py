@@ -10,10 +10,8 @@ from gnmt.errors import UserError
 from gnmt.network.placement import DEFAULT_CHUNKS, Placement, parse_devices
 
 OPTIMIZERS = ("gnmt_adam", "gnmt_adam_then_sgd")
-OTHER_WAYS = {
-    "vocabulary_parallel": 1,
-    "asynchronous_replicas": 0,
-}  # options of the task, with the value that disables them
+# Options of the task, with the value that disables them.
+OTHER_WAYS = {"vocabulary_parallel": 1, "asynchronous_replicas": 0}
 
 
 def placement_for(cfg: Any, layer_devices: Optional[str], time_chunks: Optional[int]) -> Optional[Placement]:

@@ -23,9 +23,8 @@ from gnmt.errors import UserError
 
 HEADER = struct.Struct("<9sQBQ")  # magic number, version, type of the token ids, number of sentences
 VERSION = 1
-ITEM = (
-    np.dtype(np.int32).itemsize + np.dtype(np.int64).itemsize
-)  # bytes of the index per sentence: a size and a pointer
+# Bytes of the index per sentence: a size and a pointer.
+ITEM = np.dtype(np.int32).itemsize + np.dtype(np.int64).itemsize
 RUN_AGAIN = "Run fairseq-preprocess again."
 AGAIN = "it is damaged, or another --dataset-impl has written it: run fairseq-preprocess again."
 

@@ -76,9 +76,8 @@ class GNMTGenerator:
         return [list(map(self._for_fairseq, hypotheses)) for hypotheses in translated]
 
     def _for_fairseq(self, hypothesis: Hypothesis) -> Dict[str, Any]:
-        tokens, score, log_probs, attention = (
-            part.clone() for part in hypothesis
-        )  # inference tensors cannot be changed in place
+        # Inference tensors cannot be changed in place, so they are copied.
+        tokens, score, log_probs, attention = (part.clone() for part in hypothesis)
         attention = attention[:, self.source_bos :]
         return {
             "tokens": tokens,

@@ -27,7 +27,7 @@ class SourceMemory(NamedTuple):
     """Source sentences of a batch, encoded and projected; computed once, never copied per hypothesis."""
 
     keys: Tensor  # (B, S, H), projected for attention
-    values: Tensor  # (B, S, H), the encoder's outputs
+    values: Tensor  # (B, S, H), the encoder's outputs; in the fast decoder their context products (B, S, O)
     padding_mask: Tensor  # (B, S), True at padding
 
     def select(self, sentences: Tensor) -> "SourceMemory":

@@ -236,9 +236,8 @@ class Decoder(nn.Module):
         """
         embedded = self.embed_tokens(prev_output_tokens)
         state = self.stack.zero_state(embedded, len(embedded))
-        bottom, final = self.stack.read(
-            embedded, state
-        )  # first, because other devices may still be encoding the source
+        # The bottom layer is first, because other devices may still be encoding the source.
+        bottom, final = self.stack.read(embedded, state)
         features, weights, _ = self.stack.attend(bottom, final, self.precompute(encoder_out), state)
         if features_only:
             return features.to(self.output_projection.weight.device), weights

@@ -1,7 +1,7 @@
 """Layers of a stack over time chunks, ordered so that devices compute at the same time (Wu et al. 2016, section 3).
 
 Layer l needs chunk c of the layer below and its own state after chunk c - 1. All pairs with equal l + c are therefore
-independent, and layers on different devices compute them at the same time:
+independent, and layers on different devices are expected to compute them at the same time (not yet measured on GPUs):
 
     chunk      0      1      2      3
     layer 0    1st    2nd    3rd    4th
@@ -60,8 +60,8 @@ def join(parts: Sequence[Tensor]) -> Tensor:
 def schedule(layers: int, chunks: int) -> List[Tuple[int, int]]:
     """Returns all pairs of a layer and a chunk in wavefront order, upper layers first within a step.
 
-    A copy between GPUs is queued behind the running work of its source GPU. An upper layer that came later in a step
-    would therefore receive its input one chunk later.
+    A copy between GPUs is expected to be queued behind the running work of its source GPU. An upper layer that came
+    later in a step would then receive its input one chunk later.
 
     Args:
         layers: number of layers.

@@ -19,13 +19,11 @@ WEIGHT_QMAX = 127  # weights are integers from -127 to 127
 # 2 x 127 x 127 but not 2 x 255 x 127. Inputs have 7 bits on these processors.
 ACTIVATION_QMAX_8BIT, ACTIVATION_QMAX_7BIT = 127, 63
 EXACT_IN_FLOATS = 1 << 24  # float32 represents all integers up to this one
-SMALL_BATCH = (
-    16  # rows; up to this number FBGEMM in half precision is faster than oneDNN's packing of bytes (measured on AVX2)
-)
+# Up to this number of rows FBGEMM in half precision is faster than oneDNN's packing of bytes (measured on AVX2).
+SMALL_BATCH = 16
 
-Matmul = Callable[
-    [Tensor], Tensor
-]  # maps integers (N, I) to (N, O): sums of products, times the scale of each weight row
+# Maps integers (N, I) to (N, O): sums of products, times the scale of each weight row.
+Matmul = Callable[[Tensor], Tensor]
 
 
 class Int8Kernels(NamedTuple):

@@ -196,9 +196,8 @@ class BeamSearch:
         stopped = cannot_improve | (running.finished >= self.options.beam) | (running.limits == lengths - 1)
 
         scores = scores.masked_fill(stopped[:, None], NEG_INF)
-        num_alive = int(
-            (scores > NEG_INF).sum(dim=1).max()
-        )  # fewer than the beam after pruning or with a small vocabulary
+        # Fewer than the beam after pruning or with a small vocabulary.
+        num_alive = int((scores > NEG_INF).sum(dim=1).max())
         scores, chosen = topk_in_order(scores, min(self.options.beam, max(num_alive, 1)))
         hypotheses = candidates.hypotheses.gather(1, chosen)
         parents = torch.arange(len(stopped), device=stopped.device)[:, None] * running.beam + hypotheses

@@ -58,7 +58,7 @@ class RunningSearch:
         self._removed: Set[int] = set()  # sentences that stop at the next step and are not returned
 
     def __len__(self) -> int:
-        """Returns the number of sentences in the batch."""
+        """Returns the number of sentences in the batch, including stopped sentences that are not removed yet."""
         return 0 if self._running is None else len(self._running.sentences)
 
     @torch.inference_mode()

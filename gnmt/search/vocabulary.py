@@ -14,9 +14,8 @@ from gnmt.search.options import SearchOptions
 from gnmt.search.pruning import prune_tokens
 
 GROUPS = 512  # fastest for vocabularies from 8,000 to 32,000 tokens (measured), also for few rows
-PLACE = (
-    2.0**-38
-)  # added in float64 to scores down to -16,000 without loss; 1000 times this is below the last bit of a float32
+# Added in float64 to scores down to -16,000 without loss; 1000 times this is below the last bit of a float32.
+PLACE = 2.0**-38
 
 
 class SpecialTokens(NamedTuple):
@@ -59,9 +58,8 @@ def best_continuations(probabilities: Tensor, scores: Tensor, count: int, prune:
     chosen = topk_in_order(maxima.flatten(1), min(count, hypotheses * groups)).indices
     parents, group = chosen // groups, chosen % groups
 
-    members = group[:, :, None] + torch.arange(
-        0, vocabulary, groups, device=scores.device
-    )  # (B, count, tokens of a group)
+    # Members (B, count, tokens of a group).
+    members = group[:, :, None] + torch.arange(0, vocabulary, groups, device=scores.device)
     missing = members >= vocabulary  # the last member of some groups
     members = members.clamp_(max=vocabulary - 1)
     places = (members + vocabulary * parents[:, :, None]).flatten(1)

@@ -21,9 +21,8 @@ INLINE = frozenset(
 INLINE_VOID = frozenset(["img", "input", "wbr"])
 VOID = INLINE_VOID | frozenset("area base br col embed hr link meta param source track".split())
 INLINE_KEPT = frozenset(["code", "kbd", "samp", "var"])  # computer code inside sentences
-RAW = {
-    name: re.compile(f"</{name}(?=[\\s/>])", re.IGNORECASE) for name in ("script", "style", "textarea")
-}  # without tags
+# Elements whose content has no tags, with the pattern of their end.
+RAW = {name: re.compile(f"</{name}(?=[\\s/>])", re.IGNORECASE) for name in ("script", "style", "textarea")}
 KEPT = INLINE_KEPT | frozenset("iframe math noscript object pre script style svg template textarea".split())
 
 TAG_BEGINS = re.compile(r"</?[a-zA-Z]")

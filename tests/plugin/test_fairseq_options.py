@@ -121,10 +121,8 @@ def test_refused(command, values, words):
         (TRAIN, dict(bf16=True, tpu=True)),  # fairseq sets --tpu with it
         (TRAIN, dict(store_ema=True, ema_decay=0.5)),
         (TRAIN, dict(valid_subset="valid,valid1")),
-        (
-            TRAIN,
-            dict(max_tokens=100, max_tokens_valid=100, batch_size=3, batch_size_valid=3),
-        ),  # and those of validation with them
+        # fairseq sets the options of validation with them.
+        (TRAIN, dict(max_tokens=100, max_tokens_valid=100, batch_size=3, batch_size_valid=3)),
         (GENERATE, dict()),
         (GENERATE, dict(sampling=True, nbest=5, sampling_topk=3, lenpen=2, unnormalized=True)),
         (GENERATE, dict(num_shards=2, shard_id=1)),
