@@ -143,6 +143,8 @@ def shared_features(model, net_input: Dict[str, Tensor], shard: VocabularyShard)
 def real_positions(target: Tensor, pad: int, count: int) -> Tensor:
     """Returns the indices (count,) of the tokens of a flattened target that are not padding, in order.
 
+    A stable sort puts real tokens first.
+
     Args:
         target: (B, T).
         pad: id of PAD.

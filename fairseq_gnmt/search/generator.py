@@ -6,7 +6,7 @@ from torch import Tensor
 
 from fairseq_gnmt.models.gnmt import GNMTModel
 from gnmt.search.alignment import Alignment
-from gnmt.search.beam_search import BeamSearch
+from gnmt.search.beam_search import BeamSearchRules
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.options import SearchOptions
 from gnmt.search.running_search import Hypothesis, translate_batch
@@ -48,7 +48,7 @@ class GNMTGenerator:
             source_bos=self.source_bos,
         )
         self.ensemble = Ensemble(self.models, options.temperature, precision)
-        self.beam_search = BeamSearch(special, options)
+        self.beam_search = BeamSearchRules(special, options)
 
     def generate(
         self,

@@ -16,8 +16,8 @@ from gnmt.quantization.fixed_point import order_free_sum, round_values, round_we
 PARTIAL_SUMS = 32  # per score; the buffer is reduced to this number of columns while it is in the cache
 
 
-class ReproducibleAttention:
-    """Version of FrozenBahdanauAttention that is independent of batch size, padding and number of threads.
+class ReproducibleInferenceAttention:
+    """Version of InferenceAttention that is independent of batch size, padding and number of threads.
 
     - Queries and keys are projected by Int8Linear or Bf16Linear, whose sums do not depend on the batch.
     - A score is a sum over the hidden units in a fixed order.

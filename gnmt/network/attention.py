@@ -107,16 +107,16 @@ class NormalizedBahdanauAttention(nn.Module):
         """Returns the normalised score vector g * v/|v|, (H,)."""
         return self.score_scale * self.score_vector / self.score_vector.norm()
 
-    def for_inference(self, make_linear: Callable[..., nn.Module]) -> "FrozenBahdanauAttention":
+    def for_inference(self, make_linear: Callable[..., nn.Module]) -> "InferenceAttention":
         """Returns a copy for decoding.
 
         Args:
             make_linear: builds the query projection from its weight (O, I) and bias (O,).
         """
-        return FrozenBahdanauAttention(self, make_linear)
+        return InferenceAttention(self, make_linear)
 
 
-class FrozenBahdanauAttention:
+class InferenceAttention:
     """Inference version of NormalizedBahdanauAttention: a copy of its weights, without gradients."""
 
     def __init__(self, attention: NormalizedBahdanauAttention, make_linear: Callable[..., nn.Module]):

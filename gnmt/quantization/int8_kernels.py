@@ -40,10 +40,10 @@ def make_kernels(weight: Tensor, scale: Tensor) -> Int8Kernels:
     if qmax is None:
         floats = ReferenceMatmul(weight, scale)
         return Int8Kernels(ACTIVATION_QMAX_8BIT, floats, floats)
-    in_bytes = OneDnnInt8Matmul(weight, scale, qmax)
+    onednn = OneDnnInt8Matmul(weight, scale, qmax)
     exact = weight.size(1) * qmax * WEIGHT_QMAX <= EXACT_IN_FLOATS
-    in_halves = qmax == ACTIVATION_QMAX_7BIT and exact and has_exact_fp16_matmul()
-    return Int8Kernels(qmax, FbgemmFp16Matmul(weight, scale) if in_halves else in_bytes, in_bytes)
+    use_fp16 = qmax == ACTIVATION_QMAX_7BIT and exact and has_exact_fp16_matmul()
+    return Int8Kernels(qmax, FbgemmFp16Matmul(weight, scale) if use_fp16 else onednn, onednn)
 
 
 class OneDnnInt8Matmul:
@@ -60,7 +60,7 @@ class OneDnnInt8Matmul:
         self.zero_points = torch.zeros(len(weight), dtype=torch.long)
 
     def __call__(self, integers: Tensor) -> Tensor:
-        # Bytes wrap around, so the shift makes them unsigned; torch converts floats to signed bytes faster.
+        # torch converts floats to int8 faster than to uint8. Adding qmax + 1 modulo 256 then gives the unsigned value.
         unsigned = integers.to(torch.int8).view(torch.uint8).add_(self.qmax + 1)
         return torch.ops.onednn.qlinear_pointwise(
             unsigned, 1.0, self.qmax + 1, self.packed, self.scale, self.zero_points,

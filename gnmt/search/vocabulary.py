@@ -107,7 +107,7 @@ def apply_constraints(
     probabilities: Tensor,
     forced: Tensor,
     history: History,
-    ages: Tensor,
+    num_tokens: Tensor,
     options: SearchOptions,
     special: SpecialTokens,
 ) -> None:
@@ -118,7 +118,7 @@ def apply_constraints(
         forced: (B,), only allowed token of all rows of a sentence, even if banned or unlikely; PAD means
             unconstrained.
         history: backpointers of the search.
-        ages: (B,), number of tokens so far of each sentence's hypotheses.
+        num_tokens: (B,), number of tokens so far of each sentence's hypotheses.
         options: options of the search.
         special: ids of the special tokens.
     """
@@ -132,10 +132,10 @@ def apply_constraints(
     if options.unkpen:
         probabilities[:, special.unk] *= math.exp(-options.unkpen)
     if options.min_len:
-        by_sentence[:, :, special.eos].masked_fill_((ages < options.min_len)[:, None], 0)
+        by_sentence[:, :, special.eos].masked_fill_((num_tokens < options.min_len)[:, None], 0)
     if options.no_repeat_ngram_size:
-        row_ages = ages.repeat_interleave(by_sentence.size(1))
-        ban_repeated_ngrams(probabilities, history.prefixes(row_ages), options.no_repeat_ngram_size)
+        row_num_tokens = num_tokens.repeat_interleave(by_sentence.size(1))
+        ban_repeated_ngrams(probabilities, history.prefixes(row_num_tokens), options.no_repeat_ngram_size)
     if len(constrained):
         by_sentence[constrained] = 0
         by_sentence[constrained, :, forced[constrained]] = forced_probabilities

@@ -16,7 +16,7 @@ from gnmt.inference.packed_linear import PlainLinear
 from gnmt.inference.packed_lstm import PackedLSTM
 from gnmt.inference.recurrence import LSTMWithHoistedInputProjection
 from gnmt.inference.fast_decoder import FastDecoder
-from gnmt.inference.model import Halves, default_precision, encoder_with, inference_model_for
+from gnmt.inference.model import EncoderDecoder, default_precision, encoder_with, inference_model_for
 from gnmt.precision import PRECISIONS
 from gnmt.quantization import int8_kernels
 
@@ -60,7 +60,7 @@ def test_half_precision_of_another_network_or_device(model):
         inference_model_for(model, "fp16")
     with pytest.raises(UserError, match="precision is 'int4', but must be one of fp32, fp16, bf16, int8"):
         inference_model_for(model, "int4")
-    halves = Halves(model.encoder, model.decoder).copied_to(torch.float16)  # as on a GPU
+    halves = EncoderDecoder(model.encoder, model.decoder).copied_to(torch.float16)  # as on a GPU
     weights = [*halves.encoder.parameters(), *halves.decoder.parameters()]
     assert {weight.dtype for weight in weights} == {torch.float16}
     assert halves.encoder.embed_tokens is halves.decoder.embed_tokens
