@@ -13,7 +13,7 @@ from fairseq.models import FairseqEncoderDecoderModel, register_model
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from fairseq_gnmt.models.halves import GNMTDecoder, GNMTEncoder
+from fairseq_gnmt.models.encoder_decoder import GNMTDecoder, GNMTEncoder
 from fairseq_gnmt.models.hub import GNMTHub
 from gnmt.checkpoints.stored_weights import difference
 from gnmt.errors import UserError

@@ -76,7 +76,7 @@ def move_layers(encoder: Encoder, decoder: Decoder, placement: Placement) -> Non
     """Moves the layers of both stacks to their devices, and sets the number of time chunks.
 
     Layers are divided into contiguous blocks. The backward half of the bidirectional layer is on the second device,
-    which would otherwise wait for both halves. The output projection is on the last device, or with the embeddings if
+    which would otherwise wait for both of them. The output projection is on the last device, or with the embeddings if
     they share weights. Everything else is on the first device.
 
     Args:

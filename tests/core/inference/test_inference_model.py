@@ -60,10 +60,10 @@ def test_half_precision_of_another_network_or_device(model):
         inference_model_for(model, "fp16")
     with pytest.raises(UserError, match="precision is 'int4', but must be one of fp32, fp16, bf16, int8"):
         inference_model_for(model, "int4")
-    halves = EncoderDecoder(model.encoder, model.decoder).copied_to(torch.float16)  # as on a GPU
-    weights = [*halves.encoder.parameters(), *halves.decoder.parameters()]
+    network = EncoderDecoder(model.encoder, model.decoder).copied_to(torch.float16)  # as on a GPU
+    weights = [*network.encoder.parameters(), *network.decoder.parameters()]
     assert {weight.dtype for weight in weights} == {torch.float16}
-    assert halves.encoder.embed_tokens is halves.decoder.embed_tokens
+    assert network.encoder.embed_tokens is network.decoder.embed_tokens
     assert model.decoder.output_projection.weight.dtype == torch.float32
 
 
@@ -136,9 +136,9 @@ def test_integers_and_bfloat16_are_close_and_independent_of_the_batch(model, pre
     model.prepare_for_inference_(NO_OPTIONS)
     exact, quantized = inference_model_for(model), inference_model_for(model, precision)
 
-    def first_logits(halves, source):
-        memory = halves.decoder.precompute(halves.encoder(source, None))
-        return halves.decoder.step(torch.full((len(source),), 2), memory, halves.decoder.initial_state(memory))[0]
+    def first_logits(network, source):
+        memory = network.decoder.precompute(network.encoder(source, None))
+        return network.decoder.step(torch.full((len(source),), 2), memory, network.decoder.initial_state(memory))[0]
 
     wanted, found = first_logits(exact, SOURCE), first_logits(quantized, SOURCE)
     assert not torch.equal(wanted, found)
