@@ -185,7 +185,7 @@ def resumption(trace: Optional[TracebackType]) -> Optional[str]:
                 return None
             last = Path(cfg.checkpoint.save_dir, "checkpoint_last.pt")
             if last.exists():
-                return f"interrupted: the same command goes on from {last}."
+                return f"interrupted: the same command continues from {last}."
             return (
                 f"interrupted before the first checkpoint: the same command starts from the beginning in {last.parent}."
             )

@@ -333,5 +333,5 @@ def refusal(command: str, option: str, given: Dict[str, Any]) -> Optional[str]:
         if entry.support is REFUSED and entry.covers(command, option) and not set(entry.unless.split()) & given.keys():
             if not entry.values or str(value) in entry.values:
                 shown = "" if value is True else f" {value}"
-                return f"--{option.replace('_', '-')}{shown} has no use in fairseq-{command} with GNMT: {entry.remark}."
+                return f"--{option.replace('_', '-')}{shown} is not supported in fairseq-{command} with GNMT: {entry.remark}."
     return None

@@ -241,7 +241,7 @@ def clip_schedule(cfg) -> Optional[ClipSchedule]:
     )  # fmt: skip
     if end is None:
         if (start, first, last) != (8.0, 0, 0):
-            raise UserError("--activation-clip-start, -from and -until go with --activation-clip (the paper: 1.0).")
+            raise UserError("--activation-clip-start, -from and -until require --activation-clip (the paper: 1.0).")
         return None
     if not 0 < end <= start:
         raise UserError(

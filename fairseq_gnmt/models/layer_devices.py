@@ -55,7 +55,9 @@ def check_other_options(cfg: Any) -> None:
         )
     for option, neutral in OTHER_WAYS.items():
         if getattr(cfg.task, option, neutral) > neutral:
-            raise UserError(f"--layer-devices does not go with --{option.replace('_', '-')}: leave one of them out.")
+            raise UserError(
+                f"--layer-devices cannot be combined with --{option.replace('_', '-')}: leave one of them out."
+            )
 
 
 def check_devices(cfg: Any, placement: Placement, process: int) -> None:

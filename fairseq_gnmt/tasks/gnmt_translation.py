@@ -273,7 +273,7 @@ class GNMTTranslationTask(TranslationTask):
         if self.cfg.eval_bleu:
             if self.unk_replacements is not None:
                 raise UserError(
-                    "replace_unk in --eval-bleu-args has no use: the unknown words of the references are lost, too."
+                    "replace_unk in --eval-bleu-args has no effect: the unknown words of the references are lost, too."
                 )
             self.bleu = ValidationBLEU(
                 self.tgt_dict,

@@ -116,7 +116,7 @@ def _device(name: str, process: int) -> torch.device:
     kind, _, number = name.partition(":")
     if name != "cpu" and not (kind == "cuda" and number.isdecimal()):
         raise UserError(
-            f"--layer-devices has {name!r}, but wants GPUs by number, as cuda:0,cuda:1, or cpu,cpu for a trial."
+            f"--layer-devices has {name!r}, but must list GPUs by number, as cuda:0,cuda:1, or cpu,cpu for a trial."
         )
     if name == "cpu":
         return torch.device("cpu")

@@ -38,7 +38,7 @@ def read_html(text: str, language: str) -> Document:
         text: HTML; invalid markup is kept unchanged.
         language: language of its text.
     """
-    return Document(kept(tokens_of(text)), language, escape)
+    return Document(pieces_of(tokens_of(text)), language, escape)
 
 
 def escape(text: str) -> str:
@@ -141,7 +141,7 @@ def _after(mark: str, text: str, start: int) -> int:
     return len(text) if found < 0 else found + len(mark)
 
 
-def kept(tokens: Iterator[Token]) -> List[Piece]:
+def pieces_of(tokens: Iterator[Token]) -> List[Piece]:
     """Returns the pieces of tokens; an element that is not translated is one piece."""
     pieces: List[Piece] = []
     for token in tokens:

@@ -3,7 +3,7 @@
 Such a loss computes the logits of one chunk of tokens at a time. Its gradients are either kept by the forward pass, which
 has the logits, or computed from them again in the backward pass.
 
-Shapes: n tokens of a chunk, V vocabulary size, C columns of the logits, V or the symbols of one process.
+Shapes: n tokens of a chunk, V vocabulary size, C columns of the logits, V or the vocabulary tokens of one process.
 """
 
 from typing import Any, List, Optional, Tuple

@@ -82,8 +82,8 @@ HUGE = 99999999999999999999
 @pytest.mark.parametrize(
     "command, values, words",
     [
-        (TRAIN, dict(left_pad_target=True), "--left-pad-target has no use in fairseq-train"),
-        (GENERATE, dict(left_pad_target=True), "--left-pad-target has no use in fairseq-generate"),
+        (TRAIN, dict(left_pad_target=True), "--left-pad-target is not supported in fairseq-train"),
+        (GENERATE, dict(left_pad_target=True), "--left-pad-target is not supported in fairseq-generate"),
         (TRAIN, dict(num_shards=2), "--distributed-world-size and --distributed-rank"),
         (TRAIN, dict(ddp_backend="fully_sharded"), "use pytorch_ddp"),
         (TRAIN, dict(ema_decay=0.5), "give --store-ema, too"),

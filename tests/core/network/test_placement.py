@@ -232,11 +232,11 @@ def test_devices_of_an_option(monkeypatch):
         ("cuda:0,cuda:9", 0, "has cuda:9, but this machine has 2 GPUs, numbered from 0: name devices that exist"),
         ("cuda:0,cuda:1", 1, r"has cuda:1 \(process 1 of this machine adds 1\), but this machine has 2 GPUs"),
         ("cpu,cuda:0", 0, "mixes kinds of devices"),
-        ("0,1", 0, "has '0', but wants GPUs by number, as cuda:0,cuda:1"),
-        ("cuda", 0, "has 'cuda', but wants GPUs by number"),
-        ("cpu,,cpu", 0, "has '', but wants"),
-        ("mps:0", 0, "has 'mps:0', but wants"),
-        ("cuda:-1", 0, "has 'cuda:-1', but wants"),
+        ("0,1", 0, "has '0', but must list GPUs by number, as cuda:0,cuda:1"),
+        ("cuda", 0, "has 'cuda', but must list GPUs by number"),
+        ("cpu,,cpu", 0, "has '', but must list"),
+        ("mps:0", 0, "has 'mps:0', but must list"),
+        ("cuda:-1", 0, "has 'cuda:-1', but must list"),
     ],
 )
 def test_devices_that_are_refused(monkeypatch, text, process, words):
