@@ -104,7 +104,7 @@ def measure(point: Point, args: argparse.Namespace) -> Alternation:
         worker.wait_until_built()
         for index, cost in enumerate(COSTS):
             if cost != TRAINING:
-                check_steps(cost, setting.translation.batches[0], worker.ask("run", index))
+                check_steps(cost, setting.translation.batches[0], worker.call("run", index))
         return alternate([worker], args.warm_up, args.repetitions)
     finally:
         worker.close()

@@ -48,7 +48,7 @@ TOLERANCE = {
 
 def compare_first_batches(workers: List[Worker]) -> List[str]:
     """Returns a sentence about each contender. Raises UserError if losses or gradients of equal networks differ."""
-    found = {worker.name: worker.ask("first_batch") for worker in workers}
+    found = {worker.name: worker.call("first_batch") for worker in workers}
     base = found.get(BASE)
     sentences = []
     for name, values in found.items():

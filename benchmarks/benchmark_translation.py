@@ -85,7 +85,7 @@ def check_trained(args: argparse.Namespace) -> None:
             raise UserError(f"{path} does not exist.")
     if args.path is None:
         if args.fairseq_lstm_path or args.references or args.post_process:
-            raise UserError("--fairseq-lstm-path, --references and --post-process go with --path: all trained or none.")
+            raise UserError("--fairseq-lstm-path, --references and --post-process require --path: all trained or none.")
         return
     if args.data is None:
         raise UserError("--path needs --data, the folder of fairseq-preprocess with the dictionaries of its training.")

@@ -62,9 +62,8 @@ KINDS = (
     Kind("fp16", torch.float32, torch.float16, 2**-10, 0.1),
 )
 REFERENCE = KINDS[0]
-LIMIT_OF_TRANSLATIONS = (
-    0.05  # share of sentences of float32 searches that differ: rounding decides between equal scores
-)
+# Share of sentences of float32 searches that differ: rounding decides between equal scores.
+LIMIT_OF_TRANSLATIONS = 0.05
 
 
 class Result(NamedTuple):

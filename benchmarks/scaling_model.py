@@ -43,7 +43,7 @@ def parse_options() -> argparse.Namespace:
     here.add_argument(
         "--layers", type=int, default=4, help="number of encoder layers, and of decoder layers (default: %(default)s)"
     )
-    here.add_argument("--vocabulary", type=int, default=8000, help="symbols (default: %(default)s)")
+    here.add_argument("--vocabulary", type=int, default=8000, help="tokens (default: %(default)s)")
     here.add_argument("--batch", type=int, default=64, help="sentences of an update (default: %(default)s)")
     here.add_argument("--source", type=int, default=16, help="source positions, with EOS and padding")
     here.add_argument("--target", type=int, default=16, help="target positions, with EOS and padding")

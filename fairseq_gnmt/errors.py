@@ -133,10 +133,8 @@ MISTAKES = (
         for function in ("all_reduce", "all_gather", "broadcast", "reduce_scatter", "sum_gradients")
     ),
 )
-TRAINING = (
-    "fairseq_cli/train.py",
-    "fairseq_cli/hydra_train.py",
-)  # files of functions that have the configuration of a training as a local variable
+# Files of functions that have the configuration of a training as a local variable.
+TRAINING = ("fairseq_cli/train.py", "fairseq_cli/hydra_train.py")
 OBJECT = re.compile(r":? ?<[\w.]+ object at 0x[0-9a-f]+>")  # object addresses in messages of Python
 MESSAGE_LENGTH = 200  # characters; torch's messages can fill a page
 
@@ -187,7 +185,7 @@ def resumption(trace: Optional[TracebackType]) -> Optional[str]:
                 return None
             last = Path(cfg.checkpoint.save_dir, "checkpoint_last.pt")
             if last.exists():
-                return f"interrupted: the same command goes on from {last}."
+                return f"interrupted: the same command continues from {last}."
             return (
                 f"interrupted before the first checkpoint: the same command starts from the beginning in {last.parent}."
             )
@@ -201,9 +199,8 @@ def install_hook() -> None:
     def hook(kind: Type[BaseException], error: BaseException, trace: Optional[TracebackType]) -> None:
         if (number := ending_signal(error)) is not None:
             if number != signal.SIGPIPE and (line := resumption(trace)):
-                print(
-                    line, file=sys.__stderr__, flush=True
-                )  # in a rank, sys.stderr is a buffer of torch that would be lost
+                # In a rank, sys.stderr is a buffer of torch that would be lost.
+                print(line, file=sys.__stderr__, flush=True)
             previous(kind, error, trace)
         elif sentence := explain(error, trace):
             show_traceback(error)

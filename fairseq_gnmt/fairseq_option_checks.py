@@ -158,7 +158,7 @@ def check_architecture_options(cfg: DictConfig) -> None:
         shared = field.name == "_name" or entry_of(GENERATE, field.name) is not None or _is_interpolation(field.default)
         if not shared and _differs(value, _default(field)):
             raise UserError(
-                f"--{field.name.replace('_', '-')} {value} has no use in fairseq-generate: the checkpoint has the options of "
+                f"--{field.name.replace('_', '-')} {value} is not supported in fairseq-generate: the checkpoint has the options of "
                 "its network, which --model-overrides changes."
             )
 

@@ -217,14 +217,14 @@ CLASSIFICATION = (
     Entry(REFUSED, INTERACTIVE, "quiet", "it would leave nothing to print"),
     Entry(WITHOUT_EFFECT, VALIDATE, "post_process quiet", "fairseq-validate prints no text"),
     Entry(REFUSED, VALIDATE, "results_path", "fairseq-validate writes no file; redirect its output"),
-    # -- search
+    # -- search (fairseq itself sets no_seed_provided)
     Entry(
         HONOURED,
         TRANSLATION,
         "beam nbest max_len_a max_len_b min_len unkpen temperature no_repeat_ngram_size "
         "print_alignment replace_unk sampling diverse_beam_groups diversity_rate match_source_len "
         "no_seed_provided",
-    ),  # fairseq sets the last one
+    ),
     Entry(HONOURED, GENERATE, "prefix_size score_reference sacrebleu lm_path"),
     Entry(
         REFUSED,
@@ -333,5 +333,5 @@ def refusal(command: str, option: str, given: Dict[str, Any]) -> Optional[str]:
         if entry.support is REFUSED and entry.covers(command, option) and not set(entry.unless.split()) & given.keys():
             if not entry.values or str(value) in entry.values:
                 shown = "" if value is True else f" {value}"
-                return f"--{option.replace('_', '-')}{shown} has no use in fairseq-{command} with GNMT: {entry.remark}."
+                return f"--{option.replace('_', '-')}{shown} is not supported in fairseq-{command} with GNMT: {entry.remark}."
     return None

@@ -56,4 +56,4 @@ def check_parallel_options(cfg: DictConfig, given: Dict[str, Any]) -> None:
 def _refuse(option: str, refused: Dict[str, str], given: Dict[str, Any]) -> None:
     for name, reason in refused.items():
         if name in given:
-            raise UserError(f"--{name.replace('_', '-')} does not go with {option}: {reason}.")
+            raise UserError(f"--{name.replace('_', '-')} cannot be combined with {option}: {reason}.")

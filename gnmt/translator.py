@@ -15,7 +15,7 @@ from gnmt.checkpoints.model_folder import Model, read_model_folder
 from gnmt.errors import UserError
 from gnmt.inference.model import default_precision, inference_model_for
 from gnmt.precision import check_precision
-from gnmt.search.beam_search import BeamSearch
+from gnmt.search.beam_search import BeamSearchRules
 from gnmt.search.beam_search_batch import BeamSearchBatch
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.forced_decoding import force_decode
@@ -32,7 +32,7 @@ from gnmt.translation.text_source import IterableSource, TextSource
 
 DEFAULTS = TranslationOptions()
 # On a CPU, a closed batch of sentences of similar length is 6 to 14 % faster than continuous batching: the cost of a step
-# grows with its rows, and newcomers are encoded in smaller groups (benchmarks/benchmark_batching.py).
+# grows with its rows, and new sentences are encoded in smaller groups (benchmarks/benchmark_batching.py).
 CLOSED = 1.0
 BATCHES_AHEAD = 16  # texts are sorted by length within this number of batches
 
@@ -203,7 +203,7 @@ class Translator:
 
         Args:
             options: the same for all sentences.
-            joining_share: share of the slots (`batch_size`) that are free before newcomers join; no effect on sampling.
+            joining_share: share of the slots (`batch_size`) that are free before new sentences join; no effect on sampling.
 
         Raises:
             UserError: if an option is out of range.
@@ -261,8 +261,8 @@ class Translator:
         rows = padded([self.codec.source_ids(ids) for ids in sources], PAD, self._device)
         return [nbest[0].tokens[:-1].tolist() for nbest in translate_batch(self._ensemble(), rules, rows)]
 
-    def _rules(self, options: TranslationOptions) -> BeamSearch:
-        return BeamSearch(self.codec.special, options.search_options(self.model.generation))
+    def _rules(self, options: TranslationOptions) -> BeamSearchRules:
+        return BeamSearchRules(self.codec.special, options.search_options(self.model.generation))
 
     def _ensemble(self) -> Ensemble:
         return Ensemble(self._networks, precision=self.precision)

@@ -24,9 +24,8 @@ def on_files(files: Any, config: Any) -> Any:
     from mkdocs.structure.files import File
 
     generated = pages()
-    logging.getLogger().setLevel(
-        logging.WARNING
-    )  # fairseq, which options() imports, enables the log messages of all libraries
+    # fairseq, which options() imports, enables the log messages of all libraries.
+    logging.getLogger().setLevel(logging.WARNING)
     for path, text in generated.items():
         files.append(File.generated(config, path, content=text))
     return files

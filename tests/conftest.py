@@ -25,9 +25,8 @@ def pytest_configure(config):
     torch.set_num_threads(1)  # two test processes share two cores
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background of a script; commands would inherit it
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    torch.backends.cudnn.allow_tf32 = (
-        False  # cuDNN's default for RNNs has 10 bits of mantissa, too few for the tolerances
-    )
+    # cuDNN's default for RNNs has 10 bits of mantissa, too few for the tolerances.
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def kind_of(path: Path) -> str:

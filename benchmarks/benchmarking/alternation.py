@@ -33,7 +33,7 @@ class Contender(NamedTuple):
 
 
 class Worker:
-    """Process of a contender. It answers calls of the contender's methods, and of `turn`, `peak` and `forget_peak`."""
+    """Process of a contender. It runs calls of the contender's methods, and of `turn`, `peak` and `forget_peak`."""
 
     def __init__(self, contender: Contender, threads: int):
         self.name = contender.name
@@ -44,12 +44,12 @@ class Worker:
         far_end.close()
 
     def wait_until_built(self) -> None:
-        self._answer()
+        self._result()
 
-    def ask(self, question: str, *arguments: Any) -> Any:
+    def call(self, method: str, *arguments: Any) -> Any:
         """Returns the result of a contender's method. Raises its UserError, or RuntimeError for other errors."""
-        self._pipe.send((question, arguments))
-        return self._answer()
+        self._pipe.send((method, arguments))
+        return self._result()
 
     def close(self) -> None:
         self._pipe.close()
@@ -57,48 +57,48 @@ class Worker:
         if self._process.is_alive():
             self._process.kill()
 
-    def _answer(self) -> Any:
+    def _result(self) -> Any:
         try:
-            kind, answer = self._pipe.recv()
+            kind, result = self._pipe.recv()
         except EOFError:
             self._process.join()
             raise UserError(
                 f"The process of {self.name} ended with code {self._process.exitcode}; -9 means that memory ran out: "
                 "use smaller batches."
             ) from None
-        if kind == "mistake":
-            raise UserError(f"{self.name}: {answer}")
+        if kind == "user error":
+            raise UserError(f"{self.name}: {result}")
         if kind == "failure":
-            raise RuntimeError(f"{self.name} failed:\n{answer}")
-        return answer
+            raise RuntimeError(f"{self.name} failed:\n{result}")
+        return result
 
 
 def _serve(pipe: Connection, contender: Contender, threads: int) -> None:
     torch.set_num_threads(threads)
     running = None
 
-    def answer(question: str, arguments: tuple) -> Any:
+    def result_of(method: str, arguments: tuple) -> Any:
         nonlocal running
-        if question == "build":
+        if method == "build":
             running = getattr(importlib.import_module(contender.module), contender.builder)(contender.setting)
             return None
-        if question in STANDARD:
-            return STANDARD[question](running, *arguments)
-        return getattr(running, question)(*arguments)
+        if method in STANDARD:
+            return STANDARD[method](running, *arguments)
+        return getattr(running, method)(*arguments)
 
-    question, arguments = "build", ()
+    method, arguments = "build", ()
     while True:
         try:
-            message = ("answer", answer(question, arguments))
+            message = ("result", result_of(method, arguments))
         except UserError as error:
-            message = ("mistake", str(error))
+            message = ("user error", str(error))
         except KeyboardInterrupt:
             return
         except Exception:
             message = ("failure", traceback.format_exc())
         try:
             pipe.send(message)
-            question, arguments = pipe.recv()
+            method, arguments = pipe.recv()
         except (EOFError, OSError, KeyboardInterrupt):  # the benchmark is over
             return
 
@@ -142,7 +142,7 @@ def alternate(workers: Sequence[Worker], warm_up: int, repetitions: int) -> Alte
     for round_number in tqdm(range(warm_up + repetitions), desc="rounds", unit="round"):
         for worker in workers:
             busy, start = busy_seconds(), time.perf_counter()
-            turn = worker.ask("turn")
+            turn = worker.call("turn")
             if round_number < warm_up:
                 continue
             seconds[worker.name].append(turn.seconds)

@@ -63,9 +63,9 @@ def measure(contenders: Sequence[Contender], threads: int, warm_up: int, repetit
             worker.wait_until_built()
         checked = check([worker for worker in workers if worker.name != MATRIX_PRODUCT])
         for worker in workers:
-            worker.ask("forget_peak")
+            worker.call("forget_peak")
         seconds, others = alternate(workers, warm_up, repetitions)
-        peaks = {worker.name: worker.ask("peak") for worker in workers}
+        peaks = {worker.name: worker.call("peak") for worker in workers}
     finally:
         for worker in workers:
             worker.close()

@@ -126,7 +126,7 @@ def result(name: str, folder: Path, seconds: float, killed: Dict[str, int]) -> R
         staleness=staleness[-1] if staleness else 0.0,
         killed=killed,
         replaced=text.count("another one takes its place"),
-        resumed=text.count("goes on from its last checkpoint"),
+        resumed=text.count("continues from its last checkpoint"),
     )
 
 

@@ -39,7 +39,7 @@ class TranslationChecks:
 
     def _compare(self, ours: Worker, other: Worker, beam: int) -> None:
         """Compares translations by log-probability, which all searches support. Raises UserError if they differ."""
-        expected, found = (worker.ask("unnormalised", 0, beam) for worker in (ours, other))
+        expected, found = (worker.call("unnormalised", 0, beam) for worker in (ours, other))
         equal = sum(same_words(one, two) for one, two in zip(expected, found))
         if len(expected) != len(found) or len(expected) - equal > TIES * len(expected):
             raise UserError(
@@ -53,7 +53,7 @@ class TranslationChecks:
 
     def _translate(self, worker: Worker) -> Translations:
         numbers = tqdm(range(len(self.batches)), desc=worker.name, unit="batch")
-        translations = [worker.ask("run", number) for number in numbers]
+        translations = [worker.call("run", number) for number in numbers]
         if self.forced:
             for batch, sentences in zip(self.batches, translations):
                 check_steps(worker.name, batch, sentences)

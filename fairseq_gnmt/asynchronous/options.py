@@ -44,7 +44,7 @@ def check_asynchronous_options(cfg: DictConfig) -> None:
     }
     for option, given in refused.items():
         if given:
-            raise UserError(f"{option} does not go with {OPTION}: leave one of them out.")
+            raise UserError(f"{option} cannot be combined with {OPTION}: leave one of them out.")
     if cfg.optimizer._name not in OPTIMIZERS:
         raise UserError(f"{OPTION} needs --optimizer {' or '.join(OPTIMIZERS)}, not {cfg.optimizer._name}.")
     replicas, bound = cfg.task.asynchronous_replicas, max_staleness(cfg)

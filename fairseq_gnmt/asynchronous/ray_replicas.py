@@ -82,9 +82,8 @@ class RayReplicas:
         self._idle: List[Any] = []
         self._failed_starts = 0
         self._at_servers: List[Any] = []  # references to the results of the last update
-        self._fetched: Optional[List[Any]] = (
-            None  # references to the current parameters, after the first request by a replica
-        )
+        # References to the current parameters, after the first request by a replica.
+        self._fetched: Optional[List[Any]] = None
         self.deaths = 0
         for _ in range(count):
             self._launch()

@@ -77,9 +77,8 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
             The summed loss in nats, the divisor of the gradient, and the logging output.
         """
         projection = model.decoder.output_projection
-        target = sample["target"].to(
-            features.device
-        )  # with --layer-devices, features and batch are on different devices
+        # With --layer-devices, features and batch are on different devices.
+        target = sample["target"].to(features.device)
         real = real_positions(target, self.padding_idx, sample["ntokens"])
         arguments = (
             features.flatten(0, 1).index_select(0, real),
@@ -143,6 +142,8 @@ def shared_features(model, net_input: Dict[str, Tensor], shard: VocabularyShard)
 
 def real_positions(target: Tensor, pad: int, count: int) -> Tensor:
     """Returns the indices (count,) of the tokens of a flattened target that are not padding, in order.
+
+    A stable sort puts real tokens first.
 
     Args:
         target: (B, T).

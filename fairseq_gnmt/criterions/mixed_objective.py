@@ -176,9 +176,8 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         source = sample["net_input"]
         read = source["prev_output_tokens"]
         start = first_decoder_tokens(read, self.padding_idx)[:, None, None].expand_as(tokens[:, :, :1])
-        rows = stack_reference_and_samples(
-            read, torch.cat([start, tokens[:, :, :-1]], dim=2), self.padding_idx
-        )  # (B, 1 + K, longest)
+        # Rows (B, 1 + K, longest).
+        rows = stack_reference_and_samples(read, torch.cat([start, tokens[:, :, :-1]], dim=2), self.padding_idx)
         features, _ = model(source["src_tokens"], source["src_lengths"], rows.flatten(0, 1), features_only=True)
         features = features.view(*rows.shape, -1)
         return features[:, 0, : read.size(1)], features[:, 1:, : tokens.size(2)]

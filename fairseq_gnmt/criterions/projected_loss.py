@@ -33,7 +33,7 @@ def projected_label_smoothed_loss(
         logit_limit: logits are clipped to -logit_limit..logit_limit; None disables clipping.
 
     Returns:
-        The loss, with a gradient, and the summed nll, without; both in nats, in float32 or more precise.
+        The loss (differentiable) and the summed nll (not differentiable), both in nats, in float32 or more precise.
     """
     return _projected_loss(features, weight, bias, target, features.new_ones(len(features)), smoothing, logit_limit)
 
@@ -66,8 +66,10 @@ def _projected_loss(
         features, weight, bias = features.detach(), weight.detach(), bias.detach()
     precision = product_precision(features)
     if logit_limit is None and precision != torch.float16:
-        return _ProjectedLoss.apply(features, weight, bias, target, token_weights, smoothing, precision)
-    return _RecomputedLoss.apply(features, weight, bias, target, token_weights, smoothing, logit_limit, precision)
+        return _LossWithEagerGradient.apply(features, weight, bias, target, token_weights, smoothing, precision)
+    return _LossWithRecomputation.apply(
+        features, weight, bias, target, token_weights, smoothing, logit_limit, precision
+    )
 
 
 def plain_label_smoothed_loss(logits: Tensor, target: Tensor, smoothing: float) -> Tuple[Tensor, Tensor]:
@@ -84,7 +86,7 @@ def plain_label_smoothed_loss(logits: Tensor, target: Tensor, smoothing: float) 
     return (1 - smoothing) * nll + smoothing * uniform, nll.detach()
 
 
-class _ProjectedLoss(torch.autograd.Function):
+class _LossWithEagerGradient(torch.autograd.Function):
     """Loss whose gradients are computed chunk by chunk in the forward pass, while the chunk's logits are available.
 
     With logits z, loss = w (lse(z) - (1 - e) z_y - e mean_V(z)), so its gradient is w (softmax(z) - (1 - e) onehot(y)
@@ -102,22 +104,22 @@ class _ProjectedLoss(torch.autograd.Function):
         smoothing: float,
         precision: torch.dtype,
     ):
-        wanted = any(ctx.needs_input_grad)
-        exact = torch.promote_types(precision, torch.float32)
-        used_features, used_weight, used_bias = (tensor.to(precision) for tensor in (features, weight, bias))
-        token_weights = token_weights.to(exact)
-        features_gradient: Any = torch.empty_like(features) if wanted else None
+        needs_gradient = any(ctx.needs_input_grad)
+        accumulation_dtype = torch.promote_types(precision, torch.float32)
+        features_in_precision, weight_in_precision, bias_in_precision = (
+            tensor.to(precision) for tensor in (features, weight, bias)
+        )
+        token_weights = token_weights.to(accumulation_dtype)
+        features_gradient: Any = torch.empty_like(features) if needs_gradient else None
         weight_gradient = None
-        bias_gradient = torch.zeros_like(bias, dtype=exact) if wanted else None
-        loss, nll = (
-            token_weights.new_zeros(()),
-            token_weights.new_zeros(()),
-        )  # not a view, because fairseq changes losses in place
+        bias_gradient = torch.zeros_like(bias, dtype=accumulation_dtype) if needs_gradient else None
+        # Two tensors, because fairseq changes losses in place.
+        loss, nll = token_weights.new_zeros(()), token_weights.new_zeros(())
 
         for part in chunks(len(features), CHUNK_TOKENS * (2 if precision.itemsize == 2 else 1)):
-            logits = torch.addmm(used_bias, used_features[part], used_weight.t())
+            logits = torch.addmm(bias_in_precision, features_in_precision[part], weight_in_precision.t())
             for rows in _rows_in_cache(logits):
-                z, y, w = logits[rows].to(exact), target[part][rows, None], token_weights[part][rows, None]
+                z, y, w = logits[rows].to(accumulation_dtype), target[part][rows, None], token_weights[part][rows, None]
                 correct, mean = z.gather(1, y), z.mean(dim=1, keepdim=True)
                 largest = z.amax(dim=1, keepdim=True)
                 # In place, because softmax processes rows one by one. Its largest value gives the normalizer without another pass.
@@ -125,15 +127,17 @@ class _ProjectedLoss(torch.autograd.Function):
                 normalizer = largest - probabilities.amax(dim=1, keepdim=True).log()
                 nll += (normalizer - correct).sum()
                 loss += (w * (normalizer - (1 - smoothing) * correct - smoothing * mean)).sum()
-                if wanted:
+                if needs_gradient:
                     gradient = minus_smoothed_target(probabilities, y[:, 0], smoothing, len(weight)).mul_(w)
                     bias_gradient += gradient.sum(dim=0)
                     logits[rows] = gradient
-            if wanted:
-                features_gradient[part] = logits @ used_weight
-                weight_gradient = _plus_product(weight_gradient, logits.t(), used_features[part], exact)
-        if wanted and weight_gradient is None:  # no tokens
-            weight_gradient = torch.zeros_like(weight, dtype=exact)
+            if needs_gradient:
+                features_gradient[part] = logits @ weight_in_precision
+                weight_gradient = _plus_product(
+                    weight_gradient, logits.t(), features_in_precision[part], accumulation_dtype
+                )
+        if needs_gradient and weight_gradient is None:  # no tokens
+            weight_gradient = torch.zeros_like(weight, dtype=accumulation_dtype)
 
         ctx.gradients = (features_gradient, weight_gradient, bias_gradient)
         ctx.dtypes = (features.dtype, weight.dtype, bias.dtype)
@@ -147,7 +151,7 @@ class _ProjectedLoss(torch.autograd.Function):
         return (*(gradient.to(dtype) for gradient, dtype in zip(gradients, ctx.dtypes)), *[None] * 4)
 
 
-class _RecomputedLoss(torch.autograd.Function):
+class _LossWithRecomputation(torch.autograd.Function):
     """Loss for float16 and for clipped logits; the logits of each chunk are recomputed in the backward pass.
 
     float16 gradients must be multiplied by the loss scale before rounding: a probability of 1e-8 is 0 in float16. The
@@ -169,13 +173,13 @@ class _RecomputedLoss(torch.autograd.Function):
     ):
         ctx.save_for_backward(features, weight, bias, target, token_weights)
         ctx.smoothing, ctx.limit, ctx.precision = smoothing, limit, precision
-        exact = torch.promote_types(precision, torch.float32)
-        loss = nll = torch.zeros((), dtype=exact, device=features.device)
+        accumulation_dtype = torch.promote_types(precision, torch.float32)
+        loss = nll = torch.zeros((), dtype=accumulation_dtype, device=features.device)
         for part in chunks(len(features), CHUNK_TOKENS):
             logits = _logits(features[part], weight, bias, precision)
             if limit is not None:
                 logits.clamp_(-limit, limit)
-            log_probs = logits.log_softmax(dim=1, dtype=exact)
+            log_probs = logits.log_softmax(dim=1, dtype=accumulation_dtype)
             losses = -log_probs.gather(1, target[part, None])[:, 0]
             nll = nll + losses.sum()
             smoothed = (1 - smoothing) * losses - smoothing * log_probs.mean(dim=1)
@@ -187,22 +191,32 @@ class _RecomputedLoss(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, scale: Tensor, _):
         features, weight, bias, target, token_weights = ctx.saved_tensors
-        exact = torch.promote_types(ctx.precision, torch.float32)
-        used_weight, scales = weight.to(ctx.precision), scale * token_weights.to(exact)
+        accumulation_dtype = torch.promote_types(ctx.precision, torch.float32)
+        weight_in_precision, scales = weight.to(ctx.precision), scale * token_weights.to(accumulation_dtype)
         features_gradient = torch.empty_like(features)
-        weight_gradient, bias_gradient = torch.zeros_like(weight, dtype=exact), torch.zeros_like(bias, dtype=exact)
+        weight_gradient, bias_gradient = (
+            torch.zeros_like(weight, dtype=accumulation_dtype),
+            torch.zeros_like(bias, dtype=accumulation_dtype),
+        )
         for part in chunks(len(features), CHUNK_TOKENS):
             logits = _logits(features[part], weight, bias, ctx.precision)
-            gradient = _logits_gradient(logits, target[part], scales[part], ctx.smoothing, ctx.limit, exact)
+            gradient = _logits_gradient(
+                logits, target[part], scales[part], ctx.smoothing, ctx.limit, accumulation_dtype
+            )
             bias_gradient += gradient.sum(dim=0)
             gradient = gradient.to(ctx.precision)
-            features_gradient[part] = gradient @ used_weight
+            features_gradient[part] = gradient @ weight_in_precision
             weight_gradient += gradient.t() @ features[part].to(ctx.precision)
         return features_gradient, weight_gradient.type_as(weight), bias_gradient.type_as(bias), *[None] * 5
 
 
 def _logits_gradient(
-    logits: Tensor, target: Tensor, scales: Tensor, smoothing: float, limit: Optional[float], exact: torch.dtype
+    logits: Tensor,
+    target: Tensor,
+    scales: Tensor,
+    smoothing: float,
+    limit: Optional[float],
+    accumulation_dtype: torch.dtype,
 ) -> Tensor:
     """Returns scale * (softmax - (1 - e) onehot - e / V), 0 at clipped logits.
 
@@ -212,10 +226,10 @@ def _logits_gradient(
         scales: (n,).
         smoothing: e.
         limit: limit of clipped logits; None without clipping.
-        exact: type of the arithmetic.
+        accumulation_dtype: type of the arithmetic.
     """
     clipped = logits if limit is None else logits.clamp(-limit, limit)
-    probabilities = clipped.softmax(dim=1, dtype=exact)
+    probabilities = clipped.softmax(dim=1, dtype=accumulation_dtype)
     gradient = minus_smoothed_target(probabilities, target, smoothing, logits.size(1)).mul_(scales[:, None])
     return gradient if limit is None else gradient.masked_fill_(logits.abs() > limit, 0)
 
@@ -224,11 +238,11 @@ def _logits(features: Tensor, weight: Tensor, bias: Tensor, precision: torch.dty
     return torch.addmm(bias.to(precision), features.to(precision), weight.t().to(precision))
 
 
-def _plus_product(total: Optional[Tensor], one: Tensor, other: Tensor, exact: torch.dtype) -> Tensor:
-    """Returns total + one @ other, in place; the sum is in `exact`, the product in the precision of its operands."""
+def _plus_product(total: Optional[Tensor], one: Tensor, other: Tensor, accumulation_dtype: torch.dtype) -> Tensor:
+    """Returns total + one @ other, in place; the sum is in `accumulation_dtype`, the product in the precision of its operands."""
     if total is None:
-        return (one @ other).to(exact)
-    return total.addmm_(one, other) if one.dtype == exact else total.add_(one @ other)
+        return (one @ other).to(accumulation_dtype)
+    return total.addmm_(one, other) if one.dtype == accumulation_dtype else total.add_(one @ other)
 
 
 def _rows_in_cache(logits: Tensor) -> List[slice]:

@@ -162,7 +162,7 @@ def to_nvidia(source: Path, data: Path, codes: Path, output: Path, overwrite: bo
         entries = len(theirs.weights["decoder.classifier.classifier.bias"])
         if entries != len(symbols):
             raise UserError(
-                f"{source} knows {entries} words, but the dictionaries of {data} have {len(symbols)}: name the folder "
+                f"{source} has {entries} words, but the dictionaries of {data} have {len(symbols)}: name the folder "
                 "that it was trained on."
             )
         nvidia_checkpoint.write(theirs, file)

@@ -13,7 +13,7 @@ from fairseq.models import FairseqEncoderDecoderModel, register_model
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from fairseq_gnmt.models.halves import GNMTDecoder, GNMTEncoder
+from fairseq_gnmt.models.encoder_decoder import GNMTDecoder, GNMTEncoder
 from fairseq_gnmt.models.hub import GNMTHub
 from gnmt.checkpoints.stored_weights import difference
 from gnmt.errors import UserError
@@ -241,7 +241,7 @@ def clip_schedule(cfg) -> Optional[ClipSchedule]:
     )  # fmt: skip
     if end is None:
         if (start, first, last) != (8.0, 0, 0):
-            raise UserError("--activation-clip-start, -from and -until go with --activation-clip (the paper: 1.0).")
+            raise UserError("--activation-clip-start, -from and -until require --activation-clip (the paper: 1.0).")
         return None
     if not 0 < end <= start:
         raise UserError(

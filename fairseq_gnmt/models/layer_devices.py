@@ -10,10 +10,8 @@ from gnmt.errors import UserError
 from gnmt.network.placement import DEFAULT_CHUNKS, Placement, parse_devices
 
 OPTIMIZERS = ("gnmt_adam", "gnmt_adam_then_sgd")
-OTHER_WAYS = {
-    "vocabulary_parallel": 1,
-    "asynchronous_replicas": 0,
-}  # options of the task, with the value that disables them
+# Options of the task, with the value that disables them.
+OTHER_WAYS = {"vocabulary_parallel": 1, "asynchronous_replicas": 0}
 
 
 def placement_for(cfg: Any, layer_devices: Optional[str], time_chunks: Optional[int]) -> Optional[Placement]:
@@ -57,7 +55,9 @@ def check_other_options(cfg: Any) -> None:
         )
     for option, neutral in OTHER_WAYS.items():
         if getattr(cfg.task, option, neutral) > neutral:
-            raise UserError(f"--layer-devices does not go with --{option.replace('_', '-')}: leave one of them out.")
+            raise UserError(
+                f"--layer-devices cannot be combined with --{option.replace('_', '-')}: leave one of them out."
+            )
 
 
 def check_devices(cfg: Any, placement: Placement, process: int) -> None:

@@ -107,7 +107,7 @@ class AdamThenSGDRates(FairseqLRScheduler):
         if len(cfg.lr) != 1:
             raise UserError(f"gnmt_adam_then_sgd takes one --lr, Adam's, but got {list(cfg.lr)}.")
         if "adam_updates" not in optimizer.param_groups[0]:
-            raise UserError("--lr-scheduler gnmt_adam_then_sgd goes with --optimizer gnmt_adam_then_sgd.")
+            raise UserError("--lr-scheduler gnmt_adam_then_sgd requires --optimizer gnmt_adam_then_sgd.")
         self.adam_updates = optimizer.param_groups[0]["adam_updates"]
         check_ranges(AdamThenSGDRatesConfig, cfg)
 

@@ -16,7 +16,7 @@ from gnmt.training.block_momentum import BlockFilter, average, filtered, moments
 BLOCKS = "bmuf"  # key of the optimizer's state
 
 
-def use_whole_bmuf() -> None:
+def install_resumable_bmuf() -> None:
     """Replaces the class with which fairseq's trainer wraps an optimizer."""
     optim.FairseqBMUF = FairseqBMUF
 

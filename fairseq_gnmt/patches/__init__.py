@@ -1,7 +1,7 @@
 """All changes that the plugin makes to fairseq, torch or the interpreter, with reasons; `apply` makes all of them."""
 
 from fairseq_gnmt import errors
-from fairseq_gnmt.optim.bmuf import use_whole_bmuf
+from fairseq_gnmt.optim.bmuf import install_resumable_bmuf
 from fairseq_gnmt.patches.asynchronous import train_asynchronously_if_asked
 from fairseq_gnmt.patches.bfloat16 import allow_bfloat16_without_tpu, keep_weights_in_float32_on_cpus
 from fairseq_gnmt.patches.checkpoint_reading import read_checkpoints_as_data
@@ -39,7 +39,7 @@ def apply() -> None:
     allow_bfloat16_without_tpu()
     keep_weights_in_float32_on_cpus()
     save_whole_state_of_half_precision()
-    use_whole_bmuf()
+    install_resumable_bmuf()
     choose_trainers()
     wrap_models_where_they_are()
     train_asynchronously_if_asked()

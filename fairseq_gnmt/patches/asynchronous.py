@@ -56,7 +56,7 @@ def going_on(module: ModuleType, main: Callable[[DictConfig], None]) -> Callable
                         f"{MOST_LOSSES} servers have died without a checkpoint in between: if the memory is not enough, "
                         "give more --parameter-servers or fewer replicas, or save with --save-interval-updates."
                     ) from error
-                logger.warning("a server has died: the training goes on from its last checkpoint")
+                logger.warning("a server has died: the training continues from its last checkpoint")
             finally:
                 stop_ray()
             for function in (module.should_stop_early, checkpoint_utils.save_checkpoint):

@@ -23,9 +23,8 @@ from gnmt.errors import UserError
 
 HEADER = struct.Struct("<9sQBQ")  # magic number, version, type of the token ids, number of sentences
 VERSION = 1
-ITEM = (
-    np.dtype(np.int32).itemsize + np.dtype(np.int64).itemsize
-)  # bytes of the index per sentence: a size and a pointer
+# Bytes of the index per sentence: a size and a pointer.
+ITEM = np.dtype(np.int32).itemsize + np.dtype(np.int64).itemsize
 RUN_AGAIN = "Run fairseq-preprocess again."
 AGAIN = "it is damaged, or another --dataset-impl has written it: run fairseq-preprocess again."
 
@@ -69,7 +68,7 @@ def check_index(prefix: str) -> None:
     if mark != MMapIndexedDataset.Index._HDR_MAGIC or version != VERSION or kind.kind not in "iu":
         raise UserError(f"{index} is no index of --dataset-impl mmap: {AGAIN}")
     if len(content) != HEADER.size + sentences * ITEM:
-        raise UserError(f"{index} says that it has {sentences} sentences, but is of another length: {AGAIN}")
+        raise UserError(f"{index} declares {sentences} sentences, but has another length: {AGAIN}")
     if sentences == 0 or data.stat().st_size == 0:
         raise UserError(f"{data} has no sentences: give fairseq-preprocess some text.")
     sizes = np.frombuffer(content, np.int32, sentences, HEADER.size).astype(np.int64)
@@ -81,7 +80,7 @@ def check_index(prefix: str) -> None:
             f"{index} has sentence {int(misplaced.argmax())} in a wrong place of {data}: one is damaged. {RUN_AGAIN}"
         )
     if ends[-1] != data.stat().st_size:
-        raise UserError(f"{data} is longer than its index says: one of them is damaged. {RUN_AGAIN}")
+        raise UserError(f"{data} is longer than its index declares: one of them is damaged. {RUN_AGAIN}")
 
 
 def with_word_check(load):

@@ -32,9 +32,8 @@ def main_of(module: ModuleType) -> Callable[[Any], Any]:
         cfg = convert_namespace_to_omegaconf(cfg) if isinstance(cfg, Namespace) else cfg
         check_options(cfg)
         choose_scorer(cfg)
-        cfg.dataset.required_batch_size_multiple = (
-            1  # fairseq's own tasks drop sentences of the last batch to reach a multiple
-        )
+        # fairseq's own tasks drop sentences of the last batch to reach a multiple.
+        cfg.dataset.required_batch_size_multiple = 1
         with results(cfg.common_eval.results_path, cfg.dataset.gen_subset) as output:
             return module._main(cfg, output)
 

@@ -13,10 +13,8 @@ from typing import Any, Dict, Iterator, Optional, TextIO
 
 from gnmt.files.outputs import atomic_outputs
 
-UTF8: Dict[str, Any] = {
-    "encoding": "utf-8",
-    "errors": "backslashreplace",
-}  # an unpaired surrogate cannot be written as UTF-8
+# An unpaired surrogate cannot be written as UTF-8.
+UTF8: Dict[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace"}
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from fairseq_gnmt.models.gnmt import GNMTModel
 from gnmt.search.alignment import Alignment
-from gnmt.search.beam_search import BeamSearch
+from gnmt.search.beam_search import BeamSearchRules
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.options import SearchOptions
 from gnmt.search.running_search import Hypothesis, translate_batch
@@ -48,7 +48,7 @@ class GNMTGenerator:
             source_bos=self.source_bos,
         )
         self.ensemble = Ensemble(self.models, options.temperature, precision)
-        self.beam_search = BeamSearch(special, options)
+        self.beam_search = BeamSearchRules(special, options)
 
     def generate(
         self,
@@ -76,9 +76,8 @@ class GNMTGenerator:
         return [list(map(self._for_fairseq, hypotheses)) for hypotheses in translated]
 
     def _for_fairseq(self, hypothesis: Hypothesis) -> Dict[str, Any]:
-        tokens, score, log_probs, attention = (
-            part.clone() for part in hypothesis
-        )  # inference tensors cannot be changed in place
+        # Inference tensors cannot be changed in place, so they are copied.
+        tokens, score, log_probs, attention = (part.clone() for part in hypothesis)
         attention = attention[:, self.source_bos :]
         return {
             "tokens": tokens,

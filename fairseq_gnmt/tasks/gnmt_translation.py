@@ -63,9 +63,8 @@ class GNMTTranslationTask(TranslationTask):
         self.soft_alignment = False  # print attention weights, in fairseq's own searches
         self.current_dataset = None  # data set of the current batches
         self.is_training = False  # True if batches of the training set are for training, not for translation
-        self.whole_layers: Optional[Dict[str, nn.Module]] = (
-            None  # gathered layers during a validation with --vocabulary-parallel
-        )
+        # Gathered layers during a validation with --vocabulary-parallel.
+        self.whole_layers: Optional[Dict[str, nn.Module]] = None
         # Precision of the products of float32 weights, in training and validation losses; set by the trainer.
         self.product_precision = torch.float32
 
@@ -211,16 +210,14 @@ class GNMTTranslationTask(TranslationTask):
         return tokens, [len(sentence) for sentence in tokens]
 
     def inference_step(self, generator, models, sample, prefix_tokens=None, constraints=None):
-        if any(
-            self.current_dataset is loaded for loaded in self.datasets.values()
-        ):  # fairseq-generate has already printed the last batch
+        # fairseq-generate has already printed the last batch.
+        if any(self.current_dataset is loaded for loaded in self.datasets.values()):
             forget_words()
         source = sample["net_input"]["src_tokens"]
         known = source.masked_fill(source >= self.vocabulary_size, self.source_dictionary.unk())
         masked = {**sample, "net_input": {**sample["net_input"], "src_tokens": known}}
-        if self.cfg.nvidia_conventions and isinstance(
-            generator, SequenceGenerator
-        ):  # fairseq's own search starts from EOS
+        # fairseq's own search starts from EOS unless another token is given.
+        if self.cfg.nvidia_conventions and isinstance(generator, SequenceGenerator):
             begin = self.target_dictionary.bos()
             hypotheses = generator.generate(
                 models, masked, prefix_tokens=prefix_tokens, constraints=constraints, bos_token=begin
@@ -276,7 +273,7 @@ class GNMTTranslationTask(TranslationTask):
         if self.cfg.eval_bleu:
             if self.unk_replacements is not None:
                 raise UserError(
-                    "replace_unk in --eval-bleu-args has no use: the unknown words of the references are lost, too."
+                    "replace_unk in --eval-bleu-args has no effect: the unknown words of the references are lost, too."
                 )
             self.bleu = ValidationBLEU(
                 self.tgt_dict,

@@ -28,17 +28,17 @@ def divide_over_processes(model: nn.Module, processes: int) -> None:
         processes: value of --vocabulary-parallel.
 
     Raises:
-        UserError: if the number of processes differs from the number of shards, or exceeds the number of symbols.
+        UserError: if the number of processes differs from the number of shards, or exceeds the number of target tokens.
     """
     running = dist.get_world_size() if dist.is_initialized() else 1
     if running != processes:
         raise UserError(f"--vocabulary-parallel {processes} needs as many processes, but there are {running}.")
-    symbols = model.decoder.output_projection.out_features
-    if symbols < processes:
+    num_tokens = model.decoder.output_projection.out_features
+    if num_tokens < processes:
         raise UserError(
-            f"--vocabulary-parallel {processes} is more than the {symbols} symbols of the target vocabulary: give fewer."
+            f"--vocabulary-parallel {processes} is more than the {num_tokens} tokens of the target vocabulary: give fewer."
         )
-    shard_vocabulary(model, vocabulary_shard(symbols, dist.get_rank(), processes))
+    shard_vocabulary(model, vocabulary_shard(num_tokens, dist.get_rank(), processes))
 
 
 def own_sentences(sample: Dict[str, Any]) -> Optional[Dict[str, Any]]:

@@ -140,7 +140,7 @@ def outputs(folder: BulkFolder, manifest: Manifest) -> Iterator[bytes]:
         named = ", ".join(map(str, missing[:NAMED])) + (", ..." if len(missing) > NAMED else "")
         raise UserError(
             f"{len(missing)} of {len(manifest.shards)} shards are not done ({named}): "
-            "run the command that began them again."
+            "repeat the command that started the translation."
         )
     for shard in manifest.shards:
         done = read_done(folder, shard, manifest.job)

@@ -2,7 +2,8 @@
 
 A shard is done when its record in done/ exists. The record is written after the output is on the disk under its name. A
 process may be killed at any time: every file under its final name is complete. A shard is locked during its translation,
-so that two processes never do the same work; translating it twice would give the same bytes.
+so that two processes do not translate it at the same time. On a file system without locks they may; both then write the
+same bytes.
 """
 
 import dataclasses
@@ -124,9 +125,10 @@ class ShardTranslator:
     ) -> Done:
         job = self._manifest.job
         output = write_rows(content, rows, translations, job)
-        if count_rows(output, job.output_format) != shard.lines:  # cannot happen, but a lost line must be detected
+        lines = count_rows(output, job.output_format)
+        if lines != shard.lines:  # cannot happen, but a lost line must be detected
             raise UserError(
-                f"Shard {shard.number} has {shard.lines} lines, but its output has not: please report this."
+                f"Shard {shard.number} has {shard.lines} lines, but its output has {lines}. Please report this error."
             )
         problems = _problems(shard, rows, translations)
         write_content(self._folder.output(shard.number, job), output)

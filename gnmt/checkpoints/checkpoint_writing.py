@@ -15,10 +15,8 @@ from gnmt.tokenizers.vocabulary import Vocabulary
 
 CHECKPOINT = "checkpoint.pt"
 ARCHITECTURE = "gnmt_v2"
-TOKENIZER_FILES = {
-    "sentencepiece": "subwords.model",
-    "mixed_word_char": "mixed.json",
-}  # names that `gnmt export` looks for
+# Names that `gnmt export` looks for.
+TOKENIZER_FILES = {"sentencepiece": "subwords.model", "mixed_word_char": "mixed.json"}
 CODES = "bpecodes"  # name that fairseq's from_pretrained looks for
 
 

@@ -34,9 +34,8 @@ class ModelConfig:
     tie_output_layer: bool = False  # output projection shares the target embeddings
     attention_query: str = "current"  # position that queries the attention: current (NVIDIA) or previous (paper)
     activation_clip: Optional[float] = None  # range of cell states and layer outputs after quantisable training
-    source_bos: bool = (
-        False  # sources and decoding begin with BOS (NVIDIA); otherwise decoding begins with EOS (fairseq)
-    )
+    # Sources and decoding begin with BOS (NVIDIA); otherwise decoding begins with EOS (fairseq).
+    source_bos: bool = False
     dropout: float = 0.0  # for further training
     precision: str = "fp32"  # precision of the stored weights, and default precision of decoding
 

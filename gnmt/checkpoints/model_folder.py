@@ -110,7 +110,7 @@ def read_model_folder(path: Path) -> Model:
         ("target", target, config.target_vocab_size),
     ):
         if len(vocabulary) != size:
-            raise UserError(f"{path / VOCABULARY} has {len(vocabulary)} {side} tokens, but config.json says {size}.")
+            raise UserError(f"{path / VOCABULARY} has {len(vocabulary)} {side} tokens, but config.json has {size}.")
     with torch.device("meta"):
         network = GNMTNetwork(config.network)
     read_weights(path / WEIGHTS, network)

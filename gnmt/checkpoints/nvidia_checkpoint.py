@@ -142,7 +142,7 @@ def check_merges(codes: dict, version: tuple, path: Path) -> None:
     """
     pairs = all(type(merge) is tuple and len(merge) == 2 and all(map(is_piece, merge)) for merge in codes)
     if not pairs or not all(type(rank) is int for rank in codes.values()):
-        raise UserError(f"{path} has something else than merges as its merges: {WANTED}")
+        raise UserError(f"{path} has invalid merges: {WANTED}")
     if not version or not all(type(number) is int for number in version):
         raise UserError(f"{path} has {version!r:.50} as the version of its merges: {WANTED}")
 
@@ -175,7 +175,7 @@ def check_contents(checkpoint: NvidiaCheckpoint, path: Path) -> None:
     }
     for name, plain in contents.items():
         if not plain:
-            raise UserError(f"{path} has something else than {name} as its {name}: {WANTED}")
+            raise UserError(f"{path} has invalid {name}: {WANTED}")
 
 
 def check_sizes(checkpoint: NvidiaCheckpoint, path: Path) -> None:
@@ -195,7 +195,9 @@ def check_sizes(checkpoint: NvidiaCheckpoint, path: Path) -> None:
     layers = {match[1] for match in map(re.compile(r"encoder\.rnn_layers\.(\d+)\.").match, checkpoint.weights) if match}
     configured = (checkpoint.vocabulary, checkpoint.hidden_size)
     if tuple(embedding.shape) != configured:
-        raise UserError(f"{path} has {EMBEDDING} of {tuple(embedding.shape)}, but its model_config wants {configured}.")
+        raise UserError(
+            f"{path} has {EMBEDDING} of {tuple(embedding.shape)}, but its model_config requires {configured}."
+        )
     if checkpoint.layers > len(layers):
         raise UserError(
             f"{path} has {checkpoint.layers} as its model_config, num_layers, but weights of {len(layers)}."

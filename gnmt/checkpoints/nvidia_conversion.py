@@ -131,7 +131,7 @@ def check_weights(weights: Dict[str, Tensor], shapes: Dict[str, torch.Size], pat
             raise UserError(f"{path} lacks the weight {name} of {tuple(shape)}, which NVIDIA's GNMT v2 has.")
         if weights[name].shape != shape:
             raise UserError(
-                f"{path} has {name} of {tuple(weights[name].shape)}, but its model_config wants {tuple(shape)}."
+                f"{path} has {name} of {tuple(weights[name].shape)}, but its model_config requires {tuple(shape)}."
             )
     if unknown := sorted(set(weights) - set(shapes)):
         raise UserError(f"{path} has the weight {unknown[0]}, which NVIDIA's GNMT v2 does not have.")

@@ -39,9 +39,8 @@ class Globals(NamedTuple):
     constants: Mapping[str, Any]  # values that cannot be called, such as types of numbers
     functions: Mapping[str, Callable[..., Any]]  # called with arguments from the file, which they check
     classes: Mapping[str, type]  # made without arguments
-    states: Mapping[
-        type, Callable[[Any, Any], None]
-    ]  # called with the object and a state from the file, which they check
+    # Called with the object and a state from the file, which they check.
+    states: Mapping[type, Callable[[Any, Any], None]]
 
     def __or__(self, other: "Globals") -> "Globals":
         """Returns the union of two tables."""

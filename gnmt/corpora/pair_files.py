@@ -37,7 +37,7 @@ def find_pair_files(name: str, languages: Tuple[str, str]) -> PairFiles:
     if source or target:
         missing = f"{name}.{languages[1] if source else languages[0]}"
         raise UserError(
-            f"{source or target} has no {missing} beside it: both languages are needed, plain or as {_packed()}."
+            f"{source or target} has no {missing} in its directory: both languages are needed, plain or as {_packed()}."
         )
     columns = _existing(f"{name}.tsv") or _existing(name)
     if columns:

@@ -120,8 +120,7 @@ def _receive(response: HTTPResponse, part: Path, start: int, total: Optional[int
         part.open("ab" if start else "wb") as file,
         tqdm(desc=name, initial=start, total=total, unit="B", unit_scale=True) as progress,
     ):
-        while chunk := response.read1(
-            CHUNK_BYTES
-        ):  # read1 returns available data at once, so an interruption loses nothing
+        # read1 returns available data at once, so an interruption loses nothing.
+        while chunk := response.read1(CHUNK_BYTES):
             file.write(chunk)
             progress.update(len(chunk))

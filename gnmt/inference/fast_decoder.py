@@ -11,16 +11,19 @@ from torch import Tensor, nn
 
 from gnmt.inference.gates import GateProduct, RowParents
 from gnmt.inference.recurrence import MakeLinear, lstm_cell_from_gates, with_doubled_candidate
-from gnmt.inference.reproducible_attention import ReproducibleAttention
+from gnmt.inference.reproducible_attention import ReproducibleInferenceAttention
 from gnmt.network.activations import FAST, Activations
-from gnmt.network.attention import FrozenBahdanauAttention, SourceMemory
+from gnmt.network.attention import InferenceAttention, SourceMemory
 from gnmt.network.decoder import Decoder, DecoderState
 from gnmt.network.encoder import EncoderOutput
 from gnmt.network.wavefront import FIRST_RESIDUAL_LAYER
 
 
 class FastDecoderState(NamedTuple):
-    """State after the previous step, in the row order of that step; reordering changes only `parents`."""
+    """State after the previous step, in the row order of that step.
+
+    `reorder` changes only `parents`; the next step applies it.
+    """
 
     last: DecoderState  # of the M rows of the previous step
     parents: Tensor  # (N,), maps each new row to the row that it continues
@@ -58,7 +61,7 @@ class FastDecoder:
         gate_products: List[GateProduct],
         make_linear: MakeLinear,
         clip: Optional[nn.Module] = None,
-        attention: Union[FrozenBahdanauAttention, ReproducibleAttention, None] = None,
+        attention: Union[InferenceAttention, ReproducibleInferenceAttention, None] = None,
         activations: Activations = FAST,
     ):
         """Copies the weights of a decoder.

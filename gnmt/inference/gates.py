@@ -1,19 +1,20 @@
 """Gate pre-activations W x + U h + b of the decoder's layers for one step of a search.
 
-`h` is the hidden state of the hypothesis that a row continues. The product class depends on the arithmetic:
+`h` is the hidden state of the hypothesis that a row continues. The computation depends on the arithmetic:
 
-| arithmetic               | upper layers     | bottom layer, from tokens                                             |
-|--------------------------|------------------|-----------------------------------------------------------------------|
-| fp32 CPU, small batch    | FusedGateProduct | SplitGateProduct of EmbeddingTable, else EmbeddingThenGates           |
-| fp32 CPU, large batch    | SplitGateProduct | SplitGateProduct of EmbeddingTable, else of DeduplicatedEmbedding     |
-| int8                     | FusedGateProduct | EmbeddingThenGates                                                    |
-| bf16 on a CPU            | FusedGateProduct | EmbeddingThenGates                                                    |
-| fp16, bf16, fp32 on a GPU| FusedGateProduct | EmbeddingThenGates                                                    |
+| arithmetic               | upper layers                          | bottom layer, from tokens                |
+|--------------------------|---------------------------------------|------------------------------------------|
+| float32 CPU, small batch | one product [W U] [x; h]              | table of W x + b, or one product         |
+| float32 CPU, large batch | two products; U h once per parent     | table, or W x + b once per distinct token|
+| int8 and bf16 CPU        | one product                           | embedding, then one product              |
+| GPU                      | one product                           | embedding, then one product              |
+
+One product is a FusedGateProduct, and two products are a SplitGateProduct. AdaptiveGateProduct chooses between the first
+two rows at each step, by the size of the hidden states. The table is an EmbeddingTable, which is used if it fits into
+TABLE_BYTES, and DeduplicatedEmbedding multiplies once per distinct token.
 
 Linear layers are PackedLinear in float32 on a CPU, Int8Linear in int8, Bf16Linear in bf16 on a CPU, and PlainLinear on
 a GPU. On a CPU all of them return float32: gates, cells, attention, softmax and scores are float32 in every precision.
-AdaptiveGateProduct chooses between the first two table rows at each step, by the size of the hidden states.
-EmbeddingTable is used if it fits into TABLE_BYTES.
 
 Shapes: N rows, M rows of the previous step, D distinct parents, I input size, H hidden size, V vocabulary size.
 """
@@ -29,7 +30,7 @@ from gnmt.inference.recurrence import MakeLinear, fused_gate_linear, gate_bias, 
 from gnmt.network.decoder import Decoder
 from gnmt.network.lstm import LSTM
 
-# Minimum number of elements N*H of the hidden states above which de-duplicating rows before the matmul is faster.
+# From this number of elements N*H of the hidden states on, de-duplicating rows before the matmul is faster.
 # Measured from 1 to 320 rows at widths of 256 to 1024.
 MIN_SHARED_ELEMENTS = 100_000
 TABLE_BYTES = 1 << 26  # a table saves about 3 % of the time, which does not justify more memory
@@ -116,20 +117,20 @@ class FusedGateProduct:
             input_size: number of leading elements of the layer's inputs to use.
             make_linear: builds the linear layer.
         """
-        self.product = fused_gate_linear(lstm, input_size, make_linear)
+        self.linear = fused_gate_linear(lstm, input_size, make_linear)
 
     def __call__(self, inputs: Tensor, hidden: Tensor, parents: RowParents) -> Tensor:
-        return self.product(torch.cat([inputs, hidden.index_select(0, parents.rows)], dim=1))
+        return self.linear(torch.cat([inputs, hidden.index_select(0, parents.rows)], dim=1))
 
 
 class EmbeddingThenGates:
     """Product of the bottom layer from tokens: embeds them, then multiplies."""
 
-    def __init__(self, embed_tokens: nn.Module, clip: nn.Module, product: GateProduct):
-        self.embed_tokens, self.clip, self.product = embed_tokens, clip, product
+    def __init__(self, embed_tokens: nn.Module, clip: nn.Module, gate_product: GateProduct):
+        self.embed_tokens, self.clip, self.gate_product = embed_tokens, clip, gate_product
 
     def __call__(self, tokens: Tensor, hidden: Tensor, parents: RowParents) -> Tensor:
-        return self.product(self.clip(self.embed_tokens(tokens)), hidden, parents)
+        return self.gate_product(self.clip(self.embed_tokens(tokens)), hidden, parents)
 
 
 class SplitGateProduct:
@@ -170,12 +171,12 @@ class AdaptiveGateProduct:
 class DeduplicatedEmbedding:
     """W x + b of tokens, multiplied once per distinct token."""
 
-    def __init__(self, embed_tokens: nn.Embedding, clip: nn.Module, product: nn.Module):
-        self.embed_tokens, self.clip, self.product = embed_tokens, clip, product
+    def __init__(self, embed_tokens: nn.Embedding, clip: nn.Module, linear: nn.Module):
+        self.embed_tokens, self.clip, self.linear = embed_tokens, clip, linear
 
     def __call__(self, tokens: Tensor) -> Tensor:
         distinct, positions = tokens.unique(return_inverse=True)
-        return self.product(self.clip(self.embed_tokens(distinct))).index_select(0, positions)
+        return self.linear(self.clip(self.embed_tokens(distinct))).index_select(0, positions)
 
 
 class EmbeddingTable:

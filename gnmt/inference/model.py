@@ -16,7 +16,7 @@ from gnmt.inference.gates import adaptive_gate_products, fused_gate_products
 from gnmt.inference.packed_linear import inference_linear, packs
 from gnmt.inference.packed_lstm import PackedLSTM, packs_lstms
 from gnmt.inference.recurrence import LSTMWithHoistedInputProjection, MakeLinear
-from gnmt.inference.reproducible_attention import ReproducibleAttention
+from gnmt.inference.reproducible_attention import ReproducibleInferenceAttention
 from gnmt.inference.snapshot import Snapshot
 from gnmt.network.activations import REPRODUCIBLE
 from gnmt.network.decoder import Decoder
@@ -24,7 +24,7 @@ from gnmt.network.encoder import Encoder
 from gnmt.network.lstm import LSTM
 from gnmt.precision import check_precision
 from gnmt.quantization.int8_kernels import onednn_activation_qmax
-from gnmt.quantization.int8_linear import Int8Linear, rounded_rows
+from gnmt.quantization.int8_linear import Int8Linear, dequantized_rows
 from gnmt.quantization.int16 import Int16FakeQuantizer
 
 logger = logging.getLogger(__name__)
@@ -41,16 +41,16 @@ class Network(Protocol):
     is_for_inference: bool  # True after prepare_for_inference
 
 
-class Halves(NamedTuple):
+class EncoderDecoder(NamedTuple):
     """Encoder and decoder of a network."""
 
     encoder: Encoder
     decoder: Decoder
 
-    def copied_to(self, dtype: torch.dtype) -> "Halves":
+    def copied_to(self, dtype: torch.dtype) -> "EncoderDecoder":
         """Returns a copy with weights of another type; shared weights stay shared."""
         encoder, decoder = copy.deepcopy(self)
-        return Halves(encoder.to(dtype), decoder.to(dtype))
+        return EncoderDecoder(encoder.to(dtype), decoder.to(dtype))
 
 
 class InferenceModel(NamedTuple):
@@ -77,8 +77,8 @@ def default_precision(stored: str, device: torch.device) -> str:
         stored: precision in which the model is stored.
         device: device that decodes; fp32 is returned if it does not support the stored precision.
     """
-    elsewhere = "fp16" if device.type == "cpu" else "int8"
-    return "fp32" if stored == elsewhere else stored
+    unsupported = "fp16" if device.type == "cpu" else "int8"
+    return "fp32" if stored == unsupported else stored
 
 
 def inference_model_for(model: Network, precision: Optional[str] = None) -> InferenceModel:
@@ -96,20 +96,22 @@ def inference_model_for(model: Network, precision: Optional[str] = None) -> Infe
             device.
     """
     dtype = model.decoder.output_projection.weight.dtype
-    own = NAMES.get(dtype, str(dtype))
+    stored_precision = NAMES.get(dtype, str(dtype))
     if precision is None:
-        precision = own
+        precision = stored_precision
     else:
         check_precision(precision)
     if not (model.is_for_inference and model.decoder.supports_fast_decoding):
-        if precision != own:
+        if precision != stored_precision:
             raise UserError(f"--precision {precision} {_unavailable(model)}")
         return InferenceModel(model.encoder, model.decoder)
     cached = _CACHE.get(model)
     if cached is None or not cached.snapshot.describes(model):
         cached = _CACHE[model] = CachedModels(Snapshot(model), {})
     if precision not in cached.by_precision:
-        cached.by_precision[precision] = _packed(model) if precision == own else _converted(model, precision)
+        cached.by_precision[precision] = (
+            _float_model(model) if precision == stored_precision else _converted(model, precision)
+        )
     return cached.by_precision[precision]
 
 
@@ -121,12 +123,12 @@ def _converted(model: Network, precision: str) -> InferenceModel:
     if precision == "int8":
         if weight.device.type != "cpu":
             raise UserError("--precision int8 works on a CPU: use it with --cpu, or give fp16.")
-        return _quantized(model)
+        return _int8_model(model)
     if weight.device.type == "cpu":
         if precision == "fp16":
             raise UserError("--precision fp16 needs a GPU: give bf16, int8 or fp32.")
-        return _in_bf16(model)
-    return _packed(Halves(model.encoder, model.decoder).copied_to(DTYPES[precision]))
+        return _bf16_model(model)
+    return _float_model(EncoderDecoder(model.encoder, model.decoder).copied_to(DTYPES[precision]))
 
 
 def _unavailable(model: Network) -> str:
@@ -135,7 +137,7 @@ def _unavailable(model: Network) -> str:
     return f"needs the layers of GNMT, which {type(model.decoder).__name__} does not have: leave it out."
 
 
-def _packed(model: Union[Network, Halves]) -> InferenceModel:
+def _float_model(model: Union[Network, EncoderDecoder]) -> InferenceModel:
     encoder = model.encoder
     if encoder.clip.limit is None and packs_lstms(encoder.embed_tokens.weight):
         encoder = encoder_with(encoder, PackedLSTM)
@@ -145,10 +147,10 @@ def _packed(model: Union[Network, Halves]) -> InferenceModel:
     return InferenceModel(encoder, FastDecoder(decoder, products, inference_linear))
 
 
-def _quantized(model: Network) -> InferenceModel:
+def _int8_model(model: Network) -> InferenceModel:
     if onednn_activation_qmax() is None:
         logger.warning(
-            "This torch has no 8-bit products: --precision int8 computes the same numbers in float32, with no speed-up."
+            "This torch has no 8-bit products: --precision int8 computes the same results in floating point and is not faster."
         )
     limit = model.encoder.clip.limit
     make_linear: MakeLinear = Int8Linear
@@ -156,17 +158,17 @@ def _quantized(model: Network) -> InferenceModel:
         make_linear = functools.partial(Int8Linear, input_limit=max(limit, 1.0))
     # Embeddings are only looked up, so they stay floats, rounded as in int8 checkpoints. A lookup table of products
     # would need its own scales, which int8 checkpoints (quantization.storage) do not have.
-    rounded = functools.cache(lambda embedding: nn.Embedding.from_pretrained(rounded_rows(embedding.weight)))
+    rounded = functools.cache(lambda embedding: nn.Embedding.from_pretrained(dequantized_rows(embedding.weight)))
     clip = model.encoder.clip if limit is None else Int16FakeQuantizer(limit)
     encoder, decoder = _reproducible(model, make_linear, clip, rounded(model.decoder.embed_tokens))
     encoder.embed_tokens = rounded(model.encoder.embed_tokens)
     return InferenceModel(encoder, decoder)
 
 
-def _in_bf16(model: Network) -> InferenceModel:
+def _bf16_model(model: Network) -> InferenceModel:
     if not has_bf16_products():
         logger.warning(
-            "This processor has no products in bfloat16: --precision bf16 computes them in float32, and is no faster."
+            "This processor has no products in bfloat16: --precision bf16 emulates them in float32 and is not faster."
         )
     return _reproducible(model, bf16_linear, model.encoder.clip, model.decoder.embed_tokens)
 
@@ -176,7 +178,7 @@ def _reproducible(
 ) -> InferenceModel:
     """Returns a model that computes a row equally in every batch, provided that the linear layers do.
 
-    Rows are not de-duplicated: converting hidden states separately costs more than it saves.
+    Rows are not de-duplicated: a second conversion of the hidden states costs more time than de-duplication saves.
 
     Args:
         model: network whose weights are copied.
@@ -188,7 +190,7 @@ def _reproducible(
     encoder = encoder_with(model.encoder, make_layer)
     encoder.clip = clip
     products = fused_gate_products(model.decoder, make_linear, target_embedding, clip)
-    attention = ReproducibleAttention(model.decoder.stack.attention, make_linear)
+    attention = ReproducibleInferenceAttention(model.decoder.stack.attention, make_linear)
     return InferenceModel(encoder, FastDecoder(model.decoder, products, make_linear, clip, attention, REPRODUCIBLE))
 
 

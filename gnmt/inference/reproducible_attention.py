@@ -1,4 +1,4 @@
-"""Attention of int8 decoding, with bitwise equal results for a row in every batch.
+"""Attention of decoding in int8, and in bf16 on a CPU, with bitwise equal results for a row in every batch.
 
 Shapes: B sentences, Q queries of a sentence (its hypotheses), S source positions, H hidden size, O output size of the
 context product.
@@ -16,10 +16,10 @@ from gnmt.quantization.fixed_point import order_free_sum, round_values, round_we
 PARTIAL_SUMS = 32  # per score; the buffer is reduced to this number of columns while it is in the cache
 
 
-class ReproducibleAttention:
-    """Version of FrozenBahdanauAttention that is independent of batch size, padding and number of threads.
+class ReproducibleInferenceAttention:
+    """Version of InferenceAttention that is independent of batch size, padding and number of threads.
 
-    - Queries and keys are projected by integer products, which are exact.
+    - Queries and keys are projected by Int8Linear or Bf16Linear, whose sums do not depend on the batch.
     - A score is a sum over the hidden units in a fixed order.
     - The softmax divides by an order-free sum, to which padding adds zeros.
     - A context is a sum of rounded values with rounded weights, which is exact in float32.

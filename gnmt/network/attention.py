@@ -27,7 +27,7 @@ class SourceMemory(NamedTuple):
     """Source sentences of a batch, encoded and projected; computed once, never copied per hypothesis."""
 
     keys: Tensor  # (B, S, H), projected for attention
-    values: Tensor  # (B, S, H), the encoder's outputs
+    values: Tensor  # (B, S, H), the encoder's outputs; in the fast decoder their context products (B, S, O)
     padding_mask: Tensor  # (B, S), True at padding
 
     def select(self, sentences: Tensor) -> "SourceMemory":
@@ -107,16 +107,16 @@ class NormalizedBahdanauAttention(nn.Module):
         """Returns the normalised score vector g * v/|v|, (H,)."""
         return self.score_scale * self.score_vector / self.score_vector.norm()
 
-    def for_inference(self, make_linear: Callable[..., nn.Module]) -> "FrozenBahdanauAttention":
+    def for_inference(self, make_linear: Callable[..., nn.Module]) -> "InferenceAttention":
         """Returns a copy for decoding.
 
         Args:
             make_linear: builds the query projection from its weight (O, I) and bias (O,).
         """
-        return FrozenBahdanauAttention(self, make_linear)
+        return InferenceAttention(self, make_linear)
 
 
-class FrozenBahdanauAttention:
+class InferenceAttention:
     """Inference version of NormalizedBahdanauAttention: a copy of its weights, without gradients."""
 
     def __init__(self, attention: NormalizedBahdanauAttention, make_linear: Callable[..., nn.Module]):

@@ -18,7 +18,7 @@ from gnmt.network.clipping import ActivationClip
 from gnmt.network.dropout import Dropout
 from gnmt.network.encoder import EncoderOutput
 from gnmt.network.lstm import LSTM, LSTMState
-from gnmt.network.wavefront import Chunk, Layer, UpperLayer, join, run, split
+from gnmt.network.wavefront import Chunk, LayerFunction, UpperLayerPass, join_chunks, run_wavefront, split_chunks
 
 
 class DecoderState(NamedTuple):
@@ -66,7 +66,7 @@ class DecoderStack(nn.Module):
     def __init__(self, hidden_size: int, num_layers: int, dropout: float, clip: ActivationClip, previous_query: bool):
         super().__init__()
         self.clip = clip
-        self.time_chunks = 1  # gnmt.network.placement sets it
+        self.time_chunks = 1  # above 1 only with layers on several devices
         self.hidden_size = hidden_size
         self.previous_query = previous_query
         self.attention = NormalizedBahdanauAttention(hidden_size)
@@ -108,10 +108,10 @@ class DecoderStack(nn.Module):
             Features (N, T, H), attention weights (N, T, S) and the final state. Weights sum to 1 over real source
             tokens.
         """
-        query, final = self.read(embedded, state)
-        return self.attend(query, final, memory, state)
+        bottom, final = self.bottom_layer(embedded, state)
+        return self.upper_layers(bottom, final, memory, state)
 
-    def read(self, embedded: Tensor, state: DecoderState) -> Tuple[Tensor, LSTMState]:
+    def bottom_layer(self, embedded: Tensor, state: DecoderState) -> Tuple[Tensor, LSTMState]:
         """Runs the bottom layer, which does not depend on the source.
 
         Args:
@@ -124,14 +124,14 @@ class DecoderStack(nn.Module):
         outputs, final = self.query_lstm(self.dropout(self.clip(embedded)), (state.hidden[0], state.cell[0]), self.clip)
         return self.clip(outputs), final
 
-    def attend(
+    def upper_layers(
         self, bottom: Tensor, final: LSTMState, memory: SourceMemory, state: DecoderState
     ) -> Tuple[Tensor, Tensor, DecoderState]:
-        """Runs the attention and the upper layers.
+        """Runs the attention, then each upper layer; with several time chunks, in wavefront order.
 
         Args:
-            bottom: outputs (N, T, H) of the bottom layer, from `read`.
-            final: final state of the bottom layer, from `read`.
+            bottom: outputs (N, T, H) of the bottom layer, from `bottom_layer`.
+            final: final state of the bottom layer, from `bottom_layer`.
             memory: encoded source sentences.
             state: state before the first position.
 
@@ -140,14 +140,17 @@ class DecoderStack(nn.Module):
         """
         length = bottom.size(1)
         upper = [
-            UpperLayer(lstm, index, length, self.dropout, self.clip)
+            UpperLayerPass(lstm, index, length, self.dropout, self.clip)
             for index, lstm in enumerate(self.upper_lstms, start=1)
         ]
-        layers: List[Layer] = [partial(self._attention_layer, memory), *upper]
+        layers: List[LayerFunction] = [partial(self._attention_layer, memory), *upper]
+        # The attention layer's state is the last query (N, H); the others are (hidden, cell).
         states = [self.clip(state.hidden[0]), *zip(state.hidden[1:], state.cell[1:])]
-        chunks, finals = run(layers, split(bottom, self.time_chunks), states)
+        chunks, finals = run_wavefront(layers, split_chunks(bottom, self.time_chunks), states)
         hidden, cell = zip(final, *finals[1:])
-        features, weights = (join([getattr(chunk, name) for chunk in chunks]) for name in ("features", "weights"))
+        features, weights = (
+            join_chunks([getattr(chunk, name) for chunk in chunks]) for name in ("features", "weights")
+        )
         return features, weights, DecoderState(hidden, cell)
 
     def _attention_layer(self, memory: SourceMemory, chunk: Chunk, last: Tensor) -> Tuple[Chunk, Tensor]:
@@ -163,10 +166,10 @@ class DecoderStack(nn.Module):
         """
         outputs = chunk.features
         query = torch.cat([last[:, None], outputs[:, :-1]], dim=1) if self.previous_query else outputs
-        context, weights = self._attend(query, memory)
+        context, weights = self._context_and_weights(query, memory)
         return chunk._replace(context=context, weights=weights), outputs[:, -1]
 
-    def _attend(self, query: Tensor, memory: SourceMemory) -> Tuple[Tensor, Tensor]:
+    def _context_and_weights(self, query: Tensor, memory: SourceMemory) -> Tuple[Tensor, Tensor]:
         rows, positions, _ = query.shape
         # Rows of one sentence are queries to the same memory, so they move to the query dimension.
         by_sentence = query.reshape(memory.values.size(0), -1, self.hidden_size)
@@ -236,10 +239,9 @@ class Decoder(nn.Module):
         """
         embedded = self.embed_tokens(prev_output_tokens)
         state = self.stack.zero_state(embedded, len(embedded))
-        bottom, final = self.stack.read(
-            embedded, state
-        )  # first, because other devices may still be encoding the source
-        features, weights, _ = self.stack.attend(bottom, final, self.precompute(encoder_out), state)
+        # The bottom layer is first, because other devices may still be encoding the source.
+        bottom, final = self.stack.bottom_layer(embedded, state)
+        features, weights, _ = self.stack.upper_layers(bottom, final, self.precompute(encoder_out), state)
         if features_only:
             return features.to(self.output_projection.weight.device), weights
         return self.output_layer(features), weights

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gnmt.network.clipping import ActivationClip
 from gnmt.network.dropout import Dropout
 from gnmt.network.lstm import LSTM, BidirectionalLSTM, permute_positions, rotation
-from gnmt.network.wavefront import UpperLayer, join, run, split
+from gnmt.network.wavefront import UpperLayerPass, join_chunks, run_wavefront, split_chunks
 
 
 class EncoderOutput(NamedTuple):
@@ -33,7 +33,7 @@ class Encoder(nn.Module):
     def __init__(self, embed_tokens: nn.Embedding, num_layers: int, dropout: float, clip: ActivationClip):
         super().__init__()
         self.pad = embed_tokens.padding_idx
-        self.time_chunks = 1  # gnmt.network.placement sets it
+        self.time_chunks = 1  # above 1 only with layers on several devices
         self.clip = clip
         hidden_size = embed_tokens.embedding_dim
         self.embed_tokens = embed_tokens
@@ -53,10 +53,10 @@ class Encoder(nn.Module):
         embedded = self.clip(self.embed_tokens(src_tokens.gather(1, to_right_padded)))
         features = self.clip(self.first_layer(self.dropout(embedded), (~padding_mask).sum(dim=1), self.clip))
         layers = [
-            UpperLayer(lstm, index, size, self.dropout, self.clip)
+            UpperLayerPass(lstm, index, size, self.dropout, self.clip)
             for index, lstm in enumerate(self.upper_layers, start=1)
         ]
         states = [lstm.zero_state(features) for lstm in self.upper_layers]
-        chunks, _ = run(layers, split(features, self.time_chunks), states)
-        features = join([chunk.features for chunk in chunks]).to(padding_mask.device)
+        chunks, _ = run_wavefront(layers, split_chunks(features, self.time_chunks), states)
+        features = join_chunks([chunk.features for chunk in chunks]).to(padding_mask.device)
         return EncoderOutput(permute_positions(features, back, to_right_padded), padding_mask)

@@ -1,8 +1,9 @@
 """Layers of one network on several devices of one machine (Wu et al. 2016, section 3).
 
 Each device holds and computes its layers. A sequence is divided into chunks: a layer starts when the layer below has
-finished the first chunk (gnmt.network.wavefront). CUDA runs asynchronously, so one Python thread keeps all devices
-busy. autograd has one thread per device and runs backward through the same chunks.
+finished the first chunk (gnmt.network.wavefront). CUDA runs asynchronously, so one Python thread is expected to keep
+all devices busy; this is not yet measured on GPUs. autograd has one thread per device and runs backward through the
+same chunks.
 """
 
 from typing import NamedTuple, Optional, Tuple
@@ -75,7 +76,7 @@ def move_layers(encoder: Encoder, decoder: Decoder, placement: Placement) -> Non
     """Moves the layers of both stacks to their devices, and sets the number of time chunks.
 
     Layers are divided into contiguous blocks. The backward half of the bidirectional layer is on the second device,
-    which would otherwise wait for both halves. The output projection is on the last device, or with the embeddings if
+    which would otherwise wait for both of them. The output projection is on the last device, or with the embeddings if
     they share weights. Everything else is on the first device.
 
     Args:
@@ -115,7 +116,7 @@ def _device(name: str, process: int) -> torch.device:
     kind, _, number = name.partition(":")
     if name != "cpu" and not (kind == "cuda" and number.isdecimal()):
         raise UserError(
-            f"--layer-devices has {name!r}, but wants GPUs by number, as cuda:0,cuda:1, or cpu,cpu for a trial."
+            f"--layer-devices has {name!r}, but must list GPUs by number, as cuda:0,cuda:1, or cpu,cpu for a trial."
         )
     if name == "cpu":
         return torch.device("cpu")

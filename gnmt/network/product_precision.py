@@ -20,7 +20,7 @@ def product_precision(inputs: Tensor) -> torch.dtype:
 
 
 def products_in(precision: torch.dtype, device: str) -> ContextManager[None]:
-    """Returns a context for forward passes with large products in `precision`; float32 disables autocast.
+    """Returns a context for forward passes with large products in `precision`; float32 leaves autocast as it is.
 
     The cache of converted weights is off. Weights cached by a pass without gradients, such as sampling, would have no
     gradient in the next pass.

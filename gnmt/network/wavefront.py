@@ -1,7 +1,7 @@
 """Layers of a stack over time chunks, ordered so that devices compute at the same time (Wu et al. 2016, section 3).
 
 Layer l needs chunk c of the layer below and its own state after chunk c - 1. All pairs with equal l + c are therefore
-independent, and layers on different devices compute them at the same time:
+independent, and layers on different devices are expected to compute them at the same time (not yet measured on GPUs):
 
     chunk      0      1      2      3
     layer 0    1st    2nd    3rd    4th
@@ -32,15 +32,15 @@ class Chunk(NamedTuple):
     weights: Optional[Tensor] = None  # (N, T, S), of the decoder's attention
 
 
-Layer = Callable[[Chunk, Any], Tuple[Chunk, Any]]  # the second argument and result is the layer's state
+LayerFunction = Callable[[Chunk, Any], Tuple[Chunk, Any]]  # the second argument and result is the layer's state
 
 
-def split(features: Tensor, count: int) -> List[Chunk]:
+def split_chunks(features: Tensor, count: int) -> List[Chunk]:
     """Splits features into chunks of equal length; some chunks may be one position shorter.
 
     Args:
         features: (N, T, H).
-        count: number of chunks, at most T.
+        count: number of chunks; limited to T.
     """
     length = features.size(1)
     count = max(1, min(count, length))
@@ -52,7 +52,7 @@ def split(features: Tensor, count: int) -> List[Chunk]:
     return [Chunk(part, slice(start, end)) for part, start, end in zip(parts, starts, ends)]
 
 
-def join(parts: Sequence[Tensor]) -> Tensor:
+def join_chunks(parts: Sequence[Tensor]) -> Tensor:
     """Returns the whole sequence from its chunks (N, T, ...)."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=1)
 
@@ -60,8 +60,8 @@ def join(parts: Sequence[Tensor]) -> Tensor:
 def schedule(layers: int, chunks: int) -> List[Tuple[int, int]]:
     """Returns all pairs of a layer and a chunk in wavefront order, upper layers first within a step.
 
-    A copy between GPUs is queued behind the running work of its source GPU. An upper layer that came later in a step
-    would therefore receive its input one chunk later.
+    A copy between GPUs is expected to be queued behind the running work of its source GPU. An upper layer that came
+    later in a step would then receive its input one chunk later.
 
     Args:
         layers: number of layers.
@@ -71,7 +71,9 @@ def schedule(layers: int, chunks: int) -> List[Tuple[int, int]]:
     return [(layer, step - layer) for step in steps for layer in reversed(range(layers)) if 0 <= step - layer < chunks]
 
 
-def run(layers: Sequence[Layer], chunks: Sequence[Chunk], states: Sequence[Any]) -> Tuple[List[Chunk], List[Any]]:
+def run_wavefront(
+    layers: Sequence[LayerFunction], chunks: Sequence[Chunk], states: Sequence[Any]
+) -> Tuple[List[Chunk], List[Any]]:
     """Runs the layers over the chunks of a sequence.
 
     Args:
@@ -88,7 +90,7 @@ def run(layers: Sequence[Layer], chunks: Sequence[Chunk], states: Sequence[Any])
     return chunks, states
 
 
-class UpperLayer:
+class UpperLayerPass:
     """One pass over a sequence by a layer above the first: dropout, LSTM, residual connection, clipping.
 
     Runs on the device of its state; chunks are moved there.
@@ -106,7 +108,7 @@ class UpperLayer:
         """
         self.lstm, self.length, self.dropout, self.clip = lstm, length, dropout, clip
         self.is_residual = index >= FIRST_RESIDUAL_LAYER
-        self.keep: Optional[Tensor] = None  # the dropout mask of the whole sequence
+        self.dropout_mask: Optional[Tensor] = None  # of the whole sequence
 
     def __call__(self, chunk: Chunk, state: LSTMState) -> Tuple[Chunk, LSTMState]:
         device = state[0].device
@@ -123,5 +125,5 @@ class UpperLayer:
     def _drop(self, inputs: Tensor, positions: slice) -> Tensor:
         # Layers reach their first chunk one after another, so masks are drawn in a fixed order.
         if positions.start == 0:
-            self.keep = self.dropout.draw((inputs.size(0), self.length, inputs.size(2)), inputs.device)
-        return self.dropout(inputs, self.keep if self.keep is None else self.keep[:, positions])
+            self.dropout_mask = self.dropout.draw((inputs.size(0), self.length, inputs.size(2)), inputs.device)
+        return self.dropout(inputs, self.dropout_mask if self.dropout_mask is None else self.dropout_mask[:, positions])

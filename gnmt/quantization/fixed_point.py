@@ -21,7 +21,7 @@ LONGEST_SOURCE = 8192
 def order_free_sum(terms: Tensor) -> Tensor:
     """Returns the sums (..., 1), float32, of terms (..., S) of at most 128 in magnitude.
 
-    Digits of terms below 2^-30 are dropped.
+    Terms are truncated to multiples of 2^-30.
     """
     return terms.mul(1 / SUM_UNIT).long().sum(dim=-1, keepdim=True).float().mul_(SUM_UNIT)
 

@@ -19,13 +19,11 @@ WEIGHT_QMAX = 127  # weights are integers from -127 to 127
 # 2 x 127 x 127 but not 2 x 255 x 127. Inputs have 7 bits on these processors.
 ACTIVATION_QMAX_8BIT, ACTIVATION_QMAX_7BIT = 127, 63
 EXACT_IN_FLOATS = 1 << 24  # float32 represents all integers up to this one
-SMALL_BATCH = (
-    16  # rows; up to this number FBGEMM in half precision is faster than oneDNN's packing of bytes (measured on AVX2)
-)
+# Up to this number of rows FBGEMM in half precision is faster than oneDNN's packing of bytes (measured on AVX2).
+SMALL_BATCH = 16
 
-Matmul = Callable[
-    [Tensor], Tensor
-]  # maps integers (N, I) to (N, O): sums of products, times the scale of each weight row
+# Maps integers (N, I) to (N, O): sums of products, times the scale of each weight row.
+Matmul = Callable[[Tensor], Tensor]
 
 
 class Int8Kernels(NamedTuple):
@@ -42,10 +40,10 @@ def make_kernels(weight: Tensor, scale: Tensor) -> Int8Kernels:
     if qmax is None:
         floats = ReferenceMatmul(weight, scale)
         return Int8Kernels(ACTIVATION_QMAX_8BIT, floats, floats)
-    in_bytes = OneDnnInt8Matmul(weight, scale, qmax)
+    onednn = OneDnnInt8Matmul(weight, scale, qmax)
     exact = weight.size(1) * qmax * WEIGHT_QMAX <= EXACT_IN_FLOATS
-    in_halves = qmax == ACTIVATION_QMAX_7BIT and exact and has_exact_fp16_matmul()
-    return Int8Kernels(qmax, FbgemmFp16Matmul(weight, scale) if in_halves else in_bytes, in_bytes)
+    use_fp16 = qmax == ACTIVATION_QMAX_7BIT and exact and has_exact_fp16_matmul()
+    return Int8Kernels(qmax, FbgemmFp16Matmul(weight, scale) if use_fp16 else onednn, onednn)
 
 
 class OneDnnInt8Matmul:
@@ -62,7 +60,7 @@ class OneDnnInt8Matmul:
         self.zero_points = torch.zeros(len(weight), dtype=torch.long)
 
     def __call__(self, integers: Tensor) -> Tensor:
-        # Bytes wrap around, so the shift makes them unsigned; torch converts floats to signed bytes faster.
+        # torch converts floats to int8 faster than to uint8. Adding qmax + 1 modulo 256 then gives the unsigned value.
         unsigned = integers.to(torch.int8).view(torch.uint8).add_(self.qmax + 1)
         return torch.ops.onednn.qlinear_pointwise(
             unsigned, 1.0, self.qmax + 1, self.packed, self.scale, self.zero_points,

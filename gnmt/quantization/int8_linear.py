@@ -20,7 +20,7 @@ def row_scales(weight: Tensor) -> Tensor:
     return torch.where(largest > 0, largest / WEIGHT_QMAX, torch.ones_like(largest))
 
 
-def integers_of(weight: Tensor, scale: Tensor) -> Tensor:
+def quantize(weight: Tensor, scale: Tensor) -> Tensor:
     """Returns round(weight / scale), int8; scale is (O, 1) or (O, I)."""
     return (weight.detach().float() / scale).round_().to(torch.int8)
 
@@ -32,10 +32,10 @@ def quantize_rows(weight: Tensor) -> Tuple[Tensor, Tensor]:
         Integers (O, I), int8, and scales (O,), float32; weight ~ integers * scale.
     """
     scale = row_scales(weight)
-    return integers_of(weight, scale[:, None]), scale
+    return quantize(weight, scale[:, None]), scale
 
 
-def rounded_rows(weight: Tensor) -> Tensor:
+def dequantized_rows(weight: Tensor) -> Tensor:
     """Returns weight (O, I) rounded to float32 numbers that `quantize_rows` represents exactly."""
     integers, scale = quantize_rows(weight)
     return integers.to(torch.float32) * scale[:, None]
@@ -51,7 +51,7 @@ def quantize_inputs(inputs: Tensor, qmax: int) -> Tuple[Tensor, Tensor]:
     return (inputs / scale).round_(), scale
 
 
-def quantize_known_inputs(inputs: Tensor, qmax: int, limit: float) -> Tensor:
+def quantize_inputs_with_limit(inputs: Tensor, qmax: int, limit: float) -> Tensor:
     """Quantises inputs (N, I) with the known scale limit / qmax; inputs outside -limit..limit saturate."""
     return (inputs * (qmax / limit)).round_().clamp_(-qmax, qmax)
 
@@ -79,7 +79,7 @@ class Int8Linear(nn.Module):
         if self.input_limit is None:
             integers, scale = quantize_inputs(rows, qmax)
         else:
-            integers = quantize_known_inputs(rows, qmax, self.input_limit)
+            integers = quantize_inputs_with_limit(rows, qmax, self.input_limit)
             scale = rows.new_full((1, 1), self.input_limit / qmax)
         matmul = self.kernels.small_batch if len(rows) <= SMALL_BATCH else self.kernels.large_batch
         products = matmul(integers)

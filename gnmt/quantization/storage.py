@@ -13,7 +13,7 @@ from typing import Dict
 import torch
 from torch import Tensor
 
-from gnmt.quantization.int8_linear import integers_of, row_scales
+from gnmt.quantization.int8_linear import quantize, row_scales
 
 INTEGERS, SCALE = ".int8", ".scale"
 DECODER_LSTMS = "decoder.stack."
@@ -43,7 +43,7 @@ def to_integers(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
             continue
         if value.data_ptr() not in made:
             scale = block_scales(name, state)
-            made[value.data_ptr()] = {INTEGERS: integers_of(value, expand_scales(scale, value)), SCALE: scale}
+            made[value.data_ptr()] = {INTEGERS: quantize(value, expand_scales(scale, value)), SCALE: scale}
         stored.update((name + part, tensor) for part, tensor in made[value.data_ptr()].items())
     return stored
 

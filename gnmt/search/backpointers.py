@@ -70,22 +70,22 @@ class History:
             self._steps.popleft()
             self._first += 1
 
-    def prefixes(self, ages: Tensor) -> Tensor:
+    def prefixes(self, num_tokens: Tensor) -> Tensor:
         """Returns the tokens (N, t) of all rows of the last step, oldest first.
 
         Args:
-            ages: (N,), number of tokens of each row; shorter rows begin with NO_TOKEN.
+            num_tokens: (N,), number of tokens of each row; shorter rows begin with NO_TOKEN.
         """
-        longest = int(ages.max())
-        rows = torch.arange(len(ages), device=ages.device)
+        longest = int(num_tokens.max())
+        rows = torch.arange(len(num_tokens), device=num_tokens.device)
         tokens = []
         for distance in range(longest):
             step = self._steps[-1 - distance]
-            is_own = ages > distance
-            rows = torch.where(is_own, rows, 0)
-            tokens.append(step.tokens[rows].masked_fill(~is_own, NO_TOKEN))
+            is_valid = num_tokens > distance
+            rows = torch.where(is_valid, rows, 0)
+            tokens.append(step.tokens[rows].masked_fill(~is_valid, NO_TOKEN))
             rows = step.parents[rows]
-        return torch.stack(tokens[::-1], dim=1) if tokens else ages.new_empty(len(ages), 0)
+        return torch.stack(tokens[::-1], dim=1) if tokens else num_tokens.new_empty(len(num_tokens), 0)
 
     def backtrace(self, finished: FinishedHypotheses, eos: int) -> Backtraced:
         """Follows the backpointers of finished hypotheses from EOS to their first token.
@@ -99,27 +99,27 @@ class History:
         width = max(step.attention.size(1) for step in steps)
         offsets = finished.first_steps - span.start
         columns = torch.arange(len(span), device=finished.rows.device)
-        alive = (columns >= offsets[:, None]) & (columns <= (finished.last_steps - span.start)[:, None])
+        is_valid = (columns >= offsets[:, None]) & (columns <= (finished.last_steps - span.start)[:, None])
         # A column is a step. Values of hypotheses that are not part of a step are gathered too, and dropped below.
-        tokens = torch.empty_like(alive, dtype=torch.long)
-        scores = finished.log_probs.new_empty(alive.shape)
-        attention = steps[0].attention.new_zeros(*alive.shape, width)
+        tokens = torch.empty_like(is_valid, dtype=torch.long)
+        scores = finished.log_probs.new_empty(is_valid.shape)
+        attention = steps[0].attention.new_zeros(*is_valid.shape, width)
         rows = finished.rows
         for column, step in zip(reversed(range(len(span))), reversed(steps)):
-            rows_here = torch.where(alive[:, column], rows, 0)
+            rows_here = torch.where(is_valid[:, column], rows, 0)
             tokens[:, column] = step.tokens[rows_here]  # input token of the step
             scores[:, column] = step.scores[rows_here]
             attention[:, column, : step.attention.size(1)] = step.attention[rows_here]
-            rows = torch.where(alive[:, column], step.parents[rows_here], rows)
+            rows = torch.where(is_valid[:, column], step.parents[rows_here], rows)
 
         positions = torch.arange(int(finished.lengths.max()) + 1, device=rows.device)
-        is_own = positions < finished.lengths[:, None]
+        is_valid = positions < finished.lengths[:, None]
         own_columns = (positions + offsets[:, None]).clamp(max=len(span) - 1)
-        tokens = tokens.gather(1, own_columns).where(is_own, eos)
+        tokens = tokens.gather(1, own_columns).where(is_valid, eos)
         # cumulative[:, t] is the log-probability of the first t tokens
-        cumulative = scores.gather(1, own_columns).where(is_own, finished.log_probs[:, None])
+        cumulative = scores.gather(1, own_columns).where(is_valid, finished.log_probs[:, None])
         attention = attention.gather(1, own_columns[:, :-1, None].expand(-1, -1, width))
-        attention = attention.masked_fill(~is_own[:, :-1, None], 0)
+        attention = attention.masked_fill(~is_valid[:, :-1, None], 0)
         return Backtraced(tokens[:, 1:], cumulative.diff(dim=1), attention)
 
 

@@ -28,7 +28,7 @@ from gnmt.search.pruning import NEG_INF, prune_finished, prune_running
 from gnmt.search.vocabulary import Candidates, SpecialTokens, apply_constraints, best_continuations, topk_in_order
 
 
-class Running(NamedTuple):
+class BeamState(NamedTuple):
     """Input hypotheses of a step, and the state of their sentences."""
 
     sentences: Tensor  # (B,), ids
@@ -52,19 +52,19 @@ class Running(NamedTuple):
         """Returns the backpointers of these rows, with their attention weights (N, S)."""
         return BeamStep(self.parents.flatten(), self.tokens.flatten(), self.scores.flatten(), attention)
 
-    def select(self, sentences: Tensor) -> "Running":
+    def select(self, sentences: Tensor) -> "BeamState":
         """Returns the state of the given sentences; columns that contain only padding are removed.
 
         Args:
             sentences: indices into this batch, one per sentence of the result.
         """
-        selected = Running._make(part[sentences] for part in self)
+        selected = BeamState._make(part[sentences] for part in self)
         width = longest_source(selected.padding_mask)
         return selected._replace(
             padding_mask=selected.padding_mask[:, :width], coverage=selected.coverage[:, :, :width]
         )
 
-    def join(self, others: "Running", pad: int) -> "Running":
+    def join(self, others: "BeamState", pad: int) -> "BeamState":
         """Returns these sentences followed by others, widened to common S, K and P.
 
         Args:
@@ -74,9 +74,9 @@ class Running(NamedTuple):
         names = ("padding_mask", "tokens", "prefix")
         sources, beam, prefix = (max(getattr(self, name).size(1), getattr(others, name).size(1)) for name in names)
         both = [one._widened(sources, beam, prefix, pad) for one in (self, others)]
-        return Running._make(map(torch.cat, zip(*both)))
+        return BeamState._make(map(torch.cat, zip(*both)))
 
-    def _widened(self, width: int, beam: int, prefix: int, pad: int) -> "Running":
+    def _widened(self, width: int, beam: int, prefix: int, pad: int) -> "BeamState":
         sources, hypotheses = width - self.padding_mask.size(1), beam - self.beam
         return self._replace(
             padding_mask=F.pad(self.padding_mask, (0, sources), value=True),
@@ -88,7 +88,7 @@ class Running(NamedTuple):
         )
 
 
-class BeamSearch:
+class BeamSearchRules:
     """Rules of a beam search, without state.
 
     Args:
@@ -98,12 +98,11 @@ class BeamSearch:
     """
 
     def __init__(self, special: SpecialTokens, options: SearchOptions, length_penalty: Optional[LengthPenalty] = None):
-        """Stores the rules; see the class for the arguments."""
         self.special = special
         self.options = options
         self.length_penalty = length_penalty or GNMTLengthPenalty(options.length_norm_factor, options.length_norm_const)
 
-    def newcomers(self, ids: Tensor, step: int, padding_mask: Tensor, prefix: Tensor) -> Running:
+    def initial_state(self, ids: Tensor, step: int, padding_mask: Tensor, prefix: Tensor) -> BeamState:
         """Returns sentences (B,) before their first step: one hypothesis each, without tokens.
 
         Args:
@@ -113,7 +112,7 @@ class BeamSearch:
             prefix: (B, P), forced first target tokens; PAD means unconstrained.
         """
         zeros = torch.zeros(padding_mask.shape, device=padding_mask.device)
-        return Running(
+        return BeamState(
             sentences=ids,
             first_steps=torch.full_like(ids, step),
             padding_mask=padding_mask,
@@ -127,7 +126,7 @@ class BeamSearch:
             parents=torch.zeros_like(ids)[:, None],
         )
 
-    def candidates(self, probabilities: Tensor, running: Running, history: History) -> Candidates:
+    def candidates(self, probabilities: Tensor, running: BeamState, history: History) -> Candidates:
         """Returns the 2 x beam best continuations of each sentence.
 
         Args:
@@ -143,13 +142,15 @@ class BeamSearch:
                 "The model's scores are not numbers (NaN): its training has diverged, or its weights overflow in "
                 "half precision. Use an earlier checkpoint, or translate without --fp16."
             )
-        ages = history.next_step - 1 - running.first_steps
-        apply_constraints(probabilities, self._forced_tokens(running, ages), history, ages, self.options, self.special)
+        num_tokens = history.next_step - 1 - running.first_steps
+        apply_constraints(
+            probabilities, self._forced_tokens(running, num_tokens), history, num_tokens, self.options, self.special
+        )
         return best_continuations(probabilities, running.scores, 2 * self.options.beam, self.options.prune_tokens)
 
     def finish(
-        self, candidates: Candidates, running: Running, step: int
-    ) -> Tuple[Running, Optional[FinishedHypotheses]]:
+        self, candidates: Candidates, running: BeamState, step: int
+    ) -> Tuple[BeamState, Optional[FinishedHypotheses]]:
         """Finishes the candidates that end in EOS among the first `beam`.
 
         Args:
@@ -177,7 +178,7 @@ class BeamSearch:
         )
         return running._replace(best=best, finished=running.finished + (final > NEG_INF).sum(dim=1)), newly_finished
 
-    def advance(self, candidates: Candidates, running: Running, step: int) -> Tuple[Running, Tensor]:
+    def advance(self, candidates: Candidates, running: BeamState, step: int) -> Tuple[BeamState, Tensor]:
         """Continues the best `beam` candidates without EOS.
 
         Args:
@@ -196,9 +197,8 @@ class BeamSearch:
         stopped = cannot_improve | (running.finished >= self.options.beam) | (running.limits == lengths - 1)
 
         scores = scores.masked_fill(stopped[:, None], NEG_INF)
-        num_alive = int(
-            (scores > NEG_INF).sum(dim=1).max()
-        )  # fewer than the beam after pruning or with a small vocabulary
+        # Fewer than the beam after pruning or with a small vocabulary.
+        num_alive = int((scores > NEG_INF).sum(dim=1).max())
         scores, chosen = topk_in_order(scores, min(self.options.beam, max(num_alive, 1)))
         hypotheses = candidates.hypotheses.gather(1, chosen)
         parents = torch.arange(len(stopped), device=stopped.device)[:, None] * running.beam + hypotheses
@@ -210,19 +210,19 @@ class BeamSearch:
         )
         return running, stopped
 
-    def _forced_tokens(self, running: Running, ages: Tensor) -> Tensor:
+    def _forced_tokens(self, running: BeamState, num_tokens: Tensor) -> Tensor:
         """Returns the token that each sentence (B,) is forced to emit: its prefix token, or EOS at the length limit.
 
-        PAD means unconstrained. ages (B,) are the numbers of tokens of the hypotheses.
+        PAD means unconstrained. num_tokens (B,) are the numbers of tokens of the hypotheses.
         """
         forced = torch.full_like(running.sentences, self.special.pad)
         longest = running.prefix.size(1)
         if longest:
-            token = running.prefix.gather(1, ages.clamp(max=longest - 1)[:, None])[:, 0]
-            forced = torch.where(ages < longest, token, forced)
-        return forced.masked_fill(running.limits == ages, self.special.eos)
+            token = running.prefix.gather(1, num_tokens.clamp(max=longest - 1)[:, None])[:, 0]
+            forced = torch.where(num_tokens < longest, token, forced)
+        return forced.masked_fill(running.limits == num_tokens, self.special.eos)
 
-    def _final_scores(self, candidates: Candidates, running: Running, lengths: Tensor) -> Tensor:
+    def _final_scores(self, candidates: Candidates, running: BeamState, lengths: Tensor) -> Tensor:
         """Returns log P / lp + cp of the first `beam` candidates, (B, up to beam), as if they ended at this step."""
         options = self.options
         normalized = candidates.scores[:, : options.beam] / self.length_penalty(lengths)[:, None]

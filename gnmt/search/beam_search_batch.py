@@ -23,7 +23,7 @@ class BeamSearchBatch:
         return len(self._search)
 
     def join(self, sentences: Sequence[QueuedSentence]) -> None:
-        pad = self._search.beam_search.special.pad
+        pad = self._search.rules.special.pad
         ids = torch.tensor([one.id for one in sentences], device=self._device)
         sources = padded([one.source for one in sentences], pad, self._device)
         prefixes = padded([one.prefix for one in sentences], pad, self._device)

@@ -17,7 +17,7 @@ class EnsembleState(NamedTuple):
     """State of the decoders of an ensemble, and the encoded sentences."""
 
     inference_models: List[InferenceModel]  # fixed at the start of the search
-    memories: List[SourceMemory]  # one per model; copied only when sentences leave the batch
+    memories: List[SourceMemory]  # one per model; copied only when sentences join or leave the batch
     states: List[Any]  # of the models' decoders
 
     def reorder(self, rows: Tensor) -> "EnsembleState":

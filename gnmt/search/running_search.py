@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gnmt.search.backpointers import FinishedHypotheses, History
-from gnmt.search.beam_search import BeamSearch, Running
+from gnmt.search.beam_search import BeamSearchRules, BeamState
 from gnmt.search.options import SearchOptions
 
 # Share of stopped sentences at which they are removed from the batch. Removal copies the source memory of the others.
@@ -42,15 +42,15 @@ class RunningSearch:
     Args:
         model: has `start(src_tokens)` and `step(tokens, state)`, such as search.ensemble.Ensemble; its states have
             `reorder`, `select_sentences` and `join_sentences`.
-        beam_search: rules of the search, the same for all sentences.
+        rules: rules of the search, the same for all sentences.
         leaving_share: share of stopped sentences at which they are removed from the batch; 0 removes each at once.
     """
 
-    def __init__(self, model, beam_search: BeamSearch, leaving_share: float = LEAVING_SHARE):
+    def __init__(self, model, rules: BeamSearchRules, leaving_share: float = LEAVING_SHARE):
         self.model = model
-        self.beam_search = beam_search
+        self.rules = rules
         self.leaving_share = leaving_share
-        self._running: Optional[Running] = None
+        self._running: Optional[BeamState] = None
         self._state: Any = None  # of the model
         self._history = History()
         self._finished: List[FinishedHypotheses] = []
@@ -58,7 +58,7 @@ class RunningSearch:
         self._removed: Set[int] = set()  # sentences that stop at the next step and are not returned
 
     def __len__(self) -> int:
-        """Returns the number of sentences in the batch."""
+        """Returns the number of sentences in the batch, including stopped sentences that are not removed yet."""
         return 0 if self._running is None else len(self._running.sentences)
 
     @torch.inference_mode()
@@ -70,9 +70,9 @@ class RunningSearch:
             src_tokens: (B, S), padded on the right.
             prefix: (B, P), forced first target tokens; PAD means unconstrained.
         """
-        pad = self.beam_search.special.pad
+        pad = self.rules.special.pad
         prefix = src_tokens.new_empty(len(ids), 0) if prefix is None else prefix
-        joining = self.beam_search.newcomers(ids, self._history.next_step, src_tokens.eq(pad), prefix)
+        joining = self.rules.initial_state(ids, self._history.next_step, src_tokens.eq(pad), prefix)
         state = self.model.start(src_tokens)
         if self._running is None:
             self._running, self._state = joining, state
@@ -89,13 +89,13 @@ class RunningSearch:
         attention = attention[:, : running.coverage.size(2)]  # a model may keep columns that contain only padding
         running = running._replace(coverage=running.coverage + attention.reshape_as(running.coverage))
         self._history.append(running.as_beam_step(attention))
-        candidates = self.beam_search.candidates(probabilities, running, self._history)
+        candidates = self.rules.candidates(probabilities, running, self._history)
         del probabilities  # frees their memory, which is partly in the processor's cache, for the next step
-        running, newly_finished = self.beam_search.finish(candidates, running, number)
+        running, newly_finished = self.rules.finish(candidates, running, number)
         if newly_finished is not None:
             self._finished.append(newly_finished)
-        running, stopped = self.beam_search.advance(candidates, running, number)
-        self._continue(running, stopped)
+        running, stopped = self.rules.advance(candidates, running, number)
+        self._update_batch(running, stopped)
 
     def take_translated(self) -> List[Translated]:
         """Returns the sentences that have left since the last call."""
@@ -108,15 +108,15 @@ class RunningSearch:
             return
         is_removed = torch.isin(self._running.sentences, torch.tensor(ids, device=self._running.sentences.device))
         self._removed.update(self._running.sentences[is_removed].tolist())
-        finished = self._running.finished.masked_fill(is_removed, self.beam_search.options.beam)
+        finished = self._running.finished.masked_fill(is_removed, self.rules.options.beam)
         self._running = self._running._replace(finished=finished)
 
-    def _continue(self, running: Running, stopped: Tensor) -> None:
+    def _update_batch(self, running: BeamState, stopped: Tensor) -> None:
         num_stopped = int(stopped.sum())
         if not num_stopped or num_stopped < self.leaving_share * len(stopped):
             self._running, self._state = running, self._state.reorder(running.parents.flatten())
             return
-        self._translated += self._leave(running.select(stopped.nonzero()[:, 0]))
+        self._translated += self._backtrace_leaving(running.select(stopped.nonzero()[:, 0]))
         if num_stopped == len(stopped):
             self._running, self._state, self._history = None, None, History()
             return
@@ -125,7 +125,7 @@ class RunningSearch:
         self._state = self._state.select_sentences(kept).reorder(self._running.parents.flatten())
         self._history.forget_before(int(self._running.first_steps.min()))
 
-    def _leave(self, leaving: Running) -> List[Translated]:
+    def _backtrace_leaving(self, leaving: BeamState) -> List[Translated]:
         """Backtraces the n-best hypotheses of sentences."""
         lengths = dict(zip(leaving.sentences.tolist(), (~leaving.padding_mask).sum(dim=1).tolist()))
         widths = {sentence: length for sentence, length in lengths.items() if sentence not in self._removed}
@@ -138,8 +138,8 @@ class RunningSearch:
         if not widths:
             return []
         is_returned = torch.isin(finished.sentences, torch.tensor(list(widths)))
-        chosen = nbest(FinishedHypotheses._make(part[is_returned] for part in finished), self.beam_search.options)
-        backtraced = self._history.backtrace(chosen, self.beam_search.special.eos)
+        chosen = nbest(FinishedHypotheses._make(part[is_returned] for part in finished), self.rules.options)
+        backtraced = self._history.backtrace(chosen, self.rules.special.eos)
         hypotheses: Dict[int, List[Hypothesis]] = {sentence: [] for sentence in widths}
         for index, (sentence, length) in enumerate(zip(chosen.sentences.tolist(), chosen.lengths.tolist())):
             tokens, log_probs, attention = (part[index, :length] for part in backtraced)
@@ -171,20 +171,20 @@ def nbest(finished: FinishedHypotheses, options: SearchOptions) -> FinishedHypot
 
 
 def translate_batch(
-    model, beam_search: BeamSearch, src_tokens: Tensor, prefix: Optional[Tensor] = None
+    model, rules: BeamSearchRules, src_tokens: Tensor, prefix: Optional[Tensor] = None
 ) -> List[List[Hypothesis]]:
     """Translates a fixed batch.
 
     Args:
         model: has `start(src_tokens)` and `step(tokens, state)`, as for RunningSearch.
-        beam_search: rules of the search.
+        rules: rules of the search.
         src_tokens: (B, S), padded on the right.
         prefix: (B, P), forced first target tokens; PAD means unconstrained.
 
     Returns:
         The n-best hypotheses of each sentence, best first.
     """
-    search = RunningSearch(model, beam_search)
+    search = RunningSearch(model, rules)
     search.join(torch.arange(len(src_tokens), device=src_tokens.device), src_tokens, prefix)
     found: Dict[int, List[Hypothesis]] = {}
     while len(search):

@@ -9,7 +9,7 @@ from typing import List, Sequence
 import torch
 from torch import Tensor
 
-from gnmt.search.beam_search import BeamSearch, length_limits
+from gnmt.search.beam_search import BeamSearchRules, length_limits
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.forced_decoding import force_decode
 from gnmt.search.options import SamplingOptions
@@ -25,7 +25,7 @@ class SamplingBatch:
     Args:
         ensemble: model to sample from, with the temperature of `sampling`.
         scorer: model that computes the scores, with temperature 1.
-        beam_search: rules of the scores; its `nbest` option is the number of samples.
+        rules: rules of the scores; its `nbest` option is the number of samples.
         sampling: options; sentence i uses seed + i.
         device: device of the model.
     """
@@ -34,12 +34,12 @@ class SamplingBatch:
         self,
         ensemble: Ensemble,
         scorer: Ensemble,
-        beam_search: BeamSearch,
+        rules: BeamSearchRules,
         sampling: SamplingOptions,
         device: torch.device,
     ):
         self._ensemble, self._scorer = ensemble, scorer
-        self._beam_search, self._sampling = beam_search, sampling
+        self._rules, self._sampling = rules, sampling
         self._device = device
         self._sentences: List[QueuedSentence] = []
 
@@ -54,7 +54,7 @@ class SamplingBatch:
 
     def step(self) -> List[Translated]:
         batch, self._sentences = self._sentences, []
-        special, options = self._beam_search.special, self._beam_search.options
+        special, options = self._rules.special, self._rules.options
         source = padded([one.source for one in batch], special.pad, self._device)
         limits = length_limits(source.ne(special.pad).sum(dim=1) - special.source_bos, options)
         shape = (options.nbest, int(limits.max()))
@@ -70,7 +70,7 @@ class SamplingBatch:
 
     def _scored(self, source: Tensor, samples: Tensor) -> List[Hypothesis]:
         """Returns the samples (K, T) of a source (S,) with the scores of a beam search, best first."""
-        special = self._beam_search.special
+        special = self._rules.special
         target = with_eos(samples, special.pad, special.eos)
         read = torch.cat([torch.full_like(target[:, :1], special.decoder_start), target[:, :-1]], dim=1)
         decoded = force_decode(self._scorer, source.expand(len(target), -1), read, target, special.pad)
@@ -78,9 +78,9 @@ class SamplingBatch:
         for row, log_probs, attention in zip(target, *decoded):
             length = int(row.ne(special.pad).sum())
             covered = attention[:length].sum(dim=0)
-            penalty = self._beam_search.length_penalty(torch.tensor(length))
+            penalty = self._rules.length_penalty(torch.tensor(length))
             no_padding = torch.zeros_like(covered, dtype=torch.bool)
-            cost = coverage_penalty(covered, no_padding, self._beam_search.options.coverage_penalty)
+            cost = coverage_penalty(covered, no_padding, self._rules.options.coverage_penalty)
             score = log_probs[:length].sum() / penalty + cost
             hypotheses.append(Hypothesis(row[:length], score, log_probs[:length], attention[:length]))
         return sorted(hypotheses, key=lambda one: float(one.score), reverse=True)

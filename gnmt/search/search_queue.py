@@ -45,7 +45,7 @@ class Search:
     Args:
         batch: the running sentences.
         slots: maximum number of running sentences.
-        joining_share: share of the slots that must be free before newcomers join. With 0, they join as soon as a slot is
+        joining_share: share of the slots that must be free before new sentences join. With 0, they join as soon as a slot is
             free; with 1, a batch is closed until it is done.
     """
 

@@ -14,9 +14,8 @@ from gnmt.search.options import SearchOptions
 from gnmt.search.pruning import prune_tokens
 
 GROUPS = 512  # fastest for vocabularies from 8,000 to 32,000 tokens (measured), also for few rows
-PLACE = (
-    2.0**-38
-)  # added in float64 to scores down to -16,000 without loss; 1000 times this is below the last bit of a float32
+# Added in float64 to scores down to -16,000 without loss; 1000 times this is below the last bit of a float32.
+PLACE = 2.0**-38
 
 
 class SpecialTokens(NamedTuple):
@@ -59,9 +58,8 @@ def best_continuations(probabilities: Tensor, scores: Tensor, count: int, prune:
     chosen = topk_in_order(maxima.flatten(1), min(count, hypotheses * groups)).indices
     parents, group = chosen // groups, chosen % groups
 
-    members = group[:, :, None] + torch.arange(
-        0, vocabulary, groups, device=scores.device
-    )  # (B, count, tokens of a group)
+    # Members (B, count, tokens of a group).
+    members = group[:, :, None] + torch.arange(0, vocabulary, groups, device=scores.device)
     missing = members >= vocabulary  # the last member of some groups
     members = members.clamp_(max=vocabulary - 1)
     places = (members + vocabulary * parents[:, :, None]).flatten(1)
@@ -109,7 +107,7 @@ def apply_constraints(
     probabilities: Tensor,
     forced: Tensor,
     history: History,
-    ages: Tensor,
+    num_tokens: Tensor,
     options: SearchOptions,
     special: SpecialTokens,
 ) -> None:
@@ -120,7 +118,7 @@ def apply_constraints(
         forced: (B,), only allowed token of all rows of a sentence, even if banned or unlikely; PAD means
             unconstrained.
         history: backpointers of the search.
-        ages: (B,), number of tokens so far of each sentence's hypotheses.
+        num_tokens: (B,), number of tokens so far of each sentence's hypotheses.
         options: options of the search.
         special: ids of the special tokens.
     """
@@ -134,10 +132,10 @@ def apply_constraints(
     if options.unkpen:
         probabilities[:, special.unk] *= math.exp(-options.unkpen)
     if options.min_len:
-        by_sentence[:, :, special.eos].masked_fill_((ages < options.min_len)[:, None], 0)
+        by_sentence[:, :, special.eos].masked_fill_((num_tokens < options.min_len)[:, None], 0)
     if options.no_repeat_ngram_size:
-        row_ages = ages.repeat_interleave(by_sentence.size(1))
-        ban_repeated_ngrams(probabilities, history.prefixes(row_ages), options.no_repeat_ngram_size)
+        row_num_tokens = num_tokens.repeat_interleave(by_sentence.size(1))
+        ban_repeated_ngrams(probabilities, history.prefixes(row_num_tokens), options.no_repeat_ngram_size)
     if len(constrained):
         by_sentence[constrained] = 0
         by_sentence[constrained, :, forced[constrained]] = forced_probabilities

@@ -21,9 +21,8 @@ INLINE = frozenset(
 INLINE_VOID = frozenset(["img", "input", "wbr"])
 VOID = INLINE_VOID | frozenset("area base br col embed hr link meta param source track".split())
 INLINE_KEPT = frozenset(["code", "kbd", "samp", "var"])  # computer code inside sentences
-RAW = {
-    name: re.compile(f"</{name}(?=[\\s/>])", re.IGNORECASE) for name in ("script", "style", "textarea")
-}  # without tags
+# Elements whose content has no tags, with the pattern of their end.
+RAW = {name: re.compile(f"</{name}(?=[\\s/>])", re.IGNORECASE) for name in ("script", "style", "textarea")}
 KEPT = INLINE_KEPT | frozenset("iframe math noscript object pre script style svg template textarea".split())
 
 TAG_BEGINS = re.compile(r"</?[a-zA-Z]")
@@ -39,7 +38,7 @@ def read_html(text: str, language: str) -> Document:
         text: HTML; invalid markup is kept unchanged.
         language: language of its text.
     """
-    return Document(kept(tokens_of(text)), language, escape)
+    return Document(pieces_of(tokens_of(text)), language, escape)
 
 
 def escape(text: str) -> str:
@@ -142,7 +141,7 @@ def _after(mark: str, text: str, start: int) -> int:
     return len(text) if found < 0 else found + len(mark)
 
 
-def kept(tokens: Iterator[Token]) -> List[Piece]:
+def pieces_of(tokens: Iterator[Token]) -> List[Piece]:
     """Returns the pieces of tokens; an element that is not translated is one piece."""
     pieces: List[Piece] = []
     for token in tokens:

@@ -14,9 +14,8 @@ import regex
 from gnmt.translation.results import SentenceTranslation
 
 UNIT = regex.compile(r"[\p{L}\p{M}\p{N}_]+|[^\p{L}\p{M}\p{N}_\s]")
-SURFACE = regex.compile(
-    "\u2581*(?:<[BME]>)?(.*?)(?:@@)?", regex.DOTALL
-)  # text of a token without its segmentation marks
+# Text of a token without its segmentation marks.
+SURFACE = regex.compile("\u2581*(?:<[BME]>)?(.*?)(?:@@)?", regex.DOTALL)
 NEAR = 12  # maximum number of characters between two tokens
 NOTHING = -1  # link of a unit without attention
 NOBODY = -1  # owner of a unit outside of all elements

@@ -42,7 +42,7 @@ class TranslatedText(NamedTuple):
         return any(translation.is_truncated for translation in self.translations)
 
     def text(self, rank: int = 0) -> str:
-        """Returns the text of all sentences' hypotheses with a rank; sentences with fewer hypotheses use the best one."""
+        """Returns the text of the hypotheses of this rank; sentences with fewer hypotheses use the best one."""
         return "".join(
             (one.nbest[rank].text if rank < len(one.nbest) else one.text) + sentence.separator
             for sentence, one in zip(self.sentences, self.translations)
@@ -69,11 +69,11 @@ class RunningRequest:
         self._loop = asyncio.get_running_loop()
         self._end = self._loop.time() + limits.deadline
         self._outcomes: asyncio.Queue[tuple[Place, Outcome]] = asyncio.Queue()
-        self._left: Dict[Place, Optional[Job]] = {}
+        self._unfinished: Dict[Place, Optional[Job]] = {}
 
     def add_translated(self, place: Place, translation: SentenceTranslation) -> None:
         """Adds a finished sentence."""
-        self._left[place] = None
+        self._unfinished[place] = None
         self._outcomes.put_nowait((place, translation))
 
     def add(self, place: Place, translator: Translator, options: TranslationOptions, sentence: EncodedSentence) -> Job:
@@ -84,13 +84,13 @@ class RunningRequest:
                 self._loop.call_soon_threadsafe(self._outcomes.put_nowait, (place, outcome))
 
         job = Job(translator, options, sentence, deliver)
-        self._left[place] = job
+        self._unfinished[place] = job
         return job
 
     def cancel(self) -> None:
         """Cancels the unfinished sentences."""
-        jobs = [job for job in self._left.values() if job is not None]
-        self._left.clear()
+        jobs = [job for job in self._unfinished.values() if job is not None]
+        self._unfinished.clear()
         if jobs:
             self._engine.cancel(jobs)
 
@@ -101,13 +101,13 @@ class RunningRequest:
             Refusal: the deadline has passed, or the search has failed.
         """
         try:
-            while self._left:
+            while self._unfinished:
                 try:
                     async with asyncio.timeout_at(self._end):
                         place, outcome = await self._outcomes.get()
                 except TimeoutError as error:
                     raise self._limits.late() from error
-                del self._left[place]
+                del self._unfinished[place]
                 if isinstance(outcome, Exception):
                     raise failure(outcome)
                 yield Finished(place, outcome)

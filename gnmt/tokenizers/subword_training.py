@@ -31,9 +31,8 @@ GIVEN_CHARACTERS = "".join(sorted(set("<s></s><unk>") - {SOLITARY_CHARACTER}))
 
 WORD_BOUNDARY = "\u2581"  # sentencepiece's mark for a space; the same character in a text is decoded as a space
 LONGEST_LINE = 1 << 20  # bytes; sentencepiece's default of 4192 skips longer lines, and their letters would be unknown
-LINES_IN_MEMORY = (
-    5_000_000  # enough for tens of thousands of pieces; needs 0.45 GiB per million lines of 130 bytes (measured)
-)
+# Enough for tens of thousands of pieces; needs 0.45 GiB per million lines of 130 bytes (measured).
+LINES_IN_MEMORY = 5_000_000
 
 
 def white_space_rule() -> str:

@@ -3,7 +3,7 @@
 Such a loss computes the logits of one chunk of tokens at a time. Its gradients are either kept by the forward pass, which
 has the logits, or computed from them again in the backward pass.
 
-Shapes: n tokens of a chunk, V vocabulary size, C columns of the logits, V or the symbols of one process.
+Shapes: n tokens of a chunk, V vocabulary size, C columns of the logits, V or the vocabulary tokens of one process.
 """
 
 from typing import Any, List, Optional, Tuple
@@ -47,7 +47,7 @@ def take_gradients(ctx: Any, scale: Tensor) -> Tuple[Tensor, ...]:
         RuntimeError: if the gradients have been taken before.
     """
     if ctx.gradients is None:
-        raise RuntimeError("The projected loss gives its gradient once; compute the loss again instead.")
+        raise RuntimeError("The projected loss supports one backward pass. Compute the loss again.")
     gradients, ctx.gradients = ctx.gradients, None
     if scale.device.type != "cpu" or scale != 1:  # reading the scale on a GPU would block the CPU
         for gradient in gradients:

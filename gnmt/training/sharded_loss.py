@@ -1,6 +1,6 @@
 """Output projection and label-smoothed loss with a vocabulary that is divided over processes.
 
-Shapes: N tokens (padding dropped), H hidden size, V vocabulary, V' symbols of this process.
+Shapes: N tokens (padding dropped), H hidden size, V vocabulary, V' vocabulary tokens of this process.
 """
 
 from typing import Optional, Tuple
@@ -32,7 +32,7 @@ def sharded_label_smoothed_loss(
         features: (N, H).
         weight: (V', H), rows of the shard.
         bias: (V',).
-        target: (N,), symbols of the whole vocabulary.
+        target: (N,), tokens of the whole vocabulary.
         smoothing: label smoothing e.
         logit_limit: logits are clipped to -logit_limit .. logit_limit; None disables clipping.
         shard: shard of this process.
@@ -66,7 +66,7 @@ class _ShardedLoss(torch.autograd.Function):
     """Label-smoothed loss whose gradients are computed in the forward pass, from the logits of one chunk at a time.
 
     For logits z, loss = lse(z) - (1 - e) z_y - e mean_V(z). Its gradient is softmax(z) - (1 - e) onehot(y) - e / V. Each
-    process computes the columns of its symbols.
+    process computes the columns of its tokens.
     """
 
     @staticmethod

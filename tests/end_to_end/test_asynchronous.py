@@ -110,10 +110,10 @@ def test_deaths_of_replicas_and_servers_lose_no_update_beyond_the_last_checkpoin
         os.kill(processes(running, "replica")[0], signal.SIGKILL)
     running.wait_for("update 110 of")
     os.kill(processes(running, "server")[-1], signal.SIGKILL)
-    running.wait_for("goes on from its last checkpoint")
+    running.wait_for("continues from its last checkpoint")
     done = running.finish()
     assert done.code == 0 and "Traceback" not in done.text, done.text[-4000:]
-    before, after = done.stdout.split("goes on from its last checkpoint")
+    before, after = done.stdout.split("continues from its last checkpoint")
     assert before.count("another one takes its place") == 3
     saved = max(int(updates) for updates in re.findall(r"Saved checkpoint .* @ (\d+) updates", before))
     assert saved >= 100 and f"@ {saved} updates)" in after.split("Loaded checkpoint", 1)[1].splitlines()[0]

@@ -73,7 +73,7 @@ def test_training_at_any_point(tmp_path, number, workers):
     told = assert_ended(running, number)
     last = tmp_path / "checkpoint_last.pt"
     if last.exists():
-        assert f"interrupted: the same command goes on from {last}." in told
+        assert f"interrupted: the same command continues from {last}." in told
         torch.load(last, weights_only=True)
     else:
         assert "interrupted before the first checkpoint: the same command starts from the beginning" in told

@@ -229,7 +229,7 @@ def test_validation_by_itself(subsets):
     assert subset_sizes(printed) == {"valid": VALID, "valid1": TEST}
     assert validate() == "error: give --task gnmt_translation, the task of the model."
     assert validate(*task, "--combine-valid-subsets").startswith(
-        "error: --combine-valid-subsets has no use in fairseq-validate"
+        "error: --combine-valid-subsets is not supported in fairseq-validate"
     )
 
 
@@ -276,4 +276,4 @@ def test_options_are_checked_when_a_command_is_a_module():
         capture_output=True,
         encoding="utf-8",
     )
-    assert done.returncode == 1 and "error: --lenpen 2.0 has no use in fairseq-generate" in done.stderr
+    assert done.returncode == 1 and "error: --lenpen 2.0 is not supported in fairseq-generate" in done.stderr

@@ -390,7 +390,7 @@ def test_mistakes_are_told_before_anything_is_made(text, tmp_path):
     assert "valid.en is given twice" in complaint(train="valid")
     assert "train.en is given twice" in complaint("--train", text / "train")
     assert "there must be" in complaint(train="nothing") and "nothing.tsv" in complaint(train="nothing")
-    assert f"train.en has no {text / 'train.fr'} beside it" in complaint("--target-lang", "fr")
+    assert f"train.en has no {text / 'train.fr'} in its directory" in complaint("--target-lang", "fr")
     told = complaint("--segmentation", "syllables")
     assert told == "--segmentation is 'syllables', but must be subwords, word, character or mixed."
     assert "leave it out for --segmentation word" in complaint("--segmentation", "word", "--input-sentence-size", 9)

@@ -293,4 +293,4 @@ def test_mistakes(words, tmp_path):
         "--eval-bleu-args",
         '{"replace_unk": ""}',
     )
-    assert "replace_unk in --eval-bleu-args has no use" in told
+    assert "replace_unk in --eval-bleu-args has no effect" in told

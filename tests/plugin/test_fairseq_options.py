@@ -82,8 +82,8 @@ HUGE = 99999999999999999999
 @pytest.mark.parametrize(
     "command, values, words",
     [
-        (TRAIN, dict(left_pad_target=True), "--left-pad-target has no use in fairseq-train"),
-        (GENERATE, dict(left_pad_target=True), "--left-pad-target has no use in fairseq-generate"),
+        (TRAIN, dict(left_pad_target=True), "--left-pad-target is not supported in fairseq-train"),
+        (GENERATE, dict(left_pad_target=True), "--left-pad-target is not supported in fairseq-generate"),
         (TRAIN, dict(num_shards=2), "--distributed-world-size and --distributed-rank"),
         (TRAIN, dict(ddp_backend="fully_sharded"), "use pytorch_ddp"),
         (TRAIN, dict(ema_decay=0.5), "give --store-ema, too"),
@@ -121,10 +121,8 @@ def test_refused(command, values, words):
         (TRAIN, dict(bf16=True, tpu=True)),  # fairseq sets --tpu with it
         (TRAIN, dict(store_ema=True, ema_decay=0.5)),
         (TRAIN, dict(valid_subset="valid,valid1")),
-        (
-            TRAIN,
-            dict(max_tokens=100, max_tokens_valid=100, batch_size=3, batch_size_valid=3),
-        ),  # and those of validation with them
+        # fairseq sets the options of validation with them.
+        (TRAIN, dict(max_tokens=100, max_tokens_valid=100, batch_size=3, batch_size_valid=3)),
         (GENERATE, dict()),
         (GENERATE, dict(sampling=True, nbest=5, sampling_topk=3, lenpen=2, unnormalized=True)),
         (GENERATE, dict(num_shards=2, shard_id=1)),

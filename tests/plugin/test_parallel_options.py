@@ -23,15 +23,15 @@ def test_accepted(values):
 @pytest.mark.parametrize(
     "values, words",
     [
-        (dict(SHARDED, bf16=True), "--bf16 does not go with --vocabulary-parallel 2: it trains in float32"),
-        (dict(SHARDED, fp16=True), "--fp16 does not go with --vocabulary-parallel 2: it trains in float32"),
+        (dict(SHARDED, bf16=True), "--bf16 cannot be combined with --vocabulary-parallel 2: it trains in float32"),
+        (dict(SHARDED, fp16=True), "--fp16 cannot be combined with --vocabulary-parallel 2: it trains in float32"),
         (dict(SHARDED, distributed_world_size=3), "--distributed-world-size is 3: give both the same number"),
         (dict(SHARDED, store_ema=True), "average checkpoints instead"),
         (dict(SHARDED, use_bmuf=True), "BMUF's replicas are whole models"),
         (dict(SHARDED, fix_batches_to_gpus=True), "all processes read the same batches"),
         (dict(SHARDED, asynchronous_replicas=2), "asynchronous replicas are whole models"),
         (dict(vocabulary_parallel=0), "must be at least 1"),
-        (dict(REPLICAS, memory_efficient_fp16=True), "does not go with --use-bmuf: it trains in float32"),
+        (dict(REPLICAS, memory_efficient_fp16=True), "cannot be combined with --use-bmuf: it trains in float32"),
         (dict(REPLICAS, store_ema=True), "each replica would average its own weights"),
         (dict(REPLICAS, asynchronous_replicas=2), "both decide when replicas exchange"),
         (dict(REPLICAS, layer_devices="cpu,cpu"), "exchange the weights of one device"),
@@ -68,7 +68,7 @@ def test_a_model_is_divided_over_the_processes_that_run():
 def test_no_process_is_without_symbols(monkeypatch):
     monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
     monkeypatch.setattr("torch.distributed.get_world_size", lambda: 10)
-    with pytest.raises(UserError, match="more than the 9 symbols of the target vocabulary"):
+    with pytest.raises(UserError, match="more than the 9 tokens of the target vocabulary"):
         divide_over_processes(make_model("gnmt_v2_tiny", make_dictionary(9)), 10)
 
 

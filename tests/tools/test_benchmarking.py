@@ -119,7 +119,7 @@ class FakeWorker:
     def __init__(self, name, log):
         self.name, self.log, self.turns = name, log, 0
 
-    def ask(self, question):
+    def call(self, question):
         assert question == "turn"
         self.log.append(self.name)
         self.turns += 1
@@ -154,7 +154,7 @@ class FakeTranslator(FakeWorker):
         super().__init__(name, [])
         self.translations = translations
 
-    def ask(self, question, *arguments):
+    def call(self, question, *arguments):
         return self.translations
 
 
@@ -282,7 +282,7 @@ def test_benchmark_of_translation(tmp_path):
         (["--path", __file__], "--path needs --data"),
         (["--path", __file__, "--data", ".", "--contenders", "fairseq-lstm"], "needs --fairseq-lstm-path"),
         (["--path", __file__, "--data", ".", "--contenders", "ours", "ctranslate2"], "random weights only"),
-        (["--references", __file__], "go with --path"),
+        (["--references", __file__], "require --path"),
         (["--json", "/nowhere/figures.json"], "is no folder"),
         (["--device", "cuda"], "torch sees no GPU"),
         (["--precision", "fp16"], "add --device cuda"),
@@ -311,7 +311,7 @@ def test_references_must_be_those_of_the_split(tmp_path):
 
 def test_losses_and_gradients_must_be_equal():
     class FakeTrainer(FakeWorker):
-        def ask(self, question):
+        def call(self, question):
             return LossAndGradient(*self.log)
 
     ours, same = FakeTrainer("ours fp32", (100.0, 9.0)), FakeTrainer("nvidia fp32", (100.0005, 9.0005))

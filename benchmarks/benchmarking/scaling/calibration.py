@@ -51,21 +51,21 @@ class Training:
         features, _ = self.model.decoder(self.target[:sentences], encoded, features_only=True)
         return features.flatten(0, 1)
 
-    def loss(self, features: Tensor, target: Tensor, symbols: int) -> Tensor:
-        """Returns the loss of features (N, H) with an output layer of the first symbols."""
+    def loss(self, features: Tensor, target: Tensor, vocabulary: int) -> Tensor:
+        """Returns the loss of features (N, H) with an output layer of the first tokens of the vocabulary."""
         output = self.model.decoder.output_projection
-        weight, bias = output.weight[:symbols], output.bias[:symbols]
-        return projected_label_smoothed_loss(features, weight, bias, target % symbols, SMOOTHING)[0]
+        weight, bias = output.weight[:vocabulary], output.bias[:vocabulary]
+        return projected_label_smoothed_loss(features, weight, bias, target % vocabulary, SMOOTHING)[0]
 
     def run_recurrence(self, sentences: int) -> None:
         self.model.zero_grad(set_to_none=True)
         self.features(sentences).sum().backward()
 
-    def run_softmax(self, sentences: int, symbols: int) -> None:
+    def run_softmax(self, sentences: int, vocabulary: int) -> None:
         target = self.target[:sentences].flatten()
         features = torch.ones(len(target), self.model.config.hidden_size, requires_grad=True)
         self.model.zero_grad(set_to_none=True)
-        self.loss(features, target, symbols).backward()
+        self.loss(features, target, vocabulary).backward()
 
     def run_adam(self) -> None:
         for parameter in self.model.parameters():

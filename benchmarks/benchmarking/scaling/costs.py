@@ -122,10 +122,10 @@ def keys_seconds(device: Device, rows: int, source: float, hidden: int) -> float
     return 2 * rows * source * hidden**2 / device.product_rate
 
 
-def softmax_seconds(device: Device, tokens: float, symbols: float, hidden: int) -> float:
+def softmax_seconds(device: Device, tokens: float, vocabulary: float, hidden: int) -> float:
     """Returns the time of the output layer and its loss, forward and backward."""
-    products = (1 + BACKWARD) * 2 * tokens * symbols * hidden / device.product_rate
-    return products + tokens * symbols * LOGIT_ACCESSES * device.number_bytes / device.memory_rate
+    products = (1 + BACKWARD) * 2 * tokens * vocabulary * hidden / device.product_rate
+    return products + tokens * vocabulary * LOGIT_ACCESSES * device.number_bytes / device.memory_rate
 
 
 def adam_seconds(device: Device, weights: float) -> float:

@@ -18,7 +18,7 @@ class Parts(NamedTuple):
 
     recurrence: float  # forward and backward of half the batch, without the output layer
     softmax: float  # output layer and loss of half the batch
-    half_softmax: float  # of the whole batch, for half of the symbols
+    half_softmax: float  # of the whole batch, for half of the vocabulary
     adam: float  # of all parameters
     copy: float  # of all parameters in memory
 

@@ -20,9 +20,8 @@ LOSS_CHUNK = 1024  # tokens with logits in memory at the same time: projected_lo
 STATE_BYTES = 16  # of a parameter: weight, gradient and Adam's two moments in float32
 LSTM_NUMBERS = 12  # kept for the gradient of a unit at a position: gates, states, dropped inputs
 REPLICA_BYTES = 8  # of a parameter in an asynchronous replica: weight and gradient
-SERVER_BYTES = (
-    ADAM_BYTES + 2 * FLOAT_BYTES
-)  # of a parameter and update in a server's memory: Adam, gradient in, weight out
+# Bytes of a parameter and update in a server's memory: Adam, gradient in, weight out.
+SERVER_BYTES = ADAM_BYTES + 2 * FLOAT_BYTES
 BMUF_BYTES = 8  # of a parameter: the merged weights and the block momentum
 SYNC_INTERVAL = 50  # fairseq's --global-sync-iter
 TIME_CHUNKS = 8

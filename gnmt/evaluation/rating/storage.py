@@ -115,7 +115,7 @@ def ratings_of(folder: Path, campaign: Campaign) -> List[Rating]:
     for rating in ratings:
         if (rating.item, rating.output) not in places:
             raise UserError(
-                f"{path} has output {rating.output} of item {rating.item}, which {CAMPAIGN} beside it lacks: "
+                f"{path} has output {rating.output} of item {rating.item}, which {CAMPAIGN} in its directory lacks: "
                 "put the files of one campaign into one folder."
             )
     return ratings

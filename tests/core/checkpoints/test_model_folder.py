@@ -86,7 +86,7 @@ def changed(folder, name, change):
         ("config.json", "decoder_layers", 1000, "lacks the weight decoder"),
         ("config.json", "source_language", "\ud800", "config.json is not JSON .*surrogates not allowed"),
         ("config.json", "decoder_layers", 2, "has the weight decoder.stack.upper_lstms.1"),
-        ("config.json", "target_vocab_size", 15, "has 14 target tokens, but config.json says 15"),
+        ("config.json", "target_vocab_size", 15, "has 14 target tokens, but config.json has 15"),
         ("config.json", "attention_query", "next", "attention_query is 'next'"),
         ("config.json", "model_type", "bert", "has no model_type 'gnmt'"),
         ("config.json", "activation_clip", float("nan"), "activation_clip is nan, but must be"),

@@ -179,14 +179,14 @@ def with_value(value, *keys):
         (with_value(3, "model_config", "num_layers"), r"the weight decoder.rnn_layers.2.bias_hh_l0, which"),
         (
             with_value(torch.zeros(40, 16), "state_dict", "decoder.embedder.weight"),
-            r"decoder.embedder.weight of \(40, 16\), but its model_config wants \(48, 16\)",
+            r"decoder.embedder.weight of \(40, 16\), but its model_config requires \(48, 16\)",
         ),
         (with_value(torch.zeros(48, 16), "state_dict", "decoder.embedder.weight"), "embeddings are shared, but"),
         (with_value("16 --user-dir evil", "model_config", "hidden_size"), "a str as its model_config, hidden_size: "),
-        (with_value("en --user-dir evil", "tokenizer", "lang", "src"), "something else than languages as its"),
-        (with_value("../../en", "tokenizer", "lang", "tgt"), "something else than languages as its"),
-        (with_value(1.5, "state_dict", "encoder.embedder.weight"), "something else than weights as its"),
-        (with_value(None, "tokenizer", "idx2tok", 5), "something else than words as its"),
+        (with_value("en --user-dir evil", "tokenizer", "lang", "src"), "invalid languages"),
+        (with_value("../../en", "tokenizer", "lang", "tgt"), "invalid languages"),
+        (with_value(1.5, "state_dict", "encoder.embedder.weight"), "invalid weights"),
+        (with_value(None, "tokenizer", "idx2tok", 5), "invalid words"),
         (with_value("<s>", "tokenizer", "idx2tok", 0), r"begins with \['<s>', '<unk>'"),
     ],
 )
@@ -244,7 +244,7 @@ def test_dictionaries_that_do_not_fit(ours, tmp_path):
     with pytest.raises(UserError, match="two dictionaries"):
         to_nvidia(ours / "checkpoint.pt", ours, ours / "bpecodes", tmp_path / "back.pt")
     (ours / "dict.en.txt").write_bytes((ours / "dict.de.txt").read_bytes())
-    with pytest.raises(UserError, match="knows 48 words, but the dictionaries of .* have 49"):
+    with pytest.raises(UserError, match="has 48 words, but the dictionaries of .* have 49"):
         to_nvidia(ours / "checkpoint.pt", ours, ours / "bpecodes", tmp_path / "back.pt")
 
 

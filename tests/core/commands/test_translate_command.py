@@ -122,12 +122,8 @@ def test_a_translation_is_told_before_later_ones_are_begun(model, monkeypatch):
         join(*arguments)
 
     monkeypatch.setattr(RunningSearch, "join", counting)
-    texts = [
-        "The dog sees the cat and the dog runs.",
-        "",
-        "The dog sees.",
-        "The cat",
-    ]  # the longest is translated first
+    # The longest text is translated first.
+    texts = ["The dog sees the cat and the dog runs.", "", "The dog sees.", "The cat"]
     translations = Translator.from_pretrained(model).translate(texts, batch_size=1, progress=told.append)
     assert told_at_joins == [0, 2, 3] and told == translations
 

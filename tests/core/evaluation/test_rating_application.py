@@ -100,7 +100,7 @@ def test_ratings_of_another_campaign_are_refused(tmp_path, log):
     log.append(RATING)
     assert ratings_of(tmp_path, CAMPAIGN) == [RATING]
     log.append(RATING._replace(output=3))
-    with pytest.raises(UserError, match="output 3 of item i1, which campaign.json beside it lacks"):
+    with pytest.raises(UserError, match="output 3 of item i1, which campaign.json in its directory lacks"):
         ratings_of(tmp_path, CAMPAIGN)
 
 

@@ -41,9 +41,8 @@ def test_equals_the_network_step_by_step(arch, layers, kind):
 
 @torch.no_grad()
 @pytest.mark.parametrize("table_bytes,has_table", [(TABLE, True), (TABLE - 1, False)])
-@pytest.mark.parametrize(
-    "shared_from", [0, 6 * 12, 10**6]
-)  # always; from six rows, after the first two steps of two; never
+# Always; from six rows, after the first two steps of two; never.
+@pytest.mark.parametrize("shared_from", [0, 6 * 12, 10**6])
 def test_sharing_and_tables_change_nothing(shared_from, table_bytes, has_table, monkeypatch):
     monkeypatch.setattr(gates, "TABLE_BYTES", table_bytes)
     monkeypatch.setattr(gates, "MIN_SHARED_ELEMENTS", shared_from)

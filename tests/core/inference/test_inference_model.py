@@ -16,7 +16,7 @@ from gnmt.inference.packed_linear import PlainLinear
 from gnmt.inference.packed_lstm import PackedLSTM
 from gnmt.inference.recurrence import LSTMWithHoistedInputProjection
 from gnmt.inference.fast_decoder import FastDecoder
-from gnmt.inference.model import Halves, default_precision, encoder_with, inference_model_for
+from gnmt.inference.model import EncoderDecoder, default_precision, encoder_with, inference_model_for
 from gnmt.precision import PRECISIONS
 from gnmt.quantization import int8_kernels
 
@@ -60,10 +60,10 @@ def test_half_precision_of_another_network_or_device(model):
         inference_model_for(model, "fp16")
     with pytest.raises(UserError, match="precision is 'int4', but must be one of fp32, fp16, bf16, int8"):
         inference_model_for(model, "int4")
-    halves = Halves(model.encoder, model.decoder).copied_to(torch.float16)  # as on a GPU
-    weights = [*halves.encoder.parameters(), *halves.decoder.parameters()]
+    network = EncoderDecoder(model.encoder, model.decoder).copied_to(torch.float16)  # as on a GPU
+    weights = [*network.encoder.parameters(), *network.decoder.parameters()]
     assert {weight.dtype for weight in weights} == {torch.float16}
-    assert halves.encoder.embed_tokens is halves.decoder.embed_tokens
+    assert network.encoder.embed_tokens is network.decoder.embed_tokens
     assert model.decoder.output_projection.weight.dtype == torch.float32
 
 
@@ -80,7 +80,7 @@ def test_products_without_bfloat16_are_told_and_nearly_the_same(model, monkeypat
         monkeypatch.setattr(module, "has_bf16_products", lambda: False)
     model.load_state_dict(model.state_dict())  # counts as a change, so that copies are made again
     emulated = logits_of(model, "bf16")
-    assert "no products in bfloat16" in caplog.text and "no faster" in caplog.text
+    assert "no products in bfloat16" in caplog.text and "not faster" in caplog.text
     torch.testing.assert_close(emulated, found, rtol=0, atol=0.05)
 
 
@@ -89,7 +89,7 @@ def test_missing_operators_are_told(model, monkeypatch, caplog):
     for module in (inference_model, int8_kernels):
         monkeypatch.setattr(module, "onednn_activation_qmax", lambda: None)
     inference_model_for(model, "int8")
-    assert "no 8-bit products" in caplog.text and "no speed" in caplog.text
+    assert "no 8-bit products" in caplog.text and "not faster" in caplog.text
 
 
 @torch.no_grad()
@@ -136,9 +136,9 @@ def test_integers_and_bfloat16_are_close_and_independent_of_the_batch(model, pre
     model.prepare_for_inference_(NO_OPTIONS)
     exact, quantized = inference_model_for(model), inference_model_for(model, precision)
 
-    def first_logits(halves, source):
-        memory = halves.decoder.precompute(halves.encoder(source, None))
-        return halves.decoder.step(torch.full((len(source),), 2), memory, halves.decoder.initial_state(memory))[0]
+    def first_logits(network, source):
+        memory = network.decoder.precompute(network.encoder(source, None))
+        return network.decoder.step(torch.full((len(source),), 2), memory, network.decoder.initial_state(memory))[0]
 
     wanted, found = first_logits(exact, SOURCE), first_logits(quantized, SOURCE)
     assert not torch.equal(wanted, found)

@@ -123,7 +123,7 @@ def test_int8_with_known_ranges_is_close():
     [
         ({"activation_clip": 0.0}, "--activation-clip is 0.0, but must be above 0"),
         ({"activation_clip": 9.0}, "at most --activation-clip-start, 8.0"),
-        ({"activation_clip_until": 5}, "go with --activation-clip"),
+        ({"activation_clip_until": 5}, "require --activation-clip"),
         ({"activation_clip": 1.0, "activation_clip_from": 7, "activation_clip_until": 5}, "from is 7"),
     ],
 )

@@ -13,7 +13,7 @@ from gnmt.inference.model import inference_model_for
 from gnmt.network.attention import SourceMemory
 from gnmt.network.config import NetworkConfig
 from gnmt.network.gnmt import GNMTNetwork
-from gnmt.search.beam_search import BeamSearch
+from gnmt.search.beam_search import BeamSearchRules
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.options import SearchOptions
 from gnmt.search.running_search import translate_batch
@@ -22,7 +22,7 @@ from gnmt.search.vocabulary import SpecialTokens
 ROOT = Path(__file__).parents[3]
 BOS, PAD, EOS, UNK = range(4)
 SPECIAL = SpecialTokens(PAD, EOS, UNK, decoder_start=EOS)
-RULES = BeamSearch(SPECIAL, SearchOptions(beam=3, max_len_b=6))
+RULES = BeamSearchRules(SPECIAL, SearchOptions(beam=3, max_len_b=6))
 SOURCE = torch.tensor([[5, 6, 7, EOS], [8, EOS, PAD, PAD]])
 PREVIOUS = torch.tensor([[EOS, 9, 4], [EOS, 4, 5]])
 
@@ -32,7 +32,7 @@ sys.modules["fairseq"] = sys.modules["fairseq_gnmt"] = None
 import torch
 from gnmt.network.config import NetworkConfig
 from gnmt.network.gnmt import GNMTNetwork
-from gnmt.search.beam_search import BeamSearch
+from gnmt.search.beam_search import BeamSearchRules
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.options import SearchOptions
 from gnmt.search.running_search import translate_batch
@@ -40,7 +40,7 @@ from gnmt.search.vocabulary import SpecialTokens
 
 torch.manual_seed(1)
 network = GNMTNetwork(NetworkConfig(12, 12, hidden_size=8)).prepare_for_inference()
-rules = BeamSearch(SpecialTokens(1, 2, 3, decoder_start=2), SearchOptions(beam=3, max_len_b=6))
+rules = BeamSearchRules(SpecialTokens(1, 2, 3, decoder_start=2), SearchOptions(beam=3, max_len_b=6))
 found = translate_batch(Ensemble([network]), rules, torch.tensor([[5, 6, 7, 2], [8, 2, 1, 1]]))
 print([(nbest[0].tokens.tolist(), float(nbest[0].score)) for nbest in found])
 """

@@ -15,8 +15,8 @@ from gnmt.network.clipping import ClipSchedule
 from gnmt.network.config import NetworkConfig
 from gnmt.network.gnmt import GNMTNetwork
 from gnmt.network.placement import Placement, parse_devices
-from gnmt.network.wavefront import Chunk, join, run, schedule, split
-from gnmt.search.beam_search import BeamSearch
+from gnmt.network.wavefront import Chunk, join_chunks, run_wavefront, schedule, split_chunks
+from gnmt.search.beam_search import BeamSearchRules
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.options import SearchOptions
 from gnmt.search.running_search import translate_batch
@@ -74,11 +74,11 @@ def test_a_layer_has_its_input_and_its_state_before_it_runs():
 
 def test_split_and_join():
     features = torch.arange(14).view(2, 7, 1)
-    parts = split(features, 3)
+    parts = split_chunks(features, 3)
     assert [part.positions for part in parts] == [slice(0, 3), slice(3, 5), slice(5, 7)]
     assert all(torch.equal(part.features, features[:, part.positions]) for part in parts)
-    assert torch.equal(join([part.features for part in parts]), features)
-    assert len(split(features, 20)) == 7 and split(features, 1)[0].features is features
+    assert torch.equal(join_chunks([part.features for part in parts]), features)
+    assert len(split_chunks(features, 20)) == 7 and split_chunks(features, 1)[0].features is features
 
 
 def test_states_are_carried_from_chunk_to_chunk():
@@ -90,8 +90,8 @@ def test_states_are_carried_from_chunk_to_chunk():
 
     numbers = torch.tensor([[1, 2, 3, 4, 5]])
     zero = torch.tensor([0])
-    chunks, states = run([cumulate, cumulate], split(numbers, 2), [zero, zero])
-    assert join([chunk.features for chunk in chunks]).tolist() == [[1, 4, 10, 20, 35]]
+    chunks, states = run_wavefront([cumulate, cumulate], split_chunks(numbers, 2), [zero, zero])
+    assert join_chunks([chunk.features for chunk in chunks]).tolist() == [[1, 4, 10, 20, 35]]
     assert [state.tolist() for state in states] == [[15], [35]]
 
 
@@ -127,7 +127,7 @@ def test_float32_deviates_by_rounding_only():
 
 def test_a_search_uses_a_placed_network_as_it_is():
     """Validation translates with the network in training."""
-    rules = BeamSearch(SpecialTokens(PAD, EOS, 3, decoder_start=EOS), SearchOptions(beam=3, max_len_b=6))
+    rules = BeamSearchRules(SpecialTokens(PAD, EOS, 3, decoder_start=EOS), SearchOptions(beam=3, max_len_b=6))
     found = []
     for place in (False, True):
         model = network().eval()
@@ -232,11 +232,11 @@ def test_devices_of_an_option(monkeypatch):
         ("cuda:0,cuda:9", 0, "has cuda:9, but this machine has 2 GPUs, numbered from 0: name devices that exist"),
         ("cuda:0,cuda:1", 1, r"has cuda:1 \(process 1 of this machine adds 1\), but this machine has 2 GPUs"),
         ("cpu,cuda:0", 0, "mixes kinds of devices"),
-        ("0,1", 0, "has '0', but wants GPUs by number, as cuda:0,cuda:1"),
-        ("cuda", 0, "has 'cuda', but wants GPUs by number"),
-        ("cpu,,cpu", 0, "has '', but wants"),
-        ("mps:0", 0, "has 'mps:0', but wants"),
-        ("cuda:-1", 0, "has 'cuda:-1', but wants"),
+        ("0,1", 0, "has '0', but must list GPUs by number, as cuda:0,cuda:1"),
+        ("cuda", 0, "has 'cuda', but must list GPUs by number"),
+        ("cpu,,cpu", 0, "has '', but must list"),
+        ("mps:0", 0, "has 'mps:0', but must list"),
+        ("cuda:-1", 0, "has 'cuda:-1', but must list"),
     ],
 )
 def test_devices_that_are_refused(monkeypatch, text, process, words):

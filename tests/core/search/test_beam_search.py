@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gnmt.errors import UserError
-from gnmt.search.beam_search import BeamSearch, length_limits
+from gnmt.search.beam_search import BeamSearchRules, length_limits
 from gnmt.search.options import SearchOptions
 from gnmt.search.running_search import RunningSearch, translate_batch
 from gnmt.search.vocabulary import SpecialTokens
@@ -26,7 +26,7 @@ def padded(sources, left: bool = False) -> torch.Tensor:
 
 def translate(model, sources, left=False, prefix=None, length_penalty=None, device="cpu", **options):
     """The n-best of each source as (score, tokens, log-probabilities of the tokens, attention)."""
-    rules = BeamSearch(SPECIAL, SearchOptions(**options), length_penalty)
+    rules = BeamSearchRules(SPECIAL, SearchOptions(**options), length_penalty)
     return [
         list(map(as_tuple, found)) for found in translate_batch(model, rules, padded(sources, left).to(device), prefix)
     ]
@@ -262,7 +262,7 @@ def test_translations_do_not_depend_on_when_a_sentence_joins(seed, options):
     sources = [torch.randint(4, 9, (draw(0, 8),), generator=generator).tolist() + [EOS] for _ in range(12)]
     prefixes = [torch.randint(4, 9, (draw(0, 3),), generator=generator).tolist() for _ in sources]
     options = dict(beam=3, nbest=3, max_len_a=1.5, max_len_b=2, **options)
-    search = RunningSearch(model, BeamSearch(SPECIAL, SearchOptions(**options)), leaving_share=seed % 3 / 4)
+    search = RunningSearch(model, BeamSearchRules(SPECIAL, SearchOptions(**options)), leaving_share=seed % 3 / 4)
     waiting, found = list(range(len(sources))), {}
     while waiting or len(search):
         if waiting and (not len(search) or draw(0, 3) == 0):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gnmt.errors import UserError
-from gnmt.search.beam_search import BeamSearch
+from gnmt.search.beam_search import BeamSearchRules
 from gnmt.search.options import SearchOptions
 from gnmt.search.pruning import NEG_INF, prune_finished, prune_running, prune_tokens
 from gnmt.search.running_search import translate_batch
@@ -34,7 +34,7 @@ def translate(model, sources, **options):
     """The hypotheses of each source as (score, tokens), best first."""
     width = max(map(len, sources))
     rows = torch.tensor([[*source, *[PAD] * (width - len(source))] for source in sources])
-    found = translate_batch(model, BeamSearch(SPECIAL, SearchOptions(**options)), rows)
+    found = translate_batch(model, BeamSearchRules(SPECIAL, SearchOptions(**options)), rows)
     return [[(float(one.score), tuple(one.tokens.tolist())) for one in hypotheses] for hypotheses in found]
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import make_dictionary, make_model
 
-from gnmt.search.beam_search import BeamSearch
+from gnmt.search.beam_search import BeamSearchRules
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.options import SearchOptions
 from gnmt.search.running_search import RunningSearch, translate_batch
@@ -12,7 +12,7 @@ from gnmt.search.vocabulary import SpecialTokens
 
 PAD, EOS = 1, 2
 SPECIAL = SpecialTokens(pad=PAD, eos=EOS, unk=3, decoder_start=EOS)
-RULES = BeamSearch(SPECIAL, SearchOptions(beam=4, nbest=4, max_len_a=1.0, max_len_b=3))
+RULES = BeamSearchRules(SPECIAL, SearchOptions(beam=4, nbest=4, max_len_a=1.0, max_len_b=3))
 
 
 def padded(sources) -> torch.Tensor:

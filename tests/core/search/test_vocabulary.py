@@ -87,8 +87,10 @@ def test_forbidden_tokens():
     probabilities = torch.tensor([[0.1, 0.2, 0.1, 0.2, 0.1, 0.2, 0.1]] * 3)
     probabilities[1, 5] = 0  # forced below, however unlikely
     options = SearchOptions(min_len=3, unkpen=math.log(4), no_repeat_ngram_size=2)
-    forced, ages = torch.tensor([pad, 5, pad]), torch.tensor([2, 2, 2])
-    apply_constraints(probabilities, forced, history, ages, options, SpecialTokens(pad, eos, unk, decoder_start=eos))
+    forced, num_tokens = torch.tensor([pad, 5, pad]), torch.tensor([2, 2, 2])
+    apply_constraints(
+        probabilities, forced, history, num_tokens, options, SpecialTokens(pad, eos, unk, decoder_start=eos)
+    )
     tiny = torch.finfo(torch.float32).tiny
     expected = [
         [0.1, 0, 0, 0.05, 0.1, 0.2, 0.1],
@@ -104,8 +106,10 @@ def test_all_hypotheses_of_a_sentence_are_forced():
     probabilities = torch.arange(1.0, 17.0).view(4, 4) / 16
     rows, parents = torch.zeros(4, 1), torch.arange(4)
     history = history_of([BeamStep(parents, torch.full((4,), 2), rows, rows)] * 3)
-    forced, ages = torch.tensor([3, 1]), torch.tensor([2, 2])
-    apply_constraints(probabilities, forced, history, ages, SearchOptions(), SpecialTokens(1, 2, 0, decoder_start=2))
+    forced, num_tokens = torch.tensor([3, 1]), torch.tensor([2, 2])
+    apply_constraints(
+        probabilities, forced, history, num_tokens, SearchOptions(), SpecialTokens(1, 2, 0, decoder_start=2)
+    )
     wanted = [[0, 0, 0, 4], [0, 0, 0, 8], [9, 0, 11, 12], [13, 0, 15, 16]]
     assert torch.equal(probabilities * 16, torch.tensor(wanted, dtype=torch.float32))
 
@@ -126,8 +130,8 @@ def test_younger_rows_have_no_ngrams_of_older_ones():
 
 def test_eos_waits_for_the_least_length_of_each_sentence():
     probabilities = torch.full((2, 6), 1 / 6)
-    forced, ages = torch.tensor([1, 1]), torch.tensor([1, 2])
+    forced, num_tokens = torch.tensor([1, 1]), torch.tensor([1, 2])
     apply_constraints(
-        probabilities, forced, History(), ages, SearchOptions(min_len=2), SpecialTokens(1, 2, 3, decoder_start=2)
+        probabilities, forced, History(), num_tokens, SearchOptions(min_len=2), SpecialTokens(1, 2, 3, decoder_start=2)
     )
     assert (probabilities[:, 2] == 0).tolist() == [True, False]

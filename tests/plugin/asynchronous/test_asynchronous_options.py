@@ -39,7 +39,7 @@ def test_accepted(optimizer):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"distributed_world_size": 2}, "--distributed-world-size does not go with --asynchronous-replicas"),
+        ({"distributed_world_size": 2}, "--distributed-world-size cannot be combined with --asynchronous-replicas"),
         ({"use_bmuf": True}, "--use-bmuf"),
         ({"fp16": True}, "--fp16"),
         ({"bf16": True}, "--bf16"),

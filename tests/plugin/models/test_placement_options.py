@@ -67,8 +67,8 @@ def test_processes_of_a_machine(gpus, monkeypatch):
     [
         (config(fp16=True), "cuda:0,cuda:1", "needs --fp16-no-flatten-grads"),
         (config(optimizer="nag"), "cuda:0,cuda:1", "--optimizer nag cannot clip gradients on several devices: use gnmt_adam"),
-        (config(task=SimpleNamespace(vocabulary_parallel=2)), "cuda:0,cuda:1", "does not go with --vocabulary-parallel"),
-        (config(task=SimpleNamespace(asynchronous_replicas=2)), "cuda:0", "does not go with --asynchronous-replicas"),
+        (config(task=SimpleNamespace(vocabulary_parallel=2)), "cuda:0,cuda:1", "cannot be combined with --vocabulary-parallel"),
+        (config(task=SimpleNamespace(asynchronous_replicas=2)), "cuda:0", "cannot be combined with --asynchronous-replicas"),
         (config(), "cpu,cpu", "names cpu, but the training is on the GPU: name GPUs, or give --cpu"),
         (config(cpu=True), "cuda:0,cuda:1", "names cuda:0, but the training is on the CPU: leave --cpu out"),
         (config(), "cuda:1,cuda:2", "begins with cuda:1, but fairseq has put this process on cuda:0: begin with cuda:0"),

@@ -104,5 +104,5 @@ def test_optimizers_that_do_not_fit():
     with pytest.raises(UserError, match="--adam-updates is -1"):
         build(adam_updates=-1)
     adam = GNMTAdam(OmegaConf.structured(GNMTAdamConfig(lr=[0.1])), [torch.nn.Parameter(torch.zeros(1))])
-    with pytest.raises(UserError, match="goes with --optimizer gnmt_adam_then_sgd"):
+    with pytest.raises(UserError, match="requires --optimizer gnmt_adam_then_sgd"):
         rates_of(adam)

@@ -62,8 +62,8 @@ def test_sentences_of_nothing_but_padding_are_told(tmp_path):
         (9, struct.pack("<Q", 2), "is no index of"),
         (17, b"\x00", "is no index of"),
         (17, b"\x07", "is no index of"),  # floats
-        (18, struct.pack("<Q", 4), "says that it has 4 sentences, but is of another length"),
-        (18, struct.pack("<Q", 2**60), "but is of another length"),
+        (18, struct.pack("<Q", 4), "declares 4 sentences, but has another length"),
+        (18, struct.pack("<Q", 2**60), "but has another length"),
         (HEADER, struct.pack("<i", -1), "has sentence 0 in a wrong place"),
         (HEADER + 4, struct.pack("<i", 0), "has sentence 1 in a wrong place"),
         (HEADER + 8, struct.pack("<i", 6), "has sentence 2 in a wrong place"),
@@ -96,14 +96,14 @@ def test_index_that_is_cut_short(prefix, length):
     content = Path(prefix + ".idx").read_bytes()
     assert len(content) == 62
     Path(prefix + ".idx").write_bytes(content[:length])
-    with pytest.raises(UserError, match=f"{prefix}.idx (is cut short|says that it has 3 sentences)"):
+    with pytest.raises(UserError, match=f"{prefix}.idx (is cut short|declares 3 sentences)"):
         load(prefix)
 
 
 def test_sentences_that_are_cut_short_or_missing(prefix):
     content = Path(prefix + ".bin").read_bytes()
     Path(prefix + ".bin").write_bytes(content + b"\x00")
-    with pytest.raises(UserError, match=f"{prefix}.bin is longer than its index says"):
+    with pytest.raises(UserError, match=f"{prefix}.bin is longer than its index declares"):
         load(prefix)
     Path(prefix + ".bin").write_bytes(content[:-1])
     with pytest.raises(UserError, match=f"has sentence 2 in a wrong place of {prefix}.bin"):
