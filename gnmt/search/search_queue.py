@@ -45,8 +45,8 @@ class Search:
     Args:
         batch: the running sentences.
         slots: maximum number of running sentences.
-        joining_share: share of the slots that must be free before new sentences join. With 0, they join as soon as a slot is
-            free; with 1, a batch is closed until it is done.
+        joining_share: share of the slots that must be free before new sentences join. With 0, they join as soon as
+            a slot is free; with 1, a batch is closed until it is done.
     """
 
     def __init__(self, batch: Batch, slots: int, joining_share: float = JOINING_SHARE):
