@@ -45,13 +45,14 @@ stage() {
     say "$name: $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s"
 }
 
-stage "environment" bash "$ROOT/scripts/environment.sh" fairseq
+stage "environment" bash "$ROOT/scripts/environment.sh" fairseq serve
 export VIRTUAL_ENV="$ROOT/.venv" PATH="$ROOT/.venv/bin:$PATH"
 stage "data" bash "$examples/prepare.sh" --output "$output" "${data[@]}"
 stage "training" bash "$examples/train.sh" --output "$output" --seed "$seed"
 stage "translation" bash "$examples/evaluate.sh" --output "$output" --checkpoint "$output/checkpoints/$checkpoint"
-stage "model folder" gnmt export "$output/checkpoints/$checkpoint" "$output/model"
+stage "model folder" gnmt export "$output/checkpoints/$checkpoint" "$output/model" \
+    --check "$output/raw/test.en" "$output/raw/test.de"
 python "$ROOT/scripts/show_samples.py" --source "$output/raw/test.en" --reference "$output/raw/test.de" \
     --hypotheses "$output/translations/${checkpoint%.pt}.test.de"
 say "finished in $((SECONDS / 60)) min $((SECONDS % 60)) s; checkpoints, logs and translations are in $output"
-say "translate more: source .venv/bin/activate; gnmt translate $output/model"
+say "translate more: source .venv/bin/activate; gnmt translate $output/model (or gnmt serve $output/model)"

@@ -5,6 +5,7 @@ import importlib.util
 from omegaconf import DictConfig
 
 from gnmt.errors import UserError
+from gnmt.extras import remedy
 
 OPTION = "--asynchronous-replicas"
 OPTIMIZERS = ("gnmt_adam", "gnmt_adam_then_sgd")
@@ -34,7 +35,7 @@ def check_asynchronous_options(cfg: DictConfig) -> None:
     if not is_asynchronous(cfg):
         return
     if importlib.util.find_spec("ray") is None:
-        raise UserError(f"{OPTION} needs the package ray: pip install 'fairseq-gnmt[ray]'.")
+        raise UserError(f"{OPTION} needs the package ray: {remedy('ray')}.")
     refused = {
         "--distributed-world-size": cfg.distributed_training.distributed_world_size > 1,
         "--use-bmuf": cfg.optimization.use_bmuf,

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Iterable, Iterator, List, Sequence, Tuple
 from gnmt.bulk.formats import NBEST, SCORE, TRANSLATION, decoded
 from gnmt.bulk.rows import Added, Row, Rows, Translated
 from gnmt.errors import UserError
+from gnmt.extras import remedy
 
 NULL = "it is null"  # problem of a row without a text; its translation is null too
 
@@ -143,5 +144,5 @@ def _pyarrow() -> List[ModuleType]:
         import pyarrow
         import pyarrow.parquet
     except ModuleNotFoundError as error:
-        raise UserError("Parquet needs pyarrow: install fairseq-gnmt[bulk].") from error
+        raise UserError(f"Parquet needs pyarrow: {remedy('bulk')}.") from error
     return [pyarrow, pyarrow.parquet]

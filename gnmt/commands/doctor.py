@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
 
+from gnmt import extras
 from gnmt.errors import UserError
 
 LEAST_PYTHON = (3, 11)
@@ -74,6 +75,7 @@ def findings(model: Optional[Path]) -> Iterator[Finding]:
     packages = [check_package(name, least) for name, least in PACKAGES.items()]
     yield from packages
     yield check_fairseq()
+    yield check_server()
     yield check_processor()
     yield check_memory()
     if any(package.remedy is not None for package in packages):
@@ -125,7 +127,12 @@ def check_python() -> Finding:
 def check_fairseq() -> Finding:
     """Returns the version of fairseq, which only training requires."""
     version = _version(TRAINING) or _version("fairseq")
-    return Finding("fairseq", version or "not installed; only training needs it: pip install 'fairseq-gnmt[fairseq]'")
+    return Finding("fairseq", version or f"not installed; training needs it: {extras.remedy('fairseq')}")
+
+
+def check_server() -> Finding:
+    """Returns the version of uvicorn, which only the server requires."""
+    return Finding("uvicorn", _version("uvicorn") or f"not installed; gnmt serve needs it: {extras.remedy('serve')}")
 
 
 def check_package(name: str, least: str) -> Finding:

@@ -13,6 +13,7 @@ from typing import IO, List, Mapping, Optional, Sequence
 
 from gnmt.commands.process import CHILD_SECONDS, ending_signal
 from gnmt.errors import UserError
+from gnmt.extras import remedy
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 BLOCK = 1 << 16  # bytes read at a time
@@ -28,7 +29,7 @@ def plugin_folder() -> Path:
         spec = importlib.util.find_spec(package)
         folders = list(spec.submodule_search_locations or []) if spec is not None else []
         if not folders:
-            raise UserError(f"This command needs the package {package}: pip install 'fairseq-gnmt[fairseq]'.")
+            raise UserError(f"This command needs the package {package}: {remedy('fairseq')}.")
     return Path(folders[0])
 
 

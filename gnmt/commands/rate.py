@@ -24,6 +24,7 @@ from gnmt.evaluation.rating.export import as_csv, as_pearmut
 from gnmt.evaluation.rating.report import report
 from gnmt.evaluation.rating.storage import ratings_of
 from gnmt.evaluation.system_output import read_output
+from gnmt.extras import remedy
 from gnmt.files.folders import complete_folder
 from gnmt.files.lines import read_lines
 from gnmt.files.outputs import atomic_outputs
@@ -143,8 +144,7 @@ def serve_campaign(arguments: argparse.Namespace) -> None:
     try:
         from gnmt.evaluation.rating.server import serve
     except ModuleNotFoundError as error:
-        remedy = "pip install 'fairseq-gnmt[serve]'"
-        raise UserError(f"The page of raters needs the package {error.name}: {remedy}.") from error
+        raise UserError(f"The page of raters needs the package {error.name}: {remedy('serve')}.") from error
     serve(arguments.folder, arguments.host, arguments.port, arguments.url)
 
 

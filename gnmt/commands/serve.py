@@ -15,6 +15,7 @@ from typing import Any, Dict
 
 from gnmt.commands.model_options import add_model_options
 from gnmt.errors import UserError
+from gnmt.extras import remedy
 from gnmt.ranges import Range
 
 
@@ -52,14 +53,16 @@ def run(arguments: argparse.Namespace) -> None:
     try:
         from gnmt.serving.server import bind, run_server
     except ImportError as error:
-        raise UserError(f"This command needs {error.name}: pip install 'fairseq-gnmt[serve]'.") from error
+        raise UserError(f"This command needs {error.name}: {remedy('serve')}.") from error
     from gnmt.serving.application import Settings, make_application
     from gnmt.serving.keys import read_keys
+    from gnmt.serving.memory import bound_product_cache
 
     keys = read_keys(arguments.api_keys) if arguments.api_keys else []
     for model in arguments.models:
         if not model.is_dir():
             raise UserError(f"{model} is not a model folder: `gnmt export` makes one.")
+    bound_product_cache()
     bound = bind(arguments.host, arguments.port)
     settings = Settings(limits, keys, arguments.allow_origin, arguments.slots)
     translators = [load(model, arguments) for model in arguments.models]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Protocol, Sequence, Set
 
 from gnmt.errors import UserError
+from gnmt.extras import remedy
 from gnmt.files.json_objects import read_object
 from gnmt.tokenizers import word_tokenizer
 from gnmt.tokenizers.subword_codes import parse_codes
@@ -104,7 +105,7 @@ class MosesSubwordTokenizer:
             from sacremoses import MosesDetokenizer, MosesTokenizer
             from subword_nmt.apply_bpe import BPE
         except ImportError as error:
-            raise UserError(f"This model needs {error.name}: pip install 'fairseq-gnmt[nvidia]'.") from error
+            raise UserError(f"This model needs {error.name}: {remedy('nvidia')}.") from error
         settings = read_object(path)
         _check_moses_settings(settings, path)
         self._tokenizer = MosesTokenizer(settings["language"])

@@ -420,4 +420,7 @@ def test_without_fairseq_the_extra_is_named():
     options = "prepare --train a --valid b --test c --source-lang en --target-lang fr --output out".split()
     done = subprocess.run([sys.executable, "-c", code, *options], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == "error: This command needs the package fairseq: pip install 'fairseq-gnmt[fairseq]'.\n"
+    assert (
+        done.stderr
+        == "error: This command needs the package fairseq: run pip install '.[fairseq]' in the checkout of fairseq-gnmt.\n"
+    )

@@ -126,7 +126,9 @@ def test_training_without_fairseq_names_the_extra(installation, tmp_path):
         (tmp_path / name).write_text("".join(f"one two three {number}\n" for number in range(20)), encoding="utf-8")
     prepare = ["prepare", "--source-lang", "en", "--target-lang", "de", "--segmentation", "word", "--output", "data"]
     prepare += ["--train", "train", "--valid", "train", "--test", "train"]
-    message = "error: Training needs the package fairseq: pip install 'fairseq-gnmt[fairseq]'.\n"
+    message = (
+        "error: Training needs the package fairseq: run pip install '.[fairseq]' in the checkout of fairseq-gnmt.\n"
+    )
     done = run(installation / "bin/gnmt", *prepare, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", message)
     succeed(sys.executable, "-m", "gnmt", *prepare, cwd=tmp_path, PYTHONPATH=str(ROOT))

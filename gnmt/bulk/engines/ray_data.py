@@ -13,6 +13,7 @@ from gnmt.bulk.manifest import BulkFolder, Manifest, read_manifest
 from gnmt.bulk.progress import Counter
 from gnmt.bulk.shard import ShardTranslator
 from gnmt.errors import UserError
+from gnmt.extras import remedy
 
 FREE_CPUS = 1  # for Ray's own tasks, which otherwise never start
 
@@ -60,7 +61,7 @@ def run(
         import ray
         import ray.data
     except ModuleNotFoundError as error:
-        raise UserError("The engine ray needs Ray: install fairseq-gnmt[ray].") from error
+        raise UserError(f"The engine ray needs Ray: {remedy('ray')}.") from error
     _connect(ray, resources, address)
     try:
         context = ray.data.DataContext.get_current()

@@ -195,7 +195,7 @@ def test_report_writes_json_and_the_histogram(folder, tmp_path, capsys, found):
 def test_serving_without_the_extra_names_it(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     monkeypatch.delitem(sys.modules, "gnmt.evaluation.rating.server", raising=False)
-    with pytest.raises(UserError, match=r"needs the package uvicorn: pip install 'fairseq-gnmt\[serve\]'"):
+    with pytest.raises(UserError, match=r"needs the package uvicorn: run pip install '\.\[serve\]'"):
         run_module(rate, "gnmt rate", ["serve", str(folder)])
 
 

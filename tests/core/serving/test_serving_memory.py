@@ -1,6 +1,8 @@
-"""Freed memory is given back now and then."""
+"""Freed memory is returned now and then, and the cache of products is bounded."""
 
-from gnmt.serving.memory import SECONDS, MemoryTrimmer, find_trim
+import os
+
+from gnmt.serving.memory import CACHE_VARIABLE, SECONDS, MemoryTrimmer, bound_product_cache, find_trim
 
 
 def test_memory_is_given_back_once_in_so_many_seconds():
@@ -14,3 +16,12 @@ def test_memory_is_given_back_once_in_so_many_seconds():
 
 def test_the_function_of_the_c_library_takes_the_bytes_to_keep():
     assert find_trim()(0) in (0, 1)
+
+
+def test_the_environment_may_choose_another_bound(monkeypatch):
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
+    bound_product_cache()
+    assert os.environ[CACHE_VARIABLE] == "256"
+    monkeypatch.setenv(CACHE_VARIABLE, "1024")
+    bound_product_cache()
+    assert os.environ[CACHE_VARIABLE] == "1024"

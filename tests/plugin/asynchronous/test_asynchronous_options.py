@@ -58,7 +58,7 @@ def test_refused(options, message):
 
 def test_ray_is_wanted(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"needs the package ray: pip install 'fairseq-gnmt\[ray\]'"):
+    with pytest.raises(UserError, match=r"needs the package ray: run pip install '\.\[ray\]'"):
         check_asynchronous_options(asynchronous())
 
 
