@@ -100,8 +100,8 @@ def gate_of(translator: Translator, monkeypatch) -> threading.Event:
     """Returns an open gate of all steps of a translator's searches: while it is closed, no sentence ends."""
     search, gate = translator.search, threading.Event()
 
-    def gated(*options):
-        made = search(*options)
+    def gated(options, joining_share):
+        made = search(options, joining_share)
         step = made.step
 
         def gated_step():

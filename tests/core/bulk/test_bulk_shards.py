@@ -274,7 +274,7 @@ def test_a_shard_without_its_record_is_translated_again_to_the_same_bytes(model,
 def test_merging_needs_all_shards(model, source, tmp_path):
     out = planned(model, source, tmp_path / "out", "--lines-per-shard", 1)
     gnmt_bulk("shard", out, 2)
-    with pytest.raises(UserError, match=r"4 of 5 shards are not done \(0, 1, 3, 4\): run the command"):
+    with pytest.raises(UserError, match=r"4 of 5 shards are not done \(0, 1, 3, 4\): repeat the command that started"):
         gnmt_bulk("merge", out, "--to", tmp_path / "out.de")
     assert not (tmp_path / "out.de").exists()
     with pytest.raises(UserError, match="There is no shard 5: there are 5 shards, counted from 0"):
