@@ -66,7 +66,11 @@ def atomic_outputs(
     try:
         for path in paths:
             final = Path(os.path.realpath(path)) if follow_links else Path(os.path.realpath(path.parent), path.name)
-            outputs.append(_open_special(path) or _open_partial(final))
+            if special := _open_special(path):  # may wait for the reader of a pipe
+                outputs.append(special)
+            else:
+                with uninterrupted():  # a signal between opening and appending would leave the partial file
+                    outputs.append(_open_partial(final))
         try:
             yield [output.file for output in outputs]
             for output in outputs:

@@ -219,6 +219,22 @@ def test_ctrl_c_between_two_renames_waits_for_the_second(tmp_path: Path, monkeyp
     assert sorted(tmp_path.iterdir()) == outputs
 
 
+def test_ctrl_c_while_an_output_is_opened_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
+    """The signal arrives between the creation of the second partial file and its registration."""
+    opened = []
+
+    def copy_permissions(final, partial):
+        opened.append(partial)
+        if len(opened) == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("gnmt.files.outputs.shutil.copymode", copy_permissions)
+    with pytest.raises(KeyboardInterrupt):
+        with atomic_outputs([tmp_path / "one", tmp_path / "two"], inputs=[], overwrite=True):
+            pytest.fail("the block must not begin")
+    assert len(opened) == 2 and list(tmp_path.iterdir()) == []
+
+
 def test_writers_of_one_output_take_turns(tmp_path: Path) -> None:
     output, began = tmp_path / "output", threading.Event()
 
