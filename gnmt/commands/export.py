@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import List, Optional, Sequence
 
 import torch
+from tqdm import tqdm
 
 from gnmt.checkpoints.fairseq_checkpoint import TrainedModel, read_checkpoint
 from gnmt.checkpoints.model_card import Check, model_card
@@ -136,7 +137,8 @@ def _checked(translator: Translator, source: Path, reference: Path) -> Check:
         raise UserError(
             f"{source} has {len(sources)} lines and {reference} {len(references)}: give a translation of each line."
         )
-    translations = [translation.text for translation in translator.translate(sources)]
+    progress = tqdm(translator.stream(sources), total=len(sources), desc=source.name, unit=" lines", disable=None)
+    translations = [translation.text for translation in progress]
     score, signature = corpus_bleu(translations, references)
     return Check(source, reference, score.score, signature)
 
