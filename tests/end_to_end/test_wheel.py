@@ -127,7 +127,7 @@ def test_training_without_fairseq_names_the_extra(installation, tmp_path):
     prepare = ["prepare", "--source-lang", "en", "--target-lang", "de", "--segmentation", "word", "--output", "data"]
     prepare += ["--train", "train", "--valid", "train", "--test", "train"]
     message = (
-        "error: Training needs the package fairseq: run pip install '.[fairseq]' in the checkout of fairseq-gnmt.\n"
+        "error: This command needs the package fairseq: run pip install '.[fairseq]' in the checkout of fairseq-gnmt.\n"
     )
     done = run(installation / "bin/gnmt", *prepare, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", message)
