@@ -63,6 +63,19 @@ step() {
     echo "| $part | $name | $code | $((SECONDS - began)) |" | tee -a "$steps"
 }
 
+# kill_after_checkpoint DIR COMMAND...: kills the command when DIR has a checkpoint; its exit code is 137
+kill_after_checkpoint() {
+    "${@:2}" &
+    local process=$!
+    until compgen -G "$1/checkpoint*.pt" >/dev/null; do
+        kill -0 "$process" || break
+        sleep 0.1
+    done
+    kill -KILL "$process"
+    wait "$process"
+}
+export -f kill_after_checkpoint
+
 json() { echo "--json $output/${part}_$1.json --overwrite"; }
 
 precisions="fp32 bf16 fp16" ours="ours${nvidia:+ nvidia --nvidia $nvidia}"
@@ -102,11 +115,11 @@ part_c() {
 }
 
 part_d() {
-    local data="$output/data" names=(train valid test) precision=fp16 updates=4500 killed=40 vocabulary=8000 batch=32
+    local data="$output/data" names=(train valid test) precision=fp16 updates=4500 vocabulary=8000 batch=32
     local network=(--arch gnmt_v2_small --share-decoder-input-output-embed) prepared=()
     [[ "$device" == cuda ]] || precision=bf16
     if $small; then
-        updates=40 killed=20 vocabulary=1200 batch=2 prepared=(--embedding-size 0)
+        updates=400 vocabulary=1200 batch=2 prepared=(--embedding-size 0)
         network=(--arch gnmt_v2_tiny --hidden-size 32)
     fi
     if [[ -n "$corpus" ]]; then
@@ -119,8 +132,8 @@ part_d() {
         --test "$corpus/${names[2]}" --source-lang en --target-lang de --vocab-size $vocabulary --output "$data" \
         --overwrite "${prepared[@]}"
     local train=("$python" -m gnmt train "$data" --precision "$precision" --max-update "$updates" "${network[@]}")
-    train+=(--save-interval-updates 10 --keep-interval-updates 2 --disable-validation)
-    step killed $killed timeout --signal=KILL $((killed - 5)) "${train[@]}" # 137: killed as intended
+    train+=(--save-interval-updates 100 --keep-interval-updates 2 --disable-validation)
+    step killed 60 bash -c 'kill_after_checkpoint "$@"' bash "$data/checkpoints" "${train[@]}" # 137: killed as intended
     step resumed 140 "${train[@]}"
     local last="$data/checkpoints/checkpoint_last.pt"
     step export 30 "$python" -m gnmt export "$last" "$output/model"

@@ -40,7 +40,7 @@ from gnmt.inference.model import inference_model_for  # noqa: E402
 from gnmt.precision import PRECISION_HELP, PRECISIONS  # noqa: E402
 from gnmt.search.ensemble import Ensemble  # noqa: E402
 from gnmt.search.options import SearchOptions  # noqa: E402
-from gnmt.search.forced_decoding import reference_log_probs  # noqa: E402
+from gnmt.search.forced_decoding import force_decode  # noqa: E402
 
 VARIED = ("beam", "length_norm_factor", "coverage_penalty", "prune_tokens", "prune_hypotheses")
 
@@ -127,7 +127,7 @@ class Workload:
         log_prob, tokens = 0.0, 0
         for batch in tqdm(self.batches, desc="log-perplexity", leave=False):
             source, read = (batch["net_input"][name] for name in ("src_tokens", "prev_output_tokens"))
-            log_prob += float(reference_log_probs(ensemble, source, read, batch["target"], pad).sum())
+            log_prob += float(force_decode(ensemble, source, read, batch["target"], pad).log_probs.sum())
             tokens += batch["ntokens"]
         return -log_prob / tokens
 

@@ -43,7 +43,7 @@ class ValidationBLEU:
         Args:
             hypotheses: n-best list of each sentence.
             target: (B, T), references.
-            ignored: symbols that are not part of the text.
+            ignored: ids of tokens that are not part of the text.
         """
         translations = [self._text(nbest[0]["tokens"], False, ignored) for nbest in hypotheses]
         references = [self._text(row[row != self._dictionary.pad()], True, ignored) for row in target]

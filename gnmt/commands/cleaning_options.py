@@ -27,5 +27,4 @@ def cleaning_rules(arguments: argparse.Namespace) -> CleaningRules:
     Raises:
         UserError: if a rule is invalid.
     """
-    given = arguments
-    return CleaningRules(given.min_length, given.max_length, given.max_ratio, given.require_encoding)
+    return CleaningRules(arguments.min_length, arguments.max_length, arguments.max_ratio, arguments.require_encoding)

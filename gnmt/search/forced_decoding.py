@@ -35,16 +35,3 @@ def force_decode(model, src_tokens: Tensor, prev_output_tokens: Tensor, target: 
         rows.append(attention)
     log_probs = torch.cat(columns, dim=1).log().masked_fill(target.eq(pad), 0.0)
     return ForcedDecoding(log_probs, torch.stack(rows, dim=1))
-
-
-def reference_log_probs(model, src_tokens: Tensor, prev_output_tokens: Tensor, target: Tensor, pad: int) -> Tensor:
-    """Returns only the log-probabilities (B, T) of `force_decode`.
-
-    Args:
-        model: has `start(src_tokens)` and `step(tokens, state)`, such as search.ensemble.Ensemble.
-        src_tokens: (B, S), padded on the right.
-        prev_output_tokens: (B, T), decoder inputs: the first token of decoding, then the target.
-        target: (B, T), padded on the right.
-        pad: id of PAD.
-    """
-    return force_decode(model, src_tokens, prev_output_tokens, target, pad).log_probs

@@ -77,7 +77,7 @@ class JobQueue:
         self._changed = threading.Condition()
         self._requests: Deque[Deque[Job]] = deque()  # waiting jobs of each request
         self._num_tokens = 0  # of all waiting jobs
-        self._cancelled: Set[Job] = set()  # jobs that the engine has not been told of
+        self._cancelled: Set[Job] = set()  # since the last call of take_cancelled
         self._closed: Optional[Refusal] = None
 
     def __len__(self) -> int:

@@ -91,9 +91,8 @@ class _Body:
             self.has_begun = True
             try:
                 await self._send(message)
-            except (
-                h11_impl.h11.LocalProtocolError
-            ):  # the server has answered a malformed body itself, and closes the connection
+            except h11_impl.h11.LocalProtocolError:
+                # uvicorn has answered a malformed body, and closes the connection.
                 self.is_cut = True
 
 

@@ -122,10 +122,12 @@ def test_an_installation_without_fairseq_translates(installation, tmp_path, capf
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_training_without_fairseq_names_the_extra(installation, tmp_path):
-    for name in ("train.en", "train.de"):
-        (tmp_path / name).write_text("".join(f"one two three {number}\n" for number in range(20)), encoding="utf-8")
+    for split in ("train", "valid", "test"):
+        for language in ("en", "de"):
+            lines = [f"one two {split} {number}\n" for number in range(20)]
+            (tmp_path / f"{split}.{language}").write_text("".join(lines), encoding="utf-8")
     prepare = ["prepare", "--source-lang", "en", "--target-lang", "de", "--segmentation", "word", "--output", "data"]
-    prepare += ["--train", "train", "--valid", "train", "--test", "train"]
+    prepare += ["--train", "train", "--valid", "valid", "--test", "test"]
     message = (
         "error: This command needs the package fairseq: run pip install '.[fairseq]' in the checkout of fairseq-gnmt.\n"
     )

@@ -5,7 +5,7 @@ import torch
 
 from conftest import make_dictionary, make_model
 from gnmt.search.ensemble import Ensemble
-from gnmt.search.forced_decoding import reference_log_probs
+from gnmt.search.forced_decoding import force_decode
 
 DICTIONARY = make_dictionary(12)
 SOURCE = torch.tensor([[4, 5, 6, 2], [1, 1, 7, 2]])
@@ -27,7 +27,7 @@ class FixedModel:
 def test_by_hand():
     target = torch.tensor([[0, 0, 2], [2, 1, 1]])
     # row 0: 0.5, then 0.25 (moved by one), then 0.5; row 1: 0.25, then padding
-    scores = reference_log_probs(FixedModel(), SOURCE, torch.zeros_like(target), target, pad=1)
+    scores = force_decode(FixedModel(), SOURCE, torch.zeros_like(target), target, pad=1).log_probs
     assert scores.exp().tolist() == [[0.5, 0.25, 0.5], [0.25, 1.0, 1.0]]
 
 
@@ -37,9 +37,9 @@ def test_equals_one_pass_through_the_network(arch):
     model = make_model(arch, DICTIONARY, init_range=0.5, hidden_size=16)
     logits, _ = model(SOURCE, LENGTHS, READ)
     expected = logits.log_softmax(dim=2).gather(2, TARGET[:, :, None])[:, :, 0].masked_fill(TARGET == 1, 0.0)
-    found = reference_log_probs(Ensemble([model]), SOURCE, READ, TARGET, pad=1)
+    found = force_decode(Ensemble([model]), SOURCE, READ, TARGET, pad=1).log_probs
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     model.make_generation_fast_()
-    rounded = reference_log_probs(Ensemble([model], precision="int8"), SOURCE, READ, TARGET, pad=1)
+    rounded = force_decode(Ensemble([model], precision="int8"), SOURCE, READ, TARGET, pad=1).log_probs
     assert not torch.equal(rounded, found)
     torch.testing.assert_close(rounded, found, rtol=0, atol=0.1)  # each product is off by about 1 %
