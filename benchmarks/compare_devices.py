@@ -22,6 +22,7 @@ import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from benchmarking import environment  # noqa: E402
+from benchmarking.command_line import check_cuda, check_positive  # noqa: E402
 from benchmarking.contenders.fairseq_samples import fairseq_sample, task_of  # noqa: E402
 from benchmarking.contenders.first_batch import without_dropout  # noqa: E402
 from benchmarking.contenders.network import enliven, forbid_marks  # noqa: E402
@@ -32,7 +33,6 @@ from fairseq_gnmt.models.gnmt import GNMTModel, GNMTv2  # noqa: E402
 from fairseq_gnmt.search.generator import GNMTGenerator  # noqa: E402
 from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.commands.report import check_output, markdown_table, write_json  # noqa: E402
-from gnmt.errors import UserError  # noqa: E402
 from gnmt.search.options import SearchOptions  # noqa: E402
 
 LAYERS = 4
@@ -73,7 +73,7 @@ class Result(NamedTuple):
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cuda", help="torch device (default: cuda)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
     parser.add_argument("--hidden", type=int, default=256, help="width of the network")
     parser.add_argument("--vocabulary", type=int, default=4000, help="vocabulary size")
     parser.add_argument("--batch", type=int, default=32, help="sentences")
@@ -83,8 +83,9 @@ def parse_options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.json:
         check_output(options.json, options.overwrite)
-    if options.device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"--device {options.device}: torch sees no GPU. Check nvidia-smi and CUDA_VISIBLE_DEVICES.")
+    check_positive(options, ("hidden", "batch"))
+    if options.device == "cuda":
+        check_cuda([], [])
     return options
 
 
@@ -108,7 +109,7 @@ def loss_and_gradient(model: GNMTModel, batch: Batch, kind: Kind, device: str) -
     sample = fairseq_sample(batch, dictionary, device)
     is_mixed = kind.products != kind.weights
     with without_dropout(model):
-        with torch.autocast(torch.device(device).type, kind.products if is_mixed else None, enabled=is_mixed):
+        with torch.autocast(device, kind.products if is_mixed else None, enabled=is_mixed):
             loss = criterion(model, sample)[0]
         loss.backward()
     gradients = [parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None]
@@ -160,6 +161,7 @@ def compare(options: argparse.Namespace, batch: Batch) -> Iterator[Dict[str, str
 
 def main() -> None:
     options = parse_options()
+    make_dictionary(options.vocabulary)  # refuses a vocabulary without words
     (batch,) = synthetic_batches(options.vocabulary, 1, options.batch, options.length, options.length, seed=1)
     rows = []
     for one in compare(options, batch):
@@ -167,7 +169,7 @@ def main() -> None:
         print(one, file=sys.stderr, flush=True)  # kept if a later comparison fails
     print(markdown_table(rows))
     if options.json:
-        place = environment.record(torch.get_num_threads(), torch.device(options.device).type)
+        place = environment.record(torch.get_num_threads(), options.device)
         write_json(options.json, {"environment": place, "options": vars(options), "table": rows})
     if any(one["within"] == "NO" for one in rows):
         sys.exit("error: a deviation is above its limit")

@@ -22,13 +22,13 @@ import torch  # noqa: E402
 from torch.profiler import ProfilerActivity, profile  # noqa: E402
 
 from benchmarking import environment  # noqa: E402
+from benchmarking.command_line import check_cpu, check_cuda, check_positive  # noqa: E402
 from benchmarking.contenders import ours  # noqa: E402
 from benchmarking.contenders.setting import SearchSetting, Setting  # noqa: E402
 from benchmarking.operations import NetworkSize  # noqa: E402
 from benchmarking.workload import make_dictionary, synthetic_batches  # noqa: E402
 from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.commands.report import check_output, markdown_table, write_json  # noqa: E402
-from gnmt.errors import UserError  # noqa: E402
 
 LAYERS = 4
 SHOWN = 20  # operations
@@ -49,10 +49,11 @@ def parse_options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.json:
         check_output(options.json, options.overwrite)
-    if options.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: torch sees no GPU. Check nvidia-smi and CUDA_VISIBLE_DEVICES.")
-    if options.device == "cpu" and options.precision == "fp16":
-        raise UserError("--precision fp16 is for GPUs: add --device cuda, or give bf16.")
+    check_positive(options, ("hidden", "batch", "beam"))
+    if options.device == "cuda":
+        check_cuda([], [options.precision])
+    else:
+        check_cpu([options.precision])
     return options
 
 

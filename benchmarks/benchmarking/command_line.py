@@ -91,8 +91,8 @@ def check_options(args: argparse.Namespace, precisions: Dict[str, Sequence[str]]
         )
     if args.device == "cuda":
         check_cuda(args.contenders, args.precision)
-    elif ONLY_ON_GPU & set(args.precision):
-        raise UserError("--precision fp16 is measured on GPUs only: add --device cuda, or give bf16.")
+    else:
+        check_cpu(args.precision)
     if len(set(args.contenders)) < len(args.contenders) or len(set(args.precision)) < len(args.precision):
         raise UserError("--contenders and --precision take each name once.")
     for name in args.contenders:
@@ -108,6 +108,12 @@ def check_cuda(contenders: Sequence[str], precisions: Sequence[str]) -> None:
         raise UserError(f"--device cuda: {' and '.join(alone)} can only be measured on a CPU here: leave --device out.")
     if not torch.cuda.is_available():
         raise UserError("--device cuda: torch sees no GPU. Check nvidia-smi and CUDA_VISIBLE_DEVICES.")
+
+
+def check_cpu(precisions: Sequence[str]) -> None:
+    """Raises UserError for precisions that are measured on GPUs only."""
+    if ONLY_ON_GPU & set(precisions):
+        raise UserError("--precision fp16 is measured on GPUs only: add --device cuda, or give bf16.")
 
 
 def check_measuring_options(args: argparse.Namespace) -> None:

@@ -9,6 +9,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import compare_devices  # noqa: E402
+import profile_steps  # noqa: E402
+from gnmt.errors import UserError  # noqa: E402
 
 
 def run_part(part: str, output: Path, *options: str) -> subprocess.CompletedProcess:
@@ -77,3 +82,20 @@ def test_training_is_killed_resumed_translated_and_refined(tmp_path):
 def test_mistakes(arguments, message, tmp_path):
     done = subprocess.run(["bash", "benchmarks/gpu.sh", *arguments], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1 and message in done.stderr
+
+
+@pytest.mark.parametrize("program", [compare_devices, profile_steps], ids=["compare_devices", "profile_steps"])
+@pytest.mark.parametrize(
+    "option, value, message",
+    [
+        ("--hidden", "0", "--hidden is 0"),
+        ("--batch", "0", "--batch is 0"),
+        ("--vocabulary", "4", "--vocabulary is 4"),
+        ("--length", "1", "must be at least 2"),
+        ("--json", "/nowhere/figures.json", "is no folder"),
+    ],
+)
+def test_mistakes_in_sizes(program, option, value, message, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["program", "--device", "cpu", option, value])
+    with pytest.raises(UserError, match=message):
+        program.main()
