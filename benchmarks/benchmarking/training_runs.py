@@ -15,7 +15,7 @@ from typing import Dict, List, NamedTuple, Sequence
 import torch
 
 from gnmt.errors import UserError
-from gnmt.plots.training_log import INNER, read_log
+from gnmt.training.training_log import INNER, read_log
 
 POLL_SECONDS = 0.1
 RESULT = "result.json"

@@ -9,6 +9,7 @@ the input, in order. `gnmt bulk MODEL` is short for `gnmt bulk translate MODEL`,
 """
 
 import argparse
+import datetime
 import json
 import os
 import sys
@@ -148,7 +149,10 @@ def _status(arguments: argparse.Namespace) -> None:
     )
     print(f"{state.duplicates} lines are duplicates, {state.problems} have problems")
     if state.seconds:
-        print(f"one process translates {state.lines_per_second:.1f} lines/s and has {state.hours_left:.2f} h left")
+        print(f"speed: {state.lines_per_second:.1f} lines/s in each process, start-up excluded")
+    if state.seconds and state.lines_done < state.lines:
+        left = datetime.timedelta(hours=state.hours_left)
+        print(f"time left: {str(left).partition('.')[0]} with one process")
 
 
 def _verify(arguments: argparse.Namespace) -> None:

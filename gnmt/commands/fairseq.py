@@ -9,14 +9,13 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, List, Mapping, Optional, Sequence
+from typing import IO, Callable, List, Mapping, Optional, Sequence
 
 from gnmt.commands.process import CHILD_SECONDS, ending_signal
 from gnmt.errors import UserError
 from gnmt.extras import remedy
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
-BLOCK = 1 << 16  # bytes read at a time
 
 
 def plugin_folder() -> Path:
@@ -44,7 +43,12 @@ def shown(name: str, arguments: Sequence[str]) -> str:
 
 
 def run_fairseq(
-    name: str, arguments: Sequence[str], environment: Optional[Mapping[str, str]] = None, log: Optional[Path] = None
+    name: str,
+    arguments: Sequence[str],
+    environment: Optional[Mapping[str, str]] = None,
+    log: Optional[Path] = None,
+    shorten: Callable[[str], Optional[str]] = lambda line: line,
+    stderr: Optional[IO[bytes]] = None,
 ) -> None:
     """Runs fairseq-NAME and waits for it. An exception during the wait, such as Ctrl-C, first ends the command.
 
@@ -52,7 +56,9 @@ def run_fairseq(
         name: name of the command.
         arguments: arguments of the command.
         environment: environment variables; None means the variables of this process.
-        log: file to which its output is appended in addition.
+        log: file to which its output is appended.
+        shorten: with `log`, returns the text to print for a line of the output, or None to print nothing.
+        stderr: file for its standard error; None means the standard error of this process.
 
     Raises:
         SystemExit: if the command fails; its own messages give the reason, and its exit status is returned.
@@ -61,11 +67,12 @@ def run_fairseq(
         command_of(name, arguments),
         env=environment,
         stdout=subprocess.PIPE if log else None,
+        stderr=stderr,
         preexec_fn=_end_with_parent if sys.platform == "linux" else None,
     )
     try:
         if log is not None and process.stdout is not None:
-            _show_and_append(process.stdout, log)
+            _show_and_append(process.stdout, log, shorten)
         status = process.wait()
     except BaseException as error:
         _end(process, has_heard=ending_signal(error) is signal.SIGINT)
@@ -74,19 +81,39 @@ def run_fairseq(
         sys.exit(status if status > 0 else 128 - status)
 
 
+def run_fairseq_quietly(name: str, arguments: Sequence[str], messages: Path) -> None:
+    """Runs fairseq-NAME and prints its messages only if it fails.
+
+    Args:
+        name: name of the command.
+        arguments: arguments of the command.
+        messages: file for the messages; deleted after a success.
+
+    Raises:
+        SystemExit: if the command fails.
+    """
+    try:
+        with messages.open("wb") as file:
+            run_fairseq(name, arguments, stderr=file)
+    except SystemExit:
+        sys.stderr.write(messages.read_text(encoding="utf-8", errors="replace"))
+        raise
+    messages.unlink()
+
+
 def _end_with_parent() -> None:
     """Makes the kernel send SIGTERM to this child process if its parent is killed."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _show_and_append(stream: IO[bytes], log: Path) -> None:
+def _show_and_append(stream: IO[bytes], log: Path, shorten: Callable[[str], Optional[str]]) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as file:
-        while block := os.read(stream.fileno(), BLOCK):
-            file.write(block)
-            file.flush()
-            sys.stdout.buffer.write(block)
-            sys.stdout.flush()
+    with log.open("ab", buffering=0) as file:
+        for line in stream:
+            file.write(line)
+            text = shorten(line.decode("utf-8", errors="replace").rstrip("\n"))
+            if text is not None:
+                print(text, flush=True)
 
 
 def _end(process: subprocess.Popen, has_heard: bool) -> None:

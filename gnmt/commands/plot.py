@@ -27,7 +27,7 @@ from gnmt.files.outputs import atomic_outputs
 from gnmt.plots.attention_map import END_MARK, SCHEMES, AttentionMap, of_words, to_pictures
 from gnmt.plots.pictures import check_pictures, to_png
 from gnmt.plots.training_curves import AXES, LOSS, PANELS, Run, draw, missing
-from gnmt.plots.training_log import read_log
+from gnmt.training.training_log import read_log
 from gnmt.translation.options import TranslationOptions
 
 SCHEME_OF = {"sentencepiece": "sentencepiece", "moses_subword_nmt": "subword_nmt", "mixed_word_char": "mixed_word_char"}

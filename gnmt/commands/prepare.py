@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 from gnmt.commands.cleaning_options import add_cleaning_options, cleaning_rules
-from gnmt.commands.fairseq import plugin_folder, run_fairseq
+from gnmt.commands.fairseq import plugin_folder, run_fairseq_quietly
+from gnmt.corpora.cleaning import CleanOutputs, read_report
 from gnmt.corpora.preparation import SETTINGS, Corpora, Preparation
 from gnmt.corpora.preparation_folder import begin, check_places, finish, is_ready
 from gnmt.corpora.preparation_steps import SPLITS, steps
@@ -78,6 +79,8 @@ def run(arguments: argparse.Namespace) -> None:
                 if not step.product.exists():
                     _say(step.purpose)
                     step.make()
+            report = CleanOutputs.with_prefix(str(making / "clean" / "train"), *settings.languages).report
+            _say(f"training text: {read_report(report).summary()}")
             _binarise(settings, making, plugin, arguments.jobs)
         finish(settings, making, folder)
     print(f"ready: {folder}; next: gnmt train {folder}")
@@ -129,7 +132,7 @@ def _binarise(settings: Preparation, making: Path, plugin: Path, jobs: int) -> N
     arguments += ["--joined-dictionary", "--srcdict", str(making / "dict.txt"), "--workers", str(jobs)]
     for split in SPLITS:
         arguments += [f"--{split}pref", str(encoded / split)]
-    run_fairseq("preprocess", [*arguments, "--destdir", str(temporary)])
+    run_fairseq_quietly("preprocess", [*arguments, "--destdir", str(temporary)], making / "preprocess.log")
     if settings.segmentation == "word":  # binarised text has no unknown words; they are copied from the text
         for split in ("valid", "test"):
             for language in settings.languages:

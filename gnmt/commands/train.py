@@ -7,7 +7,7 @@
 
 Further options are passed to fairseq-train and override the selected ones. The command line of fairseq-train is printed
 first. The same command resumes an interrupted training. At the end the last epochs are averaged into
-DIR/checkpoints/averaged.pt, for `gnmt export`. Messages are logged to DIR/checkpoints/train.log.
+DIR/checkpoints/averaged.pt, for `gnmt export`. Progress is printed in short; DIR/checkpoints/train.log has all messages.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from gnmt.files.process_pool import available_cores
 from gnmt.ranges import Range
 from gnmt.training.finished import Finished, read_finished, write_finished
 from gnmt.training.options import TRAINING_PRECISIONS, TrainingOptions, training_options
+from gnmt.training.progress import TrainingProgress
 from gnmt.training.recipes import recipe_for
 
 PASSES_OPTIONS_THROUGH = True  # unknown options are passed to fairseq-train
@@ -64,7 +65,11 @@ def run(arguments: argparse.Namespace, further: Sequence[str]) -> None:
     finished = read_finished(checkpoints, options.arguments)
     if finished is None:
         quiet = {"PYTHONWARNINGS": "ignore::UserWarning,ignore::FutureWarning"}  # hides warnings of fairseq's own code
-        run_fairseq("train", options.arguments, {**quiet, **os.environ, **environment}, log=checkpoints / LOG)
+        print(f"log: {checkpoints / LOG}", flush=True)
+        progress = TrainingProgress(_total_updates(options))
+        run_fairseq(
+            "train", options.arguments, {**quiet, **os.environ, **environment}, checkpoints / LOG, progress.shorten
+        )
         finished = Finished(options.arguments)
         write_finished(checkpoints, finished)
     model = finished.model or _average(checkpoints, options.averaged)
@@ -85,6 +90,12 @@ def _options(arguments: argparse.Namespace, further: Sequence[str]) -> TrainingO
         recipe = recipe._replace(epochs=arguments.epochs)
     gpus = torch.cuda.device_count() if torch.cuda.is_available() and "--cpu" not in further else 0
     return training_options(folder, settings, lengths, recipe, gpus, arguments.precision, plugin_folder(), further)
+
+
+def _total_updates(options: TrainingOptions) -> Optional[int]:
+    """Returns the number of updates of the whole training; None if it is not known before."""
+    text = options.value("--max-update")
+    return int(text) if text.isdecimal() and int(text) and not options.value("--max-epoch") else None
 
 
 def _replicas(arguments: argparse.Namespace) -> List[str]:

@@ -58,6 +58,17 @@ class CleaningReport:
         rows = [("read", self.read), *dropped, ("kept", self.kept)]
         return "\n".join(f"{name:<20}{count:>14,}{count / self.read:>10.2%}" for name, count in rows)
 
+    def summary(self) -> str:
+        """Returns the numbers in one line."""
+        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in self.dropped.items() if count)
+        return f"kept {self.kept:,} of {self.read:,} pairs" + (f" (dropped {reasons})" if reasons else "")
+
+
+def read_report(path: Path) -> CleaningReport:
+    """Returns the report in a file of `clean_corpus`."""
+    counts = json.loads(path.read_text(encoding="utf-8"))
+    return CleaningReport(counts["read"], counts["kept"], Counter(counts["dropped"]))
+
 
 def clean_chunk(rules: CleaningRules, chunk: ChunkPair) -> Tuple[int, "Counter[str]", List[LinePair]]:
     """Returns the number of pairs in the chunk, the numbers dropped by reason, and the kept pairs of lines.

@@ -5,7 +5,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from gnmt.errors import UserError
 from gnmt.plots.pictures import new_figure
-from gnmt.plots.training_log import INNER, TRAIN, Record
+from gnmt.training.training_log import INNER, TRAIN, Record
 
 PANEL_INCHES = (5.5, 3.6)
 AXES = ("updates", "epochs")  # fields of a Record

@@ -40,7 +40,7 @@ COMMON: Options = {
     "--lr-scheduler": "gnmt_warmup_step_decay",
     "--clip-norm": "5.0",
     "--log-format": "simple",
-    "--log-interval": "100",
+    "--log-interval": "10",
     "--seed": "1",
 }
 WITH_BLEU: Options = {

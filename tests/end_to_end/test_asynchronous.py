@@ -12,7 +12,7 @@ from commands import Running, run, start, succeed
 from processes import is_running, wait_until
 from tiny_corpora import MODEL, OBJECTIVE, TASK, digits
 
-from gnmt.plots.training_log import parse_line
+from gnmt.training.training_log import parse_line
 
 pytest.importorskip("ray", reason="needs the extra [ray]")
 

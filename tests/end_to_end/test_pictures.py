@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 import plot_attention  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402
-from gnmt.plots.training_log import INNER, TRAIN, read_log  # noqa: E402
+from gnmt.training.training_log import INNER, TRAIN, read_log  # noqa: E402
 from png import file_size, png_size  # noqa: E402
 
 

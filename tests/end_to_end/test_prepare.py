@@ -43,12 +43,12 @@ def preprocess_in_a_fork(monkeypatch):
     """The command runs in this process, and fairseq-preprocess in a fork that has imported fairseq already."""
     monkeypatch.delenv(LOCKED_BY_PARENT, raising=False)
 
-    def run_fairseq(name, arguments):
+    def run_fairseq(name, arguments, messages):
         done = run(name, *arguments)
         if done.code:
             sys.exit(done.code)
 
-    monkeypatch.setattr(command, "run_fairseq", run_fairseq)
+    monkeypatch.setattr(command, "run_fairseq_quietly", run_fairseq)
 
 
 def prepare(folder: Path, text: Path, *further, train: str = "train", valid: str = "valid", size: int = 120) -> None:
@@ -255,12 +255,12 @@ def test_a_prepared_folder_is_left_alone(text, tmp_path, capsys):
         prepare(folder, text, "--max-length", 9, size=130)
 
 
-STEPS = ["clean_corpus", "write_lengths", "write_padded_dictionary", "run_fairseq"]
+STEPS = ["clean_corpus", "write_lengths", "write_padded_dictionary", "run_fairseq_quietly"]
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_an_interrupted_preparation_goes_on(step, text, tmp_path, monkeypatch):
-    place = command if step == "run_fairseq" else sys.modules["gnmt.corpora.preparation_steps"]
+    place = command if step == "run_fairseq_quietly" else sys.modules["gnmt.corpora.preparation_steps"]
 
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
@@ -321,7 +321,7 @@ def test_overwrite_loses_nothing_if_a_step_fails(text, tmp_path):
         prepare(folder, text, "--overwrite", size=90000)
     with pytest.raises(SystemExit):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(command, "run_fairseq", lambda *arguments: sys.exit(1))
+            patch.setattr(command, "run_fairseq_quietly", lambda *arguments: sys.exit(1))
             prepare(folder, text, "--overwrite")
     after = {name: content for name, content in contents(folder).items() if name.parts[0] != "unfinished"}
     assert after == before

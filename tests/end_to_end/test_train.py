@@ -2,6 +2,7 @@
 
 import lzma
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -26,9 +27,12 @@ TINY = ["--arch", "gnmt_v2_tiny", "--threads", 1, "--epochs", 4]
 PAIRS = {"train": sentence_pairs(100, 1), "valid": sentence_pairs(5, 2), "test": sentence_pairs(5, 3)}
 
 
-def in_a_fork(name: str, arguments: list, environment=None, log=None) -> None:
-    """Stands in for `run_fairseq` without importing fairseq again."""
+def in_a_fork(name: str, arguments: list, environment, log=None, shorten=None) -> None:
+    """Stands in for `run_fairseq` and `run_fairseq_quietly` without importing fairseq again."""
     done = run(name, *arguments)
+    for line in done.stdout.splitlines() if shorten else []:
+        if (text := shorten(line)) is not None:
+            print(text)
     if log is not None:
         log.parent.mkdir(exist_ok=True, parents=True)
         log.write_text(log.read_text() + done.stdout if log.exists() else done.stdout)
@@ -38,8 +42,8 @@ def in_a_fork(name: str, arguments: list, environment=None, log=None) -> None:
 
 @pytest.fixture(autouse=True)
 def fairseq_in_a_fork(monkeypatch):
-    for command in (prepare, train):
-        monkeypatch.setattr(command, "run_fairseq", in_a_fork)
+    monkeypatch.setattr(prepare, "run_fairseq_quietly", in_a_fork)
+    monkeypatch.setattr(train, "run_fairseq", in_a_fork)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
 
@@ -88,6 +92,10 @@ def test_a_training_ends_with_an_average_and_is_not_repeated(folder, monkeypatch
     assert printed.startswith("OMP_NUM_THREADS=1 fairseq-train ")
     path = checkpoints / "averaged.pt"
     assert printed.endswith(f"trained: {path}; next: gnmt export {path} MODEL\n")
+    shown = [line for line in printed.splitlines() if line.startswith(("log", "embeddings", "update", "epoch"))]
+    assert shown[0] == f"log: {checkpoints / 'train.log'}" and shown[1].startswith("embeddings of ")
+    assert re.fullmatch(r"epoch 4 \(valid\): perplexity \S+, BLEU \S+", shown[-1])
+    assert "INFO" not in printed and "GNMTEncoder" not in printed
     averaged = torch.load(path, weights_only=True)
     expected = mean_of([checkpoints / f"checkpoint{epoch}.pt" for epoch in (2, 3, 4)])
     assert all(torch.equal(value, averaged["model"][name]) for name, value in expected["model"].items())

@@ -12,7 +12,7 @@ from gnmt.commands.plot import names_of
 from gnmt.errors import UserError
 from gnmt.plots.pictures import DOTS_PER_INCH, check_pictures
 from gnmt.plots.training_curves import LOSS, PANEL_INCHES, PANELS, Run, curves, draw, missing
-from gnmt.plots.training_log import INNER, TRAIN, read_log
+from gnmt.training.training_log import INNER, TRAIN, read_log
 
 # What fairseq prints; a --log-file lacks the date, the level and the name before each.
 SIMPLE = """\

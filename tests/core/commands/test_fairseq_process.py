@@ -54,6 +54,22 @@ def test_messages_are_shown_and_appended_to_the_log(run_code, tmp_path, capfdbin
     assert capfdbinary.readouterr().out == "one ä\ntwo\nx\n".encode()
 
 
+def test_messages_are_shortened_on_the_terminal_only(run_code, tmp_path, capfd):
+    log = tmp_path / "train.log"
+    run_code("print('one'); print('two', end='')", log=log, shorten=lambda line: "2" if line == "two" else None)
+    assert log.read_text() == "one\ntwo" and capfd.readouterr().out == "2\n"
+
+
+def test_messages_of_a_quiet_command_are_shown_after_a_failure(monkeypatch, tmp_path, capfd):
+    monkeypatch.setattr(fairseq, "command_of", lambda name, arguments: [sys.executable, "-c", *arguments])
+    messages = tmp_path / "messages"
+    fairseq.run_fairseq_quietly("preprocess", ["import sys; print('INFO', file=sys.stderr)"], messages)
+    assert not messages.exists() and capfd.readouterr().err == ""
+    with pytest.raises(SystemExit) as ended:
+        fairseq.run_fairseq_quietly("preprocess", ["import sys; print('no', file=sys.stderr); sys.exit(2)"], messages)
+    assert ended.value.code == 2 and capfd.readouterr().err == "no\n"
+
+
 def parent(log: Path, code: str = WAITING) -> subprocess.Popen:
     command = [sys.executable, "-c", PARENT, str(log), code]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
