@@ -2,7 +2,6 @@
 
 import ctypes
 import importlib.util
-import os
 import shlex
 import signal
 import subprocess

@@ -2,12 +2,14 @@
 
     gnmt import MODEL DIR
 
-Writes DIR/checkpoint.pt, a dictionary for each language, and the files of the tokenizer. New training text must be
-encoded with this tokenizer and binarised with these dictionaries. Prints the options of fairseq-train.
+Writes DIR/checkpoint.pt, config.json, a dictionary for each language, and the files of the tokenizer. New training text
+must be encoded with this tokenizer and binarised with these dictionaries. Prints the options of fairseq-train.
+`gnmt prepare --model MODEL` and `gnmt train` do all of this for models with one vocabulary for both languages.
 """
 
 import argparse
 import shlex
+import shutil
 from pathlib import Path
 
 from gnmt.checkpoints.checkpoint_writing import (
@@ -17,7 +19,7 @@ from gnmt.checkpoints.checkpoint_writing import (
     training_options,
     write_checkpoint,
 )  # fmt: skip
-from gnmt.checkpoints.model_folder import Model, read_model_folder
+from gnmt.checkpoints.model_folder import CONFIG, Model, read_model_folder
 from gnmt.errors import UserError
 from gnmt.files.folders import complete_folder
 
@@ -56,3 +58,4 @@ def import_model(folder: Path, model: Model, output: Path, overwrite: bool = Fal
         for language, vocabulary in zip(languages, (model.source_vocabulary, model.target_vocabulary)):
             (made / f"dict.{language}.txt").write_text(dictionary_text(vocabulary), encoding="utf-8")
         copy_tokenizer(folder, made)
+        shutil.copyfile(folder / CONFIG, made / CONFIG)

@@ -1,11 +1,12 @@
 """Prepares parallel text for training: cleaning, segmentation, vocabulary, binarisation.
 
     gnmt prepare --train corpus --valid dev --test test --source-lang en --target-lang fr --output DIR
+    gnmt prepare --train corpus --valid dev --test test --model MODEL --output DIR
 
 A corpus is named without its language: data/corpus for data/corpus.en and data/corpus.fr, or for data/corpus.tsv with
 two columns; plain, .gz, .xz or .zst. Every line of validation and test text is kept. All files are written to
 DIR/unfinished and renamed at the end, so --overwrite loses nothing if a step fails. The same command resumes an
-interrupted preparation. The next step is `gnmt train DIR`.
+interrupted preparation. The next step is `gnmt train DIR`. With --model, this fine-tunes an existing model.
 """
 
 import argparse
@@ -13,17 +14,23 @@ import shutil
 import sys
 from pathlib import Path
 
+from gnmt.checkpoints.model_folder import read_model_folder
 from gnmt.commands.cleaning_options import add_cleaning_options, cleaning_rules
 from gnmt.commands.fairseq import plugin_folder, run_fairseq_quietly
+from gnmt.commands.import_model import import_model
+from gnmt.commands.pretrained import preparation_of
 from gnmt.corpora.cleaning import CleanOutputs, read_report
 from gnmt.corpora.preparation import SETTINGS, Corpora, Preparation
 from gnmt.corpora.preparation_folder import begin, check_places, finish, is_ready
-from gnmt.corpora.preparation_steps import SPLITS, steps
+from gnmt.corpora.preparation_steps import PRETRAINED, SPLITS, steps
 from gnmt.corpora.segmentations import SEGMENTATIONS
+from gnmt.errors import UserError
 from gnmt.files.lines import check_files
 from gnmt.files.locks import locked
 from gnmt.files.parallel_text import count_pairs
 from gnmt.files.process_pool import check_jobs
+
+NEW_MODEL = {"source_language": "", "target_language": "", "segmentation": "subwords", "vocab_size": 8000}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,19 +39,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--train", nargs="+", action="extend", required=True, metavar="NAME", help="training corpora")
     add("--valid", required=True, metavar="NAME", help="corpus for validation during training")
     add("--test", required=True, metavar="NAME", help="corpus for the final test")
+    add(
+        "--model",
+        type=Path,
+        metavar="MODEL",
+        help="model folder to fine-tune; its languages, tokenizer and vocabulary are used",
+    )
     add("--source-lang", default="", metavar="LANG", help="source language, such as en")
     add("--target-lang", default="", metavar="LANG", help="target language, such as fr")
     add("--output", type=Path, required=True, metavar="DIR", help="folder to write")
     add(
         "--segmentation",
-        default="subwords",
         metavar="S",
         help=f"segmentation: {', '.join(SEGMENTATIONS)} (default: subwords)",
     )
     add(
         "--vocab-size",
         type=int,
-        default=8000,
         metavar="N",
         help="number of tokens of the joint vocabulary (default: 8000)",
     )
@@ -75,6 +86,10 @@ def run(arguments: argparse.Namespace) -> None:
         _check_corpora(corpora)
         making = begin(folder, settings, corpora, arguments.overwrite)
         if not (making / SETTINGS).exists():
+            if settings.model is not None and not (making / PRETRAINED).exists():
+                _say(f"importing {settings.model}")
+                model = Path(settings.model)
+                import_model(model, read_model_folder(model), making / PRETRAINED)
             for step in steps(settings, corpora, making, arguments.jobs):
                 if not step.product.exists():
                     _say(step.purpose)
@@ -90,21 +105,28 @@ def settings_of(arguments: argparse.Namespace) -> Preparation:
     """Returns the settings of the options.
 
     Raises:
-        UserError: if a setting is invalid.
+        UserError: if a setting is invalid, or contradicts the model to fine-tune.
     """
-    given = arguments
+    given = {
+        "source_language": arguments.source_lang or None,
+        "target_language": arguments.target_lang or None,
+        "segmentation": arguments.segmentation,
+        "vocab_size": arguments.vocab_size,
+        "input_sentence_size": arguments.input_sentence_size,
+        "embedding_size": arguments.embedding_size,
+    }
+    fixed = preparation_of(arguments.model) if arguments.model is not None else NEW_MODEL
+    for name, value in given.items():
+        if arguments.model is not None and value is not None and value != fixed.get(name):
+            option = name.replace("_", "-").replace("language", "lang")
+            raise UserError(f"--{option} {value} contradicts --model {arguments.model}: leave it out.")
     return Preparation(
-        source_language=given.source_lang,
-        target_language=given.target_lang,
-        train=tuple(given.train),
-        valid=given.valid,
-        test=given.test,
-        segmentation=given.segmentation,
-        vocab_size=given.vocab_size,
-        input_sentence_size=given.input_sentence_size,
-        embedding_size=given.embedding_size,
-        cleaning=cleaning_rules(given),
-        drop_duplicates=given.drop_duplicates,
+        **{**fixed, **{name: value for name, value in given.items() if value is not None}},
+        train=tuple(arguments.train),
+        valid=arguments.valid,
+        test=arguments.test,
+        cleaning=cleaning_rules(arguments),
+        drop_duplicates=arguments.drop_duplicates,
     )
 
 

@@ -19,6 +19,7 @@ import torch
 
 from gnmt.checkpoints.averaging import average_checkpoints, epoch_checkpoints
 from gnmt.commands.fairseq import plugin_folder, run_fairseq, shown
+from gnmt.commands.pretrained import training_of
 from gnmt.corpora.preparation import SETTINGS, read_lengths, read_settings
 from gnmt.errors import UserError
 from gnmt.files.process_pool import available_cores
@@ -26,7 +27,7 @@ from gnmt.ranges import Range
 from gnmt.training.finished import Finished, read_finished, write_finished
 from gnmt.training.options import TRAINING_PRECISIONS, TrainingOptions, training_options
 from gnmt.training.progress import TrainingProgress
-from gnmt.training.recipes import recipe_for
+from gnmt.training.recipes import fine_tuning, recipe_for
 
 PASSES_OPTIONS_THROUGH = True  # unknown options are passed to fairseq-train
 MOST_THREADS = 4  # more threads gain little for small matrices
@@ -88,6 +89,8 @@ def _options(arguments: argparse.Namespace, further: Sequence[str]) -> TrainingO
     if arguments.epochs is not None:
         POSITIVE.check("epochs", arguments.epochs)
         recipe = recipe._replace(epochs=arguments.epochs)
+    if settings.model is not None:
+        recipe, further = fine_tuning(recipe), [*training_of(folder), *further]
     gpus = torch.cuda.device_count() if torch.cuda.is_available() and "--cpu" not in further else 0
     return training_options(folder, settings, lengths, recipe, gpus, arguments.precision, plugin_folder(), further)
 

@@ -8,6 +8,7 @@ Files:
     DIR/encoded/{train,valid,test}.LANG  tokens; train.lengths.json has the lengths of the training pairs
     DIR/dict.txt                       the joint vocabulary
     DIR/embeddings.txt                 initial embeddings
+    DIR/pretrained                     checkpoint, dictionaries and tokenizer of the model to fine-tune
     DIR/bin                            data for fairseq-train
     DIR/prepare.json                   these settings; written last
 """
@@ -63,6 +64,7 @@ class Preparation:
         embedding_size: width of the initial embeddings; 0 disables them, None computes them for small corpora only.
         cleaning: rules for training pairs.
         drop_duplicates: keep only the first of equal training pairs.
+        model: model folder to fine-tune; its tokenizer and vocabulary are used.
 
     Raises:
         UserError: if a setting is invalid.
@@ -79,6 +81,7 @@ class Preparation:
     embedding_size: Optional[int] = None
     cleaning: CleaningRules = field(default_factory=CleaningRules)
     drop_duplicates: bool = False
+    model: Optional[str] = None
 
     def __post_init__(self) -> None:
         _check_languages(*self.languages)

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import List
 
 from gnmt.corpora.preparation import SETTINGS, Corpora, Preparation, read_settings, write_settings
-from gnmt.corpora.preparation_steps import copied_text
+from gnmt.corpora.preparation_steps import PRETRAINED, copied_text
 from gnmt.errors import UserError
+from gnmt.files.checksums import SUMS
 from gnmt.files.outputs import atomic_outputs
 
 UNFINISHED = "unfinished"
 BEGUN = "begun.json"  # in UNFINISHED: settings and files of the preparation in progress
 PRODUCTS = (
-    "clean", "encoded", "dict.txt", "bin", "embeddings.txt", "subwords.model", "subwords.vocab", "mixed.json",
+    PRETRAINED, "clean", "encoded", "dict.txt", "bin", "embeddings.txt", "subwords.model", "subwords.vocab", "mixed.json",
     "prepare.settings",  # written by earlier versions
 )  # fmt: skip
 
@@ -97,7 +98,8 @@ def _continues(making: Path, settings: Preparation, corpora: Corpora) -> bool:
 
 
 def _note(settings: Preparation, corpora: Corpora) -> bytes:
-    files = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in corpora.paths]
+    paths = [*corpora.paths, *([Path(settings.model) / SUMS] if settings.model else [])]
+    files = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in paths]
     return json.dumps({"settings": settings.options(), "files": files}).encode("ascii")
 
 

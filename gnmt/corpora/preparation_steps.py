@@ -16,6 +16,7 @@ from gnmt.files.outputs import atomic_outputs
 from gnmt.files.parallel_text import read_pairs
 
 SPLITS = ("train", "valid", "test")
+PRETRAINED = "pretrained"  # folder with the model to fine-tune
 
 Sides = Tuple[Path, Path]  # files of source and target
 
@@ -34,7 +35,8 @@ def steps(settings: Preparation, corpora: Corpora, folder: Path, jobs: int) -> I
     Args:
         settings: settings of the preparation.
         corpora: files of the corpora.
-        folder: folder for the products; text in ../raw under its final name is read there.
+        folder: folder for the products; text in ../raw under its final name is read there. For fine-tuning it contains
+            the subfolder PRETRAINED.
         jobs: number of processes.
     """
     training = [_sides(settings, folder / "raw" / f"train-{number}") for number in range(1, len(corpora.train) + 1)]
@@ -111,7 +113,11 @@ def _segmentation_steps(settings: Preparation, text: dict, folder: Path, jobs: i
     segmentation = SEGMENTATIONS[settings.segmentation](folder, settings.vocab_size, jobs, settings.input_sentence_size)
     encoded = {split: _sides(settings, folder / "encoded" / split) for split in SPLITS}
     dictionary, lengths, vectors = folder / "dict.txt", folder / "encoded" / LENGTHS, folder / "embeddings.txt"
-    if segmentation.model is not None:
+    pretrained = folder / PRETRAINED if settings.model else None
+    if segmentation.model is not None and pretrained is not None:
+        tokenizer = pretrained / segmentation.model.name
+        yield Step("copying the tokenizer", segmentation.model, partial(unpack, tokenizer, segmentation.model))
+    elif segmentation.model is not None:
         purpose = f"learning {settings.segmentation}, {settings.vocab_size} tokens"
         yield Step(purpose, segmentation.model, partial(segmentation.learn, text["train"]))
     for split in SPLITS:
@@ -119,7 +125,10 @@ def _segmentation_steps(settings: Preparation, text: dict, folder: Path, jobs: i
             encode = partial(segmentation.encode, raw, tokens)
             yield Step(f"encoding {tokens.name}", tokens, encode)
     yield Step("counting tokens", lengths, partial(write_lengths, *encoded["train"], lengths))
-    write_dictionary = partial(write_padded_dictionary, segmentation, text["train"], dictionary)
+    if pretrained is not None:
+        write_dictionary = partial(unpack, pretrained / f"dict.{settings.source_language}.txt", dictionary)
+    else:
+        write_dictionary = partial(write_padded_dictionary, segmentation, text["train"], dictionary)
     yield Step("writing the vocabulary", dictionary, write_dictionary)
     size = settings.embedding_size_for(sum(read_lengths(folder)))
     if size:

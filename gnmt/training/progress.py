@@ -1,7 +1,7 @@
 """Progress of a training: the lines of fairseq-train's log that a user needs, in a short form.
 
-    update 200 of 4,540: perplexity 61.3, 8.1 updates/s, 0:08:56 left
-    epoch 1 (valid): perplexity 21.4, BLEU 14.2
+update 200 of 4,540: perplexity 61.3, 8.1 updates/s, 0:08:56 left
+epoch 1 (valid): perplexity 21.4, BLEU 14.2
 """
 
 import datetime

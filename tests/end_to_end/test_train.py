@@ -14,12 +14,13 @@ import pytest
 import torch
 from commands import ROOT, run
 from corpus_mirror import sentence_pairs
+from model_folders import make_model_folder
 from processes import wait_until
 from tiny_corpora import scratch, write
 
 from gnmt.__main__ import COMMANDS
 from gnmt.checkpoints.averaging import mean_of
-from gnmt.commands import prepare, train
+from gnmt.commands import export, prepare, train
 from gnmt.commands.command_line import parser_of
 from gnmt.errors import UserError
 
@@ -55,16 +56,20 @@ def gnmt(command, *arguments) -> None:
         command.run(parser.parse_args(list(map(str, arguments))))
 
 
+def names_of(text: Path) -> list:
+    """Options of `gnmt prepare` for the corpora of a folder."""
+    return [part for split in PAIRS for part in (f"--{split}", text / split)]
+
+
 @pytest.fixture
 def folder(tmp_path) -> Path:
     """A copy of a prepared folder."""
     original = scratch() / "prepared"
     if not original.exists():
         text = write(scratch() / "to prepare", PAIRS)
-        names = [part for split in PAIRS for part in (f"--{split}", text / split)]
         gnmt(
             prepare,
-            *names,
+            *names_of(text),
             "--source-lang",
             "en",
             "--target-lang",
@@ -132,6 +137,37 @@ def test_a_training_that_fails_is_not_finished(folder):
     with pytest.raises(SystemExit):
         gnmt(train, folder, *TINY, "--lr", "nan")
     assert not (folder / "checkpoints" / "finished.json").exists()
+
+
+def test_fine_tuning_begins_with_the_weights_of_a_model(folder, tmp_path, capsys):
+    gnmt(train, folder, *TINY)
+    model, tuned = tmp_path / "model", tmp_path / "tuned"
+    gnmt(export, folder / "checkpoints" / "averaged.pt", model)
+    gnmt(prepare, *names_of(write(tmp_path / "new", PAIRS)), "--model", model, "--jobs", 1, "--output", tuned)
+    words = [line.split(" ")[0] for name in (folder, tuned) for line in (name / "dict.txt").read_text().splitlines()]
+    assert words[: len(words) // 2] == words[len(words) // 2 :]
+    capsys.readouterr()
+    gnmt(train, tuned, "--threads", 1, "--epochs", 1, "--dry-run")
+    assert " --lr 0.0003 " in capsys.readouterr().out  # a tenth of the recipe's
+    gnmt(train, tuned, "--threads", 1, "--epochs", 1, "--lr", "1e-12")
+    before = torch.load(folder / "checkpoints" / "averaged.pt", weights_only=True)["model"]
+    after = torch.load(tuned / "checkpoints" / "averaged.pt", weights_only=True)["model"]
+    assert before.keys() == after.keys()
+    assert all(torch.allclose(value, after[name], atol=1e-6) for name, value in before.items())
+
+
+@pytest.mark.parametrize("option", [["--vocab-size", 90], ["--source-lang", "fr"], ["--segmentation", "mixed"]])
+def test_options_that_contradict_the_model_are_refused(option, tmp_path):
+    model = make_model_folder(tmp_path / "model")
+    with pytest.raises(UserError, match=f"{option[0]} {option[1]} contradicts --model"):
+        gnmt(prepare, *names_of(tmp_path / "text"), "--model", model, *option, "--output", tmp_path / "out")
+
+
+def test_a_model_with_two_vocabularies_is_refused(tmp_path):
+    model = make_model_folder(tmp_path / "model")
+    (model / "vocab.json").write_text('{"source": ["a"], "target": ["b"]}')
+    with pytest.raises(UserError, match="a vocabulary for each language .*: use `gnmt import`, and fairseq-preprocess"):
+        gnmt(prepare, *names_of(tmp_path / "text"), "--model", model, "--output", tmp_path / "out")
 
 
 # -- commands as users run them
