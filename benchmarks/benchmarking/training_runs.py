@@ -14,6 +14,7 @@ from typing import Dict, List, NamedTuple, Sequence
 
 import torch
 
+from gnmt.commands.train import LOG
 from gnmt.errors import UserError
 from gnmt.training.training_log import INNER, read_log
 
@@ -77,7 +78,7 @@ def train(run: Run, data: Path, folder: Path, options: Sequence[str]) -> Result:
     with open(folder / "output.log", "ab") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         try:
-            killed = kill_in_turn(process, folder / "output.log", run.deaths)
+            killed = kill_in_turn(process, folder / LOG, run.deaths)
             status = process.wait()
         finally:
             process.terminate()
@@ -92,10 +93,10 @@ def train(run: Run, data: Path, folder: Path, options: Sequence[str]) -> Result:
 def kill_in_turn(process: subprocess.Popen, log: Path, deaths: Sequence[str]) -> Dict[str, int]:
     """Kills one process after another; returns the number of killed processes by kind."""
     choose, killed = random.Random(len(deaths)), {REPLICA: 0, SERVER: 0}
-    begun = log.stat().st_size
+    begun = log.stat().st_size if log.exists() else 0
     for place, kind in enumerate(deaths, 1):
         while process.poll() is None:
-            text = log.read_bytes()[begun:].decode("utf-8", errors="replace")
+            text = log.read_bytes()[begun:].decode("utf-8", errors="replace") if log.exists() else ""
             alive = [number for number in _processes(text, kind) if _is(number, kind)]
             if alive and _progress(text) >= place / (len(deaths) + 1):
                 os.kill(choose.choice(alive), signal.SIGKILL)
@@ -107,7 +108,7 @@ def kill_in_turn(process: subprocess.Popen, log: Path, deaths: Sequence[str]) ->
 
 def result(name: str, folder: Path, seconds: float, killed: Dict[str, int]) -> Result:
     """Returns the result of a finished training from its log and its last checkpoint."""
-    log = folder / "output.log"
+    log = folder / LOG
     records, text = read_log(log), log.read_text(encoding="utf-8", errors="replace")
     points = [
         Point(record.epochs, record.updates, record.stats["nll_loss"] * math.log(2), record.stats.get("bleu", math.nan))

@@ -48,7 +48,7 @@ def test_trainings_see_the_same_sentences():
 
 
 def test_the_result_of_a_training(tmp_path):
-    (tmp_path / "output.log").write_text(LOG)
+    (tmp_path / "train.log").write_text(LOG)
     torch.save({"last_optimizer_state": {"state": {0: {"step": torch.tensor(2.0)}}}}, tmp_path / "checkpoint_last.pt")
     found = result("name", tmp_path, 1.26, {REPLICA: 1, SERVER: 0})
     assert found.points == [Point(1.0, 2, 2 * math.log(2), 12.5)]
@@ -72,8 +72,7 @@ def test_only_processes_of_the_training_are_killed(tmp_path):
     other = subprocess.Popen(["sleep", "30"])
     replica = subprocess.Popen(["bash", "-c", "exec -a ray::Replica sleep 30"])
     training = subprocess.Popen(["sleep", "30"])
-    log = tmp_path / "output.log"
-    log.write_text("")
+    log = tmp_path / "train.log"
     lines = [f" | replica: process {process.pid}\n" for process in (other, replica)]
     progress = " | INFO | fairseq_gnmt.asynchronous.trainer | update {} of 10, 0:00:09 left\n"
     try:
