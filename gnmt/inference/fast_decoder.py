@@ -4,16 +4,16 @@ Shapes: B sentences, N rows (B x hypotheses), M rows of the previous step, S sou
 V vocabulary size. Rows of a sentence are adjacent.
 """
 
-from typing import List, NamedTuple, Optional, Tuple, Union
+from typing import List, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
 
+from gnmt.inference.attention import InferenceAttention
 from gnmt.inference.gates import GateProduct, RowParents
 from gnmt.inference.recurrence import MakeLinear, lstm_cell_from_gates, with_doubled_candidate
-from gnmt.inference.reproducible_attention import ReproducibleInferenceAttention
 from gnmt.network.activations import FAST, Activations
-from gnmt.network.attention import InferenceAttention, SourceMemory
+from gnmt.network.attention import SourceMemory
 from gnmt.network.decoder import Decoder, DecoderState
 from gnmt.network.encoder import EncoderOutput
 from gnmt.network.wavefront import FIRST_RESIDUAL_LAYER
@@ -60,8 +60,8 @@ class FastDecoder:
         decoder: Decoder,
         gate_products: List[GateProduct],
         make_linear: MakeLinear,
+        attention: InferenceAttention,
         clip: Optional[nn.Module] = None,
-        attention: Union[InferenceAttention, ReproducibleInferenceAttention, None] = None,
         activations: Activations = FAST,
     ):
         """Copies the weights of a decoder.
@@ -70,15 +70,15 @@ class FastDecoder:
             decoder: decoder to copy.
             gate_products: one per layer, bottom first, made from the same decoder and clip.
             make_linear: builds the other linear layers, for example in int8.
+            attention: form of the decoder's attention.
             clip: replaces the decoder's clip.
-            attention: replaces the decoder's attention.
             activations: sigmoid and tanh of the LSTMs.
         """
         stack = decoder.stack
         self.hidden_size = stack.hidden_size
         self.previous_query = stack.previous_query
         self.zero_state = stack.initial_state
-        self.attention = attention or stack.attention.for_inference(make_linear)
+        self.attention = attention
         self.activations = activations
         self.clip = clip or stack.clip
         context_weights = [lstm.weight_ih_l0[:, self.hidden_size :] for lstm in stack.upper_lstms]

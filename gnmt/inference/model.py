@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 from gnmt.errors import UserError
+from gnmt.inference.attention import batch_invariant_attention, fast_attention, has_inference_forms
 from gnmt.inference.bf16_linear import bf16_linear, has_bf16_products
 from gnmt.inference.fast_decoder import FastDecoder
 from gnmt.inference.gates import adaptive_gate_products, fused_gate_products
 from gnmt.inference.packed_linear import inference_linear, packs
 from gnmt.inference.packed_lstm import PackedLSTM, packs_lstms
 from gnmt.inference.recurrence import LSTMWithHoistedInputProjection, MakeLinear
-from gnmt.inference.reproducible_attention import ReproducibleInferenceAttention
 from gnmt.inference.snapshot import Snapshot
 from gnmt.network.activations import REPRODUCIBLE
 from gnmt.network.decoder import Decoder
@@ -85,7 +85,7 @@ def inference_model_for(model: Network, precision: Optional[str] = None) -> Infe
     """Returns faster copies of a network that is prepared for inference, and its own encoder and decoder otherwise.
 
     Copies are cached, and rebuilt when the network's parameters change. Every search calls this function first. A
-    network in training, or with a decoder that does not support fast decoding, is used directly.
+    network in training, or with a decoder or an attention that does not support fast decoding, is used directly.
 
     Args:
         model: network to decode with.
@@ -101,9 +101,10 @@ def inference_model_for(model: Network, precision: Optional[str] = None) -> Infe
         precision = stored_precision
     else:
         check_precision(precision)
-    if not (model.is_for_inference and model.decoder.supports_fast_decoding):
+    obstacle = _obstacle(model)
+    if obstacle is not None:
         if precision != stored_precision:
-            raise UserError(f"--precision {precision} {_unavailable(model)}")
+            raise UserError(f"--precision {precision} {obstacle}: use {stored_precision}.")
         return InferenceModel(model.encoder, model.decoder)
     cached = _CACHE.get(model)
     if cached is None or not cached.snapshot.describes(model):
@@ -131,10 +132,16 @@ def _converted(model: Network, precision: str) -> InferenceModel:
     return _float_model(EncoderDecoder(model.encoder, model.decoder).copied_to(DTYPES[precision]))
 
 
-def _unavailable(model: Network) -> str:
+def _obstacle(model: Network) -> Optional[str]:
+    """Returns the reason that a network has no faster copies, as the end of a message; None if it has."""
     if not model.is_for_inference:
-        return "is for translation: leave it out in training."
-    return f"needs the layers of GNMT, which {type(model.decoder).__name__} does not have: leave it out."
+        return "is for translation, not for training"
+    if not model.decoder.supports_fast_decoding:
+        return f"needs the layers of GNMT, which {type(model.decoder).__name__} does not have"
+    attention = model.decoder.stack.attention
+    if not has_inference_forms(attention):
+        return f"needs an inference form, which {type(attention).__name__} does not have"
+    return None
 
 
 def _float_model(model: Union[Network, EncoderDecoder]) -> InferenceModel:
@@ -144,7 +151,8 @@ def _float_model(model: Union[Network, EncoderDecoder]) -> InferenceModel:
     packed = packs(model.decoder.output_projection.weight)
     decoder = model.decoder
     products = adaptive_gate_products(decoder) if packed else fused_gate_products(decoder, inference_linear)
-    return InferenceModel(encoder, FastDecoder(decoder, products, inference_linear))
+    attention = fast_attention(decoder.stack.attention, inference_linear)
+    return InferenceModel(encoder, FastDecoder(decoder, products, inference_linear, attention))
 
 
 def _int8_model(model: Network) -> InferenceModel:
@@ -160,7 +168,7 @@ def _int8_model(model: Network) -> InferenceModel:
     # would need its own scales, which int8 checkpoints (quantization.storage) do not have.
     rounded = functools.cache(lambda embedding: nn.Embedding.from_pretrained(dequantized_rows(embedding.weight)))
     clip = model.encoder.clip if limit is None else Int16FakeQuantizer(limit)
-    encoder, decoder = _reproducible(model, make_linear, clip, rounded(model.decoder.embed_tokens))
+    encoder, decoder = _batch_invariant(model, "int8", make_linear, clip, rounded(model.decoder.embed_tokens))
     encoder.embed_tokens = rounded(model.encoder.embed_tokens)
     return InferenceModel(encoder, decoder)
 
@@ -170,11 +178,11 @@ def _bf16_model(model: Network) -> InferenceModel:
         logger.warning(
             "This processor has no products in bfloat16: --precision bf16 emulates them in float32 and is not faster."
         )
-    return _reproducible(model, bf16_linear, model.encoder.clip, model.decoder.embed_tokens)
+    return _batch_invariant(model, "bf16", bf16_linear, model.encoder.clip, model.decoder.embed_tokens)
 
 
-def _reproducible(
-    model: Network, make_linear: MakeLinear, clip: nn.Module, target_embedding: nn.Module
+def _batch_invariant(
+    model: Network, precision: str, make_linear: MakeLinear, clip: nn.Module, target_embedding: nn.Module
 ) -> InferenceModel:
     """Returns a model that computes a row equally in every batch, provided that the linear layers do.
 
@@ -182,16 +190,17 @@ def _reproducible(
 
     Args:
         model: network whose weights are copied.
+        precision: int8 or bf16.
         make_linear: builds the linear layers.
         clip: clips or rounds activations.
         target_embedding: replaces the decoder's embedding.
     """
+    attention = batch_invariant_attention(model.decoder.stack.attention, make_linear, precision)
     make_layer = functools.partial(LSTMWithHoistedInputProjection, make_linear=make_linear, activations=REPRODUCIBLE)
     encoder = encoder_with(model.encoder, make_layer)
     encoder.clip = clip
     products = fused_gate_products(model.decoder, make_linear, target_embedding, clip)
-    attention = ReproducibleInferenceAttention(model.decoder.stack.attention, make_linear)
-    return InferenceModel(encoder, FastDecoder(model.decoder, products, make_linear, clip, attention, REPRODUCIBLE))
+    return InferenceModel(encoder, FastDecoder(model.decoder, products, make_linear, attention, clip, REPRODUCIBLE))
 
 
 def encoder_with(encoder: Encoder, make_layer: Callable[[LSTM], nn.Module]) -> Encoder:

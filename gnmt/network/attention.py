@@ -1,21 +1,19 @@
 """Normalised additive attention (Bahdanau et al. 2015; Salimans and Kingma 2016 for the normalisation).
 
-An attention has four methods: `precompute` for the source, `weights` and `forward` for queries, and `for_inference`.
-`for_inference` returns a copy for one position at a time, with `precompute`, `weights`, `context_weights` and
-`add_context`. It may be omitted if the decoder sets `supports_fast_decoding = False`.
+An attention is a module with two methods: `precompute` for the source, and `forward` for queries. Its forms for decoding are
+registered in gnmt.inference.attention.
 
 Shapes: B sentences, Q queries of a sentence (target positions in training, hypotheses in search),
 S source positions, H hidden size, O output size of the context product.
 """
 
-from typing import Callable, NamedTuple, Tuple
+from typing import NamedTuple, Tuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gnmt.network.activations import sigmoid_is_faster, sigmoid_is_faster_in_decoding
-from gnmt.network.encoder import EncoderOutput
+from gnmt.network.activations import sigmoid_is_faster
 
 # Maximum number of elements of the (b, Q, S, H) buffer: small enough for the second-level cache of a CPU, large
 # enough to keep a GPU busy.
@@ -106,67 +104,6 @@ class NormalizedBahdanauAttention(nn.Module):
     def direction(self) -> Tensor:
         """Returns the normalised score vector g * v/|v|, (H,)."""
         return self.score_scale * self.score_vector / self.score_vector.norm()
-
-    def for_inference(self, make_linear: Callable[..., nn.Module]) -> "InferenceAttention":
-        """Returns a copy for decoding.
-
-        Args:
-            make_linear: builds the query projection from its weight (O, I) and bias (O,).
-        """
-        return InferenceAttention(self, make_linear)
-
-
-class InferenceAttention:
-    """Inference version of NormalizedBahdanauAttention: a copy of its weights, without gradients."""
-
-    def __init__(self, attention: NormalizedBahdanauAttention, make_linear: Callable[..., nn.Module]):
-        # For tanh(x) = 2 sigmoid(2x) - 1, projections and direction contain the factors of 2. The constant -1 is left out:
-        # it shifts all scores equally, which does not change the softmax.
-        by_sigmoid = sigmoid_is_faster_in_decoding(attention.score_vector)
-        factor = 2 if by_sigmoid else 1
-        self.activation_ = torch.sigmoid_ if by_sigmoid else torch.tanh_
-        self.key_factor = factor
-        self.project_keys = attention.precompute
-        self.query_projection = make_linear(factor * attention.query_projection.weight, factor * attention.score_bias)
-        self.direction = factor * attention.direction().detach()
-
-    def precompute(self, encoded: EncoderOutput, context_product: nn.Module) -> SourceMemory:
-        """Returns the source memory: projected keys (B, S, H), and context products (B, S, O) as values.
-
-        Args:
-            encoded: encoder outputs of the B sentences.
-            context_product: linear layer applied to the encoder outputs.
-        """
-        memory = self.project_keys(*encoded)
-        return memory._replace(keys=self.key_factor * memory.keys, values=context_product(memory.values))
-
-    def weights(self, query: Tensor, memory: SourceMemory) -> Tensor:
-        """Returns the weights (B, Q, S), which are zero at padding.
-
-        Args:
-            query: (B, Q, H).
-            memory: source memory from `precompute`.
-        """
-        queries, keys = self.query_projection(query), memory.keys
-        scores = queries.new_empty(*queries.shape[:2], keys.size(1))
-        for part in buffer_parts(queries, keys):
-            sums = queries[part][:, :, None] + keys[part][:, None]
-            torch.matmul(self.activation_(sums), self.direction, out=scores[part])
-        return softmax_over_source(scores, memory.padding_mask).type_as(scores)
-
-    def context_weights(self, weights: Tensor) -> Tensor:
-        """Returns the weights (B, Q, S) in the form that `add_context` expects."""
-        return weights
-
-    def add_context(self, pre_activations: Tensor, weights: Tensor, values: Tensor) -> None:
-        """Adds the context to the pre-activations, in place.
-
-        Args:
-            pre_activations: (B, Q, O).
-            weights: attention weights (B, Q, S).
-            values: context products (B, S, O).
-        """
-        pre_activations.baddbmm_(weights, values)
 
 
 def softmax_over_source(scores: Tensor, padding_mask: Tensor) -> Tensor:

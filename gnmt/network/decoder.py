@@ -180,8 +180,8 @@ class DecoderStack(nn.Module):
 class Decoder(nn.Module):
     """Target embeddings, the decoder stack, and the output projection.
 
-    A subclass with different layers or attention sets `supports_fast_decoding` to False. gnmt.inference then calls its
-    `step` directly, without faster copies and without int8.
+    A subclass with different layers sets `supports_fast_decoding` to False. gnmt.inference then calls its `step` directly,
+    without faster copies and without int8.
 
     Args:
         embed_tokens: target embeddings.

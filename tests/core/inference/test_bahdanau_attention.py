@@ -1,10 +1,10 @@
-"""The attention of int8 decoding against the network's, with float products in place of the integer ones."""
+"""The attention of int8 and bf16 decoding against the network's, with float products in place of the integer ones."""
 
 import pytest
 import torch
 
 from gnmt.inference.packed_linear import PlainLinear
-from gnmt.inference.reproducible_attention import ReproducibleInferenceAttention, sum_by_halves
+from gnmt.inference.bahdanau_attention import BatchInvariantBahdanauAttention, sum_by_halves
 from gnmt.network.attention import NormalizedBahdanauAttention
 from gnmt.network.encoder import EncoderOutput
 
@@ -20,7 +20,7 @@ def test_equals_the_network_s_attention(hidden_size):
     padding = torch.tensor([[0, 0, 0, 0, 0, 0], [1, 1, 1, 0, 0, 0], [0, 1, 1, 1, 1, 1]]).bool()
     context, weights = attention(query, attention.precompute(outputs, padding))
 
-    ours = ReproducibleInferenceAttention(attention, PlainLinear)
+    ours = BatchInvariantBahdanauAttention(attention, PlainLinear)
     memory = ours.precompute(EncoderOutput(outputs, padding), torch.nn.Identity())
     found = ours.weights(query, memory)
     torch.testing.assert_close(found, weights, rtol=1e-4, atol=1e-6)

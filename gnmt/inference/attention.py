@@ -1,0 +1,102 @@
+"""Attention of the decoding step: the interface, and the registry of the attentions that have such a form.
+
+A form is built from the attention of a trained network. There are two for each attention: the fastest one, and one whose
+results for a row are bitwise equal in every batch, for int8, and for bf16 on a CPU. A network whose attention is not
+registered decodes with its own step, and other precisions are refused.
+
+Shapes: B sentences, Q queries of a sentence (its hypotheses), S source positions, H hidden size, O output size of the
+context product.
+"""
+
+from typing import Any, Callable, Dict, NamedTuple, Optional, Protocol
+
+from torch import Tensor, nn
+
+from gnmt.errors import UserError
+from gnmt.inference.bahdanau_attention import BatchInvariantBahdanauAttention, FastBahdanauAttention
+from gnmt.inference.recurrence import MakeLinear
+from gnmt.network.attention import NormalizedBahdanauAttention, SourceMemory
+from gnmt.network.encoder import EncoderOutput
+
+
+class InferenceAttention(Protocol):
+    """Attention for one target position at a time, which adds context products to pre-activations."""
+
+    def precompute(self, encoded: EncoderOutput, context_product: nn.Module) -> SourceMemory:
+        """Returns the source memory: keys (B, S, H), and context products (B, S, O) as values.
+
+        Args:
+            encoded: encoder outputs of the B sentences.
+            context_product: linear layer applied to the encoder outputs.
+        """
+
+    def weights(self, query: Tensor, memory: SourceMemory) -> Tensor:
+        """Returns the weights (B, Q, S), which are zero at padding.
+
+        Args:
+            query: (B, Q, H).
+            memory: source memory from `precompute`.
+        """
+
+    def context_weights(self, weights: Tensor) -> Tensor:
+        """Returns the weights (B, Q, S) in the form that `add_context` expects; called once per step."""
+
+    def add_context(self, pre_activations: Tensor, weights: Tensor, values: Tensor) -> None:
+        """Adds the context to the pre-activations, in place; called once per upper layer.
+
+        Args:
+            pre_activations: (B, Q, O).
+            weights: attention weights (B, Q, S) from `context_weights`.
+            values: context products (B, S, O).
+        """
+
+
+MakeAttention = Callable[[Any, MakeLinear], InferenceAttention]  # from the network's attention
+
+
+class InferenceForms(NamedTuple):
+    """Constructors of the forms of an attention."""
+
+    fast: MakeAttention
+    batch_invariant: Optional[MakeAttention]  # None: int8, and bf16 on a CPU, are refused
+
+
+# By the exact class: a subclass may compute something else.
+INFERENCE_FORMS: Dict[type, InferenceForms] = {
+    NormalizedBahdanauAttention: InferenceForms(FastBahdanauAttention, BatchInvariantBahdanauAttention)
+}
+
+
+def has_inference_forms(attention: nn.Module) -> bool:
+    """Returns True if an attention is registered."""
+    return type(attention) in INFERENCE_FORMS
+
+
+def fast_attention(attention: nn.Module, make_linear: MakeLinear) -> InferenceAttention:
+    """Returns the fastest form of a registered attention.
+
+    Args:
+        attention: attention of the network.
+        make_linear: builds linear layers from weight (O, I) and bias (O,).
+    """
+    return INFERENCE_FORMS[type(attention)].fast(attention, make_linear)
+
+
+def batch_invariant_attention(attention: nn.Module, make_linear: MakeLinear, precision: str) -> InferenceAttention:
+    """Returns the batch-invariant form of a registered attention.
+
+    Args:
+        attention: attention of the network.
+        make_linear: builds linear layers from weight (O, I) and bias (O,).
+        precision: int8 or bf16, for the message.
+
+    Raises:
+        UserError: if the attention has no batch-invariant form.
+    """
+    make = INFERENCE_FORMS[type(attention)].batch_invariant
+    if make is None:
+        name = type(attention).__name__
+        raise UserError(
+            f"--precision {precision} needs a batch-invariant form of {name}, which does not exist: use fp32."
+        )
+    return make(attention, make_linear)

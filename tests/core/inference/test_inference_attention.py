@@ -1,0 +1,142 @@
+"""Attentions other than the default one: used as they are, or refused, in every precision."""
+
+import pytest
+import torch
+from torch import nn
+
+from gnmt.errors import UserError
+from gnmt.inference import attention as inference_attention
+from gnmt.inference.attention import InferenceForms
+from gnmt.inference.fast_decoder import FastDecoder
+from gnmt.inference.model import inference_model_for
+from gnmt.network.attention import NormalizedBahdanauAttention, SourceMemory
+from gnmt.network.config import NetworkConfig
+from gnmt.network.gnmt import GNMTNetwork
+from gnmt.quantization.fixed_point import order_free_sum, round_values, round_weights
+
+SOURCE = torch.tensor([[4, 5, 6, 7, 2], [8, 9, 2, 1, 1]])
+ERRORS = {"fp32": 1e-5, "bf16": 0.05, "int8": 0.05}  # of weights, which are between 0 and 1
+
+
+class DotProductAttention(nn.Module):
+    """Weights are the softmax of 4 (W query) . key."""
+
+    def __init__(self, hidden_size: int):
+        super().__init__()
+        self.projection = nn.Linear(hidden_size, hidden_size)
+
+    def precompute(self, encoder_outputs, padding_mask):
+        return SourceMemory(encoder_outputs, encoder_outputs, padding_mask)
+
+    def forward(self, query, memory):
+        scores = 4 * torch.bmm(self.projection(query), memory.keys.transpose(1, 2))
+        weights = scores.masked_fill(memory.padding_mask[:, None], -1e9).softmax(dim=-1)
+        return torch.bmm(weights, memory.values), weights
+
+
+class FastDotProductAttention:
+    """Its form for one position at a time."""
+
+    def __init__(self, attention, make_linear):
+        self.projection = make_linear(attention.projection.weight, attention.projection.bias)
+
+    def precompute(self, encoded, context_product):
+        return SourceMemory(encoded.outputs, context_product(encoded.outputs), encoded.padding_mask)
+
+    def weights(self, query, memory):
+        scores = 4 * torch.bmm(self.projection(query), memory.keys.transpose(1, 2))
+        return scores.masked_fill(memory.padding_mask[:, None], -1e9).softmax(dim=-1)
+
+    def context_weights(self, weights):
+        return weights
+
+    def add_context(self, pre_activations, weights, values):
+        pre_activations.baddbmm_(weights, values)
+
+
+class BatchInvariantDotProductAttention(FastDotProductAttention):
+    """The same with exact sums."""
+
+    def precompute(self, encoded, context_product):
+        outputs = encoded.outputs.masked_fill(encoded.padding_mask[:, :, None], 0)
+        return SourceMemory(outputs, round_values(context_product(outputs)), encoded.padding_mask)
+
+    def weights(self, query, memory):
+        scores = (4 * self.projection(query).double()[:, :, None] * memory.keys.double()[:, None]).sum(dim=3).float()
+        scores = scores.masked_fill(memory.padding_mask[:, None], -1e9)
+        weights = (scores - scores.amax(dim=-1, keepdim=True)).exp()
+        return weights / order_free_sum(weights)
+
+    def context_weights(self, weights):
+        return round_weights(weights)
+
+
+class UniformAttention(NormalizedBahdanauAttention):
+    """Subclass of the default attention with equal weights at all tokens of the source."""
+
+    def weights(self, query, memory):
+        tokens = (~memory.padding_mask).float()
+        return (tokens / tokens.sum(dim=1, keepdim=True))[:, None].expand(-1, query.size(1), -1)
+
+
+def network(attention: nn.Module) -> GNMTNetwork:
+    torch.manual_seed(1)
+    made = GNMTNetwork(NetworkConfig(12, 12, hidden_size=8))
+    made.decoder.stack.attention = attention
+    for parameter in made.parameters():
+        nn.init.uniform_(parameter, -0.6, 0.6)
+    return made.prepare_for_inference()
+
+
+@torch.no_grad()
+def two_steps(encoder, decoder):
+    """Returns logits and attention weights of two steps."""
+    memory = decoder.precompute(encoder(SOURCE))
+    first, first_weights, state = decoder.step(torch.tensor([2, 2]), memory, decoder.initial_state(memory))
+    second, second_weights, _ = decoder.step(torch.tensor([7, 8]), memory, state)
+    return torch.stack([first, second]), torch.stack([first_weights, second_weights])
+
+
+@pytest.mark.parametrize("precision", ERRORS)
+def test_a_registered_attention_is_used_in_every_precision(precision, monkeypatch):
+    forms = InferenceForms(FastDotProductAttention, BatchInvariantDotProductAttention)
+    monkeypatch.setitem(inference_attention.INFERENCE_FORMS, DotProductAttention, forms)
+    model = network(DotProductAttention(8))
+    expected_logits, expected_weights = two_steps(model.encoder, model.decoder)
+    prepared = inference_model_for(model, precision)
+    assert isinstance(prepared.decoder, FastDecoder)
+    logits, weights = two_steps(*prepared)
+    torch.testing.assert_close(weights, expected_weights, rtol=0, atol=ERRORS[precision])
+    torch.testing.assert_close(logits, expected_logits, rtol=0, atol=10 * ERRORS[precision])
+    by_bahdanau = two_steps(*inference_model_for(network(NormalizedBahdanauAttention(8)), precision))[1]
+    assert (weights - by_bahdanau).abs().max() > 2 * ERRORS[precision]  # the error allowed tells them apart
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_an_attention_without_batch_invariant_form_is_refused(precision, monkeypatch):
+    monkeypatch.setitem(
+        inference_attention.INFERENCE_FORMS, DotProductAttention, InferenceForms(FastDotProductAttention, None)
+    )
+    model = network(DotProductAttention(8))
+    assert isinstance(inference_model_for(model).decoder, FastDecoder)
+    expected = f"--precision {precision} needs a batch-invariant form of DotProductAttention.*: use fp32"
+    with pytest.raises(UserError, match=expected):
+        inference_model_for(model, precision)
+
+
+@pytest.mark.parametrize("make", [DotProductAttention, UniformAttention])
+def test_an_attention_that_is_not_registered_decodes_with_the_network_s_step(make):
+    """A subclass of a registered class included."""
+    model = network(make(8))
+    assert inference_model_for(model) == (model.encoder, model.decoder)
+    for precision in ("bf16", "int8"):
+        expected = f"--precision {precision} needs an inference form, which {make.__name__} does not have: use fp32"
+        with pytest.raises(UserError, match=expected):
+            inference_model_for(model, precision)
+
+
+def test_uniform_weights_are_uniform():
+    model = network(UniformAttention(8))
+    _, weights = two_steps(*inference_model_for(model))
+    expected = torch.tensor([[0.2] * 5, [1 / 3] * 3 + [0] * 2]).expand(2, 2, 5)
+    torch.testing.assert_close(weights, expected)
