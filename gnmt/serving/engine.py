@@ -18,8 +18,8 @@ from gnmt.serving.metrics import Metrics
 from gnmt.serving.refusals import Refusal, unavailable
 from gnmt.translator import Translator
 
-# Waiting sentences join together, because encoding a few at a time is slow. They join as soon as there is one of them for
-# MIN_JOINING_SHARE of the running sentences, but at the latest after MAX_WAIT_STEPS steps.
+# Waiting sentences join together, because encoding a few at a time is slow. They join as soon as their number reaches
+# MIN_JOINING_SHARE of the number of running sentences, and at the latest after MAX_WAIT_STEPS steps.
 MIN_JOINING_SHARE = 1 / 4
 MAX_WAIT_STEPS = 8
 HEARTBEAT = 1.0  # seconds between two heartbeats of an idle engine
@@ -51,7 +51,7 @@ class Engine:
         self._searches: Dict[SearchKey, Search] = {}
         self._jobs: Dict[int, Tuple[SearchKey, Job]] = {}  # running jobs by id
         self._next_id = 0
-        self._steps_waited = 0  # since sentences joined
+        self._steps_waited = 0  # since the queue was last polled
         self._memory = MemoryTrimmer(find_trim())
         # Written by the engine's thread, read by others:
         self._is_warm = threading.Event()
@@ -133,10 +133,14 @@ class Engine:
             joining.setdefault(key, []).append(QueuedSentence(self._next_id, job.sentence.ids, job.sentence.prefix))
             self._next_id += 1
         for key, sentences in joining.items():
-            if key not in self._searches:
-                options = dataclasses.replace(key.options, batch_size=self._slots)
-                self._searches[key] = key.translator.search(options, joining_share=0)  # only the engine lets them wait
-            self._searches[key].add(sentences)
+            try:
+                if key not in self._searches:
+                    options = dataclasses.replace(key.options, batch_size=self._slots)
+                    # A share of 0, because only the engine lets sentences wait.
+                    self._searches[key] = key.translator.search(options, joining_share=0)
+                self._searches[key].add(sentences)
+            except Exception as error:
+                self._fail(key, error)
 
     def _take_joining(self) -> List[Job]:
         self._steps_waited += 1
@@ -151,8 +155,7 @@ class Engine:
         self._metrics.batch_sentences.observe(len(search))
         try:
             translated = search.step()
-        except Exception as error:  # ends only this search
-            logger.exception("a search has failed")
+        except Exception as error:
             self._fail(key, error)
             return
         self._last_heartbeat = time.monotonic()
@@ -160,8 +163,7 @@ class Engine:
         if not len(search):
             del self._searches[key]
         jobs = [(self._jobs.pop(number)[1], hypotheses) for number, hypotheses in translated]
-        self._metrics.searches.set(len(self._searches))
-        self._metrics.running.set(len(self._jobs))
+        self._update_gauges()
         for job, hypotheses in jobs:
             job.deliver(self._decoded(job, hypotheses))
 
@@ -177,16 +179,27 @@ class Engine:
         return translation
 
     def _fail(self, key: SearchKey, error: Exception) -> None:
-        """Drops a search and fails its jobs."""
+        """Logs the error of a search, drops the search and fails its jobs; other searches go on."""
+        logger.error("a search has failed", exc_info=error)
         self._searches.pop(key, None)
-        for number in [number for number, (own, _) in self._jobs.items() if own == key]:
-            self._jobs.pop(number)[1].deliver(error)
+        numbers = [number for number, (own, _) in self._jobs.items() if own == key]
+        jobs = [self._jobs.pop(number)[1] for number in numbers]
+        self._update_gauges()
+        for job in jobs:
+            job.deliver(error)
 
     def _fail_all(self) -> None:
         error = self._queue.closed or STOPPING
-        for job in [*(job for _, job in self._jobs.values()), *self._queue.take_all()]:
-            job.deliver(error)
+        jobs = [*(job for _, job in self._jobs.values()), *self._queue.take_all()]
+        self._searches.clear()
         self._jobs.clear()
+        self._update_gauges()
+        for job in jobs:
+            job.deliver(error)
+
+    def _update_gauges(self) -> None:
+        self._metrics.searches.set(len(self._searches))
+        self._metrics.running.set(len(self._jobs))
 
 
 def failure(error: Exception) -> Refusal:

@@ -3,6 +3,7 @@
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,6 +15,7 @@ from served import Served, connect, gate_of, limited, make_translator, served
 
 from gnmt.errors import UserError
 from gnmt.serving.application import Settings
+from gnmt.serving.job_queue import JobQueue
 from gnmt.serving.keys import find_key, read_keys
 from gnmt.serving.limits import Limits, RateLimiter
 from gnmt.serving.refusals import Refusal
@@ -181,18 +183,34 @@ def test_a_failing_search_is_an_error_of_its_own_requests_only(translator, monke
         assert answers[0].json["code"] == "failed" and "no" not in answers[0].json["error"].split()
 
 
-def test_a_search_that_breaks_ends_with_its_requests(translator, monkeypatch):
-    search = translator.search
+@pytest.mark.parametrize("method", ["step", "add", None])  # None: the search cannot be created
+def test_a_search_that_breaks_ends_with_its_requests(translator, monkeypatch, method):
+    search, first_step = translator.search, []
+
+    def fail(*_):
+        raise RuntimeError("broken")
+
+    def step_once(step):
+        if first_step:
+            fail()
+        first_step.append(True)
+        return step()
 
     def broken(options, joining_share):
         made = search(options, joining_share)
-        if options.beam == 3:
-            made.step = lambda: (_ for _ in ()).throw(RuntimeError("broken"))
+        if options.beam == 3 and method is None:
+            fail()
+        elif options.beam == 3 and method == "step":
+            made.step = partial(step_once, made.step)  # the gauges count the search when it fails
+        elif options.beam == 3:
+            made.add = fail
         return made
 
     monkeypatch.setattr(translator, "search", broken)
     with served([translator]) as running:
         assert running.detailed(["a cat"], beam=3).status == 500
+        metrics = running.get("/metrics").text  # without a further search, which would correct the gauges
+        assert "gnmt_running_sentences 0.0" in metrics and "gnmt_running_searches 0.0" in metrics
         assert running.detailed(["a cat"], beam=4).status == 200
         assert running.get("/health/ready").status == 200
 
@@ -200,11 +218,13 @@ def test_a_search_that_breaks_ends_with_its_requests(translator, monkeypatch):
 def test_a_failed_engine_is_named(translator, monkeypatch):
     """Running and later requests learn that the engine has failed, not that the server is stopping."""
 
-    def fail(options, joining_share):
-        raise RuntimeError("no search")
+    def fail(queue, free, slots):
+        if len(queue):
+            raise RuntimeError("no jobs")
+        return []
 
     with served([translator]) as running:  # warm by now
-        monkeypatch.setattr(translator, "search", fail)
+        monkeypatch.setattr(JobQueue, "take", fail)
         for _ in range(2):
             answer = running.translate("a cat")
             assert (answer.status, answer.json["code"]) == (503, "failed") and "started again" in answer.json["error"]
