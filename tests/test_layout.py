@@ -103,6 +103,12 @@ def test_the_core_imports_neither_fairseq_nor_the_plugin():
         assert not packages & {"fairseq", "fairseq_cli", "fairseq_gnmt", "omegaconf", "hydra"}, path
 
 
+def test_no_message_of_the_core_names_a_command_of_the_plugin():
+    """`python -m fairseq_gnmt.data.*` is not there without fairseq."""
+    for path in (ROOT / "gnmt").rglob("*.py"):
+        assert "-m fairseq_gnmt" not in path.read_text(encoding="utf-8"), path
+
+
 def test_the_core_needs_neither_fairseq_nor_the_plugin():
     code = "import importlib, pkgutil, sys; sys.modules['fairseq'] = sys.modules['fairseq_gnmt'] = None; import gnmt; "
     code += "[importlib.import_module(m.name) for m in pkgutil.walk_packages(gnmt.__path__, 'gnmt.') if '__main__' not in m.name]"

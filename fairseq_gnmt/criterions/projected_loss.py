@@ -174,16 +174,16 @@ class _LossWithRecomputation(torch.autograd.Function):
         ctx.save_for_backward(features, weight, bias, target, token_weights)
         ctx.smoothing, ctx.limit, ctx.precision = smoothing, limit, precision
         accumulation_dtype = torch.promote_types(precision, torch.float32)
-        loss = nll = torch.zeros((), dtype=accumulation_dtype, device=features.device)
+        loss, nll = (torch.zeros((), dtype=accumulation_dtype, device=features.device) for _ in range(2))
         for part in chunks(len(features), CHUNK_TOKENS):
             logits = _logits(features[part], weight, bias, precision)
             if limit is not None:
                 logits.clamp_(-limit, limit)
             log_probs = logits.log_softmax(dim=1, dtype=accumulation_dtype)
             losses = -log_probs.gather(1, target[part, None])[:, 0]
-            nll = nll + losses.sum()
+            nll += losses.sum()
             smoothed = (1 - smoothing) * losses - smoothing * log_probs.mean(dim=1)
-            loss = loss + (smoothed * token_weights[part]).sum()
+            loss += (smoothed * token_weights[part]).sum()
         ctx.mark_non_differentiable(nll)
         return loss, nll
 

@@ -30,7 +30,9 @@ class Bf16Linear(nn.Module):
         """Copies weight (O, I) and bias (O,)."""
         super().__init__()
         self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach().bfloat16())
-        self.bias = None if bias is None else bias.detach().float()  # float32, added before the result is rounded
+        self.bias = (
+            None if bias is None else bias.detach().float().clone()
+        )  # float32, added before the result is rounded
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Multiplies inputs (..., I); returns (..., O), float32."""
@@ -49,7 +51,8 @@ class EmulatedBf16Linear(nn.Module):
     def __init__(self, weight: Tensor, bias: Optional[Tensor] = None):
         """Copies weight (O, I) and bias (O,)."""
         super().__init__()
-        self.product = inference_linear(weight.detach().bfloat16().float(), None if bias is None else bias.float())
+        copied_bias = None if bias is None else bias.detach().float().clone()
+        self.product = inference_linear(weight.detach().bfloat16().float(), copied_bias)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Multiplies inputs (..., I); returns (..., O), float32."""

@@ -48,7 +48,10 @@ class FastDecoderState(NamedTuple):
 
 
 class FastDecoder:
-    """Faster version of `Decoder.step`, from a copy of its weights.
+    """Faster version of `Decoder.step`.
+
+    Some weights are copies, others share memory with the decoder: gnmt.inference.model builds a new FastDecoder when they
+    change.
 
     Gate products are computed by gnmt.inference.gates. The context c = sum_s a_s x_s enters the upper layers only
     through products W c. The encoder outputs x_s are therefore multiplied by all W once per sentence, and a step sums
@@ -64,10 +67,10 @@ class FastDecoder:
         clip: Optional[nn.Module] = None,
         activations: Activations = FAST,
     ):
-        """Copies the weights of a decoder.
+        """Prepares the weights of a decoder.
 
         Args:
-            decoder: decoder to copy.
+            decoder: decoder in evaluation mode.
             gate_products: one per layer, bottom first, made from the same decoder and clip.
             make_linear: builds the other linear layers, for example in int8.
             attention: form of the decoder's attention.

@@ -18,7 +18,7 @@ class PackedLinear(nn.Module):
         """Copies weight (O, I) and bias (O,)."""
         super().__init__()
         self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach())
-        self.bias = None if bias is None else bias.detach()
+        self.bias = None if bias is None else bias.detach().clone()
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Multiplies inputs (..., I); returns (..., O)."""
@@ -26,9 +26,13 @@ class PackedLinear(nn.Module):
 
 
 class PlainLinear(nn.Module):
-    """Linear layer without oneDNN: for half precision, a GPU, or a torch build without these operators."""
+    """Linear layer without oneDNN: for half precision, a GPU, or a torch build without these operators.
+
+    Weights are not copied: the layer follows changes of the originals in place.
+    """
 
     def __init__(self, weight: Tensor, bias: Optional[Tensor] = None):
+        """Keeps weight (O, I) and bias (O,), without their gradients."""
         super().__init__()
         self.weight, self.bias = weight.detach(), None if bias is None else bias.detach()
 

@@ -24,7 +24,8 @@ class PackedLSTM(nn.Module):
     def __init__(self, lstm: LSTM):
         super().__init__()
         self.hidden_size, self.zero_state = lstm.hidden_size, lstm.zero_state
-        weight_ih, weight_hh, self.bias_ih, self.bias_hh = (weight.detach() for weight in lstm._flat_weights)
+        weight_ih, weight_hh, bias_ih, bias_hh = (weight.detach() for weight in lstm._flat_weights)
+        self.bias_ih, self.bias_hh = bias_ih.clone(), bias_hh.clone()
         self.packed_ih, self.packed_hh = torch.ops.mkldnn._reorder_mkldnn_rnn_layer_weight(
             weight_ih, weight_hh, lstm.hidden_size, reverse=False, has_biases=True, batch_first=False
         )

@@ -97,7 +97,9 @@ class DecoderStack(nn.Module):
     def forward(
         self, embedded: Tensor, memory: SourceMemory, state: DecoderState
     ) -> Tuple[Tensor, Tensor, DecoderState]:
-        """Advances T positions: the whole target in training, one token in search.
+        """Runs the bottom layer and the upper layers over T positions, one of them in `Decoder.step`.
+
+        `Decoder.forward`, which training uses, calls `bottom_layer` and `upper_layers` itself.
 
         Args:
             embedded: (N, T, H); N is a multiple of B, and the rows of a sentence are adjacent.

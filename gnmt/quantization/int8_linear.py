@@ -70,7 +70,7 @@ class Int8Linear(nn.Module):
         super().__init__()
         self.input_limit = input_limit
         self.kernels = make_kernels(*quantize_rows(weight))
-        self.bias = torch.zeros(len(weight)) if bias is None else bias.detach().float()
+        self.bias = torch.zeros(len(weight)) if bias is None else bias.detach().float().clone()
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Multiplies inputs (..., I); returns (..., O), float32."""

@@ -108,7 +108,7 @@ def dictionary_pieces(model: SentencePieceProcessor) -> Iterator[str]:
         if piece in FAIRSEQ_SYMBOLS or any(character.isspace() for character in piece):
             raise UserError(
                 f"The model has the piece {piece!r}, which fairseq would read as a special symbol or a space: "
-                f"use a model of `python -m fairseq_gnmt.data.subwords train`."
+                f"use a model of `gnmt subwords train`."
             )
         yield piece
 

@@ -12,13 +12,15 @@ from conftest import make_dictionary, make_model
 from gnmt.errors import UserError
 from gnmt.inference import model as inference_model
 from gnmt.inference import bf16_linear, packed_lstm
-from gnmt.inference.packed_linear import PlainLinear
+from gnmt.inference.packed_linear import PackedLinear, PlainLinear, has_packed_linear
 from gnmt.inference.packed_lstm import PackedLSTM
 from gnmt.inference.recurrence import LSTMWithHoistedInputProjection
 from gnmt.inference.fast_decoder import FastDecoder
 from gnmt.inference.model import EncoderDecoder, default_precision, encoder_with, inference_model_for
 from gnmt.precision import PRECISIONS
+from gnmt.network.lstm import LSTM
 from gnmt.quantization import int8_kernels
+from gnmt.quantization.int8_linear import Int8Linear
 
 DICTIONARY = make_dictionary(23)
 NO_OPTIONS = SimpleNamespace(generation=SimpleNamespace())
@@ -82,6 +84,31 @@ def test_products_without_bfloat16_are_told_and_nearly_the_same(model, monkeypat
     emulated = logits_of(model, "bf16")
     assert "no products in bfloat16" in caplog.text and "not faster" in caplog.text
     torch.testing.assert_close(emulated, found, rtol=0, atol=0.05)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("make", [PackedLinear, bf16_linear.Bf16Linear, bf16_linear.EmulatedBf16Linear, Int8Linear])
+def test_layers_copy_weight_and_bias(make):
+    if make in (PackedLinear, bf16_linear.Bf16Linear) and not has_packed_linear():
+        pytest.skip("this torch has no packed weights")
+    weight, bias, inputs = torch.randn(4, 3), torch.randn(4), torch.randn(2, 3)
+    layer = make(weight, bias)
+    before = layer(inputs).clone()
+    weight.zero_()
+    bias.zero_()
+    assert torch.equal(layer(inputs), before)
+
+
+@torch.no_grad()
+def test_packed_lstms_copy_their_weights():
+    lstm = LSTM(4, 4)
+    if not packed_lstm.packs_lstms(lstm.weight_ih_l0):
+        pytest.skip("this torch has no packed weights")
+    packed, inputs = PackedLSTM(lstm), torch.randn(2, 3, 4)
+    before = packed(inputs, lstm.zero_state(inputs), torch.nn.Identity())[0].clone()
+    for parameter in lstm.parameters():
+        parameter.zero_()
+    assert torch.equal(packed(inputs, lstm.zero_state(inputs), torch.nn.Identity())[0], before)
 
 
 def test_missing_operators_are_told(model, monkeypatch, caplog):

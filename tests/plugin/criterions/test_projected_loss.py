@@ -156,11 +156,16 @@ def test_autocast_computes_in_its_precision(case):
         assert 2**-14 * expected.norm() < (ours - expected).norm() < 2**-6 * expected.norm()
 
 
-def test_no_tokens():
-    loss, nll = projected_label_smoothed_loss(
-        torch.zeros(0, 5), torch.ones(11, 5), torch.ones(11), torch.zeros(0).long(), 0.1
-    )
-    assert loss == 0 and nll == 0
+@pytest.mark.parametrize("limit", [None, 2.0])
+@pytest.mark.parametrize("precision", [torch.float32, *HALF_PRECISIONS])
+def test_no_tokens(precision, limit):
+    """The gradient is zero, as in a process without a sentence."""
+    shapes = ((0, 5), (11, 5), (11,))
+    features, weight, bias = (torch.ones(*shape, dtype=precision, requires_grad=True) for shape in shapes)
+    loss, nll = projected_label_smoothed_loss(features, weight, bias, torch.zeros(0).long(), 0.1, limit)
+    assert loss == 0 and nll == 0 and not nll.requires_grad
+    loss.backward()
+    assert features.grad.shape == (0, 5) and not weight.grad.any() and not bias.grad.any()
 
 
 def plain_weighted_nll(features, weight, bias, target, token_weights):
