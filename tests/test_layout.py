@@ -47,6 +47,7 @@ CORE = {
     "checkpoints": {"files", "network", "quantization", "tokenizers"},
     "translation": {"checkpoints", "search", "tokenizers"},
     "training": {"corpora", "files"},
+    "losses": {"network", "training"},
     "plots": {"files", "tokenizers", "training"},
     "serving": {"checkpoints", "files", "search", "tokenizers", "translation", "translator"},
     "bulk": {"checkpoints", "files", "search", "translation", "translator"},

@@ -10,13 +10,13 @@ import torch.distributed as dist
 from torch import Tensor
 
 from benchmarking.memory import forget_peak
-from fairseq_gnmt.criterions.projected_loss import projected_label_smoothed_loss
+from gnmt.losses.fused_linear_cross_entropy import fused_label_smoothed_loss
 from gnmt.commands.speed import peak_mebibytes
 from gnmt.network.config import NetworkConfig
 from gnmt.network.gnmt import GNMTNetwork
 from gnmt.training.batch_shares import gather_batch, rows_of_process, sum_gradients
 from gnmt.training.sharded_layers import shard_vocabulary, split_parameters
-from gnmt.training.sharded_loss import sharded_label_smoothed_loss
+from gnmt.losses.sharded_cross_entropy import sharded_label_smoothed_loss
 from gnmt.training.vocabulary_shards import VocabularyShard, vocabulary_shard
 
 SMOOTHING = 0.1
@@ -94,7 +94,7 @@ def loss_of(network: GNMTNetwork, own: Tensor, target: Tensor, rows: Tensor, sha
     projection = network.decoder.output_projection
     if shard is None:
         features, words = own.flatten(0, 1), target[rows].flatten()
-        return projected_label_smoothed_loss(features, projection.weight, projection.bias, words, SMOOTHING)[0]
+        return fused_label_smoothed_loss(features, projection.weight, projection.bias, words, SMOOTHING)[0]
     features, words = gather_batch(own, len(target)).flatten(0, 1), target.flatten()
     return sharded_label_smoothed_loss(
         features, projection.weight, projection.bias, words, SMOOTHING, None, shard

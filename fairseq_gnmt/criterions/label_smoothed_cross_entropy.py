@@ -1,6 +1,6 @@
 """Label-smoothed cross-entropy, fused with the output projection.
 
-Smoothing follows NVIDIA's GNMT. The loss is the sum over real tokens of (1 - e) * nll + e * mean_V(-log p), with the
+Smoothing follows NVIDIA's GNMT. The loss is the sum over non-padding tokens of (1 - e) * nll + e * mean_V(-log p), with the
 mean over the whole vocabulary. fairseq's own smoothing is equal if its epsilon is e * (V - 1) / V.
 
 Shapes: B sentences, T target positions, H hidden size, V vocabulary size.
@@ -8,8 +8,9 @@ Shapes: B sentences, T target positions, H hidden size, V vocabulary size.
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
-from typing import Any, Dict, Tuple
+from typing import Any, Callable, Dict, Tuple
 
 import torch
 from fairseq import utils
@@ -19,11 +20,11 @@ from fairseq.logging import metrics
 from omegaconf import II
 from torch import Tensor
 
-from fairseq_gnmt.criterions.projected_loss import projected_label_smoothed_loss
+from gnmt.losses.fused_linear_cross_entropy import fused_label_smoothed_loss
+from gnmt.losses.sharded_cross_entropy import sharded_label_smoothed_loss
 from gnmt.ranges import Range, check_ranges
 from gnmt.training.batch_shares import gather_batch, rows_of_process
 from gnmt.training.sharded_layers import ShardedProjection
-from gnmt.training.sharded_loss import sharded_label_smoothed_loss
 from gnmt.training.vocabulary_shards import VocabularyShard
 
 
@@ -63,9 +64,9 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
             features = shared_features(model, sample["net_input"], projection.shard)
         else:
             features, _ = model(**sample["net_input"], features_only=True)
-        return self.likelihood(model, features, sample)
+        return self.loss_from_features(model, features, sample)
 
-    def likelihood(self, model, features: Tensor, sample) -> Tuple[Tensor, int, Dict[str, Any]]:
+    def loss_from_features(self, model, features: Tensor, sample) -> Tuple[Tensor, int, Dict[str, Any]]:
         """Computes the loss from decoder features.
 
         Args:
@@ -79,19 +80,18 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
         projection = model.decoder.output_projection
         # With --layer-devices, features and batch are on different devices.
         target = sample["target"].to(features.device)
-        real = real_positions(target, self.padding_idx, sample["ntokens"])
-        arguments = (
-            features.flatten(0, 1).index_select(0, real),
-            projection.weight,
-            projection.bias,
-            target.flatten().index_select(0, real),
-            self.label_smoothing,
-            model.decoder.logit_limit,
-        )
+        positions = non_padding_positions(target, self.padding_idx, sample["ntokens"])
+        loss_of_tokens: Callable[..., Tuple[Tensor, Tensor]] = fused_label_smoothed_loss
         if isinstance(projection, ShardedProjection):
-            loss, nll = sharded_label_smoothed_loss(*arguments, projection.shard)
-        else:
-            loss, nll = projected_label_smoothed_loss(*arguments)
+            loss_of_tokens = partial(sharded_label_smoothed_loss, shard=projection.shard)
+        loss, nll = loss_of_tokens(
+            features=features.flatten(0, 1).index_select(0, positions),
+            weight=projection.weight,
+            bias=projection.bias,
+            target=target.flatten().index_select(0, positions),
+            smoothing=self.label_smoothing,
+            logit_limit=model.decoder.logit_limit,
+        )
         loss, nll = loss.to(sample["target"].device), nll.to(sample["target"].device)
         sentences = sample["target"].size(0)
         sample_size = sentences if self.sentence_avg else sample["ntokens"]
@@ -122,7 +122,7 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
 
 
 def ratio(total: Any, count: Any) -> Any:
-    """Returns total / count, or 0 if the count is 0: a process may have no sentence in an update or validation."""
+    """Returns total / max(count, 1): a process may have no sentence in an update or validation."""
     return total / (count.clamp(min=1) if torch.is_tensor(count) else max(count, 1))
 
 
@@ -140,14 +140,14 @@ def shared_features(model, net_input: Dict[str, Tensor], shard: VocabularyShard)
     return gather_batch(features, batch)
 
 
-def real_positions(target: Tensor, pad: int, count: int) -> Tensor:
+def non_padding_positions(target: Tensor, pad: int, count: int) -> Tensor:
     """Returns the indices (count,) of the tokens of a flattened target that are not padding, in order.
 
-    A stable sort puts real tokens first.
+    A stable sort puts non-padding tokens first.
 
     Args:
         target: (B, T).
         pad: id of PAD.
-        count: number of real tokens; counting them on a GPU would block the CPU.
+        count: number of non-padding tokens; counting them on a GPU would block the CPU.
     """
     return target.flatten().eq(pad).byte().argsort(stable=True)[:count]

@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fairseq_gnmt.criterions.label_smoothed_cross_entropy import GNMTLabelSmoothedCrossEntropy, ratio
-from fairseq_gnmt.criterions.projected_loss import projected_weighted_nll
 from fairseq_gnmt.models.gnmt import GNMTModel
 from fairseq_gnmt.rewards.words import RewardTokenizer
 from gnmt.errors import UserError
 from gnmt.evaluation.gleu import gleu, ngrams
+from gnmt.losses.fused_linear_cross_entropy import fused_weighted_nll
 from gnmt.network.dropout import disable_dropout
 from gnmt.ranges import Range, check_ranges
 from gnmt.search.ensemble import Ensemble
@@ -124,7 +124,7 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         self._warn_if_untrained(rewards)
         features, sampled_features = self.features(model, sample, samples.tokens)
 
-        loss, sample_size, logging_output = self.likelihood(model, features, sample)
+        loss, sample_size, logging_output = self.loss_from_features(model, features, sample)
         loss = self.likelihood_weight * loss + self.reward_loss(model, sampled_features, samples.tokens, rewards)
         logging_output.update(
             samples=rewards.numel(),
@@ -200,7 +200,7 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         bias = (projection.bias / self.temperature).index_fill(0, padding, IMPOSSIBLE)
         drawn = tokens.ne(self.padding_idx)
         token_weights = advantages(rewards)[:, :, None].expand_as(drawn)[drawn]
-        loss = projected_weighted_nll(
+        loss = fused_weighted_nll(
             features[drawn] / self.temperature, projection.weight, bias, tokens[drawn], token_weights
         )
         return loss.to(home)

@@ -8,13 +8,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from gnmt.training.batch_shares import all_gather
-from gnmt.training.vocabulary_shards import VocabularyShard, gather_shards, held_symbols, rows_of_shard
+from gnmt.training.vocabulary_shards import VocabularyShard, gather_shards, rows_of_shard, tokens_of_shard
 
 WholeWeights = Dict[int, nn.Parameter]  # whole parameter by the id of its shard
 
 
 class ShardedProjection(nn.Module):
-    """Shard of the output layer: weights (V', H) and biases (V',), used by gnmt.training.sharded_loss."""
+    """Shard of the output layer: weights (V', H) and biases (V',), used by gnmt.losses.sharded_cross_entropy."""
 
     def __init__(self, weight: nn.Parameter, bias: nn.Parameter, shard: VocabularyShard):
         super().__init__()
@@ -52,15 +52,15 @@ class _ShardedLookup(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, tokens: Tensor, weight: Tensor, padding_idx: int, shard: VocabularyShard) -> Tensor:
-        everyones = all_gather(tokens)
-        rows, held = held_symbols(everyones, shard)
-        vectors = nn.functional.embedding(rows, weight).masked_fill_(~held[..., None], 0)
-        own = torch.empty_like(vectors[0])
-        dist.reduce_scatter(own, list(vectors))
+        gathered_tokens = all_gather(tokens)
+        rows, is_local = tokens_of_shard(gathered_tokens, shard)
+        vectors = nn.functional.embedding(rows, weight).masked_fill_(~is_local[..., None], 0)
+        vectors_of_process = torch.empty_like(vectors[0])
+        dist.reduce_scatter(vectors_of_process, list(vectors))
         # As in nn.Embedding, PAD has no gradient.
-        ctx.save_for_backward(rows, held & (everyones != padding_idx))
+        ctx.save_for_backward(rows, is_local & (gathered_tokens != padding_idx))
         ctx.size = shard.size
-        return own
+        return vectors_of_process
 
     @staticmethod
     @torch.autograd.function.once_differentiable

@@ -87,7 +87,7 @@ def gather_shards(rows: Tensor, shard: VocabularyShard) -> Tensor:
     return whole
 
 
-def held_symbols(tokens: Tensor, shard: VocabularyShard) -> Tuple[Tensor, Tensor]:
+def tokens_of_shard(tokens: Tensor, shard: VocabularyShard) -> Tuple[Tensor, Tensor]:
     """Returns the row of each token in a shard (0 for tokens of other shards), and a mask of the shard's tokens.
 
     Args:
@@ -95,5 +95,5 @@ def held_symbols(tokens: Tensor, shard: VocabularyShard) -> Tuple[Tensor, Tensor
         shard: shard of this process.
     """
     rows = tokens - shard.first
-    held = (rows >= 0) & (rows < shard.size)
-    return rows.masked_fill(~held, 0), held
+    is_local = (rows >= 0) & (rows < shard.size)
+    return rows.masked_fill(~is_local, 0), is_local

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from benchmarking.scaling.costs import FLOAT_BYTES, Batch, Network, parameters
 from benchmarking.scaling.two_processes import PROCESSES, Calibration, Measured, Parts, fitted_link
-from fairseq_gnmt.criterions.projected_loss import projected_label_smoothed_loss
+from gnmt.losses.fused_linear_cross_entropy import fused_label_smoothed_loss
 from gnmt.network.config import NetworkConfig
 from gnmt.network.gnmt import GNMTNetwork
 from gnmt.network.placement import Placement
 from gnmt.training.batch_shares import gather_batch, rows_of_process, sum_gradients
 from gnmt.training.sharded_layers import shard_vocabulary, split_parameters
-from gnmt.training.sharded_loss import sharded_label_smoothed_loss
+from gnmt.losses.sharded_cross_entropy import sharded_label_smoothed_loss
 from gnmt.training.vocabulary_shards import vocabulary_shard
 
 WARM_UP = 1
@@ -55,7 +55,7 @@ class Training:
         """Returns the loss of features (N, H) with an output layer of the first tokens of the vocabulary."""
         output = self.model.decoder.output_projection
         weight, bias = output.weight[:vocabulary], output.bias[:vocabulary]
-        return projected_label_smoothed_loss(features, weight, bias, target % vocabulary, SMOOTHING)[0]
+        return fused_label_smoothed_loss(features, weight, bias, target % vocabulary, SMOOTHING)[0]
 
     def run_recurrence(self, sentences: int) -> None:
         self.model.zero_grad(set_to_none=True)

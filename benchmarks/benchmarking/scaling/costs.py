@@ -13,7 +13,7 @@ FLOAT_BYTES = 4
 ADAM_BYTES = 28  # reads weight, gradient and two moments, writes weight and moments: 7 float32 numbers
 # Accesses of an element by the code of this project, forward and backward, in numbers of the training's precision.
 ATTENTION_ACCESSES = 13  # gnmt/network/attention.py: sums, tanh and products over them, and again for the gradient
-LOGIT_ACCESSES = 7  # projected_loss.py: product, largest, softmax, target, two products
+LOGIT_ACCESSES = 7  # gnmt/losses/fused_linear_cross_entropy.py: product, largest, softmax, target, two products
 
 
 class Device(NamedTuple):

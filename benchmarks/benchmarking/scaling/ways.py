@@ -16,7 +16,7 @@ from benchmarking.scaling.costs import (
 )  # fmt: skip
 from benchmarking.scaling.schedules import Layers, replica_seconds
 
-LOSS_CHUNK = 1024  # tokens with logits in memory at the same time: projected_loss.py
+LOSS_CHUNK = 1024  # tokens with logits in memory at the same time: gnmt/losses/fused_linear_cross_entropy.py
 STATE_BYTES = 16  # of a parameter: weight, gradient and Adam's two moments in float32
 LSTM_NUMBERS = 12  # kept for the gradient of a unit at a position: gates, states, dropped inputs
 REPLICA_BYTES = 8  # of a parameter in an asynchronous replica: weight and gradient

@@ -185,7 +185,7 @@ def test_the_loss_is_where_the_batch_is(moves_without_values, name, last):
             assert model.decoder.output_projection.weight.device == devices[last]
             source, previous, target = (torch.randint(4, 12, (3, 5), device=devices[0]) for _ in range(3))
             features, _ = model.decoder(previous, model.encoder(source), features_only=True)
-            loss, _, logged = criterion.likelihood(model, features, {"target": target, "ntokens": 15})
+            loss, _, logged = criterion.loss_from_features(model, features, {"target": target, "ntokens": 15})
             assert {loss.device, logged["loss"].device, logged["nll_loss"].device} == {devices[0]}
 
 

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.utils import clip_grads_with_norm_
 
-from fairseq_gnmt.criterions.projected_loss import plain_label_smoothed_loss
+from gnmt.losses.sharded_cross_entropy import sharded_label_smoothed_loss
 from gnmt.network.clipping import ClipSchedule
 from gnmt.network.config import NetworkConfig
 from gnmt.network.gnmt import GNMTNetwork
@@ -21,10 +21,10 @@ from gnmt.training.sharded_layers import (
     split_parameters,
     with_layers,
 )
-from gnmt.training.sharded_loss import sharded_label_smoothed_loss
 from gnmt.training.sharded_state import gather_state, shard_state, whole_gradient_norm
 from gnmt.training.vocabulary_shards import VocabularyShard, gather_shards, rows_of_shard, vocabulary_shard
 from process_groups import run_processes
+from reference.plain_loss import plain_label_smoothed_loss
 
 VOCABULARY, PAD = 23, 1
 SMOOTHING, CLIP_NORM, UPDATES = 0.1, 0.5, 3

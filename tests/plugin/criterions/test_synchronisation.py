@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from conftest import make_dictionary, make_model
-from fairseq_gnmt.criterions.label_smoothed_cross_entropy import GNMTLabelSmoothedCrossEntropy, real_positions
+from fairseq_gnmt.criterions.label_smoothed_cross_entropy import GNMTLabelSmoothedCrossEntropy, non_padding_positions
 
 DICTIONARY = make_dictionary(23)
 PAD = DICTIONARY.pad()
 
 
-def test_real_positions_by_hand():
+def test_non_padding_positions_by_hand():
     target = torch.tensor([[5, 6, PAD], [PAD, PAD, 7], [8, PAD, 9]])
-    assert real_positions(target, PAD, 5).tolist() == [0, 1, 5, 6, 8]
+    assert non_padding_positions(target, PAD, 5).tolist() == [0, 1, 5, 6, 8]
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.float16, torch.bfloat16])

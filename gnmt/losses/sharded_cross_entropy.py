@@ -1,6 +1,6 @@
-"""Output projection and label-smoothed loss with a vocabulary that is divided over processes.
+"""Fused linear cross-entropy with an output layer that is sharded by tokens across processes.
 
-Shapes: N tokens (padding dropped), H hidden size, V vocabulary, V' vocabulary tokens of this process.
+Shapes: N non-padding tokens, H hidden size, V vocabulary, V' vocabulary tokens of this process.
 """
 
 from typing import Optional, Tuple
@@ -9,8 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from gnmt.training.fused_loss import CHUNK_TOKENS, chunks, minus_smoothed_target, take_gradients
-from gnmt.training.vocabulary_shards import VocabularyShard, held_symbols
+from gnmt.losses.chunks import CHUNK_TOKENS, chunks, minus_smoothed_target, take_gradients
+from gnmt.training.vocabulary_shards import VocabularyShard, tokens_of_shard
 
 
 def sharded_label_smoothed_loss(
@@ -39,30 +39,30 @@ def sharded_label_smoothed_loss(
     """
     if not torch.is_grad_enabled():  # autograd.Function.forward always runs with grad mode off and cannot check this
         features, weight, bias = features.detach(), weight.detach(), bias.detach()
-    return _ShardedLoss.apply(features, weight, bias, target, smoothing, logit_limit, shard)
+    return _GradientInForward.apply(features, weight, bias, target, smoothing, logit_limit, shard)
 
 
-def reduced_statistics(logits: Tensor, rows: Tensor, held: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+def reduced_statistics(logits: Tensor, columns: Tensor, is_local: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
     """Returns log sum_V exp(z), the target's logit and sum_V z of each token (N,) from the logits of all processes.
 
-    Each process computes l, the logarithm of its own sum of exponentials. The first reduction is the maximum m of l. The
+    Each process computes l, the logarithm of its sum of exponentials. The first reduction is the maximum m of l. The
     second reduction sums exp(l - m), the target's logit (0 on processes without the target) and the logits.
 
     Args:
         logits: (N, V'), logits of this process.
-        rows: (N,), columns of the targets in the logits.
-        held: (N,), True if the target belongs to the shard of this process.
+        columns: (N,), columns of the targets in the logits.
+        is_local: (N,), True if the target belongs to the shard of this process.
     """
-    own = logits.logsumexp(dim=1)
-    largest = own.clone()
+    local = logits.logsumexp(dim=1)
+    largest = local.clone()
     dist.all_reduce(largest, dist.ReduceOp.MAX)
-    correct = logits.gather(1, rows[:, None])[:, 0].masked_fill(~held, 0)
-    sums = torch.stack([(own - largest).exp(), correct, logits.sum(dim=1)])
+    target_logit = logits.gather(1, columns[:, None])[:, 0].masked_fill(~is_local, 0)
+    sums = torch.stack([(local - largest).exp(), target_logit, logits.sum(dim=1)])
     dist.all_reduce(sums)
     return largest + sums[0].log(), sums[1], sums[2]
 
 
-class _ShardedLoss(torch.autograd.Function):
+class _GradientInForward(torch.autograd.Function):
     """Label-smoothed loss whose gradients are computed in the forward pass, from the logits of one chunk at a time.
 
     For logits z, loss = lse(z) - (1 - e) z_y - e mean_V(z). Its gradient is softmax(z) - (1 - e) onehot(y) - e / V. Each
@@ -80,26 +80,26 @@ class _ShardedLoss(torch.autograd.Function):
         limit: Optional[float],
         shard: VocabularyShard,
     ):
-        wanted = any(ctx.needs_input_grad)
-        gradients = tuple(torch.zeros_like(one) for one in (features, weight, bias)) if wanted else None
-        all_rows, all_held = held_symbols(target, shard)
+        needs_gradient = any(ctx.needs_input_grad)
+        gradients = tuple(map(torch.zeros_like, (features, weight, bias))) if needs_gradient else None
+        all_columns, all_local = tokens_of_shard(target, shard)
         loss, nll = features.new_zeros(()), features.new_zeros(())
         uniform = smoothing / shard.vocabulary_size
 
         for part in chunks(len(features), CHUNK_TOKENS):
-            h, rows, held = features[part], all_rows[part], all_held[part]
+            h, columns, is_local = features[part], all_columns[part], all_local[part]
             logits = torch.addmm(bias, h, weight.t())
             clipped = None
             if limit is not None:
                 clipped = logits.abs() > limit
                 logits.clamp_(-limit, limit)
-            normalizer, correct, total = reduced_statistics(logits, rows, held)
-            nll += (normalizer - correct).sum()
-            loss += (normalizer - (1 - smoothing) * correct - uniform * total).sum()
+            log_normalizer, target_logit, logit_sum = reduced_statistics(logits, columns, is_local)
+            nll += (log_normalizer - target_logit).sum()
+            loss += (log_normalizer - (1 - smoothing) * target_logit - uniform * logit_sum).sum()
             if gradients is None:
                 continue
-            probabilities = logits.sub_(normalizer[:, None]).exp_()
-            gradient = minus_smoothed_target(probabilities, rows, smoothing, shard.vocabulary_size, held)
+            probabilities = logits.sub_(log_normalizer[:, None]).exp_()
+            gradient = minus_smoothed_target(probabilities, columns, smoothing, shard.vocabulary_size, is_local)
             if clipped is not None:
                 gradient.masked_fill_(clipped, 0)
             torch.mm(gradient, weight, out=gradients[0][part])

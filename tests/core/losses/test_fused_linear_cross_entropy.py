@@ -1,4 +1,4 @@
-"""The fused projection and loss against the formula on whole logits."""
+"""Fused linear cross-entropy against the formula on whole logits."""
 
 import math
 
@@ -6,12 +6,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fairseq_gnmt.criterions import projected_loss
-from fairseq_gnmt.criterions.projected_loss import (
-    plain_label_smoothed_loss,
-    projected_label_smoothed_loss,
-    projected_weighted_nll,
-)
+from gnmt.losses import fused_linear_cross_entropy
+from gnmt.losses.fused_linear_cross_entropy import fused_label_smoothed_loss, fused_weighted_nll
+from reference.plain_loss import plain_label_smoothed_loss
 
 
 def test_by_hand():
@@ -34,9 +31,9 @@ def case(device):
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
 @pytest.mark.parametrize("chunk", [1, 3, 100])
 def test_loss_and_gradients_equal_the_formula(case, smoothing, chunk, monkeypatch):
-    monkeypatch.setattr(projected_loss, "CHUNK_TOKENS", chunk)
+    monkeypatch.setattr(fused_linear_cross_entropy, "CHUNK_TOKENS", chunk)
     (features, weight, bias), target = case
-    fused = projected_label_smoothed_loss(features, weight, bias, target, smoothing)
+    fused = fused_label_smoothed_loss(features, weight, bias, target, smoothing)
     plain = plain_label_smoothed_loss(features @ weight.t() + bias, target, smoothing)
     torch.testing.assert_close(fused, plain)
     gradients = [torch.autograd.grad(3 * loss, (features, weight, bias)) for loss, _ in (fused, plain)]
@@ -46,11 +43,11 @@ def test_loss_and_gradients_equal_the_formula(case, smoothing, chunk, monkeypatc
 @pytest.mark.parametrize("chunk", [3, 100])
 def test_clipped_logits(case, chunk, monkeypatch):
     """A logit at its limit has no gradient."""
-    monkeypatch.setattr(projected_loss, "CHUNK_TOKENS", chunk)
+    monkeypatch.setattr(fused_linear_cross_entropy, "CHUNK_TOKENS", chunk)
     (features, weight, bias), target = case
     clipped = (features @ weight.t() + bias).clamp(-1.5, 1.5)
     assert 0.1 < (clipped.abs() == 1.5).double().mean() < 0.9
-    fused = projected_label_smoothed_loss(features, weight, bias, target, 0.1, logit_limit=1.5)
+    fused = fused_label_smoothed_loss(features, weight, bias, target, 0.1, logit_limit=1.5)
     plain = plain_label_smoothed_loss(clipped, target, 0.1)
     torch.testing.assert_close(fused, plain)
     gradients = [torch.autograd.grad(3 * loss, (features, weight, bias)) for loss, _ in (fused, plain)]
@@ -60,11 +57,11 @@ def test_clipped_logits(case, chunk, monkeypatch):
 def test_validation_makes_no_gradients(case, monkeypatch):
     """Parameters require gradients even where torch.no_grad is active."""
     (features, weight, bias), target = case
-    monkeypatch.setattr(projected_loss, "_plus_product", None)  # of the weights' gradient
+    monkeypatch.setattr(fused_linear_cross_entropy, "_plus_product", None)  # of the weights' gradient
     with pytest.raises(TypeError):
-        projected_label_smoothed_loss(features, weight, bias, target, 0.1)
+        fused_label_smoothed_loss(features, weight, bias, target, 0.1)
     with torch.no_grad():
-        loss, nll = projected_label_smoothed_loss(features, weight, bias, target, 0.1)
+        loss, nll = fused_label_smoothed_loss(features, weight, bias, target, 0.1)
     assert loss > 0 and not loss.requires_grad and not nll.requires_grad
 
 
@@ -72,11 +69,11 @@ def test_half_precision_leaves_the_order_to_autograd(case):
     """float16 weights: the softmax is in float32, the gradient is scaled before it is rounded."""
     (features, weight, bias), target = case
     half = [tensor.detach().half().requires_grad_() for tensor in (features, weight, bias)]
-    loss, _ = projected_label_smoothed_loss(*half, target, 0.1)
+    loss, _ = fused_label_smoothed_loss(*half, target, 0.1)
     assert loss.dtype == torch.float32
     (loss * 1024).backward()
     exact = [tensor.detach().double().requires_grad_() for tensor in half]
-    reference, _ = projected_label_smoothed_loss(*exact, target, 0.1)
+    reference, _ = fused_label_smoothed_loss(*exact, target, 0.1)
     (reference * 1024).backward()
     assert loss.item() == pytest.approx(reference.item(), rel=2e-3)
     torch.testing.assert_close(half[1].grad.double(), exact[1].grad, rtol=1e-2, atol=1024 * 2e-3)
@@ -88,12 +85,12 @@ HALF_PRECISIONS = {torch.float16: 2**-11, torch.bfloat16: 2**-8}  # with the rel
 @pytest.mark.parametrize("limit", [None, 2.0])
 @pytest.mark.parametrize("precision", HALF_PRECISIONS)
 def test_half_precision_in_many_chunks_is_close_to_float64(precision, limit, device, monkeypatch):
-    monkeypatch.setattr(projected_loss, "CHUNK_TOKENS", 16)
+    monkeypatch.setattr(fused_linear_cross_entropy, "CHUNK_TOKENS", 16)
     torch.manual_seed(1)
     half = [torch.randn(*shape).to(device, precision).requires_grad_() for shape in ((200, 8), (30, 8), (30,))]
     exact = [tensor.detach().double().requires_grad_() for tensor in half]
     target = torch.randint(0, 30, (200,)).to(device)
-    losses = [projected_label_smoothed_loss(*tensors, target, 0.1, limit)[0] for tensors in (half, exact)]
+    losses = [fused_label_smoothed_loss(*tensors, target, 0.1, limit)[0] for tensors in (half, exact)]
     assert losses[0].dtype == torch.float32
     error = HALF_PRECISIONS[precision]
     assert losses[0].item() == pytest.approx(losses[1].item(), rel=error)  # errors of logits cancel in the sum
@@ -112,7 +109,7 @@ def test_the_loss_scale_enters_before_the_gradient_is_rounded(device):
     gradients = []
     for scale in (1, 2**15):
         weighed = bias.clone().requires_grad_()
-        loss, _ = projected_label_smoothed_loss(features, weight, weighed, torch.tensor([0], device=device), 0.0)
+        loss, _ = fused_label_smoothed_loss(features, weight, weighed, torch.tensor([0], device=device), 0.0)
         (loss * scale).backward()
         gradients.append(weighed.grad[1:].tolist())
     assert gradients[0] == [0, 0]
@@ -134,11 +131,11 @@ class LargestTensor(TorchDispatchMode):
 @pytest.mark.parametrize("limit", [None, 2.0])
 @pytest.mark.parametrize("precision", [torch.float32, *HALF_PRECISIONS])
 def test_only_the_logits_of_a_chunk_are_held(precision, limit, monkeypatch):
-    monkeypatch.setattr(projected_loss, "CHUNK_TOKENS", 10)
+    monkeypatch.setattr(fused_linear_cross_entropy, "CHUNK_TOKENS", 10)
     tensors = [torch.randn(*shape, dtype=precision, requires_grad=True) for shape in ((90, 2), (40, 2), (40,))]
     with LargestTensor() as largest:
-        loss, _ = projected_label_smoothed_loss(*tensors, torch.randint(0, 40, (90,)), 0.1, limit)
-        nll = projected_weighted_nll(*tensors, torch.randint(0, 40, (90,)), torch.randn(90))
+        loss, _ = fused_label_smoothed_loss(*tensors, torch.randint(0, 40, (90,)), 0.1, limit)
+        nll = fused_weighted_nll(*tensors, torch.randint(0, 40, (90,)), torch.randn(90))
         (loss + nll).backward()
     assert largest.elements == (20 if precision == torch.bfloat16 else 10) * 40  # two bytes or four each
 
@@ -148,9 +145,9 @@ def test_autocast_computes_in_its_precision(case):
     (features, weight, bias), target = case
     single = [tensor.detach().float().requires_grad_() for tensor in (features, weight, bias)]
     with torch.autocast(features.device.type, torch.bfloat16):
-        loss, _ = projected_label_smoothed_loss(*single, target, 0.1)
+        loss, _ = fused_label_smoothed_loss(*single, target, 0.1)
     found = torch.autograd.grad(loss, single)
-    reference, _ = projected_label_smoothed_loss(features, weight, bias, target, 0.1)
+    reference, _ = fused_label_smoothed_loss(features, weight, bias, target, 0.1)
     for ours, expected in zip(found, torch.autograd.grad(reference, case[0])):
         assert ours.dtype == torch.float32
         assert 2**-14 * expected.norm() < (ours - expected).norm() < 2**-6 * expected.norm()
@@ -162,7 +159,7 @@ def test_no_tokens(precision, limit):
     """The gradient is zero, as in a process without a sentence."""
     shapes = ((0, 5), (11, 5), (11,))
     features, weight, bias = (torch.ones(*shape, dtype=precision, requires_grad=True) for shape in shapes)
-    loss, nll = projected_label_smoothed_loss(features, weight, bias, torch.zeros(0).long(), 0.1, limit)
+    loss, nll = fused_label_smoothed_loss(features, weight, bias, torch.zeros(0).long(), 0.1, limit)
     assert loss == 0 and nll == 0 and not nll.requires_grad
     loss.backward()
     assert features.grad.shape == (0, 5) and not weight.grad.any() and not bias.grad.any()
@@ -177,19 +174,19 @@ def plain_weighted_nll(features, weight, bias, target, token_weights):
 @pytest.mark.parametrize("chunk", [3, 100])
 def test_weighted_tokens(case, chunk, monkeypatch):
     """Weights of either sign, and a word whose logit can never win."""
-    monkeypatch.setattr(projected_loss, "CHUNK_TOKENS", chunk)
+    monkeypatch.setattr(fused_linear_cross_entropy, "CHUNK_TOKENS", chunk)
     (features, weight, bias), target = case
     bias = bias.index_fill(0, (target.max() + 1) % 11, -1e4)
     token_weights = torch.tensor([0.5, -2.0, 0.0, 1.0, -0.1, 3.0, 0.25]).to(bias)
     fused, plain = (
-        loss(features, weight, bias, target, token_weights) for loss in (projected_weighted_nll, plain_weighted_nll)
+        loss(features, weight, bias, target, token_weights) for loss in (fused_weighted_nll, plain_weighted_nll)
     )
     torch.testing.assert_close(fused, plain)
     gradients = [torch.autograd.grad(3 * loss, case[0], retain_graph=True) for loss in (fused, plain)]
     torch.testing.assert_close(*gradients)
 
     half = [tensor.detach().half().requires_grad_() for tensor in (features, weight, bias)]
-    loss = projected_weighted_nll(*half, target, token_weights.float())
+    loss = fused_weighted_nll(*half, target, token_weights.float())
     (loss * 1024).backward()
     assert loss.item() == pytest.approx(plain.item(), rel=1e-2)
     torch.testing.assert_close(half[0].grad.double(), gradients[1][0] * 1024 / 3, rtol=2e-2, atol=1024 * 2e-2)
@@ -200,7 +197,7 @@ def test_weighted_tokens(case, chunk, monkeypatch):
 def test_a_batch_that_is_only_there_to_keep_in_step_has_no_gradient(case, smoothing, limit):
     """fairseq multiplies its loss by 0, in place."""
     (features, weight, bias), target = case
-    loss, _ = projected_label_smoothed_loss(features, weight, bias, target, smoothing, limit)
+    loss, _ = fused_label_smoothed_loss(features, weight, bias, target, smoothing, limit)
     loss *= 0
     loss.backward()
     assert loss == 0 and not any(tensor.grad.any() for tensor in (features, weight, bias))

@@ -1,6 +1,6 @@
-"""Output projection fused with the loss; the logits of all tokens are never stored together.
+"""Fused linear cross-entropy: output projection and label-smoothed loss, without the logits of all tokens in memory.
 
-Shapes: N tokens without padding, n tokens of a chunk, H hidden size, V vocabulary size.
+Shapes: N non-padding tokens, n tokens of a chunk, H hidden size, V vocabulary size.
 """
 
 from typing import Any, List, Optional, Tuple
@@ -8,13 +8,13 @@ from typing import Any, List, Optional, Tuple
 import torch
 from torch import Tensor
 
+from gnmt.losses.chunks import CHUNK_TOKENS, chunks, minus_smoothed_target, take_gradients
 from gnmt.network.product_precision import product_precision
-from gnmt.training.fused_loss import CHUNK_TOKENS, chunks, minus_smoothed_target, take_gradients
 
 CACHED_ELEMENTS = 1 << 18  # logits that are processed together: they fit the second-level cache of a CPU
 
 
-def projected_label_smoothed_loss(
+def fused_label_smoothed_loss(
     features: Tensor,
     weight: Tensor,
     bias: Tensor,
@@ -35,12 +35,10 @@ def projected_label_smoothed_loss(
     Returns:
         The loss (differentiable) and the summed nll (not differentiable), both in nats, in float32 or more precise.
     """
-    return _projected_loss(features, weight, bias, target, features.new_ones(len(features)), smoothing, logit_limit)
+    return _fused_loss(features, weight, bias, target, features.new_ones(len(features)), smoothing, logit_limit)
 
 
-def projected_weighted_nll(
-    features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, token_weights: Tensor
-) -> Tensor:
+def fused_weighted_nll(features: Tensor, weight: Tensor, bias: Tensor, target: Tensor, token_weights: Tensor) -> Tensor:
     """Returns the sum of token weight * nll.
 
     Args:
@@ -50,10 +48,10 @@ def projected_weighted_nll(
         target: (N,).
         token_weights: (N,), may be negative; they get no gradient.
     """
-    return _projected_loss(features, weight, bias, target, token_weights, 0.0, None)[0]
+    return _fused_loss(features, weight, bias, target, token_weights, 0.0, None)[0]
 
 
-def _projected_loss(
+def _fused_loss(
     features: Tensor,
     weight: Tensor,
     bias: Tensor,
@@ -66,27 +64,11 @@ def _projected_loss(
         features, weight, bias = features.detach(), weight.detach(), bias.detach()
     precision = product_precision(features)
     if logit_limit is None and precision != torch.float16:
-        return _LossWithEagerGradient.apply(features, weight, bias, target, token_weights, smoothing, precision)
-    return _LossWithRecomputation.apply(
-        features, weight, bias, target, token_weights, smoothing, logit_limit, precision
-    )
+        return _GradientInForward.apply(features, weight, bias, target, token_weights, smoothing, precision)
+    return _RecomputedLogits.apply(features, weight, bias, target, token_weights, smoothing, logit_limit, precision)
 
 
-def plain_label_smoothed_loss(logits: Tensor, target: Tensor, smoothing: float) -> Tuple[Tensor, Tensor]:
-    """Returns the label-smoothed loss and the nll from logits, without fusion.
-
-    Args:
-        logits: (N, V).
-        target: (N,).
-        smoothing: e.
-    """
-    log_probs = logits.log_softmax(dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32))
-    nll = -log_probs.gather(1, target[:, None]).sum()
-    uniform = -log_probs.mean(dim=-1).sum()
-    return (1 - smoothing) * nll + smoothing * uniform, nll.detach()
-
-
-class _LossWithEagerGradient(torch.autograd.Function):
+class _GradientInForward(torch.autograd.Function):
     """Loss whose gradients are computed chunk by chunk in the forward pass, while the chunk's logits are available.
 
     With logits z, loss = w (lse(z) - (1 - e) z_y - e mean_V(z)), so its gradient is w (softmax(z) - (1 - e) onehot(y)
@@ -120,13 +102,13 @@ class _LossWithEagerGradient(torch.autograd.Function):
             logits = torch.addmm(bias_in_precision, features_in_precision[part], weight_in_precision.t())
             for rows in _rows_in_cache(logits):
                 z, y, w = logits[rows].to(accumulation_dtype), target[part][rows, None], token_weights[part][rows, None]
-                correct, mean = z.gather(1, y), z.mean(dim=1, keepdim=True)
+                target_logit, mean_logit = z.gather(1, y), z.mean(dim=1, keepdim=True)
                 largest = z.amax(dim=1, keepdim=True)
-                # In place, because softmax processes rows one by one. Its largest value gives the normalizer without another pass.
+                # In place, because softmax processes rows one by one. Its largest value gives lse(z) without another pass.
                 probabilities = torch.softmax(z, dim=1, out=z)
-                normalizer = largest - probabilities.amax(dim=1, keepdim=True).log()
-                nll += (normalizer - correct).sum()
-                loss += (w * (normalizer - (1 - smoothing) * correct - smoothing * mean)).sum()
+                log_normalizer = largest - probabilities.amax(dim=1, keepdim=True).log()
+                nll += (log_normalizer - target_logit).sum()
+                loss += (w * (log_normalizer - (1 - smoothing) * target_logit - smoothing * mean_logit)).sum()
                 if needs_gradient:
                     gradient = minus_smoothed_target(probabilities, y[:, 0], smoothing, len(weight)).mul_(w)
                     bias_gradient += gradient.sum(dim=0)
@@ -151,7 +133,7 @@ class _LossWithEagerGradient(torch.autograd.Function):
         return (*(gradient.to(dtype) for gradient, dtype in zip(gradients, ctx.dtypes)), *[None] * 4)
 
 
-class _LossWithRecomputation(torch.autograd.Function):
+class _RecomputedLogits(torch.autograd.Function):
     """Loss for float16 and for clipped logits; the logits of each chunk are recomputed in the backward pass.
 
     float16 gradients must be multiplied by the loss scale before rounding: a probability of 1e-8 is 0 in float16. The
@@ -238,11 +220,11 @@ def _logits(features: Tensor, weight: Tensor, bias: Tensor, precision: torch.dty
     return torch.addmm(bias.to(precision), features.to(precision), weight.t().to(precision))
 
 
-def _plus_product(total: Optional[Tensor], one: Tensor, other: Tensor, accumulation_dtype: torch.dtype) -> Tensor:
-    """Returns total + one @ other, in place; the sum is in `accumulation_dtype`, the product in the precision of its operands."""
+def _plus_product(total: Optional[Tensor], left: Tensor, right: Tensor, accumulation_dtype: torch.dtype) -> Tensor:
+    """Returns total + left @ right, in place; the sum is in `accumulation_dtype`, the product in the type of its operands."""
     if total is None:
-        return (one @ other).to(accumulation_dtype)
-    return total.addmm_(one, other) if one.dtype == accumulation_dtype else total.add_(one @ other)
+        return (left @ right).to(accumulation_dtype)
+    return total.addmm_(left, right) if left.dtype == accumulation_dtype else total.add_(left @ right)
 
 
 def _rows_in_cache(logits: Tensor) -> List[slice]:

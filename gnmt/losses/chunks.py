@@ -19,7 +19,7 @@ def chunks(tokens: int, size: int) -> List[slice]:
 
 
 def minus_smoothed_target(
-    probabilities: Tensor, columns: Tensor, smoothing: float, vocabulary_size: int, held: Optional[Tensor] = None
+    probabilities: Tensor, columns: Tensor, smoothing: float, vocabulary_size: int, is_local: Optional[Tensor] = None
 ) -> Tensor:
     """Returns the gradient of the loss with respect to the logits, softmax - (1 - e) onehot - e / V, in place.
 
@@ -28,12 +28,12 @@ def minus_smoothed_target(
         columns: (n,), columns of the targets.
         smoothing: label smoothing e.
         vocabulary_size: V.
-        held: (n,), True if the target is among the columns; None means that all are.
+        is_local: (n,), True if the target is among the columns; None means that all are.
     """
-    correct = probabilities.new_full((len(columns), 1), smoothing - 1)
-    if held is not None:
-        correct.mul_(held[:, None])
-    return probabilities.scatter_add_(1, columns[:, None], correct).sub_(smoothing / vocabulary_size)
+    minus_target = probabilities.new_full((len(columns), 1), smoothing - 1)
+    if is_local is not None:
+        minus_target.mul_(is_local[:, None])
+    return probabilities.scatter_add_(1, columns[:, None], minus_target).sub_(smoothing / vocabulary_size)
 
 
 def take_gradients(ctx: Any, scale: Tensor) -> Tuple[Tensor, ...]:
@@ -47,7 +47,7 @@ def take_gradients(ctx: Any, scale: Tensor) -> Tuple[Tensor, ...]:
         RuntimeError: if the gradients have been taken before.
     """
     if ctx.gradients is None:
-        raise RuntimeError("The projected loss supports one backward pass. Compute the loss again.")
+        raise RuntimeError("The fused loss supports one backward pass. Compute the loss again.")
     gradients, ctx.gradients = ctx.gradients, None
     if scale.device.type != "cpu" or scale != 1:  # reading the scale on a GPU would block the CPU
         for gradient in gradients:

@@ -1,0 +1,1 @@
+"""Losses fused with the output projection."""
