@@ -82,7 +82,7 @@ class GNMTDecoder(Decoder, _DecoderWithoutDictionary):
         num_layers: number of LSTM layers.
         dropout: dropout probability on the input of every layer.
         clip: limit of activations in quantisable training.
-        previous_query: query the attention with the bottom layer's output at the previous position.
+        query_previous_position: query the attention with the bottom layer's output at the previous position.
     """
 
     def __init__(
@@ -92,9 +92,9 @@ class GNMTDecoder(Decoder, _DecoderWithoutDictionary):
         num_layers: int,
         dropout: float,
         clip: ActivationClip,
-        previous_query: bool,
+        query_previous_position: bool,
     ):
-        super().__init__(embed_tokens, num_layers, dropout, clip, previous_query)
+        super().__init__(embed_tokens, num_layers, dropout, clip, query_previous_position)
         self.dictionary = dictionary
 
     def forward(  # type: ignore[override]  # the signature of fairseq

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gnmt.errors import UserError
 from gnmt.inference.bahdanau_attention import BatchInvariantBahdanauAttention, FastBahdanauAttention
-from gnmt.inference.recurrence import MakeLinear
+from gnmt.inference.lstm import MakeLinear
 from gnmt.network.attention import NormalizedBahdanauAttention, SourceMemory
 from gnmt.network.encoder import EncoderOutput
 

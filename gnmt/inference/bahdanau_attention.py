@@ -9,8 +9,8 @@ context product.
 import torch
 from torch import Tensor, nn
 
-from gnmt.inference.recurrence import MakeLinear
-from gnmt.network.activations import reproducible_sigmoid_, sigmoid_is_faster_in_decoding
+from gnmt.inference.lstm import MakeLinear
+from gnmt.network.activations import batch_invariant_sigmoid_, sigmoid_is_faster_in_decoding
 from gnmt.network.attention import NormalizedBahdanauAttention, SourceMemory, buffer_parts, softmax_over_source
 from gnmt.network.encoder import EncoderOutput
 from gnmt.quantization.fixed_point import order_free_sum, round_values, round_weights
@@ -134,7 +134,7 @@ def ordered_scores(query: Tensor, keys: Tensor, direction: Tensor) -> Tensor:
     """
     sums = []
     for part in buffer_parts(query, keys):
-        terms = reproducible_sigmoid_(query[part][:, :, None] + keys[part][:, None]).mul_(direction)
+        terms = batch_invariant_sigmoid_(query[part][:, :, None] + keys[part][:, None]).mul_(direction)
         sums.append(sum_by_halves(terms, PARTIAL_SUMS).contiguous())
     return sum_by_halves(torch.cat(sums), 1)[..., 0]
 

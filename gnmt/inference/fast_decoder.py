@@ -7,13 +7,14 @@ V vocabulary size. Rows of a sentence are adjacent.
 from typing import List, NamedTuple, Optional, Tuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gnmt.inference.attention import InferenceAttention
 from gnmt.inference.gates import GateProduct, RowParents
-from gnmt.inference.recurrence import MakeLinear, lstm_cell_from_gates, with_doubled_candidate
+from gnmt.inference.lstm import MakeLinear, lstm_cell_from_gates, with_doubled_candidate
 from gnmt.network.activations import FAST, Activations
 from gnmt.network.attention import SourceMemory
+from gnmt.network.clipping import Clip
 from gnmt.network.decoder import Decoder, DecoderState
 from gnmt.network.encoder import EncoderOutput
 from gnmt.network.wavefront import FIRST_RESIDUAL_LAYER
@@ -64,7 +65,7 @@ class FastDecoder:
         gate_products: List[GateProduct],
         make_linear: MakeLinear,
         attention: InferenceAttention,
-        clip: Optional[nn.Module] = None,
+        clip: Optional[Clip] = None,
         activations: Activations = FAST,
     ):
         """Prepares the weights of a decoder.
@@ -79,13 +80,15 @@ class FastDecoder:
         """
         stack = decoder.stack
         self.hidden_size = stack.hidden_size
-        self.previous_query = stack.previous_query
+        self.query_previous_position = stack.query_previous_position
         self.zero_state = stack.initial_state
         self.attention = attention
         self.activations = activations
         self.clip = clip or stack.clip
         context_weights = [lstm.weight_ih_l0[:, self.hidden_size :] for lstm in stack.upper_lstms]
-        self.context_product = make_linear(torch.cat([with_doubled_candidate(one) for one in context_weights]), None)
+        self.context_product = make_linear(
+            torch.cat([with_doubled_candidate(weight) for weight in context_weights]), None
+        )
         self.gate_products = gate_products
         self.output_projection = make_linear(decoder.output_projection.weight, decoder.output_projection.bias)
 
@@ -116,9 +119,12 @@ class FastDecoder:
         last_hidden, last_cell = state.last
 
         pre_activations = self.gate_products[0](tokens, last_hidden[0], parents)
-        hidden, cell = self._advance(pre_activations, last_cell[0], state.parents)
+        cell = last_cell[0].index_select(0, parents.rows)
+        hidden, cell = lstm_cell_from_gates(pre_activations, cell, self.clip, self.activations)
         query = self.clip(hidden)
-        attention_query = self.clip(last_hidden[0].index_select(0, state.parents)) if self.previous_query else query
+        attention_query = (
+            self.clip(last_hidden[0].index_select(0, parents.rows)) if self.query_previous_position else query
+        )
         weights = self.attention.weights(attention_query.view(sentences, -1, self.hidden_size), memory)
         context_weights = self.attention.context_weights(weights)
 
@@ -129,20 +135,11 @@ class FastDecoder:
             pre_activations = gate_product(below, last_hidden[layer], parents)
             by_sentence = pre_activations.view(sentences, -1, pre_activations.size(1))
             self.attention.add_context(by_sentence, context_weights, context_products)
-            hidden, cell = self._advance(pre_activations, last_cell[layer], state.parents)
+            cell = last_cell[layer].index_select(0, parents.rows)
+            hidden, cell = lstm_cell_from_gates(pre_activations, cell, self.clip, self.activations)
             features = self.clip(hidden + below if layer >= FIRST_RESIDUAL_LAYER else hidden)
             hiddens.append(hidden)
             cells.append(cell)
         logits = self.clip.clip_logits(self.output_projection(features))
         new_state = DecoderState(tuple(hiddens), tuple(cells))
         return logits, weights.view(rows, -1), FastDecoderState(new_state, torch.arange(rows, device=tokens.device))
-
-    def _advance(self, pre_activations: Tensor, last_cell: Tensor, parents: Tensor) -> Tuple[Tensor, Tensor]:
-        """Returns the hidden and cell states (N, H) after one step of a layer.
-
-        Args:
-            pre_activations: (N, 4H).
-            last_cell: (M, H), of the previous step.
-            parents: (N,), backpointers.
-        """
-        return lstm_cell_from_gates(pre_activations, last_cell.index_select(0, parents), self.clip, self.activations)

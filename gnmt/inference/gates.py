@@ -7,14 +7,15 @@
 | float32 CPU, small batch | one product [W U] [x; h]              | table of W x + b, or one product         |
 | float32 CPU, large batch | two products; U h once per parent     | table, or W x + b once per distinct token|
 | int8 and bf16 CPU        | one product                           | embedding, then one product              |
-| GPU                      | one product                           | embedding, then one product              |
+| GPU, or no oneDNN        | one product                           | embedding, then one product              |
 
 One product is a FusedGateProduct, and two products are a SplitGateProduct. AdaptiveGateProduct chooses between the first
 two rows at each step, by the size of the hidden states. The table is an EmbeddingTable, which is used if it fits into
 TABLE_BYTES, and DeduplicatedEmbedding multiplies once per distinct token.
 
 Linear layers are PackedLinear in float32 on a CPU, Int8Linear in int8, Bf16Linear in bf16 on a CPU, and PlainLinear on
-a GPU. On a CPU all of them return float32: gates, cells, attention, softmax and scores are float32 in every precision.
+a GPU. For a network in float32 on a CPU, all of them return float32: gates, cells, attention, softmax and scores are
+float32 in every precision.
 
 Shapes: N rows, M rows of the previous step, D distinct parents, I input size, H hidden size, V vocabulary size.
 """
@@ -25,12 +26,13 @@ from typing import Callable, List, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
+from gnmt.inference.lstm import MakeLinear, fused_gate_linear, gate_bias, with_doubled_candidate
 from gnmt.inference.packed_linear import PackedLinear
-from gnmt.inference.recurrence import MakeLinear, fused_gate_linear, gate_bias, with_doubled_candidate
+from gnmt.network.clipping import Clip
 from gnmt.network.decoder import Decoder
 from gnmt.network.lstm import LSTM
 
-# From this number of elements N*H of the hidden states on, de-duplicating rows before the matmul is faster.
+# De-duplicating rows before the matmul is faster from this number of elements of the hidden states (N x H).
 # Measured from 1 to 320 rows at widths of 256 to 1024.
 MIN_SHARED_ELEMENTS = 100_000
 TABLE_BYTES = 1 << 26  # a table saves about 3 % of the time, which does not justify more memory
@@ -67,7 +69,7 @@ def fused_gate_products(
     decoder: Decoder,
     make_linear: MakeLinear,
     embed_tokens: Optional[nn.Module] = None,
-    clip: Optional[nn.Module] = None,
+    clip: Optional[Clip] = None,
 ) -> List[GateProduct]:
     """Returns the products of all layers, bottom first, with one matmul each.
 
@@ -126,7 +128,7 @@ class FusedGateProduct:
 class EmbeddingThenGates:
     """Product of the bottom layer from tokens: embeds them, then multiplies."""
 
-    def __init__(self, embed_tokens: nn.Module, clip: nn.Module, gate_product: GateProduct):
+    def __init__(self, embed_tokens: nn.Module, clip: Clip, gate_product: GateProduct):
         self.embed_tokens, self.clip, self.gate_product = embed_tokens, clip, gate_product
 
     def __call__(self, tokens: Tensor, hidden: Tensor, parents: RowParents) -> Tensor:
@@ -171,7 +173,7 @@ class AdaptiveGateProduct:
 class DeduplicatedEmbedding:
     """W x + b of tokens, multiplied once per distinct token."""
 
-    def __init__(self, embed_tokens: nn.Embedding, clip: nn.Module, linear: nn.Module):
+    def __init__(self, embed_tokens: nn.Embedding, clip: Clip, linear: nn.Module):
         self.embed_tokens, self.clip, self.linear = embed_tokens, clip, linear
 
     def __call__(self, tokens: Tensor) -> Tensor:

@@ -14,11 +14,12 @@ from gnmt.inference.attention import batch_invariant_attention, fast_attention, 
 from gnmt.inference.bf16_linear import bf16_linear, has_bf16_products
 from gnmt.inference.fast_decoder import FastDecoder
 from gnmt.inference.gates import adaptive_gate_products, fused_gate_products
+from gnmt.inference.lstm import InferenceLSTM, MakeLinear
 from gnmt.inference.packed_linear import inference_linear, packs
 from gnmt.inference.packed_lstm import PackedLSTM, packs_lstms
-from gnmt.inference.recurrence import LSTMWithHoistedInputProjection, MakeLinear
 from gnmt.inference.snapshot import Snapshot
-from gnmt.network.activations import REPRODUCIBLE
+from gnmt.network.activations import BATCH_INVARIANT
+from gnmt.network.clipping import Clip
 from gnmt.network.decoder import Decoder
 from gnmt.network.encoder import Encoder
 from gnmt.network.lstm import LSTM
@@ -166,11 +167,17 @@ def _int8_model(model: Network) -> InferenceModel:
         make_linear = functools.partial(Int8Linear, input_limit=max(limit, 1.0))
     # Embeddings are only looked up, so they stay floats, rounded as in int8 checkpoints. A lookup table of products
     # would need its own scales, which int8 checkpoints (quantization.storage) do not have.
-    rounded = functools.cache(lambda embedding: nn.Embedding.from_pretrained(dequantized_rows(embedding.weight)))
+    target_embedding = rounded_embedding(model.decoder.embed_tokens)
+    is_shared = model.encoder.embed_tokens is model.decoder.embed_tokens
     clip = model.encoder.clip if limit is None else Int16FakeQuantizer(limit)
-    encoder, decoder = _batch_invariant(model, "int8", make_linear, clip, rounded(model.decoder.embed_tokens))
-    encoder.embed_tokens = rounded(model.encoder.embed_tokens)
+    encoder, decoder = _batch_invariant(model, "int8", make_linear, clip, target_embedding)
+    encoder.embed_tokens = target_embedding if is_shared else rounded_embedding(model.encoder.embed_tokens)
     return InferenceModel(encoder, decoder)
+
+
+def rounded_embedding(embedding: nn.Embedding) -> nn.Embedding:
+    """Returns a copy of an embedding, rounded as in int8 checkpoints."""
+    return nn.Embedding.from_pretrained(dequantized_rows(embedding.weight))
 
 
 def _bf16_model(model: Network) -> InferenceModel:
@@ -182,7 +189,7 @@ def _bf16_model(model: Network) -> InferenceModel:
 
 
 def _batch_invariant(
-    model: Network, precision: str, make_linear: MakeLinear, clip: nn.Module, target_embedding: nn.Module
+    model: Network, precision: str, make_linear: MakeLinear, clip: Clip, target_embedding: nn.Module
 ) -> InferenceModel:
     """Returns a model that computes a row equally in every batch, provided that the linear layers do.
 
@@ -196,11 +203,11 @@ def _batch_invariant(
         target_embedding: replaces the decoder's embedding.
     """
     attention = batch_invariant_attention(model.decoder.stack.attention, make_linear, precision)
-    make_layer = functools.partial(LSTMWithHoistedInputProjection, make_linear=make_linear, activations=REPRODUCIBLE)
+    make_layer = functools.partial(InferenceLSTM, make_linear=make_linear, activations=BATCH_INVARIANT)
     encoder = encoder_with(model.encoder, make_layer)
-    encoder.clip = clip
+    encoder.clip = clip  # type: ignore[assignment]  # int8: rounds instead of clipping
     products = fused_gate_products(model.decoder, make_linear, target_embedding, clip)
-    return InferenceModel(encoder, FastDecoder(model.decoder, products, make_linear, attention, clip, REPRODUCIBLE))
+    return InferenceModel(encoder, FastDecoder(model.decoder, products, make_linear, attention, clip, BATCH_INVARIANT))
 
 
 def encoder_with(encoder: Encoder, make_layer: Callable[[LSTM], nn.Module]) -> Encoder:

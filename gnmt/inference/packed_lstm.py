@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gnmt.inference.packed_linear import packs
+from gnmt.network.clipping import Clip
 from gnmt.network.lstm import LSTM, LSTMState
 
 LSTM_MODE = 2  # of at::native's recurrent layers
@@ -30,7 +31,7 @@ class PackedLSTM(nn.Module):
             weight_ih, weight_hh, lstm.hidden_size, reverse=False, has_biases=True, batch_first=False
         )
 
-    def forward(self, inputs: Tensor, state: LSTMState, clip: nn.Module) -> Tuple[Tensor, LSTMState]:
+    def forward(self, inputs: Tensor, state: LSTMState, clip: Clip) -> Tuple[Tensor, LSTMState]:
         """Runs the layer over a sequence, as LSTM.forward does.
 
         Args:

@@ -54,7 +54,7 @@ def tanh(inputs: Tensor) -> Tensor:
     return inputs.tanh()
 
 
-def reproducible_sigmoid_(inputs: Tensor) -> Tensor:
+def batch_invariant_sigmoid_(inputs: Tensor) -> Tensor:
     """Applies the sigmoid in place to contiguous inputs (..., H), with equal results at every position.
 
     If H is a multiple of 32, torch.sigmoid computes all elements in vectors. Otherwise the formula 1 / (1 + exp(-x)) is
@@ -86,9 +86,9 @@ def evenly_shared(count: int) -> int:
     return max(even, (threads - 1) * SHARE)  # with fewer elements torch would use fewer threads
 
 
-def reproducible_tanh(inputs: Tensor) -> Tensor:
+def batch_invariant_tanh(inputs: Tensor) -> Tensor:
     """Returns tanh of the inputs as 2 sigmoid(2x) - 1, equal at every position."""
-    return reproducible_sigmoid_(2 * inputs).mul_(2).sub_(1)
+    return batch_invariant_sigmoid_(2 * inputs).mul_(2).sub_(1)
 
 
 class Activations(NamedTuple):
@@ -99,4 +99,4 @@ class Activations(NamedTuple):
 
 
 FAST = Activations(torch.sigmoid_, tanh)
-REPRODUCIBLE = Activations(reproducible_sigmoid_, reproducible_tanh)
+BATCH_INVARIANT = Activations(batch_invariant_sigmoid_, batch_invariant_tanh)

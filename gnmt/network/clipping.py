@@ -6,7 +6,7 @@ for cell states c, layer outputs x and the embeddings. The limit d decreases dur
 """
 
 import struct
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,16 @@ class ClipSchedule(NamedTuple):
         if update <= self.first:
             return self.start
         return self.start + (self.end - self.start) * (update - self.first) / (self.last - self.first)
+
+
+class Clip(Protocol):
+    """Limits or rounds activations: ActivationClip, or Int16FakeQuantizer in int8 inference."""
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Returns the clipped or rounded inputs: cell states, layer outputs or embeddings."""
+
+    def clip_logits(self, logits: Tensor) -> Tensor:
+        """Returns the logits clipped to their limit."""
 
 
 class ActivationClip(nn.Module):

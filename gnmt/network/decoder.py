@@ -60,28 +60,29 @@ class DecoderStack(nn.Module):
         num_layers: number of LSTM layers.
         dropout: dropout probability on the input of every layer.
         clip: limit of activations in quantisable training.
-        previous_query: query the attention with the bottom layer's output at the previous position.
+        query_previous_position: query the attention with the bottom layer's output at the previous position.
     """
 
-    def __init__(self, hidden_size: int, num_layers: int, dropout: float, clip: ActivationClip, previous_query: bool):
+    def __init__(
+        self, hidden_size: int, num_layers: int, dropout: float, clip: ActivationClip, query_previous_position: bool
+    ):
         super().__init__()
         self.clip = clip
-        self.time_chunks = 1  # above 1 only with layers on several devices
+        self.time_chunks = 1  # gnmt.network.placement sets it
         self.hidden_size = hidden_size
-        self.previous_query = previous_query
+        self.query_previous_position = query_previous_position
         self.attention = NormalizedBahdanauAttention(hidden_size)
         self.query_lstm = LSTM(hidden_size, hidden_size)
         self.upper_lstms = nn.ModuleList(LSTM(2 * hidden_size, hidden_size) for _ in range(num_layers - 1))
         self.dropout = Dropout(dropout)
 
-    def initial_state(self, memory: SourceMemory, rows_per_sentence: int = 1) -> DecoderState:
-        """Returns zeros: the decoder is not initialised from the encoder and reads the source only through attention.
+    def initial_state(self, memory: SourceMemory) -> DecoderState:
+        """Returns zeros, one row per sentence: the decoder reads the source only through attention.
 
         Args:
             memory: encoded source sentences.
-            rows_per_sentence: number of rows of each sentence.
         """
-        return self.zero_state(memory.values, memory.values.size(0) * rows_per_sentence)
+        return self.zero_state(memory.values, len(memory.values))
 
     def zero_state(self, like: Tensor, rows: int) -> DecoderState:
         """Returns a state of zeros; each layer's part is on the device of its weights.
@@ -150,9 +151,8 @@ class DecoderStack(nn.Module):
         states = [self.clip(state.hidden[0]), *zip(state.hidden[1:], state.cell[1:])]
         chunks, finals = run_wavefront(layers, split_chunks(bottom, self.time_chunks), states)
         hidden, cell = zip(final, *finals[1:])
-        features, weights = (
-            join_chunks([getattr(chunk, name) for chunk in chunks]) for name in ("features", "weights")
-        )
+        features = join_chunks([chunk.features for chunk in chunks])
+        weights = join_chunks([chunk.weights for chunk in chunks])
         return features, weights, DecoderState(hidden, cell)
 
     def _attention_layer(self, memory: SourceMemory, chunk: Chunk, last: Tensor) -> Tuple[Chunk, Tensor]:
@@ -167,7 +167,7 @@ class DecoderStack(nn.Module):
             last: output (N, H) of the bottom layer at the position before the chunk.
         """
         outputs = chunk.features
-        query = torch.cat([last[:, None], outputs[:, :-1]], dim=1) if self.previous_query else outputs
+        query = torch.cat([last[:, None], outputs[:, :-1]], dim=1) if self.query_previous_position else outputs
         context, weights = self._context_and_weights(query, memory)
         return chunk._replace(context=context, weights=weights), outputs[:, -1]
 
@@ -190,18 +190,23 @@ class Decoder(nn.Module):
         num_layers: number of LSTM layers.
         dropout: dropout probability on the input of every layer.
         clip: limit of activations in quantisable training.
-        previous_query: query the attention with the bottom layer's output at the previous position.
+        query_previous_position: query the attention with the bottom layer's output at the previous position.
     """
 
     supports_fast_decoding = True
 
     def __init__(
-        self, embed_tokens: nn.Embedding, num_layers: int, dropout: float, clip: ActivationClip, previous_query: bool
+        self,
+        embed_tokens: nn.Embedding,
+        num_layers: int,
+        dropout: float,
+        clip: ActivationClip,
+        query_previous_position: bool,
     ):
         super().__init__()
         hidden_size = embed_tokens.embedding_dim
         self.embed_tokens = embed_tokens
-        self.stack = DecoderStack(hidden_size, num_layers, dropout, clip, previous_query)
+        self.stack = DecoderStack(hidden_size, num_layers, dropout, clip, query_previous_position)
         self.output_projection = nn.Linear(hidden_size, embed_tokens.num_embeddings)
 
     def precompute(self, encoder_out: EncoderOutput) -> SourceMemory:

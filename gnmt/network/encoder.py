@@ -33,7 +33,7 @@ class Encoder(nn.Module):
     def __init__(self, embed_tokens: nn.Embedding, num_layers: int, dropout: float, clip: ActivationClip):
         super().__init__()
         self.pad = embed_tokens.padding_idx
-        self.time_chunks = 1  # above 1 only with layers on several devices
+        self.time_chunks = 1  # gnmt.network.placement sets it
         self.clip = clip
         hidden_size = embed_tokens.embedding_dim
         self.embed_tokens = embed_tokens

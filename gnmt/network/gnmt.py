@@ -59,9 +59,9 @@ def build_halves(
     if not config.share_embeddings:
         target_embedding = nn.Embedding(config.target_vocabulary_size, config.hidden_size, config.padding_index)
     clip = ActivationClip(config.clip)
-    previous_query = config.attention_query == "previous"
+    query_previous_position = config.attention_query == "previous"
     encoder = make_encoder(source_embedding, config.encoder_layers, config.dropout, clip)
-    decoder = make_decoder(target_embedding, config.decoder_layers, config.dropout, clip, previous_query)
+    decoder = make_decoder(target_embedding, config.decoder_layers, config.dropout, clip, query_previous_position)
     if config.tie_output:
         decoder.output_projection.weight = target_embedding.weight
     if config.checkpoint_activations:

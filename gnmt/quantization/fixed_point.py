@@ -13,9 +13,6 @@ SUM_UNIT = 2.0**-30  # 64-bit integers hold the sums of terms up to 128
 WEIGHT_UNIT = 2.0**-12  # of attention weights, which are within 0..1
 VALUE_BITS = 11  # bits of a rounded value, without the sign
 EXPONENT = 0x7F800000  # exponent bits of a float32
-# Weights of a row sum to 1. Rounded, they are integers with a sum of at most 4096 + S / 2 for S source positions. With
-# values up to 2^11 in their unit, a context fits into the 24 bits of float32 up to this S.
-LONGEST_SOURCE = 8192
 
 
 def order_free_sum(terms: Tensor) -> Tensor:
@@ -34,7 +31,9 @@ def round_weights(weights: Tensor) -> Tensor:
 def round_values(values: Tensor) -> Tensor:
     """Rounds values (B, S, O) in place to 11 bits and a sign, relative to the largest of their sentence and column.
 
-    The unit is a power of two, so sums of products with `round_weights` are exact in float32 up to LONGEST_SOURCE.
+    The unit is a power of two, so sums of products with `round_weights` are exact in float32 for up to 8192 source
+    positions. Weights of a row sum to 1; rounded, they are integers with a sum of at most 4096 + S / 2. With values up to
+    2^11 in their unit, the sum fits into the 24 bits of float32. Longer sources lose the exactness, not the translation.
     """
     largest = torch.maximum(values.amax(dim=1, keepdim=True), values.amin(dim=1, keepdim=True).neg_())
     power = (largest.view(torch.int32) & EXPONENT).view(torch.float32)  # power of two, at most the largest value

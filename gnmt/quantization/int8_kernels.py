@@ -20,25 +20,25 @@ WEIGHT_QMAX = 127  # weights are integers from -127 to 127
 ACTIVATION_QMAX_8BIT, ACTIVATION_QMAX_7BIT = 127, 63
 EXACT_IN_FLOATS = 1 << 24  # float32 represents all integers up to this one
 # Up to this number of rows FBGEMM in half precision is faster than oneDNN's packing of bytes (measured on AVX2).
-SMALL_BATCH = 16
+FEW_ROWS = 16
 
 # Maps integers (N, I) to (N, O): sums of products, times the scale of each weight row.
 Matmul = Callable[[Tensor], Tensor]
 
 
 class Int8Kernels(NamedTuple):
-    """Kernels of one weight matrix, for small and for large batches."""
+    """Kernels of one weight matrix, for few and for many rows of inputs."""
 
     qmax: int  # of the inputs
-    small_batch: Matmul  # up to SMALL_BATCH
-    large_batch: Matmul
+    few_rows: Matmul  # up to FEW_ROWS
+    many_rows: Matmul
 
 
 def make_kernels(weight: Tensor, scale: Tensor) -> Int8Kernels:
     """Chooses and packs the kernels for weight (O, I), int8, with scale (O,), float32."""
     qmax = onednn_activation_qmax()
     if qmax is None:
-        floats = ReferenceMatmul(weight, scale)
+        floats = FloatMatmul(weight, scale)
         return Int8Kernels(ACTIVATION_QMAX_8BIT, floats, floats)
     onednn = OneDnnInt8Matmul(weight, scale, qmax)
     exact = weight.size(1) * qmax * WEIGHT_QMAX <= EXACT_IN_FLOATS
@@ -47,7 +47,7 @@ def make_kernels(weight: Tensor, scale: Tensor) -> Int8Kernels:
 
 
 class OneDnnInt8Matmul:
-    """oneDNN kernel in 8-bit integers: the fastest for large batches, and for all batches with VNNI.
+    """oneDNN kernel in 8-bit integers: the fastest for many rows, and for any number with VNNI.
 
     Args:
         weight: (O, I), int8.
@@ -82,7 +82,7 @@ class FbgemmFp16Matmul:
         return torch.ops.quantized.linear_dynamic_fp16(integers, self.packed).mul_(self.scale)
 
 
-class ReferenceMatmul:
+class FloatMatmul:
     """Float product with equal results, for torch builds without the operators; slow.
 
     Wide layers are summed in float64, which represents every sum exactly.

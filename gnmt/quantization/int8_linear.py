@@ -11,7 +11,7 @@ from typing import Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from gnmt.quantization.int8_kernels import SMALL_BATCH, WEIGHT_QMAX, make_kernels
+from gnmt.quantization.int8_kernels import FEW_ROWS, WEIGHT_QMAX, make_kernels
 
 
 def row_scales(weight: Tensor) -> Tensor:
@@ -47,6 +47,7 @@ def quantize_inputs(inputs: Tensor, qmax: int) -> Tuple[Tensor, Tensor]:
     Returns:
         Integers (N, I) from -qmax to qmax, stored in float32, and scales (N, 1).
     """
+    # At least tiny * 127, so that the scale is a normal number for every qmax.
     scale = inputs.abs().amax(dim=1, keepdim=True).clamp_(min=torch.finfo(inputs.dtype).tiny * WEIGHT_QMAX).div_(qmax)
     return (inputs / scale).round_(), scale
 
@@ -81,6 +82,6 @@ class Int8Linear(nn.Module):
         else:
             integers = quantize_inputs_with_limit(rows, qmax, self.input_limit)
             scale = rows.new_full((1, 1), self.input_limit / qmax)
-        matmul = self.kernels.small_batch if len(rows) <= SMALL_BATCH else self.kernels.large_batch
+        matmul = self.kernels.few_rows if len(rows) <= FEW_ROWS else self.kernels.many_rows
         products = matmul(integers)
         return torch.addcmul(self.bias, products, scale, out=products).view(*inputs.shape[:-1], -1)

@@ -1,11 +1,11 @@
 """Storage of matrices as 8-bit integers, at a quarter of the size of float32.
 
 A stored matrix is loaded as float32 numbers that have exactly these integers and scales, so every loader of float
-checkpoints accepts it. Scales are per row and per block of columns, where a block contains the columns that inference
+checkpoints accepts it. Scales are per row and per group of columns, where a group contains the columns that inference
 multiplies at once (inference.gates). Nothing is rounded twice: `--precision int8` gives equal results with the stored
 and the original matrix.
 
-Shapes: O rows, I columns, G blocks of equal width.
+Shapes: O rows, I columns, G groups of equal width.
 """
 
 from typing import Dict
@@ -42,7 +42,7 @@ def to_integers(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
             stored[name] = value
             continue
         if value.data_ptr() not in made:
-            scale = block_scales(name, state)
+            scale = group_scales(name, state)
             made[value.data_ptr()] = {INTEGERS: quantize(value, expand_scales(scale, value)), SCALE: scale}
         stored.update((name + part, tensor) for part, tensor in made[value.data_ptr()].items())
     return stored
@@ -56,7 +56,7 @@ def to_floats(state: Dict[str, Tensor]) -> None:
         state[matrix] = integers.to(torch.float32) * expand_scales(scale, integers)
 
 
-def block_scales(name: str, state: Dict[str, Tensor]) -> Tensor:
+def group_scales(name: str, state: Dict[str, Tensor]) -> Tensor:
     """Returns the scales (O, G) of a matrix: one per row, except in the decoder's LSTMs.
 
     In the decoder's LSTMs, the columns of the layer below and of the hidden state share one scale per row. The columns
@@ -68,7 +68,7 @@ def block_scales(name: str, state: Dict[str, Tensor]) -> Tensor:
     """
     if not (name.startswith(DECODER_LSTMS) and name.endswith((WEIGHT_IH, WEIGHT_HH))):
         return row_scales(state[name])[:, None]
-    layer = name[: -len(WEIGHT_IH)]
+    layer = name.rpartition(".")[0] + "."
     inputs, hidden = state[layer + WEIGHT_IH], state[layer + WEIGHT_HH]
     below, context = inputs.split([hidden.size(1), inputs.size(1) - hidden.size(1)], dim=1)
     joined = row_scales(torch.cat([below, hidden], dim=1))

@@ -14,7 +14,7 @@ from gnmt.inference import model as inference_model
 from gnmt.inference import bf16_linear, packed_lstm
 from gnmt.inference.packed_linear import PackedLinear, PlainLinear, has_packed_linear
 from gnmt.inference.packed_lstm import PackedLSTM
-from gnmt.inference.recurrence import LSTMWithHoistedInputProjection
+from gnmt.inference.lstm import InferenceLSTM
 from gnmt.inference.fast_decoder import FastDecoder
 from gnmt.inference.model import EncoderDecoder, default_precision, encoder_with, inference_model_for
 from gnmt.precision import PRECISIONS
@@ -120,9 +120,7 @@ def test_missing_operators_are_told(model, monkeypatch, caplog):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(
-    "make_layer", [functools.partial(LSTMWithHoistedInputProjection, make_linear=PlainLinear), PackedLSTM]
-)
+@pytest.mark.parametrize("make_layer", [functools.partial(InferenceLSTM, make_linear=PlainLinear), PackedLSTM])
 def test_encoder_with_other_layers_equals_the_network_s(model, make_layer):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     copied = encoder_with(model.encoder, make_layer)

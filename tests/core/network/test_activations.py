@@ -3,7 +3,7 @@ import torch
 
 from conftest import with_threads
 from gnmt.network import activations
-from gnmt.network.activations import REPRODUCIBLE, Activations, tanh
+from gnmt.network.activations import BATCH_INVARIANT, Activations, tanh
 
 
 @pytest.mark.parametrize("vendor", ["AuthenticAMD", "GenuineIntel", ""])
@@ -21,9 +21,9 @@ def test_tanh_is_torchs(dtype, error, capability, vendor, monkeypatch):
 
 
 @pytest.mark.parametrize("name", Activations._fields)
-def test_reproducible_activations_do_not_depend_on_the_position(name):
+def test_batch_invariant_activations_do_not_depend_on_the_position(name):
     """Rows alone, at any place of a batch, and in the shares of several threads."""
-    function = getattr(REPRODUCIBLE, name)
+    function = getattr(BATCH_INVARIANT, name)
     for width in (7, 32, 96):
         inputs = torch.randn(120_000 // width, width, generator=torch.Generator().manual_seed(width)) * 4
         (whole,) = with_threads((1,), lambda: function(inputs.clone()))
@@ -35,11 +35,11 @@ def test_reproducible_activations_do_not_depend_on_the_position(name):
                     assert torch.equal(found, whole[part]), (width, start, rows)
 
 
-def test_reproducible_activations_at_their_limits():
+def test_batch_invariant_activations_at_their_limits():
     for inputs in (
         torch.tensor([-1e4, -90.0, 0.0, 90.0, 1e4]),
         torch.tensor([-1e4, -90.0, 0.0, 90.0, 1e4] * 32).view(5, 32),
     ):
         wanted = [{-1e4: 0.0, -90.0: 0.0, 0.0: 0.5, 90.0: 1.0, 1e4: 1.0}[x] for x in inputs.flatten().tolist()]
-        assert REPRODUCIBLE.sigmoid_(inputs.clone()).flatten().tolist() == pytest.approx(wanted, abs=1e-37)
-        assert REPRODUCIBLE.tanh(inputs).flatten().tolist() == [2 * one - 1 for one in wanted]
+        assert BATCH_INVARIANT.sigmoid_(inputs.clone()).flatten().tolist() == pytest.approx(wanted, abs=1e-37)
+        assert BATCH_INVARIANT.tanh(inputs).flatten().tolist() == [2 * one - 1 for one in wanted]

@@ -7,8 +7,8 @@ import torch
 from gnmt.quantization import int8_kernels
 from gnmt.quantization.int8_linear import Int8Linear, quantize_inputs, quantize_rows
 from gnmt.quantization.int8_kernels import (
-    ACTIVATION_QMAX_7BIT, ACTIVATION_QMAX_8BIT, SMALL_BATCH, WEIGHT_QMAX, FbgemmFp16Matmul, OneDnnInt8Matmul,
-    ReferenceMatmul, has_exact_fp16_matmul, make_kernels, onednn_activation_qmax,
+    ACTIVATION_QMAX_7BIT, ACTIVATION_QMAX_8BIT, FEW_ROWS, WEIGHT_QMAX, FbgemmFp16Matmul, OneDnnInt8Matmul,
+    FloatMatmul, has_exact_fp16_matmul, make_kernels, onednn_activation_qmax,
 )  # fmt: skip
 
 
@@ -68,18 +68,18 @@ def test_the_largest_sums_are_exact(kernel):
 
 def test_a_row_does_not_depend_on_its_batch(kernel):
     torch.manual_seed(2)
-    layer, x = Int8Linear(torch.randn(24, 40)), torch.randn(2 * SMALL_BATCH, 40)
+    layer, x = Int8Linear(torch.randn(24, 40)), torch.randn(2 * FEW_ROWS, 40)
     x[3] *= 1000  # one scale for the batch would leave the others nothing
     together = layer(x)
     for row in range(len(x)):
         assert torch.equal(layer(x[row : row + 1])[0], together[row])
-    assert torch.equal(layer(x.view(2, SMALL_BATCH, 40)), together.view(2, SMALL_BATCH, 24))
+    assert torch.equal(layer(x.view(2, FEW_ROWS, 40)), together.view(2, FEW_ROWS, 24))
 
 
 @pytest.mark.skipif(
     onednn_activation_qmax() is None or not has_exact_fp16_matmul(), reason="this torch lacks one of the kernels"
 )
-@pytest.mark.parametrize("rows", [1, SMALL_BATCH, SMALL_BATCH + 1, 100])
+@pytest.mark.parametrize("rows", [1, FEW_ROWS, FEW_ROWS + 1, 100])
 def test_kernels_agree_bit_for_bit(rows):
     """Largest integers of random signs, so that sums come near to what float32 holds exactly."""
     torch.manual_seed(3)
@@ -88,7 +88,7 @@ def test_kernels_agree_bit_for_bit(rows):
     scale = torch.rand(33) + 0.1
     integers = torch.randint(-ACTIVATION_QMAX_7BIT, ACTIVATION_QMAX_7BIT + 1, (rows, 2000)).float()
     integers[0] = ACTIVATION_QMAX_7BIT
-    expected = ReferenceMatmul(weight, scale)(integers)
+    expected = FloatMatmul(weight, scale)(integers)
     assert expected[0, 0] == 2000 * WEIGHT_QMAX * ACTIVATION_QMAX_7BIT * scale[0]
     assert torch.equal(OneDnnInt8Matmul(weight, scale, ACTIVATION_QMAX_7BIT)(integers), expected)
     assert torch.equal(FbgemmFp16Matmul(weight, scale)(integers), expected)
@@ -109,7 +109,7 @@ def test_sums_beyond_24_bits_are_rounded_to_the_nearest_float(rows, inputs, qmax
     assert sums[0, 0] == inputs * qmax * WEIGHT_QMAX
     expected = torch.from_numpy(sums.astype(np.float32)) * scale
     assert torch.equal(OneDnnInt8Matmul(weight, scale, qmax)(integers), expected)
-    assert torch.equal(ReferenceMatmul(weight, scale)(integers), expected)
+    assert torch.equal(FloatMatmul(weight, scale)(integers), expected)
 
 
 def test_sums_that_floats_do_not_hold_are_left_to_integers(monkeypatch):
@@ -117,4 +117,4 @@ def test_sums_that_floats_do_not_hold_are_left_to_integers(monkeypatch):
     monkeypatch.setattr(int8_kernels, "has_exact_fp16_matmul", lambda: True)
     for inputs, wanted in ((2096, FbgemmFp16Matmul), (2097, OneDnnInt8Matmul)):  # 2^24 / (127 * 63) = 2096.9
         products = make_kernels(torch.ones(8, inputs, dtype=torch.int8), torch.ones(8))
-        assert isinstance(products.small_batch, wanted) and isinstance(products.large_batch, OneDnnInt8Matmul)
+        assert isinstance(products.few_rows, wanted) and isinstance(products.many_rows, OneDnnInt8Matmul)

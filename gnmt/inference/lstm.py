@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from gnmt.network.activations import FAST, Activations
+from gnmt.network.clipping import Clip
 from gnmt.network.lstm import LSTM, LSTMState
 
 MakeLinear = Callable[[Tensor, Optional[Tensor]], nn.Module]  # builds a layer from weight (O, I) and bias (O,)
 
 
-class LSTMWithHoistedInputProjection(nn.Module):
+class InferenceLSTM(nn.Module):
     """LSTM layer that projects the inputs of all positions in one product, before the recurrence.
 
     Args:
@@ -31,7 +32,7 @@ class LSTMWithHoistedInputProjection(nn.Module):
         self.input_product = make_linear(with_doubled_candidate(lstm.weight_ih_l0), gate_bias(lstm))
         self.hidden_product = make_linear(with_doubled_candidate(lstm.weight_hh_l0), None)
 
-    def forward(self, inputs: Tensor, state: LSTMState, clip: nn.Module) -> Tuple[Tensor, LSTMState]:
+    def forward(self, inputs: Tensor, state: LSTMState, clip: Clip) -> Tuple[Tensor, LSTMState]:
         """Runs the layer over a sequence, as LSTM.forward does.
 
         Args:
@@ -78,7 +79,7 @@ def with_doubled_candidate(rows: Tensor) -> Tensor:
 
 
 def lstm_cell_from_gates(
-    pre_activations: Tensor, cell: Tensor, clip: nn.Module, activations: Activations = FAST
+    pre_activations: Tensor, cell: Tensor, clip: Clip, activations: Activations = FAST
 ) -> LSTMState:
     """Returns the hidden and cell states (N, H) of an LSTM after one position.
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from gnmt.inference.packed_linear import PlainLinear
-from gnmt.inference.recurrence import fused_gate_linear, lstm_cell_from_gates
+from gnmt.inference.lstm import fused_gate_linear, lstm_cell_from_gates
 from gnmt.network.lstm import LSTM
 
 
