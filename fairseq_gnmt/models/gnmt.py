@@ -18,11 +18,11 @@ from fairseq_gnmt.models.hub import GNMTHub
 from gnmt.checkpoints.stored_weights import difference
 from gnmt.errors import UserError
 from gnmt.network.clipping import ClipSchedule
-from gnmt.network.config import INITIAL_WEIGHTS, NetworkConfig
+from gnmt.network.config import DROPOUT, INITIAL_WEIGHTS, LAYERS, SIZES, NetworkConfig
 from gnmt.network.gnmt import build_halves, initialize
 from gnmt.network.placement import PlaceableNetwork
 from gnmt.quantization.storage import to_floats
-from gnmt.ranges import Range, check_ranges
+from gnmt.ranges import check_ranges
 from gnmt.training.batch_shares import sum_gradients
 from gnmt.training.sharded_layers import shard_weights, sharded_layers, split_parameters
 
@@ -32,22 +32,22 @@ class GNMTConfig(FairseqDataclass):
     """Options of every GNMT architecture; the defaults are NVIDIA's GNMT v2."""
 
     hidden_size: int = field(
-        default=1024, metadata={"help": "width of embeddings, LSTMs and attention", "range": Range(1, 100_000)}
+        default=1024, metadata={"help": "width of embeddings, LSTMs and attention", "range": SIZES}
     )
     encoder_layers: int = field(
         default=4,
-        metadata={"help": "number of encoder layers, including the bidirectional one", "range": Range(2, 1_000)},
+        metadata={"help": "number of encoder layers, including the bidirectional one", "range": LAYERS},
     )
     decoder_layers: int = field(
         default=4,
         metadata={
             "help": "number of decoder layers, including the layer that queries the attention",
-            "range": Range(2, 1_000),
+            "range": LAYERS,
         },
     )
     dropout: float = field(
         default=0.2,
-        metadata={"help": "dropout probability on the input of every LSTM layer", "range": Range(0, 1, below=True)},
+        metadata={"help": "dropout probability on the input of every LSTM layer", "range": DROPOUT},
     )
     no_share_embeddings: bool = field(
         default=False, metadata={"help": "use separate source and target embeddings (dictionaries may then differ)"}

@@ -6,15 +6,14 @@ from typing import Any, BinaryIO, Dict, List
 
 import torch
 
-from gnmt.checkpoints.model_config import ModelConfig
 from gnmt.checkpoints.model_folder import Model
+from gnmt.checkpoints.network_options import model_options
 from gnmt.errors import UserError
 from gnmt.files.json_objects import read_object
 from gnmt.tokenizers.subword_codes import parse_codes
 from gnmt.tokenizers.vocabulary import Vocabulary
 
 CHECKPOINT = "checkpoint.pt"
-ARCHITECTURE = "gnmt_v2"
 # Names that `gnmt export` looks for.
 TOKENIZER_FILES = {"sentencepiece": "subwords.model", "mixed_word_char": "mixed.json"}
 CODES = "bpecodes"  # name that fairseq's from_pretrained looks for
@@ -31,7 +30,7 @@ def write_checkpoint(model: Model, data: Path, file: BinaryIO) -> None:
     history = {"criterion_name": "", "optimizer_name": "", "lr_scheduler_state": {}, "num_updates": 0}
     checkpoint = {
         "args": None,
-        "cfg": {"model": _model_options(model.config), "task": _task_options(model, data)},
+        "cfg": {"model": model_options(model.config), "task": _task_options(model, data)},
         "model": dict(model.network.state_dict()),
         "criterion": None,
         "optimizer_history": [history],
@@ -70,52 +69,6 @@ def copy_tokenizer(folder: Path, output: Path) -> None:
         is_joint = names[0] == names[1]
         for side, name in zip(("source", "target"), names):
             shutil.copyfile(folder / name, output / (copy if is_joint else f"{side}.{copy}"))
-
-
-def training_options(config: ModelConfig) -> List[str]:
-    """Returns the options of fairseq-train that describe the network and its data."""
-    options = [
-        "--task",
-        "gnmt_translation",
-        "--source-lang",
-        config.source_language,
-        "--target-lang",
-        config.target_language,
-    ]
-    options += ["--arch", ARCHITECTURE, "--hidden-size", str(config.hidden_size)]
-    options += ["--encoder-layers", str(config.encoder_layers), "--decoder-layers", str(config.decoder_layers)]
-    flags = {
-        "--no-share-embeddings": not config.share_embeddings,
-        "--share-decoder-input-output-embed": config.tie_output_layer,
-        "--nvidia-conventions": config.source_bos,
-    }
-    options += [flag for flag, holds in flags.items() if holds]
-    if config.attention_query != "current":
-        options += ["--attention-query", config.attention_query]
-    if config.activation_clip is not None:
-        options += [
-            "--activation-clip",
-            str(config.activation_clip),
-            "--activation-clip-start",
-            str(config.activation_clip),
-        ]
-    return options
-
-
-def _model_options(config: ModelConfig) -> Dict[str, Any]:
-    options = {
-        "_name": ARCHITECTURE,
-        "hidden_size": config.hidden_size,
-        "encoder_layers": config.encoder_layers,
-        "decoder_layers": config.decoder_layers,
-        "dropout": config.dropout,
-        "no_share_embeddings": not config.share_embeddings,
-        "share_decoder_input_output_embed": config.tie_output_layer,
-        "attention_query": config.attention_query,
-    }
-    if config.activation_clip is not None:
-        options.update(activation_clip=config.activation_clip, activation_clip_start=config.activation_clip)
-    return options
 
 
 def _task_options(model: Model, data: Path) -> Dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 from torch import Tensor
 
 from gnmt.checkpoints.model_config import GenerationConfig, ModelConfig
+from gnmt.checkpoints.network_options import config_fields
 from gnmt.checkpoints.training_state import read_training_state
 from gnmt.errors import UserError
 from gnmt.network.gnmt import GNMTNetwork
@@ -79,19 +80,13 @@ def _model_config(
 ) -> ModelConfig:
     clip = weights.get("encoder.clip.range")
     return ModelConfig(
-        hidden_size=model["hidden_size"],
-        encoder_layers=model["encoder_layers"],
-        decoder_layers=model["decoder_layers"],
+        **config_fields(model),
         source_vocab_size=source,
         target_vocab_size=target,
         source_language=task["source_lang"],
         target_language=task["target_lang"],
-        share_embeddings=not model.get("no_share_embeddings", False),
-        tie_output_layer=bool(model.get("share_decoder_input_output_embed", False)),
-        attention_query=str(model.get("attention_query", "current")),
         activation_clip=None if clip is None else float(clip),
         source_bos=bool(task.get("nvidia_conventions", False)),
-        dropout=float(model.get("dropout", 0.0)),
         precision=precision,
     )
 

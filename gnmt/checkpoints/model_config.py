@@ -10,13 +10,21 @@ from typing import Any, Mapping, Optional, Type, TypeVar, get_args
 from gnmt.errors import UserError
 from gnmt.files.json_objects import read_object
 from gnmt.network.clipping import ClipSchedule
-from gnmt.network.config import ATTENTION_QUERIES, NetworkConfig
+from gnmt.network.config import ATTENTION_QUERIES, DROPOUT, LAYERS, SIZES, NetworkConfig
 from gnmt.precision import PRECISIONS
+from gnmt.ranges import Range
 from gnmt.tokenizers.vocabulary import PAD
 
 MODEL_TYPE = "gnmt"
-MOST_LAYERS = 1000
-LARGEST_SIZE = 1 << 24
+VOCABULARY_SIZES = Range(5, 1 << 24)
+RANGES = {
+    "hidden_size": SIZES,
+    "encoder_layers": LAYERS,
+    "decoder_layers": LAYERS,
+    "source_vocab_size": VOCABULARY_SIZES,
+    "target_vocab_size": VOCABULARY_SIZES,
+    "dropout": DROPOUT,
+}
 
 
 @dataclass(frozen=True)
@@ -41,20 +49,14 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         _check_types(self)
-        for name, least, most in (
-            ("hidden_size", 1, LARGEST_SIZE),
-            ("encoder_layers", 2, MOST_LAYERS),
-            ("decoder_layers", 2, MOST_LAYERS),
-            ("source_vocab_size", 5, LARGEST_SIZE),
-            ("target_vocab_size", 5, LARGEST_SIZE),
-        ):
-            _require(self, name, least <= getattr(self, name) <= most, f"from {least} to {most}")
+        for name, accepted in RANGES.items():
+            requirement = accepted.requirement(getattr(self, name))
+            _require(self, name, requirement is None, requirement or "")
         _require(
             self, "attention_query", self.attention_query in ATTENTION_QUERIES, f"one of {', '.join(ATTENTION_QUERIES)}"
         )
         _require(self, "precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}")
         _require(self, "activation_clip", self.activation_clip is None or self.activation_clip > 0, "null or above 0")
-        _require(self, "dropout", 0 <= self.dropout < 1, "at least 0 and below 1")
 
     @property
     def network(self) -> NetworkConfig:

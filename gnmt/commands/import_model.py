@@ -12,14 +12,9 @@ import shlex
 import shutil
 from pathlib import Path
 
-from gnmt.checkpoints.checkpoint_writing import (
-    CHECKPOINT,
-    copy_tokenizer,
-    dictionary_text,
-    training_options,
-    write_checkpoint,
-)  # fmt: skip
+from gnmt.checkpoints.checkpoint_writing import CHECKPOINT, copy_tokenizer, dictionary_text, write_checkpoint
 from gnmt.checkpoints.model_folder import CONFIG, Model, read_model_folder
+from gnmt.checkpoints.network_options import training_options
 from gnmt.errors import UserError
 from gnmt.files.folders import complete_folder
 

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any, Dict, List
 
-from gnmt.checkpoints.checkpoint_writing import CHECKPOINT, training_options
+from gnmt.checkpoints.checkpoint_writing import CHECKPOINT
 from gnmt.checkpoints.model_config import ModelConfig, read_config
 from gnmt.checkpoints.model_folder import CONFIG, VOCABULARY
+from gnmt.checkpoints.network_options import training_options
 from gnmt.checkpoints.vocabulary_file import read_vocabularies
 from gnmt.corpora.preparation_steps import PRETRAINED
 from gnmt.errors import UserError

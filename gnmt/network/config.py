@@ -7,7 +7,7 @@ from gnmt.errors import UserError
 from gnmt.network.clipping import ClipSchedule
 from gnmt.ranges import Range, check_ranges
 
-SIZES, LAYERS = Range(1, 100_000), Range(2, 1_000)
+SIZES, LAYERS, DROPOUT = Range(1, 100_000), Range(2, 1_000), Range(0, 1, below=True)
 INITIAL_WEIGHTS = Range(0, 1_000, above=True, hint="NVIDIA: 0.1; the paper: 0.04")
 ATTENTION_QUERIES = ("current", "previous")
 
@@ -30,7 +30,7 @@ class NetworkConfig:
             position (GNMT v2); "previous": the position before (Wu et al. 2016, section 3).
         clip: schedule of the activation limit in quantisable training; None disables clipping.
         init_range: weights are initialised uniformly in -init_range..init_range.
-        embedding_init_range: range of the initial embeddings, as init_range; None means init_range.
+        embedding_init_range: range of the initial embeddings; defaults to init_range.
         checkpoint_activations: recompute LSTM layers in the backward pass instead of storing their activations.
 
     Raises:
@@ -43,7 +43,7 @@ class NetworkConfig:
     hidden_size: int = field(default=1024, metadata={"range": SIZES})
     encoder_layers: int = field(default=4, metadata={"range": LAYERS})
     decoder_layers: int = field(default=4, metadata={"range": LAYERS})
-    dropout: float = field(default=0.2, metadata={"range": Range(0, 1, below=True)})
+    dropout: float = field(default=0.2, metadata={"range": DROPOUT})
     share_embeddings: bool = True
     tie_output: bool = False
     attention_query: str = "current"

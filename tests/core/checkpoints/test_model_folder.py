@@ -78,7 +78,8 @@ def changed(folder, name, change):
 @pytest.mark.parametrize(
     "name, key, value, words",
     [
-        ("config.json", "hidden_size", 10**9, "hidden_size is 1000000000, but must be from 1 to"),
+        ("config.json", "hidden_size", 10**9, "hidden_size is 1000000000, but must be at most 100000"),
+        ("config.json", "hidden_size", 200_000, "config.json: hidden_size is 200000, but must be at most 100000"),
         ("config.json", "encoder_layers", 10**6, "encoder_layers is 1000000"),
         ("config.json", "hidden_size", "16", "hidden_size is '16', but must be of type int"),
         ("config.json", "hidden_size", 32, "but config.json describes"),
