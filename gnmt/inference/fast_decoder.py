@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from gnmt.inference.attention import InferenceAttention
-from gnmt.inference.gates import GateProduct, RowParents
-from gnmt.inference.lstm import MakeLinear, lstm_cell_from_gates, with_doubled_candidate
+from gnmt.inference.gates import GateProduct, RowParents, stack_weights
+from gnmt.inference.lstm import MakeLinear, lstm_cell_from_gates
 from gnmt.network.activations import FAST, Activations
 from gnmt.network.attention import SourceMemory
 from gnmt.network.clipping import Clip
@@ -85,10 +85,8 @@ class FastDecoder:
         self.attention = attention
         self.activations = activations
         self.clip = clip or stack.clip
-        context_weights = [lstm.weight_ih_l0[:, self.hidden_size :] for lstm in stack.upper_lstms]
-        self.context_product = make_linear(
-            torch.cat([with_doubled_candidate(weight) for weight in context_weights]), None
-        )
+        _, *context_weights = (weights.context for weights in stack_weights(stack))
+        self.context_product = make_linear(torch.cat(context_weights), None)
         self.gate_products = gate_products
         self.output_projection = make_linear(decoder.output_projection.weight, decoder.output_projection.bias)
 

@@ -21,16 +21,16 @@ Shapes: N rows, M rows of the previous step, D distinct parents, I input size, H
 """
 
 from functools import cached_property
-from typing import Callable, List, Optional, Tuple
+from typing import Callable, Iterator, List, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
 
-from gnmt.inference.lstm import MakeLinear, fused_gate_linear, gate_bias, with_doubled_candidate
+from gnmt.inference.gate_weights import GateWeights, gate_weights
+from gnmt.inference.lstm import MakeLinear
 from gnmt.inference.packed_linear import PackedLinear
 from gnmt.network.clipping import Clip
-from gnmt.network.decoder import Decoder
-from gnmt.network.lstm import LSTM
+from gnmt.network.decoder import Decoder, DecoderStack
 
 # De-duplicating rows before the matmul is faster from this number of elements of the hidden states (N x H).
 # Measured from 1 to 320 rows at widths of 256 to 1024.
@@ -61,8 +61,14 @@ def should_share(parents: RowParents, hidden: Tensor) -> bool:
 
 
 # Function of a layer's inputs (N, I), or tokens (N,) for the bottom layer, hidden states (M, H) and parents. Returns
-# pre-activations (N, 4H), with the candidate doubled as in recurrence.with_doubled_candidate.
+# pre-activations (N, 4H), with the candidate doubled as in gnmt.inference.gate_weights.
 GateProduct = Callable[[Tensor, Tensor, RowParents], Tensor]
+
+
+def stack_weights(stack: DecoderStack) -> Iterator[GateWeights]:
+    """Yields the weights of each layer, bottom first; one layer at a time is copied, to save memory."""
+    for lstm in (stack.query_lstm, *stack.upper_lstms):
+        yield gate_weights(lstm, stack.hidden_size)
 
 
 def fused_gate_products(
@@ -79,10 +85,8 @@ def fused_gate_products(
         embed_tokens: replaces the decoder's embedding.
         clip: replaces the decoder's clip.
     """
-    stack = decoder.stack
-    bottom = FusedGateProduct(stack.query_lstm, stack.hidden_size, make_linear)
-    upper = [FusedGateProduct(lstm, stack.hidden_size, make_linear) for lstm in stack.upper_lstms]
-    return [EmbeddingThenGates(embed_tokens or decoder.embed_tokens, clip or stack.clip, bottom), *upper]
+    bottom, *upper = (FusedGateProduct(weights, make_linear) for weights in stack_weights(decoder.stack))
+    return [EmbeddingThenGates(embed_tokens or decoder.embed_tokens, clip or decoder.stack.clip, bottom), *upper]
 
 
 def adaptive_gate_products(decoder: Decoder) -> List[GateProduct]:
@@ -91,19 +95,19 @@ def adaptive_gate_products(decoder: Decoder) -> List[GateProduct]:
     Most weights are kept in two packed layouts, for small and for large batches.
     """
     stack, embedding = decoder.stack, decoder.embed_tokens
-
-    def input_linear(lstm: LSTM) -> PackedLinear:
-        return PackedLinear(with_doubled_candidate(lstm.weight_ih_l0[:, : stack.hidden_size]), gate_bias(lstm))
-
-    deduplicated = DeduplicatedEmbedding(embedding, stack.clip, input_linear(stack.query_lstm))
+    layers = stack_weights(stack)
+    bottom_weights = next(layers)
+    deduplicated = DeduplicatedEmbedding(
+        embedding, stack.clip, PackedLinear(bottom_weights.inputs, bottom_weights.bias)
+    )
     fused = fused_gate_products(decoder, PackedLinear)
     if embedding.num_embeddings * 4 * stack.hidden_size * embedding.weight.element_size() <= TABLE_BYTES:
-        bottom: GateProduct = SplitGateProduct(EmbeddingTable(deduplicated), stack.query_lstm)
+        bottom: GateProduct = SplitGateProduct(EmbeddingTable(deduplicated), bottom_weights)
     else:
-        bottom = AdaptiveGateProduct(fused[0], SplitGateProduct(deduplicated, stack.query_lstm))
+        bottom = AdaptiveGateProduct(fused[0], SplitGateProduct(deduplicated, bottom_weights))
     upper = [
-        AdaptiveGateProduct(product, SplitGateProduct(input_linear(lstm), lstm))
-        for product, lstm in zip(fused[1:], stack.upper_lstms, strict=True)
+        AdaptiveGateProduct(product, SplitGateProduct(PackedLinear(weights.inputs, weights.bias), weights))
+        for product, weights in zip(fused[1:], layers, strict=True)
     ]
     return [bottom, *upper]
 
@@ -111,15 +115,14 @@ def adaptive_gate_products(decoder: Decoder) -> List[GateProduct]:
 class FusedGateProduct:
     """Computes [W U] [x; h] + b in one matmul, which is faster than two for small batches."""
 
-    def __init__(self, lstm: LSTM, input_size: int, make_linear: MakeLinear):
-        """Copies the weights of a layer.
+    def __init__(self, weights: GateWeights, make_linear: MakeLinear):
+        """Joins the weights of a layer.
 
         Args:
-            lstm: layer to copy.
-            input_size: number of leading elements of the layer's inputs to use.
+            weights: weights of the layer.
             make_linear: builds the linear layer.
         """
-        self.linear = fused_gate_linear(lstm, input_size, make_linear)
+        self.linear = make_linear(torch.cat([weights.inputs, weights.hidden], dim=1), weights.bias)
 
     def __call__(self, inputs: Tensor, hidden: Tensor, parents: RowParents) -> Tensor:
         return self.linear(torch.cat([inputs, hidden.index_select(0, parents.rows)], dim=1))
@@ -141,15 +144,15 @@ class SplitGateProduct:
     With a beam of 5, about two thirds of the rows have a continuation.
     """
 
-    def __init__(self, input_product: Callable[[Tensor], Tensor], lstm: LSTM):
-        """Copies the weights of the hidden state.
+    def __init__(self, input_product: Callable[[Tensor], Tensor], weights: GateWeights):
+        """Packs the weights of the hidden state.
 
         Args:
             input_product: returns W x + b (N, 4H) from the inputs.
-            lstm: layer to copy.
+            weights: weights of the layer.
         """
         self.input_product = input_product
-        self.hidden_product = PackedLinear(with_doubled_candidate(lstm.weight_hh_l0))
+        self.hidden_product = PackedLinear(weights.hidden)
 
     def __call__(self, inputs: Tensor, hidden: Tensor, parents: RowParents) -> Tensor:
         if should_share(parents, hidden):

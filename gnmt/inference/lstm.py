@@ -1,7 +1,7 @@
 """LSTM layers with exchangeable linear layers for their matrix products: packed, bf16 or int8.
 
 Shapes: N rows, T positions, I input size, H hidden size, O output size of a linear layer.
-Gate pre-activations are in the order i, f, 2 g, o: the candidate g has a factor of 2.
+Gate pre-activations are those of gnmt.inference.gate_weights, in the order i, f, 2 g, o.
 """
 
 from typing import Callable, Optional, Tuple
@@ -9,6 +9,7 @@ from typing import Callable, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
+from gnmt.inference.gate_weights import gate_weights
 from gnmt.network.activations import FAST, Activations
 from gnmt.network.clipping import Clip
 from gnmt.network.lstm import LSTM, LSTMState
@@ -29,8 +30,9 @@ class InferenceLSTM(nn.Module):
         super().__init__()
         self.zero_state = lstm.zero_state
         self.activations = activations
-        self.input_product = make_linear(with_doubled_candidate(lstm.weight_ih_l0), gate_bias(lstm))
-        self.hidden_product = make_linear(with_doubled_candidate(lstm.weight_hh_l0), None)
+        weights = gate_weights(lstm, lstm.weight_ih_l0.size(1))
+        self.input_product = make_linear(weights.inputs, weights.bias)
+        self.hidden_product = make_linear(weights.hidden, None)
 
     def forward(self, inputs: Tensor, state: LSTMState, clip: Clip) -> Tuple[Tensor, LSTMState]:
         """Runs the layer over a sequence, as LSTM.forward does.
@@ -50,32 +52,6 @@ class InferenceLSTM(nn.Module):
             hidden, cell = lstm_cell_from_gates(pre_activations, cell, clip, self.activations)
             outputs.append(hidden)
         return torch.stack(outputs, dim=1), (hidden, cell)
-
-
-def fused_gate_linear(lstm: LSTM, input_size: int, make_linear: MakeLinear) -> nn.Module:
-    """Returns the linear layer from [input, hidden state] to pre-activations (4H).
-
-    Args:
-        lstm: layer whose weights are copied.
-        input_size: number of leading input elements to use.
-        make_linear: builds the linear layer.
-    """
-    weight = torch.cat([lstm.weight_ih_l0[:, :input_size], lstm.weight_hh_l0], dim=1)
-    return make_linear(with_doubled_candidate(weight), gate_bias(lstm))
-
-
-def gate_bias(lstm: LSTM) -> Tensor:
-    """Returns the sum of both biases, (4H,)."""
-    return with_doubled_candidate(lstm.bias_ih_l0 + lstm.bias_hh_l0)
-
-
-def with_doubled_candidate(rows: Tensor) -> Tensor:
-    """Doubles the candidate's rows of weights (4H, I) or biases (4H,), as `lstm_cell_from_gates` expects.
-
-    Doubling is exact in every precision, including int8 with its scales.
-    """
-    inputs, forget, candidate, output = rows.chunk(4)
-    return torch.cat([inputs, forget, 2 * candidate, output])
 
 
 def lstm_cell_from_gates(
