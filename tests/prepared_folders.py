@@ -33,11 +33,11 @@ def options(
     gpus: int = 0,
     precision: str = "auto",
     settings: Preparation = SETTINGS,
-    bf16_pays: bool = False,
+    is_bf16_faster: bool = False,
 ) -> Dict[str, Optional[str]]:
     plugin = ROOT / "fairseq_gnmt"
     chosen = training_options(
-        folder, settings, LENGTHS, recipe, gpus, precision, plugin, further, lambda width: bf16_pays
+        folder, settings, LENGTHS, recipe, gpus, precision, plugin, further, lambda width: is_bf16_faster
     )
     return options_of(chosen.arguments)
 

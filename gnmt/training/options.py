@@ -5,7 +5,7 @@ from typing import Callable, List, NamedTuple, Optional, Sequence
 
 from gnmt.corpora.preparation import Preparation
 from gnmt.errors import UserError
-from gnmt.training.precision import bfloat16_pays
+from gnmt.training.precision import is_bfloat16_faster
 from gnmt.training.recipes import COMMON, Options, Recipe
 
 TRAINING_PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -13,6 +13,7 @@ PRECISION_OPTIONS = ("--fp16", "--bf16", "--memory-efficient-fp16", "--memory-ef
 MOST_PER_DEVICE = 128  # maximum number of sentence pairs in a batch of one device
 SHARDED = "--vocabulary-parallel"  # its processes act as one device, in fp32
 LONGEST = 1024  # maximum tokens of either side of a training pair with BOS and EOS: default of --train-max-length
+WARMUP_PART = 10  # the learning rate warms up in at most a tenth of the updates
 LARGEST_SCALED_GRADIENT = 1 << 15  # half of the largest float16, 65,504
 SCALE_WINDOW = 128  # updates without overflow before the fp16 loss scale doubles
 JOINED_BY = {"subwords": "sentencepiece", "character": "sentencepiece", "word": "words", "mixed": "mixed_word_char"}
@@ -82,7 +83,7 @@ def training_options(
     precision: str,
     plugin: Path,
     further: Sequence[str],
-    bf16_pays: Callable[[int], bool] = bfloat16_pays,
+    is_bf16_faster: Callable[[int], bool] = is_bfloat16_faster,
 ) -> TrainingOptions:
     """Returns the arguments of fairseq-train.
 
@@ -95,7 +96,7 @@ def training_options(
         precision: one of TRAINING_PRECISIONS.
         plugin: folder of fairseq_gnmt.
         further: options of the user, which take precedence.
-        bf16_pays: returns True if a network of a given width trains faster in bf16 on this CPU; used for "auto".
+        is_bf16_faster: returns True if a network of a given width trains faster in bf16 on this CPU; used for "auto".
 
     Raises:
         UserError: the options contradict each other, or no training pair is short enough.
@@ -113,14 +114,16 @@ def training_options(
     if batches.update_freq > 1:
         chosen["--update-freq"] = str(batches.update_freq)
     longest = _number(further, "--train-max-length") or int(recipe.options.get("--train-max-length") or LONGEST)
-    chosen["--max-update"] = str(recipe.epochs * _updates_per_epoch(lengths, longest, batches))
+    updates = recipe.epochs * _updates_per_epoch(lengths, longest, batches)
+    chosen["--max-update"] = str(updates)
+    chosen["--warmup-steps"] = str(min(int(recipe.options["--warmup-steps"] or 0), updates // WARMUP_PART))
     processes = _number(further, SHARDED) or batches.devices
     chosen.update({"--distributed-world-size": str(processes)} if gpus else {"--cpu": None})
     given = [option for option in PRECISION_OPTIONS if option in further]
     if given and precision != "auto":
         raise UserError(f"--precision {precision} and {given[0]} both choose the precision: leave one out.")
     if precision == "auto":
-        precision = "fp32" if given else _automatic_precision(recipe, gpus, further, bf16_pays)
+        precision = "fp32" if given else _automatic_precision(recipe, gpus, further, is_bf16_faster)
     chosen.update(_precision(precision, gpus, batches))
     return TrainingOptions([str(folder / "bin"), *_without(chosen, further), *further], recipe.averaged)
 
@@ -175,14 +178,16 @@ def _width(recipe: Recipe, further: Sequence[str]) -> str:
     return width or str(WIDTHS.get(str(arch), ""))
 
 
-def _automatic_precision(recipe: Recipe, gpus: int, further: Sequence[str], bf16_pays: Callable[[int], bool]) -> str:
+def _automatic_precision(
+    recipe: Recipe, gpus: int, further: Sequence[str], is_bf16_faster: Callable[[int], bool]
+) -> str:
     """Returns the fastest supported precision for "auto"."""
     if given_value(further, SHARDED):
         return "fp32"
     if gpus:
         return "fp16" if recipe.several_devices else "fp32"
     width = _width(recipe, further)
-    return "bf16" if width.isdecimal() and bf16_pays(int(width)) else "fp32"
+    return "bf16" if width.isdecimal() and is_bf16_faster(int(width)) else "fp32"
 
 
 def _precision(precision: str, gpus: int, batches: Batches) -> Options:

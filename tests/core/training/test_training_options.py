@@ -11,7 +11,7 @@ from gnmt.commands import train as command
 from gnmt.corpora.preparation import Preparation
 from gnmt.errors import UserError
 from gnmt.training.options import WIDTHS, TrainingOptions, given_value, loss_scale
-from gnmt.training.precision import bfloat16_pays, bfloat16_speedup
+from gnmt.training.precision import is_bfloat16_faster, bfloat16_speedup
 from gnmt.training.recipes import LARGE_CORPORA, MEDIUM_CORPORA, RECIPES, SMALL_CORPORA, recipe_for
 from prepared_folders import ROOT, dry_run, options, prepared
 
@@ -90,18 +90,18 @@ def test_precision(tmp_path):
         (("--fp16",), 0, {"--fp16"}),
         (("--arch", "lstm"), 0, set()),  # of an unknown width
     ):
-        assert precision_of(options(tmp_path, *further, gpus=gpus, bf16_pays=True)) == expected
+        assert precision_of(options(tmp_path, *further, gpus=gpus, is_bf16_faster=True)) == expected
     with pytest.raises(UserError, match="--precision fp16 needs a GPU"):
         options(tmp_path, precision="fp16")
     with pytest.raises(UserError, match="--precision bf16 and --fp16 both choose"):
         options(tmp_path, "--fp16", precision="bf16", gpus=1)
 
 
-def test_bf16_pays_where_products_are_faster_and_wide_enough():
-    assert bfloat16_pays(256, lambda: 1.5) and bfloat16_pays(1024, lambda: 7.0)
-    assert not bfloat16_pays(1024, lambda: 1.4) and not bfloat16_pays(255, lambda: 7.0)
+def test_is_bf16_faster_where_products_are_faster_and_wide_enough():
+    assert is_bfloat16_faster(256, lambda: 1.5) and is_bfloat16_faster(1024, lambda: 7.0)
+    assert not is_bfloat16_faster(1024, lambda: 1.4) and not is_bfloat16_faster(255, lambda: 7.0)
     times = {"float32": 6e-3, "bfloat16": 1e-3}
-    assert bfloat16_speedup(times.__getitem__) == 6
+    assert bfloat16_speedup(lambda: times) == 6
     assert bfloat16_speedup() > 0
 
 
@@ -131,6 +131,8 @@ def test_updates_and_loss_scale_follow_the_users_batches(tmp_path):
     assert options(tmp_path, "--batch-size", "32")["--update-freq"] == "2"  # still 64 pairs an update
     assert options(tmp_path, "--batch-size", "10", "--update-freq", "1")["--max-update"] == "1000"
     assert options(tmp_path, "--train-max-length", "12")["--max-update"] == "150"  # 900 pairs
+    assert options(tmp_path, "--batch-size", "10")["--warmup-steps"] == "100"  # a tenth of 1,000 updates
+    assert options(tmp_path, "--batch-size", "1")["--warmup-steps"] == "200"
     chosen = options(tmp_path, "--batch-size=512", "--update-freq", "1", recipe=LARGE_CORPORA, gpus=1)
     assert chosen["--fp16-init-scale"] == "64" and chosen["--max-update"] == "12"
     assert options(tmp_path, "--max-update", "7")["--max-update"] == "7"
