@@ -131,8 +131,10 @@ def test_updates_and_loss_scale_follow_the_users_batches(tmp_path):
     assert options(tmp_path, "--batch-size", "32")["--update-freq"] == "2"  # still 64 pairs an update
     assert options(tmp_path, "--batch-size", "10", "--update-freq", "1")["--max-update"] == "1000"
     assert options(tmp_path, "--train-max-length", "12")["--max-update"] == "150"  # 900 pairs
-    assert options(tmp_path, "--batch-size", "10")["--warmup-steps"] == "100"  # a tenth of 1,000 updates
-    assert options(tmp_path, "--batch-size", "1")["--warmup-steps"] == "200"
+    assert (
+        options(tmp_path, "--batch-size", "10", "--update-freq", "1")["--warmup-steps"] == "100"
+    )  # a tenth of 1,000 updates
+    assert options(tmp_path, "--batch-size", "1", "--update-freq", "1")["--warmup-steps"] == "200"
     chosen = options(tmp_path, "--batch-size=512", "--update-freq", "1", recipe=LARGE_CORPORA, gpus=1)
     assert chosen["--fp16-init-scale"] == "64" and chosen["--max-update"] == "12"
     assert options(tmp_path, "--max-update", "7")["--max-update"] == "7"
