@@ -3,8 +3,8 @@
 tests/reference/plain_beam_search.py contains the algorithm in plain Python, for one sentence.
 
 Running hypotheses of a sentence have equal length and compete on log-probability. The score of a finished hypothesis is
-log P / lp + cp (Wu et al. 2016, section 7). Each step selects the best 2 x beam continuations of a sentence. Of the
-first `beam` continuations, all with EOS finish. The best `beam` continuations without EOS continue. A sentence stops
+log P / lp + cp (Wu et al. 2016, section 7). Each step selects the best 2 x beam continuations of a sentence. Among
+the first `beam` continuations, those that end in EOS finish. The best `beam` continuations without EOS continue. A sentence stops
 when `beam` hypotheses have finished, at its length limit, or when no running hypothesis can still enter its n-best
 list. Pruning (search.pruning) is off by default.
 
@@ -24,24 +24,24 @@ from gnmt.network.attention import longest_source
 from gnmt.search.backpointers import BeamStep, FinishedHypotheses, History
 from gnmt.search.options import SearchOptions
 from gnmt.search.penalties import GNMTLengthPenalty, LengthPenalty, coverage_penalty
-from gnmt.search.pruning import NEG_INF, prune_finished, prune_running
+from gnmt.search.pruning import NEG_INF, keep_within, prune_running
 from gnmt.search.vocabulary import Candidates, SpecialTokens, apply_constraints, best_continuations, topk_in_order
 
 
 class BeamState(NamedTuple):
     """Input hypotheses of a step, and the state of their sentences."""
 
-    sentences: Tensor  # (B,), ids
+    sentence_ids: Tensor  # (B,)
     first_steps: Tensor  # (B,), step at which the sentence joined
     padding_mask: Tensor  # (B, S), True at padding, which is on the right
     prefix: Tensor  # (B, P), forced first target tokens; PAD means unconstrained
     limits: Tensor  # (B,), maximum number of tokens before EOS
-    best: Tensor  # (B, n-best), best final scores of finished hypotheses
-    finished: Tensor  # (B,), number of finished hypotheses
+    best_scores: Tensor  # (B, n-best), best final scores of finished hypotheses
+    num_finished: Tensor  # (B,), number of finished hypotheses
     tokens: Tensor  # (B, K), last token of each hypothesis
-    scores: Tensor  # (B, K), log-probabilities; -inf where a sentence has fewer hypotheses
+    log_probs: Tensor  # (B, K), cumulative; -inf where a sentence has fewer hypotheses
     coverage: Tensor  # (B, K, S), sum of the attention on each source position; reordered with the hypotheses
-    parents: Tensor  # (B, K), rows of the previous step
+    backpointers: Tensor  # (B, K), rows of the previous step that the hypotheses continue
 
     @property
     def beam(self) -> int:
@@ -50,15 +50,19 @@ class BeamState(NamedTuple):
 
     def as_beam_step(self, attention: Tensor) -> BeamStep:
         """Returns the backpointers of these rows, with their attention weights (N, S)."""
-        return BeamStep(self.parents.flatten(), self.tokens.flatten(), self.scores.flatten(), attention)
+        return BeamStep(self.backpointers.flatten(), self.tokens.flatten(), self.log_probs.flatten(), attention)
 
-    def select(self, sentences: Tensor) -> "BeamState":
-        """Returns the state of the given sentences; columns that contain only padding are removed.
+    def num_tokens(self, step: int) -> Tensor:
+        """Returns the number of tokens (B,) of each sentence's hypotheses before a step."""
+        return step - self.first_steps
+
+    def select(self, indices: Tensor) -> "BeamState":
+        """Returns the state of some sentences; columns that contain only padding are removed.
 
         Args:
-            sentences: indices into this batch, one per sentence of the result.
+            indices: of sentences in this batch, one per sentence of the result.
         """
-        selected = BeamState._make(part[sentences] for part in self)
+        selected = BeamState._make(part[indices] for part in self)
         width = longest_source(selected.padding_mask)
         return selected._replace(
             padding_mask=selected.padding_mask[:, :width], coverage=selected.coverage[:, :, :width]
@@ -72,19 +76,20 @@ class BeamState(NamedTuple):
             pad: id of PAD, which fills prefixes.
         """
         names = ("padding_mask", "tokens", "prefix")
-        sources, beam, prefix = (max(getattr(self, name).size(1), getattr(others, name).size(1)) for name in names)
-        both = [one._widened(sources, beam, prefix, pad) for one in (self, others)]
-        return BeamState._make(map(torch.cat, zip(*both)))
+        width, beam, prefix = (max(getattr(self, name).size(1), getattr(others, name).size(1)) for name in names)
+        widened = [state._widened(width, beam, prefix, pad) for state in (self, others)]
+        return BeamState._make(map(torch.cat, zip(*widened)))
 
     def _widened(self, width: int, beam: int, prefix: int, pad: int) -> "BeamState":
+        """Returns these sentences with S = width, K = beam and P = prefix."""
         sources, hypotheses = width - self.padding_mask.size(1), beam - self.beam
         return self._replace(
             padding_mask=F.pad(self.padding_mask, (0, sources), value=True),
             prefix=F.pad(self.prefix, (0, prefix - self.prefix.size(1)), value=pad),
             tokens=F.pad(self.tokens, (0, hypotheses), value=pad),
-            scores=F.pad(self.scores, (0, hypotheses), value=NEG_INF),
+            log_probs=F.pad(self.log_probs, (0, hypotheses), value=NEG_INF),
             coverage=F.pad(self.coverage, (0, sources, 0, hypotheses)),
-            parents=F.pad(self.parents, (0, hypotheses)),
+            backpointers=F.pad(self.backpointers, (0, hypotheses)),
         )
 
 
@@ -113,26 +118,27 @@ class BeamSearchRules:
         """
         zeros = torch.zeros(padding_mask.shape, device=padding_mask.device)
         return BeamState(
-            sentences=ids,
+            sentence_ids=ids,
             first_steps=torch.full_like(ids, step),
             padding_mask=padding_mask,
             prefix=prefix,
             limits=length_limits((~padding_mask).sum(dim=1) - self.special.source_bos, self.options),
-            best=zeros.new_full((len(ids), self.options.nbest), NEG_INF),
-            finished=torch.zeros_like(ids),
+            best_scores=zeros.new_full((len(ids), self.options.nbest), NEG_INF),
+            num_finished=torch.zeros_like(ids),
             tokens=torch.full_like(ids, self.special.decoder_start)[:, None],
-            scores=zeros[:, :1],
+            log_probs=zeros[:, :1],
             coverage=zeros[:, None],
-            parents=torch.zeros_like(ids)[:, None],
+            backpointers=torch.zeros_like(ids)[:, None],
         )
 
-    def candidates(self, probabilities: Tensor, running: BeamState, history: History) -> Candidates:
+    def candidates(self, probabilities: Tensor, running: BeamState, history: History, step: int) -> Candidates:
         """Returns the 2 x beam best continuations of each sentence.
 
         Args:
             probabilities: (N, V), of the next token; overwritten.
             running: input hypotheses of the step.
-            history: backpointers of the search.
+            history: backpointers of the search, including this step.
+            step: number of the step.
 
         Raises:
             UserError: if the probabilities are NaN.
@@ -142,11 +148,11 @@ class BeamSearchRules:
                 "The model's scores are not numbers (NaN): its training has diverged, or its weights overflow in "
                 "half precision. Use an earlier checkpoint, or translate without --fp16."
             )
-        num_tokens = history.next_step - 1 - running.first_steps
+        num_tokens = running.num_tokens(step)
         apply_constraints(
             probabilities, self._forced_tokens(running, num_tokens), history, num_tokens, self.options, self.special
         )
-        return best_continuations(probabilities, running.scores, 2 * self.options.beam, self.options.prune_tokens)
+        return best_continuations(probabilities, running.log_probs, 2 * self.options.beam, self.options.prune_tokens)
 
     def finish(
         self, candidates: Candidates, running: BeamState, step: int
@@ -164,19 +170,21 @@ class BeamSearchRules:
         finishing = candidates.tokens[:, : self.options.beam] == self.special.eos
         if not finishing.any():
             return running, None
-        final = self._final_scores(candidates, running, step + 1 - running.first_steps).masked_fill(~finishing, NEG_INF)
-        best = torch.cat([running.best, final], dim=1).topk(self.options.nbest).values
-        final = prune_finished(final, best[:, 0], self.options.prune_hypotheses)
-        sentences, places = (final > NEG_INF).nonzero(as_tuple=True)
+        scores = self._final_scores(candidates, running, step).masked_fill(~finishing, NEG_INF)
+        best_scores = torch.cat([running.best_scores, scores], dim=1).topk(self.options.nbest).values
+        scores = keep_within(scores, best_scores[:, :1], self.options.prune_hypotheses)
+        has_finished = scores > NEG_INF
+        indices, ranks = has_finished.nonzero(as_tuple=True)  # of sentences in the batch, and of their candidates
         newly_finished = FinishedHypotheses(
-            sentences=running.sentences[sentences],
-            first_steps=running.first_steps[sentences],
-            last_steps=torch.full_like(sentences, step),
-            rows=sentences * running.beam + candidates.hypotheses[sentences, places],
-            log_probs=candidates.scores[sentences, places],
-            scores=final[sentences, places],
+            sentence_ids=running.sentence_ids[indices],
+            first_steps=running.first_steps[indices],
+            last_steps=torch.full_like(indices, step),
+            rows=indices * running.beam + candidates.hypotheses[indices, ranks],
+            log_probs=candidates.log_probs[indices, ranks],
+            scores=scores[indices, ranks],
         )
-        return running._replace(best=best, finished=running.finished + (final > NEG_INF).sum(dim=1)), newly_finished
+        num_finished = running.num_finished + has_finished.sum(dim=1)
+        return running._replace(best_scores=best_scores, num_finished=num_finished), newly_finished
 
     def advance(self, candidates: Candidates, running: BeamState, step: int) -> Tuple[BeamState, Tensor]:
         """Continues the best `beam` candidates without EOS.
@@ -190,58 +198,71 @@ class BeamSearchRules:
             The next running hypotheses, where stopped sentences have none, and a mask (B,), True for stopped
             sentences.
         """
-        lengths = step + 1 - running.first_steps
-        scores = candidates.scores.masked_fill(candidates.tokens == self.special.eos, NEG_INF)
-        scores = prune_running(scores, self.length_penalty(lengths), running.best[:, 0], self.options.prune_hypotheses)
-        cannot_improve = self._best_possible(scores, lengths + 1, running.limits + 1) <= running.best[:, -1]
-        stopped = cannot_improve | (running.finished >= self.options.beam) | (running.limits == lengths - 1)
+        options, lengths = self.options, running.num_tokens(step + 1)
+        log_probs = candidates.log_probs.masked_fill(candidates.tokens == self.special.eos, NEG_INF)
+        log_probs = prune_running(
+            log_probs, self.length_penalty(lengths), running.best_scores[:, 0], options.prune_hypotheses
+        )
+        is_at_limit = running.limits == running.num_tokens(step)
+        cannot_improve = self._best_possible(log_probs, lengths + 1, running.limits + 1) <= running.best_scores[:, -1]
+        stopped = cannot_improve | (running.num_finished >= options.beam) | is_at_limit
 
-        scores = scores.masked_fill(stopped[:, None], NEG_INF)
+        log_probs = log_probs.masked_fill(stopped[:, None], NEG_INF)
         # Fewer than the beam after pruning or with a small vocabulary.
-        num_alive = int((scores > NEG_INF).sum(dim=1).max())
-        scores, chosen = topk_in_order(scores, min(self.options.beam, max(num_alive, 1)))
+        num_alive = int((log_probs > NEG_INF).sum(dim=1).max())
+        log_probs, chosen = topk_in_order(log_probs, min(options.beam, max(num_alive, 1)))
         hypotheses = candidates.hypotheses.gather(1, chosen)
-        parents = torch.arange(len(stopped), device=stopped.device)[:, None] * running.beam + hypotheses
+        backpointers = torch.arange(len(stopped), device=stopped.device)[:, None] * running.beam + hypotheses
         running = running._replace(
             tokens=candidates.tokens.gather(1, chosen),
-            scores=scores,
-            coverage=running.coverage.flatten(0, 1)[parents],
-            parents=parents,
+            log_probs=log_probs,
+            coverage=running.coverage.flatten(0, 1)[backpointers],
+            backpointers=backpointers,
         )
         return running, stopped
+
+    def final_score(self, log_probs: Tensor, lengths: Tensor, coverage_penalties: Optional[Tensor] = None) -> Tensor:
+        """Returns the scores of finished hypotheses: log P / lp + cp (Wu et al. 2016, equation 14).
+
+        Args:
+            log_probs: log-probabilities of the hypotheses, including EOS.
+            lengths: numbers of tokens, including EOS; the shape broadcasts.
+            coverage_penalties: of the shape of log_probs; None if the coverage penalty is off.
+        """
+        normalized = log_probs / self.length_penalty(lengths)
+        return normalized if coverage_penalties is None else normalized + coverage_penalties
 
     def _forced_tokens(self, running: BeamState, num_tokens: Tensor) -> Tensor:
         """Returns the token that each sentence (B,) is forced to emit: its prefix token, or EOS at the length limit.
 
-        PAD means unconstrained. num_tokens (B,) are the numbers of tokens of the hypotheses.
+        PAD means unconstrained. num_tokens (B,): numbers of tokens of the hypotheses before this step.
         """
-        forced = torch.full_like(running.sentences, self.special.pad)
+        forced = torch.full_like(running.sentence_ids, self.special.pad)
         longest = running.prefix.size(1)
         if longest:
             token = running.prefix.gather(1, num_tokens.clamp(max=longest - 1)[:, None])[:, 0]
             forced = torch.where(num_tokens < longest, token, forced)
         return forced.masked_fill(running.limits == num_tokens, self.special.eos)
 
-    def _final_scores(self, candidates: Candidates, running: BeamState, lengths: Tensor) -> Tensor:
-        """Returns log P / lp + cp of the first `beam` candidates, (B, up to beam), as if they ended at this step."""
-        options = self.options
-        normalized = candidates.scores[:, : options.beam] / self.length_penalty(lengths)[:, None]
-        if not options.coverage_penalty:
-            return normalized
-        coverage = coverage_penalty(running.coverage, running.padding_mask[:, None], options.coverage_penalty)
-        return normalized + coverage.gather(1, candidates.hypotheses[:, : options.beam])
+    def _final_scores(self, candidates: Candidates, running: BeamState, step: int) -> Tensor:
+        """Returns the final scores of the first `beam` candidates, (B, up to beam), as if they ended at this step."""
+        beam, factor, penalties = self.options.beam, self.options.coverage_penalty, None
+        if factor:
+            by_hypothesis = coverage_penalty(running.coverage, running.padding_mask[:, None], factor)
+            penalties = by_hypothesis.gather(1, candidates.hypotheses[:, :beam])
+        return self.final_score(candidates.log_probs[:, :beam], running.num_tokens(step + 1)[:, None], penalties)
 
-    def _best_possible(self, scores: Tensor, shortest: Tensor, longest: Tensor) -> Tensor:
+    def _best_possible(self, log_probs: Tensor, shortest: Tensor, longest: Tensor) -> Tensor:
         """Returns an upper bound (B,) of the final scores of running hypotheses: log P and cp can only decrease.
 
         Log-probabilities are at most 0, so the largest length penalty gives the best score.
 
         Args:
-            scores: (B, C), log-probabilities.
+            log_probs: (B, C), of running hypotheses.
             shortest: (B,), minimum length of a finished hypothesis.
             longest: (B,), maximum length of a finished hypothesis.
         """
-        alive = scores.max(dim=1).values
+        alive = log_probs.max(dim=1).values
         if self.options.unkpen < 0:  # unknown words increase the score, so there is no bound
             return alive.masked_fill(alive > NEG_INF, float("inf"))
         return alive / self.length_penalty.largest(shortest, longest)

@@ -59,7 +59,7 @@ class RunningSearch:
 
     def __len__(self) -> int:
         """Returns the number of sentences in the batch, including stopped sentences that are not removed yet."""
-        return 0 if self._running is None else len(self._running.sentences)
+        return 0 if self._running is None else len(self._running.sentence_ids)
 
     @torch.inference_mode()
     def join(self, ids: Tensor, src_tokens: Tensor, prefix: Optional[Tensor] = None) -> None:
@@ -83,18 +83,18 @@ class RunningSearch:
     @torch.inference_mode()
     def step(self) -> None:
         """Extends every running hypothesis by one token."""
-        running, number = self._running, self._history.next_step
+        running, step = self._running, self._history.next_step
         assert running is not None, "no sentence has joined"
         probabilities, attention, self._state = self.model.step(running.tokens.flatten(), self._state)
         attention = attention[:, : running.coverage.size(2)]  # a model may keep columns that contain only padding
         running = running._replace(coverage=running.coverage + attention.reshape_as(running.coverage))
         self._history.append(running.as_beam_step(attention))
-        candidates = self.rules.candidates(probabilities, running, self._history)
-        del probabilities  # frees their memory, which is partly in the processor's cache, for the next step
-        running, newly_finished = self.rules.finish(candidates, running, number)
+        candidates = self.rules.candidates(probabilities, running, self._history, step)
+        del probabilities  # lets the next step reuse this memory while it is in the cache
+        running, newly_finished = self.rules.finish(candidates, running, step)
         if newly_finished is not None:
             self._finished.append(newly_finished)
-        running, stopped = self.rules.advance(candidates, running, number)
+        running, stopped = self.rules.advance(candidates, running, step)
         self._update_batch(running, stopped)
 
     def take_translated(self) -> List[Translated]:
@@ -106,15 +106,15 @@ class RunningSearch:
         """Cancels sentences: they stop at the next step and are not returned. Unknown ids are ignored."""
         if self._running is None:
             return
-        is_removed = torch.isin(self._running.sentences, torch.tensor(ids, device=self._running.sentences.device))
-        self._removed.update(self._running.sentences[is_removed].tolist())
-        finished = self._running.finished.masked_fill(is_removed, self.rules.options.beam)
-        self._running = self._running._replace(finished=finished)
+        is_removed = torch.isin(self._running.sentence_ids, torch.tensor(ids, device=self._running.sentence_ids.device))
+        self._removed.update(self._running.sentence_ids[is_removed].tolist())
+        num_finished = self._running.num_finished.masked_fill(is_removed, self.rules.options.beam)
+        self._running = self._running._replace(num_finished=num_finished)
 
     def _update_batch(self, running: BeamState, stopped: Tensor) -> None:
         num_stopped = int(stopped.sum())
         if not num_stopped or num_stopped < self.leaving_share * len(stopped):
-            self._running, self._state = running, self._state.reorder(running.parents.flatten())
+            self._running, self._state = running, self._state.reorder(running.backpointers.flatten())
             return
         self._translated += self._backtrace_leaving(running.select(stopped.nonzero()[:, 0]))
         if num_stopped == len(stopped):
@@ -122,26 +122,26 @@ class RunningSearch:
             return
         kept = (~stopped).nonzero()[:, 0]
         self._running = running.select(kept)
-        self._state = self._state.select_sentences(kept).reorder(self._running.parents.flatten())
+        self._state = self._state.select_sentences(kept).reorder(self._running.backpointers.flatten())
         self._history.forget_before(int(self._running.first_steps.min()))
 
     def _backtrace_leaving(self, leaving: BeamState) -> List[Translated]:
         """Backtraces the n-best hypotheses of sentences."""
-        lengths = dict(zip(leaving.sentences.tolist(), (~leaving.padding_mask).sum(dim=1).tolist()))
+        lengths = dict(zip(leaving.sentence_ids.tolist(), (~leaving.padding_mask).sum(dim=1).tolist()))
         widths = {sentence: length for sentence, length in lengths.items() if sentence not in self._removed}
         self._removed.difference_update(lengths)
         if not self._finished:  # only removed sentences leave before the first hypothesis is finished
             return []
         finished = FinishedHypotheses(*(torch.cat(parts).cpu() for parts in zip(*self._finished)))
-        is_leaving = torch.isin(finished.sentences, leaving.sentences.cpu())
+        is_leaving = torch.isin(finished.sentence_ids, leaving.sentence_ids.cpu())
         self._finished = [FinishedHypotheses._make(part[~is_leaving] for part in finished)]
         if not widths:
             return []
-        is_returned = torch.isin(finished.sentences, torch.tensor(list(widths)))
+        is_returned = torch.isin(finished.sentence_ids, torch.tensor(list(widths)))
         chosen = nbest(FinishedHypotheses._make(part[is_returned] for part in finished), self.rules.options)
         backtraced = self._history.backtrace(chosen, self.rules.special.eos)
         hypotheses: Dict[int, List[Hypothesis]] = {sentence: [] for sentence in widths}
-        for index, (sentence, length) in enumerate(zip(chosen.sentences.tolist(), chosen.lengths.tolist())):
+        for index, (sentence, length) in enumerate(zip(chosen.sentence_ids.tolist(), chosen.lengths.tolist())):
             tokens, log_probs, attention = (part[index, :length] for part in backtraced)
             hypotheses[sentence].append(
                 Hypothesis(tokens, chosen.scores[index], log_probs, attention[:, : widths[sentence]])
@@ -161,7 +161,7 @@ def nbest(finished: FinishedHypotheses, options: SearchOptions) -> FinishedHypot
     counts: Dict[int, int] = {}
     chosen = []
     for index, sentence, score in zip(
-        order.tolist(), finished.sentences[order].tolist(), finished.scores[order].tolist()
+        order.tolist(), finished.sentence_ids[order].tolist(), finished.scores[order].tolist()
     ):
         within = score >= best.setdefault(sentence, score) - (options.prune_hypotheses or math.inf)
         if within and counts.get(sentence, 0) < options.nbest:

@@ -78,10 +78,9 @@ class SamplingBatch:
         for row, log_probs, attention in zip(target, *decoded):
             length = int(row.ne(special.pad).sum())
             covered = attention[:length].sum(dim=0)
-            penalty = self._rules.length_penalty(torch.tensor(length))
             no_padding = torch.zeros_like(covered, dtype=torch.bool)
-            cost = coverage_penalty(covered, no_padding, self._rules.options.coverage_penalty)
-            score = log_probs[:length].sum() / penalty + cost
+            penalty = coverage_penalty(covered, no_padding, self._rules.options.coverage_penalty)
+            score = self._rules.final_score(log_probs[:length].sum(), torch.tensor(length), penalty)
             hypotheses.append(Hypothesis(row[:length], score, log_probs[:length], attention[:length]))
         return sorted(hypotheses, key=lambda one: float(one.score), reverse=True)
 
