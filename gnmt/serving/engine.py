@@ -10,8 +10,8 @@ import threading
 import time
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from gnmt.search.running_search import Hypothesis
-from gnmt.search.search_queue import QueuedSentence, Search
+from gnmt.search.results import Hypothesis
+from gnmt.search.search_queue import QueuedSentence, SearchQueue
 from gnmt.serving.job_queue import Job, JobQueue, Outcome, SearchKey
 from gnmt.serving.memory import MemoryTrimmer, find_trim
 from gnmt.serving.metrics import Metrics
@@ -48,7 +48,7 @@ class Engine:
         self._metrics = metrics
         self._queue = JobQueue(queue_limit, metrics)
         # Used by the engine's thread only:
-        self._searches: Dict[SearchKey, Search] = {}
+        self._searches: Dict[SearchKey, SearchQueue] = {}
         self._jobs: Dict[int, Tuple[SearchKey, Job]] = {}  # running jobs by id
         self._next_id = 0
         self._steps_waited = 0  # since the queue was last polled

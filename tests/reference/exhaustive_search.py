@@ -36,8 +36,8 @@ class ScriptedState(NamedTuple):
         sources, offsets = ([part[i] for i in kept.tolist()] for part in (self.sources, self.offsets))
         return self._replace(sources=sources, offsets=offsets)
 
-    def join_sentences(self, others: "ScriptedState", rows_per_sentence: int) -> "ScriptedState":
-        joined = [prefix for prefix in others.prefixes for _ in range(rows_per_sentence)]
+    def join_sentences(self, others: "ScriptedState", rows: int) -> "ScriptedState":
+        joined = [prefix for prefix in others.prefixes for _ in range(rows)]
         return ScriptedState(
             self.sources + others.sources,
             self.offsets + others.offsets,

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from gnmt.errors import UserError
-from gnmt.search.beam_search import BeamSearchRules
+from gnmt.search.beam_rules import BeamSearchRules
 from gnmt.search.options import SearchOptions
 from gnmt.search.pruning import NEG_INF, keep_within, prune_running
-from gnmt.search.running_search import translate_batch
-from gnmt.search.vocabulary import SpecialTokens
+from gnmt.search.beam_search import translate_batch
+from gnmt.search.token_selection import SpecialTokens
 from reference.exhaustive_search import EOS, PAD, UNK, Scripted, ScriptedEnsemble
 from reference.plain_beam_search import plain_beam_search
 

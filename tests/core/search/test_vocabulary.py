@@ -8,7 +8,7 @@ import torch
 from gnmt.search.backpointers import NO_TOKEN, BeamStep, History
 from gnmt.search.options import SearchOptions
 from gnmt.search.pruning import NEG_INF
-from gnmt.search.vocabulary import (
+from gnmt.search.token_selection import (
     GROUPS,
     SpecialTokens,
     ban_repeated_ngrams,
