@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Optional, Sequence
 from torch import Tensor
 
 from fairseq_gnmt.models.gnmt import GNMTModel
-from gnmt.search.alignment import Alignment
+from fairseq_gnmt.search.alignment import Alignment
 from gnmt.search.beam_rules import BeamSearchRules
 from gnmt.search.beam_search import translate_batch
 from gnmt.search.ensemble import Ensemble
