@@ -50,12 +50,13 @@ class BeamSearchRules:
             prefix: (B, P), forced first target tokens; PAD means unconstrained.
         """
         zeros = torch.zeros(padding_mask.shape, device=padding_mask.device)
+        source_lengths = (~padding_mask).sum(dim=1) - self.special.source_bos
         return BeamState(
             sentence_ids=ids,
             first_steps=torch.full_like(ids, step),
             padding_mask=padding_mask,
             prefix=prefix,
-            limits=length_limits((~padding_mask).sum(dim=1) - self.special.source_bos, self.options),
+            limits=length_limits(source_lengths, self.options.max_len_a, self.options.max_len_b),
             best_scores=zeros.new_full((len(ids), self.options.nbest), NEG_INF),
             num_finished=torch.zeros_like(ids),
             tokens=torch.full_like(ids, self.special.decoder_start)[:, None],
@@ -201,14 +202,15 @@ class BeamSearchRules:
         return alive / self.length_penalty.largest(shortest, longest)
 
 
-def length_limits(source_lengths: Tensor, options: SearchOptions) -> Tensor:
+def length_limits(source_lengths: Tensor, max_len_a: float, max_len_b: int) -> Tensor:
     """Returns the maximum number of tokens (B,) before EOS; 0 for an empty source.
 
     Uses true lengths, so other sentences in the batch have no influence.
 
     Args:
         source_lengths: (B,), true source lengths including EOS.
-        options: options of the search.
+        max_len_a: a in a * x + b, where x is the source length.
+        max_len_b: b.
     """
-    limits = (options.max_len_a * source_lengths + options.max_len_b).long()
+    limits = (max_len_a * source_lengths + max_len_b).long()
     return limits.masked_fill(source_lengths <= 1, 0)

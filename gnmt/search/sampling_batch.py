@@ -56,7 +56,8 @@ class SamplingBatch:
         batch, self._sentences = self._sentences, []
         special, options = self._rules.special, self._rules.options
         source = padded([sentence.source for sentence in batch], special.pad, self._device)
-        limits = length_limits(source.ne(special.pad).sum(dim=1) - special.source_bos, options)
+        source_lengths = source.ne(special.pad).sum(dim=1) - special.source_bos
+        limits = length_limits(source_lengths, options.max_len_a, options.max_len_b)
         shape = (options.nbest, int(limits.max()))
         generators = [torch.Generator().manual_seed(self._sampling.seed + sentence.id) for sentence in batch]
         noise = torch.stack([torch.rand(shape, generator=generator) for generator in generators]).to(self._device)

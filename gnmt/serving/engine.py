@@ -113,7 +113,7 @@ class Engine:
             self._error = error
             logger.exception("the engine has ended")
         finally:
-            self._queue.close(FAILED)
+            self._queue.close(FAILED)  # no effect after `stop`, which has closed the queue
             self._fail_all()
 
     def _remove_cancelled(self) -> None:

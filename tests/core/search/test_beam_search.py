@@ -163,8 +163,7 @@ def test_beam_one_is_greedy():
 
 def test_lengths():
     model = ScriptedEnsemble([Scripted(8, 7)])
-    options = SearchOptions(max_len_a=0.5, max_len_b=2)
-    assert length_limits(torch.tensor([1, 2, 5]), options).tolist() == [0, 3, 4]  # empty; 1 + 2; 2.5 + 2
+    assert length_limits(torch.tensor([1, 2, 5]), 0.5, 2).tolist() == [0, 3, 4]  # empty; 1 + 2; 2.5 + 2
     empty, short, long = translate(
         model, [[EOS], [4, EOS], [4, 5, 4, 5, EOS]], beam=5, nbest=5, max_len_a=0.5, max_len_b=2, min_len=2
     )
