@@ -15,7 +15,7 @@ from gnmt.search.search_queue import QueuedSentence, SearchQueue
 from gnmt.serving.job_queue import Job, JobQueue, Outcome, SearchKey
 from gnmt.serving.memory import MemoryTrimmer, find_trim
 from gnmt.serving.metrics import Metrics
-from gnmt.serving.refusals import Refusal, unavailable
+from gnmt.serving.refusals import unavailable
 from gnmt.translator import Translator
 
 # Waiting sentences join together, because encoding a few at a time is slow. They join as soon as their number reaches
@@ -200,10 +200,3 @@ class Engine:
     def _update_gauges(self) -> None:
         self._metrics.searches.set(len(self._searches))
         self._metrics.running.set(len(self._jobs))
-
-
-def failure(error: Exception) -> Refusal:
-    """Returns the refusal for a request with a failed job."""
-    if isinstance(error, Refusal):
-        return error
-    return Refusal(500, "failed", "The translation has failed: the server's log has the reason.")

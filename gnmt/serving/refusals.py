@@ -34,6 +34,13 @@ class Refusal(Exception):
         return {"error": self.message, "code": self.code}
 
 
+def refusal_of(error: Exception) -> Refusal:
+    """Returns the refusal of a request with a failed sentence, without the traceback of earlier requests."""
+    if isinstance(error, Refusal):
+        return error.with_traceback(None)  # the engine fails all sentences with one object
+    return Refusal(500, "failed", "The translation failed. The server's log has the reason.")
+
+
 def bad_request(message: str) -> Refusal:
     """Returns the refusal of an invalid request."""
     return Refusal(400, "bad_request", message)

@@ -64,7 +64,7 @@ def answer_errors(application: FastAPI) -> None:
 
     @application.exception_handler(Exception)
     async def fail(request: Request, error: Exception) -> Response:
-        return error_response(Refusal(500, "failed", "The request has failed: the server's log has the reason."))
+        return error_response(Refusal(500, "failed", "The request failed. The server's log has the reason."))
 
 
 def error_response(refusal: Refusal) -> Response:
