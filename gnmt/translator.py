@@ -152,7 +152,7 @@ class Translator:
         if prefix is not None and sampling is not None:
             raise UserError("prefix is for beam search: leave sampling out.")
         if prefix is not None and (split_sentences or len(prefix) != len(texts)):
-            raise UserError("prefix needs one beginning for each text, and goes without split_sentences.")
+            raise UserError("prefix must have one entry per text, and cannot be combined with split_sentences.")
         options = TranslationOptions(
             beam=beam,
             nbest=nbest,
@@ -296,7 +296,9 @@ def _device_of(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"The device {name!r} is not there ({str(error).splitlines()[0][:100]}): use cpu.") from error
+        raise UserError(
+            f"The device {name!r} is not available ({str(error).splitlines()[0][:100]}): use cpu."
+        ) from error
     return device
 
 

@@ -222,7 +222,7 @@ def options_of(body: Any, limits: Limits) -> TranslationOptions:
     """
     limits.check_texts(body.texts)
     if body.prefixes is not None and (body.split_sentences or len(body.prefixes) != len(body.texts)):
-        raise bad_request("prefixes need one beginning for each text, and split_sentences false.")
+        raise bad_request("prefixes must have one entry per text, and need split_sentences false.")
     limits.check_prefixes(body.prefixes or [])
     given = {name: getattr(body, name) for name in OFFERED if getattr(body, name) is not None}
     return TranslationOptions(

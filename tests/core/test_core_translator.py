@@ -245,7 +245,7 @@ def test_drawing_the_most_probable_token_is_greedy_search(translator):
         ({"nbest": 9}, "--nbest is 9, but must be at most --beam"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"max_length": 0}, "max_length is 0"),
-        ({"prefix": ["a", "b"]}, "one beginning for each text"),
+        ({"prefix": ["a", "b"]}, "one entry per text"),
     ],
 )
 def test_mistakes_are_sentences(translator, options, words):

@@ -65,7 +65,7 @@ def test_a_wrong_request_is_told_what_to_change(server, body, status, words):
         ({"coverage_penalty": float("nan")}, "coverage_penalty"),
         ({"length_norm_factor": float("inf")}, "length_norm_factor"),
         ({"temperature": 2}, "temperature: Extra inputs are not permitted"),
-        ({"prefixes": ["a", "b"], "split_sentences": False}, "prefixes need one beginning"),
+        ({"prefixes": ["a", "b"], "split_sentences": False}, "prefixes must have one entry per text"),
     ],
 )
 def test_a_wrong_option_is_named(server, body, words):
