@@ -71,7 +71,7 @@ def translate(translator: Translator, groups: Sequence[Sequence[QueuedSentence]]
         search = translator.search(TranslationOptions(batch_size=slots))
         search.add(group)
         while len(search):
-            found.update((one.sentence, one.hypotheses[0].tokens.tolist()) for one in search.step())
+            found.update((one.sentence_id, one.hypotheses[0].tokens.tolist()) for one in search.step())
     return found
 
 

@@ -15,14 +15,13 @@ from gnmt.checkpoints.model_folder import Model, read_model_folder
 from gnmt.errors import UserError
 from gnmt.inference.model import default_precision, inference_model_for
 from gnmt.precision import check_precision
-from gnmt.search.beam_search import BeamSearchRules
-from gnmt.search.beam_search_batch import BeamSearchBatch
+from gnmt.search.beam_rules import BeamSearchRules
+from gnmt.search.beam_search import BeamSearch, translate_batch
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.forced_decoding import force_decode
 from gnmt.search.options import SamplingOptions
-from gnmt.search.running_search import RunningSearch, translate_batch
 from gnmt.search.sampling_batch import SamplingBatch
-from gnmt.search.search_queue import JOINING_SHARE, Batch, Search, padded
+from gnmt.search.search_queue import JOINING_SHARE, Batch, SearchQueue, padded
 from gnmt.tokenizers.vocabulary import EOS, PAD
 from gnmt.translation.options import MOST_TOKENS, TranslationOptions
 from gnmt.translation.pending_texts import PendingTexts
@@ -153,7 +152,7 @@ class Translator:
         if prefix is not None and sampling is not None:
             raise UserError("prefix is for beam search: leave sampling out.")
         if prefix is not None and (split_sentences or len(prefix) != len(texts)):
-            raise UserError("prefix needs one beginning for each text, and goes without split_sentences.")
+            raise UserError("prefix must have one entry per text, and cannot be combined with split_sentences.")
         options = TranslationOptions(
             beam=beam,
             nbest=nbest,
@@ -198,7 +197,7 @@ class Translator:
         source = texts if isinstance(texts, TextSource) else IterableSource(texts)
         return self._stream(source, options, (), first=options.batch_size)
 
-    def search(self, options: TranslationOptions, joining_share: float = JOINING_SHARE) -> Search:
+    def search(self, options: TranslationOptions, joining_share: float = JOINING_SHARE) -> SearchQueue:
         """Returns a search that sentences encoded by `codec` can join and leave, for servers and other schedulers.
 
         Args:
@@ -210,11 +209,11 @@ class Translator:
         """
         rules = self._rules(options)
         if options.sampling is None:
-            batch: Batch = BeamSearchBatch(RunningSearch(self._ensemble(), rules), self._device)
+            batch: Batch = BeamSearch(self._ensemble(), rules, self._device)
         else:
             sampler = Ensemble(self._networks, options.sampling.temperature, self.precision)
             batch = SamplingBatch(sampler, self._ensemble(), rules, options.sampling, self._device)
-        return Search(batch, options.batch_size, joining_share)
+        return SearchQueue(batch, options.batch_size, joining_share)
 
     def score(self, sources: Sequence[str], targets: Sequence[str], batch_size: int = 64) -> List[List[float]]:
         """Returns the log-probability of each target token and of EOS, given its source (forced decoding).
@@ -282,8 +281,8 @@ class Translator:
                 is_open = texts is not None
                 search.add(pending.add(texts or [], list(itertools.islice(prefix, len(texts or [])))))
                 most = BATCHES_AHEAD * options.batch_size
-            for translated in search.step():
-                pending.finish(translated)
+            for result in search.step():
+                pending.finish(result)
             yield from pending.take_done()
 
 
@@ -297,7 +296,9 @@ def _device_of(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"The device {name!r} is not there ({str(error).splitlines()[0][:100]}): use cpu.") from error
+        raise UserError(
+            f"The device {name!r} is not available ({str(error).splitlines()[0][:100]}): use cpu."
+        ) from error
     return device
 
 

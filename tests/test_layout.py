@@ -1,4 +1,4 @@
-"""Imports flow one way, as the map of the folders in the README promises."""
+"""Rules for imports between folders (docs/development.md), and one version for both packages."""
 
 import ast
 import subprocess

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Mapping
 from torch import Tensor
 
 from fairseq_gnmt.data.open_dictionary import OpenDictionary
-from gnmt.search.alignment import Alignment
+from fairseq_gnmt.search.alignment import Alignment
 
 
 def copy_unknown_words(

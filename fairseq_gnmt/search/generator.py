@@ -5,12 +5,13 @@ from typing import Any, Dict, List, Optional, Sequence
 from torch import Tensor
 
 from fairseq_gnmt.models.gnmt import GNMTModel
-from gnmt.search.alignment import Alignment
-from gnmt.search.beam_search import BeamSearchRules
+from fairseq_gnmt.search.alignment import Alignment
+from gnmt.search.beam_rules import BeamSearchRules
+from gnmt.search.beam_search import translate_batch
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.options import SearchOptions
-from gnmt.search.running_search import Hypothesis, translate_batch
-from gnmt.search.vocabulary import SpecialTokens
+from gnmt.search.results import Hypothesis
+from gnmt.search.token_selection import SpecialTokens
 
 
 class GNMTGenerator:
@@ -48,7 +49,7 @@ class GNMTGenerator:
             source_bos=self.source_bos,
         )
         self.ensemble = Ensemble(self.models, options.temperature, precision)
-        self.beam_search = BeamSearchRules(special, options)
+        self.rules = BeamSearchRules(special, options)
 
     def generate(
         self,
@@ -72,7 +73,7 @@ class GNMTGenerator:
         for model in self.models:
             model.eval()
         source = right_padded(sample["net_input"]["src_tokens"], self.pad)
-        translated = translate_batch(self.ensemble, self.beam_search, source, prefix_tokens)
+        translated = translate_batch(self.ensemble, self.rules, source, prefix_tokens)
         return [list(map(self._for_fairseq, hypotheses)) for hypotheses in translated]
 
     def _for_fairseq(self, hypothesis: Hypothesis) -> Dict[str, Any]:

@@ -23,6 +23,7 @@ from fairseq_gnmt.models.layer_devices import placement_for
 from fairseq_gnmt.models.pretrained_embeddings import init_embeddings_from_file
 from fairseq_gnmt.patches.checkpoint_reading import check_restore_file, restored_file
 from fairseq_gnmt.patches.checkpoint_writing import check_disk_space
+from fairseq_gnmt.search.alignment import add_alignments, source_positions
 from fairseq_gnmt.search.copying import copy_unknown_words
 from fairseq_gnmt.search.fairseq_searches import check_option_names, fairseq_search_reason
 from fairseq_gnmt.search.generator import GNMTGenerator
@@ -41,7 +42,6 @@ from fairseq_gnmt.tasks.validation_bleu import BLEU_ORDER, ValidationBLEU, log_b
 from fairseq_gnmt.tasks.vocabulary_parallel import divide_over_processes, own_sentences, summed_counts
 from gnmt.errors import UserError
 from gnmt.network.product_precision import products_in
-from gnmt.search.alignment import add_alignments, source_positions
 from gnmt.search.options import SearchOptions
 from gnmt.training.sharded_layers import gather_layers, with_layers
 

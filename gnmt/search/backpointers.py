@@ -12,22 +12,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-NO_TOKEN = -1  # padding of prefixes, before the first token of a shorter hypothesis
+NO_TOKEN = -1  # padding before the first token of a shorter hypothesis
 
 
 class BeamStep(NamedTuple):
     """Input rows of one step, and their attention weights."""
 
-    parents: Tensor  # (N_t,), row of the previous step that each row extends
+    backpointers: Tensor  # (N_t,), row of the previous step that each row continues
     tokens: Tensor  # (N_t,), last token of each row
-    scores: Tensor  # (N_t,), cumulative log-probability of each row
+    log_probs: Tensor  # (N_t,), cumulative log-probability of each row
     attention: Tensor  # (N_t, S_t)
 
 
 class FinishedHypotheses(NamedTuple):
     """Hypotheses that have emitted EOS."""
 
-    sentences: Tensor  # (F,), ids of their sentences
+    sentence_ids: Tensor  # (F,)
     first_steps: Tensor  # (F,), step at which the sentence joined
     last_steps: Tensor  # (F,), step at which EOS was chosen
     rows: Tensor  # (F,), row of that step
@@ -70,7 +70,7 @@ class History:
             self._steps.popleft()
             self._first += 1
 
-    def prefixes(self, num_tokens: Tensor) -> Tensor:
+    def generated_tokens(self, num_tokens: Tensor) -> Tensor:
         """Returns the tokens (N, t) of all rows of the last step, oldest first.
 
         Args:
@@ -84,7 +84,7 @@ class History:
             is_valid = num_tokens > distance
             rows = torch.where(is_valid, rows, 0)
             tokens.append(step.tokens[rows].masked_fill(~is_valid, NO_TOKEN))
-            rows = step.parents[rows]
+            rows = step.backpointers[rows]
         return torch.stack(tokens[::-1], dim=1) if tokens else num_tokens.new_empty(len(num_tokens), 0)
 
     def backtrace(self, finished: FinishedHypotheses, eos: int) -> Backtraced:
@@ -94,33 +94,42 @@ class History:
             finished: hypotheses, on the CPU.
             eos: id of EOS.
         """
-        span = _span(finished)
+        span = range(int(finished.first_steps.min()), int(finished.last_steps.max()) + 1)
         steps = on_cpu([self._steps[number - self._first] for number in span])
-        width = max(step.attention.size(1) for step in steps)
-        offsets = finished.first_steps - span.start
-        columns = torch.arange(len(span), device=finished.rows.device)
-        is_valid = (columns >= offsets[:, None]) & (columns <= (finished.last_steps - span.start)[:, None])
-        # A column is a step. Values of hypotheses that are not part of a step are gathered too, and dropped below.
-        tokens = torch.empty_like(is_valid, dtype=torch.long)
-        scores = finished.log_probs.new_empty(is_valid.shape)
-        attention = steps[0].attention.new_zeros(*is_valid.shape, width)
-        rows = finished.rows
-        for column, step in zip(reversed(range(len(span))), reversed(steps)):
-            rows_here = torch.where(is_valid[:, column], rows, 0)
-            tokens[:, column] = step.tokens[rows_here]  # input token of the step
-            scores[:, column] = step.scores[rows_here]
-            attention[:, column, : step.attention.size(1)] = step.attention[rows_here]
-            rows = torch.where(is_valid[:, column], step.parents[rows_here], rows)
+        return _aligned_by_token(_gathered_by_step(steps, finished, span.start), finished, span.start, eos)
 
-        positions = torch.arange(int(finished.lengths.max()) + 1, device=rows.device)
-        is_valid = positions < finished.lengths[:, None]
-        own_columns = (positions + offsets[:, None]).clamp(max=len(span) - 1)
-        tokens = tokens.gather(1, own_columns).where(is_valid, eos)
-        # cumulative[:, t] is the log-probability of the first t tokens
-        cumulative = scores.gather(1, own_columns).where(is_valid, finished.log_probs[:, None])
-        attention = attention.gather(1, own_columns[:, :-1, None].expand(-1, -1, width))
-        attention = attention.masked_fill(~is_valid[:, :-1, None], 0)
-        return Backtraced(tokens[:, 1:], cumulative.diff(dim=1), attention)
+
+def _gathered_by_step(steps: List[BeamStep], finished: FinishedHypotheses, first: int) -> Backtraced:
+    """Returns the input tokens, cumulative log-probabilities and attention of hypotheses; column t is step first + t.
+
+    Hypotheses that did not run at a step gather row 0 there. `_aligned_by_token` drops these values.
+    """
+    columns = torch.arange(first, first + len(steps), device=finished.rows.device)
+    is_running = (columns >= finished.first_steps[:, None]) & (columns <= finished.last_steps[:, None])
+    tokens = torch.empty_like(is_running, dtype=torch.long)
+    log_probs = finished.log_probs.new_empty(is_running.shape)
+    attention = steps[0].attention.new_zeros(*is_running.shape, max(step.attention.size(1) for step in steps))
+    rows = finished.rows
+    for column, step in zip(reversed(range(len(steps))), reversed(steps)):
+        rows_here = torch.where(is_running[:, column], rows, 0)
+        tokens[:, column] = step.tokens[rows_here]
+        log_probs[:, column] = step.log_probs[rows_here]
+        attention[:, column, : step.attention.size(1)] = step.attention[rows_here]
+        rows = torch.where(is_running[:, column], step.backpointers[rows_here], rows)
+    return Backtraced(tokens, log_probs, attention)
+
+
+def _aligned_by_token(by_step: Backtraced, finished: FinishedHypotheses, first: int, eos: int) -> Backtraced:
+    """Returns the output tokens, their log-probabilities and attention; column t is token t of a hypothesis."""
+    positions = torch.arange(int(finished.lengths.max()) + 1, device=finished.rows.device)
+    is_input = positions < finished.lengths[:, None]  # inputs are the decoder start and all tokens except EOS
+    columns = (positions + (finished.first_steps - first)[:, None]).clamp(max=by_step.tokens.size(1) - 1)
+    tokens = by_step.tokens.gather(1, columns).where(is_input, eos)
+    # cumulative[:, t] is the log-probability of the first t tokens
+    cumulative = by_step.log_probs.gather(1, columns).where(is_input, finished.log_probs[:, None])
+    attention = by_step.attention.gather(1, columns[:, :-1, None].expand(-1, -1, by_step.attention.size(2)))
+    attention = attention.masked_fill(~is_input[:, :-1, None], 0)
+    return Backtraced(tokens[:, 1:], cumulative.diff(dim=1), attention)
 
 
 def on_cpu(steps: List[BeamStep]) -> List[BeamStep]:
@@ -128,12 +137,7 @@ def on_cpu(steps: List[BeamStep]) -> List[BeamStep]:
     if steps[0].tokens.device.type == "cpu":
         return steps
     rows = [len(step.tokens) for step in steps]
-    parents, tokens, scores = (torch.cat(part).cpu().split(rows) for part in list(zip(*steps))[:3])
+    backpointers, tokens, log_probs = (torch.cat(part).cpu().split(rows) for part in list(zip(*steps))[:3])
     width = max(step.attention.size(1) for step in steps)
     widened = torch.cat([F.pad(step.attention, (0, width - step.attention.size(1))) for step in steps])
-    return list(map(BeamStep, parents, tokens, scores, widened.cpu().split(rows)))
-
-
-def _span(finished: FinishedHypotheses) -> range:
-    """Returns the range of steps from the first to the last step of the hypotheses."""
-    return range(int(finished.first_steps.min()), int(finished.last_steps.max()) + 1)
+    return list(map(BeamStep, backpointers, tokens, log_probs, widened.cpu().split(rows)))

@@ -1,4 +1,4 @@
-"""One or several models with a common interface for searches: encode the source, then decode token by token.
+"""One or several networks as a model of a search (search.step_model): averages of their probabilities and attention.
 
 Shapes: B sentences, N = B x K rows for K hypotheses (rows of a sentence are adjacent), S source positions, V vocabulary
 size.
@@ -28,9 +28,9 @@ class EnsembleState(NamedTuple):
         """
         return self._replace(states=[state.reorder(rows) for state in self.states])
 
-    def select_sentences(self, sentences: Tensor) -> "EnsembleState":
+    def select_sentences(self, indices: Tensor) -> "EnsembleState":
         """Returns the state with the memories of the given sentences; rows are not changed."""
-        return self._replace(memories=[memory.select(sentences) for memory in self.memories])
+        return self._replace(memories=[memory.select(indices) for memory in self.memories])
 
     def join_sentences(self, others: "EnsembleState", rows: int) -> "EnsembleState":
         """Returns this state followed by the states of new sentences.
@@ -39,8 +39,8 @@ class EnsembleState(NamedTuple):
             others: state of the new sentences, one row each.
             rows: number of rows per sentence in the result; the row of a new sentence is repeated.
         """
-        memories = [one.join(other) for one, other in zip(self.memories, others.memories)]
-        states = [one.join_sentences(other, rows) for one, other in zip(self.states, others.states)]
+        memories = [memory.join(joining) for memory, joining in zip(self.memories, others.memories)]
+        states = [state.join_sentences(joining, rows) for state, joining in zip(self.states, others.states)]
         return self._replace(memories=memories, states=states)
 
 
@@ -65,7 +65,7 @@ class Ensemble:
         """
         inference_models = [inference_model_for(model, self.precision) for model in self.models]
         memories = [decoder.precompute(encoder(src_tokens)) for encoder, decoder in inference_models]
-        states = [one.decoder.initial_state(memory) for one, memory in zip(inference_models, memories)]
+        states = [model.decoder.initial_state(memory) for model, memory in zip(inference_models, memories)]
         return EnsembleState(inference_models, memories, states)
 
     def step(self, tokens: Tensor, state: EnsembleState) -> Tuple[Tensor, Tensor, EnsembleState]:
@@ -78,11 +78,11 @@ class Ensemble:
         Returns:
             Probabilities (N, V) of the next token and attention weights (N, S), both float32, and the new state.
         """
-        steps = [one.decoder.step(tokens, memory, own) for one, memory, own in zip(*state)]
+        steps = [model.decoder.step(tokens, memory, own) for model, memory, own in zip(*state)]
         logits, attention, states = zip(*steps)
-        probabilities = [probabilities_of(one, self.temperature) for one in logits]
+        probabilities = [probabilities_of(model_logits, self.temperature) for model_logits in logits]
         new_state = state._replace(states=list(states))
-        return mean(probabilities), mean([one.float() for one in attention]), new_state
+        return mean(probabilities), mean([weights.float() for weights in attention]), new_state
 
 
 def probabilities_of(logits: Tensor, temperature: float) -> Tensor:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gnmt.search.step_model import StepModel
+
 
 class ForcedDecoding(NamedTuple):
     """Scores of given translations."""
@@ -17,11 +19,13 @@ class ForcedDecoding(NamedTuple):
 
 
 @torch.no_grad()
-def force_decode(model, src_tokens: Tensor, prev_output_tokens: Tensor, target: Tensor, pad: int) -> ForcedDecoding:
+def force_decode(
+    model: StepModel, src_tokens: Tensor, prev_output_tokens: Tensor, target: Tensor, pad: int
+) -> ForcedDecoding:
     """Decodes with a given target.
 
     Args:
-        model: has `start(src_tokens)` and `step(tokens, state)`, such as search.ensemble.Ensemble.
+        model: model that computes the probabilities.
         src_tokens: (B, S), padded on the right.
         prev_output_tokens: (B, T), decoder inputs: the first token of decoding, then the target.
         target: (B, T), padded on the right.

@@ -16,7 +16,7 @@ class LengthPenalty(Protocol):
     """Positive divisor of the log-probability of a translation."""
 
     def __call__(self, length: Tensor) -> Tensor:
-        """Returns the penalties (B,) of translations of `length` (B,) tokens, including EOS."""
+        """Returns the penalties of translations of `length` tokens, including EOS, in the shape of `length`."""
 
     def largest(self, first: Tensor, last: Tensor) -> Tensor:
         """Returns the largest penalty (B,) for lengths from `first` (B,) to `last` (B,), for early stopping.

@@ -9,7 +9,7 @@ from typing import Callable, NamedTuple, Optional, Tuple
 import torch
 from torch import Tensor
 
-from gnmt.search.running_search import LEAVING_SHARE
+from gnmt.search.step_model import LEAVING_SHARE, StepModel
 
 
 class Samples(NamedTuple):
@@ -21,7 +21,7 @@ class Samples(NamedTuple):
 
 @torch.no_grad()
 def draw_samples(
-    model,
+    model: StepModel,
     src_tokens: Tensor,
     start: Tensor,
     noise: Tensor,
@@ -35,7 +35,7 @@ def draw_samples(
     A sample depends only on its source and its noise, not on the rest of the batch.
 
     Args:
-        model: has `start(src_tokens)` and `step(tokens, state)`, such as search.ensemble.Ensemble.
+        model: model to sample from.
         src_tokens: (B, S).
         start: (B,), first token that the decoder reads.
         noise: (B, K, T), uniform in [0, 1); T is at least the largest limit.

@@ -9,21 +9,21 @@ from typing import List, Sequence
 import torch
 from torch import Tensor
 
-from gnmt.search.beam_search import BeamSearchRules, length_limits
-from gnmt.search.ensemble import Ensemble
+from gnmt.search.beam_rules import BeamSearchRules, length_limits
 from gnmt.search.forced_decoding import force_decode
 from gnmt.search.options import SamplingOptions
 from gnmt.search.penalties import coverage_penalty
-from gnmt.search.running_search import Hypothesis, Translated
+from gnmt.search.results import Hypothesis, SearchResult
 from gnmt.search.sampling import draw_samples, keep_most_probable
 from gnmt.search.search_queue import QueuedSentence, padded
+from gnmt.search.step_model import StepModel
 
 
 class SamplingBatch:
     """Sentences of one batch; a step draws all of their translations, and scores them as beam search does.
 
     Args:
-        ensemble: model to sample from, with the temperature of `sampling`.
+        model: model to sample from, with the temperature of `sampling`.
         scorer: model that computes the scores, with temperature 1.
         rules: rules of the scores; its `nbest` option is the number of samples.
         sampling: options; sentence i uses seed + i.
@@ -32,13 +32,13 @@ class SamplingBatch:
 
     def __init__(
         self,
-        ensemble: Ensemble,
-        scorer: Ensemble,
+        model: StepModel,
+        scorer: StepModel,
         rules: BeamSearchRules,
         sampling: SamplingOptions,
         device: torch.device,
     ):
-        self._ensemble, self._scorer = ensemble, scorer
+        self._model, self._scorer = model, scorer
         self._rules, self._sampling = rules, sampling
         self._device = device
         self._sentences: List[QueuedSentence] = []
@@ -50,22 +50,23 @@ class SamplingBatch:
         self._sentences.extend(sentences)
 
     def remove(self, ids: Sequence[int]) -> None:
-        self._sentences = [one for one in self._sentences if one.id not in ids]
+        self._sentences = [sentence for sentence in self._sentences if sentence.id not in ids]
 
-    def step(self) -> List[Translated]:
+    def step(self) -> List[SearchResult]:
         batch, self._sentences = self._sentences, []
         special, options = self._rules.special, self._rules.options
-        source = padded([one.source for one in batch], special.pad, self._device)
-        limits = length_limits(source.ne(special.pad).sum(dim=1) - special.source_bos, options)
+        source = padded([sentence.source for sentence in batch], special.pad, self._device)
+        source_lengths = source.ne(special.pad).sum(dim=1) - special.source_bos
+        limits = length_limits(source_lengths, options.max_len_a, options.max_len_b)
         shape = (options.nbest, int(limits.max()))
-        generators = [torch.Generator().manual_seed(self._sampling.seed + one.id) for one in batch]
+        generators = [torch.Generator().manual_seed(self._sampling.seed + sentence.id) for sentence in batch]
         noise = torch.stack([torch.rand(shape, generator=generator) for generator in generators]).to(self._device)
         first = torch.full_like(limits, special.decoder_start)
         restrict = partial(keep_most_probable, top_k=self._sampling.top_k, top_p=self._sampling.top_p)
-        tokens = draw_samples(self._ensemble, source, first, noise, limits, special.pad, special.eos, restrict).tokens
+        tokens = draw_samples(self._model, source, first, noise, limits, special.pad, special.eos, restrict).tokens
         return [
-            Translated(one.id, self._scored(ids[ids != special.pad], drawn))
-            for one, ids, drawn in zip(batch, source, tokens)
+            SearchResult(sentence.id, self._scored(ids[ids != special.pad], drawn))
+            for sentence, ids, drawn in zip(batch, source, tokens)
         ]
 
     def _scored(self, source: Tensor, samples: Tensor) -> List[Hypothesis]:
@@ -78,12 +79,11 @@ class SamplingBatch:
         for row, log_probs, attention in zip(target, *decoded):
             length = int(row.ne(special.pad).sum())
             covered = attention[:length].sum(dim=0)
-            penalty = self._rules.length_penalty(torch.tensor(length))
             no_padding = torch.zeros_like(covered, dtype=torch.bool)
-            cost = coverage_penalty(covered, no_padding, self._rules.options.coverage_penalty)
-            score = log_probs[:length].sum() / penalty + cost
+            penalty = coverage_penalty(covered, no_padding, self._rules.options.coverage_penalty)
+            score = self._rules.final_score(log_probs[:length].sum(), torch.tensor(length), penalty)
             hypotheses.append(Hypothesis(row[:length], score, log_probs[:length], attention[:length]))
-        return sorted(hypotheses, key=lambda one: float(one.score), reverse=True)
+        return sorted(hypotheses, key=lambda hypothesis: float(hypothesis.score), reverse=True)
 
 
 def with_eos(samples: Tensor, pad: int, eos: int) -> Tensor:

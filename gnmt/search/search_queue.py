@@ -1,7 +1,7 @@
 """Search that sentences can join at any time: a queue in front of a batch.
 
-Waiting sentences fill the batch as soon as a share of its slots is free. The share chooses between continuous batching,
-in which the batch stays nearly full, and closed batches, in which all sentences are done before others join.
+Waiting sentences fill the batch as soon as a share of its slots is free. A small share gives continuous batching: the
+batch stays nearly full. A share of 1 gives closed batches: all sentences leave before others join.
 """
 
 from collections import deque
@@ -10,7 +10,7 @@ from typing import Deque, List, NamedTuple, Protocol, Sequence
 import torch
 from torch import Tensor
 
-from gnmt.search.running_search import Translated
+from gnmt.search.results import SearchResult
 
 JOINING_SHARE = 1 / 4  # share of free slots at which waiting sentences join; they are encoded together
 
@@ -18,13 +18,13 @@ JOINING_SHARE = 1 / 4  # share of free slots at which waiting sentences join; th
 class QueuedSentence(NamedTuple):
     """Sentence that waits for a slot."""
 
-    id: int  # returned with the translation
+    id: int  # returned with the hypotheses
     source: Sequence[int]  # token ids, including EOS
     prefix: Sequence[int] = ()  # ids of the forced first target tokens
 
 
 class Batch(Protocol):
-    """Sentences that are translated together."""
+    """Sentences that are translated together: `BeamSearch` or `SamplingBatch`."""
 
     def __len__(self) -> int:
         """Returns the number of sentences in the batch."""
@@ -35,18 +35,18 @@ class Batch(Protocol):
     def remove(self, ids: Sequence[int]) -> None:
         """Cancels sentences, which are not returned; unknown ids are ignored."""
 
-    def step(self) -> List[Translated]:
-        """Runs one step of a batch that is not empty, and returns the sentences that it completes."""
+    def step(self) -> List[SearchResult]:
+        """Runs one step of a batch that is not empty, and returns the sentences that leave."""
 
 
-class Search:
+class SearchQueue:
     """Queue and batch; sentences join in the order in which they were added.
 
     Args:
         batch: the running sentences.
         slots: maximum number of running sentences.
         joining_share: share of the slots that must be free before new sentences join. With 0, they join as soon as
-            a slot is free; with 1, a batch is closed until it is done.
+            a slot is free; with 1, a batch is closed until all of its sentences have left.
     """
 
     def __init__(self, batch: Batch, slots: int, joining_share: float = JOINING_SHARE):
@@ -71,11 +71,11 @@ class Search:
     def remove(self, ids: Sequence[int]) -> None:
         """Cancels sentences, which are not returned; unknown ids are ignored."""
         removed = set(ids)
-        self._waiting = deque(one for one in self._waiting if one.id not in removed)
+        self._waiting = deque(sentence for sentence in self._waiting if sentence.id not in removed)
         self._batch.remove(ids)
 
-    def step(self) -> List[Translated]:
-        """Adds waiting sentences if enough slots are free, runs one step, and returns the sentences that it completes."""
+    def step(self) -> List[SearchResult]:
+        """Adds waiting sentences if enough slots are free, runs one step, and returns the sentences that leave."""
         free = self._slots - len(self._batch)
         if self._waiting and free > 0 and free >= self._joining_share * self._slots:
             self._batch.join([self._waiting.popleft() for _ in range(min(free, len(self._waiting)))])

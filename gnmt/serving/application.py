@@ -9,7 +9,6 @@ from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
 import gnmt
-from gnmt.serving.detailed import detailed_routes
 from gnmt.serving.engine import Engine
 from gnmt.serving.files import file_routes
 from gnmt.serving.keys import Key
@@ -24,6 +23,7 @@ from gnmt.serving.requests import Access
 from gnmt.serving.responses import answer_errors
 from gnmt.serving.service import TranslationService
 from gnmt.serving.status import status_routes
+from gnmt.serving.v1_routes import v1_routes
 from gnmt.translator import Translator
 
 STOPPING_SECONDS = 5.0  # for the last step of the engine
@@ -75,7 +75,7 @@ def make_application(translators: Sequence[Translator], settings: Settings = DEF
         libretranslate_routes(service, access),
         file_routes(service, access),
         opennmt_routes(service, access),
-        detailed_routes(service, access),
+        v1_routes(service, access),
         status_routes(engine, metrics),
         page_routes(),
     ):

@@ -10,12 +10,12 @@ import threading
 import time
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from gnmt.search.running_search import Hypothesis
-from gnmt.search.search_queue import QueuedSentence, Search
+from gnmt.search.results import Hypothesis
+from gnmt.search.search_queue import QueuedSentence, SearchQueue
 from gnmt.serving.job_queue import Job, JobQueue, Outcome, SearchKey
 from gnmt.serving.memory import MemoryTrimmer, find_trim
 from gnmt.serving.metrics import Metrics
-from gnmt.serving.refusals import Refusal, unavailable
+from gnmt.serving.refusals import unavailable
 from gnmt.translator import Translator
 
 # Waiting sentences join together, because encoding a few at a time is slow. They join as soon as their number reaches
@@ -48,7 +48,7 @@ class Engine:
         self._metrics = metrics
         self._queue = JobQueue(queue_limit, metrics)
         # Used by the engine's thread only:
-        self._searches: Dict[SearchKey, Search] = {}
+        self._searches: Dict[SearchKey, SearchQueue] = {}
         self._jobs: Dict[int, Tuple[SearchKey, Job]] = {}  # running jobs by id
         self._next_id = 0
         self._steps_waited = 0  # since the queue was last polled
@@ -113,7 +113,7 @@ class Engine:
             self._error = error
             logger.exception("the engine has ended")
         finally:
-            self._queue.close(FAILED)
+            self._queue.close(FAILED)  # no effect after `stop`, which has closed the queue
             self._fail_all()
 
     def _remove_cancelled(self) -> None:
@@ -200,10 +200,3 @@ class Engine:
     def _update_gauges(self) -> None:
         self._metrics.searches.set(len(self._searches))
         self._metrics.running.set(len(self._jobs))
-
-
-def failure(error: Exception) -> Refusal:
-    """Returns the refusal for a request with a failed job."""
-    if isinstance(error, Refusal):
-        return error
-    return Refusal(500, "failed", "The translation has failed: the server's log has the reason.")

@@ -17,7 +17,7 @@ from gnmt.serving.libretranslate import FILE_FORMATS, refuse_truncated
 from gnmt.serving.limits import Limits
 from gnmt.serving.pairs import AUTO
 from gnmt.serving.refusals import Refusal, bad_request, too_large
-from gnmt.serving.requests import Access, unless_gone
+from gnmt.serving.requests import Access, cancel_on_disconnect
 from gnmt.serving.responses import ERRORS, ErrorBody
 from gnmt.serving.service import TranslationService
 from gnmt.serving.subtitles import Subtitles
@@ -100,7 +100,7 @@ def file_routes(service: TranslationService, access: Access) -> APIRouter:
         if source == AUTO:
             source = service.pairs.detect(text)[0].language
         translator = service.pairs.choose(source, target)
-        translated = await unless_gone(request, translate_text(service, translator, text, suffix))
+        translated = await cancel_on_disconnect(request, translate_text(service, translator, text, suffix))
         name = f"{UNSAFE.sub('_', PurePosixPath(file.filename or '').stem)[:80]}.{translator.target_language}{suffix}"
         key = files.add(name, KINDS[suffix], translated.encode("utf-8"))
         return FileAnswer(translatedFileUrl=str(request.url_for("download_file", key=key)))

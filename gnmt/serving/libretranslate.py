@@ -9,7 +9,7 @@ from gnmt.serving.html import translate_html
 from gnmt.serving.languages import language_name
 from gnmt.serving.pairs import AUTO
 from gnmt.serving.refusals import bad_request
-from gnmt.serving.requests import FORMS, JSON, Access, Text, read_body, unless_gone
+from gnmt.serving.requests import FORMS, JSON, Access, Text, cancel_on_disconnect, read_body
 from gnmt.serving.responses import ERRORS
 from gnmt.serving.service import TranslatedText, TranslationService
 from gnmt.translation.options import TranslationOptions
@@ -78,7 +78,7 @@ def libretranslate_routes(service: TranslationService, access: Access) -> APIRou
         texts = [body.q] if isinstance(body.q, str) else body.q
         service.limits.check_texts(texts)
         service.limits.check_beam(body.alternatives + 1, "alternatives + 1")
-        return await unless_gone(request, _translate(service, body, texts))
+        return await cancel_on_disconnect(request, _translate(service, body, texts))
 
     @router.post("/detect", responses=ERRORS, openapi_extra=fields_schema(DetectBody))
     async def detect(request: Request) -> List[DetectedLanguage]:

@@ -4,8 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable, Dict
 
-from gnmt.ranges import Range, check_ranges
-from gnmt.search.options import option
+from gnmt.ranges import Range, check_ranges, option
 from gnmt.serving.refusals import Refusal, bad_request, too_large, unavailable
 
 BYTES_PER_CHARACTER = 12  # in JSON: a character outside the basic plane takes two escapes \uXXXX
@@ -29,7 +28,7 @@ class Limits:
     file_char_limit: int = option(100_000, Range(1), "characters of a file for /translate_file")
     requests_per_minute: float = option(0, Range(0, 1e6, off=True), "requests of a client in a minute; 0: no limit")
     queue_limit: int = option(50_000, Range(1), "tokens that may wait for translation")
-    deadline: float = option(60, Range(0, 86_400, above=True), "seconds until a request is given up")
+    deadline: float = option(60, Range(0, 86_400, above=True), "seconds until a request is cancelled")
     connection_limit: int = option(1000, Range(1, 1_000_000), "connections at the same time")
     shutdown_deadline: float = option(30, Range(0, 86_400), "seconds that running requests have after SIGTERM")
 

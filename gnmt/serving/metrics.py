@@ -19,7 +19,7 @@ class Metrics:
         self.request_seconds = Histogram(
             "gnmt_request_seconds", "time to the end of the response", ["route"], buckets=SECONDS, **options
         )
-        self.cancelled = Counter("gnmt_cancelled_sentences", "sentences given up before their end", **options)
+        self.cancelled = Counter("gnmt_cancelled_sentences", "cancelled sentences", **options)
         self.sentences = Counter("gnmt_sentences", "sentences translated", **options)
         self.tokens = Counter("gnmt_tokens", "tokens translated", ["side"], **options)
         self.queue_tokens = Gauge("gnmt_queue_tokens", "source tokens that wait", **options)

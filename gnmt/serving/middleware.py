@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http import h11_impl
 
 from gnmt.serving.metrics import Metrics
-from gnmt.serving.refusals import NOBODY, Refusal, too_large
+from gnmt.serving.refusals import CLIENT_CLOSED_REQUEST, Refusal, too_large
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -118,7 +118,7 @@ class Observed:
 
         try:
             await self._application(scope, receive, observed)
-            status = status or NOBODY
+            status = status or CLIENT_CLOSED_REQUEST
         finally:
             route = getattr(scope.get("route"), "path", "other")
             self._metrics.requests.labels(route, str(status or 500)).inc()

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from gnmt.serving.libretranslate import refuse_truncated
 from gnmt.serving.pairs import LanguagePairs
 from gnmt.serving.refusals import bad_request
-from gnmt.serving.requests import Access, Text, unless_gone
+from gnmt.serving.requests import Access, Text, cancel_on_disconnect
 from gnmt.serving.responses import ERRORS
 from gnmt.serving.service import TranslationService
 from gnmt.translation.options import TranslationOptions
@@ -48,7 +48,7 @@ def opennmt_routes(service: TranslationService, access: Access) -> APIRouter:
             raise bad_request(f"The request names {len(ids)} models: send a request to each.")
         translator = model_of(service.pairs, ids.pop() if ids else FIRST_ID)
         options = TranslationOptions()
-        translated = await unless_gone(request, service.translate(translator, texts, options))
+        translated = await cancel_on_disconnect(request, service.translate(translator, texts, options))
         answers = []
         for text, one in zip(texts, translated):
             refuse_truncated(one, options.max_length)

@@ -17,8 +17,8 @@ UNIT = regex.compile(r"[\p{L}\p{M}\p{N}_]+|[^\p{L}\p{M}\p{N}_\s]")
 # Text of a token without its segmentation marks.
 SURFACE = regex.compile("\u2581*(?:<[BME]>)?(.*?)(?:@@)?", regex.DOTALL)
 NEAR = 12  # maximum number of characters between two tokens
-NOTHING = -1  # link of a unit without attention
-NOBODY = -1  # owner of a unit outside of all elements
+UNLINKED = -1  # link of a unit without attention
+OUTSIDE = -1  # owner of a unit outside of all elements
 
 
 class Span(NamedTuple):
@@ -49,8 +49,8 @@ def token_spans(text: str, tokens: Sequence[str]) -> List[Span]:
     for token in tokens:
         match = SURFACE.fullmatch(token)
         surface = match[1] if match else token
-        start = text.find(surface, cursor, cursor + len(surface) + NEAR) if surface else NOTHING
-        if start != NOTHING:
+        start = text.find(surface, cursor, cursor + len(surface) + NEAR) if surface else UNLINKED
+        if start != UNLINKED:
             cursor = start + len(surface)
             spans.append(Span(start, cursor))
         else:
@@ -77,8 +77,8 @@ def links_of(translation: SentenceTranslation) -> List[int]:
     attention = best.attention.numpy()[: len(best.tokens), : len(translation.source_tokens)]
     weights = target.T @ attention @ source
     if not weights.size:
-        return [NOTHING] * len(target.T)
-    return [int(row.argmax()) if row.any() else NOTHING for row in weights]
+        return [UNLINKED] * len(target.T)
+    return [int(row.argmax()) if row.any() else UNLINKED for row in weights]
 
 
 def place(
@@ -137,7 +137,7 @@ class _Placement:
         """Returns elements in the order of the target."""
         units = [self._units_in(element.span) for element in elements]
         owner_of = {unit: number for number, own in enumerate(units) for unit in own}
-        owners = [None if link == NOTHING else owner_of.get(link, NOBODY) for link in self._links[first:last]]
+        owners = [None if link == UNLINKED else owner_of.get(link, OUTSIDE) for link in self._links[first:last]]
         runs = longest_runs(owners)
         found: List[_Placed] = []
         for number, element in enumerate(elements):

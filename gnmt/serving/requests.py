@@ -81,7 +81,7 @@ async def read_body(request: Request, model: Type[Body]) -> Body:
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        raise bad_request(sentence_of(error.errors())) from error
+        raise bad_request(message_of(error.errors())) from error
 
 
 def read_json(body: bytes) -> Any:
@@ -101,19 +101,19 @@ def fields_of(form: FormData) -> Dict[str, Any]:
     return fields
 
 
-def sentence_of(errors: Sequence[Any]) -> str:
-    """Returns pydantic's first error as a sentence."""
+def message_of(errors: Sequence[Any]) -> str:
+    """Returns the message of pydantic's first error."""
     error = errors[0]
     names = (part for part in error["loc"] if isinstance(part, int) or (part.isidentifier() and part != "body"))
     place = ".".join(map(str, names)) or "the body"
     return f"{place[:80]}: {error['msg']}."
 
 
-class ClientGone(Exception):
+class ClientDisconnected(Exception):
     """The client of a request has closed its connection."""
 
 
-async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
     """Returns the result of `work`; cancels it if the client closes its connection.
 
     Args:
@@ -121,14 +121,14 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Re
         work: computation, which is finished or cancelled when this function returns.
 
     Raises:
-        ClientGone: the client has disconnected.
+        ClientDisconnected: the client has disconnected.
     """
     task = asyncio.ensure_future(work)
-    watcher = asyncio.ensure_future(_client_goes(request))
+    watcher = asyncio.ensure_future(_wait_for_disconnect(request))
     try:
         await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise ClientGone
+            raise ClientDisconnected
         return task.result()
     finally:
         task.cancel()
@@ -136,6 +136,6 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Re
         await asyncio.gather(task, watcher, return_exceptions=True)
 
 
-async def _client_goes(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from gnmt.serving.refusals import NOBODY, Refusal, bad_request, not_json
-from gnmt.serving.requests import JSON, ClientGone, sentence_of
+from gnmt.serving.refusals import CLIENT_CLOSED_REQUEST, Refusal, bad_request, not_json
+from gnmt.serving.requests import JSON, ClientDisconnected, message_of
 
 UNREAD = "There was an error parsing the body"  # FastAPI's words for JSON that is not UTF-8 or is too deep
 
@@ -49,7 +49,7 @@ def answer_errors(application: FastAPI) -> None:
     @application.exception_handler(RequestValidationError)
     async def refuse_fields(request: Request, error: RequestValidationError) -> Response:
         is_json = error.errors()[0]["type"] != "json_invalid"
-        return error_response(bad_request(sentence_of(error.errors())) if is_json else not_json())
+        return error_response(bad_request(message_of(error.errors())) if is_json else not_json())
 
     @application.exception_handler(HTTPException)
     async def refuse_route(request: Request, error: HTTPException) -> Response:
@@ -58,13 +58,13 @@ def answer_errors(application: FastAPI) -> None:
         response.headers.update(error.headers or {})
         return response
 
-    @application.exception_handler(ClientGone)
-    async def answer_nobody(request: Request, error: ClientGone) -> Response:
-        return Response(status_code=NOBODY)
+    @application.exception_handler(ClientDisconnected)
+    async def client_closed_request(request: Request, error: ClientDisconnected) -> Response:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
 
     @application.exception_handler(Exception)
     async def fail(request: Request, error: Exception) -> Response:
-        return error_response(Refusal(500, "failed", "The request has failed: the server's log has the reason."))
+        return error_response(Refusal(500, "failed", "The request failed. The server's log has the reason."))
 
 
 def error_response(refusal: Refusal) -> Response:

@@ -44,7 +44,7 @@ def configuration(application: Application, limits: Limits, proxy: Optional[str]
     Args:
         application: ASGI.
         limits: connections, and the deadline for the end.
-        proxy: address of a proxy whose header X-Forwarded-For is believed.
+        proxy: address of a trusted proxy, whose header X-Forwarded-For is used.
     """
     return uvicorn.Config(
         application, loop="asyncio", http="h11", ws="none", lifespan="on", access_log=False, log_level="warning",
@@ -63,17 +63,17 @@ def run_server(application: Application, bound: socket.socket, limits: Limits, p
         application: ASGI.
         bound: socket to listen on.
         limits: connections, and the deadline for the end.
-        proxy: address of a proxy whose header X-Forwarded-For is believed.
+        proxy: address of a trusted proxy, whose header X-Forwarded-For is used.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
-    server = _Announced(configuration(application, limits, proxy), address_of(bound))
+    server = _AnnouncingServer(configuration(application, limits, proxy), address_of(bound))
     server.run(sockets=[bound])
     if not server.started:
         raise UserError("The server could not start: the lines above have the reason.")
 
 
-class _Announced(uvicorn.Server):
-    """A server that announces that it is ready."""
+class _AnnouncingServer(uvicorn.Server):
+    """Server that prints its address when it is ready."""
 
     def __init__(self, config: uvicorn.Config, address: str):
         super().__init__(config)

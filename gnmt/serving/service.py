@@ -4,11 +4,11 @@ import asyncio
 from typing import AsyncIterator, Dict, List, NamedTuple, Optional, Sequence
 
 from gnmt.errors import UserError
-from gnmt.serving.engine import Engine, failure
+from gnmt.serving.engine import Engine
 from gnmt.serving.job_queue import Job, Outcome
 from gnmt.serving.limits import Limits
 from gnmt.serving.pairs import LanguagePairs
-from gnmt.serving.refusals import bad_request
+from gnmt.serving.refusals import bad_request, refusal_of
 from gnmt.tokenizers.sentences import Sentence, split_sentences
 from gnmt.translation.options import TranslationOptions
 from gnmt.translation.results import SentenceTranslation
@@ -109,7 +109,7 @@ class RunningRequest:
                     raise self._limits.late() from error
                 del self._unfinished[place]
                 if isinstance(outcome, Exception):
-                    raise failure(outcome)
+                    raise refusal_of(outcome)
                 yield Finished(place, outcome)
         finally:
             self.cancel()

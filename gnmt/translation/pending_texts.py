@@ -4,7 +4,7 @@ import itertools
 from collections import deque
 from typing import Deque, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
-from gnmt.search.running_search import Translated
+from gnmt.search.results import SearchResult
 from gnmt.search.search_queue import QueuedSentence
 from gnmt.tokenizers.sentences import Sentence, split_sentences
 from gnmt.translation.results import SentenceTranslation, Translation
@@ -50,10 +50,10 @@ class PendingTexts:
                     self._translated[number] = self._codec.decode(encoded, [])
         return sorted(queued, key=lambda one: -len(one.source))
 
-    def finish(self, translated: Translated) -> None:
-        """Stores the hypotheses of a sentence."""
-        encoded = self._encoded.pop(translated.sentence)
-        self._translated[translated.sentence] = self._codec.decode(encoded, translated.hypotheses, self._replace_unk)
+    def finish(self, result: SearchResult) -> None:
+        """Stores the translation of a sentence."""
+        encoded = self._encoded.pop(result.sentence_id)
+        self._translated[result.sentence_id] = self._codec.decode(encoded, result.hypotheses, self._replace_unk)
 
     def take_done(self) -> Iterator[Translation]:
         """Yields and removes texts in order, up to the first text with an untranslated sentence."""

@@ -3,8 +3,8 @@
 from typing import List, NamedTuple, Sequence
 
 from gnmt.checkpoints.model_folder import Model
-from gnmt.search.running_search import Hypothesis
-from gnmt.search.vocabulary import SpecialTokens
+from gnmt.search.results import Hypothesis
+from gnmt.search.token_selection import SpecialTokens
 from gnmt.tokenizers.vocabulary import BOS, EOS, PAD, UNK
 from gnmt.tokenizers.word_alignment import align_words
 from gnmt.translation.results import SentenceTranslation, TranslatedHypothesis

@@ -199,7 +199,7 @@ def test_removed_sentences_leave_the_others_alone(translator):
     search.remove([1, 3, 77])  # one that runs, one that waits, one that is unknown
     found = {}
     while len(search):
-        found.update((one.sentence, one.hypotheses[0].tokens.tolist()) for one in search.step())
+        found.update((one.sentence_id, one.hypotheses[0].tokens.tolist()) for one in search.step())
     alone = translator.translate_ids([encoded[number].ids[:-1] for number in (0, 2)])
     assert found == {0: [*alone[0], EOS], 2: [*alone[1], EOS]}
 
@@ -245,7 +245,7 @@ def test_drawing_the_most_probable_token_is_greedy_search(translator):
         ({"nbest": 9}, "--nbest is 9, but must be at most --beam"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"max_length": 0}, "max_length is 0"),
-        ({"prefix": ["a", "b"]}, "one beginning for each text"),
+        ({"prefix": ["a", "b"]}, "one entry per text"),
     ],
 )
 def test_mistakes_are_sentences(translator, options, words):

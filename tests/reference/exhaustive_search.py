@@ -36,8 +36,8 @@ class ScriptedState(NamedTuple):
         sources, offsets = ([part[i] for i in kept.tolist()] for part in (self.sources, self.offsets))
         return self._replace(sources=sources, offsets=offsets)
 
-    def join_sentences(self, others: "ScriptedState", rows_per_sentence: int) -> "ScriptedState":
-        joined = [prefix for prefix in others.prefixes for _ in range(rows_per_sentence)]
+    def join_sentences(self, others: "ScriptedState", rows: int) -> "ScriptedState":
+        joined = [prefix for prefix in others.prefixes for _ in range(rows)]
         return ScriptedState(
             self.sources + others.sources,
             self.offsets + others.offsets,
@@ -97,9 +97,19 @@ def every_translation(
     beta: float,
     length_penalty: Optional[Callable[[int], float]] = None,
 ) -> List[Translation]:
-    """All of at most `limit` tokens before EOS, best first; scored by the formulas as they stand.
+    """Returns all translations of `min_len` to `limit` tokens before EOS, best first.
 
-    length_penalty replaces GNMT's, which has alpha and const.
+    The score is log P / lp + cp, as in Wu et al. (2016), equation 14.
+
+    Args:
+        model: scripted model.
+        source: token ids with EOS.
+        limit: maximum number of tokens before EOS.
+        min_len: minimum number of tokens before EOS.
+        alpha: exponent of the length penalty.
+        const: constant of the length penalty.
+        beta: factor of the coverage penalty.
+        length_penalty: function of the length with EOS, which replaces GNMT's; alpha and const then have no effect.
     """
     words = [token for token in range(model.models[0].vocabulary) if token not in (PAD, EOS)]
     found = []

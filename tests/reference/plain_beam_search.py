@@ -1,4 +1,4 @@
-"""Beam search with pruning for one sentence, in lists: every rule written where it applies."""
+"""Beam search with pruning for one sentence, on Python lists."""
 
 import math
 from typing import List, NamedTuple, Sequence, Tuple
@@ -21,8 +21,10 @@ def plain_beam_search(
     prune_tokens: float,
     prune_hypotheses: float,
 ) -> Tuple[List[Tuple[float, Tuple[int, ...]]], int]:
-    """Finished hypotheses (score, tokens), best first, with at least one token before EOS; and the number of
-    hypotheses that the model was asked to continue. A threshold of infinity prunes nothing."""
+    """Returns finished hypotheses (score, tokens), best first, and the number of calls of the model.
+
+    Hypotheses have at least one token before EOS. A threshold of infinity prunes nothing.
+    """
     running, finished, asked = [Hypothesis(0.0, ())], [], 0
     for step in range(limit + 1):
         continued = []

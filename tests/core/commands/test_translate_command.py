@@ -14,7 +14,7 @@ from model_folders import make_model_folder
 from gnmt.commands import translate
 from gnmt.commands.command_line import run_module
 from gnmt.errors import UserError
-from gnmt.search.running_search import RunningSearch
+from gnmt.search.beam_search import BeamSearch
 from gnmt.translator import Translator
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -115,13 +115,13 @@ def test_other_line_breaks_and_marks_of_windows_are_no_lines(model, tmp_path, ca
 
 def test_a_translation_is_told_before_later_ones_are_begun(model, monkeypatch):
     told, told_at_joins = [], []
-    join = RunningSearch.join
+    join = BeamSearch.join
 
     def counting(*arguments):
         told_at_joins.append(len(told))
         join(*arguments)
 
-    monkeypatch.setattr(RunningSearch, "join", counting)
+    monkeypatch.setattr(BeamSearch, "join", counting)
     # The longest text is translated first.
     texts = ["The dog sees the cat and the dog runs.", "", "The dog sees.", "The cat"]
     translations = Translator.from_pretrained(model).translate(texts, batch_size=1, progress=told.append)

@@ -11,7 +11,7 @@ from fairseq_gnmt.search.generator import GNMTGenerator
 from gnmt.inference.bf16_linear import has_bf16_products
 from gnmt.search.options import SearchOptions
 
-DICTIONARY = make_dictionary(600)  # more than search.vocabulary.GROUPS
+DICTIONARY = make_dictionary(600)  # more than search.token_selection.GROUPS
 NO_OPTIONS = SimpleNamespace(generation=SimpleNamespace())
 PAD, EOS = DICTIONARY.pad(), DICTIONARY.eos()
 NBEST = 3

@@ -13,11 +13,11 @@ from gnmt.inference.model import inference_model_for
 from gnmt.network.attention import SourceMemory
 from gnmt.network.config import NetworkConfig
 from gnmt.network.gnmt import GNMTNetwork
-from gnmt.search.beam_search import BeamSearchRules
+from gnmt.search.beam_rules import BeamSearchRules
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.options import SearchOptions
-from gnmt.search.running_search import translate_batch
-from gnmt.search.vocabulary import SpecialTokens
+from gnmt.search.beam_search import translate_batch
+from gnmt.search.token_selection import SpecialTokens
 
 ROOT = Path(__file__).parents[3]
 BOS, PAD, EOS, UNK = range(4)
@@ -32,11 +32,11 @@ sys.modules["fairseq"] = sys.modules["fairseq_gnmt"] = None
 import torch
 from gnmt.network.config import NetworkConfig
 from gnmt.network.gnmt import GNMTNetwork
-from gnmt.search.beam_search import BeamSearchRules
+from gnmt.search.beam_rules import BeamSearchRules
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.options import SearchOptions
-from gnmt.search.running_search import translate_batch
-from gnmt.search.vocabulary import SpecialTokens
+from gnmt.search.beam_search import translate_batch
+from gnmt.search.token_selection import SpecialTokens
 
 torch.manual_seed(1)
 network = GNMTNetwork(NetworkConfig(12, 12, hidden_size=8)).prepare_for_inference()

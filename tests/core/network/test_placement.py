@@ -16,11 +16,11 @@ from gnmt.network.config import NetworkConfig
 from gnmt.network.gnmt import GNMTNetwork
 from gnmt.network.placement import Placement, parse_devices
 from gnmt.network.wavefront import Chunk, join_chunks, run_wavefront, schedule, split_chunks
-from gnmt.search.beam_search import BeamSearchRules
+from gnmt.search.beam_rules import BeamSearchRules
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.options import SearchOptions
-from gnmt.search.running_search import translate_batch
-from gnmt.search.vocabulary import SpecialTokens
+from gnmt.search.beam_search import translate_batch
+from gnmt.search.token_selection import SpecialTokens
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 PAD, EOS = 1, 2

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from gnmt.errors import UserError
-from gnmt.search.beam_search import BeamSearchRules, length_limits
+from gnmt.search.beam_rules import BeamSearchRules, length_limits
+from gnmt.search.beam_search import BeamSearch, translate_batch
 from gnmt.search.options import SearchOptions
-from gnmt.search.running_search import RunningSearch, translate_batch
-from gnmt.search.vocabulary import SpecialTokens
+from gnmt.search.search_queue import QueuedSentence
+from gnmt.search.token_selection import SpecialTokens
 from reference.exhaustive_search import EOS, PAD, UNK, Scripted, ScriptedEnsemble, every_translation
 from reference.tabulated_penalty import TabulatedLengthPenalty
 
@@ -162,8 +163,7 @@ def test_beam_one_is_greedy():
 
 def test_lengths():
     model = ScriptedEnsemble([Scripted(8, 7)])
-    options = SearchOptions(max_len_a=0.5, max_len_b=2)
-    assert length_limits(torch.tensor([1, 2, 5]), options).tolist() == [0, 3, 4]  # empty; 1 + 2; 2.5 + 2
+    assert length_limits(torch.tensor([1, 2, 5]), 0.5, 2).tolist() == [0, 3, 4]  # empty; 1 + 2; 2.5 + 2
     empty, short, long = translate(
         model, [[EOS], [4, EOS], [4, 5, 4, 5, EOS]], beam=5, nbest=5, max_len_a=0.5, max_len_b=2, min_len=2
     )
@@ -262,17 +262,14 @@ def test_translations_do_not_depend_on_when_a_sentence_joins(seed, options):
     sources = [torch.randint(4, 9, (draw(0, 8),), generator=generator).tolist() + [EOS] for _ in range(12)]
     prefixes = [torch.randint(4, 9, (draw(0, 3),), generator=generator).tolist() for _ in sources]
     options = dict(beam=3, nbest=3, max_len_a=1.5, max_len_b=2, **options)
-    search = RunningSearch(model, BeamSearchRules(SPECIAL, SearchOptions(**options)), leaving_share=seed % 3 / 4)
+    search = BeamSearch(model, BeamSearchRules(SPECIAL, SearchOptions(**options)), leaving_share=seed % 3 / 4)
     waiting, found = list(range(len(sources))), {}
     while waiting or len(search):
         if waiting and (not len(search) or draw(0, 3) == 0):
             ids = [waiting.pop(0) for _ in range(min(len(waiting), draw(1, 5)))]
-            search.join(
-                torch.tensor(ids), padded([sources[i] for i in ids]), padded([prefixes[i] or [PAD] for i in ids])
-            )
-        search.step()
-        for translated in search.take_translated():
-            found[translated.sentence] = list(map(as_tuple, translated.hypotheses))
+            search.join([QueuedSentence(i, sources[i], prefixes[i]) for i in ids])
+        for sentence_id, hypotheses in search.step():
+            found[sentence_id] = list(map(as_tuple, hypotheses))
     for index, source in enumerate(sources):
         prefix = torch.tensor([prefixes[index]]) if prefixes[index] else None
         (alone,) = translate(model, [source], prefix=prefix, **options)

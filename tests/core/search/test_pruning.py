@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from gnmt.errors import UserError
-from gnmt.search.beam_search import BeamSearchRules
+from gnmt.search.beam_rules import BeamSearchRules
 from gnmt.search.options import SearchOptions
-from gnmt.search.pruning import NEG_INF, prune_finished, prune_running, prune_tokens
-from gnmt.search.running_search import translate_batch
-from gnmt.search.vocabulary import SpecialTokens
+from gnmt.search.pruning import NEG_INF, keep_within, prune_running
+from gnmt.search.beam_search import translate_batch
+from gnmt.search.token_selection import SpecialTokens
 from reference.exhaustive_search import EOS, PAD, UNK, Scripted, ScriptedEnsemble
 from reference.plain_beam_search import plain_beam_search
 
@@ -40,13 +40,13 @@ def translate(model, sources, **options):
 
 def test_tokens_far_behind_the_best_of_their_row():
     log_probs = torch.tensor([[-0.5, -3.5, -3.75], [-1.0, -1.25, NEG_INF]])
-    assert prune_tokens(log_probs, log_probs[:, :1], 3.0).tolist() == [[-0.5, -3.5, NEG_INF], [-1.0, -1.25, NEG_INF]]
-    assert prune_tokens(log_probs, log_probs[:, :1], 0) is log_probs
+    assert keep_within(log_probs, log_probs[:, :1], 3.0).tolist() == [[-0.5, -3.5, NEG_INF], [-1.0, -1.25, NEG_INF]]
+    assert keep_within(log_probs, log_probs[:, :1], 0) is log_probs
 
 
 def test_hypotheses_far_behind_the_best_finished():
     best = torch.tensor([-2.0, NEG_INF])  # nothing of the second sentence has finished
-    assert prune_finished(torch.tensor([[-2.0, -5.5], [NEG_INF, NEG_INF]]), best, 3.0).tolist() == [
+    assert keep_within(torch.tensor([[-2.0, -5.5], [NEG_INF, NEG_INF]]), best[:, None], 3.0).tolist() == [
         [-2.0, NEG_INF],
         [NEG_INF, NEG_INF],
     ]

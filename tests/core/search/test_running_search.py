@@ -4,11 +4,12 @@ import pytest
 import torch
 from conftest import make_dictionary, make_model
 
-from gnmt.search.beam_search import BeamSearchRules
+from gnmt.search.beam_rules import BeamSearchRules
+from gnmt.search.beam_search import BeamSearch, translate_batch
 from gnmt.search.ensemble import Ensemble
 from gnmt.search.options import SearchOptions
-from gnmt.search.running_search import RunningSearch, translate_batch
-from gnmt.search.vocabulary import SpecialTokens
+from gnmt.search.search_queue import QueuedSentence
+from gnmt.search.token_selection import SpecialTokens
 
 PAD, EOS = 1, 2
 SPECIAL = SpecialTokens(pad=PAD, eos=EOS, unk=3, decoder_start=EOS)
@@ -35,14 +36,13 @@ def test_a_sentence_is_translated_as_if_it_were_alone(arch, precision, prepared)
         torch.randint(4, 30, (int(length),), generator=generator).tolist() + [EOS]
         for length in torch.randint(0, 9, (14,), generator=generator)
     ]
-    search, waiting, found = RunningSearch(ensemble, RULES), list(range(14)), {}
+    search, waiting, found = BeamSearch(ensemble, RULES), list(range(14)), {}
     while waiting or len(search):
         if waiting and torch.rand((), generator=generator) < 0.5:
             ids, waiting = waiting[:3], waiting[3:]
-            search.join(torch.tensor(ids), padded([sources[index] for index in ids]))
+            search.join([QueuedSentence(index, sources[index]) for index in ids])
         if len(search):
-            search.step()
-        found.update(search.take_translated())
+            found.update(search.step())
     for index, source in enumerate(sources):
         (alone,) = translate_batch(ensemble, RULES, padded([source]))
         assert [one.tokens.tolist() for one in found[index]] == [one.tokens.tolist() for one in alone]
@@ -53,10 +53,11 @@ def test_a_sentence_is_translated_as_if_it_were_alone(arch, precision, prepared)
 
 def test_a_search_can_be_used_again():
     model = make_model("gnmt_v2_tiny", make_dictionary(30), init_range=0.6)
-    search, found = RunningSearch(Ensemble([model]), RULES), []
+    search, found = BeamSearch(Ensemble([model]), RULES), []
     for _ in range(2):
-        search.join(torch.tensor([0, 1]), padded([[5, 6, EOS], [7, EOS]]))
+        search.join([QueuedSentence(0, [5, 6, EOS]), QueuedSentence(1, [7, EOS])])
+        results = {}
         while len(search):
-            search.step()
-        found.append(sorted((one.sentence, one.hypotheses[0].tokens.tolist()) for one in search.take_translated()))
-    assert len(found[0]) == 2 and found[0] == found[1] and search.take_translated() == []
+            results.update((one.sentence_id, one.hypotheses[0].tokens.tolist()) for one in search.step())
+        found.append(results)
+    assert len(found[0]) == 2 and found[0] == found[1]

@@ -8,7 +8,7 @@ import torch
 from gnmt.search.backpointers import NO_TOKEN, BeamStep, History
 from gnmt.search.options import SearchOptions
 from gnmt.search.pruning import NEG_INF
-from gnmt.search.vocabulary import (
+from gnmt.search.token_selection import (
     GROUPS,
     SpecialTokens,
     ban_repeated_ngrams,
@@ -18,12 +18,12 @@ from gnmt.search.vocabulary import (
 )
 
 
-def plain_continuations(probabilities, scores, count, prune):
+def plain_continuations(probabilities, log_probs, count, prune):
     """Every continuation of every hypothesis, sorted."""
-    log_probs = probabilities.view(*scores.shape, -1).log()
+    token_log_probs = probabilities.view(*log_probs.shape, -1).log()
     if prune:
-        log_probs[log_probs < log_probs.amax(dim=2, keepdim=True) - prune] = NEG_INF
-    everything = (scores[:, :, None] + log_probs).flatten(1)
+        token_log_probs[token_log_probs < token_log_probs.amax(dim=2, keepdim=True) - prune] = NEG_INF
+    everything = (log_probs[:, :, None] + token_log_probs).flatten(1)
     best, places = everything.topk(min(count, everything.size(1)), dim=1)
     return best, places % probabilities.size(1), places // probabilities.size(1)
 
@@ -32,16 +32,16 @@ def plain_continuations(probabilities, scores, count, prune):
 @pytest.mark.parametrize("count", [1, 10, 24, 700])
 @pytest.mark.parametrize("hypotheses,prune", [(1, 0.0), (5, 0.0), (5, 1.5)])
 def test_two_stages_find_what_one_finds(vocabulary, count, hypotheses, prune):
-    kind = {"generator": torch.Generator().manual_seed(1), "dtype": torch.float64}  # in which no two scores are equal
+    kind = {"generator": torch.Generator().manual_seed(1), "dtype": torch.float64}  # in which no two values are equal
     probabilities = torch.randn(3 * hypotheses, vocabulary, **kind).softmax(dim=1)
-    scores = torch.randn(3, hypotheses, **kind)
-    found = best_continuations(probabilities, scores, count, prune)
-    best, tokens, parents = plain_continuations(probabilities, scores, count, prune)
-    torch.testing.assert_close(found.scores, best)
+    log_probs = torch.randn(3, hypotheses, **kind)
+    found = best_continuations(probabilities, log_probs, count, prune)
+    best, tokens, continued = plain_continuations(probabilities, log_probs, count, prune)
+    torch.testing.assert_close(found.log_probs, best)
     possible = best > NEG_INF
     assert possible[:, 0].all() and (possible.all() or prune or count > vocabulary * hypotheses)
     assert torch.equal(found.tokens[possible], tokens[possible])
-    assert torch.equal(found.hypotheses[possible], parents[possible])
+    assert torch.equal(found.hypotheses[possible], continued[possible])
     assert (found.tokens < vocabulary).all()
 
 
@@ -51,24 +51,32 @@ def test_ties_and_banned_tokens():
     last, before = vocabulary - 1, vocabulary - 2
     probabilities = torch.zeros(4, vocabulary)
     probabilities[:, [3, 3 + GROUPS, last, before]] = torch.tensor([0.25, 0.25, 0.25, 0.125])
-    scores = torch.tensor([[0.0, NEG_INF], [NEG_INF, -1.0]])  # the second and the third row are no hypotheses
-    found = best_continuations(probabilities, scores, 5)
-    for sentence, (score, hypothesis) in enumerate([(0.0, 0), (-1.0, 1)]):
-        expected = [score + math.log(p) for p in (0.25, 0.25, 0.25, 0.125)]
-        assert found.scores[sentence].tolist() == pytest.approx([*expected, NEG_INF])
+    log_probs = torch.tensor([[0.0, NEG_INF], [NEG_INF, -1.0]])  # the second and the third row are no hypotheses
+    found = best_continuations(probabilities, log_probs, 5)
+    for sentence, (log_prob, hypothesis) in enumerate([(0.0, 0), (-1.0, 1)]):
+        expected = [log_prob + math.log(p) for p in (0.25, 0.25, 0.25, 0.125)]
+        assert found.log_probs[sentence].tolist() == pytest.approx([*expected, NEG_INF])
         assert sorted(found.tokens[sentence, :3].tolist()) == [3, 3 + GROUPS, last]
         assert found.tokens[sentence, 3] == before
         assert found.hypotheses[sentence, :4].tolist() == [hypothesis] * 4
 
 
 @pytest.mark.parametrize("length", [10, 600, 700, 3000])
-def test_of_equal_scores_the_first_ones_are_chosen(length):
+def test_of_equal_values_the_first_ones_are_chosen(length):
     """torch.topk has other algorithms below and above 640 numbers for 10 of them."""
     rounded = torch.randn(4, length, generator=torch.Generator().manual_seed(1)).mul(2).round().sub(300)
     rounded[:, length // 2 :] = NEG_INF
     values, indices = topk_in_order(rounded, 5)
     expected = rounded.sort(dim=1, descending=True, stable=True)
     assert torch.equal(values, expected.values[:, :5]) and torch.equal(indices, expected.indices[:, :5])
+
+
+@pytest.mark.parametrize("larger", [math.log(0.5), -5.0, -900.0])
+def test_neighbouring_log_probabilities_keep_their_order_in_rows_of_16384(larger):
+    log_probs = torch.full((1, 16_384), NEG_INF)
+    log_probs[0, -1] = larger
+    log_probs[0, 0] = torch.nextafter(log_probs[0, -1], torch.tensor(NEG_INF))
+    assert topk_in_order(log_probs, 2).indices.tolist() == [[16_383, 0]]
 
 
 def history_of(steps):
@@ -81,9 +89,9 @@ def history_of(steps):
 def test_forbidden_tokens():
     """Three rows after the start mark and the words 5 4 (the last one, 5 5); words are 4, 5, 6."""
     pad, eos, unk = 1, 2, 3
-    rows, parents = torch.zeros(3, 1), torch.arange(3)
+    rows, backpointers = torch.zeros(3, 1), torch.arange(3)
     words = ([eos, eos, eos], [5, 5, 5], [4, 4, 5])
-    history = history_of([BeamStep(parents, torch.tensor(emitted), rows, rows) for emitted in words])
+    history = history_of([BeamStep(backpointers, torch.tensor(emitted), rows, rows) for emitted in words])
     probabilities = torch.tensor([[0.1, 0.2, 0.1, 0.2, 0.1, 0.2, 0.1]] * 3)
     probabilities[1, 5] = 0  # forced below, however unlikely
     options = SearchOptions(min_len=3, unkpen=math.log(4), no_repeat_ngram_size=2)
@@ -104,8 +112,8 @@ def test_forbidden_tokens():
 def test_all_hypotheses_of_a_sentence_are_forced():
     """Two sentences of two rows; the first is bound."""
     probabilities = torch.arange(1.0, 17.0).view(4, 4) / 16
-    rows, parents = torch.zeros(4, 1), torch.arange(4)
-    history = history_of([BeamStep(parents, torch.full((4,), 2), rows, rows)] * 3)
+    rows, backpointers = torch.zeros(4, 1), torch.arange(4)
+    history = history_of([BeamStep(backpointers, torch.full((4,), 2), rows, rows)] * 3)
     forced, num_tokens = torch.tensor([3, 1]), torch.tensor([2, 2])
     apply_constraints(
         probabilities, forced, history, num_tokens, SearchOptions(), SpecialTokens(1, 2, 0, decoder_start=2)

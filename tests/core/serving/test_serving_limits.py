@@ -65,7 +65,7 @@ def test_a_wrong_request_is_told_what_to_change(server, body, status, words):
         ({"coverage_penalty": float("nan")}, "coverage_penalty"),
         ({"length_norm_factor": float("inf")}, "length_norm_factor"),
         ({"temperature": 2}, "temperature: Extra inputs are not permitted"),
-        ({"prefixes": ["a", "b"], "split_sentences": False}, "prefixes need one beginning"),
+        ({"prefixes": ["a", "b"], "split_sentences": False}, "prefixes must have one entry per text"),
     ],
 )
 def test_a_wrong_option_is_named(server, body, words):
@@ -300,7 +300,7 @@ def test_a_wrong_key_file_is_refused(tmp_path, text, words):
 @pytest.mark.parametrize("body", [b"{", b'{"q": "\xff"}', b"[" * 20_000, b"9" * 5000])
 def test_what_is_not_json_is_told_by_all_routes_alike(server, path, body):
     answer = server.ask("POST", path, body, {"Content-Type": "application/json"})
-    assert (answer.status, answer.json["error"]) == (400, "The body is not JSON: send an object in UTF-8.")
+    assert (answer.status, answer.json["error"]) == (400, "The body is not valid JSON: send a JSON object in UTF-8.")
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/plain"])  # a body is read only if its type is known

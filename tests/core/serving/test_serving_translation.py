@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
 
 pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 
@@ -14,7 +15,10 @@ from model_folders import make_model_folder
 from processes import wait_until
 from served import connect, gate_of, limited, make_translator, random_texts, served
 
+from gnmt.checkpoints.model_config import GenerationConfig
 from gnmt.serving.application import Settings
+from gnmt.serving.v1_routes import View
+from gnmt.translation.results import SentenceTranslation, TranslatedHypothesis
 from gnmt.translator import Translator
 
 
@@ -141,6 +145,16 @@ def test_prefix_attention_and_truncation_are_those_of_the_translator(server):
     assert found["tokens"] == expected.tokens and found["tokens"][:2] == ["▁a", "▁cat"]
     assert found["attention"] == [pytest.approx(row, abs=1e-4) for row in expected.attention.tolist()]
     assert server.detailed([text], prefixes=["a"]).status == 400
+
+
+def test_the_length_limit_is_that_of_the_search():
+    """A source of 100 tokens with EOS allows 0.29 x 100 = 29 tokens, which is 28.999... in float64."""
+    view = View(GenerationConfig(max_len_a=0.29, max_len_b=0), with_attention=False)
+    for length, is_at_limit in ((28, False), (29, True)):
+        best = TranslatedHypothesis("", -1.0, ["a"] * length, [0.0] * (length + 1), torch.zeros(length + 1, 100), [])
+        translation = SentenceTranslation("", ["b"] * 99, [best], False)
+        (shown,) = view.sentence(translation, "")["hypotheses"]
+        assert shown["is_at_length_limit"] is is_at_limit
 
 
 def test_one_long_request_does_not_hold_up_a_short_one(tmp_path, monkeypatch):

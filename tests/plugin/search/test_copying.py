@@ -8,7 +8,7 @@ import torch
 
 from fairseq_gnmt.data.open_dictionary import OpenDictionary, forget_words, request_words
 from fairseq_gnmt.search.copying import copy_unknown_words
-from gnmt.search.alignment import Alignment
+from fairseq_gnmt.search.alignment import Alignment
 
 # four target tokens and EOS over three source words and theirs
 ATTENTION = torch.tensor(

@@ -39,7 +39,7 @@ def options(**values):
 def test_options_come_from_the_call_then_from_the_task(task, models):
     generator = task.build_generator(models, options(beam=3, nbest=2, coverage_penalty=0.5))
     assert isinstance(generator, GNMTGenerator)
-    assert generator.beam_search.options == SearchOptions(
+    assert generator.rules.options == SearchOptions(
         beam=3, nbest=2, length_norm_factor=0.7, length_norm_const=4.0, coverage_penalty=0.5
     )
 
@@ -136,7 +136,7 @@ def test_references_are_needed(task, models, name):
 def test_options_of_a_dictconfig(task, models):
     given = OmegaConf.create({"_name": None, "beam": 2, "lenpen": 1.0, "print_alignment": "soft"})
     generator = task.build_generator(models, given)
-    assert generator.beam_search.options.beam == 2 and generator.soft_alignment
+    assert generator.rules.options.beam == 2 and generator.soft_alignment
 
 
 def test_a_generated_hypothesis(task, models):

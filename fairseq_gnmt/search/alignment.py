@@ -1,4 +1,4 @@
-"""Word alignment from attention weights."""
+"""Word alignment from attention weights, in the form that fairseq prints."""
 
 from typing import Any, Dict, Iterator, List, Tuple, Union
 

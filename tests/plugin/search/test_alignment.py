@@ -2,7 +2,7 @@
 
 import torch
 
-from gnmt.search.alignment import Alignment, add_alignments, source_positions
+from fairseq_gnmt.search.alignment import Alignment, add_alignments, source_positions
 
 # two target words and EOS over two source words and EOS
 ATTENTION = torch.tensor([[0.1, 0.3, 0.6], [0.5, 0.4, 0.1], [0.0, 0.2, 0.8]])

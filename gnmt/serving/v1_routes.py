@@ -1,19 +1,21 @@
-"""Routes of this server's own API: translations with scores, alignment, coverage and attention."""
+"""Routes of this server's own API, /v1: translations with scores, alignment, coverage and attention."""
 
 import dataclasses
 import json
 from typing import Any, AsyncIterator, Dict, List, Optional, Sequence, Union
 
+import torch
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from starlette.responses import Response, StreamingResponse
 
 from gnmt.checkpoints.model_config import GenerationConfig
+from gnmt.search.beam_rules import length_limits
 from gnmt.search.options import SearchOptions
 from gnmt.serving.limits import Limits
 from gnmt.serving.refusals import Refusal, bad_request
 from gnmt.serving.repetition import is_repetitive
-from gnmt.serving.requests import Access, Text, unless_gone
+from gnmt.serving.requests import Access, Text, cancel_on_disconnect
 from gnmt.serving.responses import ERRORS
 from gnmt.serving.service import Place, RunningRequest, TranslatedText, TranslationService
 from gnmt.tokenizers.sentences import Sentence
@@ -128,7 +130,7 @@ STREAMED: Dict[Union[int, str], Dict[str, Any]] = {
 }
 
 
-def detailed_routes(service: TranslationService, access: Access) -> APIRouter:
+def v1_routes(service: TranslationService, access: Access) -> APIRouter:
     """Returns the routes /v1/translate and /v1/limits."""
     router = APIRouter(prefix="/v1", tags=["Translation"])
 
@@ -147,7 +149,7 @@ def detailed_routes(service: TranslationService, access: Access) -> APIRouter:
         view = View(translator.model.generation, body.attention)  # type: ignore[attr-defined]
         if stream:
             return StreamingResponse(_lines(running, parts, view), media_type=NDJSON)
-        found = await unless_gone(request, _collect(running))
+        found = await cancel_on_disconnect(request, _collect(running))
         answers = []
         for index, sentences in enumerate(parts):
             own = [found[Place(index, number)] for number in range(len(sentences))]
@@ -187,7 +189,8 @@ class View:
 
     def _hypothesis(self, hypothesis: TranslatedHypothesis, source_tokens: Sequence[str]) -> Dict[str, Any]:
         attention = hypothesis.attention.numpy()
-        most = int(self._generation.max_len_a * (len(source_tokens) + 1) + self._generation.max_len_b)
+        source_lengths = torch.tensor([len(source_tokens) + 1])  # with EOS
+        limit = int(length_limits(source_lengths, self._generation.max_len_a, self._generation.max_len_b))
         shown = {
             "text": hypothesis.text,
             "score": finite(hypothesis.score),
@@ -195,7 +198,7 @@ class View:
             "positional_scores": [finite(one) for one in hypothesis.positional_scores],
             "word_alignment": [link._asdict() for link in hypothesis.word_alignment],
             "coverage": rounded(attention.sum(axis=0)),
-            "is_at_length_limit": len(hypothesis.tokens) >= most,
+            "is_at_length_limit": len(hypothesis.tokens) >= limit,
             "is_repetitive": is_repetitive(source_tokens, hypothesis.tokens),
         }
         return {**shown, "attention": [rounded(row) for row in attention]} if self._with_attention else shown
@@ -219,7 +222,7 @@ def options_of(body: Any, limits: Limits) -> TranslationOptions:
     """
     limits.check_texts(body.texts)
     if body.prefixes is not None and (body.split_sentences or len(body.prefixes) != len(body.texts)):
-        raise bad_request("prefixes need one beginning for each text, and split_sentences false.")
+        raise bad_request("prefixes must have one entry per text, and need split_sentences false.")
     limits.check_prefixes(body.prefixes or [])
     given = {name: getattr(body, name) for name in OFFERED if getattr(body, name) is not None}
     return TranslationOptions(
