@@ -10,7 +10,7 @@ from typing import NamedTuple, Optional, Type
 
 from torch.multiprocessing.spawn import ProcessRaisedException
 
-from gnmt.commands.process import ending_signal, show_traceback
+from gnmt.commands.process import ending_signal, output_is_full, show_traceback, unwritten
 from gnmt.errors import UserError, one_line
 
 
@@ -149,6 +149,8 @@ def explain(error: BaseException, trace: Optional[TracebackType]) -> Optional[st
     for ours in (error, error.__context__):  # fairseq wraps errors of checkpoint loading in its own
         if isinstance(ours, UserError):
             return str(ours)
+    if isinstance(error, OSError) and output_is_full(error):
+        return unwritten(error)
     if isinstance(error, ProcessRaisedException):
         return _explained_by_child(error)
     frames = [frame for frame, _ in traceback.walk_tb(trace)]

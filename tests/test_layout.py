@@ -41,7 +41,6 @@ CORE = {
     "quantization": {"network"},
     "inference": {"network", "quantization"},
     "search": {"inference", "network", "quantization"},
-    "evaluation": {"files"},
     "tokenizers": {"files"},
     "corpora": {"files", "tokenizers"},
     "checkpoints": {"files", "network", "quantization", "tokenizers"},
@@ -50,6 +49,7 @@ CORE = {
     "losses": {"network", "training"},
     "plots": {"files", "tokenizers", "training"},
     "serving": {"checkpoints", "files", "search", "tokenizers", "translation", "translator"},
+    "evaluation": {"files", "serving"},
     "bulk": {"checkpoints", "files", "search", "translation", "translator"},
     "commands": {
         "bulk",

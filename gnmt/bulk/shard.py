@@ -52,9 +52,15 @@ def read_done(folder: BulkFolder, shard: Shard, job: Job) -> Optional[Done]:
         folder: holds the records and outputs.
         shard: of the manifest.
         job: determines the format of the output.
+
+    Raises:
+        UserError: the record is a pipe, device or folder.
     """
+    path = folder.done(shard.number)
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is not a regular file: remove it, and run the same command again.")
     try:
-        done = Done(**json.loads(folder.done(shard.number).read_text(encoding="utf-8")))
+        done = Done(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, RecursionError):  # damaged

@@ -6,6 +6,7 @@ from typing import Any, Dict, Mapping, Union
 
 from gnmt.errors import UserError
 
+LONGEST_TRAINING = 1e12  # seconds
 WANTED = "name a checkpoint that fairseq-train has written."
 
 
@@ -108,7 +109,7 @@ def check_optimizer(optimizer: Any, path: Union[str, Path]) -> None:
 
 
 def check_progress(extra: Dict[str, Any], path: Union[str, Path]) -> None:
-    """Checks the position in the training data.
+    """Checks the position in the training data and the training time.
 
     Args:
         extra: extra_state of the checkpoint.
@@ -123,3 +124,6 @@ def check_progress(extra: Dict[str, Any], path: Union[str, Path]) -> None:
     for name in ("epoch", "iterations_in_epoch"):
         if type(iterator.get(name, 0)) is not int or iterator.get(name, 0) < 0:
             raise UserError(f"{path} has {iterator[name]!r:.50} as its extra_state, train_iterator, {name}: {WANTED}")
+    seconds = extra.get("previous_training_time", 0.0)
+    if type(seconds) not in (int, float) or not 0 <= seconds < LONGEST_TRAINING:
+        raise UserError(f"{path} has {seconds!r:.50} as its extra_state, previous_training_time: {WANTED}")

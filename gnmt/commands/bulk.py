@@ -91,7 +91,10 @@ def _translate(arguments: argparse.Namespace) -> None:
 
 
 def _translate_into(folder: BulkFolder, job: Job, resources: Resources, arguments: argparse.Namespace) -> None:
-    folder.path.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(f"{folder.path} cannot be a folder ({error.strerror}): give another --output.") from error
     with locked(folder.path):
         manifest = plan(folder, job, arguments.input)
         todo = results.todo(folder, manifest)

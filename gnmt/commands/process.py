@@ -19,13 +19,15 @@ import sys
 import threading
 import traceback
 from types import FrameType, TracebackType
-from typing import Callable, NoReturn, Optional, Type
+from typing import Callable, List, NoReturn, Optional, Type
 
 from gnmt.errors import UserError, one_line
 from gnmt.files.outputs import DISK_IS_FULL, STANDARD_STREAMS, reader_is_gone
 
 TRACEBACK_VARIABLE = "GNMT_TRACEBACK"  # 1 also shows the traceback of an explained error
 CHILD_SECONDS = 5  # timeout for the end of a child process
+
+_lost_messages: List[OSError] = []  # errors of log messages whose disk was full
 
 
 class Terminated(KeyboardInterrupt):
@@ -42,8 +44,9 @@ def run_command(main: Callable[[], None]) -> None:
             raise
         show_traceback(error)
         if isinstance(error, OSError):
-            if error.errno in DISK_IS_FULL and not error.filename:
-                sys.exit(f"error: The output could not be written ({error.strerror}): make room on its disk.")
+            if output_is_full(error):
+                _discard_output()
+                sys.exit(f"error: {unwritten(error)}")
             place = f"{error.filename}: " if error.filename else ""
             sys.exit(one_line(f"error: {place}{error.strerror or error}"))
         sys.exit(one_line(f"error: {error}"))
@@ -110,6 +113,16 @@ def end_by(number: signal.Signals) -> NoReturn:
     os._exit(128 + number)  # process 1 of a container is not ended by its own signals
 
 
+def output_is_full(error: Optional[BaseException]) -> bool:
+    """Returns True for the error of a standard stream, or other open file, whose disk is full."""
+    return isinstance(error, OSError) and error.errno in DISK_IS_FULL and not error.filename
+
+
+def unwritten(error: OSError) -> str:
+    """Returns the message for an output whose disk is full."""
+    return f"The output could not be written ({error.strerror}): make room on its disk."
+
+
 def show_traceback(error: BaseException) -> None:
     """Prints the traceback of an explained error, if requested by the environment variable."""
     if os.environ.get(TRACEBACK_VARIABLE) == "1":
@@ -150,6 +163,8 @@ def _let_logging_fail_with_its_pipe() -> None:
         error = sys.exc_info()[1]
         if error is not None and ending_signal(error) is not None:
             raise error
+        if isinstance(error, OSError) and output_is_full(error):
+            _lost_messages.append(error)
         report(handler, record)
 
     logging.Handler.handleError = handle  # type: ignore[method-assign,assignment]
@@ -176,15 +191,22 @@ def _end_at_the_next_signal() -> None:
 
 
 def _flush_at_exit() -> None:
-    """Flushes stdout; the interpreter itself would report a closed pipe."""
+    """Flushes stdout; the interpreter itself would report a closed pipe. Lost output makes the exit status 1."""
     _end_at_the_next_signal()
+    lost = _lost_messages[0] if _lost_messages else None
     try:
         if sys.stdout is not None and not sys.stdout.closed:
             sys.stdout.flush()
     except BrokenPipeError:
         end_by(signal.SIGPIPE)
     except OSError as error:
-        sys.stdout = None  # prevents a second attempt by the interpreter
-        sentence = f"error: The output could not be written ({error.strerror}): make room on its disk."
-        print(sentence, file=sys.stderr, flush=True)
+        lost = error
+    if lost is not None:
+        _discard_output()
+        print(f"error: {unwritten(lost)}", file=sys.stderr, flush=True)
         os._exit(1)
+
+
+def _discard_output() -> None:
+    """Prevents further attempts to write stdout, also by the interpreter at its end."""
+    sys.stdout = None

@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -293,3 +294,24 @@ def test_ray_refuses_more_workers_than_a_cluster_has_cpus_for(tmp_path):
     ray_data._connect(Ray, Resources(3, 1), "auto")
     with pytest.raises(UserError, match="2 workers of 2 threads need 5 CPUs, 1 for Ray itself, but the cluster has 4"):
         ray_data._connect(Ray, Resources(2, 2), "auto")
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_an_address_where_no_cluster_listens_is_refused_before_ray_tries_it(scheme, monkeypatch):
+    """Ray would try for over a minute, and then end the process without an exception."""
+    from gnmt.bulk.engines import ray_data
+    from gnmt.bulk.engines.local import Resources
+    from gnmt.errors import UserError
+
+    class Ray:
+        """Must not be asked."""
+
+        init = staticmethod(lambda **options: pytest.fail("Ray was asked"))
+
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"{scheme}127.0.0.1:{unused.getsockname()[1]}"
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        for given in (address, "auto"):
+            with pytest.raises(UserError, match=f"Ray cannot be reached at {address} .Connection refused"):
+                ray_data._connect(Ray, Resources(1, 1), given)

@@ -6,6 +6,9 @@ system with the folder and the models.
 """
 
 import logging
+import os
+import socket
+from pathlib import Path
 from typing import Any, Dict, Optional, Sequence
 
 from gnmt.bulk.engines.local import Resources
@@ -15,6 +18,8 @@ from gnmt.bulk.shard import ShardTranslator
 from gnmt.errors import UserError
 from gnmt.extras import remedy
 
+CONNECT_SECONDS = 10
+CURRENT_CLUSTER = Path("/tmp/ray/ray_current_cluster")  # address of the cluster that `ray start` has started
 FREE_CPUS = 1  # for Ray's own tasks, which otherwise never start
 
 
@@ -94,7 +99,10 @@ def run(
 
 def _connect(ray, resources: Resources, address: Optional[str]) -> None:
     wanted = resources.workers * resources.threads + FREE_CPUS
-    options: Dict[str, Any] = {"address": address} if address else {"num_cpus": wanted, "include_dashboard": False}
+    alone = {"address": "local", "num_cpus": wanted, "include_dashboard": False}
+    options: Dict[str, Any] = {"address": address} if address else alone
+    if address:
+        _check_listens(address)
     try:
         ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -108,3 +116,27 @@ def _connect(ray, resources: Resources, address: Optional[str]) -> None:
             f"{resources.workers} workers of {resources.threads} threads need {wanted} CPUs, {FREE_CPUS} for Ray itself, "
             f"but the cluster has {found:g}: use fewer --workers or --threads."
         )
+
+
+def _check_listens(address: str) -> None:
+    """Checks that a cluster listens at an address; Ray itself would try for over a minute and then end the process.
+
+    Args:
+        address: host:port, ray://host:port, or "auto" for the cluster that Ray would find.
+
+    Raises:
+        UserError: if nothing listens.
+    """
+    if address == "auto":
+        started = CURRENT_CLUSTER.read_text() if CURRENT_CLUSTER.is_file() else ""
+        address = os.environ.get("RAY_ADDRESS") or started.strip()
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        return  # Ray refuses it, or starts a cluster for "local"
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"Ray cannot be reached at {address} ({reason}): check --address, or start it with `ray start --head`."
+        ) from error

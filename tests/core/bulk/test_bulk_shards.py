@@ -1,6 +1,7 @@
 """Bulk translation: one output line for each input line, shards that are done once, folders that are not mixed."""
 
 import json
+import os
 import shutil
 import socket
 from pathlib import Path
@@ -366,3 +367,24 @@ def test_links_in_the_folder_are_replaced_and_their_targets_kept(model, source, 
     gnmt_bulk("shard", out, 0)
     assert (tmp_path / "precious").read_text() == "precious"
     assert merged(out).count(b"\n") == len(SENTENCES)
+
+
+def test_an_output_that_cannot_be_a_folder_is_refused(model, tmp_path):
+    source = tmp_path / "source.en"
+    source.write_text("the dog\n")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for output in (source, source / "below", tmp_path / "loop"):
+        with pytest.raises(UserError, match="cannot be a folder .*: give another --output"):
+            gnmt_bulk(model, "--input", source, "--output", output)
+    assert source.read_text() == "the dog\n"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_record_that_is_not_a_file_is_refused(model, source, tmp_path, make):
+    out = translated(model, source, tmp_path / "out")
+    record = BulkFolder(out).done(0)
+    record.unlink()
+    make(record)
+    for action in ("status", "verify", "merge"):
+        with pytest.raises(UserError, match="0000.json is not a regular file: remove it"):
+            gnmt_bulk(action, out)

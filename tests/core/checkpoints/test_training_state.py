@@ -88,6 +88,7 @@ WRONG = [
     (("extra_state",), TABLE),
     (("extra_state", "train_iterator"), TABLE[:-1]),
     (("extra_state", "train_iterator", "epoch"), COUNT),
+    (("extra_state", "previous_training_time"), [None, "text", b"x", -1.0, 10**400, float("nan"), torch.ones(2)]),
     (("task_state",), TABLE[:-1]),
     (("last_optimizer_state",), TABLE[1:-1]),
     (("last_optimizer_state", "state"), TABLE),
