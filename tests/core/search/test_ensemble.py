@@ -31,7 +31,7 @@ def test_a_search_may_be_older_than_the_preparation_of_its_model():
     """Builds the model like fairseq for a checkpoint that was trained with --eval-bleu."""
     model = make_model("gnmt_v2_tiny", DICTIONARY, init_range=0.5)
     ensemble = Ensemble([model], precision="int8")
-    with pytest.raises(UserError, match="leave it out in training"):
+    with pytest.raises(UserError, match="is for translation, not for training"):
         ensemble.start(SOURCE)
     model.make_generation_fast_()
     with torch.no_grad():
