@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from argparse import Namespace
 
 import pytest
 import torch
@@ -53,3 +54,20 @@ def test_it_translates_as_the_original_does(small):
 def test_its_mean_is_itself(small, tmp_path):
     average_checkpoints([small, small], tmp_path / "mean.pt")
     assert texts(generate(checkpoint=tmp_path / "mean.pt")) == texts(generate(checkpoint=small))
+
+
+def quantize(*arguments) -> subprocess.CompletedProcess:
+    command = [sys.executable, ROOT / "scripts" / "quantize_checkpoint.py", *arguments]
+    return subprocess.run(list(map(str, command)), capture_output=True, encoding="utf-8")
+
+
+def test_mistakes_of_the_script(tmp_path):
+    for name, model in (("other", {"_name": "lstm"}), ("old", Namespace(arch="lstm"))):
+        cfg = {"model": model, "task": {"_name": "translation"}}
+        parts = {"model": {"weight": torch.ones(2)}, "optimizer_history": [{}], "extra_state": {}}
+        torch.save({**parts, "cfg": cfg}, tmp_path / f"{name}.pt")
+        done = quantize("--input", tmp_path / f"{name}.pt", "--output", tmp_path / "small.pt")
+        assert done.returncode == 1 and done.stderr.endswith("but must be a GNMT of this plugin.\n")
+    assert not (tmp_path / "small.pt").exists()
+    done = quantize("--input", tmp_path / "old.pt", "--output", tmp_path / "other.pt")
+    assert done.returncode == 1 and "other.pt exists" in done.stderr

@@ -1,9 +1,7 @@
-"""The `gnmt` command: its list of commands, exit codes and outputs, mostly in this process."""
+"""The `gnmt` command: its list of commands, exit codes and outputs, in this process."""
 
 import json
 import math
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -38,31 +36,6 @@ def test_help_lists_all_commands_in_their_order(capsys):
     main(["--help"])
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
     assert listed == list(COMMANDS)
-
-
-def test_help_and_errors_of_the_list_need_no_torch():
-    code = "import sys; sys.modules['torch'] = None; from gnmt.__main__ import main; main(sys.argv[1:])"
-    for arguments, status in ((["--help"], 0), (["--version"], 0), ([], 2), (["tranlsate"], 2)):
-        done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True)
-        assert done.returncode == status and "Traceback" not in done.stderr, done.stderr
-
-
-def test_a_missing_package_is_an_error_that_names_the_doctor():
-    code = "import sys; sys.modules['torch'] = None; from gnmt.__main__ import main; main(['translate', 'model'])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (
-        1,
-        "error: The package torch cannot be imported: `gnmt doctor` names the remedy.\n",
-    )
-
-
-@pytest.mark.parametrize("option", ["--help", "--version"])
-def test_a_full_disk_is_told(option):
-    with open("/dev/full", "w") as full:
-        done = subprocess.run([sys.executable, "-m", "gnmt", option], cwd=ROOT, stdout=full, stderr=subprocess.PIPE)
-    assert done.returncode == 1
-    sentence = "error: The output could not be written (No space left on device): make room on its disk.\n"
-    assert done.stderr.decode() == sentence
 
 
 def test_version_is_printed(capsys):
@@ -251,13 +224,6 @@ def test_attention_has_a_row_for_each_token_and_its_end(model):
 
 
 # -- names and texts that are not UTF-8
-
-
-def test_a_name_of_any_bytes_is_escaped_in_messages(tmp_path):
-    command = [sys.executable, "-m", "gnmt", "translate", bytes(tmp_path) + b"/mod\xff"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"error: {tmp_path}/mod\\udcff is not a folder: name a model folder of `gnmt export`.\n"
 
 
 def test_a_text_that_is_not_utf_8_is_refused_before_anything_is_read(tmp_path):

@@ -1,14 +1,9 @@
 """gnmt translate: lines in, lines out, at once and in order."""
 
 import json
-import select
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from processes import SECONDS
 from model_folders import make_model_folder
 
 from gnmt.commands import translate
@@ -126,67 +121,6 @@ def test_a_translation_is_told_before_later_ones_are_begun(model, monkeypatch):
     texts = ["The dog sees the cat and the dog runs.", "", "The dog sees.", "The cat"]
     translations = Translator.from_pretrained(model).translate(texts, batch_size=1, progress=told.append)
     assert told_at_joins == [0, 2, 3] and told == translations
-
-
-# -- a process with pipes
-
-
-def start(model: Path, **streams) -> subprocess.Popen:
-    command = [sys.executable, "-m", "gnmt", "translate", str(model), "--threads", "1"]
-    return subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **streams
-    )
-
-
-def answer(process: subprocess.Popen) -> str:
-    """The next line of the output, which must come while the input stays open."""
-    ready, _, _ = select.select([process.stdout], [], [], SECONDS)
-    assert ready, "no answer"
-    return process.stdout.readline().decode("utf-8").rstrip("\n")
-
-
-def test_a_line_is_answered_while_the_input_stays_open(model, translated):
-    process = start(model)
-    try:
-        for line, expected in zip(LINES, translated):
-            process.stdin.write(f"{line}\n".encode("utf-8"))
-            process.stdin.flush()
-            assert answer(process) == expected.text
-        assert process.poll() is None
-        rest, complaint = process.communicate(timeout=SECONDS)
-        assert (process.returncode, rest, complaint) == (0, b"", b"")
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def test_ctrl_c_and_a_reader_that_leaves_end_it_without_a_traceback(model):
-    for ending in (signal.SIGINT, signal.SIGPIPE):
-        process = start(model)
-        try:
-            process.stdin.write(b"The dog\n")
-            process.stdin.flush()
-            answer(process)
-            if ending == signal.SIGINT:
-                process.send_signal(ending)
-            else:
-                process.stdout.close()
-                process.stdin.write(b"The dog\n" * 1000)
-                process.stdin.close()
-            complaint = process.stderr.read()
-            assert process.wait(SECONDS) == -ending and complaint == b"", complaint
-        finally:
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout, process.stderr):
-                stream.close()
-
-
-def test_a_full_output_is_an_error_in_one_line(model):
-    with open("/dev/full", "wb") as full:
-        command = [sys.executable, "-m", "gnmt", "translate", str(model)]
-        done = subprocess.run(command, cwd=ROOT, input=b"The dog\n", stdout=full, stderr=subprocess.PIPE)
-    assert done.returncode == 1 and done.stderr.startswith(b"error: ") and done.stderr.count(b"\n") == 1, done.stderr
 
 
 def test_options_may_stand_between_the_model_and_its_files(model, translated, tmp_path, capsys):

@@ -1,19 +1,15 @@
 """Cleaning of parallel text: each reason at both sides of its bound, order, counts, and the command line."""
 
-import gzip
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
-from typing import List, Optional
+from typing import Optional
 
 import pytest
 
-from gnmt.corpora.cleaning import CleaningReport, CleanOutputs, clean_corpus
+from gnmt.corpora.cleaning import CleanOutputs, clean_corpus
 from gnmt.corpora.cleaning_rules import CleaningRules, clean_pair, normalise_spaces
 from gnmt.errors import UserError
+from parallel_corpora import Corpus, write
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -82,43 +78,6 @@ def test_white_space_and_control_characters_become_single_spaces() -> None:
 def test_rules_that_make_no_sense(bad: dict, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         CleaningRules(**bad)
-
-
-class Corpus:
-    """Two pairs of files, the second packed, with their cleaned form worked out by hand."""
-
-    en = ["a b", "", "a  b ", "x\u2028y\r", "c " * 81, "d", "\u4e2d", "e"]
-    de = ["A B", "A", "A B", "X Y", "C", "D " * 10, "z", ""]
-    more_en = ["q", "a b", "last"]
-    more_de = ["Q", "A\u00a0B", "letzte"]
-    clean_en = ["a b", "x y", "q", "last"]
-    clean_de = ["A B", "X Y", "Q", "letzte"]
-    counts = {"empty": 2, "too_short": 0, "too_long": 1, "ratio": 1, "encoding": 1, "duplicate": 2}
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.sources = [folder / "one.en", folder / "two words.en.gz"]
-        self.targets = [folder / "one.de", folder / "two words.de.gz"]
-        write(self.sources[0], self.en)
-        write(self.targets[0], self.de)
-        write(self.sources[1], self.more_en)
-        write(self.targets[1], self.more_de)
-
-    def clean(self, prefix: str, jobs: int = 1, overwrite: bool = False) -> CleaningReport:
-        return clean_corpus(
-            self.sources,
-            self.targets,
-            CleanOutputs.with_prefix(str(self.folder / prefix), "en", "de"),
-            CleaningRules(required_encoding="latin-1"),
-            drop_duplicates=True,
-            jobs=jobs,
-            overwrite=overwrite,
-        )
-
-
-def write(path: Path, lines: List[str]) -> None:
-    data = "".join(f"{line}\n" for line in lines).encode("utf-8")
-    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
 
 
 @pytest.fixture
@@ -205,39 +164,3 @@ def test_refused_corpora_leave_nothing(corpus: Corpus) -> None:
     corpus.sources, corpus.targets = corpus.sources[:1], corpus.targets[:1]
     write(corpus.sources[0], [""] * 8)
     refused("None of the 8 pairs can be kept .*'empty': 8")
-
-
-def test_command_prints_the_counts_or_one_sentence(corpus: Corpus) -> None:
-    command = [sys.executable, "-m", "fairseq_gnmt.data.cleaning"]
-    command += ["--source", *map(str, corpus.sources), "--target", *map(str, corpus.targets)]
-    command += ["--output-prefix", str(corpus.folder / "out"), "--source-lang", "en", "--target-lang", "de"]
-    command += ["--drop-duplicates", "--require-encoding", "latin-1"]
-    first, second = (subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True) for _ in range(2))
-    assert first.returncode == 0, first.stderr
-    rows = [line.rsplit(maxsplit=2) for line in first.stdout.splitlines()]
-    assert rows[0] == ["read", "11", "100.00%"]
-    assert rows[1] == ["dropped: empty", "2", "18.18%"]
-    assert rows[-1] == ["kept", "4", "36.36%"]
-
-    assert second.returncode == 1 and second.stdout == ""
-    assert second.stderr.splitlines()[-1].startswith("error: ") and "--overwrite" in second.stderr
-    assert "Traceback" not in second.stderr
-
-
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_killed_command_leaves_no_half_output(tmp_path: Path, stop: signal.Signals) -> None:
-    write(tmp_path / "s", [words(20)] * 200_000)  # seconds of work, begun when the unfinished files appear
-    write(tmp_path / "t", [words(20)] * 200_000)
-    arguments = ["--source", str(tmp_path / "s"), "--target", str(tmp_path / "t"), "--jobs", "2"]
-    arguments += ["--output-prefix", str(tmp_path / "out" / "train"), "--source-lang", "en", "--target-lang", "de"]
-    command = [sys.executable, "-m", "fairseq_gnmt.data.cleaning", *arguments]
-    with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE) as process:
-        deadline = time.monotonic() + 120
-        while len(list(tmp_path.glob("out/.*.partial"))) < 3:
-            assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
-            time.sleep(0.01)
-        process.send_signal(stop)
-        told = process.communicate(timeout=60)[1]  # ends only when the workers, who share this stderr, have left too
-    assert process.returncode == -stop and b"Traceback" not in told
-    assert list(tmp_path.glob("out/train*")) == []
-    assert len(list(tmp_path.glob("out/.*.partial"))) == (3 if stop == signal.SIGKILL else 0)

@@ -2,11 +2,9 @@
 
 import io
 import math
-import os
-import subprocess
 import sys
 from pathlib import Path
-from typing import Callable, List, Tuple
+from typing import Callable, List
 
 import pytest
 from fairseq import scoring
@@ -24,12 +22,6 @@ NVIDIA = "nrefs:1|case:lc|eff:no|tok:intl|smooth:exp|version:"
 # “ and ” are punctuation to `intl`, but to 13a they belong to the word; the two differ in two capitals as well.
 HYPOTHESES = ["the dog sleeps in the red house", "Das “Haus” ist Rot"]
 REFERENCES = ["the dog sleeps in the old house", "das “Haus” ist rot"]
-
-
-def run(*command: str) -> Tuple[int, str, str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    result = subprocess.run([sys.executable, *command], capture_output=True, encoding="utf-8", env=environment)
-    return result.returncode, result.stdout, result.stderr
 
 
 def write(path: Path, lines: List[str]) -> str:
@@ -76,16 +68,6 @@ def test_nvidia_convention_lowercases_and_splits_all_punctuation():
     assert lowered.totals == [6, 5, 4, 3]  # das “ haus ” ist rot
     assert lowered.score == pytest.approx(100)
     assert cased_signature.startswith(DEFAULT) and lowered_signature.startswith(NVIDIA)
-
-
-@pytest.mark.parametrize("options, line", [((), 0), (("-lc", "--tokenize", "intl"), 1)])
-def test_report_equals_the_sacrebleu_command(tmp_path, options, line):
-    references, hypotheses = write(tmp_path / "r", REFERENCES), write(tmp_path / "h", HYPOTHESES)
-    code, printed, _ = run("-m", "sacrebleu", references, "-i", hypotheses, "-f", "text", "-w", "2", *options)
-    # The command prints "BLEU|<signature> = <numbers>", the report "BLEU = <numbers> <signature>".
-    signature, numbers = printed.strip().removeprefix("BLEU|").split(" = ", maxsplit=1)
-    assert code == 0
-    assert report(HYPOTHESES, REFERENCES).splitlines()[line] == f"BLEU = {numbers} {signature}"
 
 
 def test_lengths_must_agree_and_something_must_be_scored():
@@ -158,19 +140,3 @@ def test_script_refuses_mistakes(tmp_path, score_script, option, translation, re
     (tmp_path / "r").write_bytes(references)
     with pytest.raises(UserError, match=words):
         score_script(option, str(tmp_path / "t"), "--references", str(tmp_path / "r"))
-
-
-def test_script_as_a_command(tmp_path):
-    references = write(tmp_path / "r", REFERENCES)
-    hypotheses = write(tmp_path / "with space", HYPOTHESES)
-    code, printed, _ = run(str(SCORE), "--hypotheses", hypotheses, "--references", references)
-    assert (code, printed) == (0, report(HYPOTHESES, REFERENCES) + "\n")
-
-    hypotheses = write(tmp_path / "short", HYPOTHESES[:1])
-    code, printed, complaint = run(str(SCORE), "--hypotheses", hypotheses, "--references", references)
-    assert (code, printed) == (1, "")
-    assert (
-        complaint.splitlines()[-1]
-        == f"error: {hypotheses} has 1 lines for 2 references: translate and score the same file."
-    )
-    assert "Traceback" not in complaint

@@ -2,10 +2,6 @@
 
 import itertools
 import json
-import os
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,25 +13,7 @@ from gnmt.errors import UserError
 from gnmt.evaluation.gleu import mean_gleu
 from gnmt.evaluation.metrics import METRICS
 from gnmt.evaluation.significance import corpus_scores, paired_scores
-
-REFERENCES = [
-    "the dog sleeps in the old house",
-    "two children play in the snow",
-    "a man reads a book",
-    "the train arrives at noon",
-    "she sings a song for him",
-    "we walk to the river",
-    "the sky is blue today",
-    "nobody saw the black cat",
-]
-GOOD = [*REFERENCES[:5], "we walk to a river", "sky is blue", "nobody saw the cat"]
-POOR = ["the dog in the house", "children play snow", *REFERENCES[2:4], "he sings for him", *GOOD[5:7], "nobody"]
-SYSTEMS = [("poor", POOR), ("good", GOOD)]
-
-
-def write(path: Path, lines) -> str:
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    return str(path)
+from scored_systems import GOOD, POOR, REFERENCES, SYSTEMS, write
 
 
 @pytest.fixture
@@ -49,15 +27,6 @@ def run_score(tmp_path, capsys):
         return capsys.readouterr().out
 
     return call
-
-
-def sacrebleu_command(tmp_path, *options) -> str:
-    """Returns what sacreBLEU's command prints for both systems."""
-    files = [write(tmp_path / name, lines) for name, lines in SYSTEMS]
-    command = [sys.executable, "-m", "sacrebleu", write(tmp_path / "r", REFERENCES), "-i", *files, *options]
-    return subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"}, check=True
-    ).stdout
 
 
 def test_gleu_as_a_metric_is_the_mean_of_sentences():
@@ -94,33 +63,6 @@ def test_randomisation_agrees_with_all_exchanges():
     # 10,000 trials of a probability near 0.05 have a standard deviation of 0.002. Ties may count by rounding.
     ties = sum(abs(value - abs(sum(differences))) < 1e-9 for value in exchanged) / len(exchanged)
     assert exact - 0.01 < found[1].p_value < exact + ties + 0.01
-
-
-@pytest.mark.parametrize("test, numbers", [("bs", 3 * 3 + 3 * 4), ("ar", 3 + 3 * 2)])
-def test_paired_tests_equal_the_sacrebleu_command(tmp_path, test, numbers):
-    printed = sacrebleu_command(tmp_path, f"-p{test}", "-m", "bleu", "chrf", "ter", "-f", "latex", "-w", "4")
-    expected = re.findall(r"\d+\.\d{4}", printed)  # score, with bs also mean and interval, with p of the second system
-    found = paired_scores(SYSTEMS, REFERENCES, ["bleu", "chrf", "ter"], test)
-    ours = [
-        number
-        for system in range(2)
-        for one in (found[name].systems[system] for name in found)
-        for number in (one.score, one.mean, one.ci, one.p_value)
-        if number is not None
-    ]
-    assert [f"{number:.4f}" for number in ours] == expected and len(ours) == numbers
-    assert all(found[name].signature in " ".join(printed.split()) for name in found)
-
-
-def test_intervals_equal_the_sacrebleu_command(tmp_path):
-    file = write(tmp_path / "h", GOOD)
-    command = [sys.executable, "-m", "sacrebleu", write(tmp_path / "r", REFERENCES), "-i", file, "--confidence", "-f",
-               "json"]  # fmt: skip
-    expected = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    found = corpus_scores([("good", GOOD)], REFERENCES, ["bleu"], resamples=1000)["bleu"]
-    assert f"{found.systems[0].score:.1f}" == str(expected["score"])
-    assert f"μ = {found.systems[0].mean:.1f} ± {found.systems[0].ci:.1f}" in expected["confidence"]
-    assert found.signature == expected["signature"]
 
 
 def test_randomisation_has_intervals_if_they_are_asked_for():

@@ -1,9 +1,5 @@
 """Checkpoints in 8-bit integers."""
 
-import subprocess
-import sys
-from argparse import Namespace
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +9,6 @@ from conftest import make_dictionary, make_model
 from gnmt.inference.model import inference_model_for
 from gnmt.quantization.storage import to_floats, to_integers
 
-SCRIPT = Path(__file__).parents[3] / "scripts" / "quantize_checkpoint.py"
 DICTIONARY = make_dictionary(23)
 
 
@@ -99,20 +94,3 @@ def test_int8_of_large_weights(model):
         logits.append(decoder.step(torch.tensor([7]), memory, state)[0])
     assert torch.equal(*outputs) and torch.equal(*projected)
     torch.testing.assert_close(*logits)  # they reach from about -5 to 5
-
-
-def quantize(*arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, SCRIPT, *arguments]
-    return subprocess.run(list(map(str, command)), capture_output=True, encoding="utf-8")
-
-
-def test_mistakes_of_the_script(tmp_path):
-    for name, model in (("other", {"_name": "lstm"}), ("old", Namespace(arch="lstm"))):
-        cfg = {"model": model, "task": {"_name": "translation"}}
-        parts = {"model": {"weight": torch.ones(2)}, "optimizer_history": [{}], "extra_state": {}}
-        torch.save({**parts, "cfg": cfg}, tmp_path / f"{name}.pt")
-        done = quantize("--input", tmp_path / f"{name}.pt", "--output", tmp_path / "small.pt")
-        assert done.returncode == 1 and done.stderr.endswith("but must be a GNMT of this plugin.\n")
-    assert not (tmp_path / "small.pt").exists()
-    done = quantize("--input", tmp_path / "old.pt", "--output", tmp_path / "other.pt")
-    assert done.returncode == 1 and "other.pt exists" in done.stderr

@@ -2,8 +2,6 @@
 
 import gzip
 import json
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import List
@@ -18,7 +16,6 @@ from gnmt.errors import UserError
 from gnmt.tokenizers.word_counts import count_words
 from gnmt.tokenizers.word_vocabulary import WordVocabulary, learn_vocabulary, load_vocabulary
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 TEXT = ["the cat, the dog", "a cat <unk> a", "", "the <B>cat  sees\t▁the d\u00f4g "]
 TOKENS_OF_CHARACTERS = 1 + 4 * 19  # a space alone; 19 different characters, the space not counted, with four marks
 
@@ -150,15 +147,6 @@ def test_mistakes_are_told_and_leave_nothing(tmp_path):
 def test_a_file_that_is_no_model(tmp_path, content):
     with pytest.raises(UserError, match="m.json is no model of mixed words .*mixed_word_char train"):
         load_vocabulary(write(tmp_path / "m.json", [content]))
-
-
-def test_a_mistake_on_the_command_line(tmp_path):
-    command = [sys.executable, "-m", "fairseq_gnmt.data.mixed_word_char", "encode", "--model", str(tmp_path / "m.json")]
-    command += ["--input", str(write(tmp_path / "text", TEXT)), "--output", str(tmp_path / "out")]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1] == f"error: {tmp_path / 'm.json'} does not exist: check the path."
-    assert "RuntimeWarning" not in done.stderr  # that a module is loaded twice
 
 
 def test_fairseq_gets_text_of_one_line():

@@ -1,8 +1,6 @@
 """Subwords: what is encoded decodes to itself, fairseq knows every piece, and errors name their remedy."""
 
 import gzip
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import List
@@ -18,7 +16,6 @@ from gnmt.tokenizers import subword_training
 from gnmt.tokenizers.subword_training import train_subwords
 from gnmt.tokenizers.subwords import decode_file, encode_file, load_model, write_dictionary
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 FAIRSEQ_SYMBOLS = ["<s>", "<pad>", "</s>", "<unk>"]
 
 ENGLISH = [f"the {color} cat sees {number} dogs ." for color in ("black", "white", "old") for number in range(20)]
@@ -211,10 +208,3 @@ def test_commands_from_text_to_text(tmp_path: Path) -> None:
         subwords.run(parser_of(subwords, "subwords").parse_args(arguments))
     assert read(Path(again)) == TEXT
     assert len(read(Path(dictionary))) == PIECES - 3
-
-    command = [sys.executable, "-m", "fairseq_gnmt.data.subwords", "encode"]
-    command += ["--model", model, "--input", text, "--output", pieces]
-    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
-    assert result.returncode == 1
-    assert result.stderr.splitlines()[-1].startswith(f"error: {pieces} exists")
-    assert "Traceback" not in result.stderr

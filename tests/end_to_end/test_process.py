@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from processes import SECONDS, is_running
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 WRITING = """
 import multiprocessing, sys, time
 from pathlib import Path

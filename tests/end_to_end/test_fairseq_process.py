@@ -12,7 +12,7 @@ from processes import SECONDS, is_running, wait_until
 from gnmt.commands import fairseq
 from gnmt.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 # A parent whose fairseq-train is the code in its second argument.
 PARENT = """
 import sys

@@ -1,0 +1,48 @@
+"""Intervals and paired tests against sacreBLEU's own command."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from scored_systems import GOOD, REFERENCES, SYSTEMS, write
+
+from gnmt.evaluation.significance import corpus_scores, paired_scores
+
+
+def sacrebleu_command(tmp_path, *options) -> str:
+    """Returns what sacreBLEU's command prints for both systems."""
+    files = [write(tmp_path / name, lines) for name, lines in SYSTEMS]
+    command = [sys.executable, "-m", "sacrebleu", write(tmp_path / "r", REFERENCES), "-i", *files, *options]
+    return subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"}, check=True
+    ).stdout
+
+
+@pytest.mark.parametrize("test, numbers", [("bs", 3 * 3 + 3 * 4), ("ar", 3 + 3 * 2)])
+def test_paired_tests_equal_the_sacrebleu_command(tmp_path, test, numbers):
+    printed = sacrebleu_command(tmp_path, f"-p{test}", "-m", "bleu", "chrf", "ter", "-f", "latex", "-w", "4")
+    expected = re.findall(r"\d+\.\d{4}", printed)  # score, with bs also mean and interval, with p of the second system
+    found = paired_scores(SYSTEMS, REFERENCES, ["bleu", "chrf", "ter"], test)
+    ours = [
+        number
+        for system in range(2)
+        for one in (found[name].systems[system] for name in found)
+        for number in (one.score, one.mean, one.ci, one.p_value)
+        if number is not None
+    ]
+    assert [f"{number:.4f}" for number in ours] == expected and len(ours) == numbers
+    assert all(found[name].signature in " ".join(printed.split()) for name in found)
+
+
+def test_intervals_equal_the_sacrebleu_command(tmp_path):
+    file = write(tmp_path / "h", GOOD)
+    command = [sys.executable, "-m", "sacrebleu", write(tmp_path / "r", REFERENCES), "-i", file, "--confidence", "-f",
+               "json"]  # fmt: skip
+    expected = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    found = corpus_scores([("good", GOOD)], REFERENCES, ["bleu"], resamples=1000)["bleu"]
+    assert f"{found.systems[0].score:.1f}" == str(expected["score"])
+    assert f"μ = {found.systems[0].mean:.1f} ± {found.systems[0].ci:.1f}" in expected["confidence"]
+    assert found.signature == expected["signature"]
