@@ -1,6 +1,7 @@
 """Pages of the documentation that are generated from the code: a hook of MkDocs, named in mkdocs.yml.
 
-Generated pages are the home page (from README.md), the command line, the options and the HTTP API.
+Generated pages are the home page (from README.md), the command line, the options and the HTTP API. For readers of the
+checkout, docs/reference/ has short pages in their places.
 """
 
 import argparse
@@ -27,6 +28,8 @@ def on_files(files: Any, config: Any) -> Any:
     # fairseq, which options() imports, enables the log messages of all libraries.
     logging.getLogger().setLevel(logging.WARNING)
     for path, text in generated.items():
+        if (placeholder := files.get_file_from_path(path)) is not None:
+            files.remove(placeholder)
         files.append(File.generated(config, path, content=text))
     return files
 
