@@ -29,14 +29,16 @@ def pytest_configure(config):
     torch.backends.cudnn.allow_tf32 = False
 
 
-def kind_of(path: Path) -> str:
-    """The kind of the tests in a file: "unit", "tools" or "end_to_end"."""
-    return next((name for name in ("end_to_end", "tools") if TESTS / name in path.parents), "unit")
+def kind_of(item: pytest.Item) -> str:
+    """Returns "unit", "tools" or "end_to_end": by the folder of the test, or by its marker if it starts processes."""
+    if item.get_closest_marker("end_to_end"):
+        return "end_to_end"
+    return next((name for name in ("end_to_end", "tools") if TESTS / name in item.path.parents), "unit")
 
 
 def pytest_collection_modifyitems(items):
     """Marks tests by the place of their file, limits their time, and moves unit tests to the front, end-to-end tests to the end."""
-    kinds = {item: kind_of(item.path) for item in items}
+    kinds = {item: kind_of(item) for item in items}
     for item, kind in kinds.items():
         if kind != "unit":
             item.add_marker(kind)

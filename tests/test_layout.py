@@ -110,6 +110,7 @@ def test_no_message_of_the_core_names_a_command_of_the_plugin():
         assert "-m fairseq_gnmt" not in path.read_text(encoding="utf-8"), path
 
 
+@pytest.mark.end_to_end
 def test_the_core_needs_neither_fairseq_nor_the_plugin():
     code = "import importlib, pkgutil, sys; sys.modules['fairseq'] = sys.modules['fairseq_gnmt'] = None; import gnmt; "
     code += "[importlib.import_module(m.name) for m in pkgutil.walk_packages(gnmt.__path__, 'gnmt.') if '__main__' not in m.name]"

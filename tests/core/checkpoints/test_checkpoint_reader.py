@@ -104,6 +104,7 @@ def test_the_list_of_torch_gets_nothing():
     assert packages <= {"torch"}  # torch fills it itself when parts of it are imported
 
 
+@pytest.mark.end_to_end
 def test_calls_are_refused(tmp_path):
     """Each would run something, or make an object of any address, when torch.load or an unpickler read it."""
     sprung = tmp_path / "sprung"
@@ -232,6 +233,7 @@ FORGED = {
 }
 
 
+@pytest.mark.end_to_end
 def test_forged_arguments_are_sentences_and_never_crashes(tmp_path):
     paths = [save({"model": call}, tmp_path / f"{name}.pt") for name, call in FORGED.items()]
     for path, answer in zip(paths, answers(paths)):
@@ -251,6 +253,7 @@ def test_sound_arguments_are_read(tmp_path):
     assert found["array"].tolist() == [0, 0] and found["scalar"].tolist() == 0
 
 
+@pytest.mark.end_to_end
 def test_pickles_beyond_protocol_2_and_bombs(tmp_path):
     nested = b"\x80\x02]" + b"]" * 200_000 + b"a" * 200_000 + b"."
     doubled = []

@@ -217,6 +217,7 @@ def test_codes_of_subword_nmt_are_checked_before_subword_nmt_reads_them(tmp_path
         read_model_folder(folder)
 
 
+@pytest.mark.end_to_end
 def test_a_full_disk_is_told(tmp_path):
     code = (
         "import resource, sys; from pathlib import Path; from model_folders import make_network\n"

@@ -177,6 +177,7 @@ def test_grid_refuses_mistakes_before_it_measures(model, capsys):
 # -- bench
 
 
+@pytest.mark.end_to_end
 def test_bench_reports_each_precision(model, tmp_path, capsys):
     small = ["--input", str(write(tmp_path / "s", SOURCES)), "--repetitions", "1", "--single", "2", "--threads", "1"]
     run_module(bench, "gnmt bench", [str(model), *small, "--precision", "fp32", "int8", "--json"])
@@ -189,6 +190,7 @@ def test_bench_reports_each_precision(model, tmp_path, capsys):
     assert min(first[name] for name in ("latency_ms", "ms_per_step", "load_seconds", "peak_memory_mib")) > 0
 
 
+@pytest.mark.end_to_end
 def test_bench_refuses_mistakes(model, tmp_path):
     for options, words in (
         (["--repetitions", "0"], "--repetitions is 0"),

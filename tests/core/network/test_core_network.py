@@ -51,6 +51,7 @@ def network(**options) -> GNMTNetwork:
     return GNMTNetwork(NetworkConfig(12, 12, hidden_size=8, **options))
 
 
+@pytest.mark.end_to_end
 def test_a_network_translates_without_fairseq():
     """The expected search is that of the same network inside fairseq's classes."""
     found = subprocess.run(

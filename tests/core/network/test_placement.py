@@ -26,8 +26,9 @@ CPU, META = torch.device("cpu"), torch.device("meta")
 PAD, EOS = 1, 2
 SOURCE = torch.tensor([[5, 6, 7, 9, 8, EOS], [PAD, PAD, 8, 4, 4, EOS], [9, EOS, PAD, PAD, PAD, PAD]])
 PREVIOUS = torch.tensor([[EOS, 9, 4, 5, 7], [EOS, 4, 5, PAD, PAD], [EOS, 8, 8, 6, PAD]])
+CURRENT = "current query"
 NETWORKS = {
-    "current query": {},
+    CURRENT: {},
     "previous query": dict(attention_query="previous"),
     "tied": dict(tie_output=True),
     "separate embeddings": dict(share_embeddings=False),
@@ -98,8 +99,10 @@ def test_states_are_carried_from_chunk_to_chunk():
 # -- the values
 
 
-@pytest.mark.parametrize("chunks", [1, 2, 4, 9])
-@pytest.mark.parametrize("name", NETWORKS)
+# All networks with one chunk and with several; one network with every number of chunks.
+@pytest.mark.parametrize(
+    "name, chunks", [*((name, chunks) for name in NETWORKS for chunks in (1, 4)), *((CURRENT, 2), (CURRENT, 9))]
+)
 def test_a_placed_network_equals_the_ordinary_one(name, chunks):
     """Dropout included: its masks are drawn layer by layer for the whole sequence. One chunk is bit-equal."""
     ordinary, placed = network(**NETWORKS[name]), network(**NETWORKS[name])
@@ -160,8 +163,13 @@ def moves_without_values(monkeypatch):
     monkeypatch.setattr(nn.Module, "to", to)
 
 
-@pytest.mark.parametrize("devices", [(CPU, META), (META, CPU), (CPU, META, CPU), (META, CPU, META, CPU)])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name, devices",
+    [
+        *((name, (META, CPU, META, CPU)) for name in NETWORKS),
+        *((CURRENT, devices) for devices in ((CPU, META), (META, CPU), (CPU, META, CPU))),
+    ],
+)
 def test_every_tensor_is_moved_to_where_it_is_used(moves_without_values, name, devices):
     """Tensors without values on two kinds of devices: an operator that mixes them fails, forward or backward."""
     with FakeTensorMode():

@@ -43,6 +43,7 @@ def test_the_openapi_document_describes_every_route(server):
     assert set(form) == {"application/json", "application/x-www-form-urlencoded", "multipart/form-data"}
 
 
+@pytest.mark.end_to_end
 @pytest.mark.timeout(900)
 def test_no_request_makes_the_server_fail(server):
     """Generated requests, within the document and beside it; answers must be those that the document has."""
