@@ -136,7 +136,7 @@ part_d() {
     step killed 60 bash -c 'kill_after_checkpoint "$@"' bash "$data/checkpoints" "${train[@]}" # 137: killed as intended
     step resumed 140 "${train[@]}"
     local last="$data/checkpoints/checkpoint_last.pt"
-    step export 30 "$python" -m gnmt export "$last" "$output/model"
+    step export 30 "$python" -m gnmt export "$last" "$output/model" --overwrite
     step translate 40 bash -c '"$@" >"$0"' "$output/test.de" "$python" -m gnmt translate "$output/model" \
         "$data/raw/test.en" --device "$device"
     step score 20 "$python" -m gnmt score --hypotheses "$output/test.de" --references "$data/raw/test.de"

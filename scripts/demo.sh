@@ -51,7 +51,7 @@ stage "data" bash "$examples/prepare.sh" --output "$output" "${data[@]}"
 stage "training" bash "$examples/train.sh" --output "$output" --seed "$seed"
 stage "translation" bash "$examples/evaluate.sh" --output "$output" --checkpoint "$output/checkpoints/$checkpoint"
 stage "model folder" gnmt export "$output/checkpoints/$checkpoint" "$output/model" \
-    --check "$output/raw/test.en" "$output/raw/test.de"
+    --check "$output/raw/test.en" "$output/raw/test.de" --overwrite
 python "$ROOT/scripts/show_samples.py" --source "$output/raw/test.en" --reference "$output/raw/test.de" \
     --hypotheses "$output/translations/${checkpoint%.pt}.test.de"
 say "finished in $((SECONDS / 60)) min $((SECONDS % 60)) s; checkpoints, logs and translations are in $output"

@@ -34,16 +34,14 @@ SEPARATOR = "@@"  # default of subword-nmt
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
     parser.add_argument("input", type=Path, help="checkpoint of NVIDIA's GNMT v2, or model folder")
-    parser.add_argument(
-        "output", type=Path, help="model folder to write (an existing one is replaced), or checkpoint to write"
-    )
+    parser.add_argument("output", type=Path, help="model folder or checkpoint to write")
     parser.add_argument(
         "--precision", choices=PRECISIONS, default="fp32", help="precision of the weights in a model folder"
     )
     parser.add_argument(
         "--bpe-codes", type=Path, metavar="FILE", help="codes of subword-nmt, for a model with another tokenizer"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing checkpoint")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing model folder or checkpoint")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -51,25 +49,26 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.input.is_dir():
         write_nvidia_checkpoint(arguments.input, arguments.output, arguments.bpe_codes, arguments.overwrite)
     else:
-        write_folder(arguments.input, arguments.output, arguments.precision)
+        write_folder(arguments.input, arguments.output, arguments.precision, arguments.overwrite)
     print(f"{arguments.output}: converted from {arguments.input}")
 
 
-def write_folder(checkpoint: Path, folder: Path, precision: str = "fp32") -> None:
+def write_folder(checkpoint: Path, folder: Path, precision: str = "fp32", overwrite: bool = False) -> None:
     """Writes a model folder from NVIDIA's checkpoint; the folder is loaded as a test before it gets its name.
 
     Args:
         checkpoint: checkpoint of NVIDIA's GNMT v2.
-        folder: new folder, or a model folder to replace.
+        folder: folder to write.
         precision: precision of the stored weights.
+        overwrite: replace an existing model folder.
 
     Raises:
-        UserError: if the checkpoint is missing, damaged or of another type, or `folder` exists and is not a model
-            folder.
+        UserError: if the checkpoint is missing, damaged or of another type, or `folder` exists and may not be replaced.
     """
     theirs = nvidia_checkpoint.read(checkpoint)
     trained = from_nvidia(theirs, checkpoint, precision)
-    with complete_folder(folder, replaces=is_model_folder) as made, tempfile.TemporaryDirectory() as temporary:
+    opened = complete_folder(folder, replaces=is_model_folder, overwrite=overwrite)
+    with opened as made, tempfile.TemporaryDirectory() as temporary:
         files = _tokenizer_files(theirs, Path(temporary))
         card = model_card(trained, TOKENIZER, None)
         write_model_folder(

@@ -1,13 +1,14 @@
 """Exports a checkpoint of fairseq-train to a model folder, which needs neither fairseq nor pickle.
 
     gnmt export checkpoints/averaged.pt MODEL
-    gnmt export checkpoints/averaged.pt MODEL --precision int8 --check test.en test.de
+    gnmt export checkpoints/averaged.pt MODEL --precision int8 --check test.en test.de --overwrite
 
 The folder is loaded, tested and compared with the checkpoint before it gets its name.
 """
 
 import argparse
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import List, Optional, Sequence
 
@@ -37,29 +38,31 @@ def export(
     tokenizer: Optional[str] = None,
     precision: Optional[str] = None,
     test_set: Optional[Sequence[Path]] = None,
+    overwrite: bool = False,
 ) -> Optional[Check]:
     """Writes a model folder.
 
     Args:
         checkpoint: checkpoint of fairseq-train.
-        folder: new folder, or a model folder to replace.
+        folder: folder to write.
         data: folder of fairseq-preprocess; None means the folder named in the checkpoint.
         tokenizer: file or name of the tokenizer; None means the file that was prepared with the data.
         precision: precision of the stored weights; None means the checkpoint's own.
         test_set: source and reference to translate and score before the folder gets its name.
+        overwrite: replace an existing model folder.
 
     Returns:
         BLEU on the test set, if there is one.
 
     Raises:
-        UserError: if a file is missing or unsuitable, an existing folder is not a model folder, or the written model
+        UserError: if a file is missing or unsuitable, the folder exists and may not be replaced, or the written model
             and the checkpoint give different translations.
     """
     trained = read_checkpoint(checkpoint, data)
     if precision is not None:
         trained = trained._replace(config=dataclasses.replace(trained.config, precision=precision))
     files = tokenizer_files(tokenizer, data or Path(str(trained.options["task"].get("data", "")).split(":")[0]))
-    with complete_folder(folder, replaces=is_model_folder) as made:
+    with complete_folder(folder, replaces=is_model_folder, overwrite=overwrite) as made:
         _write(made, trained, files, check=None)
         translator = Translator.from_pretrained(made)
         _compare(trained, translator, made)
@@ -146,7 +149,7 @@ def _checked(translator: Translator, source: Path, reference: Path) -> Check:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
     parser.add_argument("checkpoint", type=Path, help="checkpoint of fairseq-train")
-    parser.add_argument("model", type=Path, help="folder to write; an existing model folder is replaced")
+    parser.add_argument("model", type=Path, help="folder to write")
     parser.add_argument(
         "--data", type=Path, metavar="BIN", help="folder of fairseq-preprocess (default: the checkpoint's)"
     )
@@ -165,13 +168,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("SOURCE", "REFERENCE"),
         help="translate and score a test set; the model card contains its BLEU",
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing model folder with all its files")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs the command."""
     check = export(
-        arguments.checkpoint, arguments.model, arguments.data, arguments.tokenizer, arguments.precision, arguments.check
-    )
+        arguments.checkpoint, arguments.model, arguments.data, arguments.tokenizer, arguments.precision, arguments.check,
+        arguments.overwrite,
+    )  # fmt: skip
     print(f"{arguments.model}: exported, and translates as {arguments.checkpoint} does")
     if check is not None:
         print(f"BLEU {check.bleu:.2f} {check.signature}")
+    print(f"next: {shlex.join(['gnmt', 'translate', str(arguments.model)])}")

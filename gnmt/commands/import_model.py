@@ -46,7 +46,8 @@ def import_model(folder: Path, model: Model, output: Path, overwrite: bool = Fal
         output: folder to write, which appears when it is complete.
         overwrite: replace an existing output.
     """
-    with complete_folder(output, replaces=lambda path: overwrite and (path / CHECKPOINT).is_file()) as made:
+    opened = complete_folder(output, replaces=lambda path: (path / CHECKPOINT).is_file(), overwrite=overwrite)
+    with opened as made:
         with open(made / CHECKPOINT, "wb") as file:
             write_checkpoint(model, output.absolute(), file)
         languages = (model.config.source_language, model.config.target_language)

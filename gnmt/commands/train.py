@@ -12,6 +12,7 @@ DIR/checkpoints/averaged.pt, for `gnmt export`. Progress is printed in short; DI
 
 import argparse
 import os
+import shlex
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
@@ -76,8 +77,7 @@ def run(arguments: argparse.Namespace, further: Sequence[str]) -> None:
     model = finished.model or _average(checkpoints, options.averaged)
     if finished.model is None:
         write_finished(checkpoints, finished._replace(model=model))
-    words = " --tokenizer words" if options.value("--eval-bleu-remove-bpe") == "words" else ""
-    print(f"trained: {checkpoints / model}; next: gnmt export {checkpoints / model} MODEL{words}")
+    print(f"trained: {checkpoints / model}; next: {_export_command(arguments.folder, checkpoints / model, options)}")
 
 
 def _options(arguments: argparse.Namespace, further: Sequence[str]) -> TrainingOptions:
@@ -128,6 +128,14 @@ def _threads(threads: Optional[int], options: TrainingOptions, replicas: int) ->
         return {}
     cores = max(1, available_cores() // replicas)
     return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(min(cores, MOST_THREADS))}
+
+
+def _export_command(folder: Path, checkpoint: Path, options: TrainingOptions) -> str:
+    """Returns the command that exports a checkpoint and measures it on the test set, in shell syntax."""
+    tests = [folder / "raw" / f"test.{options.value(f'--{side}-lang')}" for side in ("source", "target")]
+    check = ["--check", *map(str, tests)] if all(path.is_file() for path in tests) else []
+    words = ["--tokenizer", "words"] if options.value("--eval-bleu-remove-bpe") == "words" else []
+    return shlex.join(["gnmt", "export", str(checkpoint), str(folder / "model"), *check, *words])
 
 
 def _average(checkpoints: Path, count: int) -> str:

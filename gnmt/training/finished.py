@@ -34,14 +34,21 @@ def read_finished(checkpoints: Path, arguments: Sequence[str]) -> Optional[Finis
         finished = Finished(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise UserError(f"{path} is damaged: delete it to continue the training.") from error
-    if list(finished.arguments) != list(arguments):
-        had = " ".join(argument for argument in finished.arguments if argument not in arguments)
-        now = " ".join(argument for argument in arguments if argument not in finished.arguments)
+    before, given = _without_user_dir(finished.arguments), _without_user_dir(arguments)
+    if before != given:
+        had = " ".join(argument for argument in before if argument not in given)
+        now = " ".join(argument for argument in given if argument not in before)
         raise UserError(
             f"{checkpoints} has a finished training with other options ('{had}', now '{now}'): "
             f"give another --save-dir, or delete {path} to continue it with the new options."
         )
     return finished
+
+
+def _without_user_dir(arguments: Sequence[str]) -> List[str]:
+    """Returns the arguments without --user-dir, whose folder changes when the plugin is installed again elsewhere."""
+    pairs = zip(["", *arguments], arguments)
+    return [argument for before, argument in pairs if "--user-dir" not in (before, argument)]
 
 
 def write_finished(checkpoints: Path, finished: Finished) -> None:

@@ -3,6 +3,7 @@
 import lzma
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -96,7 +97,8 @@ def test_a_training_ends_with_an_average_and_is_not_repeated(folder, monkeypatch
     checkpoints = folder / "checkpoints"
     assert printed.startswith("OMP_NUM_THREADS=1 fairseq-train ")
     path = checkpoints / "averaged.pt"
-    assert printed.endswith(f"trained: {path}; next: gnmt export {path} MODEL\n")
+    check = f"--check {folder}/raw/test.en {folder}/raw/test.de"
+    assert printed.endswith(f"trained: {path}; next: gnmt export {path} {folder}/model {check}\n")
     shown = [line for line in printed.splitlines() if line.startswith(("log", "embeddings", "update", "epoch"))]
     assert shown[0] == f"log: {checkpoints / 'train.log'}" and shown[1].startswith("embeddings of ")
     assert re.fullmatch(r"epoch 4 \(valid\): perplexity \S+, BLEU \S+", shown[-1])
@@ -129,7 +131,9 @@ def test_averaging_that_was_interrupted_is_done_without_training(folder, monkeyp
 def test_a_training_without_whole_epochs_ends_with_its_last_checkpoint(folder, capsys):
     elsewhere = folder.parent / "elsewhere"
     gnmt(train, folder, *TINY, f"--save-dir={elsewhere}", "--max-update", 1, "--no-epoch-checkpoints")
-    assert capsys.readouterr().out.endswith(f"next: gnmt export {elsewhere / 'checkpoint_last.pt'} MODEL\n")
+    check = f"--check {folder}/raw/test.en {folder}/raw/test.de"
+    expected = f"next: gnmt export {elsewhere / 'checkpoint_last.pt'} {folder}/model {check}\n"
+    assert capsys.readouterr().out.endswith(expected)
     assert not (folder / "checkpoints").exists()
 
 
@@ -235,9 +239,12 @@ def test_from_packed_text_to_a_score_in_other_languages(tmp_path):
     corpora = ["--train", "train", "--valid", "dev", "--test", "test", "--source-lang", "en", "--target-lang", "fr"]
     succeed("prepare", *corpora, "--vocab-size", 120, "--embedding-size", 32, "--output", "corpus", directory=tmp_path)
     told = succeed("train", "corpus", "--max-update", 40, "--arch", "gnmt_v2_tiny", directory=tmp_path)
-    assert told.splitlines()[-1].startswith("trained: corpus/checkpoints/averaged.pt; next: gnmt export ")
-    succeed("export", "corpus/checkpoints/averaged.pt", "model", directory=tmp_path)
-    translated = succeed("translate", "model", "corpus/raw/test.en", directory=tmp_path)
+    done, _, following = told.splitlines()[-1].partition("; next: gnmt ")
+    assert done == "trained: corpus/checkpoints/averaged.pt"
+    following = shlex.split(following)
+    assert following[:3] == ["export", "corpus/checkpoints/averaged.pt", "corpus/model"]
+    succeed(*following, directory=tmp_path)
+    translated = succeed("translate", "corpus/model", "corpus/raw/test.en", directory=tmp_path)
     assert translated.count("\n") == 6 and translated.strip()
     score = ["score"] if "score" in COMMANDS else [sys.executable, str(ROOT / "scripts" / "score.py")]
     (tmp_path / "translated.fr").write_text(translated, encoding="utf-8")

@@ -6,6 +6,8 @@ from model_folders import WORDS, make_network
 
 from gnmt.checkpoints.fairseq_checkpoint import read_checkpoint
 from gnmt.checkpoints.model_folder import read_model_folder
+from gnmt.commands import export as export_command
+from gnmt.commands.command_line import run_module
 from gnmt.commands.export import export
 from gnmt.errors import UserError
 from gnmt.quantization.storage import to_integers
@@ -105,16 +107,29 @@ def test_the_card_has_bleu_on_the_test_set(tmp_path):
     read_model_folder(tmp_path / "model")  # the checksums are those of the card that was written last
 
 
+def test_the_command_prints_the_next_one(tmp_path, capsys):
+    checkpoint = write_checkpoint(tmp_path / "training")
+    model = tmp_path / "my model"
+    run_module(export_command, "gnmt export", [str(checkpoint), str(model), "--tokenizer", "words"])
+    assert capsys.readouterr().out.splitlines()[-1] == f"next: gnmt translate '{model}'"
+    with pytest.raises(UserError, match="my model exists"):
+        run_module(export_command, "gnmt export", [str(checkpoint), str(model), "--tokenizer", "words"])
+    run_module(export_command, "gnmt export", [str(checkpoint), str(model), "--tokenizer", "words", "--overwrite"])
+
+
 def test_an_earlier_model_folder_is_replaced_and_nothing_else(tmp_path):
     checkpoint = write_checkpoint(tmp_path / "training")
     model, other = tmp_path / "model", tmp_path / "other"
     export(checkpoint, model, tokenizer="words")
-    export(checkpoint, model, tokenizer="spaces")
+    with pytest.raises(UserError, match="model exists: choose another folder, or replace it with --overwrite"):
+        export(checkpoint, model, tokenizer="spaces")
+    assert "words" in (model / "tokenizer.json").read_text()
+    export(checkpoint, model, tokenizer="spaces", overwrite=True)
     assert "spaces" in (model / "tokenizer.json").read_text()
     other.mkdir()
     (other / "letter").write_text("keep me")
     with pytest.raises(UserError, match="other exists: choose another folder"):
-        export(checkpoint, other, tokenizer="words")
+        export(checkpoint, other, tokenizer="words", overwrite=True)
     assert (other / "letter").read_text() == "keep me"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "other", "training"]
 
@@ -129,6 +144,7 @@ def test_a_failed_export_leaves_the_earlier_folder(tmp_path):
             tmp_path / "model",
             tokenizer="words",
             test_set=[tmp_path / "nothing.en", tmp_path / "nothing.de"],
+            overwrite=True,
         )
     assert (tmp_path / "model" / "SHA256SUMS").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "training"]

@@ -8,8 +8,8 @@ from gnmt.errors import UserError
 from gnmt.files.folders import complete_folder
 
 
-def write(path: Path, replaces: bool = False) -> None:
-    with complete_folder(path, replaces=lambda folder: replaces) as folder:
+def write(path: Path, replaces: bool = False, overwrite: bool = False) -> None:
+    with complete_folder(path, replaces=lambda folder: replaces, overwrite=overwrite) as folder:
         (folder / "file").write_text("new")
 
 
@@ -24,9 +24,11 @@ def test_a_folder_appears_when_it_is_complete(tmp_path):
 
 def test_an_existing_folder_is_replaced_only_if_it_may_be(tmp_path):
     write(tmp_path / "x")
-    with pytest.raises(UserError, match="x exists: choose another folder"):
-        write(tmp_path / "x")
-    write(tmp_path / "x", replaces=True)
+    with pytest.raises(UserError, match="x exists: choose another folder, or remove it first"):
+        write(tmp_path / "x", overwrite=True)
+    with pytest.raises(UserError, match="x exists: choose another folder, or replace it with --overwrite"):
+        write(tmp_path / "x", replaces=True)
+    write(tmp_path / "x", replaces=True, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 

@@ -1,0 +1,31 @@
+"""The record of a finished training: the same command does not train again, another one is refused."""
+
+import pytest
+
+from gnmt.errors import UserError
+from gnmt.training.finished import NAME, Finished, read_finished, write_finished
+
+ARGUMENTS = ["DIR/bin", "--user-dir", "/old/fairseq_gnmt", "--lr", "3e-3"]
+
+
+def test_no_record_is_an_unfinished_training(tmp_path):
+    assert read_finished(tmp_path, ARGUMENTS) is None
+
+
+def test_a_plugin_installed_elsewhere_is_the_same_training(tmp_path):
+    write_finished(tmp_path, Finished(ARGUMENTS, "averaged.pt"))
+    moved = ["DIR/bin", "--user-dir", "/new/fairseq_gnmt", "--lr", "3e-3"]
+    assert read_finished(tmp_path, moved) == Finished(ARGUMENTS, "averaged.pt")
+
+
+def test_other_options_are_refused_by_their_values(tmp_path):
+    write_finished(tmp_path, Finished(ARGUMENTS))
+    other = ["DIR/bin", "--user-dir", "/new/fairseq_gnmt", "--lr", "1e-3", "--cpu"]
+    with pytest.raises(UserError, match=r"with other options \('3e-3', now '1e-3 --cpu'\)"):
+        read_finished(tmp_path, other)
+
+
+def test_a_damaged_record_is_refused(tmp_path):
+    (tmp_path / NAME).write_text("{")
+    with pytest.raises(UserError, match="is damaged: delete it"):
+        read_finished(tmp_path, ARGUMENTS)
