@@ -37,14 +37,15 @@ class Job:
     input_format: str = "text"
     output_format: str = "text"
     column: str = ""  # number in TSV from 1, key in JSON lines, name in Parquet
-    lines_per_shard: int = 20_000
+    lines_per_shard: Optional[int] = None  # maximum; None until the input is divided
     precision: Optional[str] = None
     options: TranslationOptions = TranslationOptions()
     score: bool = False
     tag: str = ""
 
     def __post_init__(self) -> None:
-        LINES_PER_SHARD.check("lines_per_shard", self.lines_per_shard)
+        if self.lines_per_shard is not None:
+            LINES_PER_SHARD.check("lines_per_shard", self.lines_per_shard)
         check_ranges(SearchOptions, self.options)
         if self.output_format == "parquet" != self.input_format:
             raise UserError(

@@ -15,16 +15,18 @@ import re
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Iterator, List, Tuple
+from typing import Any, BinaryIO, Dict, Iterator, List, Optional, Tuple
 
 from gnmt.bulk import job as jobs
 from gnmt.bulk import parquet
 from gnmt.bulk.formats import cut_lines
 from gnmt.bulk.job import Job
+from gnmt.bulk.shard_size import MOST_LINES, SHARDS_PER_WORKER, default_lines_per_shard
 from gnmt.errors import UserError
 from gnmt.files.checksums import sha256
-from gnmt.files.lines import check_files
+from gnmt.files.lines import bounded_lines, check_files
 from gnmt.files.outputs import atomic_outputs
 from gnmt.files.packing import packed
 from gnmt.files.unpacking import BLOCK, open_unpacked, unpacked
@@ -132,13 +134,14 @@ def checksum(content: bytes) -> str:
 # -- planning
 
 
-def plan(folder: BulkFolder, job: Job, source: Path) -> Manifest:
+def plan(folder: BulkFolder, job: Job, source: Path, workers: int) -> Manifest:
     """Divides the input into shards and writes the manifest. An existing manifest is compared with the job and the input.
 
     Args:
         folder: must be locked by the caller.
         job: models and options.
         source: plain or compressed file, or "-" for stdin.
+        workers: number of processes that share the shards; determines the default size of a shard.
 
     Raises:
         UserError: the input cannot be read, or the folder belongs to another input, model or option.
@@ -147,21 +150,26 @@ def plan(folder: BulkFolder, job: Job, source: Path) -> Manifest:
         check_files([source])
     elif job.input_format == "parquet":
         raise UserError("Parquet cannot be read from stdin: give the name of a file.")
-    return _continue(folder, job, source) if folder.manifest.exists() else _begin(folder, job, source)
+    return _continue(folder, job, source) if folder.manifest.exists() else _begin(folder, job, source, workers)
 
 
 def _continue(folder: BulkFolder, job: Job, source: Path) -> Manifest:
     """Returns the existing manifest after checks of the job and the input."""
     manifest = read_manifest(folder)
+    if job.lines_per_shard is None:
+        job = dataclasses.replace(job, lines_per_shard=manifest.job.lines_per_shard)
     jobs.check_same(manifest.job, job, folder.path)
     if input_checksum(source, job) != manifest.sha256:
         raise UserError(f"{folder.path} was begun with another input, {manifest.input}: give it, or another folder.")
     return manifest
 
 
-def _begin(folder: BulkFolder, job: Job, source: Path) -> Manifest:
+def _begin(folder: BulkFolder, job: Job, source: Path, workers: int) -> Manifest:
     """Writes the shards of the input, then the manifest."""
     _remove_unfinished_plan(folder)
+    if job.lines_per_shard is None:
+        lines = _count_lines(source, job, MOST_LINES * SHARDS_PER_WORKER * workers)
+        job = dataclasses.replace(job, lines_per_shard=default_lines_per_shard(lines, workers, job.options.batch_size))
     shards: List[Shard] = []
     whole = hashlib.sha256()
     first = 0
@@ -212,7 +220,18 @@ def input_checksum(source: Path, job: Job) -> str:
     return found.hexdigest()
 
 
+def _count_lines(source: Path, job: Job, most: int) -> Optional[int]:
+    """Returns the number of lines of a file, counted up to `most`; None for stdin, which can be read only once."""
+    if source == STANDARD_INPUT:
+        return None
+    if job.input_format == "parquet":
+        return parquet.count_rows_of(source)
+    with _opened(source) as file:
+        return sum(1 for _ in islice(bounded_lines(file, "The input"), most))
+
+
 def _cut(source: Path, job: Job) -> Iterator[Tuple[int, bytes]]:
+    assert job.lines_per_shard is not None
     if job.input_format == "parquet":
         yield from parquet.cut_rows(source, job.column, job.lines_per_shard)
         return

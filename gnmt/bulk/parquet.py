@@ -16,6 +16,20 @@ from gnmt.extras import remedy
 NULL = "it is null"  # problem of a row without a text; its translation is null too
 
 
+def count_rows_of(path: Path) -> int:
+    """Returns the number of rows of a Parquet file. Raises UserError if the file is not Parquet."""
+    with _opened(path) as file:
+        return file.metadata.num_rows
+
+
+def _opened(path: Path) -> Any:
+    arrow, parquet = _pyarrow()
+    try:
+        return parquet.ParquetFile(path)
+    except (arrow.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path} is not a Parquet file ({str(error).splitlines()[0]}): check the path.") from error
+
+
 def cut_rows(path: Path, column: str, rows_per_shard: int) -> Iterator[Tuple[int, bytes]]:
     """Yields the number of rows and the bytes of each shard; at least one shard.
 
@@ -27,11 +41,8 @@ def cut_rows(path: Path, column: str, rows_per_shard: int) -> Iterator[Tuple[int
     Raises:
         UserError: the file is not Parquet, or has no such column of text.
     """
-    arrow, parquet = _pyarrow()
-    try:
-        file = parquet.ParquetFile(path)
-    except (arrow.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path} is not a Parquet file ({str(error).splitlines()[0]}): check the path.") from error
+    arrow, _ = _pyarrow()
+    file = _opened(path)
     schema = file.schema_arrow
     if schema.names.count(column) > 1:
         raise UserError(f"{path} has {schema.names.count(column)} columns {column!r}: give each its own name.")

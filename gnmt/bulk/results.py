@@ -1,7 +1,7 @@
 """State, verification and merging of a folder of shards."""
 
 from pathlib import Path
-from typing import BinaryIO, Callable, Dict, Iterator, List, NamedTuple
+from typing import BinaryIO, Dict, Iterator, List, NamedTuple
 
 from gnmt.bulk import parquet
 from gnmt.bulk.manifest import BulkFolder, Manifest, Shard, checksum, read_content
@@ -76,34 +76,36 @@ def todo(folder: BulkFolder, manifest: Manifest) -> List[int]:
     return [shard.number for shard in manifest.shards if shard.number not in done]
 
 
-def verify(folder: BulkFolder, manifest: Manifest, forget: Callable[[Path], None]) -> List[str]:
+class Damage(NamedTuple):
+    """Damaged and missing files: a sentence for each, by the number of its shard."""
+
+    inputs: Dict[int, str]
+    outputs: Dict[int, str]
+
+
+def verify(folder: BulkFolder, manifest: Manifest) -> Damage:
     """Checks the checksums and the numbers of lines of all inputs and outputs.
 
     Args:
         folder: folder to check.
         manifest: manifest of the folder.
-        forget: called with the path of the record of each shard with a damaged output.
-
-    Returns:
-        A sentence for each defect.
     """
-    defects = []
+    damage = Damage({}, {})
     for shard in manifest.shards:
         path = folder.input(shard.number, manifest.job)
         try:
             if checksum(read_content(path)) != shard.sha256:
-                defects.append(f"{path} differs from its checksum.")
+                damage.inputs[shard.number] = f"{path} differs from its checksum."
         except UserError as error:
-            defects.append(str(error))
+            damage.inputs[shard.number] = str(error)
         done = read_done(folder, shard, manifest.job)
         if done is None:
             continue
         try:
             output_of(folder, manifest, shard, done)
         except UserError as error:
-            defects.append(str(error))
-            forget(folder.done(shard.number))
-    return defects
+            damage.outputs[shard.number] = str(error)
+    return damage
 
 
 def output_of(folder: BulkFolder, manifest: Manifest, shard: Shard, done: Done) -> bytes:
@@ -137,7 +139,8 @@ def outputs(folder: BulkFolder, manifest: Manifest) -> Iterator[bytes]:
     """
     missing = todo(folder, manifest)
     if missing:
-        named = ", ".join(map(str, missing[:NAMED])) + (", ..." if len(missing) > NAMED else "")
+        named = "number " if len(missing) == 1 else "numbers "
+        named += ", ".join(map(str, missing[:NAMED])) + (", ..." if len(missing) > NAMED else "")
         raise UserError(
             f"{len(missing)} of {len(manifest.shards)} shards are not done ({named}): "
             "repeat the command that started the translation."

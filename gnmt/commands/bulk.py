@@ -11,7 +11,7 @@ the input, in order. `gnmt bulk MODEL` is short for `gnmt bulk translate MODEL`,
 import argparse
 import datetime
 import json
-import os
+import shlex
 import sys
 import tempfile
 from contextlib import nullcontext
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     def action(name: str, purpose: str) -> argparse.ArgumentParser:
         return actions.add_parser(name, help=purpose, description=purpose, formatter_class=HelpFormatter)
 
-    add_translation(action("translate", "translate a file, or continue to"))
+    add_translation(action("translate", "translate a file, or continue an interrupted translation"))
     shard = action("shard", "translate single shards of a folder, for --engine print")
     shard.add_argument("folder", type=Path, metavar="FOLDER")
     shard.add_argument("numbers", type=int, nargs="+", metavar="N", help="indices of shards, from 0")
@@ -80,14 +80,41 @@ def _translate(arguments: argparse.Namespace) -> None:
     job = job_of(arguments)
     resources = resources_of(arguments)
     if arguments.output != STANDARD_OUTPUT:
-        _translate_into(BulkFolder(arguments.output), job, resources, arguments)
+        _translate_to_folder(BulkFolder(arguments.output), job, resources, arguments)
         return
     if arguments.engine == "print":
         raise UserError("--engine print needs a folder as --output: its commands write there.")
     with tempfile.TemporaryDirectory(prefix="gnmt-bulk-") as made:
         folder = BulkFolder(Path(made))
         _translate_into(folder, job, resources, arguments)
-        results.merge(folder, read_manifest(folder), sys.stdout.buffer)
+        manifest = read_manifest(folder)
+        _warn_of_problems(results.state_of(folder, manifest), "give a folder as --output to list them")
+        results.merge(folder, manifest, sys.stdout.buffer)
+
+
+def _translate_to_folder(folder: BulkFolder, job: Job, resources: Resources, arguments: argparse.Namespace) -> None:
+    """Translates, and prints a summary and the next command."""
+    try:
+        _translate_into(folder, job, resources, arguments)
+    except KeyboardInterrupt:
+        if folder.manifest.is_file():
+            state = results.state_of(folder, read_manifest(folder))
+            print(
+                f"interrupted: {state.shards_done} of {state.shards} shards are done; the same command continues.",
+                file=sys.stderr,
+            )
+        raise
+    if arguments.engine != "print":
+        state = results.state_of(folder, read_manifest(folder))
+        _print_state(state)
+        _warn_of_problems(state, f"see {folder.path / 'problems'}")
+        print(f"next: {shlex.join(['gnmt', 'bulk', 'merge', str(folder.path)])} --to FILE")
+
+
+def _warn_of_problems(state: results.State, remedy: str) -> None:
+    if state.problems:
+        lines = "1 line" if state.problems == 1 else f"{state.problems} lines"
+        print(f"warning: {lines} could not be translated unchanged: {remedy}.", file=sys.stderr)
 
 
 def _translate_into(folder: BulkFolder, job: Job, resources: Resources, arguments: argparse.Namespace) -> None:
@@ -96,7 +123,7 @@ def _translate_into(folder: BulkFolder, job: Job, resources: Resources, argument
     except (FileExistsError, NotADirectoryError) as error:
         raise UserError(f"{folder.path} cannot be a folder ({error.strerror}): give another --output.") from error
     with locked(folder.path):
-        manifest = plan(folder, job, arguments.input)
+        manifest = plan(folder, job, arguments.input, resources.workers)
         todo = results.todo(folder, manifest)
         if arguments.engine == "print":
             for command in commands.commands(folder, todo, resources.threads, resources.devices[0]):
@@ -116,12 +143,6 @@ def _translate_into(folder: BulkFolder, job: Job, resources: Resources, argument
         raise UserError(
             f"{len(missing)} of {len(manifest.shards)} shards are not done; shard {number}: "
             f"{failures.get(number, 'it was not begun')}. Run the same command again to continue."
-        )
-    problems = results.state_of(folder, manifest).problems
-    if problems:
-        print(
-            f"warning: {problems} lines could not be translated as they are: see {folder.path / 'problems'}.",
-            file=sys.stderr,
         )
 
 
@@ -145,7 +166,11 @@ def _status(arguments: argparse.Namespace) -> None:
     if arguments.json:
         speed = {"lines_per_second": round(state.lines_per_second, 2), "hours_left": round(state.hours_left, 3)}
         print(json.dumps({**state._asdict(), **speed}))
-        return
+    else:
+        _print_state(state)
+
+
+def _print_state(state: results.State) -> None:
     share = 100 * state.lines_done / state.lines if state.lines else 100.0
     print(
         f"{state.shards_done} of {state.shards} shards are done: {state.lines_done} of {state.lines} lines ({share:.1f} %)"
@@ -161,15 +186,26 @@ def _status(arguments: argparse.Namespace) -> None:
 def _verify(arguments: argparse.Namespace) -> None:
     folder = BulkFolder(arguments.folder)
     manifest = read_manifest(folder)
-    forget = os.unlink if arguments.repair else (lambda path: None)
     with locked(folder.path) if arguments.repair else nullcontext():
-        defects = results.verify(folder, manifest, forget)
-    for defect in defects:
-        print(defect)
-    state = results.state_of(folder, manifest)
-    if defects:
-        raise UserError(f"{len(defects)} files of {folder.path} are damaged or missing.")
-    print(f"{state.shards_done} of {state.shards} shards are done, and all their files are whole")
+        damage = results.verify(folder, manifest)
+        for number in damage.outputs if arguments.repair else ():
+            folder.done(number).unlink()
+    outputs = [
+        f"{folder.output(number, manifest.job)} is damaged or missing." if arguments.repair else sentence
+        for number, sentence in damage.outputs.items()
+    ]
+    for sentence in (*damage.inputs.values(), *outputs):
+        print(sentence)
+    if arguments.repair and damage.outputs:
+        shards = "1 shard" if len(damage.outputs) == 1 else f"{len(damage.outputs)} shards"
+        print(f"{shards} will be translated again: run gnmt bulk again")
+    left = len(damage.inputs) + (0 if arguments.repair else len(damage.outputs))
+    if left:
+        files = "1 file" if left == 1 else f"{left} files"
+        raise UserError(f"{files} of {folder.path} cannot be used, as listed above.")
+    if not damage.outputs:
+        state = results.state_of(folder, manifest)
+        print(f"{state.shards_done} of {state.shards} shards are done, and all their files are whole")
 
 
 def _merge(arguments: argparse.Namespace) -> None:

@@ -23,7 +23,6 @@ SAMPLING = ("seed", "temperature", "top_k", "top_p")
 def add_translation(parser: argparse.ArgumentParser) -> None:
     """Declares the options of a bulk translation."""
     add = parser.add_argument
-    job = Job((), ())
     add("model", type=Path, metavar="MODEL", help="model folder")
     add("--input", type=Path, required=True, metavar="FILE", help="input file, plain, .gz, .xz or .zst; -: stdin")
     add("--output", type=Path, required=True, metavar="FOLDER", help="folder of the shards; -: stdout, without files")
@@ -41,12 +40,16 @@ def add_translation(parser: argparse.ArgumentParser) -> None:
     add(
         "--lines-per-shard",
         type=int,
-        default=job.lines_per_shard,
         metavar="N",
-        help="maximum number of lines of a shard",
+        help="maximum number of lines of a shard (default: 20000, or fewer, so that each process gets 4 shards)",
     )
     add("--score", action="store_true", help="add the score to TSV, JSON lines or Parquet")
-    add("--tag", default="", metavar="WORD", help="prefix of each translation, such as '<BT>' for back-translation")
+    add(
+        "--tag",
+        default="",
+        metavar="WORD",
+        help="prefix of each translation, such as '<BT>' for back-translation (default: none)",
+    )
     engine = parser.add_argument_group("engine").add_argument
     engine(
         "--engine",

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import List, Optional, Sequence
 
 import torch
-from tqdm import tqdm
 
 from gnmt.checkpoints.fairseq_checkpoint import TrainedModel, read_checkpoint
 from gnmt.checkpoints.model_card import Check, model_card
@@ -22,6 +21,7 @@ from gnmt.errors import UserError
 from gnmt.evaluation.bleu import corpus_bleu
 from gnmt.files.folders import complete_folder
 from gnmt.files.lines import read_lines
+from gnmt.files.progress import progress_bar
 from gnmt.precision import PRECISIONS
 from gnmt.tokenizers.tokenizer import TOKENIZERS, load_tokenizers
 from gnmt.tokenizers.vocabulary import SPECIAL_TOKENS
@@ -140,7 +140,7 @@ def _checked(translator: Translator, source: Path, reference: Path) -> Check:
         raise UserError(
             f"{source} has {len(sources)} lines and {reference} {len(references)}: give a translation of each line."
         )
-    progress = tqdm(translator.stream(sources), total=len(sources), desc=source.name, unit=" lines", disable=None)
+    progress = progress_bar(translator.stream(sources), total=len(sources), name=source.name, unit="lines")
     translations = [translation.text for translation in progress]
     score, signature = corpus_bleu(translations, references)
     return Check(source, reference, score.score, signature)

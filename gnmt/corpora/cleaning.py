@@ -11,14 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import List, NamedTuple, Sequence, Set, Tuple
 
-from tqdm import tqdm
-
 from gnmt.corpora.cleaning_rules import REASONS, CleaningRules, clean_pair, normalise_spaces
 from gnmt.errors import UserError
 from gnmt.files.lines import check_files, split_lines
 from gnmt.files.outputs import atomic_outputs
 from gnmt.files.parallel_text import ChunkPair, count_pairs, read_pairs
 from gnmt.files.process_pool import check_jobs, ordered_map
+from gnmt.files.progress import progress_bar
 
 DIGEST_BYTES = 16  # per pair: 4.5 million digests take about 0.5 GiB, and collisions are negligible
 
@@ -131,7 +130,7 @@ def clean_corpus(
     report = CleaningReport()
     seen: Set[bytes] = set()
     with atomic_outputs(outputs, inputs=inputs, overwrite=overwrite) as (source_file, target_file, report_file):
-        progress = tqdm(total=count_pairs(sources, targets, jobs), desc="cleaning", unit=" pairs", unit_scale=True)
+        progress = progress_bar(total=count_pairs(sources, targets, jobs), name="cleaning", unit="pairs")
         results = ordered_map(partial(clean_chunk, rules), read_pairs(sources, targets), jobs)
         for read, dropped, kept in results:
             if drop_duplicates:

@@ -19,12 +19,12 @@ from typing import NamedTuple, Sequence
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from gnmt.errors import UserError
 from gnmt.files.lines import check_files, split_lines
 from gnmt.files.outputs import atomic_outputs
 from gnmt.files.parallel_text import count_pairs, read_pairs
+from gnmt.files.progress import progress_bar
 from gnmt.ranges import Range
 from gnmt.tokenizers.vocabulary import BOS, EOS, SPECIAL_TOKENS, Vocabulary
 
@@ -152,7 +152,7 @@ def write_vectors(
     with atomic_outputs([output], inputs=inputs, overwrite=overwrite) as (file,):
         counts = Counts.zero(len(vocabulary))
         pairs = count_pairs([source], [target], jobs=1)
-        with tqdm(total=pairs, desc="counting", unit=" pairs", unit_scale=True) as progress:
+        with progress_bar(total=pairs, name="counting", unit="pairs") as progress:
             for chunk in read_pairs([source], [target]):
                 sources, targets = ([token_numbers(line, vocabulary) for line in split_lines(side)] for side in chunk)
                 counts.add(sources, targets)

@@ -12,6 +12,7 @@ from typing import Optional, Tuple
 from tqdm import tqdm
 
 from gnmt.errors import UserError
+from gnmt.files.progress import progress_bar
 
 CHUNK_BYTES = 1 << 20
 TIMEOUT_SECONDS = 60
@@ -118,7 +119,7 @@ def _receive(response: HTTPResponse, part: Path, start: int, total: Optional[int
     name = part.name.removesuffix(".part")
     with (
         part.open("ab" if start else "wb") as file,
-        tqdm(desc=name, initial=start, total=total, unit="B", unit_scale=True) as progress,
+        progress_bar(name=name, done=start, total=total, unit="B") as progress,
     ):
         # read1 returns available data at once, so an interruption loses nothing.
         while chunk := response.read1(CHUNK_BYTES):

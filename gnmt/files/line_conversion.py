@@ -4,11 +4,10 @@ from functools import partial
 from pathlib import Path
 from typing import Callable, Iterable, Iterator, List, Sequence
 
-from tqdm import tqdm
-
 from gnmt.files.lines import check_files, count_lines, read_chunks, split_lines
 from gnmt.files.outputs import atomic_outputs
 from gnmt.files.process_pool import check_jobs, ordered_map
+from gnmt.files.progress import progress_bar
 
 Conversion = Callable[[str], str]  # maps a line without its end; must be picklable
 ChunkConversion = Callable[[Iterator[bytes]], Iterable[List[str]]]  # maps chunks of a file to their new lines
@@ -61,7 +60,7 @@ def convert_in_chunks(
     """
     check_files([source])
     with atomic_outputs([output], inputs=[source, *inputs], overwrite=overwrite) as (file,):
-        with tqdm(total=count_lines(source), desc=source.name, unit=" lines", unit_scale=True) as progress:
+        with progress_bar(total=count_lines(source), name=source.name, unit="lines") as progress:
             for lines in convert(read_chunks(source)):
                 file.write("".join(f"{line}\n" for line in lines).encode("utf-8"))
                 progress.update(len(lines))

@@ -4,11 +4,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Iterator, Sequence, Tuple
 
-from tqdm import tqdm
-
 from gnmt.errors import UserError
 from gnmt.files.lines import count_lines, read_chunks
 from gnmt.files.process_pool import ordered_map
+from gnmt.files.progress import progress_bar
 
 ChunkPair = Tuple[bytes, bytes]  # corresponding lines of source and target
 
@@ -30,7 +29,7 @@ def count_pairs(sources: Sequence[Path], targets: Sequence[Path], jobs: int) -> 
             f"give one target for each source, in the same order."
         )
     paths = [*sources, *targets]
-    counts = list(tqdm(ordered_map(count_lines, paths, jobs), total=len(paths), desc="checking", unit=" files"))
+    counts = list(progress_bar(ordered_map(count_lines, paths, jobs), total=len(paths), name="checking", unit="files"))
     for source, target, source_lines, target_lines in zip(sources, targets, counts, counts[len(sources) :]):
         if source_lines != target_lines:
             raise UserError(

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Iterable, Iterator, Sequence
 
 import sentencepiece
-from tqdm import tqdm
 
 from gnmt.errors import UserError
 from gnmt.files.lines import check_files, count_lines, read_chunks, split_lines
 from gnmt.files.outputs import atomic_outputs
+from gnmt.files.progress import progress_bar
 
 # Always a separate piece, and never unknown. Neither a piece nor a run of unknown characters can then spell <s>, <pad>,
 # </s> or <unk>, which fairseq would read as its special symbols.
@@ -82,7 +82,7 @@ def train_subwords(
     outputs = [Path(f"{model_prefix}.{ending}") for ending in ("vocab", "model")]
     with atomic_outputs(outputs, inputs=inputs, overwrite=overwrite) as (vocab_file, model_file):
         total = sum(map(count_lines, inputs))
-        lines = tqdm(_lines(inputs), total=total, desc="reading", unit=" lines", unit_scale=True)
+        lines = progress_bar(_lines(inputs), total=total, name="reading", unit="lines")
         few = draw_lines(lines, total, input_sentence_size, seed)
         model = _learn(few, vocab_size, model_type, character_coverage)
         model_file.write(model)

@@ -5,11 +5,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Iterable, List, Mapping, Sequence, Tuple
 
-from tqdm import tqdm
-
 from gnmt.errors import UserError
 from gnmt.files.lines import check_files, count_lines, read_chunks, split_lines
 from gnmt.files.process_pool import check_jobs, ordered_map
+from gnmt.files.progress import progress_bar
 from gnmt.tokenizers.word_tokenizer import split_words
 
 
@@ -32,7 +31,7 @@ def count_words(paths: Sequence[Path], jobs: int) -> "Counter[str]":
     check_jobs(jobs)
     check_files(paths)
     counts: Counter[str] = Counter()
-    with tqdm(total=sum(map(count_lines, paths)), desc="counting", unit=" lines", unit_scale=True) as progress:
+    with progress_bar(total=sum(map(count_lines, paths)), name="counting", unit="lines") as progress:
         for lines, counted in ordered_map(count_chunk, chain.from_iterable(map(read_chunks, paths)), jobs):
             counts.update(counted)
             progress.update(lines)

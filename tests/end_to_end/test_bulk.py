@@ -20,7 +20,7 @@ from model_folders import WORDS, make_model_folder
 from processes import SECONDS, command_line, descendants, is_running, wait_until
 
 from gnmt.bulk.manifest import BulkFolder, read_manifest
-from gnmt.bulk.results import verify
+from gnmt.bulk.results import Damage, verify
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def check_what_is_left(folder: Path) -> None:
     """After a kill every file that is visible is whole."""
     if (folder / "manifest.json").exists():
         manifest = read_manifest(BulkFolder(folder))
-        assert verify(BulkFolder(folder), manifest, forget=lambda path: None) == []
+        assert verify(BulkFolder(folder), manifest) == Damage({}, {})
 
 
 def output_files(folder: Path) -> dict:
@@ -132,8 +132,23 @@ def test_a_killed_run_is_continued_and_a_killed_worker_is_replaced(model, tmp_pa
     assert process.returncode == 0, err
     assert output_files(out) == output_files(straight)
     assert {path: path.stat().st_mtime_ns for path in before} == before  # what was done was not done again
-    code, _, err = run(*command)
-    assert code == 0 and b"12/12" in err.encode()
+    code, printed, err = run(*command)
+    assert code == 0, err
+    first, *_, last = printed.decode().splitlines()
+    assert first == "12 of 12 shards are done: 12 of 12 lines (100.0 %)"
+    assert last == f"next: gnmt bulk merge {out} --to FILE"
+
+
+def test_ctrl_c_names_the_way_to_continue(model, source, tmp_path):
+    out = planned(model, source, tmp_path / "out", "--lines-per-shard", 1)
+    with stopped_at(out, 2):
+        process = start(model, "--input", source, "--output", out, "--lines-per-shard", 1, "--threads", 1)
+        wait_until(lambda: shards_done(out) == 2 or process.poll() is not None)
+        process.send_signal(signal.SIGINT)
+        printed, complaint = process.communicate(timeout=SECONDS)
+    assert (process.returncode, printed) == (-signal.SIGINT, b"")
+    last = complaint.decode().replace("\r", "\n").splitlines()[-1]
+    assert last == "interrupted: 2 of 12 shards are done; the same command continues."
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from model_folders import make_model_folder
 
 from gnmt.bulk import shard as shards
 from gnmt.bulk.manifest import BulkFolder, read_content, read_manifest
+from gnmt.bulk.shard_size import default_lines_per_shard
 from gnmt.errors import UserError
 from gnmt.files.locks import locked
 from gnmt.files.packing import packed
@@ -111,6 +112,42 @@ def test_progress_counts_every_line_once(model, source, tmp_path):
     counted = []
     shards.ShardTranslator(folder, read_manifest(folder), "cpu", None).translate(0, counted.append)
     assert counted == [1, 3]  # cat, dog
+
+
+# -- number of lines of a shard
+
+
+def test_a_small_input_has_four_shards_for_each_process(model, tmp_path):
+    """At least four batches, so that sentences of similar length are translated together; at most 20,000 lines."""
+    assert default_lines_per_shard(10_000, workers=2, batch_size=64) == 1250
+    assert default_lines_per_shard(10_001, workers=2, batch_size=64) == 1251
+    assert default_lines_per_shard(10_000, workers=2, batch_size=512) == 2048
+    assert default_lines_per_shard(100, workers=2, batch_size=64) == 256
+    assert default_lines_per_shard(0, workers=1, batch_size=64) == 256
+    assert default_lines_per_shard(10**7, workers=8, batch_size=64) == 20_000
+    assert default_lines_per_shard(10, workers=1, batch_size=8000) == 20_000
+    assert default_lines_per_shard(None, workers=2, batch_size=64) == 20_000
+
+
+@pytest.mark.parametrize("ending", ["en", "en.gz", "parquet"])
+def test_the_number_of_lines_is_counted_and_kept_by_later_runs(model, tmp_path, ending):
+    path, out = tmp_path / f"in.{ending}", tmp_path / "out"
+    if ending == "parquet":
+        pyarrow = pytest.importorskip("pyarrow", reason="Parquet needs the extra [bulk]")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pyarrow.table({"text": ["dog"] * 41}), path)
+    else:
+        with open(path, "wb") as file, packed(file, path) as packing:
+            packing.write(b"dog\n" * 41)
+    planned(model, path, out, "--workers", 2, "--batch-size", 1)
+    manifest = read_manifest(BulkFolder(out))
+    assert [shard.lines for shard in manifest.shards] == [6, 6, 6, 6, 6, 6, 5]  # 41 / (4 * 2), rounded up
+    assert manifest.job.lines_per_shard == 6
+    planned(model, path, out, "--workers", 5, "--batch-size", 1)
+    planned(model, path, out, "--workers", 5, "--batch-size", 1, "--lines-per-shard", 6)
+    assert read_manifest(BulkFolder(out)) == manifest
+    with pytest.raises(UserError, match="begun with --lines-per-shard 6, and now there is --lines-per-shard 7"):
+        planned(model, path, out, "--batch-size", 1, "--lines-per-shard", 7)
 
 
 # -- options
@@ -275,7 +312,9 @@ def test_a_shard_without_its_record_is_translated_again_to_the_same_bytes(model,
 def test_merging_needs_all_shards(model, source, tmp_path):
     out = planned(model, source, tmp_path / "out", "--lines-per-shard", 1)
     gnmt_bulk("shard", out, 2)
-    with pytest.raises(UserError, match=r"4 of 5 shards are not done \(0, 1, 3, 4\): repeat the command that started"):
+    with pytest.raises(
+        UserError, match=r"4 of 5 shards are not done \(numbers 0, 1, 3, 4\): repeat the command that started"
+    ):
         gnmt_bulk("merge", out, "--to", tmp_path / "out.de")
     assert not (tmp_path / "out.de").exists()
     with pytest.raises(UserError, match="There is no shard 5: there are 5 shards, counted from 0"):
@@ -291,9 +330,16 @@ def test_damaged_outputs_are_found_and_translated_again(model, source, tmp_path,
     content = read_content(path)
     with open(path, "wb") as file, packed(file, path) as packing:
         packing.write(content.replace(b"\n", b" ", 1))
-    for command in (["merge", out], ["verify", out], ["verify", out, "--repair"]):
-        with pytest.raises(UserError, match="differs from its checksum|1 files of .* are damaged"):
+    for command in (["merge", out], ["verify", out]):
+        with pytest.raises(UserError, match="differs from its checksum|1 file of .* cannot be used, as listed above"):
             gnmt_bulk(*command)
+    assert f"{path} differs from its checksum: `gnmt bulk verify --repair`" in capsys.readouterr().out
+    gnmt_bulk("verify", out, "--repair")
+    repaired = [f"{path} is damaged or missing.", "1 shard will be translated again: run gnmt bulk again"]
+    assert capsys.readouterr().out.splitlines() == repaired
+    assert state(out, capsys)["shards_done"] == 2
+    gnmt_bulk("verify", out)
+    assert capsys.readouterr().out == "2 of 3 shards are done, and all their files are whole\n"
     assert merged(translated(model, source, out, "--lines-per-shard", 2)) == whole
 
 
@@ -305,8 +351,9 @@ def test_damaged_inputs_are_found(model, source, tmp_path, capsys):
     (out / "input" / "000000.zst").unlink()
     with pytest.raises(UserError, match="cannot be opened"):
         gnmt_bulk("shard", out, 0)
-    with pytest.raises(UserError, match="1 files of"):
-        gnmt_bulk("verify", out)
+    for options in ([], ["--repair"]):  # an input cannot be repaired
+        with pytest.raises(UserError, match="1 file of"):
+            gnmt_bulk("verify", out, *options)
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"version": 1}', '{"version": 2}', '{"version": 2, "job": {"x": 1}}'])
