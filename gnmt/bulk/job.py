@@ -77,7 +77,9 @@ def fingerprint(model: Path) -> str:
         UserError: the path is not a model folder.
     """
     if not (model / SUMS).is_file():
-        raise UserError(f"{model} is not a model folder of `gnmt export`: it has no {SUMS}.")
+        inner = model / "model"
+        remedy = f": did you mean {inner}?" if (inner / SUMS).is_file() else "."
+        raise UserError(f"{model} is not a model folder of `gnmt export`, because it has no {SUMS}{remedy}")
     return sha256(model / SUMS)
 
 

@@ -97,6 +97,9 @@ def read_model_folder(path: Path) -> Model:
     """
     if not path.is_dir():
         raise UserError(f"{path} is not a folder: name a model folder of `gnmt export`.")
+    inner = path / "model"
+    if not is_model_folder(path) and is_model_folder(inner):
+        raise UserError(f"{path} is not a model folder, but {inner} is one: name that folder.")
     listed = check_folder_sums(path)
     if read_object(path / CONFIG).get("model_type") != MODEL_TYPE:
         raise UserError(f"{path / CONFIG} has no model_type {MODEL_TYPE!r}: name a model folder of `gnmt export`.")

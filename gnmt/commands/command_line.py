@@ -6,20 +6,24 @@ options as a second argument of `run`. A module with actions, such as `gnmt bulk
 """
 
 import argparse
+import difflib
 import sys
+from pathlib import Path
 from types import ModuleType
-from typing import Optional, Sequence
+from typing import Any, NoReturn, Optional, Sequence
 
 from gnmt.commands.process import run_command
 from gnmt.errors import UserError
 from gnmt.files.lines import SURROGATES
+
+UNKNOWN = "unrecognized arguments"  # beginning of argparse's message
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Keeps the line breaks of a description, and appends defaults to the help of options unless it contains them."""
 
     def _get_help_string(self, action: argparse.Action) -> Optional[str]:
-        has_default = action.default not in (None, False, [], argparse.SUPPRESS)
+        has_default = action.default not in (None, False, "", [], argparse.SUPPRESS)
         return (
             super()._get_help_string(action) if has_default and "(default" not in (action.help or "") else action.help
         )
@@ -38,9 +42,34 @@ def add_command(commands, name: str, purpose: str) -> argparse.ArgumentParser:
     return command
 
 
+class Parser(argparse.ArgumentParser):
+    """Parser that suggests the option which an unknown one resembles."""
+
+    def add_subparsers(self, **options: Any) -> Any:
+        return super().add_subparsers(**{"parser_class": ActionParser, **options})
+
+    def error(self, message: str) -> NoReturn:
+        unknown = [word.partition("=")[0] for word in message.split() if word.startswith("--")]
+        if message.startswith(UNKNOWN) and unknown:
+            known = [name for action in self._actions for name in action.option_strings]
+            near = difflib.get_close_matches(unknown[0], known, n=1)
+            message += f"; did you mean {near[0]}?" if near else ""
+        super().error(message)
+
+
+class ActionParser(Parser):
+    """Parser of an action, which itself refuses unknown options; otherwise, the usage of the command would be shown."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"{UNKNOWN}: {' '.join(unknown)}")
+        return parsed, unknown
+
+
 def parser_of(command: ModuleType, program: str) -> argparse.ArgumentParser:
     """Returns the parser of a command; `program` is its name in help and errors."""
-    parser = argparse.ArgumentParser(prog=program, description=command.__doc__, formatter_class=HelpFormatter)
+    parser = Parser(prog=program, description=command.__doc__, formatter_class=HelpFormatter)
     command.add_arguments(parser)
     return parser
 
@@ -56,6 +85,9 @@ def run_module(command: ModuleType, program: str, arguments: Optional[Sequence[s
     parser = parser_of(command, program)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if hasattr(command, "DEFAULT_ACTION") and arguments and arguments[0] not in (*command.ACTIONS, "-h", "--help"):
+        near = difflib.get_close_matches(arguments[0], command.ACTIONS, n=1)
+        if near and not Path(arguments[0]).exists():
+            parser.error(f"there is no action {arguments[0]!r}: did you mean `{program} {near[0]}`?")
         arguments.insert(0, command.DEFAULT_ACTION)
     passes = getattr(command, "PASSES_OPTIONS_THROUGH", False)
     parsed, *further = parser.parse_known_args(arguments) if passes else [_parsed(parser, arguments)]

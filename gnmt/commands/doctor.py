@@ -3,8 +3,8 @@
     gnmt doctor
     gnmt doctor MODEL
 
-Checks versions, processor, memory, threads and GPU, and translates with a tiny random model in each precision. Exits
-with 1 if a check fails.
+Checks versions, processor, memory, threads and GPU, and translates with a tiny random model on the CPU in each precision.
+Exits with 1 if a check fails. "n/a" marks a precision that a CPU does not support.
 """
 
 import argparse
@@ -50,6 +50,11 @@ class Finding(NamedTuple):
     name: str
     found: str
     remedy: Optional[str] = None  # None if nothing is wrong
+    is_supported: bool = True
+
+
+class NotSupported(Exception):
+    """Exception of a check of something that this device does not support."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +67,8 @@ def run(arguments: argparse.Namespace) -> None:
     failures = 0
     for finding in findings(arguments.model):
         failures += finding.remedy is not None
-        print(f"{'ok  ' if finding.remedy is None else 'FAIL'}  {finding.name}: {finding.found}")
+        mark = "n/a " if not finding.is_supported else "ok  " if finding.remedy is None else "FAIL"
+        print(f"{mark}  {finding.name}: {finding.found}")
         if finding.remedy is not None:
             print(f"      {finding.remedy}")
     if failures:
@@ -106,6 +112,8 @@ def attempt(name: str, check: Callable[[], str]) -> Finding:
         with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return Finding(name, check())
+    except NotSupported as reason:
+        return Finding(name, str(reason), is_supported=False)
     except UserError as error:
         return Finding(name, "failed", str(error))
     except Exception as error:  # an unexpected failure is a finding too
@@ -218,7 +226,7 @@ def check_gpu() -> str:
 
 
 def try_precision(precision: str) -> str:
-    """Writes a tiny random model in a precision, loads it and translates with it.
+    """Writes a tiny random model in a precision, loads it and translates with it on the CPU.
 
     Raises:
         UserError: if a translation depends on its batch.
@@ -247,6 +255,8 @@ def try_precision(precision: str) -> str:
             "",
         )
         translator = Translator.from_pretrained(folder)
+        if translator.precision != precision:
+            raise NotSupported("not supported on a CPU")
         texts: List[str] = ["a b c", "b"]
         together = [one.tokens for one in translator.translate(texts)]
         alone = [translator.translate([text])[0].tokens for text in texts]

@@ -6,20 +6,27 @@
 A line is printed as soon as it and all earlier lines are complete, without waiting for further input. Blank lines stay
 blank. A line with more tokens than --max-length is truncated, and invalid UTF-8 becomes U+FFFD, both with a warning.
 With --output json, a line is a JSON object with the n-best list of each sentence; --attention adds the attention
-weights. With --output tsv, each hypothesis is a line: number of the input line, score, text.
+weights. With --output tsv, each hypothesis is a line: number of the input line, score, text. If stderr is a terminal and
+stdout is not, the progress in files is shown.
 """
 
 import argparse
 import json
+import os
 import sys
 from functools import partial
+from io import FileIO
 from pathlib import Path
+from typing import Sequence
+
+from tqdm import tqdm
 
 from gnmt.commands.declared_options import add_options, given_options
 from gnmt.commands.model_options import add_model_options
 from gnmt.errors import UserError
 from gnmt.files.line_source import LineSource
 from gnmt.files.lines import one_line
+from gnmt.files.progress import progress_bar
 from gnmt.translation.options import TranslationOptions
 
 STANDARD_INPUT = Path("-")
@@ -36,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "files",
         type=Path,
         nargs="*",
+        default=[],
         metavar="FILE",
         help="text, one sentence or paragraph per line; -: stdin (default: stdin)",
     )
@@ -55,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
     form = as_json_with_attention if arguments.attention else FORMS[arguments.output]
     for path in arguments.files:
         if path != STANDARD_INPUT and not path.exists():
-            raise UserError(f"{path} does not exist: check the path.")
+            raise UserError(f"{path} does not exist: check the path; text is read from standard input or from files.")
     from gnmt.translator import Translator
 
     translator = Translator.from_pretrained(
@@ -65,25 +73,46 @@ def run(arguments: argparse.Namespace) -> None:
         device=arguments.device,
     )
     number = 0
-    for path in arguments.files or [STANDARD_INPUT]:
-        is_stdin = path == STANDARD_INPUT
-        prefix = "" if len(arguments.files) < 2 else f"{path}: "
-        with open(0 if is_stdin else path, "rb", buffering=0, closefd=not is_stdin) as stream:
-            source = LineSource(stream, partial(warn_of, prefix))
-            for translation in translator.stream(source, options):
-                number += 1
-                if any(sentence.is_truncated for sentence in translation.sentences):
-                    warn(
-                        f"line {number} has a sentence of more than {options.max_length} tokens, "
-                        "the rest of which is not translated."
-                    )
-                sys.stdout.write(form(number, translation))
-                sys.stdout.flush()
+    with progress_of(arguments.files) as progress:
+        for path in arguments.files or [STANDARD_INPUT]:
+            prefix = "" if len(arguments.files) < 2 else f"{path}: "
+            with opened(path) as stream:
+                for translation in translator.stream(LineSource(stream, partial(warn_of, prefix)), options):
+                    number += 1
+                    if any(sentence.is_truncated for sentence in translation.sentences):
+                        warn(
+                            f"line {number} has a sentence of more than {options.max_length} tokens, "
+                            "the rest of which is not translated."
+                        )
+                    sys.stdout.write(form(number, translation))
+                    sys.stdout.flush()
+                    progress.update()
+
+
+def opened(path: Path) -> FileIO:
+    """Opens a file, or stdin; tells users at a terminal that text is expected."""
+    if path != STANDARD_INPUT:
+        return open(path, "rb", buffering=0)
+    if os.isatty(0):
+        print("Type text, one sentence or paragraph per line; Ctrl-D ends.", file=sys.stderr, flush=True)
+    return open(0, "rb", buffering=0, closefd=False)
+
+
+def progress_of(paths: Sequence[Path]) -> tqdm:
+    """Returns a progress bar for files, which is shown if only stderr is a terminal."""
+    is_shown = sys.stderr.isatty() and not sys.stdout.isatty() and bool(paths) and all(map(Path.is_file, paths))
+    return progress_bar(total=sum(map(count_lines, paths)) if is_shown else None, unit="lines", is_shown=is_shown)
+
+
+def count_lines(path: Path) -> int:
+    """Returns the number of lines of a text of any encoding."""
+    with open(path, "rb") as file:
+        return sum(1 for _ in file)
 
 
 def warn(sentence: str) -> None:
-    """Prints a warning to stderr."""
-    print(f"warning: {sentence}", file=sys.stderr, flush=True)
+    """Prints a warning to stderr, above the progress bar."""
+    tqdm.write(f"warning: {sentence}", file=sys.stderr)
 
 
 def warn_of(prefix: str, sentence: str) -> None:

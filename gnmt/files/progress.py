@@ -17,6 +17,7 @@ def progress_bar(
     unit: str,
     name: Optional[str] = None,
     done: int = 0,
+    is_shown: bool = True,
 ) -> tqdm:
     """Returns a progress bar with the time left; it appears only if the step takes more than a second.
 
@@ -26,6 +27,7 @@ def progress_bar(
         unit: name of the unit, such as "lines"; "B" for bytes.
         name: name of the step.
         done: number of units of an earlier run; they are not used for the speed.
+        is_shown: False never shows the bar.
     """
     is_terminal = sys.stderr is not None and sys.stderr.isatty()
     return tqdm(
@@ -39,4 +41,5 @@ def progress_bar(
         mininterval=0.1 if is_terminal else SECONDS_IN_A_LOG,
         smoothing=SMOOTHING,
         dynamic_ncols=True,
+        disable=not is_shown,
     )

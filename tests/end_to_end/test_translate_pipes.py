@@ -1,5 +1,6 @@
 """gnmt translate between pipes: answers at once, signals, a full output."""
 
+import os
 import select
 import signal
 import subprocess
@@ -28,9 +29,8 @@ def translated(model):
 
 def start(model: Path, **streams) -> subprocess.Popen:
     command = [sys.executable, "-m", "gnmt", "translate", str(model), "--threads", "1"]
-    return subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **streams
-    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=ROOT, **{**pipes, **streams})
 
 
 def answer(process: subprocess.Popen) -> str:
@@ -53,6 +53,25 @@ def test_a_line_is_answered_while_the_input_stays_open(model, translated):
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_terminal_is_told_that_text_is_expected(model, translated):
+    ours, theirs = os.openpty()
+    try:
+        process = start(model, stdin=theirs)
+        try:
+            os.write(ours, f"{LINES[0]}\n".encode("utf-8"))
+            assert answer(process) == translated[0].text
+            os.write(ours, b"\x04")  # Ctrl-D
+            rest, told = process.communicate(timeout=SECONDS)
+            assert (process.returncode, rest) == (0, b"")
+            assert told == b"Type text, one sentence or paragraph per line; Ctrl-D ends.\n"
+        finally:
+            process.kill()
+            process.wait()
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 def test_ctrl_c_and_a_reader_that_leaves_end_it_without_a_traceback(model):

@@ -201,6 +201,33 @@ def test_parquet(model, tmp_path):
     }
 
 
+def test_the_folder_of_a_training_is_not_its_model(model, source, tmp_path):
+    inner = shutil.copytree(model, tmp_path / "training" / "model")
+    with pytest.raises(UserError, match=f"training is not a model folder .*: did you mean {inner}?"):
+        planned(tmp_path / "training", source, tmp_path / "out")
+
+
+def test_misspelt_actions_and_options_get_a_suggestion(model, source, tmp_path, capsys):
+    for arguments, usage, suggestion in (
+        (["statsu", tmp_path], "gnmt bulk ", "there is no action 'statsu': did you mean `gnmt bulk status`?"),
+        (["status", tmp_path, "--jsn"], "gnmt bulk status ", "unrecognized arguments: --jsn; did you mean --json?"),
+        ([model, "--input", source, "--output", tmp_path, "--workes=2"], "gnmt bulk translate ",
+         "unrecognized arguments: --workes=2; did you mean --workers?"),
+        (["verify", tmp_path, "--quickly"], "gnmt bulk verify ", "unrecognized arguments: --quickly"),
+    ):  # fmt: skip
+        with pytest.raises(SystemExit):
+            gnmt_bulk(*arguments)
+        printed = capsys.readouterr().err
+        assert printed.startswith(f"usage: {usage}") and printed.endswith(f"error: {suggestion}\n")
+
+
+def test_a_model_may_have_the_name_of_an_action(model, source, tmp_path, monkeypatch):
+    shutil.copytree(model, tmp_path / "merged")
+    monkeypatch.chdir(tmp_path)
+    planned(Path("merged"), source, tmp_path / "out")
+    assert (tmp_path / "out" / "manifest.json").exists()
+
+
 def test_options_without_a_meaning_are_refused(model, source, tmp_path):
     for options, sentence in (
         (["--seed", "3"], "--seed is for sampling: add --sampling"),

@@ -1,6 +1,7 @@
 """gnmt translate: lines in, lines out, at once and in order."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from model_folders import make_model_folder
 from gnmt.commands import translate
 from gnmt.commands.command_line import run_module
 from gnmt.errors import UserError
+from gnmt.files import progress
 from gnmt.search.beam_search import BeamSearch
 from gnmt.translator import Translator
 
@@ -75,9 +77,30 @@ def test_files_are_translated_one_after_another(model, translated, tmp_path, cap
 
 
 def test_a_missing_file_is_told_before_anything_is_translated(model, tmp_path, capsys):
-    with pytest.raises(UserError, match="none does not exist"):
+    with pytest.raises(UserError, match="none does not exist: .* text is read from standard input or from files"):
         run(model, write(tmp_path / "one", LINES), tmp_path / "none")
     assert capsys.readouterr().out == ""
+
+
+def test_the_folder_of_a_training_is_not_its_model(tmp_path):
+    model = make_model_folder(tmp_path / "training" / "model")
+    with pytest.raises(UserError, match=f"training is not a model folder, but {model} is one"):
+        run(tmp_path / "training")
+
+
+def test_progress_is_shown_if_only_stderr_is_a_terminal(model, tmp_path, capsys, monkeypatch):
+    text = write(tmp_path / "text", LINES)
+    (tmp_path / "bad").write_bytes(b"The c\xe4t\n")
+    monkeypatch.setattr(progress, "SECONDS_BEFORE", 0)
+    run(model, text)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    run(model, text, tmp_path / "bad")
+    shown = capsys.readouterr().err
+    assert "5.00/5.00" in shown and f"\rwarning: {tmp_path / 'bad'}: line 1 is not UTF-8" in shown
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    run(model, text)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_long_line_is_cut_with_a_warning(model, tmp_path, capsys):
