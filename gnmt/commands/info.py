@@ -62,5 +62,5 @@ def _description(model: Model) -> Dict[str, str]:
         else f"{config.source_vocab_size:,} source and {config.target_vocab_size:,} target tokens",
         "search": f"beam {search.num_beams}, length norm factor {search.length_norm_factor:g} "
         f"(constant {search.length_norm_const:g}), coverage penalty {search.coverage_penalty:g}",
-        "max. length": f"{length}{search.max_len_b} tokens",
+        "max. length": f"{length}{search.max_len_b} tokens of a translation",
     }

@@ -81,7 +81,7 @@ def plot_training(arguments: argparse.Namespace) -> None:
             for sentence in missing(one, panels, arguments.against):
                 print(sentence)
         file.write(to_png(draw(runs, panels, arguments.against)))
-    print(f"{arguments.output}: {', '.join(names)} against {arguments.against}")
+    print(f"{arguments.output}: curves of {', '.join(names)}, by {arguments.against}")
 
 
 def names_of(paths: Sequence[Path], given: Optional[Sequence[str]]) -> List[str]:

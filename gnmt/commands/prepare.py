@@ -10,6 +10,7 @@ interrupted preparation. The next step is `gnmt train DIR`. With --model, this f
 """
 
 import argparse
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -98,7 +99,7 @@ def run(arguments: argparse.Namespace) -> None:
             _say(f"training text: {read_report(report).summary()}")
             _binarise(settings, making, plugin, arguments.jobs)
         finish(settings, making, folder)
-    print(f"ready: {folder}; next: gnmt train {folder}")
+    print(f"ready: {folder}; next: {shlex.join(['gnmt', 'train', str(folder)])}")
 
 
 def settings_of(arguments: argparse.Namespace) -> Preparation:

@@ -109,9 +109,10 @@ def prepare_campaign(arguments: argparse.Namespace) -> None:
     with complete_folder(arguments.output, replaces=lambda folder: False) as folder:
         campaign, key = drawing.draw(texts, sizes, arguments.seed, languages)
         write_campaign(folder, campaign, key, raters)
+    control_items = "1 control" if sizes.controls == 1 else f"{sizes.controls} controls"
     print(
-        f"{arguments.output}: {sizes.rated} sentences, {sizes.repeated} of them twice, and {sizes.controls} controls "
-        f"for {len(raters)} raters; `gnmt rate serve {arguments.output}` prints their links"
+        f"{arguments.output}: {sizes.rated} sentences, {sizes.repeated} of them twice, and {control_items} for {len(raters)} "
+        f"raters; `gnmt rate serve {arguments.output}` prints their links"
     )
 
 

@@ -7,6 +7,7 @@ from typing import Sequence
 import numpy as np
 
 from gnmt.errors import UserError
+from gnmt.extras import remedy
 
 DOTS_PER_INCH = 150
 LARGEST_SIDE = 2**16 - 1  # maximum number of dots per side in matplotlib
@@ -24,10 +25,7 @@ def check_pictures(paths: Sequence[Path]) -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise UserError(
-            f"Pictures need matplotlib, which cannot be imported ({error}): pip install 'matplotlib>=3.8,<4', "
-            "or this project with [plots]."
-        ) from error
+        raise UserError(f"Pictures need matplotlib, which cannot be imported ({error}): {remedy('plots')}.") from error
 
 
 def new_figure(width: float, height: float, layout: str = "none"):

@@ -44,7 +44,7 @@ class TranslationOptions:
     sampling: Optional[SamplingOptions] = None
     split_sentences: bool = option(False, None, "split lines into sentences and translate each separately")
     batch_size: int = option(64, POSITIVE, "number of sentences translated at the same time")
-    max_length: int = option(MOST_TOKENS, POSITIVE, "maximum tokens of a sentence; the rest is truncated")
+    max_length: int = option(MOST_TOKENS, POSITIVE, "maximum tokens of a source sentence; the rest is truncated")
 
     def __post_init__(self):
         for name in ("batch_size", "max_length"):

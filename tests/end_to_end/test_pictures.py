@@ -147,5 +147,5 @@ def test_curves_of_a_training(logs):
     """Runs as a command; only its own lines are printed."""
     output = logs / "curves.png"
     done = script("plot_training.py", logs / "file.log", "--output", output)
-    assert done == (0, f"{output}: file against updates\n", "")
+    assert done == (0, f"{output}: curves of file, by updates\n", "")
     assert min(file_size(output)) > 500

@@ -201,7 +201,7 @@ def test_script(tmp_path, capsys):
         path.write_text(text, encoding="utf-8")
     output = tmp_path / "curves.png"
     plot(*logs, "--output", output)
-    assert capsys.readouterr().out == f"{output}: one, two against updates\n"
+    assert capsys.readouterr().out == f"{output}: curves of one, two, by updates\n"
     assert file_size(output) == tuple(int(2 * side * DOTS_PER_INCH) for side in PANEL_INCHES)
     first = output.read_bytes()
     with pytest.raises(UserError, match="curves.png exists: .*--overwrite"):
@@ -238,5 +238,5 @@ def test_mistakes_leave_nothing(monkeypatch, tmp_path):
 def test_what_to_install_is_told(monkeypatch):
     check_pictures([Path("x.png")])
     monkeypatch.setitem(sys.modules, "matplotlib", None)  # as if it were not there
-    with pytest.raises(UserError, match="pip install 'matplotlib"):
+    with pytest.raises(UserError, match=r"run pip install '.\[plots\]' in the checkout"):
         check_pictures([Path("x.png")])

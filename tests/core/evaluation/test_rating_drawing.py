@@ -159,7 +159,7 @@ def prepare(tmp_path, capsys):
 
 def test_prepare_writes_a_folder_with_secret_files(prepare, tmp_path):
     printed = prepare("--items", 40, "--raters", 3, "--rate-reference", "--source-lang", "en", "--seed", 3)
-    assert "40 sentences, 2 of them twice, and 1 controls for 3 raters" in printed
+    assert "40 sentences, 2 of them twice, and 1 control for 3 raters" in printed
     campaign, raters = read_campaign(tmp_path / "c"), read_raters(tmp_path / "c")
     key = read_key(tmp_path / "c", campaign)
     assert key.systems == ["alpha", "beta", "reference"]
