@@ -89,6 +89,23 @@ def test_a_missing_model_is_an_error_in_one_line(tmp_path):
         assert message.startswith(f"error: {tmp_path / 'none'} is not a folder") and "\n" not in message
 
 
+def test_help_has_no_empty_defaults(capsys):
+    for command in (["prepare"], ["bulk", "translate"]):
+        assert exit_of(*command, "--help") in (None, 0)
+        printed = capsys.readouterr().out
+        assert "(default: " in printed and "(default: )" not in printed
+
+
+def test_info_describes_a_model(model, capsys):
+    main(["info", str(model)])
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[0] == "languages   en to de" and "max. length 12 tokens of a translation" in rows
+    assert (
+        exit_of("info", model.parent)
+        == f"error: {model.parent} is not a model folder, but {model} is one: name that folder."
+    )
+
+
 # -- import
 
 
