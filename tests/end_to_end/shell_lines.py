@@ -6,7 +6,7 @@ import sys
 import tempfile
 from importlib import import_module
 from pathlib import Path
-from typing import List, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional
 
 from pages import blocks
 
@@ -36,22 +36,26 @@ def parsed(line: str) -> List[Command]:
     for word in words:
         if word == "|":
             pipe.append(Command([], None, None))
-        elif word in "<>":
+        elif word in ("<", ">"):
             pipe[-1] = pipe[-1]._replace(**{"source" if word == "<" else "target": next(words)})
         else:
             pipe[-1].words.append(word)
     return pipe if pipe[0].words else []
 
 
-def run_pipe(pipe: List[Command]) -> str:
-    """Runs the commands of a pipe one after the other and returns what the last one prints."""
+def run_pipe(pipe: List[Command], added: Dict[str, str]) -> str:
+    """Runs the commands of a pipe one after the other and returns what the last one prints.
+
+    `added` has further options for commands that begin with these words.
+    """
     text = b""
     for command in pipe:
         if command.source:
             text = Path(command.source).read_bytes()
-        text = (
-            f"{' '.join(command.words[1:])}\n".encode() if command.words[0] == "echo" else gnmt(command.words[1:], text)
-        )
+        line = " ".join(command.words)
+        further = next((options.split() for start, options in added.items() if line.startswith(start)), [])
+        program, *arguments = command.words
+        text = f"{' '.join(arguments)}\n".encode() if program == "echo" else gnmt([*arguments, *further], text)
         if command.target:
             Path(command.target).write_bytes(text)
             text = b""
