@@ -104,6 +104,19 @@ def succeed(name: str, *arguments, **options) -> str:
     return done.stdout
 
 
+def in_a_fork(name: str, arguments: list, environment=None, log=None, shorten=None) -> None:
+    """Stands in for `run_fairseq` and `run_fairseq_quietly` without importing fairseq again."""
+    done = run(name, *arguments, cwd=Path.cwd())
+    for line in done.stdout.splitlines() if shorten else []:
+        if (text := shorten(line)) is not None:
+            print(text)
+    if log is not None:
+        log.parent.mkdir(exist_ok=True, parents=True)
+        log.write_text(log.read_text() + done.stdout if log.exists() else done.stdout)
+    if done.code:
+        sys.exit(done.code)
+
+
 def script(name: str, *arguments, stdin: str = "") -> Done:
     """A Python program of scripts/, in an interpreter of its own."""
     command = [sys.executable, str(ROOT / "scripts" / name), *map(str, arguments)]

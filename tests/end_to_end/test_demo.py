@@ -1,5 +1,7 @@
 """The README's first command, from the corpus to BLEU (the environment is the one that runs the tests)."""
 
+import contextlib
+import io
 import os
 import re
 import subprocess
@@ -7,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pages import blocks
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,6 +41,18 @@ def test_mistakes(options, words, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def check_the_readme(model: Path) -> None:
+    """Its Python block prints what it shows: the same texts, and about the same scores."""
+    (block,) = blocks(ROOT / "README.md", "python")
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(block.text.replace('"MODEL"', repr(str(model))), {})
+    found, shown = (
+        [line.partition(" ") for line in lines] for lines in (printed.getvalue().splitlines(), block.printed)
+    )
+    assert [text for _, _, text in found] == [text for _, _, text in shown]
+    assert [float(score) for score, *_ in found] == pytest.approx([float(score) for score, *_ in shown], abs=0.1)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not (ROOT / ".venv/environment.stamp").exists(), reason="needs scripts/environment.sh to have run")
 def test_learns_the_grammar(tmp_path):
@@ -47,5 +62,6 @@ def test_learns_the_grammar(tmp_path):
     assert [signature.split("|")[1] for _, signature in scores] == ["case:mixed", "case:lc"]
     assert float(scores[0][0]) >= 90
     assert run.stdout.count("  translation ") == 5
+    check_the_readme(tmp_path / "my corpus" / "model")
     again = demo("--output", "my corpus", directory=tmp_path)
     assert again.returncode == 0 and "already trained" in again.stderr

@@ -13,7 +13,7 @@ from typing import List
 
 import pytest
 import torch
-from commands import ROOT, run
+from commands import ROOT, in_a_fork
 from corpus_mirror import sentence_pairs
 from model_folders import make_model_folder
 from processes import wait_until
@@ -27,19 +27,6 @@ from gnmt.errors import UserError
 
 TINY = ["--arch", "gnmt_v2_tiny", "--threads", 1, "--epochs", 4]
 PAIRS = {"train": sentence_pairs(100, 1), "valid": sentence_pairs(5, 2), "test": sentence_pairs(5, 3)}
-
-
-def in_a_fork(name: str, arguments: list, environment, log=None, shorten=None) -> None:
-    """Stands in for `run_fairseq` and `run_fairseq_quietly` without importing fairseq again."""
-    done = run(name, *arguments)
-    for line in done.stdout.splitlines() if shorten else []:
-        if (text := shorten(line)) is not None:
-            print(text)
-    if log is not None:
-        log.parent.mkdir(exist_ok=True, parents=True)
-        log.write_text(log.read_text() + done.stdout if log.exists() else done.stdout)
-    if done.code:
-        sys.exit(done.code)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,132 @@
+"""Blocks of the README and the documentation are executed, page by page, with a tiny model and small files."""
+
+import shutil
+from pathlib import Path
+from typing import Dict, List, Optional
+
+import pytest
+import torch
+import zstandard
+from commands import in_a_fork
+from conftest import Golden
+from corpus_mirror import sentence_pairs
+from nvidia_checkpoints import save, stored
+from pages import PAGES, blocks, name_of
+from shell_lines import Command, commands_of, run_pipe
+
+from gnmt.commands import bench, prepare, train
+from gnmt.commands.speed import measure
+
+README = PAGES[0]
+ADDED = {  # options that make a command fit the tiny model and the small files, by its first words
+    "gnmt prepare --train": "--vocab-size 120 --embedding-size 32 --jobs 1",
+    "gnmt prepare --model": "--jobs 1",
+    "gnmt train DIR": "--arch gnmt_v2_tiny --threads 1 --epochs 2",
+    "gnmt train TUNED": "--threads 1",
+    "gnmt bulk MODEL": "--threads 1",
+    "gnmt bench": "--sentences 2 --single 1 --repetitions 1",
+    "gnmt rate prepare": "--items 5",
+}
+EXCEPTED = {  # commands that are not run, by their first words
+    "gnmt serve": "runs until it is stopped: test_serve.py",
+    "gnmt rate serve": "runs until it is stopped: test_rating_page.py",
+    "gnmt train DIR --precision bf16": "another training in the same folder: test_bfloat16.py",
+    "gnmt train DIR --replicas": "needs Ray and several processes: test_asynchronous.py",
+    "fairseq-": "trains for long, or needs several GPUs; test_docs.py parses it",
+    "python": "measures for minutes, or needs a corpus",
+    "OMP_NUM_THREADS=1 python": "measures for minutes",
+    "bash": "builds an environment, downloads or trains: test_demo.py",
+    "pip": "installs packages",
+    "source": "a part of the shell",
+    "curl": "needs a server: test_serve.py",
+    "parallel": "a program that may be absent",
+    "sbatch": "needs Slurm",
+}
+OF_THE_MODEL = {"README.md"}  # the output depends on the model: test_demo.py compares it
+
+
+def exception_of(pipe: List[Command]) -> Optional[str]:
+    """The entry of EXCEPTED for the commands of a pipe."""
+    line = " ".join(pipe[0].words)
+    return next((start for start in EXCEPTED if line.startswith(start)), None)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory) -> Path:
+    """The files that the pages name, and what the README's commands of training make of them: DIR and MODEL."""
+    folder = tmp_path_factory.mktemp("documentation")
+    write_texts(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        make_safe(patch, folder)
+        for pipe in commands_of(README):
+            if exception_of(pipe) is None:
+                run_pipe(pipe, ADDED)
+    return folder
+
+
+def make_safe(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Prepares this process for commands in a folder: fairseq is forked, threads and the device stay as they are."""
+    patch.chdir(folder)
+    patch.setattr(prepare, "run_fairseq_quietly", in_a_fork)
+    patch.setattr(train, "run_fairseq", in_a_fork)
+    patch.setattr(bench, "measure_apart", measure)
+    patch.setattr(torch, "set_num_threads", lambda number: None)
+    patch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+def write_texts(folder: Path) -> None:
+    """Small files with the names of the pages."""
+    for number, names in enumerate((["train", "corpus"], ["dev"], ["test", "new", "baseline", "translated", "text"])):
+        for side, lines in zip(("en", "fr"), zip(*sentence_pairs(5 if number else 100, number))):
+            text = "".join(f"{line}\n" for line in lines)
+            for name in names:
+                (folder / f"{name}.{side}").write_text(text, encoding="utf-8")
+                shutil.copyfile(folder / f"{name}.fr", folder / f"{name}.de") if side == "fr" else None
+    for name in ("news.en", "mono.de"):
+        (folder / f"{name}.zst").write_bytes(zstandard.compress((folder / "test.en").read_bytes()))
+    log = "".join(f"D-{n}\t-0.1\t{line}\n" for n, line in enumerate(open(folder / "test.de", encoding="utf-8")))
+    (folder / "generate.txt").write_text(log, encoding="utf-8")
+    shutil.copyfile(folder / "test.en", folder / "newstest2014.en")
+    save(stored(Golden("tiny_4_layers")), folder / "nvidia.pt")
+
+
+@pytest.fixture
+def folder(original, tmp_path, monkeypatch) -> Path:
+    """A copy of the files, which is the current folder."""
+    shutil.copytree(original, tmp_path / "files")
+    make_safe(monkeypatch, tmp_path / "files")
+    return Path()
+
+
+WITH_PYTHON = [page for page in PAGES if any(blocks(page, "python"))]
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=map(name_of, WITH_PYTHON))
+def test_python_blocks(page, folder, capsys):
+    names = {}
+    for block in blocks(page, "python"):
+        exec(compile(block.text, f"Python of {page.name}", "exec"), names)
+        printed = capsys.readouterr().out.splitlines()
+        assert len(printed) >= block.text.count("print(")
+        if block.printed and name_of(page) not in OF_THE_MODEL:
+            assert printed == block.printed
+
+
+WITH_COMMANDS = [page for page in PAGES if any(exception_of(pipe) is None for pipe in commands_of(page))]
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=map(name_of, WITH_COMMANDS))
+def test_commands(page, folder):
+    for pipe in commands_of(page):
+        if exception_of(pipe) is None:
+            before = contents(folder)
+            assert run_pipe(pipe, ADDED) or contents(folder) != before, pipe
+
+
+def contents(folder: Path) -> Dict[Path, int]:
+    """Files with the times of their changes."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_every_exception_occurs():
+    assert {exception_of(pipe) for page in PAGES for pipe in commands_of(page)} >= set(EXCEPTED)
