@@ -47,7 +47,7 @@ VALUES = {
 }
 QUICK_BASE = Point(hidden=16, vocabulary=60, length=4, batch=2, beam=2)
 QUICK_VALUES: Dict[str, List[int]] = {"hidden": [32], "vocabulary": [], "length": [], "batch": [], "beam": [1]}
-LEAST = Point(hidden=1, vocabulary=5, length=2, batch=1, beam=1)
+MINIMUM = Point(hidden=1, vocabulary=5, length=2, batch=1, beam=1)
 DROPOUT = 0.2
 NO_LIMIT = 200  # tokens; the steps are forced
 WORKER = "point"
@@ -83,7 +83,7 @@ def points_of(args: argparse.Namespace) -> List[Point]:
     lists = {name: getattr(args, f"{name}_values") for name in Point._fields}
     points = grid(base, {name: values[name] if lists[name] is None else lists[name] for name in Point._fields})
     for point in points:
-        for name, value, least in zip(Point._fields, point, LEAST):
+        for name, value, least in zip(Point._fields, point, MINIMUM):
             if value < least:
                 raise UserError(f"--{name} or --{name}-values has {value}, but at least {least} is needed.")
     return points

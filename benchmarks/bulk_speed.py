@@ -157,7 +157,7 @@ def table(measured: Dict[str, Dict[str, list]], count: int) -> str:
         rows.append({
             "program": name,
             "lines/s without the start": f"{(count - 1) / spread(work[name]).median:.2f}",
-            "times faster": f"{ratios.median:.2f} ({ratios.least:.2f} to {ratios.most:.2f})",
+            "times faster": f"{ratios.median:.2f} ({ratios.minimum:.2f} to {ratios.maximum:.2f})",
             "lines/s of the whole run": f"{count / spread(one['whole']).median:.2f}",
             "times faster, whole run": f"{whole.median:.2f}",
             "start, s": f"{spread(one['first']).median:.1f}",

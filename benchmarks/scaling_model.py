@@ -30,7 +30,7 @@ from gnmt.errors import UserError  # noqa: E402
 from gnmt.files.outputs import atomic_outputs  # noqa: E402
 from gnmt.plots.pictures import check_pictures, to_png  # noqa: E402
 
-LEAST = {"hidden": 1, "layers": 2, "vocabulary": 8, "batch": 2, "source": 1, "target": 1, "repetitions": 1}
+MINIMUM = {"hidden": 1, "layers": 2, "vocabulary": 8, "batch": 2, "source": 1, "target": 1, "repetitions": 1}
 
 
 def parse_options() -> argparse.Namespace:
@@ -57,7 +57,7 @@ def parse_options() -> argparse.Namespace:
 
 def check(args: argparse.Namespace) -> None:
     """Raises UserError for numbers that are too small, and files that cannot be written."""
-    for option, least in LEAST.items():
+    for option, least in MINIMUM.items():
         if getattr(args, option) < least:
             raise UserError(f"--{option} is {getattr(args, option)}, but must be at least {least}.")
     if args.batch % 2:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, ListConfig
 from fairseq_gnmt.fairseq_options import GENERATE, INTERACTIVE, RANGES, TRAIN, TRANSLATION, entry_of, refusal
 from fairseq_gnmt.parallel_options import check_parallel_options
 from gnmt.errors import UserError
-from gnmt.ranges import LARGEST, Range, check_ranges
+from gnmt.ranges import MAX_NUMBER, Range, check_ranges
 from gnmt.search.options import SearchOptions
 
 # Options that fairseq ignores with a warning if their package is missing: alternative names of the package.
@@ -29,7 +29,7 @@ GROUPS = ("common", "common_eval", "distributed_training", "dataset", "optimizat
 COMPONENTS = ("model", "criterion", "optimizer", "lr_scheduler", "bmuf")
 # Defaults that depend on the machine or on other options
 NEUTRAL = {"distributed_world_size": 1, "batch_size_valid": None, "max_tokens_valid": None}
-ANY_NUMBER = Range(-LARGEST, LARGEST)
+ANY_NUMBER = Range(-MAX_NUMBER, MAX_NUMBER)
 
 
 def check_options(cfg: DictConfig, command: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Optional
 
 from gnmt.errors import UserError
 
-LARGEST = 2**32 - 1  # larger numbers do not fit into the integers of torch, numpy and fairseq
+MAX_NUMBER = 2**32 - 1  # larger numbers do not fit into the integers of torch, numpy and fairseq
 RANGE, HELP, DEFAULT = "range", "help", "default"  # keys in the metadata of a dataclass field
 
 
@@ -15,16 +15,16 @@ class Range:
     """Range of finite numbers that an option accepts.
 
     Args:
-        least: smallest accepted number.
-        most: largest accepted number.
-        above: accept only numbers above `least`.
-        below: accept only numbers below `most`.
+        minimum: smallest accepted number.
+        maximum: largest accepted number.
+        above: accept only numbers above `minimum`.
+        below: accept only numbers below `maximum`.
         off: 0 disables the option's effect and is accepted.
         hint: usual values, added to the error message.
     """
 
-    least: float = 0
-    most: float = LARGEST
+    minimum: float = 0
+    maximum: float = MAX_NUMBER
     above: bool = False
     below: bool = False
     off: bool = False
@@ -36,12 +36,12 @@ class Range:
             return "a number"
         if not math.isfinite(value):
             return "a finite number"
-        if value < self.least or (self.above and value == self.least):
+        if value < self.minimum or (self.above and value == self.minimum):
             if self.off:
                 return "0 (off) or above"
-            return f"above {self.least}" if self.above else f"at least {self.least}"
-        if value > self.most or (self.below and value == self.most):
-            return f"below {self.most}" if self.below else f"at most {self.most}"
+            return f"above {self.minimum}" if self.above else f"at least {self.minimum}"
+        if value > self.maximum or (self.below and value == self.maximum):
+            return f"below {self.maximum}" if self.below else f"at most {self.maximum}"
         return None
 
     def check(self, option: str, value: Any) -> None:

@@ -23,7 +23,7 @@ from gnmt.search.options import SamplingOptions
 from gnmt.search.sampling_batch import SamplingBatch
 from gnmt.search.search_queue import JOINING_SHARE, Batch, SearchQueue, padded
 from gnmt.tokenizers.vocabulary import EOS, PAD
-from gnmt.translation.options import MOST_TOKENS, TranslationOptions
+from gnmt.translation.options import MAX_TOKENS, TranslationOptions
 from gnmt.translation.pending_texts import PendingTexts
 from gnmt.translation.results import Translation
 from gnmt.translation.sentence_codec import SentenceCodec
@@ -117,7 +117,7 @@ class Translator:
         sampling: Optional[SamplingOptions] = None,
         split_sentences: bool = False,
         batch_size: int = 64,
-        max_length: int = MOST_TOKENS,
+        max_length: int = MAX_TOKENS,
         progress: Optional[Callable[[Translation], None]] = None,
     ) -> List[Translation]:
         """Translates texts.

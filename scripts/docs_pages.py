@@ -148,7 +148,7 @@ def dataclass_table(config: type, without: Optional[type] = None) -> str:
         if isinstance(default, str) and default.startswith("${"):
             continue
         accepted = option.metadata.get("range")
-        limits = "" if accepted is None else f"{accepted.least:g} to {accepted.most:g}"
+        limits = "" if accepted is None else f"{accepted.minimum:g} to {accepted.maximum:g}"
         name = f"`--{option.name.replace('_', '-')}`"
         rows.append(f"| {name} | {cell(f'`{default}`')} | {limits} | {cell(str(option.metadata['help']))} |")
     return "\n".join(rows)

@@ -18,7 +18,7 @@ if torch.cuda.is_available():
     DEVICES.append(pytest.param("cuda", marks=pytest.mark.gpu))
 TESTS = Path(__file__).parent
 GOLDEN = TESTS / "golden"
-LONGEST = {"unit": 300, "tools": 300, "end_to_end": 900, "slow": 3600}  # seconds of a test on a busy machine
+TIME_LIMITS = {"unit": 300, "tools": 300, "end_to_end": 900, "slow": 3600}  # seconds of a test on a busy machine
 
 
 def pytest_configure(config):
@@ -43,8 +43,8 @@ def pytest_collection_modifyitems(items):
         if kind != "unit":
             item.add_marker(kind)
         if not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(LONGEST["slow" if item.get_closest_marker("slow") else kind]))
-    items.sort(key=lambda item: list(LONGEST).index(kinds[item]))
+            item.add_marker(pytest.mark.timeout(TIME_LIMITS["slow" if item.get_closest_marker("slow") else kind]))
+    items.sort(key=lambda item: list(TIME_LIMITS).index(kinds[item]))
 
 
 @pytest.fixture(params=DEVICES)

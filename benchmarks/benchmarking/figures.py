@@ -11,19 +11,19 @@ class Spread(NamedTuple):
     """Statistics of several repetitions."""
 
     median: float
-    least: float
-    most: float
+    minimum: float
+    maximum: float
 
     def __format__(self, specification: str) -> str:
-        median, least, most = (format(value, specification) for value in self)
-        return f"{median} ({least} - {most})"
+        median, minimum, maximum = (format(value, specification) for value in self)
+        return f"{median} ({minimum} - {maximum})"
 
     def divided(self, divisor: float) -> "Spread":
         return Spread(*(value / divisor for value in self))
 
     def rate(self, amount: float) -> "Spread":
         """Returns the amount per second, for a spread of seconds."""
-        return Spread(amount / self.median, amount / self.most, amount / self.least)
+        return Spread(amount / self.median, amount / self.maximum, amount / self.minimum)
 
 
 def spread(values: Sequence[float]) -> Spread:

@@ -36,8 +36,8 @@ def measurements(growth: Growth, cost: str, variable: str) -> Measurements:
     return Measurements(
         [getattr(point, variable) for point in points],
         [one.median for one in spreads],
-        [one.median - one.least for one in spreads],
-        [one.most - one.median for one in spreads],
+        [one.median - one.minimum for one in spreads],
+        [one.maximum - one.median for one in spreads],
     )
 
 

@@ -12,7 +12,7 @@ from finite_sets import FiniteSet
 from grammar import Pair, all_combinations, pair, sentences
 
 HELD_OUT_SHARE = 0.1  # of all combinations: about a quarter of the sentences contain one of them
-LARGEST_LOSS = 0.2  # maximum share of a word's combinations that is held out, so that the word can still be learnt
+MAX_LOST_SHARE = 0.2  # maximum share of a word's combinations that is held out, so that the word can still be learnt
 PATIENCE = 20_000  # draws in a row without a new sentence; a few seconds
 
 
@@ -29,7 +29,7 @@ def choose_held_out(rng: random.Random) -> FrozenSet[Combination]:
     rng.shuffle(candidates)
     lost, held_out = Counter(), set()
     for combination in candidates:
-        if len(held_out) < wanted and all(lost[word] + 1 <= LARGEST_LOSS * available[word] for word in combination):
+        if len(held_out) < wanted and all(lost[word] + 1 <= MAX_LOST_SHARE * available[word] for word in combination):
             held_out.add(combination)
             lost.update(combination)
     return frozenset(held_out)

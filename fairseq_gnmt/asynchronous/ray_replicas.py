@@ -21,7 +21,7 @@ from gnmt.training.flat_buffers import FlatState, Shard, join
 
 logger = logging.getLogger(__name__)
 
-MOST_FAILED_STARTS = 3  # consecutive failed starts of replicas
+MAX_FAILED_STARTS = 3  # consecutive failed starts of replicas
 BYTES = 4  # per float32
 
 
@@ -158,7 +158,7 @@ class RayReplicas:
         if isinstance(error, self._ray.exceptions.RayTaskError) and not self._is_death(error.cause):
             raise error.cause if isinstance(error.cause, UserError) else error
         self._failed_starts += not has_worked
-        if self._failed_starts == MOST_FAILED_STARTS:
+        if self._failed_starts == MAX_FAILED_STARTS:
             raise error
         self.deaths += 1
         logger.warning("a replica has died: another one takes its place")

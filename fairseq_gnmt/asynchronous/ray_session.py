@@ -16,7 +16,7 @@ import fairseq_gnmt
 from gnmt.errors import UserError
 
 ATTEMPTS = 3  # attempts to start Ray, each with a timeout of half a minute
-LEAST_STORE_BYTES = 100 << 20  # Ray needs 75 MB
+MIN_STORE_BYTES = 100 << 20  # Ray needs 75 MB
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # makes Ray listen on 127.0.0.1 only
@@ -51,7 +51,7 @@ def start_ray(processes: int, store_bytes: int) -> ModuleType:
         try:
             ray.init(
                 num_cpus=processes,
-                object_store_memory=max(store_bytes, LEAST_STORE_BYTES),
+                object_store_memory=max(store_bytes, MIN_STORE_BYTES),
                 include_dashboard=False,
                 log_to_driver=False,
                 configure_logging=False,

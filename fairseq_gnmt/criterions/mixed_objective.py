@@ -36,8 +36,8 @@ logger = logging.getLogger(__name__)
 # Maximum length of a sample: factor * tokens of its reference + constant. Longer samples overlap too little with the
 # reference to be useful.
 LIMIT_FACTOR, LIMIT_CONSTANT = 1.25, 4
-NOTHING_LEARNT = 0.02  # mean GLEU below which a model is probably untrained
-IMPOSSIBLE = -1e4  # logit with probability 0, also in half precision
+UNTRAINED_GLEU = 0.02  # mean GLEU below which a model is probably untrained
+MASKED_LOGIT = -1e4  # logit with probability 0, also in half precision
 
 
 @dataclass
@@ -197,7 +197,7 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         home, tokens, rewards = tokens.device, tokens.to(features.device), rewards.to(features.device)
         # The sampling distribution: with temperature, and without padding.
         padding = torch.tensor([self.padding_idx], device=tokens.device)
-        bias = (projection.bias / self.temperature).index_fill(0, padding, IMPOSSIBLE)
+        bias = (projection.bias / self.temperature).index_fill(0, padding, MASKED_LOGIT)
         drawn = tokens.ne(self.padding_idx)
         token_weights = advantages(rewards)[:, :, None].expand_as(drawn)[drawn]
         loss = fused_weighted_nll(
@@ -207,7 +207,7 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
 
     def _warn_if_untrained(self, rewards: Tensor) -> None:
         """Warns once if rewards are near zero, which usually means that the model is untrained."""
-        if not self.has_checked_rewards and rewards.mean() < NOTHING_LEARNT:
+        if not self.has_checked_rewards and rewards.mean() < UNTRAINED_GLEU:
             logger.warning(
                 "the model's samples have almost nothing in common with the references (GLEU %.4f): this refines a "
                 "trained model, which --finetune-from-model names",

@@ -17,7 +17,7 @@ from gnmt.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-MOST_LOSSES = 5  # maximum number of lost servers between two checkpoints
+MAX_LOSSES = 5  # maximum number of lost servers between two checkpoints
 
 
 def train_asynchronously_if_asked() -> None:
@@ -51,9 +51,9 @@ def going_on(module: ModuleType, main: Callable[[DictConfig], None]) -> Callable
             except ServerLost as error:
                 before, last = last, _time_of_checkpoint(cfg)
                 losses = losses + 1 if last == before else 1
-                if losses == MOST_LOSSES:
+                if losses == MAX_LOSSES:
                     raise UserError(
-                        f"{MOST_LOSSES} servers have died without a checkpoint in between: if the memory is not enough, "
+                        f"{MAX_LOSSES} servers have died without a checkpoint in between: if the memory is not enough, "
                         "give more --parameter-servers or fewer replicas, or save with --save-interval-updates."
                     ) from error
                 logger.warning("a server has died: the training continues from its last checkpoint")

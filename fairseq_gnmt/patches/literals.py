@@ -19,7 +19,7 @@ from gnmt.errors import UserError
 OPERATIONS: Dict[Type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
 }  # fmt: skip
-LONGEST = 100_000  # maximum number of characters of an expression, and of values of a list
+MAX_LENGTH = 100_000  # maximum number of characters of an expression, and of values of a list
 
 
 def evaluate_literals_only() -> None:
@@ -36,7 +36,7 @@ def evaluate(expression: Any, *_: Any) -> Any:
         UserError: if it contains other syntax, or is too long.
     """
     text = str(expression).strip()
-    if len(text) > LONGEST:
+    if len(text) > MAX_LENGTH:
         raise UserError(f"An option of {len(text)} characters is too long.")
     try:
         return _value(ast.parse(text, mode="eval").body)
@@ -74,9 +74,9 @@ def _check_length(left: Any, right: Any) -> None:
         if (
             isinstance(sequence, (list, tuple, str, bytes))
             and isinstance(count, int)
-            and len(sequence) * count > LONGEST
+            and len(sequence) * count > MAX_LENGTH
         ):
-            raise UserError(f"An option has a list of more than {LONGEST} values, which is too long.")
+            raise UserError(f"An option has a list of more than {MAX_LENGTH} values, which is too long.")
 
 
 def _not_a_literal(text: str) -> UserError:

@@ -11,7 +11,7 @@ from gnmt.bulk.rows import Added, Row, Rows, Translated
 from gnmt.errors import UserError
 from gnmt.files.lines import UTF16_MARKS, as_line, bounded_lines, one_line
 
-MOST_BYTES = 1 << 26  # maximum size of a shard, unless a single line is larger
+MAX_BYTES = 1 << 26  # maximum size of a shard, unless a single line is larger
 TRANSLATION, SCORE, NBEST, PROBLEM = "translation", "score", "nbest", "problem"  # names that the output adds
 
 
@@ -20,7 +20,7 @@ def cut_lines(stream: BinaryIO, lines_per_shard: int) -> Iterator[Tuple[int, byt
 
     Args:
         stream: uncompressed input.
-        lines_per_shard: maximum number of lines of a shard; a shard has fewer if it would exceed MOST_BYTES.
+        lines_per_shard: maximum number of lines of a shard; a shard has fewer if it would exceed MAX_BYTES.
 
     Raises:
         UserError: the text is UTF-16, or a line is too long.
@@ -31,7 +31,7 @@ def cut_lines(stream: BinaryIO, lines_per_shard: int) -> Iterator[Tuple[int, byt
     for line in bounded_lines(stream, "The input"):
         if is_first and line.startswith(UTF16_MARKS):
             raise UserError("The input is UTF-16, not UTF-8: convert it, for example with iconv -f utf-16 -t utf-8.")
-        if lines and (len(lines) == lines_per_shard or size + len(line) > MOST_BYTES):
+        if lines and (len(lines) == lines_per_shard or size + len(line) > MAX_BYTES):
             yield len(lines), b"".join(lines)
             lines, size = [], 0
         lines.append(line)

@@ -23,7 +23,7 @@ from gnmt.bulk import job as jobs
 from gnmt.bulk import parquet
 from gnmt.bulk.formats import cut_lines
 from gnmt.bulk.job import Job
-from gnmt.bulk.shard_size import MOST_LINES, SHARDS_PER_WORKER, default_lines_per_shard
+from gnmt.bulk.shard_size import MAX_LINES, SHARDS_PER_WORKER, default_lines_per_shard
 from gnmt.errors import UserError
 from gnmt.files.checksums import sha256
 from gnmt.files.lines import bounded_lines, check_files
@@ -168,7 +168,7 @@ def _begin(folder: BulkFolder, job: Job, source: Path, workers: int) -> Manifest
     """Writes the shards of the input, then the manifest."""
     _remove_unfinished_plan(folder)
     if job.lines_per_shard is None:
-        lines = _count_lines(source, job, MOST_LINES * SHARDS_PER_WORKER * workers)
+        lines = _count_lines(source, job, MAX_LINES * SHARDS_PER_WORKER * workers)
         job = dataclasses.replace(job, lines_per_shard=default_lines_per_shard(lines, workers, job.options.batch_size))
     shards: List[Shard] = []
     whole = hashlib.sha256()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gnmt.translator import Translator
 
 COUNT = Range(0, 1e15)  # of lines or seconds in a record
-LONGEST_TEXT = 1 << 20  # characters; the rest of a longer line is not translated
+MAX_TEXT_LENGTH = 1 << 20  # characters; the rest of a longer line is not translated
 
 Progress = Callable[[int], None]  # called with the number of lines translated since the last call
 
@@ -191,9 +191,9 @@ def translate_texts(translator: "Translator", texts: Sequence[str], job: Job, fi
     if options.sampling is not None:
         sampling = dataclasses.replace(options.sampling, seed=options.sampling.seed + first)
         options = dataclasses.replace(options, sampling=sampling)
-    translations = translator.stream([text[:LONGEST_TEXT] for text in texts], options)
+    translations = translator.stream([text[:MAX_TEXT_LENGTH] for text in texts], options)
     for text, translation in zip(texts, translations, strict=True):
-        is_cut = len(text) > LONGEST_TEXT or any(one.is_truncated for one in translation.sentences)
+        is_cut = len(text) > MAX_TEXT_LENGTH or any(one.is_truncated for one in translation.sentences)
         nbest = [Scored(tagged(one.text, job.tag), one.score) for one in translation.nbest] if options.nbest > 1 else []
         yield Translated(tagged(translation.text, job.tag), translation.score, nbest, is_cut)
 

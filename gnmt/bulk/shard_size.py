@@ -3,9 +3,9 @@
 import math
 from typing import Optional
 
-MOST_LINES = 20_000  # default number of lines of a shard of a large input
+MAX_LINES = 20_000  # default number of lines of a shard of a large input
 SHARDS_PER_WORKER = 4  # of a small input: an interrupted run loses less, and all processes end at about the same time
-LEAST_BATCHES = 4  # of a shard: sentences are sorted by length within a shard
+MIN_BATCHES = 4  # of a shard: sentences are sorted by length within a shard
 
 
 def default_lines_per_shard(lines: Optional[int], workers: int, batch_size: int) -> int:
@@ -14,8 +14,8 @@ def default_lines_per_shard(lines: Optional[int], workers: int, batch_size: int)
     Args:
         lines: number of lines of the input; None if it is not known before the input is divided.
         workers: number of processes.
-        batch_size: number of sentences of a batch; a shard has at least LEAST_BATCHES.
+        batch_size: number of sentences of a batch; a shard has at least MIN_BATCHES.
     """
     if lines is None:
-        return MOST_LINES
-    return min(MOST_LINES, max(LEAST_BATCHES * batch_size, math.ceil(lines / (SHARDS_PER_WORKER * workers))))
+        return MAX_LINES
+    return min(MAX_LINES, max(MIN_BATCHES * batch_size, math.ceil(lines / (SHARDS_PER_WORKER * workers))))

@@ -10,7 +10,7 @@ from typing import Any, Union
 import numpy as np
 
 from gnmt.checkpoints.pickles import Global, InvalidPickle
-from gnmt.checkpoints.tensors import MOST_DIMENSIONS, MOST_ELEMENTS
+from gnmt.checkpoints.tensors import MAX_DIMENSIONS, MAX_ELEMENTS
 
 TYPES = ("b1", *(f"i{size}" for size in (1, 2, 4, 8)), *(f"u{size}" for size in (1, 2, 4, 8)), "f2", "f4", "f8")
 ORDERS = ("<", "|", "=")  # little-endian, not applicable, native
@@ -82,9 +82,9 @@ def fill_array(array: np.ndarray, state: tuple) -> None:
     if type(state) is not tuple or len(state) != 5 or array.size:
         raise InvalidPickle("it describes an array of numpy wrongly")
     version, shape, stored, by_columns, content = state
-    if version != 1 or type(by_columns) is not bool or type(shape) is not tuple or len(shape) > MOST_DIMENSIONS:
+    if version != 1 or type(by_columns) is not bool or type(shape) is not tuple or len(shape) > MAX_DIMENSIONS:
         raise InvalidPickle("it describes an array of numpy wrongly")
-    if not all(type(length) is int and 0 <= length <= MOST_ELEMENTS for length in shape):
+    if not all(type(length) is int and 0 <= length <= MAX_ELEMENTS for length in shape):
         raise InvalidPickle("it describes an array of numpy wrongly")
     check_length(stored, content, math.prod(shape))
     array.__setstate__((version, shape, stored.dtype, by_columns, content))

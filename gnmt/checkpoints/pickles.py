@@ -9,8 +9,8 @@ It can set the state only of the types in another table.
 import pickletools
 from typing import Any, BinaryIO, Callable, Dict, List, Mapping, NamedTuple, Tuple, Union
 
-DEEPEST = 100  # maximum nesting of containers; checkpoints have about 10
-MOST_VALUES = 50_000_000  # a value with two references counts twice
+MAX_DEPTH = 100  # maximum nesting of containers; checkpoints have about 10
+MAX_VALUES = 50_000_000  # a value with two references counts twice
 
 PLAIN_KEYS = (str, bytes, int, float, bool, type(None))
 
@@ -248,15 +248,15 @@ def check_nesting(value: Any) -> None:
         if not contents:
             return 1, 0
         if id(inside) not in measured:
-            parts = [measure(one, depth + 1) for one in contents] if depth < DEEPEST else [(0, DEEPEST)]
+            parts = [measure(one, depth + 1) for one in contents] if depth < MAX_DEPTH else [(0, MAX_DEPTH)]
             measured[id(inside)] = 1 + sum(values for values, _ in parts), 1 + max(levels for _, levels in parts)
-        if measured[id(inside)][1] > DEEPEST:
-            raise InvalidPickle(f"its containers are more than {DEEPEST} levels deep")
+        if measured[id(inside)][1] > MAX_DEPTH:
+            raise InvalidPickle(f"its containers are more than {MAX_DEPTH} levels deep")
         return measured[id(inside)]
 
     values, _ = measure(value, 0)
-    if values > MOST_VALUES:
-        raise InvalidPickle(f"it refers to more than {MOST_VALUES:,} values")
+    if values > MAX_VALUES:
+        raise InvalidPickle(f"it refers to more than {MAX_VALUES:,} values")
 
 
 def contained(value: Any) -> Tuple[Any, ...]:

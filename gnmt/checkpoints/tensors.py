@@ -30,8 +30,8 @@ STORAGE_TYPES = {
     "torch.ByteStorage": StorageType(torch.uint8),
     "torch.BoolStorage": StorageType(torch.bool),
 }
-MOST_DIMENSIONS = 8
-MOST_ELEMENTS = 2**40  # in one dimension, also of an empty tensor
+MAX_DIMENSIONS = 8
+MAX_ELEMENTS = 2**40  # in one dimension, also of an empty tensor
 
 
 class Storage(NamedTuple):
@@ -90,13 +90,13 @@ def rebuild_tensor(
     """
     if type(storage) is not Storage or type(requires_grad) is not bool or hooks or metadata:
         raise InvalidPickle("it describes a tensor wrongly")
-    if not type(size) is type(stride) is tuple or len(size) != len(stride) or len(size) > MOST_DIMENSIONS:
+    if not type(size) is type(stride) is tuple or len(size) != len(stride) or len(size) > MAX_DIMENSIONS:
         raise InvalidPickle("it has a tensor with a size and a stride of different lengths")
     if not all(map(is_count, (offset, *size, *stride))):
         raise InvalidPickle("it has a tensor with sizes that are not whole numbers")
     elements = math.prod(size)
     last = offset + sum((length - 1) * step for length, step in zip(size, stride)) if elements else offset - 1
-    if elements > storage.elements or last >= storage.elements or max(size, default=0) > MOST_ELEMENTS:
+    if elements > storage.elements or last >= storage.elements or max(size, default=0) > MAX_ELEMENTS:
         raise InvalidPickle(f"it has a tensor of {size} in the memory of {storage.elements} numbers")
     tensor = torch.empty(0, dtype=storage.dtype, device=storage.memory.device)
     tensor.set_(storage.memory, offset, size, stride)

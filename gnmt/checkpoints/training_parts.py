@@ -6,7 +6,7 @@ from typing import Any, Dict, Mapping, Union
 
 from gnmt.errors import UserError
 
-LONGEST_TRAINING = 1e12  # seconds
+MAX_TRAINING_SECONDS = 1e12  # seconds
 WANTED = "name a checkpoint that fairseq-train has written."
 
 
@@ -125,5 +125,5 @@ def check_progress(extra: Dict[str, Any], path: Union[str, Path]) -> None:
         if type(iterator.get(name, 0)) is not int or iterator.get(name, 0) < 0:
             raise UserError(f"{path} has {iterator[name]!r:.50} as its extra_state, train_iterator, {name}: {WANTED}")
     seconds = extra.get("previous_training_time", 0.0)
-    if type(seconds) not in (int, float) or not 0 <= seconds < LONGEST_TRAINING:
+    if type(seconds) not in (int, float) or not 0 <= seconds < MAX_TRAINING_SECONDS:
         raise UserError(f"{path} has {seconds!r:.50} as its extra_state, previous_training_time: {WANTED}")

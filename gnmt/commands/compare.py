@@ -21,7 +21,7 @@ from gnmt.files.outputs import atomic_outputs
 from gnmt.ranges import Range
 
 METRICS = ("bleu", "chrf", "ter", "gleu")
-EXAMPLES = Range(least=1, most=1000)
+EXAMPLES = Range(minimum=1, maximum=1000)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

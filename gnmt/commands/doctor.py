@@ -27,7 +27,7 @@ from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
 from gnmt import extras
 from gnmt.errors import UserError
 
-LEAST_PYTHON = (3, 11)
+MIN_PYTHON = (3, 11)
 PACKAGES = {  # minimum versions
     "torch": "2.6",
     "numpy": "1.26",
@@ -41,7 +41,7 @@ PACKAGES = {  # minimum versions
 TRAINING = "ve-fairseq"
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 FOLDER_FAILS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
-LEAST_MEMORY = 1 << 30  # bytes required for translation with a large model
+MIN_MEMORY_BYTES = 1 << 30  # bytes required for translation with a large model
 
 
 class Finding(NamedTuple):
@@ -127,8 +127,8 @@ def attempt(name: str, check: Callable[[], str]) -> Finding:
 
 def check_python() -> Finding:
     """Checks the version of Python."""
-    least = ".".join(map(str, LEAST_PYTHON))
-    remedy = None if sys.version_info[:2] >= LEAST_PYTHON else f"Install Python {least} or later."
+    least = ".".join(map(str, MIN_PYTHON))
+    remedy = None if sys.version_info[:2] >= MIN_PYTHON else f"Install Python {least} or later."
     return Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}", remedy)
 
 
@@ -166,7 +166,7 @@ def check_memory() -> Finding:
     available = available_memory()
     if available is None:
         return Finding("memory", "unknown")
-    remedy = None if available >= LEAST_MEMORY else "End other programs: large models need more memory."
+    remedy = None if available >= MIN_MEMORY_BYTES else "End other programs: large models need more memory."
     return Finding("memory", f"{available / 2**30:.1f} GiB available", remedy)
 
 

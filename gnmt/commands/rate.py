@@ -33,12 +33,12 @@ from gnmt.ranges import Range
 REFERENCE = "reference"  # name of the human translation among the systems
 TOKEN_BYTES = 24
 RANGES = {
-    "items": Range(least=1, most=100_000),
-    "raters": Range(least=1, most=100),
-    "repeated": Range(least=0, most=1),
-    "controls": Range(least=0, most=1),
+    "items": Range(minimum=1, maximum=100_000),
+    "raters": Range(minimum=1, maximum=100),
+    "repeated": Range(minimum=0, maximum=1),
+    "controls": Range(minimum=0, maximum=1),
 }
-PORTS = Range(least=0, most=65535)
+PORTS = Range(minimum=0, maximum=65535)
 FORMATS = {"csv": as_csv, "pearmut": as_pearmut}
 
 

@@ -33,7 +33,7 @@ STANDARD_INPUT = Path("-")
 METRICS = ("bleu", "nvidia_bleu", "chrf", "ter", "gleu")  # as in gnmt.evaluation.metrics, whose import is slow
 TESTS = ("bs", "ar")
 SIGNIFICANT = 0.05
-TRIALS = Range(least=2, most=10**6)
+TRIALS = Range(minimum=2, maximum=10**6)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -31,7 +31,7 @@ from gnmt.training.progress import TrainingProgress
 from gnmt.training.recipes import fine_tuning, recipe_for
 
 PASSES_OPTIONS_THROUGH = True  # unknown options are passed to fairseq-train
-MOST_THREADS = 4  # more threads gain little for small matrices
+MAX_THREADS = 4  # more threads gain little for small matrices
 LOG = "train.log"
 POSITIVE = Range(1)
 
@@ -127,7 +127,7 @@ def _threads(threads: Optional[int], options: TrainingOptions, replicas: int) ->
     if not options.has("--cpu"):
         return {}
     cores = max(1, available_cores() // replicas)
-    return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(min(cores, MOST_THREADS))}
+    return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(min(cores, MAX_THREADS))}
 
 
 def _export_command(folder: Path, checkpoint: Path, options: TrainingOptions) -> str:

@@ -16,7 +16,7 @@ from gnmt.files.progress import progress_bar
 
 CHUNK_BYTES = 1 << 20
 TIMEOUT_SECONDS = 60
-FRUITLESS_ATTEMPTS = 3  # maximum number of consecutive connections without data
+MAX_FRUITLESS_ATTEMPTS = 3  # maximum number of consecutive connections without data
 
 
 def part_path(path: Path) -> Path:
@@ -42,7 +42,7 @@ def fetch(url: str, path: Path) -> None:
             part.replace(path)
             return
         fruitless = 0 if _size(part) > before else fruitless + 1
-        if fruitless == FRUITLESS_ATTEMPTS:
+        if fruitless == MAX_FRUITLESS_ATTEMPTS:
             raise UserError(
                 f"{url} stops after {_size(part)} bytes ({cause}). "
                 "Run the command again to continue, or give --mirror URL."

@@ -6,12 +6,12 @@ from typing import Hashable, Sequence
 
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
-LONGEST_NGRAM = 4
+MAX_NGRAM_SIZE = 4
 
 
 def ngrams(tokens: Sequence[Hashable]) -> Counter:
     """Counts each n-gram of 1 to 4 tokens."""
-    runs = (zip(*(tokens[start:] for start in range(size))) for size in range(1, LONGEST_NGRAM + 1))
+    runs = (zip(*(tokens[start:] for start in range(size))) for size in range(1, MAX_NGRAM_SIZE + 1))
     return Counter(chain.from_iterable(runs))
 
 

@@ -21,7 +21,7 @@ from gnmt.errors import UserError
 from gnmt.files.unpacking import open_unpacked
 
 LINES_PER_CHUNK = 4096
-LONGEST_LINE = 1 << 28  # bytes
+MAX_LINE_BYTES = 1 << 28  # bytes
 SURROGATES = re.compile("[\ud800-\udfff]")
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -66,12 +66,12 @@ def bounded_lines(file: BinaryIO, name: str) -> Iterator[bytes]:
         name: name of the file in the error message.
 
     Raises:
-        UserError: if a line has more than LONGEST_LINE bytes.
+        UserError: if a line has more than MAX_LINE_BYTES bytes.
     """
-    for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE + 1), b""), start=1):
-        if len(line) > LONGEST_LINE:
+    for number, line in enumerate(iter(partial(file.readline, MAX_LINE_BYTES + 1), b""), start=1):
+        if len(line) > MAX_LINE_BYTES:
             raise UserError(
-                f"{name}, line {number} has more than {LONGEST_LINE} bytes: give text with a sentence on each line."
+                f"{name}, line {number} has more than {MAX_LINE_BYTES} bytes: give text with a sentence on each line."
             )
         yield line
 

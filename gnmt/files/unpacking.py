@@ -19,7 +19,7 @@ from gnmt.errors import UserError
 SUFFIXES = ("", ".gz", ".xz", ".zst")  # usual suffixes, plain files first
 BLOCK = 1 << 20  # uncompressed bytes read at a time
 PACKED_BLOCK = 1 << 10  # compressed bytes, which are at most 32 MiB of text (zstd)
-LARGEST_WINDOW = 1 << 31  # bytes, as in `zstd --long=31`
+MAX_WINDOW_BYTES = 1 << 31  # bytes, as in `zstd --long=31`
 DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 
@@ -76,7 +76,7 @@ def _unpacked_blocks(file: BinaryIO, new: Callable[[], Any], padding: bytes) -> 
 
 
 def _zstd_part() -> Any:
-    return zstandard.ZstdDecompressor(max_window_size=LARGEST_WINDOW).decompressobj()
+    return zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES).decompressobj()
 
 
 GZIP = Format("gzip", gzip.open)

@@ -15,7 +15,7 @@ SPACE = "\u2581"  # mark of sentencepiece at the start of a word
 CONTINUED = "@@"  # mark of subword-nmt at the end of a token inside a word
 
 CELL = 0.27  # inches, the height of a line of text
-LARGEST_MAP = 100.0  # maximum side in inches; cells of longer sentences are smaller
+MAX_SIDE_INCHES = 100.0  # maximum side in inches; cells of longer sentences are smaller
 FONT_POINTS = 9.0
 POINTS_PER_INCH = 72
 GAP, BARS, COLOURS = 0.12, 0.9, 0.12  # inches: space between parts, height of the bars, width of the colour scale
@@ -107,7 +107,7 @@ def draw(attention: AttentionMap):
     Labels are outside the figure, so it must be saved with tight bounds.
     """
     rows, columns = attention.weights.shape
-    cell_width, cell_height = (min(CELL, LARGEST_MAP / count) for count in (columns, rows))
+    cell_width, cell_height = (min(CELL, MAX_SIDE_INCHES / count) for count in (columns, rows))
     map_width, map_height = columns * cell_width, rows * cell_height
     width, height = map_width + GAP + COLOURS, BARS + GAP + map_height
     figure = new_figure(width, height)

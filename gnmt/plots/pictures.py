@@ -10,7 +10,7 @@ from gnmt.errors import UserError
 from gnmt.extras import remedy
 
 DOTS_PER_INCH = 150
-LARGEST_SIDE = 2**16 - 1  # maximum number of dots per side in matplotlib
+MAX_SIDE_DOTS = 2**16 - 1  # maximum number of dots per side in matplotlib
 
 
 def check_pictures(paths: Sequence[Path]) -> None:
@@ -58,9 +58,9 @@ def below_each_other(pictures: Sequence[bytes]) -> bytes:
 
     pixels = [imread(io.BytesIO(picture)) for picture in pictures]  # (height, width, 4), from 0 to 1
     height = sum(len(rows) for rows in pixels)
-    if height > LARGEST_SIDE:
+    if height > MAX_SIDE_DOTS:
         raise UserError(
-            f"{len(pictures)} pictures are {height} dots high together, but a page has at most {LARGEST_SIDE}: "
+            f"{len(pictures)} pictures are {height} dots high together, but a page has at most {MAX_SIDE_DOTS}: "
             "give fewer sentences, or --output-dir for a picture of each."
         )
     page = np.ones((height, max(rows.shape[1] for rows in pixels), 4), dtype=np.float32)

@@ -9,7 +9,7 @@ from gnmt.errors import UserError
 from gnmt.files.lines import read_lines
 from gnmt.ranges import Range
 
-SHORTEST_KEY = 16  # characters
+MIN_KEY_LENGTH = 16  # characters
 
 
 class Key(NamedTuple):
@@ -52,8 +52,8 @@ def _read_key(fields: List[str], place: str) -> Key:
     if len(fields) not in (2, 3):
         raise UserError(f"{place} has {len(fields)} fields, but must be: NAME KEY [REQUESTS-PER-MINUTE].")
     name, key, *rate = fields
-    if len(key) < SHORTEST_KEY:
-        raise UserError(f"The key on {place} has {len(key)} characters, but needs at least {SHORTEST_KEY}.")
+    if len(key) < MIN_KEY_LENGTH:
+        raise UserError(f"The key on {place} has {len(key)} characters, but needs at least {MIN_KEY_LENGTH}.")
     return Key(name, _digest(key), _read_rate(rate[0], place) if rate else None)
 
 

@@ -81,7 +81,7 @@ SCRIPTS = {
 }  # fmt: skip
 LETTERS = regex.compile(r"\p{L}")
 WORD = regex.compile(r"[\p{L}\p{M}]+")
-MOST_CHARACTERS = 2000  # that language detection reads
+MAX_CHARACTERS = 2000  # that language detection reads
 
 
 class Detected(NamedTuple):
@@ -111,7 +111,7 @@ def detect(text: str, languages: Sequence[str]) -> List[Detected]:
         text: any text; a text without letters has confidence 0 for all languages.
         languages: codes to choose from.
     """
-    text = text[:MOST_CHARACTERS]
+    text = text[:MAX_CHARACTERS]
     words = [word.lower() for word in WORD.findall(text)]
     letters = len(LETTERS.findall(text))
     scores = {code: _score(text, words, letters, base_of(code)) for code in languages}

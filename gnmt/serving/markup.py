@@ -15,8 +15,8 @@ from gnmt.tokenizers.sentences import split_sentences
 from gnmt.translation.results import SentenceTranslation
 
 SPACE = regex.compile(r"[ \t\n\r\f]+")  # shown as one space in HTML
-MOST_PASSES = 8
-DEEPEST = 32  # maximum nesting of elements
+MAX_PASSES = 8
+MAX_DEPTH = 32  # maximum nesting of elements
 
 
 class Text(NamedTuple):
@@ -100,7 +100,7 @@ Run = List[Piece]  # without Break
 def runs_of(pieces: Sequence[Piece], language: str) -> List[Union[Break, Run]]:
     """Returns the pieces as breaks and runs between them, in which every element is closed and inside one sentence."""
     breaks: Set[int] = set()
-    for _ in range(MOST_PASSES):
+    for _ in range(MAX_PASSES):
         runs = split_runs(pieces, breaks)
         found = {index for run in runs if not isinstance(run, int) for index in separating(pieces, run, language)}
         if not found:
@@ -142,7 +142,7 @@ def separating(pieces: Sequence[Piece], run: Sequence[int], language: str) -> Se
     pairs: List[Tuple[int, int]] = []
     for index in run:
         piece = pieces[index]
-        if isinstance(piece, Opening) and len(stack) < DEEPEST:
+        if isinstance(piece, Opening) and len(stack) < MAX_DEPTH:
             stack.append(index)
         elif isinstance(piece, (Opening, Closing)):
             if stack and isinstance(piece, Closing) and pieces[stack[-1]].name == piece.name:  # type: ignore[union-attr]

@@ -2,7 +2,7 @@
 
 from typing import Sequence
 
-LONGEST = 6  # maximum number of tokens of a phrase
+MAX_PHRASE_LENGTH = 6  # maximum number of tokens of a phrase
 TIMES = 3  # consecutive occurrences that count as a repetition
 TIMES_OF_ONE_TOKEN = 4  # "ha ha ha" and "..." are ordinary
 
@@ -24,7 +24,7 @@ def is_repetitive(source: Sequence[str], target: Sequence[str]) -> bool:
         source: source tokens.
         target: target tokens.
     """
-    for size in range(1, LONGEST + 1):
+    for size in range(1, MAX_PHRASE_LENGTH + 1):
         allowed = max(TIMES_OF_ONE_TOKEN if size == 1 else TIMES, most_in_a_row(source, size) + 1)
         if most_in_a_row(target, size) >= allowed:
             return True

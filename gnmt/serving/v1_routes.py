@@ -19,11 +19,11 @@ from gnmt.serving.requests import Access, Text, cancel_on_disconnect
 from gnmt.serving.responses import ERRORS
 from gnmt.serving.service import Place, RunningRequest, TranslatedText, TranslationService
 from gnmt.tokenizers.sentences import Sentence
-from gnmt.translation.options import MOST_TOKENS, TranslationOptions
+from gnmt.translation.options import MAX_TOKENS, TranslationOptions
 from gnmt.translation.results import SentenceTranslation, TranslatedHypothesis
 
 NDJSON = "application/x-ndjson"
-IMPOSSIBLE = -1e9
+MASKED_LOGIT = -1e9
 OFFERED = ("beam", "nbest", "length_norm_factor", "coverage_penalty", "no_repeat_ngram_size", "prune_tokens",
            "prune_hypotheses")  # fmt: skip
 
@@ -36,7 +36,7 @@ def search_fields() -> Dict[str, Any]:
             accepted = option.metadata["range"]
             kind = int if option.type is int else float
             description = f"{option.metadata['help']} (default: the model's)"
-            bounds = Field(None, ge=accepted.least, le=accepted.most, description=description)
+            bounds = Field(None, ge=accepted.minimum, le=accepted.maximum, description=description)
             fields[option.name] = (Optional[kind], bounds)
     return fields
 
@@ -54,7 +54,7 @@ class _Texts(BaseModel):
     split_sentences: bool = Field(True, description="translate each sentence of a text by itself")
     replace_unk: bool = Field(False, description="replace unknown tokens by source tokens")
     max_length: int = Field(
-        MOST_TOKENS, ge=1, le=MOST_TOKENS, description="tokens of a sentence; the rest of a longer one is cut"
+        MAX_TOKENS, ge=1, le=MAX_TOKENS, description="tokens of a sentence; the rest of a longer one is cut"
     )
     attention: bool = Field(False, description="return the attention weights")
 
@@ -206,7 +206,7 @@ class View:
 
 def finite(value: float) -> float:
     """Returns a finite log-probability for JSON: minus infinity, for an impossible token, is replaced."""
-    return max(value, IMPOSSIBLE)
+    return max(value, MASKED_LOGIT)
 
 
 def rounded(weights: Any) -> List[float]:

@@ -14,7 +14,7 @@ CLOSING = r"[\p{Pe}\p{Pf}\"'»”’]*"
 BOUNDARY = regex.compile(rf"(?:[.!?…]+{CLOSING}(?=\s)|[。！？]{CLOSING})(\s*)")
 LAST_WORD = regex.compile(r"(?:\p{L}\.)+\p{L}?$|[\p{L}\p{M}\p{N}]+$")  # before the terminator: "e.g", "J", "Dr", "3"
 NEXT_BEGINS = regex.compile(r"[\p{Pi}\p{Ps}\"'¿¡«„–—-]*\s*[\p{Lu}\p{Lt}\p{Lo}\p{N}]")
-LONGEST_ABBREVIATION = 16  # characters; the limit keeps the time linear
+MAX_ABBREVIATION_LENGTH = 16  # characters; the limit keeps the time linear
 LINE_BREAK = regex.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 
@@ -99,7 +99,7 @@ def _ends_sentence(body: str, boundary, code: str) -> bool:
         return False
     if boundary.group()[: boundary.start(1) - boundary.start()] != ".":
         return True
-    found = LAST_WORD.search(body, max(0, boundary.start() - LONGEST_ABBREVIATION), boundary.start())
+    found = LAST_WORD.search(body, max(0, boundary.start() - MAX_ABBREVIATION_LENGTH), boundary.start())
     word = found.group() if found else ""
     if word.isdecimal():
         return code not in ORDINAL_LANGUAGES or len(word) > 2

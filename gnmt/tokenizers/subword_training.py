@@ -30,7 +30,9 @@ SOLITARY_CHARACTER = "<"
 GIVEN_CHARACTERS = "".join(sorted(set("<s></s><unk>") - {SOLITARY_CHARACTER}))
 
 WORD_BOUNDARY = "\u2581"  # sentencepiece's mark for a space; the same character in a text is decoded as a space
-LONGEST_LINE = 1 << 20  # bytes; sentencepiece's default of 4192 skips longer lines, and their letters would be unknown
+MAX_LINE_BYTES = (
+    1 << 20
+)  # bytes; sentencepiece's default of 4192 skips longer lines, and their letters would be unknown
 # Enough for tens of thousands of pieces; needs 0.45 GiB per million lines of 130 bytes (measured).
 LINES_IN_MEMORY = 5_000_000
 
@@ -105,7 +107,7 @@ def _learn(lines: Iterator[str], vocab_size: int, model_type: str, character_cov
                 vocab_size=vocab_size,
                 hard_vocab_limit=model_type != "char",  # a text may have fewer characters
                 character_coverage=character_coverage,
-                max_sentence_length=LONGEST_LINE,
+                max_sentence_length=MAX_LINE_BYTES,
                 normalization_rule_tsv=rule.name,
                 user_defined_symbols=[SOLITARY_CHARACTER],
                 required_chars=GIVEN_CHARACTERS,

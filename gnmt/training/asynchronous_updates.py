@@ -10,7 +10,7 @@ from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Proto
 from gnmt.errors import UserError
 from gnmt.training.batch_ledger import BatchLedger
 
-MOST_ATTEMPTS = 5  # replicas killed on one batch before the training ends
+MAX_ATTEMPTS = 5  # replicas killed on one batch before the training ends
 
 
 class Outcome(NamedTuple):
@@ -114,9 +114,9 @@ class AsynchronousUpdates:
         self._ledger.take_back(number)
         self._waiting = sorted([*self._waiting, number])
         self._attempts[number] = self._attempts.get(number, 0) + 1
-        if self._attempts[number] == MOST_ATTEMPTS:
+        if self._attempts[number] == MAX_ATTEMPTS:
             raise UserError(
-                f"{MOST_ATTEMPTS} replicas have died over the batch of update {number + 1}: if the memory is not "
+                f"{MAX_ATTEMPTS} replicas have died over the batch of update {number + 1}: if the memory is not "
                 "enough, give a smaller --batch-size or fewer replicas."
             )
 

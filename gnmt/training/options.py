@@ -10,11 +10,13 @@ from gnmt.training.recipes import COMMON, Options, Recipe
 
 TRAINING_PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 PRECISION_OPTIONS = ("--fp16", "--bf16", "--memory-efficient-fp16", "--memory-efficient-bf16", "--amp")
-MOST_PER_DEVICE = 128  # maximum number of sentence pairs in a batch of one device
+MAX_PAIRS_PER_DEVICE = 128  # maximum number of sentence pairs in a batch of one device
 SHARDED = "--vocabulary-parallel"  # its processes act as one device, in fp32
-LONGEST = 1024  # maximum tokens of either side of a training pair with BOS and EOS: default of --train-max-length
+MAX_TRAINING_LENGTH = (
+    1024  # maximum tokens of either side of a training pair with BOS and EOS: default of --train-max-length
+)
 WARMUP_PART = 10  # the learning rate warms up in at most a tenth of the updates
-LARGEST_SCALED_GRADIENT = 1 << 15  # half of the largest float16, 65,504
+MAX_SCALED_GRADIENT = 1 << 15  # half of the largest float16, 65,504
 SCALE_WINDOW = 128  # updates without overflow before the fp16 loss scale doubles
 JOINED_BY = {"subwords": "sentencepiece", "character": "sentencepiece", "word": "words", "mixed": "mixed_word_char"}
 # Width of each architecture's embeddings, unless --hidden-size is given.
@@ -71,7 +73,7 @@ def loss_scale(sentences: int) -> int:
     Args:
         sentences: number of sentences in the gradient that one device accumulates for an update.
     """
-    return 1 << max(0, (LARGEST_SCALED_GRADIENT // sentences).bit_length() - 1)
+    return 1 << max(0, (MAX_SCALED_GRADIENT // sentences).bit_length() - 1)
 
 
 def training_options(
@@ -113,7 +115,9 @@ def training_options(
     chosen["--batch-size"] = str(batches.size)
     if batches.update_freq > 1:
         chosen["--update-freq"] = str(batches.update_freq)
-    longest = _number(further, "--train-max-length") or int(recipe.options.get("--train-max-length") or LONGEST)
+    longest = _number(further, "--train-max-length") or int(
+        recipe.options.get("--train-max-length") or MAX_TRAINING_LENGTH
+    )
     updates = recipe.epochs * _updates_per_epoch(lengths, longest, batches)
     chosen["--max-update"] = str(updates)
     chosen["--warmup-steps"] = str(min(int(recipe.options["--warmup-steps"] or 0), updates // WARMUP_PART))
@@ -132,12 +136,14 @@ def _batches(recipe: Recipe, gpus: int, further: Sequence[str]) -> Batches:
     """Returns batches that together make the recipe's update, on the largest possible number of GPUs."""
     shards = _number(further, SHARDED)
     if shards:  # all processes read the same batch
-        size = _number(further, "--batch-size", "--max-sentences") or min(recipe.batch, shards * MOST_PER_DEVICE)
+        size = _number(further, "--batch-size", "--max-sentences") or min(recipe.batch, shards * MAX_PAIRS_PER_DEVICE)
         return Batches(1, size, _number(further, "--update-freq") or max(1, recipe.batch // size))
     usable = gpus if recipe.several_devices else 1
     chosen = max(count for count in range(1, max(usable, 1) + 1) if recipe.batch % count == 0)
     devices = _number(further, "--distributed-world-size") or chosen
-    size = _number(further, "--batch-size", "--max-sentences") or max(1, min(recipe.batch // devices, MOST_PER_DEVICE))
+    size = _number(further, "--batch-size", "--max-sentences") or max(
+        1, min(recipe.batch // devices, MAX_PAIRS_PER_DEVICE)
+    )
     update_freq = _number(further, "--update-freq") or max(1, recipe.batch // (devices * size))
     return Batches(devices, size, update_freq)
 

@@ -10,7 +10,7 @@ from gnmt.search.options import SamplingOptions, SearchOptions
 if TYPE_CHECKING:  # imports torch, which commands that only read options do not need
     from gnmt.checkpoints.model_config import GenerationConfig
 
-MOST_TOKENS = 1024  # maximum number of tokens of a sentence; longer sentences are truncated
+MAX_TOKENS = 1024  # maximum number of tokens of a sentence; longer sentences are truncated
 POSITIVE = Range(1)
 SEARCH = {one.name: one for one in fields(SearchOptions)}
 
@@ -44,7 +44,7 @@ class TranslationOptions:
     sampling: Optional[SamplingOptions] = None
     split_sentences: bool = option(False, None, "split lines into sentences and translate each separately")
     batch_size: int = option(64, POSITIVE, "number of sentences translated at the same time")
-    max_length: int = option(MOST_TOKENS, POSITIVE, "maximum tokens of a source sentence; the rest is truncated")
+    max_length: int = option(MAX_TOKENS, POSITIVE, "maximum tokens of a source sentence; the rest is truncated")
 
     def __post_init__(self):
         for name in ("batch_size", "max_length"):

@@ -240,7 +240,7 @@ def test_ranges_of_a_dataclass():
     @dataclasses.dataclass
     class Config:
         whole: int = dataclasses.field(default=1, metadata={"range": Range(1)})
-        several: list = dataclasses.field(default=None, metadata={"range": Range(0, below=True, most=1)})
+        several: list = dataclasses.field(default=None, metadata={"range": Range(0, below=True, maximum=1)})
         free: float = -5.0
 
     check_ranges(Config, Config(several=[0, 0.5]))

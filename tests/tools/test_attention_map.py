@@ -15,7 +15,7 @@ from gnmt.errors import UserError  # noqa: E402
 from plot_attention import sentences_of_data  # noqa: E402
 from gnmt.plots import pictures  # noqa: E402
 from gnmt.plots.attention_map import (  # noqa: E402
-    BARS, CELL, COLOURS, GAP, LARGEST_MAP, SCHEMES, AttentionMap, draw, of_words, word_starts,
+    BARS, CELL, COLOURS, GAP, MAX_SIDE_INCHES, SCHEMES, AttentionMap, draw, of_words, word_starts,
 )  # fmt: skip
 from gnmt.plots.pictures import DOTS_PER_INCH, below_each_other, to_png  # noqa: E402
 
@@ -102,7 +102,7 @@ def test_pictures_grow_with_the_sentence():
         figure = draw(random_map(target, source))
         expected = [source * CELL + GAP + COLOURS, BARS + GAP + target * CELL]
         np.testing.assert_allclose(figure.get_size_inches(), expected)
-    np.testing.assert_allclose(draw(random_map(2, 1000)).get_size_inches()[0], LARGEST_MAP + GAP + COLOURS)
+    np.testing.assert_allclose(draw(random_map(2, 1000)).get_size_inches()[0], MAX_SIDE_INCHES + GAP + COLOURS)
 
 
 def test_png_holds_the_map_and_its_words():
@@ -127,6 +127,6 @@ def test_page():
 
 
 def test_page_that_is_too_high(monkeypatch):
-    monkeypatch.setattr(pictures, "LARGEST_SIDE", 500)
+    monkeypatch.setattr(pictures, "MAX_SIDE_DOTS", 500)
     with pytest.raises(UserError, match="at most 500: give fewer sentences"):
         below_each_other([to_png(draw(PIECES))] * 2)

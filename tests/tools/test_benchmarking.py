@@ -38,7 +38,7 @@ TURNS = "--repetitions 2 --warm-up 1 --contenders ours fairseq-lstm"
 
 
 def test_spread():
-    assert spread([3.0, 1.0, 2.0, 10.0]) == Spread(median=2.5, least=1.0, most=10.0)
+    assert spread([3.0, 1.0, 2.0, 10.0]) == Spread(median=2.5, minimum=1.0, maximum=10.0)
     assert f"{spread([1.0, 2.0, 4.0]):.1f}" == "2.0 (1.0 - 4.0)"
 
 

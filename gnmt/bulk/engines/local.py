@@ -21,8 +21,8 @@ from gnmt.bulk.shard import ShardTranslator
 from gnmt.errors import UserError
 from gnmt.files.process_pool import available_cores
 
-MOST_TRIES = 3  # attempts to translate a shard before it fails, if its process is killed
-MOST_FAILURES = 5  # number of failed shards after which no further shard is started
+MAX_TRIES = 3  # attempts to translate a shard before it fails, if its process is killed
+MAX_FAILURES = 5  # number of failed shards after which no further shard is started
 SECONDS_BETWEEN_REPORTS = 0.5
 LINES, DONE, FAILED, REFUSED, KILLED = "lines", "done", "failed", "refused", "killed"  # kinds of messages of a process
 
@@ -137,14 +137,14 @@ class _Pool:
             self._count(worker, self._manifest.shards[worker.shard].lines - worker.lines)
             return
         self._count(worker, -worker.lines)
-        if kind == KILLED and self._tries[worker.shard] < MOST_TRIES:
+        if kind == KILLED and self._tries[worker.shard] < MAX_TRIES:
             self._waiting.append(worker.shard)
         else:
             self.failures[worker.shard] = reason
 
     def _begin_next(self, worker: _Worker, is_alive: bool) -> None:
         """Sends the next shard to a process; a killed process is replaced by a new one."""
-        may_begin = self._waiting and len(self.failures) < MOST_FAILURES
+        may_begin = self._waiting and len(self.failures) < MAX_FAILURES
         shard = self._waiting.popleft() if may_begin else None
         if not is_alive or shard is None:
             del self._working[worker.connection]

@@ -24,7 +24,7 @@ from gnmt.evaluation.rating.scale import MEANINGS
 from gnmt.evaluation.rating.storage import Rating, RatingLog
 from gnmt.evaluation.rating.votes import Vote, WrongRequest, parse_vote, rater_of
 
-LARGEST_BODY = 1000  # bytes
+MAX_BODY_BYTES = 1000  # bytes
 BODY_SECONDS = 10
 PAGE = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -137,8 +137,8 @@ async def _body(request: Request) -> bytes:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > LARGEST_BODY:
-                    raise WrongRequest(f"The request has more than {LARGEST_BODY} bytes.")
+                if len(body) > MAX_BODY_BYTES:
+                    raise WrongRequest(f"The request has more than {MAX_BODY_BYTES} bytes.")
     except ClientDisconnect as error:
         raise WrongRequest("The connection ended before the request did.") from error
     except TimeoutError as error:

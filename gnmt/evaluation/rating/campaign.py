@@ -17,7 +17,7 @@ CAMPAIGN, RATERS, KEY, RATINGS = "campaign.json", "raters.json", "key.json", "ra
 RATED, REPEAT, CONTROL = "rated", "repeat", "control"  # kinds of items
 KINDS = (RATED, REPEAT, CONTROL)
 CONTROL_REFERENCE, CONTROL_DAMAGED = "reference", "reference with words dropped"  # outputs of a control
-SHORTEST_TOKEN = 16  # characters
+MIN_TOKEN_LENGTH = 16  # characters
 
 Parsed = TypeVar("Parsed")
 
@@ -118,8 +118,8 @@ def _raters(content: Any) -> List[Rater]:
     raters = [Rater(str(one["name"]), str(one["token"])) for one in content]
     if len({rater.name for rater in raters}) < len(raters) or len({rater.token for rater in raters}) < len(raters):
         raise ValueError("two raters share a name or a token")
-    if any(len(rater.token) < SHORTEST_TOKEN for rater in raters):
-        raise ValueError(f"a token has fewer than {SHORTEST_TOKEN} characters")
+    if any(len(rater.token) < MIN_TOKEN_LENGTH for rater in raters):
+        raise ValueError(f"a token has fewer than {MIN_TOKEN_LENGTH} characters")
     return raters
 
 

@@ -21,7 +21,7 @@ from gnmt.evaluation.rating.campaign import (
 from gnmt.evaluation.rating.order import rank
 
 DROPPED = 0.4  # share of the words that are removed from a damaged reference
-LEAST_WORDS = 5  # minimum length of a reference that is damaged
+MIN_WORDS = 5  # minimum length of a reference that is damaged
 
 
 class Sizes(NamedTuple):
@@ -112,10 +112,10 @@ def _repeat(item: Item, origin: ItemKey, seed: int) -> Tuple[Item, ItemKey]:
 
 
 def _control_lines(texts: Texts, undrawn: set, sizes: Sizes, seed: int) -> List[int]:
-    fit = [line for line in undrawn if len(texts.references[line].split()) >= LEAST_WORDS]
+    fit = [line for line in undrawn if len(texts.references[line].split()) >= MIN_WORDS]
     if len(fit) < sizes.controls:
         raise UserError(
-            f"{sizes.controls} controls need the same number of further sentences with {LEAST_WORDS} words in the "
+            f"{sizes.controls} controls need the same number of further sentences with {MIN_WORDS} words in the "
             f"reference, but {len(fit)} are left: give fewer --items, or --controls 0."
         )
     return sorted(fit, key=lambda line: rank(seed, "control", line))[: sizes.controls]

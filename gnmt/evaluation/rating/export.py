@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Sequence
 
 from gnmt.evaluation.rating.campaign import CONTROL, Campaign, Item, ItemKey, Key, Rater
 from gnmt.evaluation.rating.order import item_order
-from gnmt.evaluation.rating.scale import LEAST, MEANINGS, MOST
+from gnmt.evaluation.rating.scale import MAX_SCORE, MEANINGS, MIN_SCORE
 from gnmt.evaluation.rating.storage import Rating, latest
 
 COLUMNS = ("rater", "item", "kind", "line", "system", "position", "score", "milliseconds", "time")
@@ -50,7 +50,7 @@ def as_pearmut(campaign: Campaign, key: Key, raters: Sequence[Rater], ratings: S
         "protocol": "DA",
         "seed": campaign.seed,
         "shuffle": True,
-        "sliders": [{"name": "Quality", "min": LEAST, "max": MOST, "step": 1}],
+        "sliders": [{"name": "Quality", "min": MIN_SCORE, "max": MAX_SCORE, "step": 1}],
         "instructions": f"Rate the quality of each translation.<br>{instructions}",
         "users": [rater.name for rater in raters],
     }

@@ -2,8 +2,8 @@
 
 from typing import Dict
 
-LEAST, MOST = 0, 6
-SCORES = tuple(range(LEAST, MOST + 1))
+MIN_SCORE, MAX_SCORE = 0, 6
+SCORES = tuple(range(MIN_SCORE, MAX_SCORE + 1))
 MEANINGS: Dict[int, str] = {
     0: "Nonsense: nothing of the source is understood.",
     1: "",

@@ -14,7 +14,7 @@ from gnmt.evaluation.rating.storage import RatingLog
 from gnmt.files.locks import locked
 from gnmt.serving.connections import TimedConnection
 
-MOST_CONNECTIONS = 256  # simultaneous connections; status 503 if all of them are in use for requests
+MAX_CONNECTIONS = 256  # simultaneous connections; status 503 if all of them are in use for requests
 SECONDS_TO_FINISH = 5  # for running requests after SIGTERM or Ctrl-C
 
 
@@ -43,7 +43,7 @@ def serve(folder: Path, host: str, port: int, url: str = "") -> None:
                 log_level=logging.WARNING,
                 access_log=False,
                 server_header=False,
-                limit_concurrency=MOST_CONNECTIONS,
+                limit_concurrency=MAX_CONNECTIONS,
                 timeout_graceful_shutdown=SECONDS_TO_FINISH,
             )
             uvicorn.Server(config).run(sockets=[listener])

@@ -5,10 +5,10 @@ import json
 from typing import Dict, NamedTuple, Optional, Sequence
 
 from gnmt.evaluation.rating.campaign import Item, Rater
-from gnmt.evaluation.rating.scale import LEAST, MOST, SCORES
+from gnmt.evaluation.rating.scale import MAX_SCORE, MIN_SCORE, SCORES
 
 SCHEME = "Bearer "
-LONGEST_TIME = 7 * 24 * 3600 * 1000  # milliseconds
+MAX_MILLISECONDS = 7 * 24 * 3600 * 1000  # milliseconds
 
 
 class WrongRequest(ValueError):
@@ -59,9 +59,9 @@ def parse_vote(body: bytes, items: Dict[str, Item]) -> Vote:
     if item is None:
         raise WrongRequest("There is no such item: load the page again.")
     _check("position", content["position"], len(item.outputs) - 1)
-    _check("milliseconds", content["milliseconds"], LONGEST_TIME)
+    _check("milliseconds", content["milliseconds"], MAX_MILLISECONDS)
     if type(content["score"]) is not int or content["score"] not in SCORES:
-        raise WrongRequest(f"The score must be a whole number from {LEAST} to {MOST}.")
+        raise WrongRequest(f"The score must be a whole number from {MIN_SCORE} to {MAX_SCORE}.")
     return Vote(**content)
 
 

@@ -36,7 +36,7 @@ def test_shards_have_whole_lines_and_all_bytes(content, shards):
 
 
 def test_a_shard_of_long_lines_has_fewer(monkeypatch):
-    monkeypatch.setattr(formats, "MOST_BYTES", 6)
+    monkeypatch.setattr(formats, "MAX_BYTES", 6)
     assert cut(b"aa\nbb\nccccccccc\nd\n", 100) == [(2, b"aa\nbb\n"), (1, b"ccccccccc\n"), (1, b"d\n")]
 
 
@@ -129,6 +129,6 @@ def test_a_lone_surrogate_stays_an_escape():
 
 
 def test_a_line_that_no_memory_can_hold_is_named(monkeypatch):
-    monkeypatch.setattr("gnmt.files.lines.LONGEST_LINE", 10)
+    monkeypatch.setattr("gnmt.files.lines.MAX_LINE_BYTES", 10)
     with pytest.raises(UserError, match="The input, line 2 has more than 10 bytes"):
         cut(b"ten bytes\neleven ....\n", 5)

@@ -78,7 +78,7 @@ def test_an_empty_input_has_an_empty_output(model, source, tmp_path):
 
 def test_lines_that_are_empty_long_or_not_utf_8(model, source, tmp_path, monkeypatch, capsys):
     """Without an end of the last line; counted from 1 among the problems."""
-    monkeypatch.setattr(shards, "LONGEST_TEXT", 5000)
+    monkeypatch.setattr(shards, "MAX_TEXT_LENGTH", 5000)
     source.write_bytes(b"\n \t\nthe \xff dog\n" + b"dog " * 1100 + b"\n" + b"x" * 6000 + b"\r\ndog")
     out = translated(model, source, tmp_path / "out", "--lines-per-shard", 4)
     texts = ["", "", "the \ufffd dog", "dog " * 1100, "x" * 5000, "dog"]

@@ -17,7 +17,7 @@ pytest.importorskip("httpx", reason="needs httpx: pip install the extra [dev]")
 
 from fastapi.testclient import TestClient  # noqa: E402
 
-from gnmt.evaluation.rating.application import LARGEST_BODY, create_application  # noqa: E402
+from gnmt.evaluation.rating.application import MAX_BODY_BYTES, create_application  # noqa: E402
 
 ITEMS = [
     Item(f"i{number}", f"source {number}", [f"x{number}", f"y{number}", f"z{number}"], None) for number in range(6)
@@ -187,7 +187,7 @@ WRONG = [
     (json.dumps(vote(position=3)).encode(), "position must be a whole number from 0 to 2"),
     (json.dumps(vote(position=-1)).encode(), "position must be"),
     (json.dumps(vote(milliseconds=10**12)).encode(), "milliseconds must be"),
-    (b" " * (LARGEST_BODY + 1), "more than 1000 bytes"),
+    (b" " * (MAX_BODY_BYTES + 1), "more than 1000 bytes"),
 ]
 
 

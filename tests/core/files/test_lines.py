@@ -146,7 +146,7 @@ def test_texts_become_one_line(text: str, expected: str) -> None:
 
 
 def test_a_line_that_no_memory_can_hold_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gnmt.files.lines.LONGEST_LINE", 10)
+    monkeypatch.setattr("gnmt.files.lines.MAX_LINE_BYTES", 10)
     path = tmp_path / "text"
     path.write_bytes(b"ten bytes\nten bytes\n10 bytes..")
     assert b"".join(read_chunks(path)) == path.read_bytes()

@@ -286,6 +286,6 @@ def test_links_expire_and_old_files_make_room(monkeypatch):
     assert store.get(first).content == b"1234"
     now[0] = files.LINK_SECONDS + 1
     assert store.get(first) is None
-    monkeypatch.setattr(files, "MOST_BYTES", 8)
+    monkeypatch.setattr(files, "MAX_BYTES", 8)
     keys = [store.add("a.txt", "text/plain", b"1234") for _ in range(3)]
     assert [store.get(key) is None for key in keys] == [True, False, False]
