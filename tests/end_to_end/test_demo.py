@@ -61,6 +61,8 @@ def test_learns_the_grammar(tmp_path):
     scores = re.findall(r"BLEU = ([\d.]+) .*(nrefs:1\|case:\w+\|\S+)", run.stdout)
     assert [signature.split("|")[1] for _, signature in scores] == ["case:mixed", "case:lc"]
     assert float(scores[0][0]) >= 90
+    assert "next: gnmt train" not in run.stdout and "BPE tokens" not in run.stderr
+    assert " left\n" in run.stdout and len(run.stdout.splitlines()) < 60
     assert run.stdout.count("  translation ") == 5
     check_the_readme(tmp_path / "my corpus" / "model")
     again = demo("--output", "my corpus", directory=tmp_path)
