@@ -135,7 +135,7 @@ trained() {
 }
 
 # train_once OUTPUT THREADS OPTION...: GNMT v2's recipe on OUTPUT/bin with further options, once; to OUTPUT/checkpoints, or --save-dir.
-# train.log there has what fairseq-train tells, for scripts/plot_training.py.
+# train.log there has what fairseq-train tells, for scripts/plot_training.py; progress is printed in short.
 #
 # THREADS (or OMP_NUM_THREADS of the environment) are used on a machine without a GPU. Waiting threads spin, so leave it the
 # cores: with other work on them two threads can be slower than one.
@@ -150,9 +150,9 @@ train_once() {
     checkpoints="$(checkpoints_of "${options[@]}")"
     mkdir -p "$checkpoints"
     if python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
-        fairseq-train "${options[@]}" --distributed-world-size 1 | tee -a "$checkpoints/train.log"
+        fairseq-train "${options[@]}" --distributed-world-size 1
     else
-        OMP_NUM_THREADS="${OMP_NUM_THREADS:-$threads}" fairseq-train "${options[@]}" --cpu | tee -a "$checkpoints/train.log"
-    fi
+        OMP_NUM_THREADS="${OMP_NUM_THREADS:-$threads}" fairseq-train "${options[@]}" --cpu
+    fi | tee -a "$checkpoints/train.log" | python "$ROOT/examples/show_progress.py" "${options[@]}"
     trained "${options[@]}"
 }

@@ -8,6 +8,7 @@
 # --subset test|valid  default test
 # --length-norm-factor, --coverage-penalty   of the task (default 0.6 and 0.1)
 #
+# fairseq-generate's warnings are printed; LOGLEVEL=INFO before the command prints its other messages too.
 # Beam 5; a word model copies the source words that it does not know. Writes DIR/translations/NAME.SUBSET.log,
 # all that fairseq-generate printed, and NAME.SUBSET.de, plain text, for DIR/checkpoints/NAME.pt; NAME is FOLDER-FILE
 # for DIR/FOLDER/FILE.pt.
@@ -52,8 +53,8 @@ name="$(basename "${checkpoint%.pt}")"
 folder="$(basename "$(cd "$(dirname "$checkpoint")" && pwd)")"
 [[ "$folder" == checkpoints ]] || name="$folder-$name"
 translation="$output/translations/$name.$subset"
-write_whole "$translation.log" fairseq-generate "$output/bin" --user-dir "$ROOT/fairseq_gnmt" --task gnmt_translation \
-    --source-lang en --target-lang de --path "$checkpoint" --gen-subset "$subset" --beam 5 --batch-size 64 \
+LOGLEVEL="${LOGLEVEL:-WARNING}" write_whole "$translation.log" fairseq-generate "$output/bin" --user-dir "$ROOT/fairseq_gnmt" --task gnmt_translation \
+    --source-lang en --target-lang de --path "$checkpoint" --gen-subset "$subset" --beam 5 --batch-size 64 --scoring gnmt_bleu \
     "${segmentation[@]}" "${scores[@]}" "${device[@]}" "$@"
 
 python -m gnmt score --generate-log "$translation.log" --references "$reference" --output "$translation.de"

@@ -148,7 +148,7 @@ def explain(error: BaseException, trace: Optional[TracebackType]) -> Optional[st
     """
     for ours in (error, error.__context__):  # fairseq wraps errors of checkpoint loading in its own
         if isinstance(ours, UserError):
-            return str(ours)
+            return ours.on_command_line
     if isinstance(error, OSError) and output_is_full(error):
         return unwritten(error)
     if isinstance(error, ProcessRaisedException):

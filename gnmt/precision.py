@@ -3,7 +3,7 @@
 The type of a layer's arithmetic is in `network/product_precision.py`.
 """
 
-from gnmt.errors import UserError
+from gnmt.errors import OptionError
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 PRECISION_HELP = "precision of decoding (default: the model's); int8 needs a CPU, fp16 a GPU"
@@ -16,4 +16,4 @@ def check_precision(name: str) -> None:
         UserError: if the name is not in `PRECISIONS`.
     """
     if name not in PRECISIONS:
-        raise UserError(f"precision is {name!r}, but must be one of {', '.join(PRECISIONS)}.")
+        raise OptionError(f"--precision is {name!r}, but must be one of {', '.join(PRECISIONS)}.")

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Any, Optional
+from typing import Any, Optional, Type
 
 from gnmt.errors import UserError
 
@@ -44,12 +44,13 @@ class Range:
             return f"below {self.maximum}" if self.below else f"at most {self.maximum}"
         return None
 
-    def check(self, option: str, value: Any) -> None:
+    def check(self, option: str, value: Any, error: Type[UserError] = UserError) -> None:
         """Checks the value of an option.
 
         Args:
             option: name with underscores.
             value: value to check.
+            error: class of the error to raise.
 
         Raises:
             UserError: if the value is not accepted.
@@ -57,7 +58,7 @@ class Range:
         requirement = self.requirement(value)
         if requirement is not None:
             hint = f" ({self.hint})" if self.hint else ""
-            raise UserError(f"--{option.replace('_', '-')} is {value!r}, but must be {requirement}{hint}.")
+            raise error(f"--{option.replace('_', '-')} is {value!r}, but must be {requirement}{hint}.")
 
 
 def option(default: Any, accepted: Optional[Range], description: str) -> Any:
@@ -72,12 +73,13 @@ def option(default: Any, accepted: Optional[Range], description: str) -> Any:
     return dataclasses.field(default=default, metadata={**limits, HELP: description})
 
 
-def check_ranges(config_class: type, config: Any) -> None:
+def check_ranges(config_class: type, config: Any, error: Type[UserError] = UserError) -> None:
     """Checks the numbers of a configuration against the ranges that its dataclass declares.
 
     Args:
         config_class: dataclass; the metadata of a field may contain its range under "range".
         config: any object with some of the fields as attributes; None and absent fields are not checked.
+        error: class of the error to raise.
 
     Raises:
         UserError: for the first number that is outside its range, or is not an integer where the field is an int.
@@ -87,6 +89,6 @@ def check_ranges(config_class: type, config: Any) -> None:
         if accepted is None or value is None:
             continue
         if option.type is int and not isinstance(value, int):
-            raise UserError(f"--{option.name.replace('_', '-')} is {value!r}, but must be a whole number.")
+            raise error(f"--{option.name.replace('_', '-')} is {value!r}, but must be a whole number.")
         for number in [value] if isinstance(value, (int, float, str)) else value:
-            accepted.check(option.name, number)
+            accepted.check(option.name, number, error)

@@ -91,6 +91,11 @@ class Translator:
         paths = [folders] if isinstance(folders, (str, Path)) else list(folders)
         return cls([read_model_folder(Path(path)) for path in paths], precision, device)
 
+    def __repr__(self) -> str:
+        ensemble = f", ensemble of {len(self._networks)} models" if len(self._networks) > 1 else ""
+        languages = f"{self.source_language} to {self.target_language}"
+        return f"<Translator from {languages}, {self.precision} on {self._device}{ensemble}>"
+
     @property
     def source_language(self) -> str:
         """Language code of the source texts."""

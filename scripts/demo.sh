@@ -36,12 +36,12 @@ require_number --seed "$seed"
 output="${output:-outputs/$example}"
 examples="$ROOT/examples/$example"
 
-# stage NAME COMMAND...: runs one, and says how long it took
+# stage NAME COMMAND...: runs one, and says how long it took. The demo itself runs the next command, to which a command points.
 stage() {
     local name="$1" start=$SECONDS
     shift
     say "$name"
-    "$@"
+    "$@" | sed -u 's/; next: gnmt .*//'
     say "$name: $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s"
 }
 

@@ -134,9 +134,9 @@ explain_pip() {
 
 install() {
     local list="${extras[*]}"
-    say "Installing the packages of pyproject.toml (extras: ${list// /, }) in the versions of constraints.txt; this takes minutes the first time."
+    say "Installing the packages of pyproject.toml (extras: ${list// /, }) in the versions of constraints.txt; this takes minutes the first time (log: $log)."
     : > "$log"
-    (cd -- "$root" && "$venv/bin/python" -m pip install --disable-pip-version-check --log "$log" \
+    (cd -- "$root" && "$venv/bin/python" -m pip install --disable-pip-version-check --log "$log" --quiet \
         -c constraints.txt -e ".[${list// /,}]") 2>> "$log" || explain_pip
     describe_environment > "$stamp.new"
     mv -- "$stamp.new" "$stamp"

@@ -13,6 +13,7 @@ from fairseq_gnmt.patches.half_precision import save_whole_state_of_half_precisi
 from fairseq_gnmt.patches.interactive import answer_every_line
 from fairseq_gnmt.patches.line_reading import read_lines_as_the_core
 from fairseq_gnmt.patches.literals import evaluate_literals_only
+from fairseq_gnmt.patches.messages import hide_messages_of_libraries
 from fairseq_gnmt.patches.options import check_options_first
 from fairseq_gnmt.patches.processes import prepare_commands
 from fairseq_gnmt.patches.resuming import check_state_when_resuming
@@ -25,6 +26,7 @@ def apply() -> None:
 
     Patches that replace the `main` function of a command come before patches that wrap it.
     """
+    hide_messages_of_libraries()
     answer_every_line()
     write_complete_results()
     prepare_commands()

@@ -69,6 +69,6 @@ def run_rank(index: int, main: Callable[..., None], cfg: Any, kwargs: Dict[str, 
         end_by(ending_signal(interruption) or signal.SIGINT)
     except Exception as error:
         sentence = explain(error, error.__traceback__)
-        if sentence is None or isinstance(error, UserError):
+        if sentence is None or type(error) is UserError:
             raise
         raise UserError(sentence) from error

@@ -25,6 +25,7 @@ class TrainedModel(NamedTuple):
     source_vocabulary: Vocabulary
     target_vocabulary: Vocabulary
     options: Mapping[str, Any]  # the configuration of fairseq-train, by section
+    data: Optional[Path] = None  # folder of fairseq-preprocess
 
 
 def read_checkpoint(path: Path, data: Optional[Path] = None) -> TrainedModel:
@@ -58,7 +59,8 @@ def read_checkpoint(path: Path, data: Optional[Path] = None) -> TrainedModel:
     config = _model_config(model, task, len(source), len(target), weights, "int8" if is_int8 else "fp32")
     network = GNMTNetwork(config.network)
     _load(network, weights, path, folder)
-    return TrainedModel(network.prepare_for_inference(), config, _generation_config(task), source, target, options)
+    network = network.prepare_for_inference()
+    return TrainedModel(network, config, _generation_config(task), source, target, options, folder)
 
 
 def languages_of_data(folder: Path) -> Optional[List[str]]:

@@ -1,21 +1,42 @@
 """Model card: README.md of a model folder."""
 
 from pathlib import Path
-from typing import Any, List, Mapping, NamedTuple, Optional
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 
 from gnmt import __version__
 from gnmt.checkpoints.fairseq_checkpoint import TrainedModel
 
-# Most informative options of fairseq-train, by section of its configuration.
-TRAINING_OPTIONS = {
-    "model": ("_name", "dropout", "share_decoder_input_output_embed", "no_share_embeddings", "init_range"),
-    "criterion": ("_name", "label_smoothing"),
-    "optimizer": ("_name",),
-    "lr_scheduler": ("_name",),
-    "optimization": ("lr", "max_update", "max_epoch", "clip_norm", "update_freq", "sentence_avg"),
-    "dataset": ("batch_size", "max_tokens"),
-    "common": ("seed", "fp16", "bf16"),
-}
+# Most informative options of fairseq-train: section of its configuration, name, and words for readers.
+TRAINING_OPTIONS = (
+    ("model", "_name", "architecture"),
+    ("model", "dropout", "dropout"),
+    ("model", "share_decoder_input_output_embed", "output layer shares the embeddings"),
+    ("model", "no_share_embeddings", "separate embeddings of source and target"),
+    ("model", "init_range", "largest initial weight"),
+    ("criterion", "_name", "loss"),
+    ("criterion", "label_smoothing", "label smoothing"),
+    ("optimizer", "_name", "optimizer"),
+    ("lr_scheduler", "_name", "learning rate schedule"),
+    ("optimization", "lr", "learning rate"),
+    ("optimization", "max_update", "updates"),
+    ("optimization", "max_epoch", "epochs"),
+    ("optimization", "clip_norm", "largest norm of the gradient"),
+    ("optimization", "update_freq", "batches per update"),
+    ("optimization", "sentence_avg", "loss averaged over sentences"),
+    ("dataset", "batch_size", "sentences per batch"),
+    ("dataset", "max_tokens", "tokens per batch"),
+    ("common", "seed", "seed"),
+    ("common", "fp16", "trained in fp16"),
+    ("common", "bf16", "trained in bf16"),
+)
+
+
+class TrainingData(NamedTuple):
+    """Training corpora of `gnmt prepare`."""
+
+    names: Sequence[str]  # without folders
+    folder: str  # name of the folder of `gnmt prepare`
+    pairs: int  # sentence pairs after cleaning
 
 
 class Check(NamedTuple):
@@ -27,13 +48,16 @@ class Check(NamedTuple):
     signature: str
 
 
-def model_card(trained: TrainedModel, tokenizer: str, check: Optional[Check]) -> str:
+def model_card(
+    trained: TrainedModel, tokenizer: str, check: Optional[Check], data: Optional[TrainingData] = None
+) -> str:
     """Returns the card of a model in Markdown.
 
     Args:
         trained: exported model.
         tokenizer: type of its tokenizer.
         check: BLEU on a test set, if it was measured.
+        data: training corpora, if they are known.
     """
     config = trained.config
     parameters = sum(parameter.numel() for parameter in trained.network.parameters())
@@ -59,7 +83,7 @@ def model_card(trained: TrainedModel, tokenizer: str, check: Optional[Check]) ->
         "",
         "## Training",
         "",
-        *_training(trained.options),
+        *_training(trained.options, data),
         "",
         "## Limits",
         "",
@@ -81,10 +105,21 @@ def _quality(check: Optional[Check]) -> List[str]:
     ]
 
 
-def _training(options: Mapping[str, Any]) -> List[str]:
+def _training(options: Mapping[str, Any], data: Optional[TrainingData]) -> List[str]:
     rows = []
-    for section, names in TRAINING_OPTIONS.items():
-        found = options.get(section) or {}
-        if isinstance(found, dict):
-            rows += [f"- {section}: {name} = {found[name]}" for name in names if found.get(name) not in (None, False)]
+    if data is not None:
+        names = ", ".join(f"`{name}`" for name in data.names)
+        rows.append(f"- training data: {names} in `{data.folder}`, {data.pairs:,} sentence pairs after cleaning")
+    for section, name, words in TRAINING_OPTIONS:
+        found = options.get(section)
+        value = found.get(name) if isinstance(found, dict) else None
+        if value not in (None, False):  # 0 too: the option has no effect
+            rows.append(f"- {words}: {_value(value)}")
     return rows or ["The checkpoint has no options of its training."]
+
+
+def _value(value: Any) -> str:
+    """Returns the value of an option for readers; a list has a value for each epoch."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_value, value))
+    return "yes" if value is True else str(value)

@@ -15,8 +15,9 @@ from typing import List, Optional, Sequence
 import torch
 
 from gnmt.checkpoints.fairseq_checkpoint import TrainedModel, read_checkpoint
-from gnmt.checkpoints.model_card import Check, model_card
+from gnmt.checkpoints.model_card import Check, TrainingData, model_card
 from gnmt.checkpoints.model_folder import Model, TokenizerFiles, is_model_folder, write_model_folder
+from gnmt.corpora.preparation import SETTINGS, read_lengths, read_settings
 from gnmt.errors import UserError
 from gnmt.evaluation.bleu import corpus_bleu
 from gnmt.files.folders import complete_folder
@@ -101,11 +102,23 @@ def _of_file(path: Path) -> TokenizerFiles:
 
 
 def _write(made: Path, trained: TrainedModel, files: TokenizerFiles, check: Optional[Check]) -> None:
-    card = model_card(trained, files.type, check)
+    card = model_card(trained, files.type, check, _training_data(trained.data))
     write_model_folder(
         made, trained.network, trained.config, trained.generation, trained.source_vocabulary, trained.target_vocabulary,
         files, card,
     )  # fmt: skip
+
+
+def _training_data(folder: Optional[Path]) -> Optional[TrainingData]:
+    """Returns the corpora of a folder `bin` of `gnmt prepare`; None for other data."""
+    if folder is None:
+        return None
+    prepared = folder.absolute().parent
+    try:
+        settings, lengths = read_settings(prepared / SETTINGS), read_lengths(prepared)
+    except UserError:
+        return None
+    return TrainingData([Path(name).name for name in settings.train], prepared.name, sum(lengths))
 
 
 def _compare(trained: TrainedModel, translator: Translator, made: Path) -> None:

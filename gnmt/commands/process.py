@@ -49,7 +49,7 @@ def run_command(main: Callable[[], None]) -> None:
                 sys.exit(f"error: {unwritten(error)}")
             place = f"{error.filename}: " if error.filename else ""
             sys.exit(one_line(f"error: {place}{error.strerror or error}"))
-        sys.exit(one_line(f"error: {error}"))
+        sys.exit(one_line(f"error: {error.on_command_line}"))
     except MemoryError as error:
         show_traceback(error)
         sys.exit(

@@ -6,7 +6,26 @@ from gnmt.commands.report import ABSENT, markdown_table
 
 
 def tables(found: Dict[str, Any]) -> List[str]:
-    """Returns the tables of systems, differences and raters, and the agreement of the raters."""
+    """Returns the tables of systems, differences and raters, and the agreement of the raters.
+
+    Without a rated sentence there are no results, and the tables of results are left out.
+    """
+    raters = [
+        {
+            "rater": one["rater"],
+            "complete": f"{one['complete']} of {one['items']}",
+            "mean": _number(one["mean"]),
+            "sd": _number(one["standard_deviation"]),
+            "seconds per item (median)": _number(one["median_seconds"], 1),
+            "failed controls": f"{one['failed_controls']} of {one['controls']}",
+            "repeated: equal": _percent(one["repeated_equal"]),
+            "repeated: within 1": _percent(one["repeated_within_1"]),
+        }
+        for one in found["raters"]
+    ]
+    if not found["rated_items"]:
+        begun = [markdown_table(raters)] if raters else []
+        return [f"None of the {found['items']} sentences has been rated yet, so there are no results.", *begun]
     systems = [
         {"system": one["system"], "mean": _interval(one), "items": str(one["items"])} for one in found["systems"]
     ]
@@ -21,25 +40,12 @@ def tables(found: Dict[str, Any]) -> List[str]:
         }
         for one in found["differences"]
     ]
-    raters = [
-        {
-            "rater": one["rater"],
-            "complete": f"{one['complete']} of {one['items']}",
-            "mean": _number(one["mean"]),
-            "sd": _number(one["standard_deviation"]),
-            "seconds per item (median)": _number(one["median_seconds"], 1),
-            "failed controls": f"{one['failed_controls']} of {one['controls']}",
-            "repeated: equal": _percent(one["repeated_equal"]),
-            "repeated: within 1": _percent(one["repeated_within_1"]),
-        }
-        for one in found["raters"]
-    ]
     agreement = _number(found["agreement"], 3)
     return [
         f"{found['rated_items']} of {found['items']} sentences have been rated; intervals of 95 % in brackets.",
         markdown_table(systems),
         markdown_table(differences),
-        markdown_table(raters) if raters else "Nobody has rated yet.",
+        markdown_table(raters),
         f"agreement of the raters (Krippendorff's alpha, interval): {agreement}",
     ]
 

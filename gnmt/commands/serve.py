@@ -10,8 +10,9 @@ listens only on this machine (see --host). After SIGTERM it completes running re
 
 import argparse
 import dataclasses
+import sys
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 
 from gnmt.commands.model_options import add_model_options
 from gnmt.errors import UserError
@@ -51,22 +52,35 @@ def run(arguments: argparse.Namespace) -> None:
     Range(1, 4096).check("slots", arguments.slots)
     Range(0, 65535).check("port", arguments.port)
     try:
-        from gnmt.serving.server import bind, run_server
+        from gnmt.serving.server import bind, is_loopback, run_server
     except ImportError as error:
         raise UserError(f"This command needs {error.name}: {remedy('serve')}.") from error
     from gnmt.serving.application import Settings, make_application
     from gnmt.serving.keys import read_keys
     from gnmt.serving.memory import bound_product_cache
+    from gnmt.serving.pairs import check_pairs
 
     keys = read_keys(arguments.api_keys) if arguments.api_keys else []
     for model in arguments.models:
         if not model.is_dir():
             raise UserError(f"{model} is not a model folder: `gnmt export` makes one.")
+    check_pairs([languages_of(model) for model in arguments.models])
     bound_product_cache()
     bound = bind(arguments.host, arguments.port)
+    if not keys and not is_loopback(bound):
+        print(f"warning: {arguments.host} accepts other machines without a key: give --api-keys FILE.", file=sys.stderr)
     settings = Settings(limits, keys, arguments.allow_origin, arguments.slots)
     translators = [load(model, arguments) for model in arguments.models]
     run_server(make_application(translators, settings), bound, limits, arguments.proxy)
+
+
+def languages_of(model: Path) -> Tuple[str, str]:
+    """Returns the source and target language of a model folder, without its weights."""
+    from gnmt.checkpoints.model_config import ModelConfig, read_config
+    from gnmt.checkpoints.model_folder import CONFIG
+
+    config = read_config(model / CONFIG, ModelConfig)
+    return config.source_language, config.target_language
 
 
 def load(model: Path, arguments: argparse.Namespace) -> Any:

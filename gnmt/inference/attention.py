@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, NamedTuple, Optional, Protocol
 
 from torch import Tensor, nn
 
-from gnmt.errors import UserError
+from gnmt.errors import OptionError
 from gnmt.inference.bahdanau_attention import BatchInvariantBahdanauAttention, FastBahdanauAttention
 from gnmt.inference.lstm import MakeLinear
 from gnmt.network.attention import NormalizedBahdanauAttention, SourceMemory
@@ -96,7 +96,7 @@ def batch_invariant_attention(attention: nn.Module, make_linear: MakeLinear, pre
     make = INFERENCE_FORMS[type(attention)].batch_invariant
     if make is None:
         name = type(attention).__name__
-        raise UserError(
+        raise OptionError(
             f"--precision {precision} needs a batch-invariant form of {name}, which does not exist: use fp32."
         )
     return make(attention, make_linear)

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
-from gnmt.errors import UserError
+from gnmt.errors import OptionError
 from gnmt.inference.attention import batch_invariant_attention, fast_attention, has_inference_forms
 from gnmt.inference.bf16_linear import bf16_linear, has_bf16_products
 from gnmt.inference.fast_decoder import FastDecoder
@@ -105,7 +105,7 @@ def inference_model_for(model: Network, precision: Optional[str] = None) -> Infe
     obstacle = _obstacle(model)
     if obstacle is not None:
         if precision != stored_precision:
-            raise UserError(f"--precision {precision} {obstacle}: use {stored_precision}.")
+            raise OptionError(f"--precision {precision} {obstacle}: use {stored_precision}.")
         return InferenceModel(model.encoder, model.decoder)
     cached = _CACHE.get(model)
     if cached is None or not cached.snapshot.describes(model):
@@ -121,14 +121,14 @@ def _converted(model: Network, precision: str) -> InferenceModel:
     """Returns the model in a precision that differs from the network's."""
     weight = model.decoder.output_projection.weight
     if weight.dtype != torch.float32:
-        raise UserError(f"--precision {precision} needs a network in float32: leave --fp16 or --precision out.")
+        raise OptionError(f"--precision {precision} needs a network in float32: leave --fp16 or --precision out.")
     if precision == "int8":
         if weight.device.type != "cpu":
-            raise UserError("--precision int8 works on a CPU: use it with --cpu, or give fp16.")
+            raise OptionError("--precision int8 works on a CPU: use a CPU, or give fp16.")
         return _int8_model(model)
     if weight.device.type == "cpu":
         if precision == "fp16":
-            raise UserError("--precision fp16 needs a GPU: give bf16, int8 or fp32.")
+            raise OptionError("--precision fp16 needs a GPU: give bf16, int8 or fp32.")
         return _bf16_model(model)
     return _float_model(EncoderDecoder(model.encoder, model.decoder).copied_to(DTYPES[precision]))
 
@@ -159,7 +159,7 @@ def _float_model(model: Union[Network, EncoderDecoder]) -> InferenceModel:
 def _int8_model(model: Network) -> InferenceModel:
     if onednn_activation_qmax() is None:
         logger.warning(
-            "This torch has no 8-bit products: --precision int8 computes the same results in floating point and is not faster."
+            "This torch has no 8-bit products: int8 computes the same results in floating point and is not faster."
         )
     limit = model.encoder.clip.limit
     make_linear: MakeLinear = Int8Linear
@@ -182,9 +182,7 @@ def rounded_embedding(embedding: nn.Embedding) -> nn.Embedding:
 
 def _bf16_model(model: Network) -> InferenceModel:
     if not has_bf16_products():
-        logger.warning(
-            "This processor has no products in bfloat16: --precision bf16 emulates them in float32 and is not faster."
-        )
+        logger.warning("This processor has no products in bfloat16: bf16 emulates them in float32 and is not faster.")
     return _batch_invariant(model, "bf16", bf16_linear, model.encoder.clip, model.decoder.embed_tokens)
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gnmt.errors import UserError
+from gnmt.errors import OptionError
 from gnmt.ranges import Range, check_ranges, option
 
 
@@ -55,9 +55,9 @@ class SearchOptions:
     )
 
     def __post_init__(self):
-        check_ranges(SearchOptions, self)
+        check_ranges(SearchOptions, self, OptionError)
         if self.nbest > self.beam:
-            raise UserError(f"--nbest is {self.nbest!r}, but must be at most --beam, which is {self.beam!r}.")
+            raise OptionError(f"--nbest is {self.nbest!r}, but must be at most --beam, which is {self.beam!r}.")
 
 
 @dataclass(frozen=True)
@@ -78,4 +78,4 @@ class SamplingOptions:
     seed: int = option(1, Range(0, 2**62), "random seed; sentence i uses seed + i")
 
     def __post_init__(self):
-        check_ranges(SamplingOptions, self)
+        check_ranges(SamplingOptions, self, OptionError)

@@ -19,7 +19,7 @@ def page_routes() -> APIRouter:
     """Returns a route for each file of the page."""
     router = APIRouter(include_in_schema=False)
     for route, (name, kind) in FILES.items():
-        router.add_api_route(route, _file(FOLDER / name, kind), methods=["GET"])
+        router.add_api_route(route, _file(FOLDER / name, kind), methods=["GET", "HEAD"])
     return router
 
 

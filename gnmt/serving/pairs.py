@@ -18,6 +18,17 @@ class Language(NamedTuple):
     targets: List[str]
 
 
+def check_pairs(pairs: Sequence[Tuple[str, str]]) -> None:
+    """Checks the source and target languages of all models.
+
+    Raises:
+        UserError: two models have the same languages.
+    """
+    for number, (source, target) in enumerate(pairs):
+        if (source, target) in pairs[:number]:
+            raise UserError(f"Two models translate from {source} into {target}: serve one of them.")
+
+
 class LanguagePairs:
     """Translators by language pair.
 
@@ -26,12 +37,9 @@ class LanguagePairs:
     """
 
     def __init__(self, translators: Sequence[Translator]):
-        self._translators: Dict[Tuple[str, str], Translator] = {}
-        for translator in translators:
-            pair = translator.source_language, translator.target_language
-            if pair in self._translators:
-                raise UserError(f"Two models translate from {pair[0]} into {pair[1]}: serve one of them.")
-            self._translators[pair] = translator
+        pairs = [(one.source_language, one.target_language) for one in translators]
+        check_pairs(pairs)
+        self._translators: Dict[Tuple[str, str], Translator] = dict(zip(pairs, translators))
 
     @property
     def translators(self) -> List[Translator]:

@@ -57,10 +57,12 @@ class Access:
         if not self._keys:
             return self._limiter.check(f"address {address}", per_minute)
         bearer = BEARER.fullmatch(request.headers.get("authorization", ""))
-        key = find_key(self._keys, bearer[1] if bearer else presented)
+        presented = bearer[1] if bearer else presented
+        key = find_key(self._keys, presented)
         if key is None:
             self._limiter.check(f"address {address}", per_minute)
-            raise Refusal(403, "key", "This server needs an API key: send a valid one as api_key.")
+            problem = "The API key is wrong: send a valid one" if presented else "This server needs an API key: send it"
+            raise Refusal(403, "key", f"{problem} as api_key, or in the header Authorization: Bearer KEY.")
         own = key.requests_per_minute
         return self._limiter.check(f"key {key.name}", per_minute if own is None else own)
 

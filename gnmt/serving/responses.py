@@ -54,7 +54,9 @@ def answer_errors(application: FastAPI) -> None:
     @application.exception_handler(HTTPException)
     async def refuse_route(request: Request, error: HTTPException) -> Response:
         unread = error.detail == UNREAD and request.headers.get("content-type", "").startswith(JSON)
-        response = error_response(not_json() if unread else Refusal(error.status_code, "http", f"{error.detail}."))
+        hint = ": /openapi.json lists the routes" if error.status_code == 404 else ""
+        refusal = not_json() if unread else Refusal(error.status_code, "http", f"{error.detail}{hint}.")
+        response = error_response(refusal)
         response.headers.update(error.headers or {})
         return response
 

@@ -1,5 +1,6 @@
 """The process of a server: its socket, and uvicorn around the application."""
 
+import ipaddress
 import socket
 import sys
 from typing import List, Optional
@@ -37,6 +38,11 @@ def address_of(bound: socket.socket) -> str:
     """Returns the URL of a socket."""
     host, port = bound.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def is_loopback(bound: socket.socket) -> bool:
+    """Returns True if only this machine can connect to a socket."""
+    return ipaddress.ip_address(bound.getsockname()[0]).is_loopback
 
 
 def configuration(application: Application, limits: Limits, proxy: Optional[str] = None) -> uvicorn.Config:

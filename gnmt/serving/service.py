@@ -206,6 +206,6 @@ def check_options(translator: Translator, options: TranslationOptions, limits: L
     try:
         beam = options.search_options(translator.model.generation).beam
     except UserError as error:
-        raise bad_request(str(error).removeprefix("--").replace("at most --beam", "at most beam")) from error
+        raise bad_request(str(error)) from error
     if options.beam is not None:
         limits.check_beam(beam)

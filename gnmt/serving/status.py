@@ -28,6 +28,10 @@ def status_routes(engine: Engine, metrics: Metrics) -> APIRouter:
             raise unavailable("not_ready", "The engine is not ready: try again later.", 5)
         return {"status": "ok"}
 
+    # in the OpenAPI document, HEAD would be an operation of the same name
+    router.add_api_route("/health", health, methods=["HEAD"], include_in_schema=False)
+    router.add_api_route("/health/ready", ready, methods=["HEAD"], include_in_schema=False)
+
     @router.get("/metrics", response_class=Response)
     async def prometheus() -> Response:
         """Returns metrics in Prometheus' text format."""

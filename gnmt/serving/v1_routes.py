@@ -114,7 +114,7 @@ class LimitsAnswer(BaseModel):
     """Limits of the server."""
 
     needs_key: bool
-    limits: Dict[str, float]
+    limits: Dict[str, Union[int, float]]
 
 
 STREAMED: Dict[Union[int, str], Dict[str, Any]] = {

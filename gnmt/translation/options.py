@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Optional
 
-from gnmt.errors import UserError
+from gnmt.errors import OptionError
 from gnmt.ranges import DEFAULT, Range, option
 from gnmt.search.options import SamplingOptions, SearchOptions
 
@@ -48,9 +48,7 @@ class TranslationOptions:
 
     def __post_init__(self):
         for name in ("batch_size", "max_length"):
-            requirement = POSITIVE.requirement(getattr(self, name))
-            if requirement is not None:
-                raise UserError(f"{name} is {getattr(self, name)!r}, but must be {requirement}.")
+            POSITIVE.check(name, getattr(self, name), OptionError)
 
     def search_options(self, defaults: "GenerationConfig") -> SearchOptions:
         """Returns the options of the search, with the defaults of a model.

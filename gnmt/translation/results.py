@@ -1,6 +1,6 @@
 """Results of a translation: text, sentences, and the n-best list of each sentence."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import List, Optional
 
 from torch import Tensor
@@ -17,7 +17,7 @@ class TranslatedHypothesis:
     score: float  # log-probability / length penalty + coverage penalty; natural logarithm
     tokens: List[str]
     positional_scores: List[float]  # log-probability of each token, the last for EOS
-    attention: Tensor  # (T + 1, S + 1) over target and source tokens; EOS is the last of both
+    attention: Tensor = field(repr=False)  # (T + 1, S + 1) over target and source tokens; EOS is the last of both
     word_alignment: List[Link]
 
 

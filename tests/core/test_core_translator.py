@@ -119,6 +119,15 @@ def test_models_of_an_ensemble_have_one_vocabulary(tmp_path, folder):
         Translator.from_pretrained([folder, make_model_folder(tmp_path / "other", source_bos=True)])
 
 
+def test_representations_are_short(translator, folder):
+    (translation,) = translator.translate(["the dog sees a cat."], nbest=2)
+    text = repr(translation)
+    assert "tensor" not in text and "attention" not in text and f"text={translation.text!r}" in text
+    assert repr(translator) == "<Translator from en to de, fp32 on cpu>"
+    ensemble = Translator.from_pretrained([folder, folder], precision="bf16")
+    assert repr(ensemble) == "<Translator from en to de, bf16 on cpu, ensemble of 2 models>"
+
+
 @pytest.mark.parametrize("stored, used", [("int8", "int8"), ("bf16", "bf16"), ("fp16", "fp32")])
 def test_the_stored_precision_is_the_default(tmp_path, stored, used):
     """fp16 is for a GPU."""
@@ -241,8 +250,8 @@ def test_drawing_the_most_probable_token_is_greedy_search(translator):
     "options, words",
     [
         ({"texts": "one text"}, "must be a list of strings"),
-        ({"beam": 0}, "--beam is 0"),
-        ({"nbest": 9}, "--nbest is 9, but must be at most --beam"),
+        ({"beam": 0}, "beam is 0"),
+        ({"nbest": 9}, "nbest is 9, but must be at most beam"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"max_length": 0}, "max_length is 0"),
         ({"prefix": ["a", "b"]}, "one entry per text"),

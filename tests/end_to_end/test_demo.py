@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from pages import blocks
 
+from gnmt.translator import Translator
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -61,7 +63,13 @@ def test_learns_the_grammar(tmp_path):
     scores = re.findall(r"BLEU = ([\d.]+) .*(nrefs:1\|case:\w+\|\S+)", run.stdout)
     assert [signature.split("|")[1] for _, signature in scores] == ["case:mixed", "case:lc"]
     assert float(scores[0][0]) >= 90
+    assert "next: gnmt train" not in run.stdout and "BPE tokens" not in run.stderr
+    assert " left\n" in run.stdout and len(run.stdout.splitlines()) < 60
     assert run.stdout.count("  translation ") == 5
     check_the_readme(tmp_path / "my corpus" / "model")
+    page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    translator = Translator.from_pretrained(tmp_path / "my corpus" / "model")
+    for source in ("The dog sees a cat.", "The cat runs.", "The girls buy a cake."):
+        assert source in page and f'"{translator.translate([source])[0].text}"' in page
     again = demo("--output", "my corpus", directory=tmp_path)
     assert again.returncode == 0 and "already trained" in again.stderr

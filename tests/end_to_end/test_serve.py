@@ -176,6 +176,28 @@ def test_mistakes_are_one_line(model, options, words):
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and words in done.stderr
 
 
+def test_a_pair_given_twice_is_refused_before_models_are_loaded(model, tmp_path):
+    config = (model / "config.json").read_bytes()
+    for name in ("one", "two"):  # without weights
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_bytes(config)
+    command = [sys.executable, "-m", "gnmt", "serve", str(tmp_path / "one"), str(tmp_path / "two"), "--port", "0"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=SECONDS)
+    assert (done.returncode, done.stderr) == (
+        1, "error: Two models translate from en into de: serve one of them.\n",
+    )  # fmt: skip
+
+
+def test_a_public_address_without_keys_is_warned_about(model, tmp_path):
+    (tmp_path / "keys").write_text("alice alice-key-0123456789\n")
+    for options, first_word in (([], "warning:"), (["--api-keys", str(tmp_path / "keys")], READY.strip())):
+        command = [sys.executable, "-m", "gnmt", "serve", str(model), "--host", "0.0.0.0", "--port", "0", *options]
+        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, encoding="utf-8") as process:
+            line = process.stderr.readline()
+            process.kill()
+        assert line.split()[0] == first_word, line
+
+
 def test_a_port_in_use_is_refused_before_the_model_is_loaded(model):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -24,7 +24,7 @@ def test_builds_once_and_then_reuses(checkout):
     assert first.returncode == 0, first.stderr
     assert "Making the virtual environment" in first.stdout and "ready" in first.stdout
     assert len(checkout.pip_calls()) == 1
-    assert checkout.pip_calls()[0].endswith("-c constraints.txt -e .[dev]")
+    assert checkout.pip_calls()[0].endswith("-c constraints.txt -e .[dev]") and " --quiet " in checkout.pip_calls()[0]
 
     (checkout.bin / "python3.11").unlink()  # what is built needs no interpreter outside
     second = checkout.run()

@@ -184,7 +184,7 @@ def _work(connection: Connection, folder: BulkFolder, shard: int, device: str, t
     try:
         translator = ShardTranslator(folder, read_manifest(folder), device, threads)
     except UserError as error:
-        connection.send((REFUSED, str(error)))
+        connection.send((REFUSED, error.on_command_line))
         return
     number: Optional[int] = shard
     while number is not None:

@@ -110,7 +110,7 @@ def _difference_row(
         "wins": wins,
         "ties": len(differences) - wins - losses,
         "losses": losses,
-        "sign_test": sign_test(wins, losses),
+        "sign_test": sign_test(wins, losses) if differences else None,
     }
 
 

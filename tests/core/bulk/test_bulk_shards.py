@@ -242,9 +242,9 @@ def test_options_without_a_meaning_are_refused(model, source, tmp_path):
         (["--tag", "a\tb"], "--tag has a tab"),
         (["--workers", "0"], "--workers is 0, but must be at least 1"),
         (["--address", "auto"], "--address is for Ray"),
-        (["--sampling", "--top-p", "2"], "--top-p is 2.0, but must be at most 1"),
+        (["--sampling", "--top-p", "2"], "top_p is 2.0, but must be at most 1"),
         (["--beam", "0"], "--beam is 0, but must be at least 1"),
-        (["--nbest", "6", "--output-format", "jsonl"], "--nbest is 6, but must be at most --beam, which is 5"),
+        (["--nbest", "6", "--output-format", "jsonl"], "nbest is 6, but must be at most beam, which is 5"),
         (["--precision", "in8"], "--precision is 'in8', but must be one of fp32, "),
     ):
         with pytest.raises(UserError, match=sentence):

@@ -9,6 +9,7 @@ from gnmt.checkpoints.model_folder import read_model_folder
 from gnmt.commands import export as export_command
 from gnmt.commands.command_line import run_module
 from gnmt.commands.export import export
+from gnmt.corpora.preparation import Preparation, write_settings
 from gnmt.errors import UserError
 from gnmt.quantization.storage import to_integers
 from gnmt.translator import Translator
@@ -63,7 +64,8 @@ def test_the_folder_has_the_network_of_the_checkpoint(tmp_path, options):
     assert (model.config.source_language, model.config.target_language, model.config.dropout) == ("en", "de", 0.2)
     assert model.generation.coverage_penalty == 0.3 and model.generation.length_norm_factor == 0.6
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
-    assert "max_update = 7" in card and "Not measured" in card
+    assert "- architecture: gnmt_v2\n" in card and "- updates: 7\n" in card and "- learning rate: 0.1\n" in card
+    assert "training data" not in card and "Not measured" in card
 
 
 @pytest.mark.parametrize("integers", [False, True])
@@ -93,6 +95,17 @@ def test_bfloat16_is_decoded_alike_from_stored_and_from_exact_weights(tmp_path):
     weight = "decoder.output_projection.weight"
     assert not torch.equal(stored.network.state_dict()[weight], exact.network.state_dict()[weight])
     assert torch.equal(*found)
+
+
+def test_the_card_names_the_training_data(tmp_path):
+    checkpoint = write_checkpoint(tmp_path / "corpus")
+    settings = Preparation("en", "de", ("texts/europarl", "texts/news"), "valid", "test")
+    write_settings(tmp_path / "corpus" / "prepare.json", settings)
+    (tmp_path / "corpus" / "encoded").mkdir()
+    (tmp_path / "corpus" / "encoded" / "train.lengths.json").write_text("[0, 1000, 234]")
+    export(checkpoint, tmp_path / "model", tokenizer="words")
+    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    assert "- training data: `europarl`, `news` in `corpus`, 1,234 sentence pairs after cleaning\n" in card
 
 
 def test_the_card_has_bleu_on_the_test_set(tmp_path):

@@ -183,7 +183,7 @@ def test_grid_scores_every_combination(model, tmp_path, capsys):
 
 
 def test_grid_refuses_mistakes_before_it_measures(model, capsys):
-    with pytest.raises(UserError, match="--beam is 0"):
+    with pytest.raises(UserError, match="beam is 0"):
         run_grid(model, "--beam", 5, 0)
     write(model.with_name("short"), REFERENCES[:1])
     with pytest.raises(UserError, match="short has 1 lines, but .* has 3"):

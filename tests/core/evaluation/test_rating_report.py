@@ -164,8 +164,14 @@ def test_tables_show_what_was_found(found):
 
 
 def test_a_campaign_without_ratings_has_a_report():
-    printed = "\n".join(tables(report(CAMPAIGN, KEY, [])))
-    assert "0 of 3 sentences" in printed and "Nobody has rated yet." in printed and "interval): -" in printed
+    found = report(CAMPAIGN, KEY, [])
+    assert tables(found) == ["None of the 3 sentences has been rated yet, so there are no results."]
+    assert found["differences"][0]["sign_test"] is None
+
+
+def test_a_begun_campaign_without_a_complete_sentence_shows_its_raters():
+    sentence, raters = tables(report(CAMPAIGN, KEY, RATINGS[:1]))
+    assert sentence.startswith("None of the 3 sentences") and "| 0 of 5 |" in raters and "p (sign test)" not in raters
 
 
 # -- the command

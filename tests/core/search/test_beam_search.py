@@ -234,15 +234,15 @@ def test_scores_that_are_not_numbers_are_refused():
 @pytest.mark.parametrize(
     "option,value,words",
     [
-        ("beam", 0, "--beam is 0"),
-        ("nbest", 6, "--nbest is 6, but must be at most --beam"),
-        ("temperature", 0.0, "--temperature"),
-        ("unkpen", -81.0, "--unkpen is -81.0, but must be at least -80"),
-        ("length_norm_factor", -0.1, "--length-norm-factor is -0.1"),
-        ("length_norm_const", -1.0, "--length-norm-const"),
-        ("coverage_penalty", -0.5, "--coverage-penalty"),
-        ("max_len_b", -1, "--max-len-b"),
-        ("no_repeat_ngram_size", -2, "--no-repeat-ngram-size"),
+        ("beam", 0, "beam is 0"),
+        ("nbest", 6, "nbest is 6, but must be at most beam"),
+        ("temperature", 0.0, "temperature"),
+        ("unkpen", -81.0, "unkpen is -81.0, but must be at least -80"),
+        ("length_norm_factor", -0.1, "length_norm_factor is -0.1"),
+        ("length_norm_const", -1.0, "length_norm_const"),
+        ("coverage_penalty", -0.5, "coverage_penalty"),
+        ("max_len_b", -1, "max_len_b"),
+        ("no_repeat_ngram_size", -2, "no_repeat_ngram_size"),
     ],
 )
 def test_options_out_of_range(option, value, words):

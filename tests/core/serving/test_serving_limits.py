@@ -91,7 +91,7 @@ def test_lone_surrogates_are_replaced(server):
 def test_other_content_types_and_routes_are_refused(server):
     answer = server.ask("POST", "/translate", b"a cat", {"Content-Type": "text/plain"})
     assert answer.status == 400 and "application/json" in answer.json["error"]
-    assert server.get("/nothing").json == {"error": "Not Found.", "code": "http"}
+    assert server.get("/nothing").json == {"error": "Not Found: /openapi.json lists the routes.", "code": "http"}
     wrong = server.get("/translate")
     assert wrong.status == 405 and wrong.headers["allow"] == "POST"
 
@@ -240,6 +240,30 @@ def locked(translator, tmp_path_factory):
     path.write_text(KEYS)
     with served([translator], Settings(keys=read_keys(path))) as running:
         yield running
+
+
+def test_a_wrong_key_and_a_missing_key_have_different_messages(locked):
+    missing, empty = locked.translate("a cat"), locked.translate("a cat", api_key="")
+    wrong = locked.translate("a cat", api_key="wrong")
+    body = {"texts": ["a cat"], "source": "en", "target": "de"}
+    bearer = locked.post("/v1/translate", body, Authorization="Bearer wrong")
+    for answer in (missing, empty):
+        assert answer.json["error"].startswith("This server needs an API key: send it as api_key, ")
+    for answer in (wrong, bearer):
+        assert answer.json["error"].startswith("The API key is wrong: send a valid one as api_key, ")
+
+
+def test_limits_are_integers_where_they_are_declared_so(server):
+    limits = server.get("/v1/limits").json["limits"]
+    assert limits["char_limit"] == 40 and isinstance(limits["char_limit"], int) and isinstance(limits["deadline"], int)
+    assert server.get("/v1/limits").text.count(".0") == 0
+
+
+@pytest.mark.parametrize("path", ["/", "/page.js", "/health", "/health/ready"])
+def test_head_has_the_status_and_length_of_get(server, path):
+    head, got = server.ask("HEAD", path), server.get(path)
+    assert (head.status, head.text) == (200, "")
+    assert head.headers["content-length"] == got.headers["content-length"] == str(len(got.text.encode()))
 
 
 def test_a_key_is_needed_in_the_body_or_the_header(locked):

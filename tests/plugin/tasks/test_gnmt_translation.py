@@ -103,8 +103,8 @@ def test_other_architectures_get_fairseqs_search(task, models, caplog):
         ({"print_step": True}, "--print-step"),
         ({"retain_dropout": True}, "--retain-dropout"),
         ({"beam_size": 4}, r"Unknown search options \['beam_size'\]"),
-        ({"beam": 0}, "--beam is 0"),
-        ({"coverage_penalty": -1.0}, "--coverage-penalty is -1.0"),
+        ({"beam": 0}, "beam is 0"),
+        ({"coverage_penalty": -1.0}, "coverage_penalty is -1.0"),
     ],
 )
 def test_options_without_effect_are_refused(task, models, given, words):
