@@ -1,6 +1,8 @@
 """Blocks of the README and the documentation are executed, page by page, with a tiny model and small files."""
 
+import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Dict, List, Optional
 
@@ -12,6 +14,8 @@ from conftest import Golden
 from corpus_mirror import sentence_pairs
 from nvidia_checkpoints import save, stored
 from pages import PAGES, blocks, name_of
+from processes import SECONDS
+from served import make_translator, served
 from shell_lines import Command, commands_of, run_pipe
 
 from gnmt.commands import bench, prepare, train
@@ -38,7 +42,7 @@ EXCEPTED = {  # commands that are not run, by their first words
     "bash": "builds an environment, downloads or trains: test_demo.py",
     "pip": "installs packages",
     "source": "a part of the shell",
-    "curl": "needs a server: test_serve.py",
+    "curl": "needs a server: test_requests_by_curl",
     "parallel": "a program that may be absent",
     "sbatch": "needs Slurm",
 }
@@ -121,6 +125,18 @@ def test_commands(page, folder):
         if exception_of(pipe) is None:
             before = contents(folder)
             assert run_pipe(pipe, ADDED) or contents(folder) != before, pipe
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_requests_by_curl(tmp_path):
+    (tmp_path / "page.html").write_text("<p>the dog runs .</p>", encoding="utf-8")
+    pipes = [pipe for page in PAGES for pipe in commands_of(page) if pipe[0].words[0] == "curl"]
+    with served([make_translator(tmp_path / "MODEL")]) as server:
+        for ((words, *_),) in pipes:
+            command = [word.replace("http://127.0.0.1:5000", server.url) for word in words]
+            done = subprocess.run([*command, "--silent", "--fail"], cwd=tmp_path, capture_output=True, timeout=SECONDS)
+            assert json.loads(done.stdout).keys() & {"translatedText", "translatedFileUrl", "translations"}, words
+    assert len(pipes) >= 4
 
 
 def contents(folder: Path) -> Dict[Path, int]:
