@@ -36,8 +36,11 @@ EXCEPTED = {  # commands that are not run, by their first words
     "gnmt rate serve": "runs until it is stopped: test_rating_page.py",
     "gnmt train DIR --precision bf16": "another training in the same folder: test_bfloat16.py",
     "gnmt train DIR --replicas": "needs Ray and several processes: test_asynchronous.py",
-    "fairseq-": "trains for long, or needs several GPUs; test_docs.py parses it",
-    "python": "measures for minutes, or needs a corpus",
+    "fairseq-train": "trains for long: test_docs.py parses it, test_training_recipes.py trains",
+    "fairseq-interactive DIR": "reads the output of a script: test_nvidia.py",
+    "python scripts/convert_nvidia_checkpoint.py": "a script of the checkout: test_nvidia.py",
+    "python scripts/compare_searches.py": "needs a trained model: test_compare_searches.py",
+    "python benchmarks": "measures for minutes",
     "OMP_NUM_THREADS=1 python": "measures for minutes",
     "bash": "builds an environment, downloads or trains: test_demo.py",
     "pip": "installs packages",
@@ -65,6 +68,10 @@ def original(tmp_path_factory) -> Path:
         for pipe in commands_of(README):
             if exception_of(pipe) is None:
                 run_pipe(pipe, ADDED)
+    for name in ("DATA", "BIN"):
+        shutil.copytree(folder / "DIR" / "bin", folder / name)
+    shutil.copyfile(folder / "DIR" / "checkpoints" / "averaged.pt", folder / "CHECKPOINT")
+    shutil.copyfile(folder / "DIR" / "subwords.model", folder / "subwords.model")
     return folder
 
 
