@@ -25,9 +25,11 @@ README = PAGES[0]
 ADDED = {  # options that make a command fit the tiny model and the small files, by its first words
     "gnmt prepare --train": "--vocab-size 120 --embedding-size 32 --jobs 1",
     "gnmt prepare --model": "--jobs 1",
-    "gnmt train DIR": "--arch gnmt_v2_tiny --threads 1 --epochs 2",
+    "gnmt train DIR": "--arch gnmt_v2_tiny --threads 1 --epochs 5",
     "gnmt train TUNED": "--threads 1",
     "gnmt bulk MODEL": "--threads 1",
+    "gnmt export": "--overwrite",  # MODEL exists from the start
+    "gnmt convert": "--overwrite",
     "gnmt bench": "--sentences 2 --single 1 --repetitions 1",
     "gnmt rate prepare": "--items 5",
 }
