@@ -8,10 +8,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional
 
+from commands import PLUGIN, succeed
 from pages import blocks
 
 from gnmt.__main__ import MODULES
 from gnmt.commands.command_line import run_module
+
+TYPED = b"the dog sees the house today .\n"
 
 
 class Command(NamedTuple):
@@ -46,23 +49,34 @@ def parsed(line: str) -> List[Command]:
 def run_pipe(pipe: List[Command], added: Dict[str, str]) -> str:
     """Runs the commands of a pipe one after the other and returns what the last one prints.
 
-    `added` has further options for commands that begin with these words.
+    `added` has further options for commands that begin with these words. TYPED is the input of the first command.
     """
-    text = b""
+    text = TYPED
     for command in pipe:
         if command.source:
             text = Path(command.source).read_bytes()
         line = " ".join(command.words)
         further = next((options.split() for start, options in added.items() if line.startswith(start)), [])
         program, *arguments = command.words
-        text = f"{' '.join(arguments)}\n".encode() if program == "echo" else gnmt([*arguments, *further], text)
+        text = output_of(program, [*arguments, *further], text)
         if command.target:
             Path(command.target).write_bytes(text)
             text = b""
     return text.decode("utf-8")
 
 
-def gnmt(words: List[str], stdin: bytes = b"") -> bytes:
+def output_of(program: str, arguments: List[str], stdin: bytes) -> bytes:
+    if program == "echo":
+        return f"{' '.join(arguments)}\n".encode()
+    if program == "gnmt":
+        return gnmt(arguments, stdin)
+    found = [
+        str(PLUGIN) if word == PLUGIN.name else word for word in arguments
+    ]  # installed in place, it needs its path
+    return succeed(program.removeprefix("fairseq-"), *found, stdin=stdin, cwd=Path.cwd()).encode()
+
+
+def gnmt(words: List[str], stdin: bytes) -> bytes:
     """Returns what a `gnmt` command prints. It also has the streams 0 and 1 of the process."""
     name, *arguments = words
     module = import_module(f"gnmt.commands.{MODULES.get(name, name)}")

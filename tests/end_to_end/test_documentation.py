@@ -1,6 +1,8 @@
 """Blocks of the README and the documentation are executed, page by page, with a tiny model and small files."""
 
+import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Dict, List, Optional
 
@@ -12,6 +14,8 @@ from conftest import Golden
 from corpus_mirror import sentence_pairs
 from nvidia_checkpoints import save, stored
 from pages import PAGES, blocks, name_of
+from processes import SECONDS
+from served import make_translator, served
 from shell_lines import Command, commands_of, run_pipe
 
 from gnmt.commands import bench, prepare, train
@@ -21,9 +25,11 @@ README = PAGES[0]
 ADDED = {  # options that make a command fit the tiny model and the small files, by its first words
     "gnmt prepare --train": "--vocab-size 120 --embedding-size 32 --jobs 1",
     "gnmt prepare --model": "--jobs 1",
-    "gnmt train DIR": "--arch gnmt_v2_tiny --threads 1 --epochs 2",
+    "gnmt train DIR": "--arch gnmt_v2_tiny --threads 1 --epochs 5",
     "gnmt train TUNED": "--threads 1",
     "gnmt bulk MODEL": "--threads 1",
+    "gnmt export": "--overwrite",  # MODEL exists from the start
+    "gnmt convert": "--overwrite",
     "gnmt bench": "--sentences 2 --single 1 --repetitions 1",
     "gnmt rate prepare": "--items 5",
 }
@@ -32,13 +38,17 @@ EXCEPTED = {  # commands that are not run, by their first words
     "gnmt rate serve": "runs until it is stopped: test_rating_page.py",
     "gnmt train DIR --precision bf16": "another training in the same folder: test_bfloat16.py",
     "gnmt train DIR --replicas": "needs Ray and several processes: test_asynchronous.py",
-    "fairseq-": "trains for long, or needs several GPUs; test_docs.py parses it",
-    "python": "measures for minutes, or needs a corpus",
+    "fairseq-train": "trains for long: test_docs.py parses it, test_training_recipes.py trains",
+    "fairseq-interactive DIR": "reads the output of a script: test_nvidia.py",
+    "LOGLEVEL=WARNING fairseq-interactive outputs": "needs the model of the demo: test_interactive.py",
+    "python scripts/convert_nvidia_checkpoint.py": "a script of the checkout: test_nvidia.py",
+    "python scripts/compare_searches.py": "needs a trained model: test_compare_searches.py",
+    "python benchmarks": "measures for minutes",
     "OMP_NUM_THREADS=1 python": "measures for minutes",
     "bash": "builds an environment, downloads or trains: test_demo.py",
     "pip": "installs packages",
     "source": "a part of the shell",
-    "curl": "needs a server: test_serve.py",
+    "curl": "needs a server: test_requests_by_curl",
     "parallel": "a program that may be absent",
     "sbatch": "needs Slurm",
 }
@@ -47,8 +57,8 @@ OF_THE_MODEL = {"README.md"}  # the output depends on the model: test_demo.py co
 
 def exception_of(pipe: List[Command]) -> Optional[str]:
     """The entry of EXCEPTED for the commands of a pipe."""
-    line = " ".join(pipe[0].words)
-    return next((start for start in EXCEPTED if line.startswith(start)), None)
+    lines = [" ".join(command.words) for command in pipe]
+    return next((start for start in EXCEPTED if any(line.startswith(start) for line in lines)), None)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +71,10 @@ def original(tmp_path_factory) -> Path:
         for pipe in commands_of(README):
             if exception_of(pipe) is None:
                 run_pipe(pipe, ADDED)
+    for name in ("DATA", "BIN"):
+        shutil.copytree(folder / "DIR" / "bin", folder / name)
+    shutil.copyfile(folder / "DIR" / "checkpoints" / "averaged.pt", folder / "CHECKPOINT")
+    shutil.copyfile(folder / "DIR" / "subwords.model", folder / "subwords.model")
     return folder
 
 
@@ -121,6 +135,18 @@ def test_commands(page, folder):
         if exception_of(pipe) is None:
             before = contents(folder)
             assert run_pipe(pipe, ADDED) or contents(folder) != before, pipe
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_requests_by_curl(tmp_path):
+    (tmp_path / "page.html").write_text("<p>the dog runs .</p>", encoding="utf-8")
+    pipes = [pipe for page in PAGES for pipe in commands_of(page) if pipe[0].words[0] == "curl"]
+    with served([make_translator(tmp_path / "MODEL")]) as server:
+        for ((words, *_),) in pipes:
+            command = [word.replace("http://127.0.0.1:5000", server.url) for word in words]
+            done = subprocess.run([*command, "--silent", "--fail"], cwd=tmp_path, capture_output=True, timeout=SECONDS)
+            assert json.loads(done.stdout).keys() & {"translatedText", "translatedFileUrl", "translations"}, words
+    assert len(pipes) >= 4
 
 
 def contents(folder: Path) -> Dict[Path, int]:
