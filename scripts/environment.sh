@@ -17,6 +17,7 @@ root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)"
 venv="$root/.venv"
 stamp="$venv/environment.stamp"  # describes the finished environment; "unfinished" while it is being built
 log="$venv/pip.log"
+[[ -t 1 ]] || export PIP_PROGRESS_BAR="${PIP_PROGRESS_BAR:-off}"
 wanted_kib=$((2 * 1024 * 1024))  # 1.3 GB with the CPU build of torch, and room for pip to unpack it
 
 say() { printf '%s\n' "$*"; }

@@ -119,7 +119,7 @@ def test_an_attention_without_batch_invariant_form_is_refused(precision, monkeyp
     )
     model = network(DotProductAttention(8))
     assert isinstance(inference_model_for(model).decoder, FastDecoder)
-    expected = f"--precision {precision} needs a batch-invariant form of DotProductAttention.*: use fp32"
+    expected = f"precision {precision} needs a batch-invariant form of DotProductAttention.*: use fp32"
     with pytest.raises(UserError, match=expected):
         inference_model_for(model, precision)
 
@@ -130,7 +130,7 @@ def test_an_attention_that_is_not_registered_decodes_with_the_network_s_step(mak
     model = network(make(8))
     assert inference_model_for(model) == (model.encoder, model.decoder)
     for precision in ("bf16", "int8"):
-        expected = f"--precision {precision} needs an inference form, which {make.__name__} does not have: use fp32"
+        expected = f"precision {precision} needs an inference form, which {make.__name__} does not have: use fp32"
         with pytest.raises(UserError, match=expected):
             inference_model_for(model, precision)
 
