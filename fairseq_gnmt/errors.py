@@ -36,13 +36,15 @@ MISTAKES = (
     Mistake(
         "eval_str_list",
         "",
-        "{x!r} is no number or list of numbers, which --lr, --update-freq and others take ({message}).",
+        "{x!r} is not a number or a list of numbers, as --lr, --update-freq and other options require ({message}).",
     ),
     Mistake(
-        "merge_with_parent", "full_key:", "an option has a value of another kind ({message}): check --model-overrides."
+        "merge_with_parent",
+        "full_key:",
+        "an option has a value of the wrong type ({message}): check --model-overrides.",
     ),
     Mistake("parse_args_and_arch", "None", "give --task gnmt_translation, the task of the model."),
-    Mistake("convert_namespace_to_omegaconf", "", "an option has a value of another kind: {message}."),
+    Mistake("convert_namespace_to_omegaconf", "", "an option has a value of the wrong type: {message}."),
     Mistake("raise_if_valid_subsets_unintentionally_ignored", "", "{message}"),
     Mistake(
         "load_dataset",

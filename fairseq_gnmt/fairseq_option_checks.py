@@ -60,7 +60,7 @@ def check_options(cfg: DictConfig, command: str) -> None:
     if command == GENERATE:
         check_architecture_options(cfg)
         if cfg.distributed_training.distributed_world_size > 1 and cfg.dataset.num_shards > 1:
-            raise UserError("--num-shards and --distributed-world-size both share the data out: give one of them.")
+            raise UserError("--num-shards and --distributed-world-size both shard the data: pass only one of them.")
         if not cfg.dataset.shard_id < cfg.dataset.num_shards:
             raise UserError(
                 f"--shard-id is {cfg.dataset.shard_id}, but must be below --num-shards, {cfg.dataset.num_shards}."
@@ -140,10 +140,10 @@ def check_dictionary(option: str, text: str) -> None:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise UserError(
-            f"--{option.replace('_', '-')} is no dictionary ({error}): write \"{{'dropout': 0.1}}\"."
+            f"--{option.replace('_', '-')} is not a dictionary ({error}): write \"{{'dropout': 0.1}}\"."
         ) from error
     if not isinstance(value, dict):
-        raise UserError(f"--{option.replace('_', '-')} is no dictionary ({text}): write \"{{'dropout': 0.1}}\".")
+        raise UserError(f"--{option.replace('_', '-')} is not a dictionary ({text}): write \"{{'dropout': 0.1}}\".")
 
 
 def check_architecture_options(cfg: DictConfig) -> None:

@@ -111,9 +111,9 @@ def require_free_machine(allow_busy: bool) -> Optional[str]:
     sentence = f"Other programs use {used:.1f} of {os.cpu_count()} cores"
     if not allow_busy:
         raise UserError(
-            f"{sentence}, so figures would mean nothing: stop them, or give --allow-busy to try things out."
+            f"{sentence}, so the results would not be reliable: stop them, or give --allow-busy to try things out."
         )
-    return f"{sentence}: THE FIGURES BELOW MEAN NOTHING."
+    return f"{sentence}: THE RESULTS BELOW ARE NOT RELIABLE."
 
 
 def disturbance(cores: Optional[float]) -> Optional[str]:

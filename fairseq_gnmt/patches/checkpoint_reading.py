@@ -139,7 +139,7 @@ def check_options(config: DictConfig, path: str) -> None:
             raise UserError(f"{path} has {name!r:.50} as its cfg, {section}, _name: {WANTED}")
         if section == "model" and name not in ARCH_MODEL_REGISTRY and name not in MODEL_REGISTRY:
             raise UserError(
-                f"{path} is of the architecture {name:.50}, which is not there: give the --user-dir that has it."
+                f"{path} is of the architecture {name:.50}, which is unknown: pass the --user-dir that defines it."
             )
         try:
             if name in options:
@@ -213,7 +213,7 @@ def model_folder(name: str) -> str:
     if os.path.isdir(name):
         return name
     if os.path.exists(name):
-        raise UserError(f"{name} is no folder: unpack an archive yourself, and name the folder that it makes.")
+        raise UserError(f"{name} is not a folder: unpack the archive, and pass the resulting folder.")
     raise UserError(f"{name} does not exist: name the folder of a model on this machine.")
 
 

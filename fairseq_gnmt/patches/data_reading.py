@@ -139,6 +139,6 @@ def explain_dictionary(add_from_file):
             reason = str(error).splitlines()[0].split(". ")[0][:100]
             if not isinstance(f, str):
                 raise
-            raise UserError(f"{f} is no dictionary of fairseq-preprocess, or is damaged ({reason}).") from error
+            raise UserError(f"{f} is not a dictionary of fairseq-preprocess, or is damaged ({reason}).") from error
 
     return explained

@@ -80,4 +80,4 @@ def _check_length(left: Any, right: Any) -> None:
 
 
 def _not_a_literal(text: str) -> UserError:
-    return UserError(f"{text[:100]!r} is no list, number or other literal, and options are never executed.")
+    return UserError(f"{text[:100]!r} is not a list, number or other literal, and options are never executed.")

@@ -59,7 +59,7 @@ class Job:
         if nbest > 1 and self.output_format in ("text", "tsv"):
             raise UserError(f"--nbest {nbest} has no place in {self.output_format}: choose --output-format jsonl.")
         if nbest > 1 and self.options.split_sentences:
-            raise UserError("--nbest goes without --split-sentences: an n-best list belongs to one sentence.")
+            raise UserError("--nbest cannot be combined with --split-sentences: an n-best list is for one sentence.")
         if set(self.tag) & set("\n\r\t"):
             raise UserError("--tag has a tab or a line break: give a word, such as '<BT>'.")
 
@@ -94,7 +94,7 @@ def check_models(job: Job) -> None:
     """
     if tuple(fingerprint(Path(model)) for model in job.models) != job.fingerprints:
         raise UserError(
-            f"{' '.join(job.models)} changed after the work was begun: restore the model or start a new folder."
+            f"{' '.join(job.models)} has changed since the translation started: restore the model, or start a new folder."
         )
 
 
@@ -127,13 +127,15 @@ def check_same(begun: Job, given: Job, folder: Path) -> None:
         UserError: the jobs differ.
     """
     if begun.fingerprints != given.fingerprints:
-        raise UserError(f"{folder} was begun with another model, {' '.join(begun.models)}: give it, or another folder.")
+        raise UserError(
+            f"{folder} was started with another model, {' '.join(begun.models)}: give it, or another folder."
+        )
     old, new = _flat(begun), _flat(given)
     for name in {**old, **new}:
         before, now = old.get(name), new.get(name)
         if name != "models" and before != now:
             raise UserError(
-                f"{folder} was begun with {_shown(name, before)}, and now there is {_shown(name, now)}: "
+                f"{folder} was started with {_shown(name, before)}, but this command has {_shown(name, now)}: "
                 f"give the same options, or another folder."
             )
 

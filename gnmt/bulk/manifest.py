@@ -160,7 +160,7 @@ def _continue(folder: BulkFolder, job: Job, source: Path) -> Manifest:
         job = dataclasses.replace(job, lines_per_shard=manifest.job.lines_per_shard)
     jobs.check_same(manifest.job, job, folder.path)
     if input_checksum(source, job) != manifest.sha256:
-        raise UserError(f"{folder.path} was begun with another input, {manifest.input}: give it, or another folder.")
+        raise UserError(f"{folder.path} was started with another input, {manifest.input}: give it, or another folder.")
     return manifest
 
 

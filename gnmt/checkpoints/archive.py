@@ -131,7 +131,7 @@ def load_old_format(file: BinaryIO, allowed: Globals, with_memory: bool) -> Any:
     """
     begin = [unpickle(file, NO_GLOBALS, storage_id) for _ in range(2)]
     if begin != [MAGIC_NUMBER, PROTOCOL]:
-        raise InvalidPickle("it is no file of torch.save")
+        raise InvalidPickle("it is not a file of torch.save")
     unpickle(file, NO_GLOBALS, storage_id)  # description of the machine that wrote the file
     size = size_of(file)
     ids: Dict[str, StorageId] = {}

@@ -153,7 +153,7 @@ class Machine:
     def reduce(self, _: None) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, Global) or function.name not in self.allowed.functions:
-            raise InvalidPickle("its pickle calls what is no function")
+            raise InvalidPickle("its pickle calls an object that is not a function")
         if type(arguments) is not tuple:
             raise InvalidPickle(f"its pickle calls {function.name} without a tuple of arguments")
         try:
@@ -164,7 +164,7 @@ class Machine:
     def new_object(self, _: None) -> None:
         arguments, name = self.stack.pop(), self.stack.pop()
         if not isinstance(name, Global) or name.name not in self.allowed.classes or arguments != ():
-            raise InvalidPickle("its pickle makes an object of what is no class, or with arguments")
+            raise InvalidPickle("its pickle makes an object from something that is not a class, or with arguments")
         kind: Any = self.allowed.classes[name.name]
         self.push(kind.__new__(kind))
 

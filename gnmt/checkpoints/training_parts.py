@@ -1,4 +1,4 @@
-"""Parts of fairseq-train's checkpoints: which there must be, and of which type."""
+"""Required parts of fairseq-train's checkpoints, and their types."""
 
 from argparse import Namespace
 from pathlib import Path

@@ -166,7 +166,7 @@ def check_memory() -> Finding:
     available = available_memory()
     if available is None:
         return Finding("memory", "unknown")
-    remedy = None if available >= MIN_MEMORY_BYTES else "End other programs: large models need more memory."
+    remedy = None if available >= MIN_MEMORY_BYTES else "Close other programs: large models need more memory."
     return Finding("memory", f"{available / 2**30:.1f} GiB available", remedy)
 
 

@@ -89,7 +89,9 @@ def tokenizer_files(given: Optional[str], data: Path) -> TokenizerFiles:
         for name in ("subwords.model", "mixed.json"):
             if (folder / name).is_file():
                 return _of_file(folder / name)
-    raise UserError(f"There is no tokenizer beside {data}: name its file with --tokenizer, or give --tokenizer spaces.")
+    raise UserError(
+        f"There is no tokenizer next to {data}: pass its file with --tokenizer, or pass --tokenizer spaces."
+    )
 
 
 def _of_file(path: Path) -> TokenizerFiles:
@@ -134,7 +136,7 @@ def _compare(trained: TrainedModel, translator: Translator, made: Path) -> None:
     ours, theirs = (one.translate_ids(sources) for one in (original, translator))
     if ours != theirs and trained.config.precision in EXACT_PRECISIONS:
         raise UserError(
-            "The written model translates otherwise than the checkpoint; nothing was exported. Report this."
+            "The exported model does not give the same translations as the checkpoint. Nothing was written; please report this bug."
         )
 
 

@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace, further: Sequence[str]) -> None:
 def _options(arguments: argparse.Namespace, further: Sequence[str]) -> TrainingOptions:
     folder: Path = arguments.folder
     if not folder.is_dir() and any(Path(option).is_dir() for option in further):
-        raise UserError(f"{folder} is no folder: give DIR first, and the options of fairseq-train after it.")
+        raise UserError(f"{folder} is not a folder: pass DIR first, and the options of fairseq-train after it.")
     settings, lengths = read_settings(folder / SETTINGS), read_lengths(folder)
     recipe = recipe_for(sum(lengths))
     if arguments.epochs is not None:

@@ -35,7 +35,7 @@ def is_ready(folder: Path, settings: Preparation) -> bool:
     if changed:
         had, wanted = (", ".join(f"{name}={options[name]}" for name in changed) for options in (before, now))
         raise UserError(
-            f"{folder} was prepared with {had}, now {wanted} is asked for: give --overwrite or another --output."
+            f"{folder} was prepared with {had}, but this command has {wanted}: pass --overwrite or another --output."
         )
     return True
 

@@ -63,4 +63,4 @@ class Vocabulary:
 
 
 def _not_a_dictionary(path: Path, reason: str) -> UserError:
-    return UserError(f"{path} is no dictionary of fairseq, a line `token count` for each token ({reason}).")
+    return UserError(f"{path} is not a dictionary of fairseq, a line `token count` for each token ({reason}).")

@@ -100,7 +100,7 @@ def load_vocabulary(path: Path) -> WordVocabulary:
         content = None
     if not isinstance(content, dict) or content.get("format") != FORMAT or not _is_whole(content):
         raise UserError(
-            f"{path} is no model of mixed words and characters, or is damaged: use one of `gnmt mixed_word_char train`."
+            f"{path} is not a model of mixed words and characters, or is damaged: use one of `gnmt mixed_word_char train`."
         )
     return WordVocabulary(tuple(content["words"]), tuple(content["characters"]))
 

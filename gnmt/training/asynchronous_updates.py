@@ -116,7 +116,7 @@ class AsynchronousUpdates:
         self._attempts[number] = self._attempts.get(number, 0) + 1
         if self._attempts[number] == MAX_ATTEMPTS:
             raise UserError(
-                f"{MAX_ATTEMPTS} replicas have died over the batch of update {number + 1}: if the memory is not "
+                f"{MAX_ATTEMPTS} replicas were killed while processing the batch of update {number + 1}: if the memory is not "
                 "enough, give a smaller --batch-size or fewer replicas."
             )
 

@@ -131,7 +131,7 @@ def test_forged_checkpoints_are_refused(reader, tmp_path, monkeypatch):
     path = tmp_path / "forged.pt"
     torch.save({**trained(), "forged": Call(np.ndarray, (1,), "O", b"AAAAAAAA")}, path)
     told = sentence(READERS[reader](path, tmp_path / "out"))
-    words = "is not a whole checkpoint (its pickle calls what is no function)"
+    words = "is not a whole checkpoint (its pickle calls an object that is not a function)"
     assert f"{path.name} {words}" in told or f"checkpoint_last.pt {words}" in told
 
 
@@ -143,7 +143,7 @@ def test_archives_of_models_are_not_unpacked(tmp_path):
             archive.addfile(tarfile.TarInfo(name))
     before = (tmp_path / "model.tar.gz").read_bytes()
     told = sentence(from_pretrained(tmp_path / "model.tar.gz", "checkpoint.pt"))
-    assert f"{tmp_path}/model.tar.gz is no folder: unpack an archive yourself" in told
+    assert f"{tmp_path}/model.tar.gz is not a folder: unpack the archive" in told
     assert [path.name for path in tmp_path.iterdir()] == ["model.tar.gz"]
     assert (tmp_path / "model.tar.gz").read_bytes() == before
 

@@ -138,7 +138,7 @@ def test_no_batch_size(tmp_path):
         (["--length-norm-factor", -1], "--length-norm-factor is -1.0, but must be 0 (off) or above"),
         (["--temperature", 0], "--temperature is 0.0, but must be above 0"),
         (["--prune-tokens", -1], "--prune-tokens is -1.0, but must be 0 (off) or above"),
-        (["--model-overrides", "{5"], "--model-overrides is no dictionary"),
+        (["--model-overrides", "{5"], "--model-overrides is not a dictionary"),
         (["--batch-size", 0], "--batch-size is 0, but must be at least 1"),
         (["--max-tokens", 2], "raise --max-tokens, or give --batch-size instead"),
         (["--max-source-positions", 2], "or raise --max-source-positions"),
@@ -175,7 +175,7 @@ def test_no_batch_size(tmp_path):
             ["--model-overrides", "{'dropout':'x'}"],
             "or what overrides its options, has a wrong value in its cfg, model",
         ),
-        (["--model-overrides", "5"], "--model-overrides is no dictionary (5)"),
+        (["--model-overrides", "5"], "--model-overrides is not a dictionary (5)"),
         (["--eval-bleu-args", "{}", "--path", "none.pt"], "none.pt: --path must name checkpoints"),
     ],
 )
@@ -186,7 +186,7 @@ def test_options_of_the_search(options, words):
 @pytest.mark.parametrize(
     "options, words",
     [
-        (["--lr", "2e-3x"], "'2e-3x' is no number or list of numbers"),
+        (["--lr", "2e-3x"], "'2e-3x' is not a number or a list of numbers"),
         (["--lr", -1], "--lr is -1.0, but must be at least 0"),
         (["--adam-eps", -1], "--adam-eps is -1.0, but must be at least 0"),
         (["--weight-decay", -1], "--weight-decay is -1.0, but must be at least 0"),
@@ -228,7 +228,7 @@ def test_options_of_the_search(options, words):
             "--warmup-steps is nan, but must be a finite",
         ),
         (["--adam-eps", "inf"], "--adam-eps is inf, but must be a finite number"),
-        (["--optimizer-overrides", "{'lr':"], "--optimizer-overrides is no dictionary"),
+        (["--optimizer-overrides", "{'lr':"], "--optimizer-overrides is not a dictionary"),
     ],
 )
 @pytest.mark.skipif(torch.cuda.is_available(), reason="one of them is a mistake without GPUs only")

@@ -250,7 +250,7 @@ def test_a_prepared_folder_is_left_alone(text, tmp_path, capsys):
     prepare(folder, text)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
     assert capsys.readouterr().out.endswith(f"ready: {folder}\n")
-    changed = "was prepared with vocab-size=120, max-length=80, now vocab-size=130, max-length=9 is asked for: give"
+    changed = "was prepared with vocab-size=120, max-length=80, but this command has vocab-size=130, max-length=9: pass"
     with pytest.raises(UserError, match=changed):
         prepare(folder, text, "--max-length", 9, size=130)
 

@@ -99,7 +99,7 @@ HUGE = 99999999999999999999
         (GENERATE, dict(iter_decode_max_iter=3), "iterative refinement"),
         (GENERATE, dict(shard_id=1), "--num-shards must be larger"),
         (GENERATE, dict(shard_id=2, num_shards=2), "--shard-id is 2, but must be below --num-shards, 2"),
-        (GENERATE, dict(num_shards=2, distributed_world_size=2), "give one of them"),
+        (GENERATE, dict(num_shards=2, distributed_world_size=2), "pass only one of them"),
         (INTERACTIVE, dict(num_shards=2), "give each process a part of the text"),
         (INTERACTIVE, dict(distributed_world_size=2), "give each process a part of the text"),
         (INTERACTIVE, dict(score_reference=True), "has no references; use fairseq-generate"),

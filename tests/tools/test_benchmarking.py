@@ -204,7 +204,7 @@ def test_json_is_not_overwritten_unasked(tmp_path):
     check_output(path, overwrite=True)
     with pytest.raises(UserError, match="is a folder"):
         check_output(tmp_path, overwrite=True)
-    with pytest.raises(UserError, match="is no folder"):
+    with pytest.raises(UserError, match="is not a folder"):
         check_output(tmp_path / "nowhere" / "figures.json", overwrite=False)
 
 
@@ -283,7 +283,7 @@ def test_benchmark_of_translation(tmp_path):
         (["--path", __file__, "--data", ".", "--contenders", "fairseq-lstm"], "needs --fairseq-lstm-path"),
         (["--path", __file__, "--data", ".", "--contenders", "ours", "ctranslate2"], "random weights only"),
         (["--references", __file__], "require --path"),
-        (["--json", "/nowhere/figures.json"], "is no folder"),
+        (["--json", "/nowhere/figures.json"], "is not a folder"),
         (["--device", "cuda"], "torch sees no GPU"),
         (["--precision", "fp16"], "add --device cuda"),
         (["--device", "cuda", "--precision", "fp32", "int8"], "int8 can only be measured on a CPU"),

@@ -92,7 +92,7 @@ def test_mistakes(arguments, message, tmp_path):
         ("--batch", "0", "--batch is 0"),
         ("--vocabulary", "4", "--vocabulary is 4"),
         ("--length", "1", "must be at least 2"),
-        ("--json", "/nowhere/figures.json", "is no folder"),
+        ("--json", "/nowhere/figures.json", "is not a folder"),
     ],
 )
 def test_mistakes_in_sizes(program, option, value, message, monkeypatch):

@@ -164,7 +164,7 @@ def test_points_of_the_command_line(monkeypatch):
         (["--vocabulary", 4], "has 4, but at least 5"),
         (["--layers", 1], "--layers is 1"),
         (["--repetitions", 0], "--repetitions is 0"),
-        (["--json", "/nowhere/growth.json"], "is no folder"),
+        (["--json", "/nowhere/growth.json"], "is not a folder"),
     ],
 )
 def test_mistakes_are_told_before_anything_runs(monkeypatch, arguments, words):

@@ -146,7 +146,7 @@ def test_the_number_of_lines_is_counted_and_kept_by_later_runs(model, tmp_path, 
     planned(model, path, out, "--workers", 5, "--batch-size", 1)
     planned(model, path, out, "--workers", 5, "--batch-size", 1, "--lines-per-shard", 6)
     assert read_manifest(BulkFolder(out)) == manifest
-    with pytest.raises(UserError, match="begun with --lines-per-shard 6, and now there is --lines-per-shard 7"):
+    with pytest.raises(UserError, match="started with --lines-per-shard 6, but this command has --lines-per-shard 7"):
         planned(model, path, out, "--batch-size", 1, "--lines-per-shard", 7)
 
 
@@ -258,20 +258,20 @@ def test_options_without_a_meaning_are_refused(model, source, tmp_path):
 def test_another_model_option_or_input_is_refused(model, source, tmp_path):
     out = planned(model, source, tmp_path / "out", "--beam", 4)
     other = make_model_folder(tmp_path / "other", seed=2)
-    with pytest.raises(UserError, match=f"{out} was begun with another model, {model.resolve()}: give it"):
+    with pytest.raises(UserError, match=f"{out} was started with another model, {model.resolve()}: give it"):
         planned(other, source, out, "--beam", 4)
     for options, sentence in (
-        ([], "begun with --beam 4, and now there is no --beam"),
-        (["--beam", 4, "--tag", "x"], "begun with no --tag, and now there is --tag x"),
-        (["--beam", 4, "--sampling"], "begun with no --sampling, and now there is --sampling:"),
-        (["--beam", 4, "--replace-unk"], "begun with no --replace-unk, and now there is --replace-unk"),
+        ([], "started with --beam 4, but this command has no --beam"),
+        (["--beam", 4, "--tag", "x"], "started with no --tag, but this command has --tag x"),
+        (["--beam", 4, "--sampling"], "started with no --sampling, but this command has --sampling:"),
+        (["--beam", 4, "--replace-unk"], "started with no --replace-unk, but this command has --replace-unk"),
     ):
         with pytest.raises(UserError, match=sentence):
             planned(model, source, out, *options)
     moved = shutil.copytree(model, tmp_path / "moved")
     planned(moved, source, out, "--beam", 4)  # the same model at another place
     source.write_bytes(source.read_bytes() + b"dog\n")
-    with pytest.raises(UserError, match=f"begun with another input, {source}"):
+    with pytest.raises(UserError, match=f"started with another input, {source}"):
         planned(model, source, out, "--beam", 4)
 
 
@@ -280,7 +280,7 @@ def test_a_model_that_changed_is_refused_by_shards(source, tmp_path):
     out = planned(model, source, tmp_path / "out")
     shutil.rmtree(model)
     make_model_folder(model, seed=2)
-    with pytest.raises(UserError, match="changed after the work was begun"):
+    with pytest.raises(UserError, match="has changed since the translation started"):
         gnmt_bulk("shard", out, 0)
 
 

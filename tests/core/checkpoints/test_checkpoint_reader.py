@@ -144,7 +144,7 @@ def test_calls_are_refused(tmp_path):
         if name == "numpy.dtype":
             assert "is not a whole checkpoint (it has numbers of numpy that are no plain integers or floats)" in answer
         elif name == "numpy.ndarray":
-            assert "is not a whole checkpoint (its pickle calls what is no function)" in answer
+            assert "is not a whole checkpoint (its pickle calls an object that is not a function)" in answer
         else:
             assert " would run " in answer and name.split(".")[-1] in answer and "it was not read" in answer
     assert not sprung.exists()
@@ -267,8 +267,8 @@ def test_pickles_beyond_protocol_2_and_bombs(tmp_path):
         "a key": pickle.dumps({((1,),): 2}, protocol=2),
         "appends to a dict": b"\x80\x02}K\x01a.",
         "sets items of a list": b"\x80\x02]K\x01K\x02s.",
-        "calls what is no function": b"\x80\x02K\x01)R.",
-        "makes an object of what is no class": b"\x80\x02ccollections\nOrderedDict\n)\x81.",
+        "calls an object that is not a function": b"\x80\x02K\x01)R.",
+        "makes an object from something that is not a class": b"\x80\x02ccollections\nOrderedDict\n)\x81.",
         "sets the state of a Global": b"\x80\x02ccollections\nOrderedDict\n}b.",
         "sets the state of a dict": b"\x80\x02}}b.",
         "ends too early": b"\x80\x02K\x01K\x02.",

@@ -181,7 +181,7 @@ def test_nothing_is_fetched_from_the_network(state, section, name, tmp_path):
     "keys,value,words",
     [
         (("cfg", "model", "dropout"), "x", "wrong value in its cfg, model: "),
-        (("cfg", "model", "_name"), "unheard", "of the architecture unheard, which is not there: give the --user-dir"),
+        (("cfg", "model", "_name"), "unheard", "of the architecture unheard, which is unknown: pass the --user-dir"),
         (("cfg", "model", "_name"), None, "has None as its cfg, model, _name"),
         (("cfg", "task", "left_pad_source"), [1], "wrong value in its cfg, task: "),
     ],

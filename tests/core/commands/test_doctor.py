@@ -90,7 +90,7 @@ def test_an_old_python_fails(monkeypatch):
 def test_little_memory_fails(monkeypatch):
     monkeypatch.setattr(doctor, "available_memory", lambda: 100 << 20)
     assert doctor.check_memory() == doctor.Finding(
-        "memory", "0.1 GiB available", "End other programs: large models need more memory."
+        "memory", "0.1 GiB available", "Close other programs: large models need more memory."
     )
 
 

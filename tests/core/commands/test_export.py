@@ -196,7 +196,7 @@ def test_the_dictionary_must_fit_the_weights(tmp_path):
 def test_a_tokenizer_must_be_found_or_named(tmp_path):
     checkpoint = write_checkpoint(tmp_path)
     for tokenizer, words in [
-        (None, "There is no tokenizer beside"),
+        (None, "There is no tokenizer next to"),
         ("none.spm", "does not exist"),
         (str(checkpoint), "no known type"),
     ]:

@@ -168,8 +168,8 @@ def test_text_of_another_segmentation(corpus):
 @pytest.mark.parametrize(
     "content, complaint",
     [
-        (b"one two three\n", "is no dictionary of fairseq"),
-        (b"one 1\none 2\n", "is no dictionary of fairseq"),
+        (b"one two three\n", "is not a dictionary of fairseq"),
+        (b"one 1\none 2\n", "is not a dictionary of fairseq"),
         (b"\xff 1\n", "is not UTF-8"),
     ],
 )

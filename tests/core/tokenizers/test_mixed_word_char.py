@@ -145,7 +145,7 @@ def test_mistakes_are_told_and_leave_nothing(tmp_path):
     ],
 )
 def test_a_file_that_is_no_model(tmp_path, content):
-    with pytest.raises(UserError, match="m.json is no model of mixed words .*mixed_word_char train"):
+    with pytest.raises(UserError, match="m.json is not a model of mixed words .*mixed_word_char train"):
         load_vocabulary(write(tmp_path / "m.json", [content]))
 
 

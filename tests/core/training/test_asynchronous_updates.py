@@ -77,7 +77,9 @@ def test_one_replica_learns_before_the_next_batch_is_wanted():
 def test_a_batch_that_ends_every_replica_ends_the_training():
     replicas = PretendedReplicas(2, seed=1, deaths=1.0)
     updates = AsynchronousUpdates(replicas, 2)
-    with pytest.raises(UserError, match=rf"{MAX_ATTEMPTS} replicas have died over the batch of update \d+:"):
+    with pytest.raises(
+        UserError, match=rf"{MAX_ATTEMPTS} replicas were killed while processing the batch of update \d+:"
+    ):
         updates.submit(0, None, 1.0)
         updates.submit(1, None, 1.0)
         updates.drain()

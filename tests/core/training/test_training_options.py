@@ -206,7 +206,7 @@ def test_mistakes_are_told_in_a_sentence(tmp_path, capsys):
         ([folder, "--epochs", 0], "--epochs is 0"),
         ([folder, "--threads", 0], "--threads is 0"),
         ([tmp_path], f"{tmp_path} is not prepared: run `gnmt prepare"),
-        (["--seed", 2, folder], "2 is no folder: give DIR first"),
+        (["--seed", 2, folder], "2 is not a folder: pass DIR first"),
     ):
         with pytest.raises(UserError, match=words):
             dry_run(capsys, *arguments)

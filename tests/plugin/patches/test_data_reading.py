@@ -155,7 +155,7 @@ def test_damaged_dictionary(content, words, tmp_path):
     with pytest.raises(UserError) as told:
         Dictionary.load(str(tmp_path / "dict.en.txt"))
     assert str(told.value).startswith(
-        f"{tmp_path}/dict.en.txt is no dictionary of fairseq-preprocess, or is damaged ({words}"
+        f"{tmp_path}/dict.en.txt is not a dictionary of fairseq-preprocess, or is damaged ({words}"
     )
 
 
