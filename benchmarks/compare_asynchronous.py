@@ -3,10 +3,10 @@
     python benchmarks/compare_asynchronous.py DIR --output RUNS --json asynchronous.json --picture asynchronous.png
     python benchmarks/compare_asynchronous.py DIR --output RUNS --json deaths.json --replicas 2 --deaths 20 3
 
-DIR is a folder of `gnmt prepare`. For each number of replicas N, three trainings are compared: one process with batches of
+DIR is a folder of `gnmt prepare`. For each number of replicas N, three training runs are compared: one process with batches of
 --batch-size; N replicas with one such batch each; one process with N such batches per update, as in data-parallel training
-with N processes. With --deaths R S, a further training with the largest N has R replicas and S servers killed (kill -9) at
-equal intervals. Finished trainings are not repeated. Options after `--` are passed to `gnmt train`.
+with N processes. With --deaths R S, a further training run with the largest N has R replicas and S servers killed (kill -9) at
+equal intervals. Finished training runs are not repeated. Options after `--` are passed to `gnmt train`.
 """
 
 import argparse
@@ -31,7 +31,7 @@ SAVES_PER_EPOCH = ["--save-interval-updates", "50", "--keep-interval-updates", "
 
 
 def runs(replicas: List[int], deaths: List[int]) -> List[Run]:
-    """Returns the trainings to compare."""
+    """Returns the training runs to compare."""
     made = [Run("1 process", ONE_BATCH)]
     for count in replicas:
         asynchronous = ["--replicas", str(count), "--asynchronous", *ONE_BATCH]
@@ -47,7 +47,7 @@ def runs(replicas: List[int], deaths: List[int]) -> List[Run]:
 
 
 def row(result: Result) -> dict:
-    """Returns the row of a training in the table."""
+    """Returns the row of a training run in the table."""
     last = result.points[-1]
     return {
         "training": result.name,
@@ -66,7 +66,7 @@ def main() -> None:
         own, further = own[: own.index("--")], own[own.index("--") + 1 :]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DIR", help="folder of `gnmt prepare`")
-    parser.add_argument("--output", type=Path, required=True, metavar="RUNS", help="folder for the trainings")
+    parser.add_argument("--output", type=Path, required=True, metavar="RUNS", help="folder for the training runs")
     parser.add_argument("--json", type=Path, required=True, metavar="FILE")
     parser.add_argument("--picture", type=Path, metavar="FILE.png")
     parser.add_argument("--replicas", type=int, nargs="+", default=[2, 4], metavar="N")
@@ -79,7 +79,7 @@ def main() -> None:
         help="sentences in a batch of a replica (default: %(default)s)",
     )
     parser.add_argument(
-        "--epochs", type=int, default=4, metavar="N", help="epochs of each training (default: %(default)s)"
+        "--epochs", type=int, default=4, metavar="N", help="epochs of each training run (default: %(default)s)"
     )
     parser.add_argument(
         "--threads", type=int, default=1, metavar="N", help="threads of each process (default: %(default)s)"

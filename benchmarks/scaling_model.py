@@ -6,7 +6,7 @@
 
 docs/scaling.md describes the ways. --here takes one to two minutes: two processes with one thread each measure the
 parts of an update and the messages of gloo. The predictions are computed from these times. Compare the predictions with
-trainings of the same sizes.
+training runs of the same sizes.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Prints the progress of a training in short, from the log of fairseq-train on stdin.
+"""Prints the progress of a training run in short, from the log of fairseq-train on stdin.
 
 fairseq-train DATA OPTIONS... | tee -a train.log | python examples/show_progress.py DATA OPTIONS...
 

@@ -135,7 +135,7 @@ MISTAKES = (
         for function in ("all_reduce", "all_gather", "broadcast", "reduce_scatter", "sum_gradients")
     ),
 )
-# Files of functions that have the configuration of a training as a local variable.
+# Files of functions that have the configuration of a training run as a local variable.
 TRAINING = ("fairseq_cli/train.py", "fairseq_cli/hydra_train.py")
 OBJECT = re.compile(r":? ?<[\w.]+ object at 0x[0-9a-f]+>")  # object addresses in messages of Python
 MESSAGE_LENGTH = 200  # characters; torch's messages can fill a page
@@ -181,7 +181,7 @@ def _explained_by_child(error: ProcessRaisedException) -> Optional[str]:
 
 
 def resumption(trace: Optional[TracebackType]) -> Optional[str]:
-    """Returns the command hint for resuming an interrupted training; None for other commands and for ranks above 0."""
+    """Returns the command hint for resuming an interrupted training run; None for other commands and for ranks above 0."""
     for frame, _ in traceback.walk_tb(trace):
         cfg = frame.f_locals.get("cfg")
         if cfg is not None and frame.f_code.co_filename.endswith(TRAINING) and hasattr(cfg, "checkpoint"):
@@ -197,7 +197,7 @@ def resumption(trace: Optional[TracebackType]) -> Optional[str]:
 
 
 def install_hook() -> None:
-    """Installs an exception hook that prints explained errors as one line, and how to resume an interrupted training."""
+    """Installs an exception hook that prints explained errors as one line, and how to resume an interrupted training run."""
     previous = sys.excepthook
 
     def hook(kind: Type[BaseException], error: BaseException, trace: Optional[TracebackType]) -> None:

@@ -77,7 +77,7 @@ CLASSIFICATION = (
     # -- every command
     Entry(HONOURED, ALL, "no_progress_bar log_interval log_format seed cpu fp16 memory_efficient_fp16 user_dir task"),
     Entry(HONOURED, TRAIN, LOGS),
-    Entry(WITHOUT_EFFECT, EVALUATION, LOGS, "it is for the log of a training"),
+    Entry(WITHOUT_EFFECT, EVALUATION, LOGS, "it is for the log of a training run"),
     Entry(HONOURED, TRAIN, "bf16 memory_efficient_bf16"),
     Entry(REFUSED, TRAIN, "amp", "fairseq unscales its gradients twice; use --fp16 or --bf16"),
     Entry(WITHOUT_EFFECT, TRAIN, "amp_batch_retries amp_init_scale amp_scale_window", "it is for --amp"),
@@ -87,7 +87,7 @@ CLASSIFICATION = (
         WITHOUT_EFFECT,
         EVALUATION,
         f"{HALF_PRECISION} amp_batch_retries amp_init_scale amp_scale_window",
-        "it is for the gradients of a training",
+        "it is for the gradients of a training run",
     ),
     Entry(REFUSED, ALL, "tpu", "train and translate on GPUs, or give --cpu", unless="bf16"),
     Entry(
@@ -121,7 +121,7 @@ CLASSIFICATION = (
     Entry(HONOURED, f"{TRAIN} {VALIDATE}", COMMUNICATION),
     Entry(WITHOUT_EFFECT, TRANSLATION, COMMUNICATION, "processes that translate do not communicate"),
     Entry(HONOURED, TRAIN, GRADIENT_SHARING),
-    Entry(WITHOUT_EFFECT, EVALUATION, GRADIENT_SHARING, "it is for the gradients of a training"),
+    Entry(WITHOUT_EFFECT, EVALUATION, GRADIENT_SHARING, "it is for the gradients of a training run"),
     Entry(WITHOUT_EFFECT, ALL, "fast_stat_sync nprocs_per_node", "fairseq does not use it any more"),
     Entry(REFUSED, TRAIN, "ddp_backend", "use pytorch_ddp, or legacy_ddp on a CPU", values=("fully_sharded", "slowmo")),
     Entry(
@@ -207,7 +207,7 @@ CLASSIFICATION = (
     Entry(WITHOUT_EFFECT, TRANSLATION, CHECKPOINTS, "translation has --path"),
     Entry(HONOURED, f"{TRAIN} {TRANSLATION}", "checkpoint_suffix"),
     Entry(HONOURED, TRANSLATION, "checkpoint_shard_count"),
-    Entry(WITHOUT_EFFECT, TRAIN, "checkpoint_shard_count", "a training writes one file"),
+    Entry(WITHOUT_EFFECT, TRAIN, "checkpoint_shard_count", "a training run writes one file"),
     Entry(REFUSED, TRAIN, "write_checkpoints_asynchronously", "a checkpoint is written before the training goes on"),
     Entry(WITHOUT_EFFECT, TRANSLATION, "write_checkpoints_asynchronously", "translation writes no checkpoint"),
     # -- evaluation

@@ -25,7 +25,7 @@ CRITERION, ARCHITECTURES = "gnmt_label_smoothed_cross_entropy", "gnmt"
 
 
 def check_parallel_options(cfg: DictConfig, given: Dict[str, Any]) -> None:
-    """Checks combinations of options of a training.
+    """Checks combinations of options of a training run.
 
     Args:
         cfg: the whole configuration (FairseqConfig) of fairseq-train.

@@ -13,7 +13,7 @@ from gnmt.errors import UserError
 COMMANDS = {  # in the order of a usual workflow
     "prepare": "prepare parallel text for training",
     "train": "train a model on prepared text (needs fairseq)",
-    "average": "average checkpoints of one training",
+    "average": "average checkpoints of one training run",
     "export": "export a checkpoint to a model folder, which works without fairseq",
     "translate": "translate text with a model folder",
     "serve": "serve translations over HTTP, with a page to try them",

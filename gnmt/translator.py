@@ -311,7 +311,7 @@ def _check_same_tokens(first: Model, other: Model) -> None:
     for name in ("source_vocabulary", "target_vocabulary"):
         if getattr(first, name).tokens != getattr(other, name).tokens:
             raise UserError(
-                "The models of an ensemble must have one vocabulary: export them from trainings on the same data."
+                "The models of an ensemble must have one vocabulary: export them from training runs on the same data."
             )
     if first.config.source_bos != other.config.source_bos:
         raise UserError("The models of an ensemble must all begin sources with BOS, or none of them.")

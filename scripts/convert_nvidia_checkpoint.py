@@ -11,7 +11,7 @@
         --output nvidia.pt
 
 DIR contains checkpoint.pt, a dictionary of each language and bpecodes. Reading a file never executes code. Converted
-checkpoints are for translation: the optimizer's state is not converted. To continue a training, use
+checkpoints are for translation: the optimizer's state is not converted. To continue a training run, use
 --finetune-from-model DIR/checkpoint.pt and --nvidia-conventions.
 """
 

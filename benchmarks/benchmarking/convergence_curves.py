@@ -1,4 +1,4 @@
-"""Validation of several trainings against the passes through their training pairs."""
+"""Validation of several training runs against the passes through their training pairs."""
 
 from typing import Sequence
 

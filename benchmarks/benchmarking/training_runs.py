@@ -1,4 +1,4 @@
-"""Trainings by `gnmt train` in separate processes, and results from their logs."""
+"""Training runs by `gnmt train` in separate processes, and results from their logs."""
 
 import json
 import math
@@ -48,7 +48,7 @@ class Point(NamedTuple):
 
 
 class Result(NamedTuple):
-    """Result of a training."""
+    """Result of a training run."""
 
     name: str
     points: List[Point]
@@ -61,7 +61,7 @@ class Result(NamedTuple):
 
 
 def train(run: Run, data: Path, folder: Path, options: Sequence[str]) -> Result:
-    """Runs a training, and kills its processes at equal intervals of updates.
+    """Runs `gnmt train`, and kills its processes at equal intervals of updates.
 
     Returns:
         Its result, also of a run that was finished before.
@@ -107,7 +107,7 @@ def kill_in_turn(process: subprocess.Popen, log: Path, deaths: Sequence[str]) ->
 
 
 def result(name: str, folder: Path, seconds: float, killed: Dict[str, int]) -> Result:
-    """Returns the result of a finished training from its log and its last checkpoint."""
+    """Returns the result of a finished training run from its log and its last checkpoint."""
     log = folder / LOG
     records, text = read_log(log), log.read_text(encoding="utf-8", errors="replace")
     points = [

@@ -12,7 +12,7 @@ OPTIMIZERS = ("gnmt_adam", "gnmt_adam_then_sgd")
 
 
 def is_asynchronous(cfg: DictConfig) -> bool:
-    """Returns True if a training is asynchronous; `cfg` is its whole configuration."""
+    """Returns True if a training run is asynchronous; `cfg` is its whole configuration."""
     return bool(cfg.task.get("asynchronous_replicas", 0))
 
 

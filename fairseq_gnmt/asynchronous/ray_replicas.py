@@ -45,7 +45,7 @@ class Work(NamedTuple):
 
 
 class RayReplicas:
-    """Replicas and servers of a training on this machine.
+    """Replicas and servers of a training run on this machine.
 
     Args:
         cfg: configuration of the training.

@@ -1,4 +1,4 @@
-"""Ray on this machine for one training: bound to 127.0.0.1, with its own key, and stopped at the end."""
+"""Ray on this machine for one training run: bound to 127.0.0.1, with its own key, and stopped at the end."""
 
 import functools
 import os

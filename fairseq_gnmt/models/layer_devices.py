@@ -37,7 +37,7 @@ def placement_for(cfg: Any, layer_devices: Optional[str], time_chunks: Optional[
 
 
 def check_other_options(cfg: Any) -> None:
-    """Checks the options of a training with --layer-devices.
+    """Checks the options of a training run with --layer-devices.
 
     Raises:
         UserError: for options that need all parameters on one device.
@@ -69,7 +69,7 @@ def check_devices(cfg: Any, placement: Placement, process: int) -> None:
         process: index of the process on this machine.
 
     Raises:
-        UserError: for GPUs in a training on the CPU, the reverse, and GPUs of two processes.
+        UserError: for GPUs in a training run on the CPU, the reverse, and GPUs of two processes.
     """
     on_gpus = torch.cuda.is_available() and not cfg.common.cpu
     kind = placement.first.type

@@ -1,4 +1,4 @@
-"""fairseq's --use-bmuf with checkpoints from which a training can resume exactly.
+"""fairseq's --use-bmuf with checkpoints from which a training run can resume exactly.
 
 Between two synchronisations fairseq saves the first replica's weights, but neither the block momentum nor the number of
 updates. After the warm-up fairseq resets the optimizer, including its count of updates, to the state after its

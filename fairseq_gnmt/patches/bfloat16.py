@@ -52,7 +52,7 @@ def trains_on_cpu(cfg: DictConfig) -> bool:
 
 
 def check_bfloat16_on_cpu(cfg: DictConfig, speedup: Callable[[], float] = bfloat16_speedup) -> None:
-    """Checks the bfloat16 options of a training on a CPU; warns if float32 is faster.
+    """Checks the bfloat16 options of a training run on a CPU; warns if float32 is faster.
 
     Args:
         cfg: fairseq's whole configuration.

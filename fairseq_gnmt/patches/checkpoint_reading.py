@@ -234,7 +234,7 @@ def local_file(name: str, cache_dir: Optional[str] = None) -> str:
     return name
 
 
-# -- between the processes of a training
+# -- between the processes of a training run
 
 
 def size_of(lengths: tuple) -> torch.Size:

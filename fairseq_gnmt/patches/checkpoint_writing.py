@@ -1,7 +1,7 @@
-"""Atomic writing of checkpoints, and a lock on the folder of a training.
+"""Atomic writing of checkpoints, and a lock on the folder of a training run.
 
 fairseq writes a checkpoint under a temporary name and renames it. It then copies the file byte by byte to
-checkpoint_last.pt and checkpoint_best.pt; a training that is killed during the copy cannot resume. After a failed
+checkpoint_last.pt and checkpoint_best.pt; a training run that is killed during the copy cannot resume. After a failed
 attempt it appends to the partial file, and after an interruption it leaves its temporary file behind.
 """
 
@@ -48,7 +48,7 @@ def write_checkpoints_whole() -> None:
 def _write(path: Path, write) -> None:
     """Writes a complete file, in several attempts.
 
-    A link is replaced: checkpoint_last.pt may be a link to a checkpoint of another training, which must not change.
+    A link is replaced: checkpoint_last.pt may be a link to a checkpoint of another training run, which must not change.
 
     Raises:
         UserError: if the last attempt fails.
@@ -67,14 +67,14 @@ def _write(path: Path, write) -> None:
 
 
 def lock_save_dir() -> None:
-    """Makes fairseq-train lock its --save-dir, in the first process of a training, when it checks the folder."""
+    """Makes fairseq-train lock its --save-dir, in the first process of a training run, when it checks the folder."""
     verify = checkpoint_utils.verify_checkpoint_directory
     locks: Dict[Path, Optional[FolderLock]] = {}  # held until this process ends
 
     def verify_and_lock(save_dir: str) -> None:
         verify(save_dir)
         folder = Path(save_dir).resolve()
-        if folder not in locks:  # hydra may run several trainings in one process
+        if folder not in locks:  # hydra may run several training runs in one process
             locks[folder] = lock_folder(folder)
             remove_abandoned(folder)
 

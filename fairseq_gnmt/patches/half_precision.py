@@ -1,8 +1,8 @@
-"""Exact resumption of trainings in half precision.
+"""Exact resumption of training runs in half precision.
 
 fairseq saves weights in half precision. For --fp16 it rebuilds the float32 master weights from them, which loses the
 low-order digits of small updates. For the dynamic loss scale it saves the value, but not the counters that decide on
-changes. With both saved, a resumed training equals an uninterrupted training bit for bit. This is tested on CPUs with
+changes. With both saved, a resumed training run equals an uninterrupted training bit for bit. This is tested on CPUs with
 --fp16, --fp16 --fp16-no-flatten-grads and --memory-efficient-fp16.
 """
 

@@ -48,7 +48,7 @@ def command_is_running() -> bool:
 def run_rank(index: int, main: Callable[..., None], cfg: Any, kwargs: Dict[str, Any]) -> None:
     """Runs fairseq's main function of one rank; explained errors become UserError, which torch passes to the parent.
 
-    Data loader workers are forked, as in a training of one process. A spawned rank would spawn them: each worker would
+    Data loader workers are forked, as in a training run of one process. A spawned rank would spawn them: each worker would
     import fairseq again in every epoch, and print a traceback for Ctrl-C during the import.
 
     Args:

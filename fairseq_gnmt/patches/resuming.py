@@ -1,4 +1,4 @@
-"""Checks of the state from which a training resumes.
+"""Checks of the state from which a training run resumes.
 
 torch accepts optimizer moments of any shape; its fused kernels then read and write outside their memory.
 """
@@ -18,7 +18,7 @@ REASON_LENGTH = 150  # characters
 
 
 def check_state_when_resuming() -> None:
-    """Makes fairseq check the state from which a training resumes, and name the file in errors."""
+    """Makes fairseq check the state from which a training run resumes, and name the file in errors."""
     FairseqOptimizer.load_state_dict = with_moment_check(FairseqOptimizer.load_state_dict)
     Trainer.load_checkpoint = naming_file(Trainer.load_checkpoint)
 

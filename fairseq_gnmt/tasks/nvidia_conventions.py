@@ -62,7 +62,7 @@ def with_bos(pairs: LanguagePairDataset) -> LanguagePairDataset:
 
 
 def check_restored(path: Path, given: bool) -> None:
-    """Checks that the checkpoint from which a training resumes, if it exists, has the same conventions.
+    """Checks that the checkpoint from which a training run resumes, if it exists, has the same conventions.
 
     Args:
         path: checkpoint, which may be missing.

@@ -58,7 +58,7 @@ class GNMTTranslationConfig(SearchConfig):  # type: ignore[valid-type,misc]  # m
     )
     pretrained_embeddings: Optional[str] = field(
         default=None,
-        metadata={"help": "file of initial embeddings for a new training, written by `gnmt cooccurrence`"},
+        metadata={"help": "file of initial embeddings for a new training run, written by `gnmt cooccurrence`"},
     )
     vocabulary_parallel: int = field(
         default=1,
@@ -109,7 +109,7 @@ class GNMTTranslationConfig(SearchConfig):  # type: ignore[valid-type,misc]  # m
     finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
     best_checkpoint_metric: str = II("checkpoint.best_checkpoint_metric")
     # Always True, and not an option: new batches in every epoch. fairseq would keep the batches of the epoch in which
-    # its process was started, so a resumed training would have other batches.
+    # its process was started, so a resumed training run would have other batches.
     rebuild_batches: bool = II("oc.decode:'true'")
 
 
@@ -141,7 +141,7 @@ def check_batch_options(given: Dict[str, Any]) -> None:
 
 
 def check_beginning(cfg: GNMTTranslationConfig) -> None:
-    """Checks that --pretrained-embeddings is used only in a new training.
+    """Checks that --pretrained-embeddings is used only in a new training run.
 
     Raises:
         UserError: if weights are loaded from a checkpoint.
@@ -149,13 +149,13 @@ def check_beginning(cfg: GNMTTranslationConfig) -> None:
     loads = cfg.finetune_from_model or cfg.restore_file != DEFAULT_RESTORE_FILE
     if cfg.pretrained_embeddings and loads:
         raise UserError(
-            "--pretrained-embeddings is for a new training, but --finetune-from-model and --restore-file load all weights: "
+            "--pretrained-embeddings is for a new training run, but --finetune-from-model and --restore-file load all weights: "
             "leave one out."
         )
 
 
 def check_validation_options(cfg: GNMTTranslationConfig) -> None:
-    """Checks options of a training that would otherwise cause errors only at the first validation.
+    """Checks options of a training run that would otherwise cause errors only at the first validation.
 
     Raises:
         UserError: for the first wrong option.

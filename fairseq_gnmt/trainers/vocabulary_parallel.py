@@ -1,7 +1,7 @@
 """Trainer for --vocabulary-parallel: all processes act as one process with one large batch.
 
 All processes read the same batches. Each process runs the recurrent layers for some sentences, and the output layer for
-some tokens of the vocabulary (gnmt.training). For fairseq this is a training of one process: no gradients are averaged,
+some tokens of the vocabulary (gnmt.training). For fairseq this is a training run of one process: no gradients are averaged,
 and batches, learning rates, logs and checkpoints are as with one process. Checkpoints contain whole parameters, so a
 training can resume with any number of processes.
 """

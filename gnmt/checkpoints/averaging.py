@@ -24,7 +24,7 @@ def average_checkpoints(inputs: Sequence[Path], output: Path, overwrite: bool = 
     optimizer's state is left out.
 
     Args:
-        inputs: checkpoints of one training, oldest first.
+        inputs: checkpoints of one training run, oldest first.
         output: file to write; an existing file is kept after an error.
         overwrite: replace an existing output.
 
@@ -46,7 +46,7 @@ def mean_of(inputs: Sequence[Path]) -> dict:
         model = checkpoint["model"]
         to_floats(model)
         if sums and {name: value.shape for name, value in sums.items()} != {n: v.shape for n, v in model.items()}:
-            raise UserError(f"{path} and {inputs[0]} are of different models: average checkpoints of one training.")
+            raise UserError(f"{path} and {inputs[0]} are of different models: average checkpoints of one training run.")
         for name, value in model.items():
             sums[name] = sums.get(name, 0) + value.to(SUMMED_IN)
     means: Dict[int, Tensor] = {}  # by memory address, so that shared embeddings stay shared

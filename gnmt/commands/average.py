@@ -1,4 +1,4 @@
-"""Averages the weights of several checkpoints of one training.
+"""Averages the weights of several checkpoints of one training run.
 
 Examples:
 
@@ -17,7 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--inputs", type=Path, nargs="+", metavar="CHECKPOINT", help="checkpoints of fairseq-train")
     which.add_argument(
-        "--save-dir", type=Path, metavar="DIR", help="folder of a training, with checkpoint1.pt, checkpoint2.pt, ..."
+        "--save-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder of a training run, with checkpoint1.pt, checkpoint2.pt, ...",
     )
     parser.add_argument("--last", type=int, default=5, metavar="N", help="number of epochs to average, from --save-dir")
     parser.add_argument("--output", type=Path, required=True, metavar="CHECKPOINT", help="file to write")

@@ -6,7 +6,7 @@
     gnmt plot attention MODEL --words --output-dir maps < text.en
 
 Training curves are loss, BLEU, learning rate and speed against updates or epochs. A log is a file of --log-file, or the
-output of fairseq-train, with --log-format simple or json. A log may contain a resumed training; repeated updates count
+output of fairseq-train, with --log-format simple or json. A log may contain a resumed training run; repeated updates count
 once.
 
 An attention map has target tokens as rows, which sum to 1, and source tokens as columns. The bars below are the column
@@ -36,11 +36,11 @@ SCHEME_OF = {"sentencepiece": "sentencepiece", "moses_subword_nmt": "subword_nmt
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
     commands = parser.add_subparsers(dest="command", required=True)
-    training = commands.add_parser("training", help="draw curves of one or several trainings")
+    training = commands.add_parser("training", help="draw curves of one or several training runs")
     training.add_argument("logs", type=Path, nargs="+", metavar="LOG", help="logs, one per training")
     training.add_argument("--output", type=Path, required=True, metavar="FILE.png")
     training.add_argument(
-        "--names", nargs="+", metavar="NAME", help="names of the trainings (default: file or folder names)"
+        "--names", nargs="+", metavar="NAME", help="names of the training runs (default: file or folder names)"
     )
     training.add_argument("--against", choices=AXES, default="updates", help="horizontal axis (default: updates)")
     training.add_argument(
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def plot_training(arguments: argparse.Namespace) -> None:
-    """Draws the curves of trainings."""
+    """Draws the curves of training runs."""
     if len(set(arguments.logs)) < len(arguments.logs):
         raise UserError("A log is given twice: give each once.")
     check_pictures([arguments.output])

@@ -1,4 +1,4 @@
-"""Fine-tuning: settings of a preparation and of a training that continue a model folder."""
+"""Fine-tuning: settings of a preparation and of a training run that continue a model folder."""
 
 from pathlib import Path
 from typing import Any, Dict, List

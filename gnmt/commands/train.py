@@ -6,7 +6,7 @@
     gnmt train DIR --replicas 4 --asynchronous
 
 Further options are passed to fairseq-train and override the selected ones. The command line of fairseq-train is printed
-first. The same command resumes an interrupted training. At the end the last epochs are averaged into
+first. The same command resumes an interrupted training run. At the end the last epochs are averaged into
 DIR/checkpoints/averaged.pt, for `gnmt export`. Progress is printed in short; DIR/checkpoints/train.log has all messages.
 """
 
@@ -139,7 +139,7 @@ def _export_command(folder: Path, checkpoint: Path, options: TrainingOptions) ->
 
 
 def _average(checkpoints: Path, count: int) -> str:
-    """Averages the last epochs of a training.
+    """Averages the last epochs of a training run.
 
     Returns:
         Name of the averaged checkpoint, or of the last checkpoint if no epoch is complete.

@@ -31,7 +31,7 @@ def sigmoid_is_faster_in_decoding(inputs: Tensor) -> bool:
     """Returns True if 2 sigmoid(2x) - 1 is faster than tanh(x) in decoding.
 
     Includes AMD processors with AVX-512, where torch's tanh (MKL) takes ten times as long as its sigmoid. Training
-    excludes them: a resumed training must compute the same bits as the interrupted one.
+    excludes them: a resumed training run must compute the same bits as the interrupted one.
     """
     on_amd = inputs.dtype == torch.float32 and inputs.device.type == "cpu" and processor_vendor() == "AuthenticAMD"
     return on_amd or sigmoid_is_faster(inputs)

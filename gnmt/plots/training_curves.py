@@ -34,14 +34,14 @@ PANELS = (
 
 
 class Run(NamedTuple):
-    """Records of a training, and its name in the legend."""
+    """Records of a training run, and its name in the legend."""
 
     name: str
     records: List[Record]
 
 
 class Curve(NamedTuple):
-    """Statistic over the updates or epochs of a training."""
+    """Statistic over the updates or epochs of a training run."""
 
     label: str
     of_validation: bool
@@ -55,7 +55,7 @@ def curves(run: Run, panel: Panel, against: str) -> List[Curve]:
     The training curve is by update if the log has statistics by update, and by epoch otherwise.
 
     Args:
-        run: records of a training.
+        run: records of a training run.
         panel: statistic to draw.
         against: one of AXES.
     """
@@ -82,7 +82,7 @@ def missing(run: Run, panels: Sequence[Panel], against: str) -> List[str]:
     """Returns a message for each panel without a curve of the run.
 
     Args:
-        run: records of a training.
+        run: records of a training run.
         panels: statistics to draw.
         against: one of AXES.
     """
@@ -97,7 +97,7 @@ def draw(runs: Sequence[Run], panels: Sequence[Panel], against: str):
     """Returns a figure with one colour per run, without empty panels.
 
     Args:
-        runs: trainings.
+        runs: training runs.
         panels: statistics to draw.
         against: one of AXES.
 

@@ -1,1 +1,1 @@
-"""Settings of training, the record of a finished training, and distributed training without fairseq's interfaces."""
+"""Settings of training, the record of a finished training run, and distributed training without fairseq's interfaces."""

@@ -2,7 +2,7 @@
 
 A gradient is computed from the parameters after some update, and applied in a later update. Its staleness is the number
 of updates in between. Stale synchronous parallel training bounds the staleness (Ho et al., 2013). With a bound of 0,
-batches are processed one at a time, as in a training with one process.
+batches are processed one at a time, as in a training run with one process.
 """
 
 from typing import Dict, Optional

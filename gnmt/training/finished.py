@@ -1,4 +1,4 @@
-"""Record of a finished training in its --save-dir; it prevents the same command from training again."""
+"""Record of a finished training run in its --save-dir; it prevents the same command from training again."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ class Finished(NamedTuple):
 
 
 def read_finished(checkpoints: Path, arguments: Sequence[str]) -> Optional[Finished]:
-    """Returns the record of a finished training, or None if there is none.
+    """Returns the record of a finished training run, or None if there is none.
 
     Args:
         checkpoints: --save-dir of the training.
@@ -39,7 +39,7 @@ def read_finished(checkpoints: Path, arguments: Sequence[str]) -> Optional[Finis
         had = " ".join(argument for argument in before if argument not in given)
         now = " ".join(argument for argument in given if argument not in before)
         raise UserError(
-            f"{checkpoints} has a finished training with other options ('{had}', now '{now}'): "
+            f"{checkpoints} has a finished training run with other options ('{had}', now '{now}'): "
             f"give another --save-dir, or delete {path} to continue it with the new options."
         )
     return finished
@@ -52,7 +52,7 @@ def _without_user_dir(arguments: Sequence[str]) -> List[str]:
 
 
 def write_finished(checkpoints: Path, finished: Finished) -> None:
-    """Writes the record of a finished training.
+    """Writes the record of a finished training run.
 
     Args:
         checkpoints: --save-dir of the training.

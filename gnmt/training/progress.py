@@ -1,4 +1,4 @@
-"""Progress of a training: the lines of fairseq-train's log that a user needs, in a short form.
+"""Progress of a training run: the lines of fairseq-train's log that a user needs, in a short form.
 
 update 200 of 4,540: perplexity 61.3, 8.1 updates/s, 0:08:56 left
 epoch 1 (valid): perplexity 21.4, BLEU 14.2
@@ -31,7 +31,7 @@ class TrainingProgress:
     def __init__(self, updates: Optional[int], clock: Callable[[], float] = time.monotonic) -> None:
         self._updates = updates
         self._clock = clock
-        self._first: Optional[Record] = None  # of this run, which may resume a training
+        self._first: Optional[Record] = None  # of this run, which may resume a training run
         self._first_time = self._last_time = 0.0
         self._keeps_message = False  # a message may have several lines
 

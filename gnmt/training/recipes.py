@@ -13,7 +13,7 @@ Options = Dict[str, Optional[str]]  # of fairseq-train; None for an option witho
 
 
 class Recipe(NamedTuple):
-    """Settings of a training.
+    """Settings of a training run.
 
     Args:
         pairs: maximum number of training pairs; None means any number.

@@ -100,7 +100,7 @@ def _numbers(pairs: Iterable[Tuple[str, str]]) -> Iterator[Tuple[str, float]]:
 
 
 def without_repetitions(records: Iterable[Record]) -> List[Record]:
-    """Removes the records that a resumed training repeats after going back to its checkpoint.
+    """Removes the records that a resumed training run repeats after going back to its checkpoint.
 
     fairseq also writes equal copies of a record to its --log-file, one for each earlier epoch.
     """

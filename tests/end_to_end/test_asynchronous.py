@@ -65,7 +65,7 @@ def test_one_replica_equals_fairseq_train(tmp_path, settings):
 
 
 def test_checkpoints_are_ordinary_ones(tmp_path):
-    """A training goes on with a replica and from it again, and two replicas leave a model that translates."""
+    """A training run goes on with a replica and from it again, and two replicas leave a model that translates."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     for folder, replicas, updates in ((whole, 0, 30), (parts, 0, 8), (parts, 1, 24), (parts, 0, 30)):
         succeed("train", *arguments(folder, "--asynchronous-replicas", replicas, "--max-update", updates))

@@ -1,4 +1,4 @@
-"""fairseq-train --bf16 on a CPU: its checkpoints are those of a training in float32."""
+"""fairseq-train --bf16 on a CPU: its checkpoints are those of a training run in float32."""
 
 import re
 from functools import partial
@@ -25,7 +25,7 @@ def validation_losses(text: str) -> Dict[int, float]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
-    """The folders fp32 and bf16 of trainings that differ in this, with their output."""
+    """The folders fp32 and bf16 of training runs that differ in this, with their output."""
     folder = tmp_path_factory.mktemp("precisions")
     for name, flags in (("fp32", []), ("bf16", ["--bf16"])):
         (folder / f"{name}.txt").write_text(train(folder / name, *flags))

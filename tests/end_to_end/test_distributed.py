@@ -16,7 +16,7 @@ TWO = "--distributed-world-size 2 --distributed-no-spawn --distributed-backend g
 
 
 def free_address() -> str:
-    """Returns an address at which the processes of a training can meet."""
+    """Returns an address at which the processes of a training run can meet."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return f"tcp://127.0.0.1:{free.getsockname()[1]}"

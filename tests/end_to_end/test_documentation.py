@@ -36,7 +36,7 @@ ADDED = {  # options that make a command fit the tiny model and the small files,
 EXCEPTED = {  # commands that are not run, by their first words
     "gnmt serve": "runs until it is stopped: test_serve.py",
     "gnmt rate serve": "runs until it is stopped: test_rating_page.py",
-    "gnmt train DIR --precision bf16": "another training in the same folder: test_bfloat16.py",
+    "gnmt train DIR --precision bf16": "another training run in the same folder: test_bfloat16.py",
     "gnmt train DIR --replicas": "needs Ray and several processes: test_asynchronous.py",
     "fairseq-train": "trains for long: test_docs.py parses it, test_training_recipes.py trains",
     "fairseq-interactive DIR": "reads the output of a script: test_nvidia.py",

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, closed pipes and kill -9: no traceback, nothing half-written, one training for each folder."""
+"""Ctrl-C, SIGTERM, closed pipes and kill -9: no traceback, nothing half-written, one training run for each folder."""
 
 import os
 import random
@@ -268,7 +268,7 @@ cli_main()
 
 
 def spawning(folder: Path, *more) -> subprocess.Popen:
-    """A training that starts a process for each of two pretended GPUs."""
+    """A training run that starts a process for each of two pretended GPUs."""
     options = "--distributed-world-size 2 --distributed-backend gloo --ddp-backend legacy_ddp".split()
     command = [sys.executable, "-c", SPAWNING, *map(str, training(folder, "--num-workers", 1, *options, *more))]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -51,7 +51,7 @@ def generate(*more, data=None, checkpoint=None) -> str:
 
 @pytest.fixture(scope="module")
 def save_dir() -> Path:
-    """The folder of a training that has been started."""
+    """The folder of a training run that has been started."""
     folder = scratch() / "started"
     done = run(
         "train",

@@ -117,7 +117,7 @@ def test_mistakes(plot, arguments, words, monkeypatch, tmp_path):
 
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory):
-    """A training of three epochs of 10 updates that was resumed at 15: its --log-file, and what it printed."""
+    """A training run of three epochs of 10 updates that was resumed at 15: its --log-file, and what it printed."""
     folder = tmp_path_factory.mktemp("training")
     same = [digits(), *TASK, *MODEL, *OBJECTIVE, "--lr", "5e-3", "--batch-size", 30,
             "--required-batch-size-multiple", 1, "--log-interval", 5,

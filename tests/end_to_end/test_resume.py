@@ -1,4 +1,4 @@
-"""A training that is killed and started again ends where the uninterrupted one does, bit for bit."""
+"""A training run that is killed and started again ends where the uninterrupted one does, bit for bit."""
 
 import os
 import random
@@ -226,7 +226,7 @@ def test_killed_from_outside_at_any_time(tmp_path, start_training):
         for done in [running.finish() for running in processes]:
             # One that has lost the other before its own kill says so.
             assert done.code in (KILLED, 0) or "another process of this training has ended" in done.stderr, done.text
-        if updates_of(tmp_path / "killed") == UPDATES:  # fairseq-train makes one more update of a finished training
+        if updates_of(tmp_path / "killed") == UPDATES:  # fairseq-train makes one more update of a finished training run
             break
     else:
         assert {running.finish().code for running in launch(*command)} == {0}

@@ -1,4 +1,4 @@
-"""Comparison of asynchronous and synchronous training: its trainings, what it reads from logs, whom it kills, the picture."""
+"""Comparison of asynchronous and synchronous training: its training runs, what it reads from logs, whom it kills, the picture."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Rates of machines from specifications, some fitted to published trainings, and the examples of the documentation."""
+"""Rates of machines from specifications, some fitted to published training runs, and the examples of the documentation."""
 
 from benchmarking.scaling.costs import Batch, Cluster, Device, Link, Network
 

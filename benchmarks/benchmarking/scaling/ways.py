@@ -29,7 +29,7 @@ ONE_DEVICE = Layers(devices=1, time_chunks=1)
 
 
 class Setting(NamedTuple):
-    """A training: its cluster, network, and the batch of one replica."""
+    """A training run: its cluster, network, and the batch of one replica."""
 
     cluster: Cluster
     network: Network

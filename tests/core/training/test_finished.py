@@ -1,4 +1,4 @@
-"""The record of a finished training: the same command does not train again, another one is refused."""
+"""The record of a finished training run: the same command does not train again, another one is refused."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Progress of a training: shortened lines of fairseq-train's log, with the time left worked out by hand."""
+"""Progress of a training run: shortened lines of fairseq-train's log, with the time left worked out by hand."""
 
 from gnmt.training.progress import INTERVAL, TrainingProgress
 

@@ -1,4 +1,4 @@
-"""The first loss scale of the documented trainings: as large as the first update in float16 bears."""
+"""The first loss scale of the documented training runs: as large as the first update in float16 bears."""
 
 import re
 import subprocess
