@@ -24,6 +24,12 @@ class GradientTrainer(Trainer):
     """fairseq's trainer without the optimizer step.
 
     Seeds, --update-freq, division by the sample size, clipping and the check for infinite gradients are fairseq's.
+
+    Args:
+        cfg: fairseq's configuration.
+        task: fairseq's task.
+        model: model to train.
+        criterion: training criterion.
     """
 
     def __init__(self, cfg: DictConfig, task, model, criterion):

@@ -22,7 +22,15 @@ logger = logging.getLogger(__name__)
 
 
 class AsynchronousTrainer(Trainer):
-    """Trainer whose parameters are on servers; its own network is used for validation and checkpoints."""
+    """Trainer whose parameters are on servers; its own network is used for validation and checkpoints.
+
+    Args:
+        cfg: fairseq's configuration.
+        task: fairseq's task.
+        model: model to train.
+        criterion: training criterion.
+        quantizer: passed to fairseq's trainer.
+    """
 
     _replicas: RayReplicas  # from the first training step on
     _updates: AsynchronousUpdates

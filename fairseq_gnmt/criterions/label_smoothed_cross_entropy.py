@@ -40,7 +40,13 @@ class GNMTLabelSmoothedCrossEntropyConfig(FairseqDataclass):
 
 @register_criterion("gnmt_label_smoothed_cross_entropy", dataclass=GNMTLabelSmoothedCrossEntropyConfig)
 class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
-    """Label-smoothed cross-entropy, computed together with the output projection."""
+    """Label-smoothed cross-entropy, computed together with the output projection.
+
+    Args:
+        task: fairseq's task.
+        label_smoothing: probability that is spread over the vocabulary.
+        sentence_avg: divides the gradient by sentences instead of tokens.
+    """
 
     def __init__(self, task, label_smoothing: float, sentence_avg: bool):
         super().__init__(task)

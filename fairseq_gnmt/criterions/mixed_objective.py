@@ -77,7 +77,17 @@ class GNMTMixedObjectiveConfig(FairseqDataclass):
 
 @register_criterion("gnmt_mixed_objective", dataclass=GNMTMixedObjectiveConfig)
 class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
-    """Mixed objective in training; validation uses only the likelihood, which needs no samples."""
+    """Mixed objective in training; validation uses only the likelihood, which needs no samples.
+
+    Args:
+        task: fairseq's task.
+        likelihood_weight: weight of the likelihood.
+        samples: sampled translations per sentence.
+        sampling_temperature: temperature of sampling.
+        reward_post_process: segmentation that is removed before the reward is computed, or None.
+        label_smoothing: probability that is spread over the vocabulary.
+        sentence_avg: divides the gradient by sentences instead of tokens.
+    """
 
     def __init__(
         self,

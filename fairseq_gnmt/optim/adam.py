@@ -99,7 +99,12 @@ def unscaled(gradient: Tensor, scale: Union[float, Tensor]) -> Tensor:
 
 @register_optimizer("gnmt_adam", dataclass=GNMTAdamConfig)
 class GNMTAdam(FairseqOptimizer):
-    """Adam (Kingma and Ba 2015) as in torch.optim.Adam(fused=True), on CPU and CUDA."""
+    """Adam (Kingma and Ba 2015) as in torch.optim.Adam(fused=True), on CPU and CUDA.
+
+    Args:
+        cfg: options of the optimizer.
+        params: parameters to update.
+    """
 
     def __init__(self, cfg: GNMTAdamConfig, params):
         super().__init__(cfg)

@@ -100,7 +100,12 @@ def halvings(update: int, halving_from: int, interval: int, steps: int) -> int:
 
 @register_lr_scheduler("gnmt_adam_then_sgd", dataclass=AdamThenSGDRatesConfig)
 class AdamThenSGDRates(FairseqLRScheduler):
-    """fairseq's learning-rate schedule `gnmt_adam_then_sgd`."""
+    """fairseq's learning-rate schedule `gnmt_adam_then_sgd`.
+
+    Args:
+        cfg: options of the schedule.
+        optimizer: optimizer whose learning rate is set.
+    """
 
     def __init__(self, cfg: AdamThenSGDRatesConfig, optimizer):
         super().__init__(cfg, optimizer)

@@ -22,7 +22,12 @@ def install_resumable_bmuf() -> None:
 
 
 class FairseqBMUF(bmuf.FairseqBMUF):
-    """BMUF with a complete state. The class keeps fairseq's name, which checkpoints store and compare."""
+    """BMUF with a complete state. The class keeps fairseq's name, which checkpoints store and compare.
+
+    Args:
+        cfg: fairseq's configuration.
+        optimizer: optimizer of each replica.
+    """
 
     def __init__(self, cfg: Any, optimizer: optim.FairseqOptimizer):
         super().__init__(cfg, optimizer)

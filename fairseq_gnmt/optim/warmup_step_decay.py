@@ -64,7 +64,12 @@ def warmup_step_decay(
 
 @register_lr_scheduler("gnmt_warmup_step_decay", dataclass=WarmupStepDecayConfig)
 class WarmupStepDecay(FairseqLRScheduler):
-    """fairseq's learning-rate schedule `gnmt_warmup_step_decay`."""
+    """fairseq's learning-rate schedule `gnmt_warmup_step_decay`.
+
+    Args:
+        cfg: options of the schedule.
+        optimizer: optimizer whose learning rate is set.
+    """
 
     def __init__(self, cfg: WarmupStepDecayConfig, optimizer):
         super().__init__(cfg, optimizer)

@@ -17,7 +17,12 @@ def choose_trainers() -> None:
 
 
 def make_trainer(cfg: DictConfig, *arguments) -> Trainer:
-    """Returns the trainer for a configuration; has the signature of fairseq's class."""
+    """Returns the trainer for a configuration; has the signature of fairseq's class.
+
+    Args:
+        cfg: fairseq's configuration.
+        arguments: further arguments of the trainer's class.
+    """
     return trainer_class(cfg)(cfg, *arguments)
 
 

@@ -50,7 +50,13 @@ logger = logging.getLogger(__name__)
 
 @register_task("gnmt_translation", dataclass=GNMTTranslationConfig)
 class GNMTTranslationTask(TranslationTask):
-    """fairseq's task `gnmt_translation`."""
+    """fairseq's task `gnmt_translation`.
+
+    Args:
+        cfg: options of the task.
+        src_dict: source dictionary.
+        tgt_dict: target dictionary.
+    """
 
     cfg: GNMTTranslationConfig
 

@@ -20,7 +20,12 @@ NAME = "nvidia_conventions"  # name of the option, and key in the task's state i
 
 
 class SentencesWithBOS(Dataset):
-    """Sentences with a leading BOS; their text is unchanged."""
+    """Sentences with a leading BOS; their text is unchanged.
+
+    Args:
+        sentences: dataset of sentences (T,).
+        mark: index of BOS.
+    """
 
     def __init__(self, sentences, mark: int):
         self.sentences = sentences

@@ -71,7 +71,12 @@ def table(caption: str, header: Sequence[Content], rows: Sequence[Sequence[Conte
 
 
 def page(title: str, *body: Content) -> str:
-    """Returns a complete page that loads no resources and runs no scripts; its policy allows only its own style."""
+    """Returns a complete page that loads no resources and runs no scripts; its policy allows only its own style.
+
+    Args:
+        title: title of the page.
+        body: content of the body, in order.
+    """
     digest = base64.b64encode(hashlib.sha256(STYLE.encode("utf-8")).digest()).decode("ascii")
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     head = element(

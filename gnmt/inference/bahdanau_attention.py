@@ -19,7 +19,12 @@ PARTIAL_SUMS = 32  # per score; the buffer is reduced to this number of columns 
 
 
 class FastBahdanauAttention:
-    """Attention in the precision of the network, which also projects the keys."""
+    """Attention in the precision of the network, which also projects the keys.
+
+    Args:
+        attention: trained attention, whose weights are used.
+        make_linear: builds a linear layer for decoding from a weight and a bias.
+    """
 
     def __init__(self, attention: NormalizedBahdanauAttention, make_linear: MakeLinear):
         # For tanh(x) = 2 sigmoid(2x) - 1, projections and direction contain the factors of 2. The constant -1 is left out:
@@ -78,6 +83,10 @@ class BatchInvariantBahdanauAttention:
     - A score is a sum over the hidden units in a fixed order.
     - The softmax divides by an order-free sum, to which padding adds zeros.
     - A context is a sum of rounded values with rounded weights, which is exact in float32.
+
+    Args:
+        attention: trained attention, whose weights are used.
+        make_linear: builds a linear layer for decoding from a weight and a bias.
     """
 
     def __init__(self, attention: NormalizedBahdanauAttention, make_linear: MakeLinear):

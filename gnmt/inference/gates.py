@@ -129,7 +129,13 @@ class FusedGateProduct:
 
 
 class EmbeddingThenGates:
-    """Product of the bottom layer from tokens: embeds them, then multiplies."""
+    """Product of the bottom layer from tokens: embeds them, then multiplies.
+
+    Args:
+        embed_tokens: embedding of tokens.
+        clip: limit of the embeddings.
+        gate_product: product with the weights of the gates.
+    """
 
     def __init__(self, embed_tokens: nn.Module, clip: Clip, gate_product: GateProduct):
         self.embed_tokens, self.clip, self.gate_product = embed_tokens, clip, gate_product
@@ -174,7 +180,13 @@ class AdaptiveGateProduct:
 
 
 class DeduplicatedEmbedding:
-    """W x + b of tokens, multiplied once per distinct token."""
+    """W x + b of tokens, multiplied once per distinct token.
+
+    Args:
+        embed_tokens: embedding of tokens.
+        clip: limit of the embeddings.
+        linear: W x + b.
+    """
 
     def __init__(self, embed_tokens: nn.Embedding, clip: Clip, linear: nn.Module):
         self.embed_tokens, self.clip, self.linear = embed_tokens, clip, linear

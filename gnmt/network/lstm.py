@@ -17,7 +17,12 @@ LSTMState = Tuple[Tensor, Tensor]  # hidden (N, H) and cell (N, H)
 
 
 class LSTM(nn.LSTM):
-    """One unidirectional LSTM layer, batch first; its state is passed in and returned."""
+    """One unidirectional LSTM layer, batch first; its state is passed in and returned.
+
+    Args:
+        input_size: features I of the inputs.
+        hidden_size: hidden units H.
+    """
 
     def __init__(self, input_size: int, hidden_size: int):
         super().__init__(input_size, hidden_size, batch_first=True)
@@ -76,6 +81,10 @@ class BidirectionalLSTM(nn.Module):
 
     The backward direction is an ordinary LSTM over reversed sentences. Packed sequences would not use the fused kernels
     of oneDNN (CPU) and cuDNN (GPU).
+
+    Args:
+        input_size: features I of the inputs.
+        hidden_size: hidden units H of each direction.
     """
 
     def __init__(self, input_size: int, hidden_size: int):

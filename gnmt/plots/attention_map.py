@@ -138,7 +138,12 @@ def draw(attention: AttentionMap):
 
 
 def to_pictures(maps: Sequence[AttentionMap], on_one_page: bool) -> List[bytes]:
-    """Returns PNG pictures of attention maps: one for each map, or one with all maps below each other."""
+    """Returns PNG pictures of attention maps: one for each map, or one with all maps below each other.
+
+    Args:
+        maps: attention maps.
+        on_one_page: True for one picture with all maps.
+    """
     pictures = [to_png(draw(one), cut_to_content=True) for one in maps]
     return [below_each_other(pictures)] if on_one_page else pictures
 

@@ -73,6 +73,10 @@ class FbgemmFp16Matmul:
 
     With few rows most of the time is spent reading weights, which have two bytes here and four in float32. oneDNN reads
     one byte per weight, but without VNNI it repacks all weights in every product.
+
+    Args:
+        weight: (O, I), int8.
+        scale: (O,), float32.
     """
 
     def __init__(self, weight: Tensor, scale: Tensor):
@@ -86,6 +90,10 @@ class FloatMatmul:
     """Float product with equal results, for torch builds without the operators; slow.
 
     Wide layers are summed in float64, which represents every sum exactly.
+
+    Args:
+        weight: (O, I), int8.
+        scale: (O,), float32.
     """
 
     def __init__(self, weight: Tensor, scale: Tensor):

@@ -89,6 +89,10 @@ def topk_in_order(log_probs: Tensor, count: int) -> TopK:
     sentence are disjoint events, so at most one has a probability above 1/2. Two float32 log-probabilities of at most
     log 1/2 differ by at least 2^-24 = 16,384 x TIE_BREAKER. In longer rows, a smaller index also wins against a value
     that is larger by one rounding error. (A negative `unkpen` is an exception: it increases probabilities.)
+
+    Args:
+        log_probs: (N, V).
+        count: number of values per row.
     """
     columns = torch.arange(log_probs.size(1), device=log_probs.device, dtype=torch.float64)
     indices = (log_probs.double() - columns.mul_(TIE_BREAKER)).topk(count, dim=1).indices

@@ -54,7 +54,12 @@ class TrainingOptions(NamedTuple):
 
 
 def given_value(arguments: Sequence[str], *names: str) -> Optional[str]:
-    """Returns the last value of an option (`--name value` or `--name=value`) in a command line; None if not given."""
+    """Returns the last value of an option (`--name value` or `--name=value`) in a command line; None if not given.
+
+    Args:
+        arguments: command line.
+        names: spellings of the option, such as --lr.
+    """
     value = None
     for place, argument in enumerate(arguments):
         name, equals, text = argument.partition("=")

@@ -14,7 +14,13 @@ WholeWeights = Dict[int, nn.Parameter]  # whole parameter by the id of its shard
 
 
 class ShardedProjection(nn.Module):
-    """Shard of the output layer: weights (V', H) and biases (V',), used by gnmt.losses.sharded_cross_entropy."""
+    """Shard of the output layer: weights (V', H) and biases (V',), used by gnmt.losses.sharded_cross_entropy.
+
+    Args:
+        weight: (V', H).
+        bias: (V',).
+        shard: entries of the vocabulary in this process.
+    """
 
     def __init__(self, weight: nn.Parameter, bias: nn.Parameter, shard: VocabularyShard):
         super().__init__()
@@ -28,7 +34,13 @@ class ShardedProjection(nn.Module):
 
 
 class ShardedEmbedding(nn.Module):
-    """Shard (V', H) of the embeddings. All processes must call it with tokens of equal shapes."""
+    """Shard (V', H) of the embeddings. All processes must call it with tokens of equal shapes.
+
+    Args:
+        weight: (V', H).
+        padding_idx: index of PAD.
+        shard: entries of the vocabulary in this process.
+    """
 
     def __init__(self, weight: nn.Parameter, padding_idx: int, shard: VocabularyShard):
         super().__init__()

@@ -7,7 +7,12 @@ from gnmt.evaluation.rating.campaign import Campaign, Item
 
 
 def rank(seed: int, *parts: object) -> str:
-    """Returns a pseudo-random sort key (SHA-256); equal arguments give the same key on every machine."""
+    """Returns a pseudo-random sort key (SHA-256); equal arguments give the same key on every machine.
+
+    Args:
+        seed: seed of the order.
+        parts: values that identify an item; their text is hashed.
+    """
     return hashlib.sha256("\x1f".join(map(str, (seed, *parts))).encode("utf-8")).hexdigest()
 
 
