@@ -198,7 +198,7 @@ def check_shared_weights(model: nn.Module, state_dict: Dict[str, Tensor]) -> Non
             difference = (
                 "without --share-decoder-input-output-embed" if "output" in name else "with --no-share-embeddings"
             )
-            raise UserError(f"The checkpoint was trained {difference}, but this model is not: build it alike.")
+            raise UserError(f"The checkpoint was trained {difference}, but this model is not: use the same option.")
 
 
 def network_config(cfg, source: Dictionary, target: Dictionary) -> NetworkConfig:

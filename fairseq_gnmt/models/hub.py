@@ -57,7 +57,7 @@ class GNMTHub(GeneratorHubInterface):
         """
         if "replace_unk" in options:
             raise UserError(
-                "replace_unk is too late here, the unknown words are lost: give it to from_pretrained(...)."
+                "Pass replace_unk to from_pretrained(...): the text of unknown words is not available here."
             )
         for command in (GENERATE, INTERACTIVE):  # references, constraints and language models are unavailable here
             check_generation_options(options, [command])

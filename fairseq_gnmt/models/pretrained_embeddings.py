@@ -92,7 +92,7 @@ def init_embeddings_from_file(
     for half in (model.encoder, model.decoder):
         if not isinstance(getattr(half, "embed_tokens", None), nn.Embedding):
             raise UserError(
-                f"--pretrained-embeddings: {type(half).__name__} has no `embed_tokens` to begin with: leave it out."
+                f"--pretrained-embeddings: {type(half).__name__} has no `embed_tokens` to initialise: omit it."
             )
     embeddings = [(model.encoder.embed_tokens, source)]
     if model.decoder.embed_tokens is not model.encoder.embed_tokens:

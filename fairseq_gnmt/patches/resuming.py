@@ -70,7 +70,7 @@ def naming_file(load):
             message = f"it has no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
             reason = message.splitlines()[0]
             raise UserError(
-                f"{filename} holds a state that training cannot go on from ({reason[:REASON_LENGTH]}): use another "
+                f"Training cannot resume from {filename} ({reason[:REASON_LENGTH]}): use another "
                 "checkpoint, or only its weights with --finetune-from-model."
             ) from error
 

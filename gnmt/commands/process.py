@@ -52,9 +52,7 @@ def run_command(main: Callable[[], None]) -> None:
         sys.exit(one_line(f"error: {error.on_command_line}"))
     except MemoryError as error:
         show_traceback(error)
-        sys.exit(
-            "error: There is too little memory: use smaller batches or a machine with more, and end other programs."
-        )
+        sys.exit("error: Out of memory: use smaller batches, close other programs, or use a machine with more memory.")
 
 
 @functools.cache

@@ -141,4 +141,4 @@ def test_importing_the_module_changes_nothing():
 def test_too_little_memory_is_told():
     code = "from gnmt.commands.process import run_command\ndef main(): raise MemoryError('12 TiB')\nrun_command(main)"
     done = run(code)
-    assert done.returncode == 1 and done.stderr.startswith("error: There is too little memory: use smaller batches")
+    assert done.returncode == 1 and done.stderr.startswith("error: Out of memory: use smaller batches")

@@ -93,5 +93,5 @@ def test_a_model_that_is_loaded_has_embeddings(loads):
 def test_models_without_embeddings(path):
     other = model()
     del other.decoder.embed_tokens
-    with pytest.raises(UserError, match="GNMTDecoder has no `embed_tokens` to begin with"):
+    with pytest.raises(UserError, match="GNMTDecoder has no `embed_tokens` to initialise"):
         init_embeddings_from_file(other, DICTIONARY, DICTIONARY, path)
