@@ -1,12 +1,14 @@
 """The `gnmt` command; `python -m gnmt` is the same."""
 
 import difflib
+import os
 import sys
 from importlib import import_module
 from typing import List, NoReturn, Optional
 
 from gnmt import __version__
 from gnmt.commands.command_line import run_module
+from gnmt.commands.openmp import limit_spinning
 from gnmt.commands.process import run_command
 from gnmt.errors import UserError
 
@@ -68,6 +70,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
 
 
 def _run(name: str, options: List[str]) -> None:
+    limit_spinning(os.environ)
     try:
         run_module(import_module(f"gnmt.commands.{MODULES.get(name, name)}"), f"gnmt {name}", options)
     except ModuleNotFoundError as error:
