@@ -37,8 +37,8 @@ done
 [[ "$device" == cuda || "$device" == cpu ]] || die "--device is '$device', but must be cuda or cpu."
 mkdir -p -- "$output" || die "$output cannot be made; give another --output."
 output="$(cd -- "$output" && pwd -P)"
-[[ -z "$corpus" ]] || corpus="$(cd -- "$corpus" && pwd -P)" || die "--corpus is no folder."
-[[ -z "$nvidia" ]] || nvidia="$(cd -- "$nvidia" && pwd -P)" || die "--nvidia is no folder."
+[[ -z "$corpus" ]] || corpus="$(cd -- "$corpus" && pwd -P)" || die "--corpus is not a folder."
+[[ -z "$nvidia" ]] || nvidia="$(cd -- "$nvidia" && pwd -P)" || die "--nvidia is not a folder."
 cd -- "$root"
 
 PART_SECONDS=240

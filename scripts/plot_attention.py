@@ -54,7 +54,7 @@ def load_model(args: argparse.Namespace) -> GeneratorHubInterface:
     given = (args.path, args.sentencepiece_model, args.bpe_codes, args.mixed_word_char_model)
     check_files([path for path in given if path])
     if not args.data.is_dir():
-        raise UserError(f"{args.data} is no folder: --data must name a folder of fairseq-preprocess.")
+        raise UserError(f"{args.data} is not a folder: --data must name a folder of fairseq-preprocess.")
     folder, data = str(args.path.absolute().parent), str(args.data.absolute())
     model = GNMTModel.from_pretrained(folder, args.path.name, data, **subwords)
     if not isinstance(model.models[0], GNMTModel):

@@ -54,7 +54,7 @@ def device(request) -> torch.device:
 
 
 def make_dictionary(size: int) -> Dictionary:
-    """`size` entries, fairseq's four special ones among them."""
+    """Returns a dictionary of `size` entries, including fairseq's four special tokens."""
     dictionary = Dictionary()
     for index in range(size - dictionary.nspecial):
         dictionary.add_symbol(f"w{index}")

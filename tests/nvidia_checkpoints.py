@@ -56,6 +56,6 @@ def stored(golden: Golden) -> dict:
 
 
 def save(checkpoint: Dict, path: Path, legacy: bool = False) -> Path:
-    """legacy: in the format of torch before 1.6."""
+    """Saves a checkpoint; with `legacy`, in the format of torch before 1.6."""
     torch.save(checkpoint, path, _use_new_zipfile_serialization=not legacy)
     return path

@@ -1,4 +1,4 @@
-"""Processes that tests start: which of them run, and waiting without a race."""
+"""Helpers for child processes: state, descendants, waiting."""
 
 import time
 from pathlib import Path
@@ -8,7 +8,7 @@ SECONDS = 240  # after which something hangs, also on a busy machine; below the 
 
 
 def is_running(pid: int) -> bool:
-    """Tells whether a process exists and is not only waiting to be collected."""
+    """Returns True if a process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:  # the file is gone, or went while it was read

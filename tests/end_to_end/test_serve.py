@@ -66,7 +66,7 @@ def serve(model):
 
 
 def accepts(url: str) -> bool:
-    """Tells whether a server takes new connections."""
+    """Returns True if a server accepts new connections."""
     try:
         socket.create_connection((urlsplit(url).hostname, urlsplit(url).port)).close()
     except ConnectionRefusedError:

@@ -1,4 +1,4 @@
-"""An LSTM one position at a time, as its equations stand; autograd does the rest."""
+"""LSTM, one position at a time, by its equations; gradients by autograd."""
 
 import torch
 

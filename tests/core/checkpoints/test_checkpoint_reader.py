@@ -1,4 +1,4 @@
-"""Checkpoints are data: nothing in a file is executed, damage is found, and every complaint is a sentence."""
+"""The checkpoint reader executes nothing, detects damage, and reports it in one line."""
 
 import argparse
 import json

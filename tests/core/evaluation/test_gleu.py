@@ -1,4 +1,4 @@
-"""GLEU by counting on fingers, and against NLTK's."""
+"""GLEU against counts by hand and against NLTK."""
 
 import pytest
 

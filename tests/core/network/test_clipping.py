@@ -1,4 +1,4 @@
-"""Quantisable training: the falling range, and the network that is clipped."""
+"""Quantisable training: schedule of the limit, and clipping of activations."""
 
 from types import SimpleNamespace
 

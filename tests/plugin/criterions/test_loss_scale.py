@@ -1,4 +1,4 @@
-"""The first loss scale of the documented training runs: as large as the first update in float16 bears."""
+"""Initial loss scales in the documentation do not overflow in the first update."""
 
 import re
 import subprocess

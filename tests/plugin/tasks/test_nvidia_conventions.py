@@ -1,4 +1,4 @@
-"""BOS tokens on sources and to start decoding from, and who must know of them."""
+"""BOS at the beginning of sources and of decoding (--nvidia-conventions)."""
 
 from types import SimpleNamespace
 
