@@ -80,7 +80,7 @@ options=("$output/bin" --user-dir "$ROOT/fairseq_gnmt" --save-dir "$output/check
     --optimizer gnmt_adam --adam-betas '(0.9, 0.999)' --lr 2e-3 --clip-norm 5.0
     --lr-scheduler gnmt_warmup_step_decay --warmup-steps 200 --remain-steps 0.666 --decay-steps 4 --decay-factor 0.5
     --batch-size "$batch_size" --update-freq "$update_freq" --max-update "$updates"
-    --save-interval-updates 1000 --keep-interval-updates 1 --log-interval 100 --distributed-world-size "$world")
+    --save-interval-updates 1000 --keep-interval-updates 1 --log-interval 10 --distributed-world-size "$world")
 if [[ "$cpu" == yes ]]; then
     options+=(--cpu)
 elif [[ "$precision" == fp16 ]]; then

@@ -4,6 +4,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any, Dict, Mapping, Union
 
+from torch import Tensor
+
 from gnmt.errors import UserError
 
 MAX_TRAINING_SECONDS = 1e12  # seconds
@@ -125,5 +127,7 @@ def check_progress(extra: Dict[str, Any], path: Union[str, Path]) -> None:
         if type(iterator.get(name, 0)) is not int or iterator.get(name, 0) < 0:
             raise UserError(f"{path} has {iterator[name]!r:.50} as its extra_state, train_iterator, {name}: {WANTED}")
     seconds = extra.get("previous_training_time", 0.0)
+    if isinstance(seconds, Tensor) and seconds.dim() == 0:  # summed over several processes
+        seconds = seconds.item()
     if type(seconds) not in (int, float) or not 0 <= seconds < MAX_TRAINING_SECONDS:
         raise UserError(f"{path} has {seconds!r:.50} as its extra_state, previous_training_time: {WANTED}")

@@ -40,7 +40,6 @@ EXCEPTED = {  # commands that are not run, by their first words
     "gnmt train DIR --replicas": "needs Ray and several processes: test_asynchronous.py",
     "fairseq-train": "trains for long: test_docs.py parses it, test_training_recipes.py trains",
     "fairseq-interactive DIR": "reads the output of a script: test_nvidia.py",
-    "LOGLEVEL=WARNING fairseq-interactive outputs": "needs the model of the demo: test_interactive.py",
     "python scripts/convert_nvidia_checkpoint.py": "a script of the checkout: test_nvidia.py",
     "python scripts/compare_searches.py": "needs a trained model: test_compare_searches.py",
     "python benchmarks": "measures for minutes",

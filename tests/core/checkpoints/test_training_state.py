@@ -103,6 +103,11 @@ def test_parts_of_another_kind(state, keys, value, tmp_path):
     assert [key for key in keys if isinstance(key, str)][-1] in str(told.value)
 
 
+@pytest.mark.parametrize("seconds", [0, 1.5, torch.tensor(1.5, dtype=torch.float64)])
+def test_a_training_time_may_be_a_number_or_a_tensor_of_several_processes(state, seconds, tmp_path):
+    read_training_state(save(changed(state, ("extra_state", "previous_training_time"), seconds), tmp_path))
+
+
 @pytest.mark.parametrize("name", ["task_state", "last_optimizer_state", "args"])
 def test_parts_that_may_be_missing(state, name, tmp_path):
     read_training_state(save(changed(state, (name,), KeyError), tmp_path))
