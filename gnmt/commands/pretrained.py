@@ -23,13 +23,14 @@ def preparation_of(model: Path) -> Dict[str, Any]:
         model: model folder.
 
     Raises:
-        UserError: if it is no model folder, or `gnmt prepare` cannot encode text for it.
+        UserError: if it is not a model folder, or `gnmt prepare` cannot encode text for it.
     """
     config = read_config(model / CONFIG, ModelConfig)
     source, target = read_vocabularies(model / VOCABULARY)
     tokenizer = read_object(model / DESCRIPTION)
     kind = tokenizer.get("type")
-    if source is not target or tokenizer.get("source") != tokenizer.get("target") or kind not in SEGMENTATION_OF:
+    is_joint = source is target and tokenizer.get("source") == tokenizer.get("target")
+    if not is_joint or not isinstance(kind, str) or kind not in SEGMENTATION_OF:
         raise UserError(
             f"{model} has a vocabulary for each language or a tokenizer of type {kind}, but --model needs a joint "
             f"vocabulary and one of {', '.join(SEGMENTATION_OF)}: use `gnmt import`, and fairseq-preprocess."

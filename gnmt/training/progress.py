@@ -7,7 +7,7 @@ epoch 1 (valid): perplexity 21.4, BLEU 14.2
 import datetime
 import re
 import time
-from typing import Callable, Optional
+from typing import Callable, List, Optional
 
 from gnmt.training.training_log import INNER, TRAIN, Record, parse_line
 
@@ -56,9 +56,9 @@ class TrainingProgress:
         self._last_time = now
         elapsed, done = now - self._first_time, record.updates - self._first.updates
         speed = done / elapsed if elapsed > 0 and done > 0 else record.stats.get("ups", 0.0)
-        parts = [f"perplexity {record.stats['ppl']:.4g}"] if "ppl" in record.stats else []
+        parts = _perplexity(record)
         if speed > 0:
-            parts.append(f"{speed:.2g} updates/s")
+            parts.append(f"{_short(speed, 2)} updates/s")
         total = ""
         if self._updates is not None:
             total = f" of {self._updates:,}"
@@ -72,6 +72,16 @@ def _validation(record: Record) -> Optional[str]:
     """Returns the results of a validation; None for the statistics of an epoch of training."""
     if record.kind == TRAIN:
         return None
-    parts = [f"perplexity {record.stats['ppl']:.4g}"] if "ppl" in record.stats else []
+    parts = _perplexity(record)
     parts += [f"BLEU {record.stats['bleu']:.2f}"] if "bleu" in record.stats else []
     return f"epoch {record.epochs:.3g} ({record.kind}): {', '.join(parts)}"
+
+
+def _perplexity(record: Record) -> List[str]:
+    return [f"perplexity {_short(record.stats['ppl'], 4)}"] if "ppl" in record.stats else []
+
+
+def _short(value: float, digits: int) -> str:
+    """Returns a number with this many significant digits, or as an integer if it has more."""
+    # At half of 10^digits, because "g" rounds 99.6 to 1e+02.
+    return f"{value:.{digits}g}" if value < 10**digits / 2 else f"{value:,.0f}"

@@ -1,5 +1,6 @@
 """`gnmt train` on a prepared folder; and all commands from packed text in other languages to a score."""
 
+import json
 import lzma
 import os
 import re
@@ -158,6 +159,14 @@ def test_a_model_with_two_vocabularies_is_refused(tmp_path):
     model = make_model_folder(tmp_path / "model")
     (model / "vocab.json").write_text('{"source": ["a"], "target": ["b"]}')
     with pytest.raises(UserError, match="a vocabulary for each language .*: use `gnmt import`, and fairseq-preprocess"):
+        gnmt(prepare, *names_of(tmp_path / "text"), "--model", model, "--output", tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", ["spaces", ["words"], None])
+def test_a_model_with_another_tokenizer_is_refused(kind, tmp_path):
+    model = make_model_folder(tmp_path / "model")
+    (model / "tokenizer.json").write_text(json.dumps({"type": kind}))
+    with pytest.raises(UserError, match="needs a joint vocabulary and one of sentencepiece, words, mixed_word_char"):
         gnmt(prepare, *names_of(tmp_path / "text"), "--model", model, "--output", tmp_path / "out")
 
 

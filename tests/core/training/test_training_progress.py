@@ -5,8 +5,8 @@ from gnmt.training.progress import INTERVAL, TrainingProgress
 PREFIX = "2026-01-02 03:04:05 | INFO | "
 
 
-def inner(updates: int, perplexity: float = 8.0) -> str:
-    stats = f"loss=9, nll_loss=3, ppl={perplexity}, ups=4, num_updates={updates}, lr=0.001"
+def inner(updates: int, perplexity: float = 8.0, speed: float = 4) -> str:
+    stats = f"loss=9, nll_loss=3, ppl={perplexity}, ups={speed}, num_updates={updates}, lr=0.001"
     return f"{PREFIX}train_inner | epoch 001: {updates:6d} / 1000 {stats}"
 
 
@@ -49,3 +49,8 @@ def test_warnings_and_messages_of_the_plugin_are_shown_whole():
     assert shorten(f"{PREFIX}fairseq_gnmtx.models | other package") is None
     warning = "2026-01-02 03:04:05,678 | WARNING | fairseq.trainer | overflow"
     assert shorten(warning) == "warning: overflow"
+
+
+def test_large_numbers_are_written_out():
+    shown = TrainingProgress(None).shorten(inner(10, 32123.4, speed=123.4))
+    assert shown == "update 10: perplexity 32,123, 123 updates/s"
