@@ -1,8 +1,6 @@
-"""Headless Chromium for tests of pages. Without Debian's chromium and chromium-driver, or selenium, these tests skip.
+"""Headless Chromium for tests of pages.
 
-    from browser import browser, save_screenshot  # noqa: F401
-
-With the environment variable GNMT_SCREENSHOTS=FOLDER, `save_screenshot` writes the pictures of the documentation.
+These tests skip without Debian's chromium and chromium-driver, or without selenium.
 """
 
 import os
@@ -21,7 +19,7 @@ def browser_path() -> Optional[str]:
 
 
 def missing_for_browser() -> str:
-    """Returns the reason why there is no browser, or an empty text."""
+    """Returns the reason why no browser can be started, or an empty string."""
     if browser_path() is None or shutil.which("chromedriver") is None:
         return "chromium or chromedriver cannot be found: apt-get install chromium chromium-driver"
     try:
@@ -33,7 +31,7 @@ def missing_for_browser() -> str:
 
 @pytest.fixture
 def browser():
-    """A driver of selenium; `problems(driver)` has what its pages complained of."""
+    """Fixture: a Selenium driver. `problems(driver)` returns the errors in the consoles of its pages."""
     if reason := missing_for_browser():
         pytest.skip(reason)
     from selenium import webdriver
@@ -51,11 +49,11 @@ def browser():
 
 
 def problems(driver) -> List[str]:
-    """Returns the errors and warnings of the console since the last call, such as violations of the page's policy."""
+    """Returns the errors and warnings that the console has shown since the last call, such as policy violations."""
     return [entry["message"] for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
 
 
 def save_screenshot(driver, name: str) -> None:
-    """Writes a picture of the page if GNMT_SCREENSHOTS names a folder."""
+    """Saves a picture of the page if GNMT_SCREENSHOTS names a folder."""
     if folder := os.environ.get("GNMT_SCREENSHOTS"):
         assert driver.save_screenshot(str(Path(folder, f"{name}.png")))

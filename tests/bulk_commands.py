@@ -1,4 +1,4 @@
-"""`gnmt bulk` in this process, and what it should write."""
+"""Runs of `gnmt bulk` in this process, and the translations that they must write."""
 
 from pathlib import Path
 from typing import List
@@ -14,18 +14,17 @@ SENTENCES = ("the dog sees a cat .", "the cat runs .", "a dog runs and the cat s
 
 
 def gnmt_bulk(*arguments) -> None:
-    """Runs `gnmt bulk` with arguments."""
     run_module(bulk, "gnmt bulk", list(map(str, arguments)))
 
 
 def planned(model: Path, source: Path, output: Path, *options) -> Path:
-    """Cuts the input into shards, without translating any; returns the folder."""
+    """Returns a folder whose input is cut into shards, none of which is translated."""
     gnmt_bulk(model, "--input", source, "--output", output, "--engine", "print", *options)
     return output
 
 
 def translated(model: Path, source: Path, output: Path, *options) -> Path:
-    """Translates all shards in this process; returns the folder."""
+    """Returns a folder whose shards are all translated, in this process."""
     planned(model, source, output, *options)
     waiting = todo(BulkFolder(output), read_manifest(BulkFolder(output)))
     if waiting:
@@ -34,5 +33,5 @@ def translated(model: Path, source: Path, output: Path, *options) -> Path:
 
 
 def expected_texts(model: Path, texts: List[str], **options) -> List[str]:
-    """Returns the translations that the library gives."""
+    """Returns the expected translations, computed by `Translator`."""
     return [one.text for one in Translator.from_pretrained(model).translate(texts, **options)]

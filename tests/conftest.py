@@ -1,4 +1,4 @@
-"""Fixtures that many tests share: dictionaries, small models, NVIDIA's golden arrays."""
+"""Fixtures shared by all tests: dictionaries, small models, and golden arrays of NVIDIA's code."""
 
 import signal
 from pathlib import Path
@@ -30,14 +30,14 @@ def pytest_configure(config):
 
 
 def kind_of(item: pytest.Item) -> str:
-    """Returns "unit", "tools" or "end_to_end": by the folder of the test, or by its marker if it starts processes."""
+    """Returns "unit", "tools" or "end_to_end", by the folder of the test or by its marker."""
     if item.get_closest_marker("end_to_end"):
         return "end_to_end"
     return next((name for name in ("end_to_end", "tools") if TESTS / name in item.path.parents), "unit")
 
 
 def pytest_collection_modifyitems(items):
-    """Marks tests by the place of their file, limits their time, and moves unit tests to the front, end-to-end tests to the end."""
+    """Marks tests by their folder, sets their time limits, and orders them: unit tests first, end-to-end tests last."""
     kinds = {item: kind_of(item) for item in items}
     for item, kind in kinds.items():
         if kind != "unit":
@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(params=DEVICES)
 def device(request) -> torch.device:
-    """Each device of this machine: the test runs on all of them."""
+    """Fixture: each device of this machine; the test runs once on each."""
     return torch.device(request.param)
 
 
@@ -62,7 +62,10 @@ def make_dictionary(size: int) -> Dictionary:
 
 
 def make_model(arch: str, dictionary: Dictionary, seed: int = 1, target_dictionary=None, device=None, **options):
-    """A model of a registered architecture with other numbers, in evaluation mode. The device changes no number."""
+    """Returns a model of a registered architecture with the given sizes, in evaluation mode.
+
+    Its weights do not depend on the device.
+    """
     torch.manual_seed(seed)
     model_class = MODEL_REGISTRY[arch]
     config = model_class.config_class(**options)
@@ -83,7 +86,7 @@ def with_threads(numbers, call) -> list:
 
 
 class Golden:
-    """Arrays that NVIDIA's network computed, in our layout: batch first."""
+    """Arrays computed by NVIDIA's network, converted to the batch-first layout."""
 
     def __init__(self, name: str):
         arrays = np.load(GOLDEN / f"{name}.npz")
@@ -99,7 +102,7 @@ class Golden:
         self.loss = float(arrays["label_smoothing_loss"])
 
     def to(self, device: torch.device) -> None:
-        """Moves all arrays but the weights."""
+        """Moves all arrays except the weights to a device."""
         for name, value in vars(self).items():
             if isinstance(value, torch.Tensor):
                 setattr(self, name, value.to(device))

@@ -1,4 +1,4 @@
-"""fairseq's parsers, and configurations as its commands make them."""
+"""fairseq's parsers and configurations, as its commands create them."""
 
 import argparse
 import copy
@@ -23,7 +23,7 @@ PARSERS = {
 
 
 def parser_of(command: str) -> argparse.ArgumentParser:
-    """fairseq's parser of a command, with the options of the task."""
+    """Returns fairseq's parser of a command, with the options of the task."""
     parser = PARSERS[command]()
     if command != SCORE:
         TASK_REGISTRY[TASK].add_args(parser)
@@ -34,7 +34,7 @@ def parser_of(command: str) -> argparse.ArgumentParser:
 
 @functools.cache
 def defaults(command: str, *arguments: str):
-    """The configuration of a command line, converted by fairseq."""
+    """Returns the configuration of a command line, converted by fairseq."""
     architecture = ["--arch", "gnmt_v2"] if command == TRAIN else []
     parsed = options.parse_args_and_arch(
         PARSERS[command](), ["data", "--task", TASK, "--cpu", *architecture, *arguments]
@@ -43,7 +43,7 @@ def defaults(command: str, *arguments: str):
 
 
 def configuration(command: str, *arguments: str, **values):
-    """The same with other values, in every group that has such an option, as fairseq does it."""
+    """Returns the defaults with other values, in each group that has such an option, as fairseq does it."""
     cfg = copy.deepcopy(defaults(command, *arguments))
     for name, value in values.items():
         groups = [group for group in cfg.values() if isinstance(group, DictConfig) and name in group]

@@ -1,4 +1,4 @@
-"""Small model folders for tests."""
+"""Small model folders with random weights."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ WORDS = ("▁the", "▁dog", "▁cat", "▁sees", "▁runs", "s", ".", "▁a", "
 
 
 def make_network(seed: int = 1, **options):
-    """A network with large random weights over WORDS, and its configuration."""
+    """Returns a network with large random weights over WORDS, and its configuration."""
     size = 4 + len(WORDS)
     languages = {"source_language": "en", "target_language": "de"}
     config = ModelConfig(
@@ -29,7 +29,7 @@ def make_network(seed: int = 1, **options):
 
 
 def make_model_folder(path: Path, seed: int = 1, **options) -> Path:
-    """A model folder of a random network whose tokens are words."""
+    """Writes a model folder of a random network whose tokens are words."""
     path.mkdir(parents=True)
     network, config = make_network(seed, **options)
     vocabulary = Vocabulary(WORDS)

@@ -1,4 +1,4 @@
-"""Checkpoints as NVIDIA's GNMT v2 stores them, made without our writer."""
+"""Checkpoints in the format of NVIDIA's GNMT v2, written without the package's own writer."""
 
 import argparse
 import io
@@ -18,13 +18,13 @@ PIECES = ["low", "new", "lo@@", "ne@@", ".", *LETTERS, *(f"{letter}@@" for lette
 
 
 def vocabulary(size: int) -> List[str]:
-    """Pieces that CODES make, and NVIDIA's words to fill up with."""
+    """Returns the subwords that CODES can produce, filled up with NVIDIA's other tokens."""
     known = SPECIAL + PIECES
     return known + [f"madeupword{index:04d}" for index in range(size - len(known))]
 
 
 def stored(golden: Golden) -> dict:
-    """The golden network with a vocabulary."""
+    """Returns the golden network with a vocabulary, as a checkpoint."""
     words = vocabulary(golden.vocabulary)
     tok2idx = defaultdict(partial(int, 1), {word: index for index, word in enumerate(words)})
     tok2idx["a word that was looked up in training"]  # the table keeps it, as unknown

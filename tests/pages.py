@@ -1,4 +1,4 @@
-"""Code blocks of the README and the documentation."""
+"""Parser for code blocks of the README and the documentation."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ class Block(NamedTuple):
 
     @property
     def printed(self) -> List[str]:
-        """Lines of output that the page shows: comments after `print`, or the block after it."""
+        """Returns the output that the page shows: comments after `print`, or the block that follows."""
         return (self.output or "").splitlines() or _COMMENT.findall(self.text)
 
 

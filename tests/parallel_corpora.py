@@ -1,4 +1,4 @@
-"""Files of parallel text for tests of cleaning."""
+"""Files of parallel text for tests of cleaning, with their cleaned form."""
 
 import gzip
 from pathlib import Path
@@ -9,7 +9,7 @@ from gnmt.corpora.cleaning_rules import CleaningRules
 
 
 class Corpus:
-    """Two pairs of files, the second packed, with their cleaned form worked out by hand."""
+    """Two pairs of files, the second compressed; their cleaned form was worked out by hand."""
 
     en = ["a b", "", "a  b ", "x\u2028y\r", "c " * 81, "d", "\u4e2d", "e"]
     de = ["A B", "A", "A B", "X Y", "C", "D " * 10, "z", ""]

@@ -8,7 +8,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def png_size(picture: bytes) -> Tuple[int, int]:
-    """Width and height in dots; fails the test if it is no PNG."""
+    """Returns width and height in pixels; fails the test if the file is not a PNG."""
     assert picture.startswith(SIGNATURE) and picture[12:16] == b"IHDR"
     return struct.unpack(">II", picture[16:24])
 

@@ -1,4 +1,4 @@
-"""Preparations for `gnmt train --dry-run`, and the options that it chooses."""
+"""Prepared folders for `gnmt train --dry-run`, and the options that it chooses for them."""
 
 from pathlib import Path
 from typing import Dict, List, Optional
@@ -15,7 +15,7 @@ LENGTHS = [0] * 10 + [900] + [0] * 38 + [100]  # 900 pairs of 10 tokens and 100 
 
 
 def options_of(arguments: List[str]) -> Dict[str, Optional[str]]:
-    """Returns options by name; the folder of the data is the value of "data"."""
+    """Returns options by name; the data folder is the value of "data"."""
     options, name = {}, "data"
     for argument in arguments:
         if argument.startswith("--"):
@@ -43,7 +43,7 @@ def options(
 
 
 def prepared(folder: Path, lengths: List[int] = LENGTHS) -> Path:
-    """Writes the files of a preparation that `gnmt train --dry-run` reads, and returns their folder."""
+    """Writes the files that `gnmt train --dry-run` reads; returns their folder."""
     (folder / "encoded").mkdir(parents=True)
     (folder / "encoded" / "train.lengths.json").write_text(str(lengths))
     write_settings(folder / "prepare.json", SETTINGS)

@@ -1,4 +1,4 @@
-"""A checkout whose interpreters only pretend, so that tests of scripts/environment.sh install nothing."""
+"""A checkout with simulated interpreters, so that tests of scripts/environment.sh install nothing."""
 
 import shutil
 import subprocess
@@ -40,7 +40,7 @@ esac
 
 
 class Checkout:
-    """A folder with the files that environment.sh reads, and a PATH on which only chosen interpreters are found."""
+    """A folder with the files that environment.sh reads, and a PATH with the chosen interpreters only."""
 
     def __init__(self, folder: Path):
         self.root = folder / "check out"
@@ -94,7 +94,7 @@ class Checkout:
         )
 
     def complaint(self, fake_pip: str = "true", python: Optional[Path] = None) -> str:
-        """The one line on stderr of a run that must fail."""
+        """Runs a command that must fail; returns the only line of its stderr."""
         result = self.run(fake_pip, python)
         assert result.returncode != 0 and result.stderr.startswith("environment.sh: ")
         assert result.stderr.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Several processes of torch.distributed on this machine, for tests."""
+"""Process groups of torch.distributed on this machine."""
 
 import multiprocessing
 import os
@@ -13,7 +13,7 @@ SECONDS = 240  # processes that take longer hang
 
 
 def run_processes(count: int, function: Callable[..., Any], *arguments) -> List[Any]:
-    """Returns what the function returns in each of several processes, which form the default group of gloo."""
+    """Returns the results of a function in several processes, which form gloo's default group."""
     context = multiprocessing.get_context("fork")
     with tempfile.TemporaryDirectory() as folder:
         processes = [

@@ -16,7 +16,7 @@ def is_running(pid: int) -> bool:
 
 
 def descendants(pid: int) -> List[int]:
-    """Returns the children of a process, their children and so on, without those that end meanwhile."""
+    """Returns all descendants of a process, except those that end during the call."""
     try:
         children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
@@ -25,7 +25,7 @@ def descendants(pid: int) -> List[int]:
 
 
 def command_line(pid: int) -> bytes:
-    """Returns the command of a process, empty if it has ended."""
+    """Returns the command line of a process, empty if it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -33,7 +33,7 @@ def command_line(pid: int) -> bytes:
 
 
 def wait_until(condition: Callable[[], bool], show: Callable[[], Any] = lambda: "it hangs") -> None:
-    """Returns when the condition holds; `show` has the message for the case that it never does."""
+    """Waits until the condition holds; `show` returns the message for a timeout."""
     deadline = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < deadline, show()

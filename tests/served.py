@@ -1,4 +1,4 @@
-"""A server in a thread of the test, and plain HTTP requests to it."""
+"""A server in a thread of the test process, and plain HTTP requests to it."""
 
 import asyncio
 import http.client
@@ -23,7 +23,7 @@ SOURCE_WORDS = "the dog cat sees runs . a , and".split()
 
 
 class Answer(NamedTuple):
-    """A response."""
+    """An HTTP response."""
 
     status: int
     headers: Dict[str, str]
@@ -54,7 +54,7 @@ class Served(NamedTuple):
         return self.ask("GET", path, headers=headers)
 
     def post(self, path: str, fields: Any, **headers: str) -> Answer:
-        """Sends JSON."""
+        """Sends JSON in a POST request."""
         return self.ask("POST", path, json.dumps(fields).encode(), {"Content-Type": "application/json", **headers})
 
     def post_form(self, path: str, **fields: Any) -> Answer:
@@ -75,7 +75,7 @@ def connect(url: str) -> http.client.HTTPConnection:
 
 @contextmanager
 def served(translators: List[Translator], settings: Settings = DEFAULTS) -> Iterator[Served]:
-    """Serves translators on a free port."""
+    """Context manager: serves translators on a free port."""
     bound = bind("127.0.0.1", 0)
     application = make_application(translators, settings)
     server = uvicorn.Server(configuration(application, settings.limits))
@@ -97,7 +97,7 @@ def make_translator(folder, **options) -> Translator:
 
 
 def gate_of(translator: Translator, monkeypatch) -> threading.Event:
-    """Returns an open gate of all steps of a translator's searches: while it is closed, no sentence ends."""
+    """Returns an open gate for all steps of a translator's searches; while it is closed, no sentence can finish."""
     search, gate = translator.search, threading.Event()
 
     def gated(options, joining_share):

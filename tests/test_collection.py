@@ -1,4 +1,4 @@
-"""Kinds, order and time limits of tests (tests/conftest.py)."""
+"""Tests markers, order and time limits that tests/conftest.py sets. Expected values are written by hand."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Rules for imports between folders (docs/development.md), and one version for both packages."""
+"""Tests rules for imports between folders (docs/development.md), and that both packages have one version."""
 
 import ast
 import subprocess
@@ -81,7 +81,7 @@ def imported_modules(path: Path) -> set:
 
 
 def imported_parts(path: Path, package: str) -> set:
-    """Folders and modules of a package that a file imports."""
+    """Returns the folders and modules of a package that a file imports."""
     return {name.split(".")[1] for name in imported_modules(path) if name.startswith(f"{package}.")}
 
 
@@ -105,7 +105,7 @@ def test_the_core_imports_neither_fairseq_nor_the_plugin():
 
 
 def test_no_message_of_the_core_names_a_command_of_the_plugin():
-    """`python -m fairseq_gnmt.data.*` is not there without fairseq."""
+    """`python -m fairseq_gnmt.data.*` does not exist without fairseq."""
     for path in (ROOT / "gnmt").rglob("*.py"):
         assert "-m fairseq_gnmt" not in path.read_text(encoding="utf-8"), path
 

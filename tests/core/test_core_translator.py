@@ -1,4 +1,4 @@
-"""Translator: the same as a search of its own over the tokens of each text."""
+"""Tests `Translator`. Expected translations come from searches over the tokens of each text."""
 
 import threading
 
@@ -62,7 +62,7 @@ def test_a_translation_has_its_parts(translator):
 
 
 def test_forced_decoding_is_one_pass_through_the_network(translator):
-    """The second target has an unknown token, which costs what the model gives UNK."""
+    """The second target has an unknown token, scored with the probability of UNK."""
     scores = translator.score(["the dog sees.", "a cat"], ["a cat.", "zebra dog and dog"])
     vocabulary = translator.model.source_vocabulary
     for source, target, found in zip(["▁the ▁dog ▁sees .", "▁a ▁cat"], ["▁a ▁cat .", "<unk> ▁dog ▁and ▁dog"], scores):
@@ -130,7 +130,7 @@ def test_representations_are_short(translator, folder):
 
 @pytest.mark.parametrize("stored, used", [("int8", "int8"), ("bf16", "bf16"), ("fp16", "fp32")])
 def test_the_stored_precision_is_the_default(tmp_path, stored, used):
-    """fp16 is for a GPU."""
+    """fp16 is used on GPUs only."""
     translator = Translator.from_pretrained(make_model_folder(tmp_path / "model", precision=stored))
     assert translator.precision == used
     assert len(translator.translate(TEXTS)) == len(TEXTS)
@@ -176,7 +176,7 @@ def test_a_stream_is_translated_in_order_and_read_only_a_little_ahead(translator
 
 
 def test_a_stream_answers_before_more_texts_come(translator):
-    """The source has a text only after the one before is answered; without waiting there is none."""
+    """The source yields a text only after the previous text is translated, so reading ahead would block."""
     waits, answered = [], []
 
     class OneByOne:

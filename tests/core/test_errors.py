@@ -1,4 +1,7 @@
-"""Names of options in messages: Python's for callers, the command line's for users of a command."""
+"""Tests error messages: they name parameters in Python and options on the command line.
+
+Expected messages are written by hand.
+"""
 
 import pickle
 

@@ -1,7 +1,7 @@
-"""fairseq's commands in processes of their own, without paying for fairseq's import every time.
+"""Runs of fairseq's commands in separate processes, without importing fairseq for each.
 
-A server process imports fairseq (but not the plugin) once; every command is a fresh fork of it, which loads the
-plugin by --user-dir, has its own exit code and can be killed. `installed` runs the real command from PATH.
+A server process imports fairseq, but not the plugin, once; each command runs in a fork of it, which loads the plugin by
+--user-dir. `installed` runs the real command from PATH.
 """
 
 import importlib
@@ -26,7 +26,7 @@ _server.set_forkserver_preload([*MODULES.values(), "sacrebleu", "sentencepiece"]
 
 
 class Done(NamedTuple):
-    """The end of a command; the code is negative for a signal."""
+    """Result of a command; the exit code is negative for a signal."""
 
     code: int
     stdout: str
@@ -38,7 +38,7 @@ class Done(NamedTuple):
 
 
 class Running:
-    """A command that has been started."""
+    """A running command."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Running:
         return self._printed("stdout")
 
     def wait_for(self, words: str) -> None:
-        """Returns when the words have been printed on one of its streams; fails if it ends before."""
+        """Waits until the given text is printed to a stream; fails if the command ends first."""
         deadline = time.monotonic() + 60 * MINUTES
         alive = True  # at the look before: what is printed between the last look and the end counts
         while words not in (text := self._printed("stdout") + self._printed("stderr")):
@@ -89,7 +89,7 @@ def encoded(stdin: Union[str, bytes]) -> bytes:
 def start(
     name: str, *arguments, stdin: Union[str, bytes] = "", cwd: Path = ROOT, before: Optional[Callable[[], None]] = None
 ):
-    """fairseq-<name> with these arguments; `before` is called in its process first."""
+    """Starts fairseq-<name> with the given arguments; `before` is called in its process first."""
     return Running(name, arguments, stdin, cwd, before)
 
 
@@ -98,14 +98,14 @@ def run(name: str, *arguments, **options) -> Done:
 
 
 def succeed(name: str, *arguments, **options) -> str:
-    """Returns the standard output of a command; fails the test unless its exit code is 0."""
+    """Runs a command and returns its standard output; fails the test unless the exit code is 0."""
     done = run(name, *arguments, **options)
     assert done.code == 0, done.text[-4000:]
     return done.stdout
 
 
 def in_a_fork(name: str, arguments: list, environment=None, log=None, shorten=None) -> None:
-    """Stands in for `run_fairseq` and `run_fairseq_quietly` without importing fairseq again."""
+    """Replaces `run_fairseq` and `run_fairseq_quietly` by a fork, which need not import fairseq again."""
     done = run(name, *arguments, cwd=Path.cwd())
     for line in done.stdout.splitlines() if shorten else []:
         if (text := shorten(line)) is not None:
@@ -118,7 +118,7 @@ def in_a_fork(name: str, arguments: list, environment=None, log=None, shorten=No
 
 
 def script(name: str, *arguments, stdin: str = "") -> Done:
-    """A Python program of scripts/, in an interpreter of its own."""
+    """Runs a Python program of scripts/ in a new interpreter."""
     command = [sys.executable, str(ROOT / "scripts" / name), *map(str, arguments)]
     done = subprocess.run(command, input=stdin, capture_output=True, encoding="utf-8")
     return Done(done.returncode, done.stdout, done.stderr)
@@ -127,7 +127,7 @@ def script(name: str, *arguments, stdin: str = "") -> Done:
 def installed(
     name: str, *arguments, cwd: Path = ROOT, stdin: Union[str, bytes] = "", environment: Optional[Dict[str, str]] = None
 ) -> Done:
-    """The command that pip has installed, in a wholly new process; `environment` is added to ours."""
+    """Runs the command that pip has installed in a new process, with `environment` added to the environment variables."""
     done = subprocess.run(
         [str(Path(sys.executable).with_name(name)), *map(str, arguments)],
         cwd=cwd,

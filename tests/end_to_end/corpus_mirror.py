@@ -1,4 +1,4 @@
-"""A web server on this machine that hands out small archives, and misbehaves when it is told to."""
+"""A local web server for small archives, which can simulate failures."""
 
 import gzip
 import io
@@ -22,7 +22,7 @@ PLACES = [("today", "heute"), ("in the town", "in der Stadt"), ("at the river", 
 
 
 def sentence_pairs(count: int, seed: int) -> List[Tuple[str, str]]:
-    """English and German sentences from a few words, the same for a seed."""
+    """Returns English and German sentences from a few words, determined by the seed."""
     choose = random.Random(seed)
     pairs = []
     for number in range(count):
@@ -33,7 +33,7 @@ def sentence_pairs(count: int, seed: int) -> List[Tuple[str, str]]:
 
 
 def tar_gz(members: Dict[str, bytes]) -> bytes:
-    """A .tgz archive with these files."""
+    """Returns a .tgz archive of the given files."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for name, content in members.items():
@@ -48,7 +48,7 @@ def gz(content: bytes) -> bytes:
 
 
 class Mirror:
-    """Files, behaviour and requests of the server."""
+    """State of the server: files, simulated failures and received requests."""
 
     def __init__(self, files: Dict[str, bytes]) -> None:
         self.files = files  # path in the address -> content
@@ -60,13 +60,13 @@ class Mirror:
         self.address = ""
 
     def asked_for(self, path: str) -> List[Optional[str]]:
-        """The Range headers of the requests for one path."""
+        """Returns the Range headers of all requests for a path."""
         return [requested_range for requested, requested_range in self.requests if requested == path]
 
 
 @contextmanager
 def serve(files: Dict[str, bytes]) -> Iterator[Mirror]:
-    """A running server; it stops at the end of the block."""
+    """Context manager: a running server."""
     mirror = Mirror(files)
 
     class Handler(BaseHTTPRequestHandler):
@@ -93,7 +93,7 @@ def serve(files: Dict[str, bytes]) -> Iterator[Mirror]:
             self.wfile.write(content[start:stop])
 
         def log_message(self, *_: object) -> None:
-            """The requests are in `mirror.requests`."""
+            """Logs nothing, since requests are recorded in `mirror.requests`."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     mirror.address = f"http://127.0.0.1:{server.server_port}"

@@ -1,4 +1,4 @@
-"""Parses the output of fairseq-generate and fairseq-interactive."""
+"""Parser for the output of fairseq-generate and fairseq-interactive."""
 
 import re
 from typing import Dict, List, NamedTuple
@@ -15,7 +15,7 @@ class Hypothesis(NamedTuple):
 
 
 def read(printed: str) -> Dict[int, List[Hypothesis]]:
-    """The n-best lists of a log."""
+    """Returns the n-best lists of a log."""
     found: Dict[int, List[Hypothesis]] = {}
     for line in printed.splitlines():
         kind, _, rest = line.partition("\t")
@@ -32,7 +32,7 @@ def read(printed: str) -> Dict[int, List[Hypothesis]]:
 
 
 def generate(*options, data=None, checkpoint=None) -> Dict[int, List[Hypothesis]]:
-    """Translations of the digits' validation set."""
+    """Translates the validation set of the digits corpus."""
     return read(
         succeed(
             "generate",

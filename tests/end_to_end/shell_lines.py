@@ -1,4 +1,4 @@
-"""Lines of bash blocks, with the pipes and redirections that the documentation uses, run in this process."""
+"""Runs lines of bash blocks in this process, with the pipes and redirections that the documentation uses."""
 
 import os
 import shlex
@@ -18,7 +18,7 @@ TYPED = b"the dog sees the house today .\n"
 
 
 class Command(NamedTuple):
-    """A command of a pipe."""
+    """One command of a pipe."""
 
     words: List[str]
     source: Optional[str]  # file of `<`
@@ -47,9 +47,9 @@ def parsed(line: str) -> List[Command]:
 
 
 def run_pipe(pipe: List[Command], added: Dict[str, str]) -> str:
-    """Runs the commands of a pipe one after the other and returns what the last one prints.
+    """Runs the commands of a pipe one after the other; returns the output of the last.
 
-    `added` has further options for commands that begin with these words. TYPED is the input of the first command.
+    TYPED is the input of the first command. `added` has options for commands that begin with the given words.
     """
     text = TYPED
     for command in pipe:
@@ -77,7 +77,7 @@ def output_of(program: str, arguments: List[str], stdin: bytes) -> bytes:
 
 
 def gnmt(words: List[str], stdin: bytes) -> bytes:
-    """Returns what a `gnmt` command prints. It also has the streams 0 and 1 of the process."""
+    """Returns the output of a `gnmt` command, which also gets new standard streams 0 and 1."""
     name, *arguments = words
     module = import_module(f"gnmt.commands.{MODULES.get(name, name)}")
     saved, streams = [os.dup(0), os.dup(1)], (sys.stdin, sys.stdout)

@@ -1,4 +1,7 @@
-"""Asynchronous training: equal to fairseq-train with one replica, ordinary checkpoints, and replicas and servers that die."""
+"""Tests asynchronous training as a command.
+
+With one replica, checkpoints must equal fairseq-train's; other tests end replicas and servers.
+"""
 
 import os
 import re
@@ -31,7 +34,7 @@ def checkpoint(folder: Path, name: str = "checkpoint_last.pt") -> dict:
 
 
 def assert_equal_states(one: dict, other: dict) -> None:
-    """Parameters, and the state of the optimizer."""
+    """Compares parameters and optimizer states."""
     for name, value in one["model"].items():
         assert torch.equal(value, other["model"][name]), name
     one, other = one["last_optimizer_state"], other["last_optimizer_state"]
@@ -43,7 +46,7 @@ def assert_equal_states(one: dict, other: dict) -> None:
 
 
 def figures(log: str) -> List[str]:
-    """Losses, norms of gradients and learning rates of the updates and validations."""
+    """Returns losses, gradient norms and learning rates from updates and validations."""
     return re.findall(r"(?<![a-z])(?:loss|nll_loss|gnorm|lr)[= ]\S+", log)
 
 
@@ -65,7 +68,9 @@ def test_one_replica_equals_fairseq_train(tmp_path, settings):
 
 
 def test_checkpoints_are_ordinary_ones(tmp_path):
-    """A training run goes on with a replica and from it again, and two replicas leave a model that translates."""
+    """Training resumes with one replica, fairseq-train resumes from that, and two replicas give a model that
+    translates.
+    """
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     for folder, replicas, updates in ((whole, 0, 30), (parts, 0, 8), (parts, 1, 24), (parts, 0, 30)):
         succeed("train", *arguments(folder, "--asynchronous-replicas", replicas, "--max-update", updates))
@@ -92,7 +97,7 @@ def test_checkpoints_are_ordinary_ones(tmp_path):
 
 
 def processes(running: Running, kind: str) -> List[int]:
-    """Numbers of the processes that run."""
+    """Returns the ids of the running processes."""
     started = [int(number) for number in re.findall(rf"{kind}: process (\d+)", running.output())]
     return [number for number in started if is_running(number)]
 

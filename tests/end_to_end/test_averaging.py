@@ -1,4 +1,6 @@
-"""scripts/average_checkpoints.py: means that fairseq-generate loads, and what it refuses."""
+"""Tests scripts/average_checkpoints.py: its means are compared with means computed here, and translated by
+fairseq-generate.
+"""
 
 import re
 import resource
@@ -18,7 +20,7 @@ from gnmt.errors import UserError
 
 @pytest.fixture(scope="module")
 def training() -> Path:
-    """A --save-dir with checkpoint1.pt, checkpoint2.pt and checkpoint3.pt."""
+    """Fixture: a --save-dir with checkpoint1.pt, checkpoint2.pt and checkpoint3.pt."""
     folder = scratch() / "three-epochs"
     succeed(
         "train",

@@ -1,4 +1,4 @@
-"""fairseq-train --bf16 on a CPU: its checkpoints are those of a training run in float32."""
+"""Tests fairseq-train --bf16 on a CPU. Expected values come from the same training in float32."""
 
 import re
 from functools import partial
@@ -18,14 +18,14 @@ def train(folder: Path, *more, code: int = 0, before=None) -> str:
 
 
 def validation_losses(text: str) -> Dict[int, float]:
-    """The loss after a number of updates, in bits."""
+    """Returns the validation losses in bits, by number of updates."""
     found = re.findall(r"valid on 'valid' subset \| loss ([\d.]+) .*num_updates (\d+)", text)
     return {int(updates): float(loss) for loss, updates in found}
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
-    """The folders fp32 and bf16 of training runs that differ in this, with their output."""
+    """Fixture: folders and outputs of one training run in float32 and one in bfloat16."""
     folder = tmp_path_factory.mktemp("precisions")
     for name, flags in (("fp32", []), ("bf16", ["--bf16"])):
         (folder / f"{name}.txt").write_text(train(folder / name, *flags))
@@ -33,7 +33,7 @@ def trained(tmp_path_factory) -> Path:
 
 
 def test_it_learns_as_in_float32(trained):
-    """The losses after the same updates are equal within half a per cent, and fall."""
+    """Losses decrease, and those after equal numbers of updates differ by at most 0.5%."""
     losses = [validation_losses((trained / f"{name}.txt").read_text()) for name in ("fp32", "bf16")]
     assert losses[0].keys() == losses[1].keys() and UPDATES in losses[0]
     for updates, loss in losses[0].items():
@@ -44,7 +44,7 @@ def test_it_learns_as_in_float32(trained):
 
 
 def test_checkpoints_have_the_numbers_of_float32(trained):
-    """All in float32; the weights are others, and not rounded to bfloat16."""
+    """All weights are float32; they differ from the float32 training and are not rounded to bfloat16."""
     fp32, bf16 = (last_checkpoint(trained / name) for name in ("fp32", "bf16"))
     assert fp32.keys() == bf16.keys() and fp32["model"].keys() == bf16["model"].keys()
     assert fp32["optimizer_history"][-1]["optimizer_name"] == bf16["optimizer_history"][-1]["optimizer_name"]
@@ -66,7 +66,7 @@ def test_killed_in_an_update(trained, tmp_path):
 
 @pytest.mark.parametrize("first, flags", [("fp32", ["--bf16"]), ("bf16", [])])
 def test_a_training_goes_on_in_the_other_precision(trained, tmp_path, first, flags):
-    """The second half; its result is close to either training alone."""
+    """The second half is trained in the other precision; the result is close to both uniform training runs."""
     kept = sorted((trained / first).glob("checkpoint_*_*.pt"))[0]
     text = train(tmp_path, *flags, "--restore-file", kept)
     assert "Loaded checkpoint" in text
@@ -75,7 +75,7 @@ def test_a_training_goes_on_in_the_other_precision(trained, tmp_path, first, fla
 
 
 def test_gradients_of_several_batches_are_added(tmp_path):
-    """Two batches of 16 sentences an update in bfloat16, beside the same in float32."""
+    """Each update accumulates two batches of 16 sentences, in bfloat16 and in float32."""
     settings = ["--batch-size", 16, "--update-freq", 2]
     fp32, bf16 = (validation_losses(train(tmp_path / str(len(flags)), *settings, *flags)) for flags in ([], ["--bf16"]))
     assert fp32.keys() == bf16.keys()

@@ -1,4 +1,4 @@
-"""BLEU against sacreBLEU's own command, and scripts/score.py as a command."""
+"""Tests `gnmt score` as a command against sacreBLEU's command."""
 
 import os
 import subprocess

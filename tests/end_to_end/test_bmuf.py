@@ -1,4 +1,7 @@
-"""Replicas that are merged after blocks of updates: --use-bmuf."""
+"""Tests block momentum with two processes (--use-bmuf).
+
+Expected values come from data-parallel and uninterrupted training.
+"""
 
 import pytest
 import torch
@@ -11,7 +14,7 @@ EVERY_UPDATE = "--use-bmuf --global-sync-iter 1 --warmup-iterations 0 --block-mo
 
 
 def succeed_two(*command) -> str:
-    """Returns what the first process has printed."""
+    """Runs two processes; returns the output of the first."""
     two = [*TWO, "--distributed-init-method", free_address()]
     running = [start("train", *command, *two, "--distributed-rank", rank) for rank in range(2)]
     done = [one.finish() for one in running]
@@ -21,7 +24,7 @@ def succeed_two(*command) -> str:
 
 @pytest.mark.parametrize("options", [[], ["--sentence-avg", "--update-freq", 2]], ids=["tokens", "sentences"])
 def test_synchronising_every_update_is_data_parallelism(tmp_path, options):
-    """Weights, and logs of an epoch whose last update has a batch for one replica only."""
+    """Compares weights and the logs of an epoch in whose last update only one replica has a batch."""
     command = ["--batch-size", 20, "--max-update", 8, *SGD, *options]
     printed = succeed_two(*arguments(tmp_path / "parallel", *command))
     printed_by_bmuf = succeed_two(*arguments(tmp_path / "blocks", *command, *EVERY_UPDATE))
@@ -44,7 +47,7 @@ BLOCKS = "--use-bmuf --global-sync-iter 4 --block-momentum 0.5 --save-interval-u
     ids=["in the warm-up", "averaged moments", "Nesterov; Adam, then SGD"],
 )
 def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path, options):
-    """The checkpoint of update 5 is neither at a synchronisation nor at the end of the warm-up."""
+    """Update 5, after which the checkpoint is written, is neither a synchronisation nor the end of the warm-up."""
     command = ["--batch-size", 12, *BLOCKS, *options]
     succeed_two(*arguments(tmp_path / "whole", *command))
     source = tmp_path / "whole" / "checkpoint_1_5.pt"
@@ -62,7 +65,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path, options):
 
 @pytest.mark.parametrize("objective", [[], "--criterion gnmt_mixed_objective --samples 2".split()], ids=["", "mixed"])
 def test_logs_count_all_replicas(tmp_path, objective):
-    """300 sentences in batches of 20 are 15 batches: the second replica has none in the last update."""
+    """300 sentences in batches of 20 are 15 batches; the second replica has none in the last update."""
     command = ["--batch-size", 20, "--required-batch-size-multiple", 1, "--max-epoch", 1, "--max-update", 100]
     blocks = ["--use-bmuf", "--warmup-iterations", 0, "--global-sync-iter", 3]
     printed = succeed_two(*arguments(tmp_path, *command, *blocks, *objective))

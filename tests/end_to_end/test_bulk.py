@@ -1,4 +1,7 @@
-"""`gnmt bulk` in processes of its own: killed at any time and run again, its output is that of one straight run."""
+"""Tests `gnmt bulk` in separate processes that are killed and restarted.
+
+Expected output comes from one uninterrupted run.
+"""
 
 import fcntl
 import os
@@ -34,7 +37,7 @@ def source(tmp_path) -> Path:
 
 
 def write_corpus(path: Path, lines: int) -> Path:
-    """Different random sentences."""
+    """Writes distinct random sentences."""
     draw = random.Random(3)
     words = [word.strip("▁") for word in WORDS]
     path.write_text("".join(" ".join(draw.choices(words, k=draw.randint(3, 30))) + "\n" for _ in range(lines)))
@@ -60,14 +63,14 @@ def shards_done(folder: Path) -> int:
 
 
 class Killed(NamedTuple):
-    """A process that was killed, None if it had ended already, and the processes that it had started."""
+    """A killed process, or None if it had already ended, and its child processes."""
 
     pid: Optional[int]
     orphans: List[int]
 
 
 def kill_at(process: subprocess.Popen, folder: Path, shards: int, seconds: float, victim: str) -> Killed:
-    """Kills a run, or one of its workers, so many seconds after so many shards are done."""
+    """Kills a run, or one of its workers, a given number of seconds after a given number of shards is done."""
     wait_until(lambda: shards_done(folder) >= shards or process.poll() is not None)
     time.sleep(seconds)
     if process.poll() is not None:
@@ -84,7 +87,7 @@ def kill_at(process: subprocess.Popen, folder: Path, shards: int, seconds: float
 
 
 def kill(pid: int) -> bool:
-    """Returns False if the process has ended before."""
+    """Kills a process; returns False if it has already ended."""
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -94,14 +97,14 @@ def kill(pid: int) -> bool:
 
 @contextmanager
 def stopped_at(folder: Path, shard: int) -> Iterator[None]:
-    """Holds the lock of a shard, so that no worker gets past it however late the test looks."""
+    """Holds the lock of a shard, so that no worker can pass it before the test continues."""
     with open(folder / "input" / f"{shard:06d}.zst", "rb+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def check_what_is_left(folder: Path) -> None:
-    """After a kill every file that is visible is whole."""
+    """Checks that each visible file is complete."""
     if (folder / "manifest.json").exists():
         manifest = read_manifest(BulkFolder(folder))
         assert verify(BulkFolder(folder), manifest) == Damage({}, {})
@@ -112,7 +115,7 @@ def output_files(folder: Path) -> dict:
 
 
 def test_a_killed_run_is_continued_and_a_killed_worker_is_replaced(model, tmp_path):
-    """The run is killed after its second shard, its worker later, and a third run is never disturbed."""
+    """The first run is killed after its second shard, a worker of the second run later; the third runs to its end."""
     source = write_corpus(tmp_path / "in.en", 12)
     straight = translated(model, source, tmp_path / "straight", "--lines-per-shard", 1)
     out = tmp_path / "out"
@@ -153,7 +156,9 @@ def test_ctrl_c_names_the_way_to_continue(model, source, tmp_path):
 
 @pytest.mark.slow
 def test_50_kills_at_random_points(model, tmp_path):
-    """Runs and workers, while they start, plan, load, translate and write; begins again when all is done."""
+    """Kills runs and workers in all phases, from start to merge; the corpus is translated again whenever it is
+    complete.
+    """
     source = write_corpus(tmp_path / "in.en", 150)
     straight = output_files(translated(model, source, tmp_path / "straight", "--lines-per-shard", 3))
     draw = random.Random(20)
@@ -175,7 +180,7 @@ def test_50_kills_at_random_points(model, tmp_path):
 
 
 def test_two_runs_at_once(model, source, tmp_path):
-    """The second is refused, and the first is not disturbed, which waits until the second has ended."""
+    """The second run is refused while the first, which is not disturbed, is still running."""
     out = tmp_path / "out"
     command = (model, "--input", source, "--output", out, "--lines-per-shard", 1, "--threads", 1)
     first = start(*command)
@@ -201,7 +206,7 @@ def test_two_commands_of_one_shard_do_its_work_once(model, source, tmp_path):
 
 
 def test_stdin_to_stdout(model):
-    """Plain and packed; two processes; the output is in order."""
+    """Plain and compressed input, with two processes; output lines are in order."""
     import gzip
 
     text = "".join(f"{line}\n" for line in SENTENCES).encode()
@@ -248,7 +253,7 @@ def test_a_model_that_cannot_be_loaded_is_told_in_one_line(model, source, tmp_pa
 
 
 def ray_workers(pid: int) -> List[int]:
-    """Returns the processes of a run's actors."""
+    """Returns the worker processes of a run."""
     return [child for child in descendants(pid) if b"ray::MapWorker" in command_line(child)]
 
 
@@ -294,13 +299,13 @@ def test_10_kills_of_a_ray_worker(model, tmp_path):
 
 
 def test_ray_refuses_more_workers_than_a_cluster_has_cpus_for(tmp_path):
-    """Actors that take all CPUs never begin."""
+    """Otherwise Ray would wait for free CPUs forever."""
     from gnmt.bulk.engines import ray_data
     from gnmt.bulk.engines.local import Resources
     from gnmt.errors import UserError
 
     class Ray:
-        """A cluster of 4 CPUs."""
+        """Simulated cluster of 4 CPUs."""
 
         init = staticmethod(lambda **options: None)
         shutdown = staticmethod(lambda: None)
@@ -313,13 +318,13 @@ def test_ray_refuses_more_workers_than_a_cluster_has_cpus_for(tmp_path):
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
 def test_an_address_where_no_cluster_listens_is_refused_before_ray_tries_it(scheme, monkeypatch):
-    """Ray would try for over a minute, and then end the process without an exception."""
+    """Ray would retry for over a minute and then end the process without an exception."""
     from gnmt.bulk.engines import ray_data
     from gnmt.bulk.engines.local import Resources
     from gnmt.errors import UserError
 
     class Ray:
-        """Must not be asked."""
+        """Simulated Ray that must not be called."""
 
         init = staticmethod(lambda **options: pytest.fail("Ray was asked"))
 

@@ -1,4 +1,4 @@
-"""The benchmark of `gnmt bulk` against fairseq-interactive, at the smallest size."""
+"""Tests the benchmark of `gnmt bulk` against fairseq-interactive at its smallest size; both must give the same lines."""
 
 import json
 import subprocess

@@ -1,4 +1,7 @@
-"""Checkpoints that are forged, damaged or of another kind, given to every command that reads one."""
+"""Tests each command that reads checkpoints with forged, damaged and unsuitable ones.
+
+Expected messages are written by hand.
+"""
 
 import os
 import shutil
@@ -41,7 +44,7 @@ FROM_PYTHON = """if True:
 
 
 class Call:
-    """Pickled, it is a call of a function with these arguments."""
+    """An object whose pickle calls a function with the given arguments."""
 
     def __init__(self, function: Callable, *arguments: Any):
         self.reduced = function, arguments
@@ -126,7 +129,7 @@ def allow_everything() -> None:
 
 @pytest.mark.parametrize("reader", READERS)
 def test_forged_checkpoints_are_refused(reader, tmp_path, monkeypatch):
-    """numpy.ndarray would make an object of any address."""
+    """numpy.ndarray would create an object at a chosen address."""
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")  # of scripts
     path = tmp_path / "forged.pt"
     torch.save({**trained(), "forged": Call(np.ndarray, (1,), "O", b"AAAAAAAA")}, path)
@@ -136,7 +139,7 @@ def test_forged_checkpoints_are_refused(reader, tmp_path, monkeypatch):
 
 
 def test_archives_of_models_are_not_unpacked(tmp_path):
-    """fairseq would write members outside the folder and delete the archive."""
+    """fairseq would write members outside of the folder and delete the archive."""
     outside = tmp_path / "outside" / "escaped.txt"
     with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
         for name in ("../outside/escaped.txt", str(outside), "model/checkpoint.pt"):
@@ -161,7 +164,7 @@ def test_training_does_not_go_on_with_other_batches(tmp_path):
 
 
 def with_numpy(value: Any) -> Any:
-    """The same with numbers of numpy, as fairseq's own --eval-bleu leaves them in the meters."""
+    """Returns the checkpoint with numpy scalars in its meters, as fairseq's own --eval-bleu leaves them."""
     if isinstance(value, dict):
         return OrderedDict((name, with_numpy(part)) for name, part in value.items())
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,6 @@
-"""The command that cleans parallel text: counts, one sentence for a mistake, no half output of a killed process."""
+"""Tests the command that cleans parallel text: printed counts, errors in one sentence, and no partial output after a
+kill. Expected texts are written by hand.
+"""
 
 import signal
 import subprocess

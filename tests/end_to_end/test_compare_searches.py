@@ -1,4 +1,4 @@
-"""scripts/compare_searches.py: its BLEU is that of fairseq-generate with the same options."""
+"""Tests scripts/compare_searches.py. Expected BLEU comes from fairseq-generate with the same options."""
 
 import json
 import math

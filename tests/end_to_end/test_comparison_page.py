@@ -1,4 +1,4 @@
-"""The page of `gnmt compare` in a browser: its style is applied, and texts are shown as they are."""
+"""Tests the page of `gnmt compare` in a browser: its style sheet is applied, and texts are shown unchanged."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The README's first command, from the corpus to BLEU (the environment is the one that runs the tests)."""
+"""Tests the demo command of the README, from corpus to BLEU, in the environment of the tests."""
 
 import contextlib
 import io
@@ -44,7 +44,7 @@ def test_mistakes(options, words, tmp_path):
 
 
 def check_the_readme(model: Path) -> None:
-    """Its Python block prints what it shows: the same texts, and about the same scores."""
+    """Runs the Python block of the README; texts must equal the shown ones, scores about."""
     (block,) = blocks(ROOT / "README.md", "python")
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         exec(block.text.replace('"MODEL"', repr(str(model))), {})

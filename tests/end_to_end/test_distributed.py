@@ -1,4 +1,4 @@
-"""Two processes share a batch and end with the parameters of one process."""
+"""Tests training in two processes. Expected parameters come from one process with the same batches."""
 
 import json
 import re
@@ -16,7 +16,7 @@ TWO = "--distributed-world-size 2 --distributed-no-spawn --distributed-backend g
 
 
 def free_address() -> str:
-    """Returns an address at which the processes of a training run can meet."""
+    """Returns an address at which two processes of a training can connect."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return f"tcp://127.0.0.1:{free.getsockname()[1]}"
@@ -31,7 +31,7 @@ def start_two(*arguments, **options) -> List[Running]:
 
 
 def run_two(*arguments, **options) -> List[int]:
-    """Exit codes of both processes."""
+    """Returns the exit codes of both processes."""
     return [running.finish().code for running in start_two(*arguments, **options)]
 
 
@@ -74,7 +74,7 @@ def test_half_the_batch_each_is_the_whole_batch(tmp_path, average):
 
 
 def test_every_validation_sentence_counts_once(tmp_path):
-    """13 sentences for two processes: losses and BLEU are those of one process."""
+    """13 sentences are divided over two processes; losses and BLEU equal one process."""
     logged = []
     for launch in (lambda *command: [start("train", *command)], start_two):
         command = arguments(

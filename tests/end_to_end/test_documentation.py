@@ -1,4 +1,7 @@
-"""Blocks of the README and the documentation are executed, page by page, with a tiny model and small files."""
+"""Tests that all code blocks of the README and the documentation run, page by page, with a tiny model.
+
+Expected output is the output shown on the page.
+"""
 
 import json
 import shutil
@@ -55,14 +58,14 @@ OF_THE_MODEL = {"README.md"}  # the output depends on the model: test_demo.py co
 
 
 def exception_of(pipe: List[Command]) -> Optional[str]:
-    """The entry of EXCEPTED for the commands of a pipe."""
+    """Returns the entry of EXCEPTED for the commands of a pipe."""
     lines = [" ".join(command.words) for command in pipe]
     return next((start for start in EXCEPTED if any(line.startswith(start) for line in lines)), None)
 
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory) -> Path:
-    """The files that the pages name, and what the README's commands of training make of them: DIR and MODEL."""
+    """Fixture: the files that the pages name, and the folders DIR and MODEL that the README's commands create."""
     folder = tmp_path_factory.mktemp("documentation")
     write_texts(folder)
     with pytest.MonkeyPatch.context() as patch:
@@ -78,7 +81,7 @@ def original(tmp_path_factory) -> Path:
 
 
 def make_safe(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Prepares this process for commands in a folder: fairseq is forked, threads and the device stay as they are."""
+    """Patches this process: fairseq runs in forks, and threads and device are not changed."""
     patch.chdir(folder)
     patch.setattr(prepare, "run_fairseq_quietly", in_a_fork)
     patch.setattr(train, "run_fairseq", in_a_fork)
@@ -88,7 +91,7 @@ def make_safe(patch: pytest.MonkeyPatch, folder: Path) -> None:
 
 
 def write_texts(folder: Path) -> None:
-    """Small files with the names of the pages."""
+    """Writes small files with the names that the pages use."""
     for number, names in enumerate((["train", "corpus"], ["dev"], ["test", "new", "baseline", "translated", "text"])):
         for side, lines in zip(("en", "fr"), zip(*sentence_pairs(5 if number else 100, number))):
             text = "".join(f"{line}\n" for line in lines)
@@ -105,7 +108,7 @@ def write_texts(folder: Path) -> None:
 
 @pytest.fixture
 def folder(original, tmp_path, monkeypatch) -> Path:
-    """A copy of the files, which is the current folder."""
+    """Fixture: a copy of the files, which is the current folder."""
     shutil.copytree(original, tmp_path / "files")
     make_safe(monkeypatch, tmp_path / "files")
     return Path()
@@ -149,7 +152,7 @@ def test_requests_by_curl(tmp_path):
 
 
 def contents(folder: Path) -> Dict[Path, int]:
-    """Files with the times of their changes."""
+    """Returns files and their modification times."""
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 

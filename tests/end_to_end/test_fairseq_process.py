@@ -1,4 +1,7 @@
-"""fairseq's commands as child processes: their exit status, their messages, and their end with the parent."""
+"""Tests fairseq's commands as child processes: exit status, messages, and termination together with the parent.
+
+Expected values are written by hand.
+"""
 
 import os
 import signal
@@ -27,7 +30,7 @@ WAITING = "import os, time; print('pid', os.getpid(), flush=True); time.sleep(60
 
 @pytest.fixture
 def run_code(monkeypatch):
-    """Runs Python code as if it were fairseq-train."""
+    """Runs Python code in place of fairseq-train."""
     monkeypatch.setattr(fairseq, "command_of", lambda name, arguments: [sys.executable, "-c", *arguments])
     return lambda code, **options: fairseq.run_fairseq("train", [code], **options)
 

@@ -1,4 +1,4 @@
-"""fairseq's commands whose standard output is on a full disk."""
+"""Tests fairseq's commands when standard output is on a full disk. Expected messages are written by hand."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not FULL.exists(), reason="the system has no /de
 
 
 def last_message(command: str, *arguments, given: str = "") -> str:
-    """Runs a command with a full output, which must fail; returns what it prints to stderr from its last "error:" on."""
+    """Runs a command with a full output, which must fail; returns its stderr from the last "error:" on."""
     with FULL.open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", f"fairseq_cli.{command}", *map(str, arguments)],

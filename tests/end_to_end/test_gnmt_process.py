@@ -1,4 +1,7 @@
-"""The `gnmt` command in its own process: a missing package, a full disk, names of any bytes."""
+"""Tests the `gnmt` command in a separate process: missing packages, a full disk, and file names with invalid bytes.
+
+Expected messages are written by hand.
+"""
 
 import re
 import subprocess

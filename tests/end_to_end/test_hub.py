@@ -1,4 +1,4 @@
-"""Translating from Python, in a new process that has loaded nothing before."""
+"""Tests translation from Python in a new process. Expected translations come from fairseq-generate."""
 
 import json
 import re

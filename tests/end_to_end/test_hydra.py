@@ -1,4 +1,4 @@
-"""A preset means the same from fairseq-train, from fairseq-hydra-train and from a reloaded checkpoint."""
+"""Tests that a preset gives the same options in fairseq-train, in fairseq-hydra-train and in a reloaded checkpoint."""
 
 import dataclasses
 
@@ -76,7 +76,7 @@ def test_options_are_taken_from_hydra_too(tmp_path):
 
 
 def test_the_recipe_of_nvidia():
-    """Values of NVIDIA's published training, but for the loss scale; every name in the file is one that fairseq knows."""
+    """Values of NVIDIA's published training, except for the loss scale; fairseq knows each name in the file."""
     from fairseq.dataclass.configs import FairseqConfig
     from fairseq.registry import REGISTRIES
     from fairseq.tasks import TASK_DATACLASS_REGISTRY

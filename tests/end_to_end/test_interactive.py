@@ -1,4 +1,7 @@
-"""fairseq-interactive: text in, text out, nothing lost."""
+"""Tests fairseq-interactive with the plugin: one translation for each line of text.
+
+Expected translations come from fairseq-generate.
+"""
 
 import math
 import re
@@ -26,7 +29,7 @@ LANGUAGES = ["--source-lang", "en", "--target-lang", "de"]
 
 
 def test_interactive_with_sentencepiece():
-    """Text in, text out; the same as what fairseq-generate makes of the same sentences."""
+    """Translations equal the output of fairseq-generate for the same sentences."""
     subwords = ["--bpe", "sentencepiece", "--sentencepiece-model", subword_model()]
     options = [*TASK, "--path", trained_on_sentences(), *subwords]
     generated = succeed("generate", sentences(), *options)
@@ -64,7 +67,7 @@ def test_constraints_are_fairseqs_own_search():
 
 
 def test_constraints_that_do_not_fit_cost_their_own_translation():
-    """EOS in a constraint is an unknown word, as it is elsewhere."""
+    """EOS in a constraint is treated as an unknown word."""
     text = "two five\tneun\none two\t" + "neun " * 9 + "\nsix one\t</s>\n"
     options = ["--constraints", "--max-len-b", 8, "--buffer-size", 3, "--batch-size", 3]
     done = run("interactive", digits(), *TASK, "--path", trained_on_digits(), *LANGUAGES, *options, stdin=text)
@@ -75,7 +78,7 @@ def test_constraints_that_do_not_fit_cost_their_own_translation():
 
 
 def answers(printed: str) -> list:
-    """Returns the best translation of each line, in the order of the lines; fails unless each has one."""
+    """Returns the best translation of each line in order; fails if a line has none."""
     found = read(printed)
     assert sorted(found) == list(range(len(found)))
     assert re.findall(r"^S-(\d+)\t", printed, re.MULTILINE) == [str(index) for index in range(len(found))]

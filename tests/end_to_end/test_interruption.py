@@ -1,4 +1,7 @@
-"""Ctrl-C, SIGTERM, closed pipes and kill -9: no traceback, nothing half-written, one training run for each folder."""
+"""Tests signals, closed pipes and kills: no traceback, no partial file, and one training run at a time in a folder.
+
+Expected messages are written by hand.
+"""
 
 import os
 import random
@@ -37,7 +40,7 @@ def training(folder: Path, *more) -> list:
 
 
 def assert_ended(running, number: int) -> str:
-    """Fails unless the command has ended by the signal, without a traceback; returns its stderr."""
+    """Checks that the command was ended by the signal without a traceback; returns its stderr."""
     done = running.finish()
     assert done.code == -number, done.text[-4000:]
     assert "Traceback" not in done.text and "Logging error" not in done.text, done.text[-4000:]
@@ -51,7 +54,7 @@ def partial_files(folder: Path) -> list:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_training_at_any_point(tmp_path, number, workers):
-    """Checkpoints are written without a pause, so that half of the signals arrive while one is being written."""
+    """Checkpoints are written continuously, so half of the signals arrive while one is being written."""
     delay = random.uniform(0, 1)
     print("delay", delay)  # shown when the test fails
     running = start(
@@ -113,7 +116,7 @@ def test_translation_at_any_point(number):
 
 @pytest.mark.parametrize("command", ["train", "generate"])
 def test_a_reader_that_wants_one_line(tmp_path, command):
-    """`| head -1`, with the command that pip has installed."""
+    """Runs the installed command with `| head -1`."""
     arguments = (
         training(tmp_path)
         if command == "train"
@@ -268,7 +271,7 @@ cli_main()
 
 
 def spawning(folder: Path, *more) -> subprocess.Popen:
-    """A training run that starts a process for each of two pretended GPUs."""
+    """Fixture: a training run that starts one process for each of two simulated GPUs."""
     options = "--distributed-world-size 2 --distributed-backend gloo --ddp-backend legacy_ddp".split()
     command = [sys.executable, "-c", SPAWNING, *map(str, training(folder, "--num-workers", 1, *options, *more))]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -1,4 +1,7 @@
-"""--layer-devices on CPU devices: the same training as on one device, alone and with data parallelism."""
+"""Tests --layer-devices on CPU devices, alone and with data parallelism.
+
+Expected values come from training on one device.
+"""
 
 import re
 import socket
@@ -28,7 +31,7 @@ def assert_equal(found: dict, expected: dict, tolerance: float) -> None:
 
 
 def test_a_training_equals_that_on_one_device_and_can_go_on_there(tmp_path):
-    """With dropout, BLEU and, for the last updates, on one device from the checkpoint of several."""
+    """With dropout and BLEU; the last updates run on one device from the checkpoint of several."""
     bleu = ["--eval-bleu", "--eval-bleu-args", '{"max_len_b": 6, "max_len_a": 0}']
     printed = succeed("train", *arguments(tmp_path / "one", "--dropout", 0.3, *bleu))
     placed = succeed("train", *arguments(tmp_path / "placed", "--dropout", 0.3, *bleu, *LAYERS))
@@ -43,7 +46,7 @@ def test_a_training_equals_that_on_one_device_and_can_go_on_there(tmp_path):
 
 @pytest.mark.parametrize("backend", ["pytorch_ddp", "legacy_ddp"])
 def test_two_replicas_equal_one_process_with_twice_the_batch(tmp_path, backend):
-    """Clipping is active in some updates."""
+    """The gradients of some updates are clipped."""
     average = ["--dropout", 0, "--clip-norm", 0.2]
     succeed("train", *arguments(tmp_path / "one", *average, "--update-freq", 2))
     with socket.socket() as free:
@@ -62,7 +65,7 @@ def test_two_replicas_equal_one_process_with_twice_the_batch(tmp_path, backend):
 
 @pytest.mark.parametrize("precision", [["--bf16"], ["--fp16", "--fp16-no-flatten-grads"], ["--memory-efficient-fp16"]])
 def test_half_precision(tmp_path, precision):
-    """An epoch in half precision comes as far as on one device."""
+    """After one epoch in half precision the loss is close to training on one device."""
     logged = []
     for options in ([], LAYERS):
         folder = tmp_path / str(len(logged))

@@ -1,3 +1,5 @@
+"""Tests the allocator settings: page faults and huge pages are counted by the operating system."""
+
 import platform
 import subprocess
 import sys
@@ -26,7 +28,7 @@ EVERY_BLOCK_MAPPED = "import ctypes; ctypes.CDLL(None).mallopt(-3, 1 << 17)"
 
 
 def page_faults(beginning: str, elements: int, blocks: int = 1, rounds: int = 10) -> int:
-    """In a process of its own: nothing that this one did to its memory takes part."""
+    """Returns the page faults of code in a new process, whose allocator settings are the defaults."""
     program = PAGE_FAULTS.format(beginning=beginning, elements=elements, blocks=blocks, rounds=rounds)
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     return int(done.stdout.splitlines()[-1])
@@ -34,7 +36,7 @@ def page_faults(beginning: str, elements: int, blocks: int = 1, rounds: int = 10
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
 def test_freed_memory_is_used_again_without_page_faults():
-    """64 MiB are twice the most that glibc keeps by itself, and more than its versions before 2.35 can be told to."""
+    """64 MiB are twice the default maximum that glibc keeps, and above the settable maximum of glibc before 2.35."""
     old = tuple(map(int, platform.libc_ver()[1].split("."))) < (2, 35)
     elements = (24 if old else 64) * MEBIBYTE
     unasked = page_faults(EVERY_BLOCK_MAPPED if old else "", elements)
@@ -43,7 +45,7 @@ def test_freed_memory_is_used_again_without_page_faults():
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
 def test_much_freed_memory_is_used_again():
-    """1.5 GiB in blocks of 24 MiB, as a training step frees them."""
+    """Frees 1.5 GiB in blocks of 24 MiB, as a training step does."""
     step = {"elements": 24 * MEBIBYTE, "blocks": 64, "rounds": 3}
     assert page_faults("prepare_memory()", **step) < page_faults(EVERY_BLOCK_MAPPED, **step) / 10
 
@@ -62,6 +64,6 @@ SETTING = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
 @pytest.mark.skipif(not SETTING.exists() or "[never]" in SETTING.read_text(), reason="the system gives no large pages")
 def test_the_heap_lies_in_large_pages():
-    """At least half of 64 MiB: free large pages may be rare."""
+    """At least half of 64 MiB, since the system may have few free huge pages."""
     done = subprocess.run([sys.executable, "-c", HUGE_PAGES], check=True, capture_output=True, text=True)
     assert int(done.stdout.splitlines()[-1]) > 32 << 10

@@ -1,4 +1,7 @@
-"""Mistakes of a user are answered by one sentence with the remedy, a non-zero exit code and no traceback."""
+"""Tests that errors of users end a command with one sentence, a non-zero exit code and no traceback.
+
+Expected messages are written by hand.
+"""
 
 import shutil
 import time
@@ -18,7 +21,7 @@ HUGE = "99999999999999999999"
 
 
 def complaint(name: str, *arguments, **options) -> str:
-    """The sentence that the command ended with."""
+    """Returns the error message at the end of the command's output."""
     done = run(name, *arguments, **options)
     assert done.code == 1, done.text[-3000:]
     assert "Traceback" not in done.stderr
@@ -51,7 +54,7 @@ def generate(*more, data=None, checkpoint=None) -> str:
 
 @pytest.fixture(scope="module")
 def save_dir() -> Path:
-    """The folder of a training run that has been started."""
+    """Fixture: the folder of a training run that has written checkpoints."""
     folder = scratch() / "started"
     done = run(
         "train",

@@ -1,4 +1,4 @@
-"""The data stages of examples/multi30k on a few captions of our own."""
+"""Tests the data stages of examples/multi30k on a few captions. Expected files are written by hand."""
 
 import gzip
 import hashlib
@@ -31,7 +31,7 @@ FILES = miniature()
 
 @pytest.fixture
 def local_copy(tmp_path) -> Path:
-    """A directory with the files and their sums."""
+    """Returns a folder with the files and their checksums."""
     directory = tmp_path / "local copy"
     directory.mkdir()
     for name, content in FILES.items():

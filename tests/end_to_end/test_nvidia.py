@@ -1,4 +1,7 @@
-"""A checkpoint of NVIDIA's, from its file to translations, more training, and back."""
+"""Tests a checkpoint of NVIDIA's through translation, further training and conversion back.
+
+Expected tokens come from one pass of the network.
+"""
 
 import math
 import re
@@ -33,7 +36,7 @@ LANGUAGES = "--source-lang en --target-lang de".split()
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """Converted by the script, with nvidia.pt beside it."""
+    """Fixture: a converted checkpoint, and nvidia.pt."""
     folder = tmp_path_factory.mktemp("nvidia")
     source = save(stored(Golden("tiny_4_layers")), folder / "nvidia.pt")
     script = ROOT / "scripts" / "convert_nvidia_checkpoint.py"
@@ -45,7 +48,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def data(folder) -> Path:
-    """TEXT in subwords, binarised with the checkpoint's dictionary; translations are what they are."""
+    """Fixture: TEXT in subwords, binarised with the checkpoint's dictionary."""
     text, binary = folder.with_name("text"), folder.with_name("data")
     text.mkdir()
     for language in ("en", "de"):
@@ -76,7 +79,7 @@ def text_options(folder) -> list:
 
 @pytest.fixture(scope="module")
 def printed(folder, text_options) -> str:
-    """Of fairseq-interactive, which is not told of the conventions."""
+    """Returns the output of fairseq-interactive, without options for the conventions."""
     lines = "".join(f"{line}\n" for line in TEXT)
     return succeed(
         "interactive",
@@ -93,7 +96,7 @@ def printed(folder, text_options) -> str:
 
 
 def nvidias_steps(model, words: list, subwords: str, length: int) -> list:
-    """log2 of the likeliest word at each step from BOS + subwords + EOS, where BOS begins the translation."""
+    """Returns log2 of the most probable token at each step, from BOS + subwords + EOS; decoding begins with BOS."""
     bos, pad, eos, unknown = range(4)
     index = {word: number for number, word in enumerate(words)}  # as in NVIDIA's numbers from 4 on
     source = torch.tensor([[bos, *(index.get(word, unknown) for word in subwords.split()), eos]])
@@ -110,7 +113,7 @@ def nvidias_steps(model, words: list, subwords: str, length: int) -> list:
 
 
 def test_interactive(folder, printed):
-    """Sources as fairseq prints them, without marks; steps are those of NVIDIA's conventions."""
+    """fairseq prints sources without BOS and EOS; steps follow NVIDIA's conventions."""
     sources = re.findall(r"^S-\d+\t(.*)$", printed, re.MULTILINE)
     words = vocabulary(48)
     known = [" ".join(word if word in words else "<unk>" for word in line.split()) for line in SUBWORDS]
@@ -127,7 +130,7 @@ def test_interactive(folder, printed):
 
 
 def test_hub_needs_no_options(folder, printed):
-    """Tokenizer, subwords and conventions come with the checkpoint, which may have moved."""
+    """Tokenizer, subwords and conventions are read from the checkpoint, which may have been moved."""
     moved = folder.rename(folder.with_name("moved"))
     try:
         hub = GNMTModel.from_pretrained(str(moved), "checkpoint.pt")
@@ -148,7 +151,7 @@ def test_generate_says_what_interactive_says(folder, data, printed):
 
 
 def test_reference_is_scored_from_the_begin_mark(folder, data):
-    """log2 P of the references, which are the sources."""
+    """log2 P of the references, which equal the sources."""
     scored = read(succeed("generate", data, *TASK, "--path", folder / "checkpoint.pt", "--score-reference"))
     model = GNMTModel.from_pretrained(str(folder), "checkpoint.pt").models[0]
     source = torch.tensor([[0, vocabulary(48).index("low"), 2]])

@@ -1,4 +1,7 @@
-"""Options of fairseq that used to be ignored, or to fail in the middle of the work."""
+"""Tests options of fairseq that GNMT's search must honour or refuse early.
+
+Expected translations come from runs without the option.
+"""
 
 import functools
 import re
@@ -22,7 +25,7 @@ TRAINING = [*TASK, *MODEL, *OBJECTIVE, "--lr", "1e-3", "--batch-size", 64, "--ma
 
 @functools.cache
 def ours(*options) -> dict:
-    """Translations of the validation set by GNMT's search."""
+    """Returns translations of the validation set by GNMT's search."""
     return generate(*options)
 
 
@@ -76,7 +79,7 @@ def test_unknown_words_are_copied_under_constraints():
 @pytest.mark.parametrize("kind", ["hard", "soft"])
 @pytest.mark.parametrize("search", [*SEARCHES[:3], ["--score-reference"]], ids=lambda search: search[0])
 def test_alignments_of_fairseqs_own_searches(search, kind):
-    """They equal those of GNMT's search wherever both find the same words."""
+    """They equal the alignments of GNMT's search if both find the same tokens."""
     theirs, wanted = generate("--print-alignment", kind, *search), ours("--print-alignment", kind)
     compared = 0
     for index, nbest in theirs.items():
@@ -166,7 +169,7 @@ def test_python():
 
 @pytest.fixture(scope="module")
 def subsets(tmp_path_factory) -> Path:
-    """train and train1 are alike, valid is longer than valid1."""
+    """Fixture: train and train1 are equal; valid is longer than valid1."""
     folder = tmp_path_factory.mktemp("subsets") / "bin"
     shutil.copytree(digits(), folder)
     for name, source in (("train1", "train"), ("valid1", "test")):
@@ -176,7 +179,7 @@ def subsets(tmp_path_factory) -> Path:
 
 
 def subset_sizes(printed: str) -> dict:
-    """Sentences a batch in each validation subset; here every subset is one batch."""
+    """Returns the number of sentences in each validation subset; each subset is one batch."""
     return {name: int(float(size)) for name, size in re.findall(r"valid on '(\w+)' subset .*\| bsz ([\d.]+)", printed)}
 
 

@@ -1,4 +1,7 @@
-"""The paper's attention, whose query is the bottom layer's output of the step before, through fairseq's commands."""
+"""Tests the paper's attention, queried with the bottom layer's previous output, in fairseq's commands.
+
+Expected translations are the references.
+"""
 
 import re
 
@@ -23,7 +26,7 @@ def test_it_translates(plain):
 
 
 def test_words_align_with_their_own_place(plain):
-    """The query does not know the word before, but where it stands."""
+    """The query does not depend on the previous token, only on its position."""
     pairs = [pair.split("-") for nbest in plain.values() for pair in nbest[0].alignment.split()]
     assert sum(source == target for source, target in pairs) > 0.8 * len(pairs)
 
@@ -32,6 +35,6 @@ def test_words_align_with_their_own_place(plain):
     "options", [["--batch-size", 1], ["--left-pad-source"], ["--precision", "int8"]], ids=lambda o: o[0]
 )
 def test_what_makes_no_difference(plain, checkpoint, options):
-    """For 8-bit integers: hardly a difference, as in the test of gnmt_v2."""
+    """int8 makes little difference, as in the test of gnmt_v2."""
     found = texts(generate(*options, checkpoint=checkpoint))
     assert sum(found[index] == texts(plain)[index] for index in plain) >= (VALID - 1 if "int8" in options else VALID)

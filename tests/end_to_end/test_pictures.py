@@ -1,4 +1,7 @@
-"""scripts/plot_attention.py and scripts/plot_training.py on what fairseq-train itself has written."""
+"""Tests scripts/plot_attention.py and scripts/plot_training.py on output of fairseq-train.
+
+Expected values come from fairseq-interactive and the log.
+"""
 
 import io
 import re
@@ -29,7 +32,7 @@ from png import file_size, png_size  # noqa: E402
 
 @pytest.fixture
 def plot(monkeypatch, capsys):
-    """Runs plot_attention.py in this process; returns what it printed."""
+    """Runs plot_attention.py in this process; returns its output."""
 
     def run(*arguments, stdin: str = "") -> str:
         monkeypatch.setattr(sys, "argv", ["plot_attention.py", *map(str, arguments)])
@@ -47,7 +50,7 @@ TEXT = "the child sees the house today , number 3 .\n\nmy friend needs bread aga
 
 
 def test_sentences_of_standard_input(tmp_path):
-    """The translations are those of fairseq-interactive, and so are their scores, in another logarithm."""
+    """Translations and scores equal fairseq-interactive's, apart from the base of the logarithm."""
     model = ["--path", trained_on_sentences(), "--sentencepiece-model", subword_model()]
     output = ["--words", "--output-dir", tmp_path / "maps"]
     done = script("plot_attention.py", "--data", sentences(), *model, *output, stdin=TEXT)
@@ -80,7 +83,7 @@ def test_sentences_of_data(plot, tmp_path):
 
 
 def test_attention_is_at_the_translated_word():
-    """The digits model has learnt to translate word by word: the strongest weights lie on the diagonal."""
+    """The digits corpus is translated word by word, so the largest weights are on the diagonal."""
     text = {"sentencepiece_model": None, "bpe_codes": None, "mixed_word_char_model": None}
     options = SimpleNamespace(path=trained_on_digits(), data=digits(), **text)
     model = plot_attention.load_model(options)
@@ -117,7 +120,7 @@ def test_mistakes(plot, arguments, words, monkeypatch, tmp_path):
 
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory):
-    """A training run of three epochs of 10 updates that was resumed at 15: its --log-file, and what it printed."""
+    """Fixture: --log-file and output of a training of three epochs with 10 updates, resumed at update 15."""
     folder = tmp_path_factory.mktemp("training")
     same = [digits(), *TASK, *MODEL, *OBJECTIVE, "--lr", "5e-3", "--batch-size", 30,
             "--required-batch-size-multiple", 1, "--log-interval", 5,
@@ -144,7 +147,7 @@ def test_log_of_a_resumed_training(logs, name):
 
 
 def test_curves_of_a_training(logs):
-    """Runs as a command; only its own lines are printed."""
+    """Runs as a command, which prints no lines of libraries."""
     output = logs / "curves.png"
     done = script("plot_training.py", logs / "file.log", "--output", output)
     assert done == (0, f"{output}: curves of file, by updates\n", "")

@@ -1,4 +1,7 @@
-"""`gnmt prepare`: every form of parallel text, the tokens and data of the tools called one by one, and nothing lost."""
+"""Tests `gnmt prepare` for each form of parallel text.
+
+Expected files come from the tools called one after the other.
+"""
 
 import gzip
 import lzma
@@ -40,7 +43,7 @@ def text(tmp_path) -> Path:
 
 @pytest.fixture(autouse=True)
 def preprocess_in_a_fork(monkeypatch):
-    """The command runs in this process, and fairseq-preprocess in a fork that has imported fairseq already."""
+    """Runs fairseq-preprocess in a fork that has already imported fairseq; the command itself runs in this process."""
     monkeypatch.delenv(LOCKED_BY_PARENT, raising=False)
 
     def run_fairseq(name, arguments, messages):
@@ -89,7 +92,7 @@ def binary(folder: Path) -> dict:
 
 
 class OneByOne:
-    """The same tools in the order of a former script, called one by one."""
+    """Slow twin: calls the tools one after the other."""
 
     def __init__(self, text: Path, folder: Path, segmentation: str):
         self.text, self.folder, self.segmentation = text, folder, segmentation
@@ -351,7 +354,7 @@ def test_files_of_others_are_not_replaced(text, tmp_path):
 
 
 def test_text_in_its_final_place_is_read_there(text, tmp_path):
-    """Reads raw/, which has all corpora, as in the examples; raw/ stays unchanged."""
+    """Reads raw/, which has all corpora, as the examples do; raw/ is not changed."""
     folder = tmp_path / "out"
     folder.mkdir()
     shutil.move(text, folder / "raw")

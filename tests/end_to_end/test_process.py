@@ -1,4 +1,7 @@
-"""A command ends by the signal that it was sent, silently, and leaves nothing half-written. Real processes throughout."""
+"""Tests signals and pipes in real processes: a command ends by its signal, silently, and leaves no partial file.
+
+Expected exit codes are the shell's.
+"""
 
 import os
 import signal

@@ -1,4 +1,7 @@
-"""scripts/quantize_checkpoint.py: a small checkpoint that fairseq-generate and averaging read."""
+"""Tests scripts/quantize_checkpoint.py: size of the checkpoint, translation and averaging.
+
+Expected translations come from the original checkpoint.
+"""
 
 import subprocess
 import sys

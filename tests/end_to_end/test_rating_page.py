@@ -1,4 +1,7 @@
-"""A rating campaign as its users see it: two raters in a browser, a server that is killed, report and export."""
+"""Tests a rating campaign with two raters in a browser, a killed server, report and export.
+
+Expected scores are the clicks of the raters.
+"""
 
 import csv
 import http.client
@@ -57,7 +60,7 @@ BASELINE = [
 
 
 def gnmt(*arguments) -> str:
-    """Runs the command; returns what it prints."""
+    """Runs the command; returns its output."""
     command = [sys.executable, "-m", "gnmt", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=ROOT, timeout=2 * PATIENCE)
     assert done.returncode == 0, done.stderr
@@ -65,7 +68,7 @@ def gnmt(*arguments) -> str:
 
 
 class Server:
-    """`gnmt rate serve` in a process of its own."""
+    """`gnmt rate serve` in a separate process."""
 
     def __init__(self, folder: Path, port: int = 0):
         command = [sys.executable, "-m", "gnmt", "rate", "serve", str(folder), "--port", str(port)]
@@ -81,7 +84,7 @@ class Server:
 
 @pytest.fixture
 def campaign(tmp_path):
-    """20 sentences, one of them twice, and one control. The outputs of the new system are the references."""
+    """Fixture: 20 sentences, one of them repeated, and one control. Outputs of the new system equal the references."""
     files = {"source": SOURCES, "reference": REFERENCES, "baseline": BASELINE, "new": REFERENCES}
     for name, lines in files.items():
         (tmp_path / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -107,7 +110,7 @@ def serve(campaign):
 
 
 class Page:
-    """The page of one rater, in a window of its own."""
+    """The page of one rater in its own window."""
 
     def __init__(self, driver, link: str):
         self.driver = driver
@@ -161,7 +164,7 @@ def score_of(text: str, rater: int) -> int:
 
 
 def rate_by_keys(page: Page) -> Dict[str, int]:
-    """Rates an item with keys, and goes on to the next one; returns the scores by text."""
+    """Rates an item by keys and continues with the next item; returns the scores by text."""
     given = {text: score_of(text, 0) for text in page.outputs()}
     page.press("".join(map(str, given.values())))
     page.wait_for_saved(len(given))
@@ -244,7 +247,7 @@ def test_two_raters_in_a_browser(campaign, serve, browser, tmp_path):  # noqa: F
 
 
 def check_ratings(campaign: Path, given: List[Dict]) -> None:
-    """Compares the log with what the raters saw and did."""
+    """Compares the log with the actions of the raters."""
     items = {item["id"]: item for item in json.loads((campaign / "campaign.json").read_text(encoding="utf-8"))["items"]}
     logged: Dict[tuple, int] = {}
     for line in (campaign / "ratings.jsonl").read_text(encoding="utf-8").splitlines():
@@ -259,7 +262,7 @@ def check_ratings(campaign: Path, given: List[Dict]) -> None:
 
 
 def check_report(campaign: Path, tmp_path: Path) -> None:
-    """The baseline got 3 and 2, the new system 5 and 4, from each rater in all items."""
+    """The baseline has scores 3 and 2 by the two raters, the new system 5 and 4, in all items."""
     printed = gnmt("rate", "report", campaign, "--json", tmp_path / "r.json", "--picture", tmp_path / "histogram.png")
     assert "| secret-baseline | 2.50 [2.50, 2.50] | 20 |" in printed
     assert "| secret-new | 2.00 [2.00, 2.00] | 20 | 0 | 0 | 0.0000 |" in printed
@@ -283,7 +286,7 @@ def check_exports(campaign: Path, tmp_path: Path) -> None:
 
 
 def test_a_killed_server_has_every_score_that_it_acknowledged(campaign, serve):
-    """Both raters send scores as fast as they can; the server is killed three times at random moments."""
+    """Both raters send scores continuously; the server is killed at three random moments."""
     seed = random.randrange(10**6)
     moments = random.Random(seed)
     acknowledged: List[tuple] = []

@@ -1,4 +1,7 @@
-"""A trained model is refined by sampling: its translations are worth more, and a refinement can be continued."""
+"""Tests refinement by the expected reward: rewards increase, and refinement can be resumed.
+
+Expected values come from the trained model.
+"""
 
 import json
 from pathlib import Path
@@ -57,7 +60,7 @@ def test_reward_rises(tmp_path):
 
 
 def test_a_refinement_is_continued(tmp_path):
-    """The same command goes on where it was, with other samples in each update; not from the trained model again."""
+    """The same command resumes from its last checkpoint, not from the trained model, and draws new samples."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     succeed("train", *arguments(whole, 7, "--disable-validation"))
     for updates in (4, 7):

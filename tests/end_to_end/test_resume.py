@@ -1,4 +1,4 @@
-"""A training run that is killed and started again ends where the uninterrupted one does, bit for bit."""
+"""Tests that a training run killed and restarted ends bit-identical to the uninterrupted run."""
 
 import os
 import random
@@ -47,7 +47,7 @@ def kill_self() -> None:
 
 
 def die_in_update(update: int) -> None:
-    """The process is killed within the given update."""
+    """Kills the process within the given update."""
     from fairseq.trainer import Trainer
 
     train_step = Trainer.train_step
@@ -61,7 +61,7 @@ def die_in_update(update: int) -> None:
 
 
 def die_writing(count: int) -> None:
-    """The process is killed when half of the count-th checkpoint has been written."""
+    """Kills the process when half of the count-th checkpoint has been written."""
     import torch
 
     save, saves = torch.save, iter(range(1, 1000))
@@ -77,7 +77,7 @@ def die_writing(count: int) -> None:
 
 
 def die_copying(count: int) -> None:
-    """The process is killed when half of the count-th copy of a checkpoint has been written."""
+    """Kills the process when half of the count-th copy of a checkpoint has been written."""
     import shutil
 
     copyfile, copies = shutil.copyfile, iter(range(1, 1000))
@@ -97,7 +97,7 @@ def last_checkpoint(folder: Path) -> dict:
 
 
 def assert_same_training(one: Path, other: Path, updates: int = UPDATES) -> None:
-    """Parameters, both moments of Adam and the place in the data are equal bit for bit."""
+    """Checks that parameters, both moments of Adam and the position in the data are equal bit for bit."""
     first, second = last_checkpoint(one), last_checkpoint(other)
     assert first["optimizer_history"][-1]["num_updates"] == second["optimizer_history"][-1]["num_updates"] == updates
     assert first["extra_state"]["train_iterator"] == second["extra_state"]["train_iterator"]
@@ -125,7 +125,7 @@ def test_killed_in_updates(uninterrupted, tmp_path):
 
 
 def test_killed_on_both_sides_of_the_change_to_sgd(tmp_path):
-    """The paper's optimizer: 12 updates of Adam, then SGD, whose rate is halved; in one run, killed twice."""
+    """The paper's optimizer: 12 updates of Adam, then SGD with decreasing rates, killed once in each part."""
     settings = ["--optimizer", "gnmt_adam_then_sgd", "--adam-updates", 12, "--lr-scheduler", "gnmt_adam_then_sgd"]
     settings += ["--sgd-lr", 0.1, "--halving-from", 18, "--halving-interval", 3, "--init-range", 0.04]
     command = [digits(), *TASK, *MODEL, *OBJECTIVE, *settings, "--lr", "5e-3", "--batch-size", 32]
@@ -138,7 +138,7 @@ def test_killed_on_both_sides_of_the_change_to_sgd(tmp_path):
 
 
 def flatten_on_cpu() -> None:
-    """Lets --fp16 train on a CPU: fairseq flattens the weights by device, and a CPU's index is None."""
+    """Lets --fp16 train on a CPU: fairseq groups weights by device index, which is None for a CPU."""
     torch.cuda.current_device = lambda: None
 
 
@@ -159,7 +159,7 @@ LOSS_SCALE = ["--fp16-init-scale", 2, "--fp16-scale-window", 3]  # it doubles af
     ],
 )
 def test_half_precision_killed_in_an_update(tmp_path, flags):
-    """Equal down to the master weights and the loss scale."""
+    """Master weights and loss scale are compared, too."""
     settings = [*flags, "--disable-validation", "--max-update", 7, "--save-interval-updates", 5]
     whole, killed = (arguments(tmp_path / name, *settings) for name in ("whole", "killed"))
     assert run("train", *whole, before=flatten_on_cpu).code == 0
@@ -182,7 +182,7 @@ def test_killed_while_a_checkpoint_is_written(uninterrupted, tmp_path, death):
 
 
 def test_two_processes_killed_together(tmp_path):
-    """With the state sent from the first process to the other, and with both reading the checkpoint."""
+    """Either the first process sends its state to the second, or both read the checkpoint."""
     whole = arguments(tmp_path / "whole")
     assert run_two(*whole) == [0, 0]
     for name, more in (("sent", []), ("read", ["--load-checkpoint-on-all-dp-ranks"])):

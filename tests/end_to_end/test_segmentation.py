@@ -1,4 +1,7 @@
-"""The word model and the mixed word/character model with fairseq's commands: text in, text out, and BLEU on words."""
+"""Tests word models and mixed word/character models in fairseq's commands.
+
+Expected texts and BLEU come from the tokenizers and fairseq-generate.
+"""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +34,7 @@ LANGUAGES = ["--source-lang", "en", "--target-lang", "de"]
 
 
 def texts(printed: str) -> List[str]:
-    """The detokenised translations of a log, in the order of the sentences."""
+    """Returns the detokenised translations of a log, in the order of the sentences."""
     found = re.findall(r"^D-(\d+)\t\S+\t(.*)$", printed, re.MULTILINE)
     return [text for _, text in sorted(found, key=lambda line: int(line[0]))]
 
@@ -45,7 +48,7 @@ def bleu(printed: str) -> float:
 
 @pytest.fixture(scope="module")
 def words() -> Path:
-    """The validation set as raw text in tokens, and the dictionaries."""
+    """Fixture: the validation set as tokens, and the dictionaries."""
     folder = write(
         scratch() / "words", {"valid.en-de": [tuple(map(encode_words, pair)) for pair in digit_pairs(VALID, 2)]}
     )
@@ -150,7 +153,7 @@ class Mixed(NamedTuple):
 
 @pytest.fixture(scope="module")
 def mixed() -> Mixed:
-    """A model that spells rare words, numbers among them; it has not learnt everything."""
+    """Fixture: a partly trained model that spells rare words, some numbers among them."""
     folder = scratch() / "mixed"
     pairs = {"train": sentence_pairs(100, seed=1), "valid": sentence_pairs(VALID, 2), "test": sentence_pairs(5, 3)}
     text = write(folder / "text", pairs)

@@ -1,4 +1,7 @@
-"""`gnmt serve` as a process: start, signals, connections, errors."""
+"""Tests `gnmt serve` as a process: start, signals, connections and errors.
+
+Expected translations come from `Translator`.
+"""
 
 import http.client
 import json
@@ -27,7 +30,7 @@ READY = "ready: "
 
 
 class Process:
-    """A running command."""
+    """A running `gnmt serve`."""
 
     def __init__(self, *arguments):
         command = [sys.executable, "-m", "gnmt", "serve", *map(str, arguments)]
@@ -119,7 +122,7 @@ def test_no_process_is_forked_and_only_this_machine_is_served(serve):
 
 
 def test_idle_connections_over_the_limit_make_room_for_requests(serve):
-    """Broken requests do not stop the server either."""
+    """Malformed requests do not stop the server, either."""
     process = serve("--connection-limit", 3)
     server = Served(process.url, None)
     idle = [connect(process.url) for _ in range(4)]

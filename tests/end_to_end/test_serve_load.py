@@ -1,4 +1,4 @@
-"""The load test and the long run of `gnmt serve`, in small."""
+"""Tests the load test and the endurance test of `gnmt serve` at small sizes."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The page in headless Chromium."""
+"""Tests the translation page in headless Chromium. Expected texts come from `Translator`."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Intervals and paired tests against sacreBLEU's own command."""
+"""Tests confidence intervals and paired tests against sacreBLEU's command."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from gnmt.evaluation.significance import corpus_scores, paired_scores
 
 
 def sacrebleu_command(tmp_path, *options) -> str:
-    """Returns what sacreBLEU's command prints for both systems."""
+    """Returns the output of sacreBLEU's command for both systems."""
     files = [write(tmp_path / name, lines) for name, lines in SYSTEMS]
     command = [sys.executable, "-m", "sacrebleu", write(tmp_path / "r", REFERENCES), "-i", *files, *options]
     return subprocess.run(

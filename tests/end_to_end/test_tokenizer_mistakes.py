@@ -1,4 +1,7 @@
-"""Tokenizers as modules of the plugin: a mistake is one sentence, without a traceback."""
+"""Tests errors of the tokenizer commands in the plugin: one sentence without a traceback.
+
+Expected messages are written by hand.
+"""
 
 import subprocess
 import sys
@@ -16,7 +19,7 @@ def write(path: Path, lines) -> Path:
 
 
 def complaint(module: str, *arguments) -> str:
-    """Returns what a command that fails says."""
+    """Runs a command that must fail; returns its message."""
     command = [sys.executable, "-m", f"fairseq_gnmt.data.{module}", *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" not in done.stderr

@@ -1,4 +1,7 @@
-"""`gnmt train` on a prepared folder; and all commands from packed text in other languages to a score."""
+"""Tests `gnmt train` on a prepared folder, and the complete way from compressed text to a score.
+
+Expected states come from fairseq-train and averaging.
+"""
 
 import json
 import lzma
@@ -46,13 +49,13 @@ def gnmt(command, *arguments) -> None:
 
 
 def names_of(text: Path) -> list:
-    """Options of `gnmt prepare` for the corpora of a folder."""
+    """Returns the options of `gnmt prepare` for the corpora of a folder."""
     return [part for split in PAIRS for part in (f"--{split}", text / split)]
 
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """A copy of a prepared folder."""
+    """Fixture: a copy of a prepared folder."""
     original = scratch() / "prepared"
     if not original.exists():
         text = write(scratch() / "to prepare", PAIRS)
@@ -217,7 +220,7 @@ FRENCH = dict(zip("der die das ein eine einen alte".split(), "le la le un une un
 
 
 def french_pairs(count: int, seed: int) -> list:
-    """English and a made-up French."""
+    """Returns English sentences and translations into an artificial language called French."""
     pairs = sentence_pairs(count, seed)
     return [(en, " ".join(FRENCH.get(word, word) for word in other.split()).replace("ü", "é")) for en, other in pairs]
 

@@ -1,4 +1,4 @@
-"""Training with fairseq-train: validation BLEU is that of fairseq-generate, and no sentence is left out."""
+"""Tests training with fairseq-train. Expected BLEU comes from fairseq-generate and expected losses from the formula."""
 
 import json
 import re
@@ -30,7 +30,7 @@ SEARCH_OPTIONS = [part for name, value in SEARCH.items() for part in (f"--{name.
 
 @pytest.fixture(scope="module")
 def training():
-    """Returns the output of fairseq-train --eval-bleu, and its --save-dir."""
+    """Fixture: the output of fairseq-train --eval-bleu, and its --save-dir."""
     folder = scratch() / "eval-bleu"
     printed = succeed(
         "train",
@@ -118,7 +118,7 @@ def test_every_sentence_counts(training):
 
 
 def test_validation_loss_is_over_all_tokens(training):
-    """The logged loss equals the mean over every token of the validation set, by the formula itself."""
+    """The logged loss equals the mean over all tokens of the validation set."""
     printed, folder = training
     (model,), _, task = load_model_ensemble_and_task([str(folder / "checkpoint4.pt")])
     task.load_dataset("valid")
@@ -135,7 +135,7 @@ def test_validation_loss_is_over_all_tokens(training):
 
 
 def test_stock_parts_of_fairseq_work_with_the_network(tmp_path):
-    """--task translation, stock criterion, optimizer and schedule; then fairseq's own search."""
+    """Uses --task translation, and fairseq's criterion, optimizer, schedule and search."""
     succeed(
         "train",
         sentences(),
@@ -204,7 +204,7 @@ def test_other_objectives_of_fairseq_train_the_network(tmp_path):
 
 
 def test_embeddings_of_a_file_begin_a_training_and_are_not_wanted_again(tmp_path):
-    """The file is gone when the training is resumed, and when its model translates."""
+    """The file is deleted before training resumes and before the model translates."""
     text, vectors = digits().with_name("digits"), tmp_path / "vectors.txt"
     write_vectors(text / "train.en", text / "train.de", text / "dict.txt", 32, vectors)
     training = [

@@ -1,4 +1,4 @@
-"""`gnmt train` calls fairseq-train as the scripts of the examples do, and prints a command line that does the same."""
+"""Tests the fairseq-train options of `gnmt train` against the scripts of the examples and the printed command line."""
 
 import os
 import shlex
@@ -17,7 +17,7 @@ SHOWING = '#!/bin/bash\nprintf "%s\\n" "$OMP_NUM_THREADS" "$@" > "$SHOWN"\nexit 
 
 
 def shown_by(command_line: List[str], folder: Path) -> List[str]:
-    """OMP_NUM_THREADS and the arguments with which a command line calls fairseq-train, which only notes them."""
+    """Returns OMP_NUM_THREADS and the arguments of a command line; a stand-in for fairseq-train records them."""
     programs = folder / "programs"
     programs.mkdir(exist_ok=True)
     (programs / "fairseq-train").write_text(SHOWING)
@@ -30,7 +30,7 @@ def shown_by(command_line: List[str], folder: Path) -> List[str]:
 
 
 def binarised(folder: Path) -> Path:
-    """DIR/bin with 1000 training pairs of LENGTHS."""
+    """Fixture: DIR/bin with 1000 training pairs of LENGTHS."""
     from fairseq.data import indexed_dataset
 
     (folder / "bin").mkdir()

@@ -1,4 +1,7 @@
-"""gnmt translate between pipes: answers at once, signals, a full output."""
+"""Tests `gnmt translate` between pipes: buffering, signals and a full output.
+
+Expected translations come from `Translator`.
+"""
 
 import os
 import select
@@ -34,7 +37,7 @@ def start(model: Path, **streams) -> subprocess.Popen:
 
 
 def answer(process: subprocess.Popen) -> str:
-    """The next line of the output, which must come while the input stays open."""
+    """Returns the next line of the output, which must arrive while the input stays open."""
     ready, _, _ = select.select([process.stdout], [], [], SECONDS)
     assert ready, "no answer"
     return process.stdout.readline().decode("utf-8").rstrip("\n")

@@ -1,4 +1,7 @@
-"""fairseq-generate with GNMT's search: every option does what it says."""
+"""Tests the search options of fairseq-generate.
+
+Expected values come from formulas, from other runs, and from the references.
+"""
 
 import re
 import shutil
@@ -34,7 +37,7 @@ def test_it_translates(plain):
 
 
 def test_score_is_that_of_the_tokens_and_the_penalties(plain):
-    """log P / ((5 + length) / 6)^0.6, coverage switched off; and coverage only ever takes away."""
+    """log P / ((5 + length) / 6)^0.6 without the coverage penalty, which can only decrease scores."""
     for index, nbest in generate("--coverage-penalty", 0).items():
         steps = nbest[0].steps
         # 4 decimals are printed of each step
@@ -47,7 +50,7 @@ def test_score_is_that_of_the_tokens_and_the_penalties(plain):
 
 
 def test_the_training_set_is_translated_whole():
-    """Its 300 pairs are no multiple of 8, and --train-max-length is for training."""
+    """300 pairs are no multiple of 8, and --train-max-length applies to training only."""
     found = generate("--gen-subset", "train", "--beam", 1, "--max-len-b", 3, "--train-max-length", 4)
     assert sorted(found) == list(range(300))
 
@@ -68,7 +71,7 @@ def test_nbest_lists_are_sorted_and_begin_with_the_best(plain):
 
 
 def test_beam_1_is_greedy():
-    """A wider beam finds at least as good a sentence; greedy search takes the likeliest word each time."""
+    """A wider beam finds at least as good a sentence; greedy search takes the most probable token at each step."""
     greedy, wide = (generate("--beam", beam, "--length-norm-factor", 0, "--coverage-penalty", 0) for beam in (1, 8))
     assert all(len(nbest) == 1 and nbest[0].score <= wide[index][0].score + 1e-4 for index, nbest in greedy.items())
 
@@ -110,7 +113,7 @@ def test_prefix_is_forced():
 
 @pytest.mark.parametrize("padding", [[], ["--left-pad-source"]], ids=["left-padded", "right-padded"])
 def test_alignment(padding, plain):
-    """The corpus is translated word by word, so most words align with the one at their own place."""
+    """The corpus is translated word by word, so most words align with the word at the same position."""
     translations = generate("--print-alignment", "hard", *padding)
     assert texts(translations) == texts(plain)
     pairs = [pair for nbest in translations.values() for pair in nbest[0].alignment.split()]
@@ -126,7 +129,7 @@ def test_alignment(padding, plain):
 
 
 def test_unknown_words_are_copied_in_generate(tmp_path):
-    """The raw text of the source is at hand with --dataset-impl raw only."""
+    """The raw text of the source is available with --dataset-impl raw only."""
     pairs = digit_pairs(VALID, seed=2)
     for language, lines in zip(("en", "de"), zip(*pairs)):
         (tmp_path / f"valid.en-de.{language}").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -190,7 +193,7 @@ def test_other_precisions(plain, precision):
     ids=["option", "override", "new override"],
 )
 def test_the_earlier_spelling_of_precision(options):
-    """Same translations as --precision int8, and one warning, which only the earlier name gets."""
+    """Translations equal the output of --precision int8; only the former name gives one warning."""
     done = run("generate", digits(), *TASK, "--gen-subset", "valid", "--path", trained_on_digits(), *options)
     assert read(done.stdout) == generate("--precision", "int8")
     assert done.text.count("--quantize int8 is now --precision int8") == ("quantize" in str(options))

@@ -1,4 +1,7 @@
-"""`python -m gnmt` from a checkpoint of fairseq-train to translations, and back to fairseq-train."""
+"""Tests `python -m gnmt` from a checkpoint of fairseq-train to translations and back.
+
+Expected translations come from fairseq-generate.
+"""
 
 import json
 import re
@@ -54,7 +57,7 @@ def test_translations_and_bleu_are_those_of_fairseq_generate(model, tmp_path):
 
 
 def test_an_imported_checkpoint_is_fine_tuned(model, tmp_path):
-    """The first update has the loss of the checkpoint that was exported, which had learnt the task."""
+    """The first update has the loss of the exported checkpoint, which was already trained."""
     options = printed("import", model, tmp_path / "made").splitlines()[1].split()
     network = options[options.index("--arch") :]
     losses = []
@@ -67,7 +70,7 @@ def test_an_imported_checkpoint_is_fine_tuned(model, tmp_path):
 
 
 def test_the_deprecated_names_still_work():
-    """Each in a process of its own, so that only one of each kind is run."""
+    """Each name needs a separate process, so only one of each kind is tested."""
     for program, usage in (
         ([ROOT / "scripts" / "score.py"], "usage: scripts/score.py"),
         ([ROOT / "scripts" / "plot_training.py"], "usage: gnmt plot training"),

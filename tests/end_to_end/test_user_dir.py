@@ -1,4 +1,4 @@
-"""Everything is registered, whichever way the plugin is loaded."""
+"""Tests that all components are registered, for each way of loading the plugin. Expected names are written by hand."""
 
 import os
 import subprocess
@@ -44,7 +44,7 @@ def test_names_are_registered(load, tmp_path):
 
 
 def test_installed_commands_from_another_folder(tmp_path):
-    """The real fairseq-train and fairseq-generate, with the plugin where Python finds it; the latter told a mistake."""
+    """Runs the real fairseq-train and fairseq-generate with the plugin on Python's path; the latter has a wrong option."""
     found = subprocess.run(
         [sys.executable, "-c", "import fairseq_gnmt, os; print(os.path.dirname(fairseq_gnmt.__file__))"],
         cwd=ROOT,
@@ -79,7 +79,7 @@ def test_installed_commands_from_another_folder(tmp_path):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_preprocess_keeps_pairs_together(tmp_path, workers):
-    """A carriage return inside a sentence does not shift the later pairs."""
+    """A carriage return within a sentence does not shift later pairs."""
     (tmp_path / "train.en").write_bytes("\ufeffone\rtwo\r\n\nthree\n".encode("utf-8"))
     (tmp_path / "train.de").write_bytes("eins zwei\n\ndrei\n".encode("utf-8"))
     done = installed(

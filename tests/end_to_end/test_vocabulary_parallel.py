@@ -1,4 +1,7 @@
-"""Trainings whose output layer is divided over two processes end with the parameters of one process."""
+"""Tests training with an output layer divided over two processes.
+
+Expected parameters and logs come from one process.
+"""
 
 import json
 from pathlib import Path
@@ -27,7 +30,7 @@ def run_two(*command) -> List[Done]:
 
 
 def succeed_two(*command) -> str:
-    """Returns what the first process has printed."""
+    """Runs two processes; returns the output of the first."""
     done = run_two(*command)
     assert [one.code for one in done] == [0, 0], "".join(one.text[-2500:] for one in done)
     return done[0].stdout
@@ -38,20 +41,20 @@ def succeed_train(*command) -> str:
 
 
 def statistics(printed: str, kind: str) -> List[dict]:
-    """Returns the logged numbers of a kind: train, train_inner or valid."""
+    """Returns the logged numbers of one kind: train, train_inner or valid."""
     lines = (line.split(f" | {kind} | ") for line in printed.splitlines())
     return [json.loads(parts[1]) for parts in lines if len(parts) == 2]
 
 
 def assert_close(found: dict, expected: dict) -> None:
-    """Gradients are summed in another order; Adam turns that into at most this much of a step."""
+    """Compares weights: gradients are summed in another order, so Adam's steps differ by at most this fraction."""
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=0, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}")
 
 
 class Trainings(NamedTuple):
-    """Trainings of one process and of two with the same command, and what their first processes printed."""
+    """Training runs with one and two processes and the same command, and the output of their first processes."""
 
     command: list
     folder: Path
@@ -69,7 +72,7 @@ def trainings(request, tmp_path_factory) -> Trainings:
 
 
 def test_two_processes_end_with_the_state_of_one(trainings):
-    """Weights and moments; the gradients are clipped."""
+    """Compares weights and moments; gradients are clipped."""
     one, two = (
         torch.load(trainings.folder / name / "checkpoint_last.pt", weights_only=True) for name in ("one", "two")
     )
@@ -104,7 +107,7 @@ def test_an_optimizer_that_looks_at_whole_matrices_is_refused(tmp_path):
 
 @pytest.mark.parametrize("killed", [0, 1])
 def test_the_other_process_ends_with_a_sentence(tmp_path, killed):
-    """A process alone has only its share of the weights, so it writes no crash.pt."""
+    """A process has only its share of the weights, so it does not write crash.pt."""
     running = start_two(*arguments(tmp_path, "--batch-size", 8, "--max-update", 10**6, "--log-interval", 1))
     running[0].wait_for("train_inner")
     running[killed].process.kill()

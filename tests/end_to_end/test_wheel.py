@@ -1,4 +1,4 @@
-"""The wheel: its files, and an installation without fairseq."""
+"""Tests the wheel: its files, against the checkout, and an installation without fairseq."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ MODULES = "from pathlib import Path; import gnmt; print(Path(gnmt.__file__).pare
 
 
 def run(*command, cwd: Path, **environment) -> subprocess.CompletedProcess:
-    """A command without this checkout on the path of its Python."""
+    """Runs a command without this checkout on Python's path."""
     variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     return subprocess.run(
         [str(part) for part in command],
@@ -40,7 +40,7 @@ def succeed(*command, cwd: Path, **options) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    """Built from a copy, because setuptools writes into the folder of its sources."""
+    """Fixture: a wheel built from a copy, because setuptools writes into the source folder."""
     folder = tmp_path_factory.mktemp("wheel")
     for name in SOURCES:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
@@ -87,7 +87,7 @@ def test_the_plugin_is_found_by_its_name_where_it_is_installed(wheel, tmp_path):
 
 @pytest.fixture(scope="module")
 def installation(wheel, tmp_path_factory) -> Path:
-    """A new environment into which pip has installed the wheel and nothing else."""
+    """Fixture: a new virtual environment in which pip has installed only the wheel."""
     folder = tmp_path_factory.mktemp("fresh") / "venv"
     venv.create(folder, with_pip=True)
     succeed(folder / "bin/python", "-m", "pip", "install", "-c", ROOT / "constraints.txt", wheel, cwd=folder)

@@ -1,4 +1,7 @@
-"""The data stages of examples/wmt16_en_de against a miniature of the real archives."""
+"""Tests the data stages of examples/wmt16_en_de on small copies of the real archives.
+
+Expected files are written by hand.
+"""
 
 import hashlib
 import json
@@ -40,7 +43,7 @@ def parallel(prefix: str, pairs) -> dict:
 
 
 def sgm(kind: str, documents) -> bytes:
-    """An SGM file as WMT writes it; documents are lists of raw segment texts."""
+    """Returns an SGM file in the format of WMT; documents are lists of raw segments."""
     lines = [f'<{kind} setid="newstest" srclang="any" trglang="de">']
     for number, segments in enumerate(documents, start=1):
         lines += [f'<doc sysid="ref" docid="paper.{number}" genre="news" origlang="en">', "<p>"]
@@ -96,7 +99,7 @@ def mirror():
 
 
 def run_script(name: str, *arguments) -> str:
-    """Run a Python script of the example as a command; returns the sentence it ended with, "" after success."""
+    """Runs a Python script of the example; returns its error message, "" after success."""
     on_stop = signal.getsignal(signal.SIGTERM)  # the commands set their own
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [name, *map(str, arguments)])
@@ -113,7 +116,7 @@ def run_script(name: str, *arguments) -> str:
 
 @pytest.fixture
 def run(capsys):
-    """Runs a script as a command; returns its exit status and what it said."""
+    """Runs a script; returns its exit status and its output."""
 
     def status_and_words(name: str, *arguments) -> tuple:
         sentence = run_script(name, *arguments)
@@ -359,7 +362,7 @@ def test_names_inside_an_archive_write_nowhere(run, tmp_path):
 
 
 def stage(name: str, *arguments, directory: Path) -> subprocess.CompletedProcess:
-    """Run a script of the example in another directory, as a user would."""
+    """Runs a script of the example from another directory."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     command = ["bash", str(EXAMPLE / name), *map(str, arguments)]
     return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True)
@@ -367,7 +370,7 @@ def stage(name: str, *arguments, directory: Path) -> subprocess.CompletedProcess
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> Path:
-    """The corpus after download.py, extract.py and prepare.sh, in a folder whose name has a space."""
+    """Fixture: the corpus after download.py, extract.py and prepare.sh, in a folder with a space in its name."""
     directory = tmp_path_factory.mktemp("wmt16")
     output = directory / "my corpus"
     with serve(dict(ARCHIVES)) as mirror:
@@ -419,7 +422,7 @@ def test_prepared_again(prepared):
 
 
 def contents(folder: Path) -> dict:
-    """The files of a folder; its lock names the last process that held it."""
+    """Returns the files of a folder, except its lock, which contains a process id."""
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
 
 
@@ -503,7 +506,7 @@ TORCHRUN = "#!/bin/bash\necho launched $*\nexit 1\n"  # unfinished: the next mac
 
 @pytest.mark.slow
 def test_slurm_job_launches_every_machine(prepared, tmp_path):
-    """The job file with stand-ins for SLURM's commands and torchrun: what would run on each of two machines."""
+    """Runs the job file with stand-ins for SLURM's commands and torchrun on two simulated machines."""
     for name, script in (("srun", SRUN), ("scontrol", SCONTROL), ("torchrun", TORCHRUN)):
         (tmp_path / name).write_text(script)
         (tmp_path / name).chmod(0o755)

@@ -1,6 +1,6 @@
 """Two corpora that are learnt in seconds, binarised by fairseq-preprocess, and models trained on them.
 
-`digits` is word by word, with names that the dictionary does not know; `sentences` is cut by sentencepiece.
+`digits` is translated word by word and has names outside the dictionary; `sentences` is split by sentencepiece.
 """
 
 import atexit
@@ -31,14 +31,14 @@ Pairs = List[Tuple[str, str]]
 
 @functools.cache
 def scratch() -> Path:
-    """A folder for the test session."""
+    """Fixture: a folder for the test session."""
     folder = tempfile.TemporaryDirectory(prefix="gnmt-end-to-end-")
     atexit.register(folder.cleanup)
     return Path(folder.name)
 
 
 def digit_pairs(count: int, seed: int) -> Pairs:
-    """Numbers read out in English and German; some of the words are names, each but once in the corpus."""
+    """Returns numbers in English and German words; some words are replaced by names, each of which occurs once."""
     choose = random.Random(seed)
     pairs = []
     for number in range(count):
@@ -50,7 +50,7 @@ def digit_pairs(count: int, seed: int) -> Pairs:
 
 
 def write(folder: Path, splits: Dict[str, Pairs]) -> Path:
-    """folder/<split>.{en,de}"""
+    """Writes folder/<split>.{en,de}."""
     folder.mkdir(parents=True)
     for split, pairs in splits.items():
         for language, lines in zip(("en", "de"), zip(*pairs)):
@@ -59,7 +59,7 @@ def write(folder: Path, splits: Dict[str, Pairs]) -> Path:
 
 
 def binarise(text: Path, vocabulary: List[str]) -> Path:
-    """The folder for fairseq-train, with one dictionary for both languages."""
+    """Returns the data folder for fairseq-train, with one dictionary for both languages."""
     (text / "dict.txt").write_text("".join(f"{word} 1\n" for word in vocabulary), encoding="utf-8")
     prefixes = [part for split in ("train", "valid", "test") for part in (f"--{split}pref", text / split)]
     binary = text.with_name(text.name + "-bin")
@@ -97,7 +97,9 @@ def subword_model() -> Path:
 
 @functools.cache
 def sentences() -> Path:
-    """Validation and test have letters that training never saw, so that their references have unknown words."""
+    """Fixture: validation and test sets contain letters that training does not, so their references have unknown
+    tokens.
+    """
     subwords = sentencepiece.SentencePieceProcessor(model_file=str(subword_model()))
     splits = {"train": sentence_pairs(100, seed=1), "valid": sentence_pairs(VALID, 2), "test": sentence_pairs(TEST, 3)}
     for split in ("valid", "test"):
@@ -112,7 +114,7 @@ def sentences() -> Path:
 
 @functools.cache
 def trained_on_digits(seed: int = 1, attention_query: str = "current") -> Path:
-    """A checkpoint that makes hardly a mistake and attends to the word that it translates."""
+    """Fixture: a checkpoint that makes few errors and attends to the word being translated."""
     folder = scratch() / f"digits-model-{seed}-{attention_query}"
     size = "--hidden-size 64 --encoder-layers 2 --decoder-layers 2 --dropout 0.1".split()
     size += ["--init-range", 0.3, "--embedding-init-range", 1.0, "--attention-query", attention_query]
@@ -141,7 +143,7 @@ def trained_on_digits(seed: int = 1, attention_query: str = "current") -> Path:
 
 @functools.cache
 def trained_on_sentences() -> Path:
-    """A checkpoint on subwords that has not learnt everything, so that its BLEU is neither 0 nor 100."""
+    """Fixture: a partly trained checkpoint on subwords, whose BLEU is neither 0 nor 100."""
     folder = scratch() / "sentences-model"
     size = "--hidden-size 64 --encoder-layers 2 --decoder-layers 2 --init-range 0.3 --dropout 0.1".split()
     succeed(

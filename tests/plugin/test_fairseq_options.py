@@ -1,4 +1,7 @@
-"""Every option of fairseq's commands is classified exactly once for each command that accepts it."""
+"""Tests that each option of fairseq's commands is classified once for each command that accepts it.
+
+The options are read from fairseq's parsers.
+"""
 
 import argparse
 import dataclasses
@@ -37,7 +40,7 @@ def options_of(command: str) -> Set[str]:
 
 
 def own_components() -> Iterator[Tuple[str, str, type]]:
-    """Kind, name and dataclass of the components that the plugin registers, other than the task."""
+    """Returns kind, name and dataclass of each component that the plugin registers, except the task."""
     for name, declared in MODEL_DATACLASS_REGISTRY.items():
         if declared.__module__.startswith("fairseq_gnmt"):
             yield "model", name, declared
@@ -66,7 +69,7 @@ def test_entries_name_options_that_exist(entry):
 
 
 def test_components_of_the_plugin_add_no_option_that_a_command_has():
-    """An option of that name would be dropped by fairseq, or decide about both."""
+    """fairseq would either drop an option with an existing name or use one value for both."""
     commands = set().union(*(options_of(command) for command in PARSERS))
     found = list(own_components())
     assert {kind for kind, *_ in found} == {"model", "criterion", "optimizer", "lr_scheduler", "bpe", "scoring"}

@@ -1,4 +1,4 @@
-"""--vocabulary-parallel and --use-bmuf refuse what they cannot serve, each with a sentence."""
+"""Tests the options that --vocabulary-parallel and --use-bmuf refuse. Expected messages are written by hand."""
 
 import pytest
 from fairseq_configurations import configuration

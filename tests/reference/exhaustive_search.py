@@ -1,4 +1,4 @@
-"""A scripted model small enough to try every translation, and the search that does."""
+"""A scripted model small enough to enumerate all translations, and the exhaustive search over them."""
 
 import itertools
 import math
@@ -10,14 +10,14 @@ PAD, EOS, UNK = 1, 2, 3  # fairseq's; 0 is its BOS
 
 
 class Scripted(NamedTuple):
-    """Next-token probabilities and attention drawn at random for each (source, prefix), the same at every call."""
+    """Model whose logits and attention are random for each (source, prefix), and equal in each call."""
 
     seed: int
     vocabulary: int
     sharpness: float = 1.0
 
     def next(self, source: Sequence[int], prefix: Sequence[int]) -> Tuple[torch.Tensor, torch.Tensor]:
-        """Logits (V,) and attention (len(source),) after a prefix without its start mark."""
+        """Returns logits (V,) and attention (len(source),) after a prefix without BOS."""
         generator = torch.Generator().manual_seed(hash((self.seed, tuple(source), tuple(prefix))) % 2**62)
         logits = self.sharpness * torch.randn(self.vocabulary, generator=generator)
         return logits, torch.randn(len(source), generator=generator).mul(2).softmax(dim=0)
@@ -47,7 +47,7 @@ class ScriptedState(NamedTuple):
 
 
 class ScriptedEnsemble:
-    """Stands in for an ensemble of scripted models: the average of their probabilities and attention."""
+    """Stands in for an ensemble of scripted models: averages their probabilities and attention."""
 
     def __init__(self, models: Sequence[Scripted]):
         self.models = models
@@ -75,7 +75,7 @@ class ScriptedEnsemble:
         )
 
     def next(self, source, prefix):
-        """Log-probabilities (V,) and attention (len(source),) after a prefix without its start mark."""
+        """Returns log-probabilities (V,) and attention (len(source),) after a prefix without BOS."""
         answers = [model.next(source, prefix) for model in self.models]
         probabilities = torch.stack([logits.softmax(dim=0) for logits, _ in answers]).mean(dim=0)
         return probabilities.log(), torch.stack([weights for _, weights in answers]).mean(dim=0)

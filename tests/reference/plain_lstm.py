@@ -1,10 +1,10 @@
-"""LSTM, one position at a time, by its equations; gradients by autograd."""
+"""LSTM by its equations, one position at a time; autograd computes the gradients."""
 
 import torch
 
 
 def plain_lstm(inputs, hidden, cell, weight_ih, weight_hh, bias, limit):
-    """inputs (T, B, I); returns the hidden states (T, B, H) and all cell states, which are clipped to +-limit."""
+    """Returns hidden states (T, B, H) and all cell states, clipped to +-limit, for inputs (T, B, I)."""
     hiddens, cells = [], []
     for x in inputs:
         i, f, g, o = (x @ weight_ih.t() + hidden @ weight_hh.t() + bias).chunk(4, dim=1)

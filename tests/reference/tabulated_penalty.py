@@ -1,4 +1,4 @@
-"""A length penalty that need not grow with the length."""
+"""A length penalty that need not increase with the length."""
 
 from dataclasses import dataclass
 from typing import Tuple
@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TabulatedLengthPenalty:
-    """Any penalty, as a table of the lengths 1, 2, 3, ...; longer translations have the last entry."""
+    """Length penalty given as a table for lengths 1, 2, 3, ...; the last entry applies to longer translations."""
 
     table: Tuple[float, ...]
 

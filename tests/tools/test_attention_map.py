@@ -1,4 +1,7 @@
-"""Attention of words from that of subwords, by hand, and how it is laid out."""
+"""Tests attention between words, computed from attention between subwords, and its layout.
+
+Expected values are worked out by hand.
+"""
 
 import sys
 from pathlib import Path
@@ -44,7 +47,7 @@ def random_map(target: int, source: int) -> AttentionMap:
 
 
 def test_attention_of_words():
-    """Hündin is two pieces, whose attention is added; dog is two pieces, of which the mean counts."""
+    """Attention is summed over the two source pieces of Hündin, and averaged over the two target pieces of dog."""
     words = of_words(PIECES, SCHEMES["sentencepiece"])
     assert words.source == ["Hündin", "</s>"] and words.target == ["dog", "runs", "</s>"]
     np.testing.assert_allclose(words.weights, [[0.75, 0.25], [0.25, 0.75], [0.0, 1.0]])

@@ -1,4 +1,4 @@
-"""The benchmarks: figures worked out by hand, the order of turns, and each script once at the smallest size."""
+"""Tests the benchmarks: statistics worked out by hand, the order of turns, and each script at its smallest size."""
 
 import json
 import re
@@ -47,12 +47,12 @@ def test_the_shortest_time_is_the_highest_rate():
 
 
 def test_ratio_is_of_neighbours():
-    """The machine is twice as slow in the second round: 2 / 1 and 4 / 2, though 4 / 1 and 2 / 2 also occur."""
+    """The machine is half as fast in the second round: the ratios are 2 / 1 and 4 / 2, not 4 / 1 and 2 / 2."""
     assert pairwise_ratio([2.0, 4.0], [1.0, 2.0]) == Spread(2.0, 2.0, 2.0)
 
 
 def test_percentiles():
-    """0, 1, ..., 100: the p-th percentile is p."""
+    """For values 0, 1, ..., 100 the p-th percentile is p."""
     assert percentiles(range(101)) == {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0}
 
 
@@ -64,7 +64,7 @@ def test_totals():
 
 
 def test_operations_of_an_update():
-    """4 + 4 layers have 45 H^2 weights a position on each side, attention 6 S H, the output layer V H."""
+    """4 + 4 layers have 45 H^2 weights for each position, attention has 6 S H, the output layer V H."""
     hidden, vocabulary = 16, 60
     batch = Batch([0], sources=[[4, 5]], targets=[[4, 5, 6]])  # 3 and 4 tokens with EOS
     source = 3 * 2 * 45 * hidden**2
@@ -73,7 +73,7 @@ def test_operations_of_an_update():
 
 
 def test_operations_of_a_translation():
-    """A hypothesis at the first step, then the beam for each of the other 3."""
+    """The first step has one hypothesis, each of the other 3 steps has the whole beam."""
     hidden, vocabulary = 16, 60
     batch = Batch([0], sources=[[4, 5]], targets=[[4, 5, 6]])
     step = 2 * (45 * hidden**2 + vocabulary * hidden) + 6 * 3 * hidden
@@ -114,7 +114,7 @@ def test_a_vocabulary_needs_words():
 
 
 class FakeWorker:
-    """Says how long it took; `log` is shared, so that it shows who worked when."""
+    """Worker with given durations, which records its turns in `log`."""
 
     def __init__(self, name, log):
         self.name, self.log, self.turns = name, log, 0
@@ -134,7 +134,7 @@ def test_contenders_take_turns():
 
 
 def test_what_others_use_is_known(monkeypatch):
-    """In each turn the machine is busy for 3 seconds, of which none is the contender's; a turn takes 2 seconds."""
+    """In each turn the machine is busy for 3 seconds, none of them by the contender; a turn takes 2 seconds."""
     clock = {"busy": 0.0, "time": 0.0}
 
     def advance(name, by):
@@ -219,7 +219,7 @@ def run(script, *arguments, code=0):
 
 
 def check_common(content, printed, lstm_name="fairseq-lstm"):
-    """Checks the files of both; every number must follow from the seconds beside it."""
+    """Checks that all numbers in both files follow from the measured seconds."""
     names = ["ours fp32", lstm_name]
     assert list(content["seconds"]) == names
     assert {"commit", "processor", "flags", "threads", "date", "load_average"} <= set(content["environment"])
@@ -326,7 +326,7 @@ def test_losses_and_gradients_must_be_equal():
 
 
 def test_gradient_of_the_first_batch():
-    """Of the network of Setting, and of the one that runs its layers again: the same, and nothing is left behind."""
+    """With and without activation checkpointing, gradients are equal, and none is left behind."""
     batches = synthetic_batches(60, count=1, sentences=4, source_length=7, target_length=6, seed=1)
     setting = Setting(NetworkSize(16, 4, 60), make_dictionary(60), batches, dropout=0.2, threads=1)
     ours, recomputing = trainer(setting), ours_recomputing.trainer(setting)
@@ -340,7 +340,7 @@ def test_gradient_of_the_first_batch():
 
 
 def test_recurrent_layers_stay_in_training_mode_without_dropout():
-    """cuDNN has no gradients in evaluation mode."""
+    """cuDNN computes no gradients in evaluation mode."""
     model = torch.nn.ModuleList([torch.nn.LSTM(4, 4, num_layers=2, dropout=0.5), torch.nn.Dropout(0.5)]).train()
     inputs = torch.ones(3, 2, 4)
     with without_dropout(model):
@@ -359,7 +359,7 @@ def test_the_gpu_has_done_its_work_before_and_after_each_run(monkeypatch):
 
 
 def test_every_weight_shows_in_the_compared_loss():
-    """2% more of half of any tensor is a difference that the check refuses, so equal losses mean equal networks."""
+    """Changing half of any tensor by 2% is detected, so equal losses mean equal networks."""
     batches = synthetic_batches(60, count=1, sentences=4, source_length=7, target_length=6, seed=1)
     setting = Setting(NetworkSize(16, 4, 60), make_dictionary(60), batches, dropout=0.2, threads=1)
     contender = trainer(setting)
@@ -374,7 +374,7 @@ def test_every_weight_shows_in_the_compared_loss():
 
 
 def test_a_busy_machine_is_refused(monkeypatch):
-    """In the second that it is looked at, others use 1.5 seconds of processor time; then none."""
+    """Other processes use 1.5 seconds of CPU time during the check, then none."""
     times = iter([10.0, 11.5, 20.0, 21.5, 30.0, 30.0])
     monkeypatch.setattr(environment, "busy_seconds", lambda: next(times))
     monkeypatch.setattr(environment.time, "sleep", lambda seconds: None)
@@ -386,7 +386,7 @@ def test_a_busy_machine_is_refused(monkeypatch):
 
 
 def test_mistakes_of_contenders_are_told():
-    """A worker that cannot be built ends the benchmark with its sentence, and the others quietly."""
+    """If one worker cannot be built, the benchmark ends with its message and stops the others."""
     done = run("benchmark_training.py", "--contenders", "ours", "nvidia", "--nvidia", "nowhere", code=1)
     assert "error: nvidia fp32: nowhere has no seq2seq" in done.stderr and "Traceback" not in done.stderr
 
@@ -395,7 +395,7 @@ def test_mistakes_of_contenders_are_told():
 
 
 def test_nvidia_begins_where_we_do():
-    """Words keep their numbers; its BOS is fed as our EOS, and its EOS is said as ours."""
+    """Token ids are equal; NVIDIA's BOS becomes EOS at the input, and its EOS becomes EOS at the output."""
     dictionary = make_dictionary(7)
     config = GNMTv2.config_class(hidden_size=4, encoder_layers=2, decoder_layers=2)
     ours = GNMTv2.build_model(config, SimpleNamespace(source_dictionary=dictionary, target_dictionary=dictionary))

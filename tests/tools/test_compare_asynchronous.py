@@ -1,4 +1,7 @@
-"""Comparison of asynchronous and synchronous training: its training runs, what it reads from logs, whom it kills, the picture."""
+"""Tests the comparison of asynchronous and synchronous training: options, results from logs, kills, and the picture.
+
+Expected values are written by hand.
+"""
 
 import json
 import math
@@ -68,7 +71,7 @@ def test_a_finished_training_is_not_repeated(tmp_path):
 
 
 def test_only_processes_of_the_training_are_killed(tmp_path):
-    """The log names a process that is no replica, and one that calls itself one."""
+    """The log contains the ids of a process that is not a replica, and of one that has a replica's name."""
     other = subprocess.Popen(["sleep", "30"])
     replica = subprocess.Popen(["bash", "-c", "exec -a ray::Replica sleep 30"])
     training = subprocess.Popen(["sleep", "30"])

@@ -1,4 +1,4 @@
-"""README and documentation: commands parse, links and pictures exist, README fits one screen."""
+"""Tests README and documentation: commands parse, links and pictures exist, and README is short."""
 
 import os
 import re
@@ -24,7 +24,7 @@ ENDS_OF_COMMANDS = {"|", "<", ">", ">>", "&&", ";", "&", "2>"}
 
 
 def commands(program: str) -> List[Tuple[str, List[str]]]:
-    """Command lines of a program in all bash blocks, with the names of their pages."""
+    """Returns the command lines of a program in all bash blocks, with the names of their pages."""
     found = []
     for block in (block for page in PAGES for block in blocks(page, "bash")):
         for line in block.text.replace("\\\n", " ").splitlines():

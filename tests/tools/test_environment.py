@@ -1,4 +1,7 @@
-"""scripts/environment.sh and scripts/test.sh with interpreters that only pretend."""
+"""Tests scripts/environment.sh and scripts/test.sh with simulated interpreters.
+
+Expected messages are written by hand.
+"""
 
 import hashlib
 import os
@@ -205,7 +208,7 @@ def test_named_python_is_the_only_one_tried(checkout):
 
 
 def test_own_fairseq_elsewhere_is_used(checkout):
-    """Without a wheel that fits, a .venv in which the user has put fairseq is enough."""
+    """Without a suitable wheel, a .venv in which the user has installed fairseq is used."""
     mac = checkout.add_python("mac", "3.13 Darwin arm64")
     (checkout.venv / "bin").mkdir(parents=True)
     shutil.copy(mac, checkout.venv / "bin" / "python")

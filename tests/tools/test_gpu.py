@@ -1,4 +1,4 @@
-"""`benchmarks/gpu.sh`, rehearsed on a CPU with tiny sizes, and the programs that it runs."""
+"""Tests `benchmarks/gpu.sh` and its programs on a CPU at tiny sizes."""
 
 import json
 import os
@@ -24,18 +24,18 @@ def run_part(part: str, output: Path, *options: str) -> subprocess.CompletedProc
 
 
 def steps_of(output: Path) -> dict:
-    """Returns the exit code of each step as steps.md lists it."""
+    """Returns the exit code of each step listed in steps.md."""
     rows = [line.strip("| ").split(" | ") for line in (output / "steps.md").read_text().splitlines()[2:]]
     return {step: code for _, step, code, _ in rows}
 
 
 def check_table(text: str) -> None:
-    """All deviations of a table of compare_devices.py are within their limits."""
+    """Checks that all deviations in a table of compare_devices.py are within their limits."""
     assert "| yes |" in text and "NO" not in text
 
 
 def test_profiles(tmp_path):
-    """Each precision has a table of operations and totals for an update and a step."""
+    """For each precision there is a table of operations, with totals for an update and a step."""
     done = run_part("e", tmp_path, "--device", "cpu", "--small")
     assert steps_of(tmp_path) == {"profile_fp32": "0", "profile_bf16": "0"}, done.stdout + done.stderr
     content = json.loads((tmp_path / "e_profile_fp32.json").read_text())

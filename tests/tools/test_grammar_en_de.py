@@ -1,4 +1,4 @@
-"""The embedded corpus: German worked out by hand for each phenomenon, and what the splits promise."""
+"""Tests the embedded corpus: German worked out by hand for each phenomenon, and properties of the splits."""
 
 import os
 import random
@@ -29,7 +29,7 @@ AGE = {age.english: age for age in AGES}
 
 
 def noun(words: str, relative=None) -> NounPhrase:
-    """The derivation of "the old men": determiner, adjective and noun of the lexicon, the first two optional."""
+    """Returns the derivation of "the old men" from lexicon entries; determiner and adjective are optional."""
     determiners = {**DETERMINERS, "an": DETERMINERS["a"], **{number.english: number for number in NUMBERS.values()}}
     forms = {item.english: (item, False) for item in NOUNS.values()}
     forms.update((item.english_plural, (item, True)) for item in NOUNS.values() if item.english_plural)

@@ -1,4 +1,6 @@
-"""Growth of cost: the points, the formulas by hand, the table and the picture; the measuring script at its smallest."""
+"""Tests the measurement of cost against network size: formulas by hand, table, picture, and the script at its smallest
+size.
+"""
 
 import json
 import sys
@@ -23,7 +25,7 @@ WIDE, DEEP_BEAM = BASE._replace(hidden=32), BASE._replace(beam=10)
 
 
 def made_up() -> Growth:
-    """Seconds that are easy to follow; an int8 translation takes half of a float32 one."""
+    """Returns artificial seconds; an int8 translation takes half the time of a float32 translation."""
     training = {BASE: [0.5, 0.25, 1.0], WIDE: [1.5, 2.0, 1.0], DEEP_BEAM: [0.5, 0.5, 0.5]}
     translation = {BASE: [2.0, 2.0, 2.0], WIDE: [6.0, 6.0, 8.0], DEEP_BEAM: [4.0, 4.0, 4.0]}
     seconds = {
@@ -38,7 +40,7 @@ def test_points():
 
 
 def test_operations():
-    """2 sentences of 4 tokens: 8 at each side; 45 H^2 weights at 4 + 4 layers; (1 + 3 * 5) steps of each sentence."""
+    """2 sentences of 4 tokens: 8 on each side; 45 H^2 weights in 4 + 4 layers; (1 + 3 * 5) steps for each sentence."""
     encoder, decoder = 2 * 45 * 16**2, 2 * (45 * 16**2 + 60 * 16) + 6 * 4 * 16
     assert operations(TRAINING, BASE, layers=4) == 3 * 8 * (encoder + decoder)
     assert operations(TRANSLATION, BASE, layers=4) == 8 * encoder + 2 * (1 + 3 * 5) * decoder
@@ -46,7 +48,7 @@ def test_operations():
 
 
 def test_formula_as_it_is_printed():
-    """That of FORMULAS, at 6 layers: 2 (8 L + 13) H^2 and 2 ((12 L - 3) H^2 + V H) + 6 S H."""
+    """FORMULAS at 6 layers: 2 (8 L + 13) H^2 and 2 ((12 L - 3) H^2 + V H) + 6 S H."""
     hidden, vocabulary, length, batch, beam = point = Point(24, 70, 5, 3, 2)
     encoder = 2 * (8 * 6 + 13) * hidden**2
     decoder = 2 * ((12 * 6 - 3) * hidden**2 + vocabulary * hidden) + 6 * length * hidden
@@ -173,7 +175,7 @@ def test_mistakes_are_told_before_anything_runs(monkeypatch, arguments, words):
 
 
 def test_benchmark_of_growth(monkeypatch, tmp_path, capsys):
-    """The table's figures follow from the seconds beside it, and the picture is drawn of them."""
+    """The numbers in table and picture follow from the measured seconds."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.setenv(name, "1")  # it sets them for its processes: back to what they were after the test
     options = "--quick --threads 1 --layers 2 --repetitions 2 --warm-up 0 --beam-values --allow-busy --json".split()

@@ -1,4 +1,4 @@
-"""pyproject.toml and constraints.txt agree with the code and with each other."""
+"""Tests that pyproject.toml and constraints.txt agree with the imports of the code and with each other."""
 
 import ast
 import re
@@ -16,7 +16,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 
 
 def names(requirements) -> set:
-    """Names of distributions, as Python spells them in imports."""
+    """Returns names of distributions, normalised to the spelling of imports."""
     found = (re.match(r"[\w.-]+", requirement).group() for requirement in requirements)
     return {name.lower().replace("-", "_") for name in found}
 

@@ -1,4 +1,4 @@
-"""The model of training on several devices: its formulas by hand, its published figures, its tables and its picture."""
+"""Tests the model of training on several devices: formulas by hand, published figures, tables and picture."""
 
 import sys
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_an_lstm_is_bound_by_products_or_by_steps():
 
 
 def test_attention_output_layer_and_adam():
-    """Products are 2 operations a number; 13 accesses of a sum, 7 of a logit and 28 bytes of Adam for a weight."""
+    """A product is 2 operations; a sum has 13 memory accesses, a logit 7, and Adam moves 28 bytes for each weight."""
     assert attention_seconds(UNIT, 3, 5, 2, 4) == pytest.approx(2 * 3 * 2 * 16 + 3 * 5 * 2 * 4 * 13 / 3)
     assert softmax_seconds(UNIT, 10, 6, 4) == 3 * 2 * 10 * 6 * 4 + 10 * 6 * 7
     assert adam_seconds(UNIT, 100) == 2800
@@ -94,7 +94,7 @@ def test_messages():
 
 
 def test_sums_over_machines():
-    """Four devices on two machines: 2 messages of 30 inside, then each device's half, 2 messages of 15."""
+    """Four devices on two machines: 2 messages of 30 within a machine, then 2 messages of 15 for each device's half."""
     slow = Link("slow", rate=0.5, latency=0.0)
     cluster = Cluster(UNIT, 2, LINK, slow, LINK, 1.0, spread=0.0)
     assert sum_over(cluster, 60, 4) == 2 * (10 + 30) + 2 * (15 / 0.5)
@@ -112,7 +112,9 @@ def test_tasks_wait_for_their_device_and_for_what_they_need():
 
 
 def test_the_gradient_takes_the_way_back():
-    """Two chunks through two devices: 1 + 1 on the first, 2 + 2 on the second; backward twice as long, from the end."""
+    """Two chunks through two devices: 1 + 1 on the first, 2 + 2 on the second; backward takes twice as long, in
+    reverse.
+    """
     tasks = [Task(0, 1), Task(0, 1), Task(1, 2, (0,)), Task(1, 2, (1, 2))]
     assert makespan(tasks) == 5
     back = backward_tasks(tasks)
@@ -130,7 +132,7 @@ def test_layers_on_one_device_take_the_sum():
 
 
 def test_chunks_through_equal_layers():
-    """Layers of one time each: with C chunks, D devices are busy after the time of a chunk each."""
+    """Layers of equal cost: with C chunks, a device is idle until the chunk reaches it."""
     fast = Link("fast", rate=1e18, latency=0.0)
     network, batch = Network(2, 5, 2, 7), Batch(1, 60, 60)
     device = UNIT._replace(step_seconds=1e6)  # a position is a step, whatever its inputs
@@ -146,7 +148,7 @@ def test_chunks_through_equal_layers():
 
 
 def test_expected_largest():
-    """Of two: 1 / sqrt(pi); of three: 3 / (2 sqrt(pi))."""
+    """Maximum of two normal variables: 1 / sqrt(pi); of three: 3 / (2 sqrt(pi))."""
     assert expected_largest(1) == pytest.approx(0, abs=1e-6)
     assert expected_largest(2) == pytest.approx(0.5641896, abs=1e-4)
     assert expected_largest(3) == pytest.approx(0.8462844, abs=1e-4)
@@ -154,7 +156,7 @@ def test_expected_largest():
 
 
 def test_published_trainings():
-    """NVIDIA's GNMT v2 in float16 on one A100 and on eight: 141,000 and 822,000 tokens a second."""
+    """NVIDIA's GNMT v2 in float16 on one A100 and on eight: 141,000 and 822,000 tokens per second."""
     tokens = BATCH.source + BATCH.target
     assert data_parallel(A100_SETTING, 1).sentences_per_second * tokens == pytest.approx(141_000, rel=0.01)
     assert data_parallel(A100_SETTING, 8).sentences_per_second * tokens == pytest.approx(822_000, rel=0.04)
@@ -177,7 +179,7 @@ def test_without_cost_of_messages_the_softmax_may_be_split_or_not():
 
 
 def test_memory():
-    """16 bytes of a parameter; a quarter of the output layer on each of four devices; 8 bytes more with BMUF."""
+    """16 bytes for each parameter; a quarter of the output layer on each of four devices; 8 more bytes with BMUF."""
     whole = data_parallel(A100_SETTING, 4).memory
     assert bmuf(A100_SETTING, 4).memory - whole == 8 * parameters(GNMT_V2)
     output = output_weights(GNMT_V2)
@@ -199,7 +201,7 @@ def test_asynchronous_updates_are_bound_by_replicas_or_by_the_server():
 
 
 def test_replicas_of_layers():
-    """Eight devices of a machine are two replicas of a network of four layers."""
+    """Eight devices of a machine hold two replicas of a network of four layers."""
     assert layers_on_devices(A100_SETTING, 3) is not None and layers_on_devices(A100_SETTING, 6) is None
     four, eight = layers_on_devices(A100_SETTING, 4), layers_on_devices(A100_SETTING, 8)
     assert eight.memory == four.memory and four.update_seconds < eight.update_seconds
@@ -217,7 +219,7 @@ def test_one_batch_for_all():
 
 
 def test_where_a_way_stops_paying():
-    """Rates 1, 1.6, 2.5, 3.0: the last doubling gives 1.2 times as much."""
+    """Rates 1, 1.6, 2.5, 3.0: the last doubling gives a factor of 1.2."""
     rates = {1: 1.0, 2: 1.6, 4: 2.5, 8: 3.0}
     way = lambda setting, count: data_parallel(A100_SETTING, 1)._replace(sentences_per_second=rates[count])  # noqa: E731
     assert stops_paying(way, A100_SETTING, (1, 2, 4, 8)) == 4
@@ -262,7 +264,7 @@ def test_mistakes(monkeypatch, arguments, words):
 
 
 def test_link_of_measured_sums():
-    """Exact times give back latency and rate."""
+    """Latency and rate are recovered from exact times."""
     sizes = (1000, 100_000, 10_000_000)
     link = Link("x", rate=2e8, latency=3e-4)
     found = fitted_link(sizes, [all_reduce_seconds(link, size, 2) for size in sizes], 2)
@@ -297,7 +299,7 @@ def test_table_of_this_machine():
 
 @pytest.mark.slow
 def test_measuring_this_machine(monkeypatch, tmp_path, capsys):
-    """The smallest sizes, two processes."""
+    """Smallest sizes, two processes."""
     options = (
         "--here --allow-busy --hidden 8 --layers 2 --vocabulary 30 --batch 4 --source 3 --target 3 --repetitions 1"
     )

@@ -1,4 +1,4 @@
-"""examples/show_progress.py: the log of fairseq-train in short."""
+"""Tests examples/show_progress.py, which shortens the log of fairseq-train. Expected lines are written by hand."""
 
 import subprocess
 import sys

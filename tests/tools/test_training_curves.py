@@ -1,4 +1,4 @@
-"""Logs of fairseq written by hand: what is read from them, and what reaches the axes."""
+"""Tests training curves: records read from logs written by hand, and the values that are drawn."""
 
 import sys
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_both_formats_say_the_same(read, text):
 
 
 def test_what_a_resumed_training_did_again_counts_once(read):
-    """It was at 40, was resumed at 25, and came to 50: 30 and 40 are those of the second time."""
+    """Training reached update 40, was resumed at 25 and reached 50; updates 30 and 40 are the repeated ones."""
     before = "".join(inner(n, epoch=1 + (n > 20), loss=1) for n in (10, 20, 30, 40))
     after = "".join(inner(n, epoch=2 + (n > 40), loss=2) for n in (30, 40, 50))
     records = read(before + after)
@@ -82,7 +82,7 @@ def test_lines_that_fairseq_writes_often_count_once(read):
 
 
 def test_validation_within_an_epoch_is_placed_there(read):
-    """20 updates an epoch: 30 is one and a half, and a last epoch that stops at 50 is half of one."""
+    """20 updates for each epoch: update 30 is epoch 1.5, and an epoch that stops at 50 is half done."""
     valid = "epoch 002 | valid on 'valid' subset | nll_loss 1 | num_updates 30\n"
     records = read(inner(10) + inner(20) + valid + inner(40, epoch=2) + summary(50, 3))
     assert [record.epochs for record in records] == [0.5, 1.0, 1.5, 2.0, 2.5]

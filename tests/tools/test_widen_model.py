@@ -1,4 +1,4 @@
-"""A model with a larger hidden size gives the translations of the model that it was made from."""
+"""Tests models widened to a larger hidden size. Expected translations come from the original model."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""Formats of bulk translation: each input line gets one output line, whatever is wrong with it."""
+"""Tests the formats of bulk translation: each input line gives one output line, also if it is malformed.
+
+Expected lines are written by hand.
+"""
 
 import io
 import json

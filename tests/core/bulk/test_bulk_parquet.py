@@ -1,4 +1,4 @@
-"""Parquet in bulk translation."""
+"""Tests bulk translation of Parquet tables against tables written by hand."""
 
 import io
 
@@ -82,7 +82,7 @@ def test_other_files_and_columns_are_refused(path, tmp_path):
 
 
 def invalid_strings():
-    """Two strings, the second of which has bytes that are not UTF-8; pyarrow does not check them."""
+    """Returns two strings, the second of which is not valid UTF-8; pyarrow does not check it."""
     offsets = b"".join(offset.to_bytes(4, "little") for offset in (0, 3, 6))
     return pyarrow.Array.from_buffers(
         pyarrow.string(), 2, [None, pyarrow.py_buffer(offsets), pyarrow.py_buffer(b"dogd\xf6g")]

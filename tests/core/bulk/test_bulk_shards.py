@@ -1,4 +1,4 @@
-"""Bulk translation: one output line for each input line, shards that are done once, folders that are not mixed."""
+"""Tests planning, translating and merging of shards in `gnmt bulk`. Expected translations come from `Translator`."""
 
 import json
 import os
@@ -77,7 +77,7 @@ def test_an_empty_input_has_an_empty_output(model, source, tmp_path):
 
 
 def test_lines_that_are_empty_long_or_not_utf_8(model, source, tmp_path, monkeypatch, capsys):
-    """Without an end of the last line; counted from 1 among the problems."""
+    """The last line has no newline. Problems are reported with line numbers that start at 1."""
     monkeypatch.setattr(shards, "MAX_TEXT_LENGTH", 5000)
     source.write_bytes(b"\n \t\nthe \xff dog\n" + b"dog " * 1100 + b"\n" + b"x" * 6000 + b"\r\ndog")
     out = translated(model, source, tmp_path / "out", "--lines-per-shard", 4)
@@ -118,7 +118,7 @@ def test_progress_counts_every_line_once(model, source, tmp_path):
 
 
 def test_a_small_input_has_four_shards_for_each_process(model, tmp_path):
-    """At least four batches, so that sentences of similar length are translated together; at most 20,000 lines."""
+    """A shard has at least four batches, so that sentences of similar length can be batched, and at most 20,000 lines."""
     assert default_lines_per_shard(10_000, workers=2, batch_size=64) == 1250
     assert default_lines_per_shard(10_001, workers=2, batch_size=64) == 1251
     assert default_lines_per_shard(10_000, workers=2, batch_size=512) == 2048
@@ -154,7 +154,7 @@ def test_the_number_of_lines_is_counted_and_kept_by_later_runs(model, tmp_path, 
 
 
 def test_samples_depend_on_the_seed_and_the_line_only(model, source, tmp_path):
-    """Line n draws with seed + n, so duplicates have different translations, and shards change nothing."""
+    """Line n uses seed + n: equal lines get different samples, and the size of shards has no effect."""
     source.write_bytes(b"the dog runs\n" * 6)
     draw = ("--sampling", "--temperature", "0.7", "--top-k", "5", "--seed", "7")
     whole = merged(translated(model, source, tmp_path / "whole", *draw))
@@ -294,7 +294,7 @@ def test_a_folder_with_other_files_is_refused(model, source, tmp_path, name):
 
 
 def test_a_folder_without_a_manifest_is_planned_again(model, source, tmp_path):
-    """As after a kill in the middle of cutting: the shards that are there already are of another input."""
+    """A run killed while it was cutting leaves shards of another input and no manifest."""
     out = planned(model, source, tmp_path / "out", "--lines-per-shard", 1)
     (out / "manifest.json").rename(out / ".manifest.json.1.partial")
     (out / "input" / "000004.zst").rename(out / "input" / ".000004.zst.1.partial")

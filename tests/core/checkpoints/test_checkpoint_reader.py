@@ -1,4 +1,7 @@
-"""The checkpoint reader executes nothing, detects damage, and reports it in one line."""
+"""Tests the checkpoint reader: it executes nothing and reports damage in one line.
+
+Expected messages are written by hand; sound values come from torch.load.
+"""
 
 import argparse
 import json
@@ -30,7 +33,7 @@ FUNCTIONS = {
 
 
 class Call:
-    """Pickled, it is a call of a function with these arguments, and perhaps a state given to the result."""
+    """An object whose pickle calls a function with the given arguments, and optionally sets a state."""
 
     def __init__(self, function: Callable, *arguments: Any, state: Any = None):
         self.reduced = (function, arguments) if state is None else (function, arguments, state)
@@ -45,14 +48,14 @@ def save(value: Any, path: Path, old_format: bool = False) -> Path:
 
 
 def save_pickle(pickled: bytes, path: Path) -> Path:
-    """Writes an archive of torch.save with a pickle of our own."""
+    """Writes an archive in the format of torch.save with the given pickle."""
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", pickled)
     return path
 
 
 def answers(paths: List[Path]) -> List[str]:
-    """Reads each file in one other process, which a crash would end; returns its sentences, or "read"."""
+    """Reads each file in a child process, which isolates crashes. Returns the error messages, or "read"."""
     program = """if True:
         import json, sys
         from gnmt.checkpoints.reader import read
@@ -106,7 +109,7 @@ def test_the_list_of_torch_gets_nothing():
 
 @pytest.mark.end_to_end
 def test_calls_are_refused(tmp_path):
-    """Each would run something, or make an object of any address, when torch.load or an unpickler read it."""
+    """With torch.load or an unpickler, each call would execute code or create an object at a chosen address."""
     sprung = tmp_path / "sprung"
     code = f"open({str(sprung)!r}, 'w')"
     rebuild = torch._tensor._rebuild_from_type_v2
@@ -284,7 +287,7 @@ def test_pickles_beyond_protocol_2_and_bombs(tmp_path):
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equal in value and type, bit for bit."""
+    """Returns True if two values are equal in value and type, bit for bit."""
     if type(one) is not type(other):
         return False
     if isinstance(one, torch.Tensor):
@@ -302,7 +305,7 @@ def same(one: Any, other: Any) -> bool:
 
 @pytest.fixture
 def small() -> Dict[str, Any]:
-    """A checkpoint with everything that fairseq stores, in a few kilobytes."""
+    """Returns a checkpoint of a few kilobytes with all entries that fairseq stores."""
     torch.manual_seed(1)
     shared = torch.randn(5, 4)
     linear = torch.nn.Linear(4, 3).half()
@@ -350,7 +353,7 @@ def test_parameters_keep_their_gradient(tmp_path):
     "kind", "int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 bool".split()
 )
 def test_numbers_of_numpy(kind, tmp_path):
-    """Numbers of numpy occur in the meters of fairseq's own --eval-bleu."""
+    """Meters of fairseq's own --eval-bleu contain numpy scalars."""
     array = np.array([[0, 1, 2], [100, 5, 6]]).astype(kind)
     found = read(
         save({"number": array[1, 0], "array": array, "by columns": np.asfortranarray(array)}, tmp_path / "n.pt")
@@ -364,7 +367,7 @@ def test_numbers_of_numpy(kind, tmp_path):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_every_flipped_bit_is_found_or_harmless(small, seed, tmp_path):
-    """All bytes count: those of the archive's own tables either break it or are not used."""
+    """Covers all bytes; a flipped bit in the tables of the archive either makes it unreadable or has no effect."""
     path = save(small, tmp_path / "small.pt")
     whole, choose = path.read_bytes(), random.Random(seed)
     found = 0
@@ -409,7 +412,7 @@ def test_files_that_are_cut_short(small, old_format, tmp_path):
 
 
 def test_flipped_bits_of_the_old_format_never_crash(small, tmp_path):
-    """It has no checksums, so that other numbers go unnoticed."""
+    """The old format has no checksums, so changed values cannot be detected."""
     path = save(small, tmp_path / "small.pt", old_format=True)
     whole, choose = path.read_bytes(), random.Random(5)
     for _ in range(150):
@@ -423,7 +426,7 @@ def test_flipped_bits_of_the_old_format_never_crash(small, tmp_path):
 
 
 def test_compressed_archives_are_refused(tmp_path):
-    """A small one may hold a disk full of zeros."""
+    """A small compressed archive can expand to fill a disk."""
     path = save({"model": torch.zeros(10**6)}, tmp_path / "plain.pt")
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as bomb:
         for info in archive.infolist():

@@ -1,4 +1,7 @@
-"""Model folders: what is written is read again, and everything else is refused with a sentence."""
+"""Tests model folders: written networks are read back unchanged, and damaged folders are refused.
+
+Expected messages are written by hand.
+"""
 
 import json
 import os
@@ -68,7 +71,7 @@ def test_matrices_in_half_precision_are_rounded_once(tmp_path, precision, dtype)
 
 
 def changed(folder, name, change):
-    """Changes the JSON object of a file and writes the checksums again."""
+    """Changes the JSON object in a file and updates the checksums."""
     content = json.loads((folder / name).read_text())
     change(content)
     (folder / name).write_text(json.dumps(content))

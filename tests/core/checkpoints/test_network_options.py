@@ -1,4 +1,7 @@
-"""The same network in config.json, in a checkpoint's options and on the command line of fairseq-train."""
+"""Tests the conversion of network options between config.json, checkpoints and the command line of fairseq-train.
+
+Expected options are written by hand.
+"""
 
 import io
 from pathlib import Path
@@ -72,7 +75,7 @@ CHECKPOINTS = [
 
 @pytest.mark.parametrize("options, text", CHECKPOINTS)
 def test_options_of_a_checkpoint(options, text, tmp_path):
-    """In order, too; reading gives the configuration back."""
+    """The order of options is checked, too. Reading them returns the original configuration."""
     network, config = make_network(**options)
     words = [f"w{number}" for number in range(10)]
     for language in ("en", "de"):
@@ -96,7 +99,7 @@ def test_options_of_a_checkpoint(options, text, tmp_path):
     ],
 )
 def test_command_line_of_training(options, further):
-    """Without the dropout, which is an option of the training."""
+    """Dropout is missing, because it is an option of training."""
     expected = "--task gnmt_translation --source-lang en --target-lang de --arch gnmt_v2 --hidden-size 16 "
     expected += f"--encoder-layers 3 --decoder-layers 3 {further}"
     assert sorted(training_options(make_network(**options)[1])) == sorted(expected.split())

@@ -1,4 +1,7 @@
-"""NVIDIA's checkpoints become ours and ours NVIDIA's, with nothing lost and nothing run."""
+"""Tests the conversion of NVIDIA's checkpoints in both directions.
+
+Expected logits are golden arrays of NVIDIA's code.
+"""
 
 import io
 import json
@@ -47,7 +50,7 @@ def test_every_weight_has_a_name(golden):
     [("tiny_4_layers", "", True), ("tiny_8_layers", "module.", False), ("tiny_unshared", "", False)],
 )
 def test_logits_are_nvidias(name, prefix, legacy, tmp_path):
-    """By fairseq's own way of loading, which takes everything from the checkpoint."""
+    """The checkpoint is loaded by fairseq's own function, which reads all options from it."""
     golden = Golden(name)
     checkpoint = stored(golden)
     checkpoint["state_dict"] = {prefix + weight: value for weight, value in golden.weights.items()}
@@ -93,12 +96,12 @@ def test_shared_embeddings_are_stored_once(theirs, tmp_path):
 
 
 def test_ids():
-    """Theirs: padding, unknown, begin, end; ours: begin 0, padding 1, end 2, unknown 3."""
+    """NVIDIA: PAD, UNK, BOS, EOS are 0 to 3. Here: BOS 0, PAD 1, EOS 2, UNK 3."""
     assert our_ids(6).tolist() == [1, 3, 0, 2, 4, 5]
 
 
 def test_words_keep_their_numbers_where_some_are_missing():
-    """5 was written over by a later line of the same word; 7 is a word of fairseq's own."""
+    """Id 5 is missing because a later line repeats its word; id 7 is a special token of fairseq."""
     words = dict(enumerate(SPECIAL)) | {4: "a", 6: "madeupword0000", 7: "</s>", 8: "b"}
     assert our_vocabulary(words, 9).words == ["a", "madeupword0001", "madeupword0000", "madeupword0002", "b"]
 
@@ -110,7 +113,7 @@ def test_dictionary_is_read_by_fairseq(theirs, tmp_path):
 
 
 def test_codes(tmp_path):
-    """Ranks leave out a number where a file had a pair twice."""
+    """A repeated pair in a file leaves a gap in the ranks."""
     codes = ranked({("b", "c"): 3, ("a", "b</w>"): 0}, (0, 2))
     assert codes.text() == "#version: 0.2\na b</w>\nb c\n"
     for expected in (codes, SubwordCodes((0, 1), [("a", "b")])):
@@ -126,7 +129,7 @@ def test_codes(tmp_path):
 
 
 class Trap:
-    """Unpickled, it would make a file."""
+    """An object whose pickle creates a file when it is executed."""
 
     def __init__(self, file: Path):
         self.file = file

@@ -1,4 +1,7 @@
-"""Checkpoints of fairseq-train with a part that is missing, of another kind or of another size."""
+"""Tests that training checkpoints with missing, wrong or differently sized entries are refused.
+
+Expected messages are written by hand.
+"""
 
 from argparse import Namespace
 from pathlib import Path
@@ -22,7 +25,7 @@ NAN = float("nan")
 
 @pytest.fixture
 def state() -> Dict[str, Any]:
-    """Returns a checkpoint like fairseq-train's, with the fewest options."""
+    """Returns a checkpoint in fairseq-train's format with a minimum of options."""
     model = make_model("gnmt_v2_tiny", make_dictionary(12), **SIZES)
     return {
         "args": None,
@@ -43,7 +46,7 @@ def state() -> Dict[str, Any]:
 
 
 def changed(state: Dict[str, Any], keys: tuple, value: Any) -> Dict[str, Any]:
-    """The state with another value at these keys; without them for KeyError."""
+    """Returns the state with another value at the given keys, or without the entry if the value is KeyError."""
     inside = state
     for key in keys[:-1]:
         inside = inside[key]
@@ -227,7 +230,7 @@ def test_difference_of_equal_networks_is_empty(state):
 
 
 def test_weights_that_are_no_numbers_are_not_told_to_be_unshared(state):
-    """Given to the model itself, without the reader, which refuses them."""
+    """The weights are loaded directly, because the reader would refuse NaN first."""
     model = make_model("gnmt_v2_tiny", make_dictionary(12), **SIZES)
     model.load_state_dict({name: torch.full_like(value, NAN) for name, value in state["model"].items()}, strict=True)
     state["model"]["decoder.embed_tokens.weight"] = state["model"][EMBEDDING] + 1
@@ -291,7 +294,7 @@ def test_the_architecture_cannot_be_overridden(state, tmp_path):
 
 
 def test_defaults_of_tokenizers_are_not_fetched():
-    """--bpe gpt2 has URLs as its defaults: a checkpoint needs to name only the tokenizer."""
+    """The defaults of --bpe gpt2 are URLs, so a checkpoint that only names this tokenizer would cause a download."""
     with pytest.raises(UserError, match="nothing is fetched from there"):
         file_utils.cached_path("https://example.org/encoder.json")
     assert file_utils.cached_path(__file__) == __file__

@@ -1,4 +1,4 @@
-"""Options of commands from the fields of dataclasses."""
+"""Tests command-line options generated from fields of dataclasses. Expected values are written by hand."""
 
 import argparse
 import dataclasses

@@ -1,4 +1,7 @@
-"""gnmt doctor: each failure gets its remedy, and libraries print nothing."""
+"""Tests `gnmt doctor`: each simulated failure has a remedy, and libraries print nothing.
+
+Expected messages are written by hand.
+"""
 
 import importlib.metadata
 import os
@@ -22,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture
 def versions(monkeypatch) -> dict:
-    """Versions of packages that differ from the installed ones; None is a package that is not installed."""
+    """Fixture: overrides installed versions of packages; None stands for a missing package."""
     changed = {}
     installed = importlib.metadata.version
 

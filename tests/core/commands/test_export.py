@@ -1,4 +1,4 @@
-"""gnmt export: a checkpoint of fairseq-train becomes a model folder that translates as it does."""
+"""Tests `gnmt export`. Expected weights and translations come from the exported checkpoint itself."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ from gnmt.translator import Translator
 
 
 def write_checkpoint(folder, change=lambda state: None, integers=False, **options):
-    """A checkpoint as fairseq-train writes it, with the dictionaries of its data."""
+    """Writes a checkpoint in fairseq-train's format, with its dictionaries."""
     network, config = make_network(**options)
     data = folder / "bin"
     data.mkdir(parents=True)
@@ -70,7 +70,7 @@ def test_the_folder_has_the_network_of_the_checkpoint(tmp_path, options):
 
 @pytest.mark.parametrize("integers", [False, True])
 def test_integers_stay_integers(tmp_path, integers):
-    """A checkpoint in 8-bit integers, or one in float32 that is exported in int8: the same folder."""
+    """An int8 checkpoint, and a float32 checkpoint exported as int8, give the same folder."""
     checkpoint = write_checkpoint(tmp_path, integers=integers)
     export(checkpoint, tmp_path / "model", tokenizer="words", precision=None if integers else "int8")
     translator = Translator.from_pretrained(tmp_path / "model")

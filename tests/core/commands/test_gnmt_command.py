@@ -1,4 +1,4 @@
-"""The `gnmt` command: its list of commands, exit codes and outputs, in this process."""
+"""Tests the `gnmt` command in this process: subcommands, exit codes and outputs. Expected texts are written by hand."""
 
 import json
 import math
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def exit_of(*arguments) -> int:
-    """Exit code of a command line that ends the process."""
+    """Returns the exit code of a command line that ends the process."""
     with pytest.raises(SystemExit) as ending:
         main(list(map(str, arguments)))
     return ending.value.code

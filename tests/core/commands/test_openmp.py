@@ -1,4 +1,4 @@
-"""Spinning of OpenMP threads: limited unless the user decides."""
+"""Tests the limit on spinning of OpenMP threads. Expected values are OpenMP's own printed settings."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ def test_the_choice_of_the_user_stays(given):
 
 @pytest.mark.end_to_end
 def test_it_is_set_before_torch_is_imported(tmp_path):
-    """OpenMP prints its settings when torch is imported."""
+    """OpenMP prints its settings when torch is imported, in a new process."""
     environment = {
         name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
     }

@@ -1,4 +1,4 @@
-"""gnmt translate: lines in, lines out, at once and in order."""
+"""Tests `gnmt translate` in this process. Expected translations come from `Translator`."""
 
 import json
 import sys

@@ -1,4 +1,7 @@
-"""Cleaning of parallel text: each reason at both sides of its bound, order, counts, and the command line."""
+"""Tests cleaning of parallel text: each rule on both sides of its threshold, order, counts and options.
+
+Expected values are written by hand.
+"""
 
 import json
 from pathlib import Path

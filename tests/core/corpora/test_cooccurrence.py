@@ -1,4 +1,4 @@
-"""Vectors of tokens from what stands together: counts, mutual information and directions against plain formulas."""
+"""Tests token vectors from co-occurrence counts, against values worked out by hand and against plain formulas."""
 
 import math
 from itertools import product
@@ -28,7 +28,7 @@ LEXICON = dict(
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
-    """Every ordered pair of numbers in both languages, German the other way round, with a dictionary."""
+    """Fixture: all ordered pairs of number words in English, their reversed German translations, and a dictionary."""
     pairs = list(product(LEXICON, repeat=2))
     (tmp_path / "en").write_text("".join(f"{a} {b}\n" for a, b in pairs), encoding="utf-8")
     (tmp_path / "de").write_text("".join(f"{LEXICON[b]} {LEXICON[a]}\n" for a, b in pairs), encoding="utf-8")
@@ -49,7 +49,7 @@ def counted(sources, targets, tokens: int) -> Counts:
 
 
 def test_counts_by_hand():
-    """0 and 1 are the marks; 2 is in both pairs, twice in the first."""
+    """Ids 0 and 1 are BOS and EOS; token 2 is in both pairs, twice in the first."""
     counts = counted([[0, 2, 3, 2, 1], [0, 2, 1]], [[0, 4, 1], [0, 3, 1]], tokens=6)
     assert counts.same_pair.tolist() == [
         [2, 2, 2, 2, 1, 0],
@@ -73,7 +73,7 @@ def test_tokens_behind_the_contexts_are_counted_as_tokens_only(monkeypatch):
 
 
 def test_mutual_information_by_hand():
-    """Contexts have 4 and 1 of 5 occurrences; the second token avoids the first context."""
+    """The contexts have 4 and 1 of 5 occurrences; the second token never occurs with the first context."""
     counts = torch.tensor([[4.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
     frequent, rare = 4**CONTEXT_EXPONENT, 1.0
     expected = [
@@ -90,7 +90,7 @@ def test_fewer_than_expected_is_no_information():
 
 
 def test_directions_are_those_of_the_whole_decomposition():
-    """Up to the sign of each direction, so products of rows are compared."""
+    """Singular vectors are unique up to their sign, so inner products of rows are compared."""
     torch.manual_seed(2)
     matrix = torch.randn(30, 5) @ torch.randn(5, 40) + 0.01 * torch.randn(30, 40)
     left, values, _ = torch.linalg.svd(matrix)

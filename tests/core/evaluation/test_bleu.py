@@ -1,4 +1,4 @@
-"""BLEU against sums done by hand and against sacreBLEU's own command; the scorer and scripts/score.py as users call them."""
+"""Tests BLEU and `gnmt score` against values worked out by hand and against sacreBLEU."""
 
 import io
 import math
@@ -31,7 +31,7 @@ def write(path: Path, lines: List[str]) -> str:
 
 @pytest.fixture
 def score_script(capsys) -> Callable[..., str]:
-    """`gnmt score` inside this process, for the many cases; returns what it prints."""
+    """Runs `gnmt score` in this process; returns its output."""
 
     def call(*arguments: str) -> str:
         run_module(score, "gnmt score", arguments)

@@ -1,4 +1,4 @@
-"""Comparison of two systems: buckets and differences by hand, and the page of `gnmt compare`."""
+"""Tests the comparison of two systems, against values worked out by hand, and the page of `gnmt compare`."""
 
 import json
 import re
@@ -110,7 +110,7 @@ def test_wrong_json_lines_are_refused(tmp_path, line):
 
 
 class Tags(HTMLParser):
-    """Start tags and attributes of a page."""
+    """Parser that collects start tags and attributes of a page."""
 
     def __init__(self, text: str):
         super().__init__()
@@ -132,7 +132,7 @@ def test_texts_never_become_markup():
 
 @pytest.fixture
 def run_compare(tmp_path, capsys):
-    """`gnmt compare` in this process; returns the page and what was printed."""
+    """Runs `gnmt compare` in this process; returns the page and the printed text."""
     for name, lines in (("ref", REFERENCES), ("a", A), ("b", B), ("src", SOURCES)):
         (tmp_path / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 

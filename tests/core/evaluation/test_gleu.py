@@ -1,4 +1,4 @@
-"""GLEU against counts by hand and against NLTK."""
+"""Tests GLEU against counts worked out by hand and against NLTK."""
 
 import pytest
 
@@ -53,7 +53,7 @@ def test_values_of_nltk(output, reference, nltk):
 
 
 def test_mean_of_sentences():
-    """The full stop is a word of its own: a, ., a . against a, b, ., a b, b ., a b . share a and the full stop."""
+    """The full stop is a token: n-grams a, ., a . and a, b, ., a b, b ., a b . have a and the full stop in common."""
     assert mean_gleu(["a.", "c"], ["a b.", "c"]) == pytest.approx((2 / 6 + 1) / 2)
     with pytest.raises(ValueError):
         mean_gleu(["a"], ["a", "b"])

@@ -1,4 +1,6 @@
-"""The rating server without a browser: the log on disk, the order of a rater, wrong requests, failing disks."""
+"""Tests the rating server through its HTTP interface: its log file, the order of items, invalid requests and write
+errors. Expected responses are written by hand.
+"""
 
 import errno
 import json

@@ -1,4 +1,7 @@
-"""Drawing of campaigns and orders of raters: strata, repetitions, controls, balance, blindness."""
+"""Tests the sampling of rating campaigns and the order of items for each rater.
+
+Expected properties follow from the definition of the design.
+"""
 
 import json
 from collections import Counter
@@ -40,7 +43,7 @@ def drawn():
 
 
 def test_each_stratum_gives_one_sentence():
-    """Of 12 lines in order of length, the lines 0 to 3, 4 to 7 and 8 to 11 are a group each."""
+    """The 12 lines are sorted by length; lines 0 to 3, 4 to 7 and 8 to 11 are one stratum each."""
     lengths = [5, 1, 9, 2, 8, 3, 7, 4, 6, 10, 11, 12]
     for seed in range(20):
         chosen = stratified(range(12), lengths, 3, seed)
@@ -125,7 +128,7 @@ def test_orders_differ_between_raters_and_can_be_repeated(drawn):
 
 
 def test_outputs_stand_at_each_position_equally_often():
-    """Chi-square of 3 x 3 counts with 4 degrees of freedom is below 18.5 with probability 0.999."""
+    """A chi-square statistic of 3 x 3 counts (4 degrees of freedom) is below 18.5 with probability 0.999."""
     counts = [[0] * 3 for _ in range(3)]
     items = [Item(str(number), "", ["a", "b", "c"], None) for number in range(500)]
     for rater in ("r1", "r2", "r3"):

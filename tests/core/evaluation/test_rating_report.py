@@ -1,4 +1,6 @@
-"""Statistics of ratings by hand, the report of a small campaign, and its exports."""
+"""Tests statistics of ratings against values worked out by hand and published ones, and the report and exports of a
+small campaign.
+"""
 
 import csv
 import json
@@ -54,7 +56,7 @@ def test_alpha_by_hand():
 
 
 def test_alpha_by_the_definition():
-    """Twin: all pairs of values, one by one."""
+    """The slow twin loops over all pairs of values."""
     generator = np.random.default_rng(1)
     units = [generator.integers(7, size=generator.integers(1, 5)).tolist() for _ in range(30)]
     paired = [unit for unit in units if len(unit) > 1]
@@ -71,7 +73,7 @@ def test_alpha_by_the_definition():
 
 
 def test_interval_of_a_mean():
-    """For many values the interval is near mean +- 1.96 standard errors."""
+    """With many values the interval approaches mean +- 1.96 standard errors."""
     values = np.random.default_rng(2).normal(3, 1, size=400)
     mean, low, high = mean_with_interval(values)
     error = 1.96 * values.std() / 20

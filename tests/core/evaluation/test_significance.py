@@ -1,4 +1,6 @@
-"""Intervals and paired tests against enumeration, against sacreBLEU's own command, and as `gnmt score` prints them."""
+"""Tests confidence intervals and paired tests against enumeration and against sacreBLEU, and their output in `gnmt
+score`.
+"""
 
 import itertools
 import json
@@ -18,7 +20,7 @@ from scored_systems import GOOD, POOR, REFERENCES, SYSTEMS, write
 
 @pytest.fixture
 def run_score(tmp_path, capsys):
-    """`gnmt score` on both systems in this process; returns what it prints."""
+    """Runs `gnmt score` on both systems in this process; returns its output."""
     files = [write(tmp_path / name, lines) for name, lines in SYSTEMS]
     references = write(tmp_path / "ref", REFERENCES)
 
@@ -43,13 +45,13 @@ def test_gleu_takes_the_best_of_several_references():
 
 
 def test_ter_by_hand():
-    """The deleted words of 5 against 7, and one substitution of 4: 3 edits for 11 words."""
+    """Two deletions for 7 reference words and one substitution for 4 are 3 edits for 11 words."""
     found = corpus_scores([("x", ["a b c d e", "a b c x"])], ["a b c d e f g", "a b c d"], ["ter"])
     assert found["ter"].systems[0].score == pytest.approx(100 * 3 / 11)
 
 
 def test_randomisation_agrees_with_all_exchanges():
-    """The mean GLEU is a sum over sentences, so that all 2^8 exchanges of hypotheses can be tried."""
+    """GLEU is averaged over sentences, so all 2^8 exchanges of hypotheses can be enumerated."""
     differences = [
         100 * (mean_gleu([good], [reference]) - mean_gleu([poor], [reference])) / len(REFERENCES)
         for good, poor, reference in zip(GOOD, POOR, REFERENCES)

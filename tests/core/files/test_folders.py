@@ -1,4 +1,4 @@
-"""Folders that appear under their names only when they are complete."""
+"""Tests folders that are renamed into place only when they are complete. Expected contents are written by hand."""
 
 from pathlib import Path
 

@@ -1,4 +1,7 @@
-"""LineSource: complete lines of a stream, with and without waiting."""
+"""Tests LineSource, which reads complete lines of a stream with or without waiting.
+
+Expected lines are written by hand.
+"""
 
 import os
 import threading
@@ -10,7 +13,7 @@ from gnmt.files.line_source import LineSource
 
 @pytest.fixture
 def pipe():
-    """A stream that is read, and the descriptor that writes to it."""
+    """Fixture: a readable stream and the file descriptor that writes to it."""
     reading, writing = os.pipe()
     with open(reading, "rb", buffering=0) as stream:
         yield stream, writing

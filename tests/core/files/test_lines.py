@@ -1,4 +1,4 @@
-"""Lines of text: their ends, byte order marks, and bytes that are not UTF-8."""
+"""Tests reading of text lines: line ends, byte order marks and invalid UTF-8. Expected lines are written by hand."""
 
 import gzip
 import io

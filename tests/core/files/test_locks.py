@@ -1,4 +1,7 @@
-"""The lock of a folder ends with its holder, and tells others who that is."""
+"""Tests locks of folders: a lock ends with its process, and error messages name the process.
+
+Expected messages are written by hand.
+"""
 
 import fcntl
 import multiprocessing
@@ -31,7 +34,7 @@ time.sleep(600)
 
 
 def test_another_process_is_named_and_its_death_frees_the_folder(tmp_path):
-    """Killed with -9, while a child that it has forked lives on."""
+    """The process is killed by SIGKILL while its forked child keeps running."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLDING, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as holder:
@@ -85,7 +88,7 @@ def test_a_folder_that_cannot_be_written_is_told_and_used(tmp_path, caplog):
 
 
 def test_the_shell_takes_the_same_lock(tmp_path):
-    """lock_folder of examples/environment.sh: who holds the folder is told in both directions."""
+    """lock_folder in examples/environment.sh and in Python exclude each other, and both name the holder."""
     script = f"set -euo pipefail; source {ROOT}/examples/environment.sh; lock_folder '{tmp_path}'; "
     with subprocess.Popen(
         ["bash", "-c", script + "echo locked; read line; exit 3"],

@@ -1,4 +1,7 @@
-"""Outputs are whole or absent, whatever they are and however the process ends."""
+"""Tests atomic outputs: complete or absent, for each kind of file and each way in which a process ends.
+
+Expected contents are written by hand.
+"""
 
 import errno
 import os
@@ -52,7 +55,7 @@ def test_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 def test_full_disk_as_torch_tells_it(tmp_path: Path) -> None:
-    """torch.save raises an error of its own while it handles that of the file."""
+    """torch.save raises its own error while it handles the error of the file."""
 
     def save() -> None:
         try:
@@ -171,7 +174,7 @@ def test_a_link_is_replaced_where_links_are_not_followed(tmp_path: Path) -> None
 
 
 def test_stdout_in_a_file_is_continued(tmp_path: Path) -> None:
-    """Opened by its name, /dev/stdout would be written from its start again, or replaced."""
+    """Opening /dev/stdout by name would overwrite the file from its start, or replace it."""
     code = (
         "from pathlib import Path; from gnmt.files.outputs import atomic_outputs; print('before')\n"
         "with atomic_outputs([Path('/dev/stdout')], inputs=[], overwrite=False) as (file,): file.write(b'output\\n')\n"
@@ -220,7 +223,7 @@ def test_ctrl_c_between_two_renames_waits_for_the_second(tmp_path: Path, monkeyp
 
 
 def test_ctrl_c_while_an_output_is_opened_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
-    """The signal arrives between the creation of the second partial file and its registration."""
+    """The signal arrives after the second partial file is created and before it is registered."""
     opened = []
 
     def copy_permissions(final, partial):

@@ -1,4 +1,4 @@
-"""Files that are packed by the suffix of their name."""
+"""Tests files that are compressed according to their suffix. Written content must be read back."""
 
 from pathlib import Path
 

@@ -1,4 +1,7 @@
-"""Work on a stream in several processes: in order, a few items ahead, and awake when a worker dies."""
+"""Tests the ordered map over several processes: order of results, read-ahead, and reaction to dead workers.
+
+Expected results are written by hand.
+"""
 
 import os
 import subprocess

@@ -1,4 +1,7 @@
-"""Progress bars: nothing for short steps, few lines in a log."""
+"""Tests progress bars with a simulated clock: hidden for short steps, few lines in a log.
+
+Expected lines are written by hand.
+"""
 
 import pytest
 import tqdm.std
@@ -8,14 +11,14 @@ from gnmt.files.progress import progress_bar
 
 @pytest.fixture
 def clock(monkeypatch) -> list:
-    """Seconds that the bars see."""
+    """Fixture: the time in seconds that progress bars read."""
     now = [1000.0]
     monkeypatch.setattr(tqdm.std, "time", lambda: now[0])
     return now
 
 
 def shown(capsys) -> list:
-    """Numbers of lines that were shown."""
+    """Returns the counts that were shown."""
     states = capsys.readouterr().err.replace("\n", "\r").split("\r")
     return [int(state.split("/")[0].rpartition(" ")[2].partition(".")[0]) for state in states if "/" in state]
 

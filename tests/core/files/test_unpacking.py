@@ -1,4 +1,7 @@
-"""Packed files are told by their content, read to their last byte, and refused if a byte is missing."""
+"""Tests decompression: the format is detected from the content, and truncated files are refused.
+
+Expected content is written by hand.
+"""
 
 import gzip
 import io

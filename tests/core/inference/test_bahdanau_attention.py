@@ -1,4 +1,6 @@
-"""The attention of int8 and bf16 decoding against the network's, with float products in place of the integer ones."""
+"""Tests the attention of int8 and bf16 decoding against the network's attention, with float products in place of
+integer products.
+"""
 
 import pytest
 import torch

@@ -1,4 +1,7 @@
-"""int8 and bf16: a translation and its score are the same, bit for bit, in every batch, with every padding and number of threads."""
+"""Tests that int8 and bf16 decoding is bit-identical for every batch, padding and number of threads.
+
+Expected values come from translating each sentence alone.
+"""
 
 from types import SimpleNamespace
 from typing import Dict, List, Tuple
@@ -24,7 +27,7 @@ Hypotheses = List[Tuple[List[int], float, List[float]]]  # tokens, score and the
 
 
 def large_weights(arch: str, seed: int, **options) -> torch.nn.Module:
-    """Weights on a coarse grid, so that many activations lie on the boundary between two integers."""
+    """Returns weights on a coarse grid, so that many activations are halfway between two integers."""
     model = make_model(arch, DICTIONARY, seed, **options)
     hidden_size = model.decoder.embed_tokens.embedding_dim
     for name, parameter in model.named_parameters():
@@ -44,7 +47,7 @@ def random_sources(count: int, longest: int, seed: int) -> List[List[int]]:
 
 
 def padded(sources: List[List[int]], left: int, right: int) -> torch.Tensor:
-    """A batch with at least so much padding on either side; each row is padded on the left if left > 0."""
+    """Returns a batch with at least the given padding on the left and right; rows are left-padded if left > 0."""
     width = max(map(len, sources))
     rows = []
     for source in sources:
@@ -64,7 +67,7 @@ def translate(generator: GNMTGenerator, source: torch.Tensor) -> List[Hypotheses
 def differing(
     model, precision: str, compositions: int, sources: List[List[int]], largest_batch: int, **options
 ) -> Dict[int, str]:
-    """Compositions in which a sentence has other hypotheses than alone."""
+    """Returns the batch compositions in which the hypotheses of a sentence differ from its translation alone."""
     generator = GNMTGenerator([model], DICTIONARY, SearchOptions(nbest=NBEST, **options), precision=precision)
     alone = [translate(generator, padded([source], 0, 0))[0] for source in sources]
     assert len({str(nbest) for nbest in alone}) == len(sources), "the model must tell the sources apart"
@@ -111,7 +114,7 @@ def test_hypotheses_do_not_depend_on_the_number_of_threads(precision):
 @pytest.mark.parametrize("arch", ["gnmt", "gnmt_v2_small"])
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_500_compositions(arch, precision):
-    """The networks at their full width and depth, with a small vocabulary."""
+    """The networks have their full width and depth, and a small vocabulary."""
     model = large_weights(arch, seed=8)
     sources = random_sources(30, longest=20, seed=9)
     assert differing(model, precision, 500, sources, largest_batch=10, beam=3, max_len_b=4) == {}
@@ -119,7 +122,7 @@ def test_500_compositions(arch, precision):
 
 @torch.no_grad()
 def test_float32_finds_the_same_tokens_in_every_batch():
-    """Scores are equal up to rounding."""
+    """Scores are equal up to rounding errors."""
     model = make_model("gnmt_v2", DICTIONARY, seed=3, hidden_size=32, init_range=0.5)
     model.prepare_for_inference_(NO_OPTIONS)
     sources = random_sources(12, longest=22, seed=4)

@@ -1,4 +1,4 @@
-"""Products in bfloat16 against float64, and what a row must not depend on."""
+"""Tests the bfloat16 linear layer against float64, and its independence of batch and threads."""
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ def test_weights_and_inputs_are_rounded_once_and_the_sums_once(make):
 
 @pytest.mark.parametrize("make", LAYERS)
 def test_a_bias_stays_float32(make):
-    """1 + 2^-9 is no bfloat16 number, but with a product of -1 it leaves 2^-9."""
+    """1 + 2^-9 cannot be represented in bfloat16; added to a product of -1 it gives 2^-9."""
     layer = make(torch.ones(1, 1), torch.tensor([1 + 2.0**-9]))
     assert layer(torch.tensor([[-1.0]])).item() == 2.0**-9
     assert make(torch.ones(1, 1))(torch.tensor([[-1.0]])).item() == -1

@@ -1,4 +1,4 @@
-"""The decoder of the search against the network's own, its slow twin."""
+"""Tests the fast decoder of the search against the decoder of the network, its slow twin."""
 
 from types import SimpleNamespace
 
@@ -85,7 +85,7 @@ def test_reordered_twice():
 
 
 def test_a_table_keeps_no_gradient():
-    """Made outside of the search too, by whoever asks for the translator of a model."""
+    """Inference models can also be created outside of a search."""
     bottom = adaptive_gate_products(large_weights("gnmt_v2", encoder_layers=2, decoder_layers=2).decoder)[0]
     assert not bottom.input_product.table.requires_grad
 
@@ -97,7 +97,7 @@ def test_distinct_parents():
 
 @torch.no_grad()
 def test_what_is_multiplied_where_rows_share(monkeypatch):
-    """U h of the two hypotheses that are continued, and W x of the three words said."""
+    """U h is computed for the two continued hypotheses, and W x for the three distinct tokens."""
     monkeypatch.setattr(gates, "MIN_SHARED_ELEMENTS", 0)
     monkeypatch.setattr(gates, "TABLE_BYTES", 0)
     multiplied = []

@@ -1,4 +1,4 @@
-"""Attentions other than the default one: used as they are, or refused, in every precision."""
+"""Tests attentions other than the default in each precision. Expected values come from the network's own step."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ ERRORS = {"fp32": 1e-5, "bf16": 0.05, "int8": 0.05}  # of weights, which are bet
 
 
 class DotProductAttention(nn.Module):
-    """Weights are the softmax of 4 (W query) . key."""
+    """Attention whose weights are the softmax of 4 (W query) . key."""
 
     def __init__(self, hidden_size: int):
         super().__init__()
@@ -35,7 +35,7 @@ class DotProductAttention(nn.Module):
 
 
 class FastDotProductAttention:
-    """Its form for one position at a time."""
+    """Inference form of DotProductAttention, for one target position at a time."""
 
     def __init__(self, attention, make_linear):
         self.projection = make_linear(attention.projection.weight, attention.projection.bias)
@@ -55,7 +55,7 @@ class FastDotProductAttention:
 
 
 class BatchInvariantDotProductAttention(FastDotProductAttention):
-    """The same with exact sums."""
+    """DotProductAttention with exact sums."""
 
     def precompute(self, encoded, context_product):
         outputs = encoded.outputs.masked_fill(encoded.padding_mask[:, :, None], 0)
@@ -72,7 +72,7 @@ class BatchInvariantDotProductAttention(FastDotProductAttention):
 
 
 class UniformAttention(NormalizedBahdanauAttention):
-    """Subclass of the default attention with equal weights at all tokens of the source."""
+    """Subclass of the default attention with equal weights for all source tokens."""
 
     def weights(self, query, memory):
         tokens = (~memory.padding_mask).float()
@@ -90,7 +90,7 @@ def network(attention: nn.Module) -> GNMTNetwork:
 
 @torch.no_grad()
 def two_steps(encoder, decoder):
-    """Returns logits and attention weights of two steps."""
+    """Returns logits and attention weights of two decoder steps."""
     memory = decoder.precompute(encoder(SOURCE))
     first, first_weights, state = decoder.step(torch.tensor([2, 2]), memory, decoder.initial_state(memory))
     second, second_weights, _ = decoder.step(torch.tensor([7, 8]), memory, state)
@@ -126,7 +126,7 @@ def test_an_attention_without_batch_invariant_form_is_refused(precision, monkeyp
 
 @pytest.mark.parametrize("make", [DotProductAttention, UniformAttention])
 def test_an_attention_that_is_not_registered_decodes_with_the_network_s_step(make):
-    """A subclass of a registered class included."""
+    """This includes a subclass of a registered class."""
     model = network(make(8))
     assert inference_model_for(model) == (model.encoder, model.decoder)
     for precision in ("bf16", "int8"):

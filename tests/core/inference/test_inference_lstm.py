@@ -1,4 +1,4 @@
-"""The LSTM's equations for search, against torch's cell."""
+"""Tests the LSTM cell of inference against torch.lstm_cell and against values worked out by hand."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ def test_cell_is_torchs(dtype, error):
 
 @torch.no_grad()
 def test_small_candidates_survive_half_precision():
-    """Half precision would make 0.00049 of sigmoid(2 g) - 1/2 = 0.00034 here."""
+    """In float16, sigmoid(2 g) - 1/2 = 0.00034 would be rounded to 0.00049."""
     gates = torch.tensor([[0.0, 0.0, 2 * 0.00068, 0.0]], dtype=torch.float16)
     _, cell = lstm_cell_from_gates(gates, torch.zeros(1, 1, dtype=torch.float16), nn.Identity())
     assert cell.item() == pytest.approx(0.00034, rel=2e-3)  # i and the candidate: 1/2 x 0.00068
@@ -40,7 +40,7 @@ def test_small_candidates_survive_half_precision():
 
 @torch.no_grad()
 def test_weights_by_what_they_multiply():
-    """Gate rows i, f, g, o of one unit, with two inputs and one number of the context: g is doubled."""
+    """Gate rows i, f, g, o of one unit with two inputs and one context value; row g is doubled."""
     lstm = LSTM(3, 1)
     lstm.weight_ih_l0.copy_(torch.arange(12.0).view(4, 3))
     lstm.weight_hh_l0.copy_(torch.arange(4.0)[:, None])

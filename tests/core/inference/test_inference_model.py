@@ -1,4 +1,4 @@
-"""The copies of a model that searches run."""
+"""Tests inference copies of a model: caching, precisions and kernels. Expected values come from the model itself."""
 
 import functools
 import gc
@@ -175,7 +175,7 @@ def test_integers_and_bfloat16_are_close_and_independent_of_the_batch(model, pre
 
 @torch.no_grad()
 def logits_of(model, precision: str) -> torch.Tensor:
-    """Of two steps, so that every weight of the model has its part in them."""
+    """Returns the logits of two steps, which depend on every weight of the model."""
     encoder, decoder = inference_model_for(model, precision)
     memory = decoder.precompute(encoder(SOURCE, None))
     first, _, state = decoder.step(torch.tensor([2, 2]), memory, decoder.initial_state(memory))
@@ -211,7 +211,7 @@ def average(model, other):
 
 
 def change_uncounted(model, other):
-    """Changes parameters like averaging scripts; torch's version counters do not count it."""
+    """Changes parameters in place without increasing torch's version counters, as averaging scripts do."""
     for parameter, new in zip(model.parameters(), other.parameters()):
         parameter.data.copy_(new.data)
 
@@ -242,7 +242,7 @@ def test_copies_follow_the_parameters(change, precision):
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
 def test_copies_follow_parameters_made_in_inference_mode(precision):
-    """They have no version counter."""
+    """Tensors created in inference mode have no version counter."""
     with torch.inference_mode():
         model, other = large_weights(seed=1), large_weights(seed=2)
         before, wanted = logits_of(model, precision), logits_of(other, precision)
@@ -253,7 +253,7 @@ def test_copies_follow_parameters_made_in_inference_mode(precision):
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
 def test_copies_follow_the_clipping_range(precision):
-    """Training narrows it."""
+    """The clipping range decreases during training."""
     model, narrow = (large_weights(1, activation_clip=0.1, activation_clip_start=start) for start in (8.0, 0.1))
     before = logits_of(model, precision)
     model.encoder.clip.set_num_updates(1)

@@ -1,4 +1,4 @@
-"""Fused linear cross-entropy against the formula on whole logits."""
+"""Tests the fused linear cross-entropy, against values worked out by hand and against the formula on all logits."""
 
 import math
 
@@ -12,7 +12,7 @@ from reference.plain_loss import plain_label_smoothed_loss
 
 
 def test_by_hand():
-    """Two words of logits 0 and log 3: p = 1/4, 3/4. Target 1, e = 0.2."""
+    """Two classes with logits 0 and log 3: p = 1/4, 3/4; target 1 and e = 0.2."""
     logits = torch.tensor([[0.0, math.log(3)]])
     expected = 0.8 * math.log(4 / 3) + 0.2 * (math.log(4) + math.log(4 / 3)) / 2
     loss, nll = plain_label_smoothed_loss(logits, torch.tensor([1]), 0.2)
@@ -42,7 +42,7 @@ def test_loss_and_gradients_equal_the_formula(case, smoothing, chunk, monkeypatc
 
 @pytest.mark.parametrize("chunk", [3, 100])
 def test_clipped_logits(case, chunk, monkeypatch):
-    """A logit at its limit has no gradient."""
+    """The gradient of a logit at the clipping limit is zero."""
     monkeypatch.setattr(fused_linear_cross_entropy, "CHUNK_TOKENS", chunk)
     (features, weight, bias), target = case
     clipped = (features @ weight.t() + bias).clamp(-1.5, 1.5)
@@ -55,7 +55,7 @@ def test_clipped_logits(case, chunk, monkeypatch):
 
 
 def test_validation_makes_no_gradients(case, monkeypatch):
-    """Parameters require gradients even where torch.no_grad is active."""
+    """The parameters require gradients although torch.no_grad is active."""
     (features, weight, bias), target = case
     monkeypatch.setattr(fused_linear_cross_entropy, "_plus_product", None)  # of the weights' gradient
     with pytest.raises(TypeError):
@@ -66,7 +66,7 @@ def test_validation_makes_no_gradients(case, monkeypatch):
 
 
 def test_half_precision_leaves_the_order_to_autograd(case):
-    """float16 weights: the softmax is in float32, the gradient is scaled before it is rounded."""
+    """With float16 weights the softmax is in float32, and the gradient is multiplied by the loss scale before rounding."""
     (features, weight, bias), target = case
     half = [tensor.detach().half().requires_grad_() for tensor in (features, weight, bias)]
     loss, _ = fused_label_smoothed_loss(*half, target, 0.1)
@@ -102,7 +102,7 @@ def test_half_precision_in_many_chunks_is_close_to_float64(precision, limit, dev
 
 
 def test_the_loss_scale_enters_before_the_gradient_is_rounded(device):
-    """The words 1 and 2 have probability 2^-30; their gradients are 0 in float16, but not 2^15 times them."""
+    """Tokens 1 and 2 have probability 2^-30: their gradients underflow in float16 unless multiplied by 2^15 first."""
     features, weight = torch.zeros(1, 1).half().to(device), torch.zeros(3, 1).half().to(device)
     bias = torch.tensor([0.0, *[-30 * math.log(2)] * 2]).half().to(device)
     exact = torch.softmax(bias.double(), dim=0)[1].item()
@@ -117,7 +117,7 @@ def test_the_loss_scale_enters_before_the_gradient_is_rounded(device):
 
 
 class LargestTensor(TorchDispatchMode):
-    """The number of elements of the largest tensor that any operator returns."""
+    """Dispatch mode that records the number of elements of the largest tensor returned by an operator."""
 
     elements = 0
 
@@ -141,7 +141,7 @@ def test_only_the_logits_of_a_chunk_are_held(precision, limit, monkeypatch):
 
 
 def test_autocast_computes_in_its_precision(case):
-    """float32 weights and float32 gradients, which autocast's precision has rounded."""
+    """Weights and gradients are float32; the values are rounded to autocast's dtype."""
     (features, weight, bias), target = case
     single = [tensor.detach().float().requires_grad_() for tensor in (features, weight, bias)]
     with torch.autocast(features.device.type, torch.bfloat16):
@@ -156,7 +156,7 @@ def test_autocast_computes_in_its_precision(case):
 @pytest.mark.parametrize("limit", [None, 2.0])
 @pytest.mark.parametrize("precision", [torch.float32, *HALF_PRECISIONS])
 def test_no_tokens(precision, limit):
-    """The gradient is zero, as in a process without a sentence."""
+    """The gradient is zero, as for a process without a sentence."""
     shapes = ((0, 5), (11, 5), (11,))
     features, weight, bias = (torch.ones(*shape, dtype=precision, requires_grad=True) for shape in shapes)
     loss, nll = fused_label_smoothed_loss(features, weight, bias, torch.zeros(0).long(), 0.1, limit)
@@ -166,14 +166,14 @@ def test_no_tokens(precision, limit):
 
 
 def plain_weighted_nll(features, weight, bias, target, token_weights):
-    """One token after the other."""
+    """Slow twin: sums the weighted nll over tokens, one at a time."""
     log_probs = (features @ weight.t() + bias).log_softmax(dim=1)
     return -sum(w * row[y] for w, row, y in zip(token_weights, log_probs, target))
 
 
 @pytest.mark.parametrize("chunk", [3, 100])
 def test_weighted_tokens(case, chunk, monkeypatch):
-    """Weights of either sign, and a word whose logit can never win."""
+    """Weights of both signs, and a token with probability 0."""
     monkeypatch.setattr(fused_linear_cross_entropy, "CHUNK_TOKENS", chunk)
     (features, weight, bias), target = case
     bias = bias.index_fill(0, (target.max() + 1) % 11, -1e4)
@@ -195,7 +195,7 @@ def test_weighted_tokens(case, chunk, monkeypatch):
 @pytest.mark.parametrize("limit", [None, 2.0])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_a_batch_that_is_only_there_to_keep_in_step_has_no_gradient(case, smoothing, limit):
-    """fairseq multiplies its loss by 0, in place."""
+    """fairseq multiplies the loss of a dummy batch by 0, in place."""
     (features, weight, bias), target = case
     loss, _ = fused_label_smoothed_loss(features, weight, bias, target, smoothing, limit)
     loss *= 0

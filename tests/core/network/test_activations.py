@@ -1,3 +1,5 @@
+"""Tests the activation functions against torch, and their independence of batch and threads."""
+
 import pytest
 import torch
 
@@ -22,7 +24,7 @@ def test_tanh_is_torchs(dtype, error, capability, vendor, monkeypatch):
 
 @pytest.mark.parametrize("name", Activations._fields)
 def test_batch_invariant_activations_do_not_depend_on_the_position(name):
-    """Rows alone, at any place of a batch, and in the shares of several threads."""
+    """Rows are computed alone, at each position of a batch, and with several threads."""
     function = getattr(BATCH_INVARIANT, name)
     for width in (7, 32, 96):
         inputs = torch.randn(120_000 // width, width, generator=torch.Generator().manual_seed(width)) * 4

@@ -1,4 +1,4 @@
-"""The attention's scores and gradients against the plain formula."""
+"""Tests scores and gradients of the attention against the plain formula."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from gnmt.network.attention import NormalizedBahdanauAttention
 
 
 def plain(module: NormalizedBahdanauAttention, query, encoder_outputs, padding_mask):
-    """Bahdanau's formula with the whole (B, T, S, H) tensor."""
+    """Returns Bahdanau's formula, evaluated on the full (B, T, S, H) tensor."""
     sums = module.query_projection(query)[:, :, None] + module.key_projection(encoder_outputs)[:, None]
     direction = module.score_vector / module.score_vector.norm()
     scores = module.score_scale * (torch.tanh(sums + module.score_bias) * direction).sum(dim=-1)
@@ -64,7 +64,7 @@ def test_padding_gets_nothing_and_the_rest_sums_to_one(case):
 
 
 def test_softmax_is_float32_in_half_precision(device):
-    """Weights over many source positions still sum to 1: each is rounded to float16 once, after the softmax."""
+    """Weights of many source positions sum to 1, since each is rounded to float16 only after the softmax."""
     torch.manual_seed(1)
     module = NormalizedBahdanauAttention(8)
     torch.nn.init.normal_(module.score_vector)

@@ -1,4 +1,4 @@
-"""Quantisable training: schedule of the limit, and clipping of activations."""
+"""Tests quantisable training: the schedule of the clipping range by hand, and clipped activations of networks."""
 
 from types import SimpleNamespace
 
@@ -42,7 +42,7 @@ def test_range_is_set_by_updates_and_saved():
 
 @pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_precisions_keep_the_range(precision):
-    """1.1 is 1.0996 in float16 and 1.1016 in bfloat16; a checkpoint holds the nearest float32 number."""
+    """1.1 becomes 1.0996 in float16 and 1.1016 in bfloat16, but checkpoints store the nearest float32 number."""
     nearest = np.float32(1.1)
     model = clipped_model(activation_clip_from=10, activation_clip_until=20).to(precision)
     model.set_num_updates(15)  # 2.0 - 1.5 * 0.6
@@ -55,7 +55,7 @@ def test_other_precisions_keep_the_range(precision):
 
 
 def test_clipping_never_reads_the_device():
-    """On the meta device there is nothing to read."""
+    """Tensors on the meta device have no values to read."""
     clip = ActivationClip(ClipSchedule(2.0, 0.5, 10, 20)).to("meta")
     clip.set_num_updates(15)
     assert clip(torch.empty(3, device="meta")).shape == (3,)
@@ -82,7 +82,7 @@ def test_what_is_clipped(arch, device):
 @torch.no_grad()
 @pytest.mark.parametrize("arch", ["gnmt_v2", "gnmt"])
 def test_search_computes_what_training_does(arch, device):
-    """Step by step and in the search's decoder: the same logits as in one pass."""
+    """Step-by-step decoding and the fast decoder give the same logits as one pass."""
     model = clipped_model(arch).to(device)
     source, target = SOURCE.to(device), TARGET.to(device)
     model.set_num_updates(0)

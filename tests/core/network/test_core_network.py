@@ -1,4 +1,7 @@
-"""The network and its search in plain PyTorch: what fairseq gives and what it does not are the same."""
+"""Tests the network and the search without fairseq.
+
+Expected values come from the same network inside fairseq's classes.
+"""
 
 import subprocess
 import sys
@@ -53,7 +56,7 @@ def network(**options) -> GNMTNetwork:
 
 @pytest.mark.end_to_end
 def test_a_network_translates_without_fairseq():
-    """The expected search is that of the same network inside fairseq's classes."""
+    """The expected translations are found by the same network inside fairseq's classes."""
     found = subprocess.run(
         [sys.executable, "-c", WITHOUT_FAIRSEQ], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout
@@ -65,7 +68,7 @@ def test_a_network_translates_without_fairseq():
 
 @pytest.mark.parametrize("preset", ["gnmt_v2", "gnmt_v2_8_layers", "gnmt_v2_small", "gnmt_v2_tiny", "gnmt"])
 def test_a_preset_is_the_same_network_with_and_without_fairseq(preset):
-    """Names, their order and initial weights: checkpoints of optimizers count parameters, and seeds count draws."""
+    """Names, order and initial values of parameters are equal, because optimizer states and seeds depend on the order."""
     model = make_model(preset, make_dictionary(12), seed=1, hidden_size=8)
     config = model.config_class(hidden_size=8)
     plain = network(
@@ -115,7 +118,7 @@ def test_a_network_prepared_for_inference_has_no_gradient_and_no_dropout():
 
 
 class DotProductAttention(torch.nn.Module):
-    """Another attention, without an inference form: weights are the softmax of query . key."""
+    """Attention without an inference form; its weights are the softmax of query . key."""
 
     def precompute(self, encoder_outputs, padding_mask):
         return SourceMemory(encoder_outputs, encoder_outputs, padding_mask)
@@ -127,7 +130,7 @@ class DotProductAttention(torch.nn.Module):
 
 
 def test_a_network_that_declines_fast_decoding_still_translates():
-    """Its own step is used: the log-probabilities of what was found are those of one pass over it."""
+    """Its own step is used: log-probabilities of the translation equal those from one pass."""
     other = network()
     other.decoder.stack.attention = DotProductAttention()
     other.decoder.supports_fast_decoding = False

@@ -1,4 +1,7 @@
-"""Dropout keeps the right share, independently, and scales what it keeps."""
+"""Tests the rate, independence and scaling of dropout masks.
+
+Expected values are those of the Bernoulli distribution.
+"""
 
 import pytest
 import torch
@@ -20,7 +23,7 @@ def test_share_scale_and_gradient(p):
 
 
 def test_every_lane_of_the_random_words_is_fair():
-    """Four elements share a 64-bit number; none of them may be biased, nor two agree more than by chance."""
+    """Four elements use one 64-bit random number; each must be unbiased, and pairs must be independent."""
     torch.manual_seed(6)
     kept = (Dropout(0.5)(torch.ones(200_000)) != 0).view(-1, 4).float()
     assert (kept.mean(dim=0) - 0.5).abs().max() < 0.01  # standard deviation 0.0022
@@ -55,7 +58,7 @@ def test_a_mask_for_parts_is_that_of_the_whole():
 
 
 def test_masks_of_generators_with_drawn_seeds():
-    """Each is independent of the last, and all follow the CPU's seed."""
+    """Successive masks are independent, and all depend on the seed of the CPU."""
     torch.manual_seed(8)
     first, second = (draw_by_seed((1000, 400), torch.device("cpu"), 0.2) for _ in range(2))
     torch.manual_seed(8)

@@ -1,4 +1,6 @@
-"""The network is numerically NVIDIA's: logits, attention and loss of its code with the same weights."""
+"""Tests the network against golden arrays of NVIDIA's code with the same weights: encoder outputs, logits, attention
+and loss.
+"""
 
 import pytest
 import torch
@@ -14,12 +16,12 @@ NVIDIA_PAD, NVIDIA_BOS, NVIDIA_EOS = 0, 2, 3
 
 
 def with_our_ids(tokens: torch.Tensor, dictionary) -> torch.Tensor:
-    """NVIDIA's PAD 0 is the only id that the network treats apart; the embeddings are permuted alike."""
+    """Permutes the embeddings: PAD, which is 0 in NVIDIA's code, is the only id that the network treats specially."""
     return permutation(dictionary).to(tokens.device)[tokens]
 
 
 def permutation(dictionary) -> torch.Tensor:
-    """Our id of each of NVIDIA's ids: their PAD, UNK, BOS, EOS are 0 to 3."""
+    """Returns our id for each of NVIDIA's ids, whose PAD, UNK, BOS, EOS are 0 to 3."""
     special = torch.tensor([dictionary.pad(), dictionary.unk(), dictionary.bos(), dictionary.eos()])
     return torch.cat([special, torch.arange(4, len(dictionary))])
 

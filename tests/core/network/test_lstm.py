@@ -1,4 +1,4 @@
-"""Layers against torch's own on the same weights."""
+"""Tests LSTM layers against torch's LSTM with the same weights."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The LSTM in torch operations against its equations, in float64 and in half precision."""
+"""Tests the LSTM recurrence against its equations (reference/plain_lstm.py), in float64 and in half precision."""
 
 import math
 
@@ -12,7 +12,7 @@ ROUNDING = {torch.float16: 2**-11, torch.bfloat16: 2**-8}  # largest relative er
 
 
 def arguments(positions: int, device, rows: int = 2, inputs: int = 3, size: int = 4) -> list:
-    """Inputs, initial states and weights in float64; sums over the width have a variance of about 1."""
+    """Returns inputs, initial states and weights in float64; pre-activations have a variance of about 1."""
     torch.manual_seed(3)
     shapes = [(positions, rows, inputs), (rows, size), (rows, size), (4 * size, inputs), (4 * size, size), (4 * size,)]
     tensors = [torch.randn(shape, dtype=torch.double) for shape in shapes]
@@ -29,7 +29,7 @@ def gradients(result, given) -> tuple:
 
 @pytest.mark.parametrize("limit", [None, 0.5, 100.0])
 def test_equals_the_equations(limit, device):
-    """Values and all gradients, in float64; at 0.5 many cell states are clipped, at 100 none."""
+    """Values and all gradients in float64. With limit 0.5 many cell states are clipped, with 100 none."""
     given = arguments(5, device)
     hiddens, cell = lstm_recurrence(*given, limit, torch.double)
     plain_hiddens, plain_cells = plain_lstm(*given, limit)
@@ -40,7 +40,7 @@ def test_equals_the_equations(limit, device):
 
 
 def test_gradient_of_one_result(device):
-    """The other has none."""
+    """The other result does not contribute to the loss."""
     given = arguments(3, device)
     for wanted in (0, 1):
         ours, (hiddens, cells) = lstm_recurrence(*given, None, torch.double), plain_lstm(*given, None)
@@ -70,7 +70,7 @@ def test_half_precision_is_close_to_float64(precision, device):
 
 
 def test_cell_states_stay_in_float32(device):
-    """512 positions add 2^-9 each. In bfloat16 the sum would stay at a half, where 2^-9 is half a step."""
+    """512 positions add 2^-9 each. In bfloat16 the sum would stop at 0.5, where 2^-9 is half the spacing."""
     bias = torch.tensor([30.0, 30.0, 2**-9, 30.0], device=device)
     nothing = torch.zeros(512, 1, 1, device=device)
     _, cell = lstm_recurrence(nothing, *nothing[:2], *[nothing[:4, 0]] * 2, bias, None, torch.bfloat16)

@@ -1,4 +1,7 @@
-"""The whole network: invariances, structure, initial values, what users may ask for."""
+"""Tests the whole network: invariances, structure, initial values and options.
+
+Expected values come from slow twins and published parameter counts.
+"""
 
 import math
 
@@ -24,7 +27,7 @@ def model(request, device):
 
 
 def batch(lengths, left: bool, extra: int = 0, seed: int = 3, device="cpu"):
-    """Sources of the given lengths, EOS included, in a batch padded on the left or right."""
+    """Returns sources of the given lengths, EOS included, padded on the left or right."""
     generator = torch.Generator().manual_seed(seed)
     width = max(lengths) + extra
     tokens = torch.full((len(lengths), width), DICTIONARY.pad())
@@ -88,7 +91,7 @@ def test_step_by_step_equals_one_pass(model, device):
 
 @torch.no_grad()
 def test_fairseqs_incremental_state_with_reordering(model, device):
-    """Decodes like fairseq's own searches: whole prefixes, a cache, and rows that move and leave."""
+    """Decodes as fairseq's own searches do: with whole prefixes, a cache, and rows that are reordered or removed."""
     tokens, lengths = batch(LENGTHS, left=True, device=device)
     previous = previous_tokens(4, 5, device)
     order = torch.tensor([2, 0, 0], device=device)
@@ -104,7 +107,7 @@ def test_fairseqs_incremental_state_with_reordering(model, device):
 
 @torch.no_grad()
 def test_rows_of_a_sentence_share_its_memory(model, device):
-    """N = 2 rows a sentence over a memory of B sentences: the same as a memory copied for every row."""
+    """N = 2 rows for each sentence over a memory of B sentences equal rows with copied memories."""
     tokens, lengths = batch(LENGTHS, left=False, device=device)
     previous = previous_tokens(8, 1, device)
     memory = model.decoder.precompute(model.encoder(tokens, lengths))
@@ -124,7 +127,9 @@ def test_every_parameter_gets_a_gradient(model, device):
 
 
 def test_attention_query_is_the_paper_s_or_nvidia_s():
-    """With a zero first token the paper's first query is zero, so attention cannot know the token; v2's can."""
+    """With a zero BOS embedding the paper's first query is zero, so attention is independent of the token; in v2 it is
+    not.
+    """
     tokens, lengths = batch([5], left=False)
     for arch, knows in (("gnmt", False), ("gnmt_v2", True)):
         model = make_model(arch, DICTIONARY, hidden_size=12)
@@ -167,7 +172,7 @@ def test_initial_distributions(weights, embeddings):
 
 
 def inputs_of_lstms(model, run):
-    """Records the inputs and outputs of each LSTM, by name."""
+    """Records inputs and outputs of each LSTM by name."""
     seen = {}
 
     def note(name):
@@ -215,7 +220,7 @@ def test_residual_and_context_positions():
 
 
 def test_dropout_positions():
-    """On the input of every LSTM (one mask for both directions of the first), and nowhere else."""
+    """Dropout is applied to the input of each LSTM only; both directions of the first share one mask."""
     model = make_model("gnmt_v2", DICTIONARY, hidden_size=64, dropout=0.5).train()
     tokens, lengths = batch([6, 6], left=False)
     seen = inputs_of_lstms(model, lambda: model(tokens, lengths, previous_tokens(2, 8)))

@@ -1,4 +1,6 @@
-"""Layers on several devices: the order of the chunks, the devices, and the values against the ordinary network."""
+"""Tests layers placed on several devices: schedule by hand, devices of tensors, and values against the same network on
+one device.
+"""
 
 import copy
 from types import SimpleNamespace
@@ -44,7 +46,7 @@ def network(**options) -> GNMTNetwork:
 
 
 def outputs_and_gradients(model: nn.Module, target: torch.Tensor = PREVIOUS):
-    """Logits, attention weights and gradients of a training update with dropout."""
+    """Returns logits, attention weights and gradients of one training update with dropout."""
     torch.manual_seed(2)
     logits, weights = model.train()(SOURCE, target)
     torch.manual_seed(3)
@@ -56,7 +58,7 @@ def outputs_and_gradients(model: nn.Module, target: torch.Tensor = PREVIOUS):
 
 
 def test_schedule():
-    """Two layers, three chunks: step by step, the upper layer first."""
+    """Two layers and three chunks: at each step the upper layer runs first."""
     assert schedule(2, 3) == [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2)]
     assert schedule(3, 2) == [(0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (2, 1)]
     assert schedule(0, 2) == [] and schedule(1, 1) == [(0, 0)]
@@ -83,7 +85,7 @@ def test_split_and_join():
 
 
 def test_states_are_carried_from_chunk_to_chunk():
-    """A layer that adds to each number the sum of all before it."""
+    """The layer computes cumulative sums."""
 
     def cumulate(chunk: Chunk, before: torch.Tensor):
         sums = before[:, None] + chunk.features.cumsum(dim=1)
@@ -104,7 +106,10 @@ def test_states_are_carried_from_chunk_to_chunk():
     "name, chunks", [*((name, chunks) for name in NETWORKS for chunks in (1, 4)), *((CURRENT, 2), (CURRENT, 9))]
 )
 def test_a_placed_network_equals_the_ordinary_one(name, chunks):
-    """Dropout included: its masks are drawn layer by layer for the whole sequence. One chunk is bit-equal."""
+    """Dropout included, whose masks are drawn for each layer and the whole sequence.
+
+    With one chunk results are bit-identical.
+    """
     ordinary, placed = network(**NETWORKS[name]), network(**NETWORKS[name])
     placed.place(Placement((CPU, CPU, CPU), chunks))
     for found, expected in zip(outputs_and_gradients(placed), outputs_and_gradients(ordinary)):
@@ -129,7 +134,7 @@ def test_float32_deviates_by_rounding_only():
 
 
 def test_a_search_uses_a_placed_network_as_it_is():
-    """Validation translates with the network in training."""
+    """Validation during training translates with the placed network."""
     rules = BeamSearchRules(SpecialTokens(PAD, EOS, 3, decoder_start=EOS), SearchOptions(beam=3, max_len_b=6))
     found = []
     for place in (False, True):
@@ -146,7 +151,7 @@ def test_a_search_uses_a_placed_network_as_it_is():
 
 @pytest.fixture
 def moves_without_values(monkeypatch):
-    """Replaces Module.to for parameters without values, which torch cannot move in place; shared ones stay shared."""
+    """Replaces Module.to for meta tensors, which torch cannot move in place; shared parameters stay shared."""
     moved = {}
 
     def to(self: nn.Module, device: torch.device) -> nn.Module:
@@ -171,7 +176,7 @@ def moves_without_values(monkeypatch):
     ],
 )
 def test_every_tensor_is_moved_to_where_it_is_used(moves_without_values, name, devices):
-    """Tensors without values on two kinds of devices: an operator that mixes them fails, forward or backward."""
+    """Uses meta tensors on two kinds of devices: operators that mix devices fail in the forward or backward pass."""
     with FakeTensorMode():
         model = GNMTNetwork(NetworkConfig(12, 12, hidden_size=8, **NETWORKS[name])).train()
         model.place(Placement(devices, 2))
@@ -184,7 +189,7 @@ def test_every_tensor_is_moved_to_where_it_is_used(moves_without_values, name, d
 
 @pytest.mark.parametrize("name, last", [("current query", 2), ("tied", 0), ("8 + 2 layers", 2)])
 def test_the_loss_is_where_the_batch_is(moves_without_values, name, last):
-    """The output projection is on the last device, or with the embeddings whose weights it shares."""
+    """The output projection is on the last device, or on the device of the embeddings whose weights it shares."""
     criterion = GNMTLabelSmoothedCrossEntropy(SimpleNamespace(target_dictionary=make_dictionary(12)), 0.1, False)
     for devices in ((CPU, CPU, META), (META, META, CPU), (META, CPU, META)):
         with FakeTensorMode():
@@ -205,7 +210,7 @@ def test_blocks_of_layers():
 
 
 def test_a_placed_network_stays_where_it_is():
-    """fairseq moves models to its own device; their precision may change."""
+    """fairseq's move to its own device has no effect; conversions of precision have."""
     model = make_model("gnmt_v2_tiny", make_dictionary(12))
     model.place(Placement((CPU, META)))
     model.to("cpu").half()

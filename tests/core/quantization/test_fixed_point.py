@@ -1,4 +1,7 @@
-"""Rounded terms have exact sums, whatever their order."""
+"""Tests fixed-point rounding, whose sums do not depend on their order.
+
+Expected values are worked out by hand or in 64-bit integers.
+"""
 
 import math
 
@@ -20,7 +23,7 @@ def test_a_sum_depends_neither_on_the_order_nor_on_zeros():
 
 
 def test_values_by_hand():
-    """The largest number of a column lies below 2^e, and the unit is 2^(e - 11): 1/512 below 4, 1/2048 below 1."""
+    """If the largest value of a column is below 2^e, the unit is 2^(e - 11): 1/512 below 4, 1/2048 below 1."""
     values = torch.tensor([[[3.0, 0.0, -0.6], [1.0004, 0.0, 0.00023], [-0.0011, 0.0, 0.00025]]])
     expected = [[3.0, 0.0, -1229 / 2048], [1.0, 0.0, 0.0], [-1 / 512, 0.0, 1 / 2048]]
     assert round_values(values)[0].tolist() == expected
@@ -32,7 +35,7 @@ def test_weights_by_hand():
 
 @pytest.mark.parametrize("positions", [1, 7, 300, 8192])
 def test_contexts_are_exact(positions):
-    """Against 64-bit integers, at the limit: all values the largest of their column, and weights that are rounded up."""
+    """Compares with 64-bit integers at the limits: largest values in each column, and weights rounded up."""
     generator = torch.Generator().manual_seed(positions)
     weights = torch.rand(1, 3, positions, generator=generator).softmax(dim=2)
     weights[:, 1] = 0

@@ -1,4 +1,4 @@
-"""Integer arithmetic against numpy's, exactly, and what quantisation must not depend on."""
+"""Tests the int8 linear layer: equal to 64-bit numpy integers, and independent of the batch and the kernel."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from gnmt.quantization.int8_kernels import (
 
 
 def test_rows_by_hand():
-    """The largest element of a row becomes 127; a row of zeros keeps the scale 1."""
+    """The largest element of each row becomes 127; a row of zeros has scale 1."""
     integers, scale = quantize_rows(torch.tensor([[-10.0, 5.0, 0.04], [0.0, 0.0, 0.0], [254.0, 1.0, -2.9]]))
     assert integers.tolist() == [[-127, 64, 1], [0, 0, 0], [127, 0, -1]]  # 63.5 goes to the even 64; 0.508 to 1
     torch.testing.assert_close(scale, torch.tensor([10 / 127, 1.0, 2.0]))
@@ -28,7 +28,10 @@ def test_inputs_by_hand(qmax):
 
 
 def integer_arithmetic(weight, bias, inputs, qmax: int, limit) -> np.ndarray:
-    """The layer in numpy: integers of 64 bits, scales in float64. Inputs lie within +-limit, or have a scale a row."""
+    """Slow twin in numpy: 64-bit integers, float64 scales.
+
+    Inputs are within +-limit, or have one scale for each row.
+    """
     w, x = weight.numpy(), inputs.numpy()
     weight_scale = np.abs(w).max(axis=1) / np.float32(127)
     input_scale = (np.abs(x).max(axis=1) if limit is None else np.full(len(x), np.float32(limit))) / np.float32(qmax)
@@ -40,7 +43,7 @@ def integer_arithmetic(weight, bias, inputs, qmax: int, limit) -> np.ndarray:
 
 @pytest.fixture(params=["onednn", "floats"])
 def kernel(request, monkeypatch):
-    """The processor's own kernel, and what serves where there is none."""
+    """Fixture: the kernel for this processor, and the portable kernel."""
     if request.param == "onednn" and onednn_activation_qmax() is None:
         pytest.skip("this torch has no 8-bit product")
     if request.param == "floats":
@@ -60,7 +63,7 @@ def test_equals_integer_arithmetic(kernel, rows, inputs, outputs, limit):
 
 
 def test_the_largest_sums_are_exact(kernel):
-    """All products at their limit, with one sign: where 16 bits would overflow."""
+    """All products have their largest value and one sign, which would overflow 16-bit sums."""
     weight = torch.full((8, 128), 127.0)
     x = torch.tensor([1.0, -1.0])[:, None].expand(2, 128)
     torch.testing.assert_close(Int8Linear(weight)(x), 127.0 * 128 * torch.tensor([[1.0], [-1.0]]).expand(2, 8))
@@ -81,7 +84,7 @@ def test_a_row_does_not_depend_on_its_batch(kernel):
 )
 @pytest.mark.parametrize("rows", [1, FEW_ROWS, FEW_ROWS + 1, 100])
 def test_kernels_agree_bit_for_bit(rows):
-    """Largest integers of random signs, so that sums come near to what float32 holds exactly."""
+    """Largest integers with random signs: sums are near the limit of exact float32 integers."""
     torch.manual_seed(3)
     weight = torch.randint(0, 2, (33, 2000)).mul_(2).sub_(1).mul_(WEIGHT_QMAX).to(torch.int8)
     weight[0] = WEIGHT_QMAX
@@ -99,7 +102,7 @@ def test_kernels_agree_bit_for_bit(rows):
 @pytest.mark.parametrize("inputs", [1000, 1041, 2097, 8001])
 @pytest.mark.parametrize("rows", [1, 40])
 def test_sums_beyond_24_bits_are_rounded_to_the_nearest_float(rows, inputs, qmax):
-    """From 1041 inputs with 127 qmax, and 2097 with 63, the largest sum has more bits than float32."""
+    """The largest sum needs more than 24 bits from 1041 inputs with qmax 127, and from 2097 with qmax 63."""
     qmax = min(qmax, onednn_activation_qmax())
     weight = torch.full((9, inputs), WEIGHT_QMAX, dtype=torch.int8)
     weight[1:] = torch.randint(1, WEIGHT_QMAX + 1, (8, inputs), generator=torch.Generator().manual_seed(4))

@@ -1,4 +1,4 @@
-"""Checkpoints in 8-bit integers."""
+"""Tests int8 storage of checkpoints. Expected values come from the float weights."""
 
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ def model():
 
 
 def largest_of_blocks(name, state):
-    """The largest number of each row (O, 1), or of the block (O, I) that a search multiplies it with."""
+    """Returns the largest value of each row (O, 1), or of each block (O, I) that inference multiplies at once."""
     value, hidden_size = state[name], 16
     if not name.startswith("decoder.stack"):
         return value.abs().amax(dim=1, keepdim=True)
@@ -31,7 +31,7 @@ def largest_of_blocks(name, state):
 
 
 def test_scales_without_blocks_are_read():
-    """The first files stored one scale for each row."""
+    """Early files store one scale for each row."""
     name = "decoder.stack.upper_lstms.0.weight_ih_l0"
     state = {
         name + ".int8": torch.tensor([[1, -2], [3, 127]], dtype=torch.int8),
@@ -62,7 +62,7 @@ def test_shared_embeddings_are_stored_once(model):
 
 @torch.no_grad()
 def test_int8_translation_is_that_of_the_original(model):
-    """At the first step, from small weights."""
+    """Logits of the first step, with small weights."""
     read_back = make_model("gnmt_v2", DICTIONARY, seed=2, hidden_size=16)
     read_back.load_state_dict(to_integers(model.state_dict()))
     logits = []
@@ -76,7 +76,7 @@ def test_int8_translation_is_that_of_the_original(model):
 
 @torch.no_grad()
 def test_int8_of_large_weights(model):
-    """Two steps would show a difference: nothing is rounded twice."""
+    """Logits of two steps, which would differ if values were rounded twice."""
     for parameter in model.parameters():
         torch.nn.init.uniform_(parameter, -0.9, 0.9)
     read_back = make_model("gnmt_v2", DICTIONARY, seed=2, hidden_size=16)

@@ -1,4 +1,4 @@
-"""Beam search against trying every translation, and what must not change its results."""
+"""Tests beam search against exhaustive enumeration of all translations, and its independence of batch and padding."""
 
 import math
 
@@ -26,7 +26,7 @@ def padded(sources, left: bool = False) -> torch.Tensor:
 
 
 def translate(model, sources, left=False, prefix=None, length_penalty=None, device="cpu", **options):
-    """The n-best of each source as (score, tokens, log-probabilities of the tokens, attention)."""
+    """Returns the n-best list of each source as (score, tokens, log-probabilities of the tokens, attention)."""
     rules = BeamSearchRules(SPECIAL, SearchOptions(**options), length_penalty)
     return [
         list(map(as_tuple, found)) for found in translate_batch(model, rules, padded(sources, left).to(device), prefix)
@@ -63,7 +63,7 @@ def test_equals_exhaustive_search(models, alpha, const, beta, seed, device):
 @pytest.mark.parametrize("seed", [10, 12, 13])
 @pytest.mark.parametrize("table", [(0.5, 0.8, 3.0, 0.6, 0.4), (3.0, 1.0, 2.0, 0.5, 4.0)])
 def test_early_stopping_with_a_penalty_that_is_not_monotonic(table, seed):
-    """The penalty peaks at length 3, or at several. Stopping early must not miss the best translations."""
+    """The penalty has a maximum at length 3, or several maxima. Early stopping must not miss the best translations."""
     model = ScriptedEnsemble([Scripted(seed, VOCABULARY, sharpness=2.0)])
     penalty = TabulatedLengthPenalty(table)
     options = dict(beam=EVERYTHING, nbest=1, max_len_b=4, coverage_penalty=0.1, length_penalty=penalty)
@@ -73,7 +73,7 @@ def test_early_stopping_with_a_penalty_that_is_not_monotonic(table, seed):
 
 
 def test_coverage_moves_with_its_hypothesis(device):
-    """The attention returned for a hypothesis is its own, position by position, and gives its coverage."""
+    """The returned attention belongs to the hypothesis at each position, and gives its coverage penalty."""
     model = ScriptedEnsemble([Scripted(3, VOCABULARY)])
     (found,) = translate(model, [SOURCES[2]], beam=4, nbest=4, max_len_b=6, device=device)
     assert len({tokens for _, tokens, _, _ in found}) == 4
@@ -125,7 +125,7 @@ def test_coverage_flips_the_winner(beta, winner):
 
 
 def test_results_do_not_depend_on_the_batch():
-    """Alone, in a batch, in another order, padded on the other side: the same translations."""
+    """Alone, in a batch, in another order and with padding on the other side."""
     model = ScriptedEnsemble([Scripted(5, 9)])
     generator = torch.Generator().manual_seed(1)
     sources = [torch.randint(4, 9, (n,), generator=generator).tolist() + [EOS] for n in (1, 7, 3, 5, 2, 4)]
@@ -140,7 +140,7 @@ def test_results_do_not_depend_on_the_batch():
 
 @pytest.mark.parametrize("seed", range(8))
 def test_nbest_does_not_change_the_best(seed):
-    """Stopping early must look no further than it may."""
+    """Early stopping must not depend on the length of the n-best list."""
     model = ScriptedEnsemble([Scripted(seed, 8, sharpness=3.0)])
     lists = [translate(model, SOURCES, beam=4, nbest=n, max_len_b=12) for n in (1, 2, 4)]
     for of_one, of_two, of_four in zip(*lists):
@@ -186,7 +186,7 @@ def test_prefix_is_kept_and_free_after_it(device):
 
 
 def test_prefix_is_said_however_unlikely():
-    """The probability of 5 is no float."""
+    """The probability of token 5 underflows to 0."""
 
     class Reluctant(ByHand):
         def step(self, tokens, state):
@@ -255,7 +255,7 @@ def test_options_out_of_range(option, value, words):
     "options", [{}, dict(prune_tokens=1.5, prune_hypotheses=1.0), dict(no_repeat_ngram_size=2, min_len=3)]
 )
 def test_translations_do_not_depend_on_when_a_sentence_joins(seed, options):
-    """Sentences join at random steps, in random groups, with and without prefixes: each as if it were alone."""
+    """Sentences join at random steps in random groups, with and without prefixes."""
     generator = torch.Generator().manual_seed(seed)
     draw = lambda low, high: int(torch.randint(low, high, (), generator=generator))
     model = ScriptedEnsemble([Scripted(seed, 9)])

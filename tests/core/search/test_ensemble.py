@@ -1,4 +1,4 @@
-"""Several models as one."""
+"""Tests ensembles of models. Expected averages are worked out by hand."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def test_probabilities_and_attention_are_averaged(count, temperature, device):
 
 
 def test_a_search_may_be_older_than_the_preparation_of_its_model():
-    """Builds the model like fairseq for a checkpoint that was trained with --eval-bleu."""
+    """For checkpoints trained with --eval-bleu, fairseq builds the search before it prepares the model for inference."""
     model = make_model("gnmt_v2_tiny", DICTIONARY, init_range=0.5)
     ensemble = Ensemble([model], precision="int8")
     with pytest.raises(UserError, match="is for translation, not for training"):

@@ -1,4 +1,4 @@
-"""The penalties against sums worked out by hand."""
+"""Tests length and coverage penalties against values worked out by hand."""
 
 import math
 

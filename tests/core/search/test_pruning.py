@@ -1,4 +1,6 @@
-"""Pruning: by hand, against a plain search, and off when its thresholds are large."""
+"""Tests pruning against values worked out by hand and against a beam search on Python lists
+(reference/plain_beam_search.py).
+"""
 
 import math
 
@@ -19,7 +21,7 @@ SOURCES = [(4, 5, EOS), (5, EOS), (4, 4, 5, 5, EOS)]
 
 
 class Counting(ScriptedEnsemble):
-    """Notes how many rows each step has."""
+    """Ensemble that records the number of rows at each step."""
 
     def start(self, src_tokens):
         self.rows = []
@@ -31,7 +33,7 @@ class Counting(ScriptedEnsemble):
 
 
 def translate(model, sources, **options):
-    """The hypotheses of each source as (score, tokens), best first."""
+    """Returns the hypotheses of each source as (score, tokens), best first."""
     width = max(map(len, sources))
     rows = torch.tensor([[*source, *[PAD] * (width - len(source))] for source in sources])
     found = translate_batch(model, BeamSearchRules(SPECIAL, SearchOptions(**options)), rows)

@@ -1,4 +1,7 @@
-"""Sentences that join and leave a running search of real networks."""
+"""Tests sentences that join and leave a running search.
+
+Expected translations come from searching each sentence alone.
+"""
 
 import pytest
 import torch
@@ -24,7 +27,7 @@ def padded(sources) -> torch.Tensor:
 @pytest.mark.parametrize("arch", ["gnmt_v2_tiny", "gnmt"])
 @pytest.mark.parametrize("precision, prepared", [(None, False), (None, True), ("int8", True), ("bf16", True)])
 def test_a_sentence_is_translated_as_if_it_were_alone(arch, precision, prepared):
-    """In float32 scores are equal to rounding."""
+    """Scores are equal up to float32 rounding."""
     dictionary = make_dictionary(30)
     models = [make_model(arch, dictionary, seed, hidden_size=16, init_range=0.6) for seed in (1, 2)]
     for model in models:

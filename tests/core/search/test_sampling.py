@@ -1,4 +1,4 @@
-"""Samples against walking through a scripted model, one token after the other; and those of a network."""
+"""Tests sampling against a slow twin that draws one token after the other, with scripted models and a real network."""
 
 import math
 
@@ -16,7 +16,7 @@ LIMIT = 6
 
 
 def test_draw_by_hand(device):
-    """Probabilities 1/2, 0, 1/8, 3/8 fill the unit interval in this order."""
+    """Probabilities 1/2, 0, 1/8, 3/8 divide the unit interval in this order."""
     probabilities = torch.tensor([0.5, 0.0, 0.125, 0.375], device=device)
     noise = torch.tensor([0.0, 0.49, 0.51, 0.62, 0.63, 0.99999994], device=device)
     tokens, log_probs = draw(probabilities.repeat(len(noise), 1), noise)
@@ -26,7 +26,7 @@ def test_draw_by_hand(device):
 
 
 def test_draw_follows_the_distribution():
-    """Evenly spread noise meets each token as often as its probability says, to a place at each of its ends."""
+    """Evenly spaced noise draws each token in proportion to its probability, up to one count at each end."""
     torch.manual_seed(1)
     places, probabilities = 10_000, (2 * torch.randn(50)).softmax(0)
     noise = (torch.arange(places) + 0.5) / places
@@ -36,7 +36,7 @@ def test_draw_follows_the_distribution():
 
 
 def walk(model: ScriptedEnsemble, source: tuple, noise: list, limit: int) -> tuple:
-    """The tokens and log-probabilities of one sample, the slow and obvious way."""
+    """Slow twin: returns tokens and log-probabilities of one sample."""
     tokens, log_probs = (), []
     while len(tokens) < limit and tokens[-1:] != (EOS,):
         all_log_probs, _ = model.next(source, tokens)
@@ -74,7 +74,7 @@ def test_samples_are_those_of_a_walk(leaving_share, monkeypatch):
 
 
 def test_tokens_end_with_the_longest_sample():
-    """The noise has room for six tokens, the limit is two; noise 0 always draws token 0."""
+    """The noise has room for six tokens and the limit is two; noise 0 always draws token 0."""
     model = ScriptedEnsemble([Scripted(seed=3, vocabulary=VOCABULARY)])
     noise, limits = torch.zeros(1, 2, LIMIT), torch.tensor([2])
     samples = draw_samples(model, torch.tensor([[4, EOS]]), torch.tensor([EOS]), noise, limits, PAD, EOS)
@@ -125,7 +125,7 @@ def test_batch_mates_have_no_say(network, device):
 
 
 def test_scores_that_are_no_numbers_do_not_end_the_training(network):
-    """fairseq reports the loss, or repeats an update whose half precision overflowed."""
+    """fairseq then reports the loss as NaN, or repeats an update that overflowed in half precision."""
     tokens, log_probs = draw(torch.full((2, 5), math.nan), torch.rand(2))
     assert tokens.max() < 5 and log_probs.isnan().all()
 

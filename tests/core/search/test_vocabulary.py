@@ -1,4 +1,7 @@
-"""The vocabulary at a search step: its best tokens, forbidden ones and forced ones."""
+"""Tests selection of tokens at one search step: top-k, forbidden and forced tokens.
+
+Expected tokens come from sorting all continuations or from hand calculation.
+"""
 
 import math
 
@@ -19,7 +22,7 @@ from gnmt.search.token_selection import (
 
 
 def plain_continuations(probabilities, log_probs, count, prune):
-    """Every continuation of every hypothesis, sorted."""
+    """Slow twin: returns all continuations of all hypotheses, sorted."""
     token_log_probs = probabilities.view(*log_probs.shape, -1).log()
     if prune:
         token_log_probs[token_log_probs < token_log_probs.amax(dim=2, keepdim=True) - prune] = NEG_INF
@@ -46,7 +49,7 @@ def test_two_stages_find_what_one_finds(vocabulary, count, hypotheses, prune):
 
 
 def test_ties_and_banned_tokens():
-    """Words of one probability: two of one group, and the last, whose group is larger than others. All others are banned."""
+    """Tokens of equal probability: two in one group, and the last one, in the largest group. All others are banned."""
     vocabulary = 2 * GROUPS + 7
     last, before = vocabulary - 1, vocabulary - 2
     probabilities = torch.zeros(4, vocabulary)
@@ -63,7 +66,7 @@ def test_ties_and_banned_tokens():
 
 @pytest.mark.parametrize("length", [10, 600, 700, 3000])
 def test_of_equal_values_the_first_ones_are_chosen(length):
-    """torch.topk has other algorithms below and above 640 numbers for 10 of them."""
+    """For k = 10, torch.topk uses other algorithms below and above 640 values."""
     rounded = torch.randn(4, length, generator=torch.Generator().manual_seed(1)).mul(2).round().sub(300)
     rounded[:, length // 2 :] = NEG_INF
     values, indices = topk_in_order(rounded, 5)
@@ -87,7 +90,7 @@ def history_of(steps):
 
 
 def test_forbidden_tokens():
-    """Three rows after the start mark and the words 5 4 (the last one, 5 5); words are 4, 5, 6."""
+    """Three rows after BOS and the tokens 5 4 (last row: 5 5); the vocabulary has the tokens 4, 5, 6."""
     pad, eos, unk = 1, 2, 3
     rows, backpointers = torch.zeros(3, 1), torch.arange(3)
     words = ([eos, eos, eos], [5, 5, 5], [4, 4, 5])
@@ -110,7 +113,7 @@ def test_forbidden_tokens():
 
 
 def test_all_hypotheses_of_a_sentence_are_forced():
-    """Two sentences of two rows; the first is bound."""
+    """Two sentences with two rows each; the first has a forced token."""
     probabilities = torch.arange(1.0, 17.0).view(4, 4) / 16
     rows, backpointers = torch.zeros(4, 1), torch.arange(4)
     history = history_of([BeamStep(backpointers, torch.full((4,), 2), rows, rows)] * 3)
@@ -130,7 +133,7 @@ def test_ban_repeated_ngrams():
 
 
 def test_younger_rows_have_no_ngrams_of_older_ones():
-    """The second row has one token, so no bigram of it can repeat; the first would repeat 4 4."""
+    """The second row has one token and can repeat no bigram; the first would repeat 4 4."""
     probabilities = torch.full((2, 6), 1 / 6)
     ban_repeated_ngrams(probabilities, torch.tensor([[4, 4, 4], [NO_TOKEN, NO_TOKEN, 4]]), size=2)
     assert (probabilities == 0).nonzero().tolist() == [[0, 4]]

@@ -1,4 +1,7 @@
-"""Queue of the server: turns of requests, its limit, cancellation and closing; jobs are made up."""
+"""Tests the job queue of the server: order, limit, cancellation and closing, with simulated jobs.
+
+Expected orders are worked out by hand.
+"""
 
 from types import SimpleNamespace
 from typing import List
@@ -12,7 +15,7 @@ from gnmt.translation.options import TranslationOptions
 
 
 def jobs(*tokens: int) -> List[Job]:
-    """Returns jobs with so many source tokens each."""
+    """Returns one job for each given number of source tokens."""
     sentences = [SimpleNamespace(ids=list(range(count))) for count in tokens]
     return [Job(None, TranslationOptions(), sentence, lambda outcome: None) for sentence in sentences]
 
@@ -25,7 +28,7 @@ def queue_of(*requests: List[Job], limit: int = 1000) -> JobQueue:
 
 
 def test_requests_take_turns():
-    """A document of three sentences, then two requests of one sentence."""
+    """One document of three sentences, then two requests of one sentence each."""
     (one, two, three), (first,), (second,) = requests = jobs(5, 5, 5), jobs(5), jobs(5)
     queue = queue_of(*requests)
     assert queue.take(4, 8) == [one, first, second, two] and len(queue) == 1
@@ -37,7 +40,7 @@ def test_long_sentences_take_more_slots():
 
 
 def test_a_long_sentence_is_not_overtaken():
-    """It needs 2 of 4 slots; while only one is free, the short sentence behind it waits too."""
+    """It needs 2 of 4 slots; while only one slot is free, the short sentence behind it waits."""
     (long,), (short,) = requests = jobs(SHORT + 1), jobs(1)
     queue = queue_of(*requests)
     assert queue.take(1, 4) == []

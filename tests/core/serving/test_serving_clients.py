@@ -1,4 +1,6 @@
-"""Clients that were not written here: a LibreTranslate client of PyPI, and schemathesis with our OpenAPI document."""
+"""Tests the server with clients of others: a LibreTranslate client from PyPI, and schemathesis, which reads the OpenAPI
+document.
+"""
 
 import json
 from contextlib import suppress
@@ -46,7 +48,7 @@ def test_the_openapi_document_describes_every_route(server):
 @pytest.mark.end_to_end
 @pytest.mark.timeout(900)
 def test_no_request_makes_the_server_fail(server):
-    """Generated requests, within the document and beside it; answers must be those that the document has."""
+    """Sends generated requests, valid and invalid; all responses must be declared in the document."""
     schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
     from hypothesis import HealthCheck, Phase, given, seed, settings
     from hypothesis.errors import Unsatisfiable

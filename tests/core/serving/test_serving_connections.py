@@ -1,4 +1,7 @@
-"""Clients that keep connections without finishing a request or without reading the response."""
+"""Tests slow clients, which do not finish a request or do not read the response.
+
+Expected responses are written by hand.
+"""
 
 import socket
 import time
@@ -33,7 +36,7 @@ def opened(url: str, sent: bytes) -> socket.socket:
 
 
 def until_closed(connection: socket.socket) -> bytes:
-    """Returns everything that the server sends until it closes the connection."""
+    """Returns all data that the server sends before it closes the connection."""
     received = b""
     try:
         while part := connection.recv(65536):

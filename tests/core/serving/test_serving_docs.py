@@ -1,4 +1,4 @@
-"""docs/serving.md lists every limit and every metric."""
+"""Tests that docs/serving.md lists each limit and metric of the server."""
 
 import dataclasses
 import re

@@ -1,4 +1,4 @@
-"""Limits, keys and errors: each with the right status and a sentence, and nothing else disturbed."""
+"""Tests limits, API keys and errors of the server. Expected statuses and messages are written by hand."""
 
 import json
 import socket
@@ -128,7 +128,7 @@ def test_other_origins_are_allowed_when_asked_for(translator):
 
 
 def test_a_full_queue_refuses_and_disturbs_nobody(translator, monkeypatch):
-    """No sentence ends before a request was refused, so that the requests fill the queue on any machine."""
+    """Sentences cannot finish before a request is refused, so the queue is full on machines of any speed."""
     gate = gate_of(translator, monkeypatch)
 
     def ask(_):
@@ -216,7 +216,7 @@ def test_a_search_that_breaks_ends_with_its_requests(translator, monkeypatch, me
 
 
 def test_a_failed_engine_is_named(translator, monkeypatch):
-    """Running and later requests learn that the engine has failed, not that the server is stopping."""
+    """Running and later requests are told that the engine has failed, not that the server is stopping."""
 
     def fail(queue, free, slots):
         if len(queue):

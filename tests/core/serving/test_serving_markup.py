@@ -1,4 +1,7 @@
-"""HTML and subtitles: markup is kept, and inline tags go where the attention is."""
+"""Tests translation of HTML and subtitles: markup is kept, and inline tags are placed by attention.
+
+Expected documents are written by hand.
+"""
 
 import random
 import re
@@ -18,7 +21,7 @@ from gnmt.translation.results import SentenceTranslation, TranslatedHypothesis
 
 
 def translated(source: str, target: str, links: list) -> SentenceTranslation:
-    """A translation by units; target unit i attends to source unit links[i]."""
+    """Returns a translation by units, whose target unit i attends to the source unit links[i]."""
     tokens = [[text[span.start : span.end] for span in units_of(text)] for text in (source, target)]
     attention = torch.full((len(tokens[1]) + 1, len(tokens[0]) + 1), 0.01)
     for unit, link in enumerate(links):
@@ -93,7 +96,7 @@ def test_the_same_text_gives_the_same_html(html):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_no_tag_is_lost_however_words_move(seed):
-    """Documents of random tags, errors included; every tag occurs as often as before."""
+    """Random documents with malformed tags; the number of occurrences of each tag must not change."""
     generator = random.Random(seed)
     choices = [
         "<b>",
@@ -160,7 +163,7 @@ def test_tokens_are_found_in_their_text():
 
 
 def test_links_are_those_of_units():
-    """Tokens of one word add up on the source side, and are averaged on the target side."""
+    """Attention is summed over the source tokens of a word and averaged over its target tokens."""
     attention = torch.tensor([[0.3, 0.3, 0.4, 0.0], [0.1, 0.1, 0.7, 0.1], [0.0, 0.0, 0.9, 0.1], [0.0, 0.0, 0.0, 1.0]])
     best = TranslatedHypothesis("x yz", 0.0, ["▁x", "▁y", "z"], [0.0] * 4, attention, [])
     assert links_of(SentenceTranslation("ab c", ["▁a", "b", "▁c"], [best], False)) == [0, 1]

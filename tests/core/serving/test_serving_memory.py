@@ -1,4 +1,7 @@
-"""Freed memory is returned now and then, and the cache of products is bounded."""
+"""Tests that the server returns freed memory periodically and bounds oneDNN's cache.
+
+Expected calls are worked out by hand.
+"""
 
 import os
 

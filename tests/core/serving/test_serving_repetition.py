@@ -1,4 +1,4 @@
-"""Repetitions, and the guess at a language."""
+"""Tests detection of repetitions and of the source language. Expected values are worked out by hand."""
 
 import pytest
 

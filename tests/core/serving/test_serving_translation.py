@@ -1,4 +1,7 @@
-"""Translations over HTTP: those of the offline translator, for every schedule; the three APIs."""
+"""Tests translation over HTTP with the three APIs, for any schedule of requests.
+
+Expected translations come from `Translator`.
+"""
 
 import json
 import random
@@ -35,7 +38,7 @@ OPTIONS = [{}, {"beam": 2}, {"beam": 8, "nbest": 3}, {"length_norm_factor": 1.0,
 
 
 def test_concurrent_requests_are_translated_as_if_each_were_alone(server):
-    """Sentences join while others run, with other options beside them; some clients go away."""
+    """Sentences join running searches, next to sentences with other options; some clients disconnect."""
     expected = [server.translator.translate(TEXTS, **options) for options in OPTIONS]
     generator = random.Random(3)
     requests = [(index, choice) for index in range(len(TEXTS)) for choice in range(len(OPTIONS))]
@@ -148,7 +151,7 @@ def test_prefix_attention_and_truncation_are_those_of_the_translator(server):
 
 
 def test_the_length_limit_is_that_of_the_search():
-    """A source of 100 tokens with EOS allows 0.29 x 100 = 29 tokens, which is 28.999... in float64."""
+    """A source of 100 tokens with EOS allows 0.29 x 100 = 29 tokens; the product is 28.999... in float64."""
     view = View(GenerationConfig(max_len_a=0.29, max_len_b=0), with_attention=False)
     for length, is_at_limit in ((28, False), (29, True)):
         best = TranslatedHypothesis("", -1.0, ["a"] * length, [0.0] * (length + 1), torch.zeros(length + 1, 100), [])
@@ -158,7 +161,7 @@ def test_the_length_limit_is_that_of_the_search():
 
 
 def test_one_long_request_does_not_hold_up_a_short_one(tmp_path, monkeypatch):
-    """With few slots, the single sentence gets one in turn."""
+    """There are few slots, but the single sentence does not wait for the whole document."""
     translator = make_translator(tmp_path / "model")
     gate, decode, done = gate_of(translator, monkeypatch), translator.codec.decode, []
 

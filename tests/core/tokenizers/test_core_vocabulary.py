@@ -1,4 +1,4 @@
-"""Our vocabulary numbers tokens as fairseq's dictionary does, and reads the same files."""
+"""Tests the vocabulary: ids and files are compared with fairseq's Dictionary."""
 
 import pytest
 from fairseq.data import Dictionary

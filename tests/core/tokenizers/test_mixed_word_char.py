@@ -1,4 +1,7 @@
-"""Word models and mixed word/character models: what is learnt, their files and their commands."""
+"""Tests word models and mixed word/character models: training, files and commands.
+
+Expected vocabularies are worked out by hand.
+"""
 
 import gzip
 import json
@@ -150,5 +153,5 @@ def test_a_file_that_is_no_model(tmp_path, content):
 
 
 def test_fairseq_gets_text_of_one_line():
-    """A network can say the code of a line end, which fairseq would print."""
+    """A network can generate the code of a line end, which fairseq would print."""
     assert WordEncoder(WordsConfig()).decode("▁a <B>U+000A <B>U+000D ▁<B>U+2028 ▁b") == "a   \u2028 b"

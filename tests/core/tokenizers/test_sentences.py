@@ -1,4 +1,4 @@
-"""Sentence boundaries; the expected sentences were written by hand."""
+"""Tests sentence splitting against sentences written by hand."""
 
 import pytest
 

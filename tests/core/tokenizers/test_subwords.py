@@ -1,4 +1,4 @@
-"""Subwords: what is encoded decodes to itself, fairseq knows every piece, and errors name their remedy."""
+"""Tests subword models: training, encoding and decoding, and dictionaries. Decoding must return the original text."""
 
 import gzip
 from collections import Counter
@@ -40,7 +40,9 @@ def read(path: Path) -> List[str]:
 
 @pytest.fixture(scope="module", params=["bpe", "unigram"])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of TEXT in two files, one of them packed, in a folder with a comma and a space in its name."""
+    """Fixture: a model of TEXT, trained from two files, one of them compressed, in a folder with a comma and a space in
+    its name.
+    """
     folder = tmp_path_factory.mktemp("a, b")
     inputs = [write(folder / "en", ENGLISH + AWKWARD), write(folder / "de.gz", GERMAN)]
     train_subwords(inputs, str(folder / "joint"), PIECES, model_type=request.param)

@@ -1,4 +1,4 @@
-"""Words and spelt words: by hand, and every text comes back from its tokens."""
+"""Tests words and spelt words, against tokens written by hand; decoding must return each text."""
 
 import random
 import sys

@@ -1,4 +1,7 @@
-"""Every batch makes one update, whichever replicas die; rates follow the order of updates."""
+"""Tests asynchronous updates with simulated replicas: each batch makes one update, also if replicas die.
+
+Expected counts are worked out by hand.
+"""
 
 import random
 from typing import Any, List
@@ -10,7 +13,7 @@ from gnmt.training.asynchronous_updates import MAX_ATTEMPTS, AsynchronousUpdates
 
 
 class PretendedReplicas:
-    """Replicas that answer, die and start again in a random order."""
+    """Simulated replicas that answer, die and restart in a random order."""
 
     def __init__(self, count: int, seed: int, deaths: float = 0.0):
         self.choose, self.deaths = random.Random(seed), deaths

@@ -1,4 +1,4 @@
-"""Gradients are applied within the bound of staleness, whatever the order in which they arrive."""
+"""Tests the bound on the staleness of gradients for orders of arrival worked out by hand and random orders."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Block momentum by hand, and what the optimizers of replicas have in common."""
+"""Tests block momentum and the synchronisation of optimizer states, against values worked out by hand."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ from process_groups import run_processes
     ids=str,
 )
 def test_two_blocks_by_hand(block_filter, weights, velocities):
-    """Each block moves the mean of the replicas by -4."""
+    """In each block the mean of the replicas changes by -4."""
     start, velocity = torch.tensor([10.0]), torch.zeros(1)
     for weight, moved in zip(weights, velocities):
         start = filtered(start - 4, start, velocity, block_filter)

@@ -1,4 +1,7 @@
-"""The record of a finished training run: the same command does not train again, another one is refused."""
+"""Tests the record of a finished training run: the same command is not run again, and other options are refused.
+
+Expected messages are written by hand.
+"""
 
 import pytest
 

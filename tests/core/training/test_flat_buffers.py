@@ -1,4 +1,4 @@
-"""Shards of a flat buffer: sizes by hand, and updates that equal those of the whole network to the last bit."""
+"""Tests shards of a flat buffer: sizes by hand, and updates bit-identical to one optimizer over the whole network."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def adam_then_sgd(pieces) -> torch.optim.Optimizer:
 @pytest.mark.parametrize("make_optimizer", [adam, adam_then_sgd])
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_servers_make_the_updates_of_one_optimizer(make_optimizer, count):
-    """With a change from Adam to SGD, and new servers from the state of the old ones in the middle."""
+    """Includes the change from Adam to SGD, and new servers that load the states of former ones."""
     whole = parameters()
     optimizer = make_optimizer(whole)
     shards = cut([tensor.numel() for tensor in whole], count)

@@ -1,4 +1,7 @@
-"""Training with a vocabulary that is divided over processes has the gradients of one process."""
+"""Tests training with an output layer divided over processes.
+
+Expected gradients come from one process, losses from hand calculation.
+"""
 
 import math
 
@@ -38,13 +41,13 @@ def test_shards_by_hand():
 
 
 def test_rows_of_processes_by_hand():
-    """Five rows for three processes: two each, and the last process runs row 0 once more."""
+    """Five rows for three processes: two each, so the last process repeats row 0."""
     assert [rows_of_process(5, rank, 3).tolist() for rank in range(3)] == [[0, 3], [1, 4], [2, 0]]
     assert [rows_of_process(1, rank, 2).tolist() for rank in range(2)] == [[0], [0]]
 
 
 def loss_of_three_symbols():
-    """Logits 0 | log 3, log 4 of one token whose target is symbol 1."""
+    """Returns the loss of one token with logits 0 | log 3, log 4, whose target is symbol 1."""
     shard = vocabulary_shard(3, dist.get_rank(), 2)
     bias = rows_of_shard(torch.tensor([0, math.log(3), math.log(4)]), shard).requires_grad_()
     features, weight = torch.zeros(1, 1), torch.zeros(shard.size, 1)
@@ -66,7 +69,7 @@ def test_loss_by_hand():
 
 
 def network(query: str, tied: bool, shared: bool, clipped: bool, dtype: torch.dtype) -> GNMTNetwork:
-    """The same weights in every process."""
+    """Returns a network with the same weights in each process."""
     torch.manual_seed(1)
     config = NetworkConfig(
         VOCABULARY,
@@ -86,7 +89,7 @@ def network(query: str, tied: bool, shared: bool, clipped: bool, dtype: torch.dt
 
 
 def batches(update: int):
-    """Two batches of an update, of 5 and of 2 sentences, with padding on either side of the source."""
+    """Returns two batches of one update, with 5 and 2 sentences, padded on either side of the source."""
     choose = torch.Generator().manual_seed(update)
     for size, length in ((5, 4), (2, 6)):
         source, target = torch.randint(3, VOCABULARY, (2, size, length), generator=choose)
@@ -97,7 +100,7 @@ def batches(update: int):
 
 
 def train_whole(*options):
-    """Returns the gradients of each update after clipping, the norms before it, losses, and the final weights."""
+    """Returns the clipped gradients of each update, their norms before clipping, the losses, and the final weights."""
     model = network(*options)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
     gradients, norms, losses = [], [], []
@@ -209,7 +212,7 @@ def test_gradients_are_those_of_one_process(processes, query, tied, shared, clip
 
 
 def test_a_gathered_network_translates_as_a_whole_one():
-    """Its logits are those of the network with the gathered weights."""
+    """Logits equal the logits of a network with the gathered weights."""
     options = ("current", True, True, False, torch.float64)
     *_, weights, _, logits = run_processes(2, train_sharded, *options)[1]
     model = network(*options)

@@ -1,4 +1,7 @@
-"""`gnmt train` chooses options for the data and the machine; options of the user win, and derived ones follow them."""
+"""Tests the options that `gnmt train` chooses for data and machine, and how options of the user replace them.
+
+Expected options are written by hand.
+"""
 
 import subprocess
 

@@ -1,4 +1,4 @@
-"""Progress of a training run: shortened lines of fairseq-train's log, with the time left worked out by hand."""
+"""Tests the progress output of training. Expected lines are shortened from fairseq-train's log by hand."""
 
 from gnmt.training.progress import INTERVAL, TrainingProgress
 

@@ -1,4 +1,7 @@
-"""Asynchronous training refuses the options that it does not serve, before it reads data."""
+"""Tests that asynchronous training refuses unsupported options before data are read.
+
+Expected messages are written by hand.
+"""
 
 import importlib.util
 import shlex

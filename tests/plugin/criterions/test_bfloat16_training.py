@@ -1,4 +1,7 @@
-"""Training with large products in bfloat16 and everything else in float32."""
+"""Tests training with matrix products in bfloat16 and other operations in float32.
+
+Expected values are computed in float64.
+"""
 
 import copy
 import math
@@ -23,7 +26,7 @@ ROUNDINGS_OF_A_LAYER = 7
 
 
 def network(arch: str = "gnmt_v2", **options):
-    """Weights of variance 1 / H, embeddings within 1: every layer and the attention show in the loss."""
+    """Returns a network with weights of variance 1 / H and embeddings within 1, whose loss depends on each layer."""
     model = make_model(arch, DICTIONARY, hidden_size=WIDTH, dropout=0.0, **options).train()
     for parameter in model.parameters():
         torch.nn.init.uniform_(parameter, -((3 / WIDTH) ** 0.5), (3 / WIDTH) ** 0.5)
@@ -82,7 +85,7 @@ def test_gradients_are_close_to_float64(arch, options):
 
 
 def test_the_clipped_network_is_close_to_float64():
-    """The loss; rounding moves numbers across the limit, where gradients jump."""
+    """Only the loss is compared: rounding can move values across the limit, where gradients are discontinuous."""
     model = network(activation_clip=0.5, activation_clip_start=0.5)
     exact_loss, _ = loss_and_gradients(copy.deepcopy(model).double(), torch.float32)
     loss, gradients = loss_and_gradients(model, torch.bfloat16)
@@ -102,7 +105,7 @@ def test_float32_products_are_the_usual_arithmetic():
 
 
 def test_drawing_samples_leaves_no_weights_without_gradient():
-    """autocast would keep the converted weights of the pass without gradient."""
+    """autocast would cache the converted weights of a pass without gradient."""
     model = network("gnmt_v2_tiny", encoder_layers=2, decoder_layers=2)
     criterion = GNMTMixedObjective(TASK, 0.5, 3, 1.0, None, 0.0, True)
     with products_in(torch.bfloat16, "cpu"):
@@ -113,7 +116,7 @@ def test_drawing_samples_leaves_no_weights_without_gradient():
 
 
 def test_activations_are_kept_in_bfloat16():
-    """Bytes that are kept for the gradient, other than the weights."""
+    """Counts the bytes saved for backward, without weights."""
     model = network()
 
     def kept(precision: torch.dtype) -> int:

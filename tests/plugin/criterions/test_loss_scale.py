@@ -1,4 +1,4 @@
-"""Initial loss scales in the documentation do not overflow in the first update."""
+"""Tests that the documented initial loss scales do not overflow in the first update of a small network."""
 
 import re
 import subprocess
@@ -19,7 +19,7 @@ LENGTH = 12  # tokens of a sentence, EOS included
 
 
 def of_documents() -> List[tuple]:
-    """Batch size, update frequency and loss scale of every command that gives the three."""
+    """Returns batch size, update frequency and loss scale of each documented command with all three."""
     numbers = r"--batch-size (\d+) --update-freq (\d+) --fp16 --fp16-init-scale (\d+)"
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *ROOT.glob("docs/**/*.md"))]
     return sorted({tuple(map(int, found)) for text in texts for found in re.findall(numbers, text)})
@@ -39,7 +39,7 @@ def of_script(batch_size: int, update_freq: int) -> tuple:
 
 
 def batches(sentences: int, count: int, most_frequent: int) -> Iterator[dict]:
-    """Random sentences, in each of which one word occurs `most_frequent` times, once right before EOS."""
+    """Returns random sentences; in each, one token occurs `most_frequent` times, once right before EOS."""
     torch.manual_seed(1)
     for _ in range(count):
         target = torch.randint(5, len(DICTIONARY), (sentences, LENGTH))
@@ -51,7 +51,10 @@ def batches(sentences: int, count: int, most_frequent: int) -> Iterator[dict]:
 
 
 def first_update_is_finite(batch_size: int, update_freq: int, scale: int, most_frequent: int = 2) -> bool:
-    """The gradients of a small network. A bias has the same one in a large network: p - y, with p about 1 / V."""
+    """Returns True if all gradients of a small network are finite.
+
+    A bias has the same gradient in a large one: p - y, with p about 1 / V.
+    """
     model = make_model("gnmt_v2", DICTIONARY, hidden_size=4, dropout=0.0).train().half()
     criterion = GNMTLabelSmoothedCrossEntropy(SimpleNamespace(target_dictionary=DICTIONARY), 0.1, True)
     for batch in batches(batch_size, update_freq, most_frequent):
@@ -65,7 +68,7 @@ def test_the_documented_scale_does_not_overflow(documented):
 
 
 def test_four_times_the_scale_overflows_by_eos_alone():
-    """0.9 * 1024 sentences * 128 > 65,504; so does NVIDIA's 8192, all the more."""
+    """0.9 * 1024 sentences * 128 > 65,504; NVIDIA's 8192 overflows, too."""
     batch_size, update_freq, scale = of_script(128, 8)
     assert 0.9 * 1024 * 2 * scale < 65504 < 0.9 * 1024 * 4 * scale
     assert not first_update_is_finite(batch_size, update_freq, 4 * scale, most_frequent=0)

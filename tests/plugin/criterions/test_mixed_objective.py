@@ -1,4 +1,6 @@
-"""The gradient of the expected reward against trying all samples, and the objective against its formula."""
+"""Tests the mixed objective against its formula, and the gradient of the expected reward against enumeration of all
+samples.
+"""
 
 import itertools
 import logging
@@ -62,7 +64,7 @@ def gradients(loss: torch.Tensor, model) -> list:
 
 
 def test_advantages_compare_with_the_other_samples():
-    """0.6 against the mean of 0.1 and 0.2, and so on; each is a third of the estimate."""
+    """0.6 is compared with the mean of 0.1 and 0.2, and so on; each term is a third of the estimate."""
     expected = torch.tensor([[0.6 - 0.15, 0.1 - 0.4, 0.2 - 0.35], [0.0, 0.0, 0.0]]) / 3
     torch.testing.assert_close(advantages(torch.tensor([[0.6, 0.1, 0.2], [0.5, 0.5, 0.5]])), expected)
 
@@ -99,7 +101,9 @@ def test_gradient_is_that_of_the_expected_reward(samples, temperature, monkeypat
 
 
 def slow_loss(model, batch, tokens, rewards, weight: float, temperature: float) -> torch.Tensor:
-    """weight * nll of the references - sum_k (r_k - mean of the others) log P(Y_k) / K, one sentence at a time."""
+    """Slow twin, one sentence at a time: weight * nll of the references - sum_k (r_k - mean of the others) log P(Y_k) /
+    K.
+    """
     total = torch.zeros((), dtype=torch.double, device=tokens.device)
     for sentence, target in enumerate(batch["target"]):
         source = batch["net_input"]["src_tokens"][sentence]
@@ -122,7 +126,7 @@ def slow_loss(model, batch, tokens, rewards, weight: float, temperature: float) 
 
 @pytest.fixture
 def case(device):
-    """A model, three sentences and fixed samples of them, some longer than every reference, one cut."""
+    """Returns a model, three sentences and fixed samples: some are longer than each reference, one is truncated."""
     dictionary = make_dictionary(12)
     model = make_model("gnmt_v2_tiny", dictionary, init_range=0.4, hidden_size=8, dropout=0.3, device=device).double()
     batch = make_batch([[4, 5, 6], [7], [8, 9, 10, 11, 4]], [[5, 6], [7, 8, 9], [4]], device)
@@ -178,7 +182,7 @@ def test_what_is_logged(case, monkeypatch):
 
 
 def test_two_halves_of_a_batch_are_the_whole(case, monkeypatch):
-    """So gradients summed over processes are those of one process with all their sentences."""
+    """Gradients summed over processes therefore equal one process with all sentences."""
     dictionary, model, batch, samples = case
     criterion = make_criterion(dictionary)
     losses = []
@@ -196,7 +200,7 @@ def test_two_halves_of_a_batch_are_the_whole(case, monkeypatch):
 
 
 def test_samples_are_of_the_model_itself(case):
-    """Log-probabilities of what is drawn, without dropout, sum up to those of one pass; limits count."""
+    """Log-probabilities of samples without dropout equal one pass; length limits are kept."""
     dictionary, model, batch, _ = case
     criterion = make_criterion(dictionary, samples=8)
     disable_dropout(model.train())

@@ -1,4 +1,4 @@
-"""Sources that are longer than the limit."""
+"""Tests sources longer than the limit. Expected lengths are worked out by hand."""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""--layer-devices beside fairseq's other options, with GPUs that are pretended."""
+"""Tests --layer-devices together with other options of fairseq, with simulated GPUs.
+
+Expected devices are written by hand.
+"""
 
 from types import SimpleNamespace
 
@@ -15,7 +18,7 @@ from gnmt.network.placement import Placement
 
 
 class Config(SimpleNamespace):
-    """Attributes and `get`, as omegaconf's configurations."""
+    """Attributes and `get`, as in omegaconf's configurations."""
 
     def get(self, name, default=None):
         return getattr(self, name, default)
@@ -33,7 +36,7 @@ def config(world_size: int = 1, process: int = 0, optimizer: str = "gnmt_adam", 
 
 @pytest.fixture
 def gpus(monkeypatch):
-    """Pretends four GPUs; the second is the current one of process 1."""
+    """Fixture: simulates four GPUs; the second is the current device of process 1."""
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
@@ -56,7 +59,7 @@ def test_devices_of_each_process(gpus):
 
 
 def test_processes_of_a_machine(gpus, monkeypatch):
-    """fairseq starts a process for each GPU; torchrun says how many it has started."""
+    """fairseq starts one process for each GPU; torchrun sets the number in an environment variable."""
     assert [processes_of_this_machine(size) for size in (1, 2, 8)] == [1, 2, 4]
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     assert processes_of_this_machine(8) == 2

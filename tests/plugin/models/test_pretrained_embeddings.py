@@ -1,4 +1,4 @@
-"""Embeddings that begin with vectors of a file."""
+"""Tests embeddings initialised from vectors in a file. Expected values are worked out by hand."""
 
 from types import SimpleNamespace
 

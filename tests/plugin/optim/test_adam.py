@@ -1,4 +1,4 @@
-"""gnmt_adam by hand and against torch, in float32 and for parameters in half precision."""
+"""Tests gnmt_adam against values worked out by hand and against torch.optim.Adam, in float32 and half precision."""
 
 import copy
 
@@ -18,7 +18,7 @@ def build(values: list, precision: torch.dtype, device="cpu", **options):
 
 @pytest.mark.parametrize("precision", [torch.float32, *HALF_PRECISIONS])
 def test_equals_torch_and_is_rounded_once(precision, device):
-    """Three updates of the parameters as float32 numbers, each rounded to the precision."""
+    """Three updates in float32, each rounded once to the precision of the parameters."""
     parameter, optimizer = build([1.0, -2.0], precision, device, weight_decay=0.5)
     twin = parameter.detach().clone().float().requires_grad_()
     adam = torch.optim.Adam([twin], lr=0.125, weight_decay=0.5)
@@ -37,7 +37,7 @@ def test_equals_torch_and_is_rounded_once(precision, device):
 
 @pytest.mark.parametrize("precision", HALF_PRECISIONS)
 def test_small_gradients_count_in_half_precision(precision):
-    """The first update is lr * g / (|g| + eps). float16 has neither eps nor g / scale nor the square of g."""
+    """The first update is lr * g / (|g| + eps). eps, g / scale and the square of g underflow in float16."""
     parameter, optimizer = build([1.0, 1.0], precision)
     assert optimizer.supports_memory_efficient_fp16 and optimizer.supports_step_with_scale
     parameter.grad = torch.tensor([2.0**-10, 0.0], dtype=precision)
@@ -67,7 +67,7 @@ def test_moments_are_loaded_as_they_were_saved(precision):
 
 @pytest.mark.parametrize("sees_gpu", [False, True])
 def test_gradients_are_clipped_where_they_are(sees_gpu, monkeypatch):
-    """(3, 4) has norm 5. fairseq's own way moves the norm to the GPU that it sees, here one that does not exist."""
+    """(3, 4) has norm 5. fairseq's own clipping moves the norm to its GPU, which does not exist here."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: sees_gpu)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     parameters = [torch.nn.Parameter(torch.zeros(1)) for _ in range(3)]

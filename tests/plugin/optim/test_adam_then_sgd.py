@@ -1,4 +1,4 @@
-"""The paper's optimizer and rates, by hand and through fairseq's interface."""
+"""Tests the paper's optimizer and learning rates, against values worked out by hand and through fairseq's interface."""
 
 import copy
 from types import SimpleNamespace
@@ -60,7 +60,7 @@ def test_weight_decay_of_sgd():
 
 @pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
 def test_sgd_in_half_precision_divides_by_the_scale_in_float32(precision):
-    """2^-10 / 2^20 = 2^-30 is 0 in float16; a rate of 2^28 makes steps of 2^-2 out of it."""
+    """2^-10 / 2^20 = 2^-30 underflows in float16; with a rate of 2^28 it gives steps of 2^-2."""
     parameter, optimizer = build(adam_updates=0, precision=precision)
     parameter.grad = torch.tensor([2.0**-10, -(2.0**-10)], dtype=precision)
     optimizer.set_lr(2.0**28)
@@ -71,7 +71,7 @@ def test_sgd_in_half_precision_divides_by_the_scale_in_float32(precision):
 @pytest.mark.parametrize("precision", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("saved_after", [1, 2, 3])
 def test_resumed_optimizer_is_the_same(saved_after, precision, device):
-    """Saved among Adam's updates, at the change, and among SGD's."""
+    """Saved during Adam, at the change to SGD, and during SGD."""
     parameter, optimizer = build(precision=precision, device=device)
     gradients = torch.randn(5, 2, generator=torch.Generator().manual_seed(1)).to(device, precision)
     for update, gradient in enumerate(gradients):

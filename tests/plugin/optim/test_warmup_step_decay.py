@@ -1,4 +1,6 @@
-"""The schedule against NVIDIA's values, and through fairseq's interface."""
+"""Tests the learning rate schedule against values of NVIDIA's code, values worked out by hand, and through fairseq's
+interface.
+"""
 
 import copy
 from types import SimpleNamespace
@@ -93,7 +95,7 @@ def test_betas():
 
 
 def test_adam_by_hand():
-    """First update of Adam: the rate times the gradient's sign."""
+    """The first update of Adam is the learning rate times the sign of the gradient."""
     parameter = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
     optimizer = GNMTAdam(OmegaConf.structured(GNMTAdamConfig(lr=[0.5])), [parameter])
     parameter.grad = torch.tensor([3.0, -0.1])

@@ -1,4 +1,7 @@
-"""Binarised data and dictionaries that are damaged are told by a sentence that names the file."""
+"""Tests that damaged data and dictionaries are reported in a sentence that names the file.
+
+Expected messages are written by hand.
+"""
 
 import random
 import struct
@@ -19,7 +22,7 @@ HEADER = 26  # bytes: mark 9, version 8, type 1, sentences 8
 
 @pytest.fixture
 def prefix(tmp_path) -> str:
-    """Data of 16-bit word numbers; a dictionary of 10 words has them all."""
+    """Fixture: data with 16-bit ids; the dictionary has all 10 tokens."""
     builder = MMapIndexedDatasetBuilder(str(tmp_path / "train.bin"), dtype=np.uint16)
     for sentence in SENTENCES:
         builder.add_item(torch.tensor(sentence))
@@ -42,7 +45,7 @@ def test_sound_data_is_read(prefix):
 
 
 def test_sentences_of_nothing_but_padding_are_told(tmp_path):
-    """PAD inside a sentence is a word of the text; the loss of a sentence without tokens is no number."""
+    """PAD within a sentence is a token of the text; the loss of a sentence without tokens is NaN."""
     for sentences in ([[4, 1, 5, 2], [1, 2]], [[4, 2], [1, 1], [5, 2]]):
         builder = MMapIndexedDatasetBuilder(str(tmp_path / "train.bin"), dtype=np.uint16)
         for sentence in sentences:
@@ -122,7 +125,7 @@ def test_words_that_the_dictionary_does_not_have(prefix):
 
 
 def test_any_damage_of_the_index_is_found(prefix):
-    """Of the sentences, what makes another word of the dictionary cannot be found."""
+    """In the sentences, a change to another valid id cannot be detected."""
     contents = {ending: Path(prefix + ending).read_bytes() for ending in (".idx", ".bin")}
     choose = random.Random(1)
     for _ in range(300):

@@ -1,4 +1,7 @@
-"""The state of fairseq's optimizers for half precision: with master weights and counters of the loss scale."""
+"""Tests saved states of fairseq's half-precision optimizers, with master weights and loss-scale counters.
+
+Expected states come from uninterrupted training.
+"""
 
 import copy
 from types import SimpleNamespace
@@ -18,7 +21,7 @@ WRAPPERS = [FP16Optimizer, MemoryEfficientFP16Optimizer]
 
 
 def build(wrapper: type, values: list):
-    """A parameter in float16 and its optimizer, as fairseq's trainer builds it from a model."""
+    """Returns a float16 parameter and its optimizer, built as by fairseq's trainer."""
     config = OmegaConf.structured(GNMTAdamConfig(lr=[1e-4]))
     parameter = torch.nn.Parameter(torch.tensor(values).half())
     options = SimpleNamespace(optimizer=config, common=COMMON)
@@ -38,7 +41,7 @@ def update(parameter, optimizer, gradient: list) -> None:
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 @pytest.mark.parametrize("saved_after", [1, 2, 3])
 def test_resumed_training_is_the_same(wrapper, saved_after):
-    """Updates of 1e-4 are less than half of a step of float16 at 1: only the master weights see them."""
+    """Updates of 1e-4 are below half the spacing of float16 at 1, so only master weights change."""
     parameter, optimizer = build(wrapper, [1.0, -1.0])
     for number in range(7):
         if number == saved_after:
@@ -57,7 +60,7 @@ def test_resumed_training_is_the_same(wrapper, saved_after):
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 def test_states_of_earlier_versions_still_load(wrapper):
-    """They have the loss scale, but neither master weights nor counters."""
+    """They contain the loss scale, but no master weights and counters."""
     parameter, optimizer = build(wrapper, [1.0, -1.0])
     update(parameter, optimizer, [0.5, 0.25])
     state = copy.deepcopy(optimizer.state_dict())

@@ -1,4 +1,4 @@
-"""fairseq's readers of text end lines where ours do."""
+"""Tests that fairseq's readers end lines where `gnmt.files.lines` does. Expected lines are written by hand."""
 
 from pathlib import Path
 

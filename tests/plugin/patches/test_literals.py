@@ -1,4 +1,4 @@
-"""fairseq's options as literals."""
+"""Tests fairseq's options that are evaluated as Python literals. Expected values are written by hand."""
 
 import re
 import sys

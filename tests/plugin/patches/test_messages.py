@@ -1,4 +1,4 @@
-"""Messages of libraries that are hidden, and others that are not."""
+"""Tests which messages of libraries are hidden. Expected messages are written by hand."""
 
 import logging
 import warnings
@@ -12,7 +12,7 @@ PINNED = "'pin_memory' argument is set as true but no accelerator is found, then
 
 @pytest.fixture
 def levels():
-    """Restores the levels of loggers after the test."""
+    """Fixture: restores the levels of loggers after the test."""
     loggers = [logging.getLogger(), *map(logging.getLogger, LOGGERS)]
     before = [one.level for one in loggers]
     yield

@@ -1,4 +1,7 @@
-"""Training goes on only from a state of the optimizer that fits the network."""
+"""Tests that training resumes only from an optimizer state that fits the network.
+
+Expected messages are written by hand.
+"""
 
 import copy
 

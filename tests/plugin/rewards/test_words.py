@@ -1,4 +1,4 @@
-"""The words that the reward compares, from a model's tokens."""
+"""Tests the tokens that the reward compares. Expected words and n-gram counts are worked out by hand."""
 
 import pytest
 from fairseq.data import Dictionary
@@ -29,7 +29,7 @@ def test_tokens_without_marks_and_padding(dictionary):
 
 
 def test_words_are_those_of_bleu(dictionary):
-    """The subwords of a word are joined; the full stop, which the subwords glue to it, is a word of its own."""
+    """Subwords are joined to words; the full stop, which belongs to a subword, becomes a separate token."""
     words = RewardTokenizer(dictionary, "sentencepiece")
     for read in (words.of_output, words.of_reference):
         assert read(ids(dictionary, "▁ein ▁Hund e ▁läuft .")) == ["ein", "Hunde", "läuft", "."]

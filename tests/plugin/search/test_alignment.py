@@ -1,4 +1,4 @@
-"""Alignments for fairseq, worked out by hand."""
+"""Tests alignments for fairseq against values worked out by hand."""
 
 import torch
 
@@ -26,14 +26,14 @@ def test_empty_translation_and_empty_source():
 
 
 def test_positions_of_words():
-    """Padding (1) on either side, and BOS (0) that is no word."""
+    """Sources are padded (1) on either side, and BOS (0) is not a word."""
     source = torch.tensor([[1, 1, 0, 5, 2], [0, 5, 6, 2, 1]])
     assert source_positions(source, pad=1, source_bos=1) == [slice(3, 5), slice(1, 4)]
     assert source_positions(source, pad=1, source_bos=0) == [slice(2, 5), slice(0, 4)]
 
 
 def test_alignments_of_fairseqs_own_hypotheses():
-    """(S, T) of a search and (T, S) of its scorer, also where S = T; the source has one padding on the left."""
+    """Attention is (S, T) in a search and (T, S) in its scorer, also if S = T; the source has one PAD on the left."""
     padded = torch.cat([torch.zeros(3, 1), ATTENTION], dim=1)  # (T, S)
     square = torch.cat([padded, torch.zeros(1, 4)])  # a padding of the target
     for attention, target_first in ((padded.t(), False), (padded, True), (square, True)):

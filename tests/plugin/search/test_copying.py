@@ -1,4 +1,4 @@
-"""Unknown words are replaced by what they attend to, by hand."""
+"""Tests replacement of unknown words by the source words that they attend to. Expected texts are written by hand."""
 
 import pickle
 import threading
@@ -17,7 +17,7 @@ ATTENTION = torch.tensor(
 
 
 def open_dictionary() -> OpenDictionary:
-    """Four special entries, w0 and w1."""
+    """Fixture: a dictionary with four special tokens, w0 and w1."""
     dictionary = OpenDictionary()
     for word in ("w0", "w1"):
         dictionary.add_symbol(word)
@@ -51,7 +51,7 @@ def test_unknown_words_have_numbers_for_one_request():
 
 
 def test_threads_have_their_own_words():
-    """Both number their words while the other one does, and each reads back its own."""
+    """Two threads number their words at the same time; each reads back its own."""
     dictionary, both = open_dictionary(), threading.Barrier(2)
 
     def request(name: str) -> str:

@@ -1,4 +1,7 @@
-"""The results of the search in fairseq's form."""
+"""Tests the generator, which returns hypotheses in fairseq's form.
+
+Expected hypotheses come from the unprepared model.
+"""
 
 from types import SimpleNamespace
 
@@ -15,7 +18,7 @@ SOURCE = torch.tensor([[4, 5, 6, 2], [1, 1, 7, 2]])
 
 
 def test_hypotheses_may_be_changed():
-    """The search runs in inference mode, whose own tensors refuse to be changed afterwards, or to take part in a gradient."""
+    """The search runs in inference mode; its tensors must still allow in-place changes and gradients afterwards."""
     model = make_model("gnmt_v2_tiny", DICTIONARY, init_range=0.5)
     model.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))
     generator = GNMTGenerator([model], DICTIONARY, SearchOptions(beam=2, nbest=2, max_len_b=5))
@@ -31,7 +34,9 @@ def test_hypotheses_may_be_changed():
 
 @pytest.mark.parametrize("shared_from", [0, 10**6])
 def test_a_prepared_model_translates_as_before(shared_from, device, monkeypatch):
-    """With its layers' products laid out anew, shared by the rows of a beam or not; sentences end at different steps."""
+    """Prepared products use packed weights, with or without sharing among the rows of a beam; sentences end at
+    different steps.
+    """
     monkeypatch.setattr(gates, "MIN_SHARED_ELEMENTS", shared_from)
     monkeypatch.setattr(gates, "TABLE_BYTES", 0)
     model = make_model("gnmt_v2_tiny", DICTIONARY, init_range=1.5, device=device)

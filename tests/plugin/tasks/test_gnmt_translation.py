@@ -1,4 +1,7 @@
-"""The choice of the search, and options that are refused or reported."""
+"""Tests the translation task: choice of the search, and options that are refused.
+
+Expected options are written by hand.
+"""
 
 from dataclasses import fields
 from types import SimpleNamespace
@@ -113,7 +116,7 @@ def test_options_without_effect_are_refused(task, models, given, words):
 
 
 def test_options_of_the_search_are_declared_once():
-    """The task's fields for options that fairseq does not have are generated from SearchOptions."""
+    """Options that fairseq lacks are generated from SearchOptions."""
     own = {option.name: option for option in fields(SearchOptions) if not hasattr(GenerationConfig(), option.name)}
     found = {option.name: option for option in fields(GNMTTranslationConfig) if option.name in own}
     assert found.keys() == own.keys() and "length_norm_factor" in own
@@ -140,7 +143,7 @@ def test_options_of_a_dictconfig(task, models):
 
 
 def test_a_generated_hypothesis(task, models):
-    """The dictionary of fairseq's interface; attention is over the true source, whichever side is padded."""
+    """The dictionary of fairseq's interface; attention covers the unpadded source for padding on either side."""
     source = torch.tensor([[1, 1, 5, 6, 2], [4, 5, 6, 7, 2]])
     sample = {"net_input": {"src_tokens": source, "src_lengths": torch.tensor([3, 5])}}
     generator = task.build_generator(models, options(beam=2, nbest=2, max_len_b=4))

@@ -1,4 +1,7 @@
-"""BOS at the beginning of sources and of decoding (--nvidia-conventions)."""
+"""Tests --nvidia-conventions: BOS begins sources and decoding.
+
+Expected values are worked out by hand or computed in one pass.
+"""
 
 from types import SimpleNamespace
 
@@ -42,7 +45,7 @@ def models():
 
 
 def test_a_batch():
-    """Sources begin with BOS, prev_output_tokens with BOS instead of EOS; targets are as they were."""
+    """Sources begin with BOS, and prev_output_tokens with BOS instead of EOS; targets are unchanged."""
     data = with_bos(pairs([[5, 6, 7], [8]], [[9], [10, 11]]))
     batch = data.collater([data[0], data[1]])
     source = batch["net_input"]
@@ -80,7 +83,7 @@ def test_options_that_count_positions_are_refused():
 
 
 def test_search_starts_from_the_begin_mark(models):
-    """Beam 1 says at each step what the network finds most likely after BOS and what it has said."""
+    """With beam 1, each token is the most probable one after BOS and the previous tokens."""
     task = make_task(nvidia_conventions=True)
     data = task.build_dataset_for_inference([torch.tensor([5, 6, EOS])], torch.tensor([3]))
     sample = data.collater([data[0]])
@@ -100,7 +103,7 @@ def test_search_starts_from_the_begin_mark(models):
 
 
 def test_alignment_is_to_words(models):
-    """Position 0 is the first word, not its BOS, whichever side is padded."""
+    """Position 0 is the first word, not BOS, for padding on either side."""
     task = make_task(nvidia_conventions=True)
     generator = task.build_generator(models, SimpleNamespace(beam=2, max_len_b=4))
     rows = [[BOS, 5, 6, EOS, PAD, PAD], [PAD, PAD, BOS, 5, 6, EOS]]
@@ -111,7 +114,7 @@ def test_alignment_is_to_words(models):
 
 
 def test_an_empty_source_stays_empty(models):
-    """The length that --max-len-a multiplies counts no BOS."""
+    """--max-len-a multiplies a length without BOS."""
     task = make_task(nvidia_conventions=True)
     generator = task.build_generator(models, SimpleNamespace(beam=1, max_len_a=1, max_len_b=0))
     source = torch.tensor([[BOS, 5, 6, EOS], [PAD, PAD, BOS, EOS]])
@@ -122,7 +125,7 @@ def test_an_empty_source_stays_empty(models):
 
 
 def test_fairseqs_own_search_starts_from_it_too(models):
-    """At temperature 0 of sampling from one candidate, it says what beam 1 says."""
+    """Sampling from one candidate at temperature 0 equals beam 1."""
     task = make_task(nvidia_conventions=True)
     sample = {"net_input": {"src_tokens": torch.tensor([[BOS, 5, 6, EOS]]), "src_lengths": torch.tensor([4])}}
     options = dict(beam=1, max_len_a=0, max_len_b=4)
@@ -138,7 +141,7 @@ def test_fairseqs_own_search_counts_no_positions(models):
 
 
 def test_fairseqs_own_search_aligns_with_words(models):
-    """Alignments equal those of GNMT's search, which finds the same tokens."""
+    """Alignments equal the alignments of GNMT's search, which finds the same tokens."""
     task = make_task(nvidia_conventions=True)
     sample = {"net_input": {"src_tokens": torch.tensor([[PAD, BOS, 5, 6, 7, EOS]]), "src_lengths": torch.tensor([5])}}
     options = dict(beam=1, max_len_b=4)
