@@ -34,4 +34,4 @@ def translated(model: Path, source: Path, output: Path, *options) -> Path:
 
 def expected_texts(model: Path, texts: List[str], **options) -> List[str]:
     """Returns the expected translations, computed by `Translator`."""
-    return [one.text for one in Translator.from_pretrained(model).translate(texts, **options)]
+    return [translation.text for translation in Translator.from_pretrained(model).translate(texts, **options)]

@@ -10,8 +10,10 @@ import pytest
 import torch
 from fairseq.data import Dictionary
 from fairseq.models import MODEL_REGISTRY
+from model_folders import LINES, make_model_folder
 
 import fairseq_gnmt  # noqa: F401  registers everything
+from gnmt.translator import Translator
 
 DEVICES = ["cpu"]
 if torch.cuda.is_available():
@@ -51,6 +53,18 @@ def pytest_collection_modifyitems(items):
 def device(request) -> torch.device:
     """Fixture: each device of this machine; the test runs once on each."""
     return torch.device(request.param)
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory) -> Path:
+    """Fixture: a model folder of a random network."""
+    return make_model_folder(tmp_path_factory.mktemp("random") / "model")
+
+
+@pytest.fixture
+def translated_lines(model_folder):
+    """Fixture: the translations of LINES by `Translator`."""
+    return Translator.from_pretrained(model_folder).translate(LINES)
 
 
 def make_dictionary(size: int) -> Dictionary:

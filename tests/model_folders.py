@@ -10,6 +10,7 @@ from gnmt.network.gnmt import GNMTNetwork
 from gnmt.tokenizers.vocabulary import Vocabulary
 
 WORDS = ("▁the", "▁dog", "▁cat", "▁sees", "▁runs", "s", ".", "▁a", ",", "▁and")
+LINES = ("The dog sees the cat.", "", "A cat runs, and the dog sees.", "The cat")  # text of WORDS
 
 
 def make_network(seed: int = 1, **options):

@@ -30,6 +30,6 @@ def name_of(page: Path) -> str:
 
 def blocks(page: Path, language: str) -> Iterator[Block]:
     """Yields the blocks of a page in a language, in order."""
-    for found, text, output in _BLOCK.findall(page.read_text(encoding="utf-8")):
-        if found == language:
+    for block_language, text, output in _BLOCK.findall(page.read_text(encoding="utf-8")):
+        if block_language == language:
             yield Block(page, language, text, output or None)

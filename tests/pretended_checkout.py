@@ -52,9 +52,9 @@ class Checkout:
         for name in ("scripts/environment.sh", "scripts/test.sh", "pyproject.toml", "constraints.txt"):
             shutil.copy(ROOT / name, self.root / name)
         for tool in TOOLS:
-            found = shutil.which(tool)
-            if found:
-                (self.bin / tool).symlink_to(found)
+            program = shutil.which(tool)
+            if program:
+                (self.bin / tool).symlink_to(program)
 
     @property
     def venv(self) -> Path:

@@ -41,7 +41,9 @@ def test_each_text_has_its_translation_whatever_the_batch(translator):
         for text, translation in zip(TEXTS, translator.translate(TEXTS, nbest=3, batch_size=size), strict=True):
             (alone,) = translator.translate([text], nbest=3)
             assert translation.text == alone.text
-            assert [one.tokens for one in translation.nbest] == [one.tokens for one in alone.nbest]
+            assert [hypothesis.tokens for hypothesis in translation.nbest] == [
+                hypothesis.tokens for hypothesis in alone.nbest
+            ]
     assert together[1].text == "" and together[4].text == "  " and together[1].nbest == []
 
 
@@ -65,13 +67,13 @@ def test_forced_decoding_is_one_pass_through_the_network(translator):
     """The second target has an unknown token, scored with the probability of UNK."""
     scores = translator.score(["the dog sees.", "a cat"], ["a cat.", "zebra dog and dog"])
     vocabulary = translator.model.source_vocabulary
-    for source, target, found in zip(["▁the ▁dog ▁sees .", "▁a ▁cat"], ["▁a ▁cat .", "<unk> ▁dog ▁and ▁dog"], scores):
+    for source, target, actual in zip(["▁the ▁dog ▁sees .", "▁a ▁cat"], ["▁a ▁cat .", "<unk> ▁dog ▁and ▁dog"], scores):
         target_ids = [*vocabulary.encode(target), EOS]
         logits, _ = translator.model.network(
             torch.tensor([[*vocabulary.encode(source), EOS]]), torch.tensor([[EOS, *target_ids[:-1]]])
         )
         expected = logits[0].log_softmax(dim=-1).gather(1, torch.tensor(target_ids)[:, None])[:, 0]
-        assert found == pytest.approx(expected.tolist(), abs=1e-4)
+        assert actual == pytest.approx(expected.tolist(), abs=1e-4)
 
 
 def test_a_prefix_begins_the_translation(translator):
@@ -83,7 +85,7 @@ def test_a_prefix_begins_the_translation(translator):
 def test_sentences_are_translated_apart_and_line_breaks_stay(translator):
     text = "The dog runs. A cat sees.\n\nThe dog."
     (translation,) = translator.translate([text], split_sentences=True)
-    parts = [one.text for one in translator.translate(["The dog runs.", "A cat sees.", "The dog."])]
+    parts = [translation.text for translation in translator.translate(["The dog runs.", "A cat sees.", "The dog."])]
     assert translation.text == f"{parts[0]} {parts[1]}\n\n{parts[2]}"
     assert [sentence.source for sentence in translation.sentences] == ["The dog runs.", "A cat sees.", "", "The dog."]
     with pytest.raises(UserError, match="has 4 sentences"):
@@ -100,18 +102,20 @@ def test_unknown_tokens_can_be_replaced_by_source_tokens(translator):
     plain, replaced = (
         translator.translate(["zebra dog zebra"], replace_unk=flag, nbest=5)[0] for flag in (False, True)
     )
-    for one, other in zip(plain.nbest, replaced.nbest):
+    for plain_hypothesis, replaced_hypothesis in zip(plain.nbest, replaced.nbest):
         expected = [
             ["▁zebra", "▁dog", "▁zebra"][int(row[:-1].argmax())] if token == "<unk>" else token
-            for token, row in zip(one.tokens, one.attention)
+            for token, row in zip(plain_hypothesis.tokens, plain_hypothesis.attention)
         ]
-        assert other.tokens == expected
+        assert replaced_hypothesis.tokens == expected
     assert len(translator.model.target_vocabulary) == 4 + len(WORDS)
 
 
 def test_an_ensemble_of_one_model_twice_is_that_model(folder, translator):
     ensemble = Translator.from_pretrained([folder, folder])
-    assert [one.text for one in ensemble.translate(TEXTS)] == [one.text for one in translator.translate(TEXTS)]
+    assert [translation.text for translation in ensemble.translate(TEXTS)] == [
+        translation.text for translation in translator.translate(TEXTS)
+    ]
 
 
 def test_models_of_an_ensemble_have_one_vocabulary(tmp_path, folder):
@@ -139,19 +143,21 @@ def test_the_stored_precision_is_the_default(tmp_path, stored, used):
 
 
 def test_threads_do_not_disturb_each_other(translator):
-    expected = [one.text for one in translator.translate(TEXTS)]
-    found = {}
+    expected = [translation.text for translation in translator.translate(TEXTS)]
+    results = {}
 
     def work(name):
-        found[name] = [[one.text for one in translator.translate(TEXTS, beam=2 + name % 2 * 3)] for _ in range(3)]
+        results[name] = [
+            [translation.text for translation in translator.translate(TEXTS, beam=2 + name % 2 * 3)] for _ in range(3)
+        ]
 
     threads = [threading.Thread(target=work, args=(name,)) for name in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found[1] == found[3] == [expected] * 3
-    assert found[0] == found[2]
+    assert results[1] == results[3] == [expected] * 3
+    assert results[0] == results[2]
 
 
 # -- streams
@@ -159,7 +165,7 @@ def test_threads_do_not_disturb_each_other(translator):
 
 def test_a_stream_is_translated_in_order_and_read_only_a_little_ahead(translator):
     texts = (TEXTS * 20)[:110]
-    expected = [one.text for one in translator.translate(texts)]
+    expected = [translation.text for translation in translator.translate(texts)]
     read = []
 
     def reading():
@@ -188,29 +194,31 @@ def test_a_stream_answers_before_more_texts_come(translator):
 
     for translation in translator.stream(OneByOne()):
         answered.append(translation.text)
-    assert answered == [one.text for one in translator.translate(TEXTS)]
+    assert answered == [translation.text for translation in translator.translate(TEXTS)]
     assert waits.count(True) == len(TEXTS) + 1 and False in waits
 
 
 def test_a_stream_splits_sentences(translator):
     text = "The dog runs. A cat sees.\n\nThe dog."
     options = TranslationOptions(split_sentences=True, batch_size=1)
-    found = [one.text for one in translator.stream(iter([text, "", text]), options)]
-    assert found == [one.text for one in translator.translate([text, "", text], split_sentences=True)]
+    actual = [translation.text for translation in translator.stream(iter([text, "", text]), options)]
+    assert actual == [translation.text for translation in translator.translate([text, "", text], split_sentences=True)]
 
 
 def test_removed_sentences_leave_the_others_alone(translator):
     search = translator.search(TranslationOptions(batch_size=3))
     encoded = [translator.codec.encode(text, 100) for text in TEXTS if text.strip()]
-    queued = [QueuedSentence(number, one.ids) for number, one in enumerate(encoded)]
+    queued = [QueuedSentence(number, sentence.ids) for number, sentence in enumerate(encoded)]
     search.add(queued)
     search.step()
     search.remove([1, 3, 77])  # one that runs, one that waits, one that is unknown
-    found = {}
+    results = {}
     while len(search):
-        found.update((one.sentence_id, one.hypotheses[0].tokens.tolist()) for one in search.step())
+        results.update(
+            (translation.sentence_id, translation.hypotheses[0].tokens.tolist()) for translation in search.step()
+        )
     alone = translator.translate_ids([encoded[number].ids[:-1] for number in (0, 2)])
-    assert found == {0: [*alone[0], EOS], 2: [*alone[1], EOS]}
+    assert results == {0: [*alone[0], EOS], 2: [*alone[1], EOS]}
 
 
 def test_a_search_can_be_emptied_at_any_step(translator):
@@ -220,7 +228,7 @@ def test_a_search_can_be_emptied_at_any_step(translator):
         for _ in range(steps):
             search.step()
         search.remove(range(5))
-        assert [one for _ in range(3) for one in search.step()] == [] and len(search) == 0
+        assert [translation for _ in range(3) for translation in search.step()] == [] and len(search) == 0
 
 
 # -- sampling
@@ -228,19 +236,23 @@ def test_a_search_can_be_emptied_at_any_step(translator):
 
 def test_samples_depend_on_their_seed_only(translator):
     options = SamplingOptions(seed=5)
-    many = translator.translate(TEXTS, nbest=3, sampling=options)
+    translations = translator.translate(TEXTS, nbest=3, sampling=options)
     (last,) = translator.translate(TEXTS[5:], nbest=3, sampling=SamplingOptions(seed=10))  # sentence 5 draws with 5 + 5
-    assert [one.tokens for one in many[5].nbest] == [one.tokens for one in last.nbest]
+    assert [hypothesis.tokens for hypothesis in translations[5].nbest] == [
+        hypothesis.tokens for hypothesis in last.nbest
+    ]
     other = translator.translate(TEXTS, nbest=3, sampling=SamplingOptions(seed=6))
-    assert [one.tokens for one in many[0].nbest] != [one.tokens for one in other[0].nbest]
+    assert [hypothesis.tokens for hypothesis in translations[0].nbest] != [
+        hypothesis.tokens for hypothesis in other[0].nbest
+    ]
 
 
 def test_drawing_the_most_probable_token_is_greedy_search(translator):
     sampled = translator.translate(TEXTS, sampling=SamplingOptions(top_k=1))
     greedy = translator.translate(TEXTS, beam=1)
-    for one, other in zip(sampled, greedy):
-        if one.nbest and one.tokens:  # beam search never ends a translation before its first token
-            assert one.tokens == other.tokens and one.score == pytest.approx(other.score, abs=1e-5)
+    for sample, expected in zip(sampled, greedy):
+        if sample.nbest and sample.tokens:  # beam search never ends a translation before its first token
+            assert sample.tokens == expected.tokens and sample.score == pytest.approx(expected.score, abs=1e-5)
 
 
 # -- mistakes

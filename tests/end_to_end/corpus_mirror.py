@@ -71,13 +71,15 @@ def serve(files: Dict[str, bytes]) -> Iterator[Mirror]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked = self.headers.get("Range")
-            mirror.requests.append((self.path, asked))
+            requested_range = self.headers.get("Range")
+            mirror.requests.append((self.path, requested_range))
             if self.path not in mirror.files:
                 self.send_error(404)
                 return
             content = mirror.served_once.pop(self.path, mirror.files[self.path])
-            start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) if asked and mirror.knows_ranges else 0
+            start = (
+                int(re.fullmatch(r"bytes=(\d+)-", requested_range)[1]) if requested_range and mirror.knows_ranges else 0
+            )
             if start >= len(content) > 0:
                 self.send_response(416)
                 self.send_header("Content-Range", f"bytes */{len(content)}")

@@ -16,19 +16,19 @@ class Hypothesis(NamedTuple):
 
 def read(printed: str) -> Dict[int, List[Hypothesis]]:
     """Returns the n-best lists of a log."""
-    found: Dict[int, List[Hypothesis]] = {}
+    nbest_lists: Dict[int, List[Hypothesis]] = {}
     for line in printed.splitlines():
-        kind, _, rest = line.partition("\t")
+        kind, _, value = line.partition("\t")
         if match := re.fullmatch(r"([HPA])-(\d+)", kind):
-            nbest = found.setdefault(int(match[2]), [])
+            nbest = nbest_lists.setdefault(int(match[2]), [])
             if match[1] == "H":
-                score, text = rest.split("\t")
+                score, text = value.split("\t")
                 nbest.append(Hypothesis(text, float(score), [], ""))
             elif match[1] == "P":
-                nbest[-1] = nbest[-1]._replace(steps=[float(step) for step in rest.split()])
+                nbest[-1] = nbest[-1]._replace(steps=[float(step) for step in value.split()])
             else:
-                nbest[-1] = nbest[-1]._replace(alignment=rest)
-    return found
+                nbest[-1] = nbest[-1]._replace(alignment=value)
+    return nbest_lists
 
 
 def generate(*options, data=None, checkpoint=None) -> Dict[int, List[Hypothesis]]:

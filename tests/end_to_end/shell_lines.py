@@ -70,10 +70,10 @@ def output_of(program: str, arguments: List[str], stdin: bytes) -> bytes:
         return f"{' '.join(arguments)}\n".encode()
     if program == "gnmt":
         return gnmt(arguments, stdin)
-    found = [
+    options = [
         str(PLUGIN) if word == PLUGIN.name else word for word in arguments
     ]  # installed in place, it needs its path
-    return succeed(program.removeprefix("fairseq-"), *found, stdin=stdin, cwd=Path.cwd()).encode()
+    return succeed(program.removeprefix("fairseq-"), *options, stdin=stdin, cwd=Path.cwd()).encode()
 
 
 def gnmt(words: List[str], stdin: bytes) -> bytes:

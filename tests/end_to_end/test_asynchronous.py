@@ -33,16 +33,19 @@ def checkpoint(folder: Path, name: str = "checkpoint_last.pt") -> dict:
     return torch.load(folder / name, weights_only=True)
 
 
-def assert_equal_states(one: dict, other: dict) -> None:
+def assert_equal_states(actual: dict, expected: dict) -> None:
     """Compares parameters and optimizer states."""
-    for name, value in one["model"].items():
-        assert torch.equal(value, other["model"][name]), name
-    one, other = one["last_optimizer_state"], other["last_optimizer_state"]
-    assert one["param_groups"] == other["param_groups"] and one["state"].keys() == other["state"].keys()
-    for index, moments in one["state"].items():
-        assert moments.keys() == other["state"][index].keys()
+    for name, value in actual["model"].items():
+        assert torch.equal(value, expected["model"][name]), name
+    actual, expected = actual["last_optimizer_state"], expected["last_optimizer_state"]
+    assert actual["param_groups"] == expected["param_groups"] and actual["state"].keys() == expected["state"].keys()
+    for index, moments in actual["state"].items():
+        assert moments.keys() == expected["state"][index].keys()
         for name, value in moments.items():
-            assert torch.equal(value, other["state"][index][name]) and value.dtype == other["state"][index][name].dtype
+            assert (
+                torch.equal(value, expected["state"][index][name])
+                and value.dtype == expected["state"][index][name].dtype
+            )
 
 
 def figures(log: str) -> List[str]:

@@ -70,8 +70,8 @@ def test_mean_of_two_translates(training, tmp_path):
 
 def test_mean_of_one_is_itself(training, tmp_path):
     average_checkpoints([training / "checkpoint1.pt"], tmp_path / "mean.pt")
-    one, mean = parameters(training / "checkpoint1.pt"), parameters(tmp_path / "mean.pt")
-    assert one.keys() == mean.keys() and all(torch.equal(value, mean[name]) for name, value in one.items())
+    original, mean = parameters(training / "checkpoint1.pt"), parameters(tmp_path / "mean.pt")
+    assert original.keys() == mean.keys() and all(torch.equal(value, mean[name]) for name, value in original.items())
 
 
 def test_the_range_of_quantisable_training_is_that_of_the_last(training, tmp_path):

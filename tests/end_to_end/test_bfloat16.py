@@ -19,8 +19,8 @@ def train(folder: Path, *more, code: int = 0, before=None) -> str:
 
 def validation_losses(text: str) -> Dict[int, float]:
     """Returns the validation losses in bits, by number of updates."""
-    found = re.findall(r"valid on 'valid' subset \| loss ([\d.]+) .*num_updates (\d+)", text)
-    return {int(updates): float(loss) for loss, updates in found}
+    losses = re.findall(r"valid on 'valid' subset \| loss ([\d.]+) .*num_updates (\d+)", text)
+    return {int(updates): float(loss) for loss, updates in losses}
 
 
 @pytest.fixture(scope="module")

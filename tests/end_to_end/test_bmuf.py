@@ -17,8 +17,8 @@ def succeed_two(*command) -> str:
     """Runs two processes; returns the output of the first."""
     two = [*TWO, "--distributed-init-method", free_address()]
     running = [start("train", *command, *two, "--distributed-rank", rank) for rank in range(2)]
-    done = [one.finish() for one in running]
-    assert [one.code for one in done] == [0, 0], "".join(one.text[-2500:] for one in done)
+    done = [process.finish() for process in running]
+    assert [result.code for result in done] == [0, 0], "".join(result.text[-2500:] for result in done)
     return done[0].stdout
 
 
@@ -29,9 +29,9 @@ def test_synchronising_every_update_is_data_parallelism(tmp_path, options):
     printed = succeed_two(*arguments(tmp_path / "parallel", *command))
     printed_by_bmuf = succeed_two(*arguments(tmp_path / "blocks", *command, *EVERY_UPDATE))
     assert_close(parameters(tmp_path / "blocks"), parameters(tmp_path / "parallel"))
-    found, expected = statistics(printed_by_bmuf, "train")[0], statistics(printed, "train")[0]
+    actual, expected = statistics(printed_by_bmuf, "train")[0], statistics(printed, "train")[0]
     for name in ("loss", "nll_loss", "wpb", "bsz", "num_updates"):
-        assert found[f"train_{name}"] == expected[f"train_{name}"], name
+        assert actual[f"train_{name}"] == expected[f"train_{name}"], name
 
 
 BLOCKS = "--use-bmuf --global-sync-iter 4 --block-momentum 0.5 --save-interval-updates 5 --max-update 11".split()

@@ -198,9 +198,9 @@ def test_two_commands_of_one_shard_do_its_work_once(model, source, tmp_path):
     out = tmp_path / "out"
     code, commands, _ = run(model, "--input", source, "--output", out, "--engine", "print")
     assert code == 0 and commands.decode().split()[:5] == ["gnmt", "bulk", "shard", str(out), "0"]
-    both = [start("shard", out, 0) for _ in range(2)]
-    printed = [process.communicate(timeout=SECONDS)[1] for process in both]
-    assert [process.returncode for process in both] == [0, 0]
+    processes = [start("shard", out, 0) for _ in range(2)]
+    printed = [process.communicate(timeout=SECONDS)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
     assert printed[0] == printed[1]  # the time too: one of them has read the record of the other
     assert not list(out.rglob("*.partial"))
 

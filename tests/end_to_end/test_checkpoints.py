@@ -119,8 +119,8 @@ READERS = {  # by what reads the checkpoint; each also gets a path that may be m
 def sentence(done: Done) -> str:
     assert done.code == 1, done.text[-3000:]
     assert "Traceback" not in done.stderr, done.stderr[-3000:]
-    (told,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    return told
+    (message,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    return message
 
 
 def allow_everything() -> None:
@@ -133,9 +133,9 @@ def test_forged_checkpoints_are_refused(reader, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")  # of scripts
     path = tmp_path / "forged.pt"
     torch.save({**trained(), "forged": Call(np.ndarray, (1,), "O", b"AAAAAAAA")}, path)
-    told = sentence(READERS[reader](path, tmp_path / "out"))
+    message = sentence(READERS[reader](path, tmp_path / "out"))
     words = "is not a whole checkpoint (its pickle calls an object that is not a function)"
-    assert f"{path.name} {words}" in told or f"checkpoint_last.pt {words}" in told
+    assert f"{path.name} {words}" in message or f"checkpoint_last.pt {words}" in message
 
 
 def test_archives_of_models_are_not_unpacked(tmp_path):
@@ -145,8 +145,8 @@ def test_archives_of_models_are_not_unpacked(tmp_path):
         for name in ("../outside/escaped.txt", str(outside), "model/checkpoint.pt"):
             archive.addfile(tarfile.TarInfo(name))
     before = (tmp_path / "model.tar.gz").read_bytes()
-    told = sentence(from_pretrained(tmp_path / "model.tar.gz", "checkpoint.pt"))
-    assert f"{tmp_path}/model.tar.gz is not a folder: unpack the archive" in told
+    message = sentence(from_pretrained(tmp_path / "model.tar.gz", "checkpoint.pt"))
+    assert f"{tmp_path}/model.tar.gz is not a folder: unpack the archive" in message
     assert [path.name for path in tmp_path.iterdir()] == ["model.tar.gz"]
     assert (tmp_path / "model.tar.gz").read_bytes() == before
 
@@ -159,8 +159,8 @@ def test_models_are_folders_on_this_machine(name):
 
 
 def test_training_does_not_go_on_with_other_batches(tmp_path):
-    told = sentence(resume(trained_on_digits(), tmp_path / "out"))
-    assert "out/checkpoint_last.pt" in told and "--reset-dataloader" in told
+    message = sentence(resume(trained_on_digits(), tmp_path / "out"))
+    assert "out/checkpoint_last.pt" in message and "--reset-dataloader" in message
 
 
 def with_numpy(value: Any) -> Any:
@@ -200,13 +200,13 @@ def test_training_on_damaged_data(ending, tmp_path):
     shutil.copytree(digits(), data)
     whole = (data / ending).read_bytes()
     (data / ending).write_bytes(whole[: len(whole) // 2] + b"\xff" * (ending == "dict.de.txt"))
-    told = sentence(run("train", data, *TRAIN, 1, "--save-dir", tmp_path / "out"))
-    assert f"{data}/{ending}" in told
+    message = sentence(run("train", data, *TRAIN, 1, "--save-dir", tmp_path / "out"))
+    assert f"{data}/{ending}" in message
 
 
 def test_translating_damaged_data(tmp_path):
     data = tmp_path / "data"
     shutil.copytree(digits(), data)
     (data / "test.en-de.en.bin").write_bytes(b"\xff" * (data / "test.en-de.en.bin").stat().st_size)
-    told = sentence(run("generate", data, *TASK, "--path", trained_on_digits()))
-    assert f"{data}/test.en-de.en.bin has the word number 65535" in told
+    message = sentence(run("generate", data, *TASK, "--path", trained_on_digits()))
+    assert f"{data}/test.en-de.en.bin has the word number 65535" in message

@@ -53,7 +53,7 @@ def test_killed_command_leaves_no_half_output(tmp_path: Path, stop: signal.Signa
             assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
             time.sleep(0.01)
         process.send_signal(stop)
-        told = process.communicate(timeout=60)[1]  # ends only when the workers, who share this stderr, have left too
-    assert process.returncode == -stop and b"Traceback" not in told
+        stderr = process.communicate(timeout=60)[1]  # ends only when the workers, who share this stderr, have left too
+    assert process.returncode == -stop and b"Traceback" not in stderr
     assert list(tmp_path.glob("out/train*")) == []
     assert len(list(tmp_path.glob("out/.*.partial"))) == (3 if stop == signal.SIGKILL else 0)

@@ -30,9 +30,9 @@ def test_every_combination(references, tmp_path):
     options = ["--references", references, "--json", tmp_path / "found.json"]
     done = compare(*options, "--beam", 1, 4, "--length-norm-factor", 0, 3, "--coverage-penalty", 0.2)
     assert done.code == 0, done.stderr
-    found = json.loads((tmp_path / "found.json").read_text())
-    measured = found["measured"]
-    assert [(one["beam"], one["length_norm_factor"]) for one in measured] == [(1, 0), (1, 3), (4, 0), (4, 3)]
+    report = json.loads((tmp_path / "found.json").read_text())
+    measured = report["measured"]
+    assert [(row["beam"], row["length_norm_factor"]) for row in measured] == [(1, 0), (1, 3), (4, 0), (4, 3)]
     twin = generate("--beam", 4, "--length-norm-factor", 3, "--coverage-penalty", 0.2)
     expected = BLEU().corpus_score(
         [twin[index][0].text for index in range(VALID)], [references.read_text(encoding="utf-8").splitlines()]
@@ -42,8 +42,8 @@ def test_every_combination(references, tmp_path):
 
     scored = generate("--score-reference")  # fairseq's own, with a pass through the network for each batch
     steps = [step for nbest in scored.values() for step in nbest[0].steps]
-    assert found["log_perplexity"] == pytest.approx(-math.log(2) * sum(steps) / len(steps), abs=1e-4)
-    assert f"log-perplexity of the references {found['log_perplexity']:.4f}" in done.stdout
+    assert report["log_perplexity"] == pytest.approx(-math.log(2) * sum(steps) / len(steps), abs=1e-4)
+    assert f"log-perplexity of the references {report['log_perplexity']:.4f}" in done.stdout
 
     again = compare(*options)
     assert again.code == 1 and "found.json exists: give another --json, or --overwrite" in again.stderr

@@ -45,7 +45,7 @@ def test_page_in_a_browser(browser, tmp_path):  # noqa: F811
     table, mark = (browser.find_element("css selector", name) for name in ("table", "mark"))
     assert table.value_of_css_property("border-collapse") == "collapse"
     assert mark.value_of_css_property("border-radius") == "3px"
-    assert any(ATTACK in one.text for one in browser.find_elements("css selector", "dd"))
+    assert any(ATTACK in element.text for element in browser.find_elements("css selector", "dd"))
     summary, picture = browser.find_element("css selector", "summary"), browser.find_element("css selector", "svg")
     assert not picture.is_displayed()
     browser.execute_script("arguments[0].scrollIntoView()", browser.find_element("css selector", "h2"))

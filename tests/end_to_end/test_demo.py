@@ -48,11 +48,11 @@ def check_the_readme(model: Path) -> None:
     (block,) = blocks(ROOT / "README.md", "python")
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         exec(block.text.replace('"MODEL"', repr(str(model))), {})
-    found, shown = (
+    actual, shown = (
         [line.partition(" ") for line in lines] for lines in (printed.getvalue().splitlines(), block.printed)
     )
-    assert [text for _, _, text in found] == [text for _, _, text in shown]
-    assert [float(score) for score, *_ in found] == pytest.approx([float(score) for score, *_ in shown], abs=0.1)
+    assert [text for _, _, text in actual] == [text for _, _, text in shown]
+    assert [float(score) for score, *_ in actual] == pytest.approx([float(score) for score, *_ in shown], abs=0.1)
 
 
 @pytest.mark.slow

@@ -67,10 +67,10 @@ def test_half_the_batch_each_is_the_whole_batch(tmp_path, average):
     printed = succeed("train", *arguments(tmp_path / "one", *settings, "--update-freq", 2))
     assert float(re.search(r'"train_clip": "([\d.]+)"', printed)[1]) > 0  # percent of the updates
     assert run_two(*arguments(tmp_path / "two", *settings)) == [0, 0]
-    one, two = parameters(tmp_path / "one"), parameters(tmp_path / "two")
-    for name, value in one.items():
+    expected, actual = parameters(tmp_path / "one"), parameters(tmp_path / "two")
+    for name, value in expected.items():
         # Gradients are summed in another order; Adam turns that into at most this much of a step.
-        torch.testing.assert_close(two[name], value, rtol=0, atol=1e-6)
+        torch.testing.assert_close(actual[name], value, rtol=0, atol=1e-6)
 
 
 def test_every_validation_sentence_counts_once(tmp_path):
@@ -94,7 +94,7 @@ def test_every_validation_sentence_counts_once(tmp_path):
             '{"max_len_b": 6, "max_len_a": 0}',
         )
         done = [running.finish() for running in launch(*command)]
-        assert [one.code for one in done] == [0] * len(done), done[0].text[-3000:]
+        assert [result.code for result in done] == [0] * len(done), done[0].text[-3000:]
         line = next(line for line in done[0].stdout.splitlines() if " | valid | " in line)
         stats = json.loads(line.split(" | ")[-1])
         logged.append([stats[f"valid_{name}"] for name in ("loss", "nll_loss", "bleu")])

@@ -72,7 +72,7 @@ def test_answers_are_those_of_the_command(answers, penalty):
 
 def test_coverage_penalty_counts(answers):
     without, with_penalty = answers["scores"]["0.0"], answers["scores"]["0.1"]
-    assert all(one > other for one, other in zip(without, with_penalty))
+    assert all(score > penalised for score, penalised in zip(without, with_penalty))
 
 
 def test_misspelt_option(answers):
@@ -80,13 +80,13 @@ def test_misspelt_option(answers):
 
 
 def test_every_text_is_one_line(answers):
-    one, empty, other, blank, surrogate = answers["odd"]
-    assert [one, other] == answers["0.1"] and empty == blank and isinstance(surrogate, str)
+    first, empty, second, blank, surrogate = answers["odd"]
+    assert [first, second] == answers["0.1"] and empty == blank and isinstance(surrogate, str)
 
 
 def test_a_text_that_is_too_long_costs_its_own_translation(answers):
-    other, longer, one = answers["too long"]
-    assert [one, other] == answers["0.1"] and longer == ""
+    second, longer, first = answers["too long"]
+    assert [first, second] == answers["0.1"] and longer == ""
     assert re.search(r"sentence 1 has \d+ tokens, but --max-source-positions and --max-tokens allow", answers["stderr"])
     assert answers["no text"] == []
 

@@ -52,15 +52,15 @@ def test_both_commands_train_the_same_network(tmp_path):
         tmp_path / "train",
     )
     checkpoints = [tmp_path / name / "checkpoint_last.pt" for name in ("hydra", "train")]
-    one, other = (torch.load(path, weights_only=True) for path in checkpoints)
-    assert one["cfg"]["model"] == other["cfg"]["model"]
-    assert one["model"].keys() == other["model"].keys()
-    assert all(torch.equal(value, other["model"][name]) for name, value in one["model"].items())
+    first, second = (torch.load(path, weights_only=True) for path in checkpoints)
+    assert first["cfg"]["model"] == second["cfg"]["model"]
+    assert first["model"].keys() == second["model"].keys()
+    assert all(torch.equal(value, second["model"][name]) for name, value in first["model"].items())
 
     models, _ = load_model_ensemble([str(path) for path in checkpoints])
     for model in models:
         assert {name: value.shape for name, value in model.state_dict().items()} == {
-            name: value.shape for name, value in one["model"].items()
+            name: value.shape for name, value in first["model"].items()
         }
     assert models[0].encoder.embed_tokens.embedding_dim == 32  # not the 1024 of the base configuration
     succeed("generate", digits(), *TASK, "--path", checkpoints[0], "--max-len-b", 5)

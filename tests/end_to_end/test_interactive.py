@@ -39,26 +39,26 @@ def test_interactive_with_sentencepiece():
     assert known
     text = "".join(f"{sources[index]}\n" for index in known)
     printed = succeed("interactive", sentences(), *options, stdin=text)
-    found = re.findall(r"^D-\d+\t\S+\t(.*)$", printed, re.MULTILINE)
-    assert found == [expected[index] for index in known] and "▁" not in "".join(found)
+    translations = re.findall(r"^D-\d+\t\S+\t(.*)$", printed, re.MULTILINE)
+    assert translations == [expected[index] for index in known] and "▁" not in "".join(translations)
 
 
 def test_empty_and_endless_lines_are_answered_in_order():
     endless = " ".join(["seven"] * 10_000)
     text = f"two six\n\n{endless}\n\nfive nine\n"
     printed = interactive(text, "--buffer-size", 5, "--batch-size", 5, "--max-len-b", 20)
-    found = read(printed)
+    nbest_lists = read(printed)
     assert re.findall(r"^S-(\d+)\t", printed, re.MULTILINE) == list("01234")
-    assert [found[index][0].text for index in (0, 1, 3, 4)] == ["zwei sechs", "", "", "fünf neun"]
-    assert 0 < len(found[2][0].text.split()) <= 20
-    assert all(math.isfinite(nbest[0].score) for nbest in found.values())
+    assert [nbest_lists[index][0].text for index in (0, 1, 3, 4)] == ["zwei sechs", "", "", "fünf neun"]
+    assert 0 < len(nbest_lists[2][0].text.split()) <= 20
+    assert all(math.isfinite(nbest[0].score) for nbest in nbest_lists.values())
 
 
 def test_unknown_words_are_copied_in_interactive():
     text = "two Zoe five\nAnna nine\none two Bob\n"
     printed = interactive(text, "--replace-unk", "--buffer-size", 4, "--batch-size", 4)
-    found = [nbest[0].text for _, nbest in sorted(read(printed).items())]
-    assert found == ["zwei Zoe fünf", "Anna neun", "eins zwei Bob"]
+    translations = [nbest[0].text for _, nbest in sorted(read(printed).items())]
+    assert translations == ["zwei Zoe fünf", "Anna neun", "eins zwei Bob"]
 
 
 def test_constraints_are_fairseqs_own_search():
@@ -79,10 +79,10 @@ def test_constraints_that_do_not_fit_cost_their_own_translation():
 
 def answers(printed: str) -> list:
     """Returns the best translation of each line in order; fails if a line has none."""
-    found = read(printed)
-    assert sorted(found) == list(range(len(found)))
-    assert re.findall(r"^S-(\d+)\t", printed, re.MULTILINE) == [str(index) for index in range(len(found))]
-    return [found[index][0].text for index in range(len(found))]
+    nbest_lists = read(printed)
+    assert sorted(nbest_lists) == list(range(len(nbest_lists)))
+    assert re.findall(r"^S-(\d+)\t", printed, re.MULTILINE) == [str(index) for index in range(len(nbest_lists))]
+    return [nbest_lists[index][0].text for index in range(len(nbest_lists))]
 
 
 def warnings(stderr: str) -> list:
@@ -129,9 +129,9 @@ def test_lines_end_at_newlines_only(tmp_path, by_name):
     text = "\ufefftwo\rsix\r\nfive\u2028nine\n\r\nseven\x85one\x1ctwo\nfour one".encode("utf-8")
     (tmp_path / "text").write_bytes(text)
     options = ["--input", tmp_path / "text"] if by_name else []
-    translations, told = answer(b"" if by_name else text, "--buffer-size", 2, *options)
+    translations, warnings = answer(b"" if by_name else text, "--buffer-size", 2, *options)
     assert translations == ["zwei sechs", "fünf neun", "", "sieben eins zwei", "vier eins"]
-    assert told == []
+    assert warnings == []
 
 
 @pytest.mark.parametrize("limit", [["--max-source-positions", 5], ["--max-tokens", 5]], ids=lambda limit: limit[0])
@@ -154,21 +154,23 @@ def test_a_line_that_is_too_long_costs_its_own_translation(limit):
 
 def test_a_line_that_is_too_long_has_all_its_lines():
     printed = interactive("two two\nsix\n", "--max-source-positions", 2, "--print-alignment", "hard")
-    found = re.findall(r"^([A-Z]-0\t.*)$", printed, re.MULTILINE)
-    assert found.pop(1).startswith("W-0\t")
-    assert found == ["S-0\ttwo two", "H-0\t-inf\t", "D-0\t-inf\t", "P-0\t", "A-0\t"]
+    lines = re.findall(r"^([A-Z]-0\t.*)$", printed, re.MULTILINE)
+    assert lines.pop(1).startswith("W-0\t")
+    assert lines == ["S-0\ttwo two", "H-0\t-inf\t", "D-0\t-inf\t", "P-0\t", "A-0\t"]
 
 
 def test_soft_alignments_are_those_of_fairseq_generate():
     text = "".join(f"{en}\n" for en, _ in digit_pairs(VALID, seed=2))
     printed = read(interactive(text, "--print-alignment", "soft", "--beam", 2, "--nbest", 2))
     for index, nbest in generate("--print-alignment", "soft", "--beam", 2, "--nbest", 2).items():
-        for ours, theirs in zip(printed[index], nbest, strict=True):
-            found, expected = (
-                [[float(weight) for weight in row.split(",")] for row in one.alignment.split()]
-                for one in (ours, theirs)
+        for printed_hypothesis, generated_hypothesis in zip(printed[index], nbest, strict=True):
+            actual, expected = (
+                [[float(weight) for weight in row.split(",")] for row in hypothesis.alignment.split()]
+                for hypothesis in (printed_hypothesis, generated_hypothesis)
             )
-            assert len(found) == len(ours.steps) and found == [pytest.approx(row, abs=1e-4) for row in expected]
+            assert len(actual) == len(printed_hypothesis.steps) and actual == [
+                pytest.approx(row, abs=1e-4) for row in expected
+            ]
 
 
 def test_results_path_holds_the_answers(tmp_path):

@@ -73,13 +73,13 @@ def test_training_at_any_point(tmp_path, number, workers):
     running.wait_for("begin training epoch")
     time.sleep(delay)
     os.kill(running.process.pid, number)
-    told = assert_ended(running, number)
+    message = assert_ended(running, number)
     last = tmp_path / "checkpoint_last.pt"
     if last.exists():
-        assert f"interrupted: the same command continues from {last}." in told
+        assert f"interrupted: the same command continues from {last}." in message
         torch.load(last, weights_only=True)
     else:
-        assert "interrupted before the first checkpoint: the same command starts from the beginning" in told
+        assert "interrupted before the first checkpoint: the same command starts from the beginning" in message
     assert not partial_files(tmp_path)
 
 
@@ -88,8 +88,8 @@ def test_two_processes_end_together_and_the_first_tells_how_to_go_on(tmp_path):
     ranks[0].wait_for("begin training epoch")
     for running in ranks:
         os.kill(running.process.pid, signal.SIGTERM)
-    told = [assert_ended(running, signal.SIGTERM) for running in ranks]
-    assert ["interrupted before the first checkpoint" in text for text in told] == [True, False]
+    messages = [assert_ended(running, signal.SIGTERM) for running in ranks]
+    assert ["interrupted before the first checkpoint" in text for text in messages] == [True, False]
 
 
 def test_a_process_that_loses_another_says_so(tmp_path):
@@ -169,8 +169,8 @@ def ask_for_tracebacks() -> None:
 def test_explained_errors_of_fairseq_show_their_traceback_when_asked(tmp_path):
     mistaken = training(tmp_path, "--lr", -1)
     assert "Traceback" not in run("train", *mistaken).stderr
-    asked = run("train", *mistaken, before=ask_for_tracebacks)
-    assert "Traceback" in asked.stderr and "error: --lr is -1.0" in asked.stderr
+    done = run("train", *mistaken, before=ask_for_tracebacks)
+    assert "Traceback" in done.stderr and "error: --lr is -1.0" in done.stderr
 
 
 def test_mistakes_with_hydra_are_explained_in_one_line(tmp_path):

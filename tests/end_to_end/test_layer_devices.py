@@ -24,10 +24,10 @@ def parameters(folder: Path) -> dict:
     return torch.load(folder / "checkpoint_last.pt", weights_only=True)["model"]
 
 
-def assert_equal(found: dict, expected: dict, tolerance: float) -> None:
-    assert found.keys() == expected.keys()
+def assert_equal(actual: dict, expected: dict, tolerance: float) -> None:
+    assert actual.keys() == expected.keys()
     for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, rtol=0, atol=tolerance, msg=name)
+        torch.testing.assert_close(actual[name], value, rtol=0, atol=tolerance, msg=name)
 
 
 def test_a_training_equals_that_on_one_device_and_can_go_on_there(tmp_path):
@@ -59,7 +59,7 @@ def test_two_replicas_equal_one_process_with_twice_the_batch(tmp_path, backend):
         for rank in range(2)
     ]  # fmt: skip
     done = [running.finish() for running in two]
-    assert [one.code for one in done] == [0, 0], done[0].text[-3000:]
+    assert [result.code for result in done] == [0, 0], done[0].text[-3000:]
     assert_equal(parameters(tmp_path / "two"), parameters(tmp_path / "one"), 1e-6)
 
 

@@ -25,9 +25,9 @@ def complaint(name: str, *arguments, **options) -> str:
     done = run(name, *arguments, **options)
     assert done.code == 1, done.text[-3000:]
     assert "Traceback" not in done.stderr
-    told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert len(told) == 1
-    return told[0]
+    messages = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(messages) == 1
+    return messages[0]
 
 
 def train(*more, data=None, **options) -> str:
@@ -86,21 +86,21 @@ def cut_short(save_dir, tmp_path) -> Path:
 def test_dictionaries_differ_though_embeddings_are_shared(tmp_path):
     shutil.copytree(digits(), tmp_path / "data")
     (tmp_path / "data" / "dict.de.txt").write_text("".join(f"{word} 1\n" for word in DIGITS.values()))
-    told = train("--save-dir", tmp_path / "out", data=tmp_path / "data")
-    assert "differ" in told and "--joined-dictionary" in told and "--no-share-embeddings" in told
+    message = train("--save-dir", tmp_path / "out", data=tmp_path / "data")
+    assert "differ" in message and "--joined-dictionary" in message and "--no-share-embeddings" in message
 
 
 def test_checkpoint_whose_output_weights_were_not_shared(tmp_path):
-    told = train(
+    message = train(
         "--share-decoder-input-output-embed", "--finetune-from-model", trained_on_digits(), "--save-dir", tmp_path
     )
-    assert "was trained without --share-decoder-input-output-embed" in told
+    assert "was trained without --share-decoder-input-output-embed" in message
 
 
 @pytest.mark.parametrize("other", [["--arch", "gnmt_v2_small"], ["--hidden-size", 16]])
 def test_another_network_in_the_save_dir(save_dir, other):
-    told = train("--save-dir", save_dir, *other)
-    assert str(save_dir) in told and "start in a new --save-dir" in told
+    message = train("--save-dir", save_dir, *other)
+    assert str(save_dir) in message and "start in a new --save-dir" in message
 
 
 def test_another_optimizer_in_the_save_dir(save_dir):
@@ -109,8 +109,8 @@ def test_another_optimizer_in_the_save_dir(save_dir):
 
 def test_truncated_checkpoint(cut_short):
     assert f"{cut_short} is not a whole checkpoint" in generate(checkpoint=cut_short)
-    told = train("--save-dir", cut_short.parent)
-    assert f"{cut_short} is not a whole checkpoint" in told and "--restore-file" in told
+    message = train("--save-dir", cut_short.parent)
+    assert f"{cut_short} is not a whole checkpoint" in message and "--restore-file" in message
     cut_short.write_bytes(b"")
     assert f"{cut_short} is not a whole checkpoint" in train("--save-dir", cut_short.parent)
 
@@ -128,8 +128,8 @@ def test_data_that_is_not_there(tmp_path):
 
 
 def test_no_batch_size(tmp_path):
-    told = complaint("train", digits(), *TASK, *MODEL, *OBJECTIVE, "--lr", "1e-3", "--save-dir", tmp_path)
-    assert "--max-tokens or --batch-size" in told
+    message = complaint("train", digits(), *TASK, *MODEL, *OBJECTIVE, "--lr", "1e-3", "--save-dir", tmp_path)
+    assert "--max-tokens or --batch-size" in message
 
 
 @pytest.mark.parametrize(
@@ -247,8 +247,8 @@ def test_misspelt_restore_file_does_not_start_again(save_dir):
 
 
 def test_misspelt_option_of_validation_bleu(tmp_path):
-    told = train("--save-dir", tmp_path, "--eval-bleu", "--eval-bleu-args", '{"beem": 3}')
-    assert "Unknown search options ['beem']" in told and "beam" in told
+    message = train("--save-dir", tmp_path, "--eval-bleu", "--eval-bleu-args", '{"beem": 3}')
+    assert "Unknown search options ['beem']" in message and "beam" in message
 
 
 def test_data_of_another_dictionary():
@@ -270,9 +270,9 @@ def test_subword_model_that_is_not_there(tmp_path):
         "sentencepiece",
     ]
     for model in (["--sentencepiece-model", tmp_path / "none"], ["--sentencepiece-model", tmp_path / "text"], []):
-        told = complaint("interactive", *options, *model, stdin="two\n")
-        assert "--sentencepiece-model must name the subword model" in told
-        assert not model or str(model[1]) in told
+        message = complaint("interactive", *options, *model, stdin="two\n")
+        assert "--sentencepiece-model must name the subword model" in message
+        assert not model or str(model[1]) in message
 
 
 def test_disk_space_is_looked_at_before_training(tmp_path, monkeypatch):
@@ -294,8 +294,8 @@ def fill_disk() -> None:
 
 
 def test_training_on_a_full_disk(tmp_path):
-    told = train("--save-dir", tmp_path, before=fill_disk)
-    assert "has 0.000 GB free" in told and "give another --save-dir" in told
+    message = train("--save-dir", tmp_path, before=fill_disk)
+    assert "has 0.000 GB free" in message and "give another --save-dir" in message
 
 
 def fail_to_write() -> None:
@@ -309,8 +309,8 @@ def fail_to_write() -> None:
 
 
 def test_disk_that_fills_up_during_training(tmp_path):
-    told = train("--save-dir", tmp_path, "--save-interval-updates", 1, before=fail_to_write)
-    assert f"{tmp_path}/checkpoint_1_1.pt could not be written" in told and "make room" in told
+    message = train("--save-dir", tmp_path, "--save-interval-updates", 1, before=fail_to_write)
+    assert f"{tmp_path}/checkpoint_1_1.pt could not be written" in message and "make room" in message
 
 
 def test_mistakes_of_developers_keep_their_traceback():
@@ -321,8 +321,8 @@ def test_mistakes_of_developers_keep_their_traceback():
 
 
 def test_bleu_options_that_are_not_json(tmp_path):
-    told = train("--save-dir", tmp_path, "--eval-bleu", "--eval-bleu-args", "beam=5")
-    assert "JSON" in told and """--eval-bleu-args '{"beam": 5}'""" in told
+    message = train("--save-dir", tmp_path, "--eval-bleu", "--eval-bleu-args", "beam=5")
+    assert "JSON" in message and """--eval-bleu-args '{"beam": 5}'""" in message
 
 
 @pytest.mark.parametrize(

@@ -170,8 +170,8 @@ def test_training_refinement_and_evaluation(local_copy, tmp_path):
         assert done.returncode == 0, done.stderr
         return done.stdout + done.stderr
 
-    told = stage("refine.sh", "--output", "out", directory=tmp_path)
-    assert told.returncode == 1 and "checkpoints/averaged.pt is missing; run train.sh first" in told.stderr
+    done = stage("refine.sh", "--output", "out", directory=tmp_path)
+    assert done.returncode == 1 and "checkpoints/averaged.pt is missing; run train.sh first" in done.stderr
     succeed(
         "prepare.sh",
         "--data",

@@ -100,14 +100,14 @@ def nvidias_steps(model, words: list, subwords: str, length: int) -> list:
     bos, pad, eos, unknown = range(4)
     index = {word: number for number, word in enumerate(words)}  # as in NVIDIA's numbers from 4 on
     source = torch.tensor([[bos, *(index.get(word, unknown) for word in subwords.split()), eos]])
-    said, steps = [bos], []
+    decoded, steps = [bos], []
     for step in range(length):
-        logits, _ = model(source, torch.tensor([source.size(1)]), torch.tensor([said]))
+        logits, _ = model(source, torch.tensor([source.size(1)]), torch.tensor([decoded]))
         log_probs = logits[0, -1].log_softmax(dim=0)
         log_probs[[pad, eos] if step == 0 else pad] = -math.inf
-        said.append(int(log_probs.argmax()))
+        decoded.append(int(log_probs.argmax()))
         steps.append(float(log_probs.max()) / math.log(2))
-        if said[-1] == eos:
+        if decoded[-1] == eos:
             break
     return steps
 
@@ -119,11 +119,11 @@ def test_interactive(folder, printed):
     known = [" ".join(word if word in words else "<unk>" for word in line.split()) for line in SUBWORDS]
     assert sources == known
     hub = GNMTModel.from_pretrained(str(folder), "checkpoint.pt")
-    found = read(printed)
+    nbest_lists = read(printed)
     with torch.no_grad():
         for index, subwords in enumerate(SUBWORDS):
             expected = nvidias_steps(hub.models[0], words, subwords, length=6)
-            (hypothesis,) = found[index]
+            (hypothesis,) = nbest_lists[index]
             assert hypothesis.steps[: len(expected)] == pytest.approx(expected, abs=2e-4)  # four digits are printed
             positions = [int(pair.split("-")[0]) for pair in hypothesis.alignment.split()]
             assert positions and max(positions) < len(subwords.split())
@@ -142,9 +142,9 @@ def test_hub_needs_no_options(folder, printed):
 
 def test_generate_says_what_interactive_says(folder, data, printed):
     generated = succeed("generate", data, *TASK, "--path", folder / "checkpoint.pt", *SEARCH, "--print-alignment")
-    found, expected = read(generated), read(printed)
-    assert sorted(found) == sorted(expected)
-    for index, (hypothesis,) in found.items():
+    actual, expected = read(generated), read(printed)
+    assert sorted(actual) == sorted(expected)
+    for index, (hypothesis,) in actual.items():
         assert hypothesis.text == expected[index][0].text and hypothesis.alignment == expected[index][0].alignment
         assert hypothesis.steps == pytest.approx(expected[index][0].steps, abs=2e-4)  # four digits are printed
     assert "the model was trained with --nvidia-conventions, so it translates with them" in generated

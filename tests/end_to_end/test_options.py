@@ -24,7 +24,7 @@ TRAINING = [*TASK, *MODEL, *OBJECTIVE, "--lr", "1e-3", "--batch-size", 64, "--ma
 
 
 @functools.cache
-def ours(*options) -> dict:
+def gnmt_translations(*options) -> dict:
     """Returns translations of the validation set by GNMT's search."""
     return generate(*options)
 
@@ -33,7 +33,7 @@ def ours(*options) -> dict:
 
 
 def test_shards_together_are_the_whole_set():
-    whole = ours()
+    whole = gnmt_translations()
     shards = [generate("--batch-size", 4, "--num-shards", 3, "--shard-id", shard) for shard in range(3)]
     assert sorted(index for shard in shards for index in shard) == sorted(whole) and all(shards)
     for shard in shards:
@@ -47,8 +47,8 @@ def test_fairseqs_own_task_translates_every_sentence():
 
 
 def test_shard_without_sentences():
-    told = complaint("generate", digits(), *TASK, "--path", trained_on_digits(), "--num-shards", 2, "--shard-id", 1)
-    assert "give a smaller --batch-size" in told
+    message = complaint("generate", digits(), *TASK, "--path", trained_on_digits(), "--num-shards", 2, "--shard-id", 1)
+    assert "give a smaller --batch-size" in message
 
 
 # -- alignments in fairseq's own searches
@@ -65,9 +65,9 @@ SEARCHES = [
 def test_unknown_words_are_copied_by_fairseqs_own_searches(search):
     text = "two Zoe five\nAnna nine\none two Bob\n"
     printed = interactive(text, "--replace-unk", "--buffer-size", 4, "--batch-size", 4, *search)
-    found = [nbest[0].text for _, nbest in sorted(read(printed).items())]
-    assert all(name in text for name, text in zip(("Zoe", "Anna", "Bob"), found, strict=True))
-    assert not any("<unk>" in text for text in found)
+    translations = [nbest[0].text for _, nbest in sorted(read(printed).items())]
+    assert all(name in text for name, text in zip(("Zoe", "Anna", "Bob"), translations, strict=True))
+    assert not any("<unk>" in text for text in translations)
 
 
 def test_unknown_words_are_copied_under_constraints():
@@ -80,17 +80,22 @@ def test_unknown_words_are_copied_under_constraints():
 @pytest.mark.parametrize("search", [*SEARCHES[:3], ["--score-reference"]], ids=lambda search: search[0])
 def test_alignments_of_fairseqs_own_searches(search, kind):
     """They equal the alignments of GNMT's search if both find the same tokens."""
-    theirs, wanted = generate("--print-alignment", kind, *search), ours("--print-alignment", kind)
+    fairseq_nbest, gnmt_nbest = (
+        generate("--print-alignment", kind, *search),
+        gnmt_translations("--print-alignment", kind),
+    )
     compared = 0
-    for index, nbest in theirs.items():
-        pair = nbest[0], wanted[index][0]
-        if len({(one.text, len(one.steps)) for one in pair}) == 1:
+    for index, nbest in fairseq_nbest.items():
+        pair = nbest[0], gnmt_nbest[index][0]
+        if len({(hypothesis.text, len(hypothesis.steps)) for hypothesis in pair}) == 1:
             compared += 1
             if kind == "hard":
-                assert len({one.alignment for one in pair}) == 1
+                assert len({hypothesis.alignment for hypothesis in pair}) == 1
             else:
-                found, expected = ([float(weight) for weight in re.split("[ ,]", one.alignment)] for one in pair)
-                assert found == pytest.approx(expected, abs=2e-4)
+                actual, expected = (
+                    [float(weight) for weight in re.split("[ ,]", hypothesis.alignment)] for hypothesis in pair
+                )
+                assert actual == pytest.approx(expected, abs=2e-4)
     assert compared >= VALID // 2
 
 
@@ -117,7 +122,7 @@ def test_data_without_references(without_references):
     "option", [["--score-reference"], ["--prefix-size", 1], ["--num-shards", 2], ["--lm-path", "x"]]
 )
 def test_interactive_has_neither_references_nor_shards(option):
-    told = complaint(
+    message = complaint(
         "interactive",
         digits(),
         *TASK,
@@ -130,7 +135,7 @@ def test_interactive_has_neither_references_nor_shards(option):
         *option,
         stdin="two\n",
     )
-    assert f"{option[0]} " in told and "fairseq-interactive" in told
+    assert f"{option[0]} " in message and "fairseq-interactive" in message
 
 
 HUB = """

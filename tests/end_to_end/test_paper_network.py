@@ -36,5 +36,7 @@ def test_words_align_with_their_own_place(plain):
 )
 def test_what_makes_no_difference(plain, checkpoint, options):
     """int8 makes little difference, as in the test of gnmt_v2."""
-    found = texts(generate(*options, checkpoint=checkpoint))
-    assert sum(found[index] == texts(plain)[index] for index in plain) >= (VALID - 1 if "int8" in options else VALID)
+    translations = texts(generate(*options, checkpoint=checkpoint))
+    assert sum(translations[index] == texts(plain)[index] for index in plain) >= (
+        VALID - 1 if "int8" in options else VALID
+    )

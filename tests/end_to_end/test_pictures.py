@@ -55,11 +55,11 @@ def test_sentences_of_standard_input(tmp_path):
     output = ["--words", "--output-dir", tmp_path / "maps"]
     done = script("plot_attention.py", "--data", sentences(), *model, *output, stdin=TEXT)
     assert done.code == 0 and "findfont" not in done.stderr, done.stderr
-    told = re.findall(r"^sentence (\d), score (\S+): ?(.*)$", done.stdout, re.MULTILINE)
+    drawn = re.findall(r"^sentence (\d), score (\S+): ?(.*)$", done.stdout, re.MULTILINE)
     printed = succeed("interactive", sentences(), *TASK, *model, "--bpe", "sentencepiece", stdin=TEXT)
     expected = re.findall(r"^D-(\d+)\t(\S+)\t(.*)$", printed, re.MULTILINE)
-    assert [(number, translation) for number, _, translation in told] == [(n, t) for n, _, t in expected]
-    scores, logarithms = ([float(score) for _, score, _ in found] for found in (told, expected))
+    assert [(number, translation) for number, _, translation in drawn] == [(n, t) for n, _, t in expected]
+    scores, logarithms = ([float(score) for _, score, _ in rows] for rows in (drawn, expected))
     np.testing.assert_allclose(scores, np.multiply(logarithms, np.log(2)), atol=1e-3)  # three digits are printed
     widths, heights = zip(*(file_size(tmp_path / "maps" / f"attention-{number}.png") for number in range(3)))
     assert widths[1] < widths[2] and heights[1] < heights[2]  # an empty line is EOS
@@ -68,8 +68,8 @@ def test_sentences_of_standard_input(tmp_path):
 def test_sentences_of_data(plot, tmp_path):
     page = tmp_path / "page.png"
     model = ["--path", trained_on_digits(), "--data", digits(), "--split", "test"]
-    told = plot(*model, "--ids", 3, 1, "--page", page)
-    assert [line.split(",")[0] for line in told.splitlines()[:2]] == ["sentence 3", "sentence 1"]
+    printed = plot(*model, "--ids", 3, 1, "--page", page)
+    assert [line.split(",")[0] for line in printed.splitlines()[:2]] == ["sentence 3", "sentence 1"]
     assert min(file_size(page)) > 200
     first = page.read_bytes()
     with pytest.raises(UserError, match="page.png exists: .*--overwrite"):
@@ -122,13 +122,13 @@ def test_mistakes(plot, arguments, words, monkeypatch, tmp_path):
 def logs(tmp_path_factory):
     """Fixture: --log-file and output of a training of three epochs with 10 updates, resumed at update 15."""
     folder = tmp_path_factory.mktemp("training")
-    same = [digits(), *TASK, *MODEL, *OBJECTIVE, "--lr", "5e-3", "--batch-size", 30,
+    common = [digits(), *TASK, *MODEL, *OBJECTIVE, "--lr", "5e-3", "--batch-size", 30,
             "--required-batch-size-multiple", 1, "--log-interval", 5,
             "--log-file", folder / "file.log", "--save-dir", folder / "checkpoints", "--eval-bleu",
             "--eval-bleu-args", '{"beam": 1}']  # fmt: skip
-    first = succeed("train", *same, "--log-format", "json", "--max-epoch", 2, "--save-interval-updates", 15)
+    first = succeed("train", *common, "--log-format", "json", "--max-epoch", 2, "--save-interval-updates", 15)
     resumed = ["--restore-file", folder / "checkpoints" / "checkpoint_2_15.pt", "--max-epoch", 3]
-    second = succeed("train", *same, "--log-format", "simple", *resumed)
+    second = succeed("train", *common, "--log-format", "simple", *resumed)
     (folder / "printed.log").write_text(first + second, encoding="utf-8")
     return folder
 

@@ -196,9 +196,9 @@ def test_every_form_of_text_gives_the_same_data(text, tmp_path):
     prepare(tmp_path / "from columns", tmp_path / "columns", valid="dev")
     expected = {name: content for name, content in contents(tmp_path / "plain").items() if name.name != "prepare.json"}
     for folder, more in (("from packed", set()), ("from columns", {Path("raw/train-1.en"), Path("raw/train-1.de")})):
-        found = contents(tmp_path / folder)
-        assert set(found) - set(expected) == {Path("prepare.json"), *more}
-        assert {name: found[name] for name in expected} == expected
+        actual = contents(tmp_path / folder)
+        assert set(actual) - set(expected) == {Path("prepare.json"), *more}
+        assert {name: actual[name] for name in expected} == expected
 
 
 def test_several_corpora_are_joined_in_their_order(text, tmp_path):
@@ -347,10 +347,10 @@ def test_files_of_others_are_not_replaced(text, tmp_path):
     with pytest.raises(UserError, match="has no prepare.json, but .*clean: give another --output"):
         prepare(folder, text)
     for name in ("clean", "bin"):
-        own = write(tmp_path / name / name, PAIRS)
+        corpus = write(tmp_path / name / name, PAIRS)
         with pytest.raises(UserError, match="would be replaced by the preparation"):
-            prepare(tmp_path / name, own, "--overwrite")
-        assert (own / "train.en").exists()
+            prepare(tmp_path / name, corpus, "--overwrite")
+        assert (corpus / "train.en").exists()
 
 
 def test_text_in_its_final_place_is_read_there(text, tmp_path):
@@ -394,8 +394,8 @@ def test_mistakes_are_told_before_anything_is_made(text, tmp_path):
     assert "train.en is given twice" in complaint("--train", text / "train")
     assert "there must be" in complaint(train="nothing") and "nothing.tsv" in complaint(train="nothing")
     assert f"train.en has no {text / 'train.fr'} in its directory" in complaint("--target-lang", "fr")
-    told = complaint("--segmentation", "syllables")
-    assert told == "--segmentation is 'syllables', but must be subwords, word, character or mixed."
+    message = complaint("--segmentation", "syllables")
+    assert message == "--segmentation is 'syllables', but must be subwords, word, character or mixed."
     assert "leave it out for --segmentation word" in complaint("--segmentation", "word", "--input-sentence-size", 9)
     assert "--vocab-size is 0" in complaint(size=0)
     assert "--jobs is 0" in complaint("--jobs", 0)
@@ -406,7 +406,7 @@ def test_mistakes_are_told_before_anything_is_made(text, tmp_path):
 
 
 def test_training_text_that_cannot_be_used_is_told_in_a_sentence(text, tmp_path):
-    for content, told in (
+    for content, message in (
         (b"", "bad.tsv is empty"),
         (b"one\teins\ntwo zwei\n", "Line 2 of .*bad.tsv has no tab"),
         (b"one\t\xe4\n", "bad.tsv is not UTF-8: line 1"),
@@ -414,7 +414,7 @@ def test_training_text_that_cannot_be_used_is_told_in_a_sentence(text, tmp_path)
         (lzma.compress(b"one\teins\n")[:-9], "bad.tsv is not a complete xz file"),
     ):
         (text / "bad.tsv").write_bytes(content)
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=message):
             prepare(tmp_path / "out", text, train="bad")
 
 

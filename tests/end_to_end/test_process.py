@@ -55,8 +55,8 @@ def test_a_signal_ends_the_command_and_its_children_and_removes_its_output(tmp_p
         worker = int(process.stdout.readline())
         assert len(list(tmp_path.iterdir())) == 1 and is_running(worker)
         send(process.pid, number)
-        printed, told = process.communicate(timeout=SECONDS)
-    assert (process.returncode, printed, told) == (-number, "", "")
+        printed, stderr = process.communicate(timeout=SECONDS)
+    assert (process.returncode, printed, stderr) == (-number, "", "")
     assert not list(tmp_path.iterdir()) and not is_running(worker)
 
 

@@ -139,7 +139,7 @@ class Page:
         WebDriverWait(self.driver, PATIENCE).until(lambda _: self.text("#item-title") == f"Item {number} of 22")
 
     def outputs(self) -> List[str]:
-        return [one.text for one in self.all("#outputs .text")]
+        return [element.text for element in self.all("#outputs .text")]
 
     def press(self, keys: str) -> None:
         from selenium.webdriver.common.action_chains import ActionChains
@@ -149,7 +149,7 @@ class Page:
     def wait_for_saved(self, count: int) -> None:
         from selenium.webdriver.support.ui import WebDriverWait
 
-        saved = lambda _: [one.text for one in self.all(".state")].count("saved") == count
+        saved = lambda _: [element.text for element in self.all(".state")].count("saved") == count
         WebDriverWait(self.driver, PATIENCE).until(saved)
 
 
@@ -227,7 +227,7 @@ def test_two_raters_in_a_browser(campaign, serve, browser, tmp_path):  # noqa: F
         first.wait_for_item(12)
         first.press("b")
         first.wait_for_item(11)
-        assert [int(one.get_attribute("value")) for one in first.all("input:checked")] == list(scores.values())
+        assert [int(element.get_attribute("value")) for element in first.all("input:checked")] == list(scores.values())
     first.press("\ue007")
     for item in range(12, 23):
         for rater, (page, rate) in enumerate(((first, rate_by_keys), (second, rate_by_mouse))):
@@ -256,9 +256,9 @@ def check_ratings(campaign: Path, given: List[Dict]) -> None:
         logged[rating["rater"], rating["item"], item["outputs"][rating["output"]]] = rating["score"]
     for rater, seen in enumerate(given):
         expected = sorted((source, text, score) for source, scores in seen.values() for text, score in scores.items())
-        found = sorted((items[item]["source"], text, score) for (name, item, text), score in logged.items()
+        ratings = sorted((items[item]["source"], text, score) for (name, item, text), score in logged.items()
                        if name == f"rater-{rater + 1}")  # fmt: skip
-        assert found == expected and len(found) == 2 * 22
+        assert ratings == expected and len(ratings) == 2 * 22
 
 
 def check_report(campaign: Path, tmp_path: Path) -> None:
@@ -266,12 +266,12 @@ def check_report(campaign: Path, tmp_path: Path) -> None:
     printed = gnmt("rate", "report", campaign, "--json", tmp_path / "r.json", "--picture", tmp_path / "histogram.png")
     assert "| secret-baseline | 2.50 [2.50, 2.50] | 20 |" in printed
     assert "| secret-new | 2.00 [2.00, 2.00] | 20 | 0 | 0 | 0.0000 |" in printed
-    found = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
-    assert [one["failed_controls"] for one in found["raters"]] == [0, 0]
-    assert [(one["complete"], one["repeated_equal"]) for one in found["raters"]] == [(22, 1.0), (22, 1.0)]
-    assert found["histogram"]["secret-new"] == [0, 0, 0, 0, 20, 20, 0]
+    report = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert [rater["failed_controls"] for rater in report["raters"]] == [0, 0]
+    assert [(rater["complete"], rater["repeated_equal"]) for rater in report["raters"]] == [(22, 1.0), (22, 1.0)]
+    assert report["histogram"]["secret-new"] == [0, 0, 0, 0, 20, 20, 0]
     # Pairs differ by 1. Of 80 values, 20 each of 2, 3, 4, 5: D_o = 1, D_e = 2 (var = 1.25) * 80 / 79.
-    assert found["agreement"] == pytest.approx(1 - 1 / (2.5 * 80 / 79))
+    assert report["agreement"] == pytest.approx(1 - 1 / (2.5 * 80 / 79))
     assert (tmp_path / "histogram.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -321,7 +321,7 @@ def test_a_killed_server_has_every_score_that_it_acknowledged(campaign, serve):
         for thread in threads:
             thread.join()
     lines = (campaign / "ratings.jsonl").read_bytes().split(b"\n")[:-1]
-    logged = {(one["rater"], one["item"], one["milliseconds"]) for one in map(json.loads, lines)}
+    logged = {(record["rater"], record["item"], record["milliseconds"]) for record in map(json.loads, lines)}
     assert len(acknowledged) >= 30 and set(acknowledged) <= logged, f"seed {seed}"
 
 

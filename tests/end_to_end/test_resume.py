@@ -96,9 +96,9 @@ def last_checkpoint(folder: Path) -> dict:
     return torch.load(folder / "checkpoint_last.pt", weights_only=True)
 
 
-def assert_same_training(one: Path, other: Path, updates: int = UPDATES) -> None:
+def assert_same_training(folder: Path, expected_folder: Path, updates: int = UPDATES) -> None:
     """Checks that parameters, both moments of Adam and the position in the data are equal bit for bit."""
-    first, second = last_checkpoint(one), last_checkpoint(other)
+    first, second = last_checkpoint(folder), last_checkpoint(expected_folder)
     assert first["optimizer_history"][-1]["num_updates"] == second["optimizer_history"][-1]["num_updates"] == updates
     assert first["extra_state"]["train_iterator"] == second["extra_state"]["train_iterator"]
     assert all(torch.equal(value, second["model"][name]) for name, value in first["model"].items())

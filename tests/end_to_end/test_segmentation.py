@@ -35,8 +35,8 @@ LANGUAGES = ["--source-lang", "en", "--target-lang", "de"]
 
 def texts(printed: str) -> List[str]:
     """Returns the detokenised translations of a log, in the order of the sentences."""
-    found = re.findall(r"^D-(\d+)\t\S+\t(.*)$", printed, re.MULTILINE)
-    return [text for _, text in sorted(found, key=lambda line: int(line[0]))]
+    detokenised = re.findall(r"^D-(\d+)\t\S+\t(.*)$", printed, re.MULTILINE)
+    return [text for _, text in sorted(detokenised, key=lambda line: int(line[0]))]
 
 
 def bleu(printed: str) -> float:
@@ -160,7 +160,7 @@ def mixed() -> Mixed:
     vocabulary = folder / "mixed.json"
     mixed_word_char.train([text / "train.en", text / "train.de"], 190, vocabulary)
     loaded = load_vocabulary(vocabulary)
-    encoded = {split: [tuple(map(loaded.encode, pair)) for pair in both] for split, both in pairs.items()}
+    encoded = {split: [tuple(map(loaded.encode, pair)) for pair in split_pairs] for split, split_pairs in pairs.items()}
     binary = binarise(write(folder / "encoded", encoded), list(loaded.dictionary()))
     size = "--hidden-size 64 --encoder-layers 2 --decoder-layers 2 --init-range 0.3 --dropout 0.1".split()
     printed = succeed(
@@ -275,12 +275,14 @@ def test_mistakes(words, tmp_path):
         "--dataset-impl",
         "raw",
     ]
-    told = complaint("generate", *options, "--bpe", "mixed_word_char")
-    assert told == "error: --bpe mixed_word_char needs --mixed-word-char-model, the model of the training data."
-    told = complaint("generate", *options, "--bpe", "mixed_word_char", "--mixed-word-char-model", tmp_path / "nothing")
-    assert "nothing does not exist" in told
+    message = complaint("generate", *options, "--bpe", "mixed_word_char")
+    assert message == "error: --bpe mixed_word_char needs --mixed-word-char-model, the model of the training data."
+    message = complaint(
+        "generate", *options, "--bpe", "mixed_word_char", "--mixed-word-char-model", tmp_path / "nothing"
+    )
+    assert "nothing does not exist" in message
     assert "words and mixed_word_char are names for --bpe" in complaint("generate", *options, "--post-process", "words")
-    told = complaint(
+    message = complaint(
         "train",
         digits(),
         *TASK,
@@ -296,4 +298,4 @@ def test_mistakes(words, tmp_path):
         "--eval-bleu-args",
         '{"replace_unk": ""}',
     )
-    assert "replace_unk in --eval-bleu-args has no effect" in told
+    assert "replace_unk in --eval-bleu-args has no effect" in message

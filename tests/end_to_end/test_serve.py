@@ -62,10 +62,10 @@ def serve(model):
         return started[-1]
 
     yield start
-    for one in started:
-        one.process.kill()
-        one.process.wait()
-        one.process.stderr.close()
+    for command in started:
+        command.process.kill()
+        command.process.wait()
+        command.process.stderr.close()
 
 
 def accepts(url: str) -> bool:
@@ -80,7 +80,7 @@ def accepts(url: str) -> bool:
 def test_sigterm_finishes_running_requests_and_refuses_new_ones(serve, model):
     texts = random_texts(300)  # seconds, in which the end of the server is seen on a busy machine too
     translator = Translator.from_pretrained(model)
-    expected = [one.text for one in translator.translate(texts)]
+    expected = [translation.text for translation in translator.translate(texts)]
     process = serve("--slots", 1, "--char-limit", 100_000, "--batch-limit", 300)
     server = Served(process.url, translator)
     answers = []

@@ -29,7 +29,7 @@ def test_the_load_test_compares_every_translation(inputs, tmp_path):
     done = benchmark("serve_load.py", *inputs, "--clients", 1, 4, "--repetitions", 1, "--json", tmp_path / "load.json")
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "load.json").read_text())
-    assert [(one["clients"], one["different"]) for one in report["measured"]] == [(1, 0), (4, 0)]
+    assert [(row["clients"], row["different"]) for row in report["measured"]] == [(1, 0), (4, 0)]
     assert report["sentences"] == 12 and report["offline"][0] > 0 and "| of offline |" in done.stdout
 
 

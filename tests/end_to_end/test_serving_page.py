@@ -57,15 +57,15 @@ def test_a_text_is_translated_while_it_is_typed(browser, translators):  # noqa: 
         assert by_id(browser, "count").text == f"{len(text)} of 5000 characters"
         # Second sentence: alternatives with scores, attention and coverage.
         options = browser.find_elements("css selector", "#translation [role=option]")
-        assert [one.get_property("textContent") for one in options] == [one.text for one in expected.sentences]
+        assert [item.get_property("textContent") for item in options] == [item.text for item in expected.sentences]
         options[1].click()
         words = browser.find_elements
         wait_for(browser, lambda: len(words("css selector", "#source-words > *")) == len(alone.sentences[0].source_tokens),
                  "the words")  # fmt: skip
         buttons = browser.find_elements("css selector", "#alternatives button")
-        assert [one.get_property("textContent") for one in buttons] == [one.text for one in alone.nbest]
+        assert [item.get_property("textContent") for item in buttons] == [item.text for item in alone.nbest]
         scores = browser.find_elements("css selector", "#alternatives .score")
-        assert [one.text for one in scores] == [f"{one.score:.2f}" for one in alone.nbest]
+        assert [item.text for item in scores] == [f"{item.score:.2f}" for item in alone.nbest]
         target = browser.find_elements("css selector", "#target-words > *")[0]
         ActionChains(browser).move_to_element(target).perform()
         weights = alone.nbest[0].attention[0].tolist()
@@ -98,7 +98,9 @@ def test_typed_text_never_becomes_markup(browser, translators):  # noqa: F811
         browser.execute_script(
             "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"document.title=1\">')"
         )
-        wait_for(browser, lambda: any("Content Security Policy" in one for one in problems(browser)), "a refusal")
+        wait_for(
+            browser, lambda: any("Content Security Policy" in message for message in problems(browser)), "a refusal"
+        )
         assert browser.title == "Translate"
 
 

@@ -25,16 +25,16 @@ def sacrebleu_command(tmp_path, *options) -> str:
 def test_paired_tests_equal_the_sacrebleu_command(tmp_path, test, numbers):
     printed = sacrebleu_command(tmp_path, f"-p{test}", "-m", "bleu", "chrf", "ter", "-f", "latex", "-w", "4")
     expected = re.findall(r"\d+\.\d{4}", printed)  # score, with bs also mean and interval, with p of the second system
-    found = paired_scores(SYSTEMS, REFERENCES, ["bleu", "chrf", "ter"], test)
-    ours = [
+    results = paired_scores(SYSTEMS, REFERENCES, ["bleu", "chrf", "ter"], test)
+    actual = [
         number
         for system in range(2)
-        for one in (found[name].systems[system] for name in found)
-        for number in (one.score, one.mean, one.ci, one.p_value)
+        for result in (results[name].systems[system] for name in results)
+        for number in (result.score, result.mean, result.ci, result.p_value)
         if number is not None
     ]
-    assert [f"{number:.4f}" for number in ours] == expected and len(ours) == numbers
-    assert all(found[name].signature in " ".join(printed.split()) for name in found)
+    assert [f"{number:.4f}" for number in actual] == expected and len(actual) == numbers
+    assert all(results[name].signature in " ".join(printed.split()) for name in results)
 
 
 def test_intervals_equal_the_sacrebleu_command(tmp_path):
@@ -42,7 +42,7 @@ def test_intervals_equal_the_sacrebleu_command(tmp_path):
     command = [sys.executable, "-m", "sacrebleu", write(tmp_path / "r", REFERENCES), "-i", file, "--confidence", "-f",
                "json"]  # fmt: skip
     expected = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    found = corpus_scores([("good", GOOD)], REFERENCES, ["bleu"], resamples=1000)["bleu"]
-    assert f"{found.systems[0].score:.1f}" == str(expected["score"])
-    assert f"μ = {found.systems[0].mean:.1f} ± {found.systems[0].ci:.1f}" in expected["confidence"]
-    assert found.signature == expected["signature"]
+    result = corpus_scores([("good", GOOD)], REFERENCES, ["bleu"], resamples=1000)["bleu"]
+    assert f"{result.systems[0].score:.1f}" == str(expected["score"])
+    assert f"μ = {result.systems[0].mean:.1f} ± {result.systems[0].ci:.1f}" in expected["confidence"]
+    assert result.signature == expected["signature"]

@@ -31,13 +31,13 @@ def test_pieces_are_not_overwritten(tmp_path):
     pieces = write(tmp_path / "pieces", ["precious"])
     training = ["train", "--input", text, "--model-prefix", tmp_path / "joint", "--vocab-size", 30]
     run_module(subwords, "gnmt subwords", list(map(str, training)))
-    told = complaint("subwords", "encode", "--model", tmp_path / "joint.model", "--input", text, "--output", pieces)
-    assert told.splitlines()[-1].startswith(f"error: {pieces} exists")
+    message = complaint("subwords", "encode", "--model", tmp_path / "joint.model", "--input", text, "--output", pieces)
+    assert message.splitlines()[-1].startswith(f"error: {pieces} exists")
     assert pieces.read_text() == "precious\n"
 
 
 def test_a_missing_model_of_mixed_words_and_characters(tmp_path):
     text, model = write(tmp_path / "text", ["the cat"]), tmp_path / "m.json"
-    told = complaint("mixed_word_char", "encode", "--model", model, "--input", text, "--output", tmp_path / "out")
-    assert told.splitlines()[-1] == f"error: {model} does not exist: check the path."
-    assert "RuntimeWarning" not in told  # that a module is loaded twice
+    message = complaint("mixed_word_char", "encode", "--model", model, "--input", text, "--output", tmp_path / "out")
+    assert message.splitlines()[-1] == f"error: {model} does not exist: check the path."
+    assert "RuntimeWarning" not in message  # that a module is loaded twice

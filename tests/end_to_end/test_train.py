@@ -237,8 +237,8 @@ def test_from_packed_text_to_a_score_in_other_languages(tmp_path):
                 (tmp_path / f"{split}.{language}.xz").write_bytes(content)
     corpora = ["--train", "train", "--valid", "dev", "--test", "test", "--source-lang", "en", "--target-lang", "fr"]
     succeed("prepare", *corpora, "--vocab-size", 120, "--embedding-size", 32, "--output", "corpus", directory=tmp_path)
-    told = succeed("train", "corpus", "--max-update", 40, "--arch", "gnmt_v2_tiny", directory=tmp_path)
-    done, _, following = told.splitlines()[-1].partition("; next: gnmt ")
+    printed = succeed("train", "corpus", "--max-update", 40, "--arch", "gnmt_v2_tiny", directory=tmp_path)
+    done, _, following = printed.splitlines()[-1].partition("; next: gnmt ")
     assert done == "trained: corpus/checkpoints/averaged.pt"
     following = shlex.split(following)
     assert following[:3] == ["export", "corpus/checkpoints/averaged.pt", "corpus/model"]

@@ -112,8 +112,8 @@ def test_every_sentence_counts(training):
     for subset, size in (("valid", VALID), ("test", TEST)):
         translated = generate(folder / "checkpoint4.pt", subset, "--batch-size", 4)
         for kind in "STHD":
-            found = re.findall(rf"^{kind}-(\d+)\t", translated, re.MULTILINE)
-            assert sorted(map(int, found)) == list(range(size))
+            numbers = re.findall(rf"^{kind}-(\d+)\t", translated, re.MULTILINE)
+            assert sorted(map(int, numbers)) == list(range(size))
         assert f"Translated {size} sentences" in translated
 
 
@@ -229,7 +229,7 @@ def test_embeddings_of_a_file_begin_a_training_and_are_not_wanted_again(tmp_path
     checkpoint = tmp_path / "out" / "checkpoint_last.pt"
     (model,), _, task = load_model_ensemble_and_task([str(checkpoint)])
     tokens = [task.source_dictionary.index(word) for word in DIGITS]
-    found = model.encoder.embed_tokens.weight[tokens].detach()
+    actual = model.encoder.embed_tokens.weight[tokens].detach()
     expected = torch.stack([written[word] for word in DIGITS])
-    assert torch.allclose(torch.nn.functional.normalize(found), expected, atol=1e-3)
+    assert torch.allclose(torch.nn.functional.normalize(actual), expected, atol=1e-3)
     assert "H-0" in succeed("generate", digits(), *TASK, "--path", checkpoint)

@@ -51,8 +51,8 @@ def test_score_is_that_of_the_tokens_and_the_penalties(plain):
 
 def test_the_training_set_is_translated_whole():
     """300 pairs are no multiple of 8, and --train-max-length applies to training only."""
-    found = generate("--gen-subset", "train", "--beam", 1, "--max-len-b", 3, "--train-max-length", 4)
-    assert sorted(found) == list(range(300))
+    nbest_lists = generate("--gen-subset", "train", "--beam", 1, "--max-len-b", 3, "--train-max-length", 4)
+    assert sorted(nbest_lists) == list(range(300))
 
 
 def test_batch_size_makes_no_difference(plain):
@@ -65,7 +65,7 @@ def test_batch_size_makes_no_difference(plain):
 def test_nbest_lists_are_sorted_and_begin_with_the_best(plain):
     for index, nbest in generate("--nbest", 3).items():
         assert len(nbest) == 3 and nbest[0].text == plain[index][0].text
-        assert sorted(nbest, key=lambda one: -one.score) == nbest
+        assert sorted(nbest, key=lambda hypothesis: -hypothesis.score) == nbest
         # the text leaves out marks that a model may say, so two hypotheses can look alike
         assert len({(hypothesis.text, tuple(hypothesis.steps)) for hypothesis in nbest}) == 3
 
@@ -156,13 +156,16 @@ def test_ensemble_of_a_model_with_itself_is_the_model(plain):
 
 @pytest.mark.slow
 def test_ensemble_of_two_models(plain):
-    both = generate("--score-reference", checkpoint=f"{trained_on_digits()}:{trained_on_digits(seed=2)}")
-    one, other = generate("--score-reference"), generate("--score-reference", checkpoint=trained_on_digits(seed=2))
-    for index, nbest in both.items():
-        for step, first, second in zip(nbest[0].steps, one[index][0].steps, other[index][0].steps):
+    ensemble = generate("--score-reference", checkpoint=f"{trained_on_digits()}:{trained_on_digits(seed=2)}")
+    first_model, second_model = (
+        generate("--score-reference"),
+        generate("--score-reference", checkpoint=trained_on_digits(seed=2)),
+    )
+    for index, nbest in ensemble.items():
+        for step, first, second in zip(nbest[0].steps, first_model[index][0].steps, second_model[index][0].steps):
             assert 2**step == pytest.approx((2**first + 2**second) / 2, abs=1e-3)
-    found = generate(checkpoint=f"{trained_on_digits()}:{trained_on_digits(seed=2)}")
-    assert sum(found[index][0].text == plain[index][0].text for index in plain) >= VALID - 2
+    translations = generate(checkpoint=f"{trained_on_digits()}:{trained_on_digits(seed=2)}")
+    assert sum(translations[index][0].text == plain[index][0].text for index in plain) >= VALID - 2
 
 
 def test_half_precision(plain):
@@ -173,14 +176,14 @@ def test_half_precision(plain):
 
 @pytest.mark.parametrize("precision", ["bf16", "int8"])
 def test_other_precisions(plain, precision):
-    found = generate("--precision", precision)
-    assert sum(found[index][0].text == plain[index][0].text for index in plain) >= VALID - 1
-    scores = [(found[index][0].score, plain[index][0].score) for index in plain]
+    actual = generate("--precision", precision)
+    assert sum(actual[index][0].text == plain[index][0].text for index in plain) >= VALID - 1
+    scores = [(actual[index][0].score, plain[index][0].score) for index in plain]
     # products are off by about 1 %, which moves the log-probability of an unsure word by some hundredths
-    assert scores[0][0] != scores[0][1] and all(ours == pytest.approx(exact, abs=0.15) for ours, exact in scores)
+    assert scores[0][0] != scores[0][1] and all(score == pytest.approx(exact, abs=0.15) for score, exact in scores)
     alone = generate("--precision", precision, "--batch-size", 1)
-    assert texts(alone) == texts(found)
-    assert all(alone[index][0].score == pytest.approx(found[index][0].score, abs=2e-3) for index in alone)
+    assert texts(alone) == texts(actual)
+    assert all(alone[index][0].score == pytest.approx(actual[index][0].score, abs=2e-3) for index in alone)
 
 
 @pytest.mark.parametrize(

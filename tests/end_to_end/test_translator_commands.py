@@ -42,11 +42,11 @@ def model(tmp_path_factory) -> Path:
 def test_translations_and_bleu_are_those_of_fairseq_generate(model, tmp_path):
     references = tmp_path / "valid.de"
     references.write_text(text_of(1), encoding="utf-8")
-    found = printed("translate", model, stdin=text_of(0)).splitlines()
+    translations = printed("translate", model, stdin=text_of(0)).splitlines()
     expected = generate("--beam", 5)
-    assert found == [expected[index][0].text for index in range(VALID)]
+    assert translations == [expected[index][0].text for index in range(VALID)]
     score = printed(
-        "score", "--hypotheses", "-", "--references", references, stdin="".join(f"{line}\n" for line in found)
+        "score", "--hypotheses", "-", "--references", references, stdin="".join(f"{line}\n" for line in translations)
     )
     (tmp_path / "valid.en").write_text(text_of(0), encoding="utf-8")
     table = printed(

@@ -45,14 +45,14 @@ def test_names_are_registered(load, tmp_path):
 
 def test_installed_commands_from_another_folder(tmp_path):
     """Runs the real fairseq-train and fairseq-generate with the plugin on Python's path; the latter has a wrong option."""
-    found = subprocess.run(
+    plugin = subprocess.run(
         [sys.executable, "-c", "import fairseq_gnmt, os; print(os.path.dirname(fairseq_gnmt.__file__))"],
         cwd=ROOT,
         capture_output=True,
         encoding="utf-8",
         check=True,
     ).stdout.strip()
-    options = ["--user-dir", found, "--task", "gnmt_translation", "--cpu", "--num-workers", 0]
+    options = ["--user-dir", plugin, "--task", "gnmt_translation", "--cpu", "--num-workers", 0]
     done = installed(
         "fairseq-train",
         digits(),

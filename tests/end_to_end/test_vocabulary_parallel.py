@@ -32,7 +32,7 @@ def run_two(*command) -> List[Done]:
 def succeed_two(*command) -> str:
     """Runs two processes; returns the output of the first."""
     done = run_two(*command)
-    assert [one.code for one in done] == [0, 0], "".join(one.text[-2500:] for one in done)
+    assert [result.code for result in done] == [0, 0], "".join(result.text[-2500:] for result in done)
     return done[0].stdout
 
 
@@ -46,11 +46,13 @@ def statistics(printed: str, kind: str) -> List[dict]:
     return [json.loads(parts[1]) for parts in lines if len(parts) == 2]
 
 
-def assert_close(found: dict, expected: dict) -> None:
+def assert_close(actual: dict, expected: dict) -> None:
     """Compares weights: gradients are summed in another order, so Adam's steps differ by at most this fraction."""
-    assert found.keys() == expected.keys()
+    assert actual.keys() == expected.keys()
     for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, rtol=0, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            actual[name], value, rtol=0, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}"
+        )
 
 
 class Trainings(NamedTuple):
@@ -73,25 +75,25 @@ def trainings(request, tmp_path_factory) -> Trainings:
 
 def test_two_processes_end_with_the_state_of_one(trainings):
     """Compares weights and moments; gradients are clipped."""
-    one, two = (
+    expected, actual = (
         torch.load(trainings.folder / name / "checkpoint_last.pt", weights_only=True) for name in ("one", "two")
     )
-    assert_close(two["model"], one["model"])
-    for index, moments in one["last_optimizer_state"]["state"].items():
+    assert_close(actual["model"], expected["model"])
+    for index, moments in expected["last_optimizer_state"]["state"].items():
         for name, moment in moments.items():
-            found = two["last_optimizer_state"]["state"][index][name]
-            torch.testing.assert_close(found, moment, rtol=0, atol=1e-5)
+            actual_moment = actual["last_optimizer_state"]["state"][index][name]
+            torch.testing.assert_close(actual_moment, moment, rtol=0, atol=1e-5)
     assert float(statistics(trainings.printed["one"], "train")[0]["train_clip"]) > 0
 
 
 @pytest.mark.parametrize("kind", ["train", "valid"])
 def test_logs_are_those_of_one_process(trainings, kind):
-    found, expected = (statistics(trainings.printed[name], kind) for name in ("two", "one"))
-    assert len(found) == len(expected) > 0
+    actual, expected = (statistics(trainings.printed[name], kind) for name in ("two", "one"))
+    assert len(actual) == len(expected) > 0
     names = ("loss", "nll_loss", "bleu", "gnorm", "clip", "bsz", "wpb")
-    for ours, theirs in zip(found, expected):
+    for actual_row, expected_row in zip(actual, expected):
         for name in (f"{kind}_{name}" for name in names):
-            assert ours.get(name) == theirs.get(name), name
+            assert actual_row.get(name) == expected_row.get(name), name
 
 
 @pytest.mark.parametrize("source, train", [("two", succeed_train), ("one", succeed_two)], ids=["by one", "by two"])
@@ -102,7 +104,9 @@ def test_another_number_of_processes_goes_on(trainings, source, train, tmp_path)
 
 def test_an_optimizer_that_looks_at_whole_matrices_is_refused(tmp_path):
     done = run_two(*arguments(tmp_path, "--batch-size", 8, "--optimizer", "adafactor"))
-    assert all(one.code == 1 and "treats each weight alone" in one.stderr for one in done), done[0].text[-2000:]
+    assert all(result.code == 1 and "treats each weight alone" in result.stderr for result in done), done[0].text[
+        -2000:
+    ]
 
 
 @pytest.mark.parametrize("killed", [0, 1])
@@ -111,7 +115,7 @@ def test_the_other_process_ends_with_a_sentence(tmp_path, killed):
     running = start_two(*arguments(tmp_path, "--batch-size", 8, "--max-update", 10**6, "--log-interval", 1))
     running[0].wait_for("train_inner")
     running[killed].process.kill()
-    done = [one.finish() for one in running]
+    done = [process.finish() for process in running]
     other = done[1 - killed]
     assert other.code == 1, other.text[-2000:]
     assert "another process of this training has ended" in other.stderr and "Traceback" not in other.stderr
@@ -142,8 +146,8 @@ def test_hydra_takes_it_too(tmp_path):
         )
         for rank in range(2)
     ]
-    done = [one.finish() for one in running]
-    assert [one.code for one in done] == [0, 0], "".join(one.text[-2500:] for one in done)
+    done = [process.finish() for process in running]
+    assert [result.code for result in done] == [0, 0], "".join(result.text[-2500:] for result in done)
     state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
     assert state["cfg"]["task"]["vocabulary_parallel"] == 2
     assert len(state["model"]["decoder.output_projection.bias"]) == len(state["model"]["decoder.embed_tokens.weight"])

@@ -145,8 +145,8 @@ def test_download_brings_every_archive_and_a_second_run_asks_for_nothing(mirror:
     assert sums == [f"{hashlib.sha256(content).hexdigest()}  {name}" for name, content in sorted(by_name().items())]
 
     mirror.requests.clear()
-    status, said = run("download.py", "--output", tmp_path, "--mirror", mirror.address)
-    assert (status, mirror.requests) == (0, []) and said.count("already here") == 5
+    status, output = run("download.py", "--output", tmp_path, "--mirror", mirror.address)
+    assert (status, mirror.requests) == (0, []) and output.count("already here") == 5
 
 
 def test_a_cut_connection_is_taken_up_where_it_broke(mirror: Mirror, run, tmp_path):
@@ -165,10 +165,10 @@ def partly_downloaded(output: Path, content: bytes) -> None:
 def test_a_run_that_was_killed_is_continued(mirror: Mirror, run, tmp_path, knows_ranges):
     mirror.knows_ranges = knows_ranges
     partly_downloaded(tmp_path, ARCHIVES[EUROPARL][:700])
-    status, said = run("download.py", "--output", tmp_path, "--mirror", mirror.address)
+    status, output = run("download.py", "--output", tmp_path, "--mirror", mirror.address)
     assert status == 0 and archives_in(tmp_path / "archives") == by_name()
     assert mirror.asked_for(EUROPARL) == ["bytes=700-"]
-    assert ("cannot continue" in said) is not knows_ranges
+    assert ("cannot continue" in output) is not knows_ranges
     assert not list(tmp_path.rglob("*.part"))
 
 
@@ -181,16 +181,16 @@ def test_a_part_that_reached_the_end(mirror: Mirror, run, tmp_path, no_pause, su
 
 def test_a_part_of_another_file_is_found_out(mirror: Mirror, run, tmp_path):
     partly_downloaded(tmp_path, bytes(700))
-    status, said = run("download.py", "--output", tmp_path, "--mirror", mirror.address)
+    status, output = run("download.py", "--output", tmp_path, "--mirror", mirror.address)
     assert status == 0 and archives_in(tmp_path / "archives") == by_name()
     assert mirror.asked_for(EUROPARL) == ["bytes=700-", None]
-    assert "not a valid .tgz file" in said
+    assert "not a valid .tgz file" in output
 
 
 def test_a_transfer_that_never_gets_further(mirror: Mirror, run, tmp_path, no_pause):
     mirror.ends_at[DEV] = 300
-    status, said = run("download.py", "--output", tmp_path, "--mirror", mirror.address)
-    assert status == 1 and "dev.tgz stops after 300 bytes" in said and "again to continue" in said
+    status, output = run("download.py", "--output", tmp_path, "--mirror", mirror.address)
+    assert status == 1 and "dev.tgz stops after 300 bytes" in output and "again to continue" in output
     assert (tmp_path / "archives" / "dev.tgz.part").stat().st_size == 300
 
     del mirror.ends_at[DEV]
@@ -208,15 +208,15 @@ NO_TAR = gz(b"words " * 300)
 @pytest.mark.parametrize("bad", [WEB_PAGE, FLIPPED, CUT_SHORT, NO_TAR], ids=["page", "flipped", "short", "no tar"])
 def test_a_corrupt_archive_is_moved_aside_and_fetched_again(mirror: Mirror, run, tmp_path, bad):
     mirror.served_once[DEV] = bad
-    status, said = run("download.py", "--output", tmp_path, "--mirror", mirror.address)
+    status, output = run("download.py", "--output", tmp_path, "--mirror", mirror.address)
     assert status == 0 and archives_in(tmp_path / "archives") == by_name()
-    assert "dev.tgz is bad" in said and (tmp_path / "archives" / "dev.tgz.corrupt").read_bytes() == bad
+    assert "dev.tgz is bad" in output and (tmp_path / "archives" / "dev.tgz.corrupt").read_bytes() == bad
 
 
 def test_an_archive_that_stays_corrupt(mirror: Mirror, run, tmp_path):
     mirror.files[DEV] = FLIPPED
-    status, said = run("download.py", "--output", tmp_path, "--mirror", mirror.address)
-    assert status == 1 and "gave a bad dev.tgz twice" in said and "--from-directory" in said
+    status, output = run("download.py", "--output", tmp_path, "--mirror", mirror.address)
+    assert status == 1 and "gave a bad dev.tgz twice" in output and "--from-directory" in output
     assert not (tmp_path / "archives" / "dev.tgz").exists() and len(mirror.asked_for(DEV)) == 2
 
 
@@ -224,26 +224,26 @@ def test_damage_after_the_download_is_found_by_the_recorded_sum(mirror: Mirror, 
     run("download.py", "--output", tmp_path, "--mirror", mirror.address)
     (tmp_path / "archives" / "test.tgz").write_bytes(ARCHIVES[DEV])  # a good archive, but not this one
     mirror.requests.clear()
-    status, said = run("download.py", "--output", tmp_path, "--mirror", mirror.address)
-    assert status == 0 and [path for path, _ in mirror.requests] == [TEST] and "its sha256 is" in said
+    status, output = run("download.py", "--output", tmp_path, "--mirror", mirror.address)
+    assert status == 0 and [path for path, _ in mirror.requests] == [TEST] and "its sha256 is" in output
     assert archives_in(tmp_path / "archives") == by_name()
 
 
 def test_given_checksums(mirror: Mirror, run, tmp_path):
-    wanted = tmp_path / "wanted"
-    options = ("--output", tmp_path, "--mirror", mirror.address, "--checksums", wanted)
-    wanted.write_text(f"{'0' * 64}  dev.tgz\n")
-    status, said = run("download.py", *options)
-    assert status == 1 and "gave a bad dev.tgz twice" in said and f"wanted {'0' * 64}" in said
+    checksums = tmp_path / "wanted"
+    options = ("--output", tmp_path, "--mirror", mirror.address, "--checksums", checksums)
+    checksums.write_text(f"{'0' * 64}  dev.tgz\n")
+    status, output = run("download.py", *options)
+    assert status == 1 and "gave a bad dev.tgz twice" in output and f"wanted {'0' * 64}" in output
 
-    wanted.write_text(f"{hashlib.sha256(ARCHIVES[DEV]).hexdigest()} *some/folder/dev.tgz\n")
+    checksums.write_text(f"{hashlib.sha256(ARCHIVES[DEV]).hexdigest()} *some/folder/dev.tgz\n")
     assert run("download.py", *options)[0] == 0
 
     for text, complaint in (("dev.tgz\n", "not a checksum"), (f"{'0' * 64}  other.tgz\n", "has no sum of de-en.tgz")):
-        wanted.write_text(text)
-        status, said = run("download.py", *options)
-        assert status == 1 and complaint in said
-    wanted.unlink()
+        checksums.write_text(text)
+        status, output = run("download.py", *options)
+        assert status == 1 and complaint in output
+    checksums.unlink()
     assert "does not exist" in run("download.py", *options)[1]
 
 
@@ -258,24 +258,24 @@ def test_local_directory(run, tmp_path):
     assert archives_in(tmp_path / "out" / "archives") == by_name()
 
     (local / "dev.tgz").write_bytes(FLIPPED)
-    status, said = run("download.py", "--output", tmp_path / "other", "--from-directory", local)
-    assert status == 1 and f"{local / 'dev.tgz'} is bad" in said
+    status, output = run("download.py", "--output", tmp_path / "other", "--from-directory", local)
+    assert status == 1 and f"{local / 'dev.tgz'} is bad" in output
     assert (local / "dev.tgz").read_bytes() == FLIPPED  # the user's files are left alone
 
     (local / "dev.tgz").unlink()
     (local / "test.tgz").unlink()
-    status, said = run("download.py", "--output", tmp_path / "other", "--from-directory", local)
-    assert status == 1 and "has no dev.tgz, test.tgz" in said
+    status, output = run("download.py", "--output", tmp_path / "other", "--from-directory", local)
+    assert status == 1 and "has no dev.tgz, test.tgz" in output
 
 
 def test_servers_that_cannot_help(mirror: Mirror, run, tmp_path):
     del mirror.files[EUROPARL]
-    status, said = run("download.py", "--output", tmp_path, "--mirror", mirror.address)
-    assert status == 1 and "de-en.tgz answers 404" in said and "--mirror" in said
-    status, said = run("download.py", "--output", tmp_path, "--mirror", "http://127.0.0.1:9")
-    assert status == 1 and "cannot be reached" in said and "--from-directory" in said
-    status, said = run("download.py", "--output", tmp_path, "--mirror", "/some/folder")
-    assert status == 1 and "use --from-directory" in said
+    status, output = run("download.py", "--output", tmp_path, "--mirror", mirror.address)
+    assert status == 1 and "de-en.tgz answers 404" in output and "--mirror" in output
+    status, output = run("download.py", "--output", tmp_path, "--mirror", "http://127.0.0.1:9")
+    assert status == 1 and "cannot be reached" in output and "--from-directory" in output
+    status, output = run("download.py", "--output", tmp_path, "--mirror", "/some/folder")
+    assert status == 1 and "use --from-directory" in output
 
 
 def put_archives(output: Path, **changed: bytes) -> None:
@@ -329,14 +329,14 @@ BAD_SGM = [
 @pytest.mark.parametrize("german, complaint", BAD_SGM, ids=["missing", "cut", "empty", "latin-1"])
 def test_bad_sgm_files(run, tmp_path, german, complaint):
     put_archives(tmp_path, dev=dev_archive(german))
-    status, said = run("extract.py", "--output", tmp_path)
-    assert status == 1 and complaint in said
+    status, output = run("extract.py", "--output", tmp_path)
+    assert status == 1 and complaint in output
     assert not (tmp_path / "raw" / "test.de").exists()
 
 
 def test_bad_training_archives(run, tmp_path):
-    status, said = run("extract.py", "--output", tmp_path)
-    assert status == 1 and "de-en.tgz is missing; run download.py" in said
+    status, output = run("extract.py", "--output", tmp_path)
+    assert status == 1 and "de-en.tgz is missing; run download.py" in output
 
     uneven = {**parallel("europarl-v7.de-en", sentence_pairs(9, seed=1)), "europarl-v7.de-en.de": b"eins\nzwei"}
     for number, (archive, complaint) in enumerate(
@@ -346,11 +346,11 @@ def test_bad_training_archives(run, tmp_path):
             (ARCHIVES[EUROPARL][:1500], "is damaged"),
         ]
     ):
-        output = tmp_path / str(number)
-        put_archives(output, **{"de-en": archive})
-        status, said = run("extract.py", "--output", output)
-        assert status == 1 and complaint in said
-        assert not list((output / "raw").iterdir())
+        folder = tmp_path / str(number)
+        put_archives(folder, **{"de-en": archive})
+        status, output = run("extract.py", "--output", folder)
+        assert status == 1 and complaint in output
+        assert not list((folder / "raw").iterdir())
 
 
 def test_names_inside_an_archive_write_nowhere(run, tmp_path):

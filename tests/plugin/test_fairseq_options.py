@@ -71,9 +71,9 @@ def test_entries_name_options_that_exist(entry):
 def test_components_of_the_plugin_add_no_option_that_a_command_has():
     """fairseq would either drop an option with an existing name or use one value for both."""
     commands = set().union(*(options_of(command) for command in PARSERS))
-    found = list(own_components())
-    assert {kind for kind, *_ in found} == {"model", "criterion", "optimizer", "lr_scheduler", "bpe", "scoring"}
-    for kind, name, declared in found:
+    components = list(own_components())
+    assert {kind for kind, *_ in components} == {"model", "criterion", "optimizer", "lr_scheduler", "bpe", "scoring"}
+    for kind, name, declared in components:
         parser = argparse.ArgumentParser()
         gen_parser_from_dataclass(parser, declared())
         assert not ({action.dest for action in parser._actions} - {"help"}) & commands, (kind, name)

@@ -112,7 +112,7 @@ def every_translation(
         length_penalty: function of the length with EOS, which replaces GNMT's; alpha and const then have no effect.
     """
     words = [token for token in range(model.models[0].vocabulary) if token not in (PAD, EOS)]
-    found = []
+    translations = []
     for length in range(min_len if limit else 0, limit + 1):
         for body in itertools.product(words, repeat=length):
             tokens = (*body, EOS)
@@ -123,5 +123,5 @@ def every_translation(
             normalizer = ((const + len(tokens)) / (const + 1)) ** alpha
             if length_penalty is not None:
                 normalizer = length_penalty(len(tokens))
-            found.append(Translation(sum(log_probs) / normalizer + beta * penalty, tokens, log_probs))
-    return sorted(found, reverse=True)
+            translations.append(Translation(sum(log_probs) / normalizer + beta * penalty, tokens, log_probs))
+    return sorted(translations, reverse=True)

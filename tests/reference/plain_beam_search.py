@@ -25,11 +25,11 @@ def plain_beam_search(
 
     Hypotheses have at least one token before EOS. A threshold of infinity prunes nothing.
     """
-    running, finished, asked = [Hypothesis(0.0, ())], [], 0
+    running, finished, model_calls = [Hypothesis(0.0, ())], [], 0
     for step in range(limit + 1):
         continued = []
         for hypothesis in running:
-            asked += 1
+            model_calls += 1
             log_probs, _ = model.next(source, hypothesis.tokens)
             local = log_probs.tolist()
             allowed = [token for token in range(len(local)) if token != PAD and (step > 0 or token != EOS)]
@@ -52,9 +52,9 @@ def plain_beam_search(
         if len(finished) >= beam or not running:
             break
     best = max(score for score, _ in finished)
-    return sorted([(s, h.tokens) for s, h in finished if s >= best - prune_hypotheses], reverse=True), asked
+    return sorted([(s, h.tokens) for s, h in finished if s >= best - prune_hypotheses], reverse=True), model_calls
 
 
 def coverage(model: ScriptedEnsemble, source: Sequence[int], tokens: Tuple[int, ...]) -> float:
     total = sum(model.next(source, tokens[:at])[1] for at in range(len(tokens)))
-    return sum(math.log(min(float(one), 1.0)) for one in total)
+    return sum(math.log(min(float(weight), 1.0)) for weight in total)

@@ -19,7 +19,7 @@ class TabulatedLengthPenalty:
     def largest(self, first: Tensor, last: Tensor) -> Tensor:
         pairs = zip(first.tolist(), last.tolist())
         largest = [
-            max(self.table[min(length, len(self.table)) - 1] for length in range(one, max(one, other) + 1))
-            for one, other in pairs
+            max(self.table[min(length, len(self.table)) - 1] for length in range(shortest, max(shortest, longest) + 1))
+            for shortest, longest in pairs
         ]
         return torch.tensor(largest, device=last.device)

@@ -85,11 +85,11 @@ def test_operations_of_a_translation():
 
 
 def test_synthetic_batches():
-    one, other = synthetic_batches(20, count=2, sentences=3, source_length=5, target_length=4, seed=1)
-    assert [len(source) for source in one.sources] == [4, 4, 4] and one.source_tokens == 15
-    assert one.longest_target == 4 and one.target_tokens == 12
-    assert {word for batch in (one, other) for source in batch.sources for word in source} <= set(range(4, 20))
-    assert one.numbers + other.numbers == list(range(6)) and one.sources != other.sources
+    first, second = synthetic_batches(20, count=2, sentences=3, source_length=5, target_length=4, seed=1)
+    assert [len(source) for source in first.sources] == [4, 4, 4] and first.source_tokens == 15
+    assert first.longest_target == 4 and first.target_tokens == 12
+    assert {word for batch in (first, second) for source in batch.sources for word in source} <= set(range(4, 20))
+    assert first.numbers + second.numbers == list(range(6)) and first.sources != second.sources
     with pytest.raises(UserError, match="--target-length is 1"):
         synthetic_batches(20, count=1, sentences=3, source_length=5, target_length=1, seed=1)
 
@@ -162,8 +162,8 @@ def test_different_translations_are_no_benchmark():
     batch = Batch([0, 1], sources=[[4], [5]], targets=[[4, 4], [5, 5]])
     right, wrong = [[4, 5], [5, 6]], [[4, 5], [6, 6]]
     checks = TranslationChecks([batch], beam=5, forced=True, other_networks=())
-    found = checks([FakeTranslator("ours fp32", right), FakeTranslator("nvidia", right)])
-    assert found == {"ours fp32": [right], "nvidia": [right]} and "2 of 2 sentences" in checks.sentences[0]
+    outputs = checks([FakeTranslator("ours fp32", right), FakeTranslator("nvidia", right)])
+    assert outputs == {"ours fp32": [right], "nvidia": [right]} and "2 of 2 sentences" in checks.sentences[0]
     with pytest.raises(UserError, match="nvidia translates only 1 of the 2"):
         checks([FakeTranslator("ours fp32", right), FakeTranslator("nvidia", wrong)])
 
@@ -229,9 +229,9 @@ def check_common(content, printed, lstm_name="fairseq-lstm"):
         assert all(second > 0 for repetition in content["seconds"][name] for second in repetition)
         assert content["peak_memory_mib"][name] > 0
         assert f"| {name} |" in printed
-    ours, lstm = (totals(content["seconds"][name]) for name in names)
+    ours_totals, lstm_totals = (totals(content["seconds"][name]) for name in names)
     ratio = content["time_ratio_pair_by_pair"][lstm_name]["ours fp32"]
-    assert ratio == pairwise_ratio(lstm, ours)._asdict()
+    assert ratio == pairwise_ratio(lstm_totals, ours_totals)._asdict()
     product = content["matrix_product"]
     assert product["operations_a_second"] == pytest.approx(2 * 2048**3 / min(product["seconds"]))
     assert "another network" in printed
@@ -314,8 +314,8 @@ def test_losses_and_gradients_must_be_equal():
         def call(self, question):
             return LossAndGradient(*self.log)
 
-    ours, same = FakeTrainer("ours fp32", (100.0, 9.0)), FakeTrainer("nvidia fp32", (100.0005, 9.0005))
-    assert "the same loss and gradient" in benchmark_training.compare_first_batches([ours, same])[0]
+    ours, equal = FakeTrainer("ours fp32", (100.0, 9.0)), FakeTrainer("nvidia fp32", (100.0005, 9.0005))
+    assert "the same loss and gradient" in benchmark_training.compare_first_batches([ours, equal])[0]
     for other in ((100.01, 9.0), (100.0, 9.01), (float("nan"), 9.0), (100.0, float("nan"))):
         with pytest.raises(UserError, match="would compare nothing"):
             benchmark_training.compare_first_batches([ours, FakeTrainer("nvidia fp32", other)])
@@ -330,13 +330,13 @@ def test_gradient_of_the_first_batch():
     batches = synthetic_batches(60, count=1, sentences=4, source_length=7, target_length=6, seed=1)
     setting = Setting(NetworkSize(16, 4, 60), make_dictionary(60), batches, dropout=0.2, threads=1)
     ours, recomputing = trainer(setting), ours_recomputing.trainer(setting)
-    found = [contender.first_batch() for contender in (ours, recomputing)]
-    assert found[0] == pytest.approx(found[1], rel=1e-6) and found[0].gradient_norm > 0
+    first_batches = [contender.first_batch() for contender in (ours, recomputing)]
+    assert first_batches[0] == pytest.approx(first_batches[1], rel=1e-6) and first_batches[0].gradient_norm > 0
     assert ours.model.training and all(parameter.grad is None for parameter in ours.model.parameters())
     loss = ours.criterion(ours.model.eval(), ours.samples[0])[0]
     loss.backward()
     gradients = [p.grad.double().flatten() for name, p in ours.model.named_parameters() if "embed_tokens" not in name]
-    assert found[0] == pytest.approx((loss.item(), torch.cat(gradients).norm().item()), rel=1e-6)
+    assert first_batches[0] == pytest.approx((loss.item(), torch.cat(gradients).norm().item()), rel=1e-6)
 
 
 def test_recurrent_layers_stay_in_training_mode_without_dropout():
@@ -401,10 +401,10 @@ def test_nvidia_begins_where_we_do():
     ours = GNMTv2.build_model(config, SimpleNamespace(source_dictionary=dictionary, target_dictionary=dictionary))
     names = ["encoder.embedder.weight", "decoder.classifier.classifier.bias"]
     embedding, bias = nvidia.their_weights(ours, names, dictionary).values()
-    theirs = [dictionary.pad(), dictionary.unk(), dictionary.eos(), dictionary.eos(), 4, 5, 6]
-    assert embedding.equal(ours.encoder.embed_tokens.weight[theirs])
-    theirs[nvidia.BEGIN] = dictionary.bos()
-    assert bias.equal(ours.decoder.output_projection.bias[theirs])
+    nvidia_ids = [dictionary.pad(), dictionary.unk(), dictionary.eos(), dictionary.eos(), 4, 5, 6]
+    assert embedding.equal(ours.encoder.embed_tokens.weight[nvidia_ids])
+    nvidia_ids[nvidia.BEGIN] = dictionary.bos()
+    assert bias.equal(ours.decoder.output_projection.bias[nvidia_ids])
     columns, lengths = nvidia.padded([[4, dictionary.unk()], [5]], [nvidia.BEGIN], dictionary)
     assert columns.t().tolist() == [[2, 4, 1, 3], [2, 5, 3, 0]] and lengths.tolist() == [4, 3]
 

@@ -53,10 +53,16 @@ def test_trainings_see_the_same_sentences():
 def test_the_result_of_a_training(tmp_path):
     (tmp_path / "train.log").write_text(LOG)
     torch.save({"last_optimizer_state": {"state": {0: {"step": torch.tensor(2.0)}}}}, tmp_path / "checkpoint_last.pt")
-    found = result("name", tmp_path, 1.26, {REPLICA: 1, SERVER: 0})
-    assert found.points == [Point(1.0, 2, 2 * math.log(2), 12.5)]
-    assert (found.seconds, found.updates, found.staleness, found.replaced, found.resumed) == (1.3, 2, 0.75, 1, 0)
-    row = compare_asynchronous.row(found)
+    training = result("name", tmp_path, 1.26, {REPLICA: 1, SERVER: 0})
+    assert training.points == [Point(1.0, 2, 2 * math.log(2), 12.5)]
+    assert (training.seconds, training.updates, training.staleness, training.replaced, training.resumed) == (
+        1.3,
+        2,
+        0.75,
+        1,
+        0,
+    )
+    row = compare_asynchronous.row(training)
     assert row["BLEU"] == "12.50" and row["killed"] == "1 + 0" and row["log-perplexity"] == "1.386"
 
 

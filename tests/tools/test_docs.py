@@ -25,15 +25,15 @@ ENDS_OF_COMMANDS = {"|", "<", ">", ">>", "&&", ";", "&", "2>"}
 
 def commands(program: str) -> List[Tuple[str, List[str]]]:
     """Returns the command lines of a program in all bash blocks, with the names of their pages."""
-    found = []
+    command_lines = []
     for block in (block for page in PAGES for block in blocks(page, "bash")):
         for line in block.text.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             for place, word in enumerate(words):
                 if word == program and (place == 0 or words[place - 1] in ENDS_OF_COMMANDS or "=" in words[place - 1]):
                     end = next((i for i in range(place, len(words)) if words[i] in ENDS_OF_COMMANDS), len(words))
-                    found.append((block.page.name, words[place + 1 : end]))
-    return found
+                    command_lines.append((block.page.name, words[place + 1 : end]))
+    return command_lines
 
 
 GNMT = commands("gnmt")

@@ -29,7 +29,7 @@ def made_up() -> Growth:
     training = {BASE: [0.5, 0.25, 1.0], WIDE: [1.5, 2.0, 1.0], DEEP_BEAM: [0.5, 0.5, 0.5]}
     translation = {BASE: [2.0, 2.0, 2.0], WIDE: [6.0, 6.0, 8.0], DEEP_BEAM: [4.0, 4.0, 4.0]}
     seconds = {
-        point: {TRAINING: training[point], TRANSLATION: slow, TRANSLATION_INT8: [one / 2 for one in slow]}
+        point: {TRAINING: training[point], TRANSLATION: slow, TRANSLATION_INT8: [second / 2 for second in slow]}
         for point, slow in translation.items()
     }
     return Growth(BASE, 4, seconds, peak=1e6)
@@ -76,10 +76,10 @@ def test_table():
 
 def test_summary():
     """Training takes 1.5 / 0.5 as long, translation 6 / 2."""
-    told = summary(made_up(), "hidden")
-    assert told.startswith("hidden 16 to 32 (x2.0): training fp32 x3.0 (formula x")
+    text = summary(made_up(), "hidden")
+    assert text.startswith("hidden 16 to 32 (x2.0): training fp32 x3.0 (formula x")
     ratio = operations(TRANSLATION, WIDE, 4) / operations(TRANSLATION, BASE, 4)
-    assert f"translation int8 x3.0 (formula x{ratio:.1f})" in told
+    assert f"translation int8 x3.0 (formula x{ratio:.1f})" in text
     assert "training" not in summary(made_up(), "beam")
 
 
@@ -92,8 +92,8 @@ def test_json_and_back():
 
 def test_what_reaches_the_axes():
     growth = made_up()
-    found = measurements(growth, TRAINING, "hidden")
-    assert found == ([16, 32], [500.0, 1500.0], [250.0, 500.0], [500.0, 500.0])
+    curves = measurements(growth, TRAINING, "hidden")
+    assert curves == ([16, 32], [500.0, 1500.0], [250.0, 500.0], [500.0, 500.0])
     line = formula_line(growth, TRAINING, "hidden")
     assert line.x[0] == 16 and line.x[-1] == 32 and line.x == sorted(set(line.x))
     assert [line.y[0], line.y[-1]] == pytest.approx([operations(TRAINING, point, 4) / 1000 for point in (BASE, WIDE)])

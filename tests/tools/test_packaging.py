@@ -17,19 +17,19 @@ EXTRAS = PROJECT["optional-dependencies"]
 
 def names(requirements) -> set:
     """Returns names of distributions, normalised to the spelling of imports."""
-    found = (re.match(r"[\w.-]+", requirement).group() for requirement in requirements)
-    return {name.lower().replace("-", "_") for name in found}
+    matches = (re.match(r"[\w.-]+", requirement).group() for requirement in requirements)
+    return {name.lower().replace("-", "_") for name in matches}
 
 
 def imported_distributions() -> set:
-    found = set()
+    modules = set()
     for path in (ROOT / "gnmt").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
-                found.update(alias.name.split(".")[0] for alias in node.names)
+                modules.update(alias.name.split(".")[0] for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
-                found.add(node.module.split(".")[0])
-    return found - set(sys.stdlib_module_names) - {"gnmt"}
+                modules.add(node.module.split(".")[0])
+    return modules - set(sys.stdlib_module_names) - {"gnmt"}
 
 
 def test_the_dependencies_are_the_packages_that_the_core_imports():
@@ -38,15 +38,15 @@ def test_the_dependencies_are_the_packages_that_the_core_imports():
 
 
 def test_dev_has_every_other_extra():
-    own = next(requirement for requirement in EXTRAS["dev"] if requirement.startswith("fairseq-gnmt["))
-    assert sorted(own[len("fairseq-gnmt[") : -1].split(",")) == sorted(set(EXTRAS) - {"dev"})
+    extras = next(requirement for requirement in EXTRAS["dev"] if requirement.startswith("fairseq-gnmt["))
+    assert sorted(extras[len("fairseq-gnmt[") : -1].split(",")) == sorted(set(EXTRAS) - {"dev"})
 
 
 def test_every_requirement_has_a_version_in_the_constraints():
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = names(line for line in lines if not line.startswith("#"))
-    wanted = names(PROJECT["dependencies"]).union(*map(names, EXTRAS.values())) - {"fairseq_gnmt"}
-    assert wanted <= pinned
+    required = names(PROJECT["dependencies"]).union(*map(names, EXTRAS.values())) - {"fairseq_gnmt"}
+    assert required <= pinned
 
 
 def test_the_command_is_a_function_of_the_core():

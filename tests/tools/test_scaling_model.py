@@ -54,7 +54,7 @@ def test_parameters_are_those_of_the_network():
 def test_parameters_of_each_device_are_those_of_a_placed_network(devices):
     config = NetworkConfig(7, 7, hidden_size=2, encoder_layers=3, decoder_layers=2)
     model, places = GNMTNetwork(config), [torch.device("cuda", number) for number in range(devices)]
-    found = dict.fromkeys(places, 0)
+    parameters_by_device = dict.fromkeys(places, 0)
     placement = Placement(tuple(places))
     stacks = {"encoder.upper_layers": 3, "decoder.stack.upper_lstms": 2}
     for name, parameter in model.named_parameters():
@@ -66,8 +66,8 @@ def test_parameters_of_each_device_are_those_of_a_placed_network(devices):
             place = places[:2][-1]
         if "output_projection" in name:
             place = places[-1]
-        found[place] += parameter.numel()
-    assert weights_by_device(SMALL, devices) == list(found.values())
+        parameters_by_device[place] += parameter.numel()
+    assert weights_by_device(SMALL, devices) == list(parameters_by_device.values())
 
 
 # -- parts
@@ -136,11 +136,11 @@ def test_chunks_through_equal_layers():
     fast = Link("fast", rate=1e18, latency=0.0)
     network, batch = Network(2, 5, 2, 7), Batch(1, 60, 60)
     device = UNIT._replace(step_seconds=1e6)  # a position is a step, whatever its inputs
-    one = makespan(forward_tasks(device, fast, network, batch, Layers(1, 1)))
+    one_chunk = makespan(forward_tasks(device, fast, network, batch, Layers(1, 1)))
     five = makespan(forward_tasks(device, fast, network, batch, Layers(5, 60)))
     # Of the encoder 6 x 60 steps become 60 (both directions) and 60 + 3 (four layers, the last one three steps later); of
     # the decoder 2 x 60 become 60, as the query layer runs beside the encoder.
-    assert one == pytest.approx(480e6, rel=0.01)
+    assert one_chunk == pytest.approx(480e6, rel=0.01)
     assert five == pytest.approx((60 + 63 + 60) * 1e6, rel=0.01)
 
 
@@ -267,34 +267,34 @@ def test_link_of_measured_sums():
     """Latency and rate are recovered from exact times."""
     sizes = (1000, 100_000, 10_000_000)
     link = Link("x", rate=2e8, latency=3e-4)
-    found = fitted_link(sizes, [all_reduce_seconds(link, size, 2) for size in sizes], 2)
-    assert (found.rate, found.latency) == (pytest.approx(2e8), pytest.approx(3e-4))
+    fitted = fitted_link(sizes, [all_reduce_seconds(link, size, 2) for size in sizes], 2)
+    assert (fitted.rate, fitted.latency) == (pytest.approx(2e8), pytest.approx(3e-4))
 
 
 def test_predictions_are_put_together_from_parts():
     parts = Parts(recurrence=1.0, softmax=0.5, half_softmax=0.6, adam=0.2, copy=0.1)
     batch, weights = Batch(4, 5, 6), parameters(SMALL)
     link = Link("x", rate=4.0, latency=0.0)  # a sum over two processes: a second for each number
-    found = predictions(Calibration(parts, link, Measured(3, 2, 4, 1, 1)), SMALL, batch)
-    assert found["data parallel"] == pytest.approx(1.7 + weights)
-    assert found["BMUF"] == pytest.approx(1.7 + weights / 50)
-    assert found["asynchronous"] == pytest.approx(1.9)
+    seconds = predictions(Calibration(parts, link, Measured(3, 2, 4, 1, 1)), SMALL, batch)
+    assert seconds["data parallel"] == pytest.approx(1.7 + weights)
+    assert seconds["BMUF"] == pytest.approx(1.7 + weights / 50)
+    assert seconds["asynchronous"] == pytest.approx(1.9)
     split = output_weights(SMALL)
     features, tokens = 24 * 2, 24
     expected = 1.6 + 0.2 * (1 - split / weights / 2) + features / 2 + features + 4 * tokens + weights - split
-    assert found["softmax split"] == pytest.approx(expected)
+    assert seconds["softmax split"] == pytest.approx(expected)
 
 
 def test_table_of_this_machine():
     parts = Parts(0.1, 0.05, 0.06, 0.02, 0.01)
-    found = Calibration(parts, Link("gloo", 1e9, 1e-4), Measured(0.4, 0.25, 0.42, 0.2, 0.3))
-    table = {row["way"]: row for row in rows_of(found, SMALL, Batch(40, 5, 6))}
+    calibration = Calibration(parts, Link("gloo", 1e9, 1e-4), Measured(0.4, 0.25, 0.42, 0.2, 0.3))
+    table = {row["way"]: row for row in rows_of(calibration, SMALL, Batch(40, 5, 6))}
     assert table["one process, 1 thread"] == {
         "way": "one process, 1 thread", "predicted ms": "-", "measured ms": "400", "sentences/s": "100",
     }  # fmt: skip
     assert table["data parallel"]["measured ms"] == "200" and table["data parallel"]["predicted ms"] == "170"
     assert table["BMUF"]["measured ms"] == "-"
-    assert "recurrence 100.0 ms" in describe(found) and "100 us and 1000 MB/s" in describe(found)
+    assert "recurrence 100.0 ms" in describe(calibration) and "100 us and 1000 MB/s" in describe(calibration)
 
 
 @pytest.mark.slow

@@ -163,8 +163,8 @@ def test_epochs_stand_in_for_what_lies_between(read):
 
 def test_missing_panels_are_left_out_and_told(read):
     run = Run("a", read(inner(10)))
-    told = missing(run, [LOSS["nll"], *PANELS], "updates")
-    assert [sentence.split(", which")[0] for sentence in told] == [
+    messages = missing(run, [LOSS["nll"], *PANELS], "updates")
+    assert [sentence.split(", which")[0] for sentence in messages] == [
         "a has no BLEU (validation)", "a has no learning rate", "a has no target tokens per second",
     ]  # fmt: skip
     figure = draw([run], [LOSS["nll"], *PANELS], "updates")
@@ -213,14 +213,14 @@ def test_script(tmp_path, capsys):
 
 
 def test_names_of_runs():
-    same = [Path("a/train.log"), Path("b/train.log")]
+    paths = [Path("a/train.log"), Path("b/train.log")]
     assert names_of([Path("x/a.log"), Path("x/b.log")], None) == ["a", "b"]
-    assert names_of(same, None) == ["a", "b"]
-    assert names_of([*same, Path("c/a/train.log")], None) == ["a/train.log", "b/train.log", "c/a/train.log"]
-    assert names_of(same, ["small", "large"]) == ["small", "large"]
+    assert names_of(paths, None) == ["a", "b"]
+    assert names_of([*paths, Path("c/a/train.log")], None) == ["a/train.log", "b/train.log", "c/a/train.log"]
+    assert names_of(paths, ["small", "large"]) == ["small", "large"]
     for names in (["one"], ["same", "same"]):
         with pytest.raises(UserError, match="each of the 2 logs needs one of its own"):
-            names_of(same, names)
+            names_of(paths, names)
 
 
 def test_mistakes_leave_nothing(monkeypatch, tmp_path):

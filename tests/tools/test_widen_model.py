@@ -27,7 +27,9 @@ def test_translations_and_scores_are_those_of_the_narrow_model(attention_query, 
     widen(monkeypatch, narrow, tmp_path / "wide", "--hidden-size", 24)
     first, second = (Translator.from_pretrained(tmp_path / name).translate(TEXTS) for name in ("narrow", "wide"))
     assert [translation.text for translation in first] == [translation.text for translation in second]
-    torch.testing.assert_close([translation.score for translation in first], [one.score for one in second])
+    torch.testing.assert_close(
+        [translation.score for translation in first], [translation.score for translation in second]
+    )
 
 
 def test_the_gates_of_an_lstm_are_widened_one_by_one():

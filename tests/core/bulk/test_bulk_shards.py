@@ -176,15 +176,15 @@ def test_a_tag_stands_before_translations_but_not_in_blank_lines(model, source, 
 
 def test_tsv_and_json_lines_with_scores_and_n_best_lists(model, tmp_path):
     (tmp_path / "in.tsv").write_text("1\tdog\n2\n")
-    found = Translator.from_pretrained(model).translate(["dog"], beam=3, nbest=2)[0]
+    translation = Translator.from_pretrained(model).translate(["dog"], beam=3, nbest=2)[0]
     out = translated(model, tmp_path / "in.tsv", tmp_path / "tsv", "--column", 2, "--score", "--beam", 3)
-    assert merged(out).decode() == f"1\tdog\t{found.text}\t{found.score:.6f}\n2\t\t0.000000\n"
+    assert merged(out).decode() == f"1\tdog\t{translation.text}\t{translation.score:.6f}\n2\t\t0.000000\n"
     (tmp_path / "in.jsonl").write_text('{"s": "dog"}\n')
     out = translated(model, tmp_path / "in.jsonl", tmp_path / "json", "--column", "s", "--beam", 3, "--nbest", 2)
     assert json.loads(merged(out)) == {
         "s": "dog",
-        "translation": found.text,
-        "nbest": [{"text": one.text, "score": round(one.score, 6)} for one in found.nbest],
+        "translation": translation.text,
+        "nbest": [{"text": hypothesis.text, "score": round(hypothesis.score, 6)} for hypothesis in translation.nbest],
     }
 
 

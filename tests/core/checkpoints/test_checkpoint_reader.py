@@ -97,13 +97,13 @@ def test_the_list_of_globals_is_closed():
 
 @pytest.mark.parametrize("allowed", [TRAINING, NVIDIA, BROADCAST])
 def test_no_function_of_the_list_is_one_of_another_package(allowed):
-    ours = ("gnmt.checkpoints.", "fairseq_gnmt.")
-    assert all(function.__module__.startswith(ours) for function in allowed.functions.values())
+    prefixes = ("gnmt.checkpoints.", "fairseq_gnmt.")
+    assert all(function.__module__.startswith(prefixes) for function in allowed.functions.values())
     assert not any(callable(constant) for constant in allowed.constants.values())
 
 
 def test_the_list_of_torch_gets_nothing():
-    packages = {one.__module__.split(".")[0] for one in torch.serialization.get_safe_globals()}
+    packages = {function.__module__.split(".")[0] for function in torch.serialization.get_safe_globals()}
     assert packages <= {"torch"}  # torch fills it itself when parts of it are imported
 
 
@@ -250,10 +250,10 @@ def test_sound_arguments_are_read(tmp_path):
         "transposed": tensor(size=(3, 2), stride=(1, 3)),
         "scalar": tensor(size=(), stride=()),
     }
-    found = read(save(sound, tmp_path / "sound.pt"))
-    assert found["tensor"].tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert found["transposed"].tolist() == [[0, 3], [1, 4], [2, 5]]
-    assert found["array"].tolist() == [0, 0] and found["scalar"].tolist() == 0
+    checkpoint = read(save(sound, tmp_path / "sound.pt"))
+    assert checkpoint["tensor"].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert checkpoint["transposed"].tolist() == [[0, 3], [1, 4], [2, 5]]
+    assert checkpoint["array"].tolist() == [0, 0] and checkpoint["scalar"].tolist() == 0
 
 
 @pytest.mark.end_to_end
@@ -286,21 +286,21 @@ def test_pickles_beyond_protocol_2_and_bombs(tmp_path):
 # -- what checkpoints hold
 
 
-def same(one: Any, other: Any) -> bool:
+def is_identical(first: Any, second: Any) -> bool:
     """Returns True if two values are equal in value and type, bit for bit."""
-    if type(one) is not type(other):
+    if type(first) is not type(second):
         return False
-    if isinstance(one, torch.Tensor):
-        return one.dtype == other.dtype and one.shape == other.shape and one.equal(other)
-    if isinstance(one, np.ndarray):
-        return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
-    if isinstance(one, dict):
-        return list(one) == list(other) and all(same(value, other[name]) for name, value in one.items())
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, argparse.Namespace):
-        return same(vars(one), vars(other))
-    return one == other
+    if isinstance(first, torch.Tensor):
+        return first.dtype == second.dtype and first.shape == second.shape and first.equal(second)
+    if isinstance(first, np.ndarray):
+        return first.dtype == second.dtype and first.shape == second.shape and first.tobytes() == second.tobytes()
+    if isinstance(first, dict):
+        return list(first) == list(second) and all(is_identical(value, second[name]) for name, value in first.items())
+    if isinstance(first, (list, tuple)):
+        return len(first) == len(second) and all(map(is_identical, first, second))
+    if isinstance(first, argparse.Namespace):
+        return is_identical(vars(first), vars(second))
+    return first == second
 
 
 @pytest.fixture
@@ -327,23 +327,31 @@ def small() -> Dict[str, Any]:
 
 @pytest.mark.parametrize("old_format", [False, True])
 def test_everything_comes_back(small, old_format, tmp_path):
-    found = read(save(small, tmp_path / "small.pt", old_format))
-    assert same(found, small)
-    assert found["model"]["a"].data_ptr() == found["model"]["b"].data_ptr() == found["model"]["d"].data_ptr()
-    assert type(found["model"]) is OrderedDict
+    checkpoint = read(save(small, tmp_path / "small.pt", old_format))
+    assert is_identical(checkpoint, small)
+    assert (
+        checkpoint["model"]["a"].data_ptr()
+        == checkpoint["model"]["b"].data_ptr()
+        == checkpoint["model"]["d"].data_ptr()
+    )
+    assert type(checkpoint["model"]) is OrderedDict
 
 
 @pytest.mark.parametrize("kind", "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool".split())
 def test_every_type_of_tensor(kind, tmp_path):
     value = (100 * torch.randn(4, 3)).to(getattr(torch, kind))
-    assert same(read(save(value, tmp_path / "tensor.pt")), value)
+    assert is_identical(read(save(value, tmp_path / "tensor.pt")), value)
     structure = read(tmp_path / "tensor.pt", with_weights=False)
     assert structure.device.type == "meta" and structure.dtype == value.dtype and structure.shape == value.shape
 
 
 def test_parameters_keep_their_gradient(tmp_path):
-    found = read(save([torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.ones(2), False)], tmp_path / "p.pt"))
-    assert [type(one) for one in found] == [torch.nn.Parameter] * 2 and [one.requires_grad for one in found] == [
+    parameters = read(
+        save([torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.ones(2), False)], tmp_path / "p.pt")
+    )
+    assert [type(parameter) for parameter in parameters] == [torch.nn.Parameter] * 2 and [
+        parameter.requires_grad for parameter in parameters
+    ] == [
         True,
         False,
     ]
@@ -355,11 +363,11 @@ def test_parameters_keep_their_gradient(tmp_path):
 def test_numbers_of_numpy(kind, tmp_path):
     """Meters of fairseq's own --eval-bleu contain numpy scalars."""
     array = np.array([[0, 1, 2], [100, 5, 6]]).astype(kind)
-    found = read(
+    checkpoint = read(
         save({"number": array[1, 0], "array": array, "by columns": np.asfortranarray(array)}, tmp_path / "n.pt")
     )
-    assert found["number"] == array[1, 0].item() and type(found["number"]) is type(array[1, 0].item())
-    assert same(found["array"], array) and same(found["by columns"], np.asfortranarray(array))
+    assert checkpoint["number"] == array[1, 0].item() and type(checkpoint["number"]) is type(array[1, 0].item())
+    assert is_identical(checkpoint["array"], array) and is_identical(checkpoint["by columns"], np.asfortranarray(array))
 
 
 # -- damage
@@ -370,17 +378,17 @@ def test_every_flipped_bit_is_found_or_harmless(small, seed, tmp_path):
     """Covers all bytes; a flipped bit in the tables of the archive either makes it unreadable or has no effect."""
     path = save(small, tmp_path / "small.pt")
     whole, choose = path.read_bytes(), random.Random(seed)
-    found = 0
+    detected = 0
     for _ in range(150):
         damaged = bytearray(whole)
         damaged[choose.randrange(len(damaged))] ^= 1 << choose.randrange(8)
         path.write_bytes(damaged)
         try:
-            assert same(read(path), small)
+            assert is_identical(read(path), small)
         except UserError as error:
             assert str(error).startswith(f"{path} is not a whole checkpoint") or "would run" in str(error)
-            found += 1
-    assert found > 20  # the padding between the records is the larger part of so small a file
+            detected += 1
+    assert detected > 20  # the padding between the records is the larger part of so small a file
 
 
 def test_every_flipped_bit_of_a_record_is_found(small, tmp_path):

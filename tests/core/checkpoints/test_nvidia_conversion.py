@@ -36,7 +36,7 @@ def tiny() -> Golden:
 
 
 @pytest.fixture
-def theirs(tiny) -> dict:
+def nvidia_checkpoint(tiny) -> dict:
     return stored(tiny)
 
 
@@ -66,27 +66,27 @@ def test_logits_are_nvidias(name, prefix, legacy, tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_there_and_back(theirs, dtype, tmp_path):
-    theirs["state_dict"] = {name: value.to(dtype) for name, value in theirs["state_dict"].items()}
-    ours = tmp_path / "ours"
-    to_fairseq(save(theirs, tmp_path / "nvidia.pt"), ours)
-    to_nvidia(ours / "checkpoint.pt", ours, ours / "bpecodes", tmp_path / "back.pt")
+def test_there_and_back(nvidia_checkpoint, dtype, tmp_path):
+    nvidia_checkpoint["state_dict"] = {name: value.to(dtype) for name, value in nvidia_checkpoint["state_dict"].items()}
+    converted = tmp_path / "ours"
+    to_fairseq(save(nvidia_checkpoint, tmp_path / "nvidia.pt"), converted)
+    to_nvidia(converted / "checkpoint.pt", converted, converted / "bpecodes", tmp_path / "back.pt")
 
     back = torch.load(tmp_path / "back.pt", weights_only=False)  # as NVIDIA's code does
-    assert back["state_dict"].keys() == theirs["state_dict"].keys()
-    for name, value in theirs["state_dict"].items():
+    assert back["state_dict"].keys() == nvidia_checkpoint["state_dict"].keys()
+    for name, value in nvidia_checkpoint["state_dict"].items():
         torch.testing.assert_close(back["state_dict"][name], value, rtol=0, atol=0)  # the type, too
-    assert back["model_config"] == theirs["model_config"]
+    assert back["model_config"] == nvidia_checkpoint["model_config"]
     bpe, tok2idx = back["tokenizer"].pop("bpe"), back["tokenizer"].pop("tok2idx")
-    assert vars(bpe) == vars(theirs["tokenizer"].pop("bpe"))
+    assert vars(bpe) == vars(nvidia_checkpoint["tokenizer"].pop("bpe"))
     words = vocabulary(len(tok2idx))
     assert tok2idx == {word: index for index, word in enumerate(words)} and tok2idx["nowhere"] == 1
-    theirs["tokenizer"].pop("tok2idx")
-    assert back["tokenizer"] == theirs["tokenizer"]
+    nvidia_checkpoint["tokenizer"].pop("tok2idx")
+    assert back["tokenizer"] == nvidia_checkpoint["tokenizer"]
 
 
-def test_shared_embeddings_are_stored_once(theirs, tmp_path):
-    to_fairseq(save(theirs, tmp_path / "nvidia.pt"), tmp_path / "ours")
+def test_shared_embeddings_are_stored_once(nvidia_checkpoint, tmp_path):
+    to_fairseq(save(nvidia_checkpoint, tmp_path / "nvidia.pt"), tmp_path / "ours")
     weights = torch.load(tmp_path / "ours" / "checkpoint.pt", weights_only=True)["model"]
     encoder, decoder = (weights[f"{side}.embed_tokens.weight"] for side in ("encoder", "decoder"))
     assert encoder.data_ptr() == decoder.data_ptr()
@@ -106,8 +106,8 @@ def test_words_keep_their_numbers_where_some_are_missing():
     assert our_vocabulary(words, 9).words == ["a", "madeupword0001", "madeupword0000", "madeupword0002", "b"]
 
 
-def test_dictionary_is_read_by_fairseq(theirs, tmp_path):
-    to_fairseq(save(theirs, tmp_path / "nvidia.pt"), tmp_path / "ours")
+def test_dictionary_is_read_by_fairseq(nvidia_checkpoint, tmp_path):
+    to_fairseq(save(nvidia_checkpoint, tmp_path / "nvidia.pt"), tmp_path / "ours")
     english, german = (Dictionary.load(str(tmp_path / "ours" / f"dict.{language}.txt")) for language in ("en", "de"))
     assert english == german and english.symbols[4:] == vocabulary(len(english))[4:]
 
@@ -139,17 +139,17 @@ class Trap:
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_nothing_in_a_file_is_run(theirs, legacy, tmp_path):
-    theirs["tokenizer"]["bpe"].cache = Trap(tmp_path / "sprung")
-    save(theirs, tmp_path / "nvidia.pt", legacy)
+def test_nothing_in_a_file_is_run(nvidia_checkpoint, legacy, tmp_path):
+    nvidia_checkpoint["tokenizer"]["bpe"].cache = Trap(tmp_path / "sprung")
+    save(nvidia_checkpoint, tmp_path / "nvidia.pt", legacy)
     with pytest.raises(UserError, match=r"nvidia\.pt would run _?io\.open"):
         to_fairseq(tmp_path / "nvidia.pt", tmp_path / "ours")
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["nvidia.pt"]
 
 
 def without(*keys):
-    def change(theirs: dict) -> None:
-        inside = theirs
+    def change(nvidia_checkpoint: dict) -> None:
+        inside = nvidia_checkpoint
         for key in keys[:-1]:
             inside = inside[key]
         del inside[keys[-1]]
@@ -158,8 +158,8 @@ def without(*keys):
 
 
 def with_value(value, *keys):
-    def change(theirs: dict) -> None:
-        inside = theirs
+    def change(nvidia_checkpoint: dict) -> None:
+        inside = nvidia_checkpoint
         for key in keys[:-1]:
             inside = inside[key]
         inside[keys[-1]] = value
@@ -193,16 +193,16 @@ def with_value(value, *keys):
         (with_value("<s>", "tokenizer", "idx2tok", 0), r"begins with \['<s>', '<unk>'"),
     ],
 )
-def test_mistakes_are_told(theirs, change, words, tmp_path):
-    change(theirs)
+def test_mistakes_are_told(nvidia_checkpoint, change, words, tmp_path):
+    change(nvidia_checkpoint)
     with pytest.raises(UserError, match=words):
-        to_fairseq(save(theirs, tmp_path / "nvidia.pt"), tmp_path / "ours")
+        to_fairseq(save(nvidia_checkpoint, tmp_path / "nvidia.pt"), tmp_path / "ours")
     assert not list((tmp_path / "ours").glob("*"))
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_truncated_file(theirs, legacy, tmp_path):
-    path = save(theirs, tmp_path / "nvidia.pt", legacy)
+def test_truncated_file(nvidia_checkpoint, legacy, tmp_path):
+    path = save(nvidia_checkpoint, tmp_path / "nvidia.pt", legacy)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(UserError, match=r"nvidia\.pt is not a whole checkpoint"):
         to_fairseq(path, tmp_path / "ours")
@@ -217,8 +217,8 @@ def test_file_of_something_else(tmp_path):
 
 
 @pytest.fixture
-def ours(theirs, tmp_path) -> Path:
-    to_fairseq(save(theirs, tmp_path / "nvidia.pt"), tmp_path / "ours")
+def converted(nvidia_checkpoint, tmp_path) -> Path:
+    to_fairseq(save(nvidia_checkpoint, tmp_path / "nvidia.pt"), tmp_path / "ours")
     return tmp_path / "ours"
 
 
@@ -232,29 +232,29 @@ def ours(theirs, tmp_path) -> Path:
         (with_value("lstm", "cfg", "model", "_name"), "another architecture"),
     ],
 )
-def test_checkpoints_that_nvidia_has_no_place_for(ours, change, words, tmp_path):
-    checkpoint = torch.load(ours / "checkpoint.pt", weights_only=True)
+def test_checkpoints_that_nvidia_has_no_place_for(converted, change, words, tmp_path):
+    checkpoint = torch.load(converted / "checkpoint.pt", weights_only=True)
     change(checkpoint)
     torch.save(checkpoint, tmp_path / "changed.pt")
     with pytest.raises(UserError, match=words):
-        to_nvidia(tmp_path / "changed.pt", ours, ours / "bpecodes", tmp_path / "back.pt")
+        to_nvidia(tmp_path / "changed.pt", converted, converted / "bpecodes", tmp_path / "back.pt")
     assert not (tmp_path / "back.pt").exists()
 
 
-def test_dictionaries_that_do_not_fit(ours, tmp_path):
-    with open(ours / "dict.de.txt", "a", encoding="utf-8") as file:
+def test_dictionaries_that_do_not_fit(converted, tmp_path):
+    with open(converted / "dict.de.txt", "a", encoding="utf-8") as file:
         file.write("more 1\n")
     with pytest.raises(UserError, match="two dictionaries"):
-        to_nvidia(ours / "checkpoint.pt", ours, ours / "bpecodes", tmp_path / "back.pt")
-    (ours / "dict.en.txt").write_bytes((ours / "dict.de.txt").read_bytes())
+        to_nvidia(converted / "checkpoint.pt", converted, converted / "bpecodes", tmp_path / "back.pt")
+    (converted / "dict.en.txt").write_bytes((converted / "dict.de.txt").read_bytes())
     with pytest.raises(UserError, match="has 48 words, but the dictionaries of .* have 49"):
-        to_nvidia(ours / "checkpoint.pt", ours, ours / "bpecodes", tmp_path / "back.pt")
+        to_nvidia(converted / "checkpoint.pt", converted, converted / "bpecodes", tmp_path / "back.pt")
 
 
-def test_without_subword_nmt(ours, tmp_path, monkeypatch):
+def test_without_subword_nmt(converted, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "subword_nmt.apply_bpe", None)
     with pytest.raises(UserError, match="pip install subword-nmt"):
-        to_nvidia(ours / "checkpoint.pt", ours, ours / "bpecodes", tmp_path / "back.pt")
+        to_nvidia(converted / "checkpoint.pt", converted, converted / "bpecodes", tmp_path / "back.pt")
 
 
 # -- `gnmt convert`: model folders, without fairseq
@@ -276,25 +276,25 @@ def test_a_model_folder_has_nvidias_logits(name, tmp_path):
     torch.testing.assert_close(logits[:, :, ids][real], golden.logits[real], rtol=0, atol=1e-5)
 
 
-def test_a_model_folder_cuts_text_as_nvidia_does(theirs, tmp_path):
+def test_a_model_folder_cuts_text_as_nvidia_does(nvidia_checkpoint, tmp_path):
     pytest.importorskip("sacremoses")
-    write_folder(save(theirs, tmp_path / "nvidia.pt"), tmp_path / "model")
+    write_folder(save(nvidia_checkpoint, tmp_path / "nvidia.pt"), tmp_path / "model")
     tokenizer = read_model_folder(tmp_path / "model").tokenizers.source
     # CODES join l o, lo w</w>, n e and ne w</w>; Moses leaves the dash in its word and splits the full stop off.
     assert tokenizer.encode("low-new wet.") == ["lo@@", "w@@", "-@@", "new", "w@@", "e@@", "t", "."]
     assert tokenizer.decode(["lo@@", "w@@", "-@@", "new", "."]) == "low-new."
 
 
-def test_a_model_folder_converts_back_to_the_same_checkpoint(theirs, tmp_path):
+def test_a_model_folder_converts_back_to_the_same_checkpoint(nvidia_checkpoint, tmp_path):
     pytest.importorskip("sacremoses")
-    write_folder(save(theirs, tmp_path / "nvidia.pt"), tmp_path / "model")
+    write_folder(save(nvidia_checkpoint, tmp_path / "nvidia.pt"), tmp_path / "model")
     write_nvidia_checkpoint(tmp_path / "model", tmp_path / "back.pt")
     back = torch.load(tmp_path / "back.pt", weights_only=False)
-    assert back["state_dict"].keys() == theirs["state_dict"].keys()
-    assert all(torch.equal(value, theirs["state_dict"][name]) for name, value in back["state_dict"].items())
-    assert back["model_config"] == theirs["model_config"]
-    assert back["tokenizer"]["idx2tok"] == theirs["tokenizer"]["idx2tok"]
-    assert back["tokenizer"]["bpe"].bpe_codes == theirs["tokenizer"]["bpe"].bpe_codes
+    assert back["state_dict"].keys() == nvidia_checkpoint["state_dict"].keys()
+    assert all(torch.equal(value, nvidia_checkpoint["state_dict"][name]) for name, value in back["state_dict"].items())
+    assert back["model_config"] == nvidia_checkpoint["model_config"]
+    assert back["tokenizer"]["idx2tok"] == nvidia_checkpoint["tokenizer"]["idx2tok"]
+    assert back["tokenizer"]["bpe"].bpe_codes == nvidia_checkpoint["tokenizer"]["bpe"].bpe_codes
     with pytest.raises(UserError, match="back.pt exists"):
         write_nvidia_checkpoint(tmp_path / "model", tmp_path / "back.pt")
 
@@ -324,8 +324,8 @@ def test_damaged_codes_of_a_model_folder_are_refused(tmp_path):
             MosesSubwordTokenizer(path)
 
 
-def test_a_damaged_checkpoint_leaves_no_model_folder(theirs, tmp_path):
-    del theirs["model_config"]["num_layers"]
+def test_a_damaged_checkpoint_leaves_no_model_folder(nvidia_checkpoint, tmp_path):
+    del nvidia_checkpoint["model_config"]["num_layers"]
     with pytest.raises(UserError, match="num_layers"):
-        write_folder(save(theirs, tmp_path / "nvidia.pt"), tmp_path / "model")
+        write_folder(save(nvidia_checkpoint, tmp_path / "nvidia.pt"), tmp_path / "model")
     assert [path.name for path in tmp_path.iterdir()] == ["nvidia.pt"]

@@ -63,9 +63,9 @@ def save(state: Any, folder: Path) -> Path:
 
 
 def test_a_sound_checkpoint_is_read(state, tmp_path):
-    found = read_training_state(save(state, tmp_path))
-    assert found["cfg"] == state["cfg"] and architecture(found) == "gnmt_v2_tiny"
-    assert all(torch.equal(value, state["model"][name]) for name, value in found["model"].items())
+    checkpoint = read_training_state(save(state, tmp_path))
+    assert checkpoint["cfg"] == state["cfg"] and architecture(checkpoint) == "gnmt_v2_tiny"
+    assert all(torch.equal(value, state["model"][name]) for name, value in checkpoint["model"].items())
 
 
 @pytest.mark.parametrize("value", [None, "text", ["list"], {}, 5, torch.ones(2)])
@@ -101,9 +101,9 @@ WRONG = [
 
 @pytest.mark.parametrize("keys,value", [(keys, value) for keys, values in WRONG for value in values])
 def test_parts_of_another_kind(state, keys, value, tmp_path):
-    with pytest.raises(UserError, match=r"state\.pt (has|is not a checkpoint of fairseq-train)") as told:
+    with pytest.raises(UserError, match=r"state\.pt (has|is not a checkpoint of fairseq-train)") as error:
         read_training_state(save(changed(state, keys, value), tmp_path))
-    assert [key for key in keys if isinstance(key, str)][-1] in str(told.value)
+    assert [key for key in keys if isinstance(key, str)][-1] in str(error.value)
 
 
 @pytest.mark.parametrize("seconds", [0, 1.5, torch.tensor(1.5, dtype=torch.float64)])
@@ -128,9 +128,9 @@ def test_parts_that_may_be_missing(state, name, tmp_path):
     (("model", "extra.int8"), torch.ones(2, 2, dtype=torch.int8), "has extra.int8 without extra.scale"),
 ])  # fmt: skip
 def test_sizes_and_numbers(state, keys, value, words, tmp_path):
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         read_training_state(save(changed(state, keys, value), tmp_path))
-    assert words in str(told.value) and "state.pt" in str(told.value)
+    assert words in str(error.value) and "state.pt" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -180,9 +180,9 @@ def test_nothing_is_fetched_from_the_network(state, section, name, tmp_path):
     path = str(save(state, tmp_path))
     with pytest.raises(UserError, match=f"https://example.com/model' as its cfg, {section}, {name}, and nothing that"):
         checkpoint_utils.load_checkpoint_to_cpu(path)
-    found = checkpoint_utils.load_checkpoint_to_cpu(path, {name: "local"})  # the user's own choice
-    assert found["cfg"][section][name] == "local"
-    assert found["cfg"].distributed_training.distributed_init_method == "tcp://localhost:1234"
+    checkpoint = checkpoint_utils.load_checkpoint_to_cpu(path, {name: "local"})  # the user's own choice
+    assert checkpoint["cfg"][section][name] == "local"
+    assert checkpoint["cfg"].distributed_training.distributed_init_method == "tcp://localhost:1234"
 
 
 @pytest.mark.parametrize(
@@ -195,9 +195,9 @@ def test_nothing_is_fetched_from_the_network(state, section, name, tmp_path):
     ],
 )
 def test_options_that_fairseq_does_not_take(state, keys, value, words, tmp_path):
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         checkpoint_utils.load_checkpoint_to_cpu(str(save(changed(state, keys, value), tmp_path)))
-    assert words in str(told.value) and "state.pt" in str(told.value)
+    assert words in str(error.value) and "state.pt" in str(error.value)
 
 
 def test_options_that_are_newer_than_the_checkpoint_can_be_overridden(state, tmp_path):
@@ -219,10 +219,10 @@ def test_weights_of_another_network_are_named(state, tmp_path):
         del state["model"][name]
     state["model"]["one.more"] = torch.ones(1)
     loaded = checkpoint_utils.load_checkpoint_to_cpu(str(save(state, tmp_path)))
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         model.load_state_dict(loaded["model"], strict=True)
     missing = "decoder.output_projection.bias, decoder.stack.attention.score_bias, decoder.stack.attention.score_scale"
-    assert f"{tmp_path}/state.pt lacks {missing} and 1 more weights and has one.more, which" in str(told.value)
+    assert f"{tmp_path}/state.pt lacks {missing} and 1 more weights and has one.more, which" in str(error.value)
 
 
 def test_difference_of_equal_networks_is_empty(state):
@@ -243,8 +243,8 @@ def test_weights_that_are_no_numbers_are_not_told_to_be_unshared(state):
 
 def test_the_moving_average_of_a_checkpoint(state, tmp_path):
     state["extra_state"]["ema"] = {name: value.half() for name, value in state["model"].items()}
-    found = checkpoint_utils.load_ema_from_checkpoint(str(save(state, tmp_path)))
-    for name, value in found["model"].items():
+    checkpoint = checkpoint_utils.load_ema_from_checkpoint(str(save(state, tmp_path)))
+    for name, value in checkpoint["model"].items():
         assert torch.equal(value, state["model"][name].half().float())
 
 

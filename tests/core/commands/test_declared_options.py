@@ -54,6 +54,8 @@ def test_several_values_of_an_option():
 
 
 def test_the_translator_has_the_declared_defaults():
-    defaults = {name: one.default for name, one in inspect.signature(Translator.translate).parameters.items()}
-    for one in dataclasses.fields(TranslationOptions):
-        assert defaults[one.name] == one.default, one.name
+    defaults = {
+        name: parameter.default for name, parameter in inspect.signature(Translator.translate).parameters.items()
+    }
+    for field in dataclasses.fields(TranslationOptions):
+        assert defaults[field.name] == field.default, field.name

@@ -30,16 +30,16 @@ def versions(monkeypatch) -> dict:
     installed = importlib.metadata.version
 
     def version(name: str) -> str:
-        found = changed[name] if name in changed else installed(name)
-        if found is None:
+        simulated = changed[name] if name in changed else installed(name)
+        if simulated is None:
             raise importlib.metadata.PackageNotFoundError(name)
-        return found
+        return simulated
 
     monkeypatch.setattr(importlib.metadata, "version", version)
     return changed
 
 
-def found(model=None) -> dict:
+def findings_of(model=None) -> dict:
     return {finding.name: finding for finding in doctor.findings(model)}
 
 
@@ -75,8 +75,8 @@ def test_an_old_package_fails(versions, version, is_old):
 
 def test_least_versions_are_the_ones_that_are_installed_with_the_package():
     declared = "".join((ROOT / name).read_text(encoding="utf-8") for name in ("setup.py", "pyproject.toml"))
-    for name, least in re.findall(r'"([\w-]+)>=([\d.]+)', declared):
-        assert doctor.PACKAGES.get(name, least) == least, name
+    for name, minimum in re.findall(r'"([\w-]+)>=([\d.]+)', declared):
+        assert doctor.PACKAGES.get(name, minimum) == minimum, name
 
 
 def test_fairseq_may_be_absent(versions):
@@ -123,7 +123,7 @@ def test_a_precision_that_fails_gets_a_remedy_and_the_others_go_on(monkeypatch):
         return tried(precision)
 
     monkeypatch.setattr(doctor, "try_precision", failing)
-    findings = found()
+    findings = findings_of()
     assert findings["round trip in int8"].found == "RuntimeError: no kernel"
     assert "pip install --force-reinstall" in findings["round trip in int8"].remedy
     assert findings["round trip in fp32"].remedy is None
@@ -131,7 +131,7 @@ def test_a_precision_that_fails_gets_a_remedy_and_the_others_go_on(monkeypatch):
 
 def test_an_installation_of_torch_that_does_not_load_ends_the_checks(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    findings = found()
+    findings = findings_of()
     assert (
         "pip install --force-reinstall" in findings["import of torch"].remedy
         and list(findings)[-1] == "import of torch"
@@ -141,7 +141,7 @@ def test_an_installation_of_torch_that_does_not_load_ends_the_checks(monkeypatch
         raise OSError("libtorch.so: cannot open shared object file")
 
     monkeypatch.setattr(doctor, "load_torch", broken)
-    assert "pip install --force-reinstall" in found()["import of torch"].remedy
+    assert "pip install --force-reinstall" in findings_of()["import of torch"].remedy
 
 
 def test_a_full_disk_is_told(monkeypatch):
@@ -149,15 +149,15 @@ def test_a_full_disk_is_told(monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(doctor.tempfile, "TemporaryDirectory", full)
-    assert "TMPDIR" in found()["round trip in fp32"].remedy
+    assert "TMPDIR" in findings_of()["round trip in fp32"].remedy
 
 
 def test_a_damaged_model_is_told(tmp_path):
     model = make_model_folder(tmp_path / "model")
     (model / "vocab.json").write_text("{}")
-    finding = found(model)[f"model {model}"]
+    finding = findings_of(model)[f"model {model}"]
     assert finding.found == "failed" and "vocab.json" in finding.remedy
-    assert "is not a folder" in found(tmp_path / "none")[f"model {tmp_path / 'none'}"].remedy
+    assert "is not a folder" in findings_of(tmp_path / "none")[f"model {tmp_path / 'none'}"].remedy
 
 
 def test_libraries_print_nothing(capfd):

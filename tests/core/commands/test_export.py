@@ -88,13 +88,13 @@ def test_bfloat16_is_decoded_alike_from_stored_and_from_exact_weights(tmp_path):
     stored = read_model_folder(tmp_path / "model")
     exact = stored._replace(network=read_checkpoint(checkpoint).network)
     source = torch.tensor([[4, 5, 6, 2], [7, 2, 1, 1]])
-    found = []
+    log_probs = []
     for model in (stored, exact):
         ensemble = Translator([model], "bf16")._ensemble()
-        found.append(ensemble.step(torch.tensor([2, 2]), ensemble.start(source))[0])
+        log_probs.append(ensemble.step(torch.tensor([2, 2]), ensemble.start(source))[0])
     weight = "decoder.output_projection.weight"
     assert not torch.equal(stored.network.state_dict()[weight], exact.network.state_dict()[weight])
-    assert torch.equal(*found)
+    assert torch.equal(*log_probs)
 
 
 def test_the_card_names_the_training_data(tmp_path):

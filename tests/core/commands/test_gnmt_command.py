@@ -128,11 +128,11 @@ def test_export_of_an_imported_model_is_the_same_model(options, tmp_path, capsys
     folder = make_model_folder(tmp_path / "model", **options)
     run_module(import_model, "gnmt import", [str(folder), str(tmp_path / "made")])
     export.export(tmp_path / "made" / "checkpoint.pt", tmp_path / "again", tokenizer="words")
-    one, other = read_model_folder(folder), read_model_folder(tmp_path / "again")
-    assert one.config == other.config
-    weights = other.network.state_dict()
-    assert all(torch.equal(value, weights[name]) for name, value in one.network.state_dict().items())
-    assert one.source_vocabulary.tokens == other.source_vocabulary.tokens
+    imported, exported = read_model_folder(folder), read_model_folder(tmp_path / "again")
+    assert imported.config == exported.config
+    weights = exported.network.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in imported.network.state_dict().items())
+    assert imported.source_vocabulary.tokens == exported.source_vocabulary.tokens
     assert "--hidden-size 16 --encoder-layers 3" in capsys.readouterr().out
 
 
@@ -169,15 +169,18 @@ def run_grid(model: Path, *options) -> None:
 
 def test_grid_scores_every_combination(model, tmp_path, capsys):
     run_grid(model, "--beam", 1, 3, "--length-norm-factor", 0, 2, "--prune-tokens", 1, "--json", tmp_path / "g.json")
-    printed, found = capsys.readouterr().out, json.loads((tmp_path / "g.json").read_text())
-    assert [(one["beam"], one["length_norm_factor"]) for one in found["measured"]] == [(1, 0), (1, 2), (3, 0), (3, 2)]
+    printed, report = capsys.readouterr().out, json.loads((tmp_path / "g.json").read_text())
+    assert [(row["beam"], row["length_norm_factor"]) for row in report["measured"]] == [(1, 0), (1, 2), (3, 0), (3, 2)]
     translator = Translator.from_pretrained(model)
-    texts = [one.text for one in translator.translate(SOURCES, beam=3, length_norm_factor=2.0, prune_tokens=1.0)]
+    texts = [
+        translation.text
+        for translation in translator.translate(SOURCES, beam=3, length_norm_factor=2.0, prune_tokens=1.0)
+    ]
     expected, _ = corpus_bleu(texts, REFERENCES)
-    assert found["measured"][3]["bleu"] == pytest.approx(expected.score)
+    assert report["measured"][3]["bleu"] == pytest.approx(expected.score)
     assert f"| 3 | 2 | {expected.score:.2f} |" in printed and "prune tokens" not in printed
     scores = [score for text in translator.score(SOURCES, REFERENCES) for score in text]
-    assert found["log_perplexity"] == pytest.approx(-math.fsum(scores) / len(scores))
+    assert report["log_perplexity"] == pytest.approx(-math.fsum(scores) / len(scores))
     with pytest.raises(UserError, match="g.json exists"):
         run_grid(model, "--json", tmp_path / "g.json")
 
@@ -199,10 +202,10 @@ def test_bench_reports_each_precision(model, tmp_path, capsys):
     small = ["--input", str(write(tmp_path / "s", SOURCES)), "--repetitions", "1", "--single", "2", "--threads", "1"]
     run_module(bench, "gnmt bench", [str(model), *small, "--precision", "fp32", "int8", "--json"])
     report = json.loads(capsys.readouterr().out)
-    assert [one["precision"] for one in report["measured"]] == ["fp32", "int8"]
+    assert [row["precision"] for row in report["measured"]] == ["fp32", "int8"]
     translated = Translator.from_pretrained(model).translate(SOURCES)
     first = report["measured"][0]
-    assert first["target_tokens"] == sum(len(one.tokens) for one in translated)
+    assert first["target_tokens"] == sum(len(translation.tokens) for translation in translated)
     assert first["sentences_per_second"] == pytest.approx(len(SOURCES) / first["seconds"][0])
     assert min(first[name] for name in ("latency_ms", "ms_per_step", "load_seconds", "peak_memory_mib")) > 0
 
@@ -235,11 +238,15 @@ def test_attention_of_text_is_drawn(model, tmp_path, capsys):
 
 
 def test_attention_has_a_row_for_each_token_and_its_end(model):
-    (found,) = plot.attention_maps(model, [SOURCES[0]], [7])
+    (attention_map,) = plot.attention_maps(model, [SOURCES[0]], [7])
     best = Translator.from_pretrained(model).translate([SOURCES[0]])[0]
-    assert found.number == 7 and found.target == [*best.tokens, "</s>"] and found.source[-1] == "</s>"
-    assert found.weights.shape == (len(found.target), len(found.source))
-    assert found.weights.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    assert (
+        attention_map.number == 7
+        and attention_map.target == [*best.tokens, "</s>"]
+        and attention_map.source[-1] == "</s>"
+    )
+    assert attention_map.weights.shape == (len(attention_map.target), len(attention_map.source))
+    assert attention_map.weights.sum(axis=1) == pytest.approx(1, abs=1e-5)
 
 
 # -- names and texts that are not UTF-8

@@ -65,11 +65,11 @@ def test_counts_by_hand():
 
 
 def test_tokens_behind_the_contexts_are_counted_as_tokens_only(monkeypatch):
-    every = counted([[0, 5, 3, 1]], [[0, 4, 1]], tokens=6)
+    all_contexts = counted([[0, 5, 3, 1]], [[0, 4, 1]], tokens=6)
     monkeypatch.setattr(cooccurrence, "CONTEXTS", 4)
-    few = counted([[0, 5, 3, 1]], [[0, 4, 1]], tokens=6)
-    for all_contexts, first in zip(every, few):
-        assert torch.equal(all_contexts[:, :4], first)
+    four_contexts = counted([[0, 5, 3, 1]], [[0, 4, 1]], tokens=6)
+    for expected, actual in zip(all_contexts, four_contexts):
+        assert torch.equal(expected[:, :4], actual)
 
 
 def test_mutual_information_by_hand():
@@ -95,8 +95,8 @@ def test_directions_are_those_of_the_whole_decomposition():
     matrix = torch.randn(30, 5) @ torch.randn(5, 40) + 0.01 * torch.randn(30, 40)
     left, values, _ = torch.linalg.svd(matrix)
     expected = torch.nn.functional.normalize(left[:, :4] * values[:4].sqrt(), dim=1)
-    found = principal_directions(matrix, 4)
-    assert torch.allclose(found @ found.t(), expected @ expected.t(), atol=1e-3)
+    directions = principal_directions(matrix, 4)
+    assert torch.allclose(directions @ directions.t(), expected @ expected.t(), atol=1e-3)
 
 
 def test_vectors_are_the_same_in_every_run_and_leave_the_random_numbers_alone():

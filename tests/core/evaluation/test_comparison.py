@@ -47,13 +47,13 @@ def test_words_by_frequency_by_hand():
 
 
 def test_comparison_of_sentences():
-    found = compare_systems(REFERENCES, (A, B), SOURCES)
-    first = found.sentences[0]
+    comparison = compare_systems(REFERENCES, (A, B), SOURCES)
+    first = comparison.sentences[0]
     # a, dog, a dog of 6 n-grams; all.
     assert first.gleu == pytest.approx((50, 100)) and first.difference == pytest.approx(50)
     assert (first.source, first.outputs) == (SOURCES[0], (A[0], B[0]))
-    assert found.repetitive == (0, 1)
-    (length,) = found.lengths
+    assert comparison.repetitive == (0, 1)
+    (length,) = comparison.lengths
     assert (length.name, length.sentences) == ("0-10", 3)
     assert length.bleu == pytest.approx([corpus_bleu(system, REFERENCES)[0].score for system in (A, B)])
     assert length.gleu == pytest.approx([100 * mean_gleu(system, REFERENCES) for system in (A, B)])
@@ -61,9 +61,9 @@ def test_comparison_of_sentences():
 
 def test_gains_losses_and_examples_are_ordered():
     sentences = compare_systems(REFERENCES, (A, B)).sentences
-    assert [one.index for one in largest_gains(sentences, 5)] == [0]
-    assert [one.index for one in largest_losses(sentences, 5)] == [1]
-    assert [one.index for one in spread(sentences, 2)] == [0, 1] and len(spread(sentences, 9)) == 3
+    assert [sentence.index for sentence in largest_gains(sentences, 5)] == [0]
+    assert [sentence.index for sentence in largest_losses(sentences, 5)] == [1]
+    assert [sentence.index for sentence in spread(sentences, 2)] == [0, 1] and len(spread(sentences, 9)) == 3
 
 
 def test_repeats_by_hand():
@@ -80,10 +80,10 @@ def test_json_lines_give_texts_and_attention(tmp_path, capsys):
     run_module(translate, "gnmt translate", [str(model), str(tmp_path / "in"), "--output", "json", "--attention"])
     lines = capsys.readouterr().out
     (tmp_path / "out.jsonl").write_text(lines, encoding="utf-8")
-    found = read_output(tmp_path / "out.jsonl")
-    assert found.texts == [json.loads(line)["text"] for line in lines.splitlines()]
-    assert [len(one) for one in found.attentions] == [1, 0, 1]
-    (attention,) = found.attentions[0]
+    output = read_output(tmp_path / "out.jsonl")
+    assert output.texts == [json.loads(line)["text"] for line in lines.splitlines()]
+    assert [len(maps) for maps in output.attentions] == [1, 0, 1]
+    (attention,) = output.attentions[0]
     assert attention.source[-1] == attention.target[-1] == END and len(attention.source) == 4
     assert [sum(row) for row in attention.weights] == pytest.approx([1] * len(attention.target), abs=1e-3)
 
@@ -125,9 +125,9 @@ class Tags(HTMLParser):
 def test_texts_never_become_markup():
     attack = "<script>alert(1)</script>\"'&amp;"
     made = page(attack, element("p", attack, element("b", attack, title=attack), attack))
-    found = Tags(made)
-    assert "script" not in found.tags and found.tags.count("b") == 1
-    assert made.count("&lt;script&gt;") == 4 and ("title", attack) in found.attributes
+    tags = Tags(made)
+    assert "script" not in tags.tags and tags.tags.count("b") == 1
+    assert made.count("&lt;script&gt;") == 4 and ("title", attack) in tags.attributes
 
 
 @pytest.fixture
@@ -162,9 +162,9 @@ def test_page_shows_scores_gains_and_losses(run_compare, tmp_path):
 
 def test_page_loads_nothing_and_runs_nothing(run_compare):
     html, _ = run_compare()
-    found = Tags(html)
-    assert not {"script", "link", "img", "iframe", "object"} & set(found.tags)
-    assert not [name for name, _ in found.attributes if name.startswith("on") or name in ("src", "href", "style")]
+    tags = Tags(html)
+    assert not {"script", "link", "img", "iframe", "object"} & set(tags.tags)
+    assert not [name for name, _ in tags.attributes if name.startswith("on") or name in ("src", "href", "style")]
     policy = re.search('content="(default-src[^"]*)"', html)[1]
     assert policy.startswith("default-src 'none'; style-src 'sha256-") and "unsafe" not in policy
 

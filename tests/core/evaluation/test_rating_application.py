@@ -150,10 +150,10 @@ def test_a_vote_is_that_of_the_output_at_its_position(client, log):
             sent = vote(item=item["id"], position=position, score=position)
             answer = client.post("/api/ratings", headers=headers(RATERS[1]), json=sent)
             assert (answer.status_code, answer.json()) == (200, {"saved": True})
-            *_, found = log.ratings.values()
-            outputs = next(one.outputs for one in ITEMS if one.id == item["id"])
-            assert (found.rater, found.item, found.position, found.score) == ("bob", item["id"], position, position)
-            assert outputs[found.output] == text and found.milliseconds == 1200
+            *_, rating = log.ratings.values()
+            outputs = next(candidate.outputs for candidate in ITEMS if candidate.id == item["id"])
+            assert (rating.rater, rating.item, rating.position, rating.score) == ("bob", item["id"], position, position)
+            assert outputs[rating.output] == text and rating.milliseconds == 1200
     items = client.get("/api/campaign", headers=headers(RATERS[1])).json()["items"]
     assert all(item["scores"] == [0, 1, 2] for item in items)
     items = client.get("/api/campaign", headers=headers(RATERS[0])).json()["items"]

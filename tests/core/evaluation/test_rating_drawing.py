@@ -167,8 +167,8 @@ def test_prepare_writes_a_folder_with_secret_files(prepare, tmp_path):
     key = read_key(tmp_path / "c", campaign)
     assert key.systems == ["alpha", "beta", "reference"]
     assert (campaign.source_language, campaign.seed, len(campaign.items)) == ("en", 3, 43)
-    assert [one.name for one in raters] == ["rater-1", "rater-2", "rater-3"]
-    assert len({one.token for one in raters}) == 3 and min(len(one.token) for one in raters) >= 32
+    assert [rater.name for rater in raters] == ["rater-1", "rater-2", "rater-3"]
+    assert len({rater.token for rater in raters}) == 3 and min(len(rater.token) for rater in raters) >= 32
     for name in ("key.json", "raters.json"):
         assert (tmp_path / "c" / name).stat().st_mode & 0o077 == 0
     with pytest.raises(UserError, match="exists"):

@@ -122,30 +122,30 @@ RATINGS = [Rating(rater, item, output, 0, score, 1000 * seconds, "") for rater, 
 
 
 @pytest.fixture(scope="module")
-def found():
+def results():
     return report(CAMPAIGN, KEY, RATINGS)
 
 
-def test_means_are_those_of_items(found):
+def test_means_are_those_of_items(results):
     # base: a (2 + 2)/2, b (3 + 5)/2, c 1 by Ann alone. new: a (4 + 6)/2, b 4, c 5.
-    base, new = found["systems"]
+    base, new = results["systems"]
     assert (base["mean"], new["mean"]) == pytest.approx(((2 + 4 + 1) / 3, (5 + 4 + 5) / 3))
-    assert base["items"] == found["items"] == found["rated_items"] == 3
+    assert base["items"] == results["items"] == results["rated_items"] == 3
     assert base["low"] <= base["mean"] <= base["high"]
 
 
-def test_differences_are_paired(found):
-    (row,) = found["differences"]
+def test_differences_are_paired(results):
+    (row,) = results["differences"]
     assert row["mean"] == pytest.approx((3 + 0 + 4) / 3) and row["system"] == "new" and row["baseline"] == "base"
     assert (row["wins"], row["ties"], row["losses"], row["sign_test"]) == (2, 1, 0, 0.5)
 
 
-def test_agreement_is_that_of_outputs_with_two_scores(found):
-    assert found["agreement"] == pytest.approx(krippendorff_alpha([[2, 2], [4, 6], [3, 5]]))
+def test_agreement_is_that_of_outputs_with_two_scores(results):
+    assert results["agreement"] == pytest.approx(krippendorff_alpha([[2, 2], [4, 6], [3, 5]]))
 
 
-def test_raters_one_by_one(found):
-    ann, bob = found["raters"]
+def test_raters_one_by_one(results):
+    ann, bob = results["raters"]
     assert (ann["complete"], bob["complete"], ann["items"]) == (5, 3, 5)
     assert ann["mean"] == pytest.approx((2 + 4 + 3 + 1 + 5) / 5) and bob["mean"] == pytest.approx((2 + 6 + 5) / 3)
     assert ann["median_seconds"] == 4 and bob["median_seconds"] == 6  # of 4, 2, 6, 5, 3 and of 8, 4, 6
@@ -154,21 +154,21 @@ def test_raters_one_by_one(found):
     assert (ann["repeated_equal"], ann["repeated_within_1"], bob["repeated_equal"]) == (0.5, 1.0, None)
 
 
-def test_histogram_counts_ratings(found):
-    assert found["histogram"] == {"base": [0, 1, 2, 1, 0, 1, 0], "new": [0, 0, 0, 1, 1, 2, 1]}
+def test_histogram_counts_ratings(results):
+    assert results["histogram"] == {"base": [0, 1, 2, 1, 0, 1, 0], "new": [0, 0, 0, 1, 1, 2, 1]}
 
 
-def test_tables_show_what_was_found(found):
-    printed = "\n".join(tables(found))
+def test_tables_show_what_was_found(results):
+    printed = "\n".join(tables(results))
     assert "| bob | 3 of 5 | 4.33 |" in printed and "| 1 of 1 | - | - |" in printed
     assert "| base | 2.33 [" in printed and "interval): 0." in printed
     assert "3 of 3 sentences have been rated" in printed
 
 
 def test_a_campaign_without_ratings_has_a_report():
-    found = report(CAMPAIGN, KEY, [])
-    assert tables(found) == ["None of the 3 sentences has been rated yet, so there are no results."]
-    assert found["differences"][0]["sign_test"] is None
+    results = report(CAMPAIGN, KEY, [])
+    assert tables(results) == ["None of the 3 sentences has been rated yet, so there are no results."]
+    assert results["differences"][0]["sign_test"] is None
 
 
 def test_a_begun_campaign_without_a_complete_sentence_shows_its_raters():
@@ -191,12 +191,12 @@ def folder(tmp_path):
     return path
 
 
-def test_report_writes_json_and_the_histogram(folder, tmp_path, capsys, found):
+def test_report_writes_json_and_the_histogram(folder, tmp_path, capsys, results):
     options = ["--json", str(tmp_path / "r.json"), "--picture", str(tmp_path / "h.png")]
     run_module(rate, "gnmt rate", ["report", str(folder), *options])
     printed = capsys.readouterr().out
-    assert all(table in printed for table in tables(found))
-    assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8")) == found
+    assert all(table in printed for table in tables(results))
+    assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8")) == results
     assert min(file_size(tmp_path / "h.png")) > 500
 
 

@@ -32,11 +32,11 @@ def run_score(tmp_path, capsys):
 
 
 def test_gleu_as_a_metric_is_the_mean_of_sentences():
-    found = corpus_scores(SYSTEMS, REFERENCES, ["gleu"])["gleu"]
-    assert [one.score for one in found.systems] == [
+    metric = corpus_scores(SYSTEMS, REFERENCES, ["gleu"])["gleu"]
+    assert [system.score for system in metric.systems] == [
         pytest.approx(100 * mean_gleu(lines, REFERENCES)) for _, lines in SYSTEMS
     ]
-    assert found.signature.startswith("nrefs:1|case:mixed|tok:13a|mean:sentences|version:")
+    assert metric.signature.startswith("nrefs:1|case:mixed|tok:13a|mean:sentences|version:")
 
 
 def test_gleu_takes_the_best_of_several_references():
@@ -46,8 +46,8 @@ def test_gleu_takes_the_best_of_several_references():
 
 def test_ter_by_hand():
     """Two deletions for 7 reference words and one substitution for 4 are 3 edits for 11 words."""
-    found = corpus_scores([("x", ["a b c d e", "a b c x"])], ["a b c d e f g", "a b c d"], ["ter"])
-    assert found["ter"].systems[0].score == pytest.approx(100 * 3 / 11)
+    scores = corpus_scores([("x", ["a b c d e", "a b c x"])], ["a b c d e f g", "a b c d"], ["ter"])
+    assert scores["ter"].systems[0].score == pytest.approx(100 * 3 / 11)
 
 
 def test_randomisation_agrees_with_all_exchanges():
@@ -59,31 +59,31 @@ def test_randomisation_agrees_with_all_exchanges():
     exchanged = [abs(sum(sign * x for sign, x in zip(signs, differences))) for signs in
                  itertools.product((1, -1), repeat=len(REFERENCES))]  # fmt: skip
     exact = sum(value > abs(sum(differences)) + 1e-9 for value in exchanged) / len(exchanged)
-    found = paired_scores(SYSTEMS, REFERENCES, ["gleu"], "ar")["gleu"].systems
-    assert found[0].p_value is None
-    assert found[1].score - found[0].score == pytest.approx(sum(differences))
+    systems = paired_scores(SYSTEMS, REFERENCES, ["gleu"], "ar")["gleu"].systems
+    assert systems[0].p_value is None
+    assert systems[1].score - systems[0].score == pytest.approx(sum(differences))
     # 10,000 trials of a probability near 0.05 have a standard deviation of 0.002. Ties may count by rounding.
     ties = sum(abs(value - abs(sum(differences))) < 1e-9 for value in exchanged) / len(exchanged)
-    assert exact - 0.01 < found[1].p_value < exact + ties + 0.01
+    assert exact - 0.01 < systems[1].p_value < exact + ties + 0.01
 
 
 def test_randomisation_has_intervals_if_they_are_asked_for():
     without = paired_scores(SYSTEMS, REFERENCES, ["gleu"], "ar", trials=10)["gleu"].systems
-    found = paired_scores(SYSTEMS, REFERENCES, ["gleu"], "ar", trials=10, resamples=1000)["gleu"].systems
+    systems = paired_scores(SYSTEMS, REFERENCES, ["gleu"], "ar", trials=10, resamples=1000)["gleu"].systems
     expected = corpus_scores(SYSTEMS[:1], REFERENCES, ["gleu"], resamples=1000)["gleu"].systems
-    assert [one.ci for one in without] == [None, None] and found[1].ci > 0
-    assert (found[0].mean, found[0].ci) == pytest.approx((expected[0].mean, expected[0].ci))
+    assert [system.ci for system in without] == [None, None] and systems[1].ci > 0
+    assert (systems[0].mean, systems[0].ci) == pytest.approx((expected[0].mean, expected[0].ci))
 
 
 @pytest.mark.parametrize("test", ["bs", "ar"])
 def test_equal_systems_do_not_differ(test):
-    found = paired_scores([("a", GOOD), ("b", GOOD)], REFERENCES, ["bleu"], test)["bleu"]
-    assert found.systems[1].p_value == 1.0
+    comparison = paired_scores([("a", GOOD), ("b", GOOD)], REFERENCES, ["bleu"], test)["bleu"]
+    assert comparison.systems[1].p_value == 1.0
 
 
 def test_both_conventions_of_bleu_are_tested_side_by_side():
-    found = paired_scores(SYSTEMS, REFERENCES, ["bleu", "nvidia_bleu"], "bs")
-    assert "case:mixed" in found["bleu"].signature and "case:lc" in found["nvidia_bleu"].signature
+    comparisons = paired_scores(SYSTEMS, REFERENCES, ["bleu", "nvidia_bleu"], "bs")
+    assert "case:mixed" in comparisons["bleu"].signature and "case:lc" in comparisons["nvidia_bleu"].signature
 
 
 def test_lengths_must_agree():
@@ -101,13 +101,13 @@ def test_lengths_must_agree():
 def test_command_prints_a_table_and_signatures(run_score, tmp_path):
     printed = run_score("--paired", "ar", "--trials", "200", "--metrics", "chrf", "gleu", "--json", str(tmp_path / "j"))
     lines = printed.splitlines()
-    found = json.loads((tmp_path / "j").read_text(encoding="utf-8"))
+    report = json.loads((tmp_path / "j").read_text(encoding="utf-8"))
     assert lines[0] == "| system | chrF2 | GLEU |"
-    poor, good = (one["scores"] for one in found["systems"])
+    poor, good = (system["scores"] for system in report["systems"])
     assert lines[2] == f"| poor | {poor['chrf']['score']:.2f} | {poor['gleu']['score']:.2f} |"
     assert lines[3].startswith(f"| good | {good['chrf']['score']:.2f} p = {good['chrf']['p_value']:.4f}")
-    assert lines[-2:] == [f"chrF2: {found['signatures']['chrf']}", f"GLEU: {found['signatures']['gleu']}"]
-    assert "ar:200|" in lines[-1] and (found["baseline"], found["test"]) == ("poor", "ar")
+    assert lines[-2:] == [f"chrF2: {report['signatures']['chrf']}", f"GLEU: {report['signatures']['gleu']}"]
+    assert "ar:200|" in lines[-1] and (report["baseline"], report["test"]) == ("poor", "ar")
 
 
 def test_command_shows_all_metrics_and_intervals(run_score):

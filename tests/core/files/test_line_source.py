@@ -23,11 +23,11 @@ def test_lines_longer_than_a_read_are_whole(tmp_path):
     lines = ["a" * 200_000, "b", "", "c" * 70_000]
     (tmp_path / "text").write_text("\n".join(lines), encoding="utf-8")
     with open(tmp_path / "text", "rb", buffering=0) as stream:
-        source, found = LineSource(stream, warn=pytest.fail), []
+        source, received = LineSource(stream, warn=pytest.fail), []
         while (texts := source.next_texts(2, wait=True)) is not None:
             assert len(texts) <= 2
-            found += texts
-    assert found == lines
+            received += texts
+    assert received == lines
 
 
 def test_without_waiting_there_is_what_is_complete(pipe):
@@ -58,9 +58,9 @@ def test_waiting_ends_with_the_first_complete_line(pipe):
 
 def test_bytes_that_are_not_utf8_are_told_by_line(pipe):
     stream, writing = pipe
-    told = []
-    source = LineSource(stream, told.append)
+    warnings = []
+    source = LineSource(stream, warnings.append)
     os.write(writing, b"one\ntw\xe4\n")
     os.close(writing)
     assert source.next_texts(9, wait=True) == ["one", "tw\ufffd"]
-    assert len(told) == 1 and told[0].startswith("line 2 is not UTF-8")
+    assert len(warnings) == 1 and warnings[0].startswith("line 2 is not UTF-8")

@@ -22,13 +22,13 @@ def test_equals_the_network_s_attention(hidden_size):
     padding = torch.tensor([[0, 0, 0, 0, 0, 0], [1, 1, 1, 0, 0, 0], [0, 1, 1, 1, 1, 1]]).bool()
     context, weights = attention(query, attention.precompute(outputs, padding))
 
-    ours = BatchInvariantBahdanauAttention(attention, PlainLinear)
-    memory = ours.precompute(EncoderOutput(outputs, padding), torch.nn.Identity())
-    found = ours.weights(query, memory)
-    torch.testing.assert_close(found, weights, rtol=1e-4, atol=1e-6)
-    assert (found.masked_select(padding[:, None].expand_as(found)) == 0).all()
+    batch_invariant = BatchInvariantBahdanauAttention(attention, PlainLinear)
+    memory = batch_invariant.precompute(EncoderOutput(outputs, padding), torch.nn.Identity())
+    actual = batch_invariant.weights(query, memory)
+    torch.testing.assert_close(actual, weights, rtol=1e-4, atol=1e-6)
+    assert (actual.masked_select(padding[:, None].expand_as(actual)) == 0).all()
     gates = torch.ones(3, 4, hidden_size)
-    ours.add_context(gates, ours.context_weights(found), memory.values)
+    batch_invariant.add_context(gates, batch_invariant.context_weights(actual), memory.values)
     # rounding: 6 weights off by 1/8192 times values up to 4, and values off by 1/1024
     torch.testing.assert_close(gates - 1, context, rtol=0, atol=5e-3)
 

@@ -59,7 +59,10 @@ def padded(sources: List[List[int]], left: int, right: int) -> torch.Tensor:
 def translate(generator: GNMTGenerator, source: torch.Tensor) -> List[Hypotheses]:
     sample = {"net_input": {"src_tokens": source, "src_lengths": source.ne(PAD).sum(dim=1)}}
     return [
-        [(one["tokens"].tolist(), float(one["score"]), one["positional_scores"].tolist()) for one in nbest]
+        [
+            (hypothesis["tokens"].tolist(), float(hypothesis["score"]), hypothesis["positional_scores"].tolist())
+            for hypothesis in nbest
+        ]
         for nbest in generator.generate(generator.models, sample)
     ]
 
@@ -72,7 +75,7 @@ def differing(
     alone = [translate(generator, padded([source], 0, 0))[0] for source in sources]
     assert len({str(nbest) for nbest in alone}) == len(sources), "the model must tell the sources apart"
     choose = torch.Generator().manual_seed(7)
-    found = {}
+    differences = {}
     for composition in range(compositions):
         size = int(torch.randint(1, largest_batch + 1, (), generator=choose))
         chosen = torch.randint(len(sources), (size,), generator=choose).tolist()
@@ -81,8 +84,8 @@ def differing(
         together = translate(generator, padded([sources[index] for index in chosen], left, 0 if left else right))
         for index, nbest in zip(chosen, together):
             if nbest != alone[index]:
-                found[composition] = f"sentence {index} of {chosen}: {nbest} is not {alone[index]}"
-    return found
+                differences[composition] = f"sentence {index} of {chosen}: {nbest} is not {alone[index]}"
+    return differences
 
 
 @pytest.mark.parametrize(
@@ -106,8 +109,8 @@ def test_hypotheses_do_not_depend_on_the_number_of_threads(precision):
     model = large_weights("gnmt_v2", seed=5, hidden_size=52, encoder_layers=2, decoder_layers=2)
     source = padded(random_sources(100, longest=4, seed=6), 0, 0)
     generator = GNMTGenerator([model], DICTIONARY, SearchOptions(nbest=NBEST, beam=4, max_len_b=2), precision=precision)
-    one, three = with_threads((1, 3), lambda: translate(generator, source))
-    assert one == three
+    with_one_thread, with_three_threads = with_threads((1, 3), lambda: translate(generator, source))
+    assert with_one_thread == with_three_threads
 
 
 @pytest.mark.slow

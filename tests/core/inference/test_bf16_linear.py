@@ -24,11 +24,11 @@ def random_layer(inputs: int, outputs: int):
 def test_weights_and_inputs_are_rounded_once_and_the_sums_once(make):
     weight, bias, inputs = random_layer(64, 48)
     exact = (inputs.bfloat16().double() @ weight.bfloat16().double().t() + bias.double()).float()
-    found = make(weight, bias)(inputs.view(8, 40, 64)).view(320, 48)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, exact, rtol=2**-8, atol=1e-5)
-    same = found == exact.bfloat16().float()  # sums next to the middle of two numbers may be rounded the other way
-    assert same.float().mean() > 0.99
+    actual = make(weight, bias)(inputs.view(8, 40, 64)).view(320, 48)
+    assert actual.dtype == torch.float32
+    torch.testing.assert_close(actual, exact, rtol=2**-8, atol=1e-5)
+    is_equal = actual == exact.bfloat16().float()  # sums next to the middle of two numbers may be rounded the other way
+    assert is_equal.float().mean() > 0.99
 
 
 @pytest.mark.parametrize("make", LAYERS)
@@ -55,13 +55,13 @@ def test_a_row_does_not_depend_on_the_number_of_threads():
     weight, bias, rows = random_layer(2048, 1024)
     layer, before = Bf16Linear(weight, bias), torch.get_num_threads()
     try:
-        found = []
+        outputs = []
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
-            found += [layer(rows), layer(rows[:5]), layer(rows[:1])]
+            outputs += [layer(rows), layer(rows[:5]), layer(rows[:1])]
     finally:
         torch.set_num_threads(before)
-    assert all(torch.equal(one, found[0][: len(one)]) for one in found)
+    assert all(torch.equal(output, outputs[0][: len(output)]) for output in outputs)
 
 
 def test_the_layer_is_chosen_by_the_processor(monkeypatch):

@@ -119,9 +119,9 @@ def test_packed_products(rows, bias):
     torch.manual_seed(4)
     weight, inputs = torch.randn(33, 20), torch.randn(2, rows, 20)
     offset = torch.randn(33) if bias else None
-    wanted = torch.nn.functional.linear(inputs, weight, offset)
-    torch.testing.assert_close(PackedLinear(weight, offset)(inputs), wanted)
-    assert torch.equal(PlainLinear(weight, offset)(inputs), wanted)
+    expected = torch.nn.functional.linear(inputs, weight, offset)
+    torch.testing.assert_close(PackedLinear(weight, offset)(inputs), expected)
+    assert torch.equal(PlainLinear(weight, offset)(inputs), expected)
 
 
 def test_packed_where_that_is_possible(monkeypatch):

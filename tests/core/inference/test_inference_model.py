@@ -77,13 +77,13 @@ def test_default_is_the_stored_precision_where_the_device_has_it():
 
 def test_products_without_bfloat16_are_told_and_nearly_the_same(model, monkeypatch, caplog):
     model.prepare_for_inference_(NO_OPTIONS)
-    found = logits_of(model, "bf16")
+    native = logits_of(model, "bf16")
     for module in (inference_model, bf16_linear):
         monkeypatch.setattr(module, "has_bf16_products", lambda: False)
     model.load_state_dict(model.state_dict())  # counts as a change, so that copies are made again
     emulated = logits_of(model, "bf16")
     assert "no products in bfloat16" in caplog.text and "not faster" in caplog.text
-    torch.testing.assert_close(emulated, found, rtol=0, atol=0.05)
+    torch.testing.assert_close(emulated, native, rtol=0, atol=0.05)
 
 
 @torch.no_grad()
@@ -124,8 +124,8 @@ def test_missing_operators_are_told(model, monkeypatch, caplog):
 def test_encoder_with_other_layers_equals_the_network_s(model, make_layer):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     copied = encoder_with(model.encoder, make_layer)
-    for ours, twin in zip(copied(SOURCE, None), model.encoder(SOURCE, None)):
-        torch.testing.assert_close(ours, twin, rtol=1e-4, atol=1e-5)  # float32, the same sums in another order
+    for actual, expected in zip(copied(SOURCE, None), model.encoder(SOURCE, None)):
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)  # float32, the same sums in another order
     after = model.state_dict()
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in after)
 
@@ -165,12 +165,12 @@ def test_integers_and_bfloat16_are_close_and_independent_of_the_batch(model, pre
         memory = network.decoder.precompute(network.encoder(source, None))
         return network.decoder.step(torch.full((len(source),), 2), memory, network.decoder.initial_state(memory))[0]
 
-    wanted, found = first_logits(exact, SOURCE), first_logits(quantized, SOURCE)
-    assert not torch.equal(wanted, found)
+    expected, actual = first_logits(exact, SOURCE), first_logits(quantized, SOURCE)
+    assert not torch.equal(expected, actual)
     # each product is off by about 1 %; logits here reach from about -5 to 5
-    torch.testing.assert_close(found, wanted, rtol=0, atol=0.25)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=0.25)
     alone = first_logits(quantized, SOURCE[1:, 2:])
-    torch.testing.assert_close(alone[0], found[1], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(alone[0], actual[1], rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
@@ -233,11 +233,11 @@ def test_copies_follow_the_parameters(change, precision):
     model, other = large_weights(seed=1), large_weights(seed=2)
     before = logits_of(model, precision)
     CHANGES[change](model, other)
-    found = logits_of(model, precision)
+    after = logits_of(model, precision)
     fresh = large_weights(seed=3)
     fresh.load_state_dict({name: value.clone() for name, value in model.state_dict().items()})
-    assert torch.equal(found, logits_of(fresh, precision))
-    assert not torch.equal(found, before)
+    assert torch.equal(after, logits_of(fresh, precision))
+    assert not torch.equal(after, before)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
@@ -245,10 +245,10 @@ def test_copies_follow_parameters_made_in_inference_mode(precision):
     """Tensors created in inference mode have no version counter."""
     with torch.inference_mode():
         model, other = large_weights(seed=1), large_weights(seed=2)
-        before, wanted = logits_of(model, precision), logits_of(other, precision)
+        before, expected = logits_of(model, precision), logits_of(other, precision)
         assert inference_model_for(model, precision) is inference_model_for(model, precision)
         model.load_state_dict(other.state_dict())
-        assert torch.equal(logits_of(model, precision), wanted) and not torch.equal(before, wanted)
+        assert torch.equal(logits_of(model, precision), expected) and not torch.equal(before, expected)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])

@@ -94,11 +94,11 @@ def test_half_precision_in_many_chunks_is_close_to_float64(precision, limit, dev
     assert losses[0].dtype == torch.float32
     error = HALF_PRECISIONS[precision]
     assert losses[0].item() == pytest.approx(losses[1].item(), rel=error)  # errors of logits cancel in the sum
-    found, expected = (torch.autograd.grad(16 * loss, tensors) for loss, tensors in zip(losses, (half, exact)))
+    actual, expected = (torch.autograd.grad(16 * loss, tensors) for loss, tensors in zip(losses, (half, exact)))
     allowed = error * (3 if limit is None else 50)  # rounding moves some logits across the limit
-    for ours, reference in zip(found, expected):
-        assert ours.dtype == precision
-        assert (ours.double() - reference).norm() < allowed * reference.norm()
+    for gradient, reference in zip(actual, expected):
+        assert gradient.dtype == precision
+        assert (gradient.double() - reference).norm() < allowed * reference.norm()
 
 
 def test_the_loss_scale_enters_before_the_gradient_is_rounded(device):
@@ -146,11 +146,11 @@ def test_autocast_computes_in_its_precision(case):
     single = [tensor.detach().float().requires_grad_() for tensor in (features, weight, bias)]
     with torch.autocast(features.device.type, torch.bfloat16):
         loss, _ = fused_label_smoothed_loss(*single, target, 0.1)
-    found = torch.autograd.grad(loss, single)
+    gradients = torch.autograd.grad(loss, single)
     reference, _ = fused_label_smoothed_loss(features, weight, bias, target, 0.1)
-    for ours, expected in zip(found, torch.autograd.grad(reference, case[0])):
-        assert ours.dtype == torch.float32
-        assert 2**-14 * expected.norm() < (ours - expected).norm() < 2**-6 * expected.norm()
+    for gradient, expected in zip(gradients, torch.autograd.grad(reference, case[0])):
+        assert gradient.dtype == torch.float32
+        assert 2**-14 * expected.norm() < (gradient - expected).norm() < 2**-6 * expected.norm()
 
 
 @pytest.mark.parametrize("limit", [None, 2.0])

@@ -33,8 +33,8 @@ def test_batch_invariant_activations_do_not_depend_on_the_position(name):
         for start in range(2):
             for rows in (1, 2, 3, 32768 // width, 32768 // width + 1, 65536 // width + 1, len(inputs) - 1):
                 part = slice(start, start + rows)
-                for found in with_threads((1, 2, 3, 5), lambda: function(inputs[part].clone())):
-                    assert torch.equal(found, whole[part]), (width, start, rows)
+                for actual in with_threads((1, 2, 3, 5), lambda: function(inputs[part].clone())):
+                    assert torch.equal(actual, whole[part]), (width, start, rows)
 
 
 def test_batch_invariant_activations_at_their_limits():
@@ -42,6 +42,6 @@ def test_batch_invariant_activations_at_their_limits():
         torch.tensor([-1e4, -90.0, 0.0, 90.0, 1e4]),
         torch.tensor([-1e4, -90.0, 0.0, 90.0, 1e4] * 32).view(5, 32),
     ):
-        wanted = [{-1e4: 0.0, -90.0: 0.0, 0.0: 0.5, 90.0: 1.0, 1e4: 1.0}[x] for x in inputs.flatten().tolist()]
-        assert BATCH_INVARIANT.sigmoid_(inputs.clone()).flatten().tolist() == pytest.approx(wanted, abs=1e-37)
-        assert BATCH_INVARIANT.tanh(inputs).flatten().tolist() == [2 * one - 1 for one in wanted]
+        expected = [{-1e4: 0.0, -90.0: 0.0, 0.0: 0.5, 90.0: 1.0, 1e4: 1.0}[x] for x in inputs.flatten().tolist()]
+        assert BATCH_INVARIANT.sigmoid_(inputs.clone()).flatten().tolist() == pytest.approx(expected, abs=1e-37)
+        assert BATCH_INVARIANT.tanh(inputs).flatten().tolist() == [2 * value - 1 for value in expected]

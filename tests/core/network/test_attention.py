@@ -35,14 +35,14 @@ def test_equals_the_formula(case, buffer, capability, monkeypatch):
     for name in ("CPU_BUFFER_ELEMENTS", "GPU_BUFFER_ELEMENTS"):
         monkeypatch.setattr(attention, name, buffer)
     module, query, outputs, padding_mask = case
-    wanted = [query, outputs, *module.parameters()]
+    differentiable = [query, outputs, *module.parameters()]
     results = []
     for run in (lambda: module(query, module.precompute(outputs, padding_mask)), lambda: plain(*case)):
         context, weights = run()
         loss = (context * torch.arange(6.0).to(context)).sum() + (weights**2).sum()
-        results.append([context, weights, *torch.autograd.grad(loss, wanted)])
-    for ours, theirs in zip(*results):
-        torch.testing.assert_close(ours, theirs)
+        results.append([context, weights, *torch.autograd.grad(loss, differentiable)])
+    for actual, expected in zip(*results):
+        torch.testing.assert_close(actual, expected)
 
 
 def test_gradients_by_finite_differences(case):

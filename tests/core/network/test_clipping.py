@@ -100,9 +100,9 @@ def test_accumulators_are_int16():
     torch.manual_seed(1)
     values = torch.randn(1000)
     integers = np.clip(np.rint(values.numpy().astype(np.float64) * 32767 / 0.75), -32767, 32767).astype(np.int16)
-    found = Int16FakeQuantizer(0.75)(values)
-    np.testing.assert_array_equal(np.rint(found.numpy().astype(np.float64) * 32767 / 0.75).astype(np.int16), integers)
-    assert torch.equal(Int16FakeQuantizer(0.75)(found), found)
+    rounded = Int16FakeQuantizer(0.75)(values)
+    np.testing.assert_array_equal(np.rint(rounded.numpy().astype(np.float64) * 32767 / 0.75).astype(np.int16), integers)
+    assert torch.equal(Int16FakeQuantizer(0.75)(rounded), rounded)
 
 
 @torch.no_grad()

@@ -57,13 +57,13 @@ def network(**options) -> GNMTNetwork:
 @pytest.mark.end_to_end
 def test_a_network_translates_without_fairseq():
     """The expected translations are found by the same network inside fairseq's classes."""
-    found = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", WITHOUT_FAIRSEQ], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout
     model = make_model("gnmt_v2", make_dictionary(12), seed=1, hidden_size=8)
     model.make_generation_fast_()
     expected = translate_batch(Ensemble([model]), RULES, SOURCE)
-    assert found == f"{[(nbest[0].tokens.tolist(), float(nbest[0].score)) for nbest in expected]}\n"
+    assert printed == f"{[(nbest[0].tokens.tolist(), float(nbest[0].score)) for nbest in expected]}\n"
 
 
 @pytest.mark.parametrize("preset", ["gnmt_v2", "gnmt_v2_8_layers", "gnmt_v2_small", "gnmt_v2_tiny", "gnmt"])
@@ -78,9 +78,9 @@ def test_a_preset_is_the_same_network_with_and_without_fairseq(preset):
         init_range=config.init_range,
         embedding_init_range=config.embedding_init_range,
     ).eval()
-    ours, fairseqs = list(plain.named_parameters()), list(model.named_parameters())
-    assert [name for name, _ in ours] == [name for name, _ in fairseqs]
-    for (name, weight), (_, other) in zip(ours, fairseqs):
+    plain_parameters, fairseq_parameters = list(plain.named_parameters()), list(model.named_parameters())
+    assert [name for name, _ in plain_parameters] == [name for name, _ in fairseq_parameters]
+    for (name, weight), (_, other) in zip(plain_parameters, fairseq_parameters):
         assert torch.equal(weight, other), name
     logits, attention = plain(SOURCE, PREVIOUS)
     expected, extra = model(SOURCE, None, PREVIOUS)

@@ -39,7 +39,7 @@ def load(golden: Golden):
         no_share_embeddings=not torch.equal(embedding, golden.weights["decoder.embedder.weight"]),
     )
     ids = permutation(dictionary)
-    weights = {ours: golden.weights[theirs] for theirs, ours in our_names(layers).items()}
+    weights = {name: golden.weights[nvidia_name] for nvidia_name, name in our_names(layers).items()}
     for name in ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "decoder.output_projection.weight"):
         weights[name] = torch.empty_like(weights[name]).index_copy(0, ids, weights[name])
     bias = "decoder.output_projection.bias"
@@ -70,9 +70,9 @@ def test_logits_and_attention(case):
     source, target = with_our_ids(golden.source, dictionary), with_our_ids(golden.target, dictionary)
     with torch.no_grad():
         logits, extra = model(source, golden.source_lengths, target[:, :-1])
-    theirs = golden.logits[:, :, permutation(dictionary).argsort()]
+    nvidia_logits = golden.logits[:, :, permutation(dictionary).argsort()]
     real = target[:, :-1] != dictionary.pad()
-    torch.testing.assert_close(logits[real], theirs[real], **TOLERANCE)
+    torch.testing.assert_close(logits[real], nvidia_logits[real], **TOLERANCE)
     torch.testing.assert_close(extra["attn"][0][real], golden.attention[real], **TOLERANCE)
 
 

@@ -55,18 +55,18 @@ def test_recomputed_layers_keep_less_and_have_the_same_gradients(clip, device):
 
 def test_bidirectional_equals_packed_sequences(device):
     torch.manual_seed(2)
-    ours = BidirectionalLSTM(4, 3).to(device)
-    theirs = nn.LSTM(4, 3, batch_first=True, bidirectional=True).to(device)
-    theirs.load_state_dict(
-        {f"{name}": value for name, value in ours.forward_lstm.state_dict().items()}
-        | {f"{name}_reverse": value for name, value in ours.backward_lstm.state_dict().items()}
+    layer = BidirectionalLSTM(4, 3).to(device)
+    torch_lstm = nn.LSTM(4, 3, batch_first=True, bidirectional=True).to(device)
+    torch_lstm.load_state_dict(
+        {f"{name}": value for name, value in layer.forward_lstm.state_dict().items()}
+        | {f"{name}_reverse": value for name, value in layer.backward_lstm.state_dict().items()}
     )
     lengths = torch.tensor([6, 1, 4])
     inputs = torch.randn(3, 6, 4).to(device).requires_grad_()
     mask = (torch.arange(6)[None] < lengths[:, None]).to(device)
-    packed, _ = theirs(pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False))
+    packed, _ = torch_lstm(pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False))
     expected, _ = pad_packed_sequence(packed, batch_first=True)
-    outputs = ours(inputs, lengths.to(device), NO_CLIP)
+    outputs = layer(inputs, lengths.to(device), NO_CLIP)
     torch.testing.assert_close(outputs[mask], expected[mask])
     weights = torch.randn_like(expected)[mask]
     gradients = [torch.autograd.grad((result[mask] * weights).sum(), inputs)[0] for result in (outputs, expected)]

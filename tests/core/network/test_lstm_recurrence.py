@@ -42,10 +42,10 @@ def test_equals_the_equations(limit, device):
 def test_gradient_of_one_result(device):
     """The other result does not contribute to the loss."""
     given = arguments(3, device)
-    for wanted in (0, 1):
-        ours, (hiddens, cells) = lstm_recurrence(*given, None, torch.double), plain_lstm(*given, None)
-        plain = (hiddens, cells[-1])[wanted]
-        torch.testing.assert_close(gradients([ours[wanted]], given), gradients([plain], given))
+    for index in (0, 1):
+        actual, (hiddens, cells) = lstm_recurrence(*given, None, torch.double), plain_lstm(*given, None)
+        plain = (hiddens, cells[-1])[index]
+        torch.testing.assert_close(gradients([actual[index]], given), gradients([plain], given))
 
 
 @pytest.mark.parametrize("precision", ROUNDING)
@@ -59,13 +59,13 @@ def test_half_precision_is_close_to_float64(precision, device):
     """
     given = arguments(6, device, rows=16, inputs=24, size=32)
     single = [tensor.detach().float().requires_grad_() for tensor in given]
-    found, (hiddens, cells) = lstm_recurrence(*single, None, precision), plain_lstm(*given, None)
+    actual, (hiddens, cells) = lstm_recurrence(*single, None, precision), plain_lstm(*given, None)
     expected = hiddens, cells[-1]
-    assert found[0].dtype == precision and found[1].dtype == torch.float32
-    found_gradients = gradients(found, single)
-    assert all(gradient.dtype == torch.float32 for gradient in found_gradients)
-    for ours, exact in zip([*found, *found_gradients], [*expected, *gradients(expected, given)]):
-        error = ((ours.double() - exact).norm() / exact.norm()).item()
+    assert actual[0].dtype == precision and actual[1].dtype == torch.float32
+    actual_gradients = gradients(actual, single)
+    assert all(gradient.dtype == torch.float32 for gradient in actual_gradients)
+    for value, exact in zip([*actual, *actual_gradients], [*expected, *gradients(expected, given)]):
+        error = ((value.double() - exact).norm() / exact.norm()).item()
         assert 0.1 * ROUNDING[precision] < error < math.sqrt(6 * 7 / 3) * ROUNDING[precision]
 
 

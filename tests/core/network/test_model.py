@@ -69,10 +69,10 @@ def test_a_sentence_alone_equals_itself_in_a_padded_batch(model, left, device):
     together, extra = model(tokens, lengths, previous)
     for row, length in enumerate(LENGTHS):
         alone = tokens[row][tokens[row] != DICTIONARY.pad()][None]
-        logits, own = model(alone, lengths[row : row + 1], previous[row : row + 1])
+        logits, alone_extra = model(alone, lengths[row : row + 1], previous[row : row + 1])
         torch.testing.assert_close(logits[0], together[row], **CLOSE)
         in_batch = extra["attn"][0][row][:, tokens[row] != DICTIONARY.pad()]
-        torch.testing.assert_close(own["attn"][0][0], in_batch, **CLOSE)
+        torch.testing.assert_close(alone_extra["attn"][0][0], in_batch, **CLOSE)
 
 
 @torch.no_grad()
@@ -114,8 +114,10 @@ def test_rows_of_a_sentence_share_its_memory(model, device):
     copied = memory.select(torch.arange(4, device=device).repeat_interleave(2))
     state = model.decoder.stack.initial_state(copied)
     embedded = model.decoder.embed_tokens(previous)
-    for shared, own in zip(model.decoder.stack(embedded, memory, state), model.decoder.stack(embedded, copied, state)):
-        torch.testing.assert_close(shared, own, **CLOSE)
+    for actual, expected in zip(
+        model.decoder.stack(embedded, memory, state), model.decoder.stack(embedded, copied, state)
+    ):
+        torch.testing.assert_close(actual, expected, **CLOSE)
 
 
 def test_every_parameter_gets_a_gradient(model, device):

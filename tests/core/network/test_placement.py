@@ -112,38 +112,40 @@ def test_a_placed_network_equals_the_ordinary_one(name, chunks):
     """
     ordinary, placed = network(**NETWORKS[name]), network(**NETWORKS[name])
     placed.place(Placement((CPU, CPU, CPU), chunks))
-    for found, expected in zip(outputs_and_gradients(placed), outputs_and_gradients(ordinary)):
+    for actual, expected in zip(outputs_and_gradients(placed), outputs_and_gradients(ordinary)):
         if chunks == 1:
-            assert torch.equal(found, expected)
-        torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-13)
+            assert torch.equal(actual, expected)
+        torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-13)
 
 
 def test_several_rows_of_a_sentence():
     ordinary, placed = network(), network()
     placed.place(Placement((CPU, CPU), 2))
     rows = PREVIOUS.repeat_interleave(2, dim=0)
-    for found, expected in zip(outputs_and_gradients(placed, rows), outputs_and_gradients(ordinary, rows)):
-        torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-13)
+    for actual, expected in zip(outputs_and_gradients(placed, rows), outputs_and_gradients(ordinary, rows)):
+        torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-13)
 
 
 def test_float32_deviates_by_rounding_only():
     ordinary, placed = network().float(), network().float()
     placed.place(Placement((CPU, CPU, CPU, CPU), 3))
-    for found, expected in zip(outputs_and_gradients(placed), outputs_and_gradients(ordinary)):
-        assert (found - expected).norm() <= 1e-4 * expected.norm()
+    for actual, expected in zip(outputs_and_gradients(placed), outputs_and_gradients(ordinary)):
+        assert (actual - expected).norm() <= 1e-4 * expected.norm()
 
 
 def test_a_search_uses_a_placed_network_as_it_is():
     """Validation during training translates with the placed network."""
     rules = BeamSearchRules(SpecialTokens(PAD, EOS, 3, decoder_start=EOS), SearchOptions(beam=3, max_len_b=6))
-    found = []
+    translations = []
     for place in (False, True):
         model = network().eval()
         if place:
             model.place(Placement((CPU, CPU), 4))
         with torch.no_grad():
-            found.append([nbest[0].tokens.tolist() for nbest in translate_batch(Ensemble([model]), rules, SOURCE)])
-    assert found[0] == found[1]
+            translations.append(
+                [nbest[0].tokens.tolist() for nbest in translate_batch(Ensemble([model]), rules, SOURCE)]
+            )
+    assert translations[0] == translations[1]
 
 
 # -- the devices

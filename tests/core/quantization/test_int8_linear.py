@@ -57,9 +57,9 @@ def test_equals_integer_arithmetic(kernel, rows, inputs, outputs, limit):
     torch.manual_seed(rows)
     weight, bias, x = torch.randn(outputs, inputs), torch.randn(outputs), torch.randn(rows, inputs) * 3
     layer = Int8Linear(weight, bias, limit)
-    wanted = integer_arithmetic(weight, bias, x, layer.kernels.qmax, limit)
+    expected = integer_arithmetic(weight, bias, x, layer.kernels.qmax, limit)
     # the integers are the same; only the two scales and the bias are applied in float32
-    np.testing.assert_allclose(layer(x).double().numpy(), wanted, rtol=2e-6, atol=2e-6 * np.abs(wanted).max())
+    np.testing.assert_allclose(layer(x).double().numpy(), expected, rtol=2e-6, atol=2e-6 * np.abs(expected).max())
 
 
 def test_the_largest_sums_are_exact(kernel):
@@ -118,6 +118,6 @@ def test_sums_beyond_24_bits_are_rounded_to_the_nearest_float(rows, inputs, qmax
 def test_sums_that_floats_do_not_hold_are_left_to_integers(monkeypatch):
     monkeypatch.setattr(int8_kernels, "onednn_activation_qmax", lambda: ACTIVATION_QMAX_7BIT)
     monkeypatch.setattr(int8_kernels, "has_exact_fp16_matmul", lambda: True)
-    for inputs, wanted in ((2096, FbgemmFp16Matmul), (2097, OneDnnInt8Matmul)):  # 2^24 / (127 * 63) = 2096.9
+    for inputs, kernel_class in ((2096, FbgemmFp16Matmul), (2097, OneDnnInt8Matmul)):  # 2^24 / (127 * 63) = 2096.9
         products = make_kernels(torch.ones(8, inputs, dtype=torch.int8), torch.ones(8))
-        assert isinstance(products.few_rows, wanted) and isinstance(products.many_rows, OneDnnInt8Matmul)
+        assert isinstance(products.few_rows, kernel_class) and isinstance(products.many_rows, OneDnnInt8Matmul)

@@ -66,9 +66,9 @@ def test_int8_translation_is_that_of_the_original(model):
     read_back = make_model("gnmt_v2", DICTIONARY, seed=2, hidden_size=16)
     read_back.load_state_dict(to_integers(model.state_dict()))
     logits = []
-    for one in (model, read_back):
-        one.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))
-        encoder, decoder = inference_model_for(one, "int8")
+    for network in (model, read_back):
+        network.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))
+        encoder, decoder = inference_model_for(network, "int8")
         memory = decoder.precompute(encoder(torch.tensor([[4, 5, 6, 2]]), None))
         logits.append(decoder.step(torch.tensor([2]), memory, decoder.initial_state(memory))[0])
     torch.testing.assert_close(*logits)
@@ -83,9 +83,9 @@ def test_int8_of_large_weights(model):
     read_back.load_state_dict(to_integers(model.state_dict()))
     features = torch.randn(3, 16)
     outputs, projected, logits = [], [], []
-    for one in (model, read_back):
-        one.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))
-        encoder, decoder = inference_model_for(one, "int8")
+    for network in (model, read_back):
+        network.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))
+        encoder, decoder = inference_model_for(network, "int8")
         encoded = encoder(torch.tensor([[4, 5, 6, 2]]), None)
         memory = decoder.precompute(encoded)
         _, _, state = decoder.step(torch.tensor([2]), memory, decoder.initial_state(memory))

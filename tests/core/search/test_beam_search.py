@@ -29,7 +29,8 @@ def translate(model, sources, left=False, prefix=None, length_penalty=None, devi
     """Returns the n-best list of each source as (score, tokens, log-probabilities of the tokens, attention)."""
     rules = BeamSearchRules(SPECIAL, SearchOptions(**options), length_penalty)
     return [
-        list(map(as_tuple, found)) for found in translate_batch(model, rules, padded(sources, left).to(device), prefix)
+        list(map(as_tuple, hypotheses))
+        for hypotheses in translate_batch(model, rules, padded(sources, left).to(device), prefix)
     ]
 
 
@@ -52,10 +53,10 @@ def test_equals_exhaustive_search(models, alpha, const, beta, seed, device):
     model = ScriptedEnsemble([Scripted(seed * 10 + i, VOCABULARY) for i in range(models)])
     options = dict(length_norm_factor=alpha, length_norm_const=const, coverage_penalty=beta)
     nbest = translate(model, SOURCES, beam=EVERYTHING, nbest=7, max_len_b=3, device=device, **options)
-    for source, found in zip(SOURCES, nbest):
-        wanted = every_translation(model, source, 3, 1, alpha, const, beta)[:7]
-        assert [tokens for _, tokens, _, _ in found] == [translation.tokens for translation in wanted]
-        for (score, _, log_probs, _), translation in zip(found, wanted):
+    for source, hypotheses in zip(SOURCES, nbest):
+        expected = every_translation(model, source, 3, 1, alpha, const, beta)[:7]
+        assert [tokens for _, tokens, _, _ in hypotheses] == [translation.tokens for translation in expected]
+        for (score, _, log_probs, _), translation in zip(hypotheses, expected):
             assert score == pytest.approx(translation.score, abs=1e-5)
             assert log_probs == pytest.approx(translation.log_probs, abs=1e-5)
 
@@ -67,20 +68,22 @@ def test_early_stopping_with_a_penalty_that_is_not_monotonic(table, seed):
     model = ScriptedEnsemble([Scripted(seed, VOCABULARY, sharpness=2.0)])
     penalty = TabulatedLengthPenalty(table)
     options = dict(beam=EVERYTHING, nbest=1, max_len_b=4, coverage_penalty=0.1, length_penalty=penalty)
-    for source, found in zip(SOURCES, translate(model, SOURCES, **options)):
-        wanted = every_translation(model, source, 4, 1, 0, 0, 0.1, lambda length: table[min(length, len(table)) - 1])[0]
-        assert found[0][1] == wanted.tokens and found[0][0] == pytest.approx(wanted.score, abs=1e-5)
+    for source, hypotheses in zip(SOURCES, translate(model, SOURCES, **options)):
+        expected = every_translation(model, source, 4, 1, 0, 0, 0.1, lambda length: table[min(length, len(table)) - 1])[
+            0
+        ]
+        assert hypotheses[0][1] == expected.tokens and hypotheses[0][0] == pytest.approx(expected.score, abs=1e-5)
 
 
 def test_coverage_moves_with_its_hypothesis(device):
     """The returned attention belongs to the hypothesis at each position, and gives its coverage penalty."""
     model = ScriptedEnsemble([Scripted(3, VOCABULARY)])
-    (found,) = translate(model, [SOURCES[2]], beam=4, nbest=4, max_len_b=6, device=device)
-    assert len({tokens for _, tokens, _, _ in found}) == 4
-    for score, tokens, log_probs, attention in found:
-        own = torch.stack([model.next(SOURCES[2], tokens[:at])[1] for at in range(len(tokens))])
-        torch.testing.assert_close(attention, own)
-        coverage = 0.1 * own.sum(dim=0).clamp(max=1).log().sum()
+    (hypotheses,) = translate(model, [SOURCES[2]], beam=4, nbest=4, max_len_b=6, device=device)
+    assert len({tokens for _, tokens, _, _ in hypotheses}) == 4
+    for score, tokens, log_probs, attention in hypotheses:
+        expected = torch.stack([model.next(SOURCES[2], tokens[:at])[1] for at in range(len(tokens))])
+        torch.testing.assert_close(attention, expected)
+        coverage = 0.1 * expected.sum(dim=0).clamp(max=1).log().sum()
         assert score == pytest.approx(sum(log_probs) / ((5 + len(tokens)) / 6) ** 0.6 + float(coverage), abs=1e-5)
 
 
@@ -263,18 +266,18 @@ def test_translations_do_not_depend_on_when_a_sentence_joins(seed, options):
     prefixes = [torch.randint(4, 9, (draw(0, 3),), generator=generator).tolist() for _ in sources]
     options = dict(beam=3, nbest=3, max_len_a=1.5, max_len_b=2, **options)
     search = BeamSearch(model, BeamSearchRules(SPECIAL, SearchOptions(**options)), leaving_share=seed % 3 / 4)
-    waiting, found = list(range(len(sources))), {}
+    waiting, translations = list(range(len(sources))), {}
     while waiting or len(search):
         if waiting and (not len(search) or draw(0, 3) == 0):
             ids = [waiting.pop(0) for _ in range(min(len(waiting), draw(1, 5)))]
             search.join([QueuedSentence(i, sources[i], prefixes[i]) for i in ids])
         for sentence_id, hypotheses in search.step():
-            found[sentence_id] = list(map(as_tuple, hypotheses))
+            translations[sentence_id] = list(map(as_tuple, hypotheses))
     for index, source in enumerate(sources):
         prefix = torch.tensor([prefixes[index]]) if prefixes[index] else None
         (alone,) = translate(model, [source], prefix=prefix, **options)
-        assert [t[1] for t in found[index]] == [t[1] for t in alone]
-        assert [t[0] for t in found[index]] == pytest.approx([t[0] for t in alone], abs=1e-6)
-        for (_, _, log_probs, attention), (_, _, lone_log_probs, lone_attention) in zip(found[index], alone):
+        assert [t[1] for t in translations[index]] == [t[1] for t in alone]
+        assert [t[0] for t in translations[index]] == pytest.approx([t[0] for t in alone], abs=1e-6)
+        for (_, _, log_probs, attention), (_, _, lone_log_probs, lone_attention) in zip(translations[index], alone):
             assert log_probs == pytest.approx(lone_log_probs, abs=1e-6)
             torch.testing.assert_close(attention, lone_attention)

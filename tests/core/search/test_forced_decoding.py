@@ -37,9 +37,9 @@ def test_equals_one_pass_through_the_network(arch):
     model = make_model(arch, DICTIONARY, init_range=0.5, hidden_size=16)
     logits, _ = model(SOURCE, LENGTHS, READ)
     expected = logits.log_softmax(dim=2).gather(2, TARGET[:, :, None])[:, :, 0].masked_fill(TARGET == 1, 0.0)
-    found = force_decode(Ensemble([model]), SOURCE, READ, TARGET, pad=1).log_probs
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    actual = force_decode(Ensemble([model]), SOURCE, READ, TARGET, pad=1).log_probs
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
     model.make_generation_fast_()
     rounded = force_decode(Ensemble([model], precision="int8"), SOURCE, READ, TARGET, pad=1).log_probs
-    assert not torch.equal(rounded, found)
-    torch.testing.assert_close(rounded, found, rtol=0, atol=0.1)  # each product is off by about 1 %
+    assert not torch.equal(rounded, actual)
+    torch.testing.assert_close(rounded, actual, rtol=0, atol=0.1)  # each product is off by about 1 %

@@ -36,8 +36,11 @@ def translate(model, sources, **options):
     """Returns the hypotheses of each source as (score, tokens), best first."""
     width = max(map(len, sources))
     rows = torch.tensor([[*source, *[PAD] * (width - len(source))] for source in sources])
-    found = translate_batch(model, BeamSearchRules(SPECIAL, SearchOptions(**options)), rows)
-    return [[(float(one.score), tuple(one.tokens.tolist())) for one in hypotheses] for hypotheses in found]
+    nbest_lists = translate_batch(model, BeamSearchRules(SPECIAL, SearchOptions(**options)), rows)
+    return [
+        [(float(hypothesis.score), tuple(hypothesis.tokens.tolist())) for hypothesis in hypotheses]
+        for hypotheses in nbest_lists
+    ]
 
 
 def test_tokens_far_behind_the_best_of_their_row():
@@ -64,11 +67,11 @@ def test_equals_the_plain_search(seed, tokens, hypotheses):
     model = ScriptedEnsemble([Scripted(seed, 9, sharpness=1.5)])
     # Without a bound on what may still come (unkpen < 0) a sentence stops as the plain search does.
     options = dict(beam=4, nbest=4, max_len_b=7, length_norm_factor=0.6, coverage_penalty=0.1, unkpen=-1e-30)
-    found = translate(model, SOURCES, prune_tokens=tokens, prune_hypotheses=hypotheses, **options)
-    for source, nbest in zip(SOURCES, found):
-        wanted, _ = plain_beam_search(model, source, 7, 4, 0.6, 0.1, tokens or math.inf, hypotheses or math.inf)
-        assert [tokens for _, tokens in nbest] == [tokens for _, tokens in wanted][:4]
-        assert [score for score, _ in nbest] == pytest.approx([score for score, _ in wanted][:4], abs=1e-5)
+    nbest_lists = translate(model, SOURCES, prune_tokens=tokens, prune_hypotheses=hypotheses, **options)
+    for source, nbest in zip(SOURCES, nbest_lists):
+        expected, _ = plain_beam_search(model, source, 7, 4, 0.6, 0.1, tokens or math.inf, hypotheses or math.inf)
+        assert [tokens for _, tokens in nbest] == [tokens for _, tokens in expected][:4]
+        assert [score for score, _ in nbest] == pytest.approx([score for score, _ in expected][:4], abs=1e-5)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -86,8 +89,8 @@ def test_the_model_is_not_asked_about_what_was_pruned():
     translate(model, [SOURCES[0]], **options)
     everything = sum(model.rows)
     translate(model, [SOURCES[0]], prune_hypotheses=0.5, **options)
-    _, asked = plain_beam_search(model, SOURCES[0], 12, 8, 0.6, 0.1, math.inf, 0.5)
-    assert sum(model.rows) == asked < everything
+    _, needed_rows = plain_beam_search(model, SOURCES[0], 12, 8, 0.6, 0.1, math.inf, 0.5)
+    assert sum(model.rows) == needed_rows < everything
 
 
 def test_batch_mates_have_no_say():

@@ -39,28 +39,32 @@ def test_a_sentence_is_translated_as_if_it_were_alone(arch, precision, prepared)
         torch.randint(4, 30, (int(length),), generator=generator).tolist() + [EOS]
         for length in torch.randint(0, 9, (14,), generator=generator)
     ]
-    search, waiting, found = BeamSearch(ensemble, RULES), list(range(14)), {}
+    search, waiting, nbest_lists = BeamSearch(ensemble, RULES), list(range(14)), {}
     while waiting or len(search):
         if waiting and torch.rand((), generator=generator) < 0.5:
             ids, waiting = waiting[:3], waiting[3:]
             search.join([QueuedSentence(index, sources[index]) for index in ids])
         if len(search):
-            found.update(search.step())
+            nbest_lists.update(search.step())
     for index, source in enumerate(sources):
         (alone,) = translate_batch(ensemble, RULES, padded([source]))
-        assert [one.tokens.tolist() for one in found[index]] == [one.tokens.tolist() for one in alone]
-        for one, other in zip(found[index], alone):
-            assert float(one.score) == pytest.approx(float(other.score), abs=2e-5)
-            torch.testing.assert_close(one.attention, other.attention, atol=2e-5, rtol=0)
+        assert [hypothesis.tokens.tolist() for hypothesis in nbest_lists[index]] == [
+            hypothesis.tokens.tolist() for hypothesis in alone
+        ]
+        for actual, expected in zip(nbest_lists[index], alone):
+            assert float(actual.score) == pytest.approx(float(expected.score), abs=2e-5)
+            torch.testing.assert_close(actual.attention, expected.attention, atol=2e-5, rtol=0)
 
 
 def test_a_search_can_be_used_again():
     model = make_model("gnmt_v2_tiny", make_dictionary(30), init_range=0.6)
-    search, found = BeamSearch(Ensemble([model]), RULES), []
+    search, runs = BeamSearch(Ensemble([model]), RULES), []
     for _ in range(2):
         search.join([QueuedSentence(0, [5, 6, EOS]), QueuedSentence(1, [7, EOS])])
         results = {}
         while len(search):
-            results.update((one.sentence_id, one.hypotheses[0].tokens.tolist()) for one in search.step())
-        found.append(results)
-    assert len(found[0]) == 2 and found[0] == found[1]
+            results.update(
+                (translation.sentence_id, translation.hypotheses[0].tokens.tolist()) for translation in search.step()
+            )
+        runs.append(results)
+    assert len(runs[0]) == 2 and runs[0] == runs[1]

@@ -38,14 +38,14 @@ def test_two_stages_find_what_one_finds(vocabulary, count, hypotheses, prune):
     kind = {"generator": torch.Generator().manual_seed(1), "dtype": torch.float64}  # in which no two values are equal
     probabilities = torch.randn(3 * hypotheses, vocabulary, **kind).softmax(dim=1)
     log_probs = torch.randn(3, hypotheses, **kind)
-    found = best_continuations(probabilities, log_probs, count, prune)
+    actual = best_continuations(probabilities, log_probs, count, prune)
     best, tokens, continued = plain_continuations(probabilities, log_probs, count, prune)
-    torch.testing.assert_close(found.log_probs, best)
+    torch.testing.assert_close(actual.log_probs, best)
     possible = best > NEG_INF
     assert possible[:, 0].all() and (possible.all() or prune or count > vocabulary * hypotheses)
-    assert torch.equal(found.tokens[possible], tokens[possible])
-    assert torch.equal(found.hypotheses[possible], continued[possible])
-    assert (found.tokens < vocabulary).all()
+    assert torch.equal(actual.tokens[possible], tokens[possible])
+    assert torch.equal(actual.hypotheses[possible], continued[possible])
+    assert (actual.tokens < vocabulary).all()
 
 
 def test_ties_and_banned_tokens():
@@ -55,13 +55,13 @@ def test_ties_and_banned_tokens():
     probabilities = torch.zeros(4, vocabulary)
     probabilities[:, [3, 3 + GROUPS, last, before]] = torch.tensor([0.25, 0.25, 0.25, 0.125])
     log_probs = torch.tensor([[0.0, NEG_INF], [NEG_INF, -1.0]])  # the second and the third row are no hypotheses
-    found = best_continuations(probabilities, log_probs, 5)
+    actual = best_continuations(probabilities, log_probs, 5)
     for sentence, (log_prob, hypothesis) in enumerate([(0.0, 0), (-1.0, 1)]):
         expected = [log_prob + math.log(p) for p in (0.25, 0.25, 0.25, 0.125)]
-        assert found.log_probs[sentence].tolist() == pytest.approx([*expected, NEG_INF])
-        assert sorted(found.tokens[sentence, :3].tolist()) == [3, 3 + GROUPS, last]
-        assert found.tokens[sentence, 3] == before
-        assert found.hypotheses[sentence, :4].tolist() == [hypothesis] * 4
+        assert actual.log_probs[sentence].tolist() == pytest.approx([*expected, NEG_INF])
+        assert sorted(actual.tokens[sentence, :3].tolist()) == [3, 3 + GROUPS, last]
+        assert actual.tokens[sentence, 3] == before
+        assert actual.hypotheses[sentence, :4].tolist() == [hypothesis] * 4
 
 
 @pytest.mark.parametrize("length", [10, 600, 700, 3000])
@@ -121,8 +121,8 @@ def test_all_hypotheses_of_a_sentence_are_forced():
     apply_constraints(
         probabilities, forced, history, num_tokens, SearchOptions(), SpecialTokens(1, 2, 0, decoder_start=2)
     )
-    wanted = [[0, 0, 0, 4], [0, 0, 0, 8], [9, 0, 11, 12], [13, 0, 15, 16]]
-    assert torch.equal(probabilities * 16, torch.tensor(wanted, dtype=torch.float32))
+    expected = [[0, 0, 0, 4], [0, 0, 0, 8], [9, 0, 11, 12], [13, 0, 15, 16]]
+    assert torch.equal(probabilities * 16, torch.tensor(expected, dtype=torch.float32))
 
 
 def test_ban_repeated_ngrams():

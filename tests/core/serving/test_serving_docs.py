@@ -16,7 +16,7 @@ TEXT = (Path(__file__).parents[3] / "docs" / "serving.md").read_text(encoding="u
 
 def test_every_limit_is_listed_with_its_default():
     rows = dict(re.findall(r"^\| `(--[\w-]+)` \| (\d+) \|", TEXT, re.MULTILINE))
-    expected = {f"--{one.name.replace('_', '-')}": str(one.default) for one in dataclasses.fields(Limits)}
+    expected = {f"--{field.name.replace('_', '-')}": str(field.default) for field in dataclasses.fields(Limits)}
     assert rows == expected
 
 

@@ -143,13 +143,20 @@ def test_a_full_queue_refuses_and_disturbs_nobody(translator, monkeypatch):
     with served([translator], settings) as running, ThreadPoolExecutor(8) as pool:
         gate.clear()
         answers = list(pool.map(ask, range(8)))
-        refused = [one for one in answers if one.status != 200]
+        refused = [response for response in answers if response.status != 200]
         assert refused and len(refused) < 8
-        for one in refused:
-            assert one.status == 503 and one.json["code"] == "queue" and int(one.headers["retry-after"]) >= 1
-        for one in answers:
-            if one.status == 200:
-                tokens = [each["sentences"][0]["hypotheses"][0]["tokens"] for each in one.json["translations"]]
+        for response in refused:
+            assert (
+                response.status == 503
+                and response.json["code"] == "queue"
+                and int(response.headers["retry-after"]) >= 1
+            )
+        for response in answers:
+            if response.status == 200:
+                tokens = [
+                    translation["sentences"][0]["hypotheses"][0]["tokens"]
+                    for translation in response.json["translations"]
+                ]
                 assert tokens == [expected.tokens] * 9
         assert running.detailed(["a cat"]).status == 200
 
@@ -179,7 +186,7 @@ def test_a_failing_search_is_an_error_of_its_own_requests_only(translator, monke
     with served([translator]) as running, ThreadPoolExecutor(6) as pool:
         texts = ["the dog", "a cat"] * 3
         answers = list(pool.map(running.translate, texts))
-        assert [one.status for one in answers] == [500, 200] * 3
+        assert [response.status for response in answers] == [500, 200] * 3
         assert answers[0].json["code"] == "failed" and "no" not in answers[0].json["error"].split()
 
 
@@ -261,9 +268,13 @@ def test_limits_are_integers_where_they_are_declared_so(server):
 
 @pytest.mark.parametrize("path", ["/", "/page.js", "/health", "/health/ready"])
 def test_head_has_the_status_and_length_of_get(server, path):
-    head, got = server.ask("HEAD", path), server.get(path)
-    assert (head.status, head.text) == (200, "")
-    assert head.headers["content-length"] == got.headers["content-length"] == str(len(got.text.encode()))
+    head_response, get_response = server.ask("HEAD", path), server.get(path)
+    assert (head_response.status, head_response.text) == (200, "")
+    assert (
+        head_response.headers["content-length"]
+        == get_response.headers["content-length"]
+        == str(len(get_response.text.encode()))
+    )
 
 
 def test_a_key_is_needed_in_the_body_or_the_header(locked):
@@ -282,7 +293,7 @@ def test_a_key_is_needed_in_the_body_or_the_header(locked):
 
 def test_a_key_has_its_own_rate(locked):
     answers = [locked.translate("a cat", api_key="bob-key-0123456789abc") for _ in range(3)]
-    assert [one.status for one in answers] == [200, 200, 429]
+    assert [response.status for response in answers] == [200, 200, 429]
     assert 1 <= int(answers[2].headers["retry-after"]) <= 60 and answers[2].json["code"] == "rate"
     assert locked.translate("a cat", api_key="alice-key-0123456789").status == 200
 

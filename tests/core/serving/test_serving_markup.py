@@ -42,7 +42,7 @@ def reversed_words(sentence: str) -> SentenceTranslation:
     return translated(sentence, " ".join(reversed(words)), list(range(len(words)))[::-1])
 
 
-def same(sentence: str) -> SentenceTranslation:
+def unchanged(sentence: str) -> SentenceTranslation:
     return translated(sentence, sentence, list(range(len(units_of(sentence)))))
 
 
@@ -64,11 +64,11 @@ def same(sentence: str) -> SentenceTranslation:
     ],
 )
 def test_an_element_goes_to_the_words_that_attend_to_it(html, target, links, expected):
-    found = placed(html, target, links)
+    rendered = placed(html, target, links)
     if expected is None:
-        assert "<a href='?a=1&amp;b=2' id=q>R&amp;D</a>" in found and "&lt;x&gt;" in found
+        assert "<a href='?a=1&amp;b=2' id=q>R&amp;D</a>" in rendered and "&lt;x&gt;" in rendered
     else:
-        assert found == expected
+        assert rendered == expected
 
 
 HTML = [
@@ -90,8 +90,10 @@ def markup_of(html: str) -> list:
 @pytest.mark.parametrize("html", [*HTML, "".join(HTML)])
 def test_the_same_text_gives_the_same_html(html):
     document = read_html(html, "en")
-    found = document.render([same(sentence) for sentence in document.sentences])
-    assert found == "".join(escape(token.text) if isinstance(token, Text) else token.raw for token in tokens_of(html))
+    rendered = document.render([unchanged(sentence) for sentence in document.sentences])
+    assert rendered == "".join(
+        escape(token.text) if isinstance(token, Text) else token.raw for token in tokens_of(html)
+    )
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -115,10 +117,10 @@ def test_no_tag_is_lost_however_words_move(seed):
     ]
     html = "".join(generator.choices(choices, [2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 9, 5, 3], k=120))
     document = read_html(html, "en")
-    for translate in (same, reversed_words):
-        found = document.render([translate(sentence) for sentence in document.sentences])
-        assert sorted(markup_of(found)) == sorted(markup_of(html))
-    words = "".join(token.text for token in tokens_of(found) if isinstance(token, Text)).split()
+    for translate in (unchanged, reversed_words):
+        rendered = document.render([translate(sentence) for sentence in document.sentences])
+        assert sorted(markup_of(rendered)) == sorted(markup_of(html))
+    words = "".join(token.text for token in tokens_of(rendered) if isinstance(token, Text)).split()
     assert sorted(words) == sorted(" ".join(" ".join(document.sentences).replace(".", " .").split()).split())
 
 
@@ -129,11 +131,11 @@ def test_elements_stay_closed_in_order():
         (sentence,) = document.sentences
         order = generator.sample(range(8), 8)
         words = sentence.split()
-        found = document.render([translated(sentence, " ".join(words[index] for index in order), order)])
+        rendered = document.render([translated(sentence, " ".join(words[index] for index in order), order)])
         stack = []
-        for closing, name in re.findall(r"<(/?)([a-z]+)>", found):
+        for closing, name in re.findall(r"<(/?)([a-z]+)>", rendered):
             if closing:
-                assert stack.pop() == name, found
+                assert stack.pop() == name, rendered
             else:
                 stack.append(name)
         assert not stack
@@ -197,7 +199,9 @@ def test_subtitles_keep_numbers_times_and_lines(line_end):
         ["The dog sees a cat."],
         ["- A cat?", "- A dog!"],
     ]
-    texts = [document.render([same(one) for one in document.sentences]) for document in subtitles.documents]
+    texts = [
+        document.render([unchanged(sentence) for sentence in document.sentences]) for document in subtitles.documents
+    ]
     assert subtitles.render(texts) == text
     assert Subtitles("", "en").render([]) == "" and Subtitles("no cue\n", "en").documents == []
 
@@ -219,7 +223,7 @@ def server(tmp_path_factory):
 
 def test_html_is_translated_over_http(server):
     html = '<div class="a&amp;b"><p>the dog sees</p><ul><li>a cat<li>a dog</ul></div>'
-    expected = [one.text for one in server.translator.translate(["the dog sees", "a cat", "a dog"])]
+    expected = [translation.text for translation in server.translator.translate(["the dog sees", "a cat", "a dog"])]
     answer = server.translate([html, "<br>"], format="html").json["translatedText"]
     assert answer[1] == "<br>"
     assert re.sub(r"<[^>]*>", "|", answer[0]).split("|") == [

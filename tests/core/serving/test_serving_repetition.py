@@ -44,11 +44,11 @@ def test_more_repetitions_than_in_the_source_are_a_sign(source, target, expected
     ],
 )
 def test_the_most_probable_language_is_first(text, expected):
-    found = detect(text, ["en", "de", "fr", "ru", "ja"])
-    assert found[0].language == expected and found[0].confidence > 50
-    assert [one.confidence for one in found] == sorted((one.confidence for one in found), reverse=True)
+    guesses = detect(text, ["en", "de", "fr", "ru", "ja"])
+    assert guesses[0].language == expected and guesses[0].confidence > 50
+    assert [guess.confidence for guess in guesses] == sorted((guess.confidence for guess in guesses), reverse=True)
 
 
 def test_nothing_is_detected_without_letters():
-    assert [one.confidence for one in detect("12, 34!", ["en", "de"])] == [0.0, 0.0]
+    assert [guess.confidence for guess in detect("12, 34!", ["en", "de"])] == [0.0, 0.0]
     assert language_name("de-CH") == "German" and language_name("xx") == "xx"

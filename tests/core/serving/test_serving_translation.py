@@ -54,12 +54,18 @@ def test_concurrent_requests_are_translated_as_if_each_were_alone(server):
         answers = list(pool.map(ask, requests))
     for (index, choice), answer in zip(requests, answers):
         assert answer.status == 200, answer.text
-        found = answer.json["translations"][0]["sentences"][0]["hypotheses"]
-        wanted = expected[choice][index].nbest
-        assert [one["tokens"] for one in found] == [one.tokens for one in wanted]
-        assert [one["score"] for one in found] == pytest.approx([one.score for one in wanted], abs=2e-5)
-        assert found[0]["coverage"] == pytest.approx(wanted[0].attention.sum(dim=0).tolist(), abs=2e-4)
-        assert [(one["source"], one["target"]) for one in found[0]["word_alignment"]] == wanted[0].word_alignment
+        hypotheses = answer.json["translations"][0]["sentences"][0]["hypotheses"]
+        expected_nbest = expected[choice][index].nbest
+        assert [hypothesis["tokens"] for hypothesis in hypotheses] == [
+            hypothesis.tokens for hypothesis in expected_nbest
+        ]
+        assert [hypothesis["score"] for hypothesis in hypotheses] == pytest.approx(
+            [hypothesis.score for hypothesis in expected_nbest], abs=2e-5
+        )
+        assert hypotheses[0]["coverage"] == pytest.approx(expected_nbest[0].attention.sum(dim=0).tolist(), abs=2e-4)
+        assert [(link["source"], link["target"]) for link in hypotheses[0]["word_alignment"]] == expected_nbest[
+            0
+        ].word_alignment
 
 
 def leave_early(url: str, text: str, options: dict) -> None:
@@ -89,7 +95,7 @@ def test_libretranslate_text_list_and_form_have_one_answer(server):
 
 def test_alternatives_are_the_next_hypotheses(server):
     (expected,) = server.translator.translate(["the dog runs"], nbest=5)
-    texts = list(dict.fromkeys(one.text for one in expected.nbest))
+    texts = list(dict.fromkeys(hypothesis.text for hypothesis in expected.nbest))
     answer = server.translate("the dog runs", alternatives=4).json
     assert [answer["translatedText"], *answer["alternatives"]] == texts
     assert server.translate(["the dog runs"], alternatives=4).json["alternatives"] == [texts[1:]]
@@ -100,8 +106,8 @@ def test_the_source_language_is_detected_among_those_of_the_models(server):
     assert answer.status == 400 and "'en' to 'en'" in answer.json["error"]
     answer = server.translate("The dog is not in the house", source="auto")
     assert answer.json["detectedLanguage"]["language"] == "en" and answer.json["detectedLanguage"]["confidence"] > 80
-    found = server.post_form("/detect", q="Der Hund ist nicht in dem Haus").json
-    assert [one["language"] for one in found] == ["de", "en"] and found[0]["confidence"] > 80
+    guesses = server.post_form("/detect", q="Der Hund ist nicht in dem Haus").json
+    assert [guess["language"] for guess in guesses] == ["de", "en"] and guesses[0]["confidence"] > 80
 
 
 def test_languages_have_names_and_targets(server):
@@ -120,7 +126,7 @@ def test_opennmt_answers_by_rank_and_sentence(server):
             {"src": " ", "tgt": " ", "n_best": 1, "pred_score": 0.0},
         ]
     ]
-    assert [one["model_id"] for one in server.get("/translator/models").json] == [100, 101]
+    assert [entry["model_id"] for entry in server.get("/translator/models").json] == [100, 101]
     assert server.post("/translator/translate", [{"src": "a", "id": 7}]).status == 400
 
 
@@ -130,12 +136,12 @@ def test_a_stream_has_a_line_for_each_sentence(server):
     body = {"texts": texts, "source": "en", "target": "de"}
     answer = server.post("/v1/translate?stream=1", body)
     assert answer.headers["content-type"].startswith("application/x-ndjson")
-    lines = {(one["text"], one["sentence"]): one for one in map(json.loads, answer.text.splitlines())}
+    lines = {(record["text"], record["sentence"]): record for record in map(json.loads, answer.text.splitlines())}
     assert sorted(lines) == [(0, 0), (0, 1), (2, 0)]
     for text, translation in enumerate(expected):
         for number, sentence in enumerate(translation.sentences):
-            found = [one["tokens"] for one in lines[text, number]["hypotheses"]]
-            assert found == [one.tokens for one in sentence.nbest]
+            tokens = [hypothesis["tokens"] for hypothesis in lines[text, number]["hypotheses"]]
+            assert tokens == [hypothesis.tokens for hypothesis in sentence.nbest]
 
 
 def test_prefix_attention_and_truncation_are_those_of_the_translator(server):
@@ -144,9 +150,9 @@ def test_prefix_attention_and_truncation_are_those_of_the_translator(server):
     answer = server.detailed([text], prefixes=["a cat"], split_sentences=False, max_length=3, attention=True).json
     (sentence,) = answer["translations"][0]["sentences"]
     assert sentence["is_truncated"] and sentence["source_tokens"] == ["▁the", "▁dog", "▁sees"]
-    (found,) = sentence["hypotheses"]
-    assert found["tokens"] == expected.tokens and found["tokens"][:2] == ["▁a", "▁cat"]
-    assert found["attention"] == [pytest.approx(row, abs=1e-4) for row in expected.attention.tolist()]
+    (hypothesis,) = sentence["hypotheses"]
+    assert hypothesis["tokens"] == expected.tokens and hypothesis["tokens"][:2] == ["▁a", "▁cat"]
+    assert hypothesis["attention"] == [pytest.approx(row, abs=1e-4) for row in expected.attention.tolist()]
     assert server.detailed([text], prefixes=["a"]).status == 400
 
 
@@ -188,9 +194,9 @@ def test_one_long_request_does_not_hold_up_a_short_one(tmp_path, monkeypatch):
 
 def test_long_sentences_run_apart_and_are_right(server):
     texts = [" ".join(["the dog sees a cat"] * times) for times in (1, 20, 40, 90)]
-    expected = [one.tokens for one in server.translator.translate(texts)]
+    expected = [translation.tokens for translation in server.translator.translate(texts)]
     answers = server.detailed(texts, split_sentences=False).json["translations"]
-    assert [one["sentences"][0]["hypotheses"][0]["tokens"] for one in answers] == expected
+    assert [result["sentences"][0]["hypotheses"][0]["tokens"] for result in answers] == expected
 
 
 def test_two_models_of_one_pair_are_refused(tmp_path):

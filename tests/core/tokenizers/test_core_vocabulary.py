@@ -16,14 +16,14 @@ def path(tmp_path):
 
 
 def test_tokens_have_fairseqs_numbers(path):
-    ours, fairseqs = Vocabulary.from_dictionary(path), Dictionary.load(str(path))
-    assert ours.tokens == fairseqs.symbols and len(ours) == len(fairseqs) == 9
-    assert (BOS, PAD, EOS, UNK) == (fairseqs.bos(), fairseqs.pad(), fairseqs.eos(), fairseqs.unk())
+    vocabulary, dictionary = Vocabulary.from_dictionary(path), Dictionary.load(str(path))
+    assert vocabulary.tokens == dictionary.symbols and len(vocabulary) == len(dictionary) == 9
+    assert (BOS, PAD, EOS, UNK) == (dictionary.bos(), dictionary.pad(), dictionary.eos(), dictionary.unk())
     for token in ("the", "▁dog", "a b", "</s>", "never"):
-        assert ours.index(token) == fairseqs.index(token)
-        assert (token in ours) == (token in fairseqs)
-    assert ours.encode("▁dog  never the") == [5, UNK, 7]
-    assert ours[5] == "▁dog" and ours.words[0] == "the"
+        assert vocabulary.index(token) == dictionary.index(token)
+        assert (token in vocabulary) == (token in dictionary)
+    assert vocabulary.encode("▁dog  never the") == [5, UNK, 7]
+    assert vocabulary[5] == "▁dog" and vocabulary.words[0] == "the"
 
 
 @pytest.mark.parametrize(

@@ -69,8 +69,8 @@ def test_what_is_learnt_by_hand():
     whole = learn_vocabulary(counts, size=100, character_coverage=1.0)
     assert whole == WordVocabulary(words=("▁aa", "▁ab", "ab", "▁c"), characters=("a", "▁", "b", "c"))
     assert len(list(whole.dictionary())) == 1 + 4 * 4 + 4
-    few = learn_vocabulary(counts, size=15, character_coverage=31 / 32)
-    assert few == WordVocabulary(words=("▁aa", "▁ab"), characters=("a", "▁", "b"))
+    small_vocabulary = learn_vocabulary(counts, size=15, character_coverage=31 / 32)
+    assert small_vocabulary == WordVocabulary(words=("▁aa", "▁ab"), characters=("a", "▁", "b"))
     assert learn_vocabulary(counts, size=13, character_coverage=30 / 32).words == ()
     with pytest.raises(UserError, match="--vocab-size 12 is too small .* use at least 13, .*--character-coverage"):
         learn_vocabulary(counts, size=12, character_coverage=30 / 32)

@@ -118,8 +118,10 @@ def test_dictionary_refuses_pieces_that_fairseq_would_misread(tmp_path: Path) ->
 def test_characters_are_pieces_too(tmp_path: Path) -> None:
     train_subwords([write(tmp_path / "text", TEXT)], str(tmp_path / "joint"), 4000, model_type="char")
     pieces = load_model(tmp_path / "joint.model")
-    found = [pieces.id_to_piece(index) for index in range(3, len(pieces))]  # after <unk>, <s>, </s>
-    assert set(found) == {*"".join(TEXT).replace(" ", "▁")} and len(set(found)) == len(found)  # at most 4000
+    characters = [pieces.id_to_piece(index) for index in range(3, len(pieces))]  # after <unk>, <s>, </s>
+    assert set(characters) == {*"".join(TEXT).replace(" ", "▁")} and len(set(characters)) == len(
+        characters
+    )  # at most 4000
     encode_file(tmp_path / "joint.model", tmp_path / "text", tmp_path / "pieces")
     assert read(tmp_path / "pieces")[0] == "▁ t h e ▁ b l a c k ▁ c a t ▁ s e e s ▁ 0 ▁ d o g s ▁ ."
     decode_file(tmp_path / "joint.model", tmp_path / "pieces", tmp_path / "again")
@@ -141,9 +143,9 @@ def test_lines_are_drawn_in_order_each_as_likely_as_the_others() -> None:
     assert list(subword_training.draw_lines(lines, 10, 99, seed=1)) == lines
     drawn: Counter = Counter()
     for seed in range(2000):
-        few = list(subword_training.draw_lines(lines, 10, 3, seed))
-        assert len(few) == 3 and few == sorted(few)
-        drawn.update(few)
+        sample = list(subword_training.draw_lines(lines, 10, 3, seed))
+        assert len(sample) == 3 and sample == sorted(sample)
+        drawn.update(sample)
     # binomial(2000, 0.3): mean 600, standard deviation 20.5; the seeds are fixed, so this passes always or never
     assert all(abs(drawn[line] - 600) < 6 * 20.5 for line in lines)
 
@@ -172,10 +174,10 @@ def test_refused_trainings_leave_nothing(tmp_path: Path) -> None:
     refused("cannot learn from this text", [blank], 90)
     refused("--vocab-size 20 is too small .* use at least \\d+,", [text], 20)
     too_large = refused("--vocab-size 32000 is too large .* use at most \\d+,", [text], 32000)
-    most = int(too_large.split("at most ")[1].split(",")[0])
-    train_subwords([text], prefix, most)  # the remedy works
+    limit = int(too_large.split("at most ")[1].split(",")[0])
+    train_subwords([text], prefix, limit)  # the remedy works
     with pytest.raises(UserError, match="joint.vocab exists"):
-        train_subwords([text], prefix, most)
+        train_subwords([text], prefix, limit)
 
 
 def test_missing_and_damaged_models(tmp_path: Path) -> None:

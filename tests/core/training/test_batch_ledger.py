@@ -16,11 +16,11 @@ def ledger(max_staleness: int, *outstanding: int) -> BatchLedger:
 
 
 def test_a_bound_of_0_allows_one_batch_at_a_time():
-    one = ledger(0, 7)
-    assert not one.may_hand_out() and one.applicable() is None
-    one.finish(7)
-    assert one.applicable() == 7 and one.apply(7) == 0
-    assert one.may_hand_out()
+    batches = ledger(0, 7)
+    assert not batches.may_hand_out() and batches.applicable() is None
+    batches.finish(7)
+    assert batches.applicable() == 7 and batches.apply(7) == 0
+    assert batches.may_hand_out()
 
 
 def test_gradients_overtake_as_long_as_there_is_slack():
@@ -62,7 +62,7 @@ def test_a_batch_that_comes_back_begins_anew():
 @pytest.mark.parametrize("max_staleness", [0, 1, 2, 5])
 def test_no_order_of_arrival_breaks_the_bound_or_stops_the_training(max_staleness):
     choose = random.Random(max_staleness)
-    tested, number, most = BatchLedger(max_staleness), 0, 0
+    tested, number, largest = BatchLedger(max_staleness), 0, 0
     working = set()
     for _ in range(3000):
         if tested.may_hand_out() and choose.random() < 0.6:
@@ -78,6 +78,6 @@ def test_no_order_of_arrival_breaks_the_bound_or_stops_the_training(max_stalenes
                 tested.finish(batch)
         while (batch := tested.applicable()) is not None:
             staleness = tested.apply(batch)
-            most = max(most, staleness)
+            largest = max(largest, staleness)
         assert working or tested.may_hand_out()  # when every replica has answered, all gradients are applied
-    assert most == max_staleness and number > 500
+    assert largest == max_staleness and number > 500

@@ -32,10 +32,10 @@ def test_two_blocks_by_hand(block_filter, weights, velocities):
 
 def in_each_process():
     rank = dist.get_rank()
-    one, other = torch.tensor([1.0 + rank]), torch.tensor([5.0 + rank])
-    average([one])
-    take_from_first([other])
-    return one, other
+    averaged, copied = torch.tensor([1.0 + rank]), torch.tensor([5.0 + rank])
+    average([averaged])
+    take_from_first([copied])
+    return averaged, copied
 
 
 def test_average_and_first_of_three_processes():

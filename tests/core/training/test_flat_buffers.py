@@ -96,12 +96,12 @@ def test_servers_make_the_updates_of_one_optimizer(make_optimizer, count):
 
 
 def test_a_state_keeps_its_shapes_and_not_the_learning_rate():
-    one, other = parameters(), parameters()
-    optimizer = adam(one)
-    for tensor in one:
+    first, second = parameters(), parameters()
+    optimizer = adam(first)
+    for tensor in first:
         tensor.grad = torch.ones_like(tensor)
     optimizer.step()
-    loaded = adam(other)
+    loaded = adam(second)
     loaded.param_groups[0]["lr"] = 0.125
     give_state(loaded, take_state(optimizer))
     assert loaded.param_groups[0]["lr"] == 0.125

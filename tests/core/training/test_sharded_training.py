@@ -131,8 +131,8 @@ def train_sharded(query: str, tied: bool, *options):
         optimizer.zero_grad()
         for source, previous, target in batches(update):
             rows = rows_of_process(len(source), rank, processes)
-            own, _ = model.decoder(previous[rows], model.encoder(source[rows]), features_only=True)
-            features = gather_batch(own, len(source))
+            local_states, _ = model.decoder(previous[rows], model.encoder(source[rows]), features_only=True)
+            features = gather_batch(local_states, len(source))
             real = target.flatten() != PAD
             projection = model.decoder.output_projection
             loss, _ = sharded_label_smoothed_loss(
@@ -159,13 +159,13 @@ def train_sharded(query: str, tied: bool, *options):
         )
         optimizer.step()
 
-    weights, own = dict(model.state_dict()), dict(model.state_dict())
+    weights, local_weights = dict(model.state_dict()), dict(model.state_dict())
     gather_weights(model, weights)
     embedding, output = weights["decoder.embed_tokens.weight"], weights["decoder.output_projection.weight"]
     assert (embedding.data_ptr() == output.data_ptr()) == tied  # one matrix, which a checkpoint holds once
     back = dict(weights)
     shard_weights(model, back)
-    assert all(torch.equal(back[name], own[name]) for name in own)
+    assert all(torch.equal(back[name], local_weights[name]) for name in local_weights)
     indices = [index for index, weight in enumerate(parameters) if id(weight) in sharded_ones]
     state = gather_state(optimizer.state_dict(), indices, shard)
     optimizer.load_state_dict(shard_state(state, indices, shard))
@@ -197,10 +197,10 @@ def test_gradients_are_those_of_one_process(processes, query, tied, shared, clip
     for rank, (its_gradients, its_norms, its_losses, its_weights, its_moments, _) in enumerate(results):
         assert its_norms == pytest.approx(norms, rel=allowed)
         assert its_losses == pytest.approx(losses, rel=allowed)
-        for expected, found in zip(gradients, its_gradients):
-            assert expected.keys() == found.keys()
+        for expected, actual in zip(gradients, its_gradients):
+            assert expected.keys() == actual.keys()
             for name, gradient in expected.items():
-                largest = max(largest, float((found[name] - gradient).abs().max()))
+                largest = max(largest, float((actual[name] - gradient).abs().max()))
         for name, weight in weights.items():
             assert torch.equal(its_weights[name], results[0][3][name]), f"{name} differs between processes"
         assert its_moments.keys() == moments.keys()

@@ -120,17 +120,17 @@ def test_activations_are_kept_in_bfloat16():
     model = network()
 
     def kept(precision: torch.dtype) -> int:
-        own = {parameter.data_ptr() for parameter in model.parameters()}
-        found: dict = {}
+        weight_pointers = {parameter.data_ptr() for parameter in model.parameters()}
+        saved: dict = {}
 
         def keep(tensor: torch.Tensor) -> torch.Tensor:
-            if tensor.data_ptr() not in own:
-                found[tensor.data_ptr()] = tensor
+            if tensor.data_ptr() not in weight_pointers:
+                saved[tensor.data_ptr()] = tensor
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), products_in(precision, "cpu"):
             model(**batch()["net_input"], features_only=True)
-        return sum(tensor.numel() * tensor.element_size() for tensor in found.values())
+        return sum(tensor.numel() * tensor.element_size() for tensor in saved.values())
 
     assert kept(torch.bfloat16) < 0.7 * kept(torch.float32)
 

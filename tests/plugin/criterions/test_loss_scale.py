@@ -22,7 +22,7 @@ def of_documents() -> List[tuple]:
     """Returns batch size, update frequency and loss scale of each documented command with all three."""
     numbers = r"--batch-size (\d+) --update-freq (\d+) --fp16 --fp16-init-scale (\d+)"
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *ROOT.glob("docs/**/*.md"))]
-    return sorted({tuple(map(int, found)) for text in texts for found in re.findall(numbers, text)})
+    return sorted({tuple(map(int, values)) for text in texts for values in re.findall(numbers, text)})
 
 
 def of_recipe() -> tuple:

@@ -79,8 +79,8 @@ def test_gradient_is_that_of_the_expected_reward(samples, temperature, monkeypat
     model = make_model("gnmt_v2_tiny", dictionary, init_range=0.4, hidden_size=6).double()
     criterion = make_criterion(dictionary, samples=samples, sampling_temperature=temperature)
     batch = make_batch([[4, 3, 4]], [[4, 4]])
-    said = [BOS, EOS, 3, 4]
-    tokens = padded([(EOS,), *(pair for pair in itertools.product(said, repeat=2) if pair[0] != EOS)])  # (13, 2)
+    vocabulary = [BOS, EOS, 3, 4]
+    tokens = padded([(EOS,), *(pair for pair in itertools.product(vocabulary, repeat=2) if pair[0] != EOS)])  # (13, 2)
     rewards = criterion.rewards(tokens[None], batch["target"])[0].double()
     features = criterion.features(model, batch, tokens[None])[1]
 

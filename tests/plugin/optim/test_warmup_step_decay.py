@@ -105,7 +105,7 @@ def test_adam_by_hand():
     other_parameter = torch.nn.Parameter(parameter.detach().clone())
     other = GNMTAdam(OmegaConf.structured(GNMTAdamConfig(lr=[0.5])), [other_parameter])
     other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-    for one, p in ((optimizer, parameter), (other, other_parameter)):
+    for current, p in ((optimizer, parameter), (other, other_parameter)):
         p.grad = torch.tensor([-1.0, 2.0])
-        one.step()
+        current.step()
     assert torch.equal(parameter, other_parameter)

@@ -77,9 +77,9 @@ def test_sentences_of_nothing_but_padding_are_told(tmp_path):
 )
 def test_damaged_index(prefix, offset, content, words):
     overwrite(prefix + ".idx", offset, content)
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         load(prefix)
-    assert words in str(told.value) and f"{prefix}.idx" in str(told.value)
+    assert words in str(error.value) and f"{prefix}.idx" in str(error.value)
 
 
 @pytest.mark.parametrize("implementation", ["lazy", "cached"])
@@ -155,9 +155,9 @@ def test_any_damage_of_the_index_is_found(prefix):
 )
 def test_damaged_dictionary(content, words, tmp_path):
     (tmp_path / "dict.en.txt").write_bytes(content)
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         Dictionary.load(str(tmp_path / "dict.en.txt"))
-    assert str(told.value).startswith(
+    assert str(error.value).startswith(
         f"{tmp_path}/dict.en.txt is not a dictionary of fairseq-preprocess, or is damaged ({words}"
     )
 

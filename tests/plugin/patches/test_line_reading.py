@@ -50,8 +50,8 @@ def test_preprocess_cuts_files_at_newlines(tmp_path: Path, workers: int) -> None
     path = tmp_path / "text"
     path.write_bytes(TEXT)
     offsets = find_offsets(str(path), workers)
-    found = []
+    all_lines = []
     for start, end in zip(offsets, offsets[1:]):
         with Chunker(str(path), start, end) as lines:
-            found.extend(lines)
-    assert found == ["w0 w1\rw2\r\n", "\n", "w1\u2028w0 \x85\n"]
+            all_lines.extend(lines)
+    assert all_lines == ["w0 w1\rw2\r\n", "\n", "w1\u2028w0 \x85\n"]

@@ -14,10 +14,10 @@ PINNED = "'pin_memory' argument is set as true but no accelerator is found, then
 def levels():
     """Fixture: restores the levels of loggers after the test."""
     loggers = [logging.getLogger(), *map(logging.getLogger, LOGGERS)]
-    before = [one.level for one in loggers]
+    before = [logger.level for logger in loggers]
     yield
-    for one, level in zip(loggers, before):
-        one.setLevel(level)
+    for logger, level in zip(loggers, before):
+        logger.setLevel(level)
 
 
 @pytest.mark.parametrize(
@@ -31,20 +31,20 @@ def levels():
     ],
 )
 def test_only_warnings_without_remedy_are_hidden(levels, text, module, is_shown):
-    with warnings.catch_warnings(record=True) as found:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.resetwarnings()
         hide_messages_of_libraries()
         warnings.warn_explicit(text, UserWarning, f"{module}.py", 1, module=module)
-    assert [str(one.message) for one in found] == [text] * is_shown
+    assert [str(warning.message) for warning in caught] == [text] * is_shown
 
 
 def test_filters_of_the_user_come_first(levels):
-    with warnings.catch_warnings(record=True) as found:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.resetwarnings()
         warnings.simplefilter("always")
         hide_messages_of_libraries()
         warnings.warn_explicit("deprecated", UserWarning, "hydra/compose.py", 1, module="hydra.compose")
-    assert len(found) == 1
+    assert len(caught) == 1
 
 
 @pytest.mark.parametrize("level, is_shown", [(None, True), ("info", True), ("warning", False)])

@@ -52,13 +52,13 @@ def test_unknown_words_have_numbers_for_one_request():
 
 def test_threads_have_their_own_words():
     """Two threads number their words at the same time; each reads back its own."""
-    dictionary, both = open_dictionary(), threading.Barrier(2)
+    dictionary, barrier = open_dictionary(), threading.Barrier(2)
 
     def request(name: str) -> str:
         forget_words()
-        both.wait()
+        barrier.wait()
         encoded = dictionary.encode_line(" ".join(f"{name}{index}" for index in range(50)), add_if_not_exist=True)
-        both.wait()
+        barrier.wait()
         return dictionary.string(encoded)
 
     with ThreadPoolExecutor(2) as threads:

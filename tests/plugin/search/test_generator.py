@@ -49,7 +49,7 @@ def test_a_prepared_model_translates_as_before(shared_from, device, monkeypatch)
     model.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))
     after = GNMTGenerator([model], DICTIONARY, options).generate([model], sample)
     assert len({len(hypothesis["tokens"]) for hypothesis, *_ in before}) > 1
-    for wanted, found in zip(sum(before, []), sum(after, [])):
-        assert torch.equal(found["tokens"], wanted["tokens"])
-        torch.testing.assert_close(found["score"], wanted["score"], rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(found["attention"], wanted["attention"], rtol=1e-4, atol=1e-5)
+    for expected, actual in zip(sum(before, []), sum(after, [])):
+        assert torch.equal(actual["tokens"], expected["tokens"])
+        torch.testing.assert_close(actual["score"], expected["score"], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(actual["attention"], expected["attention"], rtol=1e-4, atol=1e-5)

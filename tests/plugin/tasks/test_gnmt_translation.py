@@ -117,11 +117,13 @@ def test_options_without_effect_are_refused(task, models, given, words):
 
 def test_options_of_the_search_are_declared_once():
     """Options that fairseq lacks are generated from SearchOptions."""
-    own = {option.name: option for option in fields(SearchOptions) if not hasattr(GenerationConfig(), option.name)}
-    found = {option.name: option for option in fields(GNMTTranslationConfig) if option.name in own}
-    assert found.keys() == own.keys() and "length_norm_factor" in own
-    for name, option in own.items():
-        assert (found[name].type, found[name].default, found[name].metadata) == (
+    search_options = {
+        option.name: option for option in fields(SearchOptions) if not hasattr(GenerationConfig(), option.name)
+    }
+    task_options = {option.name: option for option in fields(GNMTTranslationConfig) if option.name in search_options}
+    assert task_options.keys() == search_options.keys() and "length_norm_factor" in search_options
+    for name, option in search_options.items():
+        assert (task_options[name].type, task_options[name].default, task_options[name].metadata) == (
             option.type,
             option.default,
             option.metadata,

@@ -90,15 +90,15 @@ def test_search_starts_from_the_begin_mark(models):
     generator = task.build_generator(models, SimpleNamespace(beam=1, max_len_b=4))
     ((hypothesis,),) = task.inference_step(generator, models, sample)
 
-    source, said = torch.tensor([[BOS, 5, 6, EOS]]), [BOS]
+    source, decoded = torch.tensor([[BOS, 5, 6, EOS]]), [BOS]
     for _ in range(4):
         with torch.no_grad():
-            logits, extra = models[0](source, torch.tensor([4]), torch.tensor([said]))
+            logits, extra = models[0](source, torch.tensor([4]), torch.tensor([decoded]))
         logits[:, :, PAD] = float("-inf")
         logits[:, 0, EOS] = float("-inf")
-        said.append(int(logits[0, -1].argmax()))
-    assert EOS not in said, "the untrained network does not end by itself"
-    assert hypothesis["tokens"].tolist() == [*said[1:], EOS]
+        decoded.append(int(logits[0, -1].argmax()))
+    assert EOS not in decoded, "the untrained network does not end by itself"
+    assert hypothesis["tokens"].tolist() == [*decoded[1:], EOS]
     torch.testing.assert_close(hypothesis["attention"][:, :4], extra["attn"][0][0, :, 1:].t())
 
 
@@ -129,10 +129,12 @@ def test_fairseqs_own_search_starts_from_it_too(models):
     task = make_task(nvidia_conventions=True)
     sample = {"net_input": {"src_tokens": torch.tensor([[BOS, 5, 6, EOS]]), "src_lengths": torch.tensor([4])}}
     options = dict(beam=1, max_len_a=0, max_len_b=4)
-    ours = task.build_generator(models, SimpleNamespace(**options))
-    theirs = task.build_generator(models, SimpleNamespace(**options, sampling=True, sampling_topk=1))
-    ((expected,),), ((found,),) = (task.inference_step(one, models, sample) for one in (ours, theirs))
-    assert found["tokens"].tolist() == expected["tokens"].tolist()
+    gnmt_generator = task.build_generator(models, SimpleNamespace(**options))
+    fairseq_generator = task.build_generator(models, SimpleNamespace(**options, sampling=True, sampling_topk=1))
+    ((expected,),), ((actual,),) = (
+        task.inference_step(generator, models, sample) for generator in (gnmt_generator, fairseq_generator)
+    )
+    assert actual["tokens"].tolist() == expected["tokens"].tolist()
 
 
 def test_fairseqs_own_search_counts_no_positions(models):
@@ -145,10 +147,12 @@ def test_fairseqs_own_search_aligns_with_words(models):
     task = make_task(nvidia_conventions=True)
     sample = {"net_input": {"src_tokens": torch.tensor([[PAD, BOS, 5, 6, 7, EOS]]), "src_lengths": torch.tensor([5])}}
     options = dict(beam=1, max_len_b=4)
-    ours = task.build_generator(models, SimpleNamespace(**options))
-    theirs = task.build_generator(models, SimpleNamespace(**options, sampling=True, sampling_topk=1))
-    ((expected,),), ((found,),) = (task.inference_step(one, models, sample) for one in (ours, theirs))
-    assert list(found["alignment"]) == list(expected["alignment"]) and len(found["alignment"]) == 4
+    gnmt_generator = task.build_generator(models, SimpleNamespace(**options))
+    fairseq_generator = task.build_generator(models, SimpleNamespace(**options, sampling=True, sampling_topk=1))
+    ((expected,),), ((actual,),) = (
+        task.inference_step(generator, models, sample) for generator in (gnmt_generator, fairseq_generator)
+    )
+    assert list(actual["alignment"]) == list(expected["alignment"]) and len(actual["alignment"]) == 4
 
 
 # -- who knows
