@@ -9,7 +9,7 @@ from gnmt.commands import bulk
 from gnmt.commands.command_line import run_module
 from gnmt.translator import Translator
 
-DIFFERING_SEED = 9  # of a model folder whose translations differ from sentence to sentence
+DIFFERING_SEED = 9  # seed of a model folder whose translations differ between sentences
 SENTENCES = ("the dog sees a cat .", "the cat runs .", "a dog runs and the cat sees", "s the , a", "dog")
 
 

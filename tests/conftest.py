@@ -20,14 +20,16 @@ if torch.cuda.is_available():
     DEVICES.append(pytest.param("cuda", marks=pytest.mark.gpu))
 TESTS = Path(__file__).parent
 GOLDEN = TESTS / "golden"
-TIME_LIMITS = {"unit": 300, "tools": 300, "end_to_end": 900, "slow": 3600}  # seconds of a test on a busy machine
+# time limit of a test in seconds, on a busy machine
+TIME_LIMITS = {"unit": 300, "tools": 300, "end_to_end": 900, "slow": 3600}
 
 
 def pytest_configure(config):
     torch.set_num_threads(1)  # two test processes share two cores
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background of a script; commands would inherit it
+    # SIGINT is ignored in background jobs of scripts, and commands would inherit this
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    # cuDNN's default for RNNs has 10 bits of mantissa, too few for the tolerances.
+    # By default cuDNN uses TF32 for RNNs, whose 10-bit mantissa is too imprecise for the tolerances.
     torch.backends.cudnn.allow_tf32 = False
 
 

@@ -28,7 +28,7 @@ def parser_of(command: str) -> argparse.ArgumentParser:
     if command != SCORE:
         TASK_REGISTRY[TASK].add_args(parser)
     if command == TRAIN:
-        FairseqBMUF.add_args(parser)  # as fairseq does with --use-bmuf
+        FairseqBMUF.add_args(parser)  # fairseq does this with --use-bmuf
     return parser
 
 

@@ -27,7 +27,7 @@ def stored(golden: Golden) -> dict:
     """Returns the golden network with a vocabulary, as a checkpoint."""
     words = vocabulary(golden.vocabulary)
     tok2idx = defaultdict(partial(int, 1), {word: index for index, word in enumerate(words)})
-    tok2idx["a word that was looked up in training"]  # the table keeps it, as unknown
+    tok2idx["a word that was looked up in training"]  # the table contains it as an unknown word
     embeddings = [golden.weights[f"{side}.embedder.weight"] for side in ("encoder", "decoder")]
     return {
         "epoch": 5,

@@ -16,7 +16,7 @@ class Block(NamedTuple):
     page: Path
     language: str
     text: str
-    output: Optional[str]  # of the block "text" directly after it
+    output: Optional[str]  # the block "text" directly after the code block
 
     @property
     def printed(self) -> List[str]:

@@ -11,7 +11,8 @@ from gnmt.training.recipes import SMALL_CORPORA, Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = Preparation("en", "de", ("train",), "valid", "test")
-LENGTHS = [0] * 10 + [900] + [0] * 38 + [100]  # 900 pairs of 10 tokens and 100 of 49, so 51 with BOS and EOS
+# 900 pairs of 10 tokens, and 100 pairs of 49 tokens, which are 51 with BOS and EOS
+LENGTHS = [0] * 10 + [900] + [0] * 38 + [100]
 
 
 def options_of(arguments: List[str]) -> Dict[str, Optional[str]]:

@@ -9,7 +9,7 @@ from typing import Any, Callable, List
 import torch
 import torch.distributed as dist
 
-SECONDS = 240  # processes that take longer hang
+SECONDS = 240  # longer runs count as hanging
 
 
 def run_processes(count: int, function: Callable[..., Any], *arguments) -> List[Any]:

@@ -4,14 +4,14 @@ import time
 from pathlib import Path
 from typing import Any, Callable, List
 
-SECONDS = 240  # after which something hangs, also on a busy machine; below the time limit of every test (conftest.py)
+SECONDS = 240  # longer runs count as hanging, also on a busy machine; below the time limit of every test (conftest.py)
 
 
 def is_running(pid: int) -> bool:
     """Returns True if a process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:  # the file is gone, or went while it was read
+    except OSError:  # the file does not exist, or disappeared during reading
         return False
 
 

@@ -18,7 +18,7 @@ from gnmt.serving.limits import Limits
 from gnmt.serving.server import address_of, bind, configuration
 from gnmt.translator import Translator
 
-SEED = 10  # of a network whose translations differ
+SEED = 10  # seed of a network whose translations differ
 SOURCE_WORDS = "the dog cat sees runs . a , and".split()
 
 
@@ -38,7 +38,7 @@ class Served(NamedTuple):
     """A running server."""
 
     url: str
-    translator: Translator  # of its first model, for comparison; only while no request is running
+    translator: Translator  # translator of its first model, for comparison; use it only while no request is running
 
     def ask(self, method: str, path: str, body: bytes = b"", headers: Optional[Dict[str, str]] = None) -> Answer:
         connection = connect(self.url)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# A folder of the plugin may import those that it names and itself, and all of the core; `errors`, `extras`, `precision` and `ranges` are everybody's.
+# A folder of the plugin may import itself, the folders listed here and the core. All may import `errors`, `extras`, `precision` and `ranges`.
 PLUGIN = {
     "models": {"data", "fairseq_option_checks", "fairseq_options"},
     "trainers": {"models", "optim"},
@@ -34,7 +34,7 @@ PLUGIN = {
         "fairseq_options",
     },
 }
-# The same for the core, from the bottom to the top.
+# The same rule for the core, in ascending order.
 CORE = {
     "files": set(),
     "network": set(),

@@ -211,7 +211,7 @@ def test_removed_sentences_leave_the_others_alone(translator):
     queued = [QueuedSentence(number, sentence.ids) for number, sentence in enumerate(encoded)]
     search.add(queued)
     search.step()
-    search.remove([1, 3, 77])  # one that runs, one that waits, one that is unknown
+    search.remove([1, 3, 77])  # one running sentence, one waiting sentence, one unknown id
     results = {}
     while len(search):
         results.update(
@@ -237,7 +237,7 @@ def test_a_search_can_be_emptied_at_any_step(translator):
 def test_samples_depend_on_their_seed_only(translator):
     options = SamplingOptions(seed=5)
     translations = translator.translate(TEXTS, nbest=3, sampling=options)
-    (last,) = translator.translate(TEXTS[5:], nbest=3, sampling=SamplingOptions(seed=10))  # sentence 5 draws with 5 + 5
+    (last,) = translator.translate(TEXTS[5:], nbest=3, sampling=SamplingOptions(seed=10))  # sentence 5 uses seed 5 + 5
     assert [hypothesis.tokens for hypothesis in translations[5].nbest] == [
         hypothesis.tokens for hypothesis in last.nbest
     ]
@@ -251,7 +251,7 @@ def test_drawing_the_most_probable_token_is_greedy_search(translator):
     sampled = translator.translate(TEXTS, sampling=SamplingOptions(top_k=1))
     greedy = translator.translate(TEXTS, beam=1)
     for sample, expected in zip(sampled, greedy):
-        if sample.nbest and sample.tokens:  # beam search never ends a translation before its first token
+        if sample.nbest and sample.tokens:  # beam search never returns a translation without tokens
             assert sample.tokens == expected.tokens and sample.score == pytest.approx(expected.score, abs=1e-5)
 
 

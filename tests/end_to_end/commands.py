@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = ROOT / "fairseq_gnmt"
 MODULES = {name: f"fairseq_cli.{name.replace('-', '_')}" for name in ("train", "generate", "interactive", "preprocess")}
 MODULES["hydra-train"] = "fairseq_cli.hydra_train"
-MINUTES = 5  # a command that takes longer hangs
+MINUTES = 5  # longer runs count as hanging
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 _server = multiprocessing.get_context("forkserver")
@@ -62,7 +62,7 @@ class Running:
     def wait_for(self, words: str) -> None:
         """Waits until the given text is printed to a stream; fails if the command ends first."""
         deadline = time.monotonic() + 60 * MINUTES
-        alive = True  # at the look before: what is printed between the last look and the end counts
+        alive = True  # state before the last read, so that text printed at the end is not missed
         while words not in (text := self._printed("stdout") + self._printed("stderr")):
             assert alive and time.monotonic() < deadline, text[-4000:]
             alive = self.process.is_alive()
@@ -146,8 +146,8 @@ def _run(name: str, arguments: list, folder: Path, cwd: Path, before: Optional[C
         (2, "stderr", os.O_WRONLY | os.O_CREAT),
     ):
         os.dup2(os.open(folder / stream, flags), descriptor)
-    sys.stdin = open(0, encoding="utf-8")  # multiprocessing has closed the old one
-    multiprocessing.set_start_method("fork", force=True)  # for its workers, as in a real command
+    sys.stdin = open(0, encoding="utf-8")  # multiprocessing has closed the original stdin
+    multiprocessing.set_start_method("fork", force=True)  # streams for its workers, as in a real command
     sys.argv = [f"fairseq-{name}", *arguments]
     os.chdir(cwd)
     try:
@@ -156,6 +156,6 @@ def _run(name: str, arguments: list, folder: Path, cwd: Path, before: Optional[C
         importlib.import_module(MODULES[name]).cli_main()
     except SystemExit:
         raise
-    except BaseException:  # as the interpreter itself does, which multiprocessing does not
+    except BaseException:  # the interpreter does this at exit, multiprocessing does not
         sys.excepthook(*sys.exc_info())
         sys.exit(1)

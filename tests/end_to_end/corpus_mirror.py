@@ -52,9 +52,9 @@ class Mirror:
 
     def __init__(self, files: Dict[str, bytes]) -> None:
         self.files = files  # path in the address -> content
-        self.served_once: Dict[str, bytes] = {}  # instead of the true content, for one request
-        self.cut_once: Dict[str, int] = {}  # the connection of one request breaks after so many bytes
-        self.ends_at: Dict[str, int] = {}  # every connection breaks when this byte of the file is reached
+        self.served_once: Dict[str, bytes] = {}  # replaces the true content in one request
+        self.cut_once: Dict[str, int] = {}  # one request is cut after this number of bytes
+        self.ends_at: Dict[str, int] = {}  # every connection is closed at this byte of the file
         self.knows_ranges = True
         self.requests: List[Tuple[str, Optional[str]]] = []  # path, Range header
         self.address = ""

@@ -9,8 +9,8 @@ from tiny_corpora import TASK, digits, trained_on_digits
 
 class Hypothesis(NamedTuple):
     text: str
-    score: float  # binary logarithm
-    steps: List[float]  # binary logarithms of the tokens' probabilities, EOS included
+    score: float  # log2
+    steps: List[float]  # log2 of the probabilities of the tokens, EOS included
     alignment: str
 
 

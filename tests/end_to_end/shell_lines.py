@@ -72,7 +72,7 @@ def output_of(program: str, arguments: List[str], stdin: bytes) -> bytes:
         return gnmt(arguments, stdin)
     options = [
         str(PLUGIN) if word == PLUGIN.name else word for word in arguments
-    ]  # installed in place, it needs its path
+    ]  # the program is installed in place and needs its path
     return succeed(program.removeprefix("fairseq-"), *options, stdin=stdin, cwd=Path.cwd()).encode()
 
 

@@ -86,7 +86,7 @@ def test_checkpoints_are_ordinary_ones(tmp_path):
     records = [record for line in printed.splitlines() if (record := parse_line(line))]
     inner = [record for record in records if record.kind == "train_inner"]
     assert [record.updates for record in inner] == list(range(1, 41))
-    learnt = [record.stats for record in inner if "staleness" in record.stats]  # in between some are only given out
+    learnt = [record.stats for record in inner if "staleness" in record.stats]  # other batches are only handed out
     assert learnt[-1]["loss"] < learnt[0]["loss"] and max(stats["staleness"] for stats in learnt) >= 1
     assert [record.updates for record in records if record.kind == "valid"] == [19, 38, 40]
     assert re.search(r"update 30 of 40, \d+:\d\d:\d\d left; staleness up to [12]; 0 replicas replaced", printed)
@@ -146,6 +146,6 @@ def test_nothing_is_left_when_the_training_is_ended(tmp_path, number):
 
 def test_an_error_in_a_replica_is_the_error_of_the_training(tmp_path):
     growth = "--optimizer gnmt_adam_then_sgd --lr-scheduler gnmt_adam_then_sgd --adam-updates 0 --sgd-lr 1000".split()
-    growth += ["--weight-decay", 1000, "--clip-norm", 0]  # -10^6 times the parameters after each update
+    growth += ["--weight-decay", 1000, "--clip-norm", 0]  # each update multiplies the parameters by about -10^6
     done = run("train", *arguments(tmp_path, "--asynchronous-replicas", 1, *growth, "--max-update", 50))
     assert done.code == 1 and "FloatingPointError" in done.stderr and "gradients are Nan/Inf" in done.stderr

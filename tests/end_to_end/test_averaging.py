@@ -63,7 +63,7 @@ def test_mean_of_two_translates(training, tmp_path):
         torch.testing.assert_close(value.double(), expected, rtol=0, atol=1e-7)  # float32 has 7 digits
     assert any(not torch.equal(value, third[name]) for name, value in mean.items())
     shared = [mean[f"{half}.embed_tokens.weight"].data_ptr() for half in ("encoder", "decoder")]
-    assert shared[0] == shared[1]  # stored once, as in the checkpoints
+    assert shared[0] == shared[1]  # tied weights are stored once, as in the checkpoints
     printed = succeed("generate", digits(), *TASK, "--path", output, "--max-len-b", 5)
     assert len(re.findall(r"^H-", printed, re.MULTILINE)) == TEST
 
@@ -127,7 +127,7 @@ def test_full_disk_leaves_nothing(training, tmp_path):
         "--output",
         tmp_path / "mean.pt",
     ]
-    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (10_000, 10_000))  # bytes in a file
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (10_000, 10_000))  # size limit of a file in bytes
     done = subprocess.run(list(map(str, command)), capture_output=True, encoding="utf-8", preexec_fn=limit)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert f"error: {tmp_path / 'mean.pt'} could not be written" in done.stderr and "make room" in done.stderr

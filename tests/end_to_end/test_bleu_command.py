@@ -12,7 +12,7 @@ from gnmt.evaluation.bleu import report
 
 ROOT = Path(__file__).resolve().parents[2]
 SCORE = ROOT / "scripts" / "score.py"
-# “ and ” are punctuation to `intl`, but to 13a they belong to the word; the two differ in two capitals as well.
+# “ and ” are separate tokens in `intl`, and part of the word in 13a; two capitals differ as well.
 HYPOTHESES = ["the dog sleeps in the red house", "Das “Haus” ist Rot"]
 REFERENCES = ["the dog sleeps in the old house", "das “Haus” ist rot"]
 

@@ -134,7 +134,7 @@ def test_a_killed_run_is_continued_and_a_killed_worker_is_replaced(model, tmp_pa
     _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, err
     assert output_files(out) == output_files(straight)
-    assert {path: path.stat().st_mtime_ns for path in before} == before  # what was done was not done again
+    assert {path: path.stat().st_mtime_ns for path in before} == before  # finished shards were not translated again
     code, printed, err = run(*command)
     assert code == 0, err
     first, *_, last = printed.decode().splitlines()
@@ -201,7 +201,7 @@ def test_two_commands_of_one_shard_do_its_work_once(model, source, tmp_path):
     processes = [start("shard", out, 0) for _ in range(2)]
     printed = [process.communicate(timeout=SECONDS)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
-    assert printed[0] == printed[1]  # the time too: one of them has read the record of the other
+    assert printed[0] == printed[1]  # times are equal, too: one process has read the record of the other
     assert not list(out.rglob("*.partial"))
 
 

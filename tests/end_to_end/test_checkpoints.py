@@ -94,7 +94,7 @@ def compare(checkpoint: Path, folder: Path) -> Done:
     return script("compare_searches.py", digits(), "--path", checkpoint, "--references", references)
 
 
-READERS = {  # by what reads the checkpoint; each also gets a path that may be made
+READERS = {  # commands that read a checkpoint; `out` may be created
     "generate": lambda path, out: run_so("generate", digits(), *TASK, "--path", path),
     "generate --lm-path": lambda path, out: run_so("generate", digits(), *TASK, "--path", trained_on_digits(), "--lm-path", path),
     "interactive": lambda path, out: run_so("interactive", digits(), *TASK, "--source-lang", "en", "--target-lang", "de",
@@ -130,7 +130,7 @@ def allow_everything() -> None:
 @pytest.mark.parametrize("reader", READERS)
 def test_forged_checkpoints_are_refused(reader, tmp_path, monkeypatch):
     """numpy.ndarray would create an object at a chosen address."""
-    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")  # of scripts
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")  # some scripts set this
     path = tmp_path / "forged.pt"
     torch.save({**trained(), "forged": Call(np.ndarray, (1,), "O", b"AAAAAAAA")}, path)
     message = sentence(READERS[reader](path, tmp_path / "out"))
@@ -179,7 +179,7 @@ def test_training_goes_on_from_meters_with_numbers_of_numpy(tmp_path):
                                                                      "round": None}))  # fmt: skip
     checkpoint["extra_state"]["metrics"] = metrics
     torch.save(checkpoint, tmp_path / "checkpoint_last.pt")
-    with pytest.raises(Exception, match="numpy"):  # else the test would show nothing
+    with pytest.raises(Exception, match="numpy"):  # otherwise the test would check nothing
         torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
     succeed("train", digits(), *TRAIN, 502, "--batch-size", 12, "--save-dir", tmp_path)
     assert read(tmp_path / "checkpoint_last.pt")["optimizer_history"][-1]["num_updates"] == 502

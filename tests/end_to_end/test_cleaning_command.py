@@ -42,7 +42,7 @@ def test_command_prints_the_counts_or_one_sentence(corpus: Corpus) -> None:
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_killed_command_leaves_no_half_output(tmp_path: Path, stop: signal.Signals) -> None:
-    write(tmp_path / "s", [words(20)] * 200_000)  # seconds of work, begun when the unfinished files appear
+    write(tmp_path / "s", [words(20)] * 200_000)  # seconds of work, counted from the first partial file
     write(tmp_path / "t", [words(20)] * 200_000)
     arguments = ["--source", str(tmp_path / "s"), "--target", str(tmp_path / "t"), "--jobs", "2"]
     arguments += ["--output-prefix", str(tmp_path / "out" / "train"), "--source-lang", "en", "--target-lang", "de"]
@@ -53,7 +53,7 @@ def test_killed_command_leaves_no_half_output(tmp_path: Path, stop: signal.Signa
             assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
             time.sleep(0.01)
         process.send_signal(stop)
-        stderr = process.communicate(timeout=60)[1]  # ends only when the workers, who share this stderr, have left too
+        stderr = process.communicate(timeout=60)[1]  # returns only when the workers, who share this stderr, have ended
     assert process.returncode == -stop and b"Traceback" not in stderr
     assert list(tmp_path.glob("out/train*")) == []
     assert len(list(tmp_path.glob("out/.*.partial"))) == (3 if stop == signal.SIGKILL else 0)

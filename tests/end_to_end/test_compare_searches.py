@@ -40,7 +40,7 @@ def test_every_combination(references, tmp_path):
     assert measured[3]["bleu"] == pytest.approx(expected.score, abs=1e-6)
     assert f"| 4 | 3 | {expected.score:.2f} | {measured[3]['gleu']:.2f} |" in done.stdout and "tok:13a" in done.stdout
 
-    scored = generate("--score-reference")  # fairseq's own, with a pass through the network for each batch
+    scored = generate("--score-reference")  # fairseq's own scores, from one pass for each batch
     steps = [step for nbest in scored.values() for step in nbest[0].steps]
     assert report["log_perplexity"] == pytest.approx(-math.log(2) * sum(steps) / len(steps), abs=1e-4)
     assert f"log-perplexity of the references {report['log_perplexity']:.4f}" in done.stdout

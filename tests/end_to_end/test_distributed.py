@@ -11,7 +11,7 @@ import torch
 from commands import Running, start, succeed
 from tiny_corpora import MODEL, OBJECTIVE, TASK, digits
 
-# What CPU processes need; on GPUs fairseq-train starts one process for each by itself.
+# Options for CPU processes; on GPUs fairseq-train starts one process for each by itself.
 TWO = "--distributed-world-size 2 --distributed-no-spawn --distributed-backend gloo --ddp-backend legacy_ddp".split()
 
 
@@ -62,14 +62,14 @@ def parameters(folder: Path) -> dict:
 
 @pytest.mark.parametrize("average", [["--clip-norm", 0.2], ["--clip-norm", 0.8, "--sentence-avg"]])
 def test_half_the_batch_each_is_the_whole_batch(tmp_path, average):
-    # Batch k of the one process is made of batches 2k and 2k + 1 of the two: the same sentences in each update.
+    # Batch k of the one process contains batches 2k and 2k + 1 of the two processes.
     settings = ["--batch-size", 8, *average]
     printed = succeed("train", *arguments(tmp_path / "one", *settings, "--update-freq", 2))
     assert float(re.search(r'"train_clip": "([\d.]+)"', printed)[1]) > 0  # percent of the updates
     assert run_two(*arguments(tmp_path / "two", *settings)) == [0, 0]
     expected, actual = parameters(tmp_path / "one"), parameters(tmp_path / "two")
     for name, value in expected.items():
-        # Gradients are summed in another order; Adam turns that into at most this much of a step.
+        # Gradients are summed in another order, so Adam's steps differ by at most this fraction.
         torch.testing.assert_close(actual[name], value, rtol=0, atol=1e-6)
 
 

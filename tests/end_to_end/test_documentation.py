@@ -25,7 +25,7 @@ from gnmt.commands import bench, prepare, train
 from gnmt.commands.speed import measure
 
 README = PAGES[0]
-ADDED = {  # options that make a command fit the tiny model and the small files, by its first words
+ADDED = {  # options for the tiny model and the small files, by the first words of a command
     "gnmt prepare --train": "--vocab-size 120 --embedding-size 32 --jobs 1",
     "gnmt prepare --model": "--jobs 1",
     "gnmt train DIR": "--arch gnmt_v2_tiny --threads 1 --epochs 5",

@@ -16,7 +16,7 @@ from gnmt.commands import fairseq
 from gnmt.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
-# A parent whose fairseq-train is the code in its second argument.
+# A parent process that runs the code of its second argument in place of fairseq-train.
 PARENT = """
 import sys
 from pathlib import Path

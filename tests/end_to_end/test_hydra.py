@@ -62,7 +62,7 @@ def test_both_commands_train_the_same_network(tmp_path):
         assert {name: value.shape for name, value in model.state_dict().items()} == {
             name: value.shape for name, value in first["model"].items()
         }
-    assert models[0].encoder.embed_tokens.embedding_dim == 32  # not the 1024 of the base configuration
+    assert models[0].encoder.embed_tokens.embedding_dim == 32  # instead of the 1024 of the base configuration
     succeed("generate", digits(), *TASK, "--path", checkpoints[0], "--max-len-b", 5)
 
 

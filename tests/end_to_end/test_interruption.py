@@ -138,7 +138,7 @@ def test_the_second_training_in_a_folder_names_the_first_whose_death_lets_the_ne
     assert f"error: {tmp_path} is in use by process {first.process.pid} on " in second.stderr
     first.process.kill()
     first.process.join()
-    third = run("train", *training(tmp_path, "--max-update", 1))  # the workers of the first may still live
+    third = run("train", *training(tmp_path, "--max-update", 1))  # workers of the first training may still run
     assert third.code == 0, third.text[-4000:]
     first.finish()
 
@@ -208,12 +208,12 @@ def test_the_second_preparation_of_a_folder_names_the_first(tmp_path):
     first = prepare(tmp_path)
     lock = tmp_path / ".lock"
     wait_until(lambda: (lock.exists() and lock.read_text() != "") or first.poll() is not None)
-    os.kill(first.pid, signal.SIGSTOP)  # it has not ended before the second looks
+    os.kill(first.pid, signal.SIGSTOP)  # the first command has not ended before the second one checks
     second = prepare(tmp_path)
     assert f"{tmp_path} is in use by process {first.pid} on" in second.communicate(timeout=SECONDS)[0]
     assert second.returncode == 1
     os.kill(first.pid, signal.SIGCONT)
-    first.terminate()  # only the script: it ends its children itself, which share its output
+    first.terminate()  # only the script gets the signal; it ends its children, who share its output
     assert "Traceback" not in first.communicate(timeout=SECONDS)[0] and first.returncode == -signal.SIGTERM
     left = [path for path in tmp_path.rglob("*") if path.suffix in (".partial", ".tmp")]
     assert not left
@@ -298,7 +298,7 @@ def test_processes_that_fairseq_starts_end_with_it(tmp_path, number, send):
         send(running.pid, number)
         printed += running.communicate(timeout=SECONDS)[
             0
-        ]  # ends only when all processes, who share this stdout, have ended
+        ]  # returns only when all processes, who share this stdout, have ended
     assert running.returncode == -number and "Traceback" not in printed, printed[-4000:]
 
 

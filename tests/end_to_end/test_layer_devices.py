@@ -37,7 +37,7 @@ def test_a_training_equals_that_on_one_device_and_can_go_on_there(tmp_path):
     placed = succeed("train", *arguments(tmp_path / "placed", "--dropout", 0.3, *bleu, *LAYERS))
     losses = [re.findall(r'"valid_(?:loss|bleu)": "([\d.]+)"', text) for text in (printed, placed)]
     assert losses[0] == losses[1] and len(losses[0]) == 2
-    # Gradients are summed chunk by chunk; Adam turns the rounding into at most this much of a step.
+    # Gradients are summed chunk by chunk, so Adam's steps differ by at most this fraction.
     assert_equal(parameters(tmp_path / "placed"), parameters(tmp_path / "one"), 1e-5)
     for folder in ("one", "placed"):
         succeed("train", *arguments(tmp_path / folder, "--dropout", 0.3, "--max-update", 9))

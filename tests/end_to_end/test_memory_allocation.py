@@ -22,8 +22,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-MEBIBYTE = 1 << 18  # in float32
-# Every block is mapped by itself. Left alone, glibc raises this limit, and now and then keeps what happens to lie below.
+MEBIBYTE = 1 << 18  # 4 bytes for each float32
+# Every block is mapped separately. By default glibc raises its threshold and sometimes keeps smaller blocks.
 EVERY_BLOCK_MAPPED = "import ctypes; ctypes.CDLL(None).mallopt(-3, 1 << 17)"
 
 

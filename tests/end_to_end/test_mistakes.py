@@ -276,7 +276,7 @@ def test_subword_model_that_is_not_there(tmp_path):
 
 
 def test_disk_space_is_looked_at_before_training(tmp_path, monkeypatch):
-    parameters = 1_000_000  # two checkpoints of 12 bytes a parameter are 24 MB
+    parameters = 1_000_000  # two checkpoints with 12 bytes for each parameter are 24 MB
 
     def free(size):
         usage = shutil._ntuple_diskusage(total=10**9, used=10**9 - size, free=size)

@@ -14,7 +14,7 @@ from corpus_mirror import gz, sentence_pairs, serve
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "multi30k"
-FOLDER = "/multi30k/dataset/master/data/task1/raw/"  # in the addresses of the real files
+FOLDER = "/multi30k/dataset/master/data/task1/raw/"  # folder in the addresses of the real files
 COUNTS = {"train": 300, "val": 7, "test_2016_flickr": 5}
 
 
@@ -113,7 +113,7 @@ def test_mirrors_that_are_no_addresses(mirror, monkeypatch, tmp_path):
         download.main([], "", "")
 
 
-@pytest.mark.slow  # a dozen commands, each of which loads torch
+@pytest.mark.slow  # many commands, each of which imports torch
 def test_from_a_mirror_to_the_binarised_corpus(local_copy, tmp_path):
     with serve({FOLDER + name: content for name, content in FILES.items()}) as mirror:
         source = ("--mirror", mirror.address, "--checksums", local_copy / "sums")
@@ -129,15 +129,16 @@ def test_from_a_mirror_to_the_binarised_corpus(local_copy, tmp_path):
     assert (output / "subwords.model").exists()
     assert (output / "embeddings.txt").read_text(encoding="utf-8").split("\n", 1)[0].endswith(" 256")
 
-    files = [path for path in output.rglob("*") if path.name != ".lock"]  # it names its last holder
+    files = [path for path in output.rglob("*") if path.name != ".lock"]  # the lock names its last holder
     before = {path: path.stat().st_mtime_ns for path in files}
-    done = prepare("--output", "out", "--vocab-size", 120, directory=tmp_path)  # the server is gone: nothing is fetched
+    # the server is stopped, so nothing can be downloaded
+    done = prepare("--output", "out", "--vocab-size", 120, directory=tmp_path)
     assert done.returncode == 0, done.stderr
     assert {path: path.stat().st_mtime_ns for path in files} == before
     assert {path for path in output.rglob("*") if path.name != ".lock"} == set(files)
 
 
-@pytest.mark.slow  # as above
+@pytest.mark.slow  # many commands, each of which imports torch
 @pytest.mark.parametrize(
     "segmentation, size, first_word",
     [
@@ -152,7 +153,8 @@ def test_other_segmentations(local_copy, tmp_path, segmentation, size, first_wor
     done = prepare(*source, *options, directory=tmp_path)
     assert done.returncode == 0, done.stderr
     output = tmp_path / "out"
-    assert line_count(output / "bin" / "dict.en.txt") <= size + 4  # to a multiple of 8 with fairseq's four
+    # rounded up to a multiple of 8 with fairseq's four tokens
+    assert line_count(output / "bin" / "dict.en.txt") <= size + 4
     tokens = [line.split(" ") for line in (output / "encoded" / "train.en").read_text(encoding="utf-8").splitlines()]
     assert any(line[: len(first_word)] == first_word for line in tokens)
     raw_text = output / "bin" / "test.en-de.en"
@@ -163,7 +165,7 @@ def test_other_segmentations(local_copy, tmp_path, segmentation, size, first_wor
     assert done.returncode == 1 and f"segmentation={segmentation}" in done.stderr and "--overwrite" in done.stderr
 
 
-@pytest.mark.slow  # as above
+@pytest.mark.slow  # many commands, each of which imports torch
 def test_training_refinement_and_evaluation(local_copy, tmp_path):
     def succeed(script: str, *arguments) -> str:
         done = stage(script, "--output", "out", *arguments, directory=tmp_path)

@@ -25,7 +25,7 @@ pytest.importorskip("sacremoses")
 from nvidia_checkpoints import save, stored, vocabulary  # noqa: E402
 
 TEXT = ["New-low wonders.", "low", "the lone owl's nest"]
-SUBWORDS = [  # as NVIDIA's tokenizer has them: Moses without splitting at dashes, then CODES
+SUBWORDS = [  # tokens of NVIDIA's tokenizer: Moses without splitting at dashes, then CODES
     "N@@ e@@ w@@ -@@ low w@@ o@@ n@@ d@@ e@@ r@@ s .",
     "low",
     "t@@ h@@ e lo@@ n@@ e o@@ w@@ l &@@ a@@ p@@ o@@ s@@ ;@@ s ne@@ s@@ t",
@@ -98,7 +98,7 @@ def printed(folder, text_options) -> str:
 def nvidias_steps(model, words: list, subwords: str, length: int) -> list:
     """Returns log2 of the most probable token at each step, from BOS + subwords + EOS; decoding begins with BOS."""
     bos, pad, eos, unknown = range(4)
-    index = {word: number for number, word in enumerate(words)}  # as in NVIDIA's numbers from 4 on
+    index = {word: number for number, word in enumerate(words)}  # ids from 4 on equal NVIDIA's
     source = torch.tensor([[bos, *(index.get(word, unknown) for word in subwords.split()), eos]])
     decoded, steps = [bos], []
     for step in range(length):

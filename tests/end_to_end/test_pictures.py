@@ -89,7 +89,7 @@ def test_attention_is_at_the_translated_word():
     model = plot_attention.load_model(options)
     chosen = plot_attention.sentences_of_text(model, ["one two Name5 three"])
     (attention,) = plot_attention.translate(model, chosen, beam=5)
-    assert attention.source == ["one", "two", "Name5", "three", "</s>"]  # the words themselves, known or not
+    assert attention.source == ["one", "two", "Name5", "three", "</s>"]  # source words are shown, known or unknown
     assert attention.target == ["eins", "zwei", "<unk>", "drei", "</s>"]
     assert attention.weights[:-1].argmax(axis=1).tolist() == [0, 1, 2, 3]
     np.testing.assert_allclose(attention.weights.sum(axis=1), 1.0, atol=1e-5)  # float32

@@ -277,7 +277,7 @@ def test_an_interrupted_preparation_goes_on(step, text, tmp_path, monkeypatch):
     prepare(tmp_path / "out", text)
     assert contents(tmp_path / "out") == contents(tmp_path / "expected")
     again = {path.stat().st_ino for path in (tmp_path / "out").rglob("*.en")}
-    assert set(made.values()) <= again  # nothing was made twice
+    assert set(made.values()) <= again  # no step was run twice
 
 
 @pytest.mark.parametrize("moves", range(7))
@@ -375,7 +375,7 @@ def test_a_folder_in_use_is_refused(text, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=f"out is in use by process {os.getpid()}"):
         prepare(folder, text)
     assert [path.name for path in folder.iterdir()] == [".lock"]
-    monkeypatch.setenv(LOCKED_BY_PARENT, str(folder))  # as a script says that runs the command under its own lock
+    monkeypatch.setenv(LOCKED_BY_PARENT, str(folder))  # a script sets this if it calls the command under its own lock
     prepare(folder, text)
     lock.release()
 

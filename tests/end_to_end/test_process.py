@@ -64,7 +64,7 @@ def test_a_signal_sent_twice_ends_it_as_silently(tmp_path):
     command = [sys.executable, "-c", WRITING, str(tmp_path / "output")]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         process.stdout.readline()
-        for _ in range(2):  # as `timeout` does, which sends it to the process and to its group
+        for _ in range(2):  # `timeout` sends the signal to the process and to its group
             process.send_signal(signal.SIGTERM)
         assert process.communicate(timeout=SECONDS) == ("", "")
     assert process.returncode == -signal.SIGTERM and not list(tmp_path.iterdir())

@@ -33,7 +33,7 @@ def small(tmp_path_factory):
 
 
 def test_it_is_small(small, tmp_path):
-    average_checkpoints([trained_on_digits()], tmp_path / "float.pt")  # without the optimizer's state
+    average_checkpoints([trained_on_digits()], tmp_path / "float.pt")  # without the state of the optimizer
     floats, integers = (torch.load(path, weights_only=True)["model"] for path in (tmp_path / "float.pt", small))
 
     def size(state):
@@ -43,7 +43,8 @@ def test_it_is_small(small, tmp_path):
             if not name.startswith("decoder.embed")
         )
 
-    assert size(integers) < 0.35 * size(floats)  # biases and attention stay floats: 64 wide, they are much of it
+    # biases and attention are stored as floats, a large part of a network of width 64
+    assert size(integers) < 0.35 * size(floats)
 
 
 def test_it_translates_as_the_original_does(small):

@@ -26,7 +26,7 @@ pytest.importorskip("fastapi", reason="needs fastapi: pip install the extra [ser
 
 ATTACK = "<img src=x onerror=\"document.title='attacked'\"><script>document.title='attacked'</script> & \"quotes\""
 NAMES = ("secret-baseline", "secret-new")
-PATIENCE = 240  # seconds on a busy machine
+PATIENCE = 240  # timeout in seconds on a busy machine
 SENTENCES = """\
 The children play football in the park. | Die Kinder spielen im Park Fußball.
 A man reads a book on the train. | Ein Mann liest im Zug ein Buch.
@@ -185,7 +185,7 @@ def rate_by_mouse(page: Page) -> Dict[str, int]:
 
 def test_two_raters_in_a_browser(campaign, serve, browser, tmp_path):  # noqa: F811
     key = campaign / "key.json"
-    key.rename(tmp_path / "key.json")  # the server does not need it
+    key.rename(tmp_path / "key.json")  # the server works without it
     server = serve()
     first, second = (Page(browser, link) for link in server.links)
     given: List[Dict] = [{}, {}]
@@ -197,7 +197,7 @@ def test_two_raters_in_a_browser(campaign, serve, browser, tmp_path):  # noqa: F
             given[rater][item] = (source, rate(page))
     assert [source for source, _ in given[0].values()] != [source for source, _ in given[1].values()]
 
-    # The server is killed: a score is not acknowledged, and the page says so.
+    # The server is killed: a score is not acknowledged, and the page shows this.
     first.front()
     assert problems(browser) == []
     assert server.end(signal.SIGKILL) == -signal.SIGKILL
@@ -205,7 +205,7 @@ def test_two_raters_in_a_browser(campaign, serve, browser, tmp_path):  # noqa: F
     first.wait_for("#problem:not([hidden])")
     assert "was not saved" in first.text("#problem") and not first.all("input:checked")
 
-    # It comes back, and the personal link leads to the first item without scores.
+    # After a restart the personal link shows the first item without scores.
     server = serve(server.port)
     for rater, page in enumerate((first, second)):
         page.front()
@@ -304,7 +304,7 @@ def test_a_killed_server_has_every_score_that_it_acknowledged(campaign, serve):
                 connection.request("POST", "/api/ratings", json.dumps(vote), headers)
                 if json.loads(connection.getresponse().read()) == {"saved": True}:
                     acknowledged.append((rater, item["id"], milliseconds))
-        except (OSError, http.client.HTTPException, ValueError):  # the server is gone
+        except (OSError, http.client.HTTPException, ValueError):  # the server has ended
             pass
 
     for _ in range(3):

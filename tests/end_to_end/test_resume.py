@@ -224,9 +224,9 @@ def test_killed_from_outside_at_any_time(tmp_path, start_training):
         processes = launch(*command)
         kill_at_random(processes, choose, seconds)
         for done in [running.finish() for running in processes]:
-            # One that has lost the other before its own kill says so.
+            # A process that loses its partner before it is killed itself prints this.
             assert done.code in (KILLED, 0) or "another process of this training has ended" in done.stderr, done.text
-        if updates_of(tmp_path / "killed") == UPDATES:  # fairseq-train makes one more update of a finished training run
+        if updates_of(tmp_path / "killed") == UPDATES:  # fairseq-train runs one more update after a finished training
             break
     else:
         assert {running.finish().code for running in launch(*command)} == {0}

@@ -65,8 +65,8 @@ def test_unknown_words_are_copied_in_interactive(words):
     assert texts(succeed("interactive", words, *options, stdin=text)) == ["zwei ⁇ fünf", "⁇ neun", "", "eins zwei ⁇"]
     printed = succeed("interactive", words, *options, "--replace-unk", stdin=text)
     assert texts(printed) == ["zwei Zoe fünf", "Anna neun", "", "eins zwei Bob"]
-    assert "\t▁zwei ▁Zoe ▁fünf\n" in printed  # H-, as tokens
-    tokens = "▁two ▁Zoe ▁five\n▁Anna ▁nine\n"  # copied before they are joined
+    assert "\t▁zwei ▁Zoe ▁fünf\n" in printed  # the H- lines have tokens
+    tokens = "▁two ▁Zoe ▁five\n▁Anna ▁nine\n"  # unknown words are copied before the tokens are joined
     printed = succeed(
         "interactive", words, *options[:-2], "--replace-unk", "--post-process", "sentencepiece", stdin=tokens
     )
@@ -144,7 +144,7 @@ class Mixed(NamedTuple):
     vocabulary: Path
     binary: Path
     checkpoint: Path
-    printed: str  # by fairseq-train
+    printed: str  # output of fairseq-train
 
     @property
     def bpe(self) -> list:
@@ -212,7 +212,7 @@ def test_validation_bleu_of_a_mixed_model_is_that_of_generate(mixed):
     references = re.findall(r"^T-(\d+)\t(.*)$", printed, re.MULTILINE)
     assert sorted(references) == sorted((str(n), de) for n, (_, de) in enumerate(sentence_pairs(VALID, 2)))
     assert not re.search("<[BME]>|▁", "".join(texts(printed)))
-    assert re.search(r"^H-.*▁<B>\d", printed, re.MULTILINE)  # it has said words in characters
+    assert re.search(r"^H-.*▁<B>\d", printed, re.MULTILINE)  # some words are spelt in characters
 
 
 def test_interactive_and_python_say_what_generate_says(mixed):

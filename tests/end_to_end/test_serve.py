@@ -78,7 +78,7 @@ def accepts(url: str) -> bool:
 
 
 def test_sigterm_finishes_running_requests_and_refuses_new_ones(serve, model):
-    texts = random_texts(300)  # seconds, in which the end of the server is seen on a busy machine too
+    texts = random_texts(300)  # takes seconds, so that the end of the server is seen on a busy machine
     translator = Translator.from_pretrained(model)
     expected = [translation.text for translation in translator.translate(texts)]
     process = serve("--slots", 1, "--char-limit", 100_000, "--batch-limit", 300)
@@ -100,12 +100,12 @@ def test_requests_that_do_not_finish_end_with_the_deadline(serve):
     limits = ["--char-limit", 100_000, "--queue-limit", 100_000, "--batch-limit", 2000, "--sentence-limit", 2000]
     process = serve("--slots", 1, "--shutdown-deadline", 1, *limits)
     connection = connect(process.url)
-    # Many seconds on the quickest machine
+    # takes many seconds on the fastest machine
     body = json.dumps({"q": ["the dog sees a cat and runs"] * 2000, "source": "en", "target": "de", "alternatives": 9})
     connection.request("POST", "/translate", body, {"Content-Type": "application/json"})
     wait_until(lambda: "gnmt_running_sentences 1.0" in Served(process.url, None).get("/metrics").text)
     assert process.end() == -signal.SIGTERM
-    with suppress(http.client.HTTPException, ConnectionError):  # a client may lose its connection too
+    with suppress(http.client.HTTPException, ConnectionError):  # clients may also lose their connection
         assert connection.getresponse().status >= 500  # cancelled, not finished
     connection.close()
 

@@ -78,7 +78,7 @@ def test_a_text_is_translated_while_it_is_typed(browser, translators):  # noqa: 
         cells = browser.find_elements("css selector", "#heatmap td")
         assert len(cells) == 1 + alone.nbest[0].attention.numel() + len(weights)
         save_screenshot(browser, "page")
-        # Keys: arrows move between words; the second alternative takes the place of the first.
+        # Arrow keys move between words; the second alternative replaces the first.
         target.send_keys(Keys.ARROW_RIGHT)
         assert browser.switch_to.active_element == browser.find_elements("css selector", "#target-words > *")[1]
         buttons[1].click()
@@ -94,7 +94,7 @@ def test_typed_text_never_becomes_markup(browser, translators):  # noqa: F811
         wait_for(browser, lambda: by_id(browser, "target").get_property("value") == "de", "the languages")
         type_and_wait(browser, text, expected)
         assert browser.title == "Translate" and not browser.find_elements("css selector", "main img, main b")
-        # What a browser would run if the policy allowed it.
+        # Markup that a browser would run without the policy.
         browser.execute_script(
             "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"document.title=1\">')"
         )

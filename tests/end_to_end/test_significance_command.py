@@ -24,7 +24,7 @@ def sacrebleu_command(tmp_path, *options) -> str:
 @pytest.mark.parametrize("test, numbers", [("bs", 3 * 3 + 3 * 4), ("ar", 3 + 3 * 2)])
 def test_paired_tests_equal_the_sacrebleu_command(tmp_path, test, numbers):
     printed = sacrebleu_command(tmp_path, f"-p{test}", "-m", "bleu", "chrf", "ter", "-f", "latex", "-w", "4")
-    expected = re.findall(r"\d+\.\d{4}", printed)  # score, with bs also mean and interval, with p of the second system
+    expected = re.findall(r"\d+\.\d{4}", printed)  # score; with bs also mean and interval; for the second system also p
     results = paired_scores(SYSTEMS, REFERENCES, ["bleu", "chrf", "ter"], test)
     actual = [
         number

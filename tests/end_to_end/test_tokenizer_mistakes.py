@@ -40,4 +40,4 @@ def test_a_missing_model_of_mixed_words_and_characters(tmp_path):
     text, model = write(tmp_path / "text", ["the cat"]), tmp_path / "m.json"
     message = complaint("mixed_word_char", "encode", "--model", model, "--input", text, "--output", tmp_path / "out")
     assert message.splitlines()[-1] == f"error: {model} does not exist: check the path."
-    assert "RuntimeWarning" not in message  # that a module is loaded twice
+    assert "RuntimeWarning" not in message  # about a module that is loaded twice

@@ -94,7 +94,7 @@ def test_validation_bleu_is_that_of_generate(training):
     assert len(scores) == 4 and 0 < scores[-1] < 100
     for epoch in (2, 4):
         translated = generate(folder / f"checkpoint{epoch}.pt", "valid")
-        assert "<<unk>>" in translated  # words that the dictionary lacks count the same in both
+        assert "<<unk>>" in translated  # unknown words are counted equally in both
         assert bleu(translated) == scores[epoch - 1]
     signatures = [set(re.findall(r"nrefs:1\|case:mixed\S+", text)) for text in (printed, translated)]
     assert signatures[0] == signatures[1] and len(signatures[0]) == 1

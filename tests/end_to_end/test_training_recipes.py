@@ -61,7 +61,7 @@ def test_large_corpora_are_trained_as_wmt16(tmp_path):
     expected, chosen = options_of(script), options(folder, recipe=LARGE_CORPORA)
     assert expected.pop("--distributed-world-size") == "1"
     assert {name: chosen.pop(name) for name in ("--log-format", "--seed")} == {"--log-format": "simple", "--seed": "1"}
-    # A tenth of the 6 updates of this small corpus is no warm-up; the script is for WMT16 only.
+    # A tenth of the 6 updates of this small corpus gives no warm-up; the script is for WMT16 only.
     assert (chosen.pop("--warmup-steps"), expected.pop("--warmup-steps")) == ("0", "200")
     assert chosen == expected
     assert chosen["--max-update"] == "6"  # 6 epochs of 900 pairs that are short enough

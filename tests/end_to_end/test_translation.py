@@ -40,7 +40,7 @@ def test_score_is_that_of_the_tokens_and_the_penalties(plain):
     """log P / ((5 + length) / 6)^0.6 without the coverage penalty, which can only decrease scores."""
     for index, nbest in generate("--coverage-penalty", 0).items():
         steps = nbest[0].steps
-        # 4 decimals are printed of each step
+        # each step is printed with 4 decimals
         expected = sum(steps) / ((5 + len(steps)) / 6) ** 0.6
         assert nbest[0].score == pytest.approx(expected, abs=1e-4 * len(steps))
         if nbest[0].text == plain[index][0].text:
@@ -66,7 +66,7 @@ def test_nbest_lists_are_sorted_and_begin_with_the_best(plain):
     for index, nbest in generate("--nbest", 3).items():
         assert len(nbest) == 3 and nbest[0].text == plain[index][0].text
         assert sorted(nbest, key=lambda hypothesis: -hypothesis.score) == nbest
-        # the text leaves out marks that a model may say, so two hypotheses can look alike
+        # the text leaves out special tokens that a model may generate, so two hypotheses can have equal texts
         assert len({(hypothesis.text, tuple(hypothesis.steps)) for hypothesis in nbest}) == 3
 
 
@@ -77,11 +77,11 @@ def test_beam_1_is_greedy():
 
 
 def test_length_limits():
-    # The source counts with its EOS, the limit without that of the translation.
+    # The source length includes EOS; the limit of the translation does not.
     words = {index: len(en.split()) for index, (en, _) in enumerate(digit_pairs(VALID, seed=2))}
     for index, nbest in generate("--max-len-a", 0.5, "--max-len-b", 1, "--min-len", 1).items():
         assert len(nbest[0].text.split()) <= int(0.5 * (words[index] + 1)) + 1
-    # the steps count EOS; the text may leave out marks that a model says when it is kept from ending
+    # steps include EOS; the text leaves out special tokens that a model generates when EOS is forbidden
     assert all(len(nbest[0].steps) >= 9 + 1 for nbest in generate("--min-len", 9).values())
 
 
@@ -179,7 +179,7 @@ def test_other_precisions(plain, precision):
     actual = generate("--precision", precision)
     assert sum(actual[index][0].text == plain[index][0].text for index in plain) >= VALID - 1
     scores = [(actual[index][0].score, plain[index][0].score) for index in plain]
-    # products are off by about 1 %, which moves the log-probability of an unsure word by some hundredths
+    # products have errors of about 1 %, which change uncertain log-probabilities by some hundredths
     assert scores[0][0] != scores[0][1] and all(score == pytest.approx(exact, abs=0.15) for score, exact in scores)
     alone = generate("--precision", precision, "--batch-size", 1)
     assert texts(alone) == texts(actual)

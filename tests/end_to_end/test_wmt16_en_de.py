@@ -24,7 +24,7 @@ NEWS_COMMENTARY = "/wmt16/translation-task/training-parallel-nc-v11.tgz"
 DEV = "/wmt16/translation-task/dev.tgz"
 TEST = "/wmt16/translation-task/test.tgz"
 
-# What cleaning must drop from Common Crawl, and why; the last pair has characters that only look like line ends.
+# Pairs of Common Crawl that cleaning must drop, and why; the last pair contains characters that resemble line ends.
 ODD_PAIRS = [
     ("Здравствуйте , my friend .", "Guten Tag , mein Freund ."),  # not latin-1
     ("word " * 81, "Wort " * 80),  # 81 tokens
@@ -100,7 +100,7 @@ def mirror():
 
 def run_script(name: str, *arguments) -> str:
     """Runs a Python script of the example; returns its error message, "" after success."""
-    on_stop = signal.getsignal(signal.SIGTERM)  # the commands set their own
+    on_stop = signal.getsignal(signal.SIGTERM)  # the commands set these variables themselves
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [name, *map(str, arguments)])
         patch.syspath_prepend(EXAMPLE)
@@ -222,7 +222,7 @@ def test_an_archive_that_stays_corrupt(mirror: Mirror, run, tmp_path):
 
 def test_damage_after_the_download_is_found_by_the_recorded_sum(mirror: Mirror, run, tmp_path):
     run("download.py", "--output", tmp_path, "--mirror", mirror.address)
-    (tmp_path / "archives" / "test.tgz").write_bytes(ARCHIVES[DEV])  # a good archive, but not this one
+    (tmp_path / "archives" / "test.tgz").write_bytes(ARCHIVES[DEV])  # a valid archive with other content
     mirror.requests.clear()
     status, output = run("download.py", "--output", tmp_path, "--mirror", mirror.address)
     assert status == 0 and [path for path, _ in mirror.requests] == [TEST] and "its sha256 is" in output
@@ -254,13 +254,13 @@ def test_local_directory(run, tmp_path):
         (local / name).write_bytes(content)
     options = ("--output", tmp_path / "out", "--from-directory", local)
     assert run("download.py", *options)[0] == 0
-    assert run("download.py", *options)[0] == 0  # again
+    assert run("download.py", *options)[0] == 0  # the second run
     assert archives_in(tmp_path / "out" / "archives") == by_name()
 
     (local / "dev.tgz").write_bytes(FLIPPED)
     status, output = run("download.py", "--output", tmp_path / "other", "--from-directory", local)
     assert status == 1 and f"{local / 'dev.tgz'} is bad" in output
-    assert (local / "dev.tgz").read_bytes() == FLIPPED  # the user's files are left alone
+    assert (local / "dev.tgz").read_bytes() == FLIPPED  # the user's files are not changed
 
     (local / "dev.tgz").unlink()
     (local / "test.tgz").unlink()
@@ -298,7 +298,7 @@ def test_extracted_text(run, tmp_path):
     assert (raw / "test.de").read_text() == 'S&P sagt "nein" .\nverteilt\n\nder letzte <hier> .\n'
     source_2015, source_2016 = newstest(2015, 5)[0][0], newstest(2016, 4)[0][0]
     assert (raw / "valid.en").read_text().splitlines() == source_2015 + source_2016
-    assert len(list(raw.iterdir())) == 10  # and nothing else
+    assert len(list(raw.iterdir())) == 10  # and no other files
 
     before = {path: path.stat().st_mtime_ns for path in raw.iterdir()}
     shutil.rmtree(tmp_path / "archives")
@@ -501,7 +501,8 @@ def test_batches_that_do_not_divide_are_refused(prepared):
 
 SRUN = '#!/bin/bash\nfor SLURM_NODEID in 0 1; do export SLURM_NODEID; "$@" || true; done\n'
 SCONTROL = "#!/bin/bash\necho first\necho second\n"
-TORCHRUN = "#!/bin/bash\necho launched $*\nexit 1\n"  # unfinished: the next machine must not find it done
+# fails, so that the second machine does not find a finished training
+TORCHRUN = "#!/bin/bash\necho launched $*\nexit 1\n"
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ DIGITS = dict(
         "eins zwei drei vier fünf sechs sieben acht neun".split(),
     )
 )
-VALID, TEST = 13, 5  # no multiples of 8: fairseq likes to drop what is left over
+VALID, TEST = 13, 5  # not multiples of 8: fairseq tends to drop incomplete batches
 OBJECTIVE = "--optimizer gnmt_adam --clip-norm 5.0 --criterion gnmt_label_smoothed_cross_entropy".split()
 TASK = ["--user-dir", PLUGIN, "--task", "gnmt_translation", "--cpu", "--num-workers", 0]
 MODEL = "--arch gnmt_v2_tiny --no-progress-bar".split()

@@ -121,10 +121,10 @@ def test_refused(command, values, words):
     "command, values",
     [
         (TRAIN, dict()),
-        (TRAIN, dict(bf16=True, tpu=True)),  # fairseq sets --tpu with it
+        (TRAIN, dict(bf16=True, tpu=True)),  # fairseq sets this with --tpu
         (TRAIN, dict(store_ema=True, ema_decay=0.5)),
         (TRAIN, dict(valid_subset="valid,valid1")),
-        # fairseq sets the options of validation with them.
+        # fairseq sets the options of validation from these
         (TRAIN, dict(max_tokens=100, max_tokens_valid=100, batch_size=3, batch_size_valid=3)),
         (GENERATE, dict()),
         (GENERATE, dict(sampling=True, nbest=5, sampling_topk=3, lenpen=2, unnormalized=True)),

@@ -6,7 +6,7 @@ from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 
-PAD, EOS, UNK = 1, 2, 3  # fairseq's; 0 is its BOS
+PAD, EOS, UNK = 1, 2, 3  # ids of fairseq; its BOS is 0
 
 
 class Scripted(NamedTuple):
@@ -24,10 +24,10 @@ class Scripted(NamedTuple):
 
 
 class ScriptedState(NamedTuple):
-    sources: List[Sequence[int]]  # of each running sentence, without padding
-    offsets: List[int]  # where each source begins in its padded row
-    width: int  # of the padded rows
-    prefixes: List[Tuple[int, ...]]  # of each row, with the start mark
+    sources: List[Sequence[int]]  # source of each running sentence, without padding
+    offsets: List[int]  # column at which each source begins in its padded row
+    width: int  # length of the padded rows
+    prefixes: List[Tuple[int, ...]]  # prefix of each row, with BOS
 
     def reorder(self, rows: torch.Tensor) -> "ScriptedState":
         return self._replace(prefixes=[self.prefixes[row] for row in rows.tolist()])

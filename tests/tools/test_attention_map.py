@@ -69,10 +69,10 @@ def test_rows_of_words_add_up_to_1():
     "scheme, pieces, starts",
     [
         ("sentencepiece", ["▁a", "b", "▁", "ô", "<unk>", "▁c", "</s>"], [0, 2, 5, 6]),
-        ("sentencepiece", ["a", "b", "</s>"], [0, 2]),  # no mark: a model without dummy prefix
+        ("sentencepiece", ["a", "b", "</s>"], [0, 2]),  # no marker: a model without dummy prefix
         ("sentencepiece", ["</s>"], [0]),
         ("subword_nmt", ["a@@", "b@@", "c", "d", "</s>"], [0, 3, 4]),
-        ("subword_nmt", ["a@@", "</s>"], [0, 1]),  # cut short by a length limit
+        ("subword_nmt", ["a@@", "</s>"], [0, 1]),  # truncated by a length limit
         ("mixed_word_char", ["▁A", "▁<B>M", "<M>i", "<E>k", ",", "<B>x", "</s>"], [0, 1, 4, 5, 6]),
     ],
 )
@@ -120,7 +120,7 @@ def test_letters_and_dollars_are_drawn(recwarn):
     words = ["▁Über", "$5", "$6_{", "größer", "</s>"]
     attention = random_map(5, 5)._replace(source=words, target=words)
     assert png_size(to_png(draw(attention), cut_to_content=True))
-    assert not [warning for warning in recwarn if "missing from" in str(warning.message)]  # a glyph of the font
+    assert not [warning for warning in recwarn if "missing from" in str(warning.message)]  # a glyph that the font has
 
 
 def test_page():

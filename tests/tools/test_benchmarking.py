@@ -130,7 +130,7 @@ def test_contenders_take_turns():
     log = []
     seconds, _ = alternate([FakeWorker("A", log), FakeWorker("B", log)], warm_up=1, repetitions=2)
     assert log == ["A", "B"] * 3
-    assert seconds == {"A": [[2.0], [3.0]], "B": [[2.0], [3.0]]}  # the first round is not counted
+    assert seconds == {"A": [[2.0], [3.0]], "B": [[2.0], [3.0]]}  # the first round is a warm-up and not counted
 
 
 def test_what_others_use_is_known(monkeypatch):

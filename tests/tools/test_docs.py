@@ -15,7 +15,7 @@ from gnmt.__main__ import COMMANDS, MODULES
 from gnmt.commands.command_line import parser_of
 
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-# Stands for "..." in a command of fairseq-train
+# Replaces "..." in a command of fairseq-train.
 USUAL_OPTIONS = shlex.split(
     "--user-dir fairseq_gnmt --task gnmt_translation --arch gnmt_v2 --criterion gnmt_label_smoothed_cross_entropy "
     "--optimizer gnmt_adam --lr-scheduler gnmt_warmup_step_decay --max-update 10"
@@ -71,7 +71,7 @@ def test_fairseq_commands_parse(page, name, words, monkeypatch):
     }[name]
     if "..." in words:
         words = [*USUAL_OPTIONS, *(word for word in words if word != "...")]
-    monkeypatch.setattr(sys, "argv", [f"fairseq-{name}", *words])  # fairseq reads --user-dir from there
+    monkeypatch.setattr(sys, "argv", [f"fairseq-{name}", *words])  # fairseq reads --user-dir from sys.argv
     options.parse_args_and_arch(get_parser(), input_args=words)
 
 

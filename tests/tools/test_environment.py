@@ -29,7 +29,7 @@ def test_builds_once_and_then_reuses(checkout):
     assert len(checkout.pip_calls()) == 1
     assert checkout.pip_calls()[0].endswith("-c constraints.txt -e .[dev]") and " --quiet " in checkout.pip_calls()[0]
 
-    (checkout.bin / "python3.11").unlink()  # what is built needs no interpreter outside
+    (checkout.bin / "python3.11").unlink()  # built packages need no interpreter outside of the checkout
     second = checkout.run()
     assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
     assert len(checkout.pip_calls()) == 1
@@ -153,7 +153,7 @@ def test_python_variable_chooses_and_replaces(checkout):
     other = checkout.add_python("other", "3.12 Linux x86_64")
     assert f"with {other}" in checkout.run(python=other).stdout
     assert checkout.run(python=other).stdout == ""
-    assert checkout.run().stdout == ""  # nothing asked for: what is there will do
+    assert checkout.run().stdout == ""  # nothing is requested, so the existing environment is used
 
 
 def test_environment_of_the_user_is_never_deleted(checkout):
@@ -212,7 +212,7 @@ def test_own_fairseq_elsewhere_is_used(checkout):
     mac = checkout.add_python("mac", "3.13 Darwin arm64")
     (checkout.venv / "bin").mkdir(parents=True)
     shutil.copy(mac, checkout.venv / "bin" / "python")
-    assert checkout.run().returncode == 0  # the real Python behind the pretender has fairseq
+    assert checkout.run().returncode == 0  # the real Python behind the simulated one has fairseq
     assert len(checkout.pip_calls()) == 1
 
 

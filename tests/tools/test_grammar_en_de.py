@@ -70,7 +70,7 @@ def which(words: str) -> Relative:
 
 
 EXPECTED = [
-    # articles, cases, adjective endings: weak, mixed, strong
+    # articles and cases; adjective endings: weak, mixed, strong
     (say("the man", "see", "an old dog"), "The man sees an old dog.", "Der Mann sieht einen alten Hund."),
     (
         say("a small cat", "see", "the big bird"),
@@ -94,7 +94,7 @@ EXPECTED = [
     (say("you", "drink", "fresh coffee"), "You drink fresh coffee.", "Du trinkst frischen Kaffee."),
     (say("he", "drink", "cold milk"), "He drinks cold milk.", "Er trinkt kalte Milch."),
     (say("every child", "eat", "a fresh egg"), "Every child eats a fresh egg.", "Jedes Kind isst ein frisches Ei."),
-    # weak nouns
+    # nouns of the weak declension
     (say("the boy", "find", "this student"), "The boy finds this student.", "Der Junge findet diesen Studenten."),
     (say("they", "answer", "the neighbour"), "They answer the neighbour.", "Sie antworten dem Nachbarn."),
     # numbers and compounds
@@ -110,7 +110,7 @@ EXPECTED = [
     ),
     (say("bears", "swim", tense=PAST, time="yesterday"), "Bears swam yesterday.", "Bären sind gestern geschwommen."),
     (say("the dog", "follow", "us", tense=PAST), "The dog followed us.", "Der Hund ist uns gefolgt."),
-    # separable verbs
+    # separable prefixes
     (say("he", "open", "the red door"), "He opens the red door.", "Er macht die rote Tür auf."),
     (say("the girl", "invite", "us", tense=PAST), "The girl invited us.", "Das Mädchen hat uns eingeladen."),
     (
@@ -128,7 +128,7 @@ EXPECTED = [
         "She knew that you fell asleep.",
         "Sie hat gewusst, dass du eingeschlafen bist.",
     ),
-    # verb second, verb final
+    # verb second, verb final position
     (
         say("the woman", "buy", "a coat", time="today"),
         "The woman buys a coat today.",
@@ -159,7 +159,7 @@ EXPECTED = [
         "Because the soup was cold, I am hungry.",
         "Weil die Suppe kalt war, bin ich hungrig.",
     ),
-    # relative clauses: nominative in its place, the others, and after the clause when on the object
+    # relative clauses: nominative, other cases, and extraposed after an object
     (
         say(noun("the man", clause(which("man"), "repair", "cars")), "laugh"),
         "The man who repairs cars laughs.",
@@ -240,7 +240,7 @@ EXPECTED = [
     (Question(clause("the boy", "help", Interrogative())), "Whom does the boy help?", "Wem hilft der Junge?"),
     (Question(clause("you", "invite", Interrogative(), tense=PAST)), "Whom did you invite?", "Wen hast du eingeladen?"),
     (Question(clause("they", "forget", Interrogative(thing=True))), "What do they forget?", "Was vergessen sie?"),
-    # "be", order of objects, places
+    # "be", order of objects, adverbials of place
     (
         Statement(be("the dogs", "tired", negated=True, tense=PAST)),
         "The dogs were not tired.",

@@ -177,7 +177,7 @@ def test_mistakes_are_told_before_anything_runs(monkeypatch, arguments, words):
 def test_benchmark_of_growth(monkeypatch, tmp_path, capsys):
     """The numbers in table and picture follow from the measured seconds."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        monkeypatch.setenv(name, "1")  # it sets them for its processes: back to what they were after the test
+        monkeypatch.setenv(name, "1")  # it sets variables for its processes; restore them after the test
     options = "--quick --threads 1 --layers 2 --repetitions 2 --warm-up 0 --beam-values --allow-busy --json".split()
     monkeypatch.setattr(sys, "argv", ["benchmark_growth.py", *options, str(tmp_path / "growth.json")])
     benchmark_growth.main()

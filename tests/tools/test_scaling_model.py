@@ -33,7 +33,7 @@ from gnmt.network.gnmt import GNMTNetwork  # noqa: E402
 from gnmt.network.placement import Placement  # noqa: E402
 from gnmt.plots.pictures import DOTS_PER_INCH  # noqa: E402
 
-# One operation a second, one byte a second: seconds are operations and bytes.
+# One operation and one byte take one second each, so seconds count operations and bytes.
 UNIT = Device("unit", 1.0, 1.0, step_seconds=0.0, call_seconds=0.0, number_bytes=1, memory=1.0)
 LINK = Link("unit", rate=1.0, latency=10.0)
 SMALL = Network(hidden=2, encoder_layers=3, decoder_layers=2, vocabulary=7)
@@ -135,11 +135,11 @@ def test_chunks_through_equal_layers():
     """Layers of equal cost: with C chunks, a device is idle until the chunk reaches it."""
     fast = Link("fast", rate=1e18, latency=0.0)
     network, batch = Network(2, 5, 2, 7), Batch(1, 60, 60)
-    device = UNIT._replace(step_seconds=1e6)  # a position is a step, whatever its inputs
+    device = UNIT._replace(step_seconds=1e6)  # a position is one step, whatever its inputs
     one_chunk = makespan(forward_tasks(device, fast, network, batch, Layers(1, 1)))
     five = makespan(forward_tasks(device, fast, network, batch, Layers(5, 60)))
     # Of the encoder 6 x 60 steps become 60 (both directions) and 60 + 3 (four layers, the last one three steps later); of
-    # the decoder 2 x 60 become 60, as the query layer runs beside the encoder.
+    # the decoder 2 x 60 become 60, as the query layer runs while the encoder does.
     assert one_chunk == pytest.approx(480e6, rel=0.01)
     assert five == pytest.approx((60 + 63 + 60) * 1e6, rel=0.01)
 

@@ -14,7 +14,7 @@ from gnmt.plots.pictures import DOTS_PER_INCH, check_pictures
 from gnmt.plots.training_curves import LOSS, PANEL_INCHES, PANELS, Run, curves, draw, missing
 from gnmt.training.training_log import INNER, TRAIN, read_log
 
-# What fairseq prints; a --log-file lacks the date, the level and the name before each.
+# Printed by fairseq; a --log-file lacks the date, the level and the logger name of each line.
 SIMPLE = """\
 2026-01-02 03:04:05 | INFO | fairseq_cli.train | {'_name': None, 'common': {'log_format': 'simple'}}
 2026-01-02 03:04:06 | INFO | fairseq.trainer | begin training epoch 1
@@ -101,7 +101,7 @@ def test_cut_lines_and_foreign_numbers_are_passed_over(read):
     cut = JSON.splitlines()[1][:-40]
     records = read(inner(10) + "epoch 001:     11 / 20 nll_loss=nan, note=tensor([1, 2]), num_updates=11\n" + cut)
     assert [record.updates for record in records] == [10, 11]
-    assert records[1].stats["nll_loss"] != records[1].stats["nll_loss"]  # not a number
+    assert records[1].stats["nll_loss"] != records[1].stats["nll_loss"]  # NaN
 
 
 @pytest.mark.parametrize(
@@ -237,6 +237,6 @@ def test_mistakes_leave_nothing(monkeypatch, tmp_path):
 
 def test_what_to_install_is_told(monkeypatch):
     check_pictures([Path("x.png")])
-    monkeypatch.setitem(sys.modules, "matplotlib", None)  # as if it were not there
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # simulates a missing package
     with pytest.raises(UserError, match=r"run pip install '.\[plots\]' in the checkout"):
         check_pictures([Path("x.png")])

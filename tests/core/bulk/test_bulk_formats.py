@@ -30,7 +30,7 @@ def cut(content: bytes, lines: int) -> list:
         (b"", []),
         (b"\n", [(1, b"\n")]),
         (b"a\nb\nc\n", [(2, b"a\nb\n"), (1, b"c\n")]),
-        (b"a\nb\nc\nd", [(2, b"a\nb\n"), (2, b"c\nd")]),  # the last line lacks its end
+        (b"a\nb\nc\nd", [(2, b"a\nb\n"), (2, b"c\nd")]),  # the last line has no newline
         (b"a\xe2\x80\xa8b\rc\x85\n", [(1, b"a\xe2\x80\xa8b\rc\x85\n")]),  # only \n ends a line
     ],
 )

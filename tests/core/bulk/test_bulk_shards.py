@@ -269,7 +269,7 @@ def test_another_model_option_or_input_is_refused(model, source, tmp_path):
         with pytest.raises(UserError, match=sentence):
             planned(model, source, out, *options)
     moved = shutil.copytree(model, tmp_path / "moved")
-    planned(moved, source, out, "--beam", 4)  # the same model at another place
+    planned(moved, source, out, "--beam", 4)  # the same model in another folder
     source.write_bytes(source.read_bytes() + b"dog\n")
     with pytest.raises(UserError, match=f"started with another input, {source}"):
         planned(model, source, out, "--beam", 4)
@@ -317,7 +317,7 @@ def test_shards_that_are_done_are_skipped(model, source, tmp_path, capsys, monke
     planned(model, source, out, "--lines-per-shard", 2)
     commands = capsys.readouterr().out.splitlines()
     assert [command.split()[:5] for command in commands] == [["gnmt", "bulk", "shard", str(out), n] for n in ("0", "2")]
-    monkeypatch.setattr(Translator, "stream", None)  # would fail
+    monkeypatch.setattr(Translator, "stream", None)  # translating it would fail
     before = (out / "output" / "000001.zst").stat().st_mtime_ns
     gnmt_bulk("shard", out, 1)
     assert (out / "output" / "000001.zst").stat().st_mtime_ns == before
@@ -327,7 +327,7 @@ def test_shards_that_are_done_are_skipped(model, source, tmp_path, capsys, monke
 def test_a_shard_without_its_record_is_translated_again_to_the_same_bytes(model, source, tmp_path):
     out = translated(model, source, tmp_path / "out")
     before = (out / "output" / "000000.zst").read_bytes()
-    (out / "done" / "000000.json").write_text("{")  # as after a loss of power
+    (out / "done" / "000000.json").write_text("{")  # simulates a power failure
     (out / "output" / "000000.zst").write_bytes(b"")
     translated(model, source, out)
     assert (out / "output" / "000000.zst").read_bytes() == before
@@ -378,7 +378,7 @@ def test_damaged_inputs_are_found(model, source, tmp_path, capsys):
     (out / "input" / "000000.zst").unlink()
     with pytest.raises(UserError, match="cannot be opened"):
         gnmt_bulk("shard", out, 0)
-    for options in ([], ["--repair"]):  # an input cannot be repaired
+    for options in ([], ["--repair"]):  # a damaged input cannot be repaired
         with pytest.raises(UserError, match="1 file of"):
             gnmt_bulk("verify", out, *options)
 
@@ -395,7 +395,8 @@ def test_a_damaged_manifest_is_refused(tmp_path, content):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda content: content["shards"].pop(),  # the rest would be merged without the lines of this shard
+        # otherwise the other shards would be merged without the lines of this shard
+        lambda content: content["shards"].pop(),
         lambda content: content["shards"][0].update(lines="2"),
         lambda content: content["shards"][0].update(number="../x"),
         lambda content: content["job"].update(models=[3]),

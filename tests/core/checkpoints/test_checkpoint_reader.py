@@ -104,7 +104,7 @@ def test_no_function_of_the_list_is_one_of_another_package(allowed):
 
 def test_the_list_of_torch_gets_nothing():
     packages = {function.__module__.split(".")[0] for function in torch.serialization.get_safe_globals()}
-    assert packages <= {"torch"}  # torch fills it itself when parts of it are imported
+    assert packages <= {"torch"}  # torch adds functions itself when some of its modules are imported
 
 
 @pytest.mark.end_to_end
@@ -388,7 +388,7 @@ def test_every_flipped_bit_is_found_or_harmless(small, seed, tmp_path):
         except UserError as error:
             assert str(error).startswith(f"{path} is not a whole checkpoint") or "would run" in str(error)
             detected += 1
-    assert detected > 20  # the padding between the records is the larger part of so small a file
+    assert detected > 20  # in such a small file, most bytes are padding between records
 
 
 def test_every_flipped_bit_of_a_record_is_found(small, tmp_path):

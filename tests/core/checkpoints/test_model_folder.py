@@ -47,7 +47,7 @@ def test_tied_weights_are_stored_once_and_stay_tied(tmp_path):
     assert decoder.output_projection.weight is decoder.embed_tokens.weight
     untied = make_model_folder(tmp_path / "untied")
     sizes = [(path / "model.safetensors").stat().st_size for path in (folder, untied)]
-    assert sizes[1] - sizes[0] >= 4 * 14 * 16  # the output layer's matrix
+    assert sizes[1] - sizes[0] >= 4 * 14 * 16  # the weight matrix of the output layer
 
 
 def test_integers_are_those_of_int8_storage(tmp_path):

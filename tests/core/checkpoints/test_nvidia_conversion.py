@@ -75,7 +75,7 @@ def test_there_and_back(nvidia_checkpoint, dtype, tmp_path):
     back = torch.load(tmp_path / "back.pt", weights_only=False)  # as NVIDIA's code does
     assert back["state_dict"].keys() == nvidia_checkpoint["state_dict"].keys()
     for name, value in nvidia_checkpoint["state_dict"].items():
-        torch.testing.assert_close(back["state_dict"][name], value, rtol=0, atol=0)  # the type, too
+        torch.testing.assert_close(back["state_dict"][name], value, rtol=0, atol=0)  # types must be equal, too
     assert back["model_config"] == nvidia_checkpoint["model_config"]
     bpe, tok2idx = back["tokenizer"].pop("bpe"), back["tokenizer"].pop("tok2idx")
     assert vars(bpe) == vars(nvidia_checkpoint["tokenizer"].pop("bpe"))

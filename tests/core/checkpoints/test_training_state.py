@@ -74,7 +74,7 @@ def test_files_of_something_else(value, tmp_path):
         read_training_state(save(value, tmp_path))
 
 
-TABLE, LIST, COUNT = (  # values that are no table, no list of tables, no count
+TABLE, LIST, COUNT = (  # values that are not a dict, not a list of dicts, not a count
     [None, "text", ["list"], 5, torch.ones(2), KeyError],
     [None, "text", {}, [], [1], 5, torch.ones(2), KeyError],
     [None, "text", ["list"], 1.5, -1, torch.ones(2)],
@@ -180,7 +180,7 @@ def test_nothing_is_fetched_from_the_network(state, section, name, tmp_path):
     path = str(save(state, tmp_path))
     with pytest.raises(UserError, match=f"https://example.com/model' as its cfg, {section}, {name}, and nothing that"):
         checkpoint_utils.load_checkpoint_to_cpu(path)
-    checkpoint = checkpoint_utils.load_checkpoint_to_cpu(path, {name: "local"})  # the user's own choice
+    checkpoint = checkpoint_utils.load_checkpoint_to_cpu(path, {name: "local"})  # the option is set by the user
     assert checkpoint["cfg"][section][name] == "local"
     assert checkpoint["cfg"].distributed_training.distributed_init_method == "tcp://localhost:1234"
 
@@ -270,7 +270,7 @@ def test_lstms_and_transformers_are_read():
     "name, size, is_read",
     [
         ("encoder_embed_dim", 512, True),
-        ("decoder_output_dim", 8192, True),  # may be unused
+        ("decoder_output_dim", 8192, True),  # the option may be unused
         ("decoder_output_dim", 8193, False),
         ("encoder_layers", 10**9, False),
         ("decoder_ffn_embed_dim", float("nan"), False),

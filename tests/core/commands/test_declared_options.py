@@ -33,7 +33,7 @@ def parser_of(names=NAMES, **options) -> argparse.ArgumentParser:
     "line, given",
     [
         ([], {}),
-        (["--width", "4"], {"width": 4}),  # given, although it is the default
+        (["--width", "4"], {"width": 4}),  # equal to the default, but given
         (["--share", "0", "--is-bold"], {"share": 0.0, "is_bold": True}),
     ],
 )

@@ -117,7 +117,7 @@ def test_the_card_has_bleu_on_the_test_set(tmp_path):
     )
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
     assert f"BLEU {check.bleu:.2f}" in card and check.signature in card and "tok:13a" in check.signature
-    read_model_folder(tmp_path / "model")  # the checksums are those of the card that was written last
+    read_model_folder(tmp_path / "model")  # the checksums belong to the card that was written last
 
 
 def test_the_command_prints_the_next_one(tmp_path, capsys):

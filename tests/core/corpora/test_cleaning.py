@@ -41,10 +41,10 @@ def words(count: int) -> str:
         (words(4), words(3), CleaningRules(max_ratio=1), "ratio"),
         (words(3), words(3), CleaningRules(max_ratio=1), None),
         ("\u00ff", "w", CleaningRules(required_encoding="latin-1"), None),  # the last character of latin-1
-        ("\u0100", "w", CleaningRules(required_encoding="latin-1"), "encoding"),  # the first beyond it
+        ("\u0100", "w", CleaningRules(required_encoding="latin-1"), "encoding"),  # the first character after latin-1
         ("w", "\u0100", CleaningRules(required_encoding="latin-1"), "encoding"),
         ("w", "\u0100", CleaningRules(), None),
-        # two reasons apply: the first of REASONS counts
+        # two rules apply: the first of REASONS is counted
         ("", words(81), CleaningRules(), "empty"),
         (words(1), words(81), CleaningRules(min_length=2), "too_short"),
         (words(1), words(81), CleaningRules(), "too_long"),
@@ -98,7 +98,7 @@ def test_corpus_is_cleaned_and_counted(corpus: Corpus) -> None:
 
 
 def test_number_of_jobs_does_not_change_a_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gnmt.files.lines.LINES_PER_CHUNK", 7)  # many chunks, and a duplicate in another one
+    monkeypatch.setattr("gnmt.files.lines.LINES_PER_CHUNK", 7)  # many chunks; a duplicate is in another chunk
     numbers = [number % 230 for number in range(300)]
     write(tmp_path / "s", [words(number % 90) + f" {number}" for number in numbers])
     write(tmp_path / "t", [f"{number} t" for number in numbers])
@@ -119,7 +119,7 @@ def test_number_of_jobs_does_not_change_a_byte(tmp_path: Path, monkeypatch: pyte
     assert reports[1] == reports[2]
     report = reports[2]
     assert report.read == 300 == report.kept + sum(report.dropped.values())
-    # w^k n has k + 1 tokens against 2: kept for 1 <= k + 1 <= 18, in other words k <= 17
+    # w^k n has k + 1 tokens, its translation 2: kept if 1 <= k + 1 <= 18, so k <= 17
     kept = [number for number in range(230) if number % 90 <= 17]
     assert [int(line.split()[-1]) for line in (tmp_path / "jobs2.en").read_text().splitlines()] == kept
     assert [int(line.split()[0]) for line in (tmp_path / "jobs2.de").read_text().splitlines()] == kept
@@ -131,7 +131,7 @@ def test_duplicates_stay_unless_asked_for(corpus: Corpus) -> None:
     report = clean_corpus(
         corpus.sources, corpus.targets, outputs, CleaningRules(), drop_duplicates=False, jobs=1, overwrite=False
     )
-    assert (report.kept, report.dropped["duplicate"]) == (7, 0)  # 4, two duplicates, and the Chinese one
+    assert (report.kept, report.dropped["duplicate"]) == (7, 0)  # 4: two duplicates and the Chinese pair
     assert outputs.source.read_text(encoding="utf-8").splitlines() == [
         "a b", "a b", "x y", "\u4e2d", "q", "a b", "last",
     ]  # fmt: skip

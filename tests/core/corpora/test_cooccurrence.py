@@ -20,7 +20,7 @@ from gnmt.corpora.cooccurrence import (
 from gnmt.errors import UserError
 from gnmt.tokenizers.vocabulary import BOS, EOS, UNK, Vocabulary
 
-# one token a word, in an order of its own on each side
+# one token for each word, in different orders on the two sides
 LEXICON = dict(
     zip("one two three four five six seven eight".split(), "eins zwei drei vier fünf sechs sieben acht".split())
 )
@@ -59,7 +59,7 @@ def test_counts_by_hand():
         [1, 1, 1, 1, 1, 0],
         [0, 0, 0, 0, 0, 0],
     ]
-    assert counts.after[2].tolist() == [0, 2, 1, 1, 0, 0]  # 3 2 | 1 and nothing more | 1 of the second pair
+    assert counts.after[2].tolist() == [0, 2, 1, 1, 0, 0]  # 3 2 | 1, which ends the first pair | 1 of the second pair
     assert counts.before[2].tolist() == [2, 0, 1, 1, 0, 0]
     assert torch.equal(counts.before, counts.after.t())
 
@@ -116,10 +116,10 @@ def test_marks_stand_around_a_line():
     assert token_numbers("", vocabulary).tolist() == [BOS, EOS]
 
 
-@pytest.mark.parametrize("size", [12, 50])  # 50: more than there are tokens
+@pytest.mark.parametrize("size", [12, 50])  # 50 dimensions: more than there are tokens
 def test_translations_are_nearest(corpus, size):
     header, *lines = write(corpus, size).read_text(encoding="utf-8").splitlines()
-    assert header == f"16 {size}"  # neither fairseq's marks nor what the text has not
+    assert header == f"16 {size}"  # neither fairseq's special tokens nor tokens that the text lacks
     vectors = {line.split()[0]: torch.tensor([float(number) for number in line.split()[1:]]) for line in lines}
     assert vectors.keys() == {*LEXICON, *LEXICON.values()}
     for english, german in LEXICON.items():

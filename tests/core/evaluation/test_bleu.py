@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SCORE = ROOT / "scripts" / "score.py"
 DEFAULT = "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:"
 NVIDIA = "nrefs:1|case:lc|eff:no|tok:intl|smooth:exp|version:"
-# “ and ” are punctuation to `intl`, but to 13a they belong to the word; the two differ in two capitals as well.
+# “ and ” are separate tokens in `intl`, and part of the word in 13a; two capitals differ as well.
 HYPOTHESES = ["the dog sleeps in the red house", "Das “Haus” ist Rot"]
 REFERENCES = ["the dog sleeps in the old house", "das “Haus” ist rot"]
 
@@ -42,7 +42,7 @@ def score_script(capsys) -> Callable[..., str]:
 
 def test_precisions_by_hand():
     score, signature = corpus_bleu(HYPOTHESES[:1], REFERENCES[:1])
-    # All but "red" match, so do the n-grams before it and no other: 6 of 7, 4 of 6, 3 of 5, 2 of 4.
+    # All tokens except "red" match, and the n-grams before it: 6 of 7, 4 of 6, 3 of 5, 2 of 4.
     assert (score.counts, score.totals, score.bp) == ([6, 4, 3, 2], [7, 6, 5, 4], 1.0)
     assert score.score == pytest.approx(100 * (6 / 7 * 4 / 6 * 3 / 5 * 2 / 4) ** (1 / 4))
     assert signature.startswith(DEFAULT)
@@ -50,7 +50,7 @@ def test_precisions_by_hand():
 
 def test_brevity_penalty_by_hand():
     score, _ = corpus_bleu(["a b c d e f"], ["a b c d e f g h"])
-    # Every n-gram matches, but there are 6 words for 8.
+    # Every n-gram matches, but the output has 6 words and the reference 8.
     assert score.score == pytest.approx(100 * math.exp(1 - 8 / 6))
 
 
@@ -62,7 +62,7 @@ def test_counts_are_summed_over_the_corpus():
 
 def test_nvidia_convention_lowercases_and_splits_all_punctuation():
     cased, cased_signature = corpus_bleu(HYPOTHESES[1:], REFERENCES[1:])
-    # 13a sees Das|“Haus”|ist|Rot: 2 of 4, 1 of 3; then nothing, which is smoothed to 1/2 of 1/2 and 1/4 of 1/1.
+    # 13a gives Das|“Haus”|ist|Rot: 2 of 4, 1 of 3; zero counts are smoothed to 1/2 of 1/2 and 1/4 of 1/1.
     assert cased.score == pytest.approx(100 * (2 / 4 * 1 / 3 * 1 / 4 * 1 / 4) ** (1 / 4))
     lowered, lowered_signature = nvidia_bleu(HYPOTHESES[1:], REFERENCES[1:])
     assert lowered.totals == [6, 5, 4, 3]  # das “ haus ” ist rot
@@ -92,7 +92,7 @@ def test_scorer_leaves_unknown_words_as_they_are():
 
 
 def test_script_takes_the_best_of_each_sentence_from_a_log(tmp_path, score_script):
-    # U+2028 ends a line for Python's str.splitlines, but not in fairseq's output; an empty translation is one.
+    # U+2028 ends a line in Python's str.splitlines, but not in fairseq's output. An empty translation is a line.
     hypotheses = [*HYPOTHESES, "a\u2028b", ""]
     references = [*REFERENCES, "a b", "c"]
     lines = ["INFO | fairseq_cli.generate | loading", "S-1\tThe “house” is red", f"T-1\t{REFERENCES[1]}"]

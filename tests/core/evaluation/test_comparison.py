@@ -35,7 +35,7 @@ def test_labels_and_buckets_by_hand():
 
 def test_words_by_frequency_by_hand():
     scores = dict(by_frequency([["a", "a", "x"], ["b"]], [["a", "b"], ["b", "c"]], {"a": 1, "b": 3}))
-    # a is right once of 2 produced and 1 expected; b once of 1 produced and 2 expected; c and x do not match.
+    # a: 1 match, 2 produced, 1 expected; b: 1 match, 1 produced, 2 expected; c and x do not match.
     assert (
         scores["1"] == WordScore(1, 2, 1) and scores["2-4"] == WordScore(1, 1, 2) and scores["0"] == WordScore(0, 1, 1)
     )
@@ -49,7 +49,7 @@ def test_words_by_frequency_by_hand():
 def test_comparison_of_sentences():
     comparison = compare_systems(REFERENCES, (A, B), SOURCES)
     first = comparison.sentences[0]
-    # a, dog, a dog of 6 n-grams; all.
+    # a, dog, a dog of 6 n-grams; all n-grams.
     assert first.gleu == pytest.approx((50, 100)) and first.difference == pytest.approx(50)
     assert (first.source, first.outputs) == (SOURCES[0], (A[0], B[0]))
     assert comparison.repetitive == (0, 1)
@@ -188,7 +188,7 @@ def test_words_are_counted_in_training_text(run_compare, tmp_path):
     html, _ = run_compare("--training", str(tmp_path / "train"))
     text = text_of(html)
     assert "by their frequency in train" in text
-    # "dog" occurs 3 times in it, and twice in the references: A and B have the first one.
+    # "dog" occurs 3 times in the training text and twice in the references: A and B have the first one.
     assert "2-4 2 50.0 50.0 66.7 66.7 +0.00" in text
 
 

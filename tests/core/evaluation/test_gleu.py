@@ -21,11 +21,11 @@ def test_ngrams_by_hand():
 
 
 def test_by_hand():
-    # Both have 4 + 3 + 2 + 1 n-grams; the same are a, b, c, a b, b c, a b c.
+    # Both have 4 + 3 + 2 + 1 n-grams; common are a, b, c, a b, b c, a b c.
     assert score("a b c x", "a b c d") == pytest.approx(6 / 10)
-    # Precision is 1 of 1, recall 1 of 3 (a, b, a b): the lower one counts, whichever side it is on.
+    # Precision is 1 of 1, recall 1 of 3 (a, b, a b): GLEU is the minimum of the two.
     assert score("a", "a b") == score("a b", "a") == pytest.approx(1 / 3)
-    # The second a has no partner: matches are a; the output has a, a, a a.
+    # The second a has no counterpart: the match is a; the output has a, a, a a.
     assert score("a a", "a b") == pytest.approx(1 / 3)
 
 

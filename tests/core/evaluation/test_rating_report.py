@@ -50,7 +50,7 @@ def test_alpha_by_hand():
     # Squared differences within units: 0 and 1. Between 1, 1, 2, 3: 0, 1, 4, 1, 4, 1, a mean of 11/6.
     assert krippendorff_alpha([[1, 1], [2, 3], [6]]) == pytest.approx(1 - (1 / 2) / (11 / 6))
     assert krippendorff_alpha([[1, 1], [3, 3]]) == 1
-    # Full disagreement of two values: within units 4; between 1, 3, 3, 1: 4, 4, 0, 0, 4, 4.
+    # Complete disagreement on two values. Within units: 4. Between 1, 3, 3, 1: 4, 4, 0, 0, 4, 4.
     assert krippendorff_alpha([[1, 3], [3, 1]]) == pytest.approx(1 - 4 / (16 / 6))
     assert krippendorff_alpha([[1], [2]]) is None and krippendorff_alpha([[2, 2], [2, 2]]) is None
 
@@ -83,7 +83,7 @@ def test_interval_of_a_mean():
 
 
 def test_sign_test_by_hand():
-    # 5 of 5: 2 * 1/32; 4 of 5: 2 * (1 + 5)/32; 1 of 2 and none: no evidence.
+    # 5 of 5: 2 * 1/32; 4 of 5: 2 * (1 + 5)/32; 1 of 2 and 0 of 0: p = 1.
     assert sign_test(5, 0) == pytest.approx(2 / 32) and sign_test(1, 4) == pytest.approx(12 / 32)
     assert sign_test(1, 1) == sign_test(0, 0) == 1
 
@@ -114,7 +114,7 @@ KEY = Key(
 VOTES = [
     ("ann", "a", 0, 2, 3), ("ann", "a", 1, 1, 4), ("ann", "b", 0, 3, 2), ("ann", "c", 0, 1, 1), ("ann", "c", 1, 5, 6),
     ("ann", "d", 0, 2, 1), ("ann", "d", 1, 5, 5), ("ann", "e", 1, 0, 1), ("ann", "e", 0, 6, 3),
-    ("ann", "a", 1, 4, 60),  # changed after going back, which does not change the time
+    ("ann", "a", 1, 4, 60),  # changed later, which does not change the time
     ("bob", "a", 1, 6, 2), ("bob", "a", 0, 2, 8), ("bob", "b", 0, 5, 4), ("bob", "c", 0, 0, 9),
     ("bob", "e", 0, 4, 1), ("bob", "e", 1, 4, 6),
 ]  # fmt: skip
@@ -148,9 +148,9 @@ def test_raters_one_by_one(results):
     ann, bob = results["raters"]
     assert (ann["complete"], bob["complete"], ann["items"]) == (5, 3, 5)
     assert ann["mean"] == pytest.approx((2 + 4 + 3 + 1 + 5) / 5) and bob["mean"] == pytest.approx((2 + 6 + 5) / 3)
-    assert ann["median_seconds"] == 4 and bob["median_seconds"] == 6  # of 4, 2, 6, 5, 3 and of 8, 4, 6
+    assert ann["median_seconds"] == 4 and bob["median_seconds"] == 6  # medians of 4, 2, 6, 5, 3 and of 8, 4, 6
     assert (ann["controls"], ann["failed_controls"], bob["failed_controls"]) == (1, 0, 1)
-    # Ann's repetition: 2 and 2, 5 and 4. Bob has none.
+    # Ann's repeated items: 2 and 2, 5 and 4. Bob has none.
     assert (ann["repeated_equal"], ann["repeated_within_1"], bob["repeated_equal"]) == (0.5, 1.0, None)
 
 

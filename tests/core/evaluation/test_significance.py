@@ -40,7 +40,7 @@ def test_gleu_as_a_metric_is_the_mean_of_sentences():
 
 
 def test_gleu_takes_the_best_of_several_references():
-    # a b against a c: matches a of 3 n-grams; against a b: all.
+    # a b against a c: the match is a, of 3 n-grams; against a b: all n-grams.
     assert METRICS["gleu"]().corpus_score(["a b"], [["a c"], ["a b"]]).score == 100
 
 
@@ -62,7 +62,7 @@ def test_randomisation_agrees_with_all_exchanges():
     systems = paired_scores(SYSTEMS, REFERENCES, ["gleu"], "ar")["gleu"].systems
     assert systems[0].p_value is None
     assert systems[1].score - systems[0].score == pytest.approx(sum(differences))
-    # 10,000 trials of a probability near 0.05 have a standard deviation of 0.002. Ties may count by rounding.
+    # 10,000 trials with probability 0.05 have a standard deviation of 0.002. Rounding decides how ties count.
     ties = sum(abs(value - abs(sum(differences))) < 1e-9 for value in exchanged) / len(exchanged)
     assert exact - 0.01 < systems[1].p_value < exact + ties + 0.01
 

@@ -65,7 +65,7 @@ def test_refused_files(tmp_path: Path) -> None:
 
 
 def test_text_that_is_not_utf8_is_found_to_the_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gnmt.files.lines.LINES_PER_CHUNK", 2)  # the bad line is the second of its chunk
+    monkeypatch.setattr("gnmt.files.lines.LINES_PER_CHUNK", 2)  # the invalid line is the second of its chunk
     path = tmp_path / "text"
     path.write_bytes(b"one\ntwo\nthree\nf\xfcnf\nsix\n")
     with pytest.raises(UserError, match="not UTF-8: line 4 has the byte 0xfc"):
@@ -108,9 +108,9 @@ def test_text_to_translate(data: bytes, expected: list) -> None:
     [
         (b"m\xe4n", "m\ufffdn"),
         (b"\xff\xfea", "\ufffd\ufffda"),
-        (b"\xed\xa0\x80", "\ufffd\ufffd\ufffd"),  # a lone surrogate
-        (b"a\xe2\x82", "a\ufffd"),  # the beginning of a character
-        (b"\xf4\x90\x80\x80", "\ufffd\ufffd\ufffd\ufffd"),  # above U+10FFFF
+        (b"\xed\xa0\x80", "\ufffd\ufffd\ufffd"),  # encodes a lone surrogate
+        (b"a\xe2\x82", "a\ufffd"),  # first byte of a character only
+        (b"\xf4\x90\x80\x80", "\ufffd\ufffd\ufffd\ufffd"),  # encodes a code point above U+10FFFF
     ],
 )
 def test_bytes_that_are_not_utf8_are_replaced_with_one_warning_per_line(data: bytes, expected: str) -> None:

@@ -44,7 +44,7 @@ def test_another_process_is_named_and_its_death_frees_the_folder(tmp_path):
             lock_folder(tmp_path)
         holder.kill()
         holder.wait()
-        os.kill(worker, 0)  # it lives
+        os.kill(worker, 0)  # it still runs
         try:
             lock = lock_folder(tmp_path)
         finally:
@@ -82,7 +82,7 @@ def test_a_file_system_without_locks_is_told_once_and_used(tmp_path, monkeypatch
 
 
 def test_a_folder_that_cannot_be_written_is_told_and_used(tmp_path, caplog):
-    (tmp_path / NAME).mkdir()  # opening it for writing fails, also for the superuser
+    (tmp_path / NAME).mkdir()  # opening a folder for writing fails, also for root
     assert lock_folder(tmp_path) is None
     assert "cannot be locked" in caplog.text
 
@@ -104,7 +104,7 @@ def test_the_shell_takes_the_same_lock(tmp_path):
     done = subprocess.run(["bash", "-c", script + "echo locked"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "") and f"in use by process {os.getpid()} on" in done.stderr
     lock.release()
-    # A script that is called by the holder goes on under its lock.
+    # A script that the holder calls may use its lock.
     done = subprocess.run(
         ["bash", "-c", script + f'bash -c "{script} echo inner"'], capture_output=True, text=True, check=True
     )

@@ -29,7 +29,7 @@ def test_outputs_appear_only_when_complete(tmp_path: Path) -> None:
         second_file.write(b"2")
         assert not first.exists() and not second.exists()
     assert (first.read_bytes(), second.read_bytes()) == (b"1", b"2")
-    assert sorted(tmp_path.rglob("*")) == [first.parent, first, second]  # nothing else is left
+    assert sorted(tmp_path.rglob("*")) == [first.parent, first, second]  # no other files remain
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, UserError])
@@ -125,7 +125,7 @@ def test_a_terminal_is_written_directly(tmp_path: Path) -> None:
 
 
 def test_a_full_device_is_told_and_stays_a_device() -> None:
-    for block in (b"x", bytes(1 << 20)):  # refused when the buffer is emptied, and at once
+    for block in (b"x", bytes(1 << 20)):  # the write fails at a flush, or directly
         with pytest.raises(UserError, match="/dev/full could not be written .No space left on device."):
             with atomic_outputs([Path("/dev/full")], inputs=[], overwrite=True) as (file,):
                 file.write(block)
@@ -197,10 +197,10 @@ def test_partial_files_of_killed_processes_are_removed_and_others_stay(tmp_path:
         writer.stdout.readline()
         (partial,) = tmp_path.iterdir()
         remove_abandoned(tmp_path)
-        assert partial.exists()  # its writer lives
+        assert partial.exists()  # its writer is still running
         writer.kill()
     assert partial.exists()
-    (tmp_path / ".output.partial").touch()  # not ours
+    (tmp_path / ".output.partial").touch()  # not a partial file of this package
     with atomic_outputs([tmp_path / "another"], inputs=[], overwrite=False):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == [".output.partial", "another"]

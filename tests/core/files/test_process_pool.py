@@ -48,7 +48,8 @@ def test_killed_worker_is_reported() -> None:
         list(ordered_map(die, range(20), 2))
 
 
-@pytest.mark.parametrize("descriptors", [8, 24])  # too few for the queues of the pool; too few for its workers
+# too few file descriptors for the queues of the pool; too few for its workers
+@pytest.mark.parametrize("descriptors", [8, 24])
 def test_workers_that_cannot_be_started_are_told_and_ended(descriptors: int) -> None:
     code = (
         "import resource\n"

@@ -45,7 +45,7 @@ def test_a_log_has_a_line_every_10_seconds_and_the_last(clock, capsys):
 def test_a_terminal_is_refreshed_after_a_second(clock, capsys, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     count(clock, 4, 0.6)
-    assert shown(capsys) == [2, 3, 4, 4]  # the last one when it closes
+    assert shown(capsys) == [2, 3, 4, 4]  # the last count is shown at the end
 
 
 def test_a_hidden_bar_counts_nothing(clock, capsys):

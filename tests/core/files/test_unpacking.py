@@ -59,7 +59,8 @@ def test_a_file_of_pzstd_begins_with_a_skippable_frame(tmp_path):
 
 def test_more_than_one_block_of_zstd(tmp_path):
     content = io.BytesIO()
-    content.write(b"".join(number.to_bytes(4, "big") for number in range(BLOCK)))  # does not compress to one block
+    # the content does not fit into one compressed block
+    content.write(b"".join(number.to_bytes(4, "big") for number in range(BLOCK)))
     path = tmp_path / "text"
     path.write_bytes(zstandard.ZstdCompressor(level=-5).compress(content.getvalue()))
     assert path.stat().st_size > BLOCK
@@ -97,4 +98,4 @@ def test_a_small_file_of_a_long_text_is_unpacked_in_small_blocks(pack, tmp_path)
     with open_unpacked(path) as file:
         blocks = [len(block) for block in file.raw._blocks]
     assert sum(blocks) == size and max(blocks) <= 1 << 25
-    assert len(unpacked(path)) == size  # in many reads, none of which copies the rest of the block
+    assert len(unpacked(path)) == size  # many small reads, none of which copies the remaining block

@@ -29,7 +29,7 @@ def test_equals_the_network_s_attention(hidden_size):
     assert (actual.masked_select(padding[:, None].expand_as(actual)) == 0).all()
     gates = torch.ones(3, 4, hidden_size)
     batch_invariant.add_context(gates, batch_invariant.context_weights(actual), memory.values)
-    # rounding: 6 weights off by 1/8192 times values up to 4, and values off by 1/1024
+    # rounding: 6 weights with errors of 1/8192 times values up to 4, and values with errors of 1/1024
     torch.testing.assert_close(gates - 1, context, rtol=0, atol=5e-3)
 
 

@@ -93,7 +93,8 @@ def differing(
     [
         ("gnmt_v2", {"hidden_size": 32}),
         ("gnmt", {"hidden_size": 48, "encoder_layers": 3, "decoder_layers": 3}),
-        ("gnmt_v2", {"hidden_size": 20, "encoder_layers": 2, "decoder_layers": 3}),  # no multiple of any vector
+        # not a multiple of any vector width
+        ("gnmt_v2", {"hidden_size": 20, "encoder_layers": 2, "decoder_layers": 3}),
         ("gnmt_v2", {"hidden_size": 32, "encoder_layers": 3, "decoder_layers": 3, "activation_clip": 1.0}),
     ],
 )

@@ -27,7 +27,7 @@ def test_weights_and_inputs_are_rounded_once_and_the_sums_once(make):
     actual = make(weight, bias)(inputs.view(8, 40, 64)).view(320, 48)
     assert actual.dtype == torch.float32
     torch.testing.assert_close(actual, exact, rtol=2**-8, atol=1e-5)
-    is_equal = actual == exact.bfloat16().float()  # sums next to the middle of two numbers may be rounded the other way
+    is_equal = actual == exact.bfloat16().float()  # sums next to the midpoint of two numbers may be rounded differently
     assert is_equal.float().mean() > 0.99
 
 

@@ -14,18 +14,18 @@ from gnmt.inference.packed_linear import PackedLinear, PlainLinear, inference_li
 from gnmt.inference.fast_decoder import FastDecoder, FastDecoderState
 
 DICTIONARY = make_dictionary(23)
-CLOSE = {"rtol": 1e-4, "atol": 1e-5}  # float32, the same sums in another order
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}  # float32 sums in another order
 NO_OPTIONS = SimpleNamespace(generation=SimpleNamespace())
 
 
 def large_weights(arch: str, **options):
     model = make_model(arch, DICTIONARY, hidden_size=12, **options)
-    for parameter in model.parameters():  # larger than the initial ones: differences show
+    for parameter in model.parameters():  # larger than the initial weights, so that differences are visible
         torch.nn.init.uniform_(parameter, -0.6, 0.6)
     return model
 
 
-TABLE = 23 * 4 * 12 * 4  # bytes of what 23 words add to 4 x 12 gates
+TABLE = 23 * 4 * 12 * 4  # size in bytes of a table of 23 words with 4 x 12 gates
 KINDS_OF_GATES = {
     "joined, packed": lambda decoder: fused_gate_products(decoder, PackedLinear),
     "joined, plain": lambda decoder: fused_gate_products(decoder, PlainLinear),
@@ -42,7 +42,7 @@ def test_equals_the_network_step_by_step(arch, layers, kind):
 
 @torch.no_grad()
 @pytest.mark.parametrize("table_bytes,has_table", [(TABLE, True), (TABLE - 1, False)])
-# Always; from six rows, after the first two steps of two; never.
+# rows are shared always; from six rows on; after the first two steps with two rows; never
 @pytest.mark.parametrize("shared_from", [0, 6 * 12, 10**6])
 def test_sharing_and_tables_change_nothing(shared_from, table_bytes, has_table, monkeypatch):
     monkeypatch.setattr(gates, "TABLE_BYTES", table_bytes)
@@ -60,10 +60,10 @@ def assert_equal_steps(model, gates_of):
     memories = [decoder.precompute(encoder_out) for decoder in decoders]
     states = [decoder.initial_state(memory) for decoder, memory in zip(decoders, memories)]
     parents_and_tokens = [
-        (None, [2, 2]),  # a hypothesis a sentence
+        (None, [2, 2]),  # one hypothesis for each sentence
         ([1, 0], [7, 7]),
         ([0, 0, 0, 1, 1, 1], [4, 5, 5, 7, 8, 9]),  # three
-        ([2, 0, 2, 4, 4, 4], [9, 8, 9, 6, 5, 4]),  # two of which have no children
+        ([2, 0, 2, 4, 4, 4], [9, 8, 9, 6, 5, 4]),  # two of the rows have no children
         (None, [4, 4, 5, 6, 7, 8]),
     ]
     for parents, tokens in parents_and_tokens:
@@ -128,5 +128,5 @@ def test_packed_where_that_is_possible(monkeypatch):
     weight = torch.randn(4, 3)
     assert isinstance(inference_linear(weight), PackedLinear)
     assert isinstance(inference_linear(weight.half()), PlainLinear)
-    monkeypatch.setattr(packed_linear.torch.ops, "mkldnn", SimpleNamespace())  # a torch without the operators
+    monkeypatch.setattr(packed_linear.torch.ops, "mkldnn", SimpleNamespace())  # simulates a torch without the operators
     assert isinstance(inference_linear(weight), PlainLinear)

@@ -15,7 +15,7 @@ from gnmt.network.gnmt import GNMTNetwork
 from gnmt.quantization.fixed_point import order_free_sum, round_values, round_weights
 
 SOURCE = torch.tensor([[4, 5, 6, 7, 2], [8, 9, 2, 1, 1]])
-ERRORS = {"fp32": 1e-5, "bf16": 0.05, "int8": 0.05}  # of weights, which are between 0 and 1
+ERRORS = {"fp32": 1e-5, "bf16": 0.05, "int8": 0.05}  # absolute error of weights between 0 and 1
 
 
 class DotProductAttention(nn.Module):
@@ -109,7 +109,8 @@ def test_a_registered_attention_is_used_in_every_precision(precision, monkeypatc
     torch.testing.assert_close(weights, expected_weights, rtol=0, atol=ERRORS[precision])
     torch.testing.assert_close(logits, expected_logits, rtol=0, atol=10 * ERRORS[precision])
     by_bahdanau = two_steps(*inference_model_for(network(NormalizedBahdanauAttention(8)), precision))[1]
-    assert (weights - by_bahdanau).abs().max() > 2 * ERRORS[precision]  # the error allowed tells them apart
+    # larger than the allowed error, so the forms can be distinguished
+    assert (weights - by_bahdanau).abs().max() > 2 * ERRORS[precision]
 
 
 @pytest.mark.parametrize("precision", ["bf16", "int8"])

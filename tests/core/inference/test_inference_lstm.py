@@ -35,7 +35,7 @@ def test_small_candidates_survive_half_precision():
     """In float16, sigmoid(2 g) - 1/2 = 0.00034 would be rounded to 0.00049."""
     gates = torch.tensor([[0.0, 0.0, 2 * 0.00068, 0.0]], dtype=torch.float16)
     _, cell = lstm_cell_from_gates(gates, torch.zeros(1, 1, dtype=torch.float16), nn.Identity())
-    assert cell.item() == pytest.approx(0.00034, rel=2e-3)  # i and the candidate: 1/2 x 0.00068
+    assert cell.item() == pytest.approx(0.00034, rel=2e-3)  # input gate times candidate: 1/2 x 0.00068
 
 
 @torch.no_grad()

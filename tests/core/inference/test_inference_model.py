@@ -62,7 +62,7 @@ def test_half_precision_of_another_network_or_device(model):
         inference_model_for(model, "fp16")
     with pytest.raises(UserError, match="precision is 'int4', but must be one of fp32, fp16, bf16, int8"):
         inference_model_for(model, "int4")
-    network = EncoderDecoder(model.encoder, model.decoder).copied_to(torch.float16)  # as on a GPU
+    network = EncoderDecoder(model.encoder, model.decoder).copied_to(torch.float16)  # simulates a GPU
     weights = [*network.encoder.parameters(), *network.decoder.parameters()]
     assert {weight.dtype for weight in weights} == {torch.float16}
     assert network.encoder.embed_tokens is network.decoder.embed_tokens
@@ -80,7 +80,7 @@ def test_products_without_bfloat16_are_told_and_nearly_the_same(model, monkeypat
     native = logits_of(model, "bf16")
     for module in (inference_model, bf16_linear):
         monkeypatch.setattr(module, "has_bf16_products", lambda: False)
-    model.load_state_dict(model.state_dict())  # counts as a change, so that copies are made again
+    model.load_state_dict(model.state_dict())  # counts as a change of the parameters, so copies are created again
     emulated = logits_of(model, "bf16")
     assert "no products in bfloat16" in caplog.text and "not faster" in caplog.text
     torch.testing.assert_close(emulated, native, rtol=0, atol=0.05)
@@ -125,7 +125,7 @@ def test_encoder_with_other_layers_equals_the_network_s(model, make_layer):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     copied = encoder_with(model.encoder, make_layer)
     for actual, expected in zip(copied(SOURCE, None), model.encoder(SOURCE, None)):
-        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)  # float32, the same sums in another order
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)  # float32 sums in another order
     after = model.state_dict()
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in after)
 
@@ -136,9 +136,9 @@ def test_encoder_is_packed_where_that_is_possible(model, monkeypatch):
         return all(isinstance(layer, PackedLSTM) for layer in inference_model_for(of).encoder.upper_layers)
 
     assert packed(model)
-    assert not packed(make_model("gnmt", DICTIONARY, hidden_size=16, activation_clip=1.0))  # it clips
+    assert not packed(make_model("gnmt", DICTIONARY, hidden_size=16, activation_clip=1.0))  # packed LSTMs cannot clip
     assert not packed(make_model("gnmt_v2", DICTIONARY, hidden_size=16).half())
-    monkeypatch.setattr(packed_lstm.torch.ops, "mkldnn", SimpleNamespace())  # a torch without the operators
+    monkeypatch.setattr(packed_lstm.torch.ops, "mkldnn", SimpleNamespace())  # simulates a torch without the operators
     monkeypatch.setattr(inference_model, "inference_linear", PlainLinear)
     assert not packed(make_model("gnmt_v2", DICTIONARY, hidden_size=16))
 
@@ -167,7 +167,7 @@ def test_integers_and_bfloat16_are_close_and_independent_of_the_batch(model, pre
 
     expected, actual = first_logits(exact, SOURCE), first_logits(quantized, SOURCE)
     assert not torch.equal(expected, actual)
-    # each product is off by about 1 %; logits here reach from about -5 to 5
+    # each product has an error of about 1 %; logits are between about -5 and 5
     torch.testing.assert_close(actual, expected, rtol=0, atol=0.25)
     alone = first_logits(quantized, SOURCE[1:, 2:])
     torch.testing.assert_close(alone[0], actual[1], rtol=1e-4, atol=1e-5)

@@ -57,7 +57,7 @@ def test_clipped_logits(case, chunk, monkeypatch):
 def test_validation_makes_no_gradients(case, monkeypatch):
     """The parameters require gradients although torch.no_grad is active."""
     (features, weight, bias), target = case
-    monkeypatch.setattr(fused_linear_cross_entropy, "_plus_product", None)  # of the weights' gradient
+    monkeypatch.setattr(fused_linear_cross_entropy, "_plus_product", None)  # computes the gradient of the weights
     with pytest.raises(TypeError):
         fused_label_smoothed_loss(features, weight, bias, target, 0.1)
     with torch.no_grad():
@@ -79,7 +79,7 @@ def test_half_precision_leaves_the_order_to_autograd(case):
     torch.testing.assert_close(half[1].grad.double(), exact[1].grad, rtol=1e-2, atol=1024 * 2e-3)
 
 
-HALF_PRECISIONS = {torch.float16: 2**-11, torch.bfloat16: 2**-8}  # with the relative error of rounding
+HALF_PRECISIONS = {torch.float16: 2**-11, torch.bfloat16: 2**-8}  # relative rounding errors
 
 
 @pytest.mark.parametrize("limit", [None, 2.0])
@@ -95,7 +95,7 @@ def test_half_precision_in_many_chunks_is_close_to_float64(precision, limit, dev
     error = HALF_PRECISIONS[precision]
     assert losses[0].item() == pytest.approx(losses[1].item(), rel=error)  # errors of logits cancel in the sum
     actual, expected = (torch.autograd.grad(16 * loss, tensors) for loss, tensors in zip(losses, (half, exact)))
-    allowed = error * (3 if limit is None else 50)  # rounding moves some logits across the limit
+    allowed = error * (3 if limit is None else 50)  # rounding moves some logits past the clipping limit
     for gradient, reference in zip(actual, expected):
         assert gradient.dtype == precision
         assert (gradient.double() - reference).norm() < allowed * reference.norm()
@@ -137,7 +137,7 @@ def test_only_the_logits_of_a_chunk_are_held(precision, limit, monkeypatch):
         loss, _ = fused_label_smoothed_loss(*tensors, torch.randint(0, 40, (90,)), 0.1, limit)
         nll = fused_weighted_nll(*tensors, torch.randint(0, 40, (90,)), torch.randn(90))
         (loss + nll).backward()
-    assert largest.elements == (20 if precision == torch.bfloat16 else 10) * 40  # two bytes or four each
+    assert largest.elements == (20 if precision == torch.bfloat16 else 10) * 40  # two or four bytes for each logit
 
 
 def test_autocast_computes_in_its_precision(case):

@@ -28,8 +28,8 @@ def case(device):
     return module, query, outputs, padding_mask.to(device)
 
 
-@pytest.mark.parametrize("capability", ["AVX2", "AVX512"])  # which have different ways to a tanh
-@pytest.mark.parametrize("buffer", [1, 100, 10_000])  # one sentence at a time, some, all
+@pytest.mark.parametrize("capability", ["AVX2", "AVX512"])  # with different implementations of tanh
+@pytest.mark.parametrize("buffer", [1, 100, 10_000])  # chunks of one sentence, of some, of all
 def test_equals_the_formula(case, buffer, capability, monkeypatch):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     for name in ("CPU_BUFFER_ELEMENTS", "GPU_BUFFER_ELEMENTS"):

@@ -33,7 +33,7 @@ def clipped_model(arch: str = "gnmt_v2", **options):
 
 def test_range_is_set_by_updates_and_saved():
     model = clipped_model(activation_clip_from=10, activation_clip_until=20)
-    model.set_num_updates(14)  # done; the one to come is the 15th
+    model.set_num_updates(14)  # number of completed updates: the next one is the 15th
     assert model.encoder.clip.limit == model.decoder.stack.clip.limit == 1.25
     other = clipped_model(activation_clip_from=10, activation_clip_until=20)
     other.load_state_dict(model.state_dict())
@@ -93,7 +93,7 @@ def test_search_computes_what_training_does(arch, device):
         state = decoder.initial_state(memory)
         for position in range(target.size(1)):
             step, _, state = decoder.step(target[:, position], memory, state)
-            torch.testing.assert_close(step, logits[:, position], rtol=1e-4, atol=1e-5)  # other order of sums
+            torch.testing.assert_close(step, logits[:, position], rtol=1e-4, atol=1e-5)  # sums in another order
 
 
 def test_accumulators_are_int16():
@@ -115,7 +115,7 @@ def test_int8_with_known_ranges_is_close():
         memory = decoder.precompute(encoder(SOURCE, None))
         results.append(decoder.step(TARGET[:, 0], memory, decoder.initial_state(memory))[0].log_softmax(dim=1))
     assert (results[0] - results[1]).abs().max() < 0.5
-    assert (results[0] - results[1]).abs().max() > 0  # it is another arithmetic
+    assert (results[0] - results[1]).abs().max() > 0  # int8 uses another arithmetic
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ def test_share_scale_and_gradient(p):
     inputs = torch.ones(1000, 401, requires_grad=True)
     outputs = Dropout(p)(inputs)
     kept = outputs != 0
-    # 401,000 draws: the share's standard deviation is below 0.0008
+    # 401,000 draws: the standard deviation of the share is below 0.0008
     assert kept.float().mean().item() == pytest.approx(1 - p, abs=0.004)
     torch.testing.assert_close(outputs[kept], torch.full_like(outputs[kept], 1 / (1 - p)), rtol=1e-4, atol=0)
     outputs.sum().backward()

@@ -10,7 +10,7 @@ from gnmt.checkpoints.nvidia_names import our_names
 from gnmt.losses.fused_linear_cross_entropy import fused_label_smoothed_loss
 from reference.plain_loss import plain_label_smoothed_loss
 
-# float32, the same sums in another order
+# float32 sums in another order
 TOLERANCE = {"rtol": 0, "atol": 1e-5}
 NVIDIA_PAD, NVIDIA_BOS, NVIDIA_EOS = 0, 2, 3
 

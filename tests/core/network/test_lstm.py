@@ -50,7 +50,7 @@ def test_recomputed_layers_keep_less_and_have_the_same_gradients(clip, device):
     plain, expected = kept_and_gradients(False)
     recomputed, gradients = kept_and_gradients(True)
     assert all(map(torch.equal, gradients, expected))
-    assert recomputed == 3 * 6 * 5 < plain  # the inputs alone
+    assert recomputed == 3 * 6 * 5 < plain  # only the inputs are kept
 
 
 def test_bidirectional_equals_packed_sequences(device):

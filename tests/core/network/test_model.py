@@ -13,7 +13,7 @@ from gnmt.errors import UserError
 from gnmt.network.dropout import Dropout, disable_dropout
 
 ARCHITECTURES = ["gnmt_v2", "gnmt_v2_8_layers", "gnmt"]
-# float32, the same sums in another order
+# float32 sums in another order
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 DICTIONARY = make_dictionary(23)
 
@@ -21,7 +21,7 @@ DICTIONARY = make_dictionary(23)
 @pytest.fixture(params=ARCHITECTURES)
 def model(request, device):
     model = make_model(request.param, DICTIONARY, hidden_size=12, dropout=0.3)
-    for parameter in model.parameters():  # larger weights than the initial ones: differences show
+    for parameter in model.parameters():  # larger than the initial weights, so that differences are visible
         torch.nn.init.uniform_(parameter, -0.6, 0.6)
     return model.to(device)
 
@@ -55,7 +55,7 @@ def test_left_and_right_padding_give_the_same(model, device):
     logits_left, extra_left = model(left, lengths, previous)
     logits_right, extra_right = model(right, lengths, previous)
     torch.testing.assert_close(logits_left, logits_right, **CLOSE)
-    for row, length in enumerate(LENGTHS):  # attention is in the layout of the input
+    for row, length in enumerate(LENGTHS):  # attention has the padding layout of the input
         torch.testing.assert_close(
             extra_left["attn"][0][row, :, 7 - length :], extra_right["attn"][0][row, :, :length], **CLOSE
         )
@@ -167,9 +167,9 @@ def test_initial_distributions(weights, embeddings):
             assert parameter.item() == pytest.approx(1 / math.sqrt(64)), name
         else:
             assert parameter.abs().max() <= init_range, name
-            deviation = init_range / math.sqrt(3 * parameter.numel())  # of the mean of uniform numbers
+            deviation = init_range / math.sqrt(3 * parameter.numel())  # standard error of the mean of uniform numbers
             assert abs(parameter.mean().item()) < 5 * deviation, name
-            # kurtosis tells uniform (1.8) from normal (3)
+            # the kurtosis distinguishes uniform (1.8) from normal (3)
             assert parameter.abs().max() > 0.9 * init_range, name
 
 
@@ -206,7 +206,7 @@ def test_residual_and_context_positions():
         [out_of("encoder.first_layer.forward_lstm"), out_of("encoder.first_layer.backward_lstm").flip(1)], -1
     )
     torch.testing.assert_close(came_from("encoder.upper_layers.0"), both)
-    second = out_of("encoder.upper_layers.0")  # no residual: it is 2H wide below
+    second = out_of("encoder.upper_layers.0")  # no residual connection: the layer below has 2H outputs
     torch.testing.assert_close(came_from("encoder.upper_layers.1"), second)
     third = out_of("encoder.upper_layers.1") + second
     torch.testing.assert_close(came_from("encoder.upper_layers.2"), third)
@@ -215,7 +215,7 @@ def test_residual_and_context_positions():
     first = out_of(stack + "query_lstm")
     context = came_from(stack + "upper_lstms.0")[..., 6:]
     torch.testing.assert_close(came_from(stack + "upper_lstms.0")[..., :6], first)
-    second = out_of(stack + "upper_lstms.0")  # no residual over the layer that attends
+    second = out_of(stack + "upper_lstms.0")  # no residual connection over the layer that uses attention
     torch.testing.assert_close(came_from(stack + "upper_lstms.1"), torch.cat([second, context], -1))
     third = out_of(stack + "upper_lstms.1") + second
     torch.testing.assert_close(came_from(stack + "upper_lstms.2"), torch.cat([third, context], -1))
@@ -236,7 +236,8 @@ def test_dropout_positions():
         if isinstance(module, Dropout):
             module.register_forward_hook(lambda *_: calls.append(1))
     model(tokens, lengths, previous_tokens(2, 8))
-    assert len(calls) == 4 + 4  # a layer each: none before the output projection, none on the attention query
+    # one mask for each layer: none before the output projection, none on the attention query
+    assert len(calls) == 4 + 4
 
 
 def test_shared_and_separate_embeddings():

@@ -101,7 +101,7 @@ def test_states_are_carried_from_chunk_to_chunk():
 # -- the values
 
 
-# All networks with one chunk and with several; one network with every number of chunks.
+# All networks with one chunk and with several chunks; one network with each number of chunks.
 @pytest.mark.parametrize(
     "name, chunks", [*((name, chunks) for name in NETWORKS for chunks in (1, 4)), *((CURRENT, 2), (CURRENT, 9))]
 )

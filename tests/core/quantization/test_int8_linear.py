@@ -15,7 +15,7 @@ from gnmt.quantization.int8_kernels import (
 def test_rows_by_hand():
     """The largest element of each row becomes 127; a row of zeros has scale 1."""
     integers, scale = quantize_rows(torch.tensor([[-10.0, 5.0, 0.04], [0.0, 0.0, 0.0], [254.0, 1.0, -2.9]]))
-    assert integers.tolist() == [[-127, 64, 1], [0, 0, 0], [127, 0, -1]]  # 63.5 goes to the even 64; 0.508 to 1
+    assert integers.tolist() == [[-127, 64, 1], [0, 0, 0], [127, 0, -1]]  # 63.5 is rounded to the even 64, 0.508 to 1
     torch.testing.assert_close(scale, torch.tensor([10 / 127, 1.0, 2.0]))
 
 
@@ -58,7 +58,7 @@ def test_equals_integer_arithmetic(kernel, rows, inputs, outputs, limit):
     weight, bias, x = torch.randn(outputs, inputs), torch.randn(outputs), torch.randn(rows, inputs) * 3
     layer = Int8Linear(weight, bias, limit)
     expected = integer_arithmetic(weight, bias, x, layer.kernels.qmax, limit)
-    # the integers are the same; only the two scales and the bias are applied in float32
+    # the integers are equal; only the two scales and the bias are applied in float32
     np.testing.assert_allclose(layer(x).double().numpy(), expected, rtol=2e-6, atol=2e-6 * np.abs(expected).max())
 
 
@@ -72,7 +72,7 @@ def test_the_largest_sums_are_exact(kernel):
 def test_a_row_does_not_depend_on_its_batch(kernel):
     torch.manual_seed(2)
     layer, x = Int8Linear(torch.randn(24, 40)), torch.randn(2 * FEW_ROWS, 40)
-    x[3] *= 1000  # one scale for the batch would leave the others nothing
+    x[3] *= 1000  # with one scale for the batch, the other rows would be rounded to 0
     together = layer(x)
     for row in range(len(x)):
         assert torch.equal(layer(x[row : row + 1])[0], together[row])

@@ -93,4 +93,4 @@ def test_int8_of_large_weights(model):
         projected.append(decoder.output_projection(features))
         logits.append(decoder.step(torch.tensor([7]), memory, state)[0])
     assert torch.equal(*outputs) and torch.equal(*projected)
-    torch.testing.assert_close(*logits)  # they reach from about -5 to 5
+    torch.testing.assert_close(*logits)  # logits are between about -5 and 5

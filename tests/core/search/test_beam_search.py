@@ -15,8 +15,8 @@ from reference.exhaustive_search import EOS, PAD, UNK, Scripted, ScriptedEnsembl
 from reference.tabulated_penalty import TabulatedLengthPenalty
 
 SPECIAL = SpecialTokens(pad=PAD, eos=EOS, unk=UNK, decoder_start=EOS)
-VOCABULARY = 6  # begin, pad, end, unknown and two words
-EVERYTHING = 400  # a beam wider than the number of prefixes
+VOCABULARY = 6  # BOS, PAD, EOS, UNK and two words
+EVERYTHING = 400  # a beam larger than the number of prefixes
 
 
 def padded(sources, left: bool = False) -> torch.Tensor:
@@ -183,7 +183,7 @@ def test_prefix_is_kept_and_free_after_it(device):
     assert all(tokens[0] == 5 for _, tokens, _, _ in half)
     (alone,) = translate(model, [SOURCES[2]], beam=3, nbest=3, max_len_b=5)
     assert [t[1] for t in free] == [t[1] for t in alone]
-    # a forced token costs what the model gives it
+    # the score of a forced token is its log-probability
     log_probs = model.next(SOURCES[0], ())[0]
     assert forced[0][2][0] == pytest.approx(float(log_probs[6]), abs=1e-5)
 

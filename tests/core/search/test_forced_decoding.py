@@ -26,7 +26,7 @@ class FixedModel:
 
 def test_by_hand():
     target = torch.tensor([[0, 0, 2], [2, 1, 1]])
-    # row 0: 0.5, then 0.25 (moved by one), then 0.5; row 1: 0.25, then padding
+    # row 0: 0.5, then 0.25 (rotated by one), then 0.5; row 1: 0.25, then PAD
     scores = force_decode(FixedModel(), SOURCE, torch.zeros_like(target), target, pad=1).log_probs
     assert scores.exp().tolist() == [[0.5, 0.25, 0.5], [0.25, 1.0, 1.0]]
 
@@ -42,4 +42,4 @@ def test_equals_one_pass_through_the_network(arch):
     model.make_generation_fast_()
     rounded = force_decode(Ensemble([model], precision="int8"), SOURCE, READ, TARGET, pad=1).log_probs
     assert not torch.equal(rounded, actual)
-    torch.testing.assert_close(rounded, actual, rtol=0, atol=0.1)  # each product is off by about 1 %
+    torch.testing.assert_close(rounded, actual, rtol=0, atol=0.1)  # each product has an error of about 1 %

@@ -33,14 +33,14 @@ def test_tabulated_length_penalty():
     assert penalty(torch.tensor([[1, 3], [5, 9]])).tolist() == [[1.0, 3.0], [2.0, 2.0]]
     last = torch.arange(1, 8)
     assert penalty.largest(torch.full((7,), 1), last).tolist() == [1, 1, 3, 3, 3, 3, 3]
-    assert penalty.largest(torch.full((7,), 4), last)[3:].tolist() == [0.25, 2, 2, 2]  # lengths from 4 on
+    assert penalty.largest(torch.full((7,), 4), last)[3:].tolist() == [0.25, 2, 2, 2]  # all lengths from 4 on
     assert penalty.largest(torch.tensor([7]), torch.tensor([7])).tolist() == [2]
 
 
 def test_coverage_penalty():
     coverage = torch.tensor([[0.5, 1.0, 3.0], [0.25, 0.5, 0.0]])
     padding = torch.tensor([[False, False, False], [False, False, True]])
-    # 0.2 * (log 1/2 + 0 + 0); 0.2 * (log 1/4 + log 1/2), the padding is free
+    # 0.2 * (log 1/2 + 0 + 0); 0.2 * (log 1/4 + log 1/2): padding has no penalty
     expected = torch.tensor([0.2 * math.log(1 / 2), 0.2 * math.log(1 / 8)])
     torch.testing.assert_close(coverage_penalty(coverage, padding, 0.2), expected)
 

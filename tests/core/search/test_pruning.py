@@ -50,12 +50,12 @@ def test_tokens_far_behind_the_best_of_their_row():
 
 
 def test_hypotheses_far_behind_the_best_finished():
-    best = torch.tensor([-2.0, NEG_INF])  # nothing of the second sentence has finished
+    best = torch.tensor([-2.0, NEG_INF])  # no hypothesis of the second sentence has finished
     assert keep_within(torch.tensor([[-2.0, -5.5], [NEG_INF, NEG_INF]]), best[:, None], 3.0).tolist() == [
         [-2.0, NEG_INF],
         [NEG_INF, NEG_INF],
     ]
-    # -8 / 2 = -4 stays, -11 / 2 = -5.5 does not
+    # -8 / 2 = -4 is kept, -11 / 2 = -5.5 is pruned
     assert prune_running(
         torch.tensor([[-8.0, -11.0], [-8.0, -90.0]]), torch.tensor([2.0, 2.0]), best, 3.0
     ).tolist() == [[-8.0, NEG_INF], [-8.0, -90.0]]
@@ -65,7 +65,7 @@ def test_hypotheses_far_behind_the_best_finished():
 @pytest.mark.parametrize("tokens,hypotheses", [(0, 0), (1.5, 0), (0, 1.0), (0, 0.2), (2.0, 0.5)])
 def test_equals_the_plain_search(seed, tokens, hypotheses):
     model = ScriptedEnsemble([Scripted(seed, 9, sharpness=1.5)])
-    # Without a bound on what may still come (unkpen < 0) a sentence stops as the plain search does.
+    # Future scores have no bound if unkpen < 0, so a sentence stops as in the plain search.
     options = dict(beam=4, nbest=4, max_len_b=7, length_norm_factor=0.6, coverage_penalty=0.1, unkpen=-1e-30)
     nbest_lists = translate(model, SOURCES, prune_tokens=tokens, prune_hypotheses=hypotheses, **options)
     for source, nbest in zip(SOURCES, nbest_lists):

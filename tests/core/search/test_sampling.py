@@ -55,7 +55,7 @@ def padded(rows: list, width: int, fill) -> list:
     return [[*row, *[fill] * (width - len(row))] for row in rows]
 
 
-@pytest.mark.parametrize("leaving_share", [0.01, 1 / 8, 1])  # rows that have ended leave at once, in time, never
+@pytest.mark.parametrize("leaving_share", [0.01, 1 / 8, 1])  # finished rows are removed at once, in time, or never
 def test_samples_are_those_of_a_walk(leaving_share, monkeypatch):
     monkeypatch.setattr(sampling, "LEAVING_SHARE", leaving_share)
     model = ScriptedEnsemble([Scripted(seed=3, vocabulary=VOCABULARY)])
@@ -68,7 +68,7 @@ def test_samples_are_those_of_a_walk(leaving_share, monkeypatch):
     expected = [walk(model, sources[b], noise[b, k].tolist(), limits[b]) for b in range(3) for k in range(20)]
     tokens, log_probs = zip(*expected)
     longest = max(map(len, tokens))
-    assert longest == LIMIT and min(map(len, tokens)) == 1  # some are cut, some end at once
+    assert longest == LIMIT and min(map(len, tokens)) == 1  # some samples are truncated, some end at once
     assert samples.tokens.flatten(0, 1).tolist() == padded(tokens, longest, PAD)
     torch.testing.assert_close(samples.log_probs.flatten(0, 1), torch.tensor(padded(log_probs, longest, 0.0)))
 
@@ -109,7 +109,7 @@ def test_log_probs_are_those_of_one_pass(network, temperature, device):
         logits = network(source, None, previous)[0] / temperature  # five rows for each sentence
     logits[:, :, PAD] = -math.inf
     log_probs = logits.log_softmax(dim=2).gather(2, tokens[:, :, None])[:, :, 0].masked_fill(tokens == PAD, 0)
-    # float32; step by step the same sums are made in another order
+    # float32; step by step, sums have another order
     torch.testing.assert_close(samples.log_probs.flatten(0, 1), log_probs, rtol=1e-4, atol=1e-5)
 
 

@@ -35,7 +35,7 @@ def plain_continuations(probabilities, log_probs, count, prune):
 @pytest.mark.parametrize("count", [1, 10, 24, 700])
 @pytest.mark.parametrize("hypotheses,prune", [(1, 0.0), (5, 0.0), (5, 1.5)])
 def test_two_stages_find_what_one_finds(vocabulary, count, hypotheses, prune):
-    kind = {"generator": torch.Generator().manual_seed(1), "dtype": torch.float64}  # in which no two values are equal
+    kind = {"generator": torch.Generator().manual_seed(1), "dtype": torch.float64}  # all values are different
     probabilities = torch.randn(3 * hypotheses, vocabulary, **kind).softmax(dim=1)
     log_probs = torch.randn(3, hypotheses, **kind)
     actual = best_continuations(probabilities, log_probs, count, prune)
@@ -54,7 +54,7 @@ def test_ties_and_banned_tokens():
     last, before = vocabulary - 1, vocabulary - 2
     probabilities = torch.zeros(4, vocabulary)
     probabilities[:, [3, 3 + GROUPS, last, before]] = torch.tensor([0.25, 0.25, 0.25, 0.125])
-    log_probs = torch.tensor([[0.0, NEG_INF], [NEG_INF, -1.0]])  # the second and the third row are no hypotheses
+    log_probs = torch.tensor([[0.0, NEG_INF], [NEG_INF, -1.0]])  # the second and third rows are no hypotheses
     actual = best_continuations(probabilities, log_probs, 5)
     for sentence, (log_prob, hypothesis) in enumerate([(0.0, 0), (-1.0, 1)]):
         expected = [log_prob + math.log(p) for p in (0.25, 0.25, 0.25, 0.125)]
@@ -96,7 +96,7 @@ def test_forbidden_tokens():
     words = ([eos, eos, eos], [5, 5, 5], [4, 4, 5])
     history = history_of([BeamStep(backpointers, torch.tensor(emitted), rows, rows) for emitted in words])
     probabilities = torch.tensor([[0.1, 0.2, 0.1, 0.2, 0.1, 0.2, 0.1]] * 3)
-    probabilities[1, 5] = 0  # forced below, however unlikely
+    probabilities[1, 5] = 0  # forced below although its probability is 0
     options = SearchOptions(min_len=3, unkpen=math.log(4), no_repeat_ngram_size=2)
     forced, num_tokens = torch.tensor([pad, 5, pad]), torch.tensor([2, 2, 2])
     apply_constraints(
@@ -106,7 +106,7 @@ def test_forbidden_tokens():
     expected = [
         [0.1, 0, 0, 0.05, 0.1, 0.2, 0.1],
         [0, 0, 0, 0, 0, tiny, 0],
-        [0.1, 0, 0, 0.05, 0.1, 0, 0.1],  # 5 5 is there already
+        [0.1, 0, 0, 0.05, 0.1, 0, 0.1],  # 5 5 has already occurred
     ]
     assert torch.allclose(probabilities, torch.tensor(expected), atol=1e-9)
     assert probabilities[1, 5] == tiny

@@ -74,7 +74,7 @@ def test_no_request_makes_the_server_fail(server):
                 called += 1
                 case.call_and_validate(checks=checks, timeout=SECONDS)
 
-            with suppress(Unsatisfiable):  # a route without parameters has no wrong request
+            with suppress(Unsatisfiable):  # a route without parameters has no invalid request
                 ask()
     assert called > 100
     assert server.get("/health/ready").status == 200

@@ -190,7 +190,7 @@ def test_a_failing_search_is_an_error_of_its_own_requests_only(translator, monke
         assert answers[0].json["code"] == "failed" and "no" not in answers[0].json["error"].split()
 
 
-@pytest.mark.parametrize("method", ["step", "add", None])  # None: the search cannot be created
+@pytest.mark.parametrize("method", ["step", "add", None])  # None: creating the search fails
 def test_a_search_that_breaks_ends_with_its_requests(translator, monkeypatch, method):
     search, first_step = translator.search, []
 
@@ -208,7 +208,7 @@ def test_a_search_that_breaks_ends_with_its_requests(translator, monkeypatch, me
         if options.beam == 3 and method is None:
             fail()
         elif options.beam == 3 and method == "step":
-            made.step = partial(step_once, made.step)  # the gauges count the search when it fails
+            made.step = partial(step_once, made.step)  # the metrics count the search when it fails
         elif options.beam == 3:
             made.add = fail
         return made
@@ -216,7 +216,7 @@ def test_a_search_that_breaks_ends_with_its_requests(translator, monkeypatch, me
     monkeypatch.setattr(translator, "search", broken)
     with served([translator]) as running:
         assert running.detailed(["a cat"], beam=3).status == 500
-        metrics = running.get("/metrics").text  # without a further search, which would correct the gauges
+        metrics = running.get("/metrics").text  # no further search runs, which would correct the metrics
         assert "gnmt_running_sentences 0.0" in metrics and "gnmt_running_searches 0.0" in metrics
         assert running.detailed(["a cat"], beam=4).status == 200
         assert running.get("/health/ready").status == 200
@@ -230,7 +230,7 @@ def test_a_failed_engine_is_named(translator, monkeypatch):
             raise RuntimeError("no jobs")
         return []
 
-    with served([translator]) as running:  # warm by now
+    with served([translator]) as running:  # now the model is warm
         monkeypatch.setattr(JobQueue, "take", fail)
         for _ in range(2):
             answer = running.translate("a cat")
@@ -338,7 +338,7 @@ def test_what_is_not_json_is_told_by_all_routes_alike(server, path, body):
     assert (answer.status, answer.json["error"]) == (400, "The body is not valid JSON: send a JSON object in UTF-8.")
 
 
-@pytest.mark.parametrize("kind", ["application/json", "text/plain"])  # a body is read only if its type is known
+@pytest.mark.parametrize("kind", ["application/json", "text/plain"])  # a body is read only if its content type is known
 @pytest.mark.parametrize("cut", [b"{", b"1\r\nz\r\nbad"])
 def test_a_client_that_ends_within_its_request_leaves_no_trace(translator, caplog, cut, kind):
     head = "Content-Length: 100" if cut == b"{" else "Transfer-Encoding: chunked"

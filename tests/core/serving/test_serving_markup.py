@@ -52,11 +52,11 @@ def unchanged(sentence: str) -> SentenceTranslation:
         ("The <b>red</b> house.", "La maison rouge.", [0, 2, 1, 3], "La maison <b>rouge</b>."),
         ("<i>All of it</i>", "Tout", [1], "<i>Tout</i>"),
         ("a <b>b <i>c</i></b> d", "d c b a", [3, 2, 1, 0], "d <b><i>c</i> b</b> a"),
-        # The longest run of two: an element occurs once.
+        # The longest run has two units: an element is placed once.
         ("<b>not</b> now", "ne pas maintenant pas", [0, 0, 1, 0], "<b>ne pas</b> maintenant pas"),
-        # Siblings stay apart: the second one takes the run that the first leaves.
+        # Siblings do not overlap: the second one takes the run that is left by the first.
         ("<b>a</b> <i>b</i>", "x y z", [0, 1, 0], "<b>x</b> <i>y</i> z"),
-        # No unit belongs to it: it goes before the translation of what follows.
+        # No unit belongs to it, so it precedes the translation of the following text.
         ("a <b>the</b> c", "A C", [0, 2], "A <b></b>C"),
         ("press <img src='x'> now", "jetzt drücken", [1, 0], "<img src='x'> jetzt drücken"),
         ("press <img> now", "drücken jetzt", [0, 1], "drücken <img> jetzt"),

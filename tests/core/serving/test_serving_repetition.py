@@ -22,7 +22,7 @@ def test_phrases_in_a_row_are_counted(tokens, size, expected):
         ("a dog", "ein Hund", False),
         ("a dog", "der Hund der Hund der Hund", True),
         ("a dog", "der Hund der Hund", False),
-        ("ha ha ha ha", "ha ha ha ha", False),  # as often as in the source
+        ("ha ha ha ha", "ha ha ha ha", False),  # as many repetitions as in the source
         ("ha", "ha ha ha", False),
         ("ha", "ha ha ha ha", True),
         ("", "a b c d e f a b c d e f a b c d e f", True),

@@ -184,12 +184,13 @@ def test_one_long_request_does_not_hold_up_a_short_one(tmp_path, monkeypatch):
         done.clear()
         gate.clear()
         long = pool.submit(running.detailed, ["the dog"] * 30)
-        wait_until(lambda: waiting() == 28 * 3)  # two run; of each, two words and EOS
+        wait_until(lambda: waiting() == 28 * 3)  # two sentences run, each with two words and EOS
         short = pool.submit(running.detailed, ["a cat"])
         wait_until(lambda: waiting() == 29 * 3)
         gate.set()
         assert [long.result().status, short.result().status] == [200, 200]
-    assert len(done) == 31 and done.index("a cat") <= 4  # after the two that ran, and at most one of each turn
+    # after the two running sentences, and at most one of each request
+    assert len(done) == 31 and done.index("a cat") <= 4
 
 
 def test_long_sentences_run_apart_and_are_right(server):

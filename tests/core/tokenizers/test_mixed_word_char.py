@@ -20,7 +20,7 @@ from gnmt.tokenizers.word_counts import count_words
 from gnmt.tokenizers.word_vocabulary import WordVocabulary, learn_vocabulary, load_vocabulary
 
 TEXT = ["the cat, the dog", "a cat <unk> a", "", "the <B>cat  sees\t▁the d\u00f4g "]
-TOKENS_OF_CHARACTERS = 1 + 4 * 19  # a space alone; 19 different characters, the space not counted, with four marks
+TOKENS_OF_CHARACTERS = 1 + 4 * 19  # a space alone; 19 different characters without the space, with four markers
 
 
 def write(path: Path, lines: List[str]) -> Path:
@@ -65,7 +65,7 @@ def test_counts_are_of_all_files(tmp_path, monkeypatch, jobs):
 
 def test_what_is_learnt_by_hand():
     counts = Counter({" aa": 5, " ab": 3, "ab": 3, "▁": 9, " ": 9, " c": 1})
-    # letters: a 5*2 + 3 + 3, ▁ 9, b 6, c 1, 32 in all; spaces are none, ▁ and a space alone are no words of their own
+    # characters: a 5*2 + 3 + 3, ▁ 9, b 6, c 1, 32 in all. Spaces are not counted; ▁ and a space alone are not words.
     whole = learn_vocabulary(counts, size=100, character_coverage=1.0)
     assert whole == WordVocabulary(words=("▁aa", "▁ab", "ab", "▁c"), characters=("a", "▁", "b", "c"))
     assert len(list(whole.dictionary())) == 1 + 4 * 4 + 4
@@ -84,7 +84,7 @@ def test_mixed_commands_from_text_to_text(tmp_path, monkeypatch):
     tokens, again, dictionary = tmp_path / "tokens", tmp_path / "again", tmp_path / "dict.txt"
     run(mixed_word_char, "train", "--input", text, "--vocab-size", TOKENS_OF_CHARACTERS + 3, "--output", model)
     run(mixed_word_char, "dictionary", "--model", model, "--output", dictionary)
-    assert load_vocabulary(model).words == ("▁the", "▁<", "▁a")  # as often as ">" and "▁cat", which come later
+    assert load_vocabulary(model).words == ("▁the", "▁<", "▁a")  # as frequent as ">" and "▁cat", which come later
     known = Dictionary.load(str(dictionary))
     assert len(known) == 4 + TOKENS_OF_CHARACTERS + 3
 

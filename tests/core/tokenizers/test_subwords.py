@@ -21,7 +21,7 @@ FAIRSEQ_SYMBOLS = ["<s>", "<pad>", "</s>", "<unk>"]
 ENGLISH = [f"the {color} cat sees {number} dogs ." for color in ("black", "white", "old") for number in range(20)]
 ENGLISH += "we bought bread , then the teacher was walking along a river with friendly children".split() * 3
 GERMAN = [f"die {color} Katze sieht {number} Hunde ." for color in ("schwarze", "weiße") for number in range(20)]
-# What nmt_nfkc would change, and names of special symbols inside words and alone, often enough to be learnt.
+# Characters that nmt_nfkc would change, and names of special tokens, alone and inside words, often enough to be learnt.
 AWKWARD = ["H₂O ﬁne m² ½ ﬀ … “quoted” ™ Å", "x<s>y <s> </s>z</s> <pad><pad>a <unk> b<unk>", "<<<s>> < >"] * 20
 
 PIECES = 80
@@ -76,7 +76,7 @@ def test_number_of_jobs_does_not_change_a_byte(model: Path, tmp_path: Path, monk
     for jobs in (1, 2):
         encode_file(model, source, tmp_path / f"pieces{jobs}", jobs=jobs)
     assert (tmp_path / "pieces1").read_bytes() == (tmp_path / "pieces2").read_bytes()
-    twin = sentencepiece.SentencePieceProcessor(model_file=str(model))  # a line at a time
+    twin = sentencepiece.SentencePieceProcessor(model_file=str(model))  # one line at a time
     assert read(tmp_path / "pieces1") == [" ".join(twin.encode(line, out_type=str)) for line in TEXT]
 
 
@@ -91,7 +91,7 @@ def test_dictionary_knows_every_piece(model: Path, tmp_path: Path) -> None:
     write_dictionary(model, tmp_path / "dict.txt")
     dictionary = Dictionary.load(str(tmp_path / "dict.txt"))
     pieces = load_model(model)
-    # sentencepiece begins with <unk>, <s>, </s> and fairseq with its four, then come the same pieces
+    # sentencepiece begins with <unk>, <s>, </s> and fairseq with its four tokens; the pieces follow
     assert dictionary.symbols == FAIRSEQ_SYMBOLS + [pieces.id_to_piece(index) for index in range(3, PIECES)]
     encode_file(model, write(tmp_path / "text", TEXT), tmp_path / "pieces")
     for line in read(tmp_path / "pieces"):
@@ -121,7 +121,7 @@ def test_characters_are_pieces_too(tmp_path: Path) -> None:
     characters = [pieces.id_to_piece(index) for index in range(3, len(pieces))]  # after <unk>, <s>, </s>
     assert set(characters) == {*"".join(TEXT).replace(" ", "▁")} and len(set(characters)) == len(
         characters
-    )  # at most 4000
+    )  # at most 4000 pieces
     encode_file(tmp_path / "joint.model", tmp_path / "text", tmp_path / "pieces")
     assert read(tmp_path / "pieces")[0] == "▁ t h e ▁ b l a c k ▁ c a t ▁ s e e s ▁ 0 ▁ d o g s ▁ ."
     decode_file(tmp_path / "joint.model", tmp_path / "pieces", tmp_path / "again")
@@ -146,12 +146,12 @@ def test_lines_are_drawn_in_order_each_as_likely_as_the_others() -> None:
         sample = list(subword_training.draw_lines(lines, 10, 3, seed))
         assert len(sample) == 3 and sample == sorted(sample)
         drawn.update(sample)
-    # binomial(2000, 0.3): mean 600, standard deviation 20.5; the seeds are fixed, so this passes always or never
+    # binomial(2000, 0.3): mean 600, standard deviation 20.5; the seeds are fixed, so the result is always the same
     assert all(abs(drawn[line] - 600) < 6 * 20.5 for line in lines)
 
 
 def test_letters_of_very_long_lines_are_learnt(tmp_path: Path) -> None:
-    text = write(tmp_path / "text", ["a b c " * 2000 + "Ж"])  # 12 kB; sentencepiece itself skips over 4 kB
+    text = write(tmp_path / "text", ["a b c " * 2000 + "Ж"])  # 12 kB; sentencepiece itself skips lines over 4 kB
     train_subwords([text], str(tmp_path / "joint"), 15)
     assert "Ж" in (tmp_path / "joint.vocab").read_text(encoding="utf-8")
 
@@ -175,7 +175,7 @@ def test_refused_trainings_leave_nothing(tmp_path: Path) -> None:
     refused("--vocab-size 20 is too small .* use at least \\d+,", [text], 20)
     too_large = refused("--vocab-size 32000 is too large .* use at most \\d+,", [text], 32000)
     limit = int(too_large.split("at most ")[1].split(",")[0])
-    train_subwords([text], prefix, limit)  # the remedy works
+    train_subwords([text], prefix, limit)  # the advice in the message works
     with pytest.raises(UserError, match="joint.vocab exists"):
         train_subwords([text], prefix, limit)
 
@@ -197,7 +197,7 @@ def test_missing_and_damaged_models(tmp_path: Path) -> None:
 def test_white_space_rule_is_what_fairseq_splits_at() -> None:
     codes = {int(line.split("\t")[0], 16) for line in subword_training.white_space_rule().splitlines()}
     assert codes >= {0x09, 0x0A, 0x0D, 0x1C, 0x85, 0xA0, 0x2028, 0x3000, 0x2581}
-    assert not codes & {0x20, 0x00, ord("a"), 0xAD, 0x200B}  # soft hyphen and zero-width space stay
+    assert not codes & {0x20, 0x00, ord("a"), 0xAD, 0x200B}  # soft hyphen and zero-width space are kept
 
 
 def test_commands_from_text_to_text(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from gnmt.tokenizers.word_tokenizer import decode, encode_words, spell, split_wo
 from gnmt.tokenizers.word_vocabulary import WordVocabulary
 
 FAIRSEQ_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")
-# Pieces that random texts are made of: marks and symbols as text, all kinds of white space, letters of several scripts,
+# Parts of random texts: markers and special tokens as text, all kinds of white space, letters of several scripts,
 # combining characters, joiners, characters outside the basic plane.
 WHITE_SPACE = [chr(code) for code in range(0x3001) if chr(code).isspace()]
 MARKS = ["<B>", "<M>", "<E>", "▁", "▁<B>x", "<B>U+0009", "U+0009", "⁇", "<<unk>>", "@@", *FAIRSEQ_SYMBOLS]
@@ -26,7 +26,7 @@ def random_text(choose: random.Random) -> str:
 
 def random_characters(choose: random.Random) -> str:
     codes = (choose.randrange(sys.maxunicode + 1) for _ in range(choose.randrange(40)))
-    return "".join(chr(code) for code in codes if not 0xD800 <= code < 0xE000)  # no text has surrogates
+    return "".join(chr(code) for code in codes if not 0xD800 <= code < 0xE000)  # texts contain no surrogates
 
 
 @pytest.mark.parametrize("encode", [encode_words, MIXED.encode], ids=["words", "mixed"])
@@ -56,7 +56,7 @@ def test_words_by_hand():
     assert encode_words("A dog, Miki!") == "▁A ▁dog , ▁Miki !"
     assert encode_words("3.5 km  (ca.)") == "▁3 . 5 ▁km ▁ ▁( ca . )"
     assert encode_words("x_y don't") == "▁x _ y ▁don ' t"
-    assert encode_words("हिन्दी e\u0301t") == "▁हिन्दी ▁e\u0301t"  # marks belong to their letters
+    assert encode_words("हिन्दी e\u0301t") == "▁हिन्दी ▁e\u0301t"  # combining marks belong to their letters
     assert encode_words("") == "" and encode_words(" ") == "▁ ▁" and encode_words(" a") == "▁ ▁a"
     assert encode_words("a\tb\u00a0▁") == "▁a <B>U+0009 b <B>U+00A0 <B>▁"
     assert encode_words("<unk>") == "▁< unk >"
@@ -80,10 +80,10 @@ def test_mixed_by_hand():
 def test_what_a_network_may_say_is_still_text():
     assert decode("<M>i <E>k ▁<B>M ▁dog <E>s") == "ik M dogs"
     assert decode("▁the <unk> , ▁<B>M <unk> <E>i") == "the ⁇, M ⁇i"
-    assert decode("▁the <<unk>> .") == "the ⁇⁇."  # an unknown word of a reference never equals one of a translation
-    for unknown in ("<unk>", "<<unk>>"):  # and is as many words for BLEU
+    assert decode("▁the <<unk>> .") == "the ⁇⁇."  # an unknown word of a reference never equals a word of a translation
+    for unknown in ("<unk>", "<<unk>>"):  # and has as many words for BLEU
         assert len(Tokenizer13a()(decode(f"▁the {unknown} .")).split()) == 3
-    assert decode("<B>U+D800 <B>U+0041 <B>") == "U+D800U+0041<B>"  # only white space is written by its code
+    assert decode("<B>U+D800 <B>U+0041 <B>") == "U+D800U+0041<B>"  # only white space is written as its code
 
 
 def test_dictionary_has_every_token_of_its_words_and_characters(tmp_path):

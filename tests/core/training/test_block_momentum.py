@@ -12,7 +12,7 @@ from process_groups import run_processes
 @pytest.mark.parametrize(
     "block_filter, weights, velocities",
     [
-        # No momentum: the mean of the replicas.
+        # Without momentum: the mean of the replicas.
         (BlockFilter(0.0), [6.0, 2.0], [4.0, 4.0]),
         (BlockFilter(0.0, rate=0.5), [8.0, 6.0], [2.0, 2.0]),
         # 10 - 4; then 6 - (0.5 * 4 + 4).

@@ -15,7 +15,7 @@ SHAPES = [(), (37, 5), (3,), (129,), (64, 17), (1,), (50, 11)]
 
 def test_cuts_by_hand():
     assert cut([10, 6], 1) == [Shard(0, 16, [10, 6])]
-    assert cut([10, 6], 2) == [Shard(0, 16, [10, 6])]  # a tensor below 64 elements stays whole
+    assert cut([10, 6], 2) == [Shard(0, 16, [10, 6])]  # a tensor with fewer than 64 elements is not divided
     assert cut([100, 28], 2) == [Shard(0, 64, [64]), Shard(64, 128, [36, 28])]
     assert cut([128, 128, 300], 3) == [Shard(0, 128, [128]), Shard(128, 320, [128, 64]), Shard(320, 556, [236])]
 

@@ -162,7 +162,7 @@ def train_sharded(query: str, tied: bool, *options):
     weights, local_weights = dict(model.state_dict()), dict(model.state_dict())
     gather_weights(model, weights)
     embedding, output = weights["decoder.embed_tokens.weight"], weights["decoder.output_projection.weight"]
-    assert (embedding.data_ptr() == output.data_ptr()) == tied  # one matrix, which a checkpoint holds once
+    assert (embedding.data_ptr() == output.data_ptr()) == tied  # a tied matrix, stored once in a checkpoint
     back = dict(weights)
     shard_weights(model, back)
     assert all(torch.equal(back[name], local_weights[name]) for name in local_weights)
@@ -191,7 +191,7 @@ CASES = [
 def test_gradients_are_those_of_one_process(processes, query, tied, shared, clipped, dtype, allowed, record_property):
     options = (query, tied, shared, clipped, dtype)
     gradients, norms, losses, weights, moments = train_whole(*options)
-    assert min(norms) > CLIP_NORM  # every update is clipped
+    assert min(norms) > CLIP_NORM  # the gradients of every update are clipped
     results = run_processes(processes, train_sharded, *options)
     largest = 0.0
     for rank, (its_gradients, its_norms, its_losses, its_weights, its_moments, _) in enumerate(results):

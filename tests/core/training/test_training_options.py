@@ -91,7 +91,7 @@ def test_precision(tmp_path):
         ((), 0, {"--bf16"}),
         ((), 1, set()),  # a small corpus on a GPU
         (("--fp16",), 0, {"--fp16"}),
-        (("--arch", "lstm"), 0, set()),  # of an unknown width
+        (("--arch", "lstm"), 0, set()),  # the width is unknown
     ):
         assert precision_of(options(tmp_path, *further, gpus=gpus, is_bf16_faster=True)) == expected
     with pytest.raises(UserError, match="--precision fp16 needs a GPU"):
@@ -131,7 +131,7 @@ def test_options_of_the_user_replace_chosen_ones(tmp_path):
 
 
 def test_updates_and_loss_scale_follow_the_users_batches(tmp_path):
-    assert options(tmp_path, "--batch-size", "32")["--update-freq"] == "2"  # still 64 pairs an update
+    assert options(tmp_path, "--batch-size", "32")["--update-freq"] == "2"  # each update still has 64 pairs
     assert options(tmp_path, "--batch-size", "10", "--update-freq", "1")["--max-update"] == "1000"
     assert options(tmp_path, "--train-max-length", "12")["--max-update"] == "150"  # 900 pairs
     assert (

@@ -22,7 +22,7 @@ def test_time_left_is_for_the_remaining_updates():
     progress = TrainingProgress(2000, clock)
     assert progress.shorten(inner(200)) == "update 200 of 2,000: perplexity 8, 4 updates/s, 0:07:30 left"  # 1800 / 4
     clock.seconds += INTERVAL / 2
-    assert progress.shorten(inner(210)) is None  # too soon
+    assert progress.shorten(inner(210)) is None  # too early
     clock.seconds += 35  # 160 updates in 40 s: 4 updates/s; 1640 / 4 = 410 s
     assert progress.shorten(inner(360, 123.456)) == "update 360 of 2,000: perplexity 123.5, 4 updates/s, 0:06:50 left"
     clock.seconds += INTERVAL / 2

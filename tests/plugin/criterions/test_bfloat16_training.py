@@ -19,9 +19,9 @@ from gnmt.network.product_precision import product_precision, products_in
 
 DICTIONARY = make_dictionary(100)
 TASK = SimpleNamespace(target_dictionary=DICTIONARY)
-ROUNDING = 2**-8  # largest relative error of a number in bfloat16
+ROUNDING = 2**-8  # largest relative rounding error of bfloat16
 WIDTH, SENTENCES, LENGTH = 32, 16, 9
-# Of a number between two neighbouring layers, forward and backward; see test_lstm_recurrence.
+# Roundings of a value between two neighbouring layers, forward and backward; see test_lstm_recurrence.
 ROUNDINGS_OF_A_LAYER = 7
 
 
@@ -78,7 +78,7 @@ def test_gradients_are_close_to_float64(arch, options):
     allowed = ROUNDING * math.sqrt(ROUNDINGS_OF_A_LAYER * layers / 3)
     for name, gradient in gradients.items():
         assert gradient.dtype == torch.float32
-        if gradient.numel() == 1:  # the attention's scale: a sum of terms of both signs, which may be near 0
+        if gradient.numel() == 1:  # the scale of the attention: a sum of terms with both signs, which may be near 0
             continue
         error = ((gradient - exact[name]).norm() / exact[name].norm()).item()
         assert 1e-4 < error < allowed, name

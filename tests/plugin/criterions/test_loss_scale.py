@@ -15,7 +15,7 @@ from fairseq_gnmt.criterions.label_smoothed_cross_entropy import GNMTLabelSmooth
 
 ROOT = Path(__file__).resolve().parents[3]
 DICTIONARY = make_dictionary(100)
-LENGTH = 12  # tokens of a sentence, EOS included
+LENGTH = 12  # tokens in a sentence, EOS included
 
 
 def of_documents() -> List[tuple]:

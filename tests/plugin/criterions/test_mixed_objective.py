@@ -92,7 +92,7 @@ def test_gradient_is_that_of_the_expected_reward(samples, temperature, monkeypat
 
     sets = torch.tensor(list(itertools.product(range(13), repeat=samples)))
     weighted = probabilities.detach()[sets].prod(dim=1, keepdim=True) * advantages(rewards[sets])
-    # The loss is linear in the advantages: those of a translation in all the sets may be summed up first.
+    # The loss is linear in the advantages, so the advantages of a translation are summed over all sets first.
     of_translations = torch.zeros(1, 13).double().index_add_(1, sets.flatten(), weighted.view(1, -1))
     monkeypatch.setattr(mixed_objective, "advantages", lambda _: of_translations)
     estimate = gradients(criterion.reward_loss(model, features, tokens[None], rewards[None]), model)
@@ -154,13 +154,14 @@ def test_loss_and_gradient_equal_the_formula(case, temperature, monkeypatch):
     rewards = criterion.rewards(samples.tokens, batch["target"])
     slow = slow_loss(model, batch, samples.tokens, rewards, 0.3, temperature)
     assert loss.item() == pytest.approx(slow.item(), rel=1e-6)
-    torch.testing.assert_close(gradients(loss, model), gradients(slow, model), rtol=1e-5, atol=1e-7)  # float32 rewards
+    # rewards are float32
+    torch.testing.assert_close(gradients(loss, model), gradients(slow, model), rtol=1e-5, atol=1e-7)
 
 
 def test_rewards_by_hand(case):
     dictionary, _, batch, samples = case
     expected = [
-        [1, 1 / 3, 3 / 18],  # 5 6 -> 5; 6 5 6 7 8 9 has 6 + 5 + 4 + 3 n-grams, of which 5, 6 and 5 6
+        [1, 1 / 3, 3 / 18],  # 5 6 -> 5; 6 5 6 7 8 9 has 6 + 5 + 4 + 3 n-grams, with matches 5, 6 and 5 6
         [1, 0, 2 / 6],  # 7 8 9 -> 9 8 4: two words
         [1, 1 / 3, 0],
     ]

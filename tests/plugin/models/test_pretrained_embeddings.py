@@ -45,7 +45,7 @@ def test_nothing_else_begins_otherwise(path):
 
 
 def test_two_embeddings_each_by_its_dictionary(path):
-    german = make_dictionary(5)  # w0 alone
+    german = make_dictionary(5)  # only w0
     begun = model(target_dictionary=german, no_share_embeddings=True)
     init_embeddings_from_file(begun, DICTIONARY, german, path)
     source, target = begun.encoder.embed_tokens.weight, begun.decoder.embed_tokens.weight

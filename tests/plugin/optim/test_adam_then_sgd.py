@@ -30,7 +30,7 @@ def test_halvings_by_hand():
 def test_rates_by_hand():
     _, optimizer = build()
     schedule = rates_of(optimizer)
-    rates = [schedule.step_update(n) for n in range(9)]  # of updates 1, 2, ...
+    rates = [schedule.step_update(n) for n in range(9)]  # rates of updates 1, 2, ...
     assert rates == [0.1, 0.1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125, 0.125]
 
 
@@ -47,7 +47,7 @@ def test_first_adam_then_sgd():
     optimizer.set_lr(0.5)
     optimizer.step()
     torch.testing.assert_close(parameter.detach(), before - 0.5 * torch.tensor([0.3, -0.7]))
-    assert not optimizer.state_dict()["state"]  # no moments are kept
+    assert not optimizer.state_dict()["state"]  # SGD keeps no moments
 
 
 def test_weight_decay_of_sgd():

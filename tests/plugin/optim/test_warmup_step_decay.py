@@ -39,7 +39,7 @@ def test_values_of_nvidia(name):
 
 
 def test_by_hand():
-    # W = 2, R = 6, D = 2: 0.01^(1/2), 1 | 1, 1, 1 | halved at 6, 8, 10, then no more
+    # W = 2, R = 6, D = 2: 0.01^(1/2), 1 | 1, 1, 1 | halved at 6, 8, 10, then constant
     rates = [warmup_step_decay(update, 2, 6, 2, 3, 0.5) for update in range(1, 14)]
     assert rates == pytest.approx([0.1, 1, 1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125, 0.125, 0.125])
 
@@ -101,7 +101,7 @@ def test_adam_by_hand():
     parameter.grad = torch.tensor([3.0, -0.1])
     optimizer.step()
     torch.testing.assert_close(parameter.data, torch.tensor([0.5, 2.5]))
-    # A resumed optimizer goes on as if it had not stopped
+    # A resumed optimizer continues unchanged.
     other_parameter = torch.nn.Parameter(parameter.detach().clone())
     other = GNMTAdam(OmegaConf.structured(GNMTAdamConfig(lr=[0.5])), [other_parameter])
     other.load_state_dict(copy.deepcopy(optimizer.state_dict()))

@@ -17,7 +17,7 @@ from conftest import make_dictionary
 from gnmt.errors import UserError
 
 SENTENCES = [[4, 5, 2], [2], [6, 7, 8, 9, 2]]
-HEADER = 26  # bytes: mark 9, version 8, type 1, sentences 8
+HEADER = 26  # sizes in bytes: magic number 9, version 8, type 1, number of sentences 8
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_sentences_of_nothing_but_padding_are_told(tmp_path):
         (0, b"X", "is no index of --dataset-impl mmap"),
         (9, struct.pack("<Q", 2), "is no index of"),
         (17, b"\x00", "is no index of"),
-        (17, b"\x07", "is no index of"),  # floats
+        (17, b"\x07", "is no index of"),  # type 7 is float
         (18, struct.pack("<Q", 4), "declares 4 sentences, but has another length"),
         (18, struct.pack("<Q", 2**60), "but has another length"),
         (HEADER, struct.pack("<i", -1), "has sentence 0 in a wrong place"),

@@ -49,7 +49,7 @@ def test_filters_of_the_user_come_first(levels):
 
 @pytest.mark.parametrize("level, is_shown", [(None, True), ("info", True), ("warning", False)])
 def test_loglevel_is_the_users(levels, monkeypatch, level, is_shown):
-    for name in ("fairseq_cli.generate", *LOGGERS):  # logging.config of another library may have disabled them
+    for name in ("fairseq_cli.generate", *LOGGERS):  # logging.config in another library may have disabled them
         monkeypatch.setattr(logging.getLogger(name), "disabled", False)
     monkeypatch.setattr(logging.root.manager, "disable", logging.NOTSET)
     logging.getLogger().setLevel(logging.INFO)

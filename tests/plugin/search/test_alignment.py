@@ -10,7 +10,7 @@ ATTENTION = torch.tensor([[0.1, 0.3, 0.6], [0.5, 0.4, 0.1], [0.0, 0.2, 0.8]])
 
 def test_hard():
     alignment = Alignment(ATTENTION, soft=False)
-    assert list(alignment) == [(1, 0), (0, 1)]  # source-target; the EOS tokens align with nothing
+    assert list(alignment) == [(1, 0), (0, 1)]  # source-target; EOS tokens are not aligned
     assert [alignment[target] for target in range(len(alignment))] == [1, 0]
 
 

@@ -10,7 +10,7 @@ from fairseq_gnmt.data.open_dictionary import OpenDictionary, forget_words, requ
 from fairseq_gnmt.search.copying import copy_unknown_words
 from fairseq_gnmt.search.alignment import Alignment
 
-# four target tokens and EOS over three source words and theirs
+# four target tokens and EOS over three source words and EOS
 ATTENTION = torch.tensor(
     [[0.7, 0.1, 0.1, 0.1], [0.1, 0.2, 0.3, 0.4], [0.2, 0.6, 0.1, 0.1], [0.3, 0.4, 0.2, 0.1], [0.0, 0.0, 0.0, 1.0]]
 )
@@ -30,7 +30,7 @@ def test_copies_by_hand():
     tokens = torch.tensor([known, unknown, unknown, unknown, end])
     hypothesis = {"tokens": tokens, "alignment": Alignment(ATTENTION, soft=False)}
     copied = copy_unknown_words(hypothesis, ["w0", "▁Zoe", "Rome"], {"Rome": "▁Rom"}, dictionary)
-    assert dictionary.string(copied) == "w1 ▁Rom ▁Zoe ▁Zoe"  # EOS of the source is no word
+    assert dictionary.string(copied) == "w1 ▁Rom ▁Zoe ▁Zoe"  # EOS of the source is not a word
     assert copied[[0, 4]].tolist() == [known, end] and tokens[1] == unknown
     assert len(dictionary) == 6
     assert copy_unknown_words({**hypothesis, "tokens": copied}, [], {}, dictionary).tolist() == copied.tolist()
@@ -41,7 +41,8 @@ def test_unknown_words_have_numbers_for_one_request():
     forget_words()
     encoded = dictionary.encode_line("w0 Zoe w1 Zoe Rome", add_if_not_exist=True)
     assert dictionary.string(encoded) == "w0 Zoe w1 Zoe Rome" and encoded[1] == encoded[3]
-    assert open_dictionary().string(encoded) == "w0 Zoe w1 Zoe Rome"  # source and target share the words of a request
+    # source and target of a request have one numbering
+    assert open_dictionary().string(encoded) == "w0 Zoe w1 Zoe Rome"
     backwards = dictionary.encode_line("w0 Zoe Rome", add_if_not_exist=True, reverse_order=True, append_eos=False)
     assert backwards.tolist() == encoded[[4, 1, 0]].tolist()
     assert dictionary.string(dictionary.encode_line("w0 Zoe", add_if_not_exist=False)) == "w0 <unk>"

@@ -58,7 +58,7 @@ def test_a_batch():
 
 def test_training_length_counts_both_marks():
     task = make_task(nvidia_conventions=True)
-    task.is_training, task.cfg.train_max_length = True, 5  # three words
+    task.is_training, task.cfg.train_max_length = True, 5  # three words are kept
     task.datasets["train"] = with_bos(pairs([[5] * 3, [5] * 4, [5]], [[6] * 3, [6], [6] * 4]))
     batches = task.get_batch_iterator(task.datasets["train"], max_sentences=1, ignore_invalid_inputs=True)
     assert [batch["id"].tolist() for batch in batches.next_epoch_itr(shuffle=False)] == [[0]]
@@ -120,7 +120,7 @@ def test_an_empty_source_stays_empty(models):
     source = torch.tensor([[BOS, 5, 6, EOS], [PAD, PAD, BOS, EOS]])
     sample = {"net_input": {"src_tokens": source, "src_lengths": torch.tensor([4, 2])}}
     (words,), (empty,) = task.inference_step(generator, models, sample)
-    assert len(words["tokens"]) == 4  # three, as the source has with its EOS, and EOS
+    assert len(words["tokens"]) == 4  # three steps, as the source has three tokens with EOS, and EOS
     assert empty["tokens"].tolist() == [EOS]
 
 
@@ -162,7 +162,7 @@ def test_a_task_takes_the_conventions_of_its_model():
     task = make_task(nvidia_conventions=False)
     task.load_state_dict({"nvidia_conventions": True})
     assert task.cfg.nvidia_conventions and task.state_dict() == {"nvidia_conventions": True}
-    task.load_state_dict({"nvidia_conventions": True})  # an ensemble
+    task.load_state_dict({"nvidia_conventions": True})  # the second model of an ensemble
 
 
 @pytest.mark.parametrize("states", [[True, False], [False, True], [{}, True], [True, {}]])
