@@ -269,7 +269,7 @@ def test_drawing_the_most_probable_token_is_greedy_search(translator):
         ({"prefix": ["a", "b"]}, "one entry per text"),
     ],
 )
-def test_mistakes_are_sentences(translator, options, words):
+def test_mistakes_are_reported_in_a_sentence(translator, options, words):
     with pytest.raises(UserError, match=words):
         translator.translate(options.pop("texts", ["the dog"]), **options)
 
@@ -282,7 +282,7 @@ def test_mistakes_are_sentences(translator, options, words):
         ((["a"], []), "1 sources and 0 targets"),
     ],
 )
-def test_mistakes_in_scoring_are_sentences(translator, arguments, words):
+def test_mistakes_in_scoring_are_reported_in_a_sentence(translator, arguments, words):
     with pytest.raises(UserError, match=words):
         translator.score(*arguments)
 

@@ -21,7 +21,7 @@ def test_a_message_names_options_for_its_readers():
     assert UserError("Give --overwrite.").on_command_line == str(UserError("Give --overwrite."))
 
 
-def test_it_survives_processes():
+def test_an_error_passes_between_processes():
     again = pickle.loads(pickle.dumps(OptionError(MESSAGE)))
     assert (str(again), again.on_command_line) == (str(OptionError(MESSAGE)), MESSAGE)
 

@@ -74,7 +74,7 @@ def test_mean_of_one_is_itself(training, tmp_path):
     assert original.keys() == mean.keys() and all(torch.equal(value, mean[name]) for name, value in original.items())
 
 
-def test_the_range_of_quantisable_training_is_that_of_the_last(training, tmp_path):
+def test_the_clipping_range_is_taken_from_the_last_checkpoint(training, tmp_path):
     for epoch, limit in ((2, 4.0), (3, 1.0)):
         checkpoint = torch.load(training / f"checkpoint{epoch}.pt", weights_only=True)
         checkpoint["model"]["encoder.clip.range"] = torch.tensor([limit])
@@ -118,7 +118,7 @@ def test_outputs_that_would_lose_something_are_refused(training, tmp_path):
     assert parameters(tmp_path / "new" / "mean.pt")
 
 
-def test_full_disk_leaves_nothing(training, tmp_path):
+def test_full_disk_leaves_no_files(training, tmp_path):
     command = [
         sys.executable,
         ROOT / "scripts" / "average_checkpoints.py",

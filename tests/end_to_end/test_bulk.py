@@ -242,7 +242,7 @@ def test_shards_that_fail_are_named_and_the_others_are_done(model, source, tmp_p
     assert run(*command)[0] == 0 and shards_done(out) == 3
 
 
-def test_a_model_that_cannot_be_loaded_is_told_in_one_line(model, source, tmp_path):
+def test_a_model_that_cannot_be_loaded_is_reported_in_one_line(model, source, tmp_path):
     broken = shutil.copytree(model, tmp_path / "model")
     (broken / "vocab.json").write_text("{}")
     code, _, err = run(broken, "--input", source, "--output", tmp_path / "out")

@@ -30,7 +30,7 @@ def test_a_missing_package_is_an_error_that_names_the_doctor():
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
-def test_a_full_disk_is_told(option):
+def test_a_full_disk_is_reported(option):
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, "-m", "gnmt", option], cwd=ROOT, stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1

@@ -52,7 +52,7 @@ def answers(tmp_path_factory) -> dict:
 
 
 @pytest.mark.parametrize("penalty", [0.1, 30.0])
-def test_answers_are_those_of_the_command(answers, penalty):
+def test_answers_equal_the_command(answers, penalty):
     printed = succeed(
         "interactive",
         sentences(),

@@ -159,7 +159,7 @@ def test_a_line_that_is_too_long_has_all_its_lines():
     assert lines == ["S-0\ttwo two", "H-0\t-inf\t", "D-0\t-inf\t", "P-0\t", "A-0\t"]
 
 
-def test_soft_alignments_are_those_of_fairseq_generate():
+def test_soft_alignments_equal_fairseq_generate():
     text = "".join(f"{en}\n" for en, _ in digit_pairs(VALID, seed=2))
     printed = read(interactive(text, "--print-alignment", "soft", "--beam", 2, "--nbest", 2))
     for index, nbest in generate("--print-alignment", "soft", "--beam", 2, "--nbest", 2).items():

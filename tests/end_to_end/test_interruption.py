@@ -92,7 +92,7 @@ def test_two_processes_end_together_and_the_first_tells_how_to_go_on(tmp_path):
     assert ["interrupted before the first checkpoint" in text for text in messages] == [True, False]
 
 
-def test_a_process_that_loses_another_says_so(tmp_path):
+def test_a_process_that_loses_another_reports_it(tmp_path):
     first, second = start_two(*training(tmp_path, "--log-interval", 1))
     first.wait_for("num_updates")
     second.process.kill()

@@ -140,7 +140,7 @@ def test_hub_needs_no_options(folder, printed):
     assert hub.translate(TEXT, **options) == re.findall(r"^D-\d+\t\S+\t(.*)$", printed, re.MULTILINE)
 
 
-def test_generate_says_what_interactive_says(folder, data, printed):
+def test_generate_and_interactive_give_equal_translations(folder, data, printed):
     generated = succeed("generate", data, *TASK, "--path", folder / "checkpoint.pt", *SEARCH, "--print-alignment")
     actual, expected = read(generated), read(printed)
     assert sorted(actual) == sorted(expected)
@@ -150,7 +150,7 @@ def test_generate_says_what_interactive_says(folder, data, printed):
     assert "the model was trained with --nvidia-conventions, so it translates with them" in generated
 
 
-def test_reference_is_scored_from_the_begin_mark(folder, data):
+def test_reference_is_scored_from_bos(folder, data):
     """log2 P of the references, which equal the sources."""
     scored = read(succeed("generate", data, *TASK, "--path", folder / "checkpoint.pt", "--score-reference"))
     model = GNMTModel.from_pretrained(str(folder), "checkpoint.pt").models[0]

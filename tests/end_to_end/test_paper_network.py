@@ -25,7 +25,7 @@ def test_it_translates(plain):
     assert sum(plain[index][0].text == de for index, de in enumerate(expected)) >= VALID - 2
 
 
-def test_words_align_with_their_own_place(plain):
+def test_words_align_with_their_positions(plain):
     """The query does not depend on the previous token, only on its position."""
     pairs = [pair.split("-") for nbest in plain.values() for pair in nbest[0].alignment.split()]
     assert sum(source == target for source, target in pairs) > 0.8 * len(pairs)
@@ -34,7 +34,7 @@ def test_words_align_with_their_own_place(plain):
 @pytest.mark.parametrize(
     "options", [["--batch-size", 1], ["--left-pad-source"], ["--precision", "int8"]], ids=lambda o: o[0]
 )
-def test_what_makes_no_difference(plain, checkpoint, options):
+def test_options_that_change_no_translation(plain, checkpoint, options):
     """int8 makes little difference, as in the test of gnmt_v2."""
     translations = texts(generate(*options, checkpoint=checkpoint))
     assert sum(translations[index] == texts(plain)[index] for index in plain) >= (

@@ -157,7 +157,7 @@ class OneByOne:
 
 
 @pytest.mark.parametrize("segmentation", SIZES)
-def test_the_result_is_that_of_the_tools_one_by_one(segmentation, text, tmp_path):
+def test_the_result_equals_the_tools_called_one_by_one(segmentation, text, tmp_path):
     (tmp_path / "expected").mkdir()
     expected = OneByOne(text, tmp_path / "expected", segmentation)
     folder = tmp_path / "prepared"
@@ -380,7 +380,7 @@ def test_a_folder_in_use_is_refused(text, tmp_path, monkeypatch):
     lock.release()
 
 
-def test_mistakes_are_told_before_anything_is_made(text, tmp_path):
+def test_mistakes_are_reported_before_anything_is_made(text, tmp_path):
     def complaint(*further, **options) -> str:
         with pytest.raises(UserError) as raised:
             prepare(tmp_path / "out", text, *further, **options)
@@ -405,7 +405,7 @@ def test_mistakes_are_told_before_anything_is_made(text, tmp_path):
     assert "valid.en is empty" in complaint()
 
 
-def test_training_text_that_cannot_be_used_is_told_in_a_sentence(text, tmp_path):
+def test_training_text_that_cannot_be_used_is_reported_in_a_sentence(text, tmp_path):
     for content, message in (
         (b"", "bad.tsv is empty"),
         (b"one\teins\ntwo zwei\n", "Line 2 of .*bad.tsv has no tab"),

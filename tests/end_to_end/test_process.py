@@ -141,7 +141,7 @@ def test_importing_the_module_changes_nothing():
     assert run(code).stdout == "True\nFalse\n"
 
 
-def test_too_little_memory_is_told():
+def test_too_little_memory_is_reported():
     code = "from gnmt.commands.process import run_command\ndef main(): raise MemoryError('12 TiB')\nrun_command(main)"
     done = run(code)
     assert done.returncode == 1 and done.stderr.startswith("error: Out of memory: use smaller batches")

@@ -32,7 +32,7 @@ def small(tmp_path_factory):
     return output
 
 
-def test_it_is_small(small, tmp_path):
+def test_the_checkpoint_is_small(small, tmp_path):
     average_checkpoints([trained_on_digits()], tmp_path / "float.pt")  # without the state of the optimizer
     floats, integers = (torch.load(path, weights_only=True)["model"] for path in (tmp_path / "float.pt", small))
 

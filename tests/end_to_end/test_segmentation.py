@@ -192,7 +192,7 @@ def mixed() -> Mixed:
     return Mixed(vocabulary, binary, folder / "model" / "checkpoint_last.pt", printed)
 
 
-def test_validation_bleu_of_a_mixed_model_is_that_of_generate(mixed):
+def test_validation_bleu_of_a_mixed_model_equals_generate(mixed):
     printed = succeed(
         "generate",
         mixed.binary,
@@ -215,7 +215,7 @@ def test_validation_bleu_of_a_mixed_model_is_that_of_generate(mixed):
     assert re.search(r"^H-.*▁<B>\d", printed, re.MULTILINE)  # some words are spelt in characters
 
 
-def test_interactive_and_python_say_what_generate_says(mixed):
+def test_interactive_and_python_equal_generate(mixed):
     sources = [english for english, _ in sentence_pairs(5, 3)]
     expected = texts(succeed("generate", mixed.binary, *TASK, "--path", mixed.checkpoint, *mixed.bpe))
     stdin = "".join(f"{source}\n" for source in sources)

@@ -104,7 +104,7 @@ def test_typed_text_never_becomes_markup(browser, translators):  # noqa: F811
         assert browser.title == "Translate"
 
 
-def test_errors_are_said_beside_the_text_and_keys_are_asked_for(browser, translators, tmp_path):  # noqa: F811
+def test_errors_are_shown_beside_the_text_and_keys_are_requested(browser, translators, tmp_path):  # noqa: F811
     (tmp_path / "keys").write_text(f"alice {KEY}\n")
     with served(translators, Settings(keys=read_keys(tmp_path / "keys"))) as server:
         browser.get(server.url)

@@ -88,7 +88,7 @@ def bleu(printed: str) -> float:
     return float(re.search(r"^Generate .*: BLEU = ([\d.]+) ", printed, re.MULTILINE)[1])
 
 
-def test_validation_bleu_is_that_of_generate(training):
+def test_validation_bleu_equals_generate(training):
     printed, folder = training
     scores = [float(stats["valid_bleu"]) for stats in validations(printed)]
     assert len(scores) == 4 and 0 < scores[-1] < 100
@@ -100,7 +100,7 @@ def test_validation_bleu_is_that_of_generate(training):
     assert signatures[0] == signatures[1] and len(signatures[0]) == 1
 
 
-def test_best_checkpoint_is_that_of_the_best_bleu(training):
+def test_best_checkpoint_has_the_best_bleu(training):
     printed, folder = training
     scores = [float(stats["valid_bleu"]) for stats in validations(printed)]
     assert float(validations(printed)[-1]["valid_best_bleu"]) == max(scores)
@@ -203,7 +203,7 @@ def test_other_objectives_of_fairseq_train_the_network(tmp_path):
     assert "num_updates: 3" in printed
 
 
-def test_embeddings_of_a_file_begin_a_training_and_are_not_wanted_again(tmp_path):
+def test_embeddings_of_a_file_are_read_only_when_training_begins(tmp_path):
     """The file is deleted before training resumes and before the model translates."""
     text, vectors = digits().with_name("digits"), tmp_path / "vectors.txt"
     write_vectors(text / "train.en", text / "train.de", text / "dict.txt", 32, vectors)

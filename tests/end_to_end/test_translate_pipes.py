@@ -44,7 +44,7 @@ def test_a_line_is_answered_while_the_input_stays_open(model_folder, translated_
         process.communicate()
 
 
-def test_a_terminal_is_told_that_text_is_expected(model_folder, translated_lines):
+def test_a_terminal_gets_a_prompt(model_folder, translated_lines):
     controller, terminal = os.openpty()
     try:
         process = start(model_folder, stdin=terminal)

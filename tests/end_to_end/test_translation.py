@@ -210,7 +210,7 @@ def test_the_earlier_spelling_of_precision(options):
         (["--diversity-rate", 0.5], "--diversity-rate"),
     ],
 )
-def test_searches_of_fairseq_say_so(options, name):
+def test_searches_of_fairseq_are_reported(options, name):
     printed = succeed("generate", digits(), *TASK, "--path", trained_on_digits(), *options)
     assert f"{name} is fairseq's own search: GNMT's length normalisation and coverage penalty do not apply" in printed
     assert len(read(printed)) == TEST

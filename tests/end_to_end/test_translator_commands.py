@@ -39,7 +39,7 @@ def model(tmp_path_factory) -> Path:
     return folder
 
 
-def test_translations_and_bleu_are_those_of_fairseq_generate(model, tmp_path):
+def test_translations_and_bleu_equal_fairseq_generate(model, tmp_path):
     references = tmp_path / "valid.de"
     references.write_text(text_of(1), encoding="utf-8")
     translations = printed("translate", model, stdin=text_of(0)).splitlines()

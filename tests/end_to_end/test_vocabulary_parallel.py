@@ -87,7 +87,7 @@ def test_two_processes_end_with_the_state_of_one(trainings):
 
 
 @pytest.mark.parametrize("kind", ["train", "valid"])
-def test_logs_are_those_of_one_process(trainings, kind):
+def test_logs_equal_one_process(trainings, kind):
     actual, expected = (statistics(trainings.printed[name], kind) for name in ("two", "one"))
     assert len(actual) == len(expected) > 0
     names = ("loss", "nll_loss", "bleu", "gnorm", "clip", "bsz", "wpb")
@@ -122,7 +122,7 @@ def test_the_other_process_ends_with_a_sentence(tmp_path, killed):
     assert not (tmp_path / "crash.pt").exists()
 
 
-def test_hydra_takes_it_too(tmp_path):
+def test_hydra_accepts_the_option(tmp_path):
     address = free_address()
     running = [
         start(

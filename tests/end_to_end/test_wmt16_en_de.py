@@ -179,7 +179,7 @@ def test_a_part_that_reached_the_end(mirror: Mirror, run, tmp_path, no_pause, su
     assert archives_in(tmp_path / "archives") == by_name()
 
 
-def test_a_part_of_another_file_is_found_out(mirror: Mirror, run, tmp_path):
+def test_a_part_of_another_file_is_detected(mirror: Mirror, run, tmp_path):
     partly_downloaded(tmp_path, bytes(700))
     status, output = run("download.py", "--output", tmp_path, "--mirror", mirror.address)
     assert status == 0 and archives_in(tmp_path / "archives") == by_name()
@@ -187,7 +187,7 @@ def test_a_part_of_another_file_is_found_out(mirror: Mirror, run, tmp_path):
     assert "not a valid .tgz file" in output
 
 
-def test_a_transfer_that_never_gets_further(mirror: Mirror, run, tmp_path, no_pause):
+def test_a_stalled_transfer_ends_with_a_message(mirror: Mirror, run, tmp_path, no_pause):
     mirror.ends_at[DEV] = 300
     status, output = run("download.py", "--output", tmp_path, "--mirror", mirror.address)
     assert status == 1 and "dev.tgz stops after 300 bytes" in output and "again to continue" in output

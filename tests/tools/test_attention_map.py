@@ -32,7 +32,7 @@ PIECES = AttentionMap(
 
 
 @pytest.mark.parametrize("begin", [[], [0]], ids=["fairseq", "nvidia"])
-def test_translation_gives_begin_marks_anew(begin):
+def test_translation_restores_word_markers(begin):
     rows = [{"source": torch.tensor([*begin, 5, 6, 2])}]
     config = SimpleNamespace(nvidia_conventions=bool(begin))
     task = SimpleNamespace(cfg=config, load_dataset=lambda split: None, dataset=lambda split: rows)
@@ -90,7 +90,7 @@ def test_texts_of_words():
 # -- the picture
 
 
-def test_what_reaches_the_axes():
+def test_drawn_values():
     cells, bars, _ = draw(PIECES).axes
     np.testing.assert_allclose(cells.images[0].get_array(), PIECES.weights)
     assert cells.images[0].get_clim() == (0, 1)

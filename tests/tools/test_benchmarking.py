@@ -133,7 +133,7 @@ def test_contenders_take_turns():
     assert seconds == {"A": [[2.0], [3.0]], "B": [[2.0], [3.0]]}  # the first round is a warm-up and not counted
 
 
-def test_what_others_use_is_known(monkeypatch):
+def test_load_of_other_processes_is_measured(monkeypatch):
     """In each turn the machine is busy for 3 seconds, none of them by the contender; a turn takes 2 seconds."""
     clock = {"busy": 0.0, "time": 0.0}
 
@@ -294,14 +294,14 @@ def test_benchmark_of_translation(tmp_path):
         (["--device", "cuda", "--contenders", "ours", "opennmt"], "opennmt can only be measured on a CPU"),
     ],
 )
-def test_mistakes_are_told_before_anything_runs(arguments, message, monkeypatch):
+def test_mistakes_are_reported_before_anything_runs(arguments, message, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(sys, "argv", ["benchmark_translation.py", *arguments])
     with pytest.raises(UserError, match=message):
         benchmark_translation.parse_options()
 
 
-def test_references_must_be_those_of_the_split(tmp_path):
+def test_references_must_belong_to_the_split(tmp_path):
     path = tmp_path / "test.de"
     path.write_text("eins\nzwei\n")
     assert benchmark_translation.read_references(path, "test", 2) == ["eins", "zwei"]
@@ -385,7 +385,7 @@ def test_a_busy_machine_is_refused(monkeypatch):
     assert environment.disturbance(0.1) is None and "DO NOT TRUST" in environment.disturbance(0.5)
 
 
-def test_mistakes_of_contenders_are_told():
+def test_mistakes_of_contenders_are_reported():
     """If one worker cannot be built, the benchmark ends with its message and stops the others."""
     done = run("benchmark_training.py", "--contenders", "ours", "nvidia", "--nvidia", "nowhere", code=1)
     assert "error: nvidia fp32: nowhere has no seq2seq" in done.stderr and "Traceback" not in done.stderr
@@ -394,7 +394,7 @@ def test_mistakes_of_contenders_are_told():
 # -- NVIDIA's code is not here, its names are
 
 
-def test_nvidia_begins_where_we_do():
+def test_special_tokens_are_mapped_for_nvidia():
     """Token ids are equal; NVIDIA's BOS becomes EOS at the input, and its EOS becomes EOS at the output."""
     dictionary = make_dictionary(7)
     config = GNMTv2.config_class(hidden_size=4, encoder_layers=2, decoder_layers=2)
@@ -418,7 +418,7 @@ def test_checkouts_without_the_code_are_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_bleu_is_that_of_fairseq_generate(tmp_path):
+def test_bleu_equals_fairseq_generate(tmp_path):
     sys.path.insert(0, str(ROOT / "tests" / "end_to_end"))
     from commands import succeed
     from tiny_corpora import TASK, TEST, TO_TEXT, sentences, trained_on_sentences

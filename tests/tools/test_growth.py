@@ -90,7 +90,7 @@ def test_json_and_back():
 # -- the picture
 
 
-def test_what_reaches_the_axes():
+def test_drawn_values():
     growth = made_up()
     curves = measurements(growth, TRAINING, "hidden")
     assert curves == ([16, 32], [500.0, 1500.0], [250.0, 500.0], [500.0, 500.0])
@@ -169,7 +169,7 @@ def test_points_of_the_command_line(monkeypatch):
         (["--json", "/nowhere/growth.json"], "is not a folder"),
     ],
 )
-def test_mistakes_are_told_before_anything_runs(monkeypatch, arguments, words):
+def test_mistakes_are_reported_before_anything_runs(monkeypatch, arguments, words):
     with pytest.raises(UserError, match=words):
         benchmark_growth.points_of(parse(monkeypatch, *arguments))
 

@@ -40,7 +40,7 @@ SMALL = Network(hidden=2, encoder_layers=3, decoder_layers=2, vocabulary=7)
 A100_SETTING = Setting(DGX_A100, GNMT_V2, BATCH)
 
 
-def test_parameters_are_those_of_the_network():
+def test_parameter_counts_equal_the_network():
     for sizes in (SMALL, Network(4, 2, 3, 9)):
         config = NetworkConfig(
             sizes.vocabulary, sizes.vocabulary, hidden_size=sizes.hidden,
@@ -51,7 +51,7 @@ def test_parameters_are_those_of_the_network():
 
 
 @pytest.mark.parametrize("devices", [1, 2, 3])
-def test_parameters_of_each_device_are_those_of_a_placed_network(devices):
+def test_parameter_counts_of_devices_equal_a_placed_network(devices):
     config = NetworkConfig(7, 7, hidden_size=2, encoder_layers=3, decoder_layers=2)
     model, places = GNMTNetwork(config), [torch.device("cuda", number) for number in range(devices)]
     parameters_by_device = dict.fromkeys(places, 0)
@@ -111,7 +111,7 @@ def test_tasks_wait_for_their_device_and_for_what_they_need():
     assert makespan([]) == 0
 
 
-def test_the_gradient_takes_the_way_back():
+def test_backward_runs_in_reverse_order():
     """Two chunks through two devices: 1 + 1 on the first, 2 + 2 on the second; backward takes twice as long, in
     reverse.
     """
@@ -218,7 +218,7 @@ def test_one_batch_for_all():
     assert shared_batch(layers_on_devices, A100_SETTING, 6) is None
 
 
-def test_where_a_way_stops_paying():
+def test_the_last_useful_doubling_is_found():
     """Rates 1, 1.6, 2.5, 3.0: the last doubling gives a factor of 1.2."""
     rates = {1: 1.0, 2: 1.6, 4: 2.5, 8: 3.0}
     way = lambda setting, count: data_parallel(A100_SETTING, 1)._replace(sentences_per_second=rates[count])  # noqa: E731

@@ -57,7 +57,7 @@ def summary(updates, epoch, loss=1.0):
 
 
 @pytest.mark.parametrize("text", [SIMPLE, JSON, without_prefix(SIMPLE), without_prefix(JSON)])
-def test_both_formats_say_the_same(read, text):
+def test_both_formats_give_equal_records(read, text):
     records = read(text)
     assert [(record.kind, record.updates, record.epochs) for record in records] == [
         (INNER, 10, 0.5), (INNER, 20, 1.0), ("valid", 20, 1.0), (TRAIN, 20, 1.0),
@@ -67,7 +67,7 @@ def test_both_formats_say_the_same(read, text):
     assert (second["lr"], second["wps"], valid["bleu"], train["ppl"]) == (0.002, 500, 12.5, 181)
 
 
-def test_what_a_resumed_training_did_again_counts_once(read):
+def test_repeated_updates_of_a_resumed_training_count_once(read):
     """Training reached update 40, was resumed at 25 and reached 50; updates 30 and 40 are the repeated ones."""
     before = "".join(inner(n, epoch=1 + (n > 20), loss=1) for n in (10, 20, 30, 40))
     after = "".join(inner(n, epoch=2 + (n > 40), loss=2) for n in (30, 40, 50))
@@ -156,12 +156,12 @@ def test_curves(read):
     assert [curve.y for curve in rate] == [[0.001, 0.002]] and [curve.y for curve in speed] == [[0, 500]]
 
 
-def test_epochs_stand_in_for_what_lies_between(read):
+def test_epochs_replace_missing_updates(read):
     (curve,) = curves(Run("a", read(summary(20, 1, loss=3) + summary(40, 2, loss=2))), LOSS["nll"], "updates")
     assert (curve.x, curve.y) == ([20, 40], [3, 2])
 
 
-def test_missing_panels_are_left_out_and_told(read):
+def test_missing_panels_are_left_out_and_reported(read):
     run = Run("a", read(inner(10)))
     messages = missing(run, [LOSS["nll"], *PANELS], "updates")
     assert [sentence.split(", which")[0] for sentence in messages] == [
@@ -223,7 +223,7 @@ def test_names_of_runs():
             names_of(paths, names)
 
 
-def test_mistakes_leave_nothing(monkeypatch, tmp_path):
+def test_mistakes_leave_no_files(monkeypatch, tmp_path):
     (tmp_path / "x.log").write_text("hello\n")
     for arguments, words in (
         ([tmp_path / "x.log", "--output", tmp_path / "x.png"], "has no figures"),
@@ -235,7 +235,7 @@ def test_mistakes_leave_nothing(monkeypatch, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["x.log"]
 
 
-def test_what_to_install_is_told(monkeypatch):
+def test_a_missing_package_is_named(monkeypatch):
     check_pictures([Path("x.png")])
     monkeypatch.setitem(sys.modules, "matplotlib", None)  # simulates a missing package
     with pytest.raises(UserError, match=r"run pip install '.\[plots\]' in the checkout"):

@@ -22,7 +22,7 @@ def widen(monkeypatch, *arguments) -> None:
 
 
 @pytest.mark.parametrize("attention_query", ["current", "previous"])
-def test_translations_and_scores_are_those_of_the_narrow_model(attention_query, tmp_path, monkeypatch):
+def test_translations_and_scores_equal_the_narrow_model(attention_query, tmp_path, monkeypatch):
     narrow = make_model_folder(tmp_path / "narrow", attention_query=attention_query)
     widen(monkeypatch, narrow, tmp_path / "wide", "--hidden-size", 24)
     first, second = (Translator.from_pretrained(tmp_path / name).translate(TEXTS) for name in ("narrow", "wide"))

@@ -131,7 +131,7 @@ def test_a_lone_surrogate_stays_an_escape():
     assert write_jsonl([row], [Translated("c")], PLAIN) == b'{"text": "a\\ud800b", "translation": "c"}\n'
 
 
-def test_a_line_that_no_memory_can_hold_is_named(monkeypatch):
+def test_a_line_larger_than_memory_is_reported(monkeypatch):
     monkeypatch.setattr("gnmt.files.lines.MAX_LINE_BYTES", 10)
     with pytest.raises(UserError, match="The input, line 2 has more than 10 bytes"):
         cut(b"ten bytes\neleven ....\n", 5)

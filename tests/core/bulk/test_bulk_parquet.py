@@ -31,7 +31,7 @@ def path(tmp_path):
     return tmp_path / "x.parquet"
 
 
-def test_shards_have_so_many_rows_whatever_the_row_groups_are(path):
+def test_the_size_of_shards_does_not_depend_on_row_groups(path):
     shards = list(cut_rows(path, "text", 3))
     assert [lines for lines, _ in shards] == [3, 2]
     assert [table_of(content)["id"] for _, content in shards] == [[1, 2, 3], [4, 5]]
@@ -89,7 +89,7 @@ def invalid_strings():
     )
 
 
-def test_bytes_that_are_not_utf_8_are_replaced_and_told():
+def test_invalid_utf_8_is_replaced_and_reported():
     content = content_of({"text": invalid_strings()})
     rows = read_parquet(content, "text")
     assert [row.text for row in rows] == ["dog", "d\ufffdg"]
@@ -121,7 +121,7 @@ def test_columns_of_one_name(tmp_path):
     assert count_rows(joined.getvalue()) == 2
 
 
-def test_damaged_pages_are_told(tmp_path):
+def test_damaged_pages_are_reported(tmp_path):
     content = bytearray(content_of({"text": ["a dog", "a cat"]}))
     content[4:40] = bytes(36)  # the header of the first page
     (tmp_path / "x.parquet").write_bytes(content)

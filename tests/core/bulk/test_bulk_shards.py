@@ -50,7 +50,7 @@ def state(folder: Path, capsys) -> dict:
 
 
 @pytest.mark.parametrize("per_shard", [1, 2, 5, 100])
-def test_the_output_is_that_of_the_translator_whatever_the_shards_are(model, source, tmp_path, per_shard):
+def test_the_output_equals_the_translator_for_any_shard_size(model, source, tmp_path, per_shard):
     out = translated(model, source, tmp_path / "out", "--lines-per-shard", per_shard)
     assert len(list((out / "output").iterdir())) == -(-len(SENTENCES) // per_shard)
     assert merged(out) == lines(expected_texts(model, list(SENTENCES)))
@@ -166,7 +166,7 @@ def test_samples_depend_on_the_seed_and_the_line_only(model, source, tmp_path):
     )
 
 
-def test_a_tag_stands_before_translations_but_not_in_blank_lines(model, source, tmp_path):
+def test_a_tag_precedes_translations_except_blank_lines(model, source, tmp_path):
     source.write_bytes(b"dog\n\ncat\n")
     (dog, cat) = expected_texts(model, ["dog", "cat"])
     assert merged(translated(model, source, tmp_path / "out", "--tag", "<BT>")) == lines(
@@ -201,7 +201,7 @@ def test_parquet(model, tmp_path):
     }
 
 
-def test_the_folder_of_a_training_is_not_its_model(model, source, tmp_path):
+def test_a_training_folder_is_not_accepted_as_a_model(model, source, tmp_path):
     inner = shutil.copytree(model, tmp_path / "training" / "model")
     with pytest.raises(UserError, match=f"training is not a model folder .*: did you mean {inner}?"):
         planned(tmp_path / "training", source, tmp_path / "out")
@@ -228,7 +228,7 @@ def test_a_model_may_have_the_name_of_an_action(model, source, tmp_path, monkeyp
     assert (tmp_path / "out" / "manifest.json").exists()
 
 
-def test_options_without_a_meaning_are_refused(model, source, tmp_path):
+def test_options_without_effect_are_refused(model, source, tmp_path):
     for options, sentence in (
         (["--seed", "3"], "--seed is for sampling: add --sampling"),
         (["--score"], "--score has no place in text"),

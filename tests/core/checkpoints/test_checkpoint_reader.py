@@ -96,13 +96,13 @@ def test_the_list_of_globals_is_closed():
 
 
 @pytest.mark.parametrize("allowed", [TRAINING, NVIDIA, BROADCAST])
-def test_no_function_of_the_list_is_one_of_another_package(allowed):
+def test_allowed_functions_belong_to_this_project(allowed):
     prefixes = ("gnmt.checkpoints.", "fairseq_gnmt.")
     assert all(function.__module__.startswith(prefixes) for function in allowed.functions.values())
     assert not any(callable(constant) for constant in allowed.constants.values())
 
 
-def test_the_list_of_torch_gets_nothing():
+def test_safe_globals_of_torch_are_not_extended():
     packages = {function.__module__.split(".")[0] for function in torch.serialization.get_safe_globals()}
     assert packages <= {"torch"}  # torch adds functions itself when some of its modules are imported
 
@@ -237,13 +237,13 @@ FORGED = {
 
 
 @pytest.mark.end_to_end
-def test_forged_arguments_are_sentences_and_never_crashes(tmp_path):
+def test_forged_arguments_give_a_message_and_never_a_crash(tmp_path):
     paths = [save({"model": call}, tmp_path / f"{name}.pt") for name, call in FORGED.items()]
     for path, answer in zip(paths, answers(paths)):
         assert answer.startswith(f"{path} is not a whole checkpoint (it"), f"{path.stem}: {answer}"
 
 
-def test_sound_arguments_are_read(tmp_path):
+def test_valid_arguments_are_read(tmp_path):
     sound = {
         "tensor": tensor(),
         "array": array(),
@@ -257,7 +257,7 @@ def test_sound_arguments_are_read(tmp_path):
 
 
 @pytest.mark.end_to_end
-def test_pickles_beyond_protocol_2_and_bombs(tmp_path):
+def test_pickles_beyond_protocol_2_and_memory_bombs_are_refused(tmp_path):
     nested = b"\x80\x02]" + b"]" * 200_000 + b"a" * 200_000 + b"."
     doubled = []
     for _ in range(90):
@@ -326,7 +326,7 @@ def small() -> Dict[str, Any]:
 
 
 @pytest.mark.parametrize("old_format", [False, True])
-def test_everything_comes_back(small, old_format, tmp_path):
+def test_checkpoints_are_read_back_unchanged(small, old_format, tmp_path):
     checkpoint = read(save(small, tmp_path / "small.pt", old_format))
     assert is_identical(checkpoint, small)
     assert (
@@ -338,7 +338,7 @@ def test_everything_comes_back(small, old_format, tmp_path):
 
 
 @pytest.mark.parametrize("kind", "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool".split())
-def test_every_type_of_tensor(kind, tmp_path):
+def test_every_dtype_is_read(kind, tmp_path):
     value = (100 * torch.randn(4, 3)).to(getattr(torch, kind))
     assert is_identical(read(save(value, tmp_path / "tensor.pt")), value)
     structure = read(tmp_path / "tensor.pt", with_weights=False)
@@ -360,7 +360,7 @@ def test_parameters_keep_their_gradient(tmp_path):
 @pytest.mark.parametrize(
     "kind", "int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 bool".split()
 )
-def test_numbers_of_numpy(kind, tmp_path):
+def test_numpy_scalars_are_read(kind, tmp_path):
     """Meters of fairseq's own --eval-bleu contain numpy scalars."""
     array = np.array([[0, 1, 2], [100, 5, 6]]).astype(kind)
     checkpoint = read(
@@ -374,7 +374,7 @@ def test_numbers_of_numpy(kind, tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_every_flipped_bit_is_found_or_harmless(small, seed, tmp_path):
+def test_every_flipped_bit_is_detected_or_has_no_effect(small, seed, tmp_path):
     """Covers all bytes; a flipped bit in the tables of the archive either makes it unreadable or has no effect."""
     path = save(small, tmp_path / "small.pt")
     whole, choose = path.read_bytes(), random.Random(seed)
@@ -391,7 +391,7 @@ def test_every_flipped_bit_is_found_or_harmless(small, seed, tmp_path):
     assert detected > 20  # in such a small file, most bytes are padding between records
 
 
-def test_every_flipped_bit_of_a_record_is_found(small, tmp_path):
+def test_every_flipped_bit_of_a_record_is_detected(small, tmp_path):
     path = save(small, tmp_path / "small.pt")
     whole = path.read_bytes()
     with zipfile.ZipFile(path) as archive:
@@ -410,7 +410,7 @@ def test_every_flipped_bit_of_a_record_is_found(small, tmp_path):
 
 
 @pytest.mark.parametrize("old_format", [False, True])
-def test_files_that_are_cut_short(small, old_format, tmp_path):
+def test_truncated_files_are_refused(small, old_format, tmp_path):
     path = save(small, tmp_path / "small.pt", old_format)
     whole = path.read_bytes()
     for length in range(0, len(whole), len(whole) // 60):
@@ -443,7 +443,7 @@ def test_compressed_archives_are_refused(tmp_path):
         read(tmp_path / "bomb.pt")
 
 
-def test_files_that_are_no_checkpoints(tmp_path):
+def test_other_files_are_refused(tmp_path):
     (tmp_path / "text.pt").write_text("no checkpoint")
     os.mkfifo(tmp_path / "pipe.pt")
     for name, words in (

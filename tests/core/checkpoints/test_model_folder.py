@@ -50,7 +50,7 @@ def test_tied_weights_are_stored_once_and_stay_tied(tmp_path):
     assert sizes[1] - sizes[0] >= 4 * 14 * 16  # the weight matrix of the output layer
 
 
-def test_integers_are_those_of_int8_storage(tmp_path):
+def test_integers_equal_int8_storage(tmp_path):
     network, _ = make_network()
     expected = to_integers(network.state_dict())
     to_floats(expected)
@@ -102,7 +102,7 @@ def changed(folder, name, change):
         ("vocab.json", "joint", [1, 2], "has no list of tokens named 'joint'"),
     ],
 )
-def test_wrong_values_are_named(tmp_path, name, key, value, words):
+def test_invalid_values_are_named(tmp_path, name, key, value, words):
     folder = make_model_folder(tmp_path / "model")
     changed(folder, name, lambda content: content.update({key: value}))
     with pytest.raises(UserError, match=words):
@@ -221,7 +221,7 @@ def test_codes_of_subword_nmt_are_checked_before_subword_nmt_reads_them(tmp_path
 
 
 @pytest.mark.end_to_end
-def test_a_full_disk_is_told(tmp_path):
+def test_a_full_disk_is_reported(tmp_path):
     code = (
         "import resource, sys; from pathlib import Path; from model_folders import make_network\n"
         "from gnmt.checkpoints.weights import write_weights\n"

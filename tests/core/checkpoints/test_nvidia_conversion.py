@@ -66,7 +66,7 @@ def test_logits_are_nvidias(name, prefix, legacy, tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_there_and_back(nvidia_checkpoint, dtype, tmp_path):
+def test_converting_there_and_back_changes_nothing(nvidia_checkpoint, dtype, tmp_path):
     nvidia_checkpoint["state_dict"] = {name: value.to(dtype) for name, value in nvidia_checkpoint["state_dict"].items()}
     converted = tmp_path / "ours"
     to_fairseq(save(nvidia_checkpoint, tmp_path / "nvidia.pt"), converted)
@@ -95,12 +95,12 @@ def test_shared_embeddings_are_stored_once(nvidia_checkpoint, tmp_path):
 # -- words
 
 
-def test_ids():
+def test_special_tokens_get_our_ids():
     """NVIDIA: PAD, UNK, BOS, EOS are 0 to 3. Here: BOS 0, PAD 1, EOS 2, UNK 3."""
     assert our_ids(6).tolist() == [1, 3, 0, 2, 4, 5]
 
 
-def test_words_keep_their_numbers_where_some_are_missing():
+def test_words_keep_their_ids_if_some_are_missing():
     """Id 5 is missing because a later line repeats its word; id 7 is a special token of fairseq."""
     words = dict(enumerate(SPECIAL)) | {4: "a", 6: "madeupword0000", 7: "</s>", 8: "b"}
     assert our_vocabulary(words, 9).words == ["a", "madeupword0001", "madeupword0000", "madeupword0002", "b"]
@@ -112,7 +112,7 @@ def test_dictionary_is_read_by_fairseq(nvidia_checkpoint, tmp_path):
     assert english == german and english.symbols[4:] == vocabulary(len(english))[4:]
 
 
-def test_codes(tmp_path):
+def test_ranks_skip_repeated_pairs(tmp_path):
     """A repeated pair in a file leaves a gap in the ranks."""
     codes = ranked({("b", "c"): 3, ("a", "b</w>"): 0}, (0, 2))
     assert codes.text() == "#version: 0.2\na b</w>\nb c\n"
@@ -139,7 +139,7 @@ class Trap:
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_nothing_in_a_file_is_run(nvidia_checkpoint, legacy, tmp_path):
+def test_nothing_in_a_file_is_executed(nvidia_checkpoint, legacy, tmp_path):
     nvidia_checkpoint["tokenizer"]["bpe"].cache = Trap(tmp_path / "sprung")
     save(nvidia_checkpoint, tmp_path / "nvidia.pt", legacy)
     with pytest.raises(UserError, match=r"nvidia\.pt would run _?io\.open"):
@@ -193,7 +193,7 @@ def with_value(value, *keys):
         (with_value("<s>", "tokenizer", "idx2tok", 0), r"begins with \['<s>', '<unk>'"),
     ],
 )
-def test_mistakes_are_told(nvidia_checkpoint, change, words, tmp_path):
+def test_mistakes_are_reported(nvidia_checkpoint, change, words, tmp_path):
     change(nvidia_checkpoint)
     with pytest.raises(UserError, match=words):
         to_fairseq(save(nvidia_checkpoint, tmp_path / "nvidia.pt"), tmp_path / "ours")
@@ -232,7 +232,7 @@ def converted(nvidia_checkpoint, tmp_path) -> Path:
         (with_value("lstm", "cfg", "model", "_name"), "another architecture"),
     ],
 )
-def test_checkpoints_that_nvidia_has_no_place_for(converted, change, words, tmp_path):
+def test_checkpoints_that_nvidia_cannot_represent_are_refused(converted, change, words, tmp_path):
     checkpoint = torch.load(converted / "checkpoint.pt", weights_only=True)
     change(checkpoint)
     torch.save(checkpoint, tmp_path / "changed.pt")
@@ -241,7 +241,7 @@ def test_checkpoints_that_nvidia_has_no_place_for(converted, change, words, tmp_
     assert not (tmp_path / "back.pt").exists()
 
 
-def test_dictionaries_that_do_not_fit(converted, tmp_path):
+def test_dictionaries_that_do_not_fit_are_refused(converted, tmp_path):
     with open(converted / "dict.de.txt", "a", encoding="utf-8") as file:
         file.write("more 1\n")
     with pytest.raises(UserError, match="two dictionaries"):
@@ -299,7 +299,7 @@ def test_a_model_folder_converts_back_to_the_same_checkpoint(nvidia_checkpoint, 
         write_nvidia_checkpoint(tmp_path / "model", tmp_path / "back.pt")
 
 
-def test_model_folders_that_nvidia_has_no_place_for(tmp_path):
+def test_model_folders_that_nvidia_cannot_represent_are_refused(tmp_path):
     codes = tmp_path / "codes"
     codes.write_text("l o\n", encoding="utf-8")
     for options, words in (

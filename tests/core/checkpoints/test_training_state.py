@@ -62,14 +62,14 @@ def save(state: Any, folder: Path) -> Path:
     return folder / "state.pt"
 
 
-def test_a_sound_checkpoint_is_read(state, tmp_path):
+def test_a_valid_checkpoint_is_read(state, tmp_path):
     checkpoint = read_training_state(save(state, tmp_path))
     assert checkpoint["cfg"] == state["cfg"] and architecture(checkpoint) == "gnmt_v2_tiny"
     assert all(torch.equal(value, state["model"][name]) for name, value in checkpoint["model"].items())
 
 
 @pytest.mark.parametrize("value", [None, "text", ["list"], {}, 5, torch.ones(2)])
-def test_files_of_something_else(value, tmp_path):
+def test_other_files_are_refused(value, tmp_path):
     with pytest.raises(UserError, match=r"state\.pt (holds a|is not a checkpoint of fairseq-train: it has no model)"):
         read_training_state(save(value, tmp_path))
 
@@ -100,7 +100,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize("keys,value", [(keys, value) for keys, values in WRONG for value in values])
-def test_parts_of_another_kind(state, keys, value, tmp_path):
+def test_parts_of_another_type_are_refused(state, keys, value, tmp_path):
     with pytest.raises(UserError, match=r"state\.pt (has|is not a checkpoint of fairseq-train)") as error:
         read_training_state(save(changed(state, keys, value), tmp_path))
     assert [key for key in keys if isinstance(key, str)][-1] in str(error.value)
@@ -112,7 +112,7 @@ def test_a_training_time_may_be_a_number_or_a_tensor_of_several_processes(state,
 
 
 @pytest.mark.parametrize("name", ["task_state", "last_optimizer_state", "args"])
-def test_parts_that_may_be_missing(state, name, tmp_path):
+def test_optional_parts_may_be_missing(state, name, tmp_path):
     read_training_state(save(changed(state, (name,), KeyError), tmp_path))
 
 
@@ -127,7 +127,7 @@ def test_parts_that_may_be_missing(state, name, tmp_path):
     (("model", "decoder.output_projection.bias"), torch.ones(12, dtype=torch.int64), "of type torch.int64, but it must be"),
     (("model", "extra.int8"), torch.ones(2, 2, dtype=torch.int8), "has extra.int8 without extra.scale"),
 ])  # fmt: skip
-def test_sizes_and_numbers(state, keys, value, words, tmp_path):
+def test_invalid_sizes_and_numbers_are_refused(state, keys, value, words, tmp_path):
     with pytest.raises(UserError) as error:
         read_training_state(save(changed(state, keys, value), tmp_path))
     assert words in str(error.value) and "state.pt" in str(error.value)
@@ -143,7 +143,7 @@ def test_sizes_and_numbers(state, keys, value, words, tmp_path):
         (".int8", torch.ones(12, dtype=torch.int8)),
     ],
 )
-def test_integers_and_scales_that_do_not_fit(state, part, value, tmp_path):
+def test_integers_and_scales_that_do_not_fit_are_refused(state, part, value, tmp_path):
     state["model"] = to_integers(state["model"])
     read_training_state(save(state, tmp_path))
     with pytest.raises(UserError, match=f"has {EMBEDDING}.int8 of .* and {EMBEDDING}.scale of .*, which do not fit"):
@@ -229,7 +229,7 @@ def test_difference_of_equal_networks_is_empty(state):
     assert difference(state["model"], dict(state["model"])) == []
 
 
-def test_weights_that_are_no_numbers_are_not_told_to_be_unshared(state):
+def test_nan_weights_are_not_reported_as_unshared(state):
     """The weights are loaded directly, because the reader would refuse NaN first."""
     model = make_model("gnmt_v2_tiny", make_dictionary(12), **SIZES)
     model.load_state_dict({name: torch.full_like(value, NAN) for name, value in state["model"].items()}, strict=True)

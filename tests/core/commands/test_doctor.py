@@ -43,7 +43,7 @@ def findings_of(model=None) -> dict:
     return {finding.name: finding for finding in doctor.findings(model)}
 
 
-def test_this_environment_is_well(tmp_path, capsys):
+def test_this_environment_passes(tmp_path, capsys):
     model = make_model_folder(tmp_path / "model")
     run_module(doctor, "gnmt doctor", [str(model)])
     lines = capsys.readouterr().out.splitlines()
@@ -73,7 +73,7 @@ def test_an_old_package_fails(versions, version, is_old):
     assert finding == doctor.Finding("torch", version, "pip install 'torch>=2.6'" if is_old else None)
 
 
-def test_least_versions_are_the_ones_that_are_installed_with_the_package():
+def test_minimum_versions_equal_the_requirements_of_the_package():
     declared = "".join((ROOT / name).read_text(encoding="utf-8") for name in ("setup.py", "pyproject.toml"))
     for name, minimum in re.findall(r'"([\w-]+)>=([\d.]+)', declared):
         assert doctor.PACKAGES.get(name, minimum) == minimum, name
@@ -144,7 +144,7 @@ def test_an_installation_of_torch_that_does_not_load_ends_the_checks(monkeypatch
     assert "pip install --force-reinstall" in findings_of()["import of torch"].remedy
 
 
-def test_a_full_disk_is_told(monkeypatch):
+def test_a_full_disk_is_reported(monkeypatch):
     def full(**options):
         raise OSError(28, "No space left on device")
 
@@ -152,7 +152,7 @@ def test_a_full_disk_is_told(monkeypatch):
     assert "TMPDIR" in findings_of()["round trip in fp32"].remedy
 
 
-def test_a_damaged_model_is_told(tmp_path):
+def test_a_damaged_model_is_reported(tmp_path):
     model = make_model_folder(tmp_path / "model")
     (model / "vocab.json").write_text("{}")
     finding = findings_of(model)[f"model {model}"]

@@ -67,12 +67,12 @@ def test_a_typo_gets_the_nearest_command(typo, meant, capsys):
     assert capsys.readouterr().err == f"error: gnmt has no command '{typo}': did you mean `gnmt {meant}`?\n"
 
 
-def test_a_name_like_no_command_gets_the_list_named(capsys):
+def test_an_unrelated_name_gets_the_list_of_commands(capsys):
     assert exit_of("xyzzy") == 2
     assert "`gnmt --help` lists the commands" in capsys.readouterr().err
 
 
-def test_no_command_is_wrong_usage(capsys):
+def test_a_missing_command_is_wrong_usage(capsys):
     assert exit_of() == 2
     printed = capsys.readouterr()
     assert printed.out == "" and printed.err.startswith("usage: gnmt COMMAND")

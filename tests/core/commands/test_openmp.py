@@ -16,14 +16,14 @@ def test_spinning_is_limited():
 
 
 @pytest.mark.parametrize("given", [{"GOMP_SPINCOUNT": "infinity"}, {"OMP_WAIT_POLICY": "ACTIVE"}])
-def test_the_choice_of_the_user_stays(given):
+def test_the_choice_of_the_user_is_kept(given):
     environment = dict(given)
     limit_spinning(environment)
     assert environment == given
 
 
 @pytest.mark.end_to_end
-def test_it_is_set_before_torch_is_imported(tmp_path):
+def test_the_limit_is_set_before_torch_is_imported(tmp_path):
     """OpenMP prints its settings when torch is imported, in a new process."""
     environment = {
         name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")

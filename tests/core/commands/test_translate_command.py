@@ -71,13 +71,13 @@ def test_files_are_translated_one_after_another(model_folder, translated_lines, 
     assert capsys.readouterr().out.split("\n") == [*(translation.text for translation in translated_lines), ""]
 
 
-def test_a_missing_file_is_told_before_anything_is_translated(model_folder, tmp_path, capsys):
+def test_a_missing_file_is_reported_before_anything_is_translated(model_folder, tmp_path, capsys):
     with pytest.raises(UserError, match="none does not exist: .* text is read from standard input or from files"):
         run(model_folder, write(tmp_path / "one", LINES), tmp_path / "none")
     assert capsys.readouterr().out == ""
 
 
-def test_the_folder_of_a_training_is_not_its_model(tmp_path):
+def test_a_training_folder_is_not_accepted_as_a_model(tmp_path):
     model_folder = make_model_folder(tmp_path / "training" / "model")
     with pytest.raises(UserError, match=f"training is not a model folder, but {model_folder} is one"):
         run(tmp_path / "training")
@@ -119,14 +119,14 @@ def test_bytes_that_are_not_utf8_get_a_warning_and_an_answer(model_folder, tmp_p
     )
 
 
-def test_other_line_breaks_and_marks_of_windows_are_no_lines(model_folder, tmp_path, capsys):
+def test_other_line_breaks_and_byte_order_marks_make_no_lines(model_folder, tmp_path, capsys):
     (tmp_path / "text").write_bytes("\ufeffThe dog\r\nThe\u2028cat\r\n".encode("utf-8"))
     run(model_folder, tmp_path / "text", "--output", "json")
     sources = [json.loads(line)["sentences"][0]["source"] for line in capsys.readouterr().out.split("\n")[:-1]]
     assert sources == ["The dog", "The\u2028cat"]
 
 
-def test_a_translation_is_told_before_later_ones_are_begun(model_folder, monkeypatch):
+def test_a_translation_is_reported_before_later_ones_begin(model_folder, monkeypatch):
     reported, reported_at_joins = [], []
     join = BeamSearch.join
 
@@ -141,6 +141,6 @@ def test_a_translation_is_told_before_later_ones_are_begun(model_folder, monkeyp
     assert reported_at_joins == [0, 2, 3] and reported == translations
 
 
-def test_options_may_stand_between_the_model_and_its_files(model_folder, translated_lines, tmp_path, capsys):
+def test_options_may_precede_the_files(model_folder, translated_lines, tmp_path, capsys):
     run(model_folder, "--batch-size", 2, write(tmp_path / "text", LINES), "--precision", "fp32")
     assert capsys.readouterr().out.split("\n") == [*(translation.text for translation in translated_lines), ""]

@@ -78,7 +78,7 @@ def test_white_space_and_control_characters_become_single_spaces() -> None:
         (dict(required_encoding="base64"), "--require-encoding base64 is not a text encoding"),
     ],
 )
-def test_rules_that_make_no_sense(bad: dict, sentence: str) -> None:
+def test_invalid_rules_are_refused(bad: dict, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         CleaningRules(**bad)
 
@@ -126,7 +126,7 @@ def test_number_of_jobs_does_not_change_a_byte(tmp_path: Path, monkeypatch: pyte
     assert report.dropped["duplicate"] == sum(number % 90 <= 17 for number in range(70))
 
 
-def test_duplicates_stay_unless_asked_for(corpus: Corpus) -> None:
+def test_duplicates_are_kept_by_default(corpus: Corpus) -> None:
     outputs = CleanOutputs.with_prefix(str(corpus.folder / "all"), "en", "de")
     report = clean_corpus(
         corpus.sources, corpus.targets, outputs, CleaningRules(), drop_duplicates=False, jobs=1, overwrite=False
@@ -137,7 +137,7 @@ def test_duplicates_stay_unless_asked_for(corpus: Corpus) -> None:
     ]  # fmt: skip
 
 
-def test_what_exists_is_kept_unless_asked_for(corpus: Corpus) -> None:
+def test_existing_files_are_kept_by_default(corpus: Corpus) -> None:
     corpus.clean("out")
     (corpus.folder / "out.en").write_text("mine")
     with pytest.raises(UserError, match="out.en exists"):
@@ -147,7 +147,7 @@ def test_what_exists_is_kept_unless_asked_for(corpus: Corpus) -> None:
     assert (corpus.folder / "out.en").read_text(encoding="utf-8").splitlines() == corpus.clean_en
 
 
-def test_refused_corpora_leave_nothing(corpus: Corpus) -> None:
+def test_refused_corpora_leave_no_files(corpus: Corpus) -> None:
     before = sorted(corpus.folder.iterdir())
 
     def refused(sentence: str, jobs: int = 1) -> None:

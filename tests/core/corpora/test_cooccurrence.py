@@ -64,7 +64,7 @@ def test_counts_by_hand():
     assert torch.equal(counts.before, counts.after.t())
 
 
-def test_tokens_behind_the_contexts_are_counted_as_tokens_only(monkeypatch):
+def test_rare_tokens_are_not_contexts(monkeypatch):
     all_contexts = counted([[0, 5, 3, 1]], [[0, 4, 1]], tokens=6)
     monkeypatch.setattr(cooccurrence, "CONTEXTS", 4)
     four_contexts = counted([[0, 5, 3, 1]], [[0, 4, 1]], tokens=6)
@@ -84,12 +84,12 @@ def test_mutual_information_by_hand():
     assert torch.allclose(positive_mutual_information(counts), torch.tensor(expected))
 
 
-def test_fewer_than_expected_is_no_information():
+def test_mutual_information_is_not_negative():
     counts = torch.tensor([[8.0, 1.0], [1.0, 8.0]])
     assert positive_mutual_information(counts)[0, 1] == 0 < positive_mutual_information(counts)[0, 0]
 
 
-def test_directions_are_those_of_the_whole_decomposition():
+def test_directions_equal_the_full_decomposition():
     """Singular vectors are unique up to their sign, so inner products of rows are compared."""
     torch.manual_seed(2)
     matrix = torch.randn(30, 5) @ torch.randn(5, 40) + 0.01 * torch.randn(30, 40)
@@ -110,14 +110,14 @@ def test_vectors_are_the_same_in_every_run_and_leave_the_random_numbers_alone():
     assert torch.allclose(first.norm(dim=1), torch.ones(20))
 
 
-def test_marks_stand_around_a_line():
+def test_bos_and_eos_enclose_a_line():
     vocabulary = Vocabulary(["a"])
     assert token_numbers("a  never", vocabulary).tolist() == [BOS, 4, UNK, EOS]
     assert token_numbers("", vocabulary).tolist() == [BOS, EOS]
 
 
 @pytest.mark.parametrize("size", [12, 50])  # 50 dimensions: more than there are tokens
-def test_translations_are_nearest(corpus, size):
+def test_translations_have_the_nearest_vectors(corpus, size):
     header, *lines = write(corpus, size).read_text(encoding="utf-8").splitlines()
     assert header == f"16 {size}"  # neither fairseq's special tokens nor tokens that the text lacks
     vectors = {line.split()[0]: torch.tensor([float(number) for number in line.split()[1:]]) for line in lines}
@@ -132,7 +132,7 @@ def test_chunks_make_no_difference(corpus, monkeypatch):
     assert write(corpus, output="other").read_bytes() == whole
 
 
-def test_nothing_is_overwritten_without_being_asked(corpus):
+def test_existing_files_are_kept_by_default(corpus):
     output = write(corpus)
     with pytest.raises(UserError, match="--overwrite"):
         write(corpus, size=8)
@@ -150,7 +150,7 @@ def test_nothing_is_overwritten_without_being_asked(corpus):
         ("one two\n" * 64, 99999999999999999999, "--size is 99999999999999999999, but must be at most"),
     ],
 )
-def test_what_cannot_be_used(corpus, text, size, complaint):
+def test_unusable_files_are_refused(corpus, text, size, complaint):
     (corpus / "en").unlink() if text is None else (corpus / "en").write_text(text)
     with pytest.raises(UserError, match=complaint):
         write(corpus, size)
@@ -173,7 +173,7 @@ def test_text_of_another_segmentation(corpus):
         (b"\xff 1\n", "is not UTF-8"),
     ],
 )
-def test_files_that_are_no_dictionary(corpus, content, complaint):
+def test_files_that_are_no_dictionary_are_refused(corpus, content, complaint):
     (corpus / "dict").write_bytes(content)
     with pytest.raises(UserError, match=complaint):
         write(corpus)

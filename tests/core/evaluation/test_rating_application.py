@@ -133,7 +133,7 @@ def test_there_is_no_documentation_to_load_from_elsewhere(client):
 # -- items and votes
 
 
-def test_a_rater_gets_items_and_outputs_in_an_order_of_its_own(client):
+def test_each_rater_has_another_order_of_items_and_outputs(client):
     shown = {rater.name: client.get("/api/campaign", headers=headers(rater)).json()["items"] for rater in RATERS}
     for name, items in shown.items():
         order = item_order(CAMPAIGN, name)
@@ -144,7 +144,7 @@ def test_a_rater_gets_items_and_outputs_in_an_order_of_its_own(client):
     assert shown["ann"] != shown["bob"]
 
 
-def test_a_vote_is_that_of_the_output_at_its_position(client, log):
+def test_a_vote_counts_for_the_output_at_its_position(client, log):
     for item in client.get("/api/campaign", headers=headers(RATERS[1])).json()["items"]:
         for position, text in enumerate(item["outputs"]):
             sent = vote(item=item["id"], position=position, score=position)

@@ -128,7 +128,7 @@ def test_orders_differ_between_raters_and_can_be_repeated(drawn):
     assert orders[0] == orders[2] != orders[1]
 
 
-def test_outputs_stand_at_each_position_equally_often():
+def test_outputs_have_each_position_equally_often():
     """A chi-square statistic of 3 x 3 counts (4 degrees of freedom) is below 18.5 with probability 0.999."""
     counts = [[0] * 3 for _ in range(3)]
     items = [Item(str(number), "", ["a", "b", "c"], None) for number in range(500)]

@@ -126,7 +126,7 @@ def results():
     return report(CAMPAIGN, KEY, RATINGS)
 
 
-def test_means_are_those_of_items(results):
+def test_means_are_over_items(results):
     # base: a (2 + 2)/2, b (3 + 5)/2, c 1 by Ann alone. new: a (4 + 6)/2, b 4, c 5.
     base, new = results["systems"]
     assert (base["mean"], new["mean"]) == pytest.approx(((2 + 4 + 1) / 3, (5 + 4 + 5) / 3))
@@ -140,11 +140,11 @@ def test_differences_are_paired(results):
     assert (row["wins"], row["ties"], row["losses"], row["sign_test"]) == (2, 1, 0, 0.5)
 
 
-def test_agreement_is_that_of_outputs_with_two_scores(results):
+def test_agreement_uses_outputs_with_two_scores(results):
     assert results["agreement"] == pytest.approx(krippendorff_alpha([[2, 2], [4, 6], [3, 5]]))
 
 
-def test_raters_one_by_one(results):
+def test_statistics_of_each_rater(results):
     ann, bob = results["raters"]
     assert (ann["complete"], bob["complete"], ann["items"]) == (5, 3, 5)
     assert ann["mean"] == pytest.approx((2 + 4 + 3 + 1 + 5) / 5) and bob["mean"] == pytest.approx((2 + 6 + 5) / 3)
@@ -158,7 +158,7 @@ def test_histogram_counts_ratings(results):
     assert results["histogram"] == {"base": [0, 1, 2, 1, 0, 1, 0], "new": [0, 0, 0, 1, 1, 2, 1]}
 
 
-def test_tables_show_what_was_found(results):
+def test_tables_show_the_results(results):
     printed = "\n".join(tables(results))
     assert "| bob | 3 of 5 | 4.33 |" in printed and "| 1 of 1 | - | - |" in printed
     assert "| base | 2.33 [" in printed and "interval): 0." in printed

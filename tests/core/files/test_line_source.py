@@ -30,7 +30,7 @@ def test_lines_longer_than_a_read_are_whole(tmp_path):
     assert received == lines
 
 
-def test_without_waiting_there_is_what_is_complete(pipe):
+def test_without_waiting_only_complete_lines_are_returned(pipe):
     stream, writing = pipe
     source = LineSource(stream, warn=pytest.fail)
     assert source.next_texts(9, wait=False) == []
@@ -56,7 +56,7 @@ def test_waiting_ends_with_the_first_complete_line(pipe):
     assert source.next_texts(9, wait=True) is None
 
 
-def test_bytes_that_are_not_utf8_are_told_by_line(pipe):
+def test_invalid_utf8_is_reported_by_line(pipe):
     stream, writing = pipe
     warnings = []
     source = LineSource(stream, warnings.append)

@@ -35,7 +35,7 @@ def test_chunks_are_whole_lines_and_gzip_is_unpacked(tmp_path: Path, monkeypatch
     assert list(read_chunks(plain)) == list(read_chunks(packed)) == [b"a\nb\n", b"c\nd\n", b"e"]
 
 
-def test_gzip_is_told_by_its_content(tmp_path: Path) -> None:
+def test_gzip_is_detected_by_its_content(tmp_path: Path) -> None:
     packed, plain = tmp_path / "text", tmp_path / "text.gz"
     packed.write_bytes(gzip.compress(b"a\n"))
     plain.write_bytes(b"a\n")
@@ -64,7 +64,7 @@ def test_refused_files(tmp_path: Path) -> None:
         count_lines(cut)
 
 
-def test_text_that_is_not_utf8_is_found_to_the_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_utf8_is_reported_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gnmt.files.lines.LINES_PER_CHUNK", 2)  # the invalid line is the second of its chunk
     path = tmp_path / "text"
     path.write_bytes(b"one\ntwo\nthree\nf\xfcnf\nsix\n")
@@ -145,7 +145,7 @@ def test_texts_become_one_line(text: str, expected: str) -> None:
     assert as_line(text) == expected
 
 
-def test_a_line_that_no_memory_can_hold_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_larger_than_memory_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gnmt.files.lines.MAX_LINE_BYTES", 10)
     path = tmp_path / "text"
     path.write_bytes(b"ten bytes\nten bytes\n10 bytes..")

@@ -72,7 +72,7 @@ def test_a_child_that_ends_does_not_release_it(tmp_path):
     lock.release()
 
 
-def test_a_file_system_without_locks_is_told_once_and_used(tmp_path, monkeypatch, caplog):
+def test_a_file_system_without_locks_is_reported_once_and_used(tmp_path, monkeypatch, caplog):
     def refuse(*_):
         raise OSError(38, "Function not implemented")
 
@@ -81,7 +81,7 @@ def test_a_file_system_without_locks_is_told_once_and_used(tmp_path, monkeypatch
     assert len(caplog.records) == 1 and "cannot be locked (Function not implemented)" in caplog.text
 
 
-def test_a_folder_that_cannot_be_written_is_told_and_used(tmp_path, caplog):
+def test_a_folder_that_cannot_be_written_is_reported_and_used(tmp_path, caplog):
     (tmp_path / NAME).mkdir()  # opening a folder for writing fails, also for root
     assert lock_folder(tmp_path) is None
     assert "cannot be locked" in caplog.text

@@ -33,7 +33,7 @@ def test_outputs_appear_only_when_complete(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, UserError])
-def test_interrupted_outputs_leave_what_was_there(tmp_path: Path, stop: type) -> None:
+def test_interrupted_outputs_keep_the_earlier_file(tmp_path: Path, stop: type) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     old.write_bytes(b"old")
     with pytest.raises(stop):
@@ -44,7 +44,7 @@ def test_interrupted_outputs_leave_what_was_there(tmp_path: Path, stop: type) ->
     assert list(tmp_path.iterdir()) == [old]
 
 
-def test_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
+def test_full_disk_keeps_the_earlier_file(tmp_path: Path) -> None:
     old = tmp_path / "old"
     old.write_bytes(b"old")
     with pytest.raises(UserError, match="old could not be written .No space left on device.: make room"):
@@ -54,7 +54,7 @@ def test_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [old]
 
 
-def test_full_disk_as_torch_tells_it(tmp_path: Path) -> None:
+def test_full_disk_as_torch_reports_it(tmp_path: Path) -> None:
     """torch.save raises its own error while it handles the error of the file."""
 
     def save() -> None:
@@ -105,7 +105,7 @@ def test_a_pipe_receives_the_bytes_and_stays_a_pipe(tmp_path: Path, overwrite: b
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "pipe"]
 
 
-def test_a_pipe_whose_reader_ends_early_is_told(tmp_path: Path) -> None:
+def test_a_pipe_whose_reader_ends_early_is_reported(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with subprocess.Popen(["head", "-c", "1", str(pipe)], stdout=subprocess.DEVNULL):
@@ -124,7 +124,7 @@ def test_a_terminal_is_written_directly(tmp_path: Path) -> None:
     os.close(terminal), os.close(controller)
 
 
-def test_a_full_device_is_told_and_stays_a_device() -> None:
+def test_a_full_device_is_reported_and_stays_a_device() -> None:
     for block in (b"x", bytes(1 << 20)):  # the write fails at a flush, or directly
         with pytest.raises(UserError, match="/dev/full could not be written .No space left on device."):
             with atomic_outputs([Path("/dev/full")], inputs=[], overwrite=True) as (file,):

@@ -20,7 +20,7 @@ def write(path: Path) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_what_is_packed_is_read_again(tmp_path, suffix):
+def test_packed_text_is_read_back(tmp_path, suffix):
     content = write(tmp_path / f"text{suffix}")
     assert (content == TEXT) == (suffix == "")
     with open_unpacked(tmp_path / f"text{suffix}") as file:

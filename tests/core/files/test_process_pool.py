@@ -50,7 +50,7 @@ def test_killed_worker_is_reported() -> None:
 
 # too few file descriptors for the queues of the pool; too few for its workers
 @pytest.mark.parametrize("descriptors", [8, 24])
-def test_workers_that_cannot_be_started_are_told_and_ended(descriptors: int) -> None:
+def test_workers_that_cannot_start_are_reported_and_ended(descriptors: int) -> None:
     code = (
         "import resource\n"
         "from gnmt.commands.process import run_command\n"

@@ -36,7 +36,7 @@ def test_a_plain_file_is_read_as_it_is(tmp_path):
         assert unpacked(tmp_path / name) == content
 
 
-def test_a_packed_file_is_told_by_its_content(packer, tmp_path):
+def test_a_packed_file_is_detected_by_its_content(packer, tmp_path):
     path = tmp_path / "text"
     path.write_bytes(packer(TEXT))
     assert unpacked(path) == TEXT
@@ -68,7 +68,7 @@ def test_more_than_one_block_of_zstd(tmp_path):
 
 
 @pytest.mark.parametrize("lost", [1, 40])
-def test_a_packed_file_without_its_end_is_refused(packer, lost, tmp_path):
+def test_a_truncated_packed_file_is_refused(packer, lost, tmp_path):
     path = tmp_path / "text"
     path.write_bytes(packer(TEXT)[:-lost])
     with pytest.raises(UserError, match="text is not a complete (gzip|xz|zstd) file .*: fetch it again"):
@@ -77,7 +77,7 @@ def test_a_packed_file_without_its_end_is_refused(packer, lost, tmp_path):
         list(read_chunks(path))
 
 
-def test_what_follows_the_last_part_is_refused(packer, tmp_path):
+def test_trailing_data_is_refused(packer, tmp_path):
     path = tmp_path / "text"
     path.write_bytes(packer(TEXT) + b"no further part of this file")
     with pytest.raises(UserError, match="text is not a complete (gzip|xz|zstd) file"):

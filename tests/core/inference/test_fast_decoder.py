@@ -79,7 +79,7 @@ def assert_equal_steps(model, gates_of):
         states = [slow_state, fast_state]
 
 
-def test_reordered_twice():
+def test_rows_can_be_reordered_twice():
     state = FastDecoderState(last=None, parents=torch.tensor([4, 3, 2]))
     assert state.reorder(torch.tensor([2, 2, 0])).reorder(torch.tensor([2, 0])).parents.tolist() == [4, 2]
 
@@ -96,7 +96,7 @@ def test_distinct_parents():
 
 
 @torch.no_grad()
-def test_what_is_multiplied_where_rows_share(monkeypatch):
+def test_shared_rows_are_multiplied_once(monkeypatch):
     """U h is computed for the two continued hypotheses, and W x for the three distinct tokens."""
     monkeypatch.setattr(gates, "MIN_SHARED_ELEMENTS", 0)
     monkeypatch.setattr(gates, "TABLE_BYTES", 0)
@@ -124,7 +124,7 @@ def test_packed_products(rows, bias):
     assert torch.equal(PlainLinear(weight, offset)(inputs), expected)
 
 
-def test_packed_where_that_is_possible(monkeypatch):
+def test_weights_are_packed_where_possible(monkeypatch):
     weight = torch.randn(4, 3)
     assert isinstance(inference_linear(weight), PackedLinear)
     assert isinstance(inference_linear(weight.half()), PlainLinear)

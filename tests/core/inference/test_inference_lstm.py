@@ -13,7 +13,7 @@ from gnmt.network.lstm import LSTM
 
 @torch.no_grad()
 @pytest.mark.parametrize("dtype, error", [(torch.float64, 1e-14), (torch.float32, 1e-6), (torch.float16, 2e-3)])
-def test_cell_is_torchs(dtype, error):
+def test_cell_equals_torch(dtype, error):
     torch.manual_seed(6)
     lstm = LSTM(3, 4)
     for parameter in lstm.parameters():
@@ -39,7 +39,7 @@ def test_small_candidates_survive_half_precision():
 
 
 @torch.no_grad()
-def test_weights_by_what_they_multiply():
+def test_weights_are_split_by_their_input():
     """Gate rows i, f, g, o of one unit with two inputs and one context value; row g is doubled."""
     lstm = LSTM(3, 1)
     lstm.weight_ih_l0.copy_(torch.arange(12.0).view(4, 3))

@@ -75,7 +75,7 @@ def test_default_is_the_stored_precision_where_the_device_has_it():
     assert [default_precision(name, gpu) for name in PRECISIONS] == ["fp32", "fp16", "bf16", "fp32"]
 
 
-def test_products_without_bfloat16_are_told_and_nearly_the_same(model, monkeypatch, caplog):
+def test_emulated_bfloat16_is_reported_and_nearly_equal(model, monkeypatch, caplog):
     model.prepare_for_inference_(NO_OPTIONS)
     native = logits_of(model, "bf16")
     for module in (inference_model, bf16_linear):
@@ -111,7 +111,7 @@ def test_packed_lstms_copy_their_weights():
     assert torch.equal(packed(inputs, lstm.zero_state(inputs), torch.nn.Identity())[0], before)
 
 
-def test_missing_operators_are_told(model, monkeypatch, caplog):
+def test_missing_operators_are_reported(model, monkeypatch, caplog):
     model.prepare_for_inference_(NO_OPTIONS)
     for module in (inference_model, int8_kernels):
         monkeypatch.setattr(module, "onednn_activation_qmax", lambda: None)

@@ -54,7 +54,7 @@ def test_clipped_logits(case, chunk, monkeypatch):
     torch.testing.assert_close(*gradients)
 
 
-def test_validation_makes_no_gradients(case, monkeypatch):
+def test_validation_computes_no_gradients(case, monkeypatch):
     """The parameters require gradients although torch.no_grad is active."""
     (features, weight, bias), target = case
     monkeypatch.setattr(fused_linear_cross_entropy, "_plus_product", None)  # computes the gradient of the weights
@@ -65,7 +65,7 @@ def test_validation_makes_no_gradients(case, monkeypatch):
     assert loss > 0 and not loss.requires_grad and not nll.requires_grad
 
 
-def test_half_precision_leaves_the_order_to_autograd(case):
+def test_half_precision_is_left_to_autograd(case):
     """With float16 weights the softmax is in float32, and the gradient is multiplied by the loss scale before rounding."""
     (features, weight, bias), target = case
     half = [tensor.detach().half().requires_grad_() for tensor in (features, weight, bias)]
@@ -194,7 +194,7 @@ def test_weighted_tokens(case, chunk, monkeypatch):
 
 @pytest.mark.parametrize("limit", [None, 2.0])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_a_batch_that_is_only_there_to_keep_in_step_has_no_gradient(case, smoothing, limit):
+def test_a_dummy_batch_has_no_gradient(case, smoothing, limit):
     """fairseq multiplies the loss of a dummy batch by 0, in place."""
     (features, weight, bias), target = case
     loss, _ = fused_label_smoothed_loss(features, weight, bias, target, smoothing, limit)

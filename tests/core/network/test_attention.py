@@ -56,7 +56,7 @@ def test_gradients_by_finite_differences(case):
     assert torch.autograd.gradcheck(scores, (query, keys, direction))
 
 
-def test_padding_gets_nothing_and_the_rest_sums_to_one(case):
+def test_padding_has_weight_0_and_other_weights_sum_to_1(case):
     module, query, outputs, padding_mask = case
     _, weights = module(query, module.precompute(outputs, padding_mask))
     assert (weights.transpose(1, 2)[padding_mask] == 0).all()

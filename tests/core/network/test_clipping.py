@@ -81,7 +81,7 @@ def test_what_is_clipped(arch, device):
 
 @torch.no_grad()
 @pytest.mark.parametrize("arch", ["gnmt_v2", "gnmt"])
-def test_search_computes_what_training_does(arch, device):
+def test_search_equals_training(arch, device):
     """Step-by-step decoding and the fast decoder give the same logits as one pass."""
     model = clipped_model(arch).to(device)
     source, target = SOURCE.to(device), TARGET.to(device)
@@ -96,7 +96,7 @@ def test_search_computes_what_training_does(arch, device):
             torch.testing.assert_close(step, logits[:, position], rtol=1e-4, atol=1e-5)  # sums in another order
 
 
-def test_accumulators_are_int16():
+def test_values_are_rounded_to_int16():
     torch.manual_seed(1)
     values = torch.randn(1000)
     integers = np.clip(np.rint(values.numpy().astype(np.float64) * 32767 / 0.75), -32767, 32767).astype(np.int16)
@@ -127,6 +127,6 @@ def test_int8_with_known_ranges_is_close():
         ({"activation_clip": 1.0, "activation_clip_from": 7, "activation_clip_until": 5}, "from is 7"),
     ],
 )
-def test_schedules_that_go_nowhere(options, words):
+def test_invalid_schedules_are_refused(options, words):
     with pytest.raises(UserError, match=words):
         make_model("gnmt_v2_tiny", DICTIONARY, **options)

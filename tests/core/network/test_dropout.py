@@ -46,7 +46,7 @@ def test_nothing_happens_outside_training_or_at_zero():
     assert Dropout(0.0)(inputs) is inputs
 
 
-def test_a_mask_for_parts_is_that_of_the_whole():
+def test_a_mask_for_parts_equals_the_whole_mask():
     layer, inputs = Dropout(0.3), torch.ones(20, 12, 8)
     torch.manual_seed(7)
     whole = layer(inputs)

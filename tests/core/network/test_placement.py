@@ -221,7 +221,7 @@ def test_a_placed_network_stays_where_it_is():
     assert model.encoder.embed_tokens.weight is model.decoder.embed_tokens.weight
 
 
-def test_names_and_order_of_parameters_stay():
+def test_names_and_order_of_parameters_are_kept():
     ordinary = network(tie_output=True)
     placed = copy.deepcopy(ordinary)
     placed.place(Placement((CPU, CPU), 3))

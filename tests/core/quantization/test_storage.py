@@ -61,7 +61,7 @@ def test_shared_embeddings_are_stored_once(model):
 
 
 @torch.no_grad()
-def test_int8_translation_is_that_of_the_original(model):
+def test_int8_translation_equals_the_original(model):
     """Logits of the first step, with small weights."""
     read_back = make_model("gnmt_v2", DICTIONARY, seed=2, hidden_size=16)
     read_back.load_state_dict(to_integers(model.state_dict()))

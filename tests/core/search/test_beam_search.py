@@ -118,7 +118,7 @@ class ByHand:
 
 
 @pytest.mark.parametrize("beta,winner", [(0.0, 4), (1.0, 5)])
-def test_coverage_flips_the_winner(beta, winner):
+def test_coverage_changes_the_best_hypothesis(beta, winner):
     ((best, other),) = translate(ByHand(), [[4, 5, EOS]], beam=2, nbest=2, coverage_penalty=beta, length_norm_factor=0)
     assert best[1] == (winner, EOS)
     if beta:
@@ -188,7 +188,7 @@ def test_prefix_is_kept_and_free_after_it(device):
     assert forced[0][2][0] == pytest.approx(float(log_probs[6]), abs=1e-5)
 
 
-def test_prefix_is_said_however_unlikely():
+def test_prefix_is_forced_however_improbable():
     """The probability of token 5 underflows to 0."""
 
     class Reluctant(ByHand):

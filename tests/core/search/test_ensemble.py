@@ -27,7 +27,7 @@ def test_probabilities_and_attention_are_averaged(count, temperature, device):
     assert probabilities.dtype == attention.dtype == torch.float32
 
 
-def test_a_search_may_be_older_than_the_preparation_of_its_model():
+def test_a_search_may_be_built_before_its_model_is_prepared():
     """For checkpoints trained with --eval-bleu, fairseq builds the search before it prepares the model for inference."""
     model = make_model("gnmt_v2_tiny", DICTIONARY, init_range=0.5)
     ensemble = Ensemble([model], precision="int8")

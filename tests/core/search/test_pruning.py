@@ -83,7 +83,7 @@ def test_large_thresholds_prune_nothing(seed):
     )
 
 
-def test_the_model_is_not_asked_about_what_was_pruned():
+def test_the_model_is_not_called_for_pruned_hypotheses():
     model = Counting([Scripted(2, 9, sharpness=3.0)])
     options = dict(beam=8, max_len_b=12, unkpen=-1e-30)
     translate(model, [SOURCES[0]], **options)
@@ -93,7 +93,7 @@ def test_the_model_is_not_asked_about_what_was_pruned():
     assert sum(model.rows) == needed_rows < everything
 
 
-def test_batch_mates_have_no_say():
+def test_other_sentences_have_no_influence():
     model = ScriptedEnsemble([Scripted(5, 9, sharpness=2.0)])
     options = dict(beam=6, nbest=3, max_len_b=9, prune_tokens=3.0, prune_hypotheses=0.5)
     together = translate(model, SOURCES, **options)

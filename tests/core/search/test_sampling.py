@@ -56,7 +56,7 @@ def padded(rows: list, width: int, fill) -> list:
 
 
 @pytest.mark.parametrize("leaving_share", [0.01, 1 / 8, 1])  # finished rows are removed at once, in time, or never
-def test_samples_are_those_of_a_walk(leaving_share, monkeypatch):
+def test_samples_equal_the_slow_twin(leaving_share, monkeypatch):
     monkeypatch.setattr(sampling, "LEAVING_SHARE", leaving_share)
     model = ScriptedEnsemble([Scripted(seed=3, vocabulary=VOCABULARY)])
     sources = [(4, 5, EOS), (6, EOS), (5, 5, 4, 6, EOS)]
@@ -98,7 +98,7 @@ SOURCES = [[4, 5, 6, EOS], [7, EOS], [8, 9, 10, 11, 12, 13, 14, EOS]]
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-def test_log_probs_are_those_of_one_pass(network, temperature, device):
+def test_log_probs_equal_one_pass(network, temperature, device):
     noise = torch.rand(3, 5, 9, generator=torch.Generator().manual_seed(2)).to(device)
     samples = draw_from(network, SOURCES, noise, temperature)
     tokens = samples.tokens.flatten(0, 1)
@@ -113,7 +113,7 @@ def test_log_probs_are_those_of_one_pass(network, temperature, device):
     torch.testing.assert_close(samples.log_probs.flatten(0, 1), log_probs, rtol=1e-4, atol=1e-5)
 
 
-def test_batch_mates_have_no_say(network, device):
+def test_other_sentences_have_no_influence(network, device):
     noise = torch.rand(3, 4, 9, generator=torch.Generator().manual_seed(5)).to(device)
     together = draw_from(network, SOURCES, noise)
     for sentence, source in enumerate(SOURCES):
@@ -124,7 +124,7 @@ def test_batch_mates_have_no_say(network, device):
         torch.testing.assert_close(alone.log_probs[0], together.log_probs[sentence, :, :length], rtol=1e-4, atol=1e-5)
 
 
-def test_scores_that_are_no_numbers_do_not_end_the_training(network):
+def test_nan_scores_do_not_end_the_training(network):
     """fairseq then reports the loss as NaN, or repeats an update that overflowed in half precision."""
     tokens, log_probs = draw(torch.full((2, 5), math.nan), torch.rand(2))
     assert tokens.max() < 5 and log_probs.isnan().all()

@@ -34,7 +34,7 @@ def plain_continuations(probabilities, log_probs, count, prune):
 @pytest.mark.parametrize("vocabulary", [2 * GROUPS, 2 * GROUPS + 1, 8008, 32000, GROUPS + 1, GROUPS - 1, 7])
 @pytest.mark.parametrize("count", [1, 10, 24, 700])
 @pytest.mark.parametrize("hypotheses,prune", [(1, 0.0), (5, 0.0), (5, 1.5)])
-def test_two_stages_find_what_one_finds(vocabulary, count, hypotheses, prune):
+def test_two_stages_equal_one_stage(vocabulary, count, hypotheses, prune):
     kind = {"generator": torch.Generator().manual_seed(1), "dtype": torch.float64}  # all values are different
     probabilities = torch.randn(3 * hypotheses, vocabulary, **kind).softmax(dim=1)
     log_probs = torch.randn(3, hypotheses, **kind)
@@ -65,7 +65,7 @@ def test_ties_and_banned_tokens():
 
 
 @pytest.mark.parametrize("length", [10, 600, 700, 3000])
-def test_of_equal_values_the_first_ones_are_chosen(length):
+def test_ties_go_to_the_first_tokens(length):
     """For k = 10, torch.topk uses other algorithms below and above 640 values."""
     rounded = torch.randn(4, length, generator=torch.Generator().manual_seed(1)).mul(2).round().sub(300)
     rounded[:, length // 2 :] = NEG_INF
@@ -139,7 +139,7 @@ def test_younger_rows_have_no_ngrams_of_older_ones():
     assert (probabilities == 0).nonzero().tolist() == [[0, 4]]
 
 
-def test_eos_waits_for_the_least_length_of_each_sentence():
+def test_eos_is_forbidden_below_the_minimum_length():
     probabilities = torch.full((2, 6), 1 / 6)
     forced, num_tokens = torch.tensor([1, 1]), torch.tensor([1, 2])
     apply_constraints(

@@ -50,7 +50,7 @@ def server(translator):
         ({"q": "a", "target": "fr"}, 400, "No model translates from 'en' to 'fr': choose one of en to de."),
     ],
 )
-def test_a_wrong_request_is_told_what_to_change(server, body, status, words):
+def test_an_invalid_request_gets_a_message_with_the_remedy(server, body, status, words):
     answer = server.post("/translate", {"source": "en", "target": "de", **body})
     assert answer.status == status and words in answer.json["error"], answer.text
     assert server.translate("a cat").status == 200
@@ -108,7 +108,7 @@ def test_a_large_body_is_refused_with_and_without_its_length(server, path):
     connection.close()
 
 
-def test_every_response_keeps_browsers_strict(server):
+def test_every_response_has_the_security_headers(server):
     for answer in (server.get("/"), server.get("/nothing"), server.translate("a cat")):
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "default-src 'none'" in answer.headers["content-security-policy"]
@@ -333,7 +333,7 @@ def test_a_wrong_key_file_is_refused(tmp_path, text, words):
 
 @pytest.mark.parametrize("path", ["/translate", "/detect", "/v1/translate", "/translator/translate"])
 @pytest.mark.parametrize("body", [b"{", b'{"q": "\xff"}', b"[" * 20_000, b"9" * 5000])
-def test_what_is_not_json_is_told_by_all_routes_alike(server, path, body):
+def test_all_routes_report_invalid_json_alike(server, path, body):
     answer = server.ask("POST", path, body, {"Content-Type": "application/json"})
     assert (answer.status, answer.json["error"]) == (400, "The body is not valid JSON: send a JSON object in UTF-8.")
 

@@ -164,7 +164,7 @@ def test_tokens_are_found_in_their_text():
     assert token_spans("7,", ["▁<B>7", "<E>,"]) == [(0, 1), (1, 2)]
 
 
-def test_links_are_those_of_units():
+def test_links_connect_units():
     """Attention is summed over the source tokens of a word and averaged over its target tokens."""
     attention = torch.tensor([[0.3, 0.3, 0.4, 0.0], [0.1, 0.1, 0.7, 0.1], [0.0, 0.0, 0.9, 0.1], [0.0, 0.0, 0.0, 1.0]])
     best = TranslatedHypothesis("x yz", 0.0, ["▁x", "▁y", "z"], [0.0] * 4, attention, [])

@@ -8,7 +8,7 @@ import os
 from gnmt.serving.memory import CACHE_VARIABLE, SECONDS, MemoryTrimmer, bound_product_cache, find_trim
 
 
-def test_memory_is_given_back_once_in_so_many_seconds():
+def test_memory_is_returned_once_in_each_interval():
     now, calls = [0.0], []
     trimmer = MemoryTrimmer(calls.append, lambda: now[0])
     for time in (0.0, SECONDS - 0.1, SECONDS, SECONDS + 1, 2 * SECONDS - 0.1, 2 * SECONDS, 5 * SECONDS):

@@ -29,7 +29,7 @@ def test_phrases_in_a_row_are_counted(tokens, size, expected):
         ("", "", False),
     ],
 )
-def test_more_repetitions_than_in_the_source_are_a_sign(source, target, expected):
+def test_more_repetitions_than_in_the_source_are_detected(source, target, expected):
     assert is_repetitive(source.split(), target.split()) is expected
 
 

@@ -144,7 +144,7 @@ def test_a_stream_has_a_line_for_each_sentence(server):
             assert tokens == [hypothesis.tokens for hypothesis in sentence.nbest]
 
 
-def test_prefix_attention_and_truncation_are_those_of_the_translator(server):
+def test_prefix_attention_and_truncation_equal_the_translator(server):
     text = "the dog sees a cat"
     (expected,) = server.translator.translate([text], prefix=["a cat"], max_length=3)
     answer = server.detailed([text], prefixes=["a cat"], split_sentences=False, max_length=3, attention=True).json
@@ -156,7 +156,7 @@ def test_prefix_attention_and_truncation_are_those_of_the_translator(server):
     assert server.detailed([text], prefixes=["a"]).status == 400
 
 
-def test_the_length_limit_is_that_of_the_search():
+def test_the_length_limit_equals_the_search():
     """A source of 100 tokens with EOS allows 0.29 x 100 = 29 tokens; the product is 28.999... in float64."""
     view = View(GenerationConfig(max_len_a=0.29, max_len_b=0), with_attention=False)
     for length, is_at_limit in ((28, False), (29, True)):
@@ -193,7 +193,7 @@ def test_one_long_request_does_not_hold_up_a_short_one(tmp_path, monkeypatch):
     assert len(done) == 31 and done.index("a cat") <= 4
 
 
-def test_long_sentences_run_apart_and_are_right(server):
+def test_long_sentences_run_separately_and_are_correct(server):
     texts = [" ".join(["the dog sees a cat"] * times) for times in (1, 20, 40, 90)]
     expected = [translation.tokens for translation in server.translator.translate(texts)]
     answers = server.detailed(texts, split_sentences=False).json["translations"]

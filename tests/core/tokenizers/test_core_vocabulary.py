@@ -15,7 +15,7 @@ def path(tmp_path):
     return tmp_path / "dict.txt"
 
 
-def test_tokens_have_fairseqs_numbers(path):
+def test_tokens_have_fairseqs_ids(path):
     vocabulary, dictionary = Vocabulary.from_dictionary(path), Dictionary.load(str(path))
     assert vocabulary.tokens == dictionary.symbols and len(vocabulary) == len(dictionary) == 9
     assert (BOS, PAD, EOS, UNK) == (dictionary.bos(), dictionary.pad(), dictionary.eos(), dictionary.unk())

@@ -63,7 +63,7 @@ def test_counts_are_of_all_files(tmp_path, monkeypatch, jobs):
     )
 
 
-def test_what_is_learnt_by_hand():
+def test_learnt_vocabularies_by_hand():
     counts = Counter({" aa": 5, " ab": 3, "ab": 3, "▁": 9, " ": 9, " c": 1})
     # characters: a 5*2 + 3 + 3, ▁ 9, b 6, c 1, 32 in all. Spaces are not counted; ▁ and a space alone are not words.
     whole = learn_vocabulary(counts, size=100, character_coverage=1.0)
@@ -115,7 +115,7 @@ def test_word_commands_from_text_to_text(tmp_path):
         assert known.string(known.encode_line(line, add_if_not_exist=False)) == line
 
 
-def test_mistakes_are_told_and_leave_nothing(tmp_path):
+def test_mistakes_are_reported_and_leave_no_files(tmp_path):
     text, blank = write(tmp_path / "text", TEXT), write(tmp_path / "blank", ["", ""])
     foreign = tmp_path / "foreign"
     foreign.write_bytes("Bücher\n".encode("latin-1"))
@@ -147,7 +147,7 @@ def test_mistakes_are_told_and_leave_nothing(tmp_path):
         json.dumps({"format": "mixed words and characters, version 1", "words": [1]}),
     ],
 )
-def test_a_file_that_is_no_model(tmp_path, content):
+def test_a_file_that_is_no_model_is_refused(tmp_path, content):
     with pytest.raises(UserError, match="m.json is not a model of mixed words .*mixed_word_char train"):
         load_vocabulary(write(tmp_path / "m.json", [content]))
 

@@ -32,7 +32,7 @@ def texts(text: str, language: str = "en"):
         ("no terminator", "en", ["no terminator"]),
     ],
 )
-def test_sentences_end_where_a_reader_would_end_them(text, language, expected):
+def test_sentence_boundaries_by_hand(text, language, expected):
     assert texts(text, language) == expected
 
 

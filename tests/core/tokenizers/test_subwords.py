@@ -156,7 +156,7 @@ def test_letters_of_very_long_lines_are_learnt(tmp_path: Path) -> None:
     assert "Ж" in (tmp_path / "joint.vocab").read_text(encoding="utf-8")
 
 
-def test_refused_trainings_leave_nothing(tmp_path: Path) -> None:
+def test_refused_trainings_leave_no_files(tmp_path: Path) -> None:
     text = write(tmp_path / "text", TEXT)
     blank, prefix = write(tmp_path / "blank", ["", " "]), str(tmp_path / "joint")
     before = sorted(tmp_path.iterdir())

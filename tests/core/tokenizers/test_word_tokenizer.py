@@ -31,7 +31,7 @@ def random_characters(choose: random.Random) -> str:
 
 @pytest.mark.parametrize("encode", [encode_words, MIXED.encode], ids=["words", "mixed"])
 @pytest.mark.parametrize("draw", [random_text, random_characters])
-def test_every_text_comes_back(encode, draw):
+def test_every_text_is_decoded_unchanged(encode, draw):
     seed = random.randrange(2**32)
     choose = random.Random(seed)
     for _ in range(400):
@@ -47,7 +47,7 @@ def test_every_text_comes_back(encode, draw):
 @pytest.mark.parametrize(
     "text", ["", " ", "  ", " a", "a ", "a  a", "\n", "\t", "▁", " ▁", "<s> <unk>", "<B>M <M>i", *MARKS]
 )
-def test_awkward_texts_come_back(encode, text):
+def test_difficult_texts_are_decoded_unchanged(encode, text):
     assert decode(encode(text)) == text
 
 
@@ -77,7 +77,7 @@ def test_mixed_by_hand():
     assert vocabulary.encode("(dog)") == "▁<B>( <B>d <M>o <E>g <B>)"  # "▁dog" is another word than "dog"
 
 
-def test_what_a_network_may_say_is_still_text():
+def test_any_generated_tokens_decode_to_text():
     assert decode("<M>i <E>k ▁<B>M ▁dog <E>s") == "ik M dogs"
     assert decode("▁the <unk> , ▁<B>M <unk> <E>i") == "the ⁇, M ⁇i"
     assert decode("▁the <<unk>> .") == "the ⁇⁇."  # an unknown word of a reference never equals a word of a translation

@@ -51,6 +51,6 @@ def test_moments_are_in_a_fixed_order_without_counters():
     assert [moment.shape for moment in moments(optimizer)] == [(2,), (2,), (3,), (3,)]
 
 
-def test_nothing_divided_by_nothing_is_nothing():
+def test_ratio_of_0_and_0_is_0():
     assert ratio(6.0, 3) == 2 and ratio(0.0, 0) == 0
     assert ratio(torch.tensor(6.0), torch.tensor(3)) == 2 and ratio(torch.tensor(0.0), torch.tensor(0)) == 0

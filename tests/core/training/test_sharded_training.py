@@ -188,7 +188,7 @@ CASES = [
 
 @pytest.mark.parametrize("dtype, allowed", [(torch.float64, 1e-9), (torch.float32, 2e-5)], ids=["float64", "float32"])
 @pytest.mark.parametrize("processes, query, tied, shared, clipped", CASES)
-def test_gradients_are_those_of_one_process(processes, query, tied, shared, clipped, dtype, allowed, record_property):
+def test_gradients_equal_one_process(processes, query, tied, shared, clipped, dtype, allowed, record_property):
     options = (query, tied, shared, clipped, dtype)
     gradients, norms, losses, weights, moments = train_whole(*options)
     assert min(norms) > CLIP_NORM  # the gradients of every update are clipped

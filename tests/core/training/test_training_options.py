@@ -203,7 +203,7 @@ def test_epochs(tmp_path, capsys):
     assert "--max-update 32 " in dry_run(capsys, tmp_path / "out", "--epochs", 2)
 
 
-def test_mistakes_are_told_in_a_sentence(tmp_path, capsys):
+def test_mistakes_are_reported_in_a_sentence(tmp_path, capsys):
     folder = prepared(tmp_path / "out")
     for arguments, words in (
         ([folder, "--epochs", 0], "--epochs is 0"),

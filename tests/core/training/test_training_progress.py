@@ -29,7 +29,7 @@ def test_time_left_is_for_the_remaining_updates():
     assert progress.shorten(inner(2000)).endswith("0:00:00 left")  # the last update is always shown
 
 
-def test_unknown_total():
+def test_the_total_may_be_unknown():
     assert TrainingProgress(None).shorten(inner(200)) == "update 200: perplexity 8, 4 updates/s"
 
 

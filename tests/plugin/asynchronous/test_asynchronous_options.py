@@ -59,13 +59,13 @@ def test_refused(options, message):
         check_asynchronous_options(asynchronous(**options))
 
 
-def test_ray_is_wanted(monkeypatch):
+def test_ray_is_required(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"needs the package ray: run pip install '\.\[ray\]'"):
         check_asynchronous_options(asynchronous())
 
 
-def test_options_of_replicas_want_replicas():
+def test_options_of_replicas_need_replicas():
     for option in ("max_staleness", "parameter_servers"):
         with pytest.raises(UserError, match="give --asynchronous-replicas, too"):
             check_options(configuration(TRAIN, **{option: 3}), TRAIN)

@@ -70,7 +70,7 @@ def test_advantages_compare_with_the_other_samples():
 
 
 @pytest.mark.parametrize("samples, temperature", [(2, 1.0), (3, 1.0), (2, 0.6)])
-def test_gradient_is_that_of_the_expected_reward(samples, temperature, monkeypatch):
+def test_mean_gradient_is_the_gradient_of_the_expected_reward(samples, temperature, monkeypatch):
     """Its mean over all sets of samples, weighted by their probabilities, is d/dtheta of sum_Y P(Y) GLEU(Y).
 
     Five tokens, of which padding is never said, and at most two of them: 13 translations, 2197 sets of three.
@@ -169,7 +169,7 @@ def test_rewards_by_hand(case):
     torch.testing.assert_close(rewards, torch.tensor(expected).to(rewards))
 
 
-def test_what_is_logged(case, monkeypatch):
+def test_logged_statistics(case, monkeypatch):
     dictionary, model, batch, samples = case
     criterion = make_criterion(dictionary)
     with_samples(monkeypatch, criterion, samples)
@@ -200,7 +200,7 @@ def test_two_halves_of_a_batch_are_the_whole(case, monkeypatch):
 # -- around it
 
 
-def test_samples_are_of_the_model_itself(case):
+def test_samples_are_drawn_from_the_model(case):
     """Log-probabilities of samples without dropout equal one pass; length limits are kept."""
     dictionary, model, batch, _ = case
     criterion = make_criterion(dictionary, samples=8)
@@ -228,7 +228,7 @@ def test_both_terms_are_without_dropout(case):
     assert model.encoder.training  # cuDNN's LSTM has no gradient in evaluation mode
 
 
-def test_validation_is_that_of_the_likelihood(case):
+def test_validation_uses_the_likelihood(case):
     dictionary, model, batch, _ = case
     criterion = make_criterion(dictionary, label_smoothing=0.1)
     expected = GNMTLabelSmoothedCrossEntropy(criterion.task, 0.1, True)(model.eval(), batch)
@@ -247,7 +247,7 @@ def test_references_padded_on_the_left():
     assert stack_reference_and_samples(previous, samples, PAD).tolist() == expected
 
 
-def test_a_word_about_an_untrained_model(case, monkeypatch, caplog):
+def test_an_untrained_model_causes_a_warning(case, monkeypatch, caplog):
     dictionary, model, batch, samples = case
     criterion = make_criterion(dictionary)
     with_samples(monkeypatch, criterion, samples)

@@ -79,7 +79,7 @@ def test_processes_of_a_machine(gpus, monkeypatch):
         (config(), "cuda:0,cuda:4", "has cuda:4, but this machine has 4 GPUs"),
     ],
 )  # fmt: skip
-def test_what_is_refused(gpus, cfg, devices, words):
+def test_unsupported_options_are_refused(gpus, cfg, devices, words):
     with pytest.raises(UserError, match=words):
         placement_for(cfg, devices, 2)
 

@@ -66,7 +66,7 @@ def test_moments_are_loaded_as_they_were_saved(precision):
 
 
 @pytest.mark.parametrize("sees_gpu", [False, True])
-def test_gradients_are_clipped_where_they_are(sees_gpu, monkeypatch):
+def test_gradients_are_clipped_on_their_device(sees_gpu, monkeypatch):
     """(3, 4) has norm 5. fairseq's own clipping moves the norm to its GPU, which does not exist here."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: sees_gpu)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)

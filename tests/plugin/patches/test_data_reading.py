@@ -44,7 +44,7 @@ def test_sound_data_is_read(prefix):
     assert [sentence.tolist() for sentence in load(prefix)] == SENTENCES
 
 
-def test_sentences_of_nothing_but_padding_are_told(tmp_path):
+def test_sentences_of_padding_only_are_reported(tmp_path):
     """PAD within a sentence is a token of the text; the loss of a sentence without tokens is NaN."""
     for sentences in ([[4, 1, 5, 2], [1, 2]], [[4, 2], [1, 1], [5, 2]]):
         builder = MMapIndexedDatasetBuilder(str(tmp_path / "train.bin"), dtype=np.uint16)
@@ -124,7 +124,7 @@ def test_words_that_the_dictionary_does_not_have(prefix):
         load(prefix)
 
 
-def test_any_damage_of_the_index_is_found(prefix):
+def test_any_damage_of_the_index_is_detected(prefix):
     """In the sentences, a change to another valid id cannot be detected."""
     contents = {ending: Path(prefix + ending).read_bytes() for ending in (".idx", ".bin")}
     choose = random.Random(1)

@@ -28,7 +28,7 @@ def test_tokens_without_marks_and_padding(dictionary):
     assert words.of_output([dictionary.eos()]) == words.of_reference([dictionary.eos()]) == []
 
 
-def test_words_are_those_of_bleu(dictionary):
+def test_words_equal_the_tokens_of_bleu(dictionary):
     """Subwords are joined to words; the full stop, which belongs to a subword, becomes a separate token."""
     words = RewardTokenizer(dictionary, "sentencepiece")
     for read in (words.of_output, words.of_reference):
@@ -44,7 +44,7 @@ def test_words_that_were_spelt(dictionary):
 
 
 @pytest.mark.parametrize("subwords, expected", [(None, 2 / 6), ("sentencepiece", 1 / 14), ("words", 2 / 6)])
-def test_unknown_words_of_references_are_never_met(dictionary, subwords, expected):
+def test_unknown_words_of_references_never_match(dictionary, subwords, expected):
     """Of three tokens, 3 + 2 + 1 n-grams, ▁ein and the full stop match.
 
     In words that sentencepiece has cut, the unknown piece belongs to the word before: the output is `ein < unk > .`,

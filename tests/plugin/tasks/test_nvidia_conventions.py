@@ -82,7 +82,7 @@ def test_options_that_count_positions_are_refused():
 # -- translation
 
 
-def test_search_starts_from_the_begin_mark(models):
+def test_search_starts_from_bos(models):
     """With beam 1, each token is the most probable one after BOS and the previous tokens."""
     task = make_task(nvidia_conventions=True)
     data = task.build_dataset_for_inference([torch.tensor([5, 6, EOS])], torch.tensor([3]))
