@@ -90,7 +90,7 @@ def make_model(arch: str, dictionary: Dictionary, seed: int = 1, target_dictiona
 
 
 def with_threads(numbers, call) -> list:
-    """Returns the results of `call` with each number of threads."""
+    """Returns the results of `call` for each number of threads."""
     before, results = torch.get_num_threads(), []
     try:
         for threads in numbers:

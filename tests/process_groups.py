@@ -27,7 +27,7 @@ def run_processes(count: int, function: Callable[..., Any], *arguments) -> List[
         for process in alive:
             process.kill()
             process.join()
-        assert not alive, "processes hang"
+        assert not alive, "the processes did not end in time"
         assert [process.exitcode for process in processes] == [0] * count
         return [torch.load(Path(folder, f"{rank}.pt"), weights_only=True) for rank in range(count)]
 

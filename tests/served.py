@@ -22,7 +22,7 @@ SEED = 10  # seed of a network whose translations differ
 SOURCE_WORDS = "the dog cat sees runs . a , and".split()
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """An HTTP response."""
 
     status: int
@@ -40,31 +40,31 @@ class Served(NamedTuple):
     url: str
     translator: Translator  # translator of its first model, for comparison; use it only while no request is running
 
-    def ask(self, method: str, path: str, body: bytes = b"", headers: Optional[Dict[str, str]] = None) -> Answer:
+    def ask(self, method: str, path: str, body: bytes = b"", headers: Optional[Dict[str, str]] = None) -> Response:
         connection = connect(self.url)
         try:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()
             text = response.read().decode("utf-8")
-            return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, text)
+            return Response(response.status, {name.lower(): value for name, value in response.getheaders()}, text)
         finally:
             connection.close()
 
-    def get(self, path: str, **headers: str) -> Answer:
+    def get(self, path: str, **headers: str) -> Response:
         return self.ask("GET", path, headers=headers)
 
-    def post(self, path: str, fields: Any, **headers: str) -> Answer:
+    def post(self, path: str, fields: Any, **headers: str) -> Response:
         """Sends JSON in a POST request."""
         return self.ask("POST", path, json.dumps(fields).encode(), {"Content-Type": "application/json", **headers})
 
-    def post_form(self, path: str, **fields: Any) -> Answer:
+    def post_form(self, path: str, **fields: Any) -> Response:
         body = urlencode(fields, doseq=True).encode()
         return self.ask("POST", path, body, {"Content-Type": "application/x-www-form-urlencoded"})
 
-    def translate(self, q: Any, **fields: Any) -> Answer:
+    def translate(self, q: Any, **fields: Any) -> Response:
         return self.post("/translate", {"q": q, "source": "en", "target": "de", **fields})
 
-    def detailed(self, texts: List[str], **fields: Any) -> Answer:
+    def detailed(self, texts: List[str], **fields: Any) -> Response:
         return self.post("/v1/translate", {"texts": texts, "source": "en", "target": "de", **fields})
 
 
@@ -83,7 +83,7 @@ def served(translators: List[Translator], settings: Settings = DEFAULTS) -> Iter
     url = address_of(bound)
     thread.start()
     while not server.started:
-        assert thread.is_alive(), "the server has not started"
+        assert thread.is_alive(), "the server did not start"
         thread.join(0.01)
     try:
         yield Served(url, translators[0])

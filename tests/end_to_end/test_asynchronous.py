@@ -96,7 +96,7 @@ def test_checkpoints_are_ordinary_ones(tmp_path):
     assert "BLEU" in translated
 
 
-# -- deaths
+# -- killed processes
 
 
 def processes(running: Running, kind: str) -> List[int]:

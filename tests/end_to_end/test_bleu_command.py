@@ -45,10 +45,10 @@ def test_script_as_a_command(tmp_path):
     assert (code, printed) == (0, report(HYPOTHESES, REFERENCES) + "\n")
 
     hypotheses = write(tmp_path / "short", HYPOTHESES[:1])
-    code, printed, complaint = run(str(SCORE), "--hypotheses", hypotheses, "--references", references)
+    code, printed, error_message = run(str(SCORE), "--hypotheses", hypotheses, "--references", references)
     assert (code, printed) == (1, "")
     assert (
-        complaint.splitlines()[-1]
+        error_message.splitlines()[-1]
         == f"error: {hypotheses} has 1 lines for 2 references: translate and score the same file."
     )
-    assert "Traceback" not in complaint
+    assert "Traceback" not in error_message

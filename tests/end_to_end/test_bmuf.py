@@ -57,9 +57,9 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path, options):
     )
     for name, value in whole["model"].items():
         assert torch.equal(resumed["model"][name], value), name
-    blocks, its_blocks = (state["last_optimizer_state"]["bmuf"] for state in (whole, resumed))
-    assert blocks["updates"] == its_blocks["updates"] == 11
-    assert all(map(torch.equal, blocks["momentum"], its_blocks["momentum"]))
+    blocks, resumed_blocks = (state["last_optimizer_state"]["bmuf"] for state in (whole, resumed))
+    assert blocks["updates"] == resumed_blocks["updates"] == 11
+    assert all(map(torch.equal, blocks["momentum"], resumed_blocks["momentum"]))
     assert any(momentum.any() for momentum in blocks["momentum"])
 
 

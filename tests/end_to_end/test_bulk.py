@@ -148,9 +148,9 @@ def test_ctrl_c_names_the_way_to_continue(model, source, tmp_path):
         process = start(model, "--input", source, "--output", out, "--lines-per-shard", 1, "--threads", 1)
         wait_until(lambda: shards_done(out) == 2 or process.poll() is not None)
         process.send_signal(signal.SIGINT)
-        printed, complaint = process.communicate(timeout=SECONDS)
+        printed, error_message = process.communicate(timeout=SECONDS)
     assert (process.returncode, printed) == (-signal.SIGINT, b"")
-    last = complaint.decode().replace("\r", "\n").splitlines()[-1]
+    last = error_message.decode().replace("\r", "\n").splitlines()[-1]
     assert last == "interrupted: 2 of 12 shards are done; the same command continues."
 
 
@@ -326,7 +326,7 @@ def test_an_address_where_no_cluster_listens_is_refused_before_ray_tries_it(sche
     class Ray:
         """Simulated Ray that must not be called."""
 
-        init = staticmethod(lambda **options: pytest.fail("Ray was asked"))
+        init = staticmethod(lambda **options: pytest.fail("Ray was called"))
 
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

@@ -96,7 +96,7 @@ def test_a_closed_pipe_ends_both(tmp_path):
     wait_until(lambda: not is_running(child))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of the death of its parent")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals the death of a parent to its child")
 def test_the_child_ends_if_the_parent_is_killed(tmp_path):
     process = parent(tmp_path / "log")
     child = int(process.stdout.readline().split()[1])

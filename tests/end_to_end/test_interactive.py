@@ -72,12 +72,12 @@ def test_constraints_that_do_not_fit_cost_their_own_translation():
     options = ["--constraints", "--max-len-b", 8, "--buffer-size", 3, "--batch-size", 3]
     done = run("interactive", digits(), *TASK, "--path", trained_on_digits(), *LANGUAGES, *options, stdin=text)
     assert done.code == 0, done.text[-3000:]
-    first, second, third = answers(done.stdout)
+    first, second, third = best_translations(done.stdout)
     assert "neun" in first and second == "" and "<unk>" in third
     assert warnings(done.stderr) == ["warning: line 2 has constraints that no translation of the allowed length holds."]
 
 
-def answers(printed: str) -> list:
+def best_translations(printed: str) -> list:
     """Returns the best translation of each line in order; fails if a line has none."""
     nbest_lists = read(printed)
     assert sorted(nbest_lists) == list(range(len(nbest_lists)))
@@ -89,11 +89,11 @@ def warnings(stderr: str) -> list:
     return [line for line in stderr.splitlines() if line.startswith("warning: ")]
 
 
-def answer(text: Union[str, bytes], *options) -> Tuple[list, list]:
+def translate(text: Union[str, bytes], *options) -> Tuple[list, list]:
     """Returns the translations of the lines and the warnings of fairseq-interactive."""
     done = run("interactive", digits(), *TASK, "--path", trained_on_digits(), *LANGUAGES, *options, stdin=text)
     assert done.code == 0, done.text[-3000:]
-    return answers(done.stdout), warnings(done.stderr)
+    return best_translations(done.stdout), warnings(done.stderr)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_every_line_is_answered_in_any_locale(environment):
         environment=environment,
     )
     assert done.code == 0, done.text[-3000:]
-    assert answers(done.stdout) == ["zwei sechs", "sev\ufffdn Zoë", "fünf eins"]
+    assert best_translations(done.stdout) == ["zwei sechs", "sev\ufffdn Zoë", "fünf eins"]
     assert warnings(done.stderr) == ["warning: line 2 is not UTF-8: it has the byte 0xe4, which is read as U+FFFD."]
 
 
@@ -129,7 +129,7 @@ def test_lines_end_at_newlines_only(tmp_path, by_name):
     text = "\ufefftwo\rsix\r\nfive\u2028nine\n\r\nseven\x85one\x1ctwo\nfour one".encode("utf-8")
     (tmp_path / "text").write_bytes(text)
     options = ["--input", tmp_path / "text"] if by_name else []
-    translations, warnings = answer(b"" if by_name else text, "--buffer-size", 2, *options)
+    translations, warnings = translate(b"" if by_name else text, "--buffer-size", 2, *options)
     assert translations == ["zwei sechs", "fünf neun", "", "sieben eins zwei", "vier eins"]
     assert warnings == []
 
@@ -138,7 +138,7 @@ def test_lines_end_at_newlines_only(tmp_path, by_name):
 def test_a_line_that_is_too_long_costs_its_own_translation(limit):
     text = "two six\none two three four five\n\nnine one two three four five\nfive nine one two\n"
     options = ["--buffer-size", 3, *limit]
-    assert answer(text, *options) == (
+    assert translate(text, *options) == (
         ["zwei sechs", "", "", "", "fünf neun eins zwei"],
         [
             f"warning: line {line} has {length} tokens, but --max-source-positions and --max-tokens allow 5: "
@@ -146,7 +146,7 @@ def test_a_line_that_is_too_long_costs_its_own_translation(limit):
             for line, length in ((2, 6), (4, 7))
         ],
     )
-    assert answer(text, *options, "--truncate-source") == (
+    assert translate(text, *options, "--truncate-source") == (
         ["zwei sechs", "eins zwei drei vier", "", "neun eins zwei drei", "fünf neun eins zwei"],
         [],
     )
@@ -173,11 +173,11 @@ def test_soft_alignments_equal_fairseq_generate():
             ]
 
 
-def test_results_path_holds_the_answers(tmp_path):
+def test_results_path_holds_the_translations(tmp_path):
     options = ["--buffer-size", 2, "--results-path", tmp_path / "new"]
     printed = interactive("two six\nfive one\n", *options)
     written = (tmp_path / "new" / "generate-interactive.txt").read_text(encoding="utf-8")
-    assert answers(written) == ["zwei sechs", "fünf eins"] and not read(printed)
+    assert best_translations(written) == ["zwei sechs", "fünf eins"] and not read(printed)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["generate-interactive.txt"]
 
 
@@ -209,7 +209,7 @@ def test_an_answer_is_there_as_soon_as_its_buffer_is_complete():
             printed = ""
             while not printed.startswith(f"D-{number}\t"):
                 printed = process.stdout.readline().decode("utf-8")
-                assert printed, "it ended without an answer"
+                assert printed, "fairseq-interactive ended without a translation"
             assert printed.rstrip("\n").split("\t")[2] == translation
         process.stdin.close()
         process.stdout.read()

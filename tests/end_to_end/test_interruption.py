@@ -287,7 +287,7 @@ def spawning(folder: Path, *more) -> subprocess.Popen:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(torch.cuda.is_available(), reason="two GPUs are pretended")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="two GPUs are simulated")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("send", [os.kill, os.killpg])
 def test_processes_that_fairseq_starts_end_with_it(tmp_path, number, send):
@@ -303,7 +303,7 @@ def test_processes_that_fairseq_starts_end_with_it(tmp_path, number, send):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(torch.cuda.is_available(), reason="two GPUs are pretended")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="two GPUs are simulated")
 def test_errors_in_processes_that_fairseq_starts_are_explained(tmp_path):
     first = start("train", *training(tmp_path))
     first.wait_for("begin training epoch")

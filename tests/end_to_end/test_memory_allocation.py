@@ -34,7 +34,7 @@ def page_faults(beginning: str, elements: int, blocks: int = 1, rounds: int = 10
     return int(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="settings are changed for glibc only")
 def test_freed_memory_is_used_again_without_page_faults():
     """64 MiB are twice the default maximum that glibc keeps, and above the settable maximum of glibc before 2.35."""
     old = tuple(map(int, platform.libc_ver()[1].split("."))) < (2, 35)
@@ -43,7 +43,7 @@ def test_freed_memory_is_used_again_without_page_faults():
     assert page_faults("prepare_memory()", elements) < unasked / 10
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="settings are changed for glibc only")
 def test_much_freed_memory_is_used_again():
     """Frees 1.5 GiB in blocks of 24 MiB, as a training step does."""
     step = {"elements": 24 * MEBIBYTE, "blocks": 64, "rounds": 3}
@@ -61,8 +61,10 @@ print(sum(map(int, sizes)))
 SETTING = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
-@pytest.mark.skipif(not SETTING.exists() or "[never]" in SETTING.read_text(), reason="the system gives no large pages")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="settings are changed for glibc only")
+@pytest.mark.skipif(
+    not SETTING.exists() or "[never]" in SETTING.read_text(), reason="the system has no transparent huge pages"
+)
 def test_the_heap_lies_in_large_pages():
     """At least half of 64 MiB, since the system may have few free huge pages."""
     done = subprocess.run([sys.executable, "-c", HUGE_PAGES], check=True, capture_output=True, text=True)

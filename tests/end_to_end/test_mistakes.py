@@ -20,7 +20,7 @@ from gnmt.errors import UserError
 HUGE = "99999999999999999999"
 
 
-def complaint(name: str, *arguments, **options) -> str:
+def error_message(name: str, *arguments, **options) -> str:
     """Returns the error message at the end of the command's output."""
     done = run(name, *arguments, **options)
     assert done.code == 1, done.text[-3000:]
@@ -31,7 +31,7 @@ def complaint(name: str, *arguments, **options) -> str:
 
 
 def train(*more, data=None, **options) -> str:
-    return complaint(
+    return error_message(
         "train",
         data or digits(),
         *TASK,
@@ -49,7 +49,7 @@ def train(*more, data=None, **options) -> str:
 
 
 def generate(*more, data=None, checkpoint=None) -> str:
-    return complaint("generate", data or digits(), *TASK, "--path", checkpoint or trained_on_digits(), *more)
+    return error_message("generate", data or digits(), *TASK, "--path", checkpoint or trained_on_digits(), *more)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_data_that_is_not_there(tmp_path):
 
 
 def test_no_batch_size(tmp_path):
-    message = complaint("train", digits(), *TASK, *MODEL, *OBJECTIVE, "--lr", "1e-3", "--save-dir", tmp_path)
+    message = error_message("train", digits(), *TASK, *MODEL, *OBJECTIVE, "--lr", "1e-3", "--save-dir", tmp_path)
     assert "--max-tokens or --batch-size" in message
 
 
@@ -234,7 +234,7 @@ def test_options_of_the_search(options, words):
         (["--optimizer-overrides", "{'lr':"], "--optimizer-overrides is not a dictionary"),
     ],
 )
-@pytest.mark.skipif(torch.cuda.is_available(), reason="one of them is a mistake without GPUs only")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="one option is an error only without GPUs")
 def test_options_of_the_training(options, words, tmp_path):
     assert words in train("--save-dir", tmp_path, *options)
     assert not list(tmp_path.glob("*.pt"))
@@ -270,7 +270,7 @@ def test_subword_model_that_is_not_there(tmp_path):
         "sentencepiece",
     ]
     for model in (["--sentencepiece-model", tmp_path / "none"], ["--sentencepiece-model", tmp_path / "text"], []):
-        message = complaint("interactive", *options, *model, stdin="two\n")
+        message = error_message("interactive", *options, *model, stdin="two\n")
         assert "--sentencepiece-model must name the subword model" in message
         assert not model or str(model[1]) in message
 

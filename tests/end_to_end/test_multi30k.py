@@ -68,14 +68,17 @@ def test_a_missing_file(local_copy, tmp_path):
 
 
 def test_mistyped_options(tmp_path):
-    for arguments, complaint in ((["--data"], "--data needs a value"), (["--vocab", "9"], "unknown option --vocab")):
+    for arguments, error_message in (
+        (["--data"], "--data needs a value"),
+        (["--vocab", "9"], "unknown option --vocab"),
+    ):
         done = prepare(*arguments, directory=tmp_path)
-        assert done.returncode == 1 and complaint in done.stderr
+        assert done.returncode == 1 and error_message in done.stderr
 
 
 def test_mistyped_segmentation(tmp_path):
     command = ["bash", str(ROOT / "examples" / "text_to_binary.sh"), "--output", "out", "--train", "train"]
-    for arguments, complaint in (
+    for arguments, error_message in (
         (
             ["--segmentation", "syllables"],
             "--segmentation is 'syllables', but must be subwords, word, character or mixed",
@@ -86,7 +89,7 @@ def test_mistyped_segmentation(tmp_path):
         ),
     ):
         done = subprocess.run([*command, *arguments], cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 1 and complaint in done.stderr
+        assert done.returncode == 1 and error_message in done.stderr
 
 
 @pytest.mark.parametrize("split", ["valid", "test"])

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from commands import ROOT, run, succeed
 from hypotheses import generate, interactive, read, texts
-from test_mistakes import complaint
+from test_mistakes import error_message
 from tiny_corpora import (
     MODEL, OBJECTIVE, TASK, TEST, VALID, digits, scratch, sentences, subword_model, trained_on_digits,
     trained_on_sentences,
@@ -47,7 +47,9 @@ def test_fairseqs_own_task_translates_every_sentence():
 
 
 def test_shard_without_sentences():
-    message = complaint("generate", digits(), *TASK, "--path", trained_on_digits(), "--num-shards", 2, "--shard-id", 1)
+    message = error_message(
+        "generate", digits(), *TASK, "--path", trained_on_digits(), "--num-shards", 2, "--shard-id", 1
+    )
     assert "give a smaller --batch-size" in message
 
 
@@ -115,14 +117,14 @@ def test_data_without_references(without_references):
     options = [without_references, *TASK, "--path", trained_on_digits(), "--source-lang", "en", "--target-lang", "de"]
     assert len(read(succeed("generate", *options))) == TEST
     for given in (["--score-reference"], ["--prefix-size", 2]):
-        assert f"{given[0]} needs references, but the test set has none" in complaint("generate", *options, *given)
+        assert f"{given[0]} needs references, but the test set has none" in error_message("generate", *options, *given)
 
 
 @pytest.mark.parametrize(
     "option", [["--score-reference"], ["--prefix-size", 1], ["--num-shards", 2], ["--lm-path", "x"]]
 )
 def test_interactive_has_neither_references_nor_shards(option):
-    message = complaint(
+    message = error_message(
         "interactive",
         digits(),
         *TASK,
@@ -199,7 +201,7 @@ def test_several_validation_subsets(subsets):
     assert validated(subsets, "--combine-valid-subsets") == {"valid": VALID + TEST}
     assert validated(subsets, "--combine-valid-subsets", "--upsample-primary", 3) == {"valid": VALID + TEST}
     assert validated(subsets, "--ignore-unused-valid-subsets") == {"valid": VALID}
-    assert "'valid1'" in complaint("train", subsets, *TRAINING)
+    assert "'valid1'" in error_message("train", subsets, *TRAINING)
 
 
 def test_shards_of_the_training_set(subsets):

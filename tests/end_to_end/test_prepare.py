@@ -241,7 +241,7 @@ def test_initial_embeddings_are_made_for_small_corpora(text, tmp_path, monkeypat
     assert not (tmp_path / "large" / "embeddings.txt").exists()
 
 
-# -- again, interrupted, with other settings
+# -- repeated, interrupted, with other settings
 
 
 def test_a_prepared_folder_is_left_alone(text, tmp_path, capsys):
@@ -381,28 +381,28 @@ def test_a_folder_in_use_is_refused(text, tmp_path, monkeypatch):
 
 
 def test_mistakes_are_reported_before_anything_is_made(text, tmp_path):
-    def complaint(*further, **options) -> str:
+    def error_message(*further, **options) -> str:
         with pytest.raises(UserError) as raised:
             prepare(tmp_path / "out", text, *further, **options)
         assert "\n" not in str(raised.value) and not (tmp_path / "out" / "unfinished").exists()
         return str(raised.value)
 
-    assert "--source-lang is missing" in complaint("--source-lang", "")
-    assert "--target-lang is '../de'" in complaint("--target-lang", "../de")
-    assert "--source-lang and --target-lang are both en" in complaint("--target-lang", "en")
-    assert "valid.en is given twice" in complaint(train="valid")
-    assert "train.en is given twice" in complaint("--train", text / "train")
-    assert "there must be" in complaint(train="nothing") and "nothing.tsv" in complaint(train="nothing")
-    assert f"train.en has no {text / 'train.fr'} in its directory" in complaint("--target-lang", "fr")
-    message = complaint("--segmentation", "syllables")
+    assert "--source-lang is missing" in error_message("--source-lang", "")
+    assert "--target-lang is '../de'" in error_message("--target-lang", "../de")
+    assert "--source-lang and --target-lang are both en" in error_message("--target-lang", "en")
+    assert "valid.en is given twice" in error_message(train="valid")
+    assert "train.en is given twice" in error_message("--train", text / "train")
+    assert "there must be" in error_message(train="nothing") and "nothing.tsv" in error_message(train="nothing")
+    assert f"train.en has no {text / 'train.fr'} in its directory" in error_message("--target-lang", "fr")
+    message = error_message("--segmentation", "syllables")
     assert message == "--segmentation is 'syllables', but must be subwords, word, character or mixed."
-    assert "leave it out for --segmentation word" in complaint("--segmentation", "word", "--input-sentence-size", 9)
-    assert "--vocab-size is 0" in complaint(size=0)
-    assert "--jobs is 0" in complaint("--jobs", 0)
+    assert "leave it out for --segmentation word" in error_message("--segmentation", "word", "--input-sentence-size", 9)
+    assert "--vocab-size is 0" in error_message(size=0)
+    assert "--jobs is 0" in error_message("--jobs", 0)
     (text / "valid.en").write_text("one\n")
-    assert "valid.en has 1 lines but" in complaint()
+    assert "valid.en has 1 lines but" in error_message()
     (text / "valid.en").write_text("")
-    assert "valid.en is empty" in complaint()
+    assert "valid.en is empty" in error_message()
 
 
 def test_training_text_that_cannot_be_used_is_reported_in_a_sentence(text, tmp_path):

@@ -173,7 +173,7 @@ def rate_by_keys(page: Page) -> Dict[str, int]:
 
 
 def rate_by_mouse(page: Page) -> Dict[str, int]:
-    """Rates an item by clicks, the last translation first."""
+    """Rates an item by mouse clicks, the last translation first."""
     given = {text: score_of(text, 1) for text in page.outputs()}
     for position, score in reversed(list(enumerate(given.values()))):
         page.all(f"fieldset[data-position='{position}'] input[value='{score}']")[0].click()

@@ -43,7 +43,7 @@ def bleu(printed: str) -> float:
     return float(re.search(r"^Generate .*: BLEU = ([\d.]+) ", printed, re.MULTILINE)[1])
 
 
-# -- words: the network of the digits, of whose text a word model makes the tokens "▁one ▁two"
+# -- words: the network of the digits corpus, with the tokens "▁one ▁two" of a word model
 
 
 @pytest.fixture(scope="module")
@@ -257,7 +257,7 @@ def test_attention_of_words_that_were_spelt(mixed, tmp_path):
 # -- mistakes
 
 
-def complaint(name: str, *arguments) -> str:
+def error_message(name: str, *arguments) -> str:
     done = run(name, *arguments)
     assert done.code == 1 and "Traceback" not in done.stderr, done.text[-3000:]
     return next(line for line in done.stderr.splitlines() if line.startswith("error: "))
@@ -275,14 +275,16 @@ def test_mistakes(words, tmp_path):
         "--dataset-impl",
         "raw",
     ]
-    message = complaint("generate", *options, "--bpe", "mixed_word_char")
+    message = error_message("generate", *options, "--bpe", "mixed_word_char")
     assert message == "error: --bpe mixed_word_char needs --mixed-word-char-model, the model of the training data."
-    message = complaint(
+    message = error_message(
         "generate", *options, "--bpe", "mixed_word_char", "--mixed-word-char-model", tmp_path / "nothing"
     )
     assert "nothing does not exist" in message
-    assert "words and mixed_word_char are names for --bpe" in complaint("generate", *options, "--post-process", "words")
-    message = complaint(
+    assert "words and mixed_word_char are names for --bpe" in error_message(
+        "generate", *options, "--post-process", "words"
+    )
+    message = error_message(
         "train",
         digits(),
         *TASK,

@@ -83,15 +83,15 @@ def test_sigterm_finishes_running_requests_and_refuses_new_ones(serve, model):
     expected = [translation.text for translation in translator.translate(texts)]
     process = serve("--slots", 1, "--char-limit", 100_000, "--batch-limit", 300)
     server = Served(process.url, translator)
-    answers = []
-    thread = threading.Thread(target=lambda: answers.append(server.translate(texts)))
+    responses = []
+    thread = threading.Thread(target=lambda: responses.append(server.translate(texts)))
     thread.start()
     wait_until(lambda: "gnmt_running_sentences 1.0" in server.get("/metrics").text)
     process.process.send_signal(signal.SIGTERM)
     wait_until(lambda: not accepts(process.url))
-    assert not answers
+    assert not responses
     thread.join()
-    assert [answers[0].status, answers[0].json["translatedText"]] == [200, expected]
+    assert [responses[0].status, responses[0].json["translatedText"]] == [200, expected]
     assert process.process.wait(SECONDS) == -signal.SIGTERM
     assert process.process.stderr.read() == ""
 

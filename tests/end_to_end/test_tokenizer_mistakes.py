@@ -18,7 +18,7 @@ def write(path: Path, lines) -> Path:
     return path
 
 
-def complaint(module: str, *arguments) -> str:
+def error_message(module: str, *arguments) -> str:
     """Runs a command that must fail; returns its message."""
     command = [sys.executable, "-m", f"fairseq_gnmt.data.{module}", *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -31,13 +31,17 @@ def test_pieces_are_not_overwritten(tmp_path):
     pieces = write(tmp_path / "pieces", ["precious"])
     training = ["train", "--input", text, "--model-prefix", tmp_path / "joint", "--vocab-size", 30]
     run_module(subwords, "gnmt subwords", list(map(str, training)))
-    message = complaint("subwords", "encode", "--model", tmp_path / "joint.model", "--input", text, "--output", pieces)
+    message = error_message(
+        "subwords", "encode", "--model", tmp_path / "joint.model", "--input", text, "--output", pieces
+    )
     assert message.splitlines()[-1].startswith(f"error: {pieces} exists")
     assert pieces.read_text() == "precious\n"
 
 
 def test_a_missing_model_of_mixed_words_and_characters(tmp_path):
     text, model = write(tmp_path / "text", ["the cat"]), tmp_path / "m.json"
-    message = complaint("mixed_word_char", "encode", "--model", model, "--input", text, "--output", tmp_path / "out")
+    message = error_message(
+        "mixed_word_char", "encode", "--model", model, "--input", text, "--output", tmp_path / "out"
+    )
     assert message.splitlines()[-1] == f"error: {model} does not exist: check the path."
     assert "RuntimeWarning" not in message  # about a module that is loaded twice

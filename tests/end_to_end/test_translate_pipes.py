@@ -22,10 +22,10 @@ def start(model_folder: Path, **streams) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=ROOT, **{**pipes, **streams})
 
 
-def answer(process: subprocess.Popen) -> str:
+def next_line(process: subprocess.Popen) -> str:
     """Returns the next line of the output, which must arrive while the input stays open."""
     ready, _, _ = select.select([process.stdout], [], [], SECONDS)
-    assert ready, "no answer"
+    assert ready, "no line was printed"
     return process.stdout.readline().decode("utf-8").rstrip("\n")
 
 
@@ -35,7 +35,7 @@ def test_a_line_is_answered_while_the_input_stays_open(model_folder, translated_
         for line, expected in zip(LINES, translated_lines):
             process.stdin.write(f"{line}\n".encode("utf-8"))
             process.stdin.flush()
-            assert answer(process) == expected.text
+            assert next_line(process) == expected.text
         assert process.poll() is None
         stdout, stderr = process.communicate(timeout=SECONDS)
         assert (process.returncode, stdout, stderr) == (0, b"", b"")
@@ -50,7 +50,7 @@ def test_a_terminal_gets_a_prompt(model_folder, translated_lines):
         process = start(model_folder, stdin=terminal)
         try:
             os.write(controller, f"{LINES[0]}\n".encode("utf-8"))
-            assert answer(process) == translated_lines[0].text
+            assert next_line(process) == translated_lines[0].text
             os.write(controller, b"\x04")  # Ctrl-D
             stdout, stderr = process.communicate(timeout=SECONDS)
             assert (process.returncode, stdout) == (0, b"")
@@ -69,15 +69,15 @@ def test_ctrl_c_and_a_reader_that_leaves_end_it_without_a_traceback(model_folder
         try:
             process.stdin.write(b"The dog\n")
             process.stdin.flush()
-            answer(process)
+            next_line(process)
             if ending == signal.SIGINT:
                 process.send_signal(ending)
             else:
                 process.stdout.close()
                 process.stdin.write(b"The dog\n" * 1000)
                 process.stdin.close()
-            complaint = process.stderr.read()
-            assert process.wait(SECONDS) == -ending and complaint == b"", complaint
+            stderr = process.stderr.read()
+            assert process.wait(SECONDS) == -ending and stderr == b"", stderr
         finally:
             process.kill()
             process.wait()

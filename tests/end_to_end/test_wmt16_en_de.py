@@ -239,10 +239,13 @@ def test_given_checksums(mirror: Mirror, run, tmp_path):
     checksums.write_text(f"{hashlib.sha256(ARCHIVES[DEV]).hexdigest()} *some/folder/dev.tgz\n")
     assert run("download.py", *options)[0] == 0
 
-    for text, complaint in (("dev.tgz\n", "not a checksum"), (f"{'0' * 64}  other.tgz\n", "has no sum of de-en.tgz")):
+    for text, error_message in (
+        ("dev.tgz\n", "not a checksum"),
+        (f"{'0' * 64}  other.tgz\n", "has no sum of de-en.tgz"),
+    ):
         checksums.write_text(text)
         status, output = run("download.py", *options)
-        assert status == 1 and complaint in output
+        assert status == 1 and error_message in output
     checksums.unlink()
     assert "does not exist" in run("download.py", *options)[1]
 
@@ -326,11 +329,11 @@ BAD_SGM = [
 ]
 
 
-@pytest.mark.parametrize("german, complaint", BAD_SGM, ids=["missing", "cut", "empty", "latin-1"])
-def test_bad_sgm_files(run, tmp_path, german, complaint):
+@pytest.mark.parametrize("german, error_message", BAD_SGM, ids=["missing", "cut", "empty", "latin-1"])
+def test_bad_sgm_files(run, tmp_path, german, error_message):
     put_archives(tmp_path, dev=dev_archive(german))
     status, output = run("extract.py", "--output", tmp_path)
-    assert status == 1 and complaint in output
+    assert status == 1 and error_message in output
     assert not (tmp_path / "raw" / "test.de").exists()
 
 
@@ -339,7 +342,7 @@ def test_bad_training_archives(run, tmp_path):
     assert status == 1 and "de-en.tgz is missing; run download.py" in output
 
     uneven = {**parallel("europarl-v7.de-en", sentence_pairs(9, seed=1)), "europarl-v7.de-en.de": b"eins\nzwei"}
-    for number, (archive, complaint) in enumerate(
+    for number, (archive, error_message) in enumerate(
         [
             (tar_gz(uneven), "9 English and 2 German lines"),
             (tar_gz({"europarl-v7.de-en.en": b"one\n"}), "does not hold europarl-v7.de-en.de"),
@@ -349,7 +352,7 @@ def test_bad_training_archives(run, tmp_path):
         folder = tmp_path / str(number)
         put_archives(folder, **{"de-en": archive})
         status, output = run("extract.py", "--output", folder)
-        assert status == 1 and complaint in output
+        assert status == 1 and error_message in output
         assert not list((folder / "raw").iterdir())
 
 
@@ -436,13 +439,13 @@ def test_prepared_again_with_a_vocabulary_that_is_too_large(prepared):
 
 
 def test_scripts_name_the_stage_that_is_missing(tmp_path):
-    for script, complaint in (
+    for script, error_message in (
         ("prepare.sh", "europarl-v7.en is missing or empty; run the download"),
         ("train.sh", "bin is missing; run prepare.sh"),
         ("evaluate.sh", "checkpoint_last.pt is missing; run train.sh"),
     ):
         done = stage(script, "--output", tmp_path, directory=tmp_path)
-        assert done.returncode == 1 and complaint in done.stderr and len(done.stderr.splitlines()) == 1
+        assert done.returncode == 1 and error_message in done.stderr and len(done.stderr.splitlines()) == 1
         done = stage(script, "--ouput", tmp_path, directory=tmp_path)
         assert done.returncode == 1 and "unknown option --ouput" in done.stderr
 

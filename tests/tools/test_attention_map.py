@@ -87,7 +87,7 @@ def test_texts_of_words():
     assert mixed(["▁<B>M", "<M>i", "<E>k"]) == "Mik" and mixed(["▁dog"]) == "dog" and mixed(["▁"]) == "▁"
 
 
-# -- the picture
+# -- picture
 
 
 def test_drawn_values():

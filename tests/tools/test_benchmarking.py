@@ -34,7 +34,7 @@ TINY = "--hidden 16 --layers 2 --vocabulary 60 --batch 3 --source-length 5 --tar
 TURNS = "--repetitions 2 --warm-up 1 --contenders ours fairseq-lstm"
 
 
-# -- figures
+# -- statistics
 
 
 def test_spread():
@@ -391,7 +391,7 @@ def test_mistakes_of_contenders_are_reported():
     assert "error: nvidia fp32: nowhere has no seq2seq" in done.stderr and "Traceback" not in done.stderr
 
 
-# -- NVIDIA's code is not here, its names are
+# -- names of NVIDIA's weights
 
 
 def test_special_tokens_are_mapped_for_nvidia():

@@ -33,7 +33,7 @@ LOG = """2026 | INFO | fairseq_gnmt.asynchronous.ray_replicas | server: process 
 """
 
 
-def made_up(name: str, log_perplexity: float) -> Result:
+def artificial_result(name: str, log_perplexity: float) -> Result:
     points = [Point(epoch, 10 * epoch, log_perplexity / epoch, 5.0 * epoch) for epoch in (1, 2, 3)]
     return Result(name, points, 60.0, 30, 1.0, {REPLICA: 0, SERVER: 0}, 0, 0)
 
@@ -72,8 +72,8 @@ def test_a_finished_training_is_not_repeated(tmp_path):
     with pytest.raises(UserError, match="the training run has failed: see .*output.log"):
         train(Run("run", []), tmp_path / "data", folder, [])
     assert "prepare" in (folder / "output.log").read_text()
-    (folder / RESULT).write_text(json.dumps(made_up("run", 3.0)._asdict()))
-    assert train(Run("run", []), tmp_path / "data", folder, []) == made_up("run", 3.0)
+    (folder / RESULT).write_text(json.dumps(artificial_result("run", 3.0)._asdict()))
+    assert train(Run("run", []), tmp_path / "data", folder, []) == artificial_result("run", 3.0)
 
 
 def test_only_processes_of_the_training_are_killed(tmp_path):
@@ -101,5 +101,7 @@ def test_only_processes_of_the_training_are_killed(tmp_path):
 
 def test_the_picture(tmp_path):
     path = tmp_path / "curves.png"
-    path.write_bytes(to_png(draw([made_up("1 process", 4.0), made_up("2 replicas, asynchronous", 5.0)])))
+    path.write_bytes(
+        to_png(draw([artificial_result("1 process", 4.0), artificial_result("2 replicas, asynchronous", 5.0)]))
+    )
     assert file_size(path) == tuple(round(side * DOTS_PER_INCH) for side in SIZE_INCHES)

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from pretended_checkout import Checkout
+from simulated_checkout import Checkout
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_changed_requirements_are_installed_into_what_is_there(checkout, name):
 
 def test_failed_installation_is_made_anew(checkout):
     checkout.add_python("python3.11")
-    checkout.complaint(fake_pip="exit 1")
+    checkout.error_message(fake_pip="exit 1")
     (checkout.venv / "half a package").touch()
     assert checkout.run().returncode == 0
     assert not (checkout.venv / "half a package").exists()
@@ -160,7 +160,7 @@ def test_environment_of_the_user_is_never_deleted(checkout):
     checkout.add_python("python3.11")
     checkout.venv.mkdir()
     (checkout.venv / "precious").touch()
-    assert "was not made by this script" in checkout.complaint()
+    assert "was not made by this script" in checkout.error_message()
     assert (checkout.venv / "precious").exists()
 
 
@@ -197,14 +197,14 @@ def test_first_interpreter_that_fits(checkout, descriptions, chosen):
 def test_wrong_python(checkout, descriptions, words):
     for name, description in descriptions.items():
         checkout.add_python(name, description)
-    complaint = checkout.complaint()
-    assert all(word in complaint for word in words), complaint
+    error_message = checkout.error_message()
+    assert all(word in error_message for word in words), error_message
     assert not checkout.venv.exists()
 
 
 def test_named_python_is_the_only_one_tried(checkout):
     checkout.add_python("python3.11")
-    assert "tried /no/python" in checkout.complaint(python=Path("/no/python"))
+    assert "tried /no/python" in checkout.error_message(python=Path("/no/python"))
 
 
 def test_own_fairseq_elsewhere_is_used(checkout):
@@ -218,22 +218,22 @@ def test_own_fairseq_elsewhere_is_used(checkout):
 
 def test_missing_venv_module(checkout):
     checkout.add_python("python3.11", venv_module_missing=1)
-    assert "apt install python3-venv" in checkout.complaint()
+    assert "apt install python3-venv" in checkout.error_message()
 
 
 def test_full_disk_is_noticed_before(checkout):
     checkout.add_python("python3.11")
     checkout.add_program("df", "#!/bin/bash\necho Filesystem\necho '/dev/x 100 90 512000 90% /'\n")
-    assert "Only 500 MB are free" in checkout.complaint()
+    assert "Only 500 MB are free" in checkout.error_message()
     assert not checkout.venv.exists()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to any folder")
 def test_unwritable_folder(checkout):
     checkout.add_python("python3.11")
     checkout.root.chmod(0o555)
     try:
-        assert "cannot be written" in checkout.complaint()
+        assert "cannot be written" in checkout.error_message()
     finally:
         checkout.root.chmod(0o755)
 
@@ -256,8 +256,8 @@ def test_unwritable_folder(checkout):
 )
 def test_failures_of_pip(checkout, fake_pip, words):
     checkout.add_python("python3.11")
-    complaint = checkout.complaint(f"{fake_pip}; exit 1")
-    assert words in complaint and f"{checkout.venv}/pip.log" in complaint
+    error_message = checkout.error_message(f"{fake_pip}; exit 1")
+    assert words in error_message and f"{checkout.venv}/pip.log" in error_message
 
 
 def test_sourcing_is_refused_and_leaves_the_shell_alone(checkout):

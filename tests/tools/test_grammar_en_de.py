@@ -358,7 +358,7 @@ def test_one_german_for_each_english():
         german_sides[english].add(german_side)
         derivations[english].add(derivation)
     assert max(map(len, german_sides.values())) == 1
-    assert max(map(len, derivations.values())) == 1, "counts would promise more pairs than there are"
+    assert max(map(len, derivations.values())) == 1, "the counts exceed the number of pairs"
 
 
 def test_form_of_the_sentences():

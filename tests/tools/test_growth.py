@@ -24,7 +24,7 @@ BASE = Point(hidden=16, vocabulary=60, length=4, batch=2, beam=5)
 WIDE, DEEP_BEAM = BASE._replace(hidden=32), BASE._replace(beam=10)
 
 
-def made_up() -> Growth:
+def artificial_growth() -> Growth:
     """Returns artificial seconds; an int8 translation takes half the time of a float32 translation."""
     training = {BASE: [0.5, 0.25, 1.0], WIDE: [1.5, 2.0, 1.0], DEEP_BEAM: [0.5, 0.5, 0.5]}
     translation = {BASE: [2.0, 2.0, 2.0], WIDE: [6.0, 6.0, 8.0], DEEP_BEAM: [4.0, 4.0, 4.0]}
@@ -59,14 +59,14 @@ def test_formula_as_it_is_printed():
 
 
 def test_series():
-    growth = made_up()
+    growth = artificial_growth()
     assert growth.variables == ["hidden", "beam"]
     assert growth.along("hidden") == [BASE, WIDE] and growth.along("beam") == [BASE, DEEP_BEAM]
     assert growth.formula(TRAINING, BASE) == operations(TRAINING, BASE, 4) / 1e6
 
 
 def test_table():
-    growth = made_up()
+    growth = artificial_growth()
     first, last = rows(growth, "hidden")
     assert first["hidden"] == "16" and last["hidden"] == "32"
     assert last["training fp32 ms"] == "1500.0 (1000.0 - 2000.0)" and last["translation int8 ms"].startswith("3000.0 ")
@@ -76,22 +76,22 @@ def test_table():
 
 def test_summary():
     """Training takes 1.5 / 0.5 as long, translation 6 / 2."""
-    text = summary(made_up(), "hidden")
+    text = summary(artificial_growth(), "hidden")
     assert text.startswith("hidden 16 to 32 (x2.0): training fp32 x3.0 (formula x")
     ratio = operations(TRANSLATION, WIDE, 4) / operations(TRANSLATION, BASE, 4)
     assert f"translation int8 x3.0 (formula x{ratio:.1f})" in text
-    assert "training" not in summary(made_up(), "beam")
+    assert "training" not in summary(artificial_growth(), "beam")
 
 
 def test_json_and_back():
-    assert from_json(json.loads(json.dumps(as_json(made_up())))) == made_up()
+    assert from_json(json.loads(json.dumps(as_json(artificial_growth())))) == artificial_growth()
 
 
 # -- the picture
 
 
 def test_drawn_values():
-    growth = made_up()
+    growth = artificial_growth()
     curves = measurements(growth, TRAINING, "hidden")
     assert curves == ([16, 32], [500.0, 1500.0], [250.0, 500.0], [500.0, 500.0])
     line = formula_line(growth, TRAINING, "hidden")
@@ -113,7 +113,7 @@ def plot(monkeypatch, *arguments):
 
 def test_plot_growth(monkeypatch, tmp_path, capsys):
     source, output = tmp_path / "growth.json", tmp_path / "growth.png"
-    source.write_text(json.dumps(as_json(made_up())))
+    source.write_text(json.dumps(as_json(artificial_growth())))
     plot(monkeypatch, source, "--output", output)
     assert file_size(output) == tuple(int(2 * side * DOTS_PER_INCH) for side in PANEL_INCHES)
     assert capsys.readouterr().out == f"{output}: hidden, beam at 3 points\n"
@@ -131,7 +131,7 @@ def test_other_files_are_refused(monkeypatch, tmp_path, content):
 
 
 def test_nothing_grows_at_one_point(monkeypatch, tmp_path):
-    growth = made_up()
+    growth = artificial_growth()
     (tmp_path / "x.json").write_text(json.dumps(as_json(growth._replace(seconds={BASE: growth.seconds[BASE]}))))
     with pytest.raises(UserError, match="nothing grows"):
         plot(monkeypatch, tmp_path / "x.json", "--output", tmp_path / "x.png")

@@ -142,7 +142,7 @@ def test_other_files_are_refused(tmp_path, content, words):
         read_log(tmp_path / "none.log")
 
 
-# -- what reaches the axes
+# -- drawn values
 
 
 def test_curves(read):

@@ -252,7 +252,7 @@ def test_options_without_effect_are_refused(model, source, tmp_path):
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
-# -- one folder, one job
+# -- one run for each folder
 
 
 def test_another_model_option_or_input_is_refused(model, source, tmp_path):

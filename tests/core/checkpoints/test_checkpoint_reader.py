@@ -54,7 +54,7 @@ def save_pickle(pickled: bytes, path: Path) -> Path:
     return path
 
 
-def answers(paths: List[Path]) -> List[str]:
+def messages_of(paths: List[Path]) -> List[str]:
     """Reads each file in a child process, which isolates crashes. Returns the error messages, or "read"."""
     program = """if True:
         import json, sys
@@ -75,11 +75,11 @@ def answers(paths: List[Path]) -> List[str]:
         env={**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"},
         cwd=Path(__file__).parents[3],
     )
-    assert done.returncode == 0, f"it ended with {done.returncode} after {done.stdout}: {done.stderr}"
+    assert done.returncode == 0, f"the reader ended with {done.returncode} after {done.stdout}: {done.stderr}"
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-# -- what a file can name
+# -- functions that a file can name
 
 
 def test_the_list_of_globals_is_closed():
@@ -142,18 +142,18 @@ def test_calls_are_refused(tmp_path):
     }
     paths = [save({"model": call}, tmp_path / f"{name}.pt") for name, call in calls.items()]
     paths += [save({"model": call}, tmp_path / f"{name}.old.pt", old_format=True) for name, call in calls.items()]
-    for path, answer in zip(paths, answers(paths)):
+    for path, message in zip(paths, messages_of(paths)):
         name = path.name.removesuffix(".pt").removesuffix(".old")
         if name == "numpy.dtype":
-            assert "is not a whole checkpoint (it has numbers of numpy that are no plain integers or floats)" in answer
+            assert "is not a whole checkpoint (it has numbers of numpy that are no plain integers or floats)" in message
         elif name == "numpy.ndarray":
-            assert "is not a whole checkpoint (its pickle calls an object that is not a function)" in answer
+            assert "is not a whole checkpoint (its pickle calls an object that is not a function)" in message
         else:
-            assert " would run " in answer and name.split(".")[-1] in answer and "it was not read" in answer
+            assert " would run " in message and name.split(".")[-1] in message and "it was not read" in message
     assert not sprung.exists()
 
 
-# -- functions of the list with arguments that nobody would give them
+# -- allowed functions with forged arguments
 
 
 def numbers() -> Any:
@@ -239,8 +239,8 @@ FORGED = {
 @pytest.mark.end_to_end
 def test_forged_arguments_give_a_message_and_never_a_crash(tmp_path):
     paths = [save({"model": call}, tmp_path / f"{name}.pt") for name, call in FORGED.items()]
-    for path, answer in zip(paths, answers(paths)):
-        assert answer.startswith(f"{path} is not a whole checkpoint (it"), f"{path.stem}: {answer}"
+    for path, message in zip(paths, messages_of(paths)):
+        assert message.startswith(f"{path} is not a whole checkpoint (it"), f"{path.stem}: {message}"
 
 
 def test_valid_arguments_are_read(tmp_path):
@@ -279,11 +279,11 @@ def test_pickles_beyond_protocol_2_and_memory_bombs_are_refused(tmp_path):
         "its containers": b"\x80\x02]q\x00h\x00a.",
     }
     paths = [save_pickle(pickled, tmp_path / f"{number}.pt") for number, pickled in enumerate(bombs.values())]
-    for words, answer in zip(bombs, answers(paths)):
-        assert "is not a whole checkpoint (" in answer and words in answer, answer
+    for words, message in zip(bombs, messages_of(paths)):
+        assert "is not a whole checkpoint (" in message and words in message, message
 
 
-# -- what checkpoints hold
+# -- content of checkpoints
 
 
 def is_identical(first: Any, second: Any) -> bool:
@@ -406,7 +406,7 @@ def test_every_flipped_bit_of_a_record_is_detected(small, tmp_path):
             path.write_bytes(damaged)
             with pytest.raises(UserError, match="is not a whole checkpoint"):
                 read(path)
-                pytest.fail(f"a flipped bit of {name} was not found")
+                pytest.fail(f"a flipped bit of {name} was not detected")
 
 
 @pytest.mark.parametrize("old_format", [False, True])

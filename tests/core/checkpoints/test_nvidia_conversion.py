@@ -125,7 +125,7 @@ def test_ranks_skip_repeated_pairs(tmp_path):
         read_codes(tmp_path / "codes")
 
 
-# -- files that are not what they should be
+# -- invalid files
 
 
 class Trap:
@@ -213,7 +213,7 @@ def test_file_of_something_else(tmp_path):
         to_fairseq(save([1, 2], tmp_path / "list.pt"), tmp_path / "ours")
 
 
-# -- what NVIDIA's code could not have made
+# -- checkpoints that NVIDIA's code cannot represent
 
 
 @pytest.fixture

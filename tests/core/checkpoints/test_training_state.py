@@ -150,7 +150,7 @@ def test_integers_and_scales_that_do_not_fit_are_refused(state, part, value, tmp
         read_training_state(save(changed(state, ("model", EMBEDDING + part), value), tmp_path))
 
 
-# -- a checkpoint's configuration is data
+# -- a checkpoint's configuration is never executed
 
 
 @pytest.mark.parametrize(

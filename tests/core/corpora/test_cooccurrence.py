@@ -141,7 +141,7 @@ def test_existing_files_are_kept_by_default(corpus):
 
 
 @pytest.mark.parametrize(
-    "text, size, complaint",
+    "text, size, error_message",
     [
         ("one two\n", 12, "en has 1 lines but"),
         ("", 12, "is empty"),
@@ -150,9 +150,9 @@ def test_existing_files_are_kept_by_default(corpus):
         ("one two\n" * 64, 99999999999999999999, "--size is 99999999999999999999, but must be at most"),
     ],
 )
-def test_unusable_files_are_refused(corpus, text, size, complaint):
+def test_unusable_files_are_refused(corpus, text, size, error_message):
     (corpus / "en").unlink() if text is None else (corpus / "en").write_text(text)
-    with pytest.raises(UserError, match=complaint):
+    with pytest.raises(UserError, match=error_message):
         write(corpus, size)
     assert not (corpus / "vectors").exists()
 
@@ -166,14 +166,14 @@ def test_text_of_another_segmentation(corpus):
 
 
 @pytest.mark.parametrize(
-    "content, complaint",
+    "content, error_message",
     [
         (b"one two three\n", "is not a dictionary of fairseq"),
         (b"one 1\none 2\n", "is not a dictionary of fairseq"),
         (b"\xff 1\n", "is not UTF-8"),
     ],
 )
-def test_files_that_are_no_dictionary_are_refused(corpus, content, complaint):
+def test_files_that_are_no_dictionary_are_refused(corpus, content, error_message):
     (corpus / "dict").write_bytes(content)
-    with pytest.raises(UserError, match=complaint):
+    with pytest.raises(UserError, match=error_message):
         write(corpus)

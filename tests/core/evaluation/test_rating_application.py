@@ -111,10 +111,10 @@ def test_ratings_of_another_campaign_are_refused(tmp_path, log):
 
 @pytest.mark.parametrize("path", ["/", "/rating.js", "/rating.css", "/api/campaign", "/none"])
 def test_every_answer_has_the_strict_policy(client, path):
-    answer = client.get(path)
-    policy = answer.headers["content-security-policy"]
+    response = client.get(path)
+    policy = response.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; script-src 'self'") and "unsafe" not in policy
-    assert answer.headers["x-content-type-options"] == "nosniff" and answer.headers["cache-control"] == "no-store"
+    assert response.headers["x-content-type-options"] == "nosniff" and response.headers["cache-control"] == "no-store"
 
 
 def test_the_page_is_complete_in_itself(client):
@@ -148,8 +148,8 @@ def test_a_vote_counts_for_the_output_at_its_position(client, log):
     for item in client.get("/api/campaign", headers=headers(RATERS[1])).json()["items"]:
         for position, text in enumerate(item["outputs"]):
             sent = vote(item=item["id"], position=position, score=position)
-            answer = client.post("/api/ratings", headers=headers(RATERS[1]), json=sent)
-            assert (answer.status_code, answer.json()) == (200, {"saved": True})
+            response = client.post("/api/ratings", headers=headers(RATERS[1]), json=sent)
+            assert (response.status_code, response.json()) == (200, {"saved": True})
             *_, rating = log.ratings.values()
             outputs = next(candidate.outputs for candidate in ITEMS if candidate.id == item["id"])
             assert (rating.rater, rating.item, rating.position, rating.score) == ("bob", item["id"], position, position)
@@ -169,8 +169,8 @@ def test_the_last_vote_counts(client, log):
 @pytest.mark.parametrize("header", [None, "", "Bearer ", "Bearer wrong", "secret-of-an", "Bearer secret-of-anné"])
 def test_without_a_token_nothing_is_shown_and_nothing_is_saved(client, log, header):
     sent = {} if header is None else {"Authorization": header.encode("utf-8")}
-    for answer in (client.get("/api/campaign", headers=sent), client.post("/api/ratings", headers=sent, json=vote())):
-        assert answer.status_code == 403 and "not valid" in answer.json()["error"] and "source" not in answer.text
+    for response in (client.get("/api/campaign", headers=sent), client.post("/api/ratings", headers=sent, json=vote())):
+        assert response.status_code == 403 and "not valid" in response.json()["error"] and "source" not in response.text
     assert not log.ratings
 
 
@@ -195,8 +195,8 @@ WRONG = [
 
 @pytest.mark.parametrize("body, words", WRONG)
 def test_wrong_votes_are_refused_with_a_sentence(client, log, body, words):
-    answer = client.post("/api/ratings", headers=headers(RATERS[0]), content=body)
-    assert answer.status_code == 400 and words in answer.json()["error"]
+    response = client.post("/api/ratings", headers=headers(RATERS[0]), content=body)
+    assert response.status_code == 400 and words in response.json()["error"]
     assert not log.ratings
 
 
@@ -205,8 +205,8 @@ def test_a_full_disk_is_not_acknowledged(client, log, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    answer = client.post("/api/ratings", headers=headers(RATERS[0]), json=vote())
-    assert answer.status_code == 503 and "could not be saved" in answer.json()["error"]
+    response = client.post("/api/ratings", headers=headers(RATERS[0]), json=vote())
+    assert response.status_code == 503 and "could not be saved" in response.json()["error"]
     monkeypatch.undo()
     assert client.post("/api/ratings", headers=headers(RATERS[0]), json=vote()).status_code == 200
 
@@ -215,8 +215,10 @@ def test_raters_at_the_same_time_lose_nothing(client, log, tmp_path):
     def rate(rater: Rater) -> None:
         for item in ITEMS:
             for position in range(2):
-                answer = client.post("/api/ratings", headers=headers(rater), json=vote(item=item.id, position=position))
-                assert answer.status_code == 200
+                response = client.post(
+                    "/api/ratings", headers=headers(rater), json=vote(item=item.id, position=position)
+                )
+                assert response.status_code == 200
 
     threads = [threading.Thread(target=rate, args=(rater,)) for rater in RATERS * 3]
     for thread in threads:

@@ -35,7 +35,7 @@ from png import file_size
 
 
 def test_alpha_of_the_published_example():
-    """Krippendorff (2011): four observers, 12 units, missing values; interval data give 0.849."""
+    """Example of Krippendorff (2011): four observers, 12 units, missing values; alpha of interval data is 0.849."""
     observers = [
         [1, 2, 3, 3, 2, 1, 4, 1, 2, None, None, None],
         [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, None, 3],

@@ -122,7 +122,7 @@ def test_bytes_that_are_not_utf8_are_replaced_with_one_warning_per_line(data: by
 def test_a_line_is_read_as_soon_as_it_is_complete() -> None:
     def arriving():
         yield b"one\n"
-        pytest.fail("the second line was waited for")
+        pytest.fail("the reader waited for the second line")
 
     assert next(read_stream(arriving(), pytest.fail)) == "one"
 

@@ -234,7 +234,7 @@ def test_ctrl_c_while_an_output_is_opened_leaves_nothing(tmp_path: Path, monkeyp
     monkeypatch.setattr("gnmt.files.outputs.shutil.copymode", copy_permissions)
     with pytest.raises(KeyboardInterrupt):
         with atomic_outputs([tmp_path / "one", tmp_path / "two"], inputs=[], overwrite=True):
-            pytest.fail("the block must not begin")
+            pytest.fail("the block must not be entered")
     assert len(opened) == 2 and list(tmp_path.iterdir()) == []
 
 

@@ -20,7 +20,7 @@ PAD, EOS = DICTIONARY.pad(), DICTIONARY.eos()
 NBEST = 3
 PRECISIONS = [
     "int8",
-    pytest.param("bf16", marks=pytest.mark.skipif(not has_bf16_products(), reason="no bfloat16 in this processor")),
+    pytest.param("bf16", marks=pytest.mark.skipif(not has_bf16_products(), reason="this processor has no bfloat16")),
 ]
 
 Hypotheses = List[Tuple[List[int], float, List[float]]]  # tokens, score and the scores of the tokens
@@ -73,7 +73,7 @@ def differing(
     """Returns the batch compositions in which the hypotheses of a sentence differ from its translation alone."""
     generator = GNMTGenerator([model], DICTIONARY, SearchOptions(nbest=NBEST, **options), precision=precision)
     alone = [translate(generator, padded([source], 0, 0))[0] for source in sources]
-    assert len({str(nbest) for nbest in alone}) == len(sources), "the model must tell the sources apart"
+    assert len({str(nbest) for nbest in alone}) == len(sources), "the translations of different sources must differ"
     choose = torch.Generator().manual_seed(7)
     differences = {}
     for composition in range(compositions):

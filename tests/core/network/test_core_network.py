@@ -96,7 +96,7 @@ def test_embeddings_and_output_are_shared_as_configured():
 
 
 @pytest.mark.parametrize(
-    "options, complaint",
+    "options, error_message",
     [
         ({"hidden_size": 0}, "--hidden-size is 0, but must be at least 1"),
         ({"decoder_layers": 1}, "--decoder-layers is 1, but must be at least 2"),
@@ -106,8 +106,8 @@ def test_embeddings_and_output_are_shared_as_configured():
         ({"target_vocabulary_size": 13}, "12 tokens and the target 13"),
     ],
 )
-def test_a_config_that_makes_no_network_is_refused(options, complaint):
-    with pytest.raises(UserError, match=complaint):
+def test_a_config_that_makes_no_network_is_refused(options, error_message):
+    with pytest.raises(UserError, match=error_message):
         NetworkConfig(**{"source_vocabulary_size": 12, "target_vocabulary_size": 12, **options})
 
 

@@ -61,7 +61,7 @@ def test_encoder(case):
     with torch.no_grad():
         outputs, padding_mask = model.encoder(source, golden.source_lengths)
     real = ~padding_mask
-    assert padding_mask.any(), "the fixture has padding"
+    assert padding_mask.any(), "the golden batch must have padding"
     torch.testing.assert_close(outputs[real], golden.encoder_out[real], **TOLERANCE)
 
 

@@ -50,12 +50,12 @@ def test_gradient_of_one_result(device):
 
 @pytest.mark.parametrize("precision", ROUNDING)
 def test_half_precision_is_close_to_float64(precision, device):
-    """Relative error of values and gradients, as vectors.
+    """Compares relative errors of values and gradients, as vectors.
 
-    From one position to the next and back at most seven numbers are rounded: input, weight, product with the inputs, sum,
-    hidden state, the gate that is kept for the gradient, and the gradient of the sum. Each error is at most u and
-    as likely up as down, so that n of them make about u sqrt(n / 3). With 6 positions and 7 roundings that is 3.7 u, if no
-    error fades on the way.
+    From one position to the next and back at most seven values are rounded. These are the input, the weight, the
+    product with the inputs, the sum, the hidden state, the gate saved for backward, and the gradient of the sum. Each
+    error is at most u with random sign, so n errors add up to about u sqrt(n / 3). For 6 positions and 7 roundings this
+    is 3.7 u if no error decays.
     """
     given = arguments(6, device, rows=16, inputs=24, size=32)
     single = [tensor.detach().float().requires_grad_() for tensor in given]

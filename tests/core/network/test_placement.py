@@ -54,7 +54,7 @@ def outputs_and_gradients(model: nn.Module, target: torch.Tensor = PREVIOUS):
     return [logits, weights, *(parameter.grad for parameter in model.parameters())]
 
 
-# -- the order
+# -- schedule
 
 
 def test_schedule():
@@ -98,7 +98,7 @@ def test_states_are_carried_from_chunk_to_chunk():
     assert [state.tolist() for state in states] == [[15], [35]]
 
 
-# -- the values
+# -- values
 
 
 # All networks with one chunk and with several chunks; one network with each number of chunks.
@@ -148,7 +148,7 @@ def test_a_search_uses_a_placed_network_as_it_is():
     assert translations[0] == translations[1]
 
 
-# -- the devices
+# -- devices
 
 
 @pytest.fixture

@@ -88,10 +88,10 @@ def test_coverage_moves_with_its_hypothesis(device):
 
 
 class ByHand:
-    """Two words a = 4, b = 5 over a source of two tokens and EOS.
+    """Model with two words, a = 4 and b = 5, over a source of two tokens and EOS.
 
-    a: 0.6, b: 0.4. After a EOS is certain and all attention stays on source 0; after b it is certain
-    too, but attention is even. Log-probability prefers a; coverage prefers b.
+    Probabilities are a: 0.6, b: 0.4. After a, EOS has probability 1 and all attention is on source 0. After b, EOS has
+    probability 1 and attention is uniform. Log-probability prefers a; coverage prefers b.
     """
 
     def start(self, src_tokens):

@@ -106,8 +106,8 @@ def test_a_server_full_of_requests_refuses_further_ones(translator, monkeypatch)
             working.append(opened(server.url, request))
         assert server.get("/health").status == 503
         gate.set()
-        answers = [until_closed(connection) for connection in working]
-        assert sum(answer.startswith(b"HTTP/1.1 200") for answer in answers) == 3
+        responses = [until_closed(connection) for connection in working]
+        assert sum(response.startswith(b"HTTP/1.1 200") for response in responses) == 3
         assert server.translate("the dog").status == 200
 
 

@@ -51,8 +51,8 @@ def server(translator):
     ],
 )
 def test_an_invalid_request_gets_a_message_with_the_remedy(server, body, status, words):
-    answer = server.post("/translate", {"source": "en", "target": "de", **body})
-    assert answer.status == status and words in answer.json["error"], answer.text
+    response = server.post("/translate", {"source": "en", "target": "de", **body})
+    assert response.status == status and words in response.json["error"], response.text
     assert server.translate("a cat").status == 200
 
 
@@ -69,28 +69,28 @@ def test_an_invalid_request_gets_a_message_with_the_remedy(server, body, status,
     ],
 )
 def test_a_wrong_option_is_named(server, body, words):
-    answer = server.detailed(["a cat"], **body)
-    assert answer.status == 400 and words in answer.json["error"], answer.text
+    response = server.detailed(["a cat"], **body)
+    assert response.status == 400 and words in response.json["error"], response.text
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b'"\xff"', b"[" * 3000, b'{"q": ' + b"9" * 5000 + b"}"])
 @pytest.mark.parametrize("path", ["/translate", "/v1/translate", "/detect", "/translator/translate"])
 def test_a_malformed_body_is_refused(server, path, body):
-    answer = server.ask("POST", path, body, {"Content-Type": "application/json"})
-    assert answer.status == 400 and answer.json["error"], answer.text
+    response = server.ask("POST", path, body, {"Content-Type": "application/json"})
+    assert response.status == 400 and response.json["error"], response.text
 
 
 def test_lone_surrogates_are_replaced(server):
     for path, name in (("/translate", "q"), ("/detect", "q")):
         body = b'{"%s": "a \\ud800", "source": "en", "target": "de"}' % name.encode()
         assert server.ask("POST", path, body, {"Content-Type": "application/json"}).status == 200
-    answer = server.translate("a", target="\ud800")
-    assert answer.status == 400 and answer.json["error"]
+    response = server.translate("a", target="\ud800")
+    assert response.status == 400 and response.json["error"]
 
 
 def test_other_content_types_and_routes_are_refused(server):
-    answer = server.ask("POST", "/translate", b"a cat", {"Content-Type": "text/plain"})
-    assert answer.status == 400 and "application/json" in answer.json["error"]
+    response = server.ask("POST", "/translate", b"a cat", {"Content-Type": "text/plain"})
+    assert response.status == 400 and "application/json" in response.json["error"]
     assert server.get("/nothing").json == {"error": "Not Found: /openapi.json lists the routes.", "code": "http"}
     wrong = server.get("/translate")
     assert wrong.status == 405 and wrong.headers["allow"] == "POST"
@@ -100,8 +100,8 @@ def test_other_content_types_and_routes_are_refused(server):
 def test_a_large_body_is_refused_with_and_without_its_length(server, path):
     size = 200_000
     head = {"Content-Type": "application/json"}
-    answer = server.ask("POST", path, b" " * size, head)
-    assert answer.status == 413 and "bytes" in answer.json["error"]
+    response = server.ask("POST", path, b" " * size, head)
+    assert response.status == 413 and "bytes" in response.json["error"]
     connection = connect(server.url)
     connection.request("POST", path, iter([b" " * 50_000] * 4), head, encode_chunked=True)
     assert connection.getresponse().status == 413
@@ -109,10 +109,10 @@ def test_a_large_body_is_refused_with_and_without_its_length(server, path):
 
 
 def test_every_response_has_the_security_headers(server):
-    for answer in (server.get("/"), server.get("/nothing"), server.translate("a cat")):
-        assert answer.headers["x-content-type-options"] == "nosniff"
-        assert "default-src 'none'" in answer.headers["content-security-policy"]
-        assert "server" not in answer.headers and "access-control-allow-origin" not in answer.headers
+    for response in (server.get("/"), server.get("/nothing"), server.translate("a cat")):
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert "default-src 'none'" in response.headers["content-security-policy"]
+        assert "server" not in response.headers and "access-control-allow-origin" not in response.headers
 
 
 def test_other_origins_are_allowed_when_asked_for(translator):
@@ -132,18 +132,18 @@ def test_a_full_queue_refuses_and_disturbs_nobody(translator, monkeypatch):
     gate = gate_of(translator, monkeypatch)
 
     def ask(_):
-        answer = running.detailed(texts)
-        if answer.status != 200:
+        response = running.detailed(texts)
+        if response.status != 200:
             gate.set()
-        return answer
+        return response
 
     settings = Settings(Limits(queue_limit=60), slots=1)
     texts = ["the dog sees a cat"] * 9
     (expected,) = translator.translate(texts[:1])
     with served([translator], settings) as running, ThreadPoolExecutor(8) as pool:
         gate.clear()
-        answers = list(pool.map(ask, range(8)))
-        refused = [response for response in answers if response.status != 200]
+        responses = list(pool.map(ask, range(8)))
+        refused = [response for response in responses if response.status != 200]
         assert refused and len(refused) < 8
         for response in refused:
             assert (
@@ -151,7 +151,7 @@ def test_a_full_queue_refuses_and_disturbs_nobody(translator, monkeypatch):
                 and response.json["code"] == "queue"
                 and int(response.headers["retry-after"]) >= 1
             )
-        for response in answers:
+        for response in responses:
             if response.status == 200:
                 tokens = [
                     translation["sentences"][0]["hypotheses"][0]["tokens"]
@@ -163,8 +163,8 @@ def test_a_full_queue_refuses_and_disturbs_nobody(translator, monkeypatch):
 
 def test_a_request_ends_at_its_deadline_and_frees_its_rows(translator):
     with served([translator], Settings(Limits(deadline=0.001), slots=1)) as running:
-        answer = running.translate(["the dog sees a cat"] * 20)
-        assert answer.status == 503 and answer.json["code"] == "deadline" and "retry-after" in answer.headers
+        response = running.translate(["the dog sees a cat"] * 20)
+        assert response.status == 503 and response.json["code"] == "deadline" and "retry-after" in response.headers
         body = {"texts": ["the dog"] * 20, "source": "en", "target": "de"}
         assert json.loads(running.post("/v1/translate?stream=1", body).text.splitlines()[-1])["code"] == "deadline"
         wait_until_idle(running)
@@ -185,9 +185,9 @@ def test_a_failing_search_is_an_error_of_its_own_requests_only(translator, monke
     monkeypatch.setattr(translator.codec, "decode", fail)
     with served([translator]) as running, ThreadPoolExecutor(6) as pool:
         texts = ["the dog", "a cat"] * 3
-        answers = list(pool.map(running.translate, texts))
-        assert [response.status for response in answers] == [500, 200] * 3
-        assert answers[0].json["code"] == "failed" and "no" not in answers[0].json["error"].split()
+        responses = list(pool.map(running.translate, texts))
+        assert [response.status for response in responses] == [500, 200] * 3
+        assert responses[0].json["code"] == "failed" and "no" not in responses[0].json["error"].split()
 
 
 @pytest.mark.parametrize("method", ["step", "add", None])  # None: creating the search fails
@@ -233,8 +233,10 @@ def test_a_failed_engine_is_named(translator, monkeypatch):
     with served([translator]) as running:  # now the model is warm
         monkeypatch.setattr(JobQueue, "take", fail)
         for _ in range(2):
-            answer = running.translate("a cat")
-            assert (answer.status, answer.json["code"]) == (503, "failed") and "started again" in answer.json["error"]
+            response = running.translate("a cat")
+            assert (response.status, response.json["code"]) == (503, "failed") and "started again" in response.json[
+                "error"
+            ]
         assert running.get("/health/ready").status == 503
 
 
@@ -254,10 +256,10 @@ def test_a_wrong_key_and_a_missing_key_have_different_messages(locked):
     wrong = locked.translate("a cat", api_key="wrong")
     body = {"texts": ["a cat"], "source": "en", "target": "de"}
     bearer = locked.post("/v1/translate", body, Authorization="Bearer wrong")
-    for answer in (missing, empty):
-        assert answer.json["error"].startswith("This server needs an API key: send it as api_key, ")
-    for answer in (wrong, bearer):
-        assert answer.json["error"].startswith("The API key is wrong: send a valid one as api_key, ")
+    for response in (missing, empty):
+        assert response.json["error"].startswith("This server needs an API key: send it as api_key, ")
+    for response in (wrong, bearer):
+        assert response.json["error"].startswith("The API key is wrong: send a valid one as api_key, ")
 
 
 def test_limits_are_integers_where_they_are_declared_so(server):
@@ -279,8 +281,8 @@ def test_head_has_the_status_and_length_of_get(server, path):
 
 def test_a_key_is_needed_in_the_body_or_the_header(locked):
     assert locked.get("/v1/limits").json["needs_key"] is True
-    for answer in (locked.translate("a cat"), locked.translate("a cat", api_key="wrong"), locked.detailed(["a cat"])):
-        assert answer.status == 403 and answer.json["code"] == "key"
+    for response in (locked.translate("a cat"), locked.translate("a cat", api_key="wrong"), locked.detailed(["a cat"])):
+        assert response.status == 403 and response.json["code"] == "key"
     key = "alice-key-0123456789"
     assert locked.translate("a cat", api_key=key).status == 200
     assert locked.post_form("/translate", q="a cat", source="en", target="de", api_key=key).status == 200
@@ -292,9 +294,9 @@ def test_a_key_is_needed_in_the_body_or_the_header(locked):
 
 
 def test_a_key_has_its_own_rate(locked):
-    answers = [locked.translate("a cat", api_key="bob-key-0123456789abc") for _ in range(3)]
-    assert [response.status for response in answers] == [200, 200, 429]
-    assert 1 <= int(answers[2].headers["retry-after"]) <= 60 and answers[2].json["code"] == "rate"
+    responses = [locked.translate("a cat", api_key="bob-key-0123456789abc") for _ in range(3)]
+    assert [response.status for response in responses] == [200, 200, 429]
+    assert 1 <= int(responses[2].headers["retry-after"]) <= 60 and responses[2].json["code"] == "rate"
     assert locked.translate("a cat", api_key="alice-key-0123456789").status == 200
 
 
@@ -334,8 +336,11 @@ def test_a_wrong_key_file_is_refused(tmp_path, text, words):
 @pytest.mark.parametrize("path", ["/translate", "/detect", "/v1/translate", "/translator/translate"])
 @pytest.mark.parametrize("body", [b"{", b'{"q": "\xff"}', b"[" * 20_000, b"9" * 5000])
 def test_all_routes_report_invalid_json_alike(server, path, body):
-    answer = server.ask("POST", path, body, {"Content-Type": "application/json"})
-    assert (answer.status, answer.json["error"]) == (400, "The body is not valid JSON: send a JSON object in UTF-8.")
+    response = server.ask("POST", path, body, {"Content-Type": "application/json"})
+    assert (response.status, response.json["error"]) == (
+        400,
+        "The body is not valid JSON: send a JSON object in UTF-8.",
+    )
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/plain"])  # a body is read only if its content type is known

@@ -224,9 +224,9 @@ def server(tmp_path_factory):
 def test_html_is_translated_over_http(server):
     html = '<div class="a&amp;b"><p>the dog sees</p><ul><li>a cat<li>a dog</ul></div>'
     expected = [translation.text for translation in server.translator.translate(["the dog sees", "a cat", "a dog"])]
-    answer = server.translate([html, "<br>"], format="html").json["translatedText"]
-    assert answer[1] == "<br>"
-    assert re.sub(r"<[^>]*>", "|", answer[0]).split("|") == [
+    response = server.translate([html, "<br>"], format="html").json["translatedText"]
+    assert response[1] == "<br>"
+    assert re.sub(r"<[^>]*>", "|", response[0]).split("|") == [
         "",
         "",
         expected[0],
@@ -237,7 +237,7 @@ def test_html_is_translated_over_http(server):
         "",
         "",
     ]
-    assert markup_of(answer[0]) == markup_of(html)
+    assert markup_of(response[0]) == markup_of(html)
 
 
 def send_file(server, name: str, content: bytes, **fields: str):
@@ -255,8 +255,8 @@ def send_file(server, name: str, content: bytes, **fields: str):
 def test_a_file_is_fetched_by_its_link(server, name):
     text = "The dog sees. The cat runs.\n\na cat\n"
     (expected,) = server.translator.translate([text], split_sentences=True)
-    answer = send_file(server, name, b"\xef\xbb\xbf" + text.encode())
-    url = answer.json["translatedFileUrl"]
+    response = send_file(server, name, b"\xef\xbb\xbf" + text.encode())
+    url = response.json["translatedFileUrl"]
     assert url.startswith(f"{server.url}/download_file/")
     fetched = server.get(url.removeprefix(server.url))
     assert fetched.text == expected.text and fetched.headers["content-disposition"].startswith("attachment")
@@ -265,8 +265,8 @@ def test_a_file_is_fetched_by_its_link(server, name):
 
 def test_html_and_subtitles_are_files(server):
     for name, text in (("a.html", "<p>the dog</p>"), ("a.srt", SRT)):
-        answer = send_file(server, name, text.encode(), source="auto")
-        fetched = server.get(answer.json["translatedFileUrl"].removeprefix(server.url)).text
+        response = send_file(server, name, text.encode(), source="auto")
+        fetched = server.get(response.json["translatedFileUrl"].removeprefix(server.url)).text
         assert fetched.count("\n") >= text.count("\n") - 1 and ("-->" in text) == ("-->" in fetched)
 
 
@@ -278,8 +278,8 @@ def test_wrong_files_are_refused(server):
         ("a.txt", b"a" * 100_001, 413, "100001 characters"),
         ("a.txt", b"a" * 500_001, 413, "500000 bytes"),
     ):
-        answer = send_file(server, name, content)
-        assert answer.status == status and words in answer.json["error"], answer.text
+        response = send_file(server, name, content)
+        assert response.status == status and words in response.json["error"], response.text
     assert server.post_form("/translate_file", source="en", target="de").status == 400
     assert server.get("/download_file/nothing").status == 404
 

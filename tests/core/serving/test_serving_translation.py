@@ -51,10 +51,10 @@ def test_concurrent_requests_are_translated_as_if_each_were_alone(server):
         return server.detailed([TEXTS[index]], **OPTIONS[choice])
 
     with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(ask, requests))
-    for (index, choice), answer in zip(requests, answers):
-        assert answer.status == 200, answer.text
-        hypotheses = answer.json["translations"][0]["sentences"][0]["hypotheses"]
+        responses = list(pool.map(ask, requests))
+    for (index, choice), response in zip(requests, responses):
+        assert response.status == 200, response.text
+        hypotheses = response.json["translations"][0]["sentences"][0]["hypotheses"]
         expected_nbest = expected[choice][index].nbest
         assert [hypothesis["tokens"] for hypothesis in hypotheses] == [
             hypothesis.tokens for hypothesis in expected_nbest
@@ -96,16 +96,20 @@ def test_libretranslate_text_list_and_form_have_one_answer(server):
 def test_alternatives_are_the_next_hypotheses(server):
     (expected,) = server.translator.translate(["the dog runs"], nbest=5)
     texts = list(dict.fromkeys(hypothesis.text for hypothesis in expected.nbest))
-    answer = server.translate("the dog runs", alternatives=4).json
-    assert [answer["translatedText"], *answer["alternatives"]] == texts
+    response = server.translate("the dog runs", alternatives=4).json
+    assert [response["translatedText"], *response["alternatives"]] == texts
     assert server.translate(["the dog runs"], alternatives=4).json["alternatives"] == [texts[1:]]
 
 
 def test_the_source_language_is_detected_among_those_of_the_models(server):
-    answer = server.translate(["Der Hund ist nicht in dem Haus", "the dog is in the house"], source="auto", target="en")
-    assert answer.status == 400 and "'en' to 'en'" in answer.json["error"]
-    answer = server.translate("The dog is not in the house", source="auto")
-    assert answer.json["detectedLanguage"]["language"] == "en" and answer.json["detectedLanguage"]["confidence"] > 80
+    response = server.translate(
+        ["Der Hund ist nicht in dem Haus", "the dog is in the house"], source="auto", target="en"
+    )
+    assert response.status == 400 and "'en' to 'en'" in response.json["error"]
+    response = server.translate("The dog is not in the house", source="auto")
+    assert (
+        response.json["detectedLanguage"]["language"] == "en" and response.json["detectedLanguage"]["confidence"] > 80
+    )
     guesses = server.post_form("/detect", q="Der Hund ist nicht in dem Haus").json
     assert [guess["language"] for guess in guesses] == ["de", "en"] and guesses[0]["confidence"] > 80
 
@@ -119,8 +123,8 @@ def test_languages_have_names_and_targets(server):
 
 def test_opennmt_answers_by_rank_and_sentence(server):
     (expected,) = server.translator.translate(["the dog runs"])
-    answer = server.post("/translator/translate", [{"src": "the dog runs", "id": 100}, {"src": " "}]).json
-    assert answer == [
+    response = server.post("/translator/translate", [{"src": "the dog runs", "id": 100}, {"src": " "}]).json
+    assert response == [
         [
             {"src": "the dog runs", "tgt": expected.text, "n_best": 1, "pred_score": pytest.approx(expected.score)},
             {"src": " ", "tgt": " ", "n_best": 1, "pred_score": 0.0},
@@ -134,9 +138,9 @@ def test_a_stream_has_a_line_for_each_sentence(server):
     texts = ["The dog sees. The cat runs.", "", "a cat"]
     expected = server.translator.translate(texts, split_sentences=True)
     body = {"texts": texts, "source": "en", "target": "de"}
-    answer = server.post("/v1/translate?stream=1", body)
-    assert answer.headers["content-type"].startswith("application/x-ndjson")
-    lines = {(record["text"], record["sentence"]): record for record in map(json.loads, answer.text.splitlines())}
+    response = server.post("/v1/translate?stream=1", body)
+    assert response.headers["content-type"].startswith("application/x-ndjson")
+    lines = {(record["text"], record["sentence"]): record for record in map(json.loads, response.text.splitlines())}
     assert sorted(lines) == [(0, 0), (0, 1), (2, 0)]
     for text, translation in enumerate(expected):
         for number, sentence in enumerate(translation.sentences):
@@ -147,8 +151,8 @@ def test_a_stream_has_a_line_for_each_sentence(server):
 def test_prefix_attention_and_truncation_equal_the_translator(server):
     text = "the dog sees a cat"
     (expected,) = server.translator.translate([text], prefix=["a cat"], max_length=3)
-    answer = server.detailed([text], prefixes=["a cat"], split_sentences=False, max_length=3, attention=True).json
-    (sentence,) = answer["translations"][0]["sentences"]
+    response = server.detailed([text], prefixes=["a cat"], split_sentences=False, max_length=3, attention=True).json
+    (sentence,) = response["translations"][0]["sentences"]
     assert sentence["is_truncated"] and sentence["source_tokens"] == ["▁the", "▁dog", "▁sees"]
     (hypothesis,) = sentence["hypotheses"]
     assert hypothesis["tokens"] == expected.tokens and hypothesis["tokens"][:2] == ["▁a", "▁cat"]
@@ -196,8 +200,8 @@ def test_one_long_request_does_not_hold_up_a_short_one(tmp_path, monkeypatch):
 def test_long_sentences_run_separately_and_are_correct(server):
     texts = [" ".join(["the dog sees a cat"] * times) for times in (1, 20, 40, 90)]
     expected = [translation.tokens for translation in server.translator.translate(texts)]
-    answers = server.detailed(texts, split_sentences=False).json["translations"]
-    assert [result["sentences"][0]["hypotheses"][0]["tokens"] for result in answers] == expected
+    responses = server.detailed(texts, split_sentences=False).json["translations"]
+    assert [result["sentences"][0]["hypotheses"][0]["tokens"] for result in responses] == expected
 
 
 def test_two_models_of_one_pair_are_refused(tmp_path):

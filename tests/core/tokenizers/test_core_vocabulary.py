@@ -27,7 +27,7 @@ def test_tokens_have_fairseqs_ids(path):
 
 
 @pytest.mark.parametrize(
-    "text, complaint",
+    "text, error_message",
     [
         ("the 7\nthe 1\n", "line 2 has 'the' again"),
         ("</s> 7\n", "line 1 has '</s>' again"),
@@ -35,9 +35,9 @@ def test_tokens_have_fairseqs_ids(path):
         ("the seven\n", "line 1 is 'the seven'"),
     ],
 )
-def test_a_file_that_fairseq_refuses_is_refused(tmp_path, text, complaint):
+def test_a_file_that_fairseq_refuses_is_refused(tmp_path, text, error_message):
     (tmp_path / "dict.txt").write_text(text)
     with pytest.raises((ValueError, RuntimeError)):
         Dictionary.load(str(tmp_path / "dict.txt"))
-    with pytest.raises(UserError, match=complaint):
+    with pytest.raises(UserError, match=error_message):
         Vocabulary.from_dictionary(tmp_path / "dict.txt")

@@ -12,7 +12,7 @@ from gnmt.errors import UserError
 from gnmt.training.asynchronous_updates import MAX_ATTEMPTS, AsynchronousUpdates, Outcome
 
 
-class PretendedReplicas:
+class SimulatedReplicas:
     """Simulated replicas that answer, die and restart in a random order."""
 
     def __init__(self, count: int, seed: int, deaths: float = 0.0):
@@ -51,7 +51,7 @@ class PretendedReplicas:
 @pytest.mark.parametrize("count, max_staleness", [(1, 0), (2, 1), (2, 2), (4, 3), (4, 6)])
 def test_every_batch_is_applied_once_and_in_time(count, max_staleness, deaths):
     for seed in range(20):
-        replicas = PretendedReplicas(count, seed, deaths)
+        replicas = SimulatedReplicas(count, seed, deaths)
         updates = AsynchronousUpdates(replicas, max_staleness)
         applied = []
         for number in range(40):
@@ -70,7 +70,7 @@ def test_every_batch_is_applied_once_and_in_time(count, max_staleness, deaths):
 
 
 def test_one_replica_learns_before_the_next_batch_is_wanted():
-    replicas = PretendedReplicas(1, seed=1)
+    replicas = SimulatedReplicas(1, seed=1)
     updates = AsynchronousUpdates(replicas, 0)
     for number in range(5):
         (applied,) = updates.submit(number, number, rate=1.0)
@@ -78,7 +78,7 @@ def test_one_replica_learns_before_the_next_batch_is_wanted():
 
 
 def test_a_batch_that_ends_every_replica_ends_the_training():
-    replicas = PretendedReplicas(2, seed=1, deaths=1.0)
+    replicas = SimulatedReplicas(2, seed=1, deaths=1.0)
     updates = AsynchronousUpdates(replicas, 2)
     with pytest.raises(
         UserError, match=rf"{MAX_ATTEMPTS} replicas were killed while processing the batch of update \d+:"

@@ -194,18 +194,18 @@ def test_gradients_equal_one_process(processes, query, tied, shared, clipped, dt
     assert min(norms) > CLIP_NORM  # the gradients of every update are clipped
     results = run_processes(processes, train_sharded, *options)
     largest = 0.0
-    for rank, (its_gradients, its_norms, its_losses, its_weights, its_moments, _) in enumerate(results):
-        assert its_norms == pytest.approx(norms, rel=allowed)
-        assert its_losses == pytest.approx(losses, rel=allowed)
-        for expected, actual in zip(gradients, its_gradients):
+    for rank, (actual_gradients, actual_norms, actual_losses, actual_weights, actual_moments, _) in enumerate(results):
+        assert actual_norms == pytest.approx(norms, rel=allowed)
+        assert actual_losses == pytest.approx(losses, rel=allowed)
+        for expected, actual in zip(gradients, actual_gradients):
             assert expected.keys() == actual.keys()
             for name, gradient in expected.items():
                 largest = max(largest, float((actual[name] - gradient).abs().max()))
         for name, weight in weights.items():
-            assert torch.equal(its_weights[name], results[0][3][name]), f"{name} differs between processes"
-        assert its_moments.keys() == moments.keys()
+            assert torch.equal(actual_weights[name], results[0][3][name]), f"{name} differs between processes"
+        assert actual_moments.keys() == moments.keys()
         for index in moments if dtype == torch.float64 else ():
-            torch.testing.assert_close(its_moments[index], moments[index], rtol=0, atol=allowed)
+            torch.testing.assert_close(actual_moments[index], moments[index], rtol=0, atol=allowed)
     record_property("largest deviation of a gradient", largest)
     print(f"largest deviation of a gradient: {largest:.1e}")
     assert largest < allowed

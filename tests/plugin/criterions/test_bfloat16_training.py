@@ -65,10 +65,11 @@ def loss_and_gradients(model, precision: torch.dtype) -> tuple:
     ],
 )
 def test_gradients_are_close_to_float64(arch, options):
-    """Relative errors of the gradients, as vectors.
+    """Compares relative errors of the gradients, as vectors.
 
-    Roundings are as likely up as down, so that n of relative error up to u make u sqrt(n / 3): n are those of a layer,
-    for all layers of both stacks. The loss is a mean over tokens of logits that are rounded apart: less than u.
+    Rounding errors have random signs, so n relative errors of at most u add up to about u sqrt(n / 3). Here n is the
+    number of roundings of a layer times the number of layers of both stacks. The loss is a mean over tokens whose
+    logits are rounded independently, so its error is below u.
     """
     model = network(arch, **options)
     loss, gradients = loss_and_gradients(model, torch.bfloat16)

@@ -60,7 +60,7 @@ def gradients(loss: torch.Tensor, model) -> list:
     return torch.autograd.grad(loss, list(model.parameters()), retain_graph=True)
 
 
-# -- the estimate
+# -- gradient estimate
 
 
 def test_advantages_compare_with_the_other_samples():
@@ -71,9 +71,10 @@ def test_advantages_compare_with_the_other_samples():
 
 @pytest.mark.parametrize("samples, temperature", [(2, 1.0), (3, 1.0), (2, 0.6)])
 def test_mean_gradient_is_the_gradient_of_the_expected_reward(samples, temperature, monkeypatch):
-    """Its mean over all sets of samples, weighted by their probabilities, is d/dtheta of sum_Y P(Y) GLEU(Y).
+    """The mean over all sets of samples, weighted by their probabilities, is d/dtheta of sum_Y P(Y) GLEU(Y).
 
-    Five tokens, of which padding is never said, and at most two of them: 13 translations, 2197 sets of three.
+    The vocabulary has five tokens, PAD is never sampled, and the limit is two tokens: 13 translations, 2197 sets of
+    three.
     """
     dictionary = make_dictionary(5)
     model = make_model("gnmt_v2_tiny", dictionary, init_range=0.4, hidden_size=6).double()
@@ -197,7 +198,7 @@ def test_two_halves_of_a_batch_are_the_whole(case, monkeypatch):
     torch.testing.assert_close(gradients(sum(halves), model), gradients(whole, model), rtol=1e-9, atol=1e-12)
 
 
-# -- around it
+# -- rewards, logging, options
 
 
 def test_samples_are_drawn_from_the_model(case):

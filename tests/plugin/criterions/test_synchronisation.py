@@ -1,6 +1,6 @@
-"""A training step reads no value of a tensor, which would make the CPU wait for the GPU, and mixes no devices.
+"""Tests that a training step reads no value of a tensor, which would synchronise CPU and GPU, and mixes no devices.
 
-On the meta device tensors have no values: reading one raises an error, and so does a tensor of the CPU among them.
+All tensors are on the meta device and have no values, so reading a value or using a CPU tensor raises an error.
 """
 
 from types import SimpleNamespace

@@ -55,7 +55,7 @@ def test_two_embeddings_each_by_its_dictionary(path):
 
 
 @pytest.mark.parametrize(
-    "text, complaint",
+    "text, error_message",
     [
         (
             "2 3\nw0 1 2 3\n",
@@ -70,9 +70,9 @@ def test_two_embeddings_each_by_its_dictionary(path):
         (None, "No such file or directory. Name a file of vectors."),
     ],
 )
-def test_files_that_cannot_be_used(path, text, complaint):
+def test_files_that_cannot_be_used(path, text, error_message):
     path.unlink() if text is None else path.write_text(text)
-    with pytest.raises(UserError, match=complaint):
+    with pytest.raises(UserError, match=error_message):
         init_embeddings_from_file(model(), DICTIONARY, DICTIONARY, path)
 
 

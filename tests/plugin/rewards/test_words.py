@@ -45,10 +45,10 @@ def test_words_that_were_spelt(dictionary):
 
 @pytest.mark.parametrize("subwords, expected", [(None, 2 / 6), ("sentencepiece", 1 / 14), ("words", 2 / 6)])
 def test_unknown_words_of_references_never_match(dictionary, subwords, expected):
-    """Of three tokens, 3 + 2 + 1 n-grams, ▁ein and the full stop match.
+    """Of three tokens with 3 + 2 + 1 n-grams, ▁ein and the full stop match.
 
-    In words that sentencepiece has cut, the unknown piece belongs to the word before: the output is `ein < unk > .`,
-    5 + 4 + 3 + 2 n-grams, and only the full stop is in the reference. In the word model it is a word by itself.
+    In sentencepiece models the unknown piece is joined to the previous word. The output `ein < unk > .` has 5 + 4 + 3 +
+    2 n-grams, and only the full stop is in the reference. In the word model the unknown piece is a separate word.
     """
     words = RewardTokenizer(dictionary, subwords)
     unknown = [dictionary.index("▁ein"), dictionary.unk(), dictionary.index("."), dictionary.eos()]

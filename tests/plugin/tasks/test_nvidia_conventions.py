@@ -97,7 +97,7 @@ def test_search_starts_from_bos(models):
         logits[:, :, PAD] = float("-inf")
         logits[:, 0, EOS] = float("-inf")
         decoded.append(int(logits[0, -1].argmax()))
-    assert EOS not in decoded, "the untrained network does not end by itself"
+    assert EOS not in decoded, "the untrained network must not generate EOS"
     assert hypothesis["tokens"].tolist() == [*decoded[1:], EOS]
     torch.testing.assert_close(hypothesis["attention"][:, :4], extra["attn"][0][0, :, 1:].t())
 
@@ -155,7 +155,7 @@ def test_fairseqs_own_search_aligns_with_words(models):
     assert list(actual["alignment"]) == list(expected["alignment"]) and len(actual["alignment"]) == 4
 
 
-# -- who knows
+# -- where the conventions are stored
 
 
 def test_a_task_takes_the_conventions_of_its_model():

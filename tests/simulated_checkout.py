@@ -28,7 +28,7 @@ TOOLS = (
 
 # An interpreter named "3.11 Linux x86_64". It makes environments that hold itself; its pip notes the call in PIP_CALLS and
 # then runs the shell command FAKE_PIP with $log set to the file given by --log. Other code goes to the real Python.
-PRETENDER = """#!/bin/bash
+SIMULATED_PYTHON = """#!/bin/bash
 case "$*" in
     *platform*) echo "{description}" ;;
     *ensurepip*) exit {venv_module_missing} ;;
@@ -71,7 +71,9 @@ class Checkout:
         return program
 
     def add_python(self, name: str, description: str = "3.11 Linux x86_64", venv_module_missing: int = 0) -> Path:
-        text = PRETENDER.format(description=description, venv_module_missing=venv_module_missing, python=sys.executable)
+        text = SIMULATED_PYTHON.format(
+            description=description, venv_module_missing=venv_module_missing, python=sys.executable
+        )
         return self.add_program(name, text)
 
     def environment(self, fake_pip: str, python: Optional[Path]) -> Dict[str, str]:
@@ -93,7 +95,7 @@ class Checkout:
             timeout=60,
         )
 
-    def complaint(self, fake_pip: str = "true", python: Optional[Path] = None) -> str:
+    def error_message(self, fake_pip: str = "true", python: Optional[Path] = None) -> str:
         """Runs a command that must fail; returns the only line of its stderr."""
         result = self.run(fake_pip, python)
         assert result.returncode != 0 and result.stderr.startswith("environment.sh: ")
