@@ -4,8 +4,8 @@ A form is built from the attention of a trained network. There are two for each 
 results for a row are bitwise equal in every batch, for int8, and for bf16 on a CPU. A network whose attention is not
 registered decodes with its own step, and other precisions are refused.
 
-Shapes: B sentences, Q queries of a sentence (its hypotheses), S source positions, H hidden size, O output size of the
-context product.
+Shapes: B sentences of similar length, Q queries of a sentence (its hypotheses), N queries of all sentences, S source
+positions, H hidden size, O output size of the context product.
 """
 
 from typing import Any, Callable, Dict, NamedTuple, Optional, Protocol
@@ -30,11 +30,18 @@ class InferenceAttention(Protocol):
             context_product: linear layer applied to the encoder outputs.
         """
 
-    def weights(self, query: Tensor, memory: SourceMemory) -> Tensor:
+    def project_query(self, query: Tensor) -> Tensor:
+        """Returns the projected queries (N, H) of all sentences; called once per step.
+
+        Args:
+            query: (N, H).
+        """
+
+    def weights(self, queries: Tensor, memory: SourceMemory) -> Tensor:
         """Returns the weights (B, Q, S), which are zero at padding.
 
         Args:
-            query: (B, Q, H).
+            queries: projected queries (B, Q, H).
             memory: source memory from `precompute`.
         """
 

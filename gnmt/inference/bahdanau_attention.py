@@ -34,7 +34,7 @@ class FastBahdanauAttention:
         self.activation_ = torch.sigmoid_ if by_sigmoid else torch.tanh_
         self.key_factor = factor
         self.project_keys = attention.precompute
-        self.query_projection = make_linear(factor * attention.query_projection.weight, factor * attention.score_bias)
+        self.project_query = make_linear(factor * attention.query_projection.weight, factor * attention.score_bias)
         self.direction = factor * attention.direction().detach()
 
     def precompute(self, encoded: EncoderOutput, context_product: nn.Module) -> SourceMemory:
@@ -47,14 +47,14 @@ class FastBahdanauAttention:
         memory = self.project_keys(*encoded)
         return memory._replace(keys=self.key_factor * memory.keys, values=context_product(memory.values))
 
-    def weights(self, query: Tensor, memory: SourceMemory) -> Tensor:
+    def weights(self, queries: Tensor, memory: SourceMemory) -> Tensor:
         """Returns the weights (B, Q, S), which are zero at padding.
 
         Args:
-            query: (B, Q, H).
+            queries: projected queries (B, Q, H).
             memory: source memory from `precompute`.
         """
-        queries, keys = self.query_projection(query), memory.keys
+        keys = memory.keys
         scores = queries.new_empty(*queries.shape[:2], keys.size(1))
         for part in buffer_parts(queries, keys):
             sums = queries[part][:, :, None] + keys[part][:, None]
@@ -92,7 +92,7 @@ class BatchInvariantBahdanauAttention:
     def __init__(self, attention: NormalizedBahdanauAttention, make_linear: MakeLinear):
         # tanh(x) = 2 sigmoid(2x) - 1. The projections contain the factor 2 of x. The constant -1 is left out: it shifts
         # all scores equally, which does not change the softmax.
-        self.query_projection = make_linear(2 * attention.query_projection.weight, 2 * attention.score_bias)
+        self.project_query = make_linear(2 * attention.query_projection.weight, 2 * attention.score_bias)
         self.key_projection = make_linear(2 * attention.key_projection.weight, None)
         self.direction = 2 * attention.direction().detach()
 
@@ -106,14 +106,14 @@ class BatchInvariantBahdanauAttention:
         outputs = encoded.outputs.masked_fill(encoded.padding_mask[:, :, None], 0)
         return SourceMemory(self.key_projection(outputs), round_values(context_product(outputs)), encoded.padding_mask)
 
-    def weights(self, query: Tensor, memory: SourceMemory) -> Tensor:
+    def weights(self, queries: Tensor, memory: SourceMemory) -> Tensor:
         """Returns the weights (B, Q, S), which are zero at padding.
 
         Args:
-            query: (B, Q, H).
+            queries: projected queries (B, Q, H).
             memory: source memory from `precompute`.
         """
-        scores = ordered_scores(self.query_projection(query), memory.keys, self.direction)
+        scores = ordered_scores(queries, memory.keys, self.direction)
         scores.masked_fill_(memory.padding_mask[:, None], torch.finfo(scores.dtype).min)
         weights = scores.sub_(scores.amax(dim=-1, keepdim=True)).exp_()
         return weights.div_(order_free_sum(weights))

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from gnmt.inference.attention import InferenceAttention
 from gnmt.inference.gates import GateProduct, RowParents, stack_weights
+from gnmt.inference.grouped_memory import GroupedMemory, join_columns, split_by_length
 from gnmt.inference.lstm import MakeLinear, lstm_cell_from_gates
 from gnmt.network.activations import FAST, Activations
-from gnmt.network.attention import SourceMemory
 from gnmt.network.clipping import Clip
 from gnmt.network.decoder import Decoder, DecoderState
 from gnmt.network.encoder import EncoderOutput
@@ -81,7 +81,7 @@ class FastDecoder:
         stack = decoder.stack
         self.hidden_size = stack.hidden_size
         self.query_previous_position = stack.query_previous_position
-        self.zero_state = stack.initial_state
+        self.zero_state = stack.zero_state
         self.attention = attention
         self.activations = activations
         self.clip = clip or stack.clip
@@ -90,17 +90,18 @@ class FastDecoder:
         self.gate_products = gate_products
         self.output_projection = make_linear(decoder.output_projection.weight, decoder.output_projection.bias)
 
-    def precompute(self, encoder_out: EncoderOutput) -> SourceMemory:
-        """Projects the source once; the values of the memory are W x_s of all upper layers, (B, S, (L - 1) 4H)."""
-        return self.attention.precompute(encoder_out, self.context_product)
+    def precompute(self, encoder_out: EncoderOutput) -> GroupedMemory:
+        """Projects the source once; the values of the memory are W x_s of all upper layers, (b, S, (L - 1) 4H)."""
+        parts = split_by_length(encoder_out)
+        return GroupedMemory(tuple(self.attention.precompute(part, self.context_product) for part in parts))
 
-    def initial_state(self, memory: SourceMemory) -> FastDecoderState:
+    def initial_state(self, memory: GroupedMemory) -> FastDecoderState:
         """Returns the state before the first token, one row per sentence."""
-        zeros = self.zero_state(memory)
-        return FastDecoderState(zeros, torch.arange(zeros.hidden[0].size(0), device=memory.values.device))
+        rows, values = memory.num_sentences, memory.groups[0].values
+        return FastDecoderState(self.zero_state(values, rows), torch.arange(rows, device=values.device))
 
     def step(
-        self, tokens: Tensor, memory: SourceMemory, state: FastDecoderState
+        self, tokens: Tensor, memory: GroupedMemory, state: FastDecoderState
     ) -> Tuple[Tensor, Tensor, FastDecoderState]:
         """Advances one position.
 
@@ -112,7 +113,6 @@ class FastDecoder:
         Returns:
             Logits (N, V), attention weights (N, S) and the new state.
         """
-        rows, sentences = tokens.size(0), memory.values.size(0)
         parents = RowParents(state.parents)
         last_hidden, last_cell = state.last
 
@@ -123,16 +123,18 @@ class FastDecoder:
         attention_query = (
             self.clip(last_hidden[0].index_select(0, parents.rows)) if self.query_previous_position else query
         )
-        weights = self.attention.weights(attention_query.view(sentences, -1, self.hidden_size), memory)
-        context_weights = self.attention.context_weights(weights)
+        queries = memory.split_rows(self.attention.project_query(attention_query))
+        weights = list(map(self.attention.weights, queries, memory.groups))
+        context_weights = list(map(self.attention.context_weights, weights))
+        context_products = zip(*(group.values.split(4 * self.hidden_size, dim=2) for group in memory.groups))
 
         features, hiddens, cells = query, [hidden], [cell]
-        layers = zip(self.gate_products[1:], memory.values.split(4 * self.hidden_size, dim=2), strict=True)
-        for layer, (gate_product, context_products) in enumerate(layers, start=1):
+        layers = zip(self.gate_products[1:], context_products, strict=True)
+        for layer, (gate_product, layer_products) in enumerate(layers, start=1):
             below = features
             pre_activations = gate_product(below, last_hidden[layer], parents)
-            by_sentence = pre_activations.view(sentences, -1, pre_activations.size(1))
-            self.attention.add_context(by_sentence, context_weights, context_products)
+            for part in zip(memory.split_rows(pre_activations), context_weights, layer_products):
+                self.attention.add_context(*part)
             cell = last_cell[layer].index_select(0, parents.rows)
             hidden, cell = lstm_cell_from_gates(pre_activations, cell, self.clip, self.activations)
             features = self.clip(hidden + below if layer >= FIRST_RESIDUAL_LAYER else hidden)
@@ -140,4 +142,5 @@ class FastDecoder:
             cells.append(cell)
         logits = self.clip.clip_logits(self.output_projection(features))
         new_state = DecoderState(tuple(hiddens), tuple(cells))
-        return logits, weights.view(rows, -1), FastDecoderState(new_state, torch.arange(rows, device=tokens.device))
+        new_parents = torch.arange(len(tokens), device=tokens.device)
+        return logits, join_columns(weights), FastDecoderState(new_state, new_parents)

@@ -1,10 +1,10 @@
 """LSTM layers with exchangeable linear layers for their matrix products: packed, bf16 or int8.
 
-Shapes: N rows, T positions, I input size, H hidden size, O output size of a linear layer.
+Shapes: N rows, R positions of all sequences, I input size, H hidden size, O output size of a linear layer.
 Gate pre-activations are those of gnmt.inference.gate_weights, in the order i, f, 2 g, o.
 """
 
-from typing import Callable, Optional, Tuple
+from typing import Callable, List, Optional
 
 import torch
 from torch import Tensor, nn
@@ -28,30 +28,32 @@ class InferenceLSTM(nn.Module):
 
     def __init__(self, lstm: LSTM, make_linear: MakeLinear, activations: Activations = FAST):
         super().__init__()
-        self.zero_state = lstm.zero_state
+        self.hidden_size = lstm.hidden_size
         self.activations = activations
         weights = gate_weights(lstm, lstm.weight_ih_l0.size(1))
         self.input_product = make_linear(weights.inputs, weights.bias)
         self.hidden_product = make_linear(weights.hidden, None)
 
-    def forward(self, inputs: Tensor, state: LSTMState, clip: Clip) -> Tuple[Tensor, LSTMState]:
-        """Runs the layer over a sequence, as LSTM.forward does.
+    def forward(self, inputs: Tensor, sizes: List[int], clip: Clip) -> Tensor:
+        """Runs the layer over sequences of different lengths, from a state of zeros.
 
         Args:
-            inputs: (N, T, I).
-            state: hidden and cell state (N, H) before the first position.
+            inputs: (R, I), the first positions of all sequences, then all second positions, and so on; longer sequences
+                come first at each position.
+            sizes: number of sequences that have each position.
             clip: clips or rounds cell states.
 
         Returns:
-            Outputs (N, T, H) and the state after the last position.
+            Outputs (R, H), in the same order.
         """
-        hidden, cell = state
-        outputs = []
-        for from_inputs in self.input_product(inputs.transpose(0, 1)):
-            pre_activations = self.hidden_product(hidden).add_(from_inputs)
-            hidden, cell = lstm_cell_from_gates(pre_activations, cell, clip, self.activations)
-            outputs.append(hidden)
-        return torch.stack(outputs, dim=1), (hidden, cell)
+        outputs = inputs.new_empty(len(inputs), self.hidden_size)
+        hidden = cell = inputs.new_zeros(sizes[0] if sizes else 0, self.hidden_size)
+        for from_inputs, output in zip(self.input_product(inputs).split(sizes), outputs.split(sizes)):
+            running = len(from_inputs)
+            pre_activations = self.hidden_product(hidden[:running]).add_(from_inputs)
+            hidden, cell = lstm_cell_from_gates(pre_activations, cell[:running], clip, self.activations)
+            output.copy_(hidden)
+        return outputs
 
 
 def lstm_cell_from_gates(

@@ -13,8 +13,9 @@ from gnmt.errors import OptionError
 from gnmt.inference.attention import batch_invariant_attention, fast_attention, has_inference_forms
 from gnmt.inference.bf16_linear import bf16_linear, has_bf16_products
 from gnmt.inference.fast_decoder import FastDecoder
+from gnmt.inference.fast_encoder import FastEncoder
 from gnmt.inference.gates import adaptive_gate_products, fused_gate_products
-from gnmt.inference.lstm import InferenceLSTM, MakeLinear
+from gnmt.inference.lstm import MakeLinear
 from gnmt.inference.packed_linear import inference_linear, packs
 from gnmt.inference.packed_lstm import PackedLSTM, packs_lstms
 from gnmt.inference.snapshot import Snapshot
@@ -57,7 +58,7 @@ class EncoderDecoder(NamedTuple):
 class InferenceModel(NamedTuple):
     """Encoder and decoder that a search runs."""
 
-    encoder: Encoder
+    encoder: Union[Encoder, FastEncoder]
     decoder: Union[Decoder, FastDecoder]
 
 
@@ -170,9 +171,8 @@ def _int8_model(model: Network) -> InferenceModel:
     target_embedding = rounded_embedding(model.decoder.embed_tokens)
     is_shared = model.encoder.embed_tokens is model.decoder.embed_tokens
     clip = model.encoder.clip if limit is None else Int16FakeQuantizer(limit)
-    encoder, decoder = _batch_invariant(model, "int8", make_linear, clip, target_embedding)
-    encoder.embed_tokens = target_embedding if is_shared else rounded_embedding(model.encoder.embed_tokens)
-    return InferenceModel(encoder, decoder)
+    source_embedding = target_embedding if is_shared else rounded_embedding(model.encoder.embed_tokens)
+    return _batch_invariant(model, "int8", make_linear, clip, source_embedding, target_embedding)
 
 
 def rounded_embedding(embedding: nn.Embedding) -> nn.Embedding:
@@ -183,11 +183,17 @@ def rounded_embedding(embedding: nn.Embedding) -> nn.Embedding:
 def _bf16_model(model: Network) -> InferenceModel:
     if not has_bf16_products():
         logger.warning("This processor has no products in bfloat16: bf16 emulates them in float32 and is not faster.")
-    return _batch_invariant(model, "bf16", bf16_linear, model.encoder.clip, model.decoder.embed_tokens)
+    embeddings = model.encoder.embed_tokens, model.decoder.embed_tokens
+    return _batch_invariant(model, "bf16", bf16_linear, model.encoder.clip, *embeddings)
 
 
 def _batch_invariant(
-    model: Network, precision: str, make_linear: MakeLinear, clip: Clip, target_embedding: nn.Module
+    model: Network,
+    precision: str,
+    make_linear: MakeLinear,
+    clip: Clip,
+    source_embedding: nn.Module,
+    target_embedding: nn.Module,
 ) -> InferenceModel:
     """Returns a model that computes a row equally in every batch, provided that the linear layers do.
 
@@ -198,12 +204,11 @@ def _batch_invariant(
         precision: int8 or bf16.
         make_linear: builds the linear layers.
         clip: clips or rounds activations.
+        source_embedding: replaces the encoder's embedding.
         target_embedding: replaces the decoder's embedding.
     """
     attention = batch_invariant_attention(model.decoder.stack.attention, make_linear, precision)
-    make_layer = functools.partial(InferenceLSTM, make_linear=make_linear, activations=BATCH_INVARIANT)
-    encoder = encoder_with(model.encoder, make_layer)
-    encoder.clip = clip  # type: ignore[assignment]  # int8: rounds instead of clipping
+    encoder = FastEncoder(model.encoder, make_linear, clip, BATCH_INVARIANT, source_embedding)
     products = fused_gate_products(model.decoder, make_linear, target_embedding, clip)
     return InferenceModel(encoder, FastDecoder(model.decoder, products, make_linear, attention, clip, BATCH_INVARIANT))
 

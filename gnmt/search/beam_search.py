@@ -12,6 +12,7 @@ from typing import Dict, List, Optional, Sequence, Set, Union
 import torch
 from torch import Tensor
 
+from gnmt.network.attention import longest_source
 from gnmt.search.backpointers import FinishedHypotheses, History
 from gnmt.search.beam_rules import BeamSearchRules
 from gnmt.search.beam_state import BeamState
@@ -71,6 +72,7 @@ class BeamSearch:
         """
         pad = self.rules.special.pad
         prefix = src_tokens.new_empty(len(ids), 0) if prefix is None else prefix
+        src_tokens = src_tokens[:, : longest_source(src_tokens.eq(pad))]
         joining = self.rules.initial_state(ids, self._history.next_step, src_tokens.eq(pad), prefix)
         model_state = self.model.start(src_tokens)
         if self._running is None or self._model_state is None:

@@ -10,14 +10,13 @@ import torch
 from torch import Tensor
 
 from gnmt.inference.model import InferenceModel, Network, inference_model_for
-from gnmt.network.attention import SourceMemory
 
 
 class EnsembleState(NamedTuple):
     """State of the decoders of an ensemble, and the encoded sentences."""
 
     inference_models: List[InferenceModel]  # fixed at the start of the search
-    memories: List[SourceMemory]  # one per model; copied only when sentences join or leave the batch
+    memories: List[Any]  # one per model: SourceMemory, or GroupedMemory of a FastDecoder
     states: List[Any]  # of the models' decoders
 
     def reorder(self, rows: Tensor) -> "EnsembleState":
@@ -64,7 +63,7 @@ class Ensemble:
         Inference models are chosen here, because fairseq may build a search before it loads the parameters.
         """
         inference_models = [inference_model_for(model, self.precision) for model in self.models]
-        memories = [decoder.precompute(encoder(src_tokens)) for encoder, decoder in inference_models]
+        memories: List[Any] = [decoder.precompute(encoder(src_tokens)) for encoder, decoder in inference_models]
         states = [model.decoder.initial_state(memory) for model, memory in zip(inference_models, memories)]
         return EnsembleState(inference_models, memories, states)
 

@@ -78,7 +78,8 @@ class SearchQueue:
         """Adds waiting sentences if enough slots are free, runs one step, and returns the sentences that leave."""
         free = self._slots - len(self._batch)
         if self._waiting and free > 0 and free >= self._joining_share * self._slots:
-            self._batch.join([self._waiting.popleft() for _ in range(min(free, len(self._waiting)))])
+            joining = [self._waiting.popleft() for _ in range(min(free, len(self._waiting)))]
+            self._batch.join(sorted(joining, key=lambda sentence: -len(sentence.source)))  # similar lengths adjacent
         return self._batch.step() if len(self._batch) else []
 
 

@@ -24,7 +24,7 @@ def test_equals_the_network_s_attention(hidden_size):
 
     batch_invariant = BatchInvariantBahdanauAttention(attention, PlainLinear)
     memory = batch_invariant.precompute(EncoderOutput(outputs, padding), torch.nn.Identity())
-    actual = batch_invariant.weights(query, memory)
+    actual = batch_invariant.weights(batch_invariant.project_query(query), memory)
     torch.testing.assert_close(actual, weights, rtol=1e-4, atol=1e-6)
     assert (actual.masked_select(padding[:, None].expand_as(actual)) == 0).all()
     gates = torch.ones(3, 4, hidden_size)

@@ -38,13 +38,13 @@ class FastDotProductAttention:
     """Inference form of DotProductAttention, for one target position at a time."""
 
     def __init__(self, attention, make_linear):
-        self.projection = make_linear(attention.projection.weight, attention.projection.bias)
+        self.project_query = make_linear(attention.projection.weight, attention.projection.bias)
 
     def precompute(self, encoded, context_product):
         return SourceMemory(encoded.outputs, context_product(encoded.outputs), encoded.padding_mask)
 
-    def weights(self, query, memory):
-        scores = 4 * torch.bmm(self.projection(query), memory.keys.transpose(1, 2))
+    def weights(self, queries, memory):
+        scores = 4 * torch.bmm(queries, memory.keys.transpose(1, 2))
         return scores.masked_fill(memory.padding_mask[:, None], -1e9).softmax(dim=-1)
 
     def context_weights(self, weights):
@@ -61,8 +61,8 @@ class BatchInvariantDotProductAttention(FastDotProductAttention):
         outputs = encoded.outputs.masked_fill(encoded.padding_mask[:, :, None], 0)
         return SourceMemory(outputs, round_values(context_product(outputs)), encoded.padding_mask)
 
-    def weights(self, query, memory):
-        scores = (4 * self.projection(query).double()[:, :, None] * memory.keys.double()[:, None]).sum(dim=3).float()
+    def weights(self, queries, memory):
+        scores = (4 * queries.double()[:, :, None] * memory.keys.double()[:, None]).sum(dim=3).float()
         scores = scores.masked_fill(memory.padding_mask[:, None], -1e9)
         weights = (scores - scores.amax(dim=-1, keepdim=True)).exp()
         return weights / order_free_sum(weights)

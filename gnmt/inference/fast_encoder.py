@@ -1,0 +1,93 @@
+"""Encoder for search in int8 and bf16: computes only real tokens, although sentences differ in length.
+
+Tokens are in the order of `torch.nn.utils.rnn.PackedSequence`: the first tokens of all sentences, then all second tokens,
+and so on. Longer sentences come first at each position, so the sentences that go on are always the first rows.
+
+Shapes: B sentences, S source positions, R real tokens of all sentences, H hidden size.
+"""
+
+from typing import List, NamedTuple, Optional
+
+import torch
+from torch import Tensor, nn
+
+from gnmt.inference.lstm import InferenceLSTM, MakeLinear
+from gnmt.network.activations import FAST, Activations
+from gnmt.network.clipping import Clip
+from gnmt.network.encoder import Encoder, EncoderOutput
+from gnmt.network.wavefront import FIRST_RESIDUAL_LAYER
+
+
+class PackedOrder(NamedTuple):
+    """Order of the real tokens of a padded batch."""
+
+    cells: Tensor  # (R,), index of each token in the flattened batch (B x S)
+    mirrored: Tensor  # (R,), index in this order of the token at the same distance from the end of the sentence
+    sizes: List[int]  # number of sentences that have a token at each position
+
+
+def packed_order(padding_mask: Tensor) -> PackedOrder:
+    """Returns the order of the real tokens.
+
+    Args:
+        padding_mask: (B, S), True at padding, which is on either side of a sentence.
+    """
+    tokens = ~padding_mask
+    lengths = tokens.sum(dim=1, keepdim=True)
+    rank = lengths.argsort(dim=0, descending=True, stable=True).argsort(dim=0)
+    positions = tokens.cumsum(dim=1) - 1
+    keys, order = (positions * len(tokens) + rank)[tokens].sort()
+    cells = tokens.flatten().nonzero()[:, 0][order]
+    mirrored_keys = ((lengths - 1 - positions) * len(tokens) + rank)[tokens][order]
+    sizes = positions[tokens].bincount().tolist()
+    return PackedOrder(cells, torch.searchsorted(keys, mirrored_keys), sizes)
+
+
+class FastEncoder:
+    """Encoder with exchangeable linear layers.
+
+    Args:
+        encoder: encoder in evaluation mode, whose weights are copied.
+        make_linear: builds the linear layers; a row of their results must not depend on the other rows.
+        clip: replaces the encoder's clip.
+        activations: sigmoid and tanh of the LSTMs.
+        embed_tokens: replaces the encoder's embedding.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        make_linear: MakeLinear,
+        clip: Clip,
+        activations: Activations = FAST,
+        embed_tokens: Optional[nn.Module] = None,
+    ):
+        self.pad = encoder.pad
+        self.clip = clip
+        self.embed_tokens = embed_tokens or encoder.embed_tokens
+        first, self.upper_lstms = (
+            encoder.first_layer,
+            [InferenceLSTM(lstm, make_linear, activations) for lstm in encoder.upper_layers],
+        )
+        self.forward_lstm = InferenceLSTM(first.forward_lstm, make_linear, activations)
+        self.backward_lstm = InferenceLSTM(first.backward_lstm, make_linear, activations)
+
+    def __call__(self, src_tokens: Tensor, src_lengths: Optional[Tensor] = None) -> EncoderOutput:
+        """Encodes sentences; the outputs are zero at padding.
+
+        Args:
+            src_tokens: (B, S), padded on either side.
+            src_lengths: unused; lengths are read off the padding.
+        """
+        padding_mask = src_tokens.eq(self.pad)
+        cells, mirrored, sizes = packed_order(padding_mask)
+        embedded = self.clip(self.embed_tokens(src_tokens.flatten()[cells]))
+        forward = self.forward_lstm(embedded, sizes, self.clip)
+        backward = self.backward_lstm(embedded[mirrored], sizes, self.clip)[mirrored]
+        features = self.clip(torch.cat([forward, backward], dim=1))
+        for layer, lstm in enumerate(self.upper_lstms, start=1):
+            outputs = lstm(features, sizes, self.clip)
+            features = self.clip(outputs.add_(features) if layer >= FIRST_RESIDUAL_LAYER else outputs)
+        outputs = features.new_zeros(padding_mask.numel(), features.size(1))
+        outputs[cells] = features
+        return EncoderOutput(outputs.view(*padding_mask.shape, -1), padding_mask)
