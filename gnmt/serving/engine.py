@@ -20,7 +20,7 @@ from gnmt.translator import Translator
 
 # Waiting sentences join together, because encoding a few at a time is slow. They join as soon as their number reaches
 # MIN_JOINING_SHARE of the number of running sentences, and at the latest after MAX_WAIT_STEPS steps.
-MIN_JOINING_SHARE = 1 / 4
+MIN_JOINING_SHARE = 1 / 2
 MAX_WAIT_STEPS = 8
 HEARTBEAT = 1.0  # seconds between two heartbeats of an idle engine
 LATE = 10.0  # seconds without a heartbeat after which the engine is not ready

@@ -4,6 +4,8 @@ from typing import Dict, FrozenSet, List, NamedTuple, Sequence
 
 import regex
 
+from gnmt.tokenizers.sentences import base_language
+
 NAMES = {
     "ar": "Arabic", "bg": "Bulgarian", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek", "en": "English",
     "es": "Spanish", "et": "Estonian", "fa": "Persian", "fi": "Finnish", "fr": "French", "ga": "Irish", "he": "Hebrew",
@@ -93,12 +95,7 @@ class Detected(NamedTuple):
 
 def language_name(code: str) -> str:
     """Returns the English name of a language, or its code if this module has no name for it."""
-    return NAMES.get(base_of(code), code)
-
-
-def base_of(code: str) -> str:
-    """Returns the language of a code without region or script: "de" of "de-CH"."""
-    return regex.split("[-_]", code.lower())[0]
+    return NAMES.get(base_language(code), code)
 
 
 def detect(text: str, languages: Sequence[str]) -> List[Detected]:
@@ -114,7 +111,7 @@ def detect(text: str, languages: Sequence[str]) -> List[Detected]:
     text = text[:MAX_CHARACTERS]
     words = [word.lower() for word in WORD.findall(text)]
     letters = len(LETTERS.findall(text))
-    scores = {code: _score(text, words, letters, base_of(code)) for code in languages}
+    scores = {code: _score(text, words, letters, base_language(code)) for code in languages}
     total = sum(scores.values())
     found = [
         Detected(code, round(100 * score / total * min(1.0, 4 * score), 1) if total else 0.0)

@@ -53,6 +53,11 @@ class Sentence(NamedTuple):
     separator: str
 
 
+def base_language(code: str) -> str:
+    """Returns the language of a code without region or script: "de" of "de-CH"."""
+    return code.lower().replace("_", "-").split("-")[0]
+
+
 def split_sentences(text: str, language: str) -> List[Sentence]:
     """Splits text into sentences.
 
@@ -64,7 +69,7 @@ def split_sentences(text: str, language: str) -> List[Sentence]:
         Sentences. Their texts and separators, joined in order, are `text`. White space before the first sentence, and
         lines without text, belong to sentences with empty text.
     """
-    code = regex.split("[-_]", language.lower())[0]
+    code = base_language(language)
     sentences: List[Sentence] = []
     start = 0
     for line_break in LINE_BREAK.finditer(text):
