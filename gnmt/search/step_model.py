@@ -10,8 +10,8 @@ from typing import Any, Protocol, Tuple
 
 from torch import Tensor
 
-# Share of stopped sentences, or samples, at which they are removed from the batch. `select_sentences` copies the source
-# memory of the others.
+# Share of stopped sentences, or samples, at which they are removed from the batch. `select_sentences` may copy the source
+# memory of others.
 LEAVING_SHARE = 1 / 8
 
 
