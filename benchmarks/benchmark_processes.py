@@ -1,4 +1,4 @@
-"""Time and memory of an update by several processes: data parallelism, BMUF replicas, split softmax.
+"""Time and memory of an update by several processes: data parallelism, BMUF replicas, vocabulary parallelism.
 
     python benchmarks/benchmark_processes.py --processes 2 --json processes.json
 

@@ -1,10 +1,10 @@
-"""Predicted time per update and memory of training on 1 to 64 devices, for each way to divide the work.
+"""Predicted time per update and memory of training on 1 to 64 devices, for each parallelism strategy.
 
     python benchmarks/scaling_model.py                          # tables for GPUs, from specifications and published runs
     python benchmarks/scaling_model.py --picture scaling.png    # the same as curves
     python benchmarks/scaling_model.py --here                   # measures this machine, predicts two processes on it
 
-docs/scaling.md describes the ways. --here takes one to two minutes: two processes with one thread each measure the
+docs/scaling.md describes the strategies. --here takes one to two minutes: two processes with one thread each measure the
 parts of an update and the messages of gloo. The predictions are computed from these times. Compare the predictions with
 training runs of the same sizes.
 """
@@ -23,7 +23,7 @@ from benchmarking.scaling.costs import Batch, Network  # noqa: E402
 from benchmarking.scaling.curves import draw  # noqa: E402
 from benchmarking.scaling.machines import BATCH, DGX_A100, GNMT_V2  # noqa: E402
 from benchmarking.scaling.two_processes import describe, rows_of  # noqa: E402
-from benchmarking.scaling.ways import Setting  # noqa: E402
+from benchmarking.scaling.parallelism import Setting  # noqa: E402
 from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.commands.report import check_output, markdown_table, write_json  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402
@@ -39,7 +39,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--overwrite", action="store_true", help="replace an existing --picture or --json")
     here = parser.add_argument_group("this machine")
     here.add_argument("--here", action="store_true", help="measure this machine")
-    here.add_argument("--hidden", type=int, default=256, help="width (default: %(default)s)")
+    here.add_argument("--hidden", type=int, default=256, help="hidden size (default: %(default)s)")
     here.add_argument(
         "--layers", type=int, default=4, help="number of encoder layers, and of decoder layers (default: %(default)s)"
     )
@@ -88,16 +88,16 @@ def measure_here(args: argparse.Namespace) -> None:
     warning = environment.require_free_machine(args.allow_busy)
     network = Network(args.hidden, args.layers, args.layers, args.vocabulary)
     batch = Batch(args.batch, args.source, args.target)
-    found = calibration.measure(network, batch, args.repetitions)
-    table = rows_of(found, network, batch)
+    calibrated = calibration.measure(network, batch, args.repetitions)
+    table = rows_of(calibrated, network, batch)
     print(f"# {batch.sentences} sentences an update, two processes with one thread each\n\n{markdown_table(table)}")
-    print(f"\n{describe(found)}")
+    print(f"\n{describe(calibrated)}")
     if warning:
         print(f"\n{warning}")
     if args.json:
         content = {
             "environment": environment.record(1, "cpu"), "network": network._asdict(), "batch": batch._asdict(),
-            "parts": found.parts._asdict(), "link": found.link._asdict(), "measured": found.measured._asdict(),
+            "parts": calibrated.parts._asdict(), "link": calibrated.link._asdict(), "measured": calibrated.measured._asdict(),
             "table": table,
         }  # fmt: skip
         write_json(args.json, content)

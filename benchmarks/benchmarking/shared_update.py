@@ -1,4 +1,4 @@
-"""An update of GNMT divided over several processes in one of three ways, with the time and memory of each process."""
+"""An update of GNMT divided by one of three parallelism strategies, with the time and memory of each process."""
 
 import os
 import socket
@@ -24,7 +24,7 @@ COPIES = 4  # numbers per parameter in training: value, gradient and two moments
 BYTES = 4
 PAD = 1
 # Ways to divide the work: batches, or sentences of one batch and tokens of the output layer.
-WHOLE, DATA, REPLICAS, VOCABULARY = "one process", "data parallelism", "replicas apart (BMUF)", "vocabulary divided"
+WHOLE, DATA, REPLICAS, VOCABULARY = "one process", "data parallelism", "replicas apart (BMUF)", "vocabulary parallelism"
 
 
 class UpdateSetting(NamedTuple):

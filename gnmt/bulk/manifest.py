@@ -213,21 +213,21 @@ def input_checksum(source: Path, job: Job) -> str:
     """
     if job.input_format == "parquet":
         return sha256(source)
-    found = hashlib.sha256()
+    checksum = hashlib.sha256()
     with _opened(source) as file:
         while block := file.read(BLOCK):
-            found.update(block)
-    return found.hexdigest()
+            checksum.update(block)
+    return checksum.hexdigest()
 
 
-def _count_lines(source: Path, job: Job, most: int) -> Optional[int]:
-    """Returns the number of lines of a file, counted up to `most`; None for stdin, which can be read only once."""
+def _count_lines(source: Path, job: Job, limit: int) -> Optional[int]:
+    """Returns the number of lines of a file, counted up to `limit`; None for stdin, which can be read only once."""
     if source == STANDARD_INPUT:
         return None
     if job.input_format == "parquet":
         return parquet.count_rows_of(source)
     with _opened(source) as file:
-        return sum(1 for _ in islice(bounded_lines(file, "The input"), most))
+        return sum(1 for _ in islice(bounded_lines(file, "The input"), limit))
 
 
 def _cut(source: Path, job: Job) -> Iterator[Tuple[int, bytes]]:

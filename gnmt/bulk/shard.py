@@ -230,13 +230,13 @@ def count_rows(output: bytes, output_format: str) -> int:
 
 def _problems(shard: Shard, rows: Rows, translations: Sequence[Translated]) -> List[dict]:
     """Returns an object for each problem of a line; line numbers count from 1 over the whole input."""
-    found = []
+    problems = []
     for number, (row, translation) in enumerate(zip(rows, translations), start=shard.first + 1):
         if row.problem:
-            found.append({"line": number, "problem": row.problem})
+            problems.append({"line": number, "problem": row.problem})
         if translation.is_truncated:
-            found.append({"line": number, "problem": "it is too long, and its rest is not translated"})
-    return found
+            problems.append({"line": number, "problem": "it is too long, and its rest is not translated"})
+    return problems
 
 
 def _json_lines(objects: Sequence[dict]) -> bytes:

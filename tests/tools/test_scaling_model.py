@@ -23,7 +23,7 @@ from benchmarking.scaling.schedules import (  # noqa: E402
 from benchmarking.scaling.two_processes import (  # noqa: E402
     Calibration, Measured, Parts, describe, fitted_link, predictions, rows_of,
 )  # fmt: skip
-from benchmarking.scaling.ways import (  # noqa: E402
+from benchmarking.scaling.parallelism import (  # noqa: E402
     WAYS, Setting, asynchronous, bmuf, data_parallel, expected_largest, layers_on_devices, shared_batch, softmax_split,
     stops_paying, waiting_factor, weights_by_device,
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from typing import Sequence
 
 from benchmarking.scaling.tables import COUNTS, estimates
-from benchmarking.scaling.ways import Setting
+from benchmarking.scaling.parallelism import Setting
 from gnmt.plots.pictures import new_figure
 
 SIDE_INCHES = (10.0, 4.2)
@@ -24,12 +24,12 @@ def draw(setting: Setting, counts: Sequence[int] = COUNTS):
         axes.set_xlabel(f"devices ({setting.cluster.device.name})")
         axes.set_title(title, fontsize="medium")
         axes.grid(alpha=0.3, which="both")
-        found = estimates(setting, counts, same_batch)
-        for marker, (name, of_way) in zip(MARKERS, found.items()):
+        by_strategy = estimates(setting, counts, same_batch)
+        for marker, (name, of_way) in zip(MARKERS, by_strategy.items()):
             points = [(count, value(one)) for count, one in zip(counts, of_way) if one is not None]
             axes.plot(*zip(*points), marker=marker, linewidth=1, label=name)
         if not same_batch:
-            first = next(iter(found.values()))[0].sentences_per_second
+            first = next(iter(by_strategy.values()))[0].sentences_per_second
             axes.plot(counts, [first * count for count in counts], color="grey", linestyle=":", label="ideal")
             axes.legend(fontsize="small")
         axes.set_xticks(list(counts), [str(count) for count in counts])

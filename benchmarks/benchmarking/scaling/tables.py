@@ -5,7 +5,15 @@ from typing import Dict, List, Optional, Sequence
 from benchmarking.scaling.costs import Batch
 from benchmarking.scaling.machines import GNMT_PAPER, PAPER_MACHINES
 from benchmarking.scaling.schedules import Layers
-from benchmarking.scaling.ways import WAYS, Estimate, Setting, asynchronous, one_replica, shared_batch, stops_paying
+from benchmarking.scaling.parallelism import (
+    WAYS,
+    Estimate,
+    Setting,
+    asynchronous,
+    one_replica,
+    shared_batch,
+    stops_paying,
+)
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64)
 PAPER_BATCH = Batch(128, 28, 28)  # WMT14 English-French
@@ -26,11 +34,11 @@ def estimates(setting: Setting, counts: Sequence[int], same_batch: bool) -> Dict
 
 def rows(setting: Setting, counts: Sequence[int] = COUNTS, same_batch: bool = False) -> List[Dict[str, str]]:
     """Returns a row for each number of devices: ms per update and sentences per second of each way."""
-    found = estimates(setting, counts, same_batch)
+    by_strategy = estimates(setting, counts, same_batch)
     table = []
     for index, count in enumerate(counts):
         row = {"devices": str(count)}
-        for name, of_way in found.items():
+        for name, of_way in by_strategy.items():
             one = of_way[index]
             row[name] = "-" if one is None else f"{1000 * one.update_seconds:.1f} ms, {one.sentences_per_second:,.0f}/s"
         table.append(row)
@@ -39,13 +47,13 @@ def rows(setting: Setting, counts: Sequence[int] = COUNTS, same_batch: bool = Fa
 
 def memory_rows(setting: Setting, counts: Sequence[int] = COUNTS) -> List[Dict[str, str]]:
     """Returns a row for each number of devices: GB of the fullest device."""
-    found = estimates(setting, counts, same_batch=False)
+    by_strategy = estimates(setting, counts, same_batch=False)
     return [
         {
             "devices": str(count),
             **{
                 name: "-" if one[index] is None else f"{one[index].memory / GIGABYTE:.2f}"
-                for name, one in found.items()
+                for name, one in by_strategy.items()
             },
         }
         for index, count in enumerate(counts)

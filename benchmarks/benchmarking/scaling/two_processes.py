@@ -7,7 +7,7 @@ import torch
 from benchmarking.scaling.costs import (
     FLOAT_BYTES, Batch, Link, Network, all_gather_seconds, all_reduce_seconds, output_weights, parameters,
 )  # fmt: skip
-from benchmarking.scaling.ways import LOSS_CHUNK, SYNC_INTERVAL
+from benchmarking.scaling.parallelism import LOSS_CHUNK, SYNC_INTERVAL
 
 PROCESSES = 2
 MEGABYTE = 1e6

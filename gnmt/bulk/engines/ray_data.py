@@ -98,8 +98,8 @@ def run(
 
 
 def _connect(ray, resources: Resources, address: Optional[str]) -> None:
-    wanted = resources.workers * resources.threads + FREE_CPUS
-    alone = {"address": "local", "num_cpus": wanted, "include_dashboard": False}
+    required_cpus = resources.workers * resources.threads + FREE_CPUS
+    alone = {"address": "local", "num_cpus": required_cpus, "include_dashboard": False}
     options: Dict[str, Any] = {"address": address} if address else alone
     if address:
         _check_listens(address)
@@ -109,12 +109,12 @@ def _connect(ray, resources: Resources, address: Optional[str]) -> None:
         raise UserError(
             f"Ray cannot be reached at {address} ({str(error).splitlines()[0]}): check --address."
         ) from error
-    found = ray.cluster_resources().get("CPU", 0)
-    if found < wanted:
+    cluster_cpus = ray.cluster_resources().get("CPU", 0)
+    if cluster_cpus < required_cpus:
         ray.shutdown()
         raise UserError(
-            f"{resources.workers} workers of {resources.threads} threads need {wanted} CPUs, {FREE_CPUS} for Ray itself, "
-            f"but the cluster has {found:g}: use fewer --workers or --threads."
+            f"{resources.workers} workers of {resources.threads} threads need {required_cpus} CPUs, {FREE_CPUS} for Ray itself, "
+            f"but the cluster has {cluster_cpus:g}: use fewer --workers or --threads."
         )
 
 

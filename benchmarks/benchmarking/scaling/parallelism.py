@@ -1,7 +1,7 @@
-"""Ways of training on several devices: time of an update, sentences per second and memory of a device.
+"""Parallelism strategies: time of an update, sentences per second and memory of a device.
 
 data parallel   replicas wait for each other at every update (fairseq-train --distributed-world-size N)
-softmax split   data parallelism with the output layer divided by tokens (--vocabulary-parallel N)
+softmax split   vocabulary parallelism: data parallelism with the output layer divided (--vocabulary-parallel N)
 layers          replicas on several devices of a machine each (--layer-devices)
 BMUF            replicas that merge after several updates (--use-bmuf)
 asynchronous    replicas that do not wait for each other (gnmt train --replicas N --asynchronous)
@@ -127,8 +127,8 @@ def layers_on_devices(setting: Setting, devices: int, softmax_devices: int = 1) 
     None if the devices cannot be shared out.
     """
     cluster, network, batch = setting
-    most = min(cluster.devices_per_machine, max(network.encoder_layers, network.decoder_layers))
-    of_replica = min(devices, most)
+    limit = min(cluster.devices_per_machine, max(network.encoder_layers, network.decoder_layers))
+    of_replica = min(devices, limit)
     if devices % of_replica:
         return None
     replicas = devices // of_replica
@@ -151,16 +151,16 @@ def _sum_over_replicas(cluster: Cluster, size: float, replicas: int, devices_of_
 
 def weights_by_device(network: Network, devices: int) -> List[int]:
     """Returns the parameters of each device: the placement of gnmt.network.placement, untied."""
-    found = [0] * devices
+    counts = [0] * devices
     layers = Layers(devices, 1)
-    found[0] += network.vocabulary * network.hidden + attention_weights(network) + encoder_weights(network, 0) // 2
-    found[min(1, devices - 1)] += encoder_weights(network, 0) // 2
+    counts[0] += network.vocabulary * network.hidden + attention_weights(network) + encoder_weights(network, 0) // 2
+    counts[min(1, devices - 1)] += encoder_weights(network, 0) // 2
     for layer in range(1, network.encoder_layers):
-        found[layers.of_layer(layer, network.encoder_layers)] += encoder_weights(network, layer)
+        counts[layers.of_layer(layer, network.encoder_layers)] += encoder_weights(network, layer)
     for layer in range(network.decoder_layers):
-        found[layers.of_layer(layer, network.decoder_layers)] += decoder_weights(network, layer)
-    found[-1] += output_weights(network)
-    return found
+        counts[layers.of_layer(layer, network.decoder_layers)] += decoder_weights(network, layer)
+    counts[-1] += output_weights(network)
+    return counts
 
 
 def bmuf(setting: Setting, devices: int, interval: int = SYNC_INTERVAL) -> Estimate:
@@ -231,10 +231,10 @@ def stops_paying(way: Way, setting: Setting, counts: Sequence[int], worth: float
     """
     paying, before = counts[0], None
     for devices in counts:
-        found = way(setting, devices)
-        if found is None:
+        estimate = way(setting, devices)
+        if estimate is None:
             continue
-        if before is not None and found.sentences_per_second < worth * before:
+        if before is not None and estimate.sentences_per_second < worth * before:
             break
-        paying, before = devices, found.sentences_per_second
+        paying, before = devices, estimate.sentences_per_second
     return paying
