@@ -39,6 +39,11 @@ def add_options(parser: Any, declared: type, names: Sequence[str], several: bool
 
 
 def given_options(arguments: argparse.Namespace, names: Sequence[str]) -> Dict[str, Any]:
-    """Returns the options that the command line has, by name."""
-    found = {name: getattr(arguments, name) for name in names}
-    return {name: value for name, value in found.items() if value is not None}
+    """Returns the options that the command line has, by name.
+
+    Args:
+        arguments: parsed command line.
+        names: names of options; those with value None are left out.
+    """
+    values = {name: getattr(arguments, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}

@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
 def findings(model: Optional[Path]) -> Iterator[Finding]:
     """Yields the result of each check."""
     yield check_python()
-    packages = [check_package(name, least) for name, least in PACKAGES.items()]
+    packages = [check_package(name, minimum) for name, minimum in PACKAGES.items()]
     yield from packages
     yield check_fairseq()
     yield check_server()
@@ -127,8 +127,8 @@ def attempt(name: str, check: Callable[[], str]) -> Finding:
 
 def check_python() -> Finding:
     """Checks the version of Python."""
-    least = ".".join(map(str, MIN_PYTHON))
-    remedy = None if sys.version_info[:2] >= MIN_PYTHON else f"Install Python {least} or later."
+    minimum = ".".join(map(str, MIN_PYTHON))
+    remedy = None if sys.version_info[:2] >= MIN_PYTHON else f"Install Python {minimum} or later."
     return Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}", remedy)
 
 
@@ -143,11 +143,16 @@ def check_server() -> Finding:
     return Finding("uvicorn", _version("uvicorn") or f"not installed; gnmt serve needs it: {extras.remedy('serve')}")
 
 
-def check_package(name: str, least: str) -> Finding:
-    """Checks that a package is installed in at least the minimum version."""
+def check_package(name: str, minimum: str) -> Finding:
+    """Checks that a package is installed, in the minimum version or later.
+
+    Args:
+        name: name of the package on PyPI.
+        minimum: minimum version.
+    """
     version = _version(name)
-    is_enough = version is not None and _numbers(version) >= _numbers(least)
-    return Finding(name, version or "not installed", None if is_enough else f"pip install '{name}>={least}'")
+    is_enough = version is not None and _numbers(version) >= _numbers(minimum)
+    return Finding(name, version or "not installed", None if is_enough else f"pip install '{name}>={minimum}'")
 
 
 def check_processor() -> Finding:
@@ -157,8 +162,8 @@ def check_processor() -> Finding:
     model = next(
         (line.split(":", 1)[1].strip() for line in description.splitlines() if line.startswith("model name")), "unknown"
     )
-    found = [feature for feature in FEATURES if feature in flags]
-    return Finding("processor", f"{model} ({', '.join(found) or 'no vector features known'})")
+    features = [feature for feature in FEATURES if feature in flags]
+    return Finding("processor", f"{model} ({', '.join(features) or 'no vector features known'})")
 
 
 def check_memory() -> Finding:

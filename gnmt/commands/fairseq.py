@@ -32,12 +32,22 @@ def plugin_folder() -> Path:
 
 
 def command_of(name: str, arguments: Sequence[str]) -> List[str]:
-    """Returns the command line that runs fairseq-NAME in this interpreter."""
+    """Returns the command line that runs fairseq-NAME in this interpreter.
+
+    Args:
+        name: name of the command without "fairseq-".
+        arguments: arguments of the command.
+    """
     return [sys.executable, "-m", f"fairseq_cli.{name}", *arguments]
 
 
 def shown(name: str, arguments: Sequence[str]) -> str:
-    """Returns the command line in shell syntax."""
+    """Returns the command line in shell syntax.
+
+    Args:
+        name: name of the command without "fairseq-".
+        arguments: arguments of the command.
+    """
     return shlex.join([f"fairseq-{name}", *arguments])
 
 

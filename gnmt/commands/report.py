@@ -24,6 +24,10 @@ def markdown_table(rows: Sequence[Dict[str, str]]) -> str:
 def check_output(path: Path, overwrite: bool) -> None:
     """Checks the path of --json; call it before the measurements.
 
+    Args:
+        path: path of the JSON file.
+        overwrite: allows the file to exist.
+
     Raises:
         UserError: if the file cannot be written.
     """

@@ -84,7 +84,12 @@ def _settings(workload: Workload, translator, translated: Sequence[Any]) -> Dict
 
 
 def random_lines(translator, count: int) -> List[str]:
-    """Returns sentences of random tokens, equal in every run."""
+    """Returns sentences of random tokens, equal in every run.
+
+    Args:
+        translator: its source vocabulary contains the tokens.
+        count: number of sentences.
+    """
     generator = random.Random(SEED)
     words = translator.model.source_vocabulary.words
     sentences = [generator.choices(words, k=generator.randint(*LENGTHS)) for _ in range(count)]

@@ -9,6 +9,10 @@ from gnmt.errors import UserError
 def system_names(files: Sequence[Path], given: Optional[Sequence[str]]) -> List[str]:
     """Returns the given names; otherwise the file names, or the paths if file names are equal.
 
+    Args:
+        files: file of translations of each system.
+        given: names on the command line, one per file; None if there are none.
+
     Raises:
         UserError: if a file is given twice, or names are not distinct, one per file.
     """

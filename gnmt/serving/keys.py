@@ -39,13 +39,18 @@ def read_keys(path: Path) -> List[Key]:
 
 
 def find_key(keys: Sequence[Key], presented: Optional[str]) -> Optional[Key]:
-    """Returns the presented key, or None if it is unknown; compares in constant time."""
+    """Returns the presented key, or None if it is unknown; compares in constant time.
+
+    Args:
+        keys: keys of all clients.
+        presented: key in the request; None if the request has none.
+    """
     digest = _digest(presented or "")
-    found = None
+    match = None
     for key in keys:
         if hmac.compare_digest(key.digest, digest):
-            found = key
-    return found
+            match = key
+    return match
 
 
 def _read_key(fields: List[str], place: str) -> Key:

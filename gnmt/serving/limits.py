@@ -68,7 +68,12 @@ class Limits:
             )
 
     def check_beam(self, beam: int, name: str = "beam") -> None:
-        """Raises Refusal for a beam, or a number of alternatives, that is too large."""
+        """Raises Refusal for a beam, or a number of alternatives, that is too large.
+
+        Args:
+            beam: beam size, or number of alternatives.
+            name: field of the request, for the message.
+        """
         if beam > self.beam_limit:
             raise bad_request(f"{name} is {beam}, but must be at most {self.beam_limit}.")
 

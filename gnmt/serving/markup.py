@@ -98,14 +98,19 @@ Run = List[Piece]  # without Break
 
 
 def runs_of(pieces: Sequence[Piece], language: str) -> List[Union[Break, Run]]:
-    """Returns the pieces as breaks and runs between them, in which every element is closed and inside one sentence."""
+    """Returns the pieces as breaks and runs between them, in which every element is closed and inside one sentence.
+
+    Args:
+        pieces: pieces of the markup, in order.
+        language: language code of the text, for sentence splitting.
+    """
     breaks: Set[int] = set()
     for _ in range(MAX_PASSES):
         runs = split_runs(pieces, breaks)
-        found = {index for run in runs if not isinstance(run, int) for index in separating(pieces, run, language)}
-        if not found:
+        separators = {index for run in runs if not isinstance(run, int) for index in separating(pieces, run, language)}
+        if not separators:
             break
-        breaks |= found
+        breaks |= separators
     else:
         breaks |= {index for index, piece in enumerate(pieces) if isinstance(piece, (Opening, Closing))}
         runs = split_runs(pieces, breaks)
@@ -116,7 +121,12 @@ def runs_of(pieces: Sequence[Piece], language: str) -> List[Union[Break, Run]]:
 
 
 def split_runs(pieces: Sequence[Piece], breaks: Set[int]) -> List[Union[int, List[int]]]:
-    """Returns single indices of separating pieces, and lists of the indices between them."""
+    """Returns single indices of separating pieces, and lists of the indices between them.
+
+    Args:
+        pieces: pieces of the markup, in order.
+        breaks: indices of tags that separate sentences, besides the pieces of type Break.
+    """
     runs: List[Union[int, List[int]]] = []
     for index, piece in enumerate(pieces):
         if isinstance(piece, Break) or index in breaks:
@@ -137,7 +147,7 @@ def separating(pieces: Sequence[Piece], run: Sequence[int], language: str) -> Se
         pieces: pieces of the markup.
         run: indices of a run of pieces.
         language: language of the text."""
-    found: Set[int] = set()
+    separators: Set[int] = set()
     stack: List[int] = []
     pairs: List[Tuple[int, int]] = []
     for index in run:
@@ -148,21 +158,26 @@ def separating(pieces: Sequence[Piece], run: Sequence[int], language: str) -> Se
             if stack and isinstance(piece, Closing) and pieces[stack[-1]].name == piece.name:  # type: ignore[union-attr]
                 pairs.append((stack.pop(), index))
             else:
-                found.add(index)
-    found.update(stack)
-    if found:
-        return found
+                separators.add(index)
+    separators.update(stack)
+    if separators:
+        return separators
     text, places = text_of([pieces[index] for index in run])
     spans = sentence_spans(text, language)
     position = dict(zip(run, places))
     for first, last in pairs:
         if len(overlapped(Span(position[first], position[last]), spans)) > 1:
-            found |= {first, last}
-    return found
+            separators |= {first, last}
+    return separators
 
 
 def overlapped(inside: Span, spans: Sequence[Span]) -> range:
-    """Returns the indices of the sentences that overlap a span; `spans` must be in order."""
+    """Returns the indices of the sentences that overlap a span; `spans` must be in order.
+
+    Args:
+        inside: span of characters to compare with the sentences.
+        spans: spans of the sentences, in order and disjoint.
+    """
     first = bisect_right(spans, inside.start, key=lambda span: span.end)
     return range(first, max(first, bisect_left(spans, inside.end, key=lambda span: span.start)))
 
@@ -179,7 +194,12 @@ def text_of(run: Run) -> Tuple[str, List[int]]:
 
 
 def sentence_spans(text: str, language: str) -> List[Span]:
-    """Returns the spans of the sentences of a text without line breaks; an empty list for white space."""
+    """Returns the spans of the sentences of a text without line breaks; an empty list for white space.
+
+    Args:
+        text: text of a run.
+        language: language code of the text, for sentence splitting.
+    """
     spans, start = [], 0
     for sentence in split_sentences(text, language):
         if sentence.text:
@@ -189,7 +209,13 @@ def sentence_spans(text: str, language: str) -> List[Span]:
 
 
 def parts_of(run: Run, language: str, escape: Callable[[str], str]) -> List[Union[str, Sentence]]:
-    """Returns the sentences of a run, and the white space and markup between them."""
+    """Returns the sentences of a run, and the white space and markup between them.
+
+    Args:
+        run: pieces in which every element is closed.
+        language: language code of the text, for sentence splitting.
+        escape: replaces the special characters of the markup in text between sentences.
+    """
     text, places = text_of(run)
     spans = sentence_spans(text, language)
     parts: List[Union[str, Sentence]] = []
@@ -212,13 +238,23 @@ def parts_of(run: Run, language: str, escape: Callable[[str], str]) -> List[Unio
 
 
 def clipped(element: Element, span: Span) -> Element:
-    """Returns an element with positions relative to its sentence, clipped to the sentence."""
+    """Returns an element with positions relative to its sentence, clipped to the sentence.
+
+    Args:
+        element: element with positions in characters of the run.
+        span: span of the sentence in characters of the run.
+    """
     start, end = (min(max(position, span.start), span.end) - span.start for position in element.span)
     return element._replace(span=Span(start, end), children=[clipped(child, span) for child in element.children])
 
 
 def elements_of(run: Run, places: Sequence[int]) -> List[Element]:
-    """Returns the elements of a run, in which every element is closed."""
+    """Returns the elements of a run, in which every element is closed.
+
+    Args:
+        run: pieces of the markup.
+        places: position of each piece in the text of the run, in characters.
+    """
     levels: List[List[Element]] = [[]]
     open_tags: List[Tuple[str, int]] = []
     for index, (piece, place_of) in enumerate(zip(run, places)):
@@ -235,7 +271,12 @@ def elements_of(run: Run, places: Sequence[int]) -> List[Element]:
 
 
 def has_space_around(run: Run, index: int) -> bool:
-    """Returns True if there is white space on both sides of a piece."""
+    """Returns True if there is white space on both sides of a piece.
+
+    Args:
+        run: pieces of the markup.
+        index: index of the piece in the run.
+    """
     before, after = run[index - 1 : index], run[index + 1 : index + 2]
     texts = [piece.text for piece in (*before, *after) if isinstance(piece, Text)]
     return len(texts) == 2 and texts[0][-1:].isspace() and texts[1][:1].isspace()

@@ -72,12 +72,24 @@ class RunningRequest:
         self._unfinished: Dict[Place, Optional[Job]] = {}
 
     def add_translated(self, place: Place, translation: SentenceTranslation) -> None:
-        """Adds a finished sentence."""
+        """Adds a finished sentence.
+
+        Args:
+            place: index of the text in the request, and of the sentence in the text.
+            translation: translation of the sentence.
+        """
         self._unfinished[place] = None
         self._outcomes.put_nowait((place, translation))
 
     def add(self, place: Place, translator: Translator, options: TranslationOptions, sentence: EncodedSentence) -> Job:
-        """Adds a sentence, and returns its job for the engine."""
+        """Adds a sentence, and returns its job for the engine.
+
+        Args:
+            place: index of the text in the request, and of the sentence in the text.
+            translator: translator of the language pair.
+            options: search options of the request.
+            sentence: encoded source sentence.
+        """
 
         def deliver(outcome: Outcome) -> None:
             if not self._loop.is_closed():
@@ -151,7 +163,16 @@ class TranslationService:
         ]
 
     def split(self, translator: Translator, texts: Sequence[str], options: TranslationOptions) -> List[List[Sentence]]:
-        """Returns the sentences of each text. Raises Refusal for too many."""
+        """Returns the sentences of each text.
+
+        Args:
+            translator: determines the source language.
+            texts: texts of the request.
+            options: determine if texts are split into sentences.
+
+        Raises:
+            Refusal: the request has too many sentences.
+        """
         language = translator.source_language
         parts = [split_sentences(text, language) if options.split_sentences else [Sentence(text, "")] for text in texts]
         self.limits.check_sentences(sum(map(len, parts)))
