@@ -116,7 +116,12 @@ def warn(sentence: str) -> None:
 
 
 def warn_of(prefix: str, sentence: str) -> None:
-    """Prints a warning with the name of its file as a prefix."""
+    """Prints a warning with the name of its file as a prefix.
+
+    Args:
+        prefix: name of the file and a separator.
+        sentence: text of the warning.
+    """
     warn(prefix + sentence)
 
 

@@ -126,7 +126,15 @@ def suffix_of(name: str) -> str:
 
 
 def text_of(content: bytes, limits: Limits) -> str:
-    """Returns the text of a file. Raises Refusal if it is too long, empty or not UTF-8."""
+    """Returns the text of a file.
+
+    Args:
+        content: bytes of the file.
+        limits: limits of the server; they determine the largest size in bytes.
+
+    Raises:
+        Refusal: the file is too long, empty or not UTF-8.
+    """
     if len(content) > limits.file_limit:
         raise too_large(f"The file has more than {limits.file_limit} bytes: divide it.")
     try:

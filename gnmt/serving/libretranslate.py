@@ -145,6 +145,11 @@ async def _translate(service: TranslationService, body: TranslateBody, texts: Li
 
 
 def refuse_truncated(translation: TranslatedText, max_length: int) -> None:
-    """Raises Refusal if a sentence was truncated, because LibreTranslate's response cannot report this."""
+    """Raises Refusal if a sentence was truncated, because LibreTranslate's response cannot report this.
+
+    Args:
+        translation: translation of a text.
+        max_length: largest length of a sentence in tokens, for the message.
+    """
     if translation.is_truncated:
         raise bad_request(f"A sentence has more than {max_length} tokens: divide it, or use /v1/translate.")

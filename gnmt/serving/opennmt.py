@@ -74,7 +74,15 @@ def opennmt_routes(service: TranslationService, access: Access) -> APIRouter:
 
 
 def model_of(pairs: LanguagePairs, number: int) -> Translator:
-    """Returns the translator with a number. Raises Refusal if no model has this number."""
+    """Returns the translator with a number.
+
+    Args:
+        pairs: translators of the server.
+        number: number of the model, from FIRST_ID.
+
+    Raises:
+        Refusal: no model has this number.
+    """
     index = number - FIRST_ID
     if not 0 <= index < len(pairs.translators):
         raise bad_request(f"There is no model {number}: /translator/models lists them.")

@@ -66,6 +66,10 @@ class LanguagePairs:
     def choose(self, source: str, target: str) -> Translator:
         """Returns the translator of a pair.
 
+        Args:
+            source: language code of the source.
+            target: language code of the translation.
+
         Raises:
             Refusal: no model has these languages.
         """

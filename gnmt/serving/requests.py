@@ -70,6 +70,10 @@ class Access:
 async def read_body(request: Request, model: Type[Body]) -> Body:
     """Returns the fields of a JSON or form request.
 
+    Args:
+        request: request with the body to read.
+        model: pydantic model that validates the fields.
+
     Raises:
         Refusal: the body is neither JSON nor a form, or its fields are invalid.
     """

@@ -18,7 +18,11 @@ KEEP_ALIVE_SECONDS = 30  # maximum time of a connection without a request
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Returns a bound socket that does not listen yet; port 0 chooses a free port.
+    """Returns a bound socket that does not listen yet.
+
+    Args:
+        host: name or address of the interface.
+        port: number of the port; 0 chooses a free port.
 
     Raises:
         UserError: the address cannot be used.

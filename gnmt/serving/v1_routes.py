@@ -217,6 +217,10 @@ def rounded(weights: Any) -> List[float]:
 def options_of(body: Any, limits: Limits) -> TranslationOptions:
     """Returns the options of a request.
 
+    Args:
+        body: validated fields of the request.
+        limits: limits of the server.
+
     Raises:
         Refusal: there are too many texts or characters, or the prefixes do not match the texts.
     """
