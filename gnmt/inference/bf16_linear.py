@@ -39,7 +39,7 @@ class Bf16Linear(nn.Module):
         rows = inputs.reshape(-1, inputs.size(-1)).bfloat16()
         at_least_two = torch.cat([rows, rows]) if len(rows) == 1 else rows
         products = torch.ops.mkldnn._linear_pointwise(at_least_two, self.packed, self.bias, "none", [], "")
-        return products[: len(rows)].float().view(*inputs.shape[:-1], -1)
+        return products[: len(rows)].float().view(*inputs.shape[:-1], products.size(1))
 
 
 class EmulatedBf16Linear(nn.Module):

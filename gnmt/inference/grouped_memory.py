@@ -50,7 +50,7 @@ class GroupedMemory(NamedTuple):
     def join(self, others: "GroupedMemory") -> "GroupedMemory":
         """Returns these sentences followed by others. On a GPU, they are joined into one group."""
         groups = (*self.groups, *others.groups)
-        if groups[0].keys.is_cuda:  # more groups would need more kernels
+        if groups[0].keys.device.type != "cpu":  # more groups would need more kernels
             return GroupedMemory((groups[0].join(groups[1]),))
         return GroupedMemory(groups)
 
@@ -68,16 +68,16 @@ class GroupedMemory(NamedTuple):
 def split_by_length(encoded: EncoderOutput) -> List[EncoderOutput]:
     """Splits encoded sentences into groups of adjacent sentences; each group is as wide as its longest sentence.
 
-    On a GPU there is one group.
+    A sentence of only padding keeps one position. On a GPU there is one group.
 
     Args:
         encoded: encoder outputs of B sentences; padding on the right is removed, padding on the left is kept.
     """
     outputs, padding_mask = encoded
-    if outputs.is_cuda:
+    if outputs.device.type != "cpu":
         return [encoded]
     positions = torch.arange(1, padding_mask.size(1) + 1)
-    lengths = positions.masked_fill(padding_mask, 0).amax(dim=1).tolist()
+    lengths = positions.masked_fill(padding_mask, 0).amax(dim=1).clamp(min=1).tolist()
     parts, first = [], 0
     for size in group_sizes(lengths):
         width = max(lengths[first : first + size])

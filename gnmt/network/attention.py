@@ -51,13 +51,13 @@ class SourceMemory(NamedTuple):
 
 
 def longest_source(padding_mask: Tensor) -> int:
-    """Returns the length of the longest source.
+    """Returns the length of the longest source, at least 1.
 
     Args:
         padding_mask: (B, S), True at padding.
     """
     columns = (~padding_mask).any(dim=0).nonzero()
-    return int(columns[-1]) + 1 if len(columns) else 0
+    return int(columns[-1]) + 1 if len(columns) else 1
 
 
 class NormalizedBahdanauAttention(nn.Module):

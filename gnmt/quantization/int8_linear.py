@@ -84,4 +84,4 @@ class Int8Linear(nn.Module):
             scale = rows.new_full((1, 1), self.input_limit / qmax)
         matmul = self.kernels.few_rows if len(rows) <= FEW_ROWS else self.kernels.many_rows
         products = matmul(integers)
-        return torch.addcmul(self.bias, products, scale, out=products).view(*inputs.shape[:-1], -1)
+        return torch.addcmul(self.bias, products, scale, out=products).view(*inputs.shape[:-1], len(self.bias))
