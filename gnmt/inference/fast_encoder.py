@@ -21,7 +21,7 @@ from gnmt.network.wavefront import FIRST_RESIDUAL_LAYER
 class PackedOrder(NamedTuple):
     """Order of the real tokens of a padded batch."""
 
-    cells: Tensor  # (R,), index of each token in the flattened batch (B x S)
+    indices: Tensor  # (R,), index of each token in the flattened batch (B x S)
     mirrored: Tensor  # (R,), index in this order of the token at the same distance from the end of the sentence
     sizes: List[int]  # number of sentences that have a token at each position
 
@@ -37,10 +37,10 @@ def packed_order(padding_mask: Tensor) -> PackedOrder:
     rank = lengths.argsort(dim=0, descending=True, stable=True).argsort(dim=0)
     positions = tokens.cumsum(dim=1) - 1
     keys, order = (positions * len(tokens) + rank)[tokens].sort()
-    cells = tokens.flatten().nonzero()[:, 0][order]
+    indices = tokens.flatten().nonzero()[:, 0][order]
     mirrored_keys = ((lengths - 1 - positions) * len(tokens) + rank)[tokens][order]
     sizes = positions[tokens].bincount().tolist()
-    return PackedOrder(cells, torch.searchsorted(keys, mirrored_keys), sizes)
+    return PackedOrder(indices, torch.searchsorted(keys, mirrored_keys), sizes)
 
 
 class FastEncoder:
@@ -65,12 +65,10 @@ class FastEncoder:
         self.pad = encoder.pad
         self.clip = clip
         self.embed_tokens = embed_tokens or encoder.embed_tokens
-        first, self.upper_lstms = (
-            encoder.first_layer,
-            [InferenceLSTM(lstm, make_linear, activations) for lstm in encoder.upper_layers],
-        )
+        first = encoder.first_layer
         self.forward_lstm = InferenceLSTM(first.forward_lstm, make_linear, activations)
         self.backward_lstm = InferenceLSTM(first.backward_lstm, make_linear, activations)
+        self.upper_lstms = [InferenceLSTM(lstm, make_linear, activations) for lstm in encoder.upper_layers]
 
     def __call__(self, src_tokens: Tensor, src_lengths: Optional[Tensor] = None) -> EncoderOutput:
         """Encodes sentences; the outputs are zero at padding.
@@ -80,8 +78,8 @@ class FastEncoder:
             src_lengths: unused; lengths are read off the padding.
         """
         padding_mask = src_tokens.eq(self.pad)
-        cells, mirrored, sizes = packed_order(padding_mask)
-        embedded = self.clip(self.embed_tokens(src_tokens.flatten()[cells]))
+        indices, mirrored, sizes = packed_order(padding_mask)
+        embedded = self.clip(self.embed_tokens(src_tokens.flatten()[indices]))
         forward = self.forward_lstm(embedded, sizes, self.clip)
         backward = self.backward_lstm(embedded[mirrored], sizes, self.clip)[mirrored]
         features = self.clip(torch.cat([forward, backward], dim=1))
@@ -89,5 +87,5 @@ class FastEncoder:
             outputs = lstm(features, sizes, self.clip)
             features = self.clip(outputs.add_(features) if layer >= FIRST_RESIDUAL_LAYER else outputs)
         outputs = features.new_zeros(padding_mask.numel(), features.size(1))
-        outputs[cells] = features
+        outputs[indices] = features
         return EncoderOutput(outputs.view(*padding_mask.shape, -1), padding_mask)

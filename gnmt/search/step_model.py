@@ -48,7 +48,7 @@ class StepModel(Protocol):
         """Encodes sentences.
 
         Args:
-            src_tokens: (B, S), padded on the right.
+            src_tokens: (B, S), padded on the right; the longest sentence has no padding.
 
         Returns:
             The state before the first token, one row per sentence.

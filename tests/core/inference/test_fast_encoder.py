@@ -12,14 +12,14 @@ PAD = 1
 
 
 def test_packed_order_of_three_sentences():
-    """Sentences of 2, 3 and 1 tokens, the first padded on the left; cells are counted row by row."""
+    """Sentences of 2, 3 and 1 tokens, the first padded on the left; indices are counted row by row."""
     padding_mask = torch.tensor([[1, 0, 0], [0, 0, 0], [0, 1, 1]]).bool()
-    cells, mirrored, sizes = packed_order(padding_mask)
+    indices, mirrored, sizes = packed_order(padding_mask)
     # Longest sentence first: positions (row, column) of all first tokens, then second, then third tokens.
-    assert cells.tolist() == [3, 1, 6, 4, 2, 5]
+    assert indices.tolist() == [3, 1, 6, 4, 2, 5]
     assert sizes == [3, 2, 1]
     # First and last token of each sentence change places: 3 and 5 of the second sentence, 1 and 2 of the first.
-    assert cells[mirrored].tolist() == [5, 2, 6, 4, 1, 3]
+    assert indices[mirrored].tolist() == [5, 2, 6, 4, 1, 3]
 
 
 @torch.no_grad()
