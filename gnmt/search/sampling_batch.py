@@ -58,12 +58,13 @@ class SamplingBatch:
         source = padded([sentence.source for sentence in batch], special.pad, self._device)
         source_lengths = source.ne(special.pad).sum(dim=1) - special.source_bos
         limits = length_limits(source_lengths, options.max_len_a, options.max_len_b)
-        shape = (options.nbest, int(limits.max()))
+        shape = (options.nbest, max(1, int(limits.max())))
         generators = [torch.Generator().manual_seed(self._sampling.seed + sentence.id) for sentence in batch]
         noise = torch.stack([torch.rand(shape, generator=generator) for generator in generators]).to(self._device)
         first = torch.full_like(limits, special.decoder_start)
         restrict = partial(keep_most_probable, top_k=self._sampling.top_k, top_p=self._sampling.top_p)
         tokens = draw_samples(self._model, source, first, noise, limits, special.pad, special.eos, restrict).tokens
+        tokens = tokens.masked_fill((limits == 0)[:, None, None], special.pad)  # the first token is always drawn
         return [
             SearchResult(sentence.id, self._scored(ids[ids != special.pad], drawn))
             for sentence, ids, drawn in zip(batch, source, tokens)

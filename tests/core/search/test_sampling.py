@@ -5,11 +5,16 @@ import math
 import pytest
 import torch
 from conftest import make_dictionary, make_model
-from reference.exhaustive_search import EOS, PAD, Scripted, ScriptedEnsemble
+from reference.exhaustive_search import EOS, PAD, UNK, Scripted, ScriptedEnsemble
 
 from gnmt.search import sampling
+from gnmt.search.beam_rules import BeamSearchRules
 from gnmt.search.ensemble import Ensemble
+from gnmt.search.options import SamplingOptions, SearchOptions
 from gnmt.search.sampling import draw, draw_samples, uniform_noise
+from gnmt.search.sampling_batch import SamplingBatch
+from gnmt.search.search_queue import QueuedSentence
+from gnmt.search.token_selection import SpecialTokens
 
 VOCABULARY = 7
 LIMIT = 6
@@ -139,3 +144,18 @@ def test_noise_differs_between_updates_and_processes():
     assert not torch.isin(noise(1, 0), noise(2, 0)).any()
     assert not torch.isin(noise(1, 0), noise(1, 1)).any()
     assert not torch.isin(uniform_noise((2, 3, 4), torch.device("cpu"), process=1), noise(1, 1)).any()
+
+
+@torch.no_grad()
+def test_samples_of_an_empty_source_are_empty(network):
+    """As in beam search, a source of only EOS has the translation EOS, alone and in a batch."""
+    model = Ensemble([network])
+    special = SpecialTokens(pad=PAD, eos=EOS, unk=UNK, decoder_start=EOS)
+    rules = BeamSearchRules(special, SearchOptions(beam=3, nbest=3, max_len_b=4))
+    device = next(network.parameters()).device
+    for sources in ([[EOS]], [[EOS], [4, 5, EOS]]):
+        batch = SamplingBatch(model, model, rules, SamplingOptions(), device)
+        batch.join([QueuedSentence(index, source) for index, source in enumerate(sources)])
+        results = batch.step()
+        assert [hypothesis.tokens.tolist() for hypothesis in results[0].hypotheses] == [[EOS]] * 3
+        assert len(results) == len(sources)
