@@ -261,6 +261,8 @@ class Translator:
         Returns:
             Token ids of each translation, without BOS and EOS.
         """
+        if not sources:
+            return []
         rules = self._rules(TranslationOptions(beam=beam))
         rows = padded([self.codec.source_ids(ids) for ids in sources], PAD, self._device)
         return [nbest[0].tokens[:-1].tolist() for nbest in translate_batch(self._ensemble(), rules, rows)]

@@ -217,6 +217,7 @@ def test_removed_sentences_leave_the_others_alone(translator):
         results.update(
             (translation.sentence_id, translation.hypotheses[0].tokens.tolist()) for translation in search.step()
         )
+    assert translator.translate_ids([]) == []
     alone = translator.translate_ids([encoded[number].ids[:-1] for number in (0, 2)])
     assert results == {0: [*alone[0], EOS], 2: [*alone[1], EOS]}
 
