@@ -12,7 +12,7 @@ import argparse
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Tuple
 
 from gnmt.commands.model_options import add_model_options
 from gnmt.errors import UserError
@@ -46,11 +46,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs the command."""
+    import torch
+
     from gnmt.serving.limits import Limits
 
     limits = Limits(**{limit.name: getattr(arguments, limit.name) for limit in dataclasses.fields(Limits)})
     Range(1, 4096).check("slots", arguments.slots)
     Range(0, 65535).check("port", arguments.port)
+    if arguments.threads is not None:
+        Range(1, 1024).check("threads", arguments.threads)
     try:
         from gnmt.serving.server import bind, is_loopback, run_server
     except ImportError as error:
@@ -69,8 +73,9 @@ def run(arguments: argparse.Namespace) -> None:
     bound = bind(arguments.host, arguments.port)
     if not keys and not is_loopback(bound):
         print(f"warning: {arguments.host} accepts other machines without a key: give --api-keys FILE.", file=sys.stderr)
-    settings = Settings(limits, keys, arguments.allow_origin, arguments.slots)
+    threads = torch.get_num_threads() if arguments.threads is None else arguments.threads
     translators = [load(model, arguments) for model in arguments.models]
+    settings = Settings(limits, keys, arguments.allow_origin, arguments.slots, threads)
     run_server(make_application(translators, settings), bound, limits, arguments.proxy)
 
 
@@ -84,8 +89,7 @@ def languages_of(model: Path) -> Tuple[str, str]:
 
 
 def load(model: Path, arguments: argparse.Namespace) -> Any:
-    """Returns the translator of a model folder."""
+    """Returns the translator of a model folder, loaded with one torch thread: the engine starts the others."""
     from gnmt.translator import Translator
 
-    options: Dict[str, Any] = {name: getattr(arguments, name) for name in ("precision", "threads", "device")}
-    return Translator.from_pretrained(model, **options)
+    return Translator.from_pretrained(model, precision=arguments.precision, device=arguments.device, threads=1)

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import AsyncIterator, NamedTuple, Sequence
+from typing import AsyncIterator, NamedTuple, Optional, Sequence
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -37,6 +37,7 @@ class Settings(NamedTuple):
     keys: Sequence[Key] = ()  # empty: requests need no key
     origins: Sequence[str] = ()  # origins of pages that may read responses (CORS)
     slots: int = 64  # sentences that are translated at the same time
+    threads: Optional[int] = None  # torch threads of the engine; None: torch's setting
 
 
 DEFAULTS = Settings()
@@ -47,13 +48,13 @@ def make_application(translators: Sequence[Translator], settings: Settings = DEF
 
     Args:
         translators: one for each language pair.
-        settings: limits, keys, origins, slots.
+        settings: limits, keys, origins, slots, threads.
 
     Raises:
         UserError: two translators have the same languages.
     """
     pairs, metrics, limits = LanguagePairs(translators), Metrics(), settings.limits
-    engine = Engine(pairs.translators, settings.slots, limits.queue_limit, metrics)
+    engine = Engine(pairs.translators, settings.slots, limits.queue_limit, metrics, settings.threads)
     service, access = TranslationService(pairs, engine, limits), Access(settings.keys, limits)
     for translator in pairs.translators:
         metrics.add_model(translator.source_language, translator.target_language, translator.precision)
