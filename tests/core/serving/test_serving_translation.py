@@ -211,3 +211,20 @@ def test_two_models_of_one_pair_are_refused(tmp_path):
     translator = make_translator(tmp_path / "model")
     with pytest.raises(UserError, match="Two models translate from en into de"):
         make_application([translator, translator])
+
+
+def test_the_engine_computes_with_the_threads_of_the_settings(tmp_path, monkeypatch):
+    translator = make_translator(tmp_path / "model")
+    numbers, search, before = [], translator.search, torch.get_num_threads()
+
+    def recording_search(*arguments, **options):
+        numbers.append(torch.get_num_threads())
+        return search(*arguments, **options)
+
+    monkeypatch.setattr(translator, "search", recording_search)
+    try:
+        with served([translator], Settings(threads=before + 1)) as server:
+            assert server.detailed(["a dog"]).status == 200
+    finally:
+        torch.set_num_threads(before)
+    assert numbers and set(numbers) == {before + 1}
