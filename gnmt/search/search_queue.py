@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gnmt.search.results import SearchResult
 
-JOINING_SHARE = 1 / 4  # share of free slots at which waiting sentences join; they are encoded together
+JOINING_SHARE = 1 / 2  # share of free slots at which waiting sentences join; they are encoded together
 
 
 class QueuedSentence(NamedTuple):
