@@ -37,7 +37,10 @@ BATCHES_AHEAD = 16  # texts are sorted by length within this number of batches
 
 
 class Translator:
-    """Translates texts. Safe to use from several threads; calls share no state."""
+    """Translates texts. Safe to use from several threads; calls share no state.
+
+    Several threads that compute on a CPU at the same time need `threads=1`: see the FAQ.
+    """
 
     def __init__(self, models: Sequence[Model], precision: Optional[str] = None, device: str = "cpu"):
         """Prepares the models for decoding.
