@@ -23,7 +23,7 @@ class OptionError(UserError):
     """
 
     def __str__(self) -> str:
-        return OPTION.sub(lambda found: found[1].replace("-", "_"), self.on_command_line)
+        return OPTION.sub(lambda match: match[1].replace("-", "_"), self.on_command_line)
 
     @property
     def on_command_line(self) -> str:

@@ -281,13 +281,13 @@ class Translator:
         language = self.source_language if options.split_sentences else None
         pending = PendingTexts(self.codec, options.max_length, options.replace_unk, language)
         prefix = itertools.chain(prefixes, itertools.repeat(""))
-        most, is_open = first, True
+        maximum, is_open = first, True
         while is_open or len(search):
             if is_open and search.num_waiting < options.batch_size:
-                texts = source.next_texts(most, wait=not len(search))
+                texts = source.next_texts(maximum, wait=not len(search))
                 is_open = texts is not None
                 search.add(pending.add(texts or [], list(itertools.islice(prefix, len(texts or [])))))
-                most = BATCHES_AHEAD * options.batch_size
+                maximum = BATCHES_AHEAD * options.batch_size
             for result in search.step():
                 pending.finish(result)
             yield from pending.take_done()

@@ -120,7 +120,7 @@ def write_text(rows: Sequence[Row], translations: Sequence[Translated], added: A
         translations: one for each row.
         added: unused.
     """
-    return _joined([one_line(one.text).encode("utf-8") for one in translations])
+    return _joined([one_line(translation.text).encode("utf-8") for translation in translations])
 
 
 def write_tsv(rows: Sequence[Row], translations: Sequence[Translated], added: Added) -> bytes:
@@ -132,9 +132,9 @@ def write_tsv(rows: Sequence[Row], translations: Sequence[Translated], added: Ad
         added: parts to write in further columns.
     """
     lines = []
-    for row, one in zip(rows, translations):
+    for row, translation in zip(rows, translations):
         before = row.original if isinstance(row.original, bytes) else _cell(row.text)
-        cells = [before, _cell(one.text), *([f"{one.score:.6f}".encode()] if added.score else [])]
+        cells = [before, _cell(translation.text), *([f"{translation.score:.6f}".encode()] if added.score else [])]
         lines.append(b"\t".join(cells))
     return _joined(lines)
 
@@ -148,13 +148,13 @@ def write_jsonl(rows: Sequence[Row], translations: Sequence[Translated], added: 
         added: parts to write under further keys.
     """
     lines = []
-    for row, one in zip(rows, translations):
+    for row, translation in zip(rows, translations):
         content: Dict[str, Any] = dict(row.original) if isinstance(row.original, dict) else {"text": row.text}
-        content[TRANSLATION] = one.text
+        content[TRANSLATION] = translation.text
         if added.score:
-            content[SCORE] = round(one.score, 6)
+            content[SCORE] = round(translation.score, 6)
         if added.nbest:
-            content[NBEST] = [{"text": other.text, "score": round(other.score, 6)} for other in one.nbest]
+            content[NBEST] = [{"text": other.text, "score": round(other.score, 6)} for other in translation.nbest]
         if row.problem:
             content[PROBLEM] = row.problem
         # A lone surrogate is written as an escape sequence, which is valid JSON.

@@ -47,10 +47,10 @@ def state_of(folder: BulkFolder, manifest: Manifest) -> State:
         shards=len(manifest.shards),
         shards_done=len(done),
         lines=manifest.lines,
-        lines_done=sum(one.lines for one in done.values()),
-        problems=sum(one.problems for one in done.values()),
-        duplicates=sum(one.lines - one.translated for one in done.values()),
-        seconds=sum(one.seconds for one in done.values()),
+        lines_done=sum(record.lines for record in done.values()),
+        problems=sum(record.problems for record in done.values()),
+        duplicates=sum(record.lines - record.translated for record in done.values()),
+        seconds=sum(record.seconds for record in done.values()),
     )
 
 

@@ -124,7 +124,7 @@ class ShardTranslator:
             for text in translate_texts(self._translator, distinct, job, shard.first):
                 progress(times[len(translated)])
                 translated.append(text)
-            return self._write(shard, content, rows, [translated[one] for one in index], len(distinct), start)
+            return self._write(shard, content, rows, [translated[position] for position in index], len(distinct), start)
 
     def _write(
         self, shard: Shard, content: bytes, rows: Rows, translations: Sequence[Translated], texts: int, start: float
@@ -193,8 +193,12 @@ def translate_texts(translator: "Translator", texts: Sequence[str], job: Job, fi
         options = dataclasses.replace(options, sampling=sampling)
     translations = translator.stream([text[:MAX_TEXT_LENGTH] for text in texts], options)
     for text, translation in zip(texts, translations, strict=True):
-        is_cut = len(text) > MAX_TEXT_LENGTH or any(one.is_truncated for one in translation.sentences)
-        nbest = [Scored(tagged(one.text, job.tag), one.score) for one in translation.nbest] if options.nbest > 1 else []
+        is_cut = len(text) > MAX_TEXT_LENGTH or any(sentence.is_truncated for sentence in translation.sentences)
+        nbest = (
+            [Scored(tagged(hypothesis.text, job.tag), hypothesis.score) for hypothesis in translation.nbest]
+            if options.nbest > 1
+            else []
+        )
         yield Translated(tagged(translation.text, job.tag), translation.score, nbest, is_cut)
 
 
@@ -240,7 +244,7 @@ def _problems(shard: Shard, rows: Rows, translations: Sequence[Translated]) -> L
 
 
 def _json_lines(objects: Sequence[dict]) -> bytes:
-    return "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in objects).encode("utf-8", "backslashreplace")
+    return "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in objects).encode("utf-8", "backslashreplace")
 
 
 @contextmanager

@@ -248,7 +248,7 @@ def check_nesting(value: Any) -> None:
         if not contents:
             return 1, 0
         if id(inside) not in measured:
-            parts = [measure(one, depth + 1) for one in contents] if depth < MAX_DEPTH else [(0, MAX_DEPTH)]
+            parts = [measure(element, depth + 1) for element in contents] if depth < MAX_DEPTH else [(0, MAX_DEPTH)]
             measured[id(inside)] = 1 + sum(values for values, _ in parts), 1 + max(levels for _, levels in parts)
         if measured[id(inside)][1] > MAX_DEPTH:
             raise InvalidPickle(f"its containers are more than {MAX_DEPTH} levels deep")

@@ -131,9 +131,11 @@ def difference(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) ->
         expected: weights of the network.
         weights: weights of the checkpoint.
     """
-    missing, unknown = (sorted(one.keys() - other.keys()) for one, other in ((expected, weights), (weights, expected)))
-    found = [f"lacks {some(missing)}"] if missing else []
-    return found + ([f"has {some(unknown)}, which the network does not have"] if unknown else [])
+    missing, unknown = (
+        sorted(left.keys() - right.keys()) for left, right in ((expected, weights), (weights, expected))
+    )
+    differences = [f"lacks {some(missing)}"] if missing else []
+    return differences + ([f"has {some(unknown)}, which the network does not have"] if unknown else [])
 
 
 def some(names: List[str]) -> str:

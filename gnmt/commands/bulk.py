@@ -84,8 +84,8 @@ def _translate(arguments: argparse.Namespace) -> None:
         return
     if arguments.engine == "print":
         raise UserError("--engine print needs a folder as --output: its commands write there.")
-    with tempfile.TemporaryDirectory(prefix="gnmt-bulk-") as made:
-        folder = BulkFolder(Path(made))
+    with tempfile.TemporaryDirectory(prefix="gnmt-bulk-") as path:
+        folder = BulkFolder(Path(path))
         _translate_into(folder, job, resources, arguments)
         manifest = read_manifest(folder)
         _warn_of_problems(results.state_of(folder, manifest), "give a folder as --output to list them")
@@ -139,7 +139,7 @@ def _translate_into(folder: BulkFolder, job: Job, resources: Resources, argument
                 failures = local.run(folder, manifest, todo, resources, counter)
         missing = results.todo(folder, manifest)
     if missing:
-        number = next((one for one in missing if one in failures), missing[0])
+        number = next((shard for shard in missing if shard in failures), missing[0])
         raise UserError(
             f"{len(missing)} of {len(manifest.shards)} shards are not done; shard {number}: "
             f"{failures.get(number, 'it was not begun')}. Run the same command again to continue."

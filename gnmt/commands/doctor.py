@@ -263,7 +263,7 @@ def try_precision(precision: str) -> str:
         if translator.precision != precision:
             raise NotSupported("not supported on a CPU")
         texts: List[str] = ["a b c", "b"]
-        together = [one.tokens for one in translator.translate(texts)]
+        together = [translation.tokens for translation in translator.translate(texts)]
         alone = [translator.translate([text])[0].tokens for text in texts]
     if together != alone:
         raise UserError("A translation depends on its batch: report this with the versions above.")

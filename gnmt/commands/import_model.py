@@ -47,11 +47,11 @@ def import_model(folder: Path, model: Model, output: Path, overwrite: bool = Fal
         overwrite: replace an existing output.
     """
     opened = complete_folder(output, replaces=lambda path: (path / CHECKPOINT).is_file(), overwrite=overwrite)
-    with opened as made:
-        with open(made / CHECKPOINT, "wb") as file:
+    with opened as new_folder:
+        with open(new_folder / CHECKPOINT, "wb") as file:
             write_checkpoint(model, output.absolute(), file)
         languages = (model.config.source_language, model.config.target_language)
         for language, vocabulary in zip(languages, (model.source_vocabulary, model.target_vocabulary)):
-            (made / f"dict.{language}.txt").write_text(dictionary_text(vocabulary), encoding="utf-8")
-        copy_tokenizer(folder, made)
-        shutil.copyfile(folder / CONFIG, made / CONFIG)
+            (new_folder / f"dict.{language}.txt").write_text(dictionary_text(vocabulary), encoding="utf-8")
+        copy_tokenizer(folder, new_folder)
+        shutil.copyfile(folder / CONFIG, new_folder / CONFIG)

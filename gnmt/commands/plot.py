@@ -77,8 +77,8 @@ def plot_training(arguments: argparse.Namespace) -> None:
     panels = [LOSS[arguments.loss], *PANELS]
     with atomic_outputs([arguments.output], inputs=arguments.logs, overwrite=arguments.overwrite) as (file,):
         runs = [Run(name, read_log(path)) for name, path in zip(names, arguments.logs)]
-        for one in runs:
-            for sentence in missing(one, panels, arguments.against):
+        for training_run in runs:
+            for sentence in missing(training_run, panels, arguments.against):
                 print(sentence)
         file.write(to_png(draw(runs, panels, arguments.against)))
     print(f"{arguments.output}: curves of {', '.join(names)}, by {arguments.against}")
@@ -115,11 +115,11 @@ def plot_attention(arguments: argparse.Namespace) -> None:
     with atomic_outputs(paths, inputs=inputs, overwrite=arguments.overwrite) as files:
         maps = attention_maps(arguments.model, [lines[number] for number in numbers], numbers, arguments.beam)
         if arguments.words and (scheme := SCHEME_OF.get(read_object(arguments.model / "tokenizer.json")["type"])):
-            maps = [of_words(one, SCHEMES[scheme]) for one in maps]
+            maps = [of_words(attention_map, SCHEMES[scheme]) for attention_map in maps]
         for file, picture in zip(files, to_pictures(maps, on_one_page=bool(arguments.page))):
             file.write(picture)
-    for one in maps:
-        print(f"{one.title}: {' '.join(one.target[:-1])}")
+    for attention_map in maps:
+        print(f"{attention_map.title}: {' '.join(attention_map.target[:-1])}")
     print(f"written: {', '.join(map(str, paths))}")
 
 
@@ -136,13 +136,13 @@ def attention_maps(
     """
     from gnmt.translator import Translator
 
-    found = []
+    maps = []
     for number, translation in zip(numbers, Translator.from_pretrained(model).translate(sentences, beam=beam)):
         (sentence,) = translation.sentences
         best = sentence.nbest[0]
         source, target = [*sentence.source_tokens, END_MARK], [*best.tokens, END_MARK]
-        found.append(AttentionMap(number, best.score, source, target, best.attention.float().numpy()))
-    return found
+        maps.append(AttentionMap(number, best.score, source, target, best.attention.float().numpy()))
+    return maps
 
 
 def _warn(sentence: str) -> None:

@@ -131,25 +131,25 @@ def show_table(
     resamples = RESAMPLES if arguments.confidence else 0
     if arguments.paired:
         trials = arguments.trials or 0
-        found = paired_scores(named, references, metrics, arguments.paired, trials=trials, resamples=resamples)
+        scores = paired_scores(named, references, metrics, arguments.paired, trials=trials, resamples=resamples)
     else:
-        found = corpus_scores(named, references, metrics, resamples)
+        scores = corpus_scores(named, references, metrics, resamples)
     rows = [
-        {"system": name, **{TITLES[metric]: cell(found[metric].systems[index]) for metric in metrics}}
+        {"system": name, **{TITLES[metric]: cell(scores[metric].systems[index]) for metric in metrics}}
         for index, name in enumerate(names)
     ]
     print(markdown_table(rows))
     print()
     for metric in metrics:
-        print(f"{TITLES[metric]}: {found[metric].signature}")
+        print(f"{TITLES[metric]}: {scores[metric].signature}")
     if arguments.json:
         content = {
             "references": str(arguments.references),
             "baseline": names[0],
             "test": arguments.paired,
-            "signatures": {metric: found[metric].signature for metric in metrics},
+            "signatures": {metric: scores[metric].signature for metric in metrics},
             "systems": [
-                {"name": name, "scores": {metric: asdict(found[metric].systems[index]) for metric in metrics}}
+                {"name": name, "scores": {metric: asdict(scores[metric].systems[index]) for metric in metrics}}
                 for index, name in enumerate(names)
             ],
         }

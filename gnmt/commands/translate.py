@@ -137,9 +137,9 @@ def as_json(number: int, translation) -> str:
             "source": sentence.source,
             "truncated": sentence.is_truncated,
             "nbest": [
-                {"text": one.text, "score": one.score, "tokens": one.tokens, "positional_scores": one.positional_scores,
-                 "word_alignment": one.word_alignment}
-                for one in sentence.nbest
+                {"text": hypothesis.text, "score": hypothesis.score, "tokens": hypothesis.tokens,
+                 "positional_scores": hypothesis.positional_scores, "word_alignment": hypothesis.word_alignment}
+                for hypothesis in sentence.nbest
             ],
         }
         for sentence in translation.sentences
@@ -168,7 +168,7 @@ def as_tsv(number: int, translation) -> str:
     A text of several sentences has one line.
     """
     if len(translation.sentences) == 1 and translation.nbest:
-        rows = [(one.score, one.text) for one in translation.nbest]
+        rows = [(hypothesis.score, hypothesis.text) for hypothesis in translation.nbest]
     else:
         rows = [(translation.score, translation.text)]
     return "".join(f"{number}\t{score:.6f}\t{' '.join(text.split())}\n" for score, text in rows)

@@ -99,10 +99,10 @@ def _sums_by_name(path: Path) -> Dict[str, str]:
 
 
 def _record(path: Path, expected: Optional[str]) -> None:
-    sums, found = _recorded(path.parent), expected or sha256(path)
-    if sums.get(path.name) != found:
+    sums, checksum = _recorded(path.parent), expected or sha256(path)
+    if sums.get(path.name) != checksum:
         with atomic_outputs([path.parent / RECORD], inputs=[], overwrite=True) as (file,):
-            file.write(text_of_sums({**sums, path.name: found}).encode("utf-8"))
+            file.write(text_of_sums({**sums, path.name: checksum}).encode("utf-8"))
 
 
 def _mirrored(url: str, mirror: Optional[str]) -> str:

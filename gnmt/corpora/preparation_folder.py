@@ -33,9 +33,10 @@ def is_ready(folder: Path, settings: Preparation) -> bool:
     before, now = read_settings(folder / SETTINGS).options(), settings.options()
     changed = [name for name in now if before[name] != now[name]]
     if changed:
-        had, wanted = (", ".join(f"{name}={options[name]}" for name in changed) for options in (before, now))
+        old_values, new_values = (", ".join(f"{name}={options[name]}" for name in changed) for options in (before, now))
         raise UserError(
-            f"{folder} was prepared with {had}, but this command has {wanted}: pass --overwrite or another --output."
+            f"{folder} was prepared with {old_values}, but this command has {new_values}: "
+            "pass --overwrite or another --output."
         )
     return True
 

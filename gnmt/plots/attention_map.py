@@ -144,7 +144,7 @@ def to_pictures(maps: Sequence[AttentionMap], on_one_page: bool) -> List[bytes]:
         maps: attention maps.
         on_one_page: True for one picture with all maps.
     """
-    pictures = [to_png(draw(one), cut_to_content=True) for one in maps]
+    pictures = [to_png(draw(attention_map), cut_to_content=True) for attention_map in maps]
     return [below_each_other(pictures)] if on_one_page else pictures
 
 

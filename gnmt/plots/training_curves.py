@@ -59,14 +59,14 @@ def curves(run: Run, panel: Panel, against: str) -> List[Curve]:
         panel: statistic to draw.
         against: one of AXES.
     """
-    found = []
+    candidates = []
     if panel.of_training:
         inner = _curve(run, panel.stat, against, INNER, of_validation=False)
-        found.append(inner or _curve(run, panel.stat, against, TRAIN, of_validation=False))
+        candidates.append(inner or _curve(run, panel.stat, against, TRAIN, of_validation=False))
     if panel.of_validation:
         subsets = dict.fromkeys(record.kind for record in run.records if record.kind not in (INNER, TRAIN))
-        found += [_curve(run, panel.stat, against, subset, of_validation=True) for subset in subsets]
-    return [curve for curve in found if curve]
+        candidates += [_curve(run, panel.stat, against, subset, of_validation=True) for subset in subsets]
+    return [curve for curve in candidates if curve]
 
 
 def _curve(run: Run, stat: str, against: str, kind: str, of_validation: bool) -> Optional[Curve]:

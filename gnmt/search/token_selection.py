@@ -107,10 +107,10 @@ def group_maxima(probabilities: Tensor, groups: int) -> Tensor:
         groups: number of groups G.
     """
     rows, vocabulary = probabilities.shape
-    rest = vocabulary % groups
-    maxima = probabilities[:, : vocabulary - rest].view(rows, -1, groups).amax(dim=1)
-    if rest:
-        torch.maximum(maxima[:, :rest], probabilities[:, -rest:], out=maxima[:, :rest])
+    remainder = vocabulary % groups
+    maxima = probabilities[:, : vocabulary - remainder].view(rows, -1, groups).amax(dim=1)
+    if remainder:
+        torch.maximum(maxima[:, :remainder], probabilities[:, -remainder:], out=maxima[:, :remainder])
     return maxima
 
 

@@ -66,9 +66,9 @@ class TimedConnection(H11Protocol):
         self._watch()
 
     def _make_room(self, limit: int) -> None:
-        still_open = [one for one in self.connections if not one.transport.is_closing()]
+        still_open = [connection for connection in self.connections if not connection.transport.is_closing()]
         if len(still_open) > limit:
-            longest = _longest_wait(one for one in still_open if one is not self)
+            longest = _longest_wait(connection for connection in still_open if connection is not self)
             if longest is None:
                 self.app = service_unavailable
             else:
@@ -95,5 +95,5 @@ class TimedConnection(H11Protocol):
 
 def _longest_wait(connections: Iterable[Any]) -> Optional[TimedConnection]:
     """Returns the connection that has waited longest for its client; None if no client is waited for."""
-    waiting = [one for one in connections if one.waits_for_client]
-    return min(waiting, key=lambda one: one._since, default=None)
+    waiting = [connection for connection in connections if connection.waits_for_client]
+    return min(waiting, key=lambda connection: connection._since, default=None)

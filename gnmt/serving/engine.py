@@ -166,7 +166,7 @@ class Engine:
 
     def _step(self, key: SearchKey) -> None:
         search = self._searches[key]
-        began = time.monotonic()
+        start = time.monotonic()
         self._metrics.batch_sentences.observe(len(search))
         try:
             translated = search.step()
@@ -174,7 +174,7 @@ class Engine:
             self._fail(key, error)
             return
         self._last_heartbeat = time.monotonic()
-        self._metrics.step_seconds.observe(self._last_heartbeat - began)
+        self._metrics.step_seconds.observe(self._last_heartbeat - start)
         if not len(search):
             del self._searches[key]
         jobs = [(self._jobs.pop(number)[1], hypotheses) for number, hypotheses in translated]
@@ -197,7 +197,7 @@ class Engine:
         """Logs the error of a search, drops the search and fails its jobs; other searches go on."""
         logger.error("a search has failed", exc_info=error)
         self._searches.pop(key, None)
-        numbers = [number for number, (own, _) in self._jobs.items() if own == key]
+        numbers = [number for number, (search_key, _) in self._jobs.items() if search_key == key]
         jobs = [self._jobs.pop(number)[1] for number in numbers]
         self._update_gauges()
         for job in jobs:

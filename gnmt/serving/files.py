@@ -58,7 +58,7 @@ class TranslatedFiles:
         Returns:
             The key of the result."""
         self._forget_expired()
-        while self._files and sum(len(one.content) for one in self._files.values()) + len(content) > MAX_BYTES:
+        while self._files and sum(len(file.content) for file in self._files.values()) + len(content) > MAX_BYTES:
             del self._files[next(iter(self._files))]
         key = secrets.token_urlsafe(24)
         self._files[key] = TranslatedFile(name, kind, content, self._clock() + LINK_SECONDS)
@@ -71,7 +71,7 @@ class TranslatedFiles:
 
     def _forget_expired(self) -> None:
         now = self._clock()
-        self._files = {key: one for key, one in self._files.items() if one.expires > now}
+        self._files = {key: file for key, file in self._files.items() if file.expires > now}
 
 
 class FileAnswer(BaseModel):
@@ -108,11 +108,11 @@ def file_routes(service: TranslationService, access: Access) -> APIRouter:
     @router.get("/download_file/{key}", response_class=Response, responses={404: {"model": ErrorBody}})
     async def download_file(key: str) -> Response:
         """Returns a translated file."""
-        found = files.get(key)
-        if found is None:
+        result = files.get(key)
+        if result is None:
             raise Refusal(404, "expired", "There is no such file, or its link has expired: translate it again.")
-        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(found.name)}"}
-        return Response(found.content, media_type=found.kind, headers=headers)
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(result.name)}"}
+        return Response(result.content, media_type=result.kind, headers=headers)
 
     return router
 

@@ -137,8 +137,8 @@ def _markup_at(text: str, start: int) -> Tuple[Token, int]:
 
 
 def _after(mark: str, text: str, start: int) -> int:
-    found = text.find(mark, start)
-    return len(text) if found < 0 else found + len(mark)
+    position = text.find(mark, start)
+    return len(text) if position < 0 else position + len(mark)
 
 
 def pieces_of(tokens: Iterator[Token]) -> List[Piece]:

@@ -106,7 +106,7 @@ class Observed:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._application(scope, receive, send)
-        began = time.monotonic()
+        start = time.monotonic()
         status: Optional[int] = None
 
         async def observed(message: Message) -> None:
@@ -122,7 +122,7 @@ class Observed:
         finally:
             route = getattr(scope.get("route"), "path", "other")
             self._metrics.requests.labels(route, str(status or 500)).inc()
-            self._metrics.request_seconds.labels(route).observe(time.monotonic() - began)
+            self._metrics.request_seconds.labels(route).observe(time.monotonic() - start)
 
 
 async def answer(send: Send, refusal: Refusal) -> None:

@@ -37,7 +37,7 @@ class LanguagePairs:
     """
 
     def __init__(self, translators: Sequence[Translator]):
-        pairs = [(one.source_language, one.target_language) for one in translators]
+        pairs = [(translator.source_language, translator.target_language) for translator in translators]
         check_pairs(pairs)
         self._translators: Dict[Tuple[str, str], Translator] = dict(zip(pairs, translators))
 
@@ -75,6 +75,6 @@ class LanguagePairs:
         """
         translator = self._translators.get((source, target))
         if translator is None:
-            known = ", ".join(f"{one} to {other}" for one, other in self._translators)
+            known = ", ".join(f"{first} to {second}" for first, second in self._translators)
             raise bad_request(f"No model translates from {source[:20]!r} to {target[:20]!r}: choose one of {known}.")
         return translator

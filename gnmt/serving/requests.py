@@ -63,8 +63,8 @@ class Access:
             self._limiter.check(f"address {address}", per_minute)
             problem = "The API key is wrong: send a valid one" if presented else "This server needs an API key: send it"
             raise Refusal(403, "key", f"{problem} as api_key, or in the header Authorization: Bearer KEY.")
-        own = key.requests_per_minute
-        return self._limiter.check(f"key {key.name}", per_minute if own is None else own)
+        key_rate = key.requests_per_minute
+        return self._limiter.check(f"key {key.name}", per_minute if key_rate is None else key_rate)
 
 
 async def read_body(request: Request, model: Type[Body]) -> Body:

@@ -44,13 +44,13 @@ class TranslatedText(NamedTuple):
     def text(self, rank: int = 0) -> str:
         """Returns the text of the hypotheses of this rank; sentences with fewer hypotheses use the best one."""
         return "".join(
-            (one.nbest[rank].text if rank < len(one.nbest) else one.text) + sentence.separator
-            for sentence, one in zip(self.sentences, self.translations)
+            (translation.nbest[rank].text if rank < len(translation.nbest) else translation.text) + sentence.separator
+            for sentence, translation in zip(self.sentences, self.translations)
         )
 
     def alternatives(self, count: int) -> List[str]:
         """Returns texts other than the best, at most `count`."""
-        longest = max((len(one.nbest) for one in self.translations), default=0)
+        longest = max((len(translation.nbest) for translation in self.translations), default=0)
         texts = dict.fromkeys(self.text(rank) for rank in range(longest))
         return list(texts)[1 : count + 1]
 
@@ -156,9 +156,9 @@ class TranslationService:
         """
         parts = self.split(translator, texts, options)
         request = self.submit(translator, parts, options)
-        found = {place: translation async for place, translation in request.finished()}
+        translations = {place: translation async for place, translation in request.finished()}
         return [
-            TranslatedText(sentences, [found[Place(text, sentence)] for sentence in range(len(sentences))])
+            TranslatedText(sentences, [translations[Place(text, sentence)] for sentence in range(len(sentences))])
             for text, sentences in enumerate(parts)
         ]
 

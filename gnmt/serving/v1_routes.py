@@ -149,12 +149,15 @@ def v1_routes(service: TranslationService, access: Access) -> APIRouter:
         view = View(translator.model.generation, body.attention)  # type: ignore[attr-defined]
         if stream:
             return StreamingResponse(_lines(running, parts, view), media_type=NDJSON)
-        found = await cancel_on_disconnect(request, _collect(running))
+        translations = await cancel_on_disconnect(request, _collect(running))
         answers = []
         for index, sentences in enumerate(parts):
-            own = [found[Place(index, number)] for number in range(len(sentences))]
-            shown = [view.sentence(one, sentence.separator) for one, sentence in zip(own, sentences)]
-            answers.append({"text": TranslatedText(sentences, own).text(), "sentences": shown})
+            text_translations = [translations[Place(index, number)] for number in range(len(sentences))]
+            shown = [
+                view.sentence(translation, sentence.separator)
+                for translation, sentence in zip(text_translations, sentences)
+            ]
+            answers.append({"text": TranslatedText(sentences, text_translations).text(), "sentences": shown})
         return Response(json.dumps({"translations": answers}, ensure_ascii=False), media_type="application/json")
 
     @router.get("/limits")
@@ -184,7 +187,7 @@ class View:
             "separator": separator,
             "source_tokens": translation.source_tokens,
             "is_truncated": translation.is_truncated,
-            "hypotheses": [self._hypothesis(one, translation.source_tokens) for one in translation.nbest],
+            "hypotheses": [self._hypothesis(hypothesis, translation.source_tokens) for hypothesis in translation.nbest],
         }
 
     def _hypothesis(self, hypothesis: TranslatedHypothesis, source_tokens: Sequence[str]) -> Dict[str, Any]:
@@ -195,7 +198,7 @@ class View:
             "text": hypothesis.text,
             "score": finite(hypothesis.score),
             "tokens": hypothesis.tokens,
-            "positional_scores": [finite(one) for one in hypothesis.positional_scores],
+            "positional_scores": [finite(score) for score in hypothesis.positional_scores],
             "word_alignment": [link._asdict() for link in hypothesis.word_alignment],
             "coverage": rounded(attention.sum(axis=0)),
             "is_at_length_limit": len(hypothesis.tokens) >= limit,

@@ -104,8 +104,8 @@ def _ends_sentence(body: str, boundary, code: str) -> bool:
         return False
     if boundary.group()[: boundary.start(1) - boundary.start()] != ".":
         return True
-    found = LAST_WORD.search(body, max(0, boundary.start() - MAX_ABBREVIATION_LENGTH), boundary.start())
-    word = found.group() if found else ""
+    match = LAST_WORD.search(body, max(0, boundary.start() - MAX_ABBREVIATION_LENGTH), boundary.start())
+    word = match.group() if match else ""
     if word.isdecimal():
         return code not in ORDINAL_LANGUAGES or len(word) > 2
     if len(word) == 1 and word.isupper():  # an initial; "I." at the end of a sentence is less frequent

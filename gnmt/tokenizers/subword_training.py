@@ -145,11 +145,11 @@ def _lines(paths: Sequence[Path]) -> Iterator[str]:
 
 def _remedy(error: Exception, vocab_size: int) -> str:
     """Returns sentencepiece's error as a sentence with a remedy."""
-    if most := re.search(r"set it to a value <= (\d+)", str(error)):
-        return f"--vocab-size {vocab_size} is too large for this text: use at most {most[1]}, or more text."
-    if least := re.search(r"smaller than required_chars\. \d+ vs (\d+)", str(error)):
+    if maximum := re.search(r"set it to a value <= (\d+)", str(error)):
+        return f"--vocab-size {vocab_size} is too large for this text: use at most {maximum[1]}, or more text."
+    if minimum := re.search(r"smaller than required_chars\. \d+ vs (\d+)", str(error)):
         return (
-            f"--vocab-size {vocab_size} is too small for the characters of this text: use at least {least[1]}, "
+            f"--vocab-size {vocab_size} is too small for the characters of this text: use at least {minimum[1]}, "
             f"or leave rare characters out with a lower --character-coverage."
         )
     return f"sentencepiece cannot learn from this text ({error}): check that it has sentences."

@@ -101,8 +101,8 @@ def write_campaign(folder: Path, campaign: Campaign, key: Key, raters: List[Rate
 
 def _campaign(content: Any) -> Campaign:
     items = [
-        Item(str(one["id"]), str(one["source"]), [str(text) for text in one["outputs"]], one["repeats"])
-        for one in content["items"]
+        Item(str(entry["id"]), str(entry["source"]), [str(text) for text in entry["outputs"]], entry["repeats"])
+        for entry in content["items"]
     ]
     names = {item.id for item in items}
     if len(names) < len(items):
@@ -115,7 +115,7 @@ def _campaign(content: Any) -> Campaign:
 
 
 def _raters(content: Any) -> List[Rater]:
-    raters = [Rater(str(one["name"]), str(one["token"])) for one in content]
+    raters = [Rater(str(entry["name"]), str(entry["token"])) for entry in content]
     if len({rater.name for rater in raters}) < len(raters) or len({rater.token for rater in raters}) < len(raters):
         raise ValueError("two raters share a name or a token")
     if any(len(rater.token) < MIN_TOKEN_LENGTH for rater in raters):

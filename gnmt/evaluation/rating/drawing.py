@@ -56,13 +56,13 @@ def draw(texts: Texts, sizes: Sizes, seed: int, languages: Tuple[str, str] = (""
     if sizes.rated > len(lines):
         raise UserError(f"--items is {sizes.rated}, but there are {len(lines)} sentences: give fewer items.")
     chosen = stratified(lines, [len(texts.sources[line].split()) for line in lines], sizes.rated, seed)
-    made = [_rated(texts, line, seed) for line in chosen]
-    again = sorted(made, key=lambda one: rank(seed, "repeated", one[0].id))[: sizes.repeated]
-    made += [_repeat(*one, seed) for one in again]
-    made += [_control(texts, line, seed) for line in _control_lines(texts, set(lines) - set(chosen), sizes, seed)]
-    made.sort(key=lambda one: one[0].id)
-    campaign = Campaign(seed, *languages, [item for item, _ in made])
-    return campaign, Key(list(texts.outputs), {item.id: origin for item, origin in made})
+    pairs = [_rated(texts, line, seed) for line in chosen]
+    again = sorted(pairs, key=lambda pair: rank(seed, "repeated", pair[0].id))[: sizes.repeated]
+    pairs += [_repeat(*pair, seed) for pair in again]
+    pairs += [_control(texts, line, seed) for line in _control_lines(texts, set(lines) - set(chosen), sizes, seed)]
+    pairs.sort(key=lambda pair: pair[0].id)
+    campaign = Campaign(seed, *languages, [item for item, _ in pairs])
+    return campaign, Key(list(texts.outputs), {item.id: origin for item, origin in pairs})
 
 
 def stratified(lines: Sequence[int], lengths: Sequence[int], count: int, seed: int) -> List[int]:
@@ -124,12 +124,12 @@ def _control_lines(texts: Texts, undrawn: set, sizes: Sizes, seed: int) -> List[
 def _control(texts: Texts, line: int, seed: int) -> Tuple[Item, ItemKey]:
     """Returns a control; system outputs are added up to the usual number, to make it similar to other items."""
     reference = texts.references[line]
-    found = {reference: [CONTROL_REFERENCE], damaged(reference, seed): [CONTROL_DAMAGED]}
+    origins = {reference: [CONTROL_REFERENCE], damaged(reference, seed): [CONTROL_DAMAGED]}
     for system, outputs in texts.outputs.items():
-        if len(found) < len(texts.outputs):
-            found.setdefault(outputs[line], [system])
-    item = Item(_name(seed, CONTROL, line), texts.sources[line], list(found), None)
-    return item, ItemKey(CONTROL, line + 1, None, list(found.values()))
+        if len(origins) < len(texts.outputs):
+            origins.setdefault(outputs[line], [system])
+    item = Item(_name(seed, CONTROL, line), texts.sources[line], list(origins), None)
+    return item, ItemKey(CONTROL, line + 1, None, list(origins.values()))
 
 
 def _name(seed: int, kind: str, line: int) -> str:

@@ -25,11 +25,11 @@ def as_csv(campaign: Campaign, key: Key, raters: Sequence[Rater], ratings: Seque
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for one in latest(ratings).values():
-        origin = key.items[one.item]
-        for system in origin.systems[one.output]:
-            place = (one.rater, one.item, origin.kind, origin.line, system)
-            writer.writerow([*place, one.position, one.score, one.milliseconds, one.time])
+    for rating in latest(ratings).values():
+        origin = key.items[rating.item]
+        for system in origin.systems[rating.output]:
+            place = (rating.rater, rating.item, origin.kind, origin.line, system)
+            writer.writerow([*place, rating.position, rating.score, rating.milliseconds, rating.time])
     return file.getvalue()
 
 

@@ -69,7 +69,9 @@ class RatingLog:
     def of_rater(self, rater: str) -> Dict[Tuple[str, int], int]:
         """Returns the scores of a rater by item and output."""
         with self._lock:
-            return {(item, output): one.score for (name, item, output), one in self.ratings.items() if name == rater}
+            return {
+                (item, output): rating.score for (name, item, output), rating in self.ratings.items() if name == rater
+            }
 
     def close(self) -> None:
         """Closes the file."""
@@ -84,7 +86,7 @@ def read_ratings(path: Path) -> List[Rating]:
     """
     if not path.exists():
         return []
-    found = []
+    ratings = []
     *lines, _ = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines, start=1):
         try:
@@ -95,8 +97,8 @@ def read_ratings(path: Path) -> List[Rating]:
             raise UserError(
                 f"{path}, line {number} is not a rating ({error}): restore the file from a copy."
             ) from error
-        found.append(rating)
-    return found
+        ratings.append(rating)
+    return ratings
 
 
 def ratings_of(folder: Path, campaign: Campaign) -> List[Rating]:
