@@ -27,6 +27,7 @@ class OptionError(UserError):
 
     @property
     def on_command_line(self) -> str:
+        """The message for users of a command, which names options as on the command line."""
         return super().__str__()
 
 

@@ -276,7 +276,14 @@ class Translator:
     def _stream(
         self, source: TextSource, options: TranslationOptions, prefixes: Iterable[str], first: int
     ) -> Iterator[Translation]:
-        """Yields the translations of a source; `first` is the number of texts that are read at once at the start."""
+        """Yields the translations of a source.
+
+        Args:
+            source: source of the texts.
+            options: options for all texts.
+            prefixes: beginnings of the translations, in the order of the texts; may be shorter.
+            first: maximum number of texts that are read at once at the start.
+        """
         search = self.search(options, CLOSED if self._device.type == "cpu" else JOINING_SHARE)
         language = self.source_language if options.split_sentences else None
         pending = PendingTexts(self.codec, options.max_length, options.replace_unk, language)

@@ -154,7 +154,13 @@ def plan(folder: BulkFolder, job: Job, source: Path, workers: int) -> Manifest:
 
 
 def _continue(folder: BulkFolder, job: Job, source: Path) -> Manifest:
-    """Returns the existing manifest after checks of the job and the input."""
+    """Returns the existing manifest after checks of the job and the input.
+
+    Args:
+        folder: folder with a manifest.
+        job: job of the command line.
+        source: input of the command line.
+    """
     manifest = read_manifest(folder)
     if job.lines_per_shard is None:
         job = dataclasses.replace(job, lines_per_shard=manifest.job.lines_per_shard)
@@ -165,7 +171,14 @@ def _continue(folder: BulkFolder, job: Job, source: Path) -> Manifest:
 
 
 def _begin(folder: BulkFolder, job: Job, source: Path, workers: int) -> Manifest:
-    """Writes the shards of the input, then the manifest."""
+    """Writes the shards of the input, then the manifest.
+
+    Args:
+        folder: folder without a manifest.
+        job: models and options.
+        source: input, or "-" for stdin.
+        workers: number of processes that share the shards.
+    """
     _remove_unfinished_plan(folder)
     if job.lines_per_shard is None:
         lines = _count_lines(source, job, MAX_LINES * SHARDS_PER_WORKER * workers)
@@ -221,7 +234,13 @@ def input_checksum(source: Path, job: Job) -> str:
 
 
 def _count_lines(source: Path, job: Job, limit: int) -> Optional[int]:
-    """Returns the number of lines of a file, counted up to `limit`; None for stdin, which can be read only once."""
+    """Returns the number of lines of a file; None for stdin, which can be read only once.
+
+    Args:
+        source: input, or "-" for stdin.
+        job: determines the format.
+        limit: number of lines at which counting stops.
+    """
     if source == STANDARD_INPUT:
         return None
     if job.input_format == "parquet":

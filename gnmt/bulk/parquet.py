@@ -71,7 +71,13 @@ def _cut(path: Path, file, schema, rows_per_shard: int) -> Iterator[Tuple[int, b
 
 
 def _batches(path: Path, file, rows: int) -> Iterator[Any]:
-    """Yields the rows of a file. Raises UserError if the file is damaged."""
+    """Yields the rows of a file. Raises UserError if the file is damaged.
+
+    Args:
+        path: path of the file, for errors.
+        file: open Parquet file.
+        rows: maximum number of rows of a batch.
+    """
     arrow, _ = _pyarrow()
     try:
         yield from file.iter_batches(batch_size=rows)
@@ -122,7 +128,12 @@ def write_parquet(content: bytes, rows: Sequence[Row], translations: Sequence[Tr
 
 
 def join_parquet(shards: Iterable[bytes], file: BinaryIO) -> None:
-    """Writes shards as one file; each is a row group."""
+    """Writes shards as one file; each shard is a row group.
+
+    Args:
+        shards: contents of the shards, in order.
+        file: open for writing.
+    """
     _, parquet = _pyarrow()
     writer = None
     for content in shards:

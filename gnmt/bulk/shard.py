@@ -233,7 +233,13 @@ def count_rows(output: bytes, output_format: str) -> int:
 
 
 def _problems(shard: Shard, rows: Rows, translations: Sequence[Translated]) -> List[dict]:
-    """Returns an object for each problem of a line; line numbers count from 1 over the whole input."""
+    """Returns an object for each problem of a line; line numbers count from 1 over the whole input.
+
+    Args:
+        shard: shard of the manifest.
+        rows: rows of the shard.
+        translations: one for each row.
+    """
     problems = []
     for number, (row, translation) in enumerate(zip(rows, translations), start=shard.first + 1):
         if row.problem:

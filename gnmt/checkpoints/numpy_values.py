@@ -20,7 +20,16 @@ PLAIN = (None, None, None, -1, -1, 0)  # fields, metadata, alignment and flags o
 
 
 class StoredType:
-    """Plain numeric type of numpy."""
+    """Plain numeric type of numpy.
+
+    Args:
+        code: type without byte order, such as "f4".
+        align: flag in the pickle, without an effect.
+        copy: flag in the pickle, without an effect.
+
+    Raises:
+        InvalidPickle: for any other type.
+    """
 
     def __init__(self, code: str, align: bool = False, copy: bool = True):
         if code not in TYPES or type(align) is not bool or type(copy) is not bool:

@@ -46,9 +46,11 @@ class Parser(argparse.ArgumentParser):
     """Parser that suggests the option which an unknown one resembles."""
 
     def add_subparsers(self, **options: Any) -> Any:
+        """Adds actions; each is parsed by an ActionParser."""
         return super().add_subparsers(**{"parser_class": ActionParser, **options})
 
     def error(self, message: str) -> NoReturn:
+        """Exits with the usage and a message, with a suggestion for an unknown option."""
         unknown = [word.partition("=")[0] for word in message.split() if word.startswith("--")]
         if message.startswith(UNKNOWN) and unknown:
             known = [name for action in self._actions for name in action.option_strings]
@@ -61,6 +63,7 @@ class ActionParser(Parser):
     """Parser of an action, which itself refuses unknown options; otherwise, the usage of the command would be shown."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parses the arguments of the action; exits with an error for an unknown option."""
         parsed, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self.error(f"{UNKNOWN}: {' '.join(unknown)}")
@@ -96,7 +99,12 @@ def run_module(command: ModuleType, program: str, arguments: Optional[Sequence[s
 
 
 def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
-    """Parses options and positional arguments in any order, as in `gnmt translate MODEL --beam 4 text.en`."""
+    """Parses options and positional arguments in any order, as in `gnmt translate MODEL --beam 4 text.en`.
+
+    Args:
+        parser: parser of the command.
+        arguments: command line without the program's name.
+    """
     try:
         return parser.parse_intermixed_args(arguments)
     except TypeError:  # the command has actions, with which argparse cannot do this
@@ -112,5 +120,10 @@ def _check_texts(parsed: argparse.Namespace) -> None:
 
 
 def run_alone(command: ModuleType, program: str) -> None:
-    """Runs a command as the only one of this process."""
+    """Runs a command as the only one of this process.
+
+    Args:
+        command: module of the command.
+        program: name of the command in help and errors.
+    """
     run_command(lambda: run_module(command, program))

@@ -80,6 +80,10 @@ def tokenizer_files(given: Optional[str], data: Path) -> TokenizerFiles:
 
     Raises:
         UserError: if there is none, or its type is unknown.
+
+    Args:
+        given: file or name of a tokenizer; None selects the file in or next to the folder of the data.
+        data: folder of fairseq-preprocess.
     """
     if given in ("words", "spaces"):
         return TokenizerFiles(given)
@@ -124,9 +128,14 @@ def _training_data(folder: Optional[Path]) -> Optional[TrainingData]:
 
 
 def _compare(trained: TrainedModel, translator: Translator, folder: Path) -> None:
-    """Compares the translations of random sources by the written model and the checkpoint.
+    """Compares the written model with the checkpoint: translates random sources with both.
 
-    Weights rounded to 16 bits may give different translations.
+    Translations may differ if weights were rounded to 16 bits.
+
+    Args:
+        trained: model of the checkpoint.
+        translator: translator of the written folder.
+        folder: written folder, whose tokenizer is used.
 
     Raises:
         UserError: if the translations differ.

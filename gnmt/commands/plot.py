@@ -87,6 +87,10 @@ def plot_training(arguments: argparse.Namespace) -> None:
 def names_of(paths: Sequence[Path], given: Optional[Sequence[str]]) -> List[str]:
     """Returns the given names; otherwise the shortest of file names, folder names and paths that are distinct.
 
+    Args:
+        paths: logs of the training runs.
+        given: names on the command line, one per log; None if there are none.
+
     Raises:
         UserError: if names are not distinct or their number differs from the number of logs.
     """

@@ -130,8 +130,13 @@ def show_traceback(error: BaseException) -> None:
 def _raise_ending_signal(owner: int, number: int, frame: Optional[FrameType]) -> None:
     """Raises the exception of a signal in the process `owner`.
 
-    A forked child that has not yet called `_leave_signals_to_parent` ignores Ctrl-C and is ended by SIGTERM, as
-    afterwards.
+    A forked child that has not yet called `_leave_signals_to_parent` ignores Ctrl-C, and SIGTERM ends it. After the
+    call it does the same.
+
+    Args:
+        owner: process id of the command.
+        number: SIGINT or SIGTERM.
+        frame: unused.
     """
     if os.getpid() == owner:
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt

@@ -41,6 +41,11 @@ def check_output(path: Path, overwrite: bool) -> None:
 
 
 def write_json(path: Path, content: Dict[str, Any]) -> None:
-    """Writes a JSON file atomically."""
+    """Writes a JSON file atomically; an existing file is replaced.
+
+    Args:
+        path: file to write.
+        content: JSON object; values of other types are written as text.
+    """
     with atomic_outputs([path], inputs=[], overwrite=True) as (file,):
         file.write((json.dumps(content, indent=1, default=str) + "\n").encode("utf-8"))

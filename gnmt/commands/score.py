@@ -91,7 +91,11 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def check_options(arguments: argparse.Namespace, systems: int) -> None:
-    """Checks combinations of options, before anything is read.
+    """Checks combinations of options before any file is read.
+
+    Args:
+        arguments: options of the command.
+        systems: number of systems.
 
     Raises:
         UserError: for options that cannot be combined.
@@ -169,6 +173,10 @@ def cell(score) -> str:
 def read_hypotheses(path: Path, count: int) -> List[str]:
     """Returns the `count` translations of a file, or of stdin for the path "-".
 
+    Args:
+        path: file with one translation per line.
+        count: number of references.
+
     Raises:
         UserError: if the number of lines differs.
     """
@@ -185,6 +193,10 @@ def read_generate_log(path: Path, count: int) -> List[str]:
     """Returns the best translations of the sentences 0 to `count` - 1, in this order.
 
     fairseq-generate prints sentences in the order of its batches, and the n-best list of a sentence best first.
+
+    Args:
+        path: output of fairseq-generate.
+        count: number of references.
 
     Raises:
         UserError: if the log has no translations, or not one per reference.

@@ -126,12 +126,22 @@ def warn_of(prefix: str, sentence: str) -> None:
 
 
 def as_text(number: int, translation) -> str:
-    """Returns the text of a translation as one line."""
+    """Returns the text of a translation as one line.
+
+    Args:
+        number: unused.
+        translation: Translation of the line.
+    """
     return one_line(translation.text) + "\n"
 
 
 def as_json(number: int, translation) -> str:
-    """Returns a JSON object as one line: number of the input line, text, and the n-best list of each sentence."""
+    """Returns a JSON object as one line: number of the input line, text, and the n-best list of each sentence.
+
+    Args:
+        number: number of the input line, from 1.
+        translation: Translation of the line.
+    """
     sentences = [
         {
             "source": sentence.source,
@@ -152,6 +162,10 @@ def as_json_with_attention(number: int, translation) -> str:
     """Returns the object of `as_json` with the source tokens of each sentence and the attention of each hypothesis.
 
     The attention has one row per target token and one column per source token, EOS last in both.
+
+    Args:
+        number: number of the input line, from 1.
+        translation: Translation of the line.
     """
     content = json.loads(as_json(number, translation))
     for shown, sentence in zip(content["sentences"], translation.sentences):
@@ -166,6 +180,10 @@ def as_tsv(number: int, translation) -> str:
     """Returns one line per hypothesis: number of the input line, score, text.
 
     A text of several sentences has one line.
+
+    Args:
+        number: number of the input line, from 1.
+        translation: Translation of the line.
     """
     if len(translation.sentences) == 1 and translation.nbest:
         rows = [(hypothesis.score, hypothesis.text) for hypothesis in translation.nbest]

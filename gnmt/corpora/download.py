@@ -110,7 +110,13 @@ def _mirrored(url: str, mirror: Optional[str]) -> str:
 
 
 def _fetch_whole(url: str, path: Path, expected: Optional[str]) -> None:
-    """Fetches a file; a damaged file is fetched once more from the start, without old partial data."""
+    """Fetches a file; a damaged file is fetched once more from the start, without old partial data.
+
+    Args:
+        url: address of the file.
+        path: file to write.
+        expected: SHA-256 of the file, or None.
+    """
     resumed = part_path(path).exists()
     fetch(url, path)
     if not _is_whole(path, expected):
@@ -124,7 +130,12 @@ def _fetch_whole(url: str, path: Path, expected: Optional[str]) -> None:
 
 
 def _is_whole(path: Path, expected: Optional[str]) -> bool:
-    """Returns True if the file is complete; otherwise logs the reason and renames the file."""
+    """Returns True if the file is complete; otherwise logs the reason and renames the file.
+
+    Args:
+        path: file to check.
+        expected: SHA-256 of the file, or None.
+    """
     print(f"{path.name}: checking.", file=sys.stderr)
     wrong = defect(path, expected)
     if wrong:

@@ -183,7 +183,12 @@ def _write_out(output: _Output) -> None:
 
 
 def _explained(error: Exception, outputs: Sequence[_Output]) -> Optional[UserError]:
-    """Returns the UserError for a full disk or a pipe without a reader; None for any other error."""
+    """Returns the UserError for a full disk or a pipe without a reader; None for any other error.
+
+    Args:
+        error: error during the writing of outputs.
+        outputs: open outputs.
+    """
     reason = error if isinstance(error, OSError) else error.__context__  # torch.save wraps the error in its own
     if not isinstance(reason, OSError):
         return None

@@ -46,9 +46,11 @@ class Unpacked(io.RawIOBase):
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
+        """Returns True: the file can be read."""
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """Fills the beginning of a buffer; returns the number of bytes, 0 at the end of the file."""
         while not self._rest:
             block = next(self._blocks, None)
             if block is None:

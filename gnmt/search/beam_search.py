@@ -109,7 +109,13 @@ class BeamSearch:
         self._running = self._running._replace(num_finished=num_finished)
 
     def _update_batch(self, running: BeamState, model_state: ModelState, stopped: Tensor) -> List[SearchResult]:
-        """Stores the rows of the next step; removes and returns the stopped sentences (B,) if there are enough."""
+        """Stores the rows of the next step; removes and returns stopped sentences if there are enough.
+
+        Args:
+            running: hypotheses that continue.
+            model_state: state of the model after the step.
+            stopped: (B,), True for stopped sentences.
+        """
         num_stopped = int(stopped.sum())
         if not num_stopped or num_stopped < self.leaving_share * len(stopped):
             self._running, self._model_state = running, model_state.reorder(running.backpointers.flatten())

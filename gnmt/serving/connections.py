@@ -14,10 +14,10 @@ CLIENT_SECONDS = 30.0  # maximum time until the next head of a request is comple
 
 
 class TimedConnection(H11Protocol):
-    """HTTP/1.1 connection that is closed when its client is too slow.
+    """HTTP/1.1 connection that is closed if its client is too slow.
 
-    If all connections are in use, a new one replaces the one that has waited longest for its client, or gets status 503
-    if all have whole requests.
+    If all connections are in use, a new connection replaces the one that has waited longest for its client. It gets
+    status 503 if all others have complete requests. The constructor takes the arguments of uvicorn's H11Protocol.
     """
 
     def __init__(self, *arguments: Any, **options: Any):

@@ -194,7 +194,12 @@ class Engine:
         return translation
 
     def _fail(self, key: SearchKey, error: Exception) -> None:
-        """Logs the error of a search, drops the search and fails its jobs; other searches go on."""
+        """Logs the error of a search, drops the search and fails its jobs; other searches continue.
+
+        Args:
+            key: key of the search.
+            error: error that the jobs receive.
+        """
         logger.error("a search has failed", exc_info=error)
         self._searches.pop(key, None)
         numbers = [number for number, (search_key, _) in self._jobs.items() if search_key == key]

@@ -81,7 +81,12 @@ class FileAnswer(BaseModel):
 
 
 def file_routes(service: TranslationService, access: Access) -> APIRouter:
-    """Returns the routes /translate_file and /download_file/{key}."""
+    """Returns the routes /translate_file and /download_file/{key}.
+
+    Args:
+        service: translates the texts.
+        access: checks keys and request rates.
+    """
     router = APIRouter(tags=["LibreTranslate"])
     files = TranslatedFiles()
 

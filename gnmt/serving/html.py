@@ -160,7 +160,12 @@ def pieces_of(tokens: Iterator[Token]) -> List[Piece]:
 
 
 def _rest_of(name: str, tokens: Iterator[Token]) -> str:
-    """Returns the content of an element and its end tag; consumes these tokens."""
+    """Returns the content of an element and its end tag; consumes these tokens.
+
+    Args:
+        name: name of the element.
+        tokens: tokens after its start tag.
+    """
     depth, content = 1, []
     for token in tokens:
         content.append(escape(token.text) if isinstance(token, Text) else token.raw)

@@ -66,7 +66,12 @@ def fields_schema(model: type) -> Dict[str, Any]:
 
 
 def libretranslate_routes(service: TranslationService, access: Access) -> APIRouter:
-    """Returns the routes /translate, /detect and /languages."""
+    """Returns the routes /translate, /detect and /languages.
+
+    Args:
+        service: translates the texts.
+        access: checks keys and request rates.
+    """
     router = APIRouter(tags=["LibreTranslate"])
 
     @router.post("/translate", responses=ERRORS, openapi_extra=fields_schema(TranslateBody),
@@ -112,7 +117,13 @@ def libretranslate_routes(service: TranslationService, access: Access) -> APIRou
 
 
 async def _translate(service: TranslationService, body: TranslateBody, texts: List[str]) -> TranslateAnswer:
-    """Translates texts; texts of one language are translated together."""
+    """Translates texts; texts of one language are translated together.
+
+    Args:
+        service: translates the texts.
+        body: request.
+        texts: texts of the request.
+    """
     detected = None
     sources = [body.source] * len(texts)
     if body.source == AUTO:

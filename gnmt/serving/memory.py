@@ -29,7 +29,12 @@ def find_trim() -> Callable[[int], int]:
 
 
 class MemoryTrimmer:
-    """Returns freed memory to the system at most once in SECONDS."""
+    """Returns freed memory to the system at most once in SECONDS.
+
+    Args:
+        trim: returns free pages to the system, such as glibc's malloc_trim.
+        clock: returns the time in seconds.
+    """
 
     def __init__(self, trim: Callable[[int], int], clock: Callable[[], float] = time.monotonic):
         self._trim, self._clock = trim, clock

@@ -34,7 +34,12 @@ class TargetItem(BaseModel):
 
 
 def opennmt_routes(service: TranslationService, access: Access) -> APIRouter:
-    """Returns the routes /translator/translate, /translator/models and /translator/health."""
+    """Returns the routes /translator/translate, /translator/models and /translator/health.
+
+    Args:
+        service: translates the texts.
+        access: checks keys and request rates.
+    """
     router = APIRouter(prefix="/translator", tags=["OpenNMT"])
 
     @router.post("/translate", responses=ERRORS)

@@ -103,6 +103,15 @@ class _Placed(NamedTuple):
 
 
 class _Placement:
+    """Writer of the target text with the markup of the source.
+
+    Args:
+        source: text without markup.
+        target: translation of the source.
+        links: source unit of each target unit.
+        escape: converts text to markup.
+    """
+
     def __init__(self, source: str, target: str, links: Sequence[int], escape: Callable[[str], str]):
         self._starts = [unit.start for unit in units_of(source)]  # of the source units
         self._target, self._text = units_of(target), target
@@ -134,7 +143,14 @@ class _Placement:
                 self._written.append(" ")
 
     def _placed(self, elements: Sequence[Element], parent: range, first: int, last: int) -> List[_Placed]:
-        """Returns elements in the order of the target."""
+        """Returns elements in the order of the target.
+
+        Args:
+            elements: sibling elements of the source.
+            parent: source units of the element around them.
+            first: first target unit of that element.
+            last: target unit after its last one.
+        """
         units = [self._units_in(element.span) for element in elements]
         owner_of = {unit: number for number, members in enumerate(units) for unit in members}
         owners = [None if link == UNLINKED else owner_of.get(link, OUTSIDE) for link in self._links[first:last]]
@@ -157,7 +173,15 @@ class _Placement:
         return range(bisect_left(self._starts, span.start), bisect_left(self._starts, span.end))
 
     def _as_point(self, element: Element, parent: range, first: int, last: int, runs: Sequence[_Placed]) -> _Placed:
-        """Places an element without linked target units."""
+        """Places an element without linked target units.
+
+        Args:
+            element: element to place.
+            parent: source units of the element around it.
+            first: first target unit of that element.
+            last: target unit after its last one.
+            runs: placed siblings, in the order of the target.
+        """
         point = self._point(bisect_left(self._starts, element.span.start), parent, first, last)
         around = bisect_right(runs, point, key=lambda run: run.first) - 1
         if around >= 0 and runs[around].first < point < runs[around].last:
@@ -166,7 +190,14 @@ class _Placement:
         return _Placed(point, point, element)
 
     def _point(self, following: int, parent: range, first: int, last: int) -> int:
-        """Returns the target unit that begins the translation of a source unit."""
+        """Returns the target unit that begins the translation of a source unit.
+
+        Args:
+            following: source unit.
+            parent: source units of the element around it.
+            first: first target unit of that element.
+            last: target unit after its last one.
+        """
         if following >= parent.stop:
             return last
         if following <= parent.start:

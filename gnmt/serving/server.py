@@ -84,7 +84,12 @@ def run_server(application: Application, bound: socket.socket, limits: Limits, p
 
 
 class _AnnouncingServer(uvicorn.Server):
-    """Server that prints its address when it is ready."""
+    """Server that prints its address when it is ready.
+
+    Args:
+        config: settings of uvicorn.
+        address: URL to print.
+    """
 
     def __init__(self, config: uvicorn.Config, address: str):
         super().__init__(config)

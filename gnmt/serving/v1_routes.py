@@ -131,7 +131,12 @@ STREAMED: Dict[Union[int, str], Dict[str, Any]] = {
 
 
 def v1_routes(service: TranslationService, access: Access) -> APIRouter:
-    """Returns the routes /v1/translate and /v1/limits."""
+    """Returns the routes /v1/translate and /v1/limits.
+
+    Args:
+        service: translates the texts.
+        access: checks keys and request rates.
+    """
     router = APIRouter(prefix="/v1", tags=["Translation"])
 
     @router.post("/translate", response_model=DetailedAnswer, responses={**ERRORS, **STREAMED})
@@ -181,7 +186,12 @@ class View:
         self._with_attention = with_attention
 
     def sentence(self, translation: SentenceTranslation, separator: str) -> Dict[str, Any]:
-        """Returns a SentenceAnswer."""
+        """Returns the fields of a SentenceAnswer.
+
+        Args:
+            translation: translation of the sentence.
+            separator: white space after the sentence.
+        """
         return {
             "source": translation.source,
             "separator": separator,
@@ -242,7 +252,13 @@ async def _collect(running: RunningRequest) -> Dict[Place, SentenceTranslation]:
 
 
 async def _lines(running: RunningRequest, parts: Sequence[Sequence[Sentence]], view: View) -> AsyncIterator[bytes]:
-    """Yields a line of JSON for each sentence; an error is the last line."""
+    """Yields a line of JSON for each sentence; an error is the last line.
+
+    Args:
+        running: request whose sentences are translated.
+        parts: sentences of each text.
+        view: converts translations to JSON values.
+    """
     try:
         async for (text, number), translation in running.finished():
             shown = view.sentence(translation, parts[text][number].separator)

@@ -97,7 +97,13 @@ def _append_line(sentences: List[Sentence], line: str, line_break: str, code: st
 
 
 def _ends_sentence(body: str, boundary, code: str) -> bool:
-    """Returns True if the terminators at `boundary` end a sentence of `body`, not an abbreviation."""
+    """Returns True if terminators end a sentence, not an abbreviation.
+
+    Args:
+        body: line of text.
+        boundary: match of BOUNDARY in the line.
+        code: language of the text.
+    """
     if not boundary.group(1):  # a full-width mark needs no white space
         return True
     if not NEXT_BEGINS.match(body, boundary.end()):

@@ -94,7 +94,14 @@ def train_subwords(
 
 
 def _learn(lines: Iterator[str], vocab_size: int, model_type: str, character_coverage: float) -> bytes:
-    """Returns the content of a model file, with the normalisation and special symbols described above."""
+    """Returns the content of a model file, with the normalisation and special symbols described above.
+
+    Args:
+        lines: training text.
+        vocab_size: number of pieces.
+        model_type: type of sentencepiece model.
+        character_coverage: share of the text's characters that are not unknown.
+    """
     model = io.BytesIO()
     with tempfile.NamedTemporaryFile("w", suffix=".tsv") as rule:
         rule.write(white_space_rule())
@@ -144,7 +151,12 @@ def _lines(paths: Sequence[Path]) -> Iterator[str]:
 
 
 def _remedy(error: Exception, vocab_size: int) -> str:
-    """Returns sentencepiece's error as a sentence with a remedy."""
+    """Returns sentencepiece's error as a sentence with a remedy.
+
+    Args:
+        error: error of the training.
+        vocab_size: requested number of pieces.
+    """
     if maximum := re.search(r"set it to a value <= (\d+)", str(error)):
         return f"--vocab-size {vocab_size} is too large for this text: use at most {maximum[1]}, or more text."
     if minimum := re.search(r"smaller than required_chars\. \d+ vs (\d+)", str(error)):

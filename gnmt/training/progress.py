@@ -82,6 +82,6 @@ def _perplexity(record: Record) -> List[str]:
 
 
 def _short(value: float, digits: int) -> str:
-    """Returns a number with this many significant digits, or as an integer if it has more."""
+    """Returns a number with `digits` significant digits, or as an integer if it has more."""
     # At half of 10^digits, because "g" rounds 99.6 to 1e+02.
     return f"{value:.{digits}g}" if value < 10**digits / 2 else f"{value:,.0f}"

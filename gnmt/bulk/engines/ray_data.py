@@ -24,7 +24,13 @@ FREE_CPUS = 1  # for Ray's own tasks, which otherwise never start
 
 
 class ShardActor:
-    """Ray actor that translates the shard of a row and keeps the models in memory."""
+    """Ray actor that translates the shard of a row and keeps the models in memory.
+
+    Args:
+        folder: folder of the shards.
+        device: torch device.
+        threads: number of torch threads.
+    """
 
     def __init__(self, folder: BulkFolder, device: str, threads: int):
         self._translator = ShardTranslator(folder, read_manifest(folder), device, threads)

@@ -96,7 +96,13 @@ def damaged(text: str, seed: int) -> str:
 
 
 def _rated(texts: Texts, line: int, seed: int) -> Tuple[Item, ItemKey]:
-    """Returns an item; systems with equal outputs share one output, which is rated once."""
+    """Returns an item and its origin; systems with equal outputs share one output, which is rated once.
+
+    Args:
+        texts: sources, references and outputs of the systems.
+        line: index of the line, from 0.
+        seed: seed of the campaign.
+    """
     producers: Dict[str, List[str]] = {}
     for system, outputs in texts.outputs.items():
         producers.setdefault(outputs[line], []).append(system)
@@ -122,7 +128,15 @@ def _control_lines(texts: Texts, undrawn: set, sizes: Sizes, seed: int) -> List[
 
 
 def _control(texts: Texts, line: int, seed: int) -> Tuple[Item, ItemKey]:
-    """Returns a control; system outputs are added up to the usual number, to make it similar to other items."""
+    """Returns a control and its origin.
+
+    Outputs of systems are added up to the usual number, so that a control looks like other items.
+
+    Args:
+        texts: sources, references and outputs of the systems.
+        line: index of the line, from 0.
+        seed: seed of the campaign.
+    """
     reference = texts.references[line]
     origins = {reference: [CONTROL_REFERENCE], damaged(reference, seed): [CONTROL_DAMAGED]}
     for system, outputs in texts.outputs.items():

@@ -62,7 +62,12 @@ def as_pearmut(campaign: Campaign, key: Key, raters: Sequence[Rater], ratings: S
 
 
 def _pearmut_item(item: Item, origin: ItemKey) -> Dict[str, Any]:
-    """Returns an item; names of a control's outputs start with "control: ", so that they count for no system."""
+    """Returns an item; names of a control's outputs start with "control: ", so that they count for no system.
+
+    Args:
+        item: item with the outputs.
+        origin: systems of the outputs.
+    """
     prefix = "control: " if origin.kind == CONTROL else ""
     names: List[List[str]] = origin.systems
     outputs = {f"{prefix}{name}": text for text, systems in zip(item.outputs, names) for name in systems}

@@ -77,12 +77,24 @@ def complete_items(campaign: Campaign, ratings: Sequence[Rating]) -> List[Comple
 
 
 def _scores_of(entry: CompleteItem, key: Key, system: str) -> List[int]:
-    """Returns the scores of a system in an item; an empty list if the item does not show the system."""
+    """Returns the scores of a system in an item; an empty list if the item does not show the system.
+
+    Args:
+        entry: scores of one rater for one item.
+        key: key of the campaign.
+        system: name of the system.
+    """
     return [score for score, systems in zip(entry.scores, key.items[entry.item].systems) if system in systems]
 
 
 def _item_means(rated: Sequence[CompleteItem], key: Key, system: str) -> Dict[str, float]:
-    """Returns the mean score of a system over raters, for each item."""
+    """Returns the mean score of a system over raters, for each item.
+
+    Args:
+        rated: complete items, without repetitions and controls.
+        key: key of the campaign.
+        system: name of the system.
+    """
     scores: Dict[str, List[int]] = defaultdict(list)
     for entry in rated:
         scores[entry.item] += _scores_of(entry, key, system)
@@ -97,7 +109,14 @@ def _mean_row(system: str, means: Sequence[float]) -> Dict[str, Any]:
 def _difference_row(
     baseline: str, system: str, of_baseline: Dict[str, float], of_system: Dict[str, float]
 ) -> Dict[str, Any]:
-    """Returns the difference of a system and the baseline over the same items; wins are items won by the system."""
+    """Returns the difference between a system and the baseline over the same items; wins are wins of the system.
+
+    Args:
+        baseline: name of the baseline.
+        system: name of the system.
+        of_baseline: mean score of the baseline by item.
+        of_system: mean score of the system by item.
+    """
     differences = [of_system[item] - of_baseline[item] for item in of_baseline]
     wins, losses = sum(value > 0 for value in differences), sum(value < 0 for value in differences)
     mean, low, high = mean_with_interval(differences) if differences else (None, None, None)
@@ -146,14 +165,24 @@ def _rater_row(rater: str, complete: Sequence[CompleteItem], key: Key, items: in
 
 
 def _failed(control: CompleteItem, key: Key) -> bool:
-    """Returns True if the damaged reference did not get a lower score than the reference."""
+    """Returns True if the score of the damaged reference is not lower than the score of the reference.
+
+    Args:
+        control: complete control of one rater.
+        key: key of the campaign.
+    """
     (reference,) = _scores_of(control, key, CONTROL_REFERENCE)
     (harmed,) = _scores_of(control, key, CONTROL_DAMAGED)
     return harmed >= reference
 
 
 def _repeated_differences(entries: Dict[str, CompleteItem], key: Key) -> List[int]:
-    """Returns the absolute difference of the two scores of each output that a rater scored twice."""
+    """Returns the absolute difference between the two scores of each output that a rater has scored twice.
+
+    Args:
+        entries: complete items of the rater, by item.
+        key: key of the campaign.
+    """
     differences = []
     for name, entry in entries.items():
         origin = key.items[name]
@@ -167,6 +196,12 @@ def _share(differences: Sequence[int], maximum: int) -> Optional[float]:
 
 
 def _histogram(rated: Sequence[CompleteItem], key: Key, system: str) -> List[int]:
-    """Returns the number of times that a system got each score."""
+    """Returns the number of times that a system has each score.
+
+    Args:
+        rated: complete items, without repetitions and controls.
+        key: key of the campaign.
+        system: name of the system.
+    """
     given = [score for entry in rated for score in _scores_of(entry, key, system)]
     return [given.count(score) for score in SCORES]
