@@ -229,8 +229,7 @@ class Translator:
             batch_size: number of sentences that are scored at the same time.
 
         Raises:
-            UserError: if `sources` or `targets` is a single string, they differ in number, or `batch_size` is
-                below 1.
+            UserError: if `sources` or `targets` is a single string, their numbers differ, or `batch_size` is below 1.
         """
         if isinstance(sources, str) or isinstance(targets, str):
             raise UserError("sources and targets must be lists of strings: score([source], [target]).")

@@ -1,6 +1,6 @@
 r"""Formats that consist of lines: text, TSV and JSON lines. Parquet is in parquet.py.
 
-A line ends at "\n". Each input line has exactly one output line, also if it cannot be translated.
+A line ends at "\n". Each input line has exactly one output line, even if it cannot be translated.
 """
 
 import codecs

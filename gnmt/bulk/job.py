@@ -29,7 +29,7 @@ class Job:
     """Models and options of a bulk translation.
 
     Raises:
-        UserError: an option is out of range, needs another one, or excludes it.
+        UserError: an option is out of range, needs another option, or cannot be combined with it.
     """
 
     models: Tuple[str, ...]  # absolute paths of model folders

@@ -2,8 +2,8 @@
 
 A shard is done when its record in done/ exists. The record is written after the output is on the disk under its name. A
 process may be killed at any time: every file under its final name is complete. A shard is locked during its translation,
-so that two processes do not translate it at the same time. On a file system without locks they may; both then write the
-same bytes.
+so that two processes do not translate it at the same time. On a file system without locks, both may translate it and
+write the same bytes.
 """
 
 import dataclasses

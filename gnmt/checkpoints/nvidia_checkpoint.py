@@ -158,14 +158,14 @@ def is_piece(value: Any) -> bool:
 
 
 def check_contents(checkpoint: NvidiaCheckpoint, path: Path) -> None:
-    """Checks names of languages, which become file names and options of commands, and other texts.
+    """Checks texts, including the names of languages, which become file names and options of commands.
 
     Args:
         checkpoint: contents of the checkpoint.
         path: file, for errors.
 
     Raises:
-        UserError: if they contain other characters than plain text.
+        UserError: if they contain characters that are not plain text.
     """
     contents = {
         "weights": all(isinstance(value, Tensor) for value in checkpoint.weights.values()),

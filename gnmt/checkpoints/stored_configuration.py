@@ -1,4 +1,4 @@
-"""Configuration in a checkpoint: it must not name anything outside the checkpoint that would be looked up or fetched."""
+"""Configuration in a checkpoint, which must not refer to variables or URLs outside the checkpoint."""
 
 import re
 from argparse import Namespace

@@ -43,7 +43,7 @@ def add_command(commands, name: str, purpose: str) -> argparse.ArgumentParser:
 
 
 class Parser(argparse.ArgumentParser):
-    """Parser that suggests the option which an unknown one resembles."""
+    """Parser that suggests a similar option in place of an unknown one."""
 
     def add_subparsers(self, **options: Any) -> Any:
         """Adds actions; each is parsed by an ActionParser."""
@@ -120,7 +120,7 @@ def _check_texts(parsed: argparse.Namespace) -> None:
 
 
 def run_alone(command: ModuleType, program: str) -> None:
-    """Runs a command as the only one of this process.
+    """Runs a command as the only command of this process.
 
     Args:
         command: module of the command.

@@ -54,7 +54,7 @@ class Finding(NamedTuple):
 
 
 class NotSupported(Exception):
-    """Exception of a check of something that this device does not support."""
+    """Exception of a check that this device does not support."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
     commands = parser.add_subparsers(dest="command", required=True)
     training = commands.add_parser("training", help="draw curves of one or several training runs")
-    training.add_argument("logs", type=Path, nargs="+", metavar="LOG", help="logs, one per training")
+    training.add_argument("logs", type=Path, nargs="+", metavar="LOG", help="logs, one per training run")
     training.add_argument("--output", type=Path, required=True, metavar="FILE.png")
     training.add_argument(
         "--names", nargs="+", metavar="NAME", help="names of the training runs (default: file or folder names)"

@@ -101,7 +101,7 @@ def _options(arguments: argparse.Namespace, further: Sequence[str]) -> TrainingO
 
 
 def _total_updates(options: TrainingOptions) -> Optional[int]:
-    """Returns the number of updates of the whole training; None if it is not known before."""
+    """Returns the number of updates of the whole training; None if it is not known in advance."""
     text = options.value("--max-update")
     return int(text) if text.isdecimal() and int(text) and not options.value("--max-epoch") else None
 

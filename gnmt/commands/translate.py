@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def opened(path: Path) -> FileIO:
-    """Opens a file, or stdin; tells users at a terminal that text is expected."""
+    """Opens a file or stdin; prints a hint if stdin is a terminal."""
     if path != STANDARD_INPUT:
         return open(path, "rb", buffering=0)
     if os.isatty(0):

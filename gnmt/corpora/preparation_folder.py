@@ -1,6 +1,6 @@
 """Folder of a preparation: products are made in a subfolder, and moved when all of them are complete.
 
-An interrupted preparation continues with the same settings and files; others start again.
+An interrupted preparation is continued if settings and files are the same, and otherwise started again.
 """
 
 import json

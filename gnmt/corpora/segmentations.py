@@ -147,7 +147,7 @@ SEGMENTATIONS: Dict[str, Callable[..., Segmentation]] = {
 def write_padded_dictionary(segmentation: Segmentation, training: Sequence[Path], output: Path) -> None:
     """Writes the dictionary, padded to a multiple of 8 tokens by tokens that do not occur.
 
-    fairseq-preprocess pads only its own dictionaries; the added tokens have the names that it would give them.
+    fairseq-preprocess pads only its own dictionaries; the added tokens have the names of its padding.
 
     Args:
         segmentation: segmentation of the corpus.

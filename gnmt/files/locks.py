@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class FolderLock:
-    """Lock of a folder, held until `release` or until the process ends; forked children do not extend it."""
+    """Lock of a folder, held until `release` or until the process ends; forked children do not hold it."""
 
     def __init__(self, descriptor: int):
         self._descriptor: Optional[int] = descriptor

@@ -1,7 +1,7 @@
-"""Encoder for search in int8 and bf16: computes only real tokens, although sentences differ in length.
+"""Encoder for search in int8 and bf16: computes only real tokens of sentences with different lengths.
 
 Tokens are in the order of `torch.nn.utils.rnn.PackedSequence`: the first tokens of all sentences, then all second tokens,
-and so on. Longer sentences come first at each position, so the sentences that go on are always the first rows.
+and so on. Longer sentences come first at each position, so the sentences that continue are always the first rows.
 
 Shapes: B sentences, S source positions, R real tokens of all sentences, H hidden size.
 """

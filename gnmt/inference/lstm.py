@@ -1,7 +1,7 @@
 """LSTM layers with exchangeable linear layers for their matrix products: packed, bf16 or int8.
 
 Shapes: N rows, R positions of all sequences, I input size, H hidden size, O output size of a linear layer.
-Gate pre-activations are those of gnmt.inference.gate_weights, in the order i, f, 2 g, o.
+Gate pre-activations are in the order i, f, 2 g, o, as in gnmt.inference.gate_weights.
 """
 
 from typing import Callable, List, Optional

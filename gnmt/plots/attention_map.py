@@ -11,8 +11,8 @@ from gnmt.plots.pictures import below_each_other, new_figure, to_png
 from gnmt.tokenizers.word_tokenizer import END, MIDDLE, decode
 
 END_MARK = "</s>"
-SPACE = "\u2581"  # mark of sentencepiece at the start of a word
-CONTINUED = "@@"  # mark of subword-nmt at the end of a token inside a word
+SPACE = "\u2581"  # sentencepiece's mark at the start of a word
+CONTINUED = "@@"  # subword-nmt's mark at the end of a token that does not end its word
 
 CELL = 0.27  # inches, the height of a line of text
 MAX_SIDE_INCHES = 100.0  # maximum side in inches; cells of longer sentences are smaller

@@ -54,7 +54,7 @@ class BeamSearch:
         return 0 if self._running is None else len(self._running.sentence_ids)
 
     def join(self, sentences: Sequence[QueuedSentence]) -> None:
-        """Encodes sentences and adds them to the running batch; their ids must differ from those of running sentences."""
+        """Encodes sentences and adds them to the running batch; their ids must differ from the ids in the batch."""
         pad = self.rules.special.pad
         ids = torch.tensor([sentence.id for sentence in sentences], device=self.device)
         sources = padded([sentence.source for sentence in sentences], pad, self.device)

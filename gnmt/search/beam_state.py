@@ -68,7 +68,7 @@ class BeamState(NamedTuple):
         return BeamState._make(map(torch.cat, zip(*widened)))
 
     def _widened(self, width: int, beam: int, prefix: int, pad: int) -> "BeamState":
-        """Returns these sentences with other sizes, which are at least the present ones.
+        """Returns these sentences with larger or equal sizes.
 
         Args:
             width: number of source positions S.

@@ -15,7 +15,7 @@ from gnmt.search.step_model import LEAVING_SHARE, StepModel
 class Samples(NamedTuple):
     """Sampled translations: B sentences, K samples of each, T positions."""
 
-    tokens: Tensor  # (B, K, T), including EOS unless the limit came first; PAD after the last token
+    tokens: Tensor  # (B, K, T), including EOS unless the limit was reached first; PAD after the last token
     log_probs: Tensor  # (B, K, T) of each token, 0 at PAD
 
 

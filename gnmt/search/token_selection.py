@@ -13,8 +13,8 @@ from gnmt.search.backpointers import NO_TOKEN, History
 from gnmt.search.options import SearchOptions
 from gnmt.search.pruning import keep_within
 
-GROUPS = 512  # fastest for vocabularies from 8,000 to 32,000 tokens (measured), also for few rows
-# Breaks ties by the index of a column. Float64 adds it without loss to log-probabilities down to -16,000.
+GROUPS = 512  # fastest for vocabularies from 8,000 to 32,000 tokens (measured), even for few rows
+# Breaks ties by the index of a column. Float64 adds it without rounding to log-probabilities down to -16,000.
 TIE_BREAKER = 2.0**-38
 
 

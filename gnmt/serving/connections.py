@@ -1,7 +1,7 @@
 """Connections with a deadline for their client.
 
-uvicorn alone waits without end for the head of a request, and for a client that does not read its response. A few
-hundred such clients (slowloris) would keep all connections of a server.
+uvicorn alone has no time limit for the head of a request, or for a client that does not read its response. A few hundred
+such clients (slowloris) would occupy all connections of a server.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ class TimedConnection(H11Protocol):
         self._limit = self.config.limit_concurrency
         self.limit_concurrency = None  # of uvicorn's own check
         self._deadline: Optional[asyncio.TimerHandle] = None
-        self._since = 0.0  # begin of the present wait for the client, or of the present request
+        self._since = 0.0  # start of the current wait for the client, or of the current request
 
     @property
     def waits_for_client(self) -> bool:
@@ -94,6 +94,6 @@ class TimedConnection(H11Protocol):
 
 
 def _longest_wait(connections: Iterable[Any]) -> Optional[TimedConnection]:
-    """Returns the connection that has waited longest for its client; None if no client is waited for."""
+    """Returns the connection that has waited longest for its client; None if no connection waits."""
     waiting = [connection for connection in connections if connection.waits_for_client]
     return min(waiting, key=lambda connection: connection._since, default=None)

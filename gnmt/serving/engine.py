@@ -151,7 +151,7 @@ class Engine:
             try:
                 if key not in self._searches:
                     options = dataclasses.replace(key.options, batch_size=self._slots)
-                    # A share of 0, because only the engine lets sentences wait.
+                    # A share of 0, because `_take_joining` decides when sentences join.
                     self._searches[key] = key.translator.search(options, joining_share=0)
                 self._searches[key].add(sentences)
             except Exception as error:

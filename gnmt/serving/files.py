@@ -27,7 +27,7 @@ from gnmt.translator import Translator
 TYPES = ("text/plain", "application/x-subrip", "text/html", "text/html")
 KINDS = {suffix: f"{kind}; charset=utf-8" for suffix, kind in zip(FILE_FORMATS, TYPES)}
 LINK_SECONDS = 20 * 60
-MAX_BYTES = 64 << 20  # total size of all results; the oldest ones are removed first
+MAX_BYTES = 64 << 20  # total size of all results; the oldest results are removed first
 UNSAFE = re.compile(r"[^\w.,+ ()-]+")
 
 
@@ -56,7 +56,8 @@ class TranslatedFiles:
             content: bytes of the file.
 
         Returns:
-            The key of the result."""
+            The key of the result.
+        """
         self._forget_expired()
         while self._files and sum(len(file.content) for file in self._files.values()) + len(content) > MAX_BYTES:
             del self._files[next(iter(self._files))]

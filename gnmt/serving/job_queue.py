@@ -12,7 +12,7 @@ from gnmt.translation.results import SentenceTranslation
 from gnmt.translation.sentence_codec import EncodedSentence
 from gnmt.translator import Translator
 
-SHORT = 64  # tokens; longer sentences run in separate searches, so that they do not lengthen the batch of short ones
+SHORT = 64  # tokens; longer sentences run in separate searches, so that short sentences are not padded to their length
 
 Outcome = Union[SentenceTranslation, Exception]
 

@@ -1,4 +1,4 @@
-"""API keys: a file with a line `NAME KEY [REQUESTS-PER-MINUTE]` for each; blank lines and # comments are skipped."""
+"""API keys in a file, one line `NAME KEY [REQUESTS-PER-MINUTE]` per key; blank lines and # comments are skipped."""
 
 import hashlib
 import hmac

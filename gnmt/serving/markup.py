@@ -146,7 +146,8 @@ def separating(pieces: Sequence[Piece], run: Sequence[int], language: str) -> Se
     Args:
         pieces: pieces of the markup.
         run: indices of a run of pieces.
-        language: language of the text."""
+        language: language of the text.
+    """
     separators: Set[int] = set()
     stack: List[int] = []
     pairs: List[Tuple[int, int]] = []

@@ -1,4 +1,4 @@
-"""Bounds of the memory of a server that runs for long.
+"""Limits on the memory of a long-running server.
 
 - oneDNN caches a compiled product for each number of rows, up to 1,024 of about 250 KiB. A server has batches of all sizes, so
   the cache grows for hours. With 256 products, it stays 120 MiB smaller, and decoding takes 5 % more time.

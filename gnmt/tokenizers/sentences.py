@@ -41,7 +41,7 @@ ABBREVIATIONS: Dict[str, FrozenSet[str]] = {
     "pt": _words("sr sra dr dra prof etc av p.ex pág exmo"),
     "pl": _words("np itd itp m.in tzn tzw prof dr inż mgr ul św"),
 }
-# Abbreviations only before a number.
+# Words that are abbreviations only before a number.
 BEFORE_NUMBERS = _words("no nr nos p pp fig vol ch sec art abs s núm nº pág kap bd n")
 ORDINAL_LANGUAGES = _words("de da no nb nn fi cs sk pl hu")  # languages that write "third" as "3."
 

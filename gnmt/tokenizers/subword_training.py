@@ -1,4 +1,4 @@
-"""Learns joint subwords with sentencepiece, such that decoding restores the encoded text.
+"""Learns joint subwords with sentencepiece, so that decoding restores the encoded text.
 
 Only white space changes: each run becomes one space, and leading and trailing white space is removed. Models are
 therefore trained with the `identity` normalisation plus this rule. The default of sentencepiece, nmt_nfkc, changes text
@@ -26,7 +26,7 @@ from gnmt.files.progress import progress_bar
 # Always a separate piece, and never unknown. Neither a piece nor a run of unknown characters can then spell <s>, <pad>,
 # </s> or <unk>, which fairseq would read as its special symbols.
 SOLITARY_CHARACTER = "<"
-# sentencepiece does not learn the characters of these three symbols, so they are given.
+# sentencepiece does not learn the characters of these three symbols, so they are passed to it.
 GIVEN_CHARACTERS = "".join(sorted(set("<s></s><unk>") - {SOLITARY_CHARACTER}))
 
 WORD_BOUNDARY = "\u2581"  # sentencepiece's mark for a space; the same character in a text is decoded as a space

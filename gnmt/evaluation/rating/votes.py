@@ -1,4 +1,4 @@
-"""Votes: scores sent by a rater's page, with the checks of their sender and content."""
+"""Votes: scores sent by a rater's page, and checks of their sender and content."""
 
 import hmac
 import json
