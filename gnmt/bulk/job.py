@@ -54,10 +54,10 @@ class Job:
         if self.input_format == "tsv" and not COLUMN_NUMBER.fullmatch(self.column):
             raise UserError(f"--column is {self.column!r}, but must be the number of a column of the TSV file, from 1.")
         if self.score and self.output_format == "text":
-            raise UserError("--score has no place in text: choose --output-format tsv or jsonl.")
+            raise UserError("--score cannot be written as text: choose --output-format tsv or jsonl.")
         nbest = self.options.nbest
         if nbest > 1 and self.output_format in ("text", "tsv"):
-            raise UserError(f"--nbest {nbest} has no place in {self.output_format}: choose --output-format jsonl.")
+            raise UserError(f"--nbest {nbest} cannot be written as {self.output_format}: choose --output-format jsonl.")
         if nbest > 1 and self.options.split_sentences:
             raise UserError("--nbest cannot be combined with --split-sentences: an n-best list is for one sentence.")
         if set(self.tag) & set("\n\r\t"):

@@ -49,7 +49,8 @@ def read_checkpoint(path: Path, data: Optional[Path] = None) -> TrainedModel:
         languages = languages_of_data(folder)
     if languages is None:
         raise UserError(
-            f"{path} does not say its languages, and {folder} has no data that does: name the data with --data."
+            f"{path} does not name its languages, and {folder} has no data that names them: "
+            "pass the folder of the data with --data."
         )
     task = {**task, "source_lang": languages[0], "target_lang": languages[1]}
     source, target = (Vocabulary.from_dictionary(folder / f"dict.{language}.txt") for language in languages)

@@ -178,7 +178,7 @@ class Machine:
         try:
             self.push(self.allowed.functions[function.name](*arguments))
         except TypeError as error:
-            raise InvalidPickle(f"it gives {function.name} other arguments than it has") from error
+            raise InvalidPickle(f"it calls {function.name} with wrong arguments") from error
 
     def new_object(self, _: None) -> None:
         """Makes an object of an allowed class, without arguments."""

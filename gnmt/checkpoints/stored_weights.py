@@ -35,8 +35,8 @@ def check_weights(weights: Dict[str, Any], path: Union[str, Path]) -> None:
             raise UserError(f"{path} has a {type(value).__name__} as its weight {name!s:.80}: {WANTED}")
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise UserError(
-                f"{path} has the weight {name:.80}, not all of which are finite numbers: its training has diverged, or "
-                "the file is damaged. Use an earlier checkpoint."
+                f"{path} has numbers in the weight {name:.80} that are not finite: its training has diverged, or the "
+                "file is damaged. Use an earlier checkpoint."
             )
     for name in weights:
         if name.endswith(INTEGERS):

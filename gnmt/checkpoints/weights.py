@@ -67,7 +67,7 @@ def read_weights(path: Path, network: GNMTNetwork) -> None:
     for name, value in state.items():
         if not torch.isfinite(value).all():
             raise UserError(
-                f"{path} has the weight {name}, some numbers of which are not finite: export an earlier checkpoint."
+                f"{path} has numbers in the weight {name} that are not finite: export an earlier checkpoint."
             )
     network.to_empty(device="cpu")
     tie_output(network)

@@ -142,7 +142,7 @@ def _translate_into(folder: BulkFolder, job: Job, resources: Resources, argument
         number = next((shard for shard in missing if shard in failures), missing[0])
         raise UserError(
             f"{len(missing)} of {len(manifest.shards)} shards are not done; shard {number}: "
-            f"{failures.get(number, 'it was not begun')}. Run the same command again to continue."
+            f"{failures.get(number, 'it was not started')}. Run the same command again to continue."
         )
 
 

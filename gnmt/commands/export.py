@@ -103,7 +103,7 @@ def _of_file(path: Path) -> TokenizerFiles:
     if not path.is_file():
         raise UserError(f"The tokenizer {path} does not exist; the names are {', '.join(TOKENIZERS)}.")
     if path.suffix not in kinds:
-        raise UserError(f"The tokenizer {path} is of no known type: its name must end in {', '.join(kinds)}.")
+        raise UserError(f"The tokenizer {path} has an unknown type: its name must end in {', '.join(kinds)}.")
     return TokenizerFiles(kinds[path.suffix], path, path)
 
 

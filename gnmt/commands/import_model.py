@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     import_model(arguments.model, model, arguments.output, arguments.overwrite)
     checkpoint = arguments.output / CHECKPOINT
     options = ["--finetune-from-model", str(checkpoint), *training_options(model.config)]
-    print(f"{checkpoint}: train on with\nfairseq-train DATA --user-dir fairseq_gnmt {shlex.join(options)}")
+    print(f"{checkpoint}: continue training with\nfairseq-train DATA --user-dir fairseq_gnmt {shlex.join(options)}")
 
 
 def import_model(folder: Path, model: Model, output: Path, overwrite: bool = False) -> None:

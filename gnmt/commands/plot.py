@@ -96,7 +96,7 @@ def names_of(paths: Sequence[Path], given: Optional[Sequence[str]]) -> List[str]
     """
     if given is not None:
         if len(given) != len(paths) or len(set(given)) < len(given):
-            raise UserError(f"--names are {', '.join(given)}, but each of the {len(paths)} logs needs one of its own.")
+            raise UserError(f"--names are {', '.join(given)}, but each of the {len(paths)} logs needs a distinct name.")
         return list(given)
     stems, folders = [path.stem for path in paths], [path.absolute().parent.name for path in paths]
     for names in (stems, folders):

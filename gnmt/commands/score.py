@@ -102,7 +102,8 @@ def check_options(arguments: argparse.Namespace, systems: int) -> None:
     """
     if arguments.output and systems > 1:
         raise UserError(
-            f"--output is one file, but there are {systems} systems: their files have the translations already."
+            f"--output is for one system, but there are {systems}: leave it out, because their files contain the "
+            "translations."
         )
     if arguments.paired and systems == 1:
         raise UserError(
@@ -110,7 +111,7 @@ def check_options(arguments: argparse.Namespace, systems: int) -> None:
         )
     if arguments.trials is not None:
         if not arguments.paired:
-            raise UserError("--trials belongs to --paired: give it too.")
+            raise UserError("--trials needs --paired: add it.")
         TRIALS.check("trials", arguments.trials)
     if arguments.json:
         check_output(arguments.json, arguments.overwrite)

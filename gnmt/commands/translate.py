@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
     if options.nbest > 1 and arguments.output == "text":
         raise UserError(f"--nbest {options.nbest} needs --output json or tsv: text has one translation per line.")
     if arguments.attention and arguments.output != "json":
-        raise UserError(f"--attention needs --output json: {arguments.output} has no place for it.")
+        raise UserError(f"--attention needs --output json: it cannot be written as {arguments.output}.")
     form = as_json_with_attention if arguments.attention else FORMS[arguments.output]
     for path in arguments.files:
         if path != STANDARD_INPUT and not path.exists():

@@ -20,7 +20,7 @@ def defect(path: Path, expected_sum: Optional[str]) -> Optional[str]:
     """
     if expected_sum is not None:
         checksum = sha256(path)
-        return None if checksum == expected_sum else f"its sha256 is {checksum}, wanted {expected_sum}"
+        return None if checksum == expected_sum else f"its sha256 is {checksum}, expected {expected_sum}"
     try:
         with gzip.open(path) as file:
             while file.read(CHUNK_BYTES):

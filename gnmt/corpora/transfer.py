@@ -82,8 +82,8 @@ def _attempt(url: str, part: Path) -> Tuple[bool, str]:
     received = _size(part)
     if total is not None and received > total:
         part.unlink()  # bytes of another file: start again
-        return False, f"{received} bytes came where {total} were announced"
-    return total in (None, received), f"{received} of {total} bytes came"
+        return False, f"{received} bytes were received, but {total} were announced"
+    return total in (None, received), f"{received} of {total} bytes were received"
 
 
 def _refused(url: str, part: Path, error: urllib.error.HTTPError) -> Tuple[bool, str]:

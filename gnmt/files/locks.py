@@ -55,7 +55,9 @@ def lock_folder(folder: Path) -> Optional[FolderLock]:
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise UserError(f"{path} is a link, and its target would be overwritten: remove the link.") from error
-        logger.warning("%s cannot be locked (%s): let no other process write to it.", folder, error.strerror)
+        logger.warning(
+            "%s cannot be locked (%s): make sure that no other process writes to it.", folder, error.strerror
+        )
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -68,7 +70,9 @@ def lock_folder(folder: Path) -> Optional[FolderLock]:
         ) from error
     except OSError as error:
         os.close(descriptor)
-        logger.warning("%s cannot be locked (%s): let no other process write to it.", folder, error.strerror)
+        logger.warning(
+            "%s cannot be locked (%s): make sure that no other process writes to it.", folder, error.strerror
+        )
         return None
     return FolderLock(descriptor)
 

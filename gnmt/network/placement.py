@@ -1,7 +1,7 @@
 """Layers of one network on several devices of one machine (Wu et al. 2016, section 3).
 
 Each device holds and computes its layers. A sequence is divided into chunks: a layer starts when the layer below has
-finished the first chunk (gnmt.network.wavefront). CUDA runs asynchronously, so one Python thread is expected to be enough
+finished the first chunk (gnmt.network.wavefront). CUDA runs asynchronously, so one Python thread is expected to suffice
 for all devices; this is not yet measured on GPUs. Autograd has one thread per device and processes the same chunks in
 reverse order.
 """

@@ -106,7 +106,7 @@ def draw(runs: Sequence[Run], panels: Sequence[Panel], against: str):
     """
     shown = [panel for panel in panels if any(curves(run, panel, against) for run in runs)]
     if not shown:
-        raise UserError(f"Nothing can be drawn of {' and '.join(run.name for run in runs)}.")
+        raise UserError(f"There are no statistics to draw for {' and '.join(run.name for run in runs)}.")
     columns = min(2, len(shown))
     rows = math.ceil(len(shown) / columns)
     figure = new_figure(columns * PANEL_INCHES[0], rows * PANEL_INCHES[1], layout="constrained")

@@ -1,7 +1,7 @@
 """Connections with a deadline for their client.
 
-uvicorn alone has no time limit for the head of a request, or for a client that does not read its response. A few hundred
-such clients (slowloris) would occupy all connections of a server.
+uvicorn alone has no time limit for the head of a request, or for a client that does not read its response. A few
+hundred such clients (slowloris) would occupy all connections of a server.
 """
 
 import asyncio

@@ -68,7 +68,7 @@ def _read_rate(text: str, place: str) -> float:
     except ValueError:
         rate = -1.0
     if Range(0, 1e6).requirement(rate):
-        raise UserError(f"The rate {text!r} on {place} must be a number of requests in a minute; 0 is no limit.")
+        raise UserError(f"The rate {text!r} on {place} must be a number of requests in a minute; 0 means no limit.")
     return rate
 
 

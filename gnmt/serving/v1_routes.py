@@ -54,7 +54,7 @@ class _Texts(BaseModel):
     split_sentences: bool = Field(True, description="translate each sentence of a text by itself")
     replace_unk: bool = Field(False, description="replace unknown tokens by source tokens")
     max_length: int = Field(
-        MAX_TOKENS, ge=1, le=MAX_TOKENS, description="tokens of a sentence; the rest of a longer one is cut"
+        MAX_TOKENS, ge=1, le=MAX_TOKENS, description="maximum number of tokens of a sentence; the rest is truncated"
     )
     attention: bool = Field(False, description="return the attention weights")
 

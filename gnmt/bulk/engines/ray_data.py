@@ -98,7 +98,7 @@ def run(
         return failures
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[-1].removeprefix(f"{UserError.__module__}.{UserError.__name__}: ")
-        raise UserError(f"Ray gave up: {reason}") from error
+        raise UserError(f"Ray failed: {reason}") from error
     finally:
         ray.shutdown()
 

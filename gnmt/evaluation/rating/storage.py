@@ -1,7 +1,7 @@
 """Ratings on disk: an append-only log.
 
-A rating is forced to the disk (fsync) before `append` returns. A crash can leave one incomplete line at the end, for
-a rating that was never acknowledged. This line is removed when the log is opened again. Of several ratings of one output
+A rating is forced to the disk (fsync) before `append` returns. A crash can leave one incomplete line at the end, for a
+rating that was never acknowledged. This line is removed when the log is opened again. Of several ratings of one output
 by one rater, the last one counts.
 """
 
