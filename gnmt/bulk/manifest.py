@@ -184,14 +184,14 @@ def _begin(folder: BulkFolder, job: Job, source: Path, workers: int) -> Manifest
         lines = _count_lines(source, job, MAX_LINES * SHARDS_PER_WORKER * workers)
         job = dataclasses.replace(job, lines_per_shard=default_lines_per_shard(lines, workers, job.options.batch_size))
     shards: List[Shard] = []
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     first = 0
     for number, (lines, content) in enumerate(_cut(source, job)):
-        whole.update(content)
+        digest.update(content)
         write_content(folder.input(number, job), content)
         shards.append(Shard(number, first, lines, checksum(content)))
         first += lines
-    sum_of_input = sha256(source) if job.input_format == "parquet" else whole.hexdigest()
+    sum_of_input = sha256(source) if job.input_format == "parquet" else digest.hexdigest()
     manifest = Manifest(job, str(source), sum_of_input, tuple(shards))
     plan_object = {"version": VERSION, **dataclasses.asdict(manifest)}
     plan_object["checksum"] = _sum_of(plan_object)
@@ -207,13 +207,15 @@ def _remove_unfinished_plan(folder: BulkFolder) -> None:
         UserError: the folder has other files.
     """
     shards = folder.path / "input"
-    inside = list(shards.iterdir()) if shards.is_dir() else []
-    beside = [path for path in folder.path.iterdir() if path != shards or not shards.is_dir()]
-    others = [path for path in beside if not path.name.startswith(".")]  # .lock, and partial files
-    others += [path for path in inside if not SHARD_NAME.fullmatch(path.name)]
-    if others:
-        raise UserError(f"{folder.path} has other files, such as {others[0].name}: choose an empty or a new folder.")
-    for path in inside:
+    shard_paths = list(shards.iterdir()) if shards.is_dir() else []
+    other_paths = [path for path in folder.path.iterdir() if path != shards or not shards.is_dir()]
+    foreign_files = [path for path in other_paths if not path.name.startswith(".")]  # .lock, and partial files
+    foreign_files += [path for path in shard_paths if not SHARD_NAME.fullmatch(path.name)]
+    if foreign_files:
+        raise UserError(
+            f"{folder.path} has other files, such as {foreign_files[0].name}: choose an empty or a new folder."
+        )
+    for path in shard_paths:
         path.unlink()
 
 

@@ -129,8 +129,8 @@ def load_old_format(file: BinaryIO, allowed: Globals, with_memory: bool) -> Any:
         allowed: globals that the file may name.
         with_memory: read the tensors' memory; otherwise tensors are on the meta device.
     """
-    begin = [unpickle(file, NO_GLOBALS, storage_id) for _ in range(2)]
-    if begin != [MAGIC_NUMBER, PROTOCOL]:
+    header = [unpickle(file, NO_GLOBALS, storage_id) for _ in range(2)]
+    if header != [MAGIC_NUMBER, PROTOCOL]:
         raise InvalidPickle("it is not a file of torch.save")
     unpickle(file, NO_GLOBALS, storage_id)  # description of the machine that wrote the file
     size = size_of(file)

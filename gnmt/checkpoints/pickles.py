@@ -260,22 +260,22 @@ def check_nesting(value: Any) -> None:
     """
     measured: Dict[int, Tuple[int, int]] = {}  # by identity, so that shared containers are visited once
 
-    def measure(inside: Any, depth: int) -> Tuple[int, int]:
+    def measure(container: Any, depth: int) -> Tuple[int, int]:
         """Returns the number of values and the number of levels of a container.
 
         Args:
-            inside: container, or a value in one.
+            container: container, or a value in one.
             depth: number of containers around it.
         """
-        contents = contained(inside)
+        contents = contained(container)
         if not contents:
             return 1, 0
-        if id(inside) not in measured:
+        if id(container) not in measured:
             parts = [measure(element, depth + 1) for element in contents] if depth < MAX_DEPTH else [(0, MAX_DEPTH)]
-            measured[id(inside)] = 1 + sum(values for values, _ in parts), 1 + max(levels for _, levels in parts)
-        if measured[id(inside)][1] > MAX_DEPTH:
+            measured[id(container)] = 1 + sum(values for values, _ in parts), 1 + max(levels for _, levels in parts)
+        if measured[id(container)][1] > MAX_DEPTH:
             raise InvalidPickle(f"its containers are more than {MAX_DEPTH} levels deep")
-        return measured[id(inside)]
+        return measured[id(container)]
 
     values, _ = measure(value, 0)
     if values > MAX_VALUES:

@@ -179,8 +179,8 @@ def _print_state(state: results.State) -> None:
     if state.seconds:
         print(f"speed: {state.lines_per_second:.1f} lines/s in each process, start-up excluded")
     if state.seconds and state.lines_done < state.lines:
-        left = datetime.timedelta(hours=state.hours_left)
-        print(f"time left: {str(left).partition('.')[0]} with one process")
+        time_left = datetime.timedelta(hours=state.hours_left)
+        print(f"time left: {str(time_left).partition('.')[0]} with one process")
 
 
 def _verify(arguments: argparse.Namespace) -> None:
@@ -199,9 +199,9 @@ def _verify(arguments: argparse.Namespace) -> None:
     if arguments.repair and damage.outputs:
         shards = "1 shard" if len(damage.outputs) == 1 else f"{len(damage.outputs)} shards"
         print(f"{shards} will be translated again: run gnmt bulk again")
-    left = len(damage.inputs) + (0 if arguments.repair else len(damage.outputs))
-    if left:
-        files = "1 file" if left == 1 else f"{left} files"
+    num_unusable = len(damage.inputs) + (0 if arguments.repair else len(damage.outputs))
+    if num_unusable:
+        files = "1 file" if num_unusable == 1 else f"{num_unusable} files"
         raise UserError(f"{files} of {folder.path} cannot be used, as listed above.")
     if not damage.outputs:
         state = results.state_of(folder, manifest)

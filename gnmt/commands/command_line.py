@@ -54,8 +54,8 @@ class Parser(argparse.ArgumentParser):
         unknown = [word.partition("=")[0] for word in message.split() if word.startswith("--")]
         if message.startswith(UNKNOWN) and unknown:
             known = [name for action in self._actions for name in action.option_strings]
-            near = difflib.get_close_matches(unknown[0], known, n=1)
-            message += f"; did you mean {near[0]}?" if near else ""
+            suggestions = difflib.get_close_matches(unknown[0], known, n=1)
+            message += f"; did you mean {suggestions[0]}?" if suggestions else ""
         super().error(message)
 
 
@@ -88,9 +88,9 @@ def run_module(command: ModuleType, program: str, arguments: Optional[Sequence[s
     parser = parser_of(command, program)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if hasattr(command, "DEFAULT_ACTION") and arguments and arguments[0] not in (*command.ACTIONS, "-h", "--help"):
-        near = difflib.get_close_matches(arguments[0], command.ACTIONS, n=1)
-        if near and not Path(arguments[0]).exists():
-            parser.error(f"there is no action {arguments[0]!r}: did you mean `{program} {near[0]}`?")
+        suggestions = difflib.get_close_matches(arguments[0], command.ACTIONS, n=1)
+        if suggestions and not Path(arguments[0]).exists():
+            parser.error(f"there is no action {arguments[0]!r}: did you mean `{program} {suggestions[0]}`?")
         arguments.insert(0, command.DEFAULT_ACTION)
     passes = getattr(command, "PASSES_OPTIONS_THROUGH", False)
     parsed, *further = parser.parse_known_args(arguments) if passes else [_parsed(parser, arguments)]

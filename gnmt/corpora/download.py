@@ -72,9 +72,9 @@ def link_local(files: Sequence[RemoteFile], directory: Path, source: Path, given
         raise UserError(f"{source} has no {', '.join(missing)}. Put it there, or leave the option out to download.")
     for file in files:
         original, path = (source / file.name).resolve(), directory / file.name
-        wrong = defect(original, sums.get(file.name))
-        if wrong:
-            raise UserError(f"{original} is bad: {wrong}. Replace it with a good copy of {file.url}.")
+        damage = defect(original, sums.get(file.name))
+        if damage:
+            raise UserError(f"{original} is bad: {damage}. Replace it with a good copy of {file.url}.")
         if path.resolve() != original:
             if path.exists():
                 raise UserError(f"{path} is here already. Delete it to use {original}, or leave the option out.")
@@ -137,12 +137,12 @@ def _is_whole(path: Path, expected: Optional[str]) -> bool:
         expected: SHA-256 of the file, or None.
     """
     print(f"{path.name}: checking.", file=sys.stderr)
-    wrong = defect(path, expected)
-    if wrong:
-        aside = path.with_name(path.name + ".corrupt")
-        path.replace(aside)
-        print(f"{path} is bad: {wrong}. It was moved to {aside}.", file=sys.stderr)
-    return not wrong
+    damage = defect(path, expected)
+    if damage:
+        moved_path = path.with_name(path.name + ".corrupt")
+        path.replace(moved_path)
+        print(f"{path} is bad: {damage}. It was moved to {moved_path}.", file=sys.stderr)
+    return not damage
 
 
 def is_address(url: str) -> bool:

@@ -57,5 +57,5 @@ def report(hypotheses: Sequence[str], references: Sequence[str]) -> str:
         hypotheses: detokenised translations.
         references: one for each hypothesis.
     """
-    both = (corpus_bleu(hypotheses, references), nvidia_bleu(hypotheses, references))
-    return "\n".join(f"{score} {signature}" for score, signature in both)
+    scores = (corpus_bleu(hypotheses, references), nvidia_bleu(hypotheses, references))
+    return "\n".join(f"{score} {signature}" for score, signature in scores)

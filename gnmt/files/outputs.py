@@ -216,15 +216,15 @@ def uninterrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # signals interrupt only the main thread
         yield
         return
-    arrived: List[int] = []
+    signals: List[int] = []
     previous = {}
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not None:  # None: the handler was not set from Python and is kept
-            previous[number] = signal.signal(number, lambda number, _: arrived.append(number))
+            previous[number] = signal.signal(number, lambda number, _: signals.append(number))
     try:
         yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-        for late in arrived:
-            signal.raise_signal(late)
+        for signal_number in signals:
+            signal.raise_signal(signal_number)

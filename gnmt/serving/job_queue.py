@@ -154,10 +154,12 @@ class JobQueue:
         with self._changed:
             cancelled, self._cancelled = self._cancelled, set()
             if cancelled:
-                left = [deque(job for job in request if job not in cancelled) for request in self._requests]
-                dropped = sum(map(len, self._requests)) - sum(map(len, left))
-                self._requests = deque(request for request in left if request)
-                waiting = sum(job.num_tokens for request in left for job in request)
+                remaining_requests = [
+                    deque(job for job in request if job not in cancelled) for request in self._requests
+                ]
+                dropped = sum(map(len, self._requests)) - sum(map(len, remaining_requests))
+                self._requests = deque(request for request in remaining_requests if request)
+                waiting = sum(job.num_tokens for request in remaining_requests for job in request)
                 self._count(waiting - self._num_tokens)
                 self._metrics.cancelled.inc(dropped)
         return cancelled

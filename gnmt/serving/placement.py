@@ -183,10 +183,10 @@ class _Placement:
             runs: placed siblings, in the order of the target.
         """
         point = self._point(bisect_left(self._starts, element.span.start), parent, first, last)
-        around = bisect_right(runs, point, key=lambda run: run.first) - 1
-        if around >= 0 and runs[around].first < point < runs[around].last:
-            is_before = element.span.start <= runs[around].element.span.start
-            point = runs[around].first if is_before else runs[around].last
+        index = bisect_right(runs, point, key=lambda run: run.first) - 1
+        if index >= 0 and runs[index].first < point < runs[index].last:
+            is_before = element.span.start <= runs[index].element.span.start
+            point = runs[index].first if is_before else runs[index].last
         return _Placed(point, point, element)
 
     def _point(self, following: int, parent: range, first: int, last: int) -> int:

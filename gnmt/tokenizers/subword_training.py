@@ -85,8 +85,8 @@ def train_subwords(
     with atomic_outputs(outputs, inputs=inputs, overwrite=overwrite) as (vocab_file, model_file):
         total = sum(map(count_lines, inputs))
         lines = progress_bar(_lines(inputs), total=total, name="reading", unit="lines")
-        few = draw_lines(lines, total, input_sentence_size, seed)
-        model = _learn(few, vocab_size, model_type, character_coverage)
+        sample = draw_lines(lines, total, input_sentence_size, seed)
+        model = _learn(sample, vocab_size, model_type, character_coverage)
         model_file.write(model)
         pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
         for index in range(len(pieces)):

@@ -63,8 +63,8 @@ class TrainingProgress:
         if self._updates is not None:
             total = f" of {self._updates:,}"
             if speed > 0:
-                left = datetime.timedelta(seconds=round(max(0, self._updates - record.updates) / speed))
-                parts.append(f"{left} left")
+                time_left = datetime.timedelta(seconds=round(max(0, self._updates - record.updates) / speed))
+                parts.append(f"{time_left} left")
         return f"update {record.updates:,}{total}: {', '.join(parts)}"
 
 

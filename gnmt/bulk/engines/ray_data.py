@@ -105,8 +105,8 @@ def run(
 
 def _connect(ray, resources: Resources, address: Optional[str]) -> None:
     required_cpus = resources.workers * resources.threads + FREE_CPUS
-    alone = {"address": "local", "num_cpus": required_cpus, "include_dashboard": False}
-    options: Dict[str, Any] = {"address": address} if address else alone
+    local_options = {"address": "local", "num_cpus": required_cpus, "include_dashboard": False}
+    options: Dict[str, Any] = {"address": address} if address else local_options
     if address:
         _check_listens(address)
     try:

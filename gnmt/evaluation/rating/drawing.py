@@ -57,8 +57,8 @@ def draw(texts: Texts, sizes: Sizes, seed: int, languages: Tuple[str, str] = (""
         raise UserError(f"--items is {sizes.rated}, but there are {len(lines)} sentences: give fewer items.")
     chosen = stratified(lines, [len(texts.sources[line].split()) for line in lines], sizes.rated, seed)
     pairs = [_rated(texts, line, seed) for line in chosen]
-    again = sorted(pairs, key=lambda pair: rank(seed, "repeated", pair[0].id))[: sizes.repeated]
-    pairs += [_repeat(*pair, seed) for pair in again]
+    repeated_pairs = sorted(pairs, key=lambda pair: rank(seed, "repeated", pair[0].id))[: sizes.repeated]
+    pairs += [_repeat(*pair, seed) for pair in repeated_pairs]
     pairs += [_control(texts, line, seed) for line in _control_lines(texts, set(lines) - set(chosen), sizes, seed)]
     pairs.sort(key=lambda pair: pair[0].id)
     campaign = Campaign(seed, *languages, [item for item, _ in pairs])

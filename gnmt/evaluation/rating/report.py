@@ -67,10 +67,10 @@ def complete_items(campaign: Campaign, ratings: Sequence[Rating]) -> List[Comple
     complete = []
     for rating in ratings:
         place = (rating.rater, rating.item)
-        left = missing.setdefault(place, set(range(sizes[rating.item])))
-        if rating.output in left:
-            left.remove(rating.output)
-            if not left:
+        unrated_outputs = missing.setdefault(place, set(range(sizes[rating.item])))
+        if rating.output in unrated_outputs:
+            unrated_outputs.remove(rating.output)
+            if not unrated_outputs:
                 scores = [last[*place, output].score for output in range(sizes[rating.item])]
                 complete.append(CompleteItem(*place, scores, rating.milliseconds / 1000))
     return complete
