@@ -3,7 +3,7 @@
 Such a loss computes the logits of one chunk of tokens at a time. Its gradients are computed and stored in the forward
 pass, or computed in the backward pass from recomputed logits.
 
-Shapes: n tokens of a chunk, V vocabulary size, C columns of the logits, V or the vocabulary tokens of one process.
+Shapes: n tokens of a chunk, V vocabulary size, C columns of the logits: V, or V' in one process.
 """
 
 from typing import Any, List, Optional, Tuple
