@@ -23,7 +23,7 @@ def cut_lines(stream: BinaryIO, lines_per_shard: int) -> Iterator[Tuple[int, byt
         lines_per_shard: maximum number of lines of a shard; a shard has fewer if it would exceed MAX_BYTES.
 
     Raises:
-        UserError: the text is UTF-16, or a line is too long.
+        UserError: if the text is UTF-16, or a line is too long.
     """
     lines: List[bytes] = []
     size = 0

@@ -144,7 +144,7 @@ def plan(folder: BulkFolder, job: Job, source: Path, workers: int) -> Manifest:
         workers: number of processes that share the shards; determines the default size of a shard.
 
     Raises:
-        UserError: the input cannot be read, or the folder belongs to another input, model or option.
+        UserError: if the input cannot be read, or the folder belongs to another input, model or option.
     """
     if source != STANDARD_INPUT:
         check_files([source])
@@ -204,7 +204,7 @@ def _remove_unfinished_plan(folder: BulkFolder) -> None:
     """Removes the shards of a run that was killed before it wrote a manifest.
 
     Raises:
-        UserError: the folder has other files.
+        UserError: if the folder has other files.
     """
     shards = folder.path / "input"
     shard_paths = list(shards.iterdir()) if shards.is_dir() else []
@@ -309,7 +309,7 @@ def shard_of(manifest: Manifest, number: int) -> Shard:
         number: number of the shard, from 0.
 
     Raises:
-        UserError: there is no such shard.
+        UserError: if there is no such shard.
     """
     if not 0 <= number < len(manifest.shards):
         raise UserError(f"There is no shard {number}: there are {len(manifest.shards)} shards, counted from 0.")

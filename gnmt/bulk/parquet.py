@@ -39,7 +39,7 @@ def cut_rows(path: Path, column: str, rows_per_shard: int) -> Iterator[Tuple[int
         rows_per_shard: number of rows of each shard but the last.
 
     Raises:
-        UserError: the file is not Parquet, or has no such column of text.
+        UserError: if the file is not Parquet, or has no such column of text.
     """
     arrow, _ = _pyarrow()
     file = _opened(path)

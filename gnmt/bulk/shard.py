@@ -54,7 +54,7 @@ def read_done(folder: BulkFolder, shard: Shard, job: Job) -> Optional[Done]:
         job: determines the format of the output.
 
     Raises:
-        UserError: the record is a pipe, device or folder.
+        UserError: if the record is a pipe, device or folder.
     """
     path = folder.done(shard.number)
     if path.exists() and not path.is_file():
@@ -83,7 +83,7 @@ class ShardTranslator:
             threads: number of torch threads; None keeps torch's default.
 
         Raises:
-            UserError: the models have changed, or cannot be loaded.
+            UserError: if the models have changed, or cannot be loaded.
         """
         from gnmt.translator import Translator  # imports torch
 
@@ -103,7 +103,7 @@ class ShardTranslator:
             progress: called with the number of lines translated since the last call.
 
         Raises:
-            UserError: there is no such shard, its input is damaged, or its output cannot be written.
+            UserError: if there is no such shard, its input is damaged, or its output cannot be written.
         """
         shard, job = shard_of(self._manifest, number), self._manifest.job
         with _locked(self._folder.input(number, job)):

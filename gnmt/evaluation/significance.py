@@ -51,7 +51,7 @@ def corpus_scores(
         resamples: bootstrap samples for 95 % intervals; 0 computes none.
 
     Raises:
-        UserError: there are no sentences, or the numbers of hypotheses and references differ.
+        UserError: if there are no sentences, or the numbers of hypotheses and references differ.
     """
     _check(systems, references)
     scores_by_metric = {}
@@ -84,7 +84,7 @@ def paired_scores(
         resamples: bootstrap samples for the 95 % intervals of "ar"; 0 computes none.
 
     Raises:
-        UserError: there are no sentences, the numbers of hypotheses and references differ, or there is only one system.
+        UserError: if there are no sentences, the numbers of hypotheses and references differ, or there is one system.
     """
     _check(systems, references)
     if len(systems) < 2:

@@ -30,7 +30,7 @@ def read_output(path: Path) -> SystemOutput:
     """Reads a file of translations; with the suffix .json or .jsonl, its lines must be JSON.
 
     Raises:
-        UserError: the file cannot be read, or a line is not an object of `gnmt translate --output json`.
+        UserError: if the file cannot be read, or a line is not an object of `gnmt translate --output json`.
     """
     lines = read_lines(path)
     if path.suffix not in JSON_SUFFIXES:

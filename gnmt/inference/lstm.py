@@ -1,7 +1,8 @@
 """LSTM layers with exchangeable linear layers for their matrix products: packed, bf16 or int8.
 
-Shapes: N rows (positions of all sequences, or hypotheses of a step), I input size, H hidden size, O output size of a linear
-layer.
+Shapes: N rows (positions of all sequences, or hypotheses of a step), I input size, H hidden size, O output size of a
+linear layer.
+
 Gate pre-activations are in the order i, f, 2 g, o, as in gnmt.inference.gate_weights.
 """
 

@@ -98,7 +98,7 @@ class Engine:
         """Adds the jobs of a request.
 
         Raises:
-            Refusal: the queue is full, or the engine is stopping or has failed.
+            Refusal: if the queue is full, or the engine is stopping or has failed.
         """
         self._queue.submit(jobs)
 

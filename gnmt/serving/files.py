@@ -139,7 +139,7 @@ def text_of(content: bytes, limits: Limits) -> str:
         limits: limits of the server; they determine the largest size in bytes.
 
     Raises:
-        Refusal: the file is too long, empty or not UTF-8.
+        Refusal: if the file is too long, empty or not UTF-8.
     """
     if len(content) > limits.file_limit:
         raise too_large(f"The file has more than {limits.file_limit} bytes: divide it.")

@@ -55,7 +55,7 @@ async def translate_html(service: TranslationService, translator: Translator, te
         texts: HTML documents or fragments.
 
     Raises:
-        Refusal: a sentence is too long; see also TranslationService.translate.
+        Refusal: if a sentence is too long; see also TranslationService.translate.
     """
     language = translator.source_language
     documents = await asyncio.to_thread(lambda: [read_html(text, language) for text in texts])
@@ -73,7 +73,7 @@ async def translate_documents(
         documents: parsed documents.
 
     Raises:
-        Refusal: a sentence is too long; see also TranslationService.translate.
+        Refusal: if a sentence is too long; see also TranslationService.translate.
     """
     options = TranslationOptions()
     sentences = [sentence for document in documents for sentence in document.sentences]

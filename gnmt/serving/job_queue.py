@@ -89,7 +89,7 @@ class JobQueue:
         """Adds the jobs of a request.
 
         Raises:
-            Refusal: the queue is full or closed.
+            Refusal: if the queue is full or closed.
         """
         tokens = sum(job.num_tokens for job in jobs)
         with self._changed:

@@ -24,7 +24,7 @@ def read_keys(path: Path) -> List[Key]:
     """Returns the keys of a file.
 
     Raises:
-        UserError: the file is missing, has no keys, or a line is malformed.
+        UserError: if the file is missing, has no keys, or a line is malformed.
     """
     keys: List[Key] = []
     for number, line in enumerate(read_lines(path), start=1):

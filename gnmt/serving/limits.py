@@ -17,7 +17,7 @@ class Limits:
     """Limits on requests.
 
     Raises:
-        UserError: a limit is outside its range.
+        UserError: if a limit is outside its range.
     """
 
     char_limit: int = option(5000, Range(1), "characters of the texts of a request, HTML tags included")
@@ -102,7 +102,7 @@ class RateLimiter:
             per_minute: maximum number of requests per minute; 0 means no limit.
 
         Raises:
-            Refusal: the client has sent too many requests; this request is not counted.
+            Refusal: if the client has sent too many requests; this request is not counted.
         """
         if not per_minute:
             return

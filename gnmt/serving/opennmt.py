@@ -86,7 +86,7 @@ def model_of(pairs: LanguagePairs, number: int) -> Translator:
         number: number of the model, from FIRST_ID.
 
     Raises:
-        Refusal: no model has this number.
+        Refusal: if no model has this number.
     """
     index = number - FIRST_ID
     if not 0 <= index < len(pairs.translators):

@@ -22,7 +22,7 @@ def check_pairs(pairs: Sequence[Tuple[str, str]]) -> None:
     """Checks the source and target languages of all models.
 
     Raises:
-        UserError: two models have the same languages.
+        UserError: if two models have the same languages.
     """
     for number, (source, target) in enumerate(pairs):
         if (source, target) in pairs[:number]:
@@ -33,7 +33,7 @@ class LanguagePairs:
     """Translators by language pair.
 
     Raises:
-        UserError: two models have the same languages.
+        UserError: if two models have the same languages.
     """
 
     def __init__(self, translators: Sequence[Translator]):
@@ -71,7 +71,7 @@ class LanguagePairs:
             target: language code of the translation.
 
         Raises:
-            Refusal: no model has these languages.
+            Refusal: if no model has these languages.
         """
         translator = self._translators.get((source, target))
         if translator is None:

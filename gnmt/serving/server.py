@@ -25,7 +25,7 @@ def bind(host: str, port: int) -> socket.socket:
         port: number of the port; 0 chooses a free port.
 
     Raises:
-        UserError: the address cannot be used.
+        UserError: if the address cannot be used.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

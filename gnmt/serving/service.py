@@ -110,7 +110,7 @@ class RunningRequest:
         """Yields the sentences when they are finished, in any order. If the iteration ends early, the others are cancelled.
 
         Raises:
-            Refusal: the deadline has passed, or the search has failed.
+            Refusal: if the deadline has passed, or the search has failed.
         """
         try:
             while self._unfinished:
@@ -152,7 +152,7 @@ class TranslationService:
             options: search options.
 
         Raises:
-            Refusal: a limit is exceeded, the queue is full, an option is out of range, or the deadline has passed.
+            Refusal: if a limit is exceeded, the queue is full, an option is out of range, or the deadline has passed.
         """
         parts = self.split(translator, texts, options)
         request = self.submit(translator, parts, options)
@@ -171,7 +171,7 @@ class TranslationService:
             options: determine if texts are split into sentences.
 
         Raises:
-            Refusal: the request has too many sentences.
+            Refusal: if the request has too many sentences.
         """
         language = translator.source_language
         parts = [split_sentences(text, language) if options.split_sentences else [Sentence(text, "")] for text in texts]
@@ -194,7 +194,7 @@ class TranslationService:
             prefixes: beginning of the translation of each text; empty if there are none.
 
         Raises:
-            Refusal: the queue is full, or an option is out of range.
+            Refusal: if the queue is full, or an option is out of range.
         """
         check_options(translator, options, self.limits)
         request = RunningRequest(self._engine, self.limits)
@@ -222,7 +222,7 @@ def check_options(translator: Translator, options: TranslationOptions, limits: L
         limits: contains the largest beam.
 
     Raises:
-        Refusal: an option is out of range.
+        Refusal: if an option is out of range.
     """
     try:
         beam = options.search_options(translator.model.generation).beam

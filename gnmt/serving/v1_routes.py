@@ -235,7 +235,7 @@ def options_of(body: Any, limits: Limits) -> TranslationOptions:
         limits: limits of the server.
 
     Raises:
-        Refusal: there are too many texts or characters, or the prefixes do not match the texts.
+        Refusal: if there are too many texts or characters, or the prefixes do not match the texts.
     """
     limits.check_texts(body.texts)
     if body.prefixes is not None and (body.split_sentences or len(body.prefixes) != len(body.texts)):

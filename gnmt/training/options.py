@@ -106,7 +106,7 @@ def training_options(
         is_bf16_faster: returns True if a network of a given width trains faster in bf16 on this CPU; used for "auto".
 
     Raises:
-        UserError: the options contradict each other, or no training pair is short enough.
+        UserError: if the options contradict each other, or no training pair is short enough.
     """
     chosen: Options = {
         "--user-dir": str(plugin), "--save-dir": str(folder / "checkpoints"),

@@ -77,7 +77,7 @@ def run(
         The error message of each failed shard, by its number.
 
     Raises:
-        UserError: the models cannot be loaded.
+        UserError: if the models cannot be loaded.
     """
     pool = _Pool(folder, manifest, todo, resources, counter)
     try:

@@ -66,7 +66,7 @@ def run(
         The error message of each failed shard, by its number.
 
     Raises:
-        UserError: Ray is missing or cannot be reached, or the cluster is too small.
+        UserError: if Ray is missing or cannot be reached, or the cluster is too small.
     """
     try:
         import ray

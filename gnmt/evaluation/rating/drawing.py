@@ -50,7 +50,7 @@ def draw(texts: Texts, sizes: Sizes, seed: int, languages: Tuple[str, str] = (""
         languages: language tags of source and target.
 
     Raises:
-        UserError: there are too few sentences.
+        UserError: if there are too few sentences.
     """
     lines = [line for line, source in enumerate(texts.sources) if source.strip()]
     if sizes.rated > len(lines):

@@ -82,7 +82,7 @@ def read_ratings(path: Path) -> List[Rating]:
     """Returns all ratings of a log in order, without an incomplete line at its end; an empty list if it does not exist.
 
     Raises:
-        UserError: a line is not a rating.
+        UserError: if a line is not a rating.
     """
     if not path.exists():
         return []
@@ -109,7 +109,7 @@ def ratings_of(folder: Path, campaign: Campaign) -> List[Rating]:
         campaign: content of the folder.
 
     Raises:
-        UserError: the ratings are damaged, or belong to another campaign.
+        UserError: if the ratings are damaged, or belong to another campaign.
     """
     path = folder / RATINGS
     ratings = read_ratings(path)

@@ -47,7 +47,7 @@ def parse_vote(body: bytes, items: Dict[str, Item]) -> Vote:
         items: items of the campaign by id.
 
     Raises:
-        WrongRequest: the vote does not have an existing position and a valid score.
+        WrongRequest: if the vote does not have an existing position and a valid score.
     """
     try:
         content = json.loads(body)
