@@ -81,8 +81,8 @@ def _refuse(name: str) -> NoReturn:
     if not name:
         print(overview(), file=sys.stderr)
     else:
-        near = difflib.get_close_matches(name, COMMANDS, n=1)
-        remedy = f"did you mean `gnmt {near[0]}`?" if near else "`gnmt --help` lists the commands."
+        suggestions = difflib.get_close_matches(name, COMMANDS, n=1)
+        remedy = f"did you mean `gnmt {suggestions[0]}`?" if suggestions else "`gnmt --help` lists the commands."
         print(f"error: gnmt has no command {name!r}: {remedy}", file=sys.stderr)
     sys.exit(WRONG_USAGE)
 

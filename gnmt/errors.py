@@ -23,10 +23,11 @@ class OptionError(UserError):
     """
 
     def __str__(self) -> str:
-        return OPTION.sub(lambda found: found[1].replace("-", "_"), self.on_command_line)
+        return OPTION.sub(lambda match: match[1].replace("-", "_"), self.on_command_line)
 
     @property
     def on_command_line(self) -> str:
+        """The message for users of a command, which names options as on the command line."""
         return super().__str__()
 
 

@@ -1,4 +1,4 @@
-"""Options as dataclass fields: the range of numbers and the help are declared with the option, and used everywhere."""
+"""Options as dataclass fields, which declare default, range and help of an option for Python and the command line."""
 
 import dataclasses
 import math

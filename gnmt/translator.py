@@ -232,8 +232,7 @@ class Translator:
             batch_size: number of sentences that are scored at the same time.
 
         Raises:
-            UserError: if `sources` or `targets` is a single string, they differ in number, or `batch_size` is
-                below 1.
+            UserError: if `sources` or `targets` is a single string, their numbers differ, or `batch_size` is below 1.
         """
         if isinstance(sources, str) or isinstance(targets, str):
             raise UserError("sources and targets must be lists of strings: score([source], [target]).")
@@ -279,18 +278,25 @@ class Translator:
     def _stream(
         self, source: TextSource, options: TranslationOptions, prefixes: Iterable[str], first: int
     ) -> Iterator[Translation]:
-        """Yields the translations of a source; `first` is the number of texts that are read at once at the start."""
+        """Yields the translations of a source.
+
+        Args:
+            source: source of the texts.
+            options: options for all texts.
+            prefixes: beginnings of the translations, in the order of the texts; may be shorter.
+            first: maximum number of texts that are read at once at the start.
+        """
         search = self.search(options, CLOSED if self._device.type == "cpu" else JOINING_SHARE)
         language = self.source_language if options.split_sentences else None
         pending = PendingTexts(self.codec, options.max_length, options.replace_unk, language)
         prefix = itertools.chain(prefixes, itertools.repeat(""))
-        most, is_open = first, True
+        maximum, is_open = first, True
         while is_open or len(search):
             if is_open and search.num_waiting < options.batch_size:
-                texts = source.next_texts(most, wait=not len(search))
+                texts = source.next_texts(maximum, wait=not len(search))
                 is_open = texts is not None
                 search.add(pending.add(texts or [], list(itertools.islice(prefix, len(texts or [])))))
-                most = BATCHES_AHEAD * options.batch_size
+                maximum = BATCHES_AHEAD * options.batch_size
             for result in search.step():
                 pending.finish(result)
             yield from pending.take_done()

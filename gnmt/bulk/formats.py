@@ -1,6 +1,6 @@
 r"""Formats that consist of lines: text, TSV and JSON lines. Parquet is in parquet.py.
 
-A line ends at "\n". Each input line has exactly one output line, also if it cannot be translated.
+A line ends at "\n". Each input line has exactly one output line, even if it cannot be translated.
 """
 
 import codecs
@@ -23,7 +23,7 @@ def cut_lines(stream: BinaryIO, lines_per_shard: int) -> Iterator[Tuple[int, byt
         lines_per_shard: maximum number of lines of a shard; a shard has fewer if it would exceed MAX_BYTES.
 
     Raises:
-        UserError: the text is UTF-16, or a line is too long.
+        UserError: if the text is UTF-16, or a line is too long.
     """
     lines: List[bytes] = []
     size = 0
@@ -120,7 +120,7 @@ def write_text(rows: Sequence[Row], translations: Sequence[Translated], added: A
         translations: one for each row.
         added: unused.
     """
-    return _joined([one_line(one.text).encode("utf-8") for one in translations])
+    return _joined([one_line(translation.text).encode("utf-8") for translation in translations])
 
 
 def write_tsv(rows: Sequence[Row], translations: Sequence[Translated], added: Added) -> bytes:
@@ -132,9 +132,9 @@ def write_tsv(rows: Sequence[Row], translations: Sequence[Translated], added: Ad
         added: parts to write in further columns.
     """
     lines = []
-    for row, one in zip(rows, translations):
+    for row, translation in zip(rows, translations):
         before = row.original if isinstance(row.original, bytes) else _cell(row.text)
-        cells = [before, _cell(one.text), *([f"{one.score:.6f}".encode()] if added.score else [])]
+        cells = [before, _cell(translation.text), *([f"{translation.score:.6f}".encode()] if added.score else [])]
         lines.append(b"\t".join(cells))
     return _joined(lines)
 
@@ -148,13 +148,13 @@ def write_jsonl(rows: Sequence[Row], translations: Sequence[Translated], added: 
         added: parts to write under further keys.
     """
     lines = []
-    for row, one in zip(rows, translations):
+    for row, translation in zip(rows, translations):
         content: Dict[str, Any] = dict(row.original) if isinstance(row.original, dict) else {"text": row.text}
-        content[TRANSLATION] = one.text
+        content[TRANSLATION] = translation.text
         if added.score:
-            content[SCORE] = round(one.score, 6)
+            content[SCORE] = round(translation.score, 6)
         if added.nbest:
-            content[NBEST] = [{"text": other.text, "score": round(other.score, 6)} for other in one.nbest]
+            content[NBEST] = [{"text": other.text, "score": round(other.score, 6)} for other in translation.nbest]
         if row.problem:
             content[PROBLEM] = row.problem
         # A lone surrogate is written as an escape sequence, which is valid JSON.

@@ -29,7 +29,7 @@ class Job:
     """Models and options of a bulk translation.
 
     Raises:
-        UserError: an option is out of range, needs another one, or excludes it.
+        UserError: if an option is out of range, needs another option, or cannot be combined with it.
     """
 
     models: Tuple[str, ...]  # absolute paths of model folders
@@ -54,10 +54,10 @@ class Job:
         if self.input_format == "tsv" and not COLUMN_NUMBER.fullmatch(self.column):
             raise UserError(f"--column is {self.column!r}, but must be the number of a column of the TSV file, from 1.")
         if self.score and self.output_format == "text":
-            raise UserError("--score has no place in text: choose --output-format tsv or jsonl.")
+            raise UserError("--score cannot be written as text: choose --output-format tsv or jsonl.")
         nbest = self.options.nbest
         if nbest > 1 and self.output_format in ("text", "tsv"):
-            raise UserError(f"--nbest {nbest} has no place in {self.output_format}: choose --output-format jsonl.")
+            raise UserError(f"--nbest {nbest} cannot be written as {self.output_format}: choose --output-format jsonl.")
         if nbest > 1 and self.options.split_sentences:
             raise UserError("--nbest cannot be combined with --split-sentences: an n-best list is for one sentence.")
         if set(self.tag) & set("\n\r\t"):
@@ -74,7 +74,7 @@ def fingerprint(model: Path) -> str:
     """Returns the SHA-256 of a model folder's file of checksums.
 
     Raises:
-        UserError: the path is not a model folder.
+        UserError: if the path is not a model folder.
     """
     if not (model / SUMS).is_file():
         inner = model / "model"
@@ -90,7 +90,7 @@ def check_models(job: Job) -> None:
         job: job of the manifest.
 
     Raises:
-        UserError: a model has changed.
+        UserError: if a model has changed.
     """
     if tuple(fingerprint(Path(model)) for model in job.models) != job.fingerprints:
         raise UserError(
@@ -105,7 +105,7 @@ def check_search(job: Job) -> None:
         job: models and options.
 
     Raises:
-        UserError: an option does not fit.
+        UserError: if an option does not fit.
     """
     from gnmt.checkpoints.model_config import GenerationConfig, read_config  # imports torch
     from gnmt.checkpoints.model_folder import GENERATION
@@ -124,7 +124,7 @@ def check_same(begun: Job, given: Job, folder: Path) -> None:
         folder: folder of the manifest.
 
     Raises:
-        UserError: the jobs differ.
+        UserError: if the jobs differ.
     """
     if begun.fingerprints != given.fingerprints:
         raise UserError(

@@ -144,7 +144,7 @@ def plan(folder: BulkFolder, job: Job, source: Path, workers: int) -> Manifest:
         workers: number of processes that share the shards; determines the default size of a shard.
 
     Raises:
-        UserError: the input cannot be read, or the folder belongs to another input, model or option.
+        UserError: if the input cannot be read, or the folder belongs to another input, model or option.
     """
     if source != STANDARD_INPUT:
         check_files([source])
@@ -154,7 +154,13 @@ def plan(folder: BulkFolder, job: Job, source: Path, workers: int) -> Manifest:
 
 
 def _continue(folder: BulkFolder, job: Job, source: Path) -> Manifest:
-    """Returns the existing manifest after checks of the job and the input."""
+    """Returns the existing manifest after checks of the job and the input.
+
+    Args:
+        folder: folder with a manifest.
+        job: job of the command line.
+        source: input of the command line.
+    """
     manifest = read_manifest(folder)
     if job.lines_per_shard is None:
         job = dataclasses.replace(job, lines_per_shard=manifest.job.lines_per_shard)
@@ -165,20 +171,27 @@ def _continue(folder: BulkFolder, job: Job, source: Path) -> Manifest:
 
 
 def _begin(folder: BulkFolder, job: Job, source: Path, workers: int) -> Manifest:
-    """Writes the shards of the input, then the manifest."""
+    """Writes the shards of the input, then the manifest.
+
+    Args:
+        folder: folder without a manifest.
+        job: models and options.
+        source: input, or "-" for stdin.
+        workers: number of processes that share the shards.
+    """
     _remove_unfinished_plan(folder)
     if job.lines_per_shard is None:
         lines = _count_lines(source, job, MAX_LINES * SHARDS_PER_WORKER * workers)
         job = dataclasses.replace(job, lines_per_shard=default_lines_per_shard(lines, workers, job.options.batch_size))
     shards: List[Shard] = []
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     first = 0
     for number, (lines, content) in enumerate(_cut(source, job)):
-        whole.update(content)
+        digest.update(content)
         write_content(folder.input(number, job), content)
         shards.append(Shard(number, first, lines, checksum(content)))
         first += lines
-    sum_of_input = sha256(source) if job.input_format == "parquet" else whole.hexdigest()
+    sum_of_input = sha256(source) if job.input_format == "parquet" else digest.hexdigest()
     manifest = Manifest(job, str(source), sum_of_input, tuple(shards))
     plan_object = {"version": VERSION, **dataclasses.asdict(manifest)}
     plan_object["checksum"] = _sum_of(plan_object)
@@ -191,16 +204,18 @@ def _remove_unfinished_plan(folder: BulkFolder) -> None:
     """Removes the shards of a run that was killed before it wrote a manifest.
 
     Raises:
-        UserError: the folder has other files.
+        UserError: if the folder has other files.
     """
     shards = folder.path / "input"
-    inside = list(shards.iterdir()) if shards.is_dir() else []
-    beside = [path for path in folder.path.iterdir() if path != shards or not shards.is_dir()]
-    others = [path for path in beside if not path.name.startswith(".")]  # .lock, and partial files
-    others += [path for path in inside if not SHARD_NAME.fullmatch(path.name)]
-    if others:
-        raise UserError(f"{folder.path} has other files, such as {others[0].name}: choose an empty or a new folder.")
-    for path in inside:
+    shard_paths = list(shards.iterdir()) if shards.is_dir() else []
+    other_paths = [path for path in folder.path.iterdir() if path != shards or not shards.is_dir()]
+    foreign_files = [path for path in other_paths if not path.name.startswith(".")]  # .lock, and partial files
+    foreign_files += [path for path in shard_paths if not SHARD_NAME.fullmatch(path.name)]
+    if foreign_files:
+        raise UserError(
+            f"{folder.path} has other files, such as {foreign_files[0].name}: choose an empty or a new folder."
+        )
+    for path in shard_paths:
         path.unlink()
 
 
@@ -221,7 +236,13 @@ def input_checksum(source: Path, job: Job) -> str:
 
 
 def _count_lines(source: Path, job: Job, limit: int) -> Optional[int]:
-    """Returns the number of lines of a file, counted up to `limit`; None for stdin, which can be read only once."""
+    """Returns the number of lines of a file; None for stdin, which can be read only once.
+
+    Args:
+        source: input, or "-" for stdin.
+        job: determines the format.
+        limit: number of lines at which counting stops.
+    """
     if source == STANDARD_INPUT:
         return None
     if job.input_format == "parquet":
@@ -288,7 +309,7 @@ def shard_of(manifest: Manifest, number: int) -> Shard:
         number: number of the shard, from 0.
 
     Raises:
-        UserError: there is no such shard.
+        UserError: if there is no such shard.
     """
     if not 0 <= number < len(manifest.shards):
         raise UserError(f"There is no shard {number}: there are {len(manifest.shards)} shards, counted from 0.")

@@ -39,7 +39,7 @@ def cut_rows(path: Path, column: str, rows_per_shard: int) -> Iterator[Tuple[int
         rows_per_shard: number of rows of each shard but the last.
 
     Raises:
-        UserError: the file is not Parquet, or has no such column of text.
+        UserError: if the file is not Parquet, or has no such column of text.
     """
     arrow, _ = _pyarrow()
     file = _opened(path)
@@ -58,20 +58,26 @@ def cut_rows(path: Path, column: str, rows_per_shard: int) -> Iterator[Tuple[int
 
 def _cut(path: Path, file, schema, rows_per_shard: int) -> Iterator[Tuple[int, bytes]]:
     arrow, _ = _pyarrow()
-    rest = schema.empty_table()
+    table = schema.empty_table()
     is_first = True
     for batch in _batches(path, file, rows_per_shard):
-        rest = arrow.concat_tables([rest, arrow.Table.from_batches([batch], schema)])
-        while len(rest) >= rows_per_shard:
-            yield rows_per_shard, _written(rest.slice(0, rows_per_shard))
-            rest = rest.slice(rows_per_shard)
+        table = arrow.concat_tables([table, arrow.Table.from_batches([batch], schema)])
+        while len(table) >= rows_per_shard:
+            yield rows_per_shard, _written(table.slice(0, rows_per_shard))
+            table = table.slice(rows_per_shard)
             is_first = False
-    if is_first or len(rest):
-        yield len(rest), _written(rest)
+    if is_first or len(table):
+        yield len(table), _written(table)
 
 
 def _batches(path: Path, file, rows: int) -> Iterator[Any]:
-    """Yields the rows of a file. Raises UserError if the file is damaged."""
+    """Yields the rows of a file. Raises UserError if the file is damaged.
+
+    Args:
+        path: path of the file, for errors.
+        file: open Parquet file.
+        rows: maximum number of rows of a batch.
+    """
     arrow, _ = _pyarrow()
     try:
         yield from file.iter_batches(batch_size=rows)
@@ -105,13 +111,15 @@ def write_parquet(content: bytes, rows: Sequence[Row], translations: Sequence[Tr
     """
     arrow, _ = _pyarrow()
     table = _table(content)
-    texts = [None if row.problem == NULL else one.text for row, one in zip(rows, translations)]
+    texts = [None if row.problem == NULL else translation.text for row, translation in zip(rows, translations)]
     columns = [(TRANSLATION, arrow.array(texts, arrow.string()))]
     if added.score:
-        columns.append((SCORE, arrow.array([one.score for one in translations], arrow.float64())))
+        columns.append((SCORE, arrow.array([translation.score for translation in translations], arrow.float64())))
     if added.nbest:
         kind = arrow.list_(arrow.struct([("text", arrow.string()), ("score", arrow.float64())]))
-        lists = [[{"text": other.text, "score": other.score} for other in one.nbest] for one in translations]
+        lists = [
+            [{"text": other.text, "score": other.score} for other in translation.nbest] for translation in translations
+        ]
         columns.append((NBEST, arrow.array(lists, kind)))
     for name, values in columns:
         others = [index for index, other in enumerate(table.column_names) if other != name]
@@ -120,7 +128,12 @@ def write_parquet(content: bytes, rows: Sequence[Row], translations: Sequence[Tr
 
 
 def join_parquet(shards: Iterable[bytes], file: BinaryIO) -> None:
-    """Writes shards as one file; each is a row group."""
+    """Writes shards as one file; each shard is a row group.
+
+    Args:
+        shards: contents of the shards, in order.
+        file: open for writing.
+    """
     _, parquet = _pyarrow()
     writer = None
     for content in shards:

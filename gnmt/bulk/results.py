@@ -47,10 +47,10 @@ def state_of(folder: BulkFolder, manifest: Manifest) -> State:
         shards=len(manifest.shards),
         shards_done=len(done),
         lines=manifest.lines,
-        lines_done=sum(one.lines for one in done.values()),
-        problems=sum(one.problems for one in done.values()),
-        duplicates=sum(one.lines - one.translated for one in done.values()),
-        seconds=sum(one.seconds for one in done.values()),
+        lines_done=sum(record.lines for record in done.values()),
+        problems=sum(record.problems for record in done.values()),
+        duplicates=sum(record.lines - record.translated for record in done.values()),
+        seconds=sum(record.seconds for record in done.values()),
     )
 
 
@@ -118,7 +118,7 @@ def output_of(folder: BulkFolder, manifest: Manifest, shard: Shard, done: Done) 
         done: record of the shard.
 
     Raises:
-        UserError: the output is missing or damaged.
+        UserError: if the output is missing or damaged.
     """
     path = folder.output(shard.number, manifest.job)
     content = read_content(path)
@@ -135,7 +135,7 @@ def outputs(folder: BulkFolder, manifest: Manifest) -> Iterator[bytes]:
         manifest: manifest of the folder.
 
     Raises:
-        UserError: a shard is not done, or its output is missing or damaged.
+        UserError: if a shard is not done, or its output is missing or damaged.
     """
     missing = todo(folder, manifest)
     if missing:
@@ -160,7 +160,7 @@ def merge(folder: BulkFolder, manifest: Manifest, file: BinaryIO) -> None:
         file: destination.
 
     Raises:
-        UserError: a shard is not done, or its output is damaged.
+        UserError: if a shard is not done, or its output is damaged.
     """
     contents = outputs(folder, manifest)
     if manifest.job.output_format == "parquet":
@@ -180,7 +180,7 @@ def merge_to(folder: BulkFolder, manifest: Manifest, path: Path, overwrite: bool
         overwrite: replaces an existing file.
 
     Raises:
-        UserError: a shard is not done or damaged, or the file exists or cannot be written.
+        UserError: if a shard is not done or damaged, or the file exists or cannot be written.
     """
     with atomic_outputs([path], inputs=[], overwrite=overwrite) as (file,), packed(file, path) as packing:
         merge(folder, manifest, packing)

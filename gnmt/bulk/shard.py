@@ -2,8 +2,8 @@
 
 A shard is done when its record in done/ exists. The record is written after the output is on the disk under its name. A
 process may be killed at any time: every file under its final name is complete. A shard is locked during its translation,
-so that two processes do not translate it at the same time. On a file system without locks they may; both then write the
-same bytes.
+so that two processes do not translate it at the same time. On a file system without locks, both may translate it and
+write the same bytes.
 """
 
 import dataclasses
@@ -54,7 +54,7 @@ def read_done(folder: BulkFolder, shard: Shard, job: Job) -> Optional[Done]:
         job: determines the format of the output.
 
     Raises:
-        UserError: the record is a pipe, device or folder.
+        UserError: if the record is a pipe, device or folder.
     """
     path = folder.done(shard.number)
     if path.exists() and not path.is_file():
@@ -83,7 +83,7 @@ class ShardTranslator:
             threads: number of torch threads; None keeps torch's default.
 
         Raises:
-            UserError: the models have changed, or cannot be loaded.
+            UserError: if the models have changed, or cannot be loaded.
         """
         from gnmt.translator import Translator  # imports torch
 
@@ -103,7 +103,7 @@ class ShardTranslator:
             progress: called with the number of lines translated since the last call.
 
         Raises:
-            UserError: there is no such shard, its input is damaged, or its output cannot be written.
+            UserError: if there is no such shard, its input is damaged, or its output cannot be written.
         """
         shard, job = shard_of(self._manifest, number), self._manifest.job
         with _locked(self._folder.input(number, job)):
@@ -124,7 +124,7 @@ class ShardTranslator:
             for text in translate_texts(self._translator, distinct, job, shard.first):
                 progress(times[len(translated)])
                 translated.append(text)
-            return self._write(shard, content, rows, [translated[one] for one in index], len(distinct), start)
+            return self._write(shard, content, rows, [translated[position] for position in index], len(distinct), start)
 
     def _write(
         self, shard: Shard, content: bytes, rows: Rows, translations: Sequence[Translated], texts: int, start: float
@@ -193,8 +193,12 @@ def translate_texts(translator: "Translator", texts: Sequence[str], job: Job, fi
         options = dataclasses.replace(options, sampling=sampling)
     translations = translator.stream([text[:MAX_TEXT_LENGTH] for text in texts], options)
     for text, translation in zip(texts, translations, strict=True):
-        is_cut = len(text) > MAX_TEXT_LENGTH or any(one.is_truncated for one in translation.sentences)
-        nbest = [Scored(tagged(one.text, job.tag), one.score) for one in translation.nbest] if options.nbest > 1 else []
+        is_cut = len(text) > MAX_TEXT_LENGTH or any(sentence.is_truncated for sentence in translation.sentences)
+        nbest = (
+            [Scored(tagged(hypothesis.text, job.tag), hypothesis.score) for hypothesis in translation.nbest]
+            if options.nbest > 1
+            else []
+        )
         yield Translated(tagged(translation.text, job.tag), translation.score, nbest, is_cut)
 
 
@@ -229,7 +233,13 @@ def count_rows(output: bytes, output_format: str) -> int:
 
 
 def _problems(shard: Shard, rows: Rows, translations: Sequence[Translated]) -> List[dict]:
-    """Returns an object for each problem of a line; line numbers count from 1 over the whole input."""
+    """Returns an object for each problem of a line; line numbers count from 1 over the whole input.
+
+    Args:
+        shard: shard of the manifest.
+        rows: rows of the shard.
+        translations: one for each row.
+    """
     problems = []
     for number, (row, translation) in enumerate(zip(rows, translations), start=shard.first + 1):
         if row.problem:
@@ -240,7 +250,7 @@ def _problems(shard: Shard, rows: Rows, translations: Sequence[Translated]) -> L
 
 
 def _json_lines(objects: Sequence[dict]) -> bytes:
-    return "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in objects).encode("utf-8", "backslashreplace")
+    return "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in objects).encode("utf-8", "backslashreplace")
 
 
 @contextmanager

@@ -57,10 +57,10 @@ def load_archive(file: BinaryIO, allowed: Globals, with_memory: bool) -> Any:
         storages: Dict[str, torch.UntypedStorage] = {}
 
         def load_storage(identity: tuple) -> Storage:
-            wanted = storage_id(identity)
-            if wanted.key not in storages:
-                storages[wanted.key] = read_storage(archive, f"{folder}data/{wanted.key}", with_memory)
-            return as_storage(storages[wanted.key], wanted)
+            expected = storage_id(identity)
+            if expected.key not in storages:
+                storages[expected.key] = read_storage(archive, f"{folder}data/{expected.key}", with_memory)
+            return as_storage(storages[expected.key], expected)
 
         value = unpickle(archive.read(pickle_name), allowed, load_storage)
         if with_memory:
@@ -106,19 +106,19 @@ def read_storage(archive: zipfile.ZipFile, name: str, with_memory: bool) -> torc
     return memory
 
 
-def as_storage(memory: torch.UntypedStorage, wanted: StorageId) -> Storage:
+def as_storage(memory: torch.UntypedStorage, expected: StorageId) -> Storage:
     """Returns memory as a storage of the required type.
 
     Args:
         memory: content of a record.
-        wanted: type and size that the pickle describes.
+        expected: type and size that the pickle describes.
 
     Raises:
         InvalidPickle: if the size of the memory differs.
     """
-    if memory.nbytes() != wanted.bytes:
-        raise InvalidPickle(f"it has {memory.nbytes()} bytes for {wanted.elements} numbers of {wanted.dtype}")
-    return Storage(wanted.dtype, wanted.elements, memory)
+    if memory.nbytes() != expected.bytes:
+        raise InvalidPickle(f"it has {memory.nbytes()} bytes for {expected.elements} numbers of {expected.dtype}")
+    return Storage(expected.dtype, expected.elements, memory)
 
 
 def load_old_format(file: BinaryIO, allowed: Globals, with_memory: bool) -> Any:
@@ -129,8 +129,8 @@ def load_old_format(file: BinaryIO, allowed: Globals, with_memory: bool) -> Any:
         allowed: globals that the file may name.
         with_memory: read the tensors' memory; otherwise tensors are on the meta device.
     """
-    begin = [unpickle(file, NO_GLOBALS, storage_id) for _ in range(2)]
-    if begin != [MAGIC_NUMBER, PROTOCOL]:
+    header = [unpickle(file, NO_GLOBALS, storage_id) for _ in range(2)]
+    if header != [MAGIC_NUMBER, PROTOCOL]:
         raise InvalidPickle("it is not a file of torch.save")
     unpickle(file, NO_GLOBALS, storage_id)  # description of the machine that wrote the file
     size = size_of(file)
@@ -138,13 +138,13 @@ def load_old_format(file: BinaryIO, allowed: Globals, with_memory: bool) -> Any:
     storages: Dict[str, torch.UntypedStorage] = {}
 
     def load_storage(identity: tuple) -> Storage:
-        wanted = storage_id(identity)
-        if wanted.key not in storages:
-            ids[wanted.key] = wanted
+        expected = storage_id(identity)
+        if expected.key not in storages:
+            ids[expected.key] = expected
             if sum(each.bytes for each in ids.values()) > size:
                 raise InvalidPickle("it is cut short")
-            storages[wanted.key] = torch.UntypedStorage(wanted.bytes, device=None if with_memory else "meta")
-        return as_storage(storages[wanted.key], wanted)
+            storages[expected.key] = torch.UntypedStorage(expected.bytes, device=None if with_memory else "meta")
+        return as_storage(storages[expected.key], expected)
 
     value = unpickle(file, allowed, load_storage)
     keys = unpickle(file, NO_GLOBALS, storage_id)

@@ -62,7 +62,7 @@ def mean_of(inputs: Sequence[Path]) -> dict:
 
 def epoch_checkpoints(save_dir: Path) -> List[Path]:
     """Returns the checkpoints of whole epochs in a --save-dir of fairseq-train, oldest first."""
-    epochs = {int(found[1]): path for path in save_dir.iterdir() if (found := EPOCH_CHECKPOINT.fullmatch(path.name))}
+    epochs = {int(match[1]): path for path in save_dir.iterdir() if (match := EPOCH_CHECKPOINT.fullmatch(path.name))}
     return [epochs[epoch] for epoch in sorted(epochs)]
 
 

@@ -49,7 +49,8 @@ def read_checkpoint(path: Path, data: Optional[Path] = None) -> TrainedModel:
         languages = languages_of_data(folder)
     if languages is None:
         raise UserError(
-            f"{path} does not say its languages, and {folder} has no data that does: name the data with --data."
+            f"{path} does not name its languages, and {folder} has no data that names them: "
+            "pass the folder of the data with --data."
         )
     task = {**task, "source_lang": languages[0], "target_lang": languages[1]}
     source, target = (Vocabulary.from_dictionary(folder / f"dict.{language}.txt") for language in languages)
@@ -100,8 +101,8 @@ def _generation_config(task: Mapping[str, Any]) -> GenerationConfig:
 
 
 def _load(network: GNMTNetwork, weights: Mapping[str, Tensor], path: Path, data: Path) -> None:
-    wanted = network.state_dict()
-    for name, value in wanted.items():
+    expected = network.state_dict()
+    for name, value in expected.items():
         if name not in weights:
             raise UserError(f"{path} lacks the weight {name}: it is damaged, or of another version.")
         if weights[name].shape != value.shape:
@@ -109,6 +110,6 @@ def _load(network: GNMTNetwork, weights: Mapping[str, Tensor], path: Path, data:
                 f"{path} has {name} of {tuple(weights[name].shape)}, but its options and the dictionaries in {data} "
                 f"need {tuple(value.shape)}: name the data that it was trained on with --data."
             )
-    if unknown := sorted(weights.keys() - wanted.keys()):
+    if unknown := sorted(weights.keys() - expected.keys()):
         raise UserError(f"{path} has the weight {unknown[0]}, which its network does not have.")
-    network.load_state_dict({name: weights[name].float() for name in wanted})
+    network.load_state_dict({name: weights[name].float() for name in expected})

@@ -111,8 +111,8 @@ def _training(options: Mapping[str, Any], data: Optional[TrainingData]) -> List[
         names = ", ".join(f"`{name}`" for name in data.names)
         rows.append(f"- training data: {names} in `{data.folder}`, {data.pairs:,} sentence pairs after cleaning")
     for section, name, words in TRAINING_OPTIONS:
-        found = options.get(section)
-        value = found.get(name) if isinstance(found, dict) else None
+        settings = options.get(section)
+        value = settings.get(name) if isinstance(settings, dict) else None
         if value not in (None, False):  # 0 too: the option has no effect
             rows.append(f"- {words}: {_value(value)}")
     return rows or ["The checkpoint has no options of its training."]

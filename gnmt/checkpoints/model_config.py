@@ -131,15 +131,15 @@ def read_config(path: Path, config_class: Type[Config]) -> Config:
 def _check_types(config: Any) -> None:
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        wanted = get_args(field.type) or (field.type,)
-        if float in wanted and type(value) is int:
+        types = get_args(field.type) or (field.type,)
+        if float in types and type(value) is int:
             object.__setattr__(config, field.name, float(value))
             value = float(value)
-        names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in wanted)
-        _require(config, field.name, type(value) in wanted, f"of type {names}")
+        names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in types)
+        _require(config, field.name, type(value) in types, f"of type {names}")
         _require(config, field.name, not isinstance(value, float) or math.isfinite(value), "finite")
 
 
-def _require(config: Any, name: str, holds: bool, wanted: str) -> None:
+def _require(config: Any, name: str, holds: bool, requirement: str) -> None:
     if not holds:
-        raise UserError(f"{name} is {getattr(config, name)!r}, but must be {wanted}.")
+        raise UserError(f"{name} is {getattr(config, name)!r}, but must be {requirement}.")

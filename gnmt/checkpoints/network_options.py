@@ -4,7 +4,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple
 
 from gnmt.checkpoints.model_config import ModelConfig
 
-ARCHITECTURE = "gnmt_v2"  # its defaults are those of NetworkConfig
+ARCHITECTURE = "gnmt_v2"  # NetworkConfig has the same defaults
 
 
 class NetworkOption(NamedTuple):
@@ -25,7 +25,7 @@ def negated(value: Any) -> bool:
     return not value
 
 
-# The activation clip is not among them: a checkpoint has its value among the weights.
+# The activation clip is missing here, because a checkpoint stores its value with the weights.
 NETWORK_OPTIONS = (
     NetworkOption("hidden_size", "hidden_size", unchanged),
     NetworkOption("encoder_layers", "encoder_layers", unchanged),

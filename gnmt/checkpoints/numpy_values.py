@@ -20,11 +20,20 @@ PLAIN = (None, None, None, -1, -1, 0)  # fields, metadata, alignment and flags o
 
 
 class StoredType:
-    """Plain numeric type of numpy."""
+    """Plain numeric type of numpy.
+
+    Args:
+        code: type without byte order, such as "f4".
+        align: flag in the pickle, without an effect.
+        copy: flag in the pickle, without an effect.
+
+    Raises:
+        InvalidPickle: for any other type.
+    """
 
     def __init__(self, code: str, align: bool = False, copy: bool = True):
         if code not in TYPES or type(align) is not bool or type(copy) is not bool:
-            raise InvalidPickle("it has numbers of numpy that are no plain integers or floats")
+            raise InvalidPickle("it has numbers of numpy that are not plain integers or floats")
         self.dtype = np.dtype(code)
 
 
@@ -39,7 +48,7 @@ def set_order(stored: StoredType, state: tuple) -> None:
         InvalidPickle: for any other state.
     """
     if type(state) is not tuple or len(state) != 8 or state[0] != 3 or state[1] not in ORDERS or state[2:] != PLAIN:
-        raise InvalidPickle("it has a type of numpy that is no plain integer or float")
+        raise InvalidPickle("it has a type of numpy that is not a plain integer or float")
 
 
 def number(stored: StoredType, content: bytes) -> Union[int, float, bool]:
@@ -102,4 +111,4 @@ def check_length(stored: Any, content: Any, count: int) -> None:
         InvalidPickle: if the length does not match.
     """
     if type(stored) is not StoredType or type(content) is not bytes or len(content) != count * stored.dtype.itemsize:
-        raise InvalidPickle("it has numbers of numpy that do not have the length of their type")
+        raise InvalidPickle("it has numbers of numpy whose length does not match their type")

@@ -120,10 +120,10 @@ def stored_part(stored: Any, path: Path, kind: Kind, *keys: str) -> Any:
         UserError: if the part is missing or of another type.
     """
     for count, key in enumerate(keys, start=1):
-        inside = vars(stored) if isinstance(stored, StoredObject) else stored
-        if not isinstance(inside, dict) or key not in inside:
+        entries = vars(stored) if isinstance(stored, StoredObject) else stored
+        if not isinstance(entries, dict) or key not in entries:
             raise UserError(f"{path} has no {', '.join(keys[:count])}: {WANTED}")
-        stored = inside[key]
+        stored = entries[key]
     if not isinstance(stored, kind) or (type(stored) is bool and kind is not bool):
         raise UserError(f"{path} has a {type(stored).__name__} as its {', '.join(keys)}: {WANTED}")
     return stored
@@ -158,14 +158,14 @@ def is_piece(value: Any) -> bool:
 
 
 def check_contents(checkpoint: NvidiaCheckpoint, path: Path) -> None:
-    """Checks names of languages, which become file names and options of commands, and other texts.
+    """Checks texts, including the names of languages, which become file names and options of commands.
 
     Args:
         checkpoint: contents of the checkpoint.
         path: file, for errors.
 
     Raises:
-        UserError: if they contain other characters than plain text.
+        UserError: if they contain characters that are not plain text.
     """
     contents = {
         "weights": all(isinstance(value, Tensor) for value in checkpoint.weights.values()),

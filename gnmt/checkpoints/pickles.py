@@ -78,7 +78,12 @@ def unpickle(pickled: Union[bytes, BinaryIO], allowed: Globals, load_storage: Ca
 
 
 class Machine:
-    """Stack machine of the pickle protocol."""
+    """Stack machine of the pickle protocol.
+
+    Args:
+        allowed: globals that the pickle may name.
+        load_storage: returns the memory of a tensor from its persistent id, a tuple.
+    """
 
     def __init__(self, allowed: Globals, load_storage: Callable[[tuple], Any]):
         self.allowed = allowed
@@ -88,9 +93,11 @@ class Machine:
         self.memo: Dict[int, Any] = {}
 
     def push(self, value: Any) -> None:
+        """Pushes a value."""
         self.stack.append(value)
 
     def mark(self, _: None) -> None:
+        """Sets a mark: following values are pushed above it."""
         self.below.append(self.stack)
         self.stack = []
 
@@ -100,10 +107,12 @@ class Machine:
         return marked
 
     def push_tuple(self, _: None) -> None:
+        """Replaces the values above the last mark by a tuple of them."""
         marked = self.pop_marked()
         self.push(tuple(marked))
 
     def push_small_tuple(self, size: int) -> None:
+        """Replaces the last `size` values by a tuple of them."""
         if len(self.stack) < size:
             raise InvalidPickle("its pickle has a tuple with missing values")
         values = tuple(self.stack[-size:])
@@ -111,6 +120,7 @@ class Machine:
         self.push(values)
 
     def push_global(self, names: str) -> None:
+        """Pushes a global from "module name", if it is allowed."""
         module, name = names.split(" ", 1)
         full_name = f"{MODULES_OF_PYTHON_2.get(module, module)}.{name}"
         if full_name not in self.allowed:
@@ -118,31 +128,39 @@ class Machine:
         self.push(self.allowed.constants.get(full_name, Global(full_name)))
 
     def put(self, index: int) -> None:
+        """Stores the last value in the memo."""
         self.memo[index] = self.stack[-1]
 
     def get(self, index: int) -> None:
+        """Pushes a value of the memo."""
         self.push(self.memo[index])
 
     def append(self, _: None) -> None:
+        """Appends the last value to the list below it."""
         value = self.stack.pop()
         self.extend_list([value])
 
     def appends(self, _: None) -> None:
+        """Appends the values above the last mark to the list below it."""
         self.extend_list(self.pop_marked())
 
     def extend_list(self, values: List[Any]) -> None:
+        """Appends values to the list at the top of the stack."""
         if type(self.stack[-1]) is not list:
             raise InvalidPickle(f"its pickle appends to a {type(self.stack[-1]).__name__}")
         self.stack[-1].extend(values)
 
     def set_item(self, _: None) -> None:
+        """Sets one item of the dict below the last key and value."""
         value, key = self.stack.pop(), self.stack.pop()
         self.update_dict([key, value])
 
     def set_items(self, _: None) -> None:
+        """Sets items of the dict below the last mark."""
         self.update_dict(self.pop_marked())
 
     def update_dict(self, keys_and_values: List[Any]) -> None:
+        """Sets items of the dict at the top of the stack, from alternating keys and values."""
         target = self.stack[-1]
         if not isinstance(target, dict) or len(keys_and_values) % 2:
             raise InvalidPickle(f"its pickle sets items of a {type(target).__name__}")
@@ -151,6 +169,7 @@ class Machine:
             target[key] = value
 
     def reduce(self, _: None) -> None:
+        """Calls an allowed function with the tuple of arguments above it, and pushes the result."""
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, Global) or function.name not in self.allowed.functions:
             raise InvalidPickle("its pickle calls an object that is not a function")
@@ -159,9 +178,10 @@ class Machine:
         try:
             self.push(self.allowed.functions[function.name](*arguments))
         except TypeError as error:
-            raise InvalidPickle(f"it gives {function.name} other arguments than it has") from error
+            raise InvalidPickle(f"it calls {function.name} with wrong arguments") from error
 
     def new_object(self, _: None) -> None:
+        """Makes an object of an allowed class, without arguments."""
         arguments, name = self.stack.pop(), self.stack.pop()
         if not isinstance(name, Global) or name.name not in self.allowed.classes or arguments != ():
             raise InvalidPickle("its pickle makes an object from something that is not a class, or with arguments")
@@ -169,18 +189,21 @@ class Machine:
         self.push(kind.__new__(kind))
 
     def build(self, _: None) -> None:
+        """Sets the state of the object below it by the function for the type of the object."""
         state, target = self.stack.pop(), self.stack[-1]
         if type(target) not in self.allowed.states:
             raise InvalidPickle(f"its pickle sets the state of a {type(target).__name__}")
         self.allowed.states[type(target)](target, state)
 
     def push_storage(self, _: None) -> None:
+        """Replaces a persistent id by the memory of a tensor."""
         identity = self.stack.pop()
         if type(identity) is not tuple:
             raise InvalidPickle("its pickle has a reference that is not to the memory of a tensor")
         self.push(self.load_storage(identity))
 
     def stop(self, _: None) -> None:
+        """Checks that the stack contains only the result."""
         if self.below or len(self.stack) != 1:
             raise InvalidPickle("its pickle ends too early")
 
@@ -237,22 +260,22 @@ def check_nesting(value: Any) -> None:
     """
     measured: Dict[int, Tuple[int, int]] = {}  # by identity, so that shared containers are visited once
 
-    def measure(inside: Any, depth: int) -> Tuple[int, int]:
+    def measure(container: Any, depth: int) -> Tuple[int, int]:
         """Returns the number of values and the number of levels of a container.
 
         Args:
-            inside: container, or a value in one.
+            container: container, or a value in one.
             depth: number of containers around it.
         """
-        contents = contained(inside)
+        contents = contained(container)
         if not contents:
             return 1, 0
-        if id(inside) not in measured:
-            parts = [measure(one, depth + 1) for one in contents] if depth < MAX_DEPTH else [(0, MAX_DEPTH)]
-            measured[id(inside)] = 1 + sum(values for values, _ in parts), 1 + max(levels for _, levels in parts)
-        if measured[id(inside)][1] > MAX_DEPTH:
+        if id(container) not in measured:
+            parts = [measure(element, depth + 1) for element in contents] if depth < MAX_DEPTH else [(0, MAX_DEPTH)]
+            measured[id(container)] = 1 + sum(values for values, _ in parts), 1 + max(levels for _, levels in parts)
+        if measured[id(container)][1] > MAX_DEPTH:
             raise InvalidPickle(f"its containers are more than {MAX_DEPTH} levels deep")
-        return measured[id(inside)]
+        return measured[id(container)]
 
     values, _ = measure(value, 0)
     if values > MAX_VALUES:

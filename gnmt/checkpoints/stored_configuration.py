@@ -1,4 +1,4 @@
-"""Configuration in a checkpoint: it must not name anything outside the checkpoint that would be looked up or fetched."""
+"""Configuration in a checkpoint, which must not refer to variables or URLs outside the checkpoint."""
 
 import re
 from argparse import Namespace
@@ -45,8 +45,8 @@ def check_no_urls(config: Mapping[str, Any], given: Mapping[str, Any], path: Uni
         for keys, value in texts(config.get(section)):
             if URL.match(value) and keys[-1] not in given:
                 raise UserError(
-                    f"{path} has {value!r:.80} as its cfg, {section}, {', '.join(keys)}, and nothing that a checkpoint "
-                    "names is fetched from the network: fetch it, and give its file."
+                    f"{path} has the URL {value!r:.80} as its cfg, {section}, {', '.join(keys)}, but files of a "
+                    "checkpoint are not downloaded: download the file, and pass its path."
                 )
 
 

@@ -35,8 +35,8 @@ def check_weights(weights: Dict[str, Any], path: Union[str, Path]) -> None:
             raise UserError(f"{path} has a {type(value).__name__} as its weight {name!s:.80}: {WANTED}")
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise UserError(
-                f"{path} has the weight {name:.80}, not all of which are finite numbers: its training has diverged, or "
-                "the file is damaged. Use an earlier checkpoint."
+                f"{path} has numbers in the weight {name:.80} that are not finite: its training has diverged, or the "
+                "file is damaged. Use an earlier checkpoint."
             )
     for name in weights:
         if name.endswith(INTEGERS):
@@ -131,9 +131,11 @@ def difference(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) ->
         expected: weights of the network.
         weights: weights of the checkpoint.
     """
-    missing, unknown = (sorted(one.keys() - other.keys()) for one, other in ((expected, weights), (weights, expected)))
-    found = [f"lacks {some(missing)}"] if missing else []
-    return found + ([f"has {some(unknown)}, which the network does not have"] if unknown else [])
+    missing, unknown = (
+        sorted(left.keys() - right.keys()) for left, right in ((expected, weights), (weights, expected))
+    )
+    differences = [f"lacks {some(missing)}"] if missing else []
+    return differences + ([f"has {some(unknown)}, which the network does not have"] if unknown else [])
 
 
 def some(names: List[str]) -> str:

@@ -31,7 +31,7 @@ STORAGE_TYPES = {
     "torch.BoolStorage": StorageType(torch.bool),
 }
 MAX_DIMENSIONS = 8
-MAX_ELEMENTS = 2**40  # in one dimension, also of an empty tensor
+MAX_ELEMENTS = 2**40  # in one dimension, even of an empty tensor
 
 
 class Storage(NamedTuple):

@@ -24,8 +24,8 @@ def read_vocabularies(path: Path) -> Tuple[Vocabulary, Vocabulary]:
         tokens = content.get(side)
         if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
             raise UserError(f"{path} has no list of tokens named {side!r}: copy the model folder again.")
-    found = [Vocabulary(content[side]) for side in sides]
-    return found[0], found[-1]
+    vocabularies = [Vocabulary(content[side]) for side in sides]
+    return vocabularies[0], vocabularies[-1]
 
 
 def write_vocabularies(path: Path, source: Vocabulary, target: Vocabulary) -> None:

@@ -67,7 +67,7 @@ def read_weights(path: Path, network: GNMTNetwork) -> None:
     for name, value in state.items():
         if not torch.isfinite(value).all():
             raise UserError(
-                f"{path} has the weight {name}, some numbers of which are not finite: export an earlier checkpoint."
+                f"{path} has numbers in the weight {name} that are not finite: export an earlier checkpoint."
             )
     network.to_empty(device="cpu")
     tie_output(network)
@@ -85,14 +85,14 @@ def _unique_names(network: nn.Module) -> List[str]:
     return [name for name, _ in network.named_parameters()] + [name for name, _ in network.named_buffers()]
 
 
-def _check_shapes(path: Path, file, wanted: Mapping[str, Tuple[int, ...]]) -> None:
+def _check_shapes(path: Path, file, expected: Mapping[str, Tuple[int, ...]]) -> None:
     shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    for name, shape in wanted.items():
-        found = shapes.pop(name, None) or shapes.pop(name + INTEGERS, None)
-        if found is None:
+    for name, shape in expected.items():
+        stored_shape = shapes.pop(name, None) or shapes.pop(name + INTEGERS, None)
+        if stored_shape is None:
             raise UserError(f"{path} lacks the weight {name}: it is not the file of this config.json.")
-        if found != shape:
-            raise UserError(f"{path} has {name} of {found}, but config.json describes {shape}.")
+        if stored_shape != shape:
+            raise UserError(f"{path} has {name} of {stored_shape}, but config.json describes {shape}.")
         scale = shapes.pop(name + SCALE, None)
         if scale is not None and (len(scale) != 2 or scale[0] != shape[0] or not scale[1] or shape[1] % scale[1]):
             raise UserError(f"{path} has scales of {scale} for {name} of {shape}: copy the model folder again.")

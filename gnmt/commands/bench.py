@@ -102,15 +102,15 @@ def machine() -> Dict[str, str]:
 def text_of(report: Dict[str, Any]) -> str:
     """Returns the report as a table with one row per precision."""
     rows: List[Dict[str, str]] = []
-    for one in report["measured"]:
+    for figures in report["measured"]:
         rows.append({
-            "precision": one["precision"],
-            "sentences/s": f"{one['sentences_per_second']:.1f}",
-            "latency, ms": f"{one['latency_ms']:.1f}",
-            f"p{PERCENT_OF_LATENCY}": f"{one[f'latency_ms_p{PERCENT_OF_LATENCY}']:.1f}",
-            "ms per step": f"{one['ms_per_step']:.2f}",
-            "load, s": f"{one['load_seconds']:.2f}",
-            "memory, MiB": f"{one['peak_memory_mib']:.0f}",
+            "precision": figures["precision"],
+            "sentences/s": f"{figures['sentences_per_second']:.1f}",
+            "latency, ms": f"{figures['latency_ms']:.1f}",
+            f"p{PERCENT_OF_LATENCY}": f"{figures[f'latency_ms_p{PERCENT_OF_LATENCY}']:.1f}",
+            "ms per step": f"{figures['ms_per_step']:.2f}",
+            "load, s": f"{figures['load_seconds']:.2f}",
+            "memory, MiB": f"{figures['peak_memory_mib']:.0f}",
         })  # fmt: skip
     first = report["measured"][0]
     settings = (

@@ -84,8 +84,8 @@ def _translate(arguments: argparse.Namespace) -> None:
         return
     if arguments.engine == "print":
         raise UserError("--engine print needs a folder as --output: its commands write there.")
-    with tempfile.TemporaryDirectory(prefix="gnmt-bulk-") as made:
-        folder = BulkFolder(Path(made))
+    with tempfile.TemporaryDirectory(prefix="gnmt-bulk-") as path:
+        folder = BulkFolder(Path(path))
         _translate_into(folder, job, resources, arguments)
         manifest = read_manifest(folder)
         _warn_of_problems(results.state_of(folder, manifest), "give a folder as --output to list them")
@@ -139,10 +139,10 @@ def _translate_into(folder: BulkFolder, job: Job, resources: Resources, argument
                 failures = local.run(folder, manifest, todo, resources, counter)
         missing = results.todo(folder, manifest)
     if missing:
-        number = next((one for one in missing if one in failures), missing[0])
+        number = next((shard for shard in missing if shard in failures), missing[0])
         raise UserError(
             f"{len(missing)} of {len(manifest.shards)} shards are not done; shard {number}: "
-            f"{failures.get(number, 'it was not begun')}. Run the same command again to continue."
+            f"{failures.get(number, 'it was not started')}. Run the same command again to continue."
         )
 
 
@@ -179,8 +179,8 @@ def _print_state(state: results.State) -> None:
     if state.seconds:
         print(f"speed: {state.lines_per_second:.1f} lines/s in each process, start-up excluded")
     if state.seconds and state.lines_done < state.lines:
-        left = datetime.timedelta(hours=state.hours_left)
-        print(f"time left: {str(left).partition('.')[0]} with one process")
+        time_left = datetime.timedelta(hours=state.hours_left)
+        print(f"time left: {str(time_left).partition('.')[0]} with one process")
 
 
 def _verify(arguments: argparse.Namespace) -> None:
@@ -199,9 +199,9 @@ def _verify(arguments: argparse.Namespace) -> None:
     if arguments.repair and damage.outputs:
         shards = "1 shard" if len(damage.outputs) == 1 else f"{len(damage.outputs)} shards"
         print(f"{shards} will be translated again: run gnmt bulk again")
-    left = len(damage.inputs) + (0 if arguments.repair else len(damage.outputs))
-    if left:
-        files = "1 file" if left == 1 else f"{left} files"
+    num_unusable = len(damage.inputs) + (0 if arguments.repair else len(damage.outputs))
+    if num_unusable:
+        files = "1 file" if num_unusable == 1 else f"{num_unusable} files"
         raise UserError(f"{files} of {folder.path} cannot be used, as listed above.")
     if not damage.outputs:
         state = results.state_of(folder, manifest)

@@ -79,7 +79,7 @@ def job_of(arguments: argparse.Namespace) -> Job:
     """Returns the models and options of the translation.
 
     Raises:
-        UserError: if an option is out of range, needs another one, or excludes it.
+        UserError: if an option is out of range, needs another option, or cannot be combined with it.
     """
     input_format = arguments.format or jobs.format_of(arguments.input)
     column = COLUMNS[input_format] if arguments.column is None else arguments.column

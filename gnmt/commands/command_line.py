@@ -43,17 +43,19 @@ def add_command(commands, name: str, purpose: str) -> argparse.ArgumentParser:
 
 
 class Parser(argparse.ArgumentParser):
-    """Parser that suggests the option which an unknown one resembles."""
+    """Parser that suggests a similar option in place of an unknown one."""
 
     def add_subparsers(self, **options: Any) -> Any:
+        """Adds actions; each is parsed by an ActionParser."""
         return super().add_subparsers(**{"parser_class": ActionParser, **options})
 
     def error(self, message: str) -> NoReturn:
+        """Exits with the usage and a message, with a suggestion for an unknown option."""
         unknown = [word.partition("=")[0] for word in message.split() if word.startswith("--")]
         if message.startswith(UNKNOWN) and unknown:
             known = [name for action in self._actions for name in action.option_strings]
-            near = difflib.get_close_matches(unknown[0], known, n=1)
-            message += f"; did you mean {near[0]}?" if near else ""
+            suggestions = difflib.get_close_matches(unknown[0], known, n=1)
+            message += f"; did you mean {suggestions[0]}?" if suggestions else ""
         super().error(message)
 
 
@@ -61,6 +63,7 @@ class ActionParser(Parser):
     """Parser of an action, which itself refuses unknown options; otherwise, the usage of the command would be shown."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parses the arguments of the action; exits with an error for an unknown option."""
         parsed, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self.error(f"{UNKNOWN}: {' '.join(unknown)}")
@@ -85,9 +88,9 @@ def run_module(command: ModuleType, program: str, arguments: Optional[Sequence[s
     parser = parser_of(command, program)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if hasattr(command, "DEFAULT_ACTION") and arguments and arguments[0] not in (*command.ACTIONS, "-h", "--help"):
-        near = difflib.get_close_matches(arguments[0], command.ACTIONS, n=1)
-        if near and not Path(arguments[0]).exists():
-            parser.error(f"there is no action {arguments[0]!r}: did you mean `{program} {near[0]}`?")
+        suggestions = difflib.get_close_matches(arguments[0], command.ACTIONS, n=1)
+        if suggestions and not Path(arguments[0]).exists():
+            parser.error(f"there is no action {arguments[0]!r}: did you mean `{program} {suggestions[0]}`?")
         arguments.insert(0, command.DEFAULT_ACTION)
     passes = getattr(command, "PASSES_OPTIONS_THROUGH", False)
     parsed, *further = parser.parse_known_args(arguments) if passes else [_parsed(parser, arguments)]
@@ -96,7 +99,12 @@ def run_module(command: ModuleType, program: str, arguments: Optional[Sequence[s
 
 
 def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
-    """Parses options and positional arguments in any order, as in `gnmt translate MODEL --beam 4 text.en`."""
+    """Parses options and positional arguments in any order, as in `gnmt translate MODEL --beam 4 text.en`.
+
+    Args:
+        parser: parser of the command.
+        arguments: command line without the program's name.
+    """
     try:
         return parser.parse_intermixed_args(arguments)
     except TypeError:  # the command has actions, with which argparse cannot do this
@@ -112,5 +120,10 @@ def _check_texts(parsed: argparse.Namespace) -> None:
 
 
 def run_alone(command: ModuleType, program: str) -> None:
-    """Runs a command as the only one of this process."""
+    """Runs a command as the only command of this process.
+
+    Args:
+        command: module of the command.
+        program: name of the command in help and errors.
+    """
     run_command(lambda: run_module(command, program))

@@ -60,10 +60,12 @@ def run(arguments: argparse.Namespace) -> None:
         counts = word_counts(arguments.training) if arguments.training else None
         comparison = compare(references, (a.texts, b.texts), sources, counts)
         counted = arguments.training.name if arguments.training else "the references"
-        both = (names[0], names[1])
-        page = comparison_page(both, comparison, scores, (a.attentions, b.attentions), arguments.examples, counted)
+        system_pair = (names[0], names[1])
+        page = comparison_page(
+            system_pair, comparison, scores, (a.attentions, b.attentions), arguments.examples, counted
+        )
         file.write(page.encode("utf-8"))
-    differences = [one.difference for one in comparison.sentences]
+    differences = [sentence.difference for sentence in comparison.sentences]
     better, worse = sum(x > 0 for x in differences), sum(x < 0 for x in differences)
     print(f"{arguments.page}: {names[1]} is better in {better} and worse in {worse} of {len(differences)} sentences")
 

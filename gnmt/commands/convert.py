@@ -68,14 +68,14 @@ def write_folder(checkpoint: Path, folder: Path, precision: str = "fp32", overwr
     theirs = nvidia_checkpoint.read(checkpoint)
     trained = from_nvidia(theirs, checkpoint, precision)
     opened = complete_folder(folder, replaces=is_model_folder, overwrite=overwrite)
-    with opened as made, tempfile.TemporaryDirectory() as temporary:
+    with opened as new_folder, tempfile.TemporaryDirectory() as temporary:
         files = _tokenizer_files(theirs, Path(temporary))
         card = model_card(trained, TOKENIZER, None)
         write_model_folder(
-            made, trained.network, trained.config, trained.generation, trained.source_vocabulary, trained.target_vocabulary,
-            files, card,
+            new_folder, trained.network, trained.config, trained.generation, trained.source_vocabulary,
+            trained.target_vocabulary, files, card,
         )  # fmt: skip
-        Translator.from_pretrained(made)
+        Translator.from_pretrained(new_folder)
 
 
 def write_nvidia_checkpoint(folder: Path, output: Path, codes: Optional[Path] = None, overwrite: bool = False) -> None:

@@ -20,7 +20,7 @@ def add_options(parser: Any, declared: type, names: Sequence[str], several: bool
         names: fields to take.
         several: accept several values of each option.
     """
-    fields = {one.name: one for one in dataclasses.fields(declared)}
+    fields = {entry.name: entry for entry in dataclasses.fields(declared)}
     for name in names:
         field = fields[name]
         flag, description = f"--{name.replace('_', '-')}", field.metadata[HELP].replace("%", "%%")

@@ -54,7 +54,7 @@ class Finding(NamedTuple):
 
 
 class NotSupported(Exception):
-    """Exception of a check of something that this device does not support."""
+    """Exception of a check that this device does not support."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -263,9 +263,9 @@ def try_precision(precision: str) -> str:
         if translator.precision != precision:
             raise NotSupported("not supported on a CPU")
         texts: List[str] = ["a b c", "b"]
-        together = [one.tokens for one in translator.translate(texts)]
-        alone = [translator.translate([text])[0].tokens for text in texts]
-    if together != alone:
+        batch_tokens = [translation.tokens for translation in translator.translate(texts)]
+        single_tokens = [translator.translate([text])[0].tokens for text in texts]
+    if batch_tokens != single_tokens:
         raise UserError("A translation depends on its batch: report this with the versions above.")
     return "translates"
 

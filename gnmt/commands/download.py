@@ -37,7 +37,7 @@ def main(files: Sequence[RemoteFile], description: str, directory: str) -> None:
     archives = args.output / "archives"
     given = given_sums(args.checksums, files)
     if args.mirror is not None and not is_address(args.mirror):
-        raise UserError(f"--mirror {args.mirror} is no http(s) address: for files on disk use --from-directory.")
+        raise UserError(f"--mirror {args.mirror} is not an http(s) address: for files on disk use --from-directory.")
     if args.from_directory:
         link_local(files, archives, args.from_directory, given)
     else:

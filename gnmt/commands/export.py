@@ -63,15 +63,15 @@ def export(
     if precision is not None:
         trained = trained._replace(config=dataclasses.replace(trained.config, precision=precision))
     files = tokenizer_files(tokenizer, data or Path(str(trained.options["task"].get("data", "")).split(":")[0]))
-    with complete_folder(folder, replaces=is_model_folder, overwrite=overwrite) as made:
-        _write(made, trained, files, check=None)
-        translator = Translator.from_pretrained(made)
-        _compare(trained, translator, made)
+    with complete_folder(folder, replaces=is_model_folder, overwrite=overwrite) as new_folder:
+        _write(new_folder, trained, files, check=None)
+        translator = Translator.from_pretrained(new_folder)
+        _compare(trained, translator, new_folder)
         check = None if test_set is None else _checked(translator, *test_set)
         if check is not None:
-            for path in made.iterdir():
+            for path in new_folder.iterdir():
                 path.unlink()
-            _write(made, trained, files, check)
+            _write(new_folder, trained, files, check)
     return check
 
 
@@ -80,6 +80,10 @@ def tokenizer_files(given: Optional[str], data: Path) -> TokenizerFiles:
 
     Raises:
         UserError: if there is none, or its type is unknown.
+
+    Args:
+        given: file or name of a tokenizer; None selects the file in or next to the folder of the data.
+        data: folder of fairseq-preprocess.
     """
     if given in ("words", "spaces"):
         return TokenizerFiles(given)
@@ -99,15 +103,15 @@ def _of_file(path: Path) -> TokenizerFiles:
     if not path.is_file():
         raise UserError(f"The tokenizer {path} does not exist; the names are {', '.join(TOKENIZERS)}.")
     if path.suffix not in kinds:
-        raise UserError(f"The tokenizer {path} is of no known type: its name must end in {', '.join(kinds)}.")
+        raise UserError(f"The tokenizer {path} has an unknown type: its name must end in {', '.join(kinds)}.")
     return TokenizerFiles(kinds[path.suffix], path, path)
 
 
-def _write(made: Path, trained: TrainedModel, files: TokenizerFiles, check: Optional[Check]) -> None:
+def _write(folder: Path, trained: TrainedModel, files: TokenizerFiles, check: Optional[Check]) -> None:
     card = model_card(trained, files.type, check, _training_data(trained.data))
     write_model_folder(
-        made, trained.network, trained.config, trained.generation, trained.source_vocabulary, trained.target_vocabulary,
-        files, card,
+        folder, trained.network, trained.config, trained.generation, trained.source_vocabulary,
+        trained.target_vocabulary, files, card,
     )  # fmt: skip
 
 
@@ -123,17 +127,22 @@ def _training_data(folder: Optional[Path]) -> Optional[TrainingData]:
     return TrainingData([Path(name).name for name in settings.train], prepared.name, sum(lengths))
 
 
-def _compare(trained: TrainedModel, translator: Translator, made: Path) -> None:
-    """Compares the translations of random sources by the written model and the checkpoint.
+def _compare(trained: TrainedModel, translator: Translator, folder: Path) -> None:
+    """Compares the written model with the checkpoint: translates random sources with both.
 
-    Weights rounded to 16 bits may give different translations.
+    Translations may differ if weights were rounded to 16 bits.
+
+    Args:
+        trained: model of the checkpoint.
+        translator: translator of the written folder.
+        folder: written folder, whose tokenizer is used.
 
     Raises:
         UserError: if the translations differ.
     """
-    original = Translator([Model(*trained[:5], tokenizers=load_tokenizers(made))], translator.precision)
+    original = Translator([Model(*trained[:5], tokenizers=load_tokenizers(folder))], translator.precision)
     sources = _random_sources(len(trained.source_vocabulary))
-    ours, theirs = (one.translate_ids(sources) for one in (original, translator))
+    ours, theirs = (model.translate_ids(sources) for model in (original, translator))
     if ours != theirs and trained.config.precision in EXACT_PRECISIONS:
         raise UserError(
             "The exported model does not give the same translations as the checkpoint. Nothing was written; please report this bug."

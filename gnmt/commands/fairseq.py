@@ -84,7 +84,7 @@ def run_fairseq(
             _show_and_append(process.stdout, log, shorten)
         status = process.wait()
     except BaseException as error:
-        _end(process, has_heard=ending_signal(error) is signal.SIGINT)
+        _end(process, is_signalled=ending_signal(error) is signal.SIGINT)
         raise
     if status:
         sys.exit(status if status > 0 else 128 - status)
@@ -125,9 +125,14 @@ def _show_and_append(stream: IO[bytes], log: Path, shorten: Callable[[str], Opti
                 print(text, flush=True)
 
 
-def _end(process: subprocess.Popen, has_heard: bool) -> None:
-    """Ends a process; one that has received Ctrl-C from the terminal itself gets CHILD_SECONDS to clean up."""
-    if has_heard:
+def _end(process: subprocess.Popen, is_signalled: bool) -> None:
+    """Ends a process.
+
+    Args:
+        process: running process.
+        is_signalled: True if the process has received Ctrl-C from the terminal; it gets CHILD_SECONDS to clean up.
+    """
+    if is_signalled:
         with suppress(subprocess.TimeoutExpired):
             process.wait(CHILD_SECONDS)
     process.terminate()

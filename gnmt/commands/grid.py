@@ -62,13 +62,13 @@ def run(arguments: argparse.Namespace) -> None:
     for options in searches:  # warms up, and reports values out of range before the work starts
         translator.translate(sources[:WARM_UP], batch_size=batch_size, **options)
     measured = [measure(translator, options, sources, references, batch_size) for options in _progress(searches)]
-    print(markdown_table([row(one, given) for one in measured]))
+    print(markdown_table([row(search, given) for search in measured]))
     scores = list(itertools.chain.from_iterable(translator.score(sources, references, batch_size)))
     log_perplexity, (_, signature) = -sum(scores) / len(scores), corpus_bleu(references, references)
     print(f"\n{signature}; log-perplexity of the references {log_perplexity:.4f}")
     if arguments.json:
-        found = {"signature": signature, "log_perplexity": log_perplexity, "measured": measured}
-        write_json(arguments.json, {"options": vars(arguments), **found})
+        results = {"signature": signature, "log_perplexity": log_perplexity, "measured": measured}
+        write_json(arguments.json, {"options": vars(arguments), **results})
 
 
 def measure(

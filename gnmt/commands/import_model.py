@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     import_model(arguments.model, model, arguments.output, arguments.overwrite)
     checkpoint = arguments.output / CHECKPOINT
     options = ["--finetune-from-model", str(checkpoint), *training_options(model.config)]
-    print(f"{checkpoint}: train on with\nfairseq-train DATA --user-dir fairseq_gnmt {shlex.join(options)}")
+    print(f"{checkpoint}: continue training with\nfairseq-train DATA --user-dir fairseq_gnmt {shlex.join(options)}")
 
 
 def import_model(folder: Path, model: Model, output: Path, overwrite: bool = False) -> None:
@@ -47,11 +47,11 @@ def import_model(folder: Path, model: Model, output: Path, overwrite: bool = Fal
         overwrite: replace an existing output.
     """
     opened = complete_folder(output, replaces=lambda path: (path / CHECKPOINT).is_file(), overwrite=overwrite)
-    with opened as made:
-        with open(made / CHECKPOINT, "wb") as file:
+    with opened as new_folder:
+        with open(new_folder / CHECKPOINT, "wb") as file:
             write_checkpoint(model, output.absolute(), file)
         languages = (model.config.source_language, model.config.target_language)
         for language, vocabulary in zip(languages, (model.source_vocabulary, model.target_vocabulary)):
-            (made / f"dict.{language}.txt").write_text(dictionary_text(vocabulary), encoding="utf-8")
-        copy_tokenizer(folder, made)
-        shutil.copyfile(folder / CONFIG, made / CONFIG)
+            (new_folder / f"dict.{language}.txt").write_text(dictionary_text(vocabulary), encoding="utf-8")
+        copy_tokenizer(folder, new_folder)
+        shutil.copyfile(folder / CONFIG, new_folder / CONFIG)

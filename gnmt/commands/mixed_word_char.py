@@ -54,10 +54,10 @@ def run(args: argparse.Namespace) -> None:
     """Runs the command."""
     if args.command == "train":
         coverage, jobs = args.character_coverage, args.jobs
-        found = train(
+        summary = train(
             args.input, args.vocab_size, args.output, character_coverage=coverage, jobs=jobs, overwrite=args.overwrite
         )
-        print(found, file=sys.stderr)
+        print(summary, file=sys.stderr)
     elif args.command == "encode":
         convert, inputs = load_vocabulary(args.model).encode, [args.model]
         convert_file(convert, args.input, args.output, inputs=inputs, jobs=args.jobs, overwrite=args.overwrite)

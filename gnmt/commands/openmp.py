@@ -2,8 +2,8 @@
 
 from typing import MutableMapping
 
-# GNU's default is up to 300,000 iterations, some milliseconds. If another program runs on one of two cores, the spinning
-# thread keeps the other thread from the processor: the translation of 100 lines then takes up to 44 s instead of 6 s.
+# GNU's default is up to 300,000 iterations, which take some milliseconds. If another program uses one of two cores, a
+# spinning thread delays the other thread. The translation of 100 lines then takes up to 44 s instead of 6 s.
 # On an idle machine, 10,000 iterations are as fast as the default (AMD EPYC, Zen 5; batches of 64 and of 1).
 SPIN_COUNT = "10000"
 VARIABLES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")

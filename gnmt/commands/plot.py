@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of the command."""
     commands = parser.add_subparsers(dest="command", required=True)
     training = commands.add_parser("training", help="draw curves of one or several training runs")
-    training.add_argument("logs", type=Path, nargs="+", metavar="LOG", help="logs, one per training")
+    training.add_argument("logs", type=Path, nargs="+", metavar="LOG", help="logs, one per training run")
     training.add_argument("--output", type=Path, required=True, metavar="FILE.png")
     training.add_argument(
         "--names", nargs="+", metavar="NAME", help="names of the training runs (default: file or folder names)"
@@ -77,8 +77,8 @@ def plot_training(arguments: argparse.Namespace) -> None:
     panels = [LOSS[arguments.loss], *PANELS]
     with atomic_outputs([arguments.output], inputs=arguments.logs, overwrite=arguments.overwrite) as (file,):
         runs = [Run(name, read_log(path)) for name, path in zip(names, arguments.logs)]
-        for one in runs:
-            for sentence in missing(one, panels, arguments.against):
+        for training_run in runs:
+            for sentence in missing(training_run, panels, arguments.against):
                 print(sentence)
         file.write(to_png(draw(runs, panels, arguments.against)))
     print(f"{arguments.output}: curves of {', '.join(names)}, by {arguments.against}")
@@ -87,12 +87,16 @@ def plot_training(arguments: argparse.Namespace) -> None:
 def names_of(paths: Sequence[Path], given: Optional[Sequence[str]]) -> List[str]:
     """Returns the given names; otherwise the shortest of file names, folder names and paths that are distinct.
 
+    Args:
+        paths: logs of the training runs.
+        given: names on the command line, one per log; None if there are none.
+
     Raises:
         UserError: if names are not distinct or their number differs from the number of logs.
     """
     if given is not None:
         if len(given) != len(paths) or len(set(given)) < len(given):
-            raise UserError(f"--names are {', '.join(given)}, but each of the {len(paths)} logs needs one of its own.")
+            raise UserError(f"--names are {', '.join(given)}, but each of the {len(paths)} logs needs a distinct name.")
         return list(given)
     stems, folders = [path.stem for path in paths], [path.absolute().parent.name for path in paths]
     for names in (stems, folders):
@@ -115,11 +119,11 @@ def plot_attention(arguments: argparse.Namespace) -> None:
     with atomic_outputs(paths, inputs=inputs, overwrite=arguments.overwrite) as files:
         maps = attention_maps(arguments.model, [lines[number] for number in numbers], numbers, arguments.beam)
         if arguments.words and (scheme := SCHEME_OF.get(read_object(arguments.model / "tokenizer.json")["type"])):
-            maps = [of_words(one, SCHEMES[scheme]) for one in maps]
+            maps = [of_words(attention_map, SCHEMES[scheme]) for attention_map in maps]
         for file, picture in zip(files, to_pictures(maps, on_one_page=bool(arguments.page))):
             file.write(picture)
-    for one in maps:
-        print(f"{one.title}: {' '.join(one.target[:-1])}")
+    for attention_map in maps:
+        print(f"{attention_map.title}: {' '.join(attention_map.target[:-1])}")
     print(f"written: {', '.join(map(str, paths))}")
 
 
@@ -136,13 +140,13 @@ def attention_maps(
     """
     from gnmt.translator import Translator
 
-    found = []
+    maps = []
     for number, translation in zip(numbers, Translator.from_pretrained(model).translate(sentences, beam=beam)):
         (sentence,) = translation.sentences
         best = sentence.nbest[0]
         source, target = [*sentence.source_tokens, END_MARK], [*best.tokens, END_MARK]
-        found.append(AttentionMap(number, best.score, source, target, best.attention.float().numpy()))
-    return found
+        maps.append(AttentionMap(number, best.score, source, target, best.attention.float().numpy()))
+    return maps
 
 
 def _warn(sentence: str) -> None:

@@ -85,20 +85,20 @@ def run(arguments: argparse.Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         _check_corpora(corpora)
-        making = begin(folder, settings, corpora, arguments.overwrite)
-        if not (making / SETTINGS).exists():
-            if settings.model is not None and not (making / PRETRAINED).exists():
+        product_folder = begin(folder, settings, corpora, arguments.overwrite)
+        if not (product_folder / SETTINGS).exists():
+            if settings.model is not None and not (product_folder / PRETRAINED).exists():
                 _say(f"importing {settings.model}")
                 model = Path(settings.model)
-                import_model(model, read_model_folder(model), making / PRETRAINED)
-            for step in steps(settings, corpora, making, arguments.jobs):
+                import_model(model, read_model_folder(model), product_folder / PRETRAINED)
+            for step in steps(settings, corpora, product_folder, arguments.jobs):
                 if not step.product.exists():
                     _say(step.purpose)
                     step.make()
-            report = CleanOutputs.with_prefix(str(making / "clean" / "train"), *settings.languages).report
+            report = CleanOutputs.with_prefix(str(product_folder / "clean" / "train"), *settings.languages).report
             _say(f"training text: {read_report(report).summary()}")
-            _binarise(settings, making, plugin, arguments.jobs)
-        finish(settings, making, folder)
+            _binarise(settings, product_folder, plugin, arguments.jobs)
+        finish(settings, product_folder, folder)
     print(f"ready: {folder}; next: {shlex.join(['gnmt', 'train', str(folder)])}")
 
 
@@ -143,24 +143,24 @@ def _check_corpora(corpora: Corpora) -> None:
             count_pairs([source], [target], jobs=1)
 
 
-def _binarise(settings: Preparation, making: Path, plugin: Path, jobs: int) -> None:
-    if (making / "bin").exists():
+def _binarise(settings: Preparation, product_folder: Path, plugin: Path, jobs: int) -> None:
+    if (product_folder / "bin").exists():
         return
     _say("binarising")
-    temporary = making / "bin.partial"
+    temporary = product_folder / "bin.partial"
     shutil.rmtree(temporary, ignore_errors=True)
-    encoded = making / "encoded"
+    encoded = product_folder / "encoded"
     source, target = settings.languages
     arguments = ["--user-dir", str(plugin), "--source-lang", source, "--target-lang", target]
-    arguments += ["--joined-dictionary", "--srcdict", str(making / "dict.txt"), "--workers", str(jobs)]
+    arguments += ["--joined-dictionary", "--srcdict", str(product_folder / "dict.txt"), "--workers", str(jobs)]
     for split in SPLITS:
         arguments += [f"--{split}pref", str(encoded / split)]
-    run_fairseq_quietly("preprocess", [*arguments, "--destdir", str(temporary)], making / "preprocess.log")
+    run_fairseq_quietly("preprocess", [*arguments, "--destdir", str(temporary)], product_folder / "preprocess.log")
     if settings.segmentation == "word":  # binarised text has no unknown words; they are copied from the text
         for split in ("valid", "test"):
             for language in settings.languages:
                 shutil.copyfile(encoded / f"{split}.{language}", temporary / f"{split}.{source}-{target}.{language}")
-    temporary.rename(making / "bin")
+    temporary.rename(product_folder / "bin")
 
 
 def _say(text: str) -> None:

@@ -1,7 +1,7 @@
 """Set-up of a process that runs one command: signals, closed pipes, output encoding, one-line errors.
 
-A command ends without a traceback and by the signal itself, as Unix tools do. A shell then shows 130 after Ctrl-C
-(SIGINT), 143 after SIGTERM, and 141 (SIGPIPE) after the reader of its output has ended, as in `command | head -1`.
+A command ends without a traceback and by the signal itself, as Unix tools do. Its exit status in a shell is 130 after
+Ctrl-C (SIGINT), 143 after SIGTERM, and 141 (SIGPIPE) if the reader of its output ends first, as in `command | head -1`.
 Ctrl-C also ends a shell loop around the command. Partial output files are removed first.
 
 The import has no side effects; a command calls `prepare_process` or `run_command` once.
@@ -59,8 +59,8 @@ def run_command(main: Callable[[], None]) -> None:
 def prepare_process() -> None:
     """Prepares a process that runs only one command.
 
-    Text is written in UTF-8; what UTF-8 cannot represent, as in the name of a file, is escaped. SIGTERM raises
-    `Terminated`. Forked child processes leave Ctrl-C to this process.
+    Text is written in UTF-8; bytes of file names that are not UTF-8 are escaped. SIGTERM raises `Terminated`. Forked
+    child processes ignore Ctrl-C, which this process handles.
     `sys.excepthook` ends the process by the signal for Ctrl-C, SIGTERM and a closed pipe.
     """
     for stream in (sys.stdout, sys.stderr):
@@ -130,8 +130,13 @@ def show_traceback(error: BaseException) -> None:
 def _raise_ending_signal(owner: int, number: int, frame: Optional[FrameType]) -> None:
     """Raises the exception of a signal in the process `owner`.
 
-    A forked child that has not yet called `_leave_signals_to_parent` ignores Ctrl-C and is ended by SIGTERM, as
-    afterwards.
+    A forked child that has not yet called `_leave_signals_to_parent` ignores Ctrl-C, and SIGTERM ends it. After the
+    call it does the same.
+
+    Args:
+        owner: process id of the command.
+        number: SIGINT or SIGTERM.
+        frame: unused.
     """
     if os.getpid() == owner:
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
@@ -206,5 +211,5 @@ def _flush_at_exit() -> None:
 
 
 def _discard_output() -> None:
-    """Prevents further attempts to write stdout, also by the interpreter at its end."""
+    """Prevents further attempts to write to stdout, including the attempt of the interpreter at exit."""
     sys.stdout = None

@@ -160,14 +160,14 @@ def show_report(arguments: argparse.Namespace) -> None:
         check_pictures([arguments.picture])
     campaign = read_campaign(arguments.folder)
     key = read_key(arguments.folder, campaign)
-    found = report(campaign, key, ratings_of(arguments.folder, campaign))
-    for table in tables(found):
+    results = report(campaign, key, ratings_of(arguments.folder, campaign))
+    for table in tables(results):
         print(f"{table}\n")
     if arguments.json:
-        write_json(arguments.json, found)
+        write_json(arguments.json, results)
     if arguments.picture:
         with atomic_outputs([arguments.picture], inputs=[], overwrite=arguments.overwrite) as (file,):
-            file.write(to_png(draw(found["histogram"])))
+            file.write(to_png(draw(results["histogram"])))
         print(f"{arguments.picture}: histogram of the scores")
 
 

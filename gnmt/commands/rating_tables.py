@@ -5,44 +5,45 @@ from typing import Any, Dict, List, Optional
 from gnmt.commands.report import ABSENT, markdown_table
 
 
-def tables(found: Dict[str, Any]) -> List[str]:
+def tables(results: Dict[str, Any]) -> List[str]:
     """Returns the tables of systems, differences and raters, and the agreement of the raters.
 
     Without a rated sentence there are no results, and the tables of results are left out.
     """
     raters = [
         {
-            "rater": one["rater"],
-            "complete": f"{one['complete']} of {one['items']}",
-            "mean": _number(one["mean"]),
-            "sd": _number(one["standard_deviation"]),
-            "seconds per item (median)": _number(one["median_seconds"], 1),
-            "failed controls": f"{one['failed_controls']} of {one['controls']}",
-            "repeated: equal": _percent(one["repeated_equal"]),
-            "repeated: within 1": _percent(one["repeated_within_1"]),
+            "rater": rater["rater"],
+            "complete": f"{rater['complete']} of {rater['items']}",
+            "mean": _number(rater["mean"]),
+            "sd": _number(rater["standard_deviation"]),
+            "seconds per item (median)": _number(rater["median_seconds"], 1),
+            "failed controls": f"{rater['failed_controls']} of {rater['controls']}",
+            "repeated: equal": _percent(rater["repeated_equal"]),
+            "repeated: within 1": _percent(rater["repeated_within_1"]),
         }
-        for one in found["raters"]
+        for rater in results["raters"]
     ]
-    if not found["rated_items"]:
+    if not results["rated_items"]:
         begun = [markdown_table(raters)] if raters else []
-        return [f"None of the {found['items']} sentences has been rated yet, so there are no results.", *begun]
+        return [f"None of the {results['items']} sentences has been rated yet, so there are no results.", *begun]
     systems = [
-        {"system": one["system"], "mean": _interval(one), "items": str(one["items"])} for one in found["systems"]
+        {"system": system["system"], "mean": _interval(system), "items": str(system["items"])}
+        for system in results["systems"]
     ]
     differences = [
         {
-            "system": one["system"],
-            f"difference from {one['baseline']}": _interval(one),
-            "wins": str(one["wins"]),
-            "ties": str(one["ties"]),
-            "losses": str(one["losses"]),
-            "p (sign test)": f"{one['sign_test']:.4f}",
+            "system": difference["system"],
+            f"difference from {difference['baseline']}": _interval(difference),
+            "wins": str(difference["wins"]),
+            "ties": str(difference["ties"]),
+            "losses": str(difference["losses"]),
+            "p (sign test)": f"{difference['sign_test']:.4f}",
         }
-        for one in found["differences"]
+        for difference in results["differences"]
     ]
-    agreement = _number(found["agreement"], 3)
+    agreement = _number(results["agreement"], 3)
     return [
-        f"{found['rated_items']} of {found['items']} sentences have been rated; intervals of 95 % in brackets.",
+        f"{results['rated_items']} of {results['items']} sentences have been rated; intervals of 95 % in brackets.",
         markdown_table(systems),
         markdown_table(differences),
         markdown_table(raters),
@@ -50,8 +51,8 @@ def tables(found: Dict[str, Any]) -> List[str]:
     ]
 
 
-def _interval(one: Dict[str, Any]) -> str:
-    return ABSENT if one["mean"] is None else f"{one['mean']:.2f} [{one['low']:.2f}, {one['high']:.2f}]"
+def _interval(row: Dict[str, Any]) -> str:
+    return ABSENT if row["mean"] is None else f"{row['mean']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
 
 
 def _number(value: Optional[float], digits: int = 2) -> str:

@@ -37,10 +37,15 @@ def check_output(path: Path, overwrite: bool) -> None:
         raise UserError(f"{path} exists: give another --json, or --overwrite.")
     folder = path.absolute().parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise UserError(f"{folder} is not a folder that can be written: make it, or pass another --json.")
+        raise UserError(f"{folder} is not a folder with write permission: create it, or pass another --json.")
 
 
 def write_json(path: Path, content: Dict[str, Any]) -> None:
-    """Writes a JSON file atomically."""
+    """Writes a JSON file atomically; an existing file is replaced.
+
+    Args:
+        path: file to write.
+        content: JSON object; values of other types are written as text.
+    """
     with atomic_outputs([path], inputs=[], overwrite=True) as (file,):
         file.write((json.dumps(content, indent=1, default=str) + "\n").encode("utf-8"))

@@ -91,14 +91,19 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def check_options(arguments: argparse.Namespace, systems: int) -> None:
-    """Checks combinations of options, before anything is read.
+    """Checks combinations of options before any file is read.
+
+    Args:
+        arguments: options of the command.
+        systems: number of systems.
 
     Raises:
         UserError: for options that cannot be combined.
     """
     if arguments.output and systems > 1:
         raise UserError(
-            f"--output is one file, but there are {systems} systems: their files have the translations already."
+            f"--output is for one system, but there are {systems}: leave it out, because their files contain the "
+            "translations."
         )
     if arguments.paired and systems == 1:
         raise UserError(
@@ -106,7 +111,7 @@ def check_options(arguments: argparse.Namespace, systems: int) -> None:
         )
     if arguments.trials is not None:
         if not arguments.paired:
-            raise UserError("--trials belongs to --paired: give it too.")
+            raise UserError("--trials needs --paired: add it.")
         TRIALS.check("trials", arguments.trials)
     if arguments.json:
         check_output(arguments.json, arguments.overwrite)
@@ -131,25 +136,25 @@ def show_table(
     resamples = RESAMPLES if arguments.confidence else 0
     if arguments.paired:
         trials = arguments.trials or 0
-        found = paired_scores(named, references, metrics, arguments.paired, trials=trials, resamples=resamples)
+        scores = paired_scores(named, references, metrics, arguments.paired, trials=trials, resamples=resamples)
     else:
-        found = corpus_scores(named, references, metrics, resamples)
+        scores = corpus_scores(named, references, metrics, resamples)
     rows = [
-        {"system": name, **{TITLES[metric]: cell(found[metric].systems[index]) for metric in metrics}}
+        {"system": name, **{TITLES[metric]: cell(scores[metric].systems[index]) for metric in metrics}}
         for index, name in enumerate(names)
     ]
     print(markdown_table(rows))
     print()
     for metric in metrics:
-        print(f"{TITLES[metric]}: {found[metric].signature}")
+        print(f"{TITLES[metric]}: {scores[metric].signature}")
     if arguments.json:
         content = {
             "references": str(arguments.references),
             "baseline": names[0],
             "test": arguments.paired,
-            "signatures": {metric: found[metric].signature for metric in metrics},
+            "signatures": {metric: scores[metric].signature for metric in metrics},
             "systems": [
-                {"name": name, "scores": {metric: asdict(found[metric].systems[index]) for metric in metrics}}
+                {"name": name, "scores": {metric: asdict(scores[metric].systems[index]) for metric in metrics}}
                 for index, name in enumerate(names)
             ],
         }
@@ -169,6 +174,10 @@ def cell(score) -> str:
 def read_hypotheses(path: Path, count: int) -> List[str]:
     """Returns the `count` translations of a file, or of stdin for the path "-".
 
+    Args:
+        path: file with one translation per line.
+        count: number of references.
+
     Raises:
         UserError: if the number of lines differs.
     """
@@ -185,6 +194,10 @@ def read_generate_log(path: Path, count: int) -> List[str]:
     """Returns the best translations of the sentences 0 to `count` - 1, in this order.
 
     fairseq-generate prints sentences in the order of its batches, and the n-best list of a sentence best first.
+
+    Args:
+        path: output of fairseq-generate.
+        count: number of references.
 
     Raises:
         UserError: if the log has no translations, or not one per reference.

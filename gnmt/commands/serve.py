@@ -89,7 +89,12 @@ def languages_of(model: Path) -> Tuple[str, str]:
 
 
 def load(model: Path, arguments: argparse.Namespace) -> Any:
-    """Returns the translator of a model folder, loaded with one torch thread: the engine starts the others."""
+    """Returns the translator of a model folder, loaded with one torch thread: the engine starts the others.
+
+    Args:
+        model: model folder.
+        arguments: options of the command, of which precision and device are used.
+    """
     from gnmt.translator import Translator
 
     return Translator.from_pretrained(model, precision=arguments.precision, device=arguments.device, threads=1)

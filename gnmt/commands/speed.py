@@ -78,8 +78,8 @@ def _settings(workload: Workload, translator, translated: Sequence[Any]) -> Dict
         "batch_size": workload.batch_size,
         "beam": workload.beam or translator.model.generation.num_beams,
         "sentences": len(translated),
-        "source_tokens": sum(len(part.source_tokens) for one in translated for part in one.sentences),
-        "target_tokens": sum(len(one.tokens) for one in translated),
+        "source_tokens": sum(len(part.source_tokens) for translation in translated for part in translation.sentences),
+        "target_tokens": sum(len(translation.tokens) for translation in translated),
     }
 
 

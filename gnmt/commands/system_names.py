@@ -21,7 +21,7 @@ def system_names(files: Sequence[Path], given: Optional[Sequence[str]]) -> List[
     if given is not None:
         if len(given) != len(files) or len(set(given)) < len(given):
             raise UserError(
-                f"--names are {', '.join(given)}, but each of the {len(files)} systems needs one of its own."
+                f"--names are {', '.join(given)}, but each of the {len(files)} systems needs a distinct name."
             )
         return list(given)
     short = [path.name for path in files]

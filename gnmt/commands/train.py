@@ -56,7 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, further: Sequence[str]) -> None:
-    """Runs the command; `further` are options of fairseq-train."""
+    """Runs the command.
+
+    Args:
+        arguments: options of this command.
+        further: options of fairseq-train.
+    """
     options = _options(arguments, [*further, *_replicas(arguments)])
     environment = _threads(arguments.threads, options, arguments.replicas or 1)
     assignments = [f"{name}={value}" for name, value in environment.items()]
@@ -96,7 +101,7 @@ def _options(arguments: argparse.Namespace, further: Sequence[str]) -> TrainingO
 
 
 def _total_updates(options: TrainingOptions) -> Optional[int]:
-    """Returns the number of updates of the whole training; None if it is not known before."""
+    """Returns the number of updates of the whole training; None if it is not known in advance."""
     text = options.value("--max-update")
     return int(text) if text.isdecimal() and int(text) and not options.value("--max-epoch") else None
 
@@ -131,7 +136,13 @@ def _threads(threads: Optional[int], options: TrainingOptions, replicas: int) ->
 
 
 def _export_command(folder: Path, checkpoint: Path, options: TrainingOptions) -> str:
-    """Returns the command that exports a checkpoint and measures it on the test set, in shell syntax."""
+    """Returns the command that exports a checkpoint and measures it on the test set, in shell syntax.
+
+    Args:
+        folder: folder of the preparation, for which the model folder is named.
+        checkpoint: checkpoint to export.
+        options: options of the training.
+    """
     tests = [folder / "raw" / f"test.{options.value(f'--{side}-lang')}" for side in ("source", "target")]
     check = ["--check", *map(str, tests)] if all(path.is_file() for path in tests) else []
     words = ["--tokenizer", "words"] if options.value("--eval-bleu-remove-bpe") == "words" else []
@@ -140,6 +151,10 @@ def _export_command(folder: Path, checkpoint: Path, options: TrainingOptions) ->
 
 def _average(checkpoints: Path, count: int) -> str:
     """Averages the last epochs of a training run.
+
+    Args:
+        checkpoints: --save-dir of the training.
+        count: number of epochs to average.
 
     Returns:
         Name of the averaged checkpoint, or of the last checkpoint if no epoch is complete.

@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
     if options.nbest > 1 and arguments.output == "text":
         raise UserError(f"--nbest {options.nbest} needs --output json or tsv: text has one translation per line.")
     if arguments.attention and arguments.output != "json":
-        raise UserError(f"--attention needs --output json: {arguments.output} has no place for it.")
+        raise UserError(f"--attention needs --output json: it cannot be written as {arguments.output}.")
     form = as_json_with_attention if arguments.attention else FORMS[arguments.output]
     for path in arguments.files:
         if path != STANDARD_INPUT and not path.exists():
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def opened(path: Path) -> FileIO:
-    """Opens a file, or stdin; tells users at a terminal that text is expected."""
+    """Opens a file or stdin; prints a hint if stdin is a terminal."""
     if path != STANDARD_INPUT:
         return open(path, "rb", buffering=0)
     if os.isatty(0):
@@ -126,20 +126,30 @@ def warn_of(prefix: str, sentence: str) -> None:
 
 
 def as_text(number: int, translation) -> str:
-    """Returns the text of a translation as one line."""
+    """Returns the text of a translation as one line.
+
+    Args:
+        number: unused.
+        translation: Translation of the line.
+    """
     return one_line(translation.text) + "\n"
 
 
 def as_json(number: int, translation) -> str:
-    """Returns a JSON object as one line: number of the input line, text, and the n-best list of each sentence."""
+    """Returns a JSON object as one line: number of the input line, text, and the n-best list of each sentence.
+
+    Args:
+        number: number of the input line, from 1.
+        translation: Translation of the line.
+    """
     sentences = [
         {
             "source": sentence.source,
             "truncated": sentence.is_truncated,
             "nbest": [
-                {"text": one.text, "score": one.score, "tokens": one.tokens, "positional_scores": one.positional_scores,
-                 "word_alignment": one.word_alignment}
-                for one in sentence.nbest
+                {"text": hypothesis.text, "score": hypothesis.score, "tokens": hypothesis.tokens,
+                 "positional_scores": hypothesis.positional_scores, "word_alignment": hypothesis.word_alignment}
+                for hypothesis in sentence.nbest
             ],
         }
         for sentence in translation.sentences
@@ -152,6 +162,10 @@ def as_json_with_attention(number: int, translation) -> str:
     """Returns the object of `as_json` with the source tokens of each sentence and the attention of each hypothesis.
 
     The attention has one row per target token and one column per source token, EOS last in both.
+
+    Args:
+        number: number of the input line, from 1.
+        translation: Translation of the line.
     """
     content = json.loads(as_json(number, translation))
     for shown, sentence in zip(content["sentences"], translation.sentences):
@@ -166,9 +180,13 @@ def as_tsv(number: int, translation) -> str:
     """Returns one line per hypothesis: number of the input line, score, text.
 
     A text of several sentences has one line.
+
+    Args:
+        number: number of the input line, from 1.
+        translation: Translation of the line.
     """
     if len(translation.sentences) == 1 and translation.nbest:
-        rows = [(one.score, one.text) for one in translation.nbest]
+        rows = [(hypothesis.score, hypothesis.text) for hypothesis in translation.nbest]
     else:
         rows = [(translation.score, translation.text)]
     return "".join(f"{number}\t{score:.6f}\t{' '.join(text.split())}\n" for score, text in rows)

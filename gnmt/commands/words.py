@@ -39,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Runs the command."""
     if args.command == "dictionary":
-        found = write_dictionary(args.input, args.vocab_size, args.output, jobs=args.jobs, overwrite=args.overwrite)
-        print(found, file=sys.stderr)
+        summary = write_dictionary(args.input, args.vocab_size, args.output, jobs=args.jobs, overwrite=args.overwrite)
+        print(summary, file=sys.stderr)
     else:
         convert = {"encode": encode_words, "decode": decode}[args.command]
         convert_file(convert, args.input, args.output, jobs=args.jobs, overwrite=args.overwrite)

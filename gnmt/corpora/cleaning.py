@@ -90,7 +90,12 @@ def clean_chunk(rules: CleaningRules, chunk: ChunkPair) -> Tuple[int, "Counter[s
 
 
 def drop_seen(pairs: Sequence[LinePair], seen: Set[bytes]) -> List[LinePair]:
-    """Returns the pairs that are not in `seen`, each once, and adds their digests to `seen`."""
+    """Returns the pairs that are not in `seen`, each once, and adds their digests to `seen`.
+
+    Args:
+        pairs: pairs of lines.
+        seen: digests of earlier pairs, updated in place.
+    """
     new = []
     for pair in pairs:
         digest = hashlib.blake2b(b"\n".join(pair), digest_size=DIGEST_BYTES).digest()

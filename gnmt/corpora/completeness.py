@@ -19,8 +19,8 @@ def defect(path: Path, expected_sum: Optional[str]) -> Optional[str]:
         expected_sum: SHA-256 to compare with; None decompresses the file to its end, which checks gzip's CRC.
     """
     if expected_sum is not None:
-        found = sha256(path)
-        return None if found == expected_sum else f"its sha256 is {found}, wanted {expected_sum}"
+        checksum = sha256(path)
+        return None if checksum == expected_sum else f"its sha256 is {checksum}, expected {expected_sum}"
     try:
         with gzip.open(path) as file:
             while file.read(CHUNK_BYTES):

@@ -72,9 +72,9 @@ def link_local(files: Sequence[RemoteFile], directory: Path, source: Path, given
         raise UserError(f"{source} has no {', '.join(missing)}. Put it there, or leave the option out to download.")
     for file in files:
         original, path = (source / file.name).resolve(), directory / file.name
-        wrong = defect(original, sums.get(file.name))
-        if wrong:
-            raise UserError(f"{original} is bad: {wrong}. Replace it with a good copy of {file.url}.")
+        damage = defect(original, sums.get(file.name))
+        if damage:
+            raise UserError(f"{original} is bad: {damage}. Replace it with a good copy of {file.url}.")
         if path.resolve() != original:
             if path.exists():
                 raise UserError(f"{path} is here already. Delete it to use {original}, or leave the option out.")
@@ -99,10 +99,10 @@ def _sums_by_name(path: Path) -> Dict[str, str]:
 
 
 def _record(path: Path, expected: Optional[str]) -> None:
-    sums, found = _recorded(path.parent), expected or sha256(path)
-    if sums.get(path.name) != found:
+    sums, checksum = _recorded(path.parent), expected or sha256(path)
+    if sums.get(path.name) != checksum:
         with atomic_outputs([path.parent / RECORD], inputs=[], overwrite=True) as (file,):
-            file.write(text_of_sums({**sums, path.name: found}).encode("utf-8"))
+            file.write(text_of_sums({**sums, path.name: checksum}).encode("utf-8"))
 
 
 def _mirrored(url: str, mirror: Optional[str]) -> str:
@@ -110,7 +110,13 @@ def _mirrored(url: str, mirror: Optional[str]) -> str:
 
 
 def _fetch_whole(url: str, path: Path, expected: Optional[str]) -> None:
-    """Fetches a file; a damaged file is fetched once more from the start, without old partial data."""
+    """Fetches a file; a damaged file is fetched once more from the start, without old partial data.
+
+    Args:
+        url: address of the file.
+        path: file to write.
+        expected: SHA-256 of the file, or None.
+    """
     resumed = part_path(path).exists()
     fetch(url, path)
     if not _is_whole(path, expected):
@@ -124,14 +130,19 @@ def _fetch_whole(url: str, path: Path, expected: Optional[str]) -> None:
 
 
 def _is_whole(path: Path, expected: Optional[str]) -> bool:
-    """Returns True if the file is complete; otherwise logs the reason and renames the file."""
+    """Returns True if the file is complete; otherwise logs the reason and renames the file.
+
+    Args:
+        path: file to check.
+        expected: SHA-256 of the file, or None.
+    """
     print(f"{path.name}: checking.", file=sys.stderr)
-    wrong = defect(path, expected)
-    if wrong:
-        aside = path.with_name(path.name + ".corrupt")
-        path.replace(aside)
-        print(f"{path} is bad: {wrong}. It was moved to {aside}.", file=sys.stderr)
-    return not wrong
+    damage = defect(path, expected)
+    if damage:
+        moved_path = path.with_name(path.name + ".corrupt")
+        path.replace(moved_path)
+        print(f"{path} is bad: {damage}. It was moved to {moved_path}.", file=sys.stderr)
+    return not damage
 
 
 def is_address(url: str) -> bool:

@@ -110,13 +110,13 @@ class Preparation:
         Raises:
             UserError: if a corpus has no files, or two corpora have the same files.
         """
-        found = [find_pair_files(name, self.languages) for name in (*self.train, self.valid, self.test)]
+        corpora = [find_pair_files(name, self.languages) for name in (*self.train, self.valid, self.test)]
         seen: Set[Path] = set()
-        for path in (path.resolve() for corpus in found for path in corpus.paths):
+        for path in (path.resolve() for corpus in corpora for path in corpus.paths):
             if path in seen:
                 raise UserError(f"{path} is given twice: --train, --valid and --test need different text.")
             seen.add(path)
-        return Corpora(found[:-2], *found[-2:])
+        return Corpora(corpora[:-2], *corpora[-2:])
 
     def embedding_size_for(self, pairs: int) -> int:
         """Returns the width of the initial embeddings for a number of training pairs; 0 means none."""

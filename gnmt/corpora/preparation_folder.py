@@ -1,6 +1,6 @@
 """Folder of a preparation: products are made in a subfolder, and moved when all of them are complete.
 
-An interrupted preparation continues with the same settings and files; others start again.
+An interrupted preparation is continued if settings and files are the same, and otherwise started again.
 """
 
 import json
@@ -33,9 +33,10 @@ def is_ready(folder: Path, settings: Preparation) -> bool:
     before, now = read_settings(folder / SETTINGS).options(), settings.options()
     changed = [name for name in now if before[name] != now[name]]
     if changed:
-        had, wanted = (", ".join(f"{name}={options[name]}" for name in changed) for options in (before, now))
+        old_values, new_values = (", ".join(f"{name}={options[name]}" for name in changed) for options in (before, now))
         raise UserError(
-            f"{folder} was prepared with {had}, but this command has {wanted}: pass --overwrite or another --output."
+            f"{folder} was prepared with {old_values}, but this command has {new_values}: "
+            "pass --overwrite or another --output."
         )
     return True
 
@@ -59,10 +60,10 @@ def check_places(folder: Path, settings: Preparation, corpora: Corpora, overwrit
                 raise UserError(f"{path} would be replaced by the preparation: give another --output.")
     continued = _continues(folder / UNFINISHED, settings, corpora)
     if not overwrite and not continued and not (folder / SETTINGS).exists():
-        strange = [str(place) for place in places if place.exists()]
-        if strange:
+        foreign_files = [str(place) for place in places if place.exists()]
+        if foreign_files:
             raise UserError(
-                f"{folder} has no {SETTINGS}, but {', '.join(strange)}: "
+                f"{folder} has no {SETTINGS}, but {', '.join(foreign_files)}: "
                 "give another --output, or replace them with --overwrite."
             )
 
@@ -76,24 +77,24 @@ def begin(folder: Path, settings: Preparation, corpora: Corpora, overwrite: bool
         corpora: files of the corpora.
         overwrite: start again.
     """
-    making = folder / UNFINISHED
-    if overwrite or not _continues(making, settings, corpora):
-        shutil.rmtree(making, ignore_errors=True)
-        making.mkdir()
-        with atomic_outputs([making / BEGUN], inputs=[], overwrite=True) as (file,):
+    product_folder = folder / UNFINISHED
+    if overwrite or not _continues(product_folder, settings, corpora):
+        shutil.rmtree(product_folder, ignore_errors=True)
+        product_folder.mkdir()
+        with atomic_outputs([product_folder / BEGUN], inputs=[], overwrite=True) as (file,):
             file.write(_note(settings, corpora))
-    return making
+    return product_folder
 
 
-def _continues(making: Path, settings: Preparation, corpora: Corpora) -> bool:
+def _continues(product_folder: Path, settings: Preparation, corpora: Corpora) -> bool:
     """Returns True if a folder contains products of these settings and files.
 
     Args:
-        making: folder of the products.
+        product_folder: folder of the products.
         settings: settings of the preparation.
         corpora: files of the corpora.
     """
-    path = making / BEGUN
+    path = product_folder / BEGUN
     return path.exists() and path.read_bytes() == _note(settings, corpora)
 
 
@@ -103,27 +104,27 @@ def _note(settings: Preparation, corpora: Corpora) -> bytes:
     return json.dumps({"settings": settings.options(), "files": files}).encode("ascii")
 
 
-def finish(settings: Preparation, making: Path, folder: Path) -> None:
+def finish(settings: Preparation, product_folder: Path, folder: Path) -> None:
     """Renames the products, prepare.json last; the next call continues an interrupted move.
 
     Args:
         settings: settings of the preparation.
-        making: folder of the products.
+        product_folder: folder of the products.
         folder: final folder.
     """
-    if not (making / SETTINGS).exists():
+    if not (product_folder / SETTINGS).exists():
         (folder / SETTINGS).unlink(missing_ok=True)
         for name in PRODUCTS:
             _remove(folder / name)
-        write_settings(making / SETTINGS, settings)
+        write_settings(product_folder / SETTINGS, settings)
     for name in PRODUCTS:
-        if (making / name).exists():
-            (making / name).rename(folder / name)
-    for text in _files(making / "raw"):
+        if (product_folder / name).exists():
+            (product_folder / name).rename(folder / name)
+    for text in _files(product_folder / "raw"):
         (folder / "raw").mkdir(exist_ok=True)
         text.replace(folder / "raw" / text.name)
-    (making / SETTINGS).rename(folder / SETTINGS)
-    shutil.rmtree(making)
+    (product_folder / SETTINGS).rename(folder / SETTINGS)
+    shutil.rmtree(product_folder)
 
 
 def _files(folder: Path) -> List[Path]:

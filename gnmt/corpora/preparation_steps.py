@@ -54,8 +54,8 @@ def steps(settings: Preparation, corpora: Corpora, folder: Path, jobs: int) -> I
         elif in_place(corpus, folder.parent, split, settings):
             text[split] = corpus.source, corpus.target
         else:
-            for given, made in zip(corpus.paths, text[split]):
-                yield Step(f"copying {made.name}", made, partial(unpack, given, made))
+            for original, copy in zip(corpus.paths, text[split]):
+                yield Step(f"copying {copy.name}", copy, partial(unpack, original, copy))
     yield _cleaning_step(settings, training, folder, jobs)
     yield from _segmentation_steps(settings, text, folder, jobs)
 

@@ -56,18 +56,22 @@ class Subwords:
 
     @property
     def model(self) -> Path:
+        """Path of the sentencepiece model."""
         return self.folder / "subwords.model"
 
     def learn(self, training: Sequence[Path]) -> None:
+        """Learns the model from both languages together, and writes it."""
         train_subwords(
             training, str(self.model.with_suffix("")), self.vocab_size, model_type=self.type,
             input_sentence_size=self.lines or LINES_IN_MEMORY, overwrite=True,
         )  # fmt: skip
 
     def encode(self, text: Path, output: Path) -> None:
+        """Writes the subwords of each line of `text` to `output`."""
         subwords.encode_file(self.model, text, output, jobs=self.jobs, overwrite=True)
 
     def write_dictionary(self, training: Sequence[Path], output: Path) -> None:
+        """Writes all pieces of the model to `output`; does not read `training`."""
         subwords.write_dictionary(self.model, output, overwrite=True)
 
 
@@ -89,16 +93,20 @@ class Mixed:
 
     @property
     def model(self) -> Path:
+        """Path of the model of words and characters."""
         return self.folder / "mixed.json"
 
     def learn(self, training: Sequence[Path]) -> None:
+        """Learns the model from both languages together, and writes it."""
         mixed_word_char.train(training, self.vocab_size, self.model, jobs=self.jobs, overwrite=True)
 
     def encode(self, text: Path, output: Path) -> None:
+        """Writes the words and characters of each line of `text` to `output`."""
         encode = load_vocabulary(self.model).encode
         convert_file(encode, text, output, inputs=[self.model], jobs=self.jobs, overwrite=True)
 
     def write_dictionary(self, training: Sequence[Path], output: Path) -> None:
+        """Writes all tokens of the model to `output`; does not read `training`."""
         mixed_word_char.write_dictionary(self.model, output, overwrite=True)
 
 
@@ -113,15 +121,18 @@ class Words:
 
     @property
     def model(self) -> None:
+        """None: there is no model."""
         return None
 
     def learn(self, training: Sequence[Path]) -> None:
         """Does nothing: there is no model."""
 
     def encode(self, text: Path, output: Path) -> None:
+        """Writes the words of each line of `text` to `output`."""
         convert_file(encode_words, text, output, jobs=self.jobs, overwrite=True)
 
     def write_dictionary(self, training: Sequence[Path], output: Path) -> None:
+        """Writes the most frequent words of `training` to `output`."""
         words.write_dictionary(training, self.vocab_size, output, jobs=self.jobs, overwrite=True)
 
 
@@ -136,7 +147,7 @@ SEGMENTATIONS: Dict[str, Callable[..., Segmentation]] = {
 def write_padded_dictionary(segmentation: Segmentation, training: Sequence[Path], output: Path) -> None:
     """Writes the dictionary, padded to a multiple of 8 tokens by tokens that do not occur.
 
-    fairseq-preprocess pads only its own dictionaries; the added tokens have the names that it would give them.
+    fairseq-preprocess pads only its own dictionaries; the added tokens have the names of its padding.
 
     Args:
         segmentation: segmentation of the corpus.

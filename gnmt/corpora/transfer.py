@@ -55,7 +55,12 @@ def _size(part: Path) -> int:
 
 
 def _attempt(url: str, part: Path) -> Tuple[bool, str]:
-    """Opens one connection; returns True if `part` is then complete, and otherwise the cause."""
+    """Opens one connection; returns True if `part` is then complete, and otherwise the cause.
+
+    Args:
+        url: address of the file.
+        part: partial file, to which received bytes are appended.
+    """
     start = _size(part)
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
@@ -77,8 +82,8 @@ def _attempt(url: str, part: Path) -> Tuple[bool, str]:
     received = _size(part)
     if total is not None and received > total:
         part.unlink()  # bytes of another file: start again
-        return False, f"{received} bytes came where {total} were announced"
-    return total in (None, received), f"{received} of {total} bytes came"
+        return False, f"{received} bytes were received, but {total} were announced"
+    return total in (None, received), f"{received} of {total} bytes were received"
 
 
 def _refused(url: str, part: Path, error: urllib.error.HTTPError) -> Tuple[bool, str]:
@@ -102,7 +107,12 @@ def _refused(url: str, part: Path, error: urllib.error.HTTPError) -> Tuple[bool,
 
 
 def _total_bytes(response: HTTPResponse, start: int) -> Optional[int]:
-    """Returns the announced size of the whole file; None if the server announces none."""
+    """Returns the announced size of the whole file; None if the server announces none.
+
+    Args:
+        response: open response.
+        start: position of its first byte in the file.
+    """
     length = response.headers.get("Content-Length")
     return None if length is None else start + int(length)
 

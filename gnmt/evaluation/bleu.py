@@ -20,7 +20,7 @@ def corpus_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Tuple[B
         references: one for each hypothesis.
 
     Raises:
-        UserError: the numbers of hypotheses and references differ, or there are none.
+        UserError: if the numbers of hypotheses and references differ, or there are none.
     """
     return _score(BLEU(), hypotheses, references)
 
@@ -33,7 +33,7 @@ def nvidia_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Tuple[B
         references: one for each hypothesis.
 
     Raises:
-        UserError: the numbers of hypotheses and references differ, or there are none.
+        UserError: if the numbers of hypotheses and references differ, or there are none.
     """
     return _score(BLEU(lowercase=True, tokenize="intl"), hypotheses, references)
 
@@ -57,5 +57,5 @@ def report(hypotheses: Sequence[str], references: Sequence[str]) -> str:
         hypotheses: detokenised translations.
         references: one for each hypothesis.
     """
-    both = (corpus_bleu(hypotheses, references), nvidia_bleu(hypotheses, references))
-    return "\n".join(f"{score} {signature}" for score, signature in both)
+    scores = (corpus_bleu(hypotheses, references), nvidia_bleu(hypotheses, references))
+    return "\n".join(f"{score} {signature}" for score, signature in scores)

@@ -102,8 +102,8 @@ def largest_gains(sentences: Sequence[Sentence], count: int) -> List[Sentence]:
         sentences: sentences to choose from.
         count: maximum number of sentences.
     """
-    ordered = sorted(sentences, key=lambda one: (-one.difference, one.index))
-    return [one for one in ordered[:count] if one.difference > 0]
+    ordered = sorted(sentences, key=lambda sentence: (-sentence.difference, sentence.index))
+    return [sentence for sentence in ordered[:count] if sentence.difference > 0]
 
 
 def largest_losses(sentences: Sequence[Sentence], count: int) -> List[Sentence]:
@@ -113,8 +113,8 @@ def largest_losses(sentences: Sequence[Sentence], count: int) -> List[Sentence]:
         sentences: sentences to choose from.
         count: maximum number of sentences.
     """
-    ordered = sorted(sentences, key=lambda one: (one.difference, one.index))
-    return [one for one in ordered[:count] if one.difference < 0]
+    ordered = sorted(sentences, key=lambda sentence: (sentence.difference, sentence.index))
+    return [sentence for sentence in ordered[:count] if sentence.difference < 0]
 
 
 def spread(sentences: Sequence[Sentence], count: int) -> List[Sentence]:
@@ -124,17 +124,19 @@ def spread(sentences: Sequence[Sentence], count: int) -> List[Sentence]:
 
 
 def _gleu(references: Sequence[List[str]], outputs: Tuple[List[List[str]], List[List[str]]]) -> List[Pair]:
-    found = []
+    pairs = []
     for reference, *systems in zip(references, *outputs):
         expected = ngrams(reference)
-        found.append(_pair(100 * gleu(ngrams(words), expected) for words in systems))
-    return found
+        pairs.append(_pair(100 * gleu(ngrams(words), expected) for words in systems))
+    return pairs
 
 
 def _length_score(name: str, sentences: List[Sentence]) -> LengthScore:
-    references = [one.reference for one in sentences]
-    scores = (corpus_bleu([one.outputs[system] for one in sentences], references)[0].score for system in range(2))
-    means = (sum(one.gleu[system] for one in sentences) / len(sentences) for system in range(2))
+    references = [sentence.reference for sentence in sentences]
+    scores = (
+        corpus_bleu([sentence.outputs[system] for sentence in sentences], references)[0].score for system in range(2)
+    )
+    means = (sum(sentence.gleu[system] for sentence in sentences) / len(sentences) for system in range(2))
     return LengthScore(name, len(sentences), _pair(scores), _pair(means))
 
 

@@ -42,8 +42,8 @@ def comparison_page(
         f"{names[0]} and {names[1]}",
         element("h1", f"{names[0]} and {names[1]}"),
         _corpus_table(names, scores),
-        element("ul", *(element("li", f"{TITLES[metric]}: {found.signature}") for metric, found in scores.items()),
-                class_="note"),
+        element("ul", *(element("li", f"{TITLES[metric]}: {metric_scores.signature}")
+                        for metric, metric_scores in scores.items()), class_="note"),
         _summary_table(names, comparison),
         _length_table(names, comparison),
         _frequency_table(names, comparison, counted),
@@ -53,8 +53,8 @@ def comparison_page(
 
 def _corpus_table(names: Tuple[str, str], scores: Dict[str, Scores]) -> Element:
     rows: List[List[Content]] = []
-    for metric, found in scores.items():
-        a, b = found.systems
+    for metric, metric_scores in scores.items():
+        a, b = metric_scores.systems
         sign = -1 if metric in LOWER_IS_BETTER else 1
         rows.append([TITLES[metric], _with_interval(a), _with_interval(b),
                      _difference(b.score - a.score, sign), f"{b.p_value:.4f}"])  # fmt: skip
@@ -67,8 +67,8 @@ def _with_interval(score: MetricScore) -> str:
 
 
 def _summary_table(names: Tuple[str, str], comparison: Comparison) -> Element:
-    differences = [one.difference for one in comparison.sentences]
-    equal = sum(one.outputs[0] == one.outputs[1] for one in comparison.sentences)
+    differences = [sentence.difference for sentence in comparison.sentences]
+    equal = sum(sentence.outputs[0] == sentence.outputs[1] for sentence in comparison.sentences)
     ratios, repetitive = comparison.length_ratios, comparison.repetitive
     rows = [
         ["higher GLEU", str(sum(x < 0 for x in differences)), str(sum(x > 0 for x in differences))],
@@ -84,9 +84,9 @@ def _length_table(names: Tuple[str, str], comparison: Comparison) -> Element:
     header = [f"words of the {unit}", "sentences"]
     header += [f"{metric} {name}" for metric in ("BLEU", "GLEU") for name in names] + ["difference of GLEU"]
     rows: List[List[Content]] = [
-        [one.name, str(one.sentences), *(f"{value:.2f}" for value in (*one.bleu, *one.gleu)),
-         _difference(one.gleu[1] - one.gleu[0])]
-        for one in comparison.lengths
+        [bucket.name, str(bucket.sentences), *(f"{value:.2f}" for value in (*bucket.bleu, *bucket.gleu)),
+         _difference(bucket.gleu[1] - bucket.gleu[0])]
+        for bucket in comparison.lengths
     ]  # fmt: skip
     return table("Scores by length", header, rows)
 
@@ -113,7 +113,7 @@ def _difference(value: float, sign: int = 1) -> Element:
 
 
 def _examples(names: Tuple[str, str], title: str, sentences: List[Sentence], attentions: Attentions) -> Element:
-    shown = [_example(names, one, attentions) for one in sentences]
+    shown = [_example(names, sentence, attentions) for sentence in sentences]
     return element("section", element("h2", title), *(shown or [element("p", "There are none.")]))
 
 
@@ -121,7 +121,7 @@ def _example(names: Tuple[str, str], sentence: Sentence, attentions: Attentions)
     parts: List[Content] = [] if sentence.source is None else [element("dt", "source"), element("dd", sentence.source)]
     parts += [element("dt", "reference"), element("dd", sentence.reference)]
     for name, output, gleu, maps in zip(names, sentence.outputs, sentence.gleu, attentions):
-        pictures = [element("div", attention_picture(one), class_="scroll") for one in maps[sentence.index]]
+        pictures = [element("div", attention_picture(attention), class_="scroll") for attention in maps[sentence.index]]
         folded = [element("details", element("summary", "attention"), *pictures)] if pictures else []
         marked = _marked(output, sentence.reference)
         parts += [element("dt", f"{name}, GLEU {gleu:.1f}"), element("dd", *marked, *folded)]

@@ -40,17 +40,17 @@ def element(tag: str, *content: Content, **attributes: object) -> Element:
         content: texts and elements, in order.
         attributes: values by name; a final "_" of a name (`class_`) is removed, and other "_" are replaced by "-".
     """
-    made = Element(tag, {name.rstrip("_").replace("_", "-"): str(value) for name, value in attributes.items()})
+    node = Element(tag, {name.rstrip("_").replace("_", "-"): str(value) for name, value in attributes.items()})
     last = None
     for part in content:
         if isinstance(part, Element):
-            made.append(part)
+            node.append(part)
             last = part
         elif last is None:
-            made.text = (made.text or "") + part
+            node.text = (node.text or "") + part
         else:
             last.tail = (last.tail or "") + part
-    return made
+    return node
 
 
 def table(caption: str, header: Sequence[Content], rows: Sequence[Sequence[Content]]) -> Element:

@@ -33,18 +33,18 @@ def figures(
     }
 
 
-def row(found: Mapping[str, Any], given: Mapping[str, Sequence[Any]]) -> Dict[str, str]:
+def row(result: Mapping[str, Any], given: Mapping[str, Sequence[Any]]) -> Dict[str, str]:
     """Returns the cells of a table: options with several values, and scores.
 
     Args:
-        found: result of `figures`.
+        result: result of `figures`.
         given: values of each option.
     """
     varied = [name for name, values in given.items() if len(values) > 1]
     return {
-        **{name.replace("_", " "): f"{found[name]:g}" for name in varied},
-        "BLEU": f"{found['bleu']:.2f}",
-        "GLEU": f"{found['gleu']:.2f}",
-        "length ratio": f"{found['length_ratio']:.3f}",
-        "seconds": f"{found['seconds']:.1f}",
+        **{name.replace("_", " "): f"{result[name]:g}" for name in varied},
+        "BLEU": f"{result['bleu']:.2f}",
+        "GLEU": f"{result['gleu']:.2f}",
+        "length ratio": f"{result['length_ratio']:.3f}",
+        "seconds": f"{result['seconds']:.1f}",
     }

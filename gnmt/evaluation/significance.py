@@ -51,18 +51,18 @@ def corpus_scores(
         resamples: bootstrap samples for 95 % intervals; 0 computes none.
 
     Raises:
-        UserError: there are no sentences, or the numbers of hypotheses and references differ.
+        UserError: if there are no sentences, or the numbers of hypotheses and references differ.
     """
     _check(systems, references)
-    found = {}
+    scores_by_metric = {}
     for name in metrics:
         metric, scores = METRICS[name](), []
         for _, hypotheses in systems:
             score = metric.corpus_score(hypotheses, [references], n_bootstrap=max(resamples, 1))
             interval = (float(score._mean), float(score._ci)) if resamples > 1 else (None, None)
             scores.append(MetricScore(float(score.score), *interval))
-        found[name] = Scores(str(metric.get_signature()), scores)
-    return found
+        scores_by_metric[name] = Scores(str(metric.get_signature()), scores)
+    return scores_by_metric
 
 
 def paired_scores(
@@ -84,12 +84,12 @@ def paired_scores(
         resamples: bootstrap samples for the 95 % intervals of "ar"; 0 computes none.
 
     Raises:
-        UserError: there are no sentences, the numbers of hypotheses and references differ, or there is only one system.
+        UserError: if there are no sentences, the numbers of hypotheses and references differ, or there is one system.
     """
     _check(systems, references)
     if len(systems) < 2:
         raise UserError("A paired test compares systems with the first one, but there is only one: give two or more.")
-    found = {}
+    scores_by_metric = {}
     for name in metrics:  # one at a time, because both kinds of BLEU have the same name in sacreBLEU
         paired = PairedTest(
             [(system, list(hypotheses)) for system, hypotheses in systems],
@@ -102,8 +102,8 @@ def paired_scores(
         signatures, results = paired()
         ((title, signature),) = signatures.items()
         baseline = results[title][0]
-        found[name] = Scores(str(signature), [_as_score(result, baseline) for result in results[title]])
-    return found
+        scores_by_metric[name] = Scores(str(signature), [_as_score(result, baseline) for result in results[title]])
+    return scores_by_metric
 
 
 def _as_score(result: Result, baseline: Result) -> MetricScore:

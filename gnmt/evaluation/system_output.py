@@ -30,7 +30,7 @@ def read_output(path: Path) -> SystemOutput:
     """Reads a file of translations; with the suffix .json or .jsonl, its lines must be JSON.
 
     Raises:
-        UserError: the file cannot be read, or a line is not an object of `gnmt translate --output json`.
+        UserError: if the file cannot be read, or a line is not an object of `gnmt translate --output json`.
     """
     lines = read_lines(path)
     if path.suffix not in JSON_SUFFIXES:
@@ -41,7 +41,13 @@ def read_output(path: Path) -> SystemOutput:
             content = json.loads(line)
             texts.append(_text(content["text"]))
             sentences = content["sentences"]
-            attentions.append([_attention(one) for one in sentences if one["nbest"] and "attention" in one["nbest"][0]])
+            attentions.append(
+                [
+                    _attention(sentence)
+                    for sentence in sentences
+                    if sentence["nbest"] and "attention" in sentence["nbest"][0]
+                ]
+            )
         except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
             raise UserError(
                 f"{path}, line {number} is not what `gnmt translate --output json` prints: write the file with this "

@@ -28,17 +28,17 @@ def complete_folder(path: Path, *, replaces: Callable[[Path], bool], overwrite: 
             raise UserError(f"{path} exists: choose another folder, or replace it with --overwrite.")
     if path.exists() and path.samefile(os.curdir):
         raise UserError(f"{path} is the current folder, which cannot be replaced: name a new folder.")
-    made = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        made.mkdir(parents=True)
+        partial.mkdir(parents=True)
     except OSError as error:
         raise UserError(f"{path.parent} cannot be written ({error.strerror}): choose another folder.") from error
     try:
-        yield made
-        previous = made.with_suffix(".previous")
+        yield partial
+        previous = partial.with_suffix(".previous")
         if path.exists():
             path.rename(previous)
-        made.rename(path)
+        partial.rename(path)
         shutil.rmtree(previous, ignore_errors=True)
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)

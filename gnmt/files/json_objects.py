@@ -32,5 +32,5 @@ def read_object(path: Path) -> Dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON ({error}): copy the model folder again.") from error
     if not isinstance(content, dict):
-        raise UserError(f"{path} holds no JSON object: copy the model folder again.")
+        raise UserError(f"{path} does not contain a JSON object: copy the model folder again.")
     return content

@@ -4,9 +4,9 @@ A line ends only at "\n". Python's text mode also ends lines at "\r", and `str.s
 which occur inside sentences of real corpora. One such split in one language misaligns every later pair. A UTF-8 byte
 order mark at the start of a file or stream is removed.
 
-Corpora must be UTF-8 and keep every other character, including the "\r" before the "\n" of Windows files. Text to
-translate comes from users, so every line must have a translation. Invalid UTF-8 becomes U+FFFD, with a warning. White
-space at both ends of a line is removed, including the "\r" of Windows files.
+Corpora must be UTF-8 and keep every other character, including the "\r" before the "\n" of Windows files. In text to
+translate, every line must have a translation: invalid UTF-8 becomes U+FFFD, with a warning. White space at both ends of
+a line is removed, including the "\r" of Windows files.
 """
 
 import codecs

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class FolderLock:
-    """Lock of a folder, held until `release` or until the process ends; forked children do not extend it."""
+    """Lock of a folder, held until `release` or until the process ends; forked children do not hold it."""
 
     def __init__(self, descriptor: int):
         self._descriptor: Optional[int] = descriptor
@@ -55,7 +55,9 @@ def lock_folder(folder: Path) -> Optional[FolderLock]:
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise UserError(f"{path} is a link, and its target would be overwritten: remove the link.") from error
-        logger.warning("%s cannot be locked (%s): let no other process write to it.", folder, error.strerror)
+        logger.warning(
+            "%s cannot be locked (%s): make sure that no other process writes to it.", folder, error.strerror
+        )
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -68,7 +70,9 @@ def lock_folder(folder: Path) -> Optional[FolderLock]:
         ) from error
     except OSError as error:
         os.close(descriptor)
-        logger.warning("%s cannot be locked (%s): let no other process write to it.", folder, error.strerror)
+        logger.warning(
+            "%s cannot be locked (%s): make sure that no other process writes to it.", folder, error.strerror
+        )
         return None
     return FolderLock(descriptor)
 

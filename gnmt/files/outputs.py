@@ -183,7 +183,12 @@ def _write_out(output: _Output) -> None:
 
 
 def _explained(error: Exception, outputs: Sequence[_Output]) -> Optional[UserError]:
-    """Returns the UserError for a full disk or a pipe without a reader; None for any other error."""
+    """Returns the UserError for a full disk or a pipe without a reader; None for any other error.
+
+    Args:
+        error: error during the writing of outputs.
+        outputs: open outputs.
+    """
     reason = error if isinstance(error, OSError) else error.__context__  # torch.save wraps the error in its own
     if not isinstance(reason, OSError):
         return None
@@ -211,15 +216,15 @@ def uninterrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # signals interrupt only the main thread
         yield
         return
-    arrived: List[int] = []
+    signals: List[int] = []
     previous = {}
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not None:  # None: the handler was not set from Python and is kept
-            previous[number] = signal.signal(number, lambda number, _: arrived.append(number))
+            previous[number] = signal.signal(number, lambda number, _: signals.append(number))
     try:
         yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-        for late in arrived:
-            signal.raise_signal(late)
+        for signal_number in signals:
+            signal.raise_signal(signal_number)

@@ -53,9 +53,9 @@ def _leave_with_parent() -> None:
 
 @contextmanager
 def _starting(jobs: int) -> Iterator[None]:
-    """Explains an error of the system during the start of workers, and ends those that were started.
+    """Converts a system error during the start of workers to a UserError, and kills the workers that were started.
 
-    ProcessPoolExecutor leaves them waiting for work, and Python waits for them at its end.
+    ProcessPoolExecutor would leave them waiting for work, and Python would wait for them at exit.
     """
     others = multiprocessing.active_children()
     try:

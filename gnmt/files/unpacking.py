@@ -31,14 +31,14 @@ class Format(NamedTuple):
 
 
 class Unpacked(io.RawIOBase):
-    """Uncompressed bytes of all parts of a file; detects a missing end and data that is no further part.
+    """Uncompressed bytes of all parts of a file; detects a missing end, and other data between or after parts.
 
-    The modules `lzma` and `zstandard` also have such files. Those ignore what follows the first part, or a missing end.
+    The file objects of `lzma` and `zstandard` ignore a missing end, or all data after the first part.
 
     Args:
         file: compressed file.
         new: returns a decompressor for the next part.
-        padding: bytes that may stand between parts.
+        padding: bytes that are allowed between parts.
     """
 
     def __init__(self, file: BinaryIO, new: Callable[[], Any], padding: bytes = b""):
@@ -46,9 +46,11 @@ class Unpacked(io.RawIOBase):
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
+        """Returns True: the file can be read."""
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """Fills the beginning of a buffer; returns the number of bytes, 0 at the end of the file."""
         while not self._rest:
             block = next(self._blocks, None)
             if block is None:

@@ -1,8 +1,9 @@
 """Attention of the decoding step: the interface, and the registry of the attentions that have such a form.
 
-A form is built from the attention of a trained network. There are two for each attention: the fastest one, and one whose
-results for a row are bitwise equal in every batch, for int8, and for bf16 on a CPU. A network whose attention is not
-registered decodes with its own step, and other precisions are refused.
+A form is built from the attention of a trained network. Each attention has two forms. The fastest form is used in the
+precision of the network. The batch-invariant form, whose results for a row are bitwise equal in every batch, is used in
+int8, and in bf16 on a CPU. A network whose attention is not registered decodes with its own step in its own precision
+only.
 
 Shapes: B sentences of similar length, Q queries of a sentence (its hypotheses), N queries of all sentences, S source
 positions, H hidden size, O output size of the context product.

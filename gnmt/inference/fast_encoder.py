@@ -1,9 +1,9 @@
-"""Encoder for search in int8 and bf16: computes only real tokens, although sentences differ in length.
+"""Encoder for search in int8 and bf16: computes only real tokens of sentences with different lengths.
 
 Tokens are in the order of `torch.nn.utils.rnn.PackedSequence`: the first tokens of all sentences, then all second tokens,
-and so on. Longer sentences come first at each position, so the sentences that go on are always the first rows.
+and so on. Longer sentences come first at each position, so the sentences that continue are always the first rows.
 
-Shapes: B sentences, S source positions, R real tokens of all sentences, H hidden size.
+Shapes: B sentences, S source positions, N rows (real tokens of all sentences), H hidden size.
 """
 
 from typing import List, NamedTuple, Optional
@@ -21,8 +21,8 @@ from gnmt.network.wavefront import FIRST_RESIDUAL_LAYER
 class PackedOrder(NamedTuple):
     """Order of the real tokens of a padded batch."""
 
-    indices: Tensor  # (R,), index of each token in the flattened batch (B x S)
-    mirrored: Tensor  # (R,), index in this order of the token at the same distance from the end of the sentence
+    indices: Tensor  # (N,), index of each token in the flattened batch (B x S)
+    mirrored: Tensor  # (N,), index in this order of the token at the same distance from the end of the sentence
     sizes: List[int]  # number of sentences that have a token at each position
 
 

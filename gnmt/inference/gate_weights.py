@@ -1,9 +1,9 @@
 """Weights of an LSTM layer, prepared for decoding.
 
-Gate pre-activations are in the order i, f, 2 g, o: the rows of the candidate g are doubled, because one sigmoid computes
-all gates and tanh(g) = 2 sigmoid(2 g) - 1. Doubling is exact in every precision, including int8 with its scales.
+Gate pre-activations are in the order i, f, 2 g, o. The rows of the candidate g are doubled for tanh(g) = 2 sigmoid(2 g)
+- 1: one sigmoid then computes all gates. Doubling is exact in every precision, including int8 with its scales.
 
-Shapes: I input size without the context, C size of the context (0 without one), H hidden size.
+Shapes: I input size without the context, H hidden size, which is also the size of the context.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ class GateWeights(NamedTuple):
     """Copies of the weights of a layer, by what they multiply."""
 
     inputs: Tensor  # (4H, I)
-    context: Tensor  # (4H, C)
+    context: Tensor  # (4H, H); (4H, 0) for a layer without context
     hidden: Tensor  # (4H, H)
     bias: Tensor  # (4H,), sum of both biases
 
@@ -28,7 +28,7 @@ def gate_weights(lstm: LSTM, input_size: int) -> GateWeights:
 
     Args:
         lstm: layer whose weights are copied.
-        input_size: I; the remaining columns of the input weights are those of the context.
+        input_size: I; the remaining columns of the input weights belong to the context.
     """
     inputs, context = lstm.weight_ih_l0[:, :input_size], lstm.weight_ih_l0[:, input_size:]
     bias = lstm.bias_ih_l0 + lstm.bias_hh_l0

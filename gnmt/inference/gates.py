@@ -170,7 +170,12 @@ class SplitGateProduct:
 
 
 class AdaptiveGateProduct:
-    """Uses the fused product for small batches, and the split product with shared parents for large batches."""
+    """Uses the fused product for small batches, and the split product with shared parents for large batches.
+
+    Args:
+        fused: product for small batches.
+        split: product for large batches.
+    """
 
     def __init__(self, fused: GateProduct, split: GateProduct):
         self.fused, self.split = fused, split

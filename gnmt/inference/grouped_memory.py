@@ -1,7 +1,7 @@
 """Source memory of a running search, in groups of sentences of similar length.
 
-A group has its own padding, so short sentences do not pay for long ones. New sentences form new groups, and sentences that
-leave change only their own groups: the memory of the others is not copied.
+Each group is padded separately, so short sentences are not padded to the length of long sentences. New sentences form
+new groups, and sentences that leave change only their groups: the memory of other sentences is not copied.
 
 Shapes: B sentences of all groups, b of one group, S source positions, N rows (B x hypotheses), Q rows of a sentence.
 """

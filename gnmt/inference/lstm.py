@@ -1,7 +1,9 @@
 """LSTM layers with exchangeable linear layers for their matrix products: packed, bf16 or int8.
 
-Shapes: N rows, R positions of all sequences, I input size, H hidden size, O output size of a linear layer.
-Gate pre-activations are those of gnmt.inference.gate_weights, in the order i, f, 2 g, o.
+Shapes: N rows (positions of all sequences, or hypotheses of a step), I input size, H hidden size, O output size of a
+linear layer.
+
+Gate pre-activations are in the order i, f, 2 g, o, as in gnmt.inference.gate_weights.
 """
 
 from typing import Callable, List, Optional
@@ -38,13 +40,13 @@ class InferenceLSTM(nn.Module):
         """Runs the layer over sequences of different lengths, from a state of zeros.
 
         Args:
-            inputs: (R, I), the first positions of all sequences, then all second positions, and so on; longer sequences
+            inputs: (N, I), the first positions of all sequences, then all second positions, and so on; longer sequences
                 come first at each position.
             sizes: number of sequences that have each position.
             clip: clips or rounds cell states.
 
         Returns:
-            Outputs (R, H), in the same order.
+            Outputs (N, H), in the same order.
         """
         outputs = inputs.new_empty(len(inputs), self.hidden_size)
         hidden = cell = inputs.new_zeros(sizes[0] if sizes else 0, self.hidden_size)

@@ -37,6 +37,7 @@ class PlainLinear(nn.Module):
         self.weight, self.bias = weight.detach(), None if bias is None else bias.detach()
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Multiplies inputs (..., I); returns (..., O)."""
         return F.linear(inputs, self.weight, self.bias)
 
 

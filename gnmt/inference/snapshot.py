@@ -31,7 +31,8 @@ class Snapshot:
 
     def __init__(self, model: nn.Module):
         self.tensors = [
-            TensorSnapshot(one.detach(), version_of(one), probe_of(one).clone()) for one in tensors_of(model)
+            TensorSnapshot(tensor.detach(), version_of(tensor), probe_of(tensor).clone())
+            for tensor in tensors_of(model)
         ]
 
     def describes(self, model: nn.Module) -> bool:

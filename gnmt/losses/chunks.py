@@ -1,9 +1,9 @@
 """Common parts of losses that are fused with the output projection: chunks of tokens and gradients.
 
-Such a loss computes the logits of one chunk of tokens at a time. Its gradients are either kept by the forward pass, which
-has the logits, or computed from them again in the backward pass.
+Such a loss computes the logits of one chunk of tokens at a time. Its gradients are computed and stored in the forward
+pass, or computed in the backward pass from recomputed logits.
 
-Shapes: n tokens of a chunk, V vocabulary size, C columns of the logits, V or the vocabulary tokens of one process.
+Shapes: n tokens of a chunk, V vocabulary size, C columns of the logits: V, or V' in one process.
 """
 
 from typing import Any, List, Optional, Tuple
@@ -37,7 +37,7 @@ def minus_smoothed_target(
 
 
 def take_gradients(ctx: Any, scale: Tensor) -> Tuple[Tensor, ...]:
-    """Returns the gradients that the forward pass kept, times the gradient of the loss, and frees their memory.
+    """Returns the gradients stored by the forward pass, times the gradient of the loss, and frees their memory.
 
     Args:
         ctx: context of a torch.autograd.Function, with the tensors as `gradients`.

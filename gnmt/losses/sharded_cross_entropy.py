@@ -1,6 +1,6 @@
 """Fused linear cross-entropy with an output layer that is sharded by tokens across processes.
 
-Shapes: N non-padding tokens, H hidden size, V vocabulary, V' vocabulary tokens of this process.
+Shapes: N non-padding tokens, H hidden size, V vocabulary size, V' tokens of the vocabulary in this process.
 """
 
 from typing import Optional, Tuple

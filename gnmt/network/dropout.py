@@ -61,6 +61,7 @@ class Dropout(nn.Module):
         return round(self.p * RANDOM_LEVELS)
 
     def extra_repr(self) -> str:
+        """Returns the probability for the printed form of the module."""
         return f"p={self.p}"
 
 
@@ -75,7 +76,12 @@ def disable_dropout(model: nn.Module) -> None:
 
 
 def _random_levels(shape: Sequence[int], device: torch.device) -> Tensor:
-    """Returns uniform int16 numbers of a shape, from -32768 to 32767."""
+    """Returns uniform int16 numbers from -32768 to 32767.
+
+    Args:
+        shape: shape of the result.
+        device: device of the result.
+    """
     count = math.prod(shape)
     words = torch.empty((count + 3) // 4, dtype=torch.int64, device=device)
     words.random_(-(2**63), None)  # the default bounds would leave the top bit zero

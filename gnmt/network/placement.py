@@ -1,9 +1,9 @@
 """Layers of one network on several devices of one machine (Wu et al. 2016, section 3).
 
 Each device holds and computes its layers. A sequence is divided into chunks: a layer starts when the layer below has
-finished the first chunk (gnmt.network.wavefront). CUDA runs asynchronously, so one Python thread is expected to keep
-all devices busy; this is not yet measured on GPUs. autograd has one thread per device and runs backward through the
-same chunks.
+finished the first chunk (gnmt.network.wavefront). CUDA runs asynchronously, so one Python thread is expected to suffice
+for all devices; this is not yet measured on GPUs. Autograd has one thread per device and processes the same chunks in
+reverse order.
 """
 
 from typing import NamedTuple, Optional, Tuple

@@ -11,8 +11,8 @@ from gnmt.plots.pictures import below_each_other, new_figure, to_png
 from gnmt.tokenizers.word_tokenizer import END, MIDDLE, decode
 
 END_MARK = "</s>"
-SPACE = "\u2581"  # mark of sentencepiece at the start of a word
-CONTINUED = "@@"  # mark of subword-nmt at the end of a token inside a word
+SPACE = "\u2581"  # sentencepiece's mark at the start of a word
+CONTINUED = "@@"  # subword-nmt's mark at the end of a token that does not end its word
 
 CELL = 0.27  # inches, the height of a line of text
 MAX_SIDE_INCHES = 100.0  # maximum side in inches; cells of longer sentences are smaller
@@ -144,7 +144,7 @@ def to_pictures(maps: Sequence[AttentionMap], on_one_page: bool) -> List[bytes]:
         maps: attention maps.
         on_one_page: True for one picture with all maps.
     """
-    pictures = [to_png(draw(one), cut_to_content=True) for one in maps]
+    pictures = [to_png(draw(attention_map), cut_to_content=True) for attention_map in maps]
     return [below_each_other(pictures)] if on_one_page else pictures
 
 

@@ -21,7 +21,7 @@ def check_pictures(paths: Sequence[Path]) -> None:
     """
     for path in paths:
         if path.suffix.lower() != ".png":
-            raise UserError(f"{path} must be called something.png: PNG is what is written.")
+            raise UserError(f"{path} must end in .png: pictures are written as PNG.")
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:

@@ -59,14 +59,14 @@ def curves(run: Run, panel: Panel, against: str) -> List[Curve]:
         panel: statistic to draw.
         against: one of AXES.
     """
-    found = []
+    candidates = []
     if panel.of_training:
         inner = _curve(run, panel.stat, against, INNER, of_validation=False)
-        found.append(inner or _curve(run, panel.stat, against, TRAIN, of_validation=False))
+        candidates.append(inner or _curve(run, panel.stat, against, TRAIN, of_validation=False))
     if panel.of_validation:
         subsets = dict.fromkeys(record.kind for record in run.records if record.kind not in (INNER, TRAIN))
-        found += [_curve(run, panel.stat, against, subset, of_validation=True) for subset in subsets]
-    return [curve for curve in found if curve]
+        candidates += [_curve(run, panel.stat, against, subset, of_validation=True) for subset in subsets]
+    return [curve for curve in candidates if curve]
 
 
 def _curve(run: Run, stat: str, against: str, kind: str, of_validation: bool) -> Optional[Curve]:
@@ -106,7 +106,7 @@ def draw(runs: Sequence[Run], panels: Sequence[Panel], against: str):
     """
     shown = [panel for panel in panels if any(curves(run, panel, against) for run in runs)]
     if not shown:
-        raise UserError(f"Nothing can be drawn of {' and '.join(run.name for run in runs)}.")
+        raise UserError(f"There are no statistics to draw for {' and '.join(run.name for run in runs)}.")
     columns = min(2, len(shown))
     rows = math.ceil(len(shown) / columns)
     figure = new_figure(columns * PANEL_INCHES[0], rows * PANEL_INCHES[1], layout="constrained")

@@ -33,7 +33,7 @@ def round_values(values: Tensor) -> Tensor:
 
     The unit is a power of two, so sums of products with `round_weights` are exact in float32 for up to 8192 source
     positions. Weights of a row sum to 1; rounded, they are integers with a sum of at most 4096 + S / 2. With values up to
-    2^11 in their unit, the sum fits into the 24 bits of float32. Longer sources lose the exactness, not the translation.
+    2^11 in their unit, the sum fits into the 24 bits of float32. Longer sources are translated too, with rounded sums.
     """
     largest = torch.maximum(values.amax(dim=1, keepdim=True), values.amin(dim=1, keepdim=True).neg_())
     power = (largest.view(torch.int32) & EXPONENT).view(torch.float32)  # power of two, at most the largest value

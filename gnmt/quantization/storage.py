@@ -36,15 +36,15 @@ def to_integers(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
     Tensors that share memory are stored once.
     """
     stored: Dict[str, Tensor] = {}
-    made: Dict[int, Dict[str, Tensor]] = {}
+    matrices: Dict[int, Dict[str, Tensor]] = {}
     for name, value in state.items():
         if not is_stored_as_integers(name, value):
             stored[name] = value
             continue
-        if value.data_ptr() not in made:
+        if value.data_ptr() not in matrices:
             scale = group_scales(name, state)
-            made[value.data_ptr()] = {INTEGERS: quantize(value, expand_scales(scale, value)), SCALE: scale}
-        stored.update((name + part, tensor) for part, tensor in made[value.data_ptr()].items())
+            matrices[value.data_ptr()] = {INTEGERS: quantize(value, expand_scales(scale, value)), SCALE: scale}
+        stored.update((name + part, tensor) for part, tensor in matrices[value.data_ptr()].items())
     return stored
 
 

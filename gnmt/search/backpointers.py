@@ -103,6 +103,11 @@ def _gathered_by_step(steps: List[BeamStep], finished: FinishedHypotheses, first
     """Returns the input tokens, cumulative log-probabilities and attention of hypotheses; column t is step first + t.
 
     Hypotheses that did not run at a step gather row 0 there. `_aligned_by_token` drops these values.
+
+    Args:
+        steps: consecutive steps, oldest first.
+        finished: finished hypotheses.
+        first: number of the first step.
     """
     columns = torch.arange(first, first + len(steps), device=finished.rows.device)
     is_running = (columns >= finished.first_steps[:, None]) & (columns <= finished.last_steps[:, None])
@@ -120,7 +125,14 @@ def _gathered_by_step(steps: List[BeamStep], finished: FinishedHypotheses, first
 
 
 def _aligned_by_token(by_step: Backtraced, finished: FinishedHypotheses, first: int, eos: int) -> Backtraced:
-    """Returns the output tokens, their log-probabilities and attention; column t is token t of a hypothesis."""
+    """Returns the output tokens, their log-probabilities and attention; column t is token t of a hypothesis.
+
+    Args:
+        by_step: result of `_gathered_by_step`.
+        finished: finished hypotheses.
+        first: number of the step in column 0 of `by_step`.
+        eos: id of EOS.
+    """
     positions = torch.arange(int(finished.lengths.max()) + 1, device=finished.rows.device)
     is_input = positions < finished.lengths[:, None]  # inputs are the decoder start and all tokens except EOS
     columns = (positions + (finished.first_steps - first)[:, None]).clamp(max=by_step.tokens.size(1) - 1)

@@ -169,7 +169,11 @@ class BeamSearchRules:
     def _forced_tokens(self, running: BeamState, num_tokens: Tensor) -> Tensor:
         """Returns the token that each sentence (B,) is forced to emit: its prefix token, or EOS at the length limit.
 
-        PAD means unconstrained. num_tokens (B,): numbers of tokens of the hypotheses before this step.
+        PAD means unconstrained.
+
+        Args:
+            running: input hypotheses of the step.
+            num_tokens: (B,), number of tokens of each sentence's hypotheses before this step.
         """
         forced = torch.full_like(running.sentence_ids, self.special.pad)
         longest = running.prefix.size(1)
@@ -179,7 +183,13 @@ class BeamSearchRules:
         return forced.masked_fill(running.limits == num_tokens, self.special.eos)
 
     def _final_scores(self, candidates: Candidates, running: BeamState, step: int) -> Tensor:
-        """Returns the final scores of the first `beam` candidates, (B, up to beam), as if they ended at this step."""
+        """Returns the final scores of the first `beam` candidates, (B, up to beam), as if they ended at this step.
+
+        Args:
+            candidates: continuations of each sentence, best first.
+            running: input hypotheses of the step.
+            step: number of the step.
+        """
         beam, factor, penalties = self.options.beam, self.options.coverage_penalty, None
         if factor:
             by_hypothesis = coverage_penalty(running.coverage, running.padding_mask[:, None], factor)

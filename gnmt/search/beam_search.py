@@ -54,7 +54,7 @@ class BeamSearch:
         return 0 if self._running is None else len(self._running.sentence_ids)
 
     def join(self, sentences: Sequence[QueuedSentence]) -> None:
-        """Encodes sentences and adds them to the running batch; their ids must differ from those of running sentences."""
+        """Encodes sentences and adds them to the running batch; their ids must differ from the ids in the batch."""
         pad = self.rules.special.pad
         ids = torch.tensor([sentence.id for sentence in sentences], device=self.device)
         sources = padded([sentence.source for sentence in sentences], pad, self.device)
@@ -109,7 +109,13 @@ class BeamSearch:
         self._running = self._running._replace(num_finished=num_finished)
 
     def _update_batch(self, running: BeamState, model_state: ModelState, stopped: Tensor) -> List[SearchResult]:
-        """Stores the rows of the next step; removes and returns the stopped sentences (B,) if there are enough."""
+        """Stores the rows of the next step; removes and returns stopped sentences if there are enough.
+
+        Args:
+            running: hypotheses that continue.
+            model_state: state of the model after the step.
+            stopped: (B,), True for stopped sentences.
+        """
         num_stopped = int(stopped.sum())
         if not num_stopped or num_stopped < self.leaving_share * len(stopped):
             self._running, self._model_state = running, model_state.reorder(running.backpointers.flatten())

@@ -68,7 +68,14 @@ class BeamState(NamedTuple):
         return BeamState._make(map(torch.cat, zip(*widened)))
 
     def _widened(self, width: int, beam: int, prefix: int, pad: int) -> "BeamState":
-        """Returns these sentences with S = width, K = beam and P = prefix."""
+        """Returns these sentences with larger or equal sizes.
+
+        Args:
+            width: number of source positions S.
+            beam: number of hypotheses K.
+            prefix: number of prefix tokens P.
+            pad: id of PAD.
+        """
         sources, hypotheses = width - self.padding_mask.size(1), beam - self.beam
         return self._replace(
             padding_mask=F.pad(self.padding_mask, (0, sources), value=True),

@@ -77,7 +77,7 @@ class Ensemble:
         Returns:
             Probabilities (N, V) of the next token and attention weights (N, S), both float32, and the new state.
         """
-        steps = [model.decoder.step(tokens, memory, own) for model, memory, own in zip(*state)]
+        steps = [model.decoder.step(tokens, memory, decoder_state) for model, memory, decoder_state in zip(*state)]
         logits, attention, states = zip(*steps)
         probabilities = [probabilities_of(model_logits, self.temperature) for model_logits in logits]
         new_state = state._replace(states=list(states))

@@ -33,9 +33,9 @@ def force_decode(
     """
     state = model.start(src_tokens)
     columns, rows = [], []
-    for read, wanted in zip(prev_output_tokens.unbind(dim=1), target.unbind(dim=1)):
-        probabilities, attention, state = model.step(read, state)
-        columns.append(probabilities.gather(1, wanted[:, None]))
+    for tokens, expected in zip(prev_output_tokens.unbind(dim=1), target.unbind(dim=1)):
+        probabilities, attention, state = model.step(tokens, state)
+        columns.append(probabilities.gather(1, expected[:, None]))
         rows.append(attention)
     log_probs = torch.cat(columns, dim=1).log().masked_fill(target.eq(pad), 0.0)
     return ForcedDecoding(log_probs, torch.stack(rows, dim=1))

@@ -25,7 +25,7 @@ class SearchOptions:
     min_len: int = option(1, Range(0, 10_000_000), "minimum number of tokens before EOS")
     unkpen: float = option(
         0.0,
-        Range(-80.0, 1e9, hint="at -80 only unknown words win"),
+        Range(-80.0, 1e9, hint="at -80 all words are unknown words"),
         "subtracted from the log-probability of <unk>",
     )
     temperature: float = option(

@@ -42,6 +42,7 @@ class GNMTLengthPenalty:
         return (((self.const + length.double()) / (self.const + 1)) ** self.factor).float()
 
     def largest(self, first: Tensor, last: Tensor) -> Tensor:
+        """Returns the penalty of the length `last` (B,): the penalty grows with the length."""
         return self(last)
 
 

@@ -15,7 +15,7 @@ from gnmt.search.step_model import LEAVING_SHARE, StepModel
 class Samples(NamedTuple):
     """Sampled translations: B sentences, K samples of each, T positions."""
 
-    tokens: Tensor  # (B, K, T), including EOS unless the limit came first; PAD after the last token
+    tokens: Tensor  # (B, K, T), including EOS unless the limit was reached first; PAD after the last token
     log_probs: Tensor  # (B, K, T) of each token, 0 at PAD
 
 
@@ -104,14 +104,14 @@ def keep_most_probable(probabilities: Tensor, top_k: int = 0, top_p: float = 1.0
             least one token is kept.
     """
     if top_k and top_k < probabilities.size(1):
-        least = probabilities.topk(top_k, dim=1).values[:, -1:]
-        probabilities.masked_fill_(probabilities < least, 0)
+        minimum = probabilities.topk(top_k, dim=1).values[:, -1:]
+        probabilities.masked_fill_(probabilities < minimum, 0)
     if top_p < 1:
         ordered = probabilities.sort(dim=1, descending=True).values
         before = ordered.cumsum(dim=1) - ordered
         number = (before < top_p).sum(dim=1, keepdim=True).clamp_(min=1)
-        least = ordered.gather(1, number - 1)
-        probabilities.masked_fill_(probabilities < least, 0)
+        minimum = ordered.gather(1, number - 1)
+        probabilities.masked_fill_(probabilities < minimum, 0)
 
 
 def uniform_noise(shape: Tuple[int, ...], device: torch.device, process: int) -> Tensor:
@@ -132,5 +132,5 @@ def _smallest_rectangle(running: Tensor) -> Tuple[Tensor, Tensor]:
     k' is the largest number of running samples of a sentence.
     """
     staying = running.any(dim=1).nonzero()[:, 0]
-    most = int(running.sum(dim=1).max())
-    return staying, running[staying].long().argsort(dim=1, descending=True, stable=True)[:, :most]
+    maximum = int(running.sum(dim=1).max())
+    return staying, running[staying].long().argsort(dim=1, descending=True, stable=True)[:, :maximum]

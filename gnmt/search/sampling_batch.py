@@ -47,12 +47,15 @@ class SamplingBatch:
         return len(self._sentences)
 
     def join(self, sentences: Sequence[QueuedSentence]) -> None:
+        """Adds sentences to the batch."""
         self._sentences.extend(sentences)
 
     def remove(self, ids: Sequence[int]) -> None:
+        """Cancels sentences, which are not returned; unknown ids are ignored."""
         self._sentences = [sentence for sentence in self._sentences if sentence.id not in ids]
 
     def step(self) -> List[SearchResult]:
+        """Draws and scores the samples of all sentences, which then leave the batch."""
         batch, self._sentences = self._sentences, []
         special, options = self._rules.special, self._rules.options
         source = padded([sentence.source for sentence in batch], special.pad, self._device)

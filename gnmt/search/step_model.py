@@ -11,7 +11,7 @@ from typing import Any, Protocol, Tuple
 from torch import Tensor
 
 # Share of stopped sentences, or samples, at which they are removed from the batch. `select_sentences` may copy the source
-# memory of others.
+# memory of the other sentences.
 LEAVING_SHARE = 1 / 8
 
 

@@ -13,8 +13,8 @@ from gnmt.search.backpointers import NO_TOKEN, History
 from gnmt.search.options import SearchOptions
 from gnmt.search.pruning import keep_within
 
-GROUPS = 512  # fastest for vocabularies from 8,000 to 32,000 tokens (measured), also for few rows
-# Breaks ties by the index of a column. Float64 adds it without loss to log-probabilities down to -16,000.
+GROUPS = 512  # fastest for vocabularies from 8,000 to 32,000 tokens (measured), even for few rows
+# Breaks ties by the index of a column. Float64 adds it without rounding to log-probabilities down to -16,000.
 TIE_BREAKER = 2.0**-38
 
 
@@ -107,10 +107,10 @@ def group_maxima(probabilities: Tensor, groups: int) -> Tensor:
         groups: number of groups G.
     """
     rows, vocabulary = probabilities.shape
-    rest = vocabulary % groups
-    maxima = probabilities[:, : vocabulary - rest].view(rows, -1, groups).amax(dim=1)
-    if rest:
-        torch.maximum(maxima[:, :rest], probabilities[:, -rest:], out=maxima[:, :rest])
+    remainder = vocabulary % groups
+    maxima = probabilities[:, : vocabulary - remainder].view(rows, -1, groups).amax(dim=1)
+    if remainder:
+        torch.maximum(maxima[:, :remainder], probabilities[:, -remainder:], out=maxima[:, :remainder])
     return maxima
 
 

@@ -51,7 +51,7 @@ def make_application(translators: Sequence[Translator], settings: Settings = DEF
         settings: limits, keys, origins, slots, threads.
 
     Raises:
-        UserError: two translators have the same languages.
+        UserError: if two translators have the same languages.
     """
     pairs, metrics, limits = LanguagePairs(translators), Metrics(), settings.limits
     engine = Engine(pairs.translators, settings.slots, limits.queue_limit, metrics, settings.threads)

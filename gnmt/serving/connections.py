@@ -1,7 +1,7 @@
 """Connections with a deadline for their client.
 
-uvicorn alone waits without end for the head of a request, and for a client that does not read its response. A few
-hundred such clients (slowloris) would keep all connections of a server.
+uvicorn alone has no time limit for the head of a request, or for a client that does not read its response. A few
+hundred such clients (slowloris) would occupy all connections of a server.
 """
 
 import asyncio
@@ -14,10 +14,10 @@ CLIENT_SECONDS = 30.0  # maximum time until the next head of a request is comple
 
 
 class TimedConnection(H11Protocol):
-    """HTTP/1.1 connection that is closed when its client is too slow.
+    """HTTP/1.1 connection that is closed if its client is too slow.
 
-    If all connections are in use, a new one replaces the one that has waited longest for its client, or gets status 503
-    if all have whole requests.
+    If all connections are in use, a new connection replaces the one that has waited longest for its client. It gets
+    status 503 if all others have complete requests. The constructor takes the arguments of uvicorn's H11Protocol.
     """
 
     def __init__(self, *arguments: Any, **options: Any):
@@ -25,7 +25,7 @@ class TimedConnection(H11Protocol):
         self._limit = self.config.limit_concurrency
         self.limit_concurrency = None  # of uvicorn's own check
         self._deadline: Optional[asyncio.TimerHandle] = None
-        self._since = 0.0  # begin of the present wait for the client, or of the present request
+        self._since = 0.0  # start of the current wait for the client, or of the current request
 
     @property
     def waits_for_client(self) -> bool:
@@ -66,9 +66,9 @@ class TimedConnection(H11Protocol):
         self._watch()
 
     def _make_room(self, limit: int) -> None:
-        still_open = [one for one in self.connections if not one.transport.is_closing()]
+        still_open = [connection for connection in self.connections if not connection.transport.is_closing()]
         if len(still_open) > limit:
-            longest = _longest_wait(one for one in still_open if one is not self)
+            longest = _longest_wait(connection for connection in still_open if connection is not self)
             if longest is None:
                 self.app = service_unavailable
             else:
@@ -94,6 +94,6 @@ class TimedConnection(H11Protocol):
 
 
 def _longest_wait(connections: Iterable[Any]) -> Optional[TimedConnection]:
-    """Returns the connection that has waited longest for its client; None if no client is waited for."""
-    waiting = [one for one in connections if one.waits_for_client]
-    return min(waiting, key=lambda one: one._since, default=None)
+    """Returns the connection that has waited longest for its client; None if no connection waits."""
+    waiting = [connection for connection in connections if connection.waits_for_client]
+    return min(waiting, key=lambda connection: connection._since, default=None)

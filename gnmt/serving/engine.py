@@ -98,7 +98,7 @@ class Engine:
         """Adds the jobs of a request.
 
         Raises:
-            Refusal: the queue is full, or the engine is stopping or has failed.
+            Refusal: if the queue is full, or the engine is stopping or has failed.
         """
         self._queue.submit(jobs)
 
@@ -151,7 +151,7 @@ class Engine:
             try:
                 if key not in self._searches:
                     options = dataclasses.replace(key.options, batch_size=self._slots)
-                    # A share of 0, because only the engine lets sentences wait.
+                    # A share of 0, because `_take_joining` decides when sentences join.
                     self._searches[key] = key.translator.search(options, joining_share=0)
                 self._searches[key].add(sentences)
             except Exception as error:
@@ -166,7 +166,7 @@ class Engine:
 
     def _step(self, key: SearchKey) -> None:
         search = self._searches[key]
-        began = time.monotonic()
+        start = time.monotonic()
         self._metrics.batch_sentences.observe(len(search))
         try:
             translated = search.step()
@@ -174,7 +174,7 @@ class Engine:
             self._fail(key, error)
             return
         self._last_heartbeat = time.monotonic()
-        self._metrics.step_seconds.observe(self._last_heartbeat - began)
+        self._metrics.step_seconds.observe(self._last_heartbeat - start)
         if not len(search):
             del self._searches[key]
         jobs = [(self._jobs.pop(number)[1], hypotheses) for number, hypotheses in translated]
@@ -194,10 +194,15 @@ class Engine:
         return translation
 
     def _fail(self, key: SearchKey, error: Exception) -> None:
-        """Logs the error of a search, drops the search and fails its jobs; other searches go on."""
+        """Logs the error of a search, drops the search and fails its jobs; other searches continue.
+
+        Args:
+            key: key of the search.
+            error: error that the jobs receive.
+        """
         logger.error("a search has failed", exc_info=error)
         self._searches.pop(key, None)
-        numbers = [number for number, (own, _) in self._jobs.items() if own == key]
+        numbers = [number for number, (search_key, _) in self._jobs.items() if search_key == key]
         jobs = [self._jobs.pop(number)[1] for number in numbers]
         self._update_gauges()
         for job in jobs:

@@ -27,7 +27,7 @@ from gnmt.translator import Translator
 TYPES = ("text/plain", "application/x-subrip", "text/html", "text/html")
 KINDS = {suffix: f"{kind}; charset=utf-8" for suffix, kind in zip(FILE_FORMATS, TYPES)}
 LINK_SECONDS = 20 * 60
-MAX_BYTES = 64 << 20  # total size of all results; the oldest ones are removed first
+MAX_BYTES = 64 << 20  # total size of all results; the oldest results are removed first
 UNSAFE = re.compile(r"[^\w.,+ ()-]+")
 
 
@@ -56,9 +56,10 @@ class TranslatedFiles:
             content: bytes of the file.
 
         Returns:
-            The key of the result."""
+            The key of the result.
+        """
         self._forget_expired()
-        while self._files and sum(len(one.content) for one in self._files.values()) + len(content) > MAX_BYTES:
+        while self._files and sum(len(file.content) for file in self._files.values()) + len(content) > MAX_BYTES:
             del self._files[next(iter(self._files))]
         key = secrets.token_urlsafe(24)
         self._files[key] = TranslatedFile(name, kind, content, self._clock() + LINK_SECONDS)
@@ -71,7 +72,7 @@ class TranslatedFiles:
 
     def _forget_expired(self) -> None:
         now = self._clock()
-        self._files = {key: one for key, one in self._files.items() if one.expires > now}
+        self._files = {key: file for key, file in self._files.items() if file.expires > now}
 
 
 class FileAnswer(BaseModel):
@@ -81,7 +82,12 @@ class FileAnswer(BaseModel):
 
 
 def file_routes(service: TranslationService, access: Access) -> APIRouter:
-    """Returns the routes /translate_file and /download_file/{key}."""
+    """Returns the routes /translate_file and /download_file/{key}.
+
+    Args:
+        service: translates the texts.
+        access: checks keys and request rates.
+    """
     router = APIRouter(tags=["LibreTranslate"])
     files = TranslatedFiles()
 
@@ -108,11 +114,11 @@ def file_routes(service: TranslationService, access: Access) -> APIRouter:
     @router.get("/download_file/{key}", response_class=Response, responses={404: {"model": ErrorBody}})
     async def download_file(key: str) -> Response:
         """Returns a translated file."""
-        found = files.get(key)
-        if found is None:
+        result = files.get(key)
+        if result is None:
             raise Refusal(404, "expired", "There is no such file, or its link has expired: translate it again.")
-        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(found.name)}"}
-        return Response(found.content, media_type=found.kind, headers=headers)
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(result.name)}"}
+        return Response(result.content, media_type=result.kind, headers=headers)
 
     return router
 
@@ -133,7 +139,7 @@ def text_of(content: bytes, limits: Limits) -> str:
         limits: limits of the server; they determine the largest size in bytes.
 
     Raises:
-        Refusal: the file is too long, empty or not UTF-8.
+        Refusal: if the file is too long, empty or not UTF-8.
     """
     if len(content) > limits.file_limit:
         raise too_large(f"The file has more than {limits.file_limit} bytes: divide it.")

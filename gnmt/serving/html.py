@@ -55,7 +55,7 @@ async def translate_html(service: TranslationService, translator: Translator, te
         texts: HTML documents or fragments.
 
     Raises:
-        Refusal: a sentence is too long; see also TranslationService.translate.
+        Refusal: if a sentence is too long; see also TranslationService.translate.
     """
     language = translator.source_language
     documents = await asyncio.to_thread(lambda: [read_html(text, language) for text in texts])
@@ -73,7 +73,7 @@ async def translate_documents(
         documents: parsed documents.
 
     Raises:
-        Refusal: a sentence is too long; see also TranslationService.translate.
+        Refusal: if a sentence is too long; see also TranslationService.translate.
     """
     options = TranslationOptions()
     sentences = [sentence for document in documents for sentence in document.sentences]
@@ -137,8 +137,8 @@ def _markup_at(text: str, start: int) -> Tuple[Token, int]:
 
 
 def _after(mark: str, text: str, start: int) -> int:
-    found = text.find(mark, start)
-    return len(text) if found < 0 else found + len(mark)
+    position = text.find(mark, start)
+    return len(text) if position < 0 else position + len(mark)
 
 
 def pieces_of(tokens: Iterator[Token]) -> List[Piece]:
@@ -160,7 +160,12 @@ def pieces_of(tokens: Iterator[Token]) -> List[Piece]:
 
 
 def _rest_of(name: str, tokens: Iterator[Token]) -> str:
-    """Returns the content of an element and its end tag; consumes these tokens."""
+    """Returns the content of an element and its end tag; consumes these tokens.
+
+    Args:
+        name: name of the element.
+        tokens: tokens after its start tag.
+    """
     depth, content = 1, []
     for token in tokens:
         content.append(escape(token.text) if isinstance(token, Text) else token.raw)

@@ -12,7 +12,7 @@ from gnmt.translation.results import SentenceTranslation
 from gnmt.translation.sentence_codec import EncodedSentence
 from gnmt.translator import Translator
 
-SHORT = 64  # tokens; longer sentences run in separate searches, so that they do not lengthen the batch of short ones
+SHORT = 64  # tokens; longer sentences run in separate searches, so that short sentences are not padded to their length
 
 Outcome = Union[SentenceTranslation, Exception]
 
@@ -89,7 +89,7 @@ class JobQueue:
         """Adds the jobs of a request.
 
         Raises:
-            Refusal: the queue is full or closed.
+            Refusal: if the queue is full or closed.
         """
         tokens = sum(job.num_tokens for job in jobs)
         with self._changed:
@@ -154,10 +154,12 @@ class JobQueue:
         with self._changed:
             cancelled, self._cancelled = self._cancelled, set()
             if cancelled:
-                left = [deque(job for job in request if job not in cancelled) for request in self._requests]
-                dropped = sum(map(len, self._requests)) - sum(map(len, left))
-                self._requests = deque(request for request in left if request)
-                waiting = sum(job.num_tokens for request in left for job in request)
+                remaining_requests = [
+                    deque(job for job in request if job not in cancelled) for request in self._requests
+                ]
+                dropped = sum(map(len, self._requests)) - sum(map(len, remaining_requests))
+                self._requests = deque(request for request in remaining_requests if request)
+                waiting = sum(job.num_tokens for request in remaining_requests for job in request)
                 self._count(waiting - self._num_tokens)
                 self._metrics.cancelled.inc(dropped)
         return cancelled

@@ -1,4 +1,4 @@
-"""API keys: a file with a line `NAME KEY [REQUESTS-PER-MINUTE]` for each; blank lines and # comments are skipped."""
+"""API keys in a file, one line `NAME KEY [REQUESTS-PER-MINUTE]` per key; blank lines and # comments are skipped."""
 
 import hashlib
 import hmac
@@ -24,7 +24,7 @@ def read_keys(path: Path) -> List[Key]:
     """Returns the keys of a file.
 
     Raises:
-        UserError: the file is missing, has no keys, or a line is malformed.
+        UserError: if the file is missing, has no keys, or a line is malformed.
     """
     keys: List[Key] = []
     for number, line in enumerate(read_lines(path), start=1):
@@ -68,7 +68,7 @@ def _read_rate(text: str, place: str) -> float:
     except ValueError:
         rate = -1.0
     if Range(0, 1e6).requirement(rate):
-        raise UserError(f"The rate {text!r} on {place} must be a number of requests in a minute; 0 is no limit.")
+        raise UserError(f"The rate {text!r} on {place} must be a number of requests in a minute; 0 means no limit.")
     return rate
 
 

@@ -113,11 +113,11 @@ def detect(text: str, languages: Sequence[str]) -> List[Detected]:
     letters = len(LETTERS.findall(text))
     scores = {code: _score(text, words, letters, base_language(code)) for code in languages}
     total = sum(scores.values())
-    found = [
+    results = [
         Detected(code, round(100 * score / total * min(1.0, 4 * score), 1) if total else 0.0)
         for code, score in scores.items()
     ]
-    return sorted(found, key=lambda one: -one.confidence)
+    return sorted(results, key=lambda result: -result.confidence)
 
 
 def _score(text: str, words: Sequence[str], letters: int, code: str) -> float:

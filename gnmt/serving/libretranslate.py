@@ -66,7 +66,12 @@ def fields_schema(model: type) -> Dict[str, Any]:
 
 
 def libretranslate_routes(service: TranslationService, access: Access) -> APIRouter:
-    """Returns the routes /translate, /detect and /languages."""
+    """Returns the routes /translate, /detect and /languages.
+
+    Args:
+        service: translates the texts.
+        access: checks keys and request rates.
+    """
     router = APIRouter(tags=["LibreTranslate"])
 
     @router.post("/translate", responses=ERRORS, openapi_extra=fields_schema(TranslateBody),
@@ -86,13 +91,13 @@ def libretranslate_routes(service: TranslationService, access: Access) -> APIRou
         body = await read_body(request, DetectBody)
         access.admit(request, body.api_key)
         service.limits.check_texts([body.q])
-        found = service.pairs.detect(body.q)
-        return [DetectedLanguage(confidence=one.confidence, language=one.language) for one in found]
+        results = service.pairs.detect(body.q)
+        return [DetectedLanguage(confidence=result.confidence, language=result.language) for result in results]
 
     @router.get("/languages")
     async def languages() -> List[LanguageAnswer]:
         """Lists the languages; source languages have targets."""
-        return [LanguageAnswer(**one._asdict()) for one in service.pairs.languages()]
+        return [LanguageAnswer(**language._asdict()) for language in service.pairs.languages()]
 
     @router.get("/frontend/settings")
     async def settings() -> Dict[str, Any]:
@@ -112,18 +117,24 @@ def libretranslate_routes(service: TranslationService, access: Access) -> APIRou
 
 
 async def _translate(service: TranslationService, body: TranslateBody, texts: List[str]) -> TranslateAnswer:
-    """Translates texts; texts of one language are translated together."""
+    """Translates texts; texts of one language are translated together.
+
+    Args:
+        service: translates the texts.
+        body: request.
+        texts: texts of the request.
+    """
     detected = None
     sources = [body.source] * len(texts)
     if body.source == AUTO:
         best = [service.pairs.detect(text)[0] for text in texts]
-        detected = [DetectedLanguage(confidence=one.confidence, language=one.language) for one in best]
-        sources = [one.language for one in best]
+        detected = [DetectedLanguage(confidence=result.confidence, language=result.language) for result in best]
+        sources = [result.language for result in best]
     translated: List[str] = [""] * len(texts)
     alternatives: List[List[str]] = [[] for _ in texts]
     for source in dict.fromkeys(sources):
         translator = service.pairs.choose(source, body.target)
-        indices = [index for index, own in enumerate(sources) if own == source]
+        indices = [index for index, text_language in enumerate(sources) if text_language == source]
         own_texts = [texts[index] for index in indices]
         if body.format == "html":
             for index, html in zip(indices, await translate_html(service, translator, own_texts)):

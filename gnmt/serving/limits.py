@@ -17,13 +17,13 @@ class Limits:
     """Limits on requests.
 
     Raises:
-        UserError: a limit is outside its range.
+        UserError: if a limit is outside its range.
     """
 
     char_limit: int = option(5000, Range(1), "characters of the texts of a request, HTML tags included")
     batch_limit: int = option(100, Range(1), "texts of a request")
     sentence_limit: int = option(1000, Range(1), "sentences of a request")
-    beam_limit: int = option(10, Range(1, 1000), "largest beam that a request may ask for; also bounds alternatives")
+    beam_limit: int = option(10, Range(1, 1000), "maximum beam of a request; also limits alternatives")
     file_limit: int = option(500_000, Range(1), "bytes of a file for /translate_file")
     file_char_limit: int = option(100_000, Range(1), "characters of a file for /translate_file")
     requests_per_minute: float = option(0, Range(0, 1e6, off=True), "requests of a client in a minute; 0: no limit")
@@ -102,7 +102,7 @@ class RateLimiter:
             per_minute: maximum number of requests per minute; 0 means no limit.
 
         Raises:
-            Refusal: the client has sent too many requests; this request is not counted.
+            Refusal: if the client has sent too many requests; this request is not counted.
         """
         if not per_minute:
             return

@@ -83,8 +83,10 @@ class Document:
 
     def render(self, translations: Sequence[SentenceTranslation]) -> str:
         """Returns the markup with the translations of the sentences."""
-        left = iter(translations)
-        return "".join(part if isinstance(part, str) else self._translated(part, next(left)) for part in self._parts)
+        remaining = iter(translations)
+        return "".join(
+            part if isinstance(part, str) else self._translated(part, next(remaining)) for part in self._parts
+        )
 
     def _translated(self, sentence: Sentence, translation: SentenceTranslation) -> str:
         if not translation.nbest:
@@ -146,7 +148,8 @@ def separating(pieces: Sequence[Piece], run: Sequence[int], language: str) -> Se
     Args:
         pieces: pieces of the markup.
         run: indices of a run of pieces.
-        language: language of the text."""
+        language: language of the text.
+    """
     separators: Set[int] = set()
     stack: List[int] = []
     pairs: List[Tuple[int, int]] = []
@@ -221,18 +224,18 @@ def parts_of(run: Run, language: str, escape: Callable[[str], str]) -> List[Unio
     parts: List[Union[str, Sentence]] = []
     end = 0  # position in the text up to which `parts` is complete
     numbered = [(overlapped(element.span, spans), element) for element in elements_of(run, places)]
-    left = deque(numbered)
+    remaining = deque(numbered)
     for number, span in enumerate([*spans, Span(len(text), len(text))]):
-        while left and not left[0][0] and left[0][1].span.start <= span.start:  # outside of sentences
-            element = left.popleft()[1]
+        while remaining and not remaining[0][0] and remaining[0][1].span.start <= span.start:  # outside of sentences
+            element = remaining.popleft()[1]
             parts += [escape(text[end : element.span.start]), child_text(element)]
             end = max(end, element.span.end)
         parts.append(escape(text[end : span.start]))
-        inside = []
-        while left and left[0][1].span.start < span.end:
-            inside.append(clipped(left.popleft()[1], span))
+        elements = []
+        while remaining and remaining[0][1].span.start < span.end:
+            elements.append(clipped(remaining.popleft()[1], span))
         if number < len(spans):
-            parts.append(Sentence(text[span.start : span.end], inside))
+            parts.append(Sentence(text[span.start : span.end], elements))
         end = span.end
     return parts
 

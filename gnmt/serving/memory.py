@@ -1,4 +1,4 @@
-"""Bounds of the memory of a server that runs for long.
+"""Limits on the memory of a long-running server.
 
 - oneDNN caches a compiled product for each number of rows, up to 1,024 of about 250 KiB. A server has batches of all sizes, so
   the cache grows for hours. With 256 products, it stays 120 MiB smaller, and decoding takes 5 % more time.
@@ -29,7 +29,12 @@ def find_trim() -> Callable[[int], int]:
 
 
 class MemoryTrimmer:
-    """Returns freed memory to the system at most once in SECONDS."""
+    """Returns freed memory to the system at most once in SECONDS.
+
+    Args:
+        trim: returns free pages to the system, such as glibc's malloc_trim.
+        clock: returns the time in seconds.
+    """
 
     def __init__(self, trim: Callable[[int], int], clock: Callable[[], float] = time.monotonic):
         self._trim, self._clock = trim, clock

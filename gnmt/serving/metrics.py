@@ -41,7 +41,8 @@ class Metrics:
         Args:
             source: source language.
             target: target language.
-            precision: precision of decoding."""
+            precision: precision of decoding.
+        """
         self.model_info.labels(source, target, precision, gnmt.__version__).set(1)
 
     def text(self) -> bytes:

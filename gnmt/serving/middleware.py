@@ -56,7 +56,13 @@ class BodyLimit:
 
 
 class _Body:
-    """The body of a request. If it is refused or incomplete, the application's own response is not sent."""
+    """The body of a request. If it is refused or incomplete, the application's own response is not sent.
+
+    Args:
+        receive: ASGI function that returns the parts of the body.
+        send: ASGI function that sends the response.
+        most: maximum size in bytes.
+    """
 
     def __init__(self, receive: Receive, send: Send, most: int):
         self._receive, self._send, self._most = receive, send, most
@@ -97,7 +103,12 @@ class _Body:
 
 
 class Observed:
-    """Adds headers to responses, and counts and times them."""
+    """Adds security headers to responses, and counts and times requests.
+
+    Args:
+        application: wrapped ASGI application.
+        metrics: metrics to update.
+    """
 
     def __init__(self, application: Application, metrics: Metrics):
         self._application = application
@@ -106,7 +117,7 @@ class Observed:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._application(scope, receive, send)
-        began = time.monotonic()
+        start = time.monotonic()
         status: Optional[int] = None
 
         async def observed(message: Message) -> None:
@@ -122,11 +133,16 @@ class Observed:
         finally:
             route = getattr(scope.get("route"), "path", "other")
             self._metrics.requests.labels(route, str(status or 500)).inc()
-            self._metrics.request_seconds.labels(route).observe(time.monotonic() - began)
+            self._metrics.request_seconds.labels(route).observe(time.monotonic() - start)
 
 
 async def answer(send: Send, refusal: Refusal) -> None:
-    """Sends a refusal."""
+    """Sends a refusal as the response.
+
+    Args:
+        send: ASGI function of the connection.
+        refusal: refusal to send.
+    """
     body = json.dumps(refusal.body).encode("ascii")
     headers = [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in refusal.headers.items()]
     headers += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode("ascii"))]

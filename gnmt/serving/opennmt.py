@@ -34,7 +34,12 @@ class TargetItem(BaseModel):
 
 
 def opennmt_routes(service: TranslationService, access: Access) -> APIRouter:
-    """Returns the routes /translator/translate, /translator/models and /translator/health."""
+    """Returns the routes /translator/translate, /translator/models and /translator/health.
+
+    Args:
+        service: translates the texts.
+        access: checks keys and request rates.
+    """
     router = APIRouter(prefix="/translator", tags=["OpenNMT"])
 
     @router.post("/translate", responses=ERRORS)
@@ -50,19 +55,19 @@ def opennmt_routes(service: TranslationService, access: Access) -> APIRouter:
         options = TranslationOptions()
         translated = await cancel_on_disconnect(request, service.translate(translator, texts, options))
         answers = []
-        for text, one in zip(texts, translated):
-            refuse_truncated(one, options.max_length)
-            score = one.translations[0].nbest[0].score if one.translations[0].nbest else 0.0
-            answers.append(TargetItem(src=text, tgt=one.text(), n_best=1, pred_score=score))
+        for text, result in zip(texts, translated):
+            refuse_truncated(result, options.max_length)
+            score = result.translations[0].nbest[0].score if result.translations[0].nbest else 0.0
+            answers.append(TargetItem(src=text, tgt=result.text(), n_best=1, pred_score=score))
         return [answers]
 
     @router.get("/models")
     async def models() -> List[Dict[str, Any]]:
         """Lists the models."""
         return [
-            {"model_id": FIRST_ID + index, "status": "loaded", "source": one.source_language,
-             "target": one.target_language}
-            for index, one in enumerate(service.pairs.translators)
+            {"model_id": FIRST_ID + index, "status": "loaded", "source": translator.source_language,
+             "target": translator.target_language}
+            for index, translator in enumerate(service.pairs.translators)
         ]  # fmt: skip
 
     @router.get("/health")
@@ -81,7 +86,7 @@ def model_of(pairs: LanguagePairs, number: int) -> Translator:
         number: number of the model, from FIRST_ID.
 
     Raises:
-        Refusal: no model has this number.
+        Refusal: if no model has this number.
     """
     index = number - FIRST_ID
     if not 0 <= index < len(pairs.translators):

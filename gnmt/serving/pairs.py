@@ -22,7 +22,7 @@ def check_pairs(pairs: Sequence[Tuple[str, str]]) -> None:
     """Checks the source and target languages of all models.
 
     Raises:
-        UserError: two models have the same languages.
+        UserError: if two models have the same languages.
     """
     for number, (source, target) in enumerate(pairs):
         if (source, target) in pairs[:number]:
@@ -33,11 +33,11 @@ class LanguagePairs:
     """Translators by language pair.
 
     Raises:
-        UserError: two models have the same languages.
+        UserError: if two models have the same languages.
     """
 
     def __init__(self, translators: Sequence[Translator]):
-        pairs = [(one.source_language, one.target_language) for one in translators]
+        pairs = [(translator.source_language, translator.target_language) for translator in translators]
         check_pairs(pairs)
         self._translators: Dict[Tuple[str, str], Translator] = dict(zip(pairs, translators))
 
@@ -71,10 +71,10 @@ class LanguagePairs:
             target: language code of the translation.
 
         Raises:
-            Refusal: no model has these languages.
+            Refusal: if no model has these languages.
         """
         translator = self._translators.get((source, target))
         if translator is None:
-            known = ", ".join(f"{one} to {other}" for one, other in self._translators)
+            known = ", ".join(f"{first} to {second}" for first, second in self._translators)
             raise bad_request(f"No model translates from {source[:20]!r} to {target[:20]!r}: choose one of {known}.")
         return translator

@@ -62,9 +62,9 @@ def shares(spans: Sequence[Span], units: Sequence[Span]) -> numpy.ndarray:
     """Returns the number of common characters of each span and unit: (spans, units)."""
     if not spans or not units:
         return numpy.zeros((len(spans), len(units)))
-    one, other = numpy.array(spans), numpy.array(units)
-    ends = numpy.minimum(one[:, None, 1], other[None, :, 1])
-    starts = numpy.maximum(one[:, None, 0], other[None, :, 0])
+    span_bounds, unit_bounds = numpy.array(spans), numpy.array(units)
+    ends = numpy.minimum(span_bounds[:, None, 1], unit_bounds[None, :, 1])
+    starts = numpy.maximum(span_bounds[:, None, 0], unit_bounds[None, :, 0])
     return numpy.maximum(ends - starts, 0)
 
 
@@ -103,6 +103,15 @@ class _Placed(NamedTuple):
 
 
 class _Placement:
+    """Writer of the target text with the markup of the source.
+
+    Args:
+        source: text without markup.
+        target: translation of the source.
+        links: source unit of each target unit.
+        escape: converts text to markup.
+    """
+
     def __init__(self, source: str, target: str, links: Sequence[int], escape: Callable[[str], str]):
         self._starts = [unit.start for unit in units_of(source)]  # of the source units
         self._target, self._text = units_of(target), target
@@ -134,39 +143,61 @@ class _Placement:
                 self._written.append(" ")
 
     def _placed(self, elements: Sequence[Element], parent: range, first: int, last: int) -> List[_Placed]:
-        """Returns elements in the order of the target."""
+        """Returns elements in the order of the target.
+
+        Args:
+            elements: sibling elements of the source.
+            parent: source units of the element around them.
+            first: first target unit of that element.
+            last: target unit after its last one.
+        """
         units = [self._units_in(element.span) for element in elements]
-        owner_of = {unit: number for number, own in enumerate(units) for unit in own}
+        owner_of = {unit: number for number, members in enumerate(units) for unit in members}
         owners = [None if link == UNLINKED else owner_of.get(link, OUTSIDE) for link in self._links[first:last]]
         runs = longest_runs(owners)
-        found: List[_Placed] = []
+        linked: List[_Placed] = []
         for number, element in enumerate(elements):
             if units[number] and units[number] == parent and first < last:
-                found.append(_Placed(first, last, element))
+                linked.append(_Placed(first, last, element))
             elif number in runs:
-                found.append(_Placed(first + runs[number].start, first + runs[number].end, element))
-        found.sort(key=lambda one: one.first)
-        placed = {id(one.element) for one in found}
+                linked.append(_Placed(first + runs[number].start, first + runs[number].end, element))
+        linked.sort(key=lambda entry: entry.first)
+        placed = {id(entry.element) for entry in linked}
         points = [
-            self._as_point(element, parent, first, last, found) for element in elements if id(element) not in placed
+            self._as_point(element, parent, first, last, linked) for element in elements if id(element) not in placed
         ]
-        return sorted([*points, *found], key=lambda one: (one.first, one.last))
+        return sorted([*points, *linked], key=lambda entry: (entry.first, entry.last))
 
     def _units_in(self, span: Span) -> range:
         """Returns the source units that begin in a span."""
         return range(bisect_left(self._starts, span.start), bisect_left(self._starts, span.end))
 
     def _as_point(self, element: Element, parent: range, first: int, last: int, runs: Sequence[_Placed]) -> _Placed:
-        """Places an element without linked target units."""
+        """Places an element without linked target units.
+
+        Args:
+            element: element to place.
+            parent: source units of the element around it.
+            first: first target unit of that element.
+            last: target unit after its last one.
+            runs: placed siblings, in the order of the target.
+        """
         point = self._point(bisect_left(self._starts, element.span.start), parent, first, last)
-        around = bisect_right(runs, point, key=lambda run: run.first) - 1
-        if around >= 0 and runs[around].first < point < runs[around].last:
-            is_before = element.span.start <= runs[around].element.span.start
-            point = runs[around].first if is_before else runs[around].last
+        index = bisect_right(runs, point, key=lambda run: run.first) - 1
+        if index >= 0 and runs[index].first < point < runs[index].last:
+            is_before = element.span.start <= runs[index].element.span.start
+            point = runs[index].first if is_before else runs[index].last
         return _Placed(point, point, element)
 
     def _point(self, following: int, parent: range, first: int, last: int) -> int:
-        """Returns the target unit that begins the translation of a source unit."""
+        """Returns the target unit that begins the translation of a source unit.
+
+        Args:
+            following: source unit.
+            parent: source units of the element around it.
+            first: first target unit of that element.
+            last: target unit after its last one.
+        """
         if following >= parent.stop:
             return last
         if following <= parent.start:
@@ -198,7 +229,7 @@ def child_text(element: Element) -> str:
 def longest_runs(owners: Sequence[Optional[int]]) -> Dict[int, Span]:
     """Returns the longest run of each owner, the first one of equal runs; None does not end a run."""
     runs: Dict[int, Span] = {}
-    most: Dict[int, int] = {}
+    lengths: Dict[int, int] = {}
     running, start, count = None, 0, 0
     for position, owner in enumerate(owners):
         if owner is None:
@@ -206,6 +237,6 @@ def longest_runs(owners: Sequence[Optional[int]]) -> Dict[int, Span]:
         if owner != running:
             running, start, count = owner, position, 0
         count += 1
-        if count > most.get(owner, 0):
-            most[owner], runs[owner] = count, Span(start, position + 1)
+        if count > lengths.get(owner, 0):
+            lengths[owner], runs[owner] = count, Span(start, position + 1)
     return runs

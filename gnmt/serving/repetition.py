@@ -9,12 +9,12 @@ TIMES_OF_ONE_TOKEN = 4  # "ha ha ha" and "..." are ordinary
 
 def most_in_a_row(tokens: Sequence[str], size: int) -> int:
     """Returns the maximum number of consecutive occurrences of a phrase of `size` tokens; 0 for shorter texts."""
-    most = 1 if len(tokens) >= size else 0
+    maximum = 1 if len(tokens) >= size else 0
     equal = 0  # consecutive tokens that equal the token `size` positions before
     for position in range(size, len(tokens)):
         equal = equal + 1 if tokens[position] == tokens[position - size] else 0
-        most = max(most, 1 + equal // size)
-    return most
+        maximum = max(maximum, 1 + equal // size)
+    return maximum
 
 
 def is_repetitive(source: Sequence[str], target: Sequence[str]) -> bool:

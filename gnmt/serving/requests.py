@@ -50,7 +50,7 @@ class Access:
             presented: key in the body.
 
         Raises:
-            Refusal: the key is missing or wrong, or the client has sent too many requests.
+            Refusal: if the key is missing or wrong, or the client has sent too many requests.
         """
         address = request.client.host if request.client else "unknown"
         per_minute = self._limits.requests_per_minute
@@ -63,8 +63,8 @@ class Access:
             self._limiter.check(f"address {address}", per_minute)
             problem = "The API key is wrong: send a valid one" if presented else "This server needs an API key: send it"
             raise Refusal(403, "key", f"{problem} as api_key, or in the header Authorization: Bearer KEY.")
-        own = key.requests_per_minute
-        return self._limiter.check(f"key {key.name}", per_minute if own is None else own)
+        key_rate = key.requests_per_minute
+        return self._limiter.check(f"key {key.name}", per_minute if key_rate is None else key_rate)
 
 
 async def read_body(request: Request, model: Type[Body]) -> Body:
@@ -75,7 +75,7 @@ async def read_body(request: Request, model: Type[Body]) -> Body:
         model: pydantic model that validates the fields.
 
     Raises:
-        Refusal: the body is neither JSON nor a form, or its fields are invalid.
+        Refusal: if the body is neither JSON nor a form, or its fields are invalid.
     """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind == JSON:
@@ -127,7 +127,7 @@ async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, Resul
         work: computation, which is finished or cancelled when this function returns.
 
     Raises:
-        ClientDisconnected: the client has disconnected.
+        ClientDisconnected: if the client has disconnected.
     """
     task = asyncio.ensure_future(work)
     watcher = asyncio.ensure_future(_wait_for_disconnect(request))

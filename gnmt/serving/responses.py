@@ -28,7 +28,7 @@ class ErrorBody(BaseModel):
 REASONS = {
     400: "the request must be changed",
     403: "the API key is missing or wrong",
-    408: "the body came too slowly",
+    408: "the body arrived too slowly",
     413: "the request is too large",
     429: "too many requests of this client; Retry-After has the seconds to wait",
     500: "the server has failed",

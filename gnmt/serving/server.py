@@ -25,7 +25,7 @@ def bind(host: str, port: int) -> socket.socket:
         port: number of the port; 0 chooses a free port.
 
     Raises:
-        UserError: the address cannot be used.
+        UserError: if the address cannot be used.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -84,7 +84,12 @@ def run_server(application: Application, bound: socket.socket, limits: Limits, p
 
 
 class _AnnouncingServer(uvicorn.Server):
-    """Server that prints its address when it is ready."""
+    """Server that prints its address when it is ready.
+
+    Args:
+        config: settings of uvicorn.
+        address: URL to print.
+    """
 
     def __init__(self, config: uvicorn.Config, address: str):
         super().__init__(config)

@@ -44,13 +44,13 @@ class TranslatedText(NamedTuple):
     def text(self, rank: int = 0) -> str:
         """Returns the text of the hypotheses of this rank; sentences with fewer hypotheses use the best one."""
         return "".join(
-            (one.nbest[rank].text if rank < len(one.nbest) else one.text) + sentence.separator
-            for sentence, one in zip(self.sentences, self.translations)
+            (translation.nbest[rank].text if rank < len(translation.nbest) else translation.text) + sentence.separator
+            for sentence, translation in zip(self.sentences, self.translations)
         )
 
     def alternatives(self, count: int) -> List[str]:
         """Returns texts other than the best, at most `count`."""
-        longest = max((len(one.nbest) for one in self.translations), default=0)
+        longest = max((len(translation.nbest) for translation in self.translations), default=0)
         texts = dict.fromkeys(self.text(rank) for rank in range(longest))
         return list(texts)[1 : count + 1]
 
@@ -110,7 +110,7 @@ class RunningRequest:
         """Yields the sentences when they are finished, in any order. If the iteration ends early, the others are cancelled.
 
         Raises:
-            Refusal: the deadline has passed, or the search has failed.
+            Refusal: if the deadline has passed, or the search has failed.
         """
         try:
             while self._unfinished:
@@ -152,13 +152,13 @@ class TranslationService:
             options: search options.
 
         Raises:
-            Refusal: a limit is exceeded, the queue is full, an option is out of range, or the deadline has passed.
+            Refusal: if a limit is exceeded, the queue is full, an option is out of range, or the deadline has passed.
         """
         parts = self.split(translator, texts, options)
         request = self.submit(translator, parts, options)
-        found = {place: translation async for place, translation in request.finished()}
+        translations = {place: translation async for place, translation in request.finished()}
         return [
-            TranslatedText(sentences, [found[Place(text, sentence)] for sentence in range(len(sentences))])
+            TranslatedText(sentences, [translations[Place(text, sentence)] for sentence in range(len(sentences))])
             for text, sentences in enumerate(parts)
         ]
 
@@ -171,7 +171,7 @@ class TranslationService:
             options: determine if texts are split into sentences.
 
         Raises:
-            Refusal: the request has too many sentences.
+            Refusal: if the request has too many sentences.
         """
         language = translator.source_language
         parts = [split_sentences(text, language) if options.split_sentences else [Sentence(text, "")] for text in texts]
@@ -194,7 +194,7 @@ class TranslationService:
             prefixes: beginning of the translation of each text; empty if there are none.
 
         Raises:
-            Refusal: the queue is full, or an option is out of range.
+            Refusal: if the queue is full, or an option is out of range.
         """
         check_options(translator, options, self.limits)
         request = RunningRequest(self._engine, self.limits)
@@ -222,7 +222,7 @@ def check_options(translator: Translator, options: TranslationOptions, limits: L
         limits: contains the largest beam.
 
     Raises:
-        Refusal: an option is out of range.
+        Refusal: if an option is out of range.
     """
     try:
         beam = options.search_options(translator.model.generation).beam

@@ -13,7 +13,12 @@ from gnmt.serving.responses import ERRORS
 
 
 def status_routes(engine: Engine, metrics: Metrics) -> APIRouter:
-    """Returns the routes /health, /health/ready and /metrics."""
+    """Returns the routes /health, /health/ready and /metrics.
+
+    Args:
+        engine: engine whose state is reported.
+        metrics: metrics of the application.
+    """
     router = APIRouter(tags=["Status"])
 
     @router.get("/health")

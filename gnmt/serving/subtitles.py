@@ -65,10 +65,10 @@ class Subtitles:
 
     def render(self, texts: Sequence[str]) -> str:
         """Returns the file with the translated texts of the cues."""
-        left = iter(texts)
+        remaining = iter(texts)
         lines: List[str] = []
         for part in self._parts:
-            lines += [part] if isinstance(part, str) else part.wrapped(next(left))
+            lines += [part] if isinstance(part, str) else part.wrapped(next(remaining))
         return self._line_end.join(lines)
 
 
@@ -91,8 +91,8 @@ def wrap(text: str, lines: int) -> List[str]:
     """Returns a text in at most the given number of lines of similar lengths; tags are not divided."""
     spaces = [match.start() for match in regex.finditer(r" (?![^<]*>)", text)]
     wrapped, start = [], 0
-    for left in range(lines, 1, -1):
-        target = start + (len(text) - start) / left
+    for count in range(lines, 1, -1):
+        target = start + (len(text) - start) / count
         possible = [space for space in spaces if space > start]
         if not possible:
             break

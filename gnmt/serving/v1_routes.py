@@ -54,7 +54,7 @@ class _Texts(BaseModel):
     split_sentences: bool = Field(True, description="translate each sentence of a text by itself")
     replace_unk: bool = Field(False, description="replace unknown tokens by source tokens")
     max_length: int = Field(
-        MAX_TOKENS, ge=1, le=MAX_TOKENS, description="tokens of a sentence; the rest of a longer one is cut"
+        MAX_TOKENS, ge=1, le=MAX_TOKENS, description="maximum number of tokens of a sentence; the rest is truncated"
     )
     attention: bool = Field(False, description="return the attention weights")
 
@@ -131,7 +131,12 @@ STREAMED: Dict[Union[int, str], Dict[str, Any]] = {
 
 
 def v1_routes(service: TranslationService, access: Access) -> APIRouter:
-    """Returns the routes /v1/translate and /v1/limits."""
+    """Returns the routes /v1/translate and /v1/limits.
+
+    Args:
+        service: translates the texts.
+        access: checks keys and request rates.
+    """
     router = APIRouter(prefix="/v1", tags=["Translation"])
 
     @router.post("/translate", response_model=DetailedAnswer, responses={**ERRORS, **STREAMED})
@@ -149,12 +154,15 @@ def v1_routes(service: TranslationService, access: Access) -> APIRouter:
         view = View(translator.model.generation, body.attention)  # type: ignore[attr-defined]
         if stream:
             return StreamingResponse(_lines(running, parts, view), media_type=NDJSON)
-        found = await cancel_on_disconnect(request, _collect(running))
+        translations = await cancel_on_disconnect(request, _collect(running))
         answers = []
         for index, sentences in enumerate(parts):
-            own = [found[Place(index, number)] for number in range(len(sentences))]
-            shown = [view.sentence(one, sentence.separator) for one, sentence in zip(own, sentences)]
-            answers.append({"text": TranslatedText(sentences, own).text(), "sentences": shown})
+            text_translations = [translations[Place(index, number)] for number in range(len(sentences))]
+            shown = [
+                view.sentence(translation, sentence.separator)
+                for translation, sentence in zip(text_translations, sentences)
+            ]
+            answers.append({"text": TranslatedText(sentences, text_translations).text(), "sentences": shown})
         return Response(json.dumps({"translations": answers}, ensure_ascii=False), media_type="application/json")
 
     @router.get("/limits")
@@ -178,13 +186,18 @@ class View:
         self._with_attention = with_attention
 
     def sentence(self, translation: SentenceTranslation, separator: str) -> Dict[str, Any]:
-        """Returns a SentenceAnswer."""
+        """Returns the fields of a SentenceAnswer.
+
+        Args:
+            translation: translation of the sentence.
+            separator: white space after the sentence.
+        """
         return {
             "source": translation.source,
             "separator": separator,
             "source_tokens": translation.source_tokens,
             "is_truncated": translation.is_truncated,
-            "hypotheses": [self._hypothesis(one, translation.source_tokens) for one in translation.nbest],
+            "hypotheses": [self._hypothesis(hypothesis, translation.source_tokens) for hypothesis in translation.nbest],
         }
 
     def _hypothesis(self, hypothesis: TranslatedHypothesis, source_tokens: Sequence[str]) -> Dict[str, Any]:
@@ -195,7 +208,7 @@ class View:
             "text": hypothesis.text,
             "score": finite(hypothesis.score),
             "tokens": hypothesis.tokens,
-            "positional_scores": [finite(one) for one in hypothesis.positional_scores],
+            "positional_scores": [finite(score) for score in hypothesis.positional_scores],
             "word_alignment": [link._asdict() for link in hypothesis.word_alignment],
             "coverage": rounded(attention.sum(axis=0)),
             "is_at_length_limit": len(hypothesis.tokens) >= limit,
@@ -222,7 +235,7 @@ def options_of(body: Any, limits: Limits) -> TranslationOptions:
         limits: limits of the server.
 
     Raises:
-        Refusal: there are too many texts or characters, or the prefixes do not match the texts.
+        Refusal: if there are too many texts or characters, or the prefixes do not match the texts.
     """
     limits.check_texts(body.texts)
     if body.prefixes is not None and (body.split_sentences or len(body.prefixes) != len(body.texts)):
@@ -239,7 +252,13 @@ async def _collect(running: RunningRequest) -> Dict[Place, SentenceTranslation]:
 
 
 async def _lines(running: RunningRequest, parts: Sequence[Sequence[Sentence]], view: View) -> AsyncIterator[bytes]:
-    """Yields a line of JSON for each sentence; an error is the last line."""
+    """Yields a line of JSON for each sentence; an error is the last line.
+
+    Args:
+        running: request whose sentences are translated.
+        parts: sentences of each text.
+        view: converts translations to JSON values.
+    """
     try:
         async for (text, number), translation in running.finished():
             shown = view.sentence(translation, parts[text][number].separator)

@@ -41,7 +41,7 @@ ABBREVIATIONS: Dict[str, FrozenSet[str]] = {
     "pt": _words("sr sra dr dra prof etc av p.ex pág exmo"),
     "pl": _words("np itd itp m.in tzn tzw prof dr inż mgr ul św"),
 }
-# Abbreviations only before a number.
+# Words that are abbreviations only before a number.
 BEFORE_NUMBERS = _words("no nr nos p pp fig vol ch sec art abs s núm nº pág kap bd n")
 ORDINAL_LANGUAGES = _words("de da no nb nn fi cs sk pl hu")  # languages that write "third" as "3."
 
@@ -97,15 +97,21 @@ def _append_line(sentences: List[Sentence], line: str, line_break: str, code: st
 
 
 def _ends_sentence(body: str, boundary, code: str) -> bool:
-    """Returns True if the terminators at `boundary` end a sentence of `body`, not an abbreviation."""
+    """Returns True if terminators end a sentence, not an abbreviation.
+
+    Args:
+        body: line of text.
+        boundary: match of BOUNDARY in the line.
+        code: language of the text.
+    """
     if not boundary.group(1):  # a full-width mark needs no white space
         return True
     if not NEXT_BEGINS.match(body, boundary.end()):
         return False
     if boundary.group()[: boundary.start(1) - boundary.start()] != ".":
         return True
-    found = LAST_WORD.search(body, max(0, boundary.start() - MAX_ABBREVIATION_LENGTH), boundary.start())
-    word = found.group() if found else ""
+    match = LAST_WORD.search(body, max(0, boundary.start() - MAX_ABBREVIATION_LENGTH), boundary.start())
+    word = match.group() if match else ""
     if word.isdecimal():
         return code not in ORDINAL_LANGUAGES or len(word) > 2
     if len(word) == 1 and word.isupper():  # an initial; "I." at the end of a sentence is less frequent

@@ -57,13 +57,13 @@ def parse_codes(lines: Sequence[str], path: Path) -> SubwordCodes:
         head, *lines = lines
         name = head.removeprefix(HEAD).strip()
         if name not in VERSIONS:
-            raise UserError(f"{path} has the version {name[:40]!r}, but subword-nmt knows {', '.join(VERSIONS)}.")
+            raise UserError(f"{path} has the version {name[:40]!r}, but subword-nmt supports {', '.join(VERSIONS)}.")
         version = VERSIONS[name]
     merges = [line.strip("\r ").split(" ") for line in lines]
     for merge in merges:
         if len(merge) != 2:
             raise UserError(
-                f"{path} has the line {' '.join(merge)!r}, but each must hold two pieces of a word: name the file of "
-                "`subword-nmt learn-bpe`."
+                f"{path} has the line {' '.join(merge)!r}, but each line must have two pieces of a word: name the file "
+                "of `subword-nmt learn-bpe`."
             )
     return SubwordCodes(version, [(first, second) for first, second in merges])

@@ -1,4 +1,4 @@
-"""Learns joint subwords with sentencepiece, such that decoding restores the encoded text.
+"""Learns joint subwords with sentencepiece, so that decoding restores the encoded text.
 
 Only white space changes: each run becomes one space, and leading and trailing white space is removed. Models are
 therefore trained with the `identity` normalisation plus this rule. The default of sentencepiece, nmt_nfkc, changes text
@@ -26,7 +26,7 @@ from gnmt.files.progress import progress_bar
 # Always a separate piece, and never unknown. Neither a piece nor a run of unknown characters can then spell <s>, <pad>,
 # </s> or <unk>, which fairseq would read as its special symbols.
 SOLITARY_CHARACTER = "<"
-# sentencepiece does not learn the characters of these three symbols, so they are given.
+# sentencepiece does not learn the characters of these three symbols, so they are passed to it.
 GIVEN_CHARACTERS = "".join(sorted(set("<s></s><unk>") - {SOLITARY_CHARACTER}))
 
 WORD_BOUNDARY = "\u2581"  # sentencepiece's mark for a space; the same character in a text is decoded as a space
@@ -85,8 +85,8 @@ def train_subwords(
     with atomic_outputs(outputs, inputs=inputs, overwrite=overwrite) as (vocab_file, model_file):
         total = sum(map(count_lines, inputs))
         lines = progress_bar(_lines(inputs), total=total, name="reading", unit="lines")
-        few = draw_lines(lines, total, input_sentence_size, seed)
-        model = _learn(few, vocab_size, model_type, character_coverage)
+        sample = draw_lines(lines, total, input_sentence_size, seed)
+        model = _learn(sample, vocab_size, model_type, character_coverage)
         model_file.write(model)
         pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
         for index in range(len(pieces)):
@@ -94,7 +94,14 @@ def train_subwords(
 
 
 def _learn(lines: Iterator[str], vocab_size: int, model_type: str, character_coverage: float) -> bytes:
-    """Returns the content of a model file, with the normalisation and special symbols described above."""
+    """Returns the content of a model file, with the normalisation and special symbols described above.
+
+    Args:
+        lines: training text.
+        vocab_size: number of pieces.
+        model_type: type of sentencepiece model.
+        character_coverage: share of the text's characters that are not unknown.
+    """
     model = io.BytesIO()
     with tempfile.NamedTemporaryFile("w", suffix=".tsv") as rule:
         rule.write(white_space_rule())
@@ -144,12 +151,17 @@ def _lines(paths: Sequence[Path]) -> Iterator[str]:
 
 
 def _remedy(error: Exception, vocab_size: int) -> str:
-    """Returns sentencepiece's error as a sentence with a remedy."""
-    if most := re.search(r"set it to a value <= (\d+)", str(error)):
-        return f"--vocab-size {vocab_size} is too large for this text: use at most {most[1]}, or more text."
-    if least := re.search(r"smaller than required_chars\. \d+ vs (\d+)", str(error)):
+    """Returns sentencepiece's error as a sentence with a remedy.
+
+    Args:
+        error: error of the training.
+        vocab_size: requested number of pieces.
+    """
+    if maximum := re.search(r"set it to a value <= (\d+)", str(error)):
+        return f"--vocab-size {vocab_size} is too large for this text: use at most {maximum[1]}, or more text."
+    if minimum := re.search(r"smaller than required_chars\. \d+ vs (\d+)", str(error)):
         return (
-            f"--vocab-size {vocab_size} is too small for the characters of this text: use at least {least[1]}, "
+            f"--vocab-size {vocab_size} is too small for the characters of this text: use at least {minimum[1]}, "
             f"or leave rare characters out with a lower --character-coverage."
         )
     return f"sentencepiece cannot learn from this text ({error}): check that it has sentences."

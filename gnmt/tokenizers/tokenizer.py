@@ -47,9 +47,11 @@ class SentencePieceTokenizer:
         self._processor = load_model(path)
 
     def encode(self, text: str) -> List[str]:
+        """Returns the subwords of one sentence."""
         return " ".join(self._processor.encode(text, out_type=str)).split()
 
     def decode(self, tokens: Sequence[str]) -> str:
+        """Returns the text of subwords; unknown tokens become "⁇"."""
         text = "".join(f"{SPACE_MARK}{UNKNOWN_TEXT}{SPACE_MARK}" if token == UNKNOWN else token for token in tokens)
         return text.replace(SPACE_MARK, " ").strip()
 
@@ -58,9 +60,11 @@ class WordTokenizer:
     """Tokenizer into words and punctuation; words outside the vocabulary are unknown."""
 
     def encode(self, text: str) -> List[str]:
+        """Returns the words of one sentence."""
         return word_tokenizer.encode_words(text).split()
 
     def decode(self, tokens: Sequence[str]) -> str:
+        """Returns the text of words; unknown tokens become "⁇"."""
         return word_tokenizer.decode(" ".join(tokens))
 
 
@@ -76,9 +80,11 @@ class MixedTokenizer:
         self._vocabulary = load_vocabulary(path)
 
     def encode(self, text: str) -> List[str]:
+        """Returns the words and characters of one sentence."""
         return self._vocabulary.encode(text).split()
 
     def decode(self, tokens: Sequence[str]) -> str:
+        """Returns the text of words and characters; unknown tokens become "⁇"."""
         return word_tokenizer.decode(" ".join(tokens))
 
 
@@ -86,9 +92,11 @@ class SpaceTokenizer:
     """Tokenizer for tokenised text: tokens are separated by white space."""
 
     def encode(self, text: str) -> List[str]:
+        """Returns the tokens of one tokenised sentence."""
         return text.split()
 
     def decode(self, tokens: Sequence[str]) -> str:
+        """Returns tokens as text, separated by spaces; unknown tokens are kept."""
         return " ".join(tokens)
 
 
@@ -115,10 +123,12 @@ class MosesSubwordTokenizer:
         self._subwords = BPE(io.StringIO(codes.text()), separator=self._separator)
 
     def encode(self, text: str) -> List[str]:
+        """Returns the subwords of one sentence."""
         tokens = self._tokenizer.tokenize(text, aggressive_dash_splits=False, return_str=True)
         return self._subwords.process_line(tokens).split()
 
     def decode(self, tokens: Sequence[str]) -> str:
+        """Returns the text of subwords; unknown tokens become "⁇"."""
         words = (" ".join(tokens) + " ").replace(f"{self._separator} ", "").split()
         return self._detokenizer.detokenize([UNKNOWN_TEXT if word == UNKNOWN else word for word in words])
 

@@ -46,7 +46,7 @@ def align_words(source_tokens: Sequence[str], target_tokens: Sequence[str], atte
     if not source_tokens or not target_tokens:
         return []
     sources, targets = (torch.tensor(words_of(tokens)) for tokens in (source_tokens, target_tokens))
-    between = attention[: len(targets), : len(sources)]
-    columns = between.new_zeros(len(targets), int(sources[-1]) + 1).index_add(1, sources, between)
+    weights = attention[: len(targets), : len(sources)]
+    columns = weights.new_zeros(len(targets), int(sources[-1]) + 1).index_add(1, sources, weights)
     rows = columns.new_zeros(int(targets[-1]) + 1, columns.size(1)).index_add(0, targets, columns)
     return [Link(source, target) for target, source in enumerate(rows.argmax(dim=1).tolist())]

@@ -61,12 +61,12 @@ def most_frequent(counts: Mapping[str, int], share: float) -> List[str]:
         counts: number of occurrences of each key.
         share: minimum sum of the counts, from 0 to 1 of the total.
     """
-    wanted = share * sum(counts.values())
+    remaining = share * sum(counts.values())
     kept: List[str] = []
     for name in by_frequency(counts):
-        if wanted <= 0:
+        if remaining <= 0:
             break
-        wanted -= counts[name]
+        remaining -= counts[name]
         kept.append(name)
     return kept
 

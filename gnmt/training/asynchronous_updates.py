@@ -78,7 +78,7 @@ class AsynchronousUpdates:
             The gradients that were applied during the call.
 
         Raises:
-            UserError: too many replicas were killed on one batch.
+            UserError: if too many replicas were killed on one batch.
         """
         self._batches[number] = batch
         self._waiting.append(number)

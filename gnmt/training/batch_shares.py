@@ -21,42 +21,42 @@ def rows_of_process(batch: int, rank: int, processes: int) -> Tensor:
         rank: rank of the process.
         processes: number of processes W.
     """
-    own = -(-batch // processes)
-    return torch.arange(rank, own * processes, processes) % batch
+    rows = -(-batch // processes)
+    return torch.arange(rank, rows * processes, processes) % batch
 
 
-def gather_batch(own: Tensor, batch: int) -> Tensor:
+def gather_batch(rows: Tensor, batch: int) -> Tensor:
     """Gathers the rows (R, ...) of each process to the rows (B, ...) of the batch, in the order of the batch.
 
     In the backward pass, every process must have the same gradient: the gradient of the whole loss. Each process keeps
     the gradient of its own rows, without communication.
 
     Args:
-        own: (R, ...), rows of this process.
+        rows: (R, ...), rows of this process.
         batch: number of sentences B.
     """
-    return _GatherBatch.apply(own, batch)
+    return _GatherBatch.apply(rows, batch)
 
 
 class _GatherBatch(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, own: Tensor, batch: int) -> Tensor:
+    def forward(ctx, rows: Tensor, batch: int) -> Tensor:
         ctx.rank, ctx.processes = dist.get_rank(), dist.get_world_size()
-        gathered = all_gather(own)
+        gathered = all_gather(rows)
         return gathered.transpose(0, 1).flatten(0, 1)[:batch]
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
-        own = -(-len(gradient) // ctx.processes)
-        padded = gradient.new_zeros(own * ctx.processes, *gradient.shape[1:])
+        rows = -(-len(gradient) // ctx.processes)
+        padded = gradient.new_zeros(rows * ctx.processes, *gradient.shape[1:])
         padded[: len(gradient)] = gradient
         return padded[ctx.rank :: ctx.processes], None
 
 
-def all_gather(own: Tensor) -> Tensor:
+def all_gather(tensor: Tensor) -> Tensor:
     """Gathers the tensors (...) of all processes, which must have equal shapes, to one tensor (W, ...)."""
-    gathered = own.new_empty(dist.get_world_size(), *own.shape)
-    dist.all_gather(list(gathered), own.contiguous())
+    gathered = tensor.new_empty(dist.get_world_size(), *tensor.shape)
+    dist.all_gather(list(gathered), tensor.contiguous())
     return gathered
 
 

@@ -25,7 +25,7 @@ def read_finished(checkpoints: Path, arguments: Sequence[str]) -> Optional[Finis
         arguments: arguments of the current command.
 
     Raises:
-        UserError: the training had other arguments, or the record is damaged.
+        UserError: if the training had other arguments, or the record is damaged.
     """
     path = checkpoints / NAME
     if not path.exists():

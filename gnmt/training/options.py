@@ -106,7 +106,7 @@ def training_options(
         is_bf16_faster: returns True if a network of a given width trains faster in bf16 on this CPU; used for "auto".
 
     Raises:
-        UserError: the options contradict each other, or no training pair is short enough.
+        UserError: if the options contradict each other, or no training pair is short enough.
     """
     chosen: Options = {
         "--user-dir": str(plugin), "--save-dir": str(folder / "checkpoints"),
@@ -138,7 +138,13 @@ def training_options(
 
 
 def _batches(recipe: Recipe, gpus: int, further: Sequence[str]) -> Batches:
-    """Returns batches that together make the recipe's update, on the largest possible number of GPUs."""
+    """Returns batches that together make the recipe's update, on the largest possible number of GPUs.
+
+    Args:
+        recipe: recipe of the training.
+        gpus: number of GPUs of this machine.
+        further: options of the user.
+    """
     shards = _number(further, SHARDED)
     if shards:  # all processes read the same batch
         size = _number(further, "--batch-size", "--max-sentences") or min(recipe.batch, shards * MAX_PAIRS_PER_DEVICE)
@@ -154,7 +160,15 @@ def _batches(recipe: Recipe, gpus: int, further: Sequence[str]) -> Batches:
 
 
 def _number(arguments: Sequence[str], *names: str) -> Optional[int]:
-    """Returns the last value of an option as a number; None if the option is not given."""
+    """Returns the last value of an option as a number; None if the option is not given.
+
+    Args:
+        arguments: command line.
+        names: spellings of the option; the first one is named in the error.
+
+    Raises:
+        UserError: if the value is not a positive integer.
+    """
     value = given_value(arguments, *names)
     if value is None:
         return None
@@ -164,7 +178,16 @@ def _number(arguments: Sequence[str], *names: str) -> Optional[int]:
 
 
 def _updates_per_epoch(lengths: Sequence[int], longest: int, batches: Batches) -> int:
-    """Returns the number of updates for the training pairs of at most `longest` tokens, BOS and EOS included."""
+    """Returns the number of updates for the training pairs that are short enough.
+
+    Args:
+        lengths: number of training pairs for each number of tokens of the longer side.
+        longest: maximum number of tokens, including BOS and EOS.
+        batches: batches of an update.
+
+    Raises:
+        UserError: if no pair is short enough.
+    """
     pairs = sum(lengths[: max(0, longest - 1)])
     if pairs == 0:
         raise UserError(f"There is no training pair of at most {longest} tokens: raise --train-max-length.")
@@ -172,7 +195,13 @@ def _updates_per_epoch(lengths: Sequence[int], longest: int, batches: Batches) -
 
 
 def _embeddings(folder: Path, recipe: Recipe, further: Sequence[str]) -> Options:
-    """Returns the option for initial embeddings, if their file exists and they fit the width of a new network."""
+    """Returns the option for initial embeddings, if their file exists and they fit the width of a new network.
+
+    Args:
+        folder: output folder of the preparation.
+        recipe: recipe of the training.
+        further: options of the user.
+    """
     path = folder / "embeddings.txt"
     if not path.exists() or any(given_value(further, name) for name in ("--finetune-from-model", "--restore-file")):
         return {}
@@ -182,7 +211,12 @@ def _embeddings(folder: Path, recipe: Recipe, further: Sequence[str]) -> Options
 
 
 def _width(recipe: Recipe, further: Sequence[str]) -> str:
-    """Returns the hidden size of the network; an empty string for an architecture of another plugin."""
+    """Returns the hidden size of the network; an empty string for an architecture of another plugin.
+
+    Args:
+        recipe: recipe of the training.
+        further: options of the user.
+    """
     arch, width = given_value(further, "--arch", "-a"), given_value(further, "--hidden-size")
     if arch is None:
         arch, width = recipe.options["--arch"], width or recipe.options.get("--hidden-size")
@@ -192,7 +226,14 @@ def _width(recipe: Recipe, further: Sequence[str]) -> str:
 def _automatic_precision(
     recipe: Recipe, gpus: int, further: Sequence[str], is_bf16_faster: Callable[[int], bool]
 ) -> str:
-    """Returns the fastest supported precision for "auto"."""
+    """Returns the fastest supported precision for "auto".
+
+    Args:
+        recipe: recipe of the training.
+        gpus: number of GPUs of this machine.
+        further: options of the user.
+        is_bf16_faster: returns True if a network of a given width trains faster in bf16 on this CPU.
+    """
     if given_value(further, SHARDED):
         return "fp32"
     if gpus:
@@ -202,7 +243,13 @@ def _automatic_precision(
 
 
 def _precision(precision: str, gpus: int, batches: Batches) -> Options:
-    """Returns fairseq's options for a precision other than "auto"."""
+    """Returns fairseq's options for a precision other than "auto".
+
+    Args:
+        precision: "fp32", "bf16" or "fp16".
+        gpus: number of GPUs of this machine.
+        batches: batches of an update, which determine the loss scale.
+    """
     if precision == "fp32":
         return {}
     if precision == "bf16":
@@ -214,7 +261,12 @@ def _precision(precision: str, gpus: int, batches: Batches) -> Options:
 
 
 def _without(chosen: Options, further: Sequence[str]) -> List[str]:
-    """Returns the chosen options as arguments, without options that the user's options replace or exclude."""
+    """Returns the chosen options as arguments, without options that the user's options replace or exclude.
+
+    Args:
+        chosen: options by name.
+        further: options of the user.
+    """
     given = {argument.partition("=")[0] for argument in further if argument.startswith("-")}
     left_out = given | {option for choice, options in DEPENDENT.items() if choice in given for option in options}
     kept = {name: value for name, value in chosen.items() if name not in left_out}

@@ -12,7 +12,7 @@ REPETITIONS = 20
 def seconds_of_products() -> Dict[str, float]:
     """Returns the minimum time in seconds of a product in "float32" and in "bfloat16".
 
-    One thread computes them in turns, so that other programs on the machine do not change the ratio.
+    One thread computes them alternately, so that other programs on the machine do not change the ratio.
     """
     import torch
 

@@ -63,8 +63,8 @@ class TrainingProgress:
         if self._updates is not None:
             total = f" of {self._updates:,}"
             if speed > 0:
-                left = datetime.timedelta(seconds=round(max(0, self._updates - record.updates) / speed))
-                parts.append(f"{left} left")
+                time_left = datetime.timedelta(seconds=round(max(0, self._updates - record.updates) / speed))
+                parts.append(f"{time_left} left")
         return f"update {record.updates:,}{total}: {', '.join(parts)}"
 
 
@@ -82,6 +82,6 @@ def _perplexity(record: Record) -> List[str]:
 
 
 def _short(value: float, digits: int) -> str:
-    """Returns a number with this many significant digits, or as an integer if it has more."""
+    """Returns a number with `digits` significant digits, or as an integer if it has more."""
     # At half of 10^digits, because "g" rounds 99.6 to 1e+02.
     return f"{value:.{digits}g}" if value < 10**digits / 2 else f"{value:,.0f}"

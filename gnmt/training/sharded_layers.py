@@ -137,13 +137,13 @@ def gather_layers(network: nn.Module) -> Dict[str, nn.Module]:
 @contextmanager
 def with_layers(network: nn.Module, layers: Dict[str, nn.Module]) -> Iterator[None]:
     """Replaces the layers of these names in a network during the `with` statement."""
-    own = {name: network.get_submodule(name) for name in layers}
+    originals = {name: network.get_submodule(name) for name in layers}
     try:
         for name, layer in layers.items():
             network.set_submodule(name, layer)
         yield
     finally:
-        for name, layer in own.items():
+        for name, layer in originals.items():
             network.set_submodule(name, layer)
 
 

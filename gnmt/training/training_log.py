@@ -60,7 +60,7 @@ def parse_line(line: str) -> Optional[Record]:
 
 
 def _cut(pair: str, mark: str) -> Tuple[str, str]:
-    """Returns the name and the value of a statistic."""
+    """Returns the name and the value of a statistic, which are separated by `mark`."""
     name, _, value = pair.partition(mark)
     return name, value
 

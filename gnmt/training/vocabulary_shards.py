@@ -63,7 +63,7 @@ def rows_of_shard(whole: Tensor, shard: VocabularyShard) -> Tensor:
         shard: shard to select.
 
     Raises:
-        UserError: the number of rows is not the size of the vocabulary.
+        UserError: if the number of rows is not the size of the vocabulary.
     """
     if len(whole) != shard.vocabulary_size:
         raise UserError(f"The weights are of {len(whole)} tokens, but the vocabulary has {shard.vocabulary_size}.")

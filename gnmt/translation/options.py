@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # imports torch, which commands that only read options do not
 
 MAX_TOKENS = 1024  # maximum number of tokens of a sentence; longer sentences are truncated
 POSITIVE = Range(1)
-SEARCH = {one.name: one for one in fields(SearchOptions)}
+SEARCH = {entry.name: entry for entry in fields(SearchOptions)}
 
 
 def of_search(name: str) -> Any:

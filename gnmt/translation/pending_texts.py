@@ -48,7 +48,7 @@ class PendingTexts:
                     queued.append(QueuedSentence(number, encoded.ids, encoded.prefix))
                 else:
                     self._translated[number] = self._codec.decode(encoded, [])
-        return sorted(queued, key=lambda one: -len(one.source))
+        return sorted(queued, key=lambda entry: -len(entry.source))
 
     def finish(self, result: SearchResult) -> None:
         """Stores the translation of a sentence."""
@@ -64,5 +64,7 @@ class PendingTexts:
                 return
             self._texts.popleft()
             translated = [self._translated.pop(number) for number in numbers]
-            text = "".join(one.text + sentence.separator for sentence, one in zip(sentences, translated))
+            text = "".join(
+                translation.text + sentence.separator for sentence, translation in zip(sentences, translated)
+            )
             yield Translation(text, translated)

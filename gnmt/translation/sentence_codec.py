@@ -67,7 +67,7 @@ class SentenceCodec:
             hypotheses: n-best list of the search, best first; empty for a blank sentence.
             replace_unk: replace each unknown token by the source token with the largest attention weight.
         """
-        nbest = [self._decoded(one, sentence, replace_unk) for one in hypotheses]
+        nbest = [self._decoded(hypothesis, sentence, replace_unk) for hypothesis in hypotheses]
         return SentenceTranslation(sentence.text, sentence.tokens, nbest, sentence.is_truncated)
 
     def _decoded(self, hypothesis: Hypothesis, sentence: EncodedSentence, replace_unk: bool) -> TranslatedHypothesis:

@@ -27,4 +27,5 @@ class IterableSource:
         self._texts = iter(texts)
 
     def next_texts(self, most: int, wait: bool) -> Optional[List[str]]:
+        """Returns the next texts, at most `most`, or None after the last one; always waits for them."""
         return list(itertools.islice(self._texts, most)) or None

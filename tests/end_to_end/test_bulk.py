@@ -267,7 +267,7 @@ def test_ray_tells_why_it_fails_and_then_translates_the_same(model, source, tmp_
     whole = (broken / "vocab.json").read_bytes()
     (broken / "vocab.json").write_text("{}")
     code, _, err = run(broken, *options, "--engine", "ray")
-    assert code == 1 and err.splitlines()[-1].startswith(f"error: Ray gave up: {broken / 'vocab.json'} differs"), err
+    assert code == 1 and err.splitlines()[-1].startswith(f"error: Ray failed: {broken / 'vocab.json'} differs"), err
     assert "Traceback" not in err
     (broken / "vocab.json").write_bytes(whole)
     code, _, err = run(broken, *options, "--engine", "ray")

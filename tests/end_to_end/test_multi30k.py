@@ -58,7 +58,7 @@ def line_count(path: Path) -> int:
 def test_a_file_that_is_not_the_published_one(local_copy, tmp_path):
     done = prepare("--data", local_copy, "--output", "out", directory=tmp_path)
     assert done.returncode == 1 and f"{local_copy / 'train.en.gz'} is bad: its sha256 is" in done.stderr
-    assert "wanted d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f" in done.stderr
+    assert "expected d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f" in done.stderr
 
 
 def test_a_missing_file(local_copy, tmp_path):
@@ -112,7 +112,7 @@ def test_sides_of_different_length(split, tmp_path):
 @pytest.mark.parametrize("mirror", ["", "http://[::1", "http://", "http://host:port", "ftp://host"])
 def test_mirrors_that_are_no_addresses(mirror, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["download.py", "--output", str(tmp_path), "--mirror", mirror])
-    with pytest.raises(UserError, match="is no http"):
+    with pytest.raises(UserError, match="is not an http"):
         download.main([], "", "")
 
 

@@ -102,7 +102,7 @@ def test_attention_is_at_the_translated_word():
         (["--split", "test", "--ids", 1, 1, "--page", "x.png"], "--ids has a number twice"),
         (["--page", "x.png"], "no sentences on standard input"),
         (["--input", "none.txt", "--page", "x.png"], "none.txt does not exist"),
-        (["--page", "x.jpg"], "must be called something.png"),
+        (["--page", "x.jpg"], "must end in .png"),
         (["--beam", 0, "--page", "x.png"], "--beam is 0"),
     ],
 )

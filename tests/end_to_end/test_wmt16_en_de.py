@@ -234,7 +234,7 @@ def test_given_checksums(mirror: Mirror, run, tmp_path):
     options = ("--output", tmp_path, "--mirror", mirror.address, "--checksums", checksums)
     checksums.write_text(f"{'0' * 64}  dev.tgz\n")
     status, output = run("download.py", *options)
-    assert status == 1 and "gave a bad dev.tgz twice" in output and f"wanted {'0' * 64}" in output
+    assert status == 1 and "gave a bad dev.tgz twice" in output and f"expected {'0' * 64}" in output
 
     checksums.write_text(f"{hashlib.sha256(ARCHIVES[DEV]).hexdigest()} *some/folder/dev.tgz\n")
     assert run("download.py", *options)[0] == 0

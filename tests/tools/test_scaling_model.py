@@ -251,7 +251,7 @@ def test_program(monkeypatch, tmp_path, capsys):
     [
         (["--batch", "7"], "--batch is 7, but two processes have half of it each"),
         (["--layers", "1"], "--layers is 1, but must be at least 2"),
-        (["--picture", "scaling.jpg"], "must be called something.png"),
+        (["--picture", "scaling.jpg"], "must end in .png"),
     ],
 )
 def test_mistakes(monkeypatch, arguments, words):

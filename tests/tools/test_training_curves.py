@@ -170,7 +170,7 @@ def test_missing_panels_are_left_out_and_reported(read):
     figure = draw([run], [LOSS["nll"], *PANELS], "updates")
     assert [axes.get_title() for axes in figure.axes] == [LOSS["nll"].title]
     assert figure.get_size_inches().tolist() == list(PANEL_INCHES)
-    with pytest.raises(UserError, match="Nothing can be drawn of a"):
+    with pytest.raises(UserError, match="There are no statistics to draw for a"):
         draw([run], PANELS, "updates")
 
 
@@ -219,7 +219,7 @@ def test_names_of_runs():
     assert names_of([*paths, Path("c/a/train.log")], None) == ["a/train.log", "b/train.log", "c/a/train.log"]
     assert names_of(paths, ["small", "large"]) == ["small", "large"]
     for names in (["one"], ["same", "same"]):
-        with pytest.raises(UserError, match="each of the 2 logs needs one of its own"):
+        with pytest.raises(UserError, match="each of the 2 logs needs a distinct name"):
             names_of(paths, names)
 
 
@@ -227,7 +227,7 @@ def test_mistakes_leave_no_files(monkeypatch, tmp_path):
     (tmp_path / "x.log").write_text("hello\n")
     for arguments, words in (
         ([tmp_path / "x.log", "--output", tmp_path / "x.png"], "has no figures"),
-        ([tmp_path / "x.log", "--output", tmp_path / "x.pdf"], "must be called something.png"),
+        ([tmp_path / "x.log", "--output", tmp_path / "x.pdf"], "must end in .png"),
         ([tmp_path / "x.log", tmp_path / "x.log", "--output", tmp_path / "x.png"], "given twice"),
     ):
         with pytest.raises(UserError, match=words):

@@ -77,7 +77,7 @@ def run(
         The error message of each failed shard, by its number.
 
     Raises:
-        UserError: the models cannot be loaded.
+        UserError: if the models cannot be loaded.
     """
     pool = _Pool(folder, manifest, todo, resources, counter)
     try:
@@ -93,7 +93,15 @@ def run(
 
 
 class _Pool:
-    """Running processes, waiting shards and failed shards."""
+    """Running processes, waiting shards and failed shards.
+
+    Args:
+        folder: folder of the shards.
+        manifest: manifest of the folder.
+        todo: numbers of the shards.
+        resources: number of processes, and the threads and device of each.
+        counter: counts translated lines.
+    """
 
     def __init__(
         self, folder: BulkFolder, manifest: Manifest, todo: Sequence[int], resources: Resources, counter: Counter
@@ -131,7 +139,13 @@ class _Pool:
         worker.lines += lines
 
     def _end_shard(self, worker: _Worker, kind: str, reason: str) -> None:
-        """Counts a finished shard. Subtracts the lines of an unfinished shard, which is queued again after a kill."""
+        """Counts a finished shard. Subtracts the lines of an unfinished shard, which is queued again after a kill.
+
+        Args:
+            worker: process of the shard.
+            kind: DONE, FAILED or KILLED.
+            reason: error message, unless the shard is done.
+        """
         self._tries[worker.shard] += 1
         if kind == DONE:
             self._count(worker, self._manifest.shards[worker.shard].lines - worker.lines)
@@ -143,7 +157,12 @@ class _Pool:
             self.failures[worker.shard] = reason
 
     def _begin_next(self, worker: _Worker, is_alive: bool) -> None:
-        """Sends the next shard to a process; a killed process is replaced by a new one."""
+        """Sends the next shard to a process; a killed process is replaced by a new one.
+
+        Args:
+            worker: process without a shard.
+            is_alive: False if the process was killed.
+        """
         may_begin = self._waiting and len(self.failures) < MAX_FAILURES
         shard = self._waiting.popleft() if may_begin else None
         if not is_alive or shard is None:
@@ -167,7 +186,12 @@ def _start(index: int, folder: BulkFolder, resources: Resources, shard: int) -> 
 
 
 def _cores_of(index: int, resources: Resources) -> List[int]:
-    """Returns the cores of a process; an empty list, without pinning, if there are too few for all processes."""
+    """Returns the cores of a process; an empty list, without pinning, if there are too few for all processes.
+
+    Args:
+        index: index of the process.
+        resources: number of processes and their threads.
+    """
     if not hasattr(os, "sched_getaffinity") or resources.workers * resources.threads > available_cores():
         return []
     cores = sorted(os.sched_getaffinity(0))

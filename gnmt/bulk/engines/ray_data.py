@@ -24,7 +24,13 @@ FREE_CPUS = 1  # for Ray's own tasks, which otherwise never start
 
 
 class ShardActor:
-    """Ray actor that translates the shard of a row and keeps the models in memory."""
+    """Ray actor that translates the shard of a row and keeps the models in memory.
+
+    Args:
+        folder: folder of the shards.
+        device: torch device.
+        threads: number of torch threads.
+    """
 
     def __init__(self, folder: BulkFolder, device: str, threads: int):
         self._translator = ShardTranslator(folder, read_manifest(folder), device, threads)
@@ -60,7 +66,7 @@ def run(
         The error message of each failed shard, by its number.
 
     Raises:
-        UserError: Ray is missing or cannot be reached, or the cluster is too small.
+        UserError: if Ray is missing or cannot be reached, or the cluster is too small.
     """
     try:
         import ray
@@ -92,15 +98,15 @@ def run(
         return failures
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[-1].removeprefix(f"{UserError.__module__}.{UserError.__name__}: ")
-        raise UserError(f"Ray gave up: {reason}") from error
+        raise UserError(f"Ray failed: {reason}") from error
     finally:
         ray.shutdown()
 
 
 def _connect(ray, resources: Resources, address: Optional[str]) -> None:
     required_cpus = resources.workers * resources.threads + FREE_CPUS
-    alone = {"address": "local", "num_cpus": required_cpus, "include_dashboard": False}
-    options: Dict[str, Any] = {"address": address} if address else alone
+    local_options = {"address": "local", "num_cpus": required_cpus, "include_dashboard": False}
+    options: Dict[str, Any] = {"address": address} if address else local_options
     if address:
         _check_listens(address)
     try:

@@ -101,8 +101,8 @@ def write_campaign(folder: Path, campaign: Campaign, key: Key, raters: List[Rate
 
 def _campaign(content: Any) -> Campaign:
     items = [
-        Item(str(one["id"]), str(one["source"]), [str(text) for text in one["outputs"]], one["repeats"])
-        for one in content["items"]
+        Item(str(entry["id"]), str(entry["source"]), [str(text) for text in entry["outputs"]], entry["repeats"])
+        for entry in content["items"]
     ]
     names = {item.id for item in items}
     if len(names) < len(items):
@@ -110,12 +110,12 @@ def _campaign(content: Any) -> Campaign:
     if any(not item.outputs for item in items):
         raise ValueError("an item has no output")
     if any(item.repeats is not None and item.repeats not in names - {item.id} for item in items):
-        raise ValueError("an item repeats none of the others")
+        raise ValueError("an item does not repeat another item")
     return Campaign(int(content["seed"]), str(content["source_language"]), str(content["target_language"]), items)
 
 
 def _raters(content: Any) -> List[Rater]:
-    raters = [Rater(str(one["name"]), str(one["token"])) for one in content]
+    raters = [Rater(str(entry["name"]), str(entry["token"])) for entry in content]
     if len({rater.name for rater in raters}) < len(raters) or len({rater.token for rater in raters}) < len(raters):
         raise ValueError("two raters share a name or a token")
     if any(len(rater.token) < MIN_TOKEN_LENGTH for rater in raters):
@@ -126,10 +126,10 @@ def _raters(content: Any) -> List[Rater]:
 def _key(content: Any) -> Key:
     items = {str(name): ItemKey(**item) for name, item in content["items"].items()}
     if any(item.kind not in KINDS for item in items.values()):
-        raise ValueError("an item is of no known kind")
+        raise ValueError("an item has an unknown kind")
     origins = [origin for item in items.values() for origin in item.systems]
     if not all(isinstance(origin, list) and all(isinstance(name, str) for name in origin) for origin in origins):
-        raise ValueError("the systems of an output are no list of names")
+        raise ValueError("the systems of an output are not a list of names")
     return Key([str(name) for name in content["systems"]], items)
 
 
@@ -141,7 +141,7 @@ def _read(path: Path, parse: Callable[[Any], Parsed]) -> Parsed:
             f"{path} cannot be read ({error.strerror}): give a folder that `gnmt rate prepare` made."
         ) from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise UserError(f"{path} is not what `gnmt rate prepare` wrote ({error}): prepare a new folder.") from error
+        raise UserError(f"{path} is not a file of `gnmt rate prepare` ({error}): prepare a new folder.") from error
 
 
 def _write(path: Path, content: Any, mode: int) -> None:

@@ -50,19 +50,19 @@ def draw(texts: Texts, sizes: Sizes, seed: int, languages: Tuple[str, str] = (""
         languages: language tags of source and target.
 
     Raises:
-        UserError: there are too few sentences.
+        UserError: if there are too few sentences.
     """
     lines = [line for line, source in enumerate(texts.sources) if source.strip()]
     if sizes.rated > len(lines):
         raise UserError(f"--items is {sizes.rated}, but there are {len(lines)} sentences: give fewer items.")
     chosen = stratified(lines, [len(texts.sources[line].split()) for line in lines], sizes.rated, seed)
-    made = [_rated(texts, line, seed) for line in chosen]
-    again = sorted(made, key=lambda one: rank(seed, "repeated", one[0].id))[: sizes.repeated]
-    made += [_repeat(*one, seed) for one in again]
-    made += [_control(texts, line, seed) for line in _control_lines(texts, set(lines) - set(chosen), sizes, seed)]
-    made.sort(key=lambda one: one[0].id)
-    campaign = Campaign(seed, *languages, [item for item, _ in made])
-    return campaign, Key(list(texts.outputs), {item.id: origin for item, origin in made})
+    pairs = [_rated(texts, line, seed) for line in chosen]
+    repeated_pairs = sorted(pairs, key=lambda pair: rank(seed, "repeated", pair[0].id))[: sizes.repeated]
+    pairs += [_repeat(*pair, seed) for pair in repeated_pairs]
+    pairs += [_control(texts, line, seed) for line in _control_lines(texts, set(lines) - set(chosen), sizes, seed)]
+    pairs.sort(key=lambda pair: pair[0].id)
+    campaign = Campaign(seed, *languages, [item for item, _ in pairs])
+    return campaign, Key(list(texts.outputs), {item.id: origin for item, origin in pairs})
 
 
 def stratified(lines: Sequence[int], lengths: Sequence[int], count: int, seed: int) -> List[int]:
@@ -96,7 +96,13 @@ def damaged(text: str, seed: int) -> str:
 
 
 def _rated(texts: Texts, line: int, seed: int) -> Tuple[Item, ItemKey]:
-    """Returns an item; systems with equal outputs share one output, which is rated once."""
+    """Returns an item and its origin; systems with equal outputs share one output, which is rated once.
+
+    Args:
+        texts: sources, references and outputs of the systems.
+        line: index of the line, from 0.
+        seed: seed of the campaign.
+    """
     producers: Dict[str, List[str]] = {}
     for system, outputs in texts.outputs.items():
         producers.setdefault(outputs[line], []).append(system)
@@ -122,14 +128,22 @@ def _control_lines(texts: Texts, undrawn: set, sizes: Sizes, seed: int) -> List[
 
 
 def _control(texts: Texts, line: int, seed: int) -> Tuple[Item, ItemKey]:
-    """Returns a control; system outputs are added up to the usual number, to make it similar to other items."""
+    """Returns a control and its origin.
+
+    Outputs of systems are added up to the usual number, so that a control looks like other items.
+
+    Args:
+        texts: sources, references and outputs of the systems.
+        line: index of the line, from 0.
+        seed: seed of the campaign.
+    """
     reference = texts.references[line]
-    found = {reference: [CONTROL_REFERENCE], damaged(reference, seed): [CONTROL_DAMAGED]}
+    origins = {reference: [CONTROL_REFERENCE], damaged(reference, seed): [CONTROL_DAMAGED]}
     for system, outputs in texts.outputs.items():
-        if len(found) < len(texts.outputs):
-            found.setdefault(outputs[line], [system])
-    item = Item(_name(seed, CONTROL, line), texts.sources[line], list(found), None)
-    return item, ItemKey(CONTROL, line + 1, None, list(found.values()))
+        if len(origins) < len(texts.outputs):
+            origins.setdefault(outputs[line], [system])
+    item = Item(_name(seed, CONTROL, line), texts.sources[line], list(origins), None)
+    return item, ItemKey(CONTROL, line + 1, None, list(origins.values()))
 
 
 def _name(seed: int, kind: str, line: int) -> str:

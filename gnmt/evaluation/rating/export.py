@@ -25,11 +25,11 @@ def as_csv(campaign: Campaign, key: Key, raters: Sequence[Rater], ratings: Seque
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for one in latest(ratings).values():
-        origin = key.items[one.item]
-        for system in origin.systems[one.output]:
-            place = (one.rater, one.item, origin.kind, origin.line, system)
-            writer.writerow([*place, one.position, one.score, one.milliseconds, one.time])
+    for rating in latest(ratings).values():
+        origin = key.items[rating.item]
+        for system in origin.systems[rating.output]:
+            place = (rating.rater, rating.item, origin.kind, origin.line, system)
+            writer.writerow([*place, rating.position, rating.score, rating.milliseconds, rating.time])
     return file.getvalue()
 
 
@@ -62,7 +62,12 @@ def as_pearmut(campaign: Campaign, key: Key, raters: Sequence[Rater], ratings: S
 
 
 def _pearmut_item(item: Item, origin: ItemKey) -> Dict[str, Any]:
-    """Returns an item; names of a control's outputs start with "control: ", so that they count for no system."""
+    """Returns an item; names of a control's outputs start with "control: ", so that they count for no system.
+
+    Args:
+        item: item with the outputs.
+        origin: systems of the outputs.
+    """
     prefix = "control: " if origin.kind == CONTROL else ""
     names: List[List[str]] = origin.systems
     outputs = {f"{prefix}{name}": text for text, systems in zip(item.outputs, names) for name in systems}

@@ -28,7 +28,7 @@ def serve(folder: Path, host: str, port: int, url: str = "") -> None:
         url: first part of the links; by default built from host and port.
 
     Raises:
-        UserError: the folder is not a campaign or is in use, or the address cannot be used.
+        UserError: if the folder is not a campaign or is in use, or the address cannot be used.
     """
     campaign, raters = read_campaign(folder), read_raters(folder)
     with locked(folder), _listen(host, port) as listener:

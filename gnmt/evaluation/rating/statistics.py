@@ -16,11 +16,11 @@ def mean_with_interval(values: Sequence[float]) -> Tuple[float, float, float]:
     Args:
         values: one value or more, such as the mean score of each item.
     """
-    found = np.asarray(values, dtype=np.float64)
+    sample = np.asarray(values, dtype=np.float64)
     generator = np.random.default_rng(SEED)
-    means = [found[generator.integers(len(found), size=len(found))].mean() for _ in range(RESAMPLES)]
+    means = [sample[generator.integers(len(sample), size=len(sample))].mean() for _ in range(RESAMPLES)]
     low, high = np.percentile(means, [TAIL, 100 - TAIL])
-    return float(found.mean()), float(low), float(high)
+    return float(sample.mean()), float(low), float(high)
 
 
 def sign_test(wins: int, losses: int) -> float:

@@ -1,6 +1,6 @@
 """Ratings on disk: an append-only log.
 
-A rating is forced to the disk (fsync) before `append` returns. A crash can leave one incomplete line at the end, of a
+A rating is forced to the disk (fsync) before `append` returns. A crash can leave one incomplete line at the end, for a
 rating that was never acknowledged. This line is removed when the log is opened again. Of several ratings of one output
 by one rater, the last one counts.
 """
@@ -69,7 +69,9 @@ class RatingLog:
     def of_rater(self, rater: str) -> Dict[Tuple[str, int], int]:
         """Returns the scores of a rater by item and output."""
         with self._lock:
-            return {(item, output): one.score for (name, item, output), one in self.ratings.items() if name == rater}
+            return {
+                (item, output): rating.score for (name, item, output), rating in self.ratings.items() if name == rater
+            }
 
     def close(self) -> None:
         """Closes the file."""
@@ -80,11 +82,11 @@ def read_ratings(path: Path) -> List[Rating]:
     """Returns all ratings of a log in order, without an incomplete line at its end; an empty list if it does not exist.
 
     Raises:
-        UserError: a line is not a rating.
+        UserError: if a line is not a rating.
     """
     if not path.exists():
         return []
-    found = []
+    ratings = []
     *lines, _ = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines, start=1):
         try:
@@ -95,8 +97,8 @@ def read_ratings(path: Path) -> List[Rating]:
             raise UserError(
                 f"{path}, line {number} is not a rating ({error}): restore the file from a copy."
             ) from error
-        found.append(rating)
-    return found
+        ratings.append(rating)
+    return ratings
 
 
 def ratings_of(folder: Path, campaign: Campaign) -> List[Rating]:
@@ -107,7 +109,7 @@ def ratings_of(folder: Path, campaign: Campaign) -> List[Rating]:
         campaign: content of the folder.
 
     Raises:
-        UserError: the ratings are damaged, or belong to another campaign.
+        UserError: if the ratings are damaged, or belong to another campaign.
     """
     path = folder / RATINGS
     ratings = read_ratings(path)

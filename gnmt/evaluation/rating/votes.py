@@ -1,4 +1,4 @@
-"""Votes: scores sent by a rater's page, with the checks of their sender and content."""
+"""Votes: scores sent by a rater's page, and checks of their sender and content."""
 
 import hmac
 import json
@@ -32,11 +32,11 @@ def rater_of(authorization: Optional[str], raters: Sequence[Rater]) -> Optional[
         raters: raters and their tokens.
     """
     given = (authorization or "").removeprefix(SCHEME).encode("utf-8", errors="replace")
-    found = None
+    match = None
     for rater in raters:
         if hmac.compare_digest(rater.token.encode("utf-8"), given):
-            found = rater
-    return found
+            match = rater
+    return match
 
 
 def parse_vote(body: bytes, items: Dict[str, Item]) -> Vote:
@@ -47,7 +47,7 @@ def parse_vote(body: bytes, items: Dict[str, Item]) -> Vote:
         items: items of the campaign by id.
 
     Raises:
-        WrongRequest: the vote does not have an existing position and a valid score.
+        WrongRequest: if the vote does not have an existing position and a valid score.
     """
     try:
         content = json.loads(body)
@@ -65,6 +65,6 @@ def parse_vote(body: bytes, items: Dict[str, Item]) -> Vote:
     return Vote(**content)
 
 
-def _check(name: str, value: object, most: int) -> None:
-    if type(value) is not int or not 0 <= value <= most:  # bool is an int too
-        raise WrongRequest(f"The {name} must be a whole number from 0 to {most}: load the page again.")
+def _check(name: str, value: object, maximum: int) -> None:
+    if type(value) is not int or not 0 <= value <= maximum:  # bool is an int too
+        raise WrongRequest(f"The {name} must be a whole number from 0 to {maximum}: load the page again.")

@@ -1,10 +1,10 @@
 // Attention between the words of a sentence. Text is only ever set as textContent.
 
 export function element(name, text = "", attributes = {}) {
-  const made = document.createElement(name);
-  made.textContent = text;
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
+  const node = document.createElement(name);
+  node.textContent = text;
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  return node;
 }
 
 const shown = (token) => token.replace(/\u2581/g, " ").trim() || "␣";
@@ -36,58 +36,58 @@ export function heatmap(sourceTokens, hypothesis) {
   return table;
 }
 
-// Words that shade each other: pointing at one, or moving to it with the arrow keys, shows what it attends to.
+// Words of source and target. Pointing at a word, or moving to it with the arrow keys, shades the words linked by attention.
 export function showWords(sourceBox, targetBox, sourceTokens, hypothesis, say) {
   const sources = tokenElements(sourceTokens, sourceBox);
   const targets = tokenElements(hypothesis.tokens, targetBox);
-  sources.forEach((one, column) => {
+  sources.forEach((source, column) => {
     const sum = hypothesis.coverage[column];
-    one.style.setProperty("--coverage", sum);
-    one.title = `coverage ${sum.toFixed(2)}`;
+    source.style.setProperty("--coverage", sum);
+    source.title = `coverage ${sum.toFixed(2)}`;
   });
   const clear = () => {
-    for (const one of [...sources, ...targets]) shade(one, 0, false);
+    for (const word of [...sources, ...targets]) shade(word, 0, false);
     say("");
   };
-  targets.forEach((one, row) => onChoice(one, clear, () => {
+  targets.forEach((target, row) => onChoice(target, clear, () => {
     const weights = hypothesis.attention[row];
     sources.forEach((source, column) => shade(source, weights[column], false));
-    shade(one, 0, true);
-    const best = weights.slice(0, sources.length).reduce((most, weight, column) => (weight > weights[most] ? column : most), 0);
-    say(`${one.textContent} attends to ${sources[best].textContent} with ${percent(weights[best])}.`);
+    shade(target, 0, true);
+    const best = weights.slice(0, sources.length).reduce((best, weight, column) => (weight > weights[best] ? column : best), 0);
+    say(`${target.textContent} attends to ${sources[best].textContent} with ${percent(weights[best])}.`);
   }));
-  sources.forEach((one, column) => onChoice(one, clear, () => {
+  sources.forEach((source, column) => onChoice(source, clear, () => {
     targets.forEach((target, row) => shade(target, hypothesis.attention[row][column], false));
-    shade(one, 0, true);
-    say(`${one.textContent} has coverage ${hypothesis.coverage[column].toFixed(2)}.`);
+    shade(source, 0, true);
+    say(`${source.textContent} has coverage ${hypothesis.coverage[column].toFixed(2)}.`);
   }));
 }
 
 function tokenElements(tokens, box) {
-  const made = tokens.map((token, index) => element("span", shown(token), { role: "listitem", tabindex: index ? "-1" : "0" }));
-  box.replaceChildren(...made);
+  const items = tokens.map((token, index) => element("span", shown(token), { role: "listitem", tabindex: index ? "-1" : "0" }));
+  box.replaceChildren(...items);
   box.onkeydown = (event) => {
-    const place = made.indexOf(document.activeElement);
-    const next = { ArrowRight: place + 1, ArrowLeft: place - 1, Home: 0, End: made.length - 1 }[event.key];
-    if (place < 0 || next === undefined || !made[next]) return;
+    const place = items.indexOf(document.activeElement);
+    const next = { ArrowRight: place + 1, ArrowLeft: place - 1, Home: 0, End: items.length - 1 }[event.key];
+    if (place < 0 || next === undefined || !items[next]) return;
     event.preventDefault();
-    made[place].tabIndex = -1;
-    made[next].tabIndex = 0;
-    made[next].focus();
+    items[place].tabIndex = -1;
+    items[next].tabIndex = 0;
+    items[next].focus();
   };
-  return made;
+  return items;
 }
 
-function onChoice(one, clear, show) {
+function onChoice(word, clear, show) {
   const both = () => { clear(); show(); };
-  one.addEventListener("pointerenter", both);
-  one.addEventListener("focus", both);
-  one.addEventListener("pointerleave", clear);
-  one.addEventListener("blur", clear);
+  word.addEventListener("pointerenter", both);
+  word.addEventListener("focus", both);
+  word.addEventListener("pointerleave", clear);
+  word.addEventListener("blur", clear);
 }
 
-function shade(one, weight, isChosen) {
-  one.style.setProperty("--weight", weight);
-  one.classList.toggle("strong", weight > 0.6);
-  one.classList.toggle("chosen", isChosen);
+function shade(word, weight, isChosen) {
+  word.style.setProperty("--weight", weight);
+  word.classList.toggle("strong", weight > 0.6);
+  word.classList.toggle("chosen", isChosen);
 }

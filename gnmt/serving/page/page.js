@@ -20,7 +20,7 @@ async function ask(path, body, signal) {
   const answer = await response.json();
   if (!response.ok) {
     const again = response.headers.get("Retry-After");
-    throw new Error(answer.error + (again ? ` Trying again in ${again} seconds is possible.` : ""));
+    throw new Error(answer.error + (again ? ` Try again in ${again} seconds.` : ""));
   }
   return answer;
 }
@@ -33,16 +33,16 @@ function say(sentence, isWrong = false) {
 function fill(select, codes) {
   const before = select.value;
   select.replaceChildren(...codes.map((code) => {
-    const found = languages.find((one) => one.code === code);
-    return element("option", found ? found.name : code, { value: code });
+    const language = languages.find((entry) => entry.code === code);
+    return element("option", language ? language.name : code, { value: code });
   }));
   if (codes.includes(before)) select.value = before;
 }
 
 function sourceChanged() {
-  const found = languages.find((one) => one.code === page.source.value);
-  fill(page.target, found ? found.targets : []);
-  const back = languages.find((one) => one.code === page.target.value);
+  const source = languages.find((entry) => entry.code === page.source.value);
+  fill(page.target, source ? source.targets : []);
+  const back = languages.find((entry) => entry.code === page.target.value);
   page.swap.disabled = !(back && back.targets.includes(page.source.value));
   page.text.lang = page.source.value;
   page.translation.lang = page.target.value;
@@ -66,21 +66,21 @@ function pair() {
 }
 
 async function translate() {
-  running?.abort(); // the server gives up what nobody waits for
+  running?.abort(); // the server cancels a request whose client has disconnected
   looking?.abort();
   running = new AbortController();
-  const own = running;
+  const controller = running;
   if (!page.text.value.trim()) {
     show([]);
     return say("");
   }
   say("Translating …");
   try {
-    const answer = await ask("v1/translate", { texts: [page.text.value], ...pair() }, own.signal);
+    const answer = await ask("v1/translate", { texts: [page.text.value], ...pair() }, controller.signal);
     show(answer.translations[0].sentences);
-    const cut = answer.translations[0].sentences.some((one) => one.is_truncated);
-    const loops = answer.translations[0].sentences.some((one) => one.hypotheses[0]?.is_repetitive);
-    say(cut ? "A sentence was too long, and its end is not translated." : loops ? "A translation repeats itself." : "");
+    const cut = answer.translations[0].sentences.some((sentence) => sentence.is_truncated);
+    const loops = answer.translations[0].sentences.some((sentence) => sentence.hypotheses[0]?.is_repetitive);
+    say(cut ? "A sentence was too long, and its end is not translated." : loops ? "A translation contains a repeated phrase." : "");
   } catch (error) {
     if (error.name !== "AbortError") say(error.message, true);
   }
@@ -113,9 +113,9 @@ function move(options, event) {
 }
 
 async function choose(options, option, sentence) {
-  for (const one of options) {
-    one.setAttribute("aria-selected", String(one === option));
-    one.tabIndex = one === option ? 0 : -1;
+  for (const item of options) {
+    item.setAttribute("aria-selected", String(item === option));
+    item.tabIndex = item === option ? 0 : -1;
   }
   looking?.abort();
   looking = new AbortController();
@@ -133,7 +133,7 @@ function showSentence(sentence, option) {
   const buttons = sentence.hypotheses.map((hypothesis) => {
     const button = element("button", hypothesis.text, { type: "button", "aria-pressed": "false" });
     button.addEventListener("click", () => {
-      for (const one of buttons) one.setAttribute("aria-pressed", String(one === button));
+      for (const item of buttons) item.setAttribute("aria-pressed", String(item === button));
       option.textContent = hypothesis.text;
       showWords(page["source-words"], page["target-words"], sentence.source_tokens, hypothesis, (text) => {
         page["attention-text"].textContent = text;
@@ -163,11 +163,11 @@ function swap() {
 
 async function start() {
   try {
-    const [found, rules] = await Promise.all([ask("languages"), ask("v1/limits")]);
-    languages = found;
+    const [available, rules] = await Promise.all([ask("languages"), ask("v1/limits")]);
+    languages = available;
     limits = rules.limits;
     page["key-field"].hidden = !rules.needs_key;
-    fill(page.source, languages.filter((one) => one.targets.length).map((one) => one.code));
+    fill(page.source, languages.filter((language) => language.targets.length).map((language) => language.code));
     sourceChanged();
     count();
     if (page.text.value) translate();

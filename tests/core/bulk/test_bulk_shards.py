@@ -231,8 +231,8 @@ def test_a_model_may_have_the_name_of_an_action(model, source, tmp_path, monkeyp
 def test_options_without_effect_are_refused(model, source, tmp_path):
     for options, sentence in (
         (["--seed", "3"], "--seed is for sampling: add --sampling"),
-        (["--score"], "--score has no place in text"),
-        (["--nbest", "2", "--output-format", "tsv"], "--nbest 2 has no place in tsv"),
+        (["--score"], "--score cannot be written as text"),
+        (["--nbest", "2", "--output-format", "tsv"], "--nbest 2 cannot be written as tsv"),
         (["--column", "2"], "--column is for TSV"),
         (["--format", "tsv", "--column", "9" * 5000], "--column is '9+', but must be the number of a column"),
         (["--tag", "\udcff"], "--tag is .* which is not UTF-8"),

@@ -145,7 +145,9 @@ def test_calls_are_refused(tmp_path):
     for path, message in zip(paths, messages_of(paths)):
         name = path.name.removesuffix(".pt").removesuffix(".old")
         if name == "numpy.dtype":
-            assert "is not a whole checkpoint (it has numbers of numpy that are no plain integers or floats)" in message
+            assert (
+                "is not a whole checkpoint (it has numbers of numpy that are not plain integers or floats)" in message
+            )
         elif name == "numpy.ndarray":
             assert "is not a whole checkpoint (its pickle calls an object that is not a function)" in message
         else:

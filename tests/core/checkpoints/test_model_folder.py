@@ -202,10 +202,10 @@ def test_the_file_of_the_tokenizer_needs_a_checksum(tmp_path):
 @pytest.mark.parametrize(
     "codes, words",
     [
-        (["#version: x", "t h"], "has the version 'x', but subword-nmt knows 0.1, 0.2"),
+        (["#version: x", "t h"], "has the version 'x', but subword-nmt supports 0.1, 0.2"),
         (["#version: 9.9", "t h"], "has the version '9.9'"),
-        ([" "], "each must hold two pieces"),
-        (["a b c"], "each must hold two pieces"),
+        ([" "], "each line must have two pieces"),
+        (["a b c"], "each line must have two pieces"),
     ],
 )
 def test_codes_of_subword_nmt_are_checked_before_subword_nmt_reads_them(tmp_path, codes, words):

@@ -121,7 +121,7 @@ def test_ranks_skip_repeated_pairs(tmp_path):
         assert read_codes(tmp_path / "codes") == expected
     assert vars(subword_nmt.BPE(io.StringIO(codes.text())))["bpe_codes"] == {("a", "b</w>"): 0, ("b", "c"): 1}
     (tmp_path / "codes").write_text("a b\nc\n", encoding="utf-8")
-    with pytest.raises(UserError, match="the line 'c', but each must hold two pieces"):
+    with pytest.raises(UserError, match="the line 'c', but each line must have two pieces"):
         read_codes(tmp_path / "codes")
 
 
@@ -320,7 +320,7 @@ def test_damaged_codes_of_a_model_folder_are_refused(tmp_path):
     for codes in ([], "l o", ["l o w"], [1]):
         path = tmp_path / "joint.bpe.json"
         path.write_text(json.dumps({"codes": codes, "separator": "@@", "language": "en"}), encoding="utf-8")
-        with pytest.raises(UserError, match="codes of subword-nmt|each must hold two pieces"):
+        with pytest.raises(UserError, match="codes of subword-nmt|each line must have two pieces"):
             MosesSubwordTokenizer(path)
 
 

@@ -167,7 +167,7 @@ def test_a_failed_export_leaves_the_earlier_folder(tmp_path):
     "change, words",
     [
         (lambda state: state["cfg"]["model"].update(_name="transformer"), "has the architecture 'transformer'"),
-        (lambda state: state["cfg"]["task"].pop("source_lang"), "does not say its languages"),
+        (lambda state: state["cfg"]["task"].pop("source_lang"), "does not name its languages"),
         (
             lambda state: state["model"].pop("decoder.output_projection.bias"),
             "lacks the weight decoder.output_projection.bias",
@@ -198,7 +198,7 @@ def test_a_tokenizer_must_be_found_or_named(tmp_path):
     for tokenizer, words in [
         (None, "There is no tokenizer next to"),
         ("none.spm", "does not exist"),
-        (str(checkpoint), "no known type"),
+        (str(checkpoint), "an unknown type"),
     ]:
         with pytest.raises(UserError, match=words):
             export(checkpoint, tmp_path / "model", tokenizer=tokenizer)

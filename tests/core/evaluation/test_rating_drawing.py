@@ -199,7 +199,7 @@ def test_damaged_campaigns_are_refused(tmp_path, content):
     campaign = Campaign(1, "", "", [])
     for read, name in ((read_campaign, "campaign.json"), (lambda folder: read_key(folder, campaign), "key.json")):
         (tmp_path / name).write_text(content, encoding="utf-8")
-        with pytest.raises(UserError, match=f"{name} is not what"):
+        with pytest.raises(UserError, match=f"{name} is not a file"):
             read(tmp_path)
     with pytest.raises(UserError, match=r"raters.json cannot be read .* `gnmt rate prepare`"):
         read_raters(tmp_path)
@@ -230,8 +230,8 @@ def test_the_key_of_another_campaign_is_refused(drawn, tmp_path):
 @pytest.mark.parametrize(
     "change, words",
     [
-        (lambda items: items[0].update(repeats="nothing"), "an item repeats none of the others"),
-        (lambda items: items[0].update(repeats=items[0]["id"]), "an item repeats none of the others"),
+        (lambda items: items[0].update(repeats="nothing"), "an item does not repeat another item"),
+        (lambda items: items[0].update(repeats=items[0]["id"]), "an item does not repeat another item"),
         (lambda items: items[0].update(repeats=[]), "unhashable type"),
         (lambda items: items[0].update(outputs=[]), "an item has no output"),
         (lambda items: items.append(items[0]), "two items share an id"),
@@ -243,7 +243,7 @@ def test_a_campaign_with_impossible_items_is_refused(drawn, tmp_path, change, wo
     content = json.loads((tmp_path / "campaign.json").read_text())
     change(content["items"])
     (tmp_path / "campaign.json").write_text(json.dumps(content))
-    with pytest.raises(UserError, match=f"campaign.json is not what `gnmt rate prepare` wrote .*{words}"):
+    with pytest.raises(UserError, match=f"campaign.json is not a file of `gnmt rate prepare` .*{words}"):
         read_campaign(tmp_path)
 
 
@@ -255,5 +255,5 @@ def test_a_key_without_names_of_systems_is_refused(drawn, tmp_path, systems):
     item = next(iter(content["items"].values()))
     item["systems"] = [systems for _ in item["systems"]]
     (tmp_path / "key.json").write_text(json.dumps(content))
-    with pytest.raises(UserError, match="key.json is not .*the systems of an output are no list of names"):
+    with pytest.raises(UserError, match="key.json is not .*the systems of an output are not a list of names"):
         read_key(tmp_path, campaign)

@@ -137,8 +137,8 @@ def test_command_knows_every_metric():
     "options, words",
     [
         (["--names", "one"], "--names are one, but each of the 2 systems"),
-        (["--output", "x"], "--output is one file, but there are 2"),
-        (["--trials", "10"], "--trials belongs to --paired"),
+        (["--output", "x"], "--output is for one system, but there are 2"),
+        (["--trials", "10"], "--trials needs --paired"),
         (["--trials", "1", "--paired", "bs"], "--trials is 1, but must be at least 2"),
         (["--json", "/"], "is a folder"),
     ],

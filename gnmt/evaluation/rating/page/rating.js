@@ -121,7 +121,7 @@ function rate(position, score) {
   });
 }
 
-// Rates the marked output and goes on to one without a score, or else to the one after it, and after the last to "Next".
+// Rates the marked output, and moves to an output without a score, otherwise to the following output or to "Next".
 function rateByKey(score) {
   const index = current, chosen = campaign.items[index].chosen;
   rate(marked, score);
