@@ -27,15 +27,15 @@ from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.commands.report import check_output, markdown_table, write_json  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402
 
-WAYS = (WHOLE, DATA, REPLICAS, VOCABULARY)
+STRATEGIES = (WHOLE, DATA, REPLICAS, VOCABULARY)
 
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--processes", type=int, default=2, help="number of processes; the single process has this number of threads")
-    add("--ways", nargs="+", choices=WAYS, default=WAYS, help="rows of the table")
-    add("--hidden", type=int, default=1024, help="width of embeddings, LSTMs and attention")
+    add("--strategies", nargs="+", choices=STRATEGIES, default=STRATEGIES, help="rows of the table")
+    add("--hidden", type=int, default=1024, help="hidden size")
     add("--layers", type=int, default=4, help="number of encoder layers, and of decoder layers")
     add("--vocabulary", type=int, default=32000, help="vocabulary size")
     add("--tied", action="store_true", help="use the embeddings as the weights of the output layer")
@@ -61,11 +61,12 @@ def parse_options() -> argparse.Namespace:
     return args
 
 
-def measure(way: str, args: argparse.Namespace) -> List[Measured]:
+def measure(strategy: str, args: argparse.Namespace) -> List[Measured]:
     """Starts the processes and returns the measurements of each."""
-    processes, threads = (1, args.processes) if way == WHOLE else (args.processes, 1)
+    processes, threads = (1, args.processes) if strategy == WHOLE else (args.processes, 1)
     setting = UpdateSetting(
-        way, processes, threads, args.hidden, args.layers, args.vocabulary, args.batch, args.length, args.tied, args.updates
+        strategy, processes, threads, args.hidden, args.layers, args.vocabulary, args.batch, args.length, args.tied,
+        args.updates,
     )  # fmt: skip
     port = free_port()
     # Forked, because importing torch and fairseq again takes longer than the measurement; nothing has been computed here.
@@ -75,10 +76,10 @@ def measure(way: str, args: argparse.Namespace) -> List[Measured]:
         ]
 
 
-def row(way: str, measured: List[Measured], base: float) -> Dict[str, str]:
+def row(strategy: str, measured: List[Measured], base: float) -> Dict[str, str]:
     seconds = median_seconds(measured)
     return {
-        "way": way,
+        "strategy": strategy,
         "processes": str(len(measured)),
         "ms per update": f"{1000 * seconds:.0f}",
         f"time / {WHOLE}": f"{seconds / base:.2f}",
@@ -97,15 +98,15 @@ def main() -> None:
     args = parse_options()
     warning = environment.require_free_machine(args.allow_busy)
     place = environment.record(args.processes, "cpu")
-    measured = {way: measure(way, args) for way in dict.fromkeys([WHOLE, *args.ways])}
-    table = [row(way, figures, median_seconds(measured[WHOLE])) for way, figures in measured.items()]
+    measured = {strategy: measure(strategy, args) for strategy in dict.fromkeys([WHOLE, *args.strategies])}
+    table = [row(strategy, figures, median_seconds(measured[WHOLE])) for strategy, figures in measured.items()]
     about = (
         f"An update of {args.batch} sentences of {args.length} tokens; hidden size {args.hidden}, {args.layers} + "
         f"{args.layers} layers, vocabulary {args.vocabulary}, {'tied' if args.tied else 'not tied'}; median of {args.updates}."
     )
     print("\n".join([about, *([warning] if warning else []), "", markdown_table(table)]))
     if args.json:
-        figures = {way: [one._asdict() for one in processes] for way, processes in measured.items()}
+        figures = {strategy: [one._asdict() for one in processes] for strategy, processes in measured.items()}
         write_json(args.json, {"environment": place, "options": vars(args), "measured": figures, "table": table})
 
 

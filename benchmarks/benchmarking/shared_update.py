@@ -23,14 +23,14 @@ SMOOTHING = 0.1
 COPIES = 4  # numbers per parameter in training: value, gradient and two moments of Adam
 BYTES = 4
 PAD = 1
-# Ways to divide the work: batches, or sentences of one batch and tokens of the output layer.
+# Parallelism strategies. Each process computes a share of the sentences; the last strategy also divides the output layer.
 WHOLE, DATA, REPLICAS, VOCABULARY = "one process", "data parallelism", "replicas apart (BMUF)", "vocabulary parallelism"
 
 
 class UpdateSetting(NamedTuple):
     """One measurement; the batch is the batch of all processes together."""
 
-    way: str
+    strategy: str
     processes: int
     threads: int  # of each process
     hidden: int
@@ -64,7 +64,7 @@ def measure_process(rank: int, setting: UpdateSetting, port: int) -> Measured:
     )  # fmt: skip
     network = GNMTNetwork(config).train()
     shard = None
-    if setting.way == VOCABULARY:
+    if setting.strategy == VOCABULARY:
         shard = vocabulary_shard(setting.vocabulary, rank, setting.processes)
         shard_vocabulary(network, shard)
     optimizer = torch.optim.Adam(network.parameters(), fused=True)
@@ -78,9 +78,9 @@ def measure_process(rank: int, setting: UpdateSetting, port: int) -> Measured:
         own, _ = network.decoder(target[rows], network.encoder(source[rows]), features_only=True)
         optimizer.zero_grad()
         loss_of(network, own, target, rows, shard).backward()
-        if setting.way == DATA:
+        if setting.strategy == DATA:
             sum_gradients(network.parameters())
-        elif setting.way == VOCABULARY:
+        elif setting.strategy == VOCABULARY:
             sum_gradients(split_parameters(network)[0])
         optimizer.step()
         if number:

@@ -24,8 +24,8 @@ from benchmarking.scaling.two_processes import (  # noqa: E402
     Calibration, Measured, Parts, describe, fitted_link, predictions, rows_of,
 )  # fmt: skip
 from benchmarking.scaling.parallelism import (  # noqa: E402
-    WAYS, Setting, asynchronous, bmuf, data_parallel, expected_largest, layers_on_devices, shared_batch, softmax_split,
-    stops_paying, waiting_factor, weights_by_device,
+    STRATEGIES, Setting, asynchronous, bmuf, data_parallel, expected_largest, layers_on_devices, shared_batch, stops_paying,
+    vocabulary_parallel, waiting_factor, weights_by_device,
 )  # fmt: skip
 from gnmt.errors import UserError  # noqa: E402
 from gnmt.network.config import NetworkConfig  # noqa: E402
@@ -144,7 +144,7 @@ def test_chunks_through_equal_layers():
     assert five == pytest.approx((60 + 63 + 60) * 1e6, rel=0.01)
 
 
-# -- ways
+# -- strategies
 
 
 def test_expected_largest():
@@ -162,10 +162,10 @@ def test_published_trainings():
     assert data_parallel(A100_SETTING, 8).sentences_per_second * tokens == pytest.approx(822_000, rel=0.04)
 
 
-def test_one_device_is_the_same_in_every_way_that_needs_no_server():
+def test_one_device_is_the_same_in_every_strategy_that_needs_no_server():
     expected = data_parallel(A100_SETTING, 1).update_seconds
-    for name in ("softmax split", "layers", "BMUF"):
-        assert WAYS[name](A100_SETTING, 1).update_seconds == pytest.approx(expected)
+    for name in ("vocabulary parallelism", "layers", "BMUF"):
+        assert STRATEGIES[name](A100_SETTING, 1).update_seconds == pytest.approx(expected)
 
 
 def test_without_cost_of_messages_the_softmax_may_be_split_or_not():
@@ -173,7 +173,7 @@ def test_without_cost_of_messages_the_softmax_may_be_split_or_not():
     cluster = Cluster(UNIT, 8, free, free, free, 1e30, spread=0.0)
     setting = Setting(cluster, SMALL, Batch(4, 5, 6))
     saved = adam_seconds(UNIT, output_weights(SMALL)) * 3 / 4
-    whole, split = data_parallel(setting, 4), softmax_split(setting, 4)
+    whole, split = data_parallel(setting, 4), vocabulary_parallel(setting, 4)
     assert whole.update_seconds - split.update_seconds == pytest.approx(saved)
     assert bmuf(setting, 4).update_seconds == pytest.approx(whole.update_seconds)
 
@@ -185,7 +185,9 @@ def test_memory():
     output = output_weights(GNMT_V2)
     features = 4 * 128 * 26 * 1024 * 2
     logits = 2 * 1024 * 32_320
-    assert whole - softmax_split(A100_SETTING, 4).memory == pytest.approx(0.75 * (16 * output + logits) - 2 * features)
+    assert whole - vocabulary_parallel(A100_SETTING, 4).memory == pytest.approx(
+        0.75 * (16 * output + logits) - 2 * features
+    )
     assert whole - asynchronous(A100_SETTING, 4).memory == 8 * parameters(GNMT_V2)
 
 
@@ -221,8 +223,8 @@ def test_one_batch_for_all():
 def test_the_last_useful_doubling_is_found():
     """Rates 1, 1.6, 2.5, 3.0: the last doubling gives a factor of 1.2."""
     rates = {1: 1.0, 2: 1.6, 4: 2.5, 8: 3.0}
-    way = lambda setting, count: data_parallel(A100_SETTING, 1)._replace(sentences_per_second=rates[count])  # noqa: E731
-    assert stops_paying(way, A100_SETTING, (1, 2, 4, 8)) == 4
+    strategy = lambda setting, count: data_parallel(A100_SETTING, 1)._replace(sentences_per_second=rates[count])  # noqa: E731
+    assert stops_paying(strategy, A100_SETTING, (1, 2, 4, 8)) == 4
 
 
 # -- tables and pictures
@@ -230,9 +232,9 @@ def test_the_last_useful_doubling_is_found():
 
 def test_tables():
     first, *_, last = tables.rows(A100_SETTING)
-    assert first["devices"] == "1" and last["devices"] == "64" and set(first) == {"devices", *WAYS}
-    assert first["data parallel"] == "47.1 ms, 2,720/s"
-    assert tables.memory_rows(A100_SETTING, (1,))[0]["data parallel"] == "3.37"
+    assert first["devices"] == "1" and last["devices"] == "64" and set(first) == {"devices", *STRATEGIES}
+    assert first["data parallelism"] == "47.1 ms, 2,720/s"
+    assert tables.memory_rows(A100_SETTING, (1,))[0]["data parallelism"] == "3.37"
     published = tables.paper_rows()[-1]
     assert published["s per update of a replica"] == "3.11"  # 6 days x 12 replicas / 2 million
 
@@ -242,7 +244,7 @@ def test_program(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(sys, "argv", ["scaling_model.py", "--picture", str(picture)])
     scaling_model.main()
     printed = capsys.readouterr().out
-    assert "| devices | data parallel |" in printed and "| published: about 6 days on 96 K80 |" in printed
+    assert "| devices | data parallelism |" in printed and "| published: about 6 days on 96 K80 |" in printed
     assert file_size(picture) == tuple(int(side * DOTS_PER_INCH) for side in SIDE_INCHES)
 
 
@@ -276,23 +278,23 @@ def test_predictions_are_put_together_from_parts():
     batch, weights = Batch(4, 5, 6), parameters(SMALL)
     link = Link("x", rate=4.0, latency=0.0)  # a sum over two processes: a second for each number
     seconds = predictions(Calibration(parts, link, Measured(3, 2, 4, 1, 1)), SMALL, batch)
-    assert seconds["data parallel"] == pytest.approx(1.7 + weights)
+    assert seconds["data parallelism"] == pytest.approx(1.7 + weights)
     assert seconds["BMUF"] == pytest.approx(1.7 + weights / 50)
     assert seconds["asynchronous"] == pytest.approx(1.9)
     split = output_weights(SMALL)
     features, tokens = 24 * 2, 24
     expected = 1.6 + 0.2 * (1 - split / weights / 2) + features / 2 + features + 4 * tokens + weights - split
-    assert seconds["softmax split"] == pytest.approx(expected)
+    assert seconds["vocabulary parallelism"] == pytest.approx(expected)
 
 
 def test_table_of_this_machine():
     parts = Parts(0.1, 0.05, 0.06, 0.02, 0.01)
     calibration = Calibration(parts, Link("gloo", 1e9, 1e-4), Measured(0.4, 0.25, 0.42, 0.2, 0.3))
-    table = {row["way"]: row for row in rows_of(calibration, SMALL, Batch(40, 5, 6))}
+    table = {row["strategy"]: row for row in rows_of(calibration, SMALL, Batch(40, 5, 6))}
     assert table["one process, 1 thread"] == {
-        "way": "one process, 1 thread", "predicted ms": "-", "measured ms": "400", "sentences/s": "100",
+        "strategy": "one process, 1 thread", "predicted ms": "-", "measured ms": "400", "sentences/s": "100",
     }  # fmt: skip
-    assert table["data parallel"]["measured ms"] == "200" and table["data parallel"]["predicted ms"] == "170"
+    assert table["data parallelism"]["measured ms"] == "200" and table["data parallelism"]["predicted ms"] == "170"
     assert table["BMUF"]["measured ms"] == "-"
     assert "recurrence 100.0 ms" in describe(calibration) and "100 us and 1000 MB/s" in describe(calibration)
 
@@ -306,4 +308,4 @@ def test_measuring_this_machine(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(sys, "argv", ["scaling_model.py", *options.split(), "--json", str(tmp_path / "here.json")])
     scaling_model.main()
     printed = capsys.readouterr().out
-    assert "| softmax split |" in printed and "gloo:" in printed and (tmp_path / "here.json").exists()
+    assert "| vocabulary parallelism |" in printed and "gloo:" in printed and (tmp_path / "here.json").exists()

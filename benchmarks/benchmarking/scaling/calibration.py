@@ -136,7 +136,7 @@ def measure(network: Network, batch: Batch, repetitions: int) -> Calibration:
     link = fitted_link(MESSAGE_BYTES, found["messages"], PROCESSES)
     one, two, layers = _measure_alone(network, batch, repetitions)
     return Calibration(
-        Parts(**found["parts"]), link, Measured(one, two, layers, found["data_parallel"], found["softmax_split"])
+        Parts(**found["parts"]), link, Measured(one, two, layers, found["data_parallel"], found["vocabulary_parallel"])
     )
 
 
@@ -176,7 +176,7 @@ def _measure_in_process(rank: int, folder: str, network: Network, batch: Batch, 
     whole = seconds(lambda: training.run_update(half, all_reduce=True))
     split = seconds(SplitTraining(network, batch).run_split_update)
     if rank == 0:
-        found = {"parts": parts._asdict(), "messages": messages, "data_parallel": whole, "softmax_split": split}
+        found = {"parts": parts._asdict(), "messages": messages, "data_parallel": whole, "vocabulary_parallel": split}
         Path(folder, "measured.json").write_text(json.dumps(found), encoding="utf-8")
     dist.barrier()
     dist.destroy_process_group()

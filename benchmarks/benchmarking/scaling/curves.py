@@ -14,8 +14,8 @@ def draw(setting: Setting, counts: Sequence[int] = COUNTS):
     """Returns a figure with two panels; both axes are logarithmic."""
     figure = new_figure(*SIDE_INCHES, layout="constrained")
     panels = (
-        ("a batch for each replica: sentences per second", False, lambda one: one.sentences_per_second),
-        ("one batch for all devices: ms per update", True, lambda one: 1000 * one.update_seconds),
+        ("a batch for each replica: sentences per second", False, lambda estimate: estimate.sentences_per_second),
+        ("one batch for all devices: ms per update", True, lambda estimate: 1000 * estimate.update_seconds),
     )
     for place, (title, same_batch, value) in enumerate(panels, start=1):
         axes = figure.add_subplot(1, 2, place)
@@ -25,8 +25,8 @@ def draw(setting: Setting, counts: Sequence[int] = COUNTS):
         axes.set_title(title, fontsize="medium")
         axes.grid(alpha=0.3, which="both")
         by_strategy = estimates(setting, counts, same_batch)
-        for marker, (name, of_way) in zip(MARKERS, by_strategy.items()):
-            points = [(count, value(one)) for count, one in zip(counts, of_way) if one is not None]
+        for marker, (name, by_count) in zip(MARKERS, by_strategy.items()):
+            points = [(count, value(estimate)) for count, estimate in zip(counts, by_count) if estimate is not None]
             axes.plot(*zip(*points), marker=marker, linewidth=1, label=name)
         if not same_batch:
             first = next(iter(by_strategy.values()))[0].sentences_per_second

@@ -1,10 +1,10 @@
 """Parallelism strategies: time of an update, sentences per second and memory of a device.
 
-data parallel   replicas wait for each other at every update (fairseq-train --distributed-world-size N)
-softmax split   vocabulary parallelism: data parallelism with the output layer divided (--vocabulary-parallel N)
-layers          replicas on several devices of a machine each (--layer-devices)
-BMUF            replicas that merge after several updates (--use-bmuf)
-asynchronous    replicas that do not wait for each other (gnmt train --replicas N --asynchronous)
+data parallelism        replicas wait for each other at every update (fairseq-train --distributed-world-size N)
+vocabulary parallelism  data parallelism with the output layer divided (--vocabulary-parallel N)
+layers                  replicas on several devices of a machine each (--layer-devices)
+BMUF                    replicas that merge after several updates (--use-bmuf)
+asynchronous            replicas that do not wait for each other (gnmt train --replicas N --asynchronous)
 """
 
 import math
@@ -97,7 +97,7 @@ def data_parallel(setting: Setting, devices: int) -> Estimate:
     return Estimate(devices, seconds, devices * setting.batch.sentences / seconds, memory_of_replica(setting))
 
 
-def softmax_split(setting: Setting, devices: int) -> Estimate:
+def vocabulary_parallel(setting: Setting, devices: int) -> Estimate:
     """Returns the estimate if each device computes the output layer of all tokens for a part of the vocabulary."""
     cluster, network, batch = setting
     split = output_weights(network)
@@ -197,32 +197,32 @@ def asynchronous(setting: Setting, devices: int, layers: Layers = ONE_DEVICE, so
     return Estimate(devices, replicas / updates_per_second, updates_per_second * batch.sentences, memory)
 
 
-Way = Callable[[Setting, int], Optional[Estimate]]
-WAYS: Dict[str, Way] = {
-    "data parallel": data_parallel,
-    "softmax split": softmax_split,
+Strategy = Callable[[Setting, int], Optional[Estimate]]
+STRATEGIES: Dict[str, Strategy] = {
+    "data parallelism": data_parallel,
+    "vocabulary parallelism": vocabulary_parallel,
     "layers": layers_on_devices,
     "BMUF": bmuf,
     "asynchronous": asynchronous,
 }
 
 
-def shared_batch(way: Way, setting: Setting, devices: int) -> Optional[Estimate]:
-    """Returns the estimate for one batch that is divided over all devices; `way` alone gives each replica a batch.
+def shared_batch(strategy: Strategy, setting: Setting, devices: int) -> Optional[Estimate]:
+    """Returns the estimate for one batch that is divided over all devices; `strategy` alone gives each replica a batch.
 
     None if there are more devices than sentences.
     """
-    whole = way(setting, devices)
+    whole = strategy(setting, devices)
     if whole is None:
         return None
     replicas = round(whole.sentences_per_second * whole.update_seconds / setting.batch.sentences)
     if setting.batch.sentences % replicas:
         return None
     batch = setting.batch._replace(sentences=setting.batch.sentences // replicas)
-    return way(setting._replace(batch=batch), devices)
+    return strategy(setting._replace(batch=batch), devices)
 
 
-def stops_paying(way: Way, setting: Setting, counts: Sequence[int], worth: float = 1.5) -> int:
+def stops_paying(strategy: Strategy, setting: Setting, counts: Sequence[int], worth: float = 1.5) -> int:
     """Returns the last number of devices that has at least `worth` times the speed of half the devices.
 
     Args:
@@ -231,7 +231,7 @@ def stops_paying(way: Way, setting: Setting, counts: Sequence[int], worth: float
     """
     paying, before = counts[0], None
     for devices in counts:
-        estimate = way(setting, devices)
+        estimate = strategy(setting, devices)
         if estimate is None:
             continue
         if before is not None and estimate.sentences_per_second < worth * before:

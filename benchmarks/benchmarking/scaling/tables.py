@@ -6,7 +6,7 @@ from benchmarking.scaling.costs import Batch
 from benchmarking.scaling.machines import GNMT_PAPER, PAPER_MACHINES
 from benchmarking.scaling.schedules import Layers
 from benchmarking.scaling.parallelism import (
-    WAYS,
+    STRATEGIES,
     Estimate,
     Setting,
     asynchronous,
@@ -25,24 +25,29 @@ GIGABYTE = 1e9
 
 
 def estimates(setting: Setting, counts: Sequence[int], same_batch: bool) -> Dict[str, List[Optional[Estimate]]]:
-    """Returns the estimates of each way, in the order of the counts."""
+    """Returns the estimates of each strategy, in the order of the counts."""
     return {
-        name: [shared_batch(way, setting, count) if same_batch else way(setting, count) for count in counts]
-        for name, way in WAYS.items()
+        name: [shared_batch(strategy, setting, count) if same_batch else strategy(setting, count) for count in counts]
+        for name, strategy in STRATEGIES.items()
     }
 
 
 def rows(setting: Setting, counts: Sequence[int] = COUNTS, same_batch: bool = False) -> List[Dict[str, str]]:
-    """Returns a row for each number of devices: ms per update and sentences per second of each way."""
+    """Returns a row for each number of devices: ms per update and sentences per second of each strategy."""
     by_strategy = estimates(setting, counts, same_batch)
     table = []
     for index, count in enumerate(counts):
         row = {"devices": str(count)}
-        for name, of_way in by_strategy.items():
-            one = of_way[index]
-            row[name] = "-" if one is None else f"{1000 * one.update_seconds:.1f} ms, {one.sentences_per_second:,.0f}/s"
+        for name, by_count in by_strategy.items():
+            estimate = by_count[index]
+            row[name] = "-" if estimate is None else speed(estimate)
         table.append(row)
     return table
+
+
+def speed(estimate: Estimate) -> str:
+    """Returns the time per update and the sentences per second, as in the tables."""
+    return f"{1000 * estimate.update_seconds:.1f} ms, {estimate.sentences_per_second:,.0f}/s"
 
 
 def memory_rows(setting: Setting, counts: Sequence[int] = COUNTS) -> List[Dict[str, str]]:
@@ -52,8 +57,8 @@ def memory_rows(setting: Setting, counts: Sequence[int] = COUNTS) -> List[Dict[s
         {
             "devices": str(count),
             **{
-                name: "-" if one[index] is None else f"{one[index].memory / GIGABYTE:.2f}"
-                for name, one in by_strategy.items()
+                name: "-" if (estimate := by_count[index]) is None else f"{estimate.memory / GIGABYTE:.2f}"
+                for name, by_count in by_strategy.items()
             },
         }
         for index, count in enumerate(counts)
@@ -61,8 +66,11 @@ def memory_rows(setting: Setting, counts: Sequence[int] = COUNTS) -> List[Dict[s
 
 
 def paying_row(setting: Setting, counts: Sequence[int] = COUNTS) -> Dict[str, str]:
-    """Returns, by way, the last number of devices that has 1.5 times the speed of half the devices."""
-    return {"": "pays up to", **{name: str(stops_paying(way, setting, counts)) for name, way in WAYS.items()}}
+    """Returns, by strategy, the last number of devices that has 1.5 times the speed of half the devices."""
+    return {
+        "": "pays up to",
+        **{name: str(stops_paying(strategy, setting, counts)) for name, strategy in STRATEGIES.items()},
+    }
 
 
 def paper_rows() -> List[Dict[str, str]]:

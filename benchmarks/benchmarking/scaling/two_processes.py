@@ -30,7 +30,7 @@ class Measured(NamedTuple):
     two_threads: float
     layers: float  # one process with --layer-devices cpu,cpu
     data_parallel: float  # two processes
-    softmax_split: float  # two processes
+    vocabulary_parallel: float  # two processes
 
 
 class Calibration(NamedTuple):
@@ -53,7 +53,7 @@ def fitted_link(sizes: Sequence[int], seconds: Sequence[float], processes: int) 
 
 
 def predictions(calibration: Calibration, network: Network, batch: Batch) -> Dict[str, float]:
-    """Returns, by way, the seconds per update of two processes with one thread and half of the batch each."""
+    """Returns, by strategy, the seconds per update of two processes with one thread and half of the batch each."""
     parts, link = calibration.parts, calibration.link
     weights, split = parameters(network), output_weights(network)
     compute = parts.recurrence + parts.softmax
@@ -67,8 +67,8 @@ def predictions(calibration: Calibration, network: Network, batch: Batch) -> Dic
     statistics_of_loss = chunks * (summed(tokens / chunks) + summed(3 * tokens / chunks))
     gathered = all_gather_seconds(link, FLOAT_BYTES * features, PROCESSES)
     return {
-        "data parallel": compute + summed(weights) + parts.adam,
-        "softmax split": parts.recurrence
+        "data parallelism": compute + summed(weights) + parts.adam,
+        "vocabulary parallelism": parts.recurrence
         + parts.half_softmax
         + gathered
         + summed(features)
@@ -87,18 +87,18 @@ def rows_of(calibration: Calibration, network: Network, batch: Batch) -> List[Di
         "one process, 1 thread": calibration.measured.one_thread,
         "one process, 2 threads": calibration.measured.two_threads,
         "one process, layers on cpu,cpu": calibration.measured.layers,
-        "data parallel": calibration.measured.data_parallel,
-        "softmax split": calibration.measured.softmax_split,
+        "data parallelism": calibration.measured.data_parallel,
+        "vocabulary parallelism": calibration.measured.vocabulary_parallel,
     }
     predicted = predictions(calibration, network, batch)
     return [
         {
-            "way": way,
-            "predicted ms": f"{1000 * predicted[way]:.0f}" if way in predicted else "-",
-            "measured ms": f"{1000 * measured[way]:.0f}" if way in measured else "-",
-            "sentences/s": f"{batch.sentences / measured.get(way, predicted.get(way, 0.0)):.0f}",
+            "strategy": strategy,
+            "predicted ms": f"{1000 * predicted[strategy]:.0f}" if strategy in predicted else "-",
+            "measured ms": f"{1000 * measured[strategy]:.0f}" if strategy in measured else "-",
+            "sentences/s": f"{batch.sentences / measured.get(strategy, predicted.get(strategy, 0.0)):.0f}",
         }
-        for way in dict.fromkeys([*measured, *predicted])
+        for strategy in dict.fromkeys([*measured, *predicted])
     ]
 
 
