@@ -66,13 +66,15 @@ def parse_options() -> argparse.Namespace:
 
 def translate(translator: Translator, groups: Sequence[Sequence[QueuedSentence]], slots: int) -> Dict[int, List[int]]:
     """Translates groups of sentences one after the other, and returns the best tokens of each sentence."""
-    found: Dict[int, List[int]] = {}
+    translations: Dict[int, List[int]] = {}
     for group in groups:
         search = translator.search(TranslationOptions(batch_size=slots))
         search.add(group)
         while len(search):
-            found.update((one.sentence_id, one.hypotheses[0].tokens.tolist()) for one in search.step())
-    return found
+            translations.update(
+                (finished.sentence_id, finished.hypotheses[0].tokens.tolist()) for finished in search.step()
+            )
+    return translations
 
 
 def contenders(
@@ -80,12 +82,12 @@ def contenders(
 ) -> Dict[str, Callable[[], Dict[int, List[int]]]]:
     """Returns a function for each contender, which translates all lines."""
     encoded = [translator.codec.encode(line, 1024) for line in lines if line.strip()]
-    queued = [QueuedSentence(number, one.ids) for number, one in enumerate(encoded)]
-    longest_first = sorted(queued, key=lambda one: -len(one.source))
+    queued = [QueuedSentence(number, sentence.ids) for number, sentence in enumerate(encoded)]
+    longest_first = sorted(queued, key=lambda sentence: -len(sentence.source))
     shuffled = random.Random(1).sample(queued, len(queued))
 
     def closed(sentences: Sequence[QueuedSentence]) -> List[Sequence[QueuedSentence]]:
-        return [sentences[first : first + slots] for first in range(0, len(sentences), slots)]
+        return [sentences[start : start + slots] for start in range(0, len(sentences), slots)]
 
     return {
         CLOSED: lambda: translate(translator, closed(longest_first), slots),
@@ -106,15 +108,15 @@ def main() -> None:
         results = {name: run() for name, run in runs.items()}  # warm-up
         for _ in range(args.rounds):
             for name, run in runs.items():
-                began = time.perf_counter()
+                start = time.perf_counter()
                 run()
-                seconds[name].append(time.perf_counter() - began)
+                seconds[name].append(time.perf_counter() - start)
         base = results[CLOSED]
         for name in runs:
             other = dict((new, old) for old, new in PAIRS).get(name)
             ratio = f"{pairwise_ratio(seconds[other], seconds[name]):.2f}" if other else ""
             differing = sum(base[number] != tokens for number, tokens in results[name].items())
-            rate = spread([len(base) / one for one in seconds[name]])
+            rate = spread([len(base) / duration for duration in seconds[name]])
             rows.append(
                 {
                     "precision": precision,

@@ -65,8 +65,8 @@ def parse_options() -> argparse.Namespace:
         points.add_argument(
             f"--{name}", type=int, metavar="N", help=f"at the base point (default: {getattr(BASE, name)})"
         )
-        beside = f"further values (default: {' '.join(map(str, VALUES[name]))})"
-        points.add_argument(f"--{name}-values", type=int, nargs="*", metavar="N", help=beside)
+        explanation = f"further values (default: {' '.join(map(str, VALUES[name]))})"
+        points.add_argument(f"--{name}-values", type=int, nargs="*", metavar="N", help=explanation)
     args = parser.parse_args()
     check_measuring_options(args)
     check_layers(args.layers)
@@ -83,9 +83,9 @@ def points_of(args: argparse.Namespace) -> List[Point]:
     lists = {name: getattr(args, f"{name}_values") for name in Point._fields}
     points = grid(base, {name: values[name] if lists[name] is None else lists[name] for name in Point._fields})
     for point in points:
-        for name, value, least in zip(Point._fields, point, MINIMUM):
-            if value < least:
-                raise UserError(f"--{name} or --{name}-values has {value}, but at least {least} is needed.")
+        for name, value, minimum in zip(Point._fields, point, MINIMUM):
+            if value < minimum:
+                raise UserError(f"--{name} or --{name}-values has {value}, but at least {minimum} is needed.")
     return points
 
 
@@ -142,25 +142,25 @@ def main() -> None:
     args = parse_options()
     points = points_of(args)
     warning = environment.require_free_machine(args.allow_busy)
-    place = environment.record(args.threads, "cpu")
+    machine = environment.record(args.threads, "cpu")
     set_threads(args.threads)
     measured: Dict[Point, Alternation] = {}
-    guesses = [expected_seconds(point, args) for point in points]
+    estimates = [expected_seconds(point, args) for point in points]
     time_left = "{desc}{percentage:3.0f}% [{elapsed} so far, {remaining} left]"
-    with tqdm(total=sum(guesses), desc="growth", bar_format=time_left) as progress:
-        for number, (point, guess) in enumerate(zip(points, guesses), start=1):
+    with tqdm(total=sum(estimates), desc="growth", bar_format=time_left) as progress:
+        for number, (point, estimate) in enumerate(zip(points, estimates), start=1):
             progress.set_description(f"point {number} of {len(points)}, {describe(point)}")
             measured[point] = measure(point, args)
-            progress.update(guess)
+            progress.update(estimate)
 
     growth = growth_of(measured, points[0], args.layers)
-    others = [alternation.others for alternation in measured.values() if alternation.others is not None]
-    disturbance = environment.disturbance(max(others, default=None))
+    loads = [alternation.others for alternation in measured.values() if alternation.others is not None]
+    disturbance = environment.disturbance(max(loads, default=None))
     warnings = [text for text in (warning, disturbance) if text]
     tables = {variable: rows(growth, variable) for variable in growth.variables}
     print(report(growth, args, warnings))
     if args.json:
-        content = {"environment": place, "options": vars(args), "warnings": warnings, "tables": tables}
+        content = {"environment": machine, "options": vars(args), "warnings": warnings, "tables": tables}
         write_json(args.json, {**content, **as_json(growth)})
 
 

@@ -72,7 +72,8 @@ def measure(strategy: str, args: argparse.Namespace) -> List[Measured]:
     # Forked, because importing torch and fairseq again takes longer than the measurement; nothing has been computed here.
     with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
         return [
-            one.result() for one in [pool.submit(measure_process, rank, setting, port) for rank in range(processes)]
+            future.result()
+            for future in [pool.submit(measure_process, rank, setting, port) for rank in range(processes)]
         ]
 
 
@@ -83,21 +84,21 @@ def row(strategy: str, measured: List[Measured], base: float) -> Dict[str, str]:
         "processes": str(len(measured)),
         "ms per update": f"{1000 * seconds:.0f}",
         f"time / {WHOLE}": f"{seconds / base:.2f}",
-        "parameters per process": f"{max(one.parameters for one in measured) / 1e6:.1f} M",
-        "state per process MiB": f"{max(one.state_mebibytes for one in measured):.0f}",
-        "peak memory per process MiB": f"{max(one.peak_mebibytes for one in measured):.0f}",
+        "parameters per process": f"{max(process.parameters for process in measured) / 1e6:.1f} M",
+        "state per process MiB": f"{max(process.state_mebibytes for process in measured):.0f}",
+        "peak memory per process MiB": f"{max(process.peak_mebibytes for process in measured):.0f}",
     }
 
 
 def median_seconds(measured: List[Measured]) -> float:
     """Returns the median time of an update, which ends when the last process ends."""
-    return statistics.median(map(max, zip(*(one.seconds for one in measured))))
+    return statistics.median(map(max, zip(*(process.seconds for process in measured))))
 
 
 def main() -> None:
     args = parse_options()
     warning = environment.require_free_machine(args.allow_busy)
-    place = environment.record(args.processes, "cpu")
+    machine = environment.record(args.processes, "cpu")
     measured = {strategy: measure(strategy, args) for strategy in dict.fromkeys([WHOLE, *args.strategies])}
     table = [row(strategy, figures, median_seconds(measured[WHOLE])) for strategy, figures in measured.items()]
     about = (
@@ -106,8 +107,8 @@ def main() -> None:
     )
     print("\n".join([about, *([warning] if warning else []), "", markdown_table(table)]))
     if args.json:
-        figures = {strategy: [one._asdict() for one in processes] for strategy, processes in measured.items()}
-        write_json(args.json, {"environment": place, "options": vars(args), "measured": figures, "table": table})
+        figures = {strategy: [process._asdict() for process in processes] for strategy, processes in measured.items()}
+        write_json(args.json, {"environment": machine, "options": vars(args), "measured": figures, "table": table})
 
 
 if __name__ == "__main__":

@@ -48,14 +48,14 @@ TOLERANCE = {
 
 def compare_first_batches(workers: List[Worker]) -> List[str]:
     """Returns a sentence about each contender. Raises UserError if losses or gradients of equal networks differ."""
-    found = {worker.name: worker.call("first_batch") for worker in workers}
-    base = found.get(BASE)
+    first_batches = {worker.name: worker.call("first_batch") for worker in workers}
+    base = first_batches.get(BASE)
     sentences = []
-    for name, values in found.items():
+    for name, values in first_batches.items():
         if not is_ours(name):
             sentences.append(f"{name}: another network, so its loss is not compared.")
         elif name != BASE and base is not None:
-            differences = [abs(value / wanted - 1) for value, wanted in zip(values, base)]
+            differences = [abs(value / expected - 1) for value, expected in zip(values, base)]
             if not all(difference <= limit for difference, limit in zip(differences, TOLERANCE[name.split()[-1]])):
                 raise UserError(f"{name} has {values} where ours is {base}: the benchmark would compare nothing.")
             sentences.append(
@@ -74,7 +74,7 @@ def is_ours(name: str) -> bool:
 def rows(measured: Measured, workload: Workload, size: NetworkSize) -> List[Dict[str, str]]:
     count = len(workload.batches)
     target = sum(batch.target_tokens for batch in workload.batches)
-    both = target + sum(batch.source_tokens for batch in workload.batches)
+    tokens = target + sum(batch.source_tokens for batch in workload.batches)
     operations = update_operations(size, workload.batches)
     base = measured.names[0]
     return [
@@ -82,7 +82,7 @@ def rows(measured: Measured, workload: Workload, size: NetworkSize) -> List[Dict
             "contender": name,
             "ms per update": f"{measured.total(name).divided(count / 1000):.1f}",
             "target tokens/s": f"{measured.total(name).rate(target):.0f}",
-            "source + target tokens/s": f"{measured.total(name).rate(both):.0f}",
+            "source + target tokens/s": f"{measured.total(name).rate(tokens):.0f}",
             "% of peak": f"{100 * measured.share_of_peak(name, operations):.1f}" if is_ours(name) else ABSENT,
             "peak memory MiB": f"{measured.peaks[name]:.0f}",
             f"memory / {base}": ABSENT if name == base else f"{measured.peaks[name] / measured.peaks[base]:.2f}",
@@ -121,7 +121,7 @@ def main() -> None:
     if args.json:
         check_output(args.json, args.overwrite)
     warning = environment.require_free_machine(args.allow_busy)
-    place = environment.record(args.threads, args.device)
+    machine = environment.record(args.threads, args.device)
 
     workload = load_workload(args, args.split, (1, REAL_BATCHES))
     size = NetworkSize(args.hidden, args.layers, len(workload.dictionary))
@@ -137,7 +137,7 @@ def main() -> None:
     print("\n".join([describe(args, workload), *measured.checked, *warnings, "", markdown_table(table)]))
     print(f"\nPeak: {measured.peak_operations / 1e9:.0f} GFLOP/s in float32 matrix products of the same run.")
     if args.json:
-        content: Dict[str, Any] = {"environment": place, "options": vars(args), "checks": measured.checked}
+        content: Dict[str, Any] = {"environment": machine, "options": vars(args), "checks": measured.checked}
         write_json(args.json, {**content, "warnings": warnings, "table": table, **as_json(measured)})
 
 

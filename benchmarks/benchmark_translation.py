@@ -102,9 +102,12 @@ def check_trained(args: argparse.Namespace) -> None:
 
 def contenders_of(args: argparse.Namespace, setting: Setting) -> list:
     """Returns the contenders; fairseq's lstm has its own checkpoint."""
-    found = expand(args, "translator", setting, MODULES, PRECISIONS)
-    own = setting._replace(checkpoint=args.fairseq_lstm_path)
-    return [one._replace(setting=own) if one.name == "fairseq-lstm" else one for one in found]
+    contenders = expand(args, "translator", setting, MODULES, PRECISIONS)
+    lstm_setting = setting._replace(checkpoint=args.fairseq_lstm_path)
+    return [
+        contender._replace(setting=lstm_setting) if contender.name == "fairseq-lstm" else contender
+        for contender in contenders
+    ]
 
 
 def describe(args: argparse.Namespace, setting: Setting) -> str:
@@ -138,7 +141,7 @@ def read_references(path: Path, split: str, sentences: int) -> List[str]:
 def main() -> None:
     args = parse_options()
     warning = environment.require_free_machine(args.allow_busy)
-    place = environment.record(args.threads, args.device)
+    machine = environment.record(args.threads, args.device)
     dictionary, batches, sentences = load_workload(args, args.split, (1, None))
     size = NetworkSize(args.hidden, args.layers, len(dictionary))
     search = SearchSetting(args.beam, args.max_len_a, args.max_len_b)
@@ -158,7 +161,7 @@ def main() -> None:
     print("\n".join([describe(args, setting), *notes, "", markdown_table(table)]))
     print(f"\nPeak: {measured.peak_operations / 1e9:.0f} GFLOP/s in float32 matrix products of the same run.")
     if args.json:
-        content: Dict[str, Any] = {"environment": place, "options": vars(args), "checks": check.sentences}
+        content: Dict[str, Any] = {"environment": machine, "options": vars(args), "checks": check.sentences}
         write_json(
             args.json, {**content, "warnings": warnings, "table": table, **figures.as_json(), **as_json(measured)}
         )

@@ -104,10 +104,10 @@ def timed(command: List[str], threads: int, output: Path) -> float:
     variables = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(paths)}
     with open(output, "wb") as file:
         start = time.perf_counter()
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.PIPE, env=variables)
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.PIPE, env=variables)
         seconds = time.perf_counter() - start
-    if done.returncode:
-        raise UserError(f"{' '.join(command[:5])} failed: {done.stderr.decode(errors='replace').strip()[-500:]}")
+    if result.returncode:
+        raise UserError(f"{' '.join(command[:5])} failed: {result.stderr.decode(errors='replace').strip()[-500:]}")
     return seconds
 
 
@@ -149,18 +149,20 @@ def measure(args: argparse.Namespace, lines: List[str], folder: Path) -> Dict[st
 
 
 def table(measured: Dict[str, Dict[str, list]], count: int) -> str:
-    work = {name: [whole - first for whole, first in zip(one["whole"], one["first"])] for name, one in measured.items()}
+    work_seconds = {
+        name: [whole - first for whole, first in zip(runs["whole"], runs["first"])] for name, runs in measured.items()
+    }
     rows = []
-    for name, one in measured.items():
-        ratios = pairwise_ratio(work[FAIRSEQ], work[name])
-        whole = pairwise_ratio(measured[FAIRSEQ]["whole"], one["whole"])
+    for name, runs in measured.items():
+        ratios = pairwise_ratio(work_seconds[FAIRSEQ], work_seconds[name])
+        whole = pairwise_ratio(measured[FAIRSEQ]["whole"], runs["whole"])
         rows.append({
             "program": name,
-            "lines/s without the start": f"{(count - 1) / spread(work[name]).median:.2f}",
+            "lines/s without the start": f"{(count - 1) / spread(work_seconds[name]).median:.2f}",
             "times faster": f"{ratios.median:.2f} ({ratios.minimum:.2f} to {ratios.maximum:.2f})",
-            "lines/s of the whole run": f"{count / spread(one['whole']).median:.2f}",
+            "lines/s of the whole run": f"{count / spread(runs['whole']).median:.2f}",
             "times faster, whole run": f"{whole.median:.2f}",
-            "start, s": f"{spread(one['first']).median:.1f}",
+            "start, s": f"{spread(runs['first']).median:.1f}",
         })  # fmt: skip
     return markdown_table(rows)
 
@@ -174,18 +176,18 @@ def main() -> None:
         raise UserError(f"{args.input} has fewer than two lines of text: give more.")
     with tempfile.TemporaryDirectory(prefix="bulk-speed-") as folder:
         measured = measure(args, lines, Path(folder))
-    ours, theirs = measured[BULK]["lines"], measured[FAIRSEQ]["lines"]
-    differing = sum(one != other for one, other in zip(ours, theirs))
+    bulk_lines, fairseq_lines = measured[BULK]["lines"], measured[FAIRSEQ]["lines"]
+    differing = sum(line != other for line, other in zip(bulk_lines, fairseq_lines))
     print(
         f"{args.input}: {len(lines)} lines ({len(set(lines))} different), {args.precision}, buffer {args.buffer}, "
         f"batch size {args.batch_size}, beam {args.beam}, {args.threads} threads, {args.workers} workers\n"
     )
     print(table(measured, len(lines)))
-    print(f"\nLines: {len(ours)} and {len(theirs)}; {differing} are translated differently.")
+    print(f"\nLines: {len(bulk_lines)} and {len(fairseq_lines)}; {differing} are translated differently.")
     if warning:
         print(warning)
     if args.json:
-        seconds = {name: {part: one[part] for part in ("first", "whole")} for name, one in measured.items()}
+        seconds = {name: {part: runs[part] for part in ("first", "whole")} for name, runs in measured.items()}
         record = {"environment": environment.record(args.threads, "cpu"), "lines": len(lines), "differing": differing}
         write_json(args.json, {**record, "seconds": seconds})
 

@@ -32,18 +32,18 @@ SAVES_PER_EPOCH = ["--save-interval-updates", "50", "--keep-interval-updates", "
 
 def runs(replicas: List[int], deaths: List[int]) -> List[Run]:
     """Returns the training runs to compare."""
-    made = [Run("1 process", ONE_BATCH)]
+    training_runs = [Run("1 process", ONE_BATCH)]
     for count in replicas:
         asynchronous = ["--replicas", str(count), "--asynchronous", *ONE_BATCH]
-        made.append(Run(f"{count} replicas, asynchronous", asynchronous))
-        made.append(Run(f"{count} batches an update", ["--update-freq", str(count)]))
+        training_runs.append(Run(f"{count} replicas, asynchronous", asynchronous))
+        training_runs.append(Run(f"{count} batches an update", ["--update-freq", str(count)]))
     if any(deaths):
         kinds = [REPLICA] * deaths[0] + [SERVER] * deaths[1]
         random.Random(1).shuffle(kinds)
         count = max(replicas)
         options = ["--replicas", str(count), "--asynchronous", *ONE_BATCH, *SAVES_PER_EPOCH]
-        made.append(Run(f"{count} replicas, {deaths[0]} + {deaths[1]} deaths", options, kinds))
-    return made
+        training_runs.append(Run(f"{count} replicas, {deaths[0]} + {deaths[1]} deaths", options, kinds))
+    return training_runs
 
 
 def row(result: Result) -> dict:
@@ -61,9 +61,9 @@ def row(result: Result) -> dict:
 
 
 def main() -> None:
-    own, further = sys.argv[1:], []
-    if "--" in own:
-        own, further = own[: own.index("--")], own[own.index("--") + 1 :]
+    arguments, train_options = sys.argv[1:], []
+    if "--" in arguments:
+        arguments, train_options = arguments[: arguments.index("--")], arguments[arguments.index("--") + 1 :]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DIR", help="folder of `gnmt prepare`")
     parser.add_argument("--output", type=Path, required=True, metavar="RUNS", help="folder for the training runs")
@@ -84,18 +84,18 @@ def main() -> None:
     parser.add_argument(
         "--threads", type=int, default=1, metavar="N", help="threads of each process (default: %(default)s)"
     )
-    args = parser.parse_args(own)
+    args = parser.parse_args(arguments)
     check_output(args.json, overwrite=True)
     check_pictures([args.picture] if args.picture else [])
     options = ["--cpu", "--batch-size", args.batch_size, "--epochs", args.epochs, "--threads", args.threads]
-    options = [*map(str, options), *LOG, *further]
+    options = [*map(str, options), *LOG, *train_options]
     results = []
     for run in runs(args.replicas, args.deaths):
         print(f"{run.name} ...", file=sys.stderr, flush=True)
         folder = args.output / run.name.replace(",", "").replace(" ", "_")
         results.append(train(run, args.data, folder, options))
-        made = {"options": options, "environment": environment.record(args.threads, "cpu")}
-        write_json(args.json, {**made, "results": [one._asdict() for one in results]})
+        settings = {"options": options, "environment": environment.record(args.threads, "cpu")}
+        write_json(args.json, {**settings, "results": [result._asdict() for result in results]})
     print(markdown_table([row(result) for result in results]))
     if args.picture:
         with atomic_outputs([args.picture], inputs=[], overwrite=True) as (file,):

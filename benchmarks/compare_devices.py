@@ -122,14 +122,14 @@ def translate(model: GNMTModel, batch: Batch, beam: int, precision: str, device:
     options = SearchOptions(beam=beam, max_len_b=max(len(source) for source in batch.sources) + 5)
     model.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))  # as fairseq-generate does
     generator = GNMTGenerator([model], model.decoder.dictionary, options, precision=precision)
-    found = generator.generate([model], fairseq_sample(batch, model.decoder.dictionary, device))
-    return [nbest[0]["tokens"].tolist() for nbest in found]
+    hypotheses = generator.generate([model], fairseq_sample(batch, model.decoder.dictionary, device))
+    return [nbest[0]["tokens"].tolist() for nbest in hypotheses]
 
 
-def row(variant: str, what: str, deviation: float, limit: float) -> Dict[str, str]:
+def row(variant: str, quantity: str, deviation: float, limit: float) -> Dict[str, str]:
     return {
         "network": variant,
-        "compared": what,
+        "compared": quantity,
         "deviation": f"{deviation:.1e}",
         "limit": f"{limit:.1e}",
         "within": "yes" if deviation <= limit else "NO",
@@ -144,9 +144,9 @@ def compare(options: argparse.Namespace, batch: Batch) -> Iterator[Dict[str, str
             if kind.name == "fp16" and options.device == "cpu":
                 continue
             model = build(options, variant, kind.weights, options.device)
-            found = loss_and_gradient(model, batch, kind, options.device)
-            yield row(variant, f"loss, {kind.name}", abs(found.loss / expected.loss - 1), kind.loss)
-            difference = (found.gradient - expected.gradient).norm() / expected.gradient.norm()
+            actual = loss_and_gradient(model, batch, kind, options.device)
+            yield row(variant, f"loss, {kind.name}", abs(actual.loss / expected.loss - 1), kind.loss)
+            difference = (actual.gradient - expected.gradient).norm() / expected.gradient.norm()
             yield row(variant, f"gradient, {kind.name}", float(difference), kind.gradient)
     for beam in BEAMS:
         on_cpu, on_device = (build(options, "plain", torch.float32, device) for device in ("cpu", options.device))
@@ -154,8 +154,8 @@ def compare(options: argparse.Namespace, batch: Batch) -> Iterator[Dict[str, str
         for precision, limit in (("fp32", LIMIT_OF_TRANSLATIONS), ("bf16", 1.0), ("fp16", 1.0)):
             if precision == "fp16" and options.device == "cpu":
                 continue
-            found_text = translate(on_device, batch, beam, precision, options.device)
-            differing = sum(one != other for one, other in zip(expected_text, found_text, strict=True))
+            actual_text = translate(on_device, batch, beam, precision, options.device)
+            differing = sum(first != second for first, second in zip(expected_text, actual_text, strict=True))
             yield row("plain", f"translations, beam {beam}, {precision}", differing / len(expected_text), limit)
 
 
@@ -164,14 +164,14 @@ def main() -> None:
     make_dictionary(options.vocabulary)  # refuses a vocabulary without words
     (batch,) = synthetic_batches(options.vocabulary, 1, options.batch, options.length, options.length, seed=1)
     rows = []
-    for one in compare(options, batch):
-        rows.append(one)
-        print(one, file=sys.stderr, flush=True)  # kept if a later comparison fails
+    for comparison in compare(options, batch):
+        rows.append(comparison)
+        print(comparison, file=sys.stderr, flush=True)  # kept if a later comparison fails
     print(markdown_table(rows))
     if options.json:
-        place = environment.record(torch.get_num_threads(), options.device)
-        write_json(options.json, {"environment": place, "options": vars(options), "table": rows})
-    if any(one["within"] == "NO" for one in rows):
+        machine = environment.record(torch.get_num_threads(), options.device)
+        write_json(options.json, {"environment": machine, "options": vars(options), "table": rows})
+    if any(comparison["within"] == "NO" for comparison in rows):
         sys.exit("error: a deviation is above its limit")
 
 

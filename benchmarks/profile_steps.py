@@ -69,12 +69,12 @@ def count_synchronisations(run: Callable[[], object], device: str) -> int:
         return 0
     torch.cuda.set_sync_debug_mode("warn")
     try:
-        with warnings.catch_warnings(record=True) as caught:
+        with warnings.catch_warnings(record=True) as messages:
             warnings.simplefilter("always")
             run()
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    return sum("synchroniz" in str(one.message) for one in caught)
+    return sum("synchroniz" in str(message.message) for message in messages)
 
 
 def measure(name: str, run: Callable[[], object], units: int, device: str) -> Dict[str, str]:
@@ -88,10 +88,10 @@ def measure(name: str, run: Callable[[], object], units: int, device: str) -> Di
     """
     run()  # warm-up
     synchronize(device)
-    began = time.perf_counter()
+    start = time.perf_counter()
     run()
     synchronize(device)
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     waits = count_synchronisations(run, device)
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device == "cuda" else [])]
     with profile(activities=activities) as profiler:
@@ -143,8 +143,8 @@ def main() -> None:
     totals = [measure_training(setting), measure_search(setting, options)]
     print(f"\ntotals, {options.precision}\n\n{markdown_table(totals)}")
     if options.json:
-        place = environment.record(torch.get_num_threads(), options.device)
-        write_json(options.json, {"environment": place, "options": vars(options), "totals": totals})
+        machine = environment.record(torch.get_num_threads(), options.device)
+        write_json(options.json, {"environment": machine, "options": vars(options), "totals": totals})
 
 
 if __name__ == "__main__":

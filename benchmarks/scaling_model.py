@@ -37,29 +37,29 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw the predictions for GPUs")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing --picture or --json")
-    here = parser.add_argument_group("this machine")
-    here.add_argument("--here", action="store_true", help="measure this machine")
-    here.add_argument("--hidden", type=int, default=256, help="hidden size (default: %(default)s)")
-    here.add_argument(
+    machine = parser.add_argument_group("this machine")
+    machine.add_argument("--here", action="store_true", help="measure this machine")
+    machine.add_argument("--hidden", type=int, default=256, help="hidden size (default: %(default)s)")
+    machine.add_argument(
         "--layers", type=int, default=4, help="number of encoder layers, and of decoder layers (default: %(default)s)"
     )
-    here.add_argument("--vocabulary", type=int, default=8000, help="tokens (default: %(default)s)")
-    here.add_argument("--batch", type=int, default=64, help="sentences of an update (default: %(default)s)")
-    here.add_argument("--source", type=int, default=16, help="source positions, with EOS and padding")
-    here.add_argument("--target", type=int, default=16, help="target positions, with EOS and padding")
-    here.add_argument(
+    machine.add_argument("--vocabulary", type=int, default=8000, help="tokens (default: %(default)s)")
+    machine.add_argument("--batch", type=int, default=64, help="sentences of an update (default: %(default)s)")
+    machine.add_argument("--source", type=int, default=16, help="source positions, with EOS and padding")
+    machine.add_argument("--target", type=int, default=16, help="target positions, with EOS and padding")
+    machine.add_argument(
         "--repetitions", type=int, default=5, help="repetitions of each measurement (default: %(default)s)"
     )
-    here.add_argument("--json", type=Path, metavar="FILE", help="file for all measurements")
-    here.add_argument("--allow-busy", action="store_true", help="measure although other programs are running")
+    machine.add_argument("--json", type=Path, metavar="FILE", help="file for all measurements")
+    machine.add_argument("--allow-busy", action="store_true", help="measure although other programs are running")
     return parser.parse_args()
 
 
 def check(args: argparse.Namespace) -> None:
     """Raises UserError for numbers that are too small, and files that cannot be written."""
-    for option, least in MINIMUM.items():
-        if getattr(args, option) < least:
-            raise UserError(f"--{option} is {getattr(args, option)}, but must be at least {least}.")
+    for option, minimum in MINIMUM.items():
+        if getattr(args, option) < minimum:
+            raise UserError(f"--{option} is {getattr(args, option)}, but must be at least {minimum}.")
     if args.batch % 2:
         raise UserError(f"--batch is {args.batch}, but two processes have half of it each: give an even number.")
     if args.picture:
@@ -88,16 +88,16 @@ def measure_here(args: argparse.Namespace) -> None:
     warning = environment.require_free_machine(args.allow_busy)
     network = Network(args.hidden, args.layers, args.layers, args.vocabulary)
     batch = Batch(args.batch, args.source, args.target)
-    calibrated = calibration.measure(network, batch, args.repetitions)
-    table = rows_of(calibrated, network, batch)
+    measurements = calibration.measure(network, batch, args.repetitions)
+    table = rows_of(measurements, network, batch)
     print(f"# {batch.sentences} sentences an update, two processes with one thread each\n\n{markdown_table(table)}")
-    print(f"\n{describe(calibrated)}")
+    print(f"\n{describe(measurements)}")
     if warning:
         print(f"\n{warning}")
     if args.json:
         content = {
             "environment": environment.record(1, "cpu"), "network": network._asdict(), "batch": batch._asdict(),
-            "parts": calibrated.parts._asdict(), "link": calibrated.link._asdict(), "measured": calibrated.measured._asdict(),
+            "parts": measurements.parts._asdict(), "link": measurements.link._asdict(), "measured": measurements.measured._asdict(),
             "table": table,
         }  # fmt: skip
         write_json(args.json, content)

@@ -58,15 +58,15 @@ async def load(url: str, sentences: Sequence[str], languages: Tuple[str, str], c
         client = Client(url)
         while waiting:
             index, sentence = waiting.pop()
-            began = time.perf_counter()
+            start = time.perf_counter()
             status, answer = await client.post("/translate", {"q": sentence, "source": source, "target": target})
-            latencies.append(time.perf_counter() - began)
+            latencies.append(time.perf_counter() - start)
             translations[index] = answer["translatedText"] if status == 200 else f"{status}: {answer}"
         client.close()
 
-    began = time.perf_counter()
+    start = time.perf_counter()
     await asyncio.gather(*(work() for _ in range(clients)))
-    return translations, latencies, time.perf_counter() - began
+    return translations, latencies, time.perf_counter() - start
 
 
 def measure(
@@ -75,10 +75,10 @@ def measure(
     asyncio.run(load(url, sentences[: 2 * clients], languages, clients))  # warm-up
     seconds, latencies, different = [], [], 0
     for _ in range(repetitions):
-        found, own, took = asyncio.run(load(url, sentences, languages, clients))
-        seconds.append(took)
-        latencies += own
-        different += sum(one != other for one, other in zip(found, expected))
+        translations, run_latencies, elapsed = asyncio.run(load(url, sentences, languages, clients))
+        seconds.append(elapsed)
+        latencies += run_latencies
+        different += sum(first != second for first, second in zip(translations, expected))
     rate = spread(seconds).rate(len(sentences))
     milliseconds = {name: 1000 * value for name, value in percentiles(latencies).items()}
     return {"clients": clients, "sentences_per_second": list(rate), "latency_ms": milliseconds, "different": different}
@@ -98,16 +98,16 @@ def main() -> None:
             measure(server.url, sentences, languages, expected, clients, options.repetitions)
             for clients in options.clients
         ]
-    alone = next((one["sentences_per_second"][0] for one in measured if one["clients"] == 1), None)
+    single_client = next((result["sentences_per_second"][0] for result in measured if result["clients"] == 1), None)
     rows = []
-    for one in measured:
-        median, least, most = one["sentences_per_second"]
-        latency = one["latency_ms"]
+    for result in measured:
+        median, minimum, maximum = result["sentences_per_second"]
+        latency = result["latency_ms"]
         rows.append({
-            "clients": str(one["clients"]), "sentences/s": f"{median:.1f} ({least:.1f} - {most:.1f})",
-            "of offline": f"{median / offline.median:.2f}", "of one client": f"{median / alone:.1f}" if alone else "",
+            "clients": str(result["clients"]), "sentences/s": f"{median:.1f} ({minimum:.1f} - {maximum:.1f})",
+            "of offline": f"{median / offline.median:.2f}", "of one client": f"{median / single_client:.1f}" if single_client else "",
             "p50, ms": f"{latency['p50']:.0f}", "p95, ms": f"{latency['p95']:.0f}", "p99, ms": f"{latency['p99']:.0f}",
-            "different": str(one["different"]),
+            "different": str(result["different"]),
         })  # fmt: skip
     settings = machine()
     print(
@@ -119,7 +119,7 @@ def main() -> None:
         report = {**settings, "model": options.model.name, "precision": options.precision, "threads": options.threads,
                   "slots": options.slots, "sentences": len(sentences), "offline": list(offline), "measured": measured}  # fmt: skip
         options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    if any(one["different"] for one in measured):
+    if any(result["different"] for result in measured):
         sys.exit("error: some translations differ from the translations of the offline translator")
 
 

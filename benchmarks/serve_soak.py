@@ -62,8 +62,8 @@ def parse_options() -> argparse.Namespace:
 
 
 def draw(generator: random.Random, pairs: List[Tuple[str, str]], languages: Tuple[str, str]) -> Request:
-    chosen = generator.choices(pairs, k=generator.randint(1, 3))
-    texts, expected = ([pair[side] for pair in chosen] for side in (0, 1))
+    selection = generator.choices(pairs, k=generator.randint(1, 3))
+    texts, expected = ([pair[side] for pair in selection] for side in (0, 1))
     body: Dict[str, Any] = {"source": languages[0], "target": languages[1]}
     if generator.random() < OTHER_OPTIONS:  # nbest 2 has the same best translation, but needs a separate search
         return Request("/v1/translate", {**body, "texts": texts, "nbest": 2}, expected)
@@ -71,7 +71,7 @@ def draw(generator: random.Random, pairs: List[Tuple[str, str]], languages: Tupl
 
 
 async def client(
-    url: str, number: int, seed: int, pairs, languages, end: float, counts: Counter, wrong: List[Any]
+    url: str, number: int, seed: int, pairs, languages, end: float, counts: Counter, failures: List[Any]
 ) -> None:
     generator = random.Random(1000 * seed + number)
     connection = Client(url)
@@ -88,53 +88,53 @@ async def client(
                 status, _ = await connection.post_bytes(request.path, generator.choice(MALFORMED_BODIES))
                 counts[f"malformed, answered with {status}"] += 1
                 if status != 400:
-                    wrong.append(["malformed", status])
+                    failures.append(["malformed", status])
             else:
                 status, answer = await connection.post(request.path, request.body)
                 counts[f"answered with {status}"] += 1
-                found = (
-                    [one["text"] for one in answer["translations"]]
+                translations = (
+                    [translation["text"] for translation in answer["translations"]]
                     if "translations" in answer
                     else answer.get("translatedText")
                 )
-                if status != 200 or found != request.expected:
-                    wrong.append([request.body, status, answer])
+                if status != 200 or translations != request.expected:
+                    failures.append([request.body, status, answer])
         except (OSError, EOFError, IndexError) as error:
             counts["lost"] += 1
-            wrong.append([request.body, repr(error)])
+            failures.append([request.body, repr(error)])
             connection.close()
     connection.close()
 
 
 async def watch(
-    server: RunningServer, began: float, end: float, every: float, memory: List[Tuple[float, float]], counts
+    server: RunningServer, start: float, end: float, interval: float, memory: List[Tuple[float, float]], counts
 ) -> None:
     while (now := time.monotonic()) < end:
-        memory.append((now - began, server.resident_mib()))
+        memory.append((now - start, server.resident_mib()))
         print(f"{memory[-1][0]:6.0f} s  {memory[-1][1]:7.1f} MiB  {sum(counts.values())} requests", flush=True)
-        await asyncio.sleep(min(every, max(0.0, end - now)))
-    memory.append((time.monotonic() - began, server.resident_mib()))
+        await asyncio.sleep(min(interval, max(0.0, end - now)))
+    memory.append((time.monotonic() - start, server.resident_mib()))
 
 
 def growth(memory: List[Tuple[float, float]]) -> float:
     """Returns the slope over the second half of the time, in MiB per hour."""
-    half = [one for one in memory if one[0] >= memory[-1][0] / 2]
-    seconds, sizes = (numpy.array(column) for column in zip(*half))
-    return float(numpy.polyfit(seconds, sizes, 1)[0]) * 3600 if len(half) > 1 else 0.0
+    second_half = [measurement for measurement in memory if measurement[0] >= memory[-1][0] / 2]
+    seconds, sizes = (numpy.array(column) for column in zip(*second_half))
+    return float(numpy.polyfit(seconds, sizes, 1)[0]) * 3600 if len(second_half) > 1 else 0.0
 
 
 async def soak(server: RunningServer, options, pairs, languages):
-    began = time.monotonic()
-    end = began + 60 * options.minutes
+    start = time.monotonic()
+    end = start + 60 * options.minutes
     counts: Counter = Counter()
-    wrong: List[Any] = []
+    failures: List[Any] = []
     memory: List[Tuple[float, float]] = []
     clients = (
-        client(server.url, number, options.seed, pairs, languages, end, counts, wrong)
+        client(server.url, number, options.seed, pairs, languages, end, counts, failures)
         for number in range(options.clients)
     )
-    await asyncio.gather(watch(server, began, end, options.every, memory, counts), *clients)
-    return counts, wrong, memory
+    await asyncio.gather(watch(server, start, end, options.every, memory, counts), *clients)
+    return counts, failures, memory
 
 
 def main() -> None:
@@ -144,17 +144,19 @@ def main() -> None:
     expected, _ = translate_offline(served, sentences, 1)
     pairs = list(zip(sentences, expected))
     with running_server(served) as server:
-        counts, wrong, memory = asyncio.run(soak(server, options, pairs, languages_of(options.model)))
+        counts, failures, memory = asyncio.run(soak(server, options, pairs, languages_of(options.model)))
     for name, count in sorted(counts.items()):
         print(f"{count:8}  {name}")
     print(
-        f"{sum(counts.values()):8}  requests in all, {len(wrong)} wrong; memory {growth(memory):+.1f} MiB an hour in the second half"
+        f"{sum(counts.values()):8}  requests in all, {len(failures)} wrong; memory {growth(memory):+.1f} MiB an hour in the second half"
     )
     if options.json:
-        report = {"counts": counts, "wrong": wrong[:20], "memory": memory, "growth_mib_per_hour": growth(memory)}
+        report = {"counts": counts, "wrong": failures[:20], "memory": memory, "growth_mib_per_hour": growth(memory)}
         options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    if wrong:
-        sys.exit(f"error: {len(wrong)} answers are wrong; the first: {json.dumps(wrong[0], ensure_ascii=False)[:500]}")
+    if failures:
+        sys.exit(
+            f"error: {len(failures)} answers are wrong; the first: {json.dumps(failures[0], ensure_ascii=False)[:500]}"
+        )
 
 
 if __name__ == "__main__":

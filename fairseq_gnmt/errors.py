@@ -148,9 +148,9 @@ def explain(error: BaseException, trace: Optional[TracebackType]) -> Optional[st
         error: the exception.
         trace: its traceback.
     """
-    for ours in (error, error.__context__):  # fairseq wraps errors of checkpoint loading in its own
-        if isinstance(ours, UserError):
-            return ours.on_command_line
+    for candidate in (error, error.__context__):  # fairseq wraps errors of checkpoint loading in its own
+        if isinstance(candidate, UserError):
+            return candidate.on_command_line
     if isinstance(error, OSError) and output_is_full(error):
         return unwritten(error)
     if isinstance(error, ProcessRaisedException):
@@ -187,12 +187,10 @@ def resumption(trace: Optional[TracebackType]) -> Optional[str]:
         if cfg is not None and frame.f_code.co_filename.endswith(TRAINING) and hasattr(cfg, "checkpoint"):
             if cfg.distributed_training.distributed_rank:  # None or 0 for the first process
                 return None
-            last = Path(cfg.checkpoint.save_dir, "checkpoint_last.pt")
-            if last.exists():
-                return f"interrupted: the same command continues from {last}."
-            return (
-                f"interrupted before the first checkpoint: the same command starts from the beginning in {last.parent}."
-            )
+            checkpoint = Path(cfg.checkpoint.save_dir, "checkpoint_last.pt")
+            if checkpoint.exists():
+                return f"interrupted: the same command continues from {checkpoint}."
+            return f"interrupted before the first checkpoint: the same command starts from the beginning in {checkpoint.parent}."
     return None
 
 

@@ -69,11 +69,11 @@ def check_options(cfg: DictConfig, command: str) -> None:
     check_dictionary("optimizer_overrides", cfg.checkpoint.optimizer_overrides)
     check_numbers(cfg)
     if command in TRANSLATION.split():
-        found = {
+        search_values = {
             option.name: cfg.generation.get(option.name, cfg.task.get(option.name))
             for option in dataclasses.fields(SearchOptions)
         }
-        SearchOptions(**{name: value for name, value in found.items() if value is not None})
+        SearchOptions(**{name: value for name, value in search_values.items() if value is not None})
 
 
 def check_generation_options(options: Any, commands: Sequence[str] = (GENERATE, INTERACTIVE)) -> None:
@@ -125,9 +125,9 @@ def check_numbers(cfg: DictConfig) -> None:
             for number in value if isinstance(value, ListConfig) else [value]:
                 if isinstance(number, (int, float)) and not isinstance(number, bool):
                     RANGES.get(option, ANY_NUMBER).check(option, number)
-        declared = dataclass_of(group, config)
-        if declared is not None:
-            check_ranges(declared, config)
+        config_class = dataclass_of(group, config)
+        if config_class is not None:
+            check_ranges(config_class, config)
 
 
 def check_dictionary(option: str, text: str) -> None:
@@ -152,8 +152,8 @@ def check_architecture_options(cfg: DictConfig) -> None:
     Raises:
         UserError: for the first such option.
     """
-    declared = dataclass_of("model", cfg.model) if isinstance(cfg.model, DictConfig) else None
-    for field in dataclasses.fields(declared) if declared else ():
+    config_class = dataclass_of("model", cfg.model) if isinstance(cfg.model, DictConfig) else None
+    for field in dataclasses.fields(config_class) if config_class else ():
         value = cfg.model.get(field.name)
         shared = field.name == "_name" or entry_of(GENERATE, field.name) is not None or _is_interpolation(field.default)
         if not shared and _differs(value, _default(field)):
@@ -175,8 +175,8 @@ def dataclass_of(group: str, config: DictConfig) -> Any:
         return (MODEL_DATACLASS_REGISTRY if group == "model" else TASK_DATACLASS_REGISTRY).get(name)
     if group in REGISTRIES:
         return REGISTRIES[group]["dataclass_registry"].get(name)
-    declared = FairseqConfig.__dataclass_fields__.get(group)
-    return declared.type if declared is not None and dataclasses.is_dataclass(declared.type) else None
+    field = FairseqConfig.__dataclass_fields__.get(group)
+    return field.type if field is not None and dataclasses.is_dataclass(field.type) else None
 
 
 def _default(field: dataclasses.Field) -> Any:

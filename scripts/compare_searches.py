@@ -82,7 +82,9 @@ class Workload:
         self.models, config, self.task = checkpoint_utils.load_model_ensemble_and_task(
             utils.split_paths(args.path), overrides
         )
-        if not isinstance(self.task, GNMTTranslationTask) or not all(isinstance(one, GNMTModel) for one in self.models):
+        if not isinstance(self.task, GNMTTranslationTask) or not all(
+            isinstance(model, GNMTModel) for model in self.models
+        ):
             raise UserError(
                 f"{args.path} was not trained as a GNMT of --task gnmt_translation: fairseq's own search, which it would "
                 "get, has none of these options."
@@ -151,13 +153,13 @@ def main() -> None:
         texts, seconds = workload.translate(options)
         varied = {name: getattr(options, name) for name in VARIED}
         measured.append(figures(varied, texts, workload.references, seconds))
-    print(markdown_table([row(one, given) for one in measured]))
+    print(markdown_table([row(result, given) for result in measured]))
     log_perplexity = workload.log_perplexity()
     _, signature = corpus_bleu(workload.references, workload.references)
     print(f"\n{signature}; log-perplexity of the references {log_perplexity:.4f}")
     if args.json:
-        found = {"signature": signature, "log_perplexity": log_perplexity, "measured": measured}
-        write_json(args.json, {"options": vars(args), **found})
+        results = {"signature": signature, "log_perplexity": log_perplexity, "measured": measured}
+        write_json(args.json, {"options": vars(args), **results})
 
 
 if __name__ == "__main__":

@@ -62,8 +62,8 @@ def command_section(name: str) -> str:
     """Returns the description of a command and tables of its options, including the options of its actions."""
     parser = parser_of(import_module(f"gnmt.commands.{MODULES.get(name, name)}"), f"gnmt {name}")
     parts = [f"## gnmt {name}", "", fenced(parser.description or "")]
-    for title, one in parsers_of(parser):
-        parts += [f"### {title}" if title != parser.prog else "", "", options_table(one)]
+    for title, subparser in parsers_of(parser):
+        parts += [f"### {title}" if title != parser.prog else "", "", options_table(subparser)]
     return "\n".join(parts) + "\n"
 
 
@@ -72,8 +72,8 @@ def parsers_of(parser: argparse.ArgumentParser) -> Iterator[Any]:
     yield parser.prog, parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            for one in action.choices.values():
-                yield from parsers_of(one)
+            for subparser in action.choices.values():
+                yield from parsers_of(subparser)
 
 
 def options_table(parser: argparse.ArgumentParser) -> str:
@@ -174,7 +174,9 @@ def http_api() -> str:
                 "",
             ]
             parts += ["| status | meaning |", "|---|---|"]
-            parts += [f"| {code} | {cell(one['description'])} |" for code, one in operation["responses"].items()]
+            parts += [
+                f"| {code} | {cell(response['description'])} |" for code, response in operation["responses"].items()
+            ]
             parts.append("")
     return "\n".join(parts)
 

@@ -86,18 +86,18 @@ def sentences_of_data(model: GeneratorHubInterface, split: str, ids: List[int]) 
     source_bos = int(model.task.cfg.nvidia_conventions)  # translation adds BOS again
     rows = [dataset[number]["source"][source_bos:] for number in ids]
     pieces = [[model.src_dict[token] for token in row[:-1].tolist()] for row in rows]
-    return [Sentence(*one) for one in zip(ids, pieces, rows)]
+    return [Sentence(*fields) for fields in zip(ids, pieces, rows)]
 
 
 def translate(model: GeneratorHubInterface, sentences: List[Sentence], beam: int) -> List[AttentionMap]:
     """Returns the attention map of the best translation of each sentence."""
-    found = []
-    for sentence, (best, *_) in zip(sentences, model.generate([one.tokens for one in sentences], beam=beam)):
+    maps = []
+    for sentence, (best, *_) in zip(sentences, model.generate([entry.tokens for entry in sentences], beam=beam)):
         source = [*sentence.pieces, END_MARK]
         target = [model.tgt_dict[token] for token in best["tokens"].tolist()]
         weights = best["attention"].t().float().numpy()  # (T, S)
-        found.append(AttentionMap(sentence.number, float(best["score"]), source, target, weights))
-    return found
+        maps.append(AttentionMap(sentence.number, float(best["score"]), source, target, weights))
+    return maps
 
 
 def parse_options() -> argparse.Namespace:

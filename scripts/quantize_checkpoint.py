@@ -53,8 +53,10 @@ def main() -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace an existing --output")
     args = parser.parse_args()
     quantize_checkpoint(args.input, args.output, args.overwrite)
-    before, after = (path.stat().st_size / 1e6 for path in (args.input, args.output))
-    print(f"{args.output}: {after:.1f} MB, {after / before:.2f} of the {before:.1f} MB of {args.input}")
+    input_size, output_size = (path.stat().st_size / 1e6 for path in (args.input, args.output))
+    print(
+        f"{args.output}: {output_size:.1f} MB, {output_size / input_size:.2f} of the {input_size:.1f} MB of {args.input}"
+    )
 
 
 if __name__ == "__main__":

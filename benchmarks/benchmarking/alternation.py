@@ -38,10 +38,10 @@ class Worker:
     def __init__(self, contender: Contender, threads: int):
         self.name = contender.name
         context = multiprocessing.get_context("spawn")  # a fork would inherit memory and threads
-        self._pipe, far_end = context.Pipe()
-        self._process = context.Process(target=_serve, args=(far_end, contender, threads), daemon=True)
+        self._pipe, worker_end = context.Pipe()
+        self._process = context.Process(target=_serve, args=(worker_end, contender, threads), daemon=True)
         self._process.start()
-        far_end.close()
+        worker_end.close()
 
     def wait_until_built(self) -> None:
         self._result()
@@ -141,12 +141,12 @@ def alternate(workers: Sequence[Worker], warm_up: int, repetitions: int) -> Alte
     busy_known = busy_seconds() is not None
     for round_number in tqdm(range(warm_up + repetitions), desc="rounds", unit="round"):
         for worker in workers:
-            busy, start = busy_seconds(), time.perf_counter()
-            turn = worker.call("turn")
+            busy_before, start = busy_seconds(), time.perf_counter()
+            timing = worker.call("turn")
             if round_number < warm_up:
                 continue
-            seconds[worker.name].append(turn.seconds)
+            seconds[worker.name].append(timing.seconds)
             elapsed += time.perf_counter() - start
             if busy_known:
-                foreign += busy_seconds() - busy - turn.processor_seconds
+                foreign += busy_seconds() - busy_before - timing.processor_seconds
     return Alternation(seconds, max(foreign, 0.0) / elapsed if busy_known else None)

@@ -103,9 +103,11 @@ def check_options(args: argparse.Namespace, precisions: Dict[str, Sequence[str]]
 
 def check_cuda(contenders: Sequence[str], precisions: Sequence[str]) -> None:
     """Raises UserError for options that work on CPUs only, and if there is no GPU."""
-    alone = sorted(ONLY_ON_CPU & {*contenders, *precisions})
-    if alone:
-        raise UserError(f"--device cuda: {' and '.join(alone)} can only be measured on a CPU here: leave --device out.")
+    cpu_only = sorted(ONLY_ON_CPU & {*contenders, *precisions})
+    if cpu_only:
+        raise UserError(
+            f"--device cuda: {' and '.join(cpu_only)} can only be measured on a CPU here: leave --device out."
+        )
     if not torch.cuda.is_available():
         raise UserError("--device cuda: torch sees no GPU. Check nvidia-smi and CUDA_VISIBLE_DEVICES.")
 
@@ -162,13 +164,13 @@ def expand(
     args: argparse.Namespace, builder: str, setting: Setting, modules: dict, precisions: Dict[str, Sequence[str]]
 ) -> List[Contender]:
     """Returns a contender for each name, or for each name and precision, and then the matrix product."""
-    found = []
+    contenders = []
     for name in args.contenders:
-        known = precisions.get(name)
-        wanted = ["fp32"] if known is None else [one for one in args.precision if one in known]
-        for precision in wanted:
-            own = setting._replace(precision=precision)
+        supported = precisions.get(name)
+        selected = ["fp32"] if supported is None else [choice for choice in args.precision if choice in supported]
+        for precision in selected:
+            contender_setting = setting._replace(precision=precision)
             title = f"{name} {precision}" if name in precisions else name
-            found.append(Contender(title, f"benchmarking.contenders.{modules[name]}", builder, own))
+            contenders.append(Contender(title, f"benchmarking.contenders.{modules[name]}", builder, contender_setting))
     limit = setting._replace(batches=[])
-    return [*found, Contender(MATRIX_PRODUCT, "benchmarking.contenders.matrix_product", "build", limit)]
+    return [*contenders, Contender(MATRIX_PRODUCT, "benchmarking.contenders.matrix_product", "build", limit)]

@@ -105,10 +105,10 @@ def require_free_machine(allow_busy: bool) -> Optional[str]:
     if before is None:
         return "The load by other programs is unknown: make sure that none are running."
     time.sleep(LOOKING_SECONDS)
-    used = (busy_seconds() - before) / LOOKING_SECONDS
-    if used <= FREE:
+    cores = (busy_seconds() - before) / LOOKING_SECONDS
+    if cores <= FREE:
         return None
-    sentence = f"Other programs use {used:.1f} of {os.cpu_count()} cores"
+    sentence = f"Other programs use {cores:.1f} of {os.cpu_count()} cores"
     if not allow_busy:
         raise UserError(
             f"{sentence}, so the results would not be reliable: stop them, or give --allow-busy to try things out."

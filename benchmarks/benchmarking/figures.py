@@ -33,7 +33,7 @@ def spread(values: Sequence[float]) -> Spread:
 def pairwise_ratio(seconds: Sequence[float], base: Sequence[float]) -> Spread:
     """Returns the ratios seconds[i] / base[i]. Their runs follow each other, so a slow machine affects both."""
     assert len(seconds) == len(base), "contenders alternate"
-    return spread([one / other for one, other in zip(seconds, base)])
+    return spread([numerator / denominator for numerator, denominator in zip(seconds, base)])
 
 
 def percentiles(values: Sequence[float]) -> Dict[str, float]:

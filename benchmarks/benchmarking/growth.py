@@ -81,7 +81,7 @@ def grid(base: Point, values: Dict[str, Sequence[int]]) -> List[Point]:
 
 def rows(growth: Growth, variable: str) -> List[Dict[str, str]]:
     """Returns the rows of a table: the measured time of each cost, and the time of its formula."""
-    found = []
+    table = []
     for point in growth.along(variable):
         row = {variable: str(getattr(point, variable))}
         for cost in COSTS:
@@ -91,8 +91,8 @@ def rows(growth: Growth, variable: str) -> List[Dict[str, str]]:
                 row[f"formula of {cost.split()[0]} ms"] = (
                     f"{1000 * growth.formula(cost, point):.1f}" if shown else ABSENT
                 )
-        found.append(row)
-    return found
+        table.append(row)
+    return table
 
 
 def summary(growth: Growth, variable: str) -> str:

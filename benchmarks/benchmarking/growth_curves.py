@@ -35,9 +35,9 @@ def measurements(growth: Growth, cost: str, variable: str) -> Measurements:
     spreads = [growth.measured(cost, point).divided(0.001) for point in points]
     return Measurements(
         [getattr(point, variable) for point in points],
-        [one.median for one in spreads],
-        [one.median - one.minimum for one in spreads],
-        [one.maximum - one.median for one in spreads],
+        [seconds.median for seconds in spreads],
+        [seconds.median - seconds.minimum for seconds in spreads],
+        [seconds.maximum - seconds.median for seconds in spreads],
     )
 
 
@@ -74,9 +74,9 @@ def draw(growth: Growth):
         axes.set_title(title, fontsize="medium")
         axes.grid(alpha=0.3)
         for cost in ROWS[title]:
-            found = measurements(growth, cost, variable)
+            series = measurements(growth, cost, variable)
             legend[cost] = axes.errorbar(
-                found.x, found.median, yerr=[found.below, found.above], marker="o", color=COLOURS[cost], capsize=3,
+                series.x, series.median, yerr=[series.below, series.above], marker="o", color=COLOURS[cost], capsize=3,
                 linewidth=1, linestyle=":",
             )  # fmt: skip
         line = formula_line(growth, ROWS[title][0], variable)

@@ -69,7 +69,7 @@ def measure(contenders: Sequence[Contender], threads: int, warm_up: int, repetit
     finally:
         for worker in workers:
             worker.close()
-    products = [product for turn in seconds.pop(MATRIX_PRODUCT) for product in turn]
+    products = [product for round_seconds in seconds.pop(MATRIX_PRODUCT) for product in round_seconds]
     del peaks[MATRIX_PRODUCT]
     return Measured(list(seconds), seconds, peaks, products, others, checked)
 

@@ -75,9 +75,9 @@ def measure_process(rank: int, setting: UpdateSetting, port: int) -> Measured:
         if number == 1:
             forget_peak()
         start = time.perf_counter()
-        own, _ = network.decoder(target[rows], network.encoder(source[rows]), features_only=True)
+        own_features, _ = network.decoder(target[rows], network.encoder(source[rows]), features_only=True)
         optimizer.zero_grad()
-        loss_of(network, own, target, rows, shard).backward()
+        loss_of(network, own_features, target, rows, shard).backward()
         if setting.strategy == DATA:
             sum_gradients(network.parameters())
         elif setting.strategy == VOCABULARY:
@@ -89,13 +89,15 @@ def measure_process(rank: int, setting: UpdateSetting, port: int) -> Measured:
     return Measured(seconds, parameters, COPIES * BYTES * parameters / 2**20, peak_mebibytes())
 
 
-def loss_of(network: GNMTNetwork, own: Tensor, target: Tensor, rows: Tensor, shard: VocabularyShard | None) -> Tensor:
+def loss_of(
+    network: GNMTNetwork, own_features: Tensor, target: Tensor, rows: Tensor, shard: VocabularyShard | None
+) -> Tensor:
     """Returns the loss of a process's sentences; with a shard, the loss of the whole batch."""
     projection = network.decoder.output_projection
     if shard is None:
-        features, words = own.flatten(0, 1), target[rows].flatten()
+        features, words = own_features.flatten(0, 1), target[rows].flatten()
         return fused_label_smoothed_loss(features, projection.weight, projection.bias, words, SMOOTHING)[0]
-    features, words = gather_batch(own, len(target)).flatten(0, 1), target.flatten()
+    features, words = gather_batch(own_features, len(target)).flatten(0, 1), target.flatten()
     return sharded_label_smoothed_loss(
         features, projection.weight, projection.bias, words, SMOOTHING, None, shard
     )[0]  # fmt: skip
@@ -103,6 +105,6 @@ def loss_of(network: GNMTNetwork, own: Tensor, target: Tensor, rows: Tensor, sha
 
 def free_port() -> int:
     """Returns a free port of this machine."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]

@@ -74,7 +74,7 @@ def train(run: Run, data: Path, folder: Path, options: Sequence[str]) -> Result:
         return Result(**{**stored, "points": [Point(*point) for point in stored["points"]]})
     command = [sys.executable, "-m", "gnmt", "train", str(data), "--save-dir", str(folder), *options, *run.options]
     folder.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
+    start = time.monotonic()
     with open(folder / "output.log", "ab") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         try:
@@ -85,21 +85,21 @@ def train(run: Run, data: Path, folder: Path, options: Sequence[str]) -> Result:
             process.wait()
     if status:
         raise UserError(f"the training {run.name} has failed: see {folder / 'output.log'}.")
-    made = result(run.name, folder, time.monotonic() - started, killed)
-    (folder / RESULT).write_text(json.dumps(made._asdict()), encoding="utf-8")
-    return made
+    run_result = result(run.name, folder, time.monotonic() - start, killed)
+    (folder / RESULT).write_text(json.dumps(run_result._asdict()), encoding="utf-8")
+    return run_result
 
 
 def kill_in_turn(process: subprocess.Popen, log: Path, deaths: Sequence[str]) -> Dict[str, int]:
     """Kills one process after another; returns the number of killed processes by kind."""
     choose, killed = random.Random(len(deaths)), {REPLICA: 0, SERVER: 0}
-    begun = log.stat().st_size if log.exists() else 0
-    for place, kind in enumerate(deaths, 1):
+    offset = log.stat().st_size if log.exists() else 0
+    for position, kind in enumerate(deaths, 1):
         while process.poll() is None:
-            text = log.read_bytes()[begun:].decode("utf-8", errors="replace") if log.exists() else ""
-            alive = [number for number in _processes(text, kind) if _is(number, kind)]
-            if alive and _progress(text) >= place / (len(deaths) + 1):
-                os.kill(choose.choice(alive), signal.SIGKILL)
+            text = log.read_bytes()[offset:].decode("utf-8", errors="replace") if log.exists() else ""
+            candidates = [number for number in _processes(text, kind) if _is(number, kind)]
+            if candidates and _progress(text) >= position / (len(deaths) + 1):
+                os.kill(choose.choice(candidates), signal.SIGKILL)
                 killed[kind] += 1
                 break
             time.sleep(POLL_SECONDS)
@@ -145,5 +145,5 @@ def _is(process: int, kind: str) -> bool:
 
 def _progress(log: str) -> float:
     """Returns the share of finished updates, from 0 to 1, according to the last such line of the log."""
-    found = PROGRESS.findall(log)
-    return int(found[-1][0]) / int(found[-1][1]) if found else 0.0
+    matches = PROGRESS.findall(log)
+    return int(matches[-1][0]) / int(matches[-1][1]) if matches else 0.0

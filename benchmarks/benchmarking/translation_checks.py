@@ -39,9 +39,9 @@ class TranslationChecks:
 
     def _compare(self, ours: Worker, other: Worker, beam: int) -> None:
         """Compares translations by log-probability, which all searches support. Raises UserError if they differ."""
-        expected, found = (worker.call("unnormalised", 0, beam) for worker in (ours, other))
-        equal = sum(same_words(one, two) for one, two in zip(expected, found))
-        if len(expected) != len(found) or len(expected) - equal > TIES * len(expected):
+        expected, actual = (worker.call("unnormalised", 0, beam) for worker in (ours, other))
+        equal = sum(same_words(first, second) for first, second in zip(expected, actual))
+        if len(expected) != len(actual) or len(expected) - equal > TIES * len(expected):
             raise UserError(
                 f"{other.name} translates only {equal} of the {len(expected)} sentences of the first batch as our network "
                 f"does, by log-probability with beam {beam}: the benchmark would compare nothing."
@@ -60,10 +60,10 @@ class TranslationChecks:
         return translations
 
 
-def same_words(one: Sentence, other: Sentence) -> bool:
+def same_words(first: Sentence, second: Sentence) -> bool:
     """Returns True for equal words. At a length limit, NVIDIA's search emits a last word and ours is forced to EOS."""
-    shared = min(len(one), len(other))
-    return abs(len(one) - len(other)) <= 1 and one[:shared] == other[:shared]
+    shared = min(len(first), len(second))
+    return abs(len(first) - len(second)) <= 1 and first[:shared] == second[:shared]
 
 
 def check_steps(name: str, batch: Batch, translations: List[Sentence]) -> None:

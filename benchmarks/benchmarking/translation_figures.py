@@ -59,13 +59,13 @@ class TranslationFigures:
     def _row(self, name: str) -> Dict[str, str]:
         total, base = self.measured.total(name), self.measured.names[0]
         target = self._target_tokens(name)
-        both = target + sum(batch.source_tokens for batch in self.setting.batches)
+        tokens = target + sum(batch.source_tokens for batch in self.setting.batches)
         row = {
             "contender": name,
             "sentences/s": f"{total.rate(self.sentences):.1f}",
             "ms per step": f"{total.divided(self._steps() / 1000):.1f}" if self.setting.forced else ABSENT,
             "target tokens/s": f"{total.rate(target):.0f}",
-            "source + target tokens/s": f"{total.rate(both):.0f}",
+            "source + target tokens/s": f"{total.rate(tokens):.0f}",
         }
         if self._single():
             row.update({f"{key} ms": f"{value:.1f}" for key, value in percentiles(self._latencies(name)).items()})
@@ -100,16 +100,16 @@ class TranslationFigures:
 
     def _bleu(self, name: str, references: List[str]) -> Tuple[float, str]:
         hypotheses = self._in_order(self.measured.checked[name], escape_unknown=False)
-        chosen = sorted(number for batch in self.setting.batches for number in batch.numbers)
-        score, signature = corpus_bleu(hypotheses, [references[number] for number in chosen])
+        numbers = sorted(number for batch in self.setting.batches for number in batch.numbers)
+        score, signature = corpus_bleu(hypotheses, [references[number] for number in numbers])
         return score.score, signature
 
     def _references(self) -> List[str]:
         targets = [batch.targets for batch in self.setting.batches]
         texts = iter(self._in_order(targets, escape_unknown=True))
-        chosen = sorted(number for batch in self.setting.batches for number in batch.numbers)
-        of_number = dict(zip(chosen, texts))
-        return [of_number.get(number, "") for number in range(chosen[-1] + 1)]
+        numbers = sorted(number for batch in self.setting.batches for number in batch.numbers)
+        of_number = dict(zip(numbers, texts))
+        return [of_number.get(number, "") for number in range(numbers[-1] + 1)]
 
     def _in_order(self, batches: Sequence[List[Sentence]], escape_unknown: bool) -> List[str]:
         """Returns detokenised text in the order of the data set, in the form in which fairseq-generate prints it."""

@@ -83,7 +83,7 @@ def _translate(served: ServedModel, sentences: List[str], repetitions: int) -> T
     translator.translate(sentences[: served.slots], split_sentences=True)
     seconds = []
     for _ in range(repetitions):
-        began = time.perf_counter()
-        translated = translator.translate(sentences, split_sentences=True, batch_size=served.slots)
-        seconds.append(time.perf_counter() - began)
-    return [one.text for one in translated], seconds
+        start = time.perf_counter()
+        translations = translator.translate(sentences, split_sentences=True, batch_size=served.slots)
+        seconds.append(time.perf_counter() - start)
+    return [translation.text for translation in translations], seconds

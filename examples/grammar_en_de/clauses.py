@@ -118,9 +118,9 @@ class Clauses:
         for plural in (False, True):
             pronoun = OneOf([Relative(noun, plural)])
             verbs = [verb for verb in SHORT_VERBS if self.phrases.allows(verb, noun)]
-            acting = [self.by_subject(verb, pronoun, PLAIN_TENSES) for verb in verbs if noun.kind in verb.subjects]
-            suffering = [self.by_object(verb, pronoun, PLAIN_TENSES) for verb in verbs if noun.kind in verb.kinds]
-            relatives = Either(Either(*acting), Either(*suffering))
+            as_subject = [self.by_subject(verb, pronoun, PLAIN_TENSES) for verb in verbs if noun.kind in verb.subjects]
+            as_object = [self.by_object(verb, pronoun, PLAIN_TENSES) for verb in verbs if noun.kind in verb.kinds]
+            relatives = Either(Either(*as_subject), Either(*as_object))
             sets.append(self.phrases.with_relative(noun, plural, relatives))
         return Either(*sets, weights=(2, 1))
 

@@ -25,11 +25,11 @@ def choose_held_out(rng: random.Random) -> FrozenSet[Combination]:
     """Returns a random tenth of all (verb, noun) and (adjective, noun) combinations, distributed over the words."""
     candidates = all_combinations()
     available = Counter(word for combination in candidates for word in combination)
-    wanted = int(HELD_OUT_SHARE * len(candidates))
+    size = int(HELD_OUT_SHARE * len(candidates))
     rng.shuffle(candidates)
     lost, held_out = Counter(), set()
     for combination in candidates:
-        if len(held_out) < wanted and all(lost[word] + 1 <= MAX_LOST_SHARE * available[word] for word in combination):
+        if len(held_out) < size and all(lost[word] + 1 <= MAX_LOST_SHARE * available[word] for word in combination):
             held_out.add(combination)
             lost.update(combination)
     return frozenset(held_out)
@@ -50,11 +50,11 @@ def make_corpus(sizes: Dict[str, int], seed: int) -> Dict[str, List[Pair]]:
     """
     rng = random.Random(seed)
     held_out = choose_held_out(rng)
-    known, everything = sentences(held_out), sentences()
-    check_sizes(sizes, known.size, everything.size - known.size)
+    known_sentences, all_sentences = sentences(held_out), sentences()
+    check_sizes(sizes, known_sentences.size, all_sentences.size - known_sentences.size)
 
-    used: Set[str] = set()
-    train = _draw_distinct(known, sizes["train"], "train", used, rng, lambda candidate: True)
+    used_sentences: Set[str] = set()
+    train = _draw_distinct(known_sentences, sizes["train"], "train", used_sentences, rng, lambda candidate: True)
     english_forms = set().union(*(word_forms(item.english) for item in train))
     german_forms = set().union(*(word_forms(item.german) for item in train))
 
@@ -67,7 +67,9 @@ def make_corpus(sizes: Dict[str, int], seed: int) -> Dict[str, List[Pair]]:
 
     corpus = {"train": train}
     for name in ("valid", "test"):
-        corpus[name] = _draw_distinct(everything, sizes[name], name, used, rng, is_new_combination_of_known_forms)
+        corpus[name] = _draw_distinct(
+            all_sentences, sizes[name], name, used_sentences, rng, is_new_combination_of_known_forms
+        )
     return corpus
 
 

@@ -31,8 +31,8 @@ def _words(derivation: Sentence) -> List[str]:
 
 def statement(clause: Clause) -> List[str]:
     """Returns the words of a main or subordinate clause; a relative pronoun comes first."""
-    auxiliary, rest, merged = verb_group(clause)
-    verbs = [_negative(auxiliary), rest] if clause.negated else [merged]
+    auxiliary, verb, plain_form = verb_group(clause)
+    verbs = [_negative(auxiliary), verb] if clause.negated else [plain_form]
     moved = [nominal_phrase(part, False) for part in clause.objects if is_moved(part)]
     return [*moved, nominal_phrase(clause.subject, True), *verbs, *_after_verbs(clause)]
 
@@ -41,11 +41,11 @@ def question(clause: Clause, adverb: str) -> List[str]:
     """Returns the words of a question; a question for the subject has the order of a statement."""
     if isinstance(clause.subject, Interrogative):
         return statement(clause)
-    auxiliary, rest, _ = verb_group(clause)
+    auxiliary, verb, _ = verb_group(clause)
     opening = [adverb] if adverb else [nominal_phrase(part, False) for part in clause.objects if is_moved(part)]
     negation = ["not"] if clause.negated else []
     subject = nominal_phrase(clause.subject, True)
-    return [*opening, auxiliary, subject, *negation, rest, *_after_verbs(clause)]
+    return [*opening, auxiliary, subject, *negation, verb, *_after_verbs(clause)]
 
 
 def _after_verbs(clause: Clause) -> List[str]:
@@ -65,7 +65,7 @@ def verb_group(clause: Clause) -> Tuple[str, str, str]:
     """
     verb, tense, subject = clause.verb, clause.tense, clause.subject
     past = "past" in tense.times
-    third = subject.person == 3 and not subject.plural
+    is_third_person = subject.person == 3 and not subject.plural
     if verb.english == "be":
         form = _form_of_be(past, subject)
         return form, clause.complement.english, f"{form} {clause.complement.english}"
@@ -74,8 +74,8 @@ def verb_group(clause: Clause) -> Tuple[str, str, str]:
 
     base, past_form = (tense.english, tense.past) if tense.english else (verb.english, verb.past)
     infinitive = [verb.english] if tense.english else []
-    inflected = past_form if past else third_person(base) if third else base
-    auxiliary = "did" if past else "does" if third else "do"
+    inflected = past_form if past else third_person(base) if is_third_person else base
+    auxiliary = "did" if past else "does" if is_third_person else "do"
     return auxiliary, " ".join([base, *infinitive]), " ".join([inflected, *infinitive])
 
 

@@ -30,11 +30,11 @@ def pair(derivation: Sentence) -> Pair:
 
 def all_combinations() -> List[Combination]:
     """Returns every (adjective, noun) and (verb, noun) that the grammar can combine, in a fixed order."""
-    found = []
+    combinations = []
     for noun in NOUNS.values():
-        found += [(word.english, noun.english) for word in ADJECTIVES.values() if noun.kind in word.kinds]
-        found += [(verb.english, noun.english) for verb in VERBS.values() if _combine(verb, noun)]
-    return found
+        combinations += [(word.english, noun.english) for word in ADJECTIVES.values() if noun.kind in word.kinds]
+        combinations += [(verb.english, noun.english) for verb in VERBS.values() if _combine(verb, noun)]
+    return combinations
 
 
 def _combine(verb: Verb, noun: Noun) -> bool:

@@ -65,7 +65,7 @@ EVALUATION = {"valid": (NEWSTEST2015, NEWSTEST2016), "test": (NEWSTEST2014,)}
 
 
 @contextmanager
-def opened(path: Path, wanted: Tuple[str, ...]) -> Iterator[Iterator[Tuple[str, BinaryIO]]]:
+def opened(path: Path, names: Tuple[str, ...]) -> Iterator[Iterator[Tuple[str, BinaryIO]]]:
     """Yields the requested regular files of an archive with their names; each is readable until the next is requested.
 
     Raises UserError if the archive is missing or damaged, or lacks a file. Damage may be detected in the block.
@@ -74,13 +74,13 @@ def opened(path: Path, wanted: Tuple[str, ...]) -> Iterator[Iterator[Tuple[str, 
         raise UserError(f"{path} is missing; run download.py with the same --output first.")
     try:
         with tarfile.open(path, "r|gz") as archive:
-            yield members_of(archive, wanted)
+            yield members_of(archive, names)
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise UserError(f"{path} is damaged ({error}): run download.py again, it will replace it.") from error
 
 
-def members_of(archive: tarfile.TarFile, wanted: Tuple[str, ...]) -> Iterator[Tuple[str, BinaryIO]]:
-    missing = set(wanted)
+def members_of(archive: tarfile.TarFile, names: Tuple[str, ...]) -> Iterator[Tuple[str, BinaryIO]]:
+    missing = set(names)
     for member in archive:
         name = member.name.removeprefix("./")
         if name in missing and member.isfile():
@@ -127,8 +127,8 @@ def copy_lines(file: BinaryIO, copy: BinaryIO, name: str) -> int:
 def read_newstest(newstest: NewsTest, archives: Path) -> Tuple[List[Segment], List[Segment]]:
     """Returns the English and the German segments of a set, which have equal numbers."""
     with opened(archives / newstest.archive, newstest.members) as files:
-        found = {name: file.read() for name, file in files}
-    source, target = (read_segments(found[name], name) for name in newstest.members)
+        contents = {name: file.read() for name, file in files}
+    source, target = (read_segments(contents[name], name) for name in newstest.members)
     check_parallel(source, target, newstest.name)
     return source, target
 

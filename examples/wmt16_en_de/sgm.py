@@ -47,8 +47,8 @@ def read_segments(content: bytes, name: str) -> List[Segment]:
 
 
 def _identity(attributes: str) -> str:
-    found = ATTRIBUTE.search(attributes)
-    return found[1] if found else "?"
+    match = ATTRIBUTE.search(attributes)
+    return match[1] if match else "?"
 
 
 def _plain(text: str) -> str:
@@ -60,9 +60,12 @@ def check_parallel(source: List[Segment], target: List[Segment], name: str) -> N
     if len(source) == len(target):
         return
     pairs = enumerate(zip(source, target))
-    differing = next((i for i, (one, other) in pairs if one.place != other.place), min(len(source), len(target)))
-    place = (source if len(source) > differing else target)[differing].place
+    index = next(
+        (i for i, (source_segment, target_segment) in pairs if source_segment.place != target_segment.place),
+        min(len(source), len(target)),
+    )
+    place = (source if len(source) > index else target)[index].place
     raise UserError(
-        f"{name}: {len(source)} source and {len(target)} target segments; they part at sentence {differing + 1} "
+        f"{name}: {len(source)} source and {len(target)} target segments; they part at sentence {index + 1} "
         f"(document {place[0]}, segment {place[1]}). Download the archive again."
     )

@@ -88,9 +88,9 @@ def stop_ray() -> None:
 
 def _processes() -> List[int]:
     """Returns the processes that were started with the key of this process."""
-    wanted, found = f"RAY_AUTH_TOKEN={key()}".encode("ascii"), []
+    variable, processes = f"RAY_AUTH_TOKEN={key()}".encode("ascii"), []
     for environment in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):  # the process has ended or belongs to another user
-            if wanted in environment.read_bytes().split(b"\0"):
-                found.append(int(environment.parent.name))
-    return found
+            if variable in environment.read_bytes().split(b"\0"):
+                processes.append(int(environment.parent.name))
+    return processes

@@ -115,8 +115,12 @@ class AsynchronousTrainer(Trainer):
     def _log_progress(self) -> None:
         done, total = self.get_num_updates(), self.cfg.optimization.max_update
         seconds = (time.monotonic() - self._began["time"]) / (done - self._began["update"])
-        left = f" of {total}, {datetime.timedelta(seconds=round(seconds * (total - done)))} left" if total else ""
+        remaining = f" of {total}, {datetime.timedelta(seconds=round(seconds * (total - done)))} left" if total else ""
         logger.info(
-            "update %d%s; staleness up to %d; %d replicas replaced", done, left, self._staleness, self._replicas.deaths
+            "update %d%s; staleness up to %d; %d replicas replaced",
+            done,
+            remaining,
+            self._staleness,
+            self._replicas.deaths,
         )
         self._staleness = 0

@@ -168,8 +168,8 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         """
         rewards = []
         for outputs, reference in zip(tokens.tolist(), target.tolist()):
-            wanted = ngrams(self.words.of_reference(reference))
-            rewards.append([gleu(ngrams(self.words.of_output(output)), wanted) for output in outputs])
+            reference_ngrams = ngrams(self.words.of_reference(reference))
+            rewards.append([gleu(ngrams(self.words.of_output(output)), reference_ngrams) for output in outputs])
         return torch.tensor(rewards, device=tokens.device)
 
     def features(self, model, sample, tokens: Tensor) -> Tuple[Tensor, Tensor]:
@@ -208,10 +208,10 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         # The sampling distribution: with temperature, and without padding.
         padding = torch.tensor([self.padding_idx], device=tokens.device)
         bias = (projection.bias / self.temperature).index_fill(0, padding, MASKED_LOGIT)
-        drawn = tokens.ne(self.padding_idx)
-        token_weights = advantages(rewards)[:, :, None].expand_as(drawn)[drawn]
+        is_token = tokens.ne(self.padding_idx)
+        token_weights = advantages(rewards)[:, :, None].expand_as(is_token)[is_token]
         loss = fused_weighted_nll(
-            features[drawn] / self.temperature, projection.weight, bias, tokens[drawn], token_weights
+            features[is_token] / self.temperature, projection.weight, bias, tokens[is_token], token_weights
         )
         return loss.to(home)
 

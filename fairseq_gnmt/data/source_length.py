@@ -32,17 +32,17 @@ def fit_sources(sentences: List[LongTensor], longest: int, truncate: bool) -> Tu
     """
     kept = longest - 1 if truncate else 0
     too_long = {position for position, tokens in enumerate(sentences) if len(tokens) > longest}
-    fitting = [
+    shortened = [
         tokens[[*range(kept), -1]] if position in too_long else tokens for position, tokens in enumerate(sentences)
     ]
-    return fitting, set() if truncate else too_long
+    return shortened, set() if truncate else too_long
 
 
 def no_translation() -> Dict[str, Any]:
     """Returns an empty hypothesis of probability 0, the result for a source that is not translated."""
-    nothing = torch.tensor([])
-    scores = {"score": -math.inf, "positional_scores": nothing}
-    return {"tokens": nothing.long(), **scores, "attention": nothing, "alignment": []}
+    empty = torch.tensor([])
+    scores = {"score": -math.inf, "positional_scores": empty}
+    return {"tokens": empty.long(), **scores, "attention": empty, "alignment": []}
 
 
 def too_long_warning(place: str, length: int, longest: int) -> str:

@@ -80,8 +80,8 @@ def our_config(theirs: NvidiaCheckpoint, folder: Path) -> Dict[str, Any]:
     # NVIDIA's Moses does not split at dashes inside words
     text = "--tokenizer moses --moses-no-dash-splits --bpe subword_nmt".split()
     text += ["--bpe-codes", str(folder / CODES), f"--bpe-separator={theirs.separator}"]
-    given = [str(folder), *model, *task, *text]
-    arguments = options.parse_args_and_arch(options.get_training_parser(), given)
+    command_line = [str(folder), *model, *task, *text]
+    arguments = options.parse_args_and_arch(options.get_training_parser(), command_line)
     return OmegaConf.to_container(convert_namespace_to_omegaconf(arguments), resolve=True, enum_to_str=True)
 
 

@@ -171,9 +171,9 @@ def check_weight_names(model: nn.Module, state_dict: Dict[str, Tensor]) -> None:
     Raises:
         UserError: for missing weights, and for weights that the network does not have.
     """
-    if found := difference(model.state_dict(), state_dict):
+    if differences := difference(model.state_dict(), state_dict):
         raise UserError(
-            f"{getattr(state_dict, 'source', 'The checkpoint')} {' and '.join(found)}. Its architecture and sizes must "
+            f"{getattr(state_dict, 'source', 'The checkpoint')} {' and '.join(differences)}. Its architecture and sizes must "
             "equal this network's: use another checkpoint, or start in a new --save-dir."
         )
 
@@ -190,11 +190,13 @@ def check_shared_weights(model: nn.Module, state_dict: Dict[str, Tensor]) -> Non
     """
     names: Dict[int, str] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
-        first = names.setdefault(id(parameter), name)
-        if first == name or not {first, name} <= state_dict.keys():
+        first_name = names.setdefault(id(parameter), name)
+        if first_name == name or not {first_name, name} <= state_dict.keys():
             continue
-        one, other = state_dict[first].float(), state_dict[name].float()
-        if one.shape != other.shape or not torch.allclose(one, other, rtol=0, atol=0, equal_nan=True):
+        first_weight, weight = state_dict[first_name].float(), state_dict[name].float()
+        if first_weight.shape != weight.shape or not torch.allclose(
+            first_weight, weight, rtol=0, atol=0, equal_nan=True
+        ):
             difference = (
                 "without --share-decoder-input-output-embed" if "output" in name else "with --no-share-embeddings"
             )

@@ -69,15 +69,15 @@ class GNMTHub(GeneratorHubInterface):
         source_bos = int(getattr(self.task.cfg, "nvidia_conventions", False))
         longest = longest_source(self.max_positions, self.cfg.dataset.max_tokens, source_bos)
         sources, too_long = fit_sources(sentences, longest, self.task.cfg.truncate_source)
-        found = super().generate(sources, beam, verbose=False, **options)
+        nbest_lists = super().generate(sources, beam, verbose=False, **options)
         for position in too_long:
             logger.warning(too_long_warning(f"sentence {position}", len(sentences[position]), longest))
-            found[position] = [no_translation()]
+            nbest_lists[position] = [no_translation()]
         if verbose:
             kind = options.get("print_alignment", self.cfg.generation.print_alignment)
-            for source, hypotheses in zip(sentences, found):
+            for source, hypotheses in zip(sentences, nbest_lists):
                 self._log(source, hypotheses, kind)
-        return found
+        return nbest_lists
 
     def _log(self, source: LongTensor, hypotheses: Hypotheses, print_alignment) -> None:
         """Logs a sentence as fairseq does, also with soft alignments, for which fairseq's own method fails."""

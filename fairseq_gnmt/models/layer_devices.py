@@ -74,9 +74,9 @@ def check_devices(cfg: Any, placement: Placement, process: int) -> None:
     on_gpus = torch.cuda.is_available() and not cfg.common.cpu
     kind = placement.first.type
     if (kind == "cuda") != on_gpus:
-        given = "leave --cpu out" if kind == "cuda" else "name GPUs, or give --cpu"
+        remedy = "leave --cpu out" if kind == "cuda" else "name GPUs, or give --cpu"
         raise UserError(
-            f"--layer-devices names {placement.first}, but the training is on the {'GPU' if on_gpus else 'CPU'}: {given}."
+            f"--layer-devices names {placement.first}, but the training is on the {'GPU' if on_gpus else 'CPU'}: {remedy}."
         )
     if not on_gpus:
         return

@@ -61,18 +61,20 @@ def copy_rows(embedding: nn.Embedding, dictionary: Dictionary, vectors: Dict[str
     Raises:
         UserError: if the vectors are all zero or not finite.
     """
-    found = {dictionary.indices[token]: vector for token, vector in vectors.items() if token in dictionary.indices}
-    if found:
-        rows = torch.tensor(list(found))
-        replacing = torch.stack(list(found.values())).to(embedding.weight)
-        length = replacing.square().mean().sqrt()
+    vectors_by_id = {
+        dictionary.indices[token]: vector for token, vector in vectors.items() if token in dictionary.indices
+    }
+    if vectors_by_id:
+        rows = torch.tensor(list(vectors_by_id))
+        replacements = torch.stack(list(vectors_by_id.values())).to(embedding.weight)
+        length = replacements.square().mean().sqrt()
         if not 0 < length < math.inf:
             raise UserError(
                 "The vectors of --pretrained-embeddings are all zero, or not all of their numbers are finite."
             )
         scale = embedding.weight[rows].square().mean().sqrt() / length
-        embedding.weight[rows] = replacing * scale
-    return len(found)
+        embedding.weight[rows] = replacements * scale
+    return len(vectors_by_id)
 
 
 def init_embeddings_from_file(
@@ -89,10 +91,10 @@ def init_embeddings_from_file(
     Raises:
         UserError: if the file has none of the tokens, or the model has no `embed_tokens`.
     """
-    for half in (model.encoder, model.decoder):
-        if not isinstance(getattr(half, "embed_tokens", None), nn.Embedding):
+    for side in (model.encoder, model.decoder):
+        if not isinstance(getattr(side, "embed_tokens", None), nn.Embedding):
             raise UserError(
-                f"--pretrained-embeddings: {type(half).__name__} has no `embed_tokens` to initialise: omit it."
+                f"--pretrained-embeddings: {type(side).__name__} has no `embed_tokens` to initialise: omit it."
             )
     embeddings = [(model.encoder.embed_tokens, source)]
     if model.decoder.embed_tokens is not model.encoder.embed_tokens:
@@ -100,9 +102,9 @@ def init_embeddings_from_file(
     size = model.encoder.embed_tokens.embedding_dim
     vectors = {token: vector for token, vector in read_vectors(path, size) if token in source or token in target}
     for embedding, dictionary in embeddings:
-        found = copy_rows(embedding, dictionary, vectors)
-        if not found:
+        count = copy_rows(embedding, dictionary, vectors)
+        if not count:
             raise UserError(
                 f"{path} has none of the dictionary's tokens: make it from text that was encoded as the data was."
             )
-        logger.info("embeddings of %d of %d tokens begin with %s", found, len(dictionary), path)
+        logger.info("embeddings of %d of %d tokens begin with %s", count, len(dictionary), path)

@@ -128,7 +128,7 @@ class GNMTAdam(FairseqOptimizer):
         parameters = [parameter for parameter in self.params if parameter.grad is not None]
         norms = [torch.linalg.vector_norm(parameter.grad, dtype=torch.float32) for parameter in parameters]
         norm = (
-            torch.linalg.vector_norm(torch.stack([one.to(norms[0].device) for one in norms]))
+            torch.linalg.vector_norm(torch.stack([parameter_norm.to(norms[0].device) for parameter_norm in norms]))
             if norms
             else torch.zeros(())
         )

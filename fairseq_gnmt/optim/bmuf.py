@@ -77,8 +77,8 @@ class FairseqBMUF(bmuf.FairseqBMUF):
         )
         if blocks is not None:
             self.set_num_updates(int(blocks["updates"]))
-            for own, saved in zip(self.smoothed_grads, blocks["momentum"], strict=True):
-                own.copy_(saved)
+            for momentum, saved in zip(self.smoothed_grads, blocks["momentum"], strict=True):
+                momentum.copy_(saved)
 
     def _weights(self) -> list:
         return [parameter.data for parameter in self.params]
@@ -97,9 +97,9 @@ class FairseqBMUF(bmuf.FairseqBMUF):
         """Ends a block: filters the mean of the replicas, and copies the result to all of them."""
         weights = self._weights()
         average(weights)
-        for own, start, velocity in zip(weights, self.global_params, self.smoothed_grads):
-            own.copy_(filtered(own, start, velocity, self.filter))
-            start.copy_(own)
+        for weight, start, velocity in zip(weights, self.global_params, self.smoothed_grads):
+            weight.copy_(filtered(weight, start, velocity, self.filter))
+            start.copy_(weight)
         if self.average_sync:
             self.average_params()
         self.updates_since_sync = 0

@@ -78,16 +78,18 @@ def answers(lines: List[str], first: int, session: Session, cfg: Any) -> List[An
         max_tokens=cfg.dataset.max_tokens,
         max_sentences=cfg.dataset.batch_size,
     ).next_epoch_itr(shuffle=False)
-    found: Dict[int, Answer] = {}
+    answer_by_position: Dict[int, Answer] = {}
     for batch in batches:
-        found.update(translate(batch, session, cfg))
+        answer_by_position.update(translate(batch, session, cfg))
     for position in range(len(lines)):
         if position in too_long:
-            found[position] = found[position]._replace(source=sentences[position], hypotheses=[no_translation()])
-        elif not found[position].hypotheses:
+            answer_by_position[position] = answer_by_position[position]._replace(
+                source=sentences[position], hypotheses=[no_translation()]
+            )
+        elif not answer_by_position[position].hypotheses:
             warn(f"line {first + position + 1} has constraints that no translation of the allowed length holds.")
-            found[position] = found[position]._replace(hypotheses=[no_translation()])
-    return [found[position] for position in range(len(lines))]
+            answer_by_position[position] = answer_by_position[position]._replace(hypotheses=[no_translation()])
+    return [answer_by_position[position] for position in range(len(lines))]
 
 
 def split_constraints(lines: List[str], session: Session) -> Tuple[List[str], Tensor]:
@@ -124,14 +126,14 @@ def translate(batch: Dict[str, Any], session: Session, cfg: Any) -> Iterator[Tup
         batch = utils.move_to_cuda(batch)
     source = {name: batch["net_input"][name] for name in ("src_tokens", "src_lengths")}
     constraints = batch.get("constraints")
-    started = time.time()
+    start = time.time()
     translations = search(source, constraints, session)
-    seconds = (time.time() - started) / len(translations)
+    seconds = (time.time() - start) / len(translations)
     pad = session.task.target_dictionary.pad()
     for row, position in enumerate(batch["id"].tolist()):
-        own = [] if constraints is None else unpack_constraints(constraints[row])
+        sentence_constraints = [] if constraints is None else unpack_constraints(constraints[row])
         tokens = utils.strip_pad(source["src_tokens"][row], pad)
-        yield position, Answer(tokens, translations[row][: cfg.generation.nbest], own, seconds)
+        yield position, Answer(tokens, translations[row][: cfg.generation.nbest], sentence_constraints, seconds)
 
 
 def search(source: Dict[str, Tensor], constraints: Optional[Tensor], session: Session) -> List[List[Dict[str, Any]]]:

@@ -49,8 +49,8 @@ def going_on(module: ModuleType, main: Callable[[DictConfig], None]) -> Callable
             try:
                 return main(cfg)
             except ServerLost as error:
-                before, last = last, _time_of_checkpoint(cfg)
-                losses = losses + 1 if last == before else 1
+                previous, last = last, _time_of_checkpoint(cfg)
+                losses = losses + 1 if last == previous else 1
                 if losses == MAX_LOSSES:
                     raise UserError(
                         f"{MAX_LOSSES} servers have died without a checkpoint in between: if the memory is not enough, "

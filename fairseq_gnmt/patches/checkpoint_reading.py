@@ -114,8 +114,8 @@ def add_new_options(config: DictConfig, names: Iterable[str]) -> None:
         names: names of the options.
     """
     task = config.get("task")
-    declared = TASK_DATACLASS_REGISTRY.get(task.get("_name")) if isinstance(task, DictConfig) else None
-    for option in dataclasses.fields(declared) if declared else ():
+    config_class = TASK_DATACLASS_REGISTRY.get(task.get("_name")) if isinstance(task, DictConfig) else None
+    for option in dataclasses.fields(config_class) if config_class else ():
         if option.name in names and option.name not in task:
             task[option.name] = None
 

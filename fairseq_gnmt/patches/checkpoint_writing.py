@@ -90,9 +90,9 @@ def check_disk_space(save_dir: str, parameters: int) -> None:
     folder = Path(save_dir).absolute()
     while not folder.exists():  # fairseq creates the folder later
         folder = folder.parent
-    free, wanted = shutil.disk_usage(folder).free, CHECKPOINTS * BYTES_PER_PARAMETER * parameters
-    if free < wanted:
+    free, required = shutil.disk_usage(folder).free, CHECKPOINTS * BYTES_PER_PARAMETER * parameters
+    if free < required:
         raise UserError(
-            f"{folder} has {free / 1e9:.3f} GB free, but {CHECKPOINTS} checkpoints take {wanted / 1e9:.3f} GB: "
+            f"{folder} has {free / 1e9:.3f} GB free, but {CHECKPOINTS} checkpoints take {required / 1e9:.3f} GB: "
             "make room, or give another --save-dir."
         )

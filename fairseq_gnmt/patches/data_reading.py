@@ -110,9 +110,9 @@ def check_words(dataset: MMapIndexedDataset, words: int, pad: int) -> None:
     """
     numbers = np.frombuffer(dataset._bin_buffer, dtype=dataset._index.dtype)
     if numbers.max() >= words or numbers.min() < 0:
-        wrong = int(numbers.max()) if numbers.max() >= words else int(numbers.min())
+        number = int(numbers.max()) if numbers.max() >= words else int(numbers.min())
         raise UserError(
-            f"{data_file_path(dataset._path)} has the word number {wrong}, but its dictionary has {words} words: one "
+            f"{data_file_path(dataset._path)} has the word number {number}, but its dictionary has {words} words: one "
             f"of them is damaged, or they do not belong together. {RUN_AGAIN}"
         )
     is_pad = numbers == pad

@@ -59,5 +59,5 @@ def restore_counters(scaler: DynamicLossScaler, counters: Dict[str, int]) -> Non
 @torch.no_grad()
 def restore_weights(weights: List[Tensor], saved: List[Tensor]) -> None:
     """Copies saved weights into the weights of a model, in place."""
-    for own, other in zip(weights, saved, strict=True):
-        own.copy_(other)
+    for weight, saved_weight in zip(weights, saved, strict=True):
+        weight.copy_(saved_weight)

@@ -37,7 +37,7 @@ def answer_every_line() -> None:
 def main(cfg: Any) -> None:
     """Translates the lines of --input; `cfg` is fairseq's configuration."""
     cfg = convert_namespace_to_omegaconf(cfg) if isinstance(cfg, Namespace) else cfg
-    started = time.time()
+    start = time.time()
     utils.import_user_module(cfg.common)
     complete_options(cfg)
     check_options(cfg)
@@ -55,7 +55,7 @@ def main(cfg: Any) -> None:
                 seconds += answer.seconds
             output.flush()
             first += len(buffer)
-    logger.info(f"Total time: {time.time() - started:.3f} seconds; translation time: {seconds:.3f}")
+    logger.info(f"Total time: {time.time() - start:.3f} seconds; translation time: {seconds:.3f}")
 
 
 def complete_options(cfg: Any) -> None:

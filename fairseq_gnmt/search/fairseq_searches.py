@@ -35,7 +35,7 @@ def fairseq_search_reason(
         extra: further arguments of the generator.
         prefix_allowed_tokens_fn: fairseq's function for constrained prefixes, or None.
     """
-    wanted = {
+    exclusive_options = {
         "--score-reference": getattr(args, "score_reference", False),
         "--sampling": getattr(args, "sampling", False),
         "--diverse-beam-groups": getattr(args, "diverse_beam_groups", -1) > 0,
@@ -46,4 +46,4 @@ def fairseq_search_reason(
         "prefix_allowed_tokens_fn": prefix_allowed_tokens_fn or getattr(args, "prefix_allowed_tokens_fn", None),
         "translating with another architecture": not all(isinstance(model, GNMTModel) for model in models),
     }
-    return next((option for option, given in wanted.items() if given), None)
+    return next((option for option, given in exclusive_options.items() if given), None)

@@ -200,8 +200,8 @@ class GNMTTranslationTask(TranslationTask):
     def search_options(self, args: Any) -> SearchOptions:
         """Returns the search options of `args`; GNMT's options that are missing there are the task's."""
         names = [option.name for option in dataclasses.fields(SearchOptions)]
-        found = {name: getattr(args, name, getattr(self.cfg, name, None)) for name in names}
-        return SearchOptions(**{name: value for name, value in found.items() if value is not None})
+        values = {name: getattr(args, name, getattr(self.cfg, name, None)) for name in names}
+        return SearchOptions(**{name: value for name, value in values.items() if value is not None})
 
     def get_interactive_tokens_and_lengths(self, lines, encode_fn):
         """Encodes lines; with --replace-unk, source words outside the dictionary keep their text for copying.
@@ -217,16 +217,16 @@ class GNMTTranslationTask(TranslationTask):
 
     def inference_step(self, generator, models, sample, prefix_tokens=None, constraints=None):
         # fairseq-generate has already printed the last batch.
-        if any(self.current_dataset is loaded for loaded in self.datasets.values()):
+        if any(self.current_dataset is dataset for dataset in self.datasets.values()):
             forget_words()
         source = sample["net_input"]["src_tokens"]
-        known = source.masked_fill(source >= self.vocabulary_size, self.source_dictionary.unk())
-        masked = {**sample, "net_input": {**sample["net_input"], "src_tokens": known}}
+        known_tokens = source.masked_fill(source >= self.vocabulary_size, self.source_dictionary.unk())
+        masked = {**sample, "net_input": {**sample["net_input"], "src_tokens": known_tokens}}
         # fairseq's own search starts from EOS unless another token is given.
         if self.cfg.nvidia_conventions and isinstance(generator, SequenceGenerator):
-            begin = self.target_dictionary.bos()
+            bos = self.target_dictionary.bos()
             hypotheses = generator.generate(
-                models, masked, prefix_tokens=prefix_tokens, constraints=constraints, bos_token=begin
+                models, masked, prefix_tokens=prefix_tokens, constraints=constraints, bos_token=bos
             )
         else:
             hypotheses = super().inference_step(generator, models, masked, prefix_tokens, constraints)
@@ -308,8 +308,8 @@ class GNMTTranslationTask(TranslationTask):
             return self._bleu(generator, sample, model)
         with with_layers(model, self.whole_layers):
             share = own_sentences(sample)
-            own = None if share is None else self._bleu(generator, share, model)
-        return summed_counts(own, BLEU_ORDER, sample["target"].device)
+            score = None if share is None else self._bleu(generator, share, model)
+        return summed_counts(score, BLEU_ORDER, sample["target"].device)
 
     def _bleu(self, generator, sample, model):
         """Returns the BLEU statistics of a batch."""

@@ -51,15 +51,15 @@ def own_sentences(sample: Dict[str, Any]) -> Optional[Dict[str, Any]]:
     return {**sample, "net_input": source, "target": target[rows.to(target.device)], "nsentences": len(rows)}
 
 
-def summed_counts(own: Optional[Any], order: int, device: torch.device) -> BLEUCounts:
+def summed_counts(score: Optional[Any], order: int, device: torch.device) -> BLEUCounts:
     """Returns BLEU statistics, summed over all processes.
 
     Args:
-        own: sacrebleu's score of this process; None without sentences.
+        score: sacrebleu's score of this process; None without sentences.
         order: length of the longest n-gram.
         device: device of the communication.
     """
-    numbers = [0] * (2 * order + 2) if own is None else [*own.counts, *own.totals, own.sys_len, own.ref_len]
+    numbers = [0] * (2 * order + 2) if score is None else [*score.counts, *score.totals, score.sys_len, score.ref_len]
     sums = torch.tensor(numbers, device=device)
     dist.all_reduce(sums)
     counts = sums.tolist()

@@ -95,8 +95,8 @@ class SplitTraining(Training):
     def run_split_update(self) -> None:
         self.model.zero_grad(set_to_none=True)
         encoded = self.model.encoder(self.source[self.rows])
-        own, _ = self.model.decoder(self.target[self.rows], encoded, features_only=True)
-        features = gather_batch(own, len(self.target)).flatten(0, 1)
+        own_features, _ = self.model.decoder(self.target[self.rows], encoded, features_only=True)
+        features = gather_batch(own_features, len(self.target)).flatten(0, 1)
         output = self.model.decoder.output_projection
         loss, _ = sharded_label_smoothed_loss(
             features, output.weight, output.bias, self.target.flatten(), SMOOTHING, None, self.shard
@@ -132,51 +132,53 @@ def measure(network: Network, batch: Batch, repetitions: int) -> Calibration:
     with tempfile.TemporaryDirectory() as folder:
         arguments = (folder, network, batch, repetitions)
         torch.multiprocessing.spawn(_measure_in_process, arguments, nprocs=PROCESSES)
-        found = json.loads(Path(folder, "measured.json").read_text(encoding="utf-8"))
-    link = fitted_link(MESSAGE_BYTES, found["messages"], PROCESSES)
-    one, two, layers = _measure_alone(network, batch, repetitions)
+        results = json.loads(Path(folder, "measured.json").read_text(encoding="utf-8"))
+    link = fitted_link(MESSAGE_BYTES, results["messages"], PROCESSES)
+    one_thread, two_threads, layers = _measure_alone(network, batch, repetitions)
     return Calibration(
-        Parts(**found["parts"]), link, Measured(one, two, layers, found["data_parallel"], found["vocabulary_parallel"])
+        Parts(**results["parts"]),
+        link,
+        Measured(one_thread, two_threads, layers, results["data_parallel"], results["vocabulary_parallel"]),
     )
 
 
 def _measure_alone(network: Network, batch: Batch, repetitions: int) -> Tuple[float, float, float]:
     """Returns the times of an update with one thread, with two, and with layers on two CPU devices."""
     threads = torch.get_num_threads()
-    found = []
+    seconds = []
     for number, devices in ((1, 1), (2, 1), (1, 2)):
         torch.set_num_threads(number)
         training = Training(network, batch)
         if devices > 1:
             training.model.place(Placement((torch.device("cpu"),) * devices))
-        found.append(median_seconds(lambda one=training: one.run_update(batch.sentences), repetitions))
+        seconds.append(median_seconds(lambda current=training: current.run_update(batch.sentences), repetitions))
     torch.set_num_threads(threads)
-    return found[0], found[1], found[2]
+    return seconds[0], seconds[1], seconds[2]
 
 
 def _measure_in_process(rank: int, folder: str, network: Network, batch: Batch, repetitions: int) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=PROCESSES)
-    training, half = Training(network, batch), batch.sentences // PROCESSES
-    flat = torch.ones(parameters(network))
-    other = torch.empty_like(flat)
+    training, half_batch = Training(network, batch), batch.sentences // PROCESSES
+    buffer = torch.ones(parameters(network))
+    destination = torch.empty_like(buffer)
 
     def seconds(run: Callable[[], None]) -> float:
         return median_seconds(run, repetitions, together=True)
 
     parts = Parts(
-        recurrence=seconds(lambda: training.run_recurrence(half)),
-        softmax=seconds(lambda: training.run_softmax(half, network.vocabulary)),
+        recurrence=seconds(lambda: training.run_recurrence(half_batch)),
+        softmax=seconds(lambda: training.run_softmax(half_batch, network.vocabulary)),
         half_softmax=seconds(lambda: training.run_softmax(batch.sentences, network.vocabulary // PROCESSES)),
         adam=seconds(training.run_adam),
-        copy=seconds(lambda: other.copy_(flat)),
+        copy=seconds(lambda: destination.copy_(buffer)),
     )
     buffers = [torch.ones(size // FLOAT_BYTES) for size in MESSAGE_BYTES]
     messages = [seconds(lambda buffer=buffer: dist.all_reduce(buffer)) for buffer in buffers]
-    whole = seconds(lambda: training.run_update(half, all_reduce=True))
+    whole = seconds(lambda: training.run_update(half_batch, all_reduce=True))
     split = seconds(SplitTraining(network, batch).run_split_update)
     if rank == 0:
-        found = {"parts": parts._asdict(), "messages": messages, "data_parallel": whole, "vocabulary_parallel": split}
-        Path(folder, "measured.json").write_text(json.dumps(found), encoding="utf-8")
+        results = {"parts": parts._asdict(), "messages": messages, "data_parallel": whole, "vocabulary_parallel": split}
+        Path(folder, "measured.json").write_text(json.dumps(results), encoding="utf-8")
     dist.barrier()
     dist.destroy_process_group()

@@ -19,14 +19,15 @@ class Task(NamedTuple):
 
 def finish_times(tasks: Sequence[Task]) -> List[float]:
     """Returns the end time of each task; each device computes its tasks in the order of the list."""
-    free: Dict[int, float] = {}
+    free_times: Dict[int, float] = {}
     ends: List[float] = []
     for task in tasks:
         arrivals = [
-            ends[need] + (tasks[need].copy_seconds if tasks[need].device != task.device else 0) for need in task.needs
+            ends[predecessor] + (tasks[predecessor].copy_seconds if tasks[predecessor].device != task.device else 0)
+            for predecessor in task.needs
         ]
-        ends.append(max([free.get(task.device, 0.0), *arrivals]) + task.seconds)
-        free[task.device] = ends[-1]
+        ends.append(max([free_times.get(task.device, 0.0), *arrivals]) + task.seconds)
+        free_times[task.device] = ends[-1]
     return ends
 
 
@@ -40,8 +41,8 @@ def backward_tasks(tasks: Sequence[Task]) -> List[Task]:
     last = len(tasks) - 1
     users: List[List[int]] = [[] for _ in tasks]
     for index, task in enumerate(tasks):
-        for need in task.needs:
-            users[need].append(last - index)
+        for predecessor in task.needs:
+            users[predecessor].append(last - index)
     return [
         Task(tasks[index].device, BACKWARD * tasks[index].seconds, tuple(users[index]), tasks[index].copy_seconds)
         for index in range(last, -1, -1)
@@ -116,11 +117,11 @@ def _wavefront(add, inputs, places_and_seconds, positions: float, width: int = 1
         width: width of a layer's output, in hidden sizes.
     """
     latest = [list(needs) for needs in inputs]  # what the next layer needs, by chunk
-    before: Dict[int, List[int]] = {}  # the task of the chunk before, by layer
+    previous: Dict[int, List[int]] = {}  # the task of the previous chunk, by layer
     for layer, chunk in schedule(len(places_and_seconds), len(inputs)):
         place, seconds = places_and_seconds[layer]
-        task = add(place, seconds, [*latest[chunk], *before.get(layer, [])], positions, width)
-        latest[chunk], before[layer] = [task], [task]
+        task = add(place, seconds, [*latest[chunk], *previous.get(layer, [])], positions, width)
+        latest[chunk], previous[layer] = [task], [task]
     return [task for tasks in latest for task in tasks]
 
 
