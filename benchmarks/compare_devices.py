@@ -74,7 +74,7 @@ class Result(NamedTuple):
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
-    parser.add_argument("--hidden", type=int, default=256, help="width of the network")
+    parser.add_argument("--hidden", type=int, default=256, help="hidden size")
     parser.add_argument("--vocabulary", type=int, default=4000, help="vocabulary size")
     parser.add_argument("--batch", type=int, default=32, help="sentences")
     parser.add_argument("--length", type=int, default=20, help="tokens per sentence, including EOS")

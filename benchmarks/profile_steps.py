@@ -39,7 +39,7 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="precision of training and decoding")
-    parser.add_argument("--hidden", type=int, default=1024, help="width of the network")
+    parser.add_argument("--hidden", type=int, default=1024, help="hidden size")
     parser.add_argument("--vocabulary", type=int, default=32000, help="vocabulary size")
     parser.add_argument("--batch", type=int, default=128, help="sentences")
     parser.add_argument("--length", type=int, default=25, help="tokens per sentence, including EOS")

@@ -1,6 +1,6 @@
 """Writes a model with a larger hidden size that computes the same translations.
 
-    python benchmarks/widen_model.py MODEL WIDE --hidden-size 1024
+    python benchmarks/widen_model.py MODEL LARGER --hidden-size 1024
 
 The added units have zero weights, so their states are 0. The translations have the lengths of a trained model, and a step
 costs as much as in a network trained with this hidden size. It is for measurements only.
@@ -33,7 +33,7 @@ from gnmt.network.gnmt import GNMTNetwork  # noqa: E402
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, metavar="MODEL", help="model folder")
-    parser.add_argument("output", type=Path, metavar="WIDE", help="model folder to write")
+    parser.add_argument("output", type=Path, metavar="LARGER", help="model folder to write")
     parser.add_argument("--hidden-size", type=int, required=True, metavar="H", help="larger hidden size")
     return parser.parse_args()
 
@@ -42,11 +42,11 @@ def widen(value: Tensor, shape: List[int], old: int, new: int) -> Tensor:
     """Returns a parameter with zeros for the added hidden units.
 
     Args:
-        value: parameter of the narrow network. A dimension that grows consists of blocks of `old` units, such as the
+        value: parameter of the given network. A dimension that grows consists of blocks of `old` units, such as the
             gates of an LSTM or its concatenated inputs.
-        shape: shape of the parameter in the wide network.
-        old: hidden size of the narrow network.
-        new: hidden size of the wide network.
+        shape: shape of the parameter in the larger network.
+        old: hidden size of the given network.
+        new: hidden size of the larger network.
     """
     for dimension, size in enumerate(shape):
         if size != value.shape[dimension]:
@@ -64,9 +64,9 @@ def main() -> None:
         raise UserError(f"--hidden-size is {new}, but must be larger than {old}, the hidden size of {options.model}.")
     config = dataclasses.replace(model.config, hidden_size=new, precision="fp32")
     network = GNMTNetwork(config.network)
-    narrow = model.network.state_dict()
+    weights = model.network.state_dict()
     network.load_state_dict({
-        name: widen(narrow[name], list(value.shape), old, new) for name, value in network.state_dict().items()
+        name: widen(weights[name], list(value.shape), old, new) for name, value in network.state_dict().items()
     })  # fmt: skip
     with complete_folder(options.output, replaces=lambda path: False) as folder:
         for path in options.model.iterdir():

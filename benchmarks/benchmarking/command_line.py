@@ -50,7 +50,7 @@ def add_options(
     add_measuring_options(parser)
 
     network = parser.add_argument_group("network")
-    network.add_argument("--hidden", type=int, default=1024, help="width of embeddings, LSTMs and attention")
+    network.add_argument("--hidden", type=int, default=1024, help="hidden size")
     network.add_argument("--layers", type=int, default=4, help="number of encoder layers, and of decoder layers")
     network.add_argument("--vocabulary", type=int, default=32000, help="vocabulary size of synthetic data")
 

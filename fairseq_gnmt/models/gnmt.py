@@ -32,7 +32,7 @@ class GNMTConfig(FairseqDataclass):
     """Options of every GNMT architecture; the defaults are NVIDIA's GNMT v2."""
 
     hidden_size: int = field(
-        default=1024, metadata={"help": "width of embeddings, LSTMs and attention", "range": SIZES}
+        default=1024, metadata={"help": "hidden size: units of embeddings, LSTMs and attention", "range": SIZES}
     )
     encoder_layers: int = field(
         default=4,

@@ -20,7 +20,7 @@ def read_vectors(path: Path, size: int) -> Iterator[Tuple[str, Tensor]]:
 
     Args:
         path: file of vectors.
-        size: width of the embeddings.
+        size: hidden size, the size of an embedding.
 
     Raises:
         UserError: if the file is missing, has another format, or has vectors of another size.

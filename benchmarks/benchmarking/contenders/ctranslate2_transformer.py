@@ -11,7 +11,7 @@ from benchmarking.contenders.setting import Setting
 from benchmarking.workload import Sentence
 from gnmt.errors import UserError
 
-LAYERS, WIDTH, HEADS, INNER_WIDTH = 6, 512, 8, 2048  # Vaswani et al. (2017), table 3, base
+LAYERS, MODEL_SIZE, HEADS, INNER_SIZE = 6, 512, 8, 2048  # Vaswani et al. (2017), table 3, base
 POSITIONS = 1024
 MARKS = ["<blank>", "<s>", "</s>", "<unk>"]  # CTranslate2's names, in fairseq's order
 COMPUTE_TYPES = {"fp32": "float32", "int8": "int8"}
@@ -69,18 +69,18 @@ def write_model(folder: Path, words: Sequence[str], seed: int) -> None:
     fill = RandomWeights(seed)
     for side in (spec.encoder, spec.decoder):
         embeddings = side.embeddings[0] if isinstance(side.embeddings, list) else side.embeddings
-        embeddings.weight = fill.matrix(len(words), WIDTH)
-        side.position_encodings.encodings = fill.matrix(POSITIONS, WIDTH)
+        embeddings.weight = fill.matrix(len(words), MODEL_SIZE)
+        side.position_encodings.encodings = fill.matrix(POSITIONS, MODEL_SIZE)
         side.scale_embeddings = True
         fill.norm(side.layer_norm)
         for layer in side.layer:
-            fill.attention(layer.self_attention, [3 * WIDTH, WIDTH])
+            fill.attention(layer.self_attention, [3 * MODEL_SIZE, MODEL_SIZE])
             if hasattr(layer, "attention"):
-                fill.attention(layer.attention, [WIDTH, 2 * WIDTH, WIDTH])
+                fill.attention(layer.attention, [MODEL_SIZE, 2 * MODEL_SIZE, MODEL_SIZE])
             fill.norm(layer.ffn.layer_norm)
-            fill.linear(layer.ffn.linear_0, INNER_WIDTH, WIDTH)
-            fill.linear(layer.ffn.linear_1, WIDTH, INNER_WIDTH)
-    fill.linear(spec.decoder.projection, len(words), WIDTH)
+            fill.linear(layer.ffn.linear_0, INNER_SIZE, MODEL_SIZE)
+            fill.linear(layer.ffn.linear_1, MODEL_SIZE, INNER_SIZE)
+    fill.linear(spec.decoder.projection, len(words), MODEL_SIZE)
     spec.register_source_vocabulary(list(words))
     spec.register_target_vocabulary(list(words))
     spec.validate()
@@ -103,7 +103,7 @@ class RandomWeights:
     def attention(self, part: Any, outputs: List[int]) -> None:
         self.norm(part.layer_norm)
         for linear, size in zip(part.linear, outputs):
-            self.linear(linear, size, WIDTH)
+            self.linear(linear, size, MODEL_SIZE)
 
     def norm(self, part: Any) -> None:
-        part.gamma, part.beta = np.ones(WIDTH, np.float32), np.zeros(WIDTH, np.float32)
+        part.gamma, part.beta = np.ones(MODEL_SIZE, np.float32), np.zeros(MODEL_SIZE, np.float32)

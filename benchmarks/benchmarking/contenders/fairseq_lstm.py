@@ -15,14 +15,15 @@ from benchmarking.contenders.setting import LABEL_SMOOTHING, LEARNING_RATE, Sett
 
 
 def network(setting: Setting) -> LSTMModel:
-    """Returns a network with our width and depth, fairseq's left-to-right encoder and separate embeddings."""
+    """Returns a network of our sizes, with fairseq's left-to-right encoder and separate embeddings."""
     if setting.checkpoint is not None:
         return load_checkpoint(setting)
     torch.manual_seed(setting.seed)
-    width, depth = setting.size.hidden, setting.size.layers
+    hidden_size, depth = setting.size.hidden, setting.size.layers
     options = Namespace(
-        encoder_embed_dim=width, encoder_hidden_size=width, encoder_layers=depth,
-        decoder_embed_dim=width, decoder_hidden_size=width, decoder_layers=depth, decoder_out_embed_dim=width,
+        encoder_embed_dim=hidden_size, encoder_hidden_size=hidden_size, encoder_layers=depth,
+        decoder_embed_dim=hidden_size, decoder_hidden_size=hidden_size, decoder_layers=depth,
+        decoder_out_embed_dim=hidden_size,
         dropout=setting.dropout, decoder_attention="1", criterion="label_smoothed_cross_entropy",
     )  # fmt: skip
     base_architecture(options)

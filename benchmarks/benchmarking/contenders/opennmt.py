@@ -38,18 +38,18 @@ def build_vocabulary(dictionary: Dictionary) -> Any:
 
 
 def build_network(setting: Setting) -> torch.nn.Module:
-    """Returns a network with our width and depth; attention and input feeding are OpenNMT-py's defaults."""
+    """Returns a network of our sizes; attention and input feeding are OpenNMT-py's defaults."""
     from onmt.decoders import InputFeedRNNDecoder
     from onmt.encoders import RNNEncoder
     from onmt.models import NMTModel
     from onmt.modules import Embeddings
 
     torch.manual_seed(setting.seed)
-    width, depth, entries = setting.size.hidden, setting.size.layers, len(setting.dictionary)
-    encoder = RNNEncoder("LSTM", False, depth, width, embeddings=Embeddings(width, entries, PAD))
-    decoder = InputFeedRNNDecoder("LSTM", False, depth, width, embeddings=Embeddings(width, entries, PAD))
+    hidden_size, depth, entries = setting.size.hidden, setting.size.layers, len(setting.dictionary)
+    encoder = RNNEncoder("LSTM", False, depth, hidden_size, embeddings=Embeddings(hidden_size, entries, PAD))
+    decoder = InputFeedRNNDecoder("LSTM", False, depth, hidden_size, embeddings=Embeddings(hidden_size, entries, PAD))
     model = NMTModel(encoder, decoder)
-    model.generator = torch.nn.Linear(width, entries)
+    model.generator = torch.nn.Linear(hidden_size, entries)
     for parameter in model.parameters():
         torch.nn.init.uniform_(parameter, -INITIAL_RANGE, INITIAL_RANGE)
     forbid_marks(model.generator, setting.dictionary)

@@ -58,13 +58,13 @@ def expected_largest(count: int, steps: int = 4000, limit: float = 8.0) -> float
 
     It is the integral of 1 - F(x)^n over positive x minus the integral of F(x)^n over negative x.
     """
-    width = limit / steps
+    interval = limit / steps
     total = 0.0
     for step in range(steps):
-        x = (step + 0.5) * width
+        x = (step + 0.5) * interval
         above, below = 0.5 * math.erfc(-x / math.sqrt(2)), 0.5 * math.erfc(x / math.sqrt(2))
         total += (1 - above**count) - below**count
-    return total * width
+    return total * interval
 
 
 def one_replica(setting: Setting, layers: Layers = ONE_DEVICE, softmax_devices: int = 1) -> float:

@@ -65,8 +65,8 @@ def forward_tasks(device: Device, link: Link, network: Network, batch: Batch, la
     rows, hidden = batch.sentences, network.hidden
     tasks: List[Task] = []
 
-    def add(place: int, seconds: float, needs: Sequence[int], positions: float, width: int = 1) -> int:
-        size = rows * positions * width * hidden * device.number_bytes
+    def add(place: int, seconds: float, needs: Sequence[int], positions: float, multiple: int = 1) -> int:
+        size = rows * positions * multiple * hidden * device.number_bytes
         tasks.append(Task(place, seconds, tuple(needs), send_seconds(link, size)))
         return len(tasks) - 1
 
@@ -101,12 +101,12 @@ def forward_tasks(device: Device, link: Link, network: Network, batch: Batch, la
             ),
         ],
         chunk,
-        width=2,  # features and context
+        multiple=2,  # features and context
     )
     return tasks
 
 
-def _wavefront(add, inputs, places_and_seconds, positions: float, width: int = 1) -> List[int]:
+def _wavefront(add, inputs, places_and_seconds, positions: float, multiple: int = 1) -> List[int]:
     """Adds the tasks of a stack in wavefront order; returns the tasks of its top layer, one for each chunk.
 
     Args:
@@ -114,13 +114,13 @@ def _wavefront(add, inputs, places_and_seconds, positions: float, width: int = 1
         inputs: tasks that each chunk needs.
         places_and_seconds: device of each layer, and its time for a chunk.
         positions: of a chunk.
-        width: width of a layer's output, in hidden sizes.
+        multiple: size of a layer's output as a multiple of the hidden size.
     """
     latest = [list(needs) for needs in inputs]  # what the next layer needs, by chunk
     previous: Dict[int, List[int]] = {}  # the task of the previous chunk, by layer
     for layer, chunk in schedule(len(places_and_seconds), len(inputs)):
         place, seconds = places_and_seconds[layer]
-        task = add(place, seconds, [*latest[chunk], *previous.get(layer, [])], positions, width)
+        task = add(place, seconds, [*latest[chunk], *previous.get(layer, [])], positions, multiple)
         latest[chunk], previous[layer] = [task], [task]
     return [task for tasks in latest for task in tasks]
 
