@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From nothing to a translator: environment, data, training, translation, BLEU, a model folder and sample sentences.
 #
-#   bash scripts/demo.sh                                        the embedded English-German corpus, minutes
+#   bash scripts/demo.sh                                        the generated English-German corpus, minutes
 #   bash scripts/demo.sh --corpus multi30k                      real image captions; downloads 1.3 MB
 #   bash scripts/demo.sh --corpus multi30k --data DIR           the same from a local copy
 #

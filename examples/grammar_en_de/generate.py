@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the English-German corpus of the embedded grammar: train, valid and test as raw text.
+"""Writes the generated English-German corpus: train, valid and test as raw text.
 
 Example:
 
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Write the English-German corpus of the embedded grammar.")
+    parser = argparse.ArgumentParser(description="Write the generated English-German corpus.")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where to write; created if missing")
     parser.add_argument("--train", type=int, default=30_000, metavar="N", help="training pairs (default: %(default)s)")
     parser.add_argument("--valid", type=int, default=500, metavar="N", help="validation pairs (default: %(default)s)")

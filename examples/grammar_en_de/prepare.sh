@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The embedded English-German corpus, from its grammar to the binarised corpus.
+# Generates the English-German corpus and binarises it.
 #
 #   bash examples/grammar_en_de/prepare.sh [--output DIR] [--jobs N] [--overwrite]
 #

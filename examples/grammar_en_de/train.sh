@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains a small GNMT v2 on the embedded corpus, in about two minutes.
+# Trains a small GNMT v2 on the generated corpus, in about two minutes.
 #
 #   bash examples/grammar_en_de/train.sh [--output DIR] [--seed N] [-- further options of fairseq-train]
 #
