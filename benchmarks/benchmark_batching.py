@@ -65,7 +65,13 @@ def parse_options() -> argparse.Namespace:
 
 
 def translate(translator: Translator, groups: Sequence[Sequence[QueuedSentence]], slots: int) -> Dict[int, List[int]]:
-    """Translates groups of sentences one after the other, and returns the best tokens of each sentence."""
+    """Translates groups of sentences one after the other, and returns the best tokens of each sentence.
+
+    Args:
+        translator: loaded model folder.
+        groups: sentences of each search.
+        slots: number of sentences that are translated at the same time.
+    """
     translations: Dict[int, List[int]] = {}
     for group in groups:
         search = translator.search(TranslationOptions(batch_size=slots))
@@ -80,7 +86,13 @@ def translate(translator: Translator, groups: Sequence[Sequence[QueuedSentence]]
 def contenders(
     translator: Translator, lines: Sequence[str], slots: int
 ) -> Dict[str, Callable[[], Dict[int, List[int]]]]:
-    """Returns a function for each contender, which translates all lines."""
+    """Returns a function for each contender, which translates all lines.
+
+    Args:
+        translator: loaded model folder.
+        lines: lines of text; blank lines are skipped.
+        slots: size of a closed batch, and number of slots of continuous batching.
+    """
     encoded = [translator.codec.encode(line, 1024) for line in lines if line.strip()]
     queued = [QueuedSentence(number, sentence.ids) for number, sentence in enumerate(encoded)]
     longest_first = sorted(queued, key=lambda sentence: -len(sentence.source))

@@ -97,7 +97,12 @@ def setting_of(point: Point, args: argparse.Namespace) -> PointSetting:
 
 
 def measure(point: Point, args: argparse.Namespace) -> Alternation:
-    """Returns the seconds of COSTS and of the matrix product in each repetition."""
+    """Returns the seconds of COSTS and of the matrix product in each repetition.
+
+    Args:
+        point: sizes to measure.
+        args: options of the command line.
+    """
     setting = setting_of(point, args)
     worker = Worker(Contender(WORKER, "benchmarking.contenders.growth_point", "build", setting), args.threads)
     try:
@@ -120,13 +125,24 @@ def growth_of(measured: Dict[Point, Alternation], base: Point, layers: int) -> G
 
 
 def expected_seconds(point: Point, args: argparse.Namespace) -> float:
-    """Returns a rough estimate of a point's time, relative to other points."""
+    """Returns a rough estimate of a point's time, relative to other points.
+
+    Args:
+        point: sizes to measure.
+        args: options of the command line.
+    """
     rounds = args.warm_up + args.repetitions
     return START_SECONDS + rounds * sum(operations(cost, point, args.layers) for cost in COSTS) / OPERATIONS_A_SECOND
 
 
 def report(growth: Growth, args: argparse.Namespace, warnings: List[str]) -> str:
-    """Returns Markdown: a table for each variable, and the growth from its first to its last value."""
+    """Returns Markdown: a table for each variable, and the growth from its first to its last value.
+
+    Args:
+        growth: all measurements.
+        args: options of the command line.
+        warnings: sentences on disturbances of the measurement.
+    """
     about = (
         f"Growth around {describe(growth.base)}; {args.layers} + {args.layers} layers, random weights, dropout {DROPOUT} "
         f"in training, {args.threads} threads; median (least - most) of {args.repetitions}."

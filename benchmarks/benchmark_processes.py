@@ -62,7 +62,12 @@ def parse_options() -> argparse.Namespace:
 
 
 def measure(strategy: str, args: argparse.Namespace) -> List[Measured]:
-    """Starts the processes and returns the measurements of each."""
+    """Starts the processes and returns the measurements of each.
+
+    Args:
+        strategy: one of STRATEGIES.
+        args: options of the command line.
+    """
     processes, threads = (1, args.processes) if strategy == WHOLE else (args.processes, 1)
     setting = UpdateSetting(
         strategy, processes, threads, args.hidden, args.layers, args.vocabulary, args.batch, args.length, args.tied,

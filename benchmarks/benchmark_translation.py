@@ -101,7 +101,12 @@ def check_trained(args: argparse.Namespace) -> None:
 
 
 def contenders_of(args: argparse.Namespace, setting: Setting) -> list:
-    """Returns the contenders; fairseq's lstm has its own checkpoint."""
+    """Returns the contenders; fairseq's lstm has its own checkpoint.
+
+    Args:
+        args: options of the command line.
+        setting: network, batches and search of all contenders.
+    """
     contenders = expand(args, "translator", setting, MODULES, PRECISIONS)
     lstm_setting = setting._replace(checkpoint=args.fairseq_lstm_path)
     return [
@@ -128,7 +133,13 @@ def describe(args: argparse.Namespace, setting: Setting) -> str:
 
 
 def read_references(path: Path, split: str, sentences: int) -> List[str]:
-    """Returns the references. Raises UserError if their number does not match the split."""
+    """Returns the references. Raises UserError if their number does not match the split.
+
+    Args:
+        path: file with one reference per line.
+        split: name of the data split, for the message.
+        sentences: expected number of references.
+    """
     references = read_lines(path)
     if len(references) != sentences:
         raise UserError(

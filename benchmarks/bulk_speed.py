@@ -99,7 +99,13 @@ def fairseq_command(args: argparse.Namespace, source: Path) -> List[str]:
 
 
 def timed(command: List[str], threads: int, output: Path) -> float:
-    """Returns the seconds of a program that writes its stdout to a file."""
+    """Returns the seconds of a program that writes its stdout to a file.
+
+    Args:
+        command: command line.
+        threads: value of OMP_NUM_THREADS.
+        output: file for stdout.
+    """
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     variables = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(paths)}
     with open(output, "wb") as file:
@@ -112,7 +118,13 @@ def timed(command: List[str], threads: int, output: Path) -> float:
 
 
 def run_bulk(args: argparse.Namespace, source: Path, folder: Path) -> Run:
-    """Runs `gnmt bulk` and returns its seconds, including the merge."""
+    """Runs `gnmt bulk` and returns its seconds, including the merge.
+
+    Args:
+        args: options of the command line.
+        source: input file.
+        folder: folder for the output.
+    """
     seconds = timed(bulk_command(args, source, folder / "out"), args.threads // args.workers, folder / "log")
     merge = [sys.executable, "-m", "gnmt", "bulk", "merge", str(folder / "out")]
     seconds += timed(merge, 1, folder / "merged")
@@ -134,7 +146,13 @@ def run_program(name: str, args: argparse.Namespace, source: Path) -> Run:
 
 
 def measure(args: argparse.Namespace, lines: List[str], folder: Path) -> Dict[str, Dict[str, list]]:
-    """Returns the seconds of each program for the whole file and for its first line, and the translations."""
+    """Returns the seconds of each program for the whole file and for its first line, and the translations.
+
+    Args:
+        args: options of the command line.
+        lines: lines to translate.
+        folder: folder for inputs and outputs.
+    """
     for name, content in (("whole", lines), ("first", lines[:1])):
         (folder / name).write_text("".join(f"{line}\n" for line in content), encoding="utf-8")
     measured: Dict[str, Dict[str, list]] = {name: {"whole": [], "first": [], "lines": []} for name in PROGRAMS}

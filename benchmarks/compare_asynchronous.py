@@ -31,7 +31,12 @@ SAVES_PER_EPOCH = ["--save-interval-updates", "50", "--keep-interval-updates", "
 
 
 def runs(replicas: List[int], deaths: List[int]) -> List[Run]:
-    """Returns the training runs to compare."""
+    """Returns the training runs to compare.
+
+    Args:
+        replicas: numbers of replicas.
+        deaths: numbers of replicas and of servers that are killed in a further training run.
+    """
     training_runs = [Run("1 process", ONE_BATCH)]
     for count in replicas:
         asynchronous = ["--replicas", str(count), "--asynchronous", *ONE_BATCH]

@@ -90,7 +90,14 @@ def parse_options() -> argparse.Namespace:
 
 
 def build(options: argparse.Namespace, variant: str, weights: torch.dtype, device: str) -> GNMTModel:
-    """Returns a network with the same weights for the same options and variant."""
+    """Returns a network with the same weights for the same options and variant.
+
+    Args:
+        options: options of the command line.
+        variant: name of the network variant.
+        weights: type of the weights.
+        device: "cpu" or "cuda".
+    """
     dictionary = make_dictionary(options.vocabulary)
     config = GNMTv2.config_class(
         hidden_size=options.hidden, encoder_layers=LAYERS, decoder_layers=LAYERS, dropout=0.0, **VARIANTS[variant]
@@ -103,7 +110,14 @@ def build(options: argparse.Namespace, variant: str, weights: torch.dtype, devic
 
 
 def loss_and_gradient(model: GNMTModel, batch: Batch, kind: Kind, device: str) -> Result:
-    """Returns the label-smoothed loss of a batch in nats, and its gradient."""
+    """Returns the label-smoothed loss of a batch in nats, and its gradient.
+
+    Args:
+        model: network to run.
+        batch: batch of the comparison.
+        kind: arithmetic.
+        device: "cpu" or "cuda".
+    """
     dictionary = model.decoder.dictionary
     criterion = GNMTLabelSmoothedCrossEntropy(task_of(dictionary), LABEL_SMOOTHING, sentence_avg=True)
     sample = fairseq_sample(batch, dictionary, device)
@@ -118,7 +132,15 @@ def loss_and_gradient(model: GNMTModel, batch: Batch, kind: Kind, device: str) -
 
 @torch.no_grad()
 def translate(model: GNMTModel, batch: Batch, beam: int, precision: str, device: str) -> List[List[int]]:
-    """Returns the best translation of each source, by the project's beam search."""
+    """Returns the best translation of each source, by the project's beam search.
+
+    Args:
+        model: network to run.
+        batch: batch of the comparison.
+        beam: beam size.
+        precision: precision of decoding.
+        device: "cpu" or "cuda".
+    """
     options = SearchOptions(beam=beam, max_len_b=max(len(source) for source in batch.sources) + 5)
     model.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))  # as fairseq-generate does
     generator = GNMTGenerator([model], model.decoder.dictionary, options, precision=precision)
@@ -137,7 +159,12 @@ def row(variant: str, quantity: str, deviation: float, limit: float) -> Dict[str
 
 
 def compare(options: argparse.Namespace, batch: Batch) -> Iterator[Dict[str, str]]:
-    """Yields a row of the table for each comparison."""
+    """Yields a row of the table for each comparison.
+
+    Args:
+        options: options of the command line.
+        batch: batch of the comparison.
+    """
     for variant in VARIANTS:
         expected = loss_and_gradient(build(options, variant, torch.float64, "cpu"), batch, REFERENCE, "cpu")
         for kind in KINDS:

@@ -63,7 +63,12 @@ def synchronize(device: str) -> None:
 
 
 def count_synchronisations(run: Callable[[], object], device: str) -> int:
-    """Returns the number of times that the host waits for the GPU during a call; 0 on a CPU."""
+    """Returns the number of times that the host waits for the GPU during a call; 0 on a CPU.
+
+    Args:
+        run: call to count.
+        device: "cpu" or "cuda".
+    """
     if device == "cpu":
         run()
         return 0

@@ -48,7 +48,14 @@ def parse_options() -> argparse.Namespace:
 
 
 async def load(url: str, sentences: Sequence[str], languages: Tuple[str, str], clients: int):
-    """Sends all sentences from `clients` clients; returns translations, latencies and the total seconds."""
+    """Sends all sentences from `clients` clients; returns translations, latencies and the total seconds.
+
+    Args:
+        url: address of the server.
+        sentences: sentences, one per request.
+        languages: source and target language.
+        clients: number of clients that send requests at the same time.
+    """
     waiting = list(enumerate(sentences))[::-1]
     translations: List[str] = [""] * len(sentences)
     latencies: List[float] = []

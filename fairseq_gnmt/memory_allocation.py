@@ -39,7 +39,12 @@ def prepare_memory() -> None:
 
 
 def _grow_heap_in_huge_pages(libc: ctypes.CDLL, block_bytes: int) -> None:
-    """Grows the heap by blocks that are small enough for it, with huge pages; the heap never shrinks."""
+    """Grows the heap by blocks that are small enough for it, with huge pages; the heap never shrinks.
+
+    Args:
+        libc: C library of the process.
+        block_bytes: maximum size of a block in the heap, in bytes.
+    """
     signatures: List[Tuple[Any, Any, List[Any]]] = [
         (libc.malloc, ctypes.c_void_p, [ctypes.c_size_t]),
         (libc.free, None, [ctypes.c_void_p]),

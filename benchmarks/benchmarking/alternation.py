@@ -135,7 +135,13 @@ class Alternation(NamedTuple):
 
 
 def alternate(workers: Sequence[Worker], warm_up: int, repetitions: int) -> Alternation:
-    """Runs the contenders in the order A B C A B C ..., once in each round. The first `warm_up` rounds are not counted."""
+    """Runs the contenders in the order A B C A B C ..., once in each round. The first `warm_up` rounds are not counted.
+
+    Args:
+        workers: processes of the contenders.
+        warm_up: number of rounds that are not counted.
+        repetitions: number of counted rounds.
+    """
     seconds: Dict[str, List[List[float]]] = {worker.name: [] for worker in workers}
     foreign = elapsed = 0.0
     busy_known = busy_seconds() is not None

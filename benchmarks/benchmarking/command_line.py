@@ -102,7 +102,12 @@ def check_options(args: argparse.Namespace, precisions: Dict[str, Sequence[str]]
 
 
 def check_cuda(contenders: Sequence[str], precisions: Sequence[str]) -> None:
-    """Raises UserError for options that work on CPUs only, and if there is no GPU."""
+    """Raises UserError for options that work on CPUs only, and if there is no GPU.
+
+    Args:
+        contenders: names of the contenders.
+        precisions: names of the precisions.
+    """
     cpu_only = sorted(ONLY_ON_CPU & {*contenders, *precisions})
     if cpu_only:
         raise UserError(
@@ -163,7 +168,15 @@ def load_workload(args: argparse.Namespace, split: str, default_count: Tuple[int
 def expand(
     args: argparse.Namespace, builder: str, setting: Setting, modules: dict, precisions: Dict[str, Sequence[str]]
 ) -> List[Contender]:
-    """Returns a contender for each name, or for each name and precision, and then the matrix product."""
+    """Returns a contender for each name, or for each name and precision, and then the matrix product.
+
+    Args:
+        args: options of the command line.
+        builder: name of the function that builds a contender in its module.
+        setting: setting of all contenders.
+        modules: module of each contender, below benchmarking.contenders.
+        precisions: supported precisions of each contender that supports others than fp32.
+    """
     contenders = []
     for name in args.contenders:
         supported = precisions.get(name)

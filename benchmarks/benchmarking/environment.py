@@ -23,7 +23,12 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def record(threads: int, device: str) -> Dict[str, Any]:
-    """Returns the data that are necessary to judge or to repeat the figures."""
+    """Returns the data that are necessary to judge or to repeat the figures.
+
+    Args:
+        threads: number of threads of a contender.
+        device: "cpu" or "cuda".
+    """
     processor = _processor()
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),

@@ -56,7 +56,12 @@ class Growth(NamedTuple):
         return spread(self.seconds[point][cost])
 
     def formula(self, cost: str, point: Point) -> float:
-        """Returns the seconds by the formula; for 8-bit integers too, at the peak of float32."""
+        """Returns the seconds by the formula; for 8-bit integers too, at the peak of float32.
+
+        Args:
+            cost: one of COSTS.
+            point: sizes.
+        """
         return operations(cost, point, self.layers) / self.peak
 
 
@@ -74,13 +79,23 @@ def operations(cost: str, point: Point, layers: int) -> int:
 
 
 def grid(base: Point, values: Dict[str, Sequence[int]]) -> List[Point]:
-    """Returns the base, and the points that differ from it in one variable; each once."""
+    """Returns the base, and the points that differ from it in one variable; each once.
+
+    Args:
+        base: sizes that stay constant while one variable changes.
+        values: values of each variable.
+    """
     points = [base._replace(**{variable: value}) for variable in values for value in sorted(values[variable])]
     return list(dict.fromkeys([base, *points]))
 
 
 def rows(growth: Growth, variable: str) -> List[Dict[str, str]]:
-    """Returns the rows of a table: the measured time of each cost, and the time of its formula."""
+    """Returns the rows of a table: the measured time of each cost, and the time of its formula.
+
+    Args:
+        growth: all measurements.
+        variable: variable of the table.
+    """
     table = []
     for point in growth.along(variable):
         row = {variable: str(getattr(point, variable))}
@@ -96,7 +111,12 @@ def rows(growth: Growth, variable: str) -> List[Dict[str, str]]:
 
 
 def summary(growth: Growth, variable: str) -> str:
-    """Returns a sentence with the growth of each cost from the first to the last value."""
+    """Returns a sentence with the growth of each cost from the first to the last value.
+
+    Args:
+        growth: all measurements.
+        variable: variable that grows.
+    """
     first, *_, last = growth.along(variable)
     parts = []
     for cost in COSTS:

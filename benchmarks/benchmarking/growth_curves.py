@@ -42,7 +42,13 @@ def measurements(growth: Growth, cost: str, variable: str) -> Measurements:
 
 
 def formula_line(growth: Growth, cost: str, variable: str) -> Curve:
-    """Returns the formula at whole values from the smallest to the largest measured value."""
+    """Returns the formula at whole values from the smallest to the largest measured value.
+
+    Args:
+        growth: all measurements.
+        cost: one of COSTS.
+        variable: variable of the x axis.
+    """
     points = growth.along(variable)
     first, last = getattr(points[0], variable), getattr(points[-1], variable)
     x = sorted({round(value) for value in np.geomspace(first, last, FORMULA_POINTS)})

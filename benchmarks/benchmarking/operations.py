@@ -34,7 +34,12 @@ class NetworkSize(NamedTuple):
 
 
 def update_operations(size: NetworkSize, batches: Sequence[Batch]) -> int:
-    """Returns the operations of forward and backward over each batch once."""
+    """Returns the operations of forward and backward over each batch once.
+
+    Args:
+        size: sizes of the network.
+        batches: batches of the measurement.
+    """
     forward = 0
     for batch in batches:
         forward += batch.source_tokens * size.source_position + batch.target_tokens * size.target_position
@@ -47,6 +52,11 @@ def translation_operations(size: NetworkSize, batches: Sequence[Batch], beam: in
     """Returns the operations of encoding each batch, and of decoding it for the length of its longest target.
 
     A sentence has one hypothesis at the first step.
+
+    Args:
+        size: sizes of the network.
+        batches: batches of the measurement.
+        beam: beam size.
     """
     total = 0
     for batch in batches:

@@ -52,7 +52,13 @@ class Measured(NamedTuple):
 
 
 def measure_process(rank: int, setting: UpdateSetting, port: int) -> Measured:
-    """Measures in this process, which should be new; all processes call it at the same time."""
+    """Measures in this process, which should be new; all processes call it at the same time.
+
+    Args:
+        rank: number of this process, from 0.
+        setting: strategy and sizes.
+        port: free port of this machine, for the rendezvous.
+    """
     torch.set_num_threads(setting.threads)
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     if setting.processes > 1:
@@ -92,7 +98,15 @@ def measure_process(rank: int, setting: UpdateSetting, port: int) -> Measured:
 def loss_of(
     network: GNMTNetwork, own_features: Tensor, target: Tensor, rows: Tensor, shard: VocabularyShard | None
 ) -> Tensor:
-    """Returns the loss of a process's sentences; with a shard, the loss of the whole batch."""
+    """Returns the loss of a process's sentences; with a shard, the loss of the whole batch.
+
+    Args:
+        network: network of this process.
+        own_features: features (R, T, H) of the sentences of this process.
+        target: tokens (B, T) of the whole batch.
+        rows: sentences of this process.
+        shard: vocabulary of this process, or None.
+    """
     projection = network.decoder.output_projection
     if shard is None:
         features, words = own_features.flatten(0, 1), target[rows].flatten()

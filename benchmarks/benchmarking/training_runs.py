@@ -91,7 +91,13 @@ def train(run: Run, data: Path, folder: Path, options: Sequence[str]) -> Result:
 
 
 def kill_in_turn(process: subprocess.Popen, log: Path, deaths: Sequence[str]) -> Dict[str, int]:
-    """Kills one process after another; returns the number of killed processes by kind."""
+    """Kills one process after another; returns the number of killed processes by kind.
+
+    Args:
+        process: `gnmt train`.
+        log: its log file.
+        deaths: kind of each process to kill, REPLICA or SERVER.
+    """
     choose, killed = random.Random(len(deaths)), {REPLICA: 0, SERVER: 0}
     offset = log.stat().st_size if log.exists() else 0
     for position, kind in enumerate(deaths, 1):
@@ -107,7 +113,14 @@ def kill_in_turn(process: subprocess.Popen, log: Path, deaths: Sequence[str]) ->
 
 
 def result(name: str, folder: Path, seconds: float, killed: Dict[str, int]) -> Result:
-    """Returns the result of a finished training run from its log and its last checkpoint."""
+    """Returns the result of a finished training run from its log and its last checkpoint.
+
+    Args:
+        name: name of the training run.
+        folder: folder of its checkpoints and its log.
+        seconds: duration.
+        killed: number of killed processes by kind.
+    """
     log = folder / LOG
     records, text = read_log(log), log.read_text(encoding="utf-8", errors="replace")
     points = [

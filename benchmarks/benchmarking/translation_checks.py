@@ -38,7 +38,13 @@ class TranslationChecks:
         return {worker.name: self._translate(worker) for worker in workers}
 
     def _compare(self, ours: Worker, other: Worker, beam: int) -> None:
-        """Compares translations by log-probability, which all searches support. Raises UserError if they differ."""
+        """Compares translations by log-probability, which all searches support. Raises UserError if they differ.
+
+        Args:
+            ours: worker of our network.
+            other: worker to compare.
+            beam: beam size.
+        """
         expected, actual = (worker.call("unnormalised", 0, beam) for worker in (ours, other))
         equal = sum(same_words(first, second) for first, second in zip(expected, actual))
         if len(expected) != len(actual) or len(expected) - equal > TIES * len(expected):
@@ -67,7 +73,13 @@ def same_words(first: Sentence, second: Sentence) -> bool:
 
 
 def check_steps(name: str, batch: Batch, translations: List[Sentence]) -> None:
-    """Raises UserError unless each translation has a word for every step; the last word may be EOS."""
+    """Raises UserError unless each translation has a word for every step; the last word may be EOS.
+
+    Args:
+        name: name of the contender.
+        batch: batch with the number of steps.
+        translations: translations of the batch.
+    """
     steps = batch.longest_target
     lengths = sorted({len(translation) for translation in translations})
     if len(translations) != len(batch.sources) or not set(lengths) <= {steps - 1, steps}:

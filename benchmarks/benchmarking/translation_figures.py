@@ -112,7 +112,12 @@ class TranslationFigures:
         return [of_number.get(number, "") for number in range(numbers[-1] + 1)]
 
     def _in_order(self, batches: Sequence[List[Sentence]], escape_unknown: bool) -> List[str]:
-        """Returns detokenised text in the order of the data set, in the form in which fairseq-generate prints it."""
+        """Returns detokenised text in the order of the data set, in the form in which fairseq-generate prints it.
+
+        Args:
+            batches: translations of each batch.
+            escape_unknown: mark unknown words as in references.
+        """
         numbered = [
             (number, sentence)
             for batch, sentences in zip(self.setting.batches, batches)

@@ -71,6 +71,11 @@ def translate_offline(served: ServedModel, sentences: Sequence[str], repetitions
     """Returns the translations of the offline translator, and the seconds of each repetition after a warm-up.
 
     Runs in a fresh process, which ends before the server starts.
+
+    Args:
+        served: model and its options.
+        sentences: sentences to translate.
+        repetitions: number of measured repetitions.
     """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_translate, served, list(sentences), repetitions).result()

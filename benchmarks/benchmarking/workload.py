@@ -52,7 +52,16 @@ def make_dictionary(size: int) -> Dictionary:
 def synthetic_batches(
     vocabulary: int, count: int, sentences: int, source_length: int, target_length: int, seed: int
 ) -> List[Batch]:
-    """Returns batches of random words; all sources and all targets have one length, including EOS."""
+    """Returns batches of random words; all sources and all targets have one length, including EOS.
+
+    Args:
+        vocabulary: size of the dictionary.
+        count: number of batches.
+        sentences: sentences of a batch.
+        source_length: tokens of a source.
+        target_length: tokens of a target.
+        seed: seed of the words.
+    """
     for name, length in (("--source-length", source_length), ("--target-length", target_length)):
         if length < 2:
             raise UserError(f"{name} is {length}, but must be at least 2: a word and EOS.")
@@ -82,7 +91,13 @@ def load_dictionary(data: Path, language: str) -> Dictionary:
 
 
 def load_pairs(data: Path, split: str, languages: Tuple[str, str]) -> List[Tuple[Sentence, Sentence]]:
-    """Returns the pairs of a split of fairseq-preprocess. Raises UserError if the split is missing."""
+    """Returns the pairs of a split of fairseq-preprocess. Raises UserError if the split is missing.
+
+    Args:
+        data: folder of fairseq-preprocess.
+        split: name of the split, such as "test".
+        languages: source and target language.
+    """
     source, target = languages
     sides = []
     for language in languages:

@@ -80,7 +80,13 @@ class GNMTHub(GeneratorHubInterface):
         return nbest_lists
 
     def _log(self, source: LongTensor, hypotheses: Hypotheses, print_alignment) -> None:
-        """Logs a sentence as fairseq does, also with soft alignments, for which fairseq's own method fails."""
+        """Logs a sentence as fairseq does, also with soft alignments, for which fairseq's own method fails.
+
+        Args:
+            source: token ids of the sentence.
+            hypotheses: n-best list.
+            print_alignment: "hard", "soft" or None.
+        """
         logger.info(f"S\t{self.string(source)}")
         for hypothesis in hypotheses:
             logger.info(f"H\t{hypothesis['score']}\t{self.decode(hypothesis['tokens'])}")

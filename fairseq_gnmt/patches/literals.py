@@ -67,6 +67,10 @@ def _value(node: ast.AST) -> Any:
 def _check_length(left: Any, right: Any) -> None:
     """Checks the length of a repeated sequence.
 
+    Args:
+        left: left operand of a product.
+        right: right operand of a product.
+
     Raises:
         UserError: if the result would be too long.
     """

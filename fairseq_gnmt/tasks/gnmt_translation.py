@@ -207,6 +207,10 @@ class GNMTTranslationTask(TranslationTask):
         """Encodes lines; with --replace-unk, source words outside the dictionary keep their text for copying.
 
         The words of earlier calls are removed.
+
+        Args:
+            lines: lines of text.
+            encode_fn: tokenizes a line.
         """
         forget_words()
         copying = self.unk_replacements is not None
@@ -303,7 +307,13 @@ class GNMTTranslationTask(TranslationTask):
             self.whole_layers = gather_layers(model)
 
     def _inference_with_bleu(self, generator, sample, model):
-        """Returns the counts of BLEU; with --vocabulary-parallel each process translates its share of the sentences."""
+        """Returns the counts of BLEU; with --vocabulary-parallel each process translates its share of the sentences.
+
+        Args:
+            generator: search.
+            sample: batch of all processes.
+            model: GNMT model.
+        """
         if self.whole_layers is None:
             return self._bleu(generator, sample, model)
         with with_layers(model, self.whole_layers):
@@ -312,7 +322,13 @@ class GNMTTranslationTask(TranslationTask):
         return summed_counts(score, BLEU_ORDER, sample["target"].device)
 
     def _bleu(self, generator, sample, model):
-        """Returns the BLEU statistics of a batch."""
+        """Returns the BLEU statistics of a batch.
+
+        Args:
+            generator: search.
+            sample: batch, or a share of it.
+            model: GNMT model.
+        """
         hypotheses = self.inference_step(generator, [model], sample)
         return self.bleu.score(hypotheses, sample["target"], generator.symbols_to_strip_from_output)
 

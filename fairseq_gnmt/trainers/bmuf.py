@@ -59,7 +59,13 @@ class BMUFTrainer(Trainer):
     # -- logs
 
     def _aggregate_logging_outputs(self, logging_outputs: List[Dict[str, Any]], *extra_stats_to_sum, ignore=False):
-        """Sums the sample sizes for the gradient; in a training step, statistics are not summed."""
+        """Sums the sample sizes for the gradient; in a training step, statistics are not summed.
+
+        Args:
+            logging_outputs: logging outputs of the criterion.
+            extra_stats_to_sum: further numbers to sum.
+            ignore: True if the batch does not count.
+        """
         if not self._is_in_train_step:
             return super()._aggregate_logging_outputs(logging_outputs, *extra_stats_to_sum, ignore=ignore)
         self._is_dummy = ignore

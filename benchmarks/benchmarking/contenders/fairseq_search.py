@@ -48,7 +48,12 @@ class FairseqTranslation:
 
 
 def search_of(setting: Setting, index: int) -> SearchSetting:
-    """Returns the options of the search; with random weights, a fixed number of steps."""
+    """Returns the options of the search; with random weights, a fixed number of steps.
+
+    Args:
+        setting: setting of the contender.
+        index: number of the batch.
+    """
     if not setting.forced:
         return setting.search
     return SearchSetting(setting.search.beam, 0.0, setting.batches[index].longest_target - 1)

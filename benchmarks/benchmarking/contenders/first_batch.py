@@ -15,7 +15,12 @@ class LossAndGradient(NamedTuple):
 
 
 def loss_and_gradient(model: nn.Module, loss_of_first_batch: Callable[[], Tensor]) -> LossAndGradient:
-    """Computes both without dropout; leaves the model in training mode, and without gradients."""
+    """Computes both without dropout; leaves the model in training mode, and without gradients.
+
+    Args:
+        model: network to run.
+        loss_of_first_batch: computes the loss of the first batch.
+    """
     with without_dropout(model):
         loss = loss_of_first_batch()
         loss.backward()

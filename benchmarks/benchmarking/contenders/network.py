@@ -70,6 +70,11 @@ def load_checkpoint(setting: Setting) -> nn.Module:
 
 
 def forbid_marks(projection: nn.Linear, dictionary: Dictionary) -> None:
-    """Forbids special tokens: random weights would emit EOS at random, and the lengths of translations would vary."""
+    """Forbids special tokens: random weights would emit EOS at random, and the lengths of translations would vary.
+
+    Args:
+        projection: output layer, whose biases are changed.
+        dictionary: dictionary of the target language.
+    """
     with torch.no_grad():
         projection.bias[: dictionary.nspecial] = UNWANTED_LOGIT

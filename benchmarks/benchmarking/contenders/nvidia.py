@@ -69,7 +69,13 @@ def find_code(checkout: Path) -> None:
 
 
 def their_weights(ours: GNMTModel, names: List[str], dictionary: Dictionary) -> Dict[str, Tensor]:
-    """Returns our weights by NVIDIA's names. NVIDIA's BOS and EOS both get the embedding of our EOS."""
+    """Returns our weights by NVIDIA's names. NVIDIA's BOS and EOS both get the embedding of our EOS.
+
+    Args:
+        ours: our network.
+        names: names of NVIDIA's weights.
+        dictionary: dictionary of both languages.
+    """
     weights = ours.state_dict()
     our_name = our_names(1 + len(ours.decoder.stack.upper_lstms))
     rows = our_ids(len(dictionary))
@@ -86,7 +92,13 @@ def their_weights(ours: GNMTModel, names: List[str], dictionary: Dictionary) -> 
 
 
 def padded(sentences: List[Sentence], begin: List[int], dictionary: Dictionary) -> Tuple[Tensor, Tensor]:
-    """Returns NVIDIA's ids (T, B) of sentences with EOS, and their lengths (B,)."""
+    """Returns NVIDIA's ids (T, B) of sentences, with EOS appended, and their lengths (B,).
+
+    Args:
+        sentences: token ids of our dictionary, without EOS.
+        begin: NVIDIA's ids before each sentence: BOS, or none.
+        dictionary: dictionary of both languages.
+    """
     numbers = {dictionary.unk(): UNKNOWN}
     rows = [begin + [numbers.get(word, word) for word in sentence] + [END] for sentence in sentences]
     columns = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], padding_value=PAD)

@@ -10,7 +10,12 @@ TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def in_precision(compute: Callable, setting: Setting) -> Callable:
-    """Returns the function with its products in the precision of the setting, by torch.autocast."""
+    """Returns the function with its products in the precision of the setting, by torch.autocast.
+
+    Args:
+        compute: function to wrap.
+        setting: setting of the contender, with device and precision.
+    """
 
     def computed(*arguments: Any, **keywords: Any) -> Any:
         precision = TYPES[setting.precision]

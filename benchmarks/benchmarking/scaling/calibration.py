@@ -52,7 +52,13 @@ class Training:
         return features.flatten(0, 1)
 
     def loss(self, features: Tensor, target: Tensor, vocabulary: int) -> Tensor:
-        """Returns the loss of features (N, H) with an output layer of the first tokens of the vocabulary."""
+        """Returns the loss of features (N, H) with an output layer of the first tokens of the vocabulary.
+
+        Args:
+            features: (N, H).
+            target: (N,), tokens; larger ids are reduced modulo `vocabulary`.
+            vocabulary: number of rows of the output layer that are used.
+        """
         output = self.model.decoder.output_projection
         weight, bias = output.weight[:vocabulary], output.bias[:vocabulary]
         return fused_label_smoothed_loss(features, weight, bias, target % vocabulary, SMOOTHING)[0]
@@ -116,7 +122,13 @@ def sum_in_one_buffer(model: nn.Module) -> None:
 
 
 def median_seconds(run: Callable[[], None], repetitions: int, together: bool = False) -> float:
-    """Returns the median time of a call; with `together`, all processes begin each call at the same time."""
+    """Returns the median time of a call; with `together`, all processes begin each call at the same time.
+
+    Args:
+        run: function to measure.
+        repetitions: number of measured calls, after one warm-up call.
+        together: wait for all processes before each call.
+    """
     seconds = []
     for _ in range(WARM_UP + repetitions):
         if together:
@@ -128,7 +140,13 @@ def median_seconds(run: Callable[[], None], repetitions: int, together: bool = F
 
 
 def measure(network: Network, batch: Batch, repetitions: int) -> Calibration:
-    """Measures the parts with two processes, and whole updates with one and with two."""
+    """Measures the parts with two processes, and whole updates with one and with two.
+
+    Args:
+        network: sizes of the network.
+        batch: batch of both processes together.
+        repetitions: number of repetitions of each measurement.
+    """
     with tempfile.TemporaryDirectory() as folder:
         arguments = (folder, network, batch, repetitions)
         torch.multiprocessing.spawn(_measure_in_process, arguments, nprocs=PROCESSES)

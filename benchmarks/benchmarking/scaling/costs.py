@@ -68,7 +68,12 @@ class Batch(NamedTuple):
 
 
 def lstm_weights(inputs: int, hidden: int) -> int:
-    """Returns the parameters of an LSTM layer: 4H (I + H) weights and two biases of 4H."""
+    """Returns the parameters of an LSTM layer: 4H (I + H) weights and two biases of 4H.
+
+    Args:
+        inputs: input size I.
+        hidden: hidden size H.
+    """
     return 4 * hidden * (inputs + hidden + 2)
 
 
@@ -104,26 +109,56 @@ def parameters(network: Network) -> int:
 
 
 def lstm_seconds(device: Device, rows: int, positions: float, inputs: int, hidden: int) -> float:
-    """Returns the forward time of an LSTM layer: one product for all inputs, then a step for each position."""
+    """Returns the forward time of an LSTM layer: one product for all inputs, then a step for each position.
+
+    Args:
+        device: rates of the device.
+        rows: B.
+        positions: positions of a sequence.
+        inputs: input size.
+        hidden: H.
+    """
     input_product = 8 * rows * positions * inputs * hidden / device.product_rate
     step = max(device.step_seconds, 8 * rows * hidden**2 / device.product_rate)
     return device.call_seconds + input_product + positions * step
 
 
 def attention_seconds(device: Device, rows: int, source: float, target: float, hidden: int) -> float:
-    """Returns a third of the time of the attention forward and backward; its (T, S, H) sums are bound by memory."""
+    """Returns a third of the time of the attention forward and backward; its (T, S, H) sums are bound by memory.
+
+    Args:
+        device: rates of the device.
+        rows: B.
+        source: S.
+        target: T.
+        hidden: H.
+    """
     query_product = 2 * rows * target * hidden**2 / device.product_rate
     sums = rows * source * target * hidden * ATTENTION_ACCESSES * device.number_bytes / device.memory_rate
     return device.call_seconds + query_product + sums / (1 + BACKWARD)
 
 
 def keys_seconds(device: Device, rows: int, source: float, hidden: int) -> float:
-    """Returns the forward time of the projection of the attention's keys."""
+    """Returns the forward time of the projection of the attention's keys.
+
+    Args:
+        device: rates of the device.
+        rows: B.
+        source: S.
+        hidden: H.
+    """
     return 2 * rows * source * hidden**2 / device.product_rate
 
 
 def softmax_seconds(device: Device, tokens: float, vocabulary: float, hidden: int) -> float:
-    """Returns the time of the output layer and its loss, forward and backward."""
+    """Returns the time of the output layer and its loss, forward and backward.
+
+    Args:
+        device: rates of the device.
+        tokens: N.
+        vocabulary: V.
+        hidden: H.
+    """
     products = (1 + BACKWARD) * 2 * tokens * vocabulary * hidden / device.product_rate
     return products + tokens * vocabulary * LOGIT_ACCESSES * device.number_bytes / device.memory_rate
 
@@ -142,12 +177,23 @@ def all_reduce_seconds(link: Link, size: float, devices: int) -> float:
     """Returns the time to sum `size` bytes over devices in a ring: 2 (n - 1) messages of size / n.
 
     Source: nccl-tests, doc/PERFORMANCE.md, with the latency of each message added.
+
+    Args:
+        link: connection of two devices of the ring.
+        size: bytes.
+        devices: n.
     """
     return 2 * (devices - 1) * send_seconds(link, size / devices)
 
 
 def all_gather_seconds(link: Link, size: float, devices: int) -> float:
-    """Returns the time to give every device the `size` bytes of all, size / n from each: n - 1 messages."""
+    """Returns the time to give every device the `size` bytes of all, size / n from each: n - 1 messages.
+
+    Args:
+        link: connection of two devices of the ring.
+        size: bytes of all devices together.
+        devices: n.
+    """
     return (devices - 1) * send_seconds(link, size / devices)
 
 

@@ -11,7 +11,12 @@ MARKERS = "osD^v"
 
 
 def draw(setting: Setting, counts: Sequence[int] = COUNTS):
-    """Returns a figure with two panels; both axes are logarithmic."""
+    """Returns a figure with two panels; both axes are logarithmic.
+
+    Args:
+        setting: cluster, network and batch of a replica.
+        counts: numbers of devices.
+    """
     figure = new_figure(*SIDE_INCHES, layout="constrained")
     panels = (
         ("a batch for each replica: sentences per second", False, lambda estimate: estimate.sentences_per_second),

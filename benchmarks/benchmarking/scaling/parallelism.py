@@ -49,6 +49,11 @@ def waiting_factor(spread: float, replicas: int, updates: int = 1) -> float:
     """Returns the expected longest time of replicas divided by the mean time, if they wait after a number of updates.
 
     Times are assumed to be normally distributed and independent; the mean of several updates varies less.
+
+    Args:
+        spread: standard deviation of the time of an update, as a share of its mean.
+        replicas: number of replicas.
+        updates: number of updates between two waits.
     """
     return 1 + spread / math.sqrt(updates) * expected_largest(replicas)
 
@@ -57,6 +62,11 @@ def expected_largest(count: int, steps: int = 4000, limit: float = 8.0) -> float
     """Returns the expectation of the largest of independent standard normal variables.
 
     It is the integral of 1 - F(x)^n over positive x minus the integral of F(x)^n over negative x.
+
+    Args:
+        count: number n of variables.
+        steps: number of intervals of the integration.
+        limit: upper limit of the integration.
     """
     interval = limit / steps
     total = 0.0
@@ -68,7 +78,13 @@ def expected_largest(count: int, steps: int = 4000, limit: float = 8.0) -> float
 
 
 def one_replica(setting: Setting, layers: Layers = ONE_DEVICE, softmax_devices: int = 1) -> float:
-    """Returns the time of forward and backward of one replica."""
+    """Returns the time of forward and backward of one replica.
+
+    Args:
+        setting: cluster, network and batch of a replica.
+        layers: devices of the replica and chunks of a sequence.
+        softmax_devices: devices that share the output layer.
+    """
     cluster, network, batch = setting
     return replica_seconds(cluster.device, cluster.inside, network, batch, layers, softmax_devices)
 
@@ -81,7 +97,13 @@ def activations(network: Network, batch: Batch) -> float:
 
 
 def memory_of_replica(setting: Setting, devices: int = 1, state_bytes: int = STATE_BYTES) -> float:
-    """Returns the bytes of a replica on its fullest device; the activations are shared out evenly."""
+    """Returns the bytes of a replica on its fullest device; the activations are divided evenly.
+
+    Args:
+        setting: cluster, network and batch of a replica.
+        devices: devices of the replica.
+        state_bytes: bytes of a parameter: weight, gradient and moments.
+    """
     cluster, network, batch = setting
     logits = LOSS_CHUNK * network.vocabulary
     numbers = (activations(network, batch) - logits) / devices + logits
@@ -89,7 +111,12 @@ def memory_of_replica(setting: Setting, devices: int = 1, state_bytes: int = STA
 
 
 def data_parallel(setting: Setting, devices: int) -> Estimate:
-    """Returns the estimate if each device has its batch, and gradients are summed after the backward pass."""
+    """Returns the estimate if each device has its batch, and gradients are summed after the backward pass.
+
+    Args:
+        setting: cluster, network and batch of a replica.
+        devices: number of devices.
+    """
     weights = parameters(setting.network)
     seconds = one_replica(setting) * waiting_factor(setting.cluster.spread, devices)
     seconds += sum_over(setting.cluster, setting.cluster.device.number_bytes * weights, devices)
@@ -98,7 +125,12 @@ def data_parallel(setting: Setting, devices: int) -> Estimate:
 
 
 def vocabulary_parallel(setting: Setting, devices: int) -> Estimate:
-    """Returns the estimate if each device computes the output layer of all tokens for a part of the vocabulary."""
+    """Returns the estimate if each device computes the output layer of all tokens for a part of the vocabulary.
+
+    Args:
+        setting: cluster, network, and batch of a device.
+        devices: number of devices.
+    """
     cluster, network, batch = setting
     split = output_weights(network)
     shared = parameters(network) - split
@@ -124,7 +156,12 @@ def vocabulary_parallel(setting: Setting, devices: int) -> Estimate:
 def layers_on_devices(setting: Setting, devices: int, softmax_devices: int = 1) -> Optional[Estimate]:
     """Returns the estimate for data-parallel replicas on several devices each, at most one device per layer.
 
-    None if the devices cannot be shared out.
+    None if the devices cannot be divided into replicas of equal size.
+
+    Args:
+        setting: cluster, network and batch of a replica.
+        devices: number of devices of all replicas together.
+        softmax_devices: devices of a replica that share the output layer.
     """
     cluster, network, batch = setting
     limit = min(cluster.devices_per_machine, max(network.encoder_layers, network.decoder_layers))
@@ -164,7 +201,13 @@ def weights_by_device(network: Network, devices: int) -> List[int]:
 
 
 def bmuf(setting: Setting, devices: int, interval: int = SYNC_INTERVAL) -> Estimate:
-    """Returns the estimate if replicas update their own weights, and sum the changes of `interval` updates."""
+    """Returns the estimate if replicas update their own weights, and sum the changes of `interval` updates.
+
+    Args:
+        setting: cluster, network and batch of a replica.
+        devices: number of devices.
+        interval: updates between two synchronisations.
+    """
     cluster, network, batch = setting
     weights = parameters(network)
     seconds = one_replica(setting) * waiting_factor(cluster.spread, devices, interval)
@@ -211,6 +254,11 @@ def shared_batch(strategy: Strategy, setting: Setting, devices: int) -> Optional
     """Returns the estimate for one batch that is divided over all devices; `strategy` alone gives each replica a batch.
 
     None if there are more devices than sentences.
+
+    Args:
+        strategy: one of STRATEGIES.
+        setting: cluster, network, and batch of all devices together.
+        devices: number of devices.
     """
     whole = strategy(setting, devices)
     if whole is None:

@@ -61,7 +61,15 @@ class Layers(NamedTuple):
 
 
 def forward_tasks(device: Device, link: Link, network: Network, batch: Batch, layers: Layers) -> List[Task]:
-    """Returns the tasks of encoder and decoder, without the output layer, as the placed network queues them."""
+    """Returns the tasks of encoder and decoder, without the output layer, as the placed network queues them.
+
+    Args:
+        device: rates of a device.
+        link: connection of two devices.
+        network: sizes of the network.
+        batch: batch of the replica.
+        layers: placement of the layers, and number of chunks.
+    """
     rows, hidden = batch.sentences, network.hidden
     tasks: List[Task] = []
 

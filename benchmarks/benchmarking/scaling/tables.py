@@ -25,7 +25,13 @@ GIGABYTE = 1e9
 
 
 def estimates(setting: Setting, counts: Sequence[int], same_batch: bool) -> Dict[str, List[Optional[Estimate]]]:
-    """Returns the estimates of each strategy, in the order of the counts."""
+    """Returns the estimates of each strategy, in the order of the counts.
+
+    Args:
+        setting: cluster, network and batch.
+        counts: numbers of devices.
+        same_batch: divide the batch over all devices, instead of a batch for each replica.
+    """
     return {
         name: [shared_batch(strategy, setting, count) if same_batch else strategy(setting, count) for count in counts]
         for name, strategy in STRATEGIES.items()
@@ -33,7 +39,13 @@ def estimates(setting: Setting, counts: Sequence[int], same_batch: bool) -> Dict
 
 
 def rows(setting: Setting, counts: Sequence[int] = COUNTS, same_batch: bool = False) -> List[Dict[str, str]]:
-    """Returns a row for each number of devices: ms per update and sentences per second of each strategy."""
+    """Returns a row for each number of devices: ms per update and sentences per second of each strategy.
+
+    Args:
+        setting: cluster, network and batch.
+        counts: numbers of devices.
+        same_batch: divide the batch over all devices, instead of a batch for each replica.
+    """
     by_strategy = estimates(setting, counts, same_batch)
     table = []
     for index, count in enumerate(counts):

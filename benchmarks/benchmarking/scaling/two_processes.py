@@ -45,6 +45,11 @@ def fitted_link(sizes: Sequence[int], seconds: Sequence[float], processes: int) 
     """Returns the link that fits the measured times of sums in a ring, by least squares of relative deviations.
 
     2 (n - 1) (latency + size / (n rate)) is linear in the latency and in 1 / rate.
+
+    Args:
+        sizes: bytes of the sums.
+        seconds: measured time of each sum.
+        processes: number n of processes in the ring.
     """
     messages = 2 * (processes - 1)
     rows = torch.tensor([[messages / t, messages * size / processes / t] for size, t in zip(sizes, seconds)]).double()
@@ -53,7 +58,13 @@ def fitted_link(sizes: Sequence[int], seconds: Sequence[float], processes: int) 
 
 
 def predictions(calibration: Calibration, network: Network, batch: Batch) -> Dict[str, float]:
-    """Returns, by strategy, the seconds per update of two processes with one thread and half of the batch each."""
+    """Returns, by strategy, the seconds per update of two processes with one thread and half of the batch each.
+
+    Args:
+        calibration: measured times of this machine.
+        network: sizes of the network.
+        batch: batch of both processes together.
+    """
     parts, link = calibration.parts, calibration.link
     weights, split = parameters(network), output_weights(network)
     compute = parts.recurrence + parts.softmax
@@ -82,7 +93,13 @@ def predictions(calibration: Calibration, network: Network, batch: Batch) -> Dic
 
 
 def rows_of(calibration: Calibration, network: Network, batch: Batch) -> List[Dict[str, str]]:
-    """Returns the rows of a table: milliseconds per update of the batch, predicted and measured."""
+    """Returns the rows of a table: milliseconds per update of the batch, predicted and measured.
+
+    Args:
+        calibration: measured times of this machine.
+        network: sizes of the network.
+        batch: batch of both processes together.
+    """
     measured = {
         "one process, 1 thread": calibration.measured.one_thread,
         "one process, 2 threads": calibration.measured.two_threads,
