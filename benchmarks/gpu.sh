@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
 # Checks and measurements on a GPU, in five parts of at most 4 minutes each.
 #
-#   bash benchmarks/gpu.sh a                                versions, parity with the CPU, tests that are marked gpu
+#   bash benchmarks/gpu.sh a                                versions, comparison with the CPU, tests with the mark gpu
 #   bash benchmarks/gpu.sh b --nvidia DIR                   training, batches of 128 and 384
 #   bash benchmarks/gpu.sh c --nvidia DIR                   translation, batches of 1, 32, 128 and 512
 #   bash benchmarks/gpu.sh d --corpus DIR                   fp16 training: killed, resumed, translated, refined
 #   bash benchmarks/gpu.sh e                                profiles of an update and of a step of beam search
-#   bash benchmarks/gpu.sh a --device cpu --small           rehearsal of a part on a CPU, with tiny sizes
+#   bash benchmarks/gpu.sh a --device cpu --small           trial of a part on a CPU, with tiny sizes
 #
 # --output DIR    results (default outputs/gpu); steps.md lists the steps with exit code and seconds
 # --nvidia DIR    PyTorch/Translation/GNMT of NVIDIA's DeepLearningExamples (default: without NVIDIA's code)
-# --corpus DIR    Multi30k's files {train,val,test_2016_flickr}.{en,de}.gz (default: the embedded grammar)
+# --corpus DIR    Multi30k's files {train,val,test_2016_flickr}.{en,de}.gz (default: the generated corpus)
 # --device NAME   cuda (default) or cpu
 # --small         tiny sizes
 #
-# Every step has a time limit and a log; a step that fails does not stop the next one. The machine needs no network, and
-# no .venv: the interpreter is PYTHON, or python3.
+# Every step has a time limit and a log. After a failed step, the next one runs. Neither a network nor .venv is needed: the
+# interpreter is PYTHON, or python3.
 set -uo pipefail
 
 root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)"
@@ -50,7 +50,7 @@ steps="$output/steps.md"
 
 # step NAME SECONDS COMMAND...: runs the command with a time limit; its output goes to DIR/PART_NAME.log
 step() {
-    local name="$1" limit="$2" began=$SECONDS code=0 left=$((PART_SECONDS - SECONDS))
+    local name="$1" limit="$2" start=$SECONDS code=0 left=$((PART_SECONDS - SECONDS))
     shift 2
     ((limit < left)) || limit=$left
     if ((limit < 1)); then
@@ -60,7 +60,7 @@ step() {
         timeout --kill-after=10 "$limit" "$@" >"$output/${part}_$name.log" 2>&1 || code=$?
         tail -n 12 "$output/${part}_$name.log"
     fi
-    echo "| $part | $name | $code | $((SECONDS - began)) |" | tee -a "$steps"
+    echo "| $part | $name | $code | $((SECONDS - start)) |" | tee -a "$steps"
 }
 
 # kill_after_checkpoint DIR COMMAND...: kills the command when DIR has a checkpoint; its exit code is 137

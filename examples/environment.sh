@@ -1,4 +1,4 @@
-# Sourced by the scripts of the examples: ROOT (the checkout), the commands on PATH, and how a script gives up.
+# Functions and variables for the scripts of the examples, which source this file. ROOT is the checkout.
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
 
@@ -11,8 +11,8 @@ say() {
     echo "== $*" >&2
 }
 
-# Ends what the script has started and removes what it has begun to write, however it ends: a signal ends bash, but not the
-# command that it waits for.
+# At the end of the script, ends its commands and removes its unfinished file. A signal ends bash, but not the command that
+# bash waits for.
 partial=""
 finish() {
     kill $(cat "/proc/$$/task/$$/children" 2>/dev/null) 2>/dev/null || true
@@ -20,7 +20,7 @@ finish() {
 }
 trap finish EXIT
 
-# write_whole FILE COMMAND...: FILE holds what the command prints, once it has printed everything
+# write_whole FILE COMMAND...: writes the output of the command to FILE, which appears when it is complete
 write_whole() {
     partial="$1.partial"
     "${@:2}" >"$partial"
@@ -28,8 +28,8 @@ write_whole() {
     partial=""
 }
 
-# lock_folder DIR: makes DIR and locks it until the script and all that it has started have ended, as gnmt/files/locks.py does.
-# The scripts that it calls for the same folder go on under its lock. Where there are no locks, it is left out.
+# lock_folder DIR: makes DIR and locks it until the script and its commands have ended, as gnmt/files/locks.py does. Scripts
+# that it calls for the same folder share its lock. On systems without locks, the folder is not locked.
 lock_folder() {
     local folder lock
     mkdir -p "$1" || die "$1 cannot be made; give another --output."
@@ -42,7 +42,7 @@ lock_folder() {
     export GNMT_LOCKED_FOLDER="$folder"
 }
 
-# A value that an option needs: option_value --name "$@" fails with a sentence when nothing follows.
+# option_value --name "$@": prints the value of an option; fails if it is missing.
 option_value() {
     [[ $# -ge 3 ]] || die "$1 needs a value; --help lists the options."
     echo "$3"
@@ -52,25 +52,25 @@ require_number() {
     [[ "$2" =~ ^[1-9][0-9]*$ ]] || die "$1 is '$2'; it must be a whole number of at least 1."
 }
 
-# The comment at the head of a script is its help.
+# print_help SCRIPT: prints the comment at the head of the script.
 print_help() {
     sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$1"
 }
 
-# The environment that scripts/environment.sh makes, unless another one is active.
+# The environment of scripts/environment.sh, unless another one is active.
 if [[ -z "${VIRTUAL_ENV:-}" && -x "$ROOT/.venv/bin/python" ]]; then
     PATH="$ROOT/.venv/bin:$PATH"
 fi
 export PATH
 export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
-# hydra's and torch's notices about fairseq's own code would bury the messages that matter
+# hides warnings of hydra and torch about fairseq's code
 export PYTHONWARNINGS="${PYTHONWARNINGS:-ignore::UserWarning,ignore::FutureWarning}"
 
-# loss_scale SENTENCES: a loss scale that half precision can start with, when each GPU adds the gradients of so many sentences
+# loss_scale SENTENCES: prints the initial loss scale for fp16, if each GPU sums the gradients of SENTENCES sentences
 #
-# fairseq's loss is a sum over sentences (NVIDIA divides it by the batch size first), and float16 ends at 65,504. The
-# largest gradients of the first update are biases of frequent words, above all EOS: 0.9 times the number of their
-# occurrences, with label smoothing 0.1. Scaled by 2^15 / SENTENCES, a word may occur twice in every sentence.
+# fairseq's loss is a sum over sentences (NVIDIA divides it by the batch size), and the largest float16 is 65,504. The
+# largest gradients of the first update belong to the biases of frequent words, such as EOS: 0.9 per occurrence, with label
+# smoothing 0.1. With a scale of 2^15 / SENTENCES, a word may occur twice in every sentence.
 loss_scale() {
     local scale=1
     while [[ $((2 * scale * $1)) -le 32768 ]]; do
@@ -79,14 +79,14 @@ loss_scale() {
     echo "$scale"
 }
 
-# segmentation_of DIR: the segmentation of the text of DIR, which earlier versions noted in prepare.settings
+# segmentation_of DIR: prints the segmentation of the text of DIR; earlier versions stored it in prepare.settings
 segmentation_of() {
-    local found
-    found="$(sed -n 's/.*segmentation[=": ]*\([a-z]*\).*/\1/p' "$1/prepare.json" "$1/prepare.settings" 2>/dev/null)" || true
-    echo "${found:-subwords}"
+    local segmentation
+    segmentation="$(sed -n 's/.*segmentation[=": ]*\([a-z]*\).*/\1/p' "$1/prepare.json" "$1/prepare.settings" 2>/dev/null)" || true
+    echo "${segmentation:-subwords}"
 }
 
-# joining_of DIR: the name that undoes this cutting, for --eval-bleu-remove-bpe and for --bpe
+# joining_of DIR: prints the value of --eval-bleu-remove-bpe and --bpe that joins the tokens of DIR
 joining_of() {
     case "$(segmentation_of "$1")" in
         word) echo words ;;
@@ -105,7 +105,7 @@ require_tools() {
         die "$(command -v python) has no fairseq or no sentencepiece. Run 'bash $ROOT/scripts/environment.sh' once, or activate your environment."
 }
 
-# checkpoints_of OPTION...: where fairseq-train saves, given these options
+# checkpoints_of OPTION...: prints the folder of checkpoints of fairseq-train with these options
 checkpoints_of() {
     local checkpoints=checkpoints
     while [[ $# -gt 0 ]]; do
@@ -118,27 +118,29 @@ checkpoints_of() {
     echo "$checkpoints"
 }
 
-# already_trained OPTION...: whether fairseq-train has ended with these options; the script ends if it has with other ones
+# already_trained OPTION...: succeeds if fairseq-train has finished with these options; ends the script if it has finished
+# with other options
 already_trained() {
     local checkpoints finished
     checkpoints="$(checkpoints_of "$@")"
     finished="$checkpoints/finished"
     [[ -e "$finished" ]] || return 1
     [[ "$(<"$finished")" == "$*" ]] ||
-        die "$checkpoints was trained with other options ($(<"$finished")). Delete $finished to train it on with the new ones, or give another --output."
-    say "already trained: $checkpoints (delete $finished to train on)"
+        die "$checkpoints was trained with other options ($(<"$finished")). Delete $finished to continue the training with the new options, or give another --output."
+    say "already trained: $checkpoints (delete $finished to continue the training)"
 }
 
-# trained OPTION...: notes that fairseq-train has ended with these options
+# trained OPTION...: records that fairseq-train has finished with these options
 trained() {
     echo "$*" >"$(checkpoints_of "$@")/finished"
 }
 
-# train_once OUTPUT THREADS OPTION...: GNMT v2's recipe on OUTPUT/bin with further options, once; to OUTPUT/checkpoints, or --save-dir.
-# train.log there has what fairseq-train tells, for scripts/plot_training.py; progress is printed in short.
+# train_once OUTPUT THREADS OPTION...: trains on OUTPUT/bin with the recipe of GNMT v2 and further options, unless this has
+# finished before. Checkpoints are in OUTPUT/checkpoints, or in --save-dir. All messages are in train.log in the same folder;
+# a summary is printed.
 #
-# THREADS (or OMP_NUM_THREADS of the environment) are used on a machine without a GPU. Waiting threads spin, so leave it the
-# cores: with other work on them two threads can be slower than one.
+# Without a GPU, OMP_NUM_THREADS or else THREADS is the number of threads. If other programs use the cores, two threads can
+# be slower than one, because waiting threads spin.
 train_once() {
     local output="$1" threads="$2" options checkpoints
     shift 2

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# From raw English-German text in DIR/raw to what fairseq-train reads, by `gnmt prepare`. The prepare.sh of each example calls it.
+# Prepares the raw English-German text in DIR/raw for fairseq-train, by `gnmt prepare`. The prepare.sh of each example calls it.
 #
-#   bash examples/text_to_binary.sh --output DIR --train NAME... --vocab-size N [options of gnmt prepare] [-- more of them]
+#   bash examples/text_to_binary.sh --output DIR --train NAME... --vocab-size N [options of gnmt prepare] [-- further options]
 #
 # reads   DIR/raw/NAME.{en,de} (training; all names are joined), DIR/raw/{valid,test}.{en,de}
-# writes  what `gnmt prepare --help` describes, to DIR; initial embeddings only for --embedding-size
+# writes  the files of `gnmt prepare --help` to DIR; initial embeddings only with --embedding-size
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
@@ -18,7 +18,7 @@ while [[ $# -gt 0 ]]; do
         *) options+=("$1"); shift ;;
     esac
 done
-[[ -n "$output" && ${#train[@]} -gt 0 ]] || die "--output and --train are needed; --help explains them."
+[[ -n "$output" && ${#train[@]} -gt 0 ]] || die "--output and --train are required; --help explains them."
 require_tools
 corpora=()
 for name in "${train[@]}"; do

@@ -3,15 +3,14 @@
 #
 #   bash examples/translate_and_score.sh --output DIR [options] [-- options of fairseq-generate]
 #
-# --output DIR         as text_to_binary.sh left it
-# --checkpoint FILE    default DIR/checkpoints/averaged.pt, if training has averaged, or else checkpoint_last.pt there
+# --output DIR         output folder of text_to_binary.sh
+# --checkpoint FILE    default: DIR/checkpoints/averaged.pt if it exists, otherwise checkpoint_last.pt
 # --subset test|valid  default test
-# --length-norm-factor, --coverage-penalty   of the task (default 0.6 and 0.1)
+# --length-norm-factor, --coverage-penalty   options of the task (default 0.6 and 0.1)
 #
-# fairseq-generate's warnings are printed; LOGLEVEL=INFO before the command prints its other messages too.
-# Beam 5; a word model copies the source words that it does not know. Writes DIR/translations/NAME.SUBSET.log,
-# all that fairseq-generate printed, and NAME.SUBSET.de, plain text, for DIR/checkpoints/NAME.pt; NAME is FOLDER-FILE
-# for DIR/FOLDER/FILE.pt.
+# The beam size is 5, and word models copy unknown source words. Warnings of fairseq-generate are printed; LOGLEVEL=INFO
+# before the command prints its other messages, too. The output of fairseq-generate is in DIR/translations/NAME.SUBSET.log,
+# and the translations in NAME.SUBSET.de. NAME is the name of the checkpoint, or FOLDER-NAME for DIR/FOLDER/NAME.pt.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
@@ -27,7 +26,7 @@ while [[ $# -gt 0 ]]; do
         *) die "unknown option $1; --help lists the options, and options of fairseq-generate go after --." ;;
     esac
 done
-[[ -n "$output" ]] || die "--output is needed; --help explains it."
+[[ -n "$output" ]] || die "--output is required; --help explains it."
 if [[ -z "$checkpoint" ]]; then
     checkpoint="$output/checkpoints/averaged.pt"
     [[ -s "$checkpoint" ]] || checkpoint="$output/checkpoints/checkpoint_last.pt"

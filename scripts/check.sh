@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Checks that take minutes at most: lint, format, types, unit tests. The first failure ends it. Arguments go to pytest.
+# Checks that take a few minutes: lint, format, types, unit tests. Stops at the first failure. Arguments go to pytest.
 #
 #   bash scripts/check.sh
 #
-# scripts/test.sh runs the other tests too.
+# scripts/test.sh also runs the other tests.
 set -euo pipefail
 
 root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)"

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# From nothing to a translator: environment, data, training, translation, BLEU, a model folder and sample sentences.
+# Demonstration: environment, data, training, translation, BLEU, a model folder and sample translations.
 #
 #   bash scripts/demo.sh                                        the generated English-German corpus, minutes
-#   bash scripts/demo.sh --corpus multi30k                      real image captions; downloads 1.3 MB
+#   bash scripts/demo.sh --corpus multi30k                      image captions; downloads 1.3 MB
 #   bash scripts/demo.sh --corpus multi30k --data DIR           the same from a local copy
 #
 # --corpus NAME   grammar (default) or multi30k
 # --data DIR      Multi30k's files {train,val,test_2016_flickr}.{en,de}.gz
 # --output DIR    default outputs/grammar_en_de or outputs/multi30k below the current folder
-# --seed N        of the training (default 1)
+# --seed N        seed of the training (default 1)
 #
-# A second run reuses what the first one finished. It runs in .venv, whatever environment is active. The interpreter:
+# A second run skips the stages that the first one finished. The environment is always .venv. To select its interpreter, set
 # PYTHON=/path/to/python3.11 before the command.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../examples/environment.sh"
@@ -36,7 +36,7 @@ require_number --seed "$seed"
 output="${output:-outputs/$example}"
 examples="$ROOT/examples/$example"
 
-# stage NAME COMMAND...: runs one, and says how long it took. The demo itself runs the next command, to which a command points.
+# stage NAME COMMAND...: runs a stage and prints its duration. Hints at the next command are removed.
 stage() {
     local name="$1" start=$SECONDS
     shift

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Builds .venv in the checkout: this project and extras of pyproject.toml, in the versions of constraints.txt.
+# Builds .venv in the checkout with this project and extras of pyproject.toml, in the versions of constraints.txt.
 #
-#   bash scripts/environment.sh                            all extras (dev); a later run reuses what is there
-#   bash scripts/environment.sh fairseq plots              adds these extras to those that are there
-#   PYTHON=/path/to/python3.12 bash scripts/environment.sh names the interpreter
+#   bash scripts/environment.sh                            all extras (dev); a later run reuses the environment
+#   bash scripts/environment.sh fairseq plots              adds these extras to the installed ones
+#   PYTHON=/path/to/python3.12 bash scripts/environment.sh selects the interpreter
 #
-# pip's own variables hold as ever. On a machine without a GPU, PIP_EXTRA_INDEX_URL set to PyTorch's index of CPU builds
-# saves about 4 GB; otherwise Linux gets torch with CUDA.
+# pip's environment variables apply. On a machine without a GPU, set PIP_EXTRA_INDEX_URL to PyTorch's index of CPU builds,
+# which saves several GB; otherwise, torch with CUDA is installed on Linux.
 if [[ "${BASH_SOURCE[0]}" != "$0" ]]; then  # sourced: `exit` and `set -e` would act on the caller's own shell
     echo "Run it instead of sourcing it: bash ${BASH_SOURCE[0]}" >&2
     return 1
@@ -23,16 +23,16 @@ wanted_kib=$((2 * 1024 * 1024))  # 1.3 GB with the CPU build of torch, and room 
 say() { printf '%s\n' "$*"; }
 fail() { printf 'environment.sh: %s\n' "$*" >&2; exit 1; }
 
-# "3.11 Linux x86_64" for the interpreter $1; nothing if it does not run. Written for Python 2 too, which must be recognised.
+# Prints, for example, "3.11 Linux x86_64" for the interpreter $1; nothing if it does not run. Also valid in Python 2.
 describe() {
     "$1" -c 'import platform, sys; print("%d.%d %s %s" % (sys.version_info[:2] + (platform.system(), platform.machine())))' \
         2>/dev/null || true
 }
 
-# Exits with 1 if no ready-made fairseq exists for the interpreter that `describe` called $1, as pyproject.toml says.
+# Exits with 1 if there is no wheel of fairseq for $1, a result of `describe`; see pyproject.toml.
 has_fairseq_wheel() { [[ "$1" == "3.11 Linux x86_64" || "$1" == "3.12 Linux x86_64" ]]; }
 
-# Prints the first interpreter that fits, or says what is wrong with those that were found.
+# Prints the first suitable interpreter, or fails with the reason.
 choose_python() {
     local candidates=(python3.11 python3.12 python3) candidate description too_old="" no_wheel=""
     [[ -z "${PYTHON:-}" ]] || candidates=("$PYTHON")
@@ -45,14 +45,14 @@ choose_python() {
                 no_wheel="$candidate is Python $description" ;;
         esac
     done
-    local remedy="install Python 3.11 or name one with PYTHON=/path/to/python3.11 before the command."
-    [[ -z "$no_wheel" ]] || fail "$no_wheel, for which there is no ready-made fairseq: use Python 3.11 or 3.12 on Linux x86_64" \
-        "(PYTHON=/path/to/python3.11 names one), or see \"Installing fairseq elsewhere\" in README.md."
+    local remedy="install Python 3.11 or select one with PYTHON=/path/to/python3.11 before the command."
+    [[ -z "$no_wheel" ]] || fail "$no_wheel, for which there is no wheel of fairseq: use Python 3.11 or 3.12 on Linux x86_64" \
+        "(PYTHON=/path/to/python3.11 selects one), or see \"Installing fairseq elsewhere\" in docs/installation.md."
     [[ -z "$too_old" ]] || fail "$too_old, but 3.11 or 3.12 is needed: $remedy"
     fail "No Python was found that runs (tried ${candidates[*]}): $remedy"
 }
 
-# Prints the lines of the stamp: the folder (scripts in .venv hold its name), the interpreter, the requirements, the extras.
+# Prints the lines of the stamp: folder (scripts in .venv contain its name), interpreter, requirements, extras.
 describe_environment() {
     "$venv/bin/python" -I - "$root" "${extras[*]}" <<'PYTHON_CODE'
 import hashlib, pathlib, sys
@@ -70,7 +70,7 @@ known_extras() {
 # Exits with 0 if the extras include $1; dev includes all.
 wants() { [[ " ${extras[*]} " =~ " $1 "|" dev " ]]; }
 
-# Adds the extras that .venv has, in the order of pyproject.toml: an environment keeps what another script needs.
+# Adds the extras that are installed in .venv, in the order of pyproject.toml, because other scripts may need them.
 add_installed_extras() {
     local extra all=()
     [[ ! -f "$stamp" ]] || extras+=($(tail -n +4 -- "$stamp"))
@@ -81,10 +81,10 @@ add_installed_extras() {
     ! wants dev || extras=(dev)
 }
 
-# Exits with 0 if the user has installed fairseq in .venv; to import it would take seconds.
+# Exits with 0 if fairseq is installed in .venv; importing it would take seconds.
 has_fairseq() { "$venv/bin/python" -c 'import importlib.util, sys; sys.exit(not importlib.util.find_spec("fairseq"))' 2> /dev/null; }
 
-# Exits with 0 if .venv runs, lies where it was built and holds the interpreter that PYTHON asks for, if it asks.
+# Exits with 0 if .venv runs, has not been moved, and has the interpreter of PYTHON, if PYTHON is set.
 usable() {
     local description built_in
     description="$(describe "$venv/bin/python")"
@@ -112,14 +112,14 @@ create() {
         fail "$python cannot make virtual environments: install its venv module (Debian, Ubuntu: apt install python3-venv)."
     free_kib="$(df -Pk -- "$root" | awk 'NR == 2 {print $4}')"
     ((free_kib >= wanted_kib)) ||
-        fail "Only $((free_kib / 1024)) MB are free in $root, but the environment wants about 2 GB (7 GB with CUDA): make room there."
+        fail "Only $((free_kib / 1024)) MB are free in $root, but the environment needs about 2 GB (7 GB with CUDA): make room there."
     say "Making the virtual environment $venv with $python."
     { rm -rf -- "$venv" && mkdir -- "$venv" && say unfinished > "$stamp"; } 2>/dev/null ||
         fail "$venv cannot be written: make $root writable for you, or copy the project to a folder that is."
     "$python" -m venv "$venv" > "$log" 2>&1 || fail "$python could not make the virtual environment: the reason is in $log."
 }
 
-# One sentence for pip's failure, judged by its log.
+# Fails with a sentence about pip's failure, from its log.
 explain_pip() {
     local reason
     if grep -qi 'no space left' "$log"; then
@@ -151,10 +151,10 @@ for extra in "${extras[@]}"; do
     [[ " $known" == *" $extra "* ]] || fail "There is no extra '$extra'; pyproject.toml has ${known% }."
 done
 finished && exit 0
-# Two runs at once would tear down each other's work. Where there are no locks (no flock, some network disks) go on without.
+# Two simultaneous runs would damage the environment. Without locks (no flock, some network disks), continue without waiting.
 exec 9< "$root/pyproject.toml"
 if command -v flock > /dev/null && ! flock -n 9; then
-    say "Waiting for another run that is at work on $venv."
+    say "Waiting for another run that builds $venv."
     flock 9 || true
     finished && exit 0
 fi

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Runs the tests in two processes, on a fresh checkout after building .venv. Arguments go to pytest:
+# Runs the tests in two processes; builds .venv first if it is missing. Arguments go to pytest:
 #
 #   bash scripts/test.sh                the fast tests
-#   bash scripts/test.sh -m slow        the ones that take minutes
+#   bash scripts/test.sh -m slow        the tests that take minutes
 #   bash scripts/test.sh tests/core/evaluation/test_bleu.py -k signature
 #   bash scripts/test.sh -n 0 --pdb     in one process
 #
-# The exit code is pytest's.
+# The exit code is the exit code of pytest.
 set -euo pipefail
 
 root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)"
@@ -24,6 +24,6 @@ results, minutes = pathlib.Path(sys.argv[1]), int(sys.argv[2]) / 60
 if results.exists():  # not after --help, --collect-only or a --junitxml of the caller
     counts = ElementTree.parse(results).getroot().find("testsuite").attrib
     failed = int(counts["failures"]) + int(counts["errors"])
-    print(f"{counts['tests']} tests ({failed} failed, {counts['skipped']} skipped) in {minutes:.1f} minutes, set-up included.")
+    print(f"{counts['tests']} tests ({failed} failed, {counts['skipped']} skipped) in {minutes:.1f} minutes, including set-up.")
 PYTHON_CODE
 exit "$code"

@@ -3,6 +3,6 @@
 #
 #   bash examples/grammar_en_de/evaluate.sh [--output DIR] [--checkpoint FILE] [--subset test|valid] [-- options of fairseq-generate]
 #
-# The options are those of examples/translate_and_score.sh; --output is outputs/grammar_en_de unless given.
+# Options: see examples/translate_and_score.sh. --output defaults to outputs/grammar_en_de.
 set -euo pipefail
 exec bash "$(dirname "${BASH_SOURCE[0]}")/../translate_and_score.sh" --output outputs/grammar_en_de "$@"

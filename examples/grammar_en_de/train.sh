@@ -3,10 +3,10 @@
 #
 #   bash examples/grammar_en_de/train.sh [--output DIR] [--seed N] [-- further options of fairseq-train]
 #
-# --output DIR   as given to prepare.sh (default outputs/grammar_en_de)
-# --seed N       of initial weights, dropout and the order of batches (default 1)
+# --output DIR   same as for prepare.sh (default outputs/grammar_en_de)
+# --seed N       seed of initial weights, dropout and the order of batches (default 1)
 #
-# Checkpoints go to DIR/checkpoints. An interrupted training is continued by the same command; a finished one is left alone.
+# Checkpoints are written to DIR/checkpoints. The same command resumes an interrupted training run; a finished one is kept.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"
 
@@ -26,6 +26,6 @@ require_number --seed "$seed"
 require_tools fairseq-train
 [[ -d "$output/bin" ]] || die "$output/bin is missing; run prepare.sh with the same --output first."
 
-# One right translation for each sentence: nothing to smooth, little to regularise.
+# Each sentence has one correct translation: no label smoothing, and little regularisation.
 train_once "$output" 1 --arch gnmt_v2_tiny --hidden-size 128 --encoder-layers 2 --decoder-layers 2 --dropout 0 --init-range 0.3 \
     --label-smoothing 0 --lr 5e-3 --batch-size "$BATCH" --max-update "$UPDATES" --seed "$seed" "$@"

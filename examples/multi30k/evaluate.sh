@@ -3,6 +3,6 @@
 #
 #   bash examples/multi30k/evaluate.sh [--output DIR] [--checkpoint FILE] [--subset test|valid] [-- options of fairseq-generate]
 #
-# The options are those of examples/translate_and_score.sh; --output is outputs/multi30k unless given.
+# Options: see examples/translate_and_score.sh. --output defaults to outputs/multi30k.
 set -euo pipefail
 exec bash "$(dirname "${BASH_SOURCE[0]}")/../translate_and_score.sh" --output outputs/multi30k "$@"

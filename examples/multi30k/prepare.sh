@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Multi30k English-German, from download or local copy to the binarised corpus.
+# Prepares Multi30k English-German: download or local copy, cleaning, subwords, binarised corpus.
 #
 #   bash examples/multi30k/prepare.sh [--data DIR] [--output DIR] [--vocab-size N] [--segmentation S] [other options]
 #
-# --data DIR        a directory with {train,val,test_2016_flickr}.{en,de}.gz; without it they are downloaded (1.3 MB)
+# --data DIR        a directory with {train,val,test_2016_flickr}.{en,de}.gz; without it, they are downloaded (1.3 MB)
 # --mirror URL      download from here instead of raw.githubusercontent.com
-# --checksums FILE  sums as sha256sum writes them, instead of those that we know
+# --checksums FILE  checksums in the format of sha256sum, instead of the built-in ones
 # --output DIR      default outputs/multi30k; makes DIR/raw/{train,valid,test}.{en,de},
-#                   DIR/subwords.model, DIR/bin, DIR/embeddings.txt and what lies between
+#                   DIR/subwords.model, DIR/bin, DIR/embeddings.txt and intermediate files
 # --segmentation S  subwords (default), word, character or mixed, as in `gnmt prepare`
 # --vocab-size N    joint subwords, words, or words and characters (default: VOCAB_SIZE of the environment, or 8000)
-# --embedding-size N  of the vectors in DIR/embeddings.txt, as train.sh's network wants them (default 256)
+# --embedding-size N  size of the vectors in DIR/embeddings.txt, which is train.sh's hidden size (default 256)
 # --jobs, --overwrite as in `gnmt prepare`
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"
@@ -32,7 +32,7 @@ while [[ $# -gt 0 ]]; do
 done
 require_tools fairseq-preprocess
 
-# published name -> the name of the split here
+# published name -> name of the split
 declare -A splits=([train]=train [val]=valid [test_2016_flickr]=test)
 lock_folder "$output"
 mkdir -p "$output/raw"
@@ -49,6 +49,6 @@ if [[ "$finished" == no || ${#download[@]} -gt 0 ]]; then
     done
 fi
 
-# Captions are short and clean: of the training pairs only empty, overlong and lopsided ones go.
+# Captions are short and clean: only empty, very long and unbalanced training pairs are dropped.
 bash "$ROOT/examples/text_to_binary.sh" --output "$output" --train train --vocab-size "$vocab_size" \
     --embedding-size "$embedding_size" "${binary[@]}"

@@ -3,13 +3,13 @@
 #
 #   bash examples/multi30k/refine.sh [--output DIR] [--checkpoint FILE] [--updates N] [--seed N] [-- further options of fairseq-train]
 #
-# --output DIR       as given to train.sh (default outputs/multi30k)
-# --checkpoint FILE  the model to begin with (default DIR/checkpoints/averaged.pt)
-# --updates N        of 32 sentences with 15 samples each (default 200; 7 s each on one core)
-# --seed N           of samples and of the order of batches (default 1)
+# --output DIR       same as for train.sh (default outputs/multi30k)
+# --checkpoint FILE  initial model (default DIR/checkpoints/averaged.pt)
+# --updates N        updates of 32 sentences with 15 samples each (default 200; 7 s each on one core)
+# --seed N           seed of samples and of the order of batches (default 1)
 #
-# Checkpoints go to DIR/refined; checkpoint_best.pt there is the one with the highest BLEU on the validation set.
-# An interrupted refinement is continued by the same command; a finished one is left alone.
+# Checkpoints are written to DIR/refined. checkpoint_best.pt has the highest BLEU on the validation set. The same command
+# resumes an interrupted refinement; a finished one is kept.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"
 

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Trains gnmt_v2_small on Multi30k by `gnmt train`, and averages its last epochs into DIR/checkpoints/averaged.pt. Unlike
-# NVIDIA's, its output layer shares the embeddings, and these begin with what prepare.sh found to stand together in the
-# training text.
+# Trains gnmt_v2_small on Multi30k by `gnmt train`, and averages its last epochs into DIR/checkpoints/averaged.pt. Unlike in
+# NVIDIA's recipe, the output layer shares the weights of the embeddings, and the embeddings are initialised from
+# co-occurrence statistics of the training text, which prepare.sh computes.
 #
 #   bash examples/multi30k/train.sh [--output DIR] [--seed N] [-- further options of gnmt train and fairseq-train]
 #
-# --output DIR   as given to prepare.sh (default outputs/multi30k)
-# --seed N       of initial weights, dropout and the order of batches (default 1)
+# --output DIR   same as for prepare.sh (default outputs/multi30k)
+# --seed N       seed of initial weights, dropout and the order of batches (default 1)
 #
-# Checkpoints go to DIR/checkpoints. An interrupted training is continued by the same command; a finished one is left alone.
+# Checkpoints are written to DIR/checkpoints. The same command resumes an interrupted training run; a finished one is kept.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"
 

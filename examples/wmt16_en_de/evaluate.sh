@@ -3,6 +3,6 @@
 #
 #   bash examples/wmt16_en_de/evaluate.sh [--output DIR] [--checkpoint FILE] [--subset test|valid] [-- options of fairseq-generate]
 #
-# The options are those of examples/translate_and_score.sh; --output is outputs/wmt16_en_de unless given.
+# Options: see examples/translate_and_score.sh. --output defaults to outputs/wmt16_en_de.
 set -euo pipefail
 exec bash "$(dirname "${BASH_SOURCE[0]}")/../translate_and_score.sh" --output outputs/wmt16_en_de "$@"

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Stage 3: OUTPUT/raw is cleaned, cut into joint subwords and binarised to OUTPUT/bin.
+# Stage 3: cleans OUTPUT/raw, learns joint subwords and writes binarised data to OUTPUT/bin.
 #
 #   bash examples/wmt16_en_de/prepare.sh [--output DIR] [--vocab-size N] [--input-sentence-size N] [--jobs N] [--overwrite]
 #
-# --output DIR               as given to download.py and extract.py (default outputs/wmt16_en_de)
+# --output DIR               same as for download.py and extract.py (default outputs/wmt16_en_de)
 # --vocab-size N             joint subwords (default 32000)
 # --input-sentence-size N, --jobs N, --overwrite   as in `gnmt prepare`, which does the work
 #
-# Training pairs are kept if both sides have 1 to 80 words, can be written in latin-1 and are of similar
-# length; validation and test keep every line.
+# Training pairs are kept if both sides have 1 to 80 words, can be encoded in latin-1 and have a length ratio of at most 9.
+# Validation and test sets keep every line.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"
 

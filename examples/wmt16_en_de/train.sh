@@ -1,27 +1,27 @@
 #!/usr/bin/env bash
-# Stage 4: NVIDIA's recipe on OUTPUT/bin; checkpoints go to OUTPUT/checkpoints, one per epoch.
+# Stage 4: trains on OUTPUT/bin by NVIDIA's recipe; writes a checkpoint per epoch to OUTPUT/checkpoints.
 #
 #   bash examples/wmt16_en_de/train.sh [options] [-- further options of fairseq-train]
 #
 # One GPU, all GPUs of a machine, several machines, or the CPU:
-#   bash train.sh                                                   every GPU that is visible (CUDA_VISIBLE_DEVICES)
+#   bash train.sh                                                   all visible GPUs (CUDA_VISIBLE_DEVICES)
 #   bash train.sh --gpus 1
 #   bash train.sh --nodes 2 --node-rank R --master HOST             on each of two machines, R = 0 and 1, HOST of rank 0
-#   sbatch examples/wmt16_en_de/train.sbatch                        the same under SLURM
-#   bash train.sh --cpu -- --arch gnmt_v2_tiny --max-update 2 --save-dir DIR       to try it out
+#   sbatch examples/wmt16_en_de/train.sbatch                        the same under Slurm
+#   bash train.sh --cpu -- --arch gnmt_v2_tiny --max-update 2 --save-dir DIR       for a trial
 #
-# --output DIR         as given to the earlier stages (default outputs/wmt16_en_de)
-# --gpus N             GPUs to use on this machine (default: all that are visible)
-# --cpu                no GPU; --processes N runs N processes on this machine (default 1)
-# --nodes N, --node-rank R, --master HOST, --port P               machines (default 1), this one, where rank 0 runs
-# --batch-size N       pairs per GPU and step (default 128, or the GPU's share of the global batch if that is less);
-#                      memory too small? 64 gives the same training
-# --global-batch N     pairs per update on all GPUs together (default 1024; NVIDIA takes 2048 on 16 GPUs)
-# --epochs N           (default 6); the schedule of the learning rate follows
+# --output DIR         same as for the earlier stages (default outputs/wmt16_en_de)
+# --gpus N             number of GPUs on this machine (default: all visible ones)
+# --cpu                train on the CPU; --processes N runs N processes on this machine (default 1)
+# --nodes N, --node-rank R, --master HOST, --port P               number of machines (default 1), number of this machine, machine of rank 0
+# --batch-size N       pairs per GPU and step (default 128, or the GPU's share of the global batch if it is smaller);
+#                      if the memory is not enough, 64 gives the same training
+# --global-batch N     pairs per update on all GPUs together (default 1024; NVIDIA: 2048 on 16 GPUs)
+# --epochs N           number of epochs (default 6); the learning-rate schedule is scaled to it
 # --fp32               single precision on GPUs (default: half precision with loss scaling)
 #
-# What follows -- is appended to fairseq-train's options and wins over them. An interrupted training is
-# continued by the same command; a finished one is left alone.
+# Options after -- are passed to fairseq-train and take precedence over the recipe. The same command resumes an interrupted
+# training run; a finished one is kept.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"
 
@@ -55,7 +55,7 @@ require_tools fairseq-train torchrun
 
 if [[ "$cpu" == no ]]; then
     visible="$(python -c 'import torch; print(torch.cuda.device_count())')"
-    [[ "$visible" -gt 0 ]] || die "no GPU is visible. Check nvidia-smi and CUDA_VISIBLE_DEVICES, or try the recipe out with --cpu."
+    [[ "$visible" -gt 0 ]] || die "no GPU is visible. Check nvidia-smi and CUDA_VISIBLE_DEVICES, or try the recipe with --cpu."
     processes="${gpus:-$visible}"
     require_number --gpus "$processes"
     [[ "$processes" -le "$visible" ]] || die "--gpus is $processes, but $visible are visible."
