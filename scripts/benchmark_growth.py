@@ -1,4 +1,4 @@
-"""Deprecated place of benchmarks/benchmark_growth.py; the next release removes it."""
+"""Deprecated path of benchmarks/benchmark_growth.py; the next release removes it."""
 
 import os
 import sys

@@ -65,7 +65,7 @@ def parse_options() -> argparse.Namespace:
     if args.quantize == "int8":
         print("--quantize int8 is now --precision int8; the earlier spelling will be removed", file=sys.stderr)
         args.precision = args.precision or "int8"
-    join_tokens("", args.post_process)  # fairseq's complaint about a scheme that it does not know
+    join_tokens("", args.post_process)  # raises an error for an unknown scheme
     if args.json:
         check_output(args.json, args.overwrite)
     for name, value in (("batch-size", args.batch_size), ("threads", args.threads)):
@@ -86,12 +86,12 @@ class Workload:
             isinstance(model, GNMTModel) for model in self.models
         ):
             raise UserError(
-                f"{args.path} was not trained as a GNMT of --task gnmt_translation: fairseq's own search, which it would "
-                "get, has none of these options."
+                f"{args.path} was not trained as a GNMT of --task gnmt_translation: it would use fairseq's own "
+                "search, which has none of these options."
             )
         for model in self.models:
             model.prepare_for_inference_(config)
-            inference_model_for(model, args.precision)  # now, because the first search would make it in its time
+            inference_model_for(model, args.precision)  # before the first search, whose time excludes it
         self.tokenizer = encoders.build_tokenizer(config.tokenizer)
         self.task.load_dataset(args.gen_subset)
         dataset = self.task.dataset(args.gen_subset)

@@ -1,4 +1,4 @@
-"""Deprecated place of benchmarks/plot_growth.py; the next release removes it."""
+"""Deprecated path of benchmarks/plot_growth.py; the next release removes it."""
 
 import os
 import sys

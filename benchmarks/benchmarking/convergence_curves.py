@@ -1,4 +1,4 @@
-"""Validation of several training runs against the passes through their training pairs."""
+"""Validation of several training runs against the number of epochs."""
 
 from typing import Sequence
 
@@ -14,7 +14,7 @@ def draw(results: Sequence[Result]):
     for place, (title, value) in enumerate({"log-perplexity, nats": "log_perplexity", "BLEU": "bleu"}.items(), 1):
         axes = figure.add_subplot(1, 2, place)
         axes.set_title(f"validation {title}", fontsize="medium")
-        axes.set_xlabel("passes through the training pairs")
+        axes.set_xlabel("epochs")
         axes.grid(alpha=0.3)
         for run in results:
             x = [point.epochs for point in run.points]

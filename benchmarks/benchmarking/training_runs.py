@@ -39,7 +39,7 @@ class Run(NamedTuple):
 
 
 class Point(NamedTuple):
-    """Validation result after a number of passes through the training pairs."""
+    """Validation result after a number of epochs."""
 
     epochs: float
     updates: int

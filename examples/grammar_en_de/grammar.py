@@ -52,7 +52,7 @@ def sentences(held_out: FrozenSet[Combination] = frozenset()) -> FiniteSet:
 
 
 def _statements(clauses: Clauses) -> FiniteSet:
-    with_objects = tuple(verb for verb in FULL_VERBS if verb.cases)  # "I wait." has little to teach
+    with_objects = tuple(verb for verb in FULL_VERBS if verb.cases)  # "I wait." is too short to be useful
     untimed = clauses.any_verb(with_objects, TENSES, rich=True, placed=True)
     timed = clauses.any_verb(FULL_VERBS, TENSES, rich=True, placed=True, timed=True)
     return Either(Every(Statement, untimed), Every(Statement, timed, EITHER_ORDER))

@@ -66,6 +66,6 @@ def check_parallel(source: List[Segment], target: List[Segment], name: str) -> N
     )
     place = (source if len(source) > index else target)[index].place
     raise UserError(
-        f"{name}: {len(source)} source and {len(target)} target segments; they part at sentence {index + 1} "
+        f"{name}: {len(source)} source and {len(target)} target segments; the first difference is at sentence {index + 1} "
         f"(document {place[0]}, segment {place[1]}). Download the archive again."
     )

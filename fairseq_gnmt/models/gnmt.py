@@ -281,7 +281,7 @@ def register_preset(name: str, class_name: str, **numbers) -> type:
 GNMTModel.config_class = GNMTConfig
 GNMTv2 = register_preset("gnmt_v2", "GNMTv2")  # NVIDIA's defaults: WMT16 en-de
 GNMTv2EightLayers = register_preset("gnmt_v2_8_layers", "GNMTv2EightLayers", encoder_layers=8, decoder_layers=8)
-# About 30,000 sentence pairs. The narrower the network, the larger the initial weights must be, or the decoder
+# About 30,000 sentence pairs. The smaller the hidden size, the larger the initial weights must be, or the decoder
 # ignores the source: 0.2 is 0.1 * sqrt(1024 / 256). Embeddings are larger again, because each LSTM layer halves its inputs at first.
 GNMTv2Small = register_preset("gnmt_v2_small", "GNMTv2Small", hidden_size=256, init_range=0.2, embedding_init_range=0.4)
 # For tests and first trials.

@@ -87,7 +87,7 @@ def answers(lines: List[str], first: int, session: Session, cfg: Any) -> List[An
                 source=sentences[position], hypotheses=[no_translation()]
             )
         elif not answer_by_position[position].hypotheses:
-            warn(f"line {first + position + 1} has constraints that no translation of the allowed length holds.")
+            warn(f"line {first + position + 1} has constraints that no translation of the allowed length satisfies.")
             answer_by_position[position] = answer_by_position[position]._replace(hypotheses=[no_translation()])
     return [answer_by_position[position] for position in range(len(lines))]
 

@@ -256,7 +256,7 @@ def device_of(kind: str, index: Optional[int] = None) -> torch.device:
 
 PLACEHOLDER = "fairseq.distributed.utils._TensorPlaceholder"
 BROADCAST = TRAINING | Globals(  # fairseq also sends devices and sizes of the tensors
-    constants={str(one.dtype): one.dtype for one in STORAGE_TYPES.values()},
+    constants={str(storage.dtype): storage.dtype for storage in STORAGE_TYPES.values()},
     functions={"torch.Size": size_of, "torch.device": device_of},
     classes={PLACEHOLDER: _TensorPlaceholder},
     states={_TensorPlaceholder: set_attributes},

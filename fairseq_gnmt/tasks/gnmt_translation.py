@@ -128,7 +128,7 @@ class GNMTTranslationTask(TranslationTask):
         if bool(stored) != self.cfg.nvidia_conventions:
             if not stored or of_earlier_model is not None:
                 raise UserError(
-                    "--nvidia-conventions holds for models that were trained with it, in an ensemble for all or none."
+                    "--nvidia-conventions is only for models that were trained with it; in an ensemble, these are all models or none."
                 )
             logger.info("the model was trained with --nvidia-conventions, so it translates with them")
             self.cfg.nvidia_conventions = True

@@ -1,1 +1,1 @@
-"""fairseq trainers for ways of dividing work over processes other than data parallelism."""
+"""fairseq trainers for vocabulary parallelism and BMUF."""

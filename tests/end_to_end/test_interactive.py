@@ -74,7 +74,9 @@ def test_constraints_that_do_not_fit_cost_their_own_translation():
     assert done.code == 0, done.text[-3000:]
     first, second, third = best_translations(done.stdout)
     assert "neun" in first and second == "" and "<unk>" in third
-    assert warnings(done.stderr) == ["warning: line 2 has constraints that no translation of the allowed length holds."]
+    assert warnings(done.stderr) == [
+        "warning: line 2 has constraints that no translation of the allowed length satisfies."
+    ]
 
 
 def best_translations(printed: str) -> list:

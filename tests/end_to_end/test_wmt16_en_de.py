@@ -322,7 +322,7 @@ def dev_archive(german: bytes) -> bytes:
 # The German side lacks segment 2 of the first document / is cut in the middle / holds nothing / is not UTF-8.
 ONE_LESS = sgm("refset", [["first"], ["third", "fourth"]])
 BAD_SGM = [
-    (ONE_LESS, "4 source and 3 target segments; they part at sentence 2 (document paper.1, segment 2)"),
+    (ONE_LESS, "4 source and 3 target segments; the first difference is at sentence 2 (document paper.1, segment 2)"),
     (sgm("refset", NEWSTEST2014_DE)[:-60], "opens 4 segments and closes 3"),
     (b"", "opens 0 segments"),
     (sgm("refset", NEWSTEST2014_DE).decode("utf-8").replace("letzte", "größte").encode("latin-1"), "not UTF-8"),

@@ -22,7 +22,7 @@ class Device(NamedTuple):
     name: str
     product_rate: float  # floating-point operations per second of large matrix products, as reached in practice
     memory_rate: float  # bytes per second
-    step_seconds: float  # least time of one step of a recurrence
+    step_seconds: float  # minimum time of one step of a recurrence
     call_seconds: float  # lost at each call of a layer
     number_bytes: int  # of activations
     memory: float  # bytes

@@ -13,7 +13,7 @@ class Task(NamedTuple):
 
     device: int
     seconds: float
-    needs: Tuple[int, ...] = ()  # earlier tasks, by their place in the list
+    needs: Tuple[int, ...] = ()  # earlier tasks, by their index in the list
     copy_seconds: float = 0.0  # to send the result to another device
 
 
@@ -118,13 +118,13 @@ def _wavefront(add, inputs, places_and_seconds, positions: float, multiple: int 
     """Adds the tasks of a stack in wavefront order; returns the tasks of its top layer, one for each chunk.
 
     Args:
-        add: adds a task and returns its place.
+        add: adds a task and returns its index.
         inputs: tasks that each chunk needs.
         places_and_seconds: device of each layer, and its time for a chunk.
         positions: of a chunk.
         multiple: size of a layer's output as a multiple of the hidden size.
     """
-    latest = [list(needs) for needs in inputs]  # what the next layer needs, by chunk
+    latest = [list(needs) for needs in inputs]  # tasks that the next layer needs, by chunk
     previous: Dict[int, List[int]] = {}  # the task of the previous chunk, by layer
     for layer, chunk in schedule(len(places_and_seconds), len(inputs)):
         place, seconds = places_and_seconds[layer]

@@ -175,7 +175,7 @@ def test_an_ensemble_has_one_convention(states):
 
 
 def test_a_model_without_them_is_not_translated_with_them():
-    with pytest.raises(UserError, match="holds for models that were trained with it"):
+    with pytest.raises(UserError, match="is only for models that were trained with it"):
         make_task(nvidia_conventions=True).load_state_dict({})
 
 
