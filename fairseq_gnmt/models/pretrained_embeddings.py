@@ -107,4 +107,4 @@ def init_embeddings_from_file(
             raise UserError(
                 f"{path} has none of the dictionary's tokens: make it from text that was encoded as the data was."
             )
-        logger.info("%d of %d tokens have initial embeddings from %s", count, len(dictionary), path)
+        logger.info("embeddings of %d of %d tokens are initialised from %s", count, len(dictionary), path)

@@ -222,7 +222,7 @@ def test_embeddings_of_a_file_are_read_only_when_training_begins(tmp_path):
         vectors,
         "--disable-validation",
     ]
-    assert "18 of 22 tokens have initial embeddings from" in succeed("train", *training, "--max-update", 1)
+    assert "embeddings of 18 of 22 tokens are initialised from" in succeed("train", *training, "--max-update", 1)
     written = dict(read_vectors(vectors, 32))
     vectors.unlink()
     assert "begin with" not in succeed("train", *training, "--max-update", 2)
