@@ -125,9 +125,9 @@ def main() -> None:
                 seconds[name].append(time.perf_counter() - start)
         base = results[CLOSED]
         for name in runs:
-            other = dict((new, old) for old, new in PAIRS).get(name)
-            ratio = f"{pairwise_ratio(seconds[other], seconds[name]):.2f}" if other else ""
-            differing = sum(base[number] != tokens for number, tokens in results[name].items())
+            base_name = dict((new, old) for old, new in PAIRS).get(name)
+            ratio = f"{pairwise_ratio(seconds[base_name], seconds[name]):.2f}" if base_name else ""
+            difference_count = sum(base[number] != tokens for number, tokens in results[name].items())
             rate = spread([len(base) / duration for duration in seconds[name]])
             rows.append(
                 {
@@ -135,7 +135,7 @@ def main() -> None:
                     "contender": name,
                     "sentences/s": f"{rate:.1f}",
                     "closed / continuous": ratio,
-                    "translations that differ": str(differing),
+                    "translations that differ": str(difference_count),
                 }
             )
         measured[precision] = seconds

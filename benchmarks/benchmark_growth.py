@@ -78,8 +78,8 @@ def parse_options() -> argparse.Namespace:
 def points_of(args: argparse.Namespace) -> List[Point]:
     """Returns the points, the base point first. Raises UserError for a value that is too small."""
     base, values = (QUICK_BASE, QUICK_VALUES) if args.quick else (BASE, VALUES)
-    given = {name: getattr(args, name) for name in Point._fields}
-    base = base._replace(**{name: value for name, value in given.items() if value is not None})
+    options = {name: getattr(args, name) for name in Point._fields}
+    base = base._replace(**{name: value for name, value in options.items() if value is not None})
     lists = {name: getattr(args, f"{name}_values") for name in Point._fields}
     points = grid(base, {name: values[name] if lists[name] is None else lists[name] for name in Point._fields})
     for point in points:
@@ -143,12 +143,12 @@ def report(growth: Growth, args: argparse.Namespace, warnings: List[str]) -> str
         args: options of the command line.
         warnings: sentences on disturbances of the measurement.
     """
-    about = (
+    heading = (
         f"Growth around {describe(growth.base)}; {args.layers} + {args.layers} layers, random weights, dropout {DROPOUT} "
         f"in training, {args.threads} threads; median (least - most) of {args.repetitions}."
     )
     peak = f"Peak: {growth.peak / 1e9:.0f} GFLOP/s in float32 matrix products of the same run."
-    parts = ["\n".join([about, *warnings]), FORMULAS, peak]
+    parts = ["\n".join([heading, *warnings]), FORMULAS, peak]
     for variable in growth.variables:
         parts += [markdown_table(rows(growth, variable)), summary(growth, variable)]
     return "\n\n".join(parts)

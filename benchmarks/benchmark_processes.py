@@ -106,11 +106,11 @@ def main() -> None:
     machine = environment.record(args.processes, "cpu")
     measured = {strategy: measure(strategy, args) for strategy in dict.fromkeys([WHOLE, *args.strategies])}
     table = [row(strategy, figures, median_seconds(measured[WHOLE])) for strategy, figures in measured.items()]
-    about = (
+    heading = (
         f"An update of {args.batch} sentences of {args.length} tokens; hidden size {args.hidden}, {args.layers} + "
         f"{args.layers} layers, vocabulary {args.vocabulary}, {'tied' if args.tied else 'not tied'}; median of {args.updates}."
     )
-    print("\n".join([about, *([warning] if warning else []), "", markdown_table(table)]))
+    print("\n".join([heading, *([warning] if warning else []), "", markdown_table(table)]))
     if args.json:
         figures = {strategy: [process._asdict() for process in processes] for strategy, processes in measured.items()}
         write_json(args.json, {"environment": machine, "options": vars(args), "measured": figures, "table": table})

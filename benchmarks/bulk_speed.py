@@ -195,18 +195,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bulk-speed-") as folder:
         measured = measure(args, lines, Path(folder))
     bulk_lines, fairseq_lines = measured[BULK]["lines"], measured[FAIRSEQ]["lines"]
-    differing = sum(line != other for line, other in zip(bulk_lines, fairseq_lines))
+    difference_count = sum(line != other for line, other in zip(bulk_lines, fairseq_lines))
     print(
         f"{args.input}: {len(lines)} lines ({len(set(lines))} different), {args.precision}, buffer {args.buffer}, "
         f"batch size {args.batch_size}, beam {args.beam}, {args.threads} threads, {args.workers} workers\n"
     )
     print(table(measured, len(lines)))
-    print(f"\nLines: {len(bulk_lines)} and {len(fairseq_lines)}; {differing} are translated differently.")
+    print(f"\nLines: {len(bulk_lines)} and {len(fairseq_lines)}; {difference_count} are translated differently.")
     if warning:
         print(warning)
     if args.json:
         seconds = {name: {part: runs[part] for part in ("first", "whole")} for name, runs in measured.items()}
-        record = {"environment": environment.record(args.threads, "cpu"), "lines": len(lines), "differing": differing}
+        record = {
+            "environment": environment.record(args.threads, "cpu"),
+            "lines": len(lines),
+            "differing": difference_count,
+        }
         write_json(args.json, {**record, "seconds": seconds})
 
 

@@ -182,8 +182,8 @@ def compare(options: argparse.Namespace, batch: Batch) -> Iterator[Dict[str, str
             if precision == "fp16" and options.device == "cpu":
                 continue
             actual_text = translate(on_device, batch, beam, precision, options.device)
-            differing = sum(first != second for first, second in zip(expected_text, actual_text, strict=True))
-            yield row("plain", f"translations, beam {beam}, {precision}", differing / len(expected_text), limit)
+            difference_count = sum(first != second for first, second in zip(expected_text, actual_text, strict=True))
+            yield row("plain", f"translations, beam {beam}, {precision}", difference_count / len(expected_text), limit)
 
 
 def main() -> None:

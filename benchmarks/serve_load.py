@@ -80,15 +80,20 @@ def measure(
     url: str, sentences: List[str], languages: Tuple[str, str], expected: List[str], clients: int, repetitions: int
 ) -> Dict[str, Any]:
     asyncio.run(load(url, sentences[: 2 * clients], languages, clients))  # warm-up
-    seconds, latencies, different = [], [], 0
+    seconds, latencies, difference_count = [], [], 0
     for _ in range(repetitions):
         translations, run_latencies, elapsed = asyncio.run(load(url, sentences, languages, clients))
         seconds.append(elapsed)
         latencies += run_latencies
-        different += sum(first != second for first, second in zip(translations, expected))
+        difference_count += sum(first != second for first, second in zip(translations, expected))
     rate = spread(seconds).rate(len(sentences))
     milliseconds = {name: 1000 * value for name, value in percentiles(latencies).items()}
-    return {"clients": clients, "sentences_per_second": list(rate), "latency_ms": milliseconds, "different": different}
+    return {
+        "clients": clients,
+        "sentences_per_second": list(rate),
+        "latency_ms": milliseconds,
+        "different": difference_count,
+    }
 
 
 def main() -> None:

@@ -332,6 +332,6 @@ def refusal(command: str, option: str, given: Dict[str, Any]) -> Optional[str]:
     for entry in CLASSIFICATION:
         if entry.support is REFUSED and entry.covers(command, option) and not set(entry.unless.split()) & given.keys():
             if not entry.values or str(value) in entry.values:
-                shown = "" if value is True else f" {value}"
-                return f"--{option.replace('_', '-')}{shown} is not supported in fairseq-{command} with GNMT: {entry.remark}."
+                value_text = "" if value is True else f" {value}"
+                return f"--{option.replace('_', '-')}{value_text} is not supported in fairseq-{command} with GNMT: {entry.remark}."
     return None

@@ -135,16 +135,16 @@ class Workload:
 
     def _text(self, tokens: torch.Tensor, generator) -> str:
         ignored = generator.symbols_to_strip_from_output
-        joined = join_tokens(
+        text = join_tokens(
             self.task.target_dictionary.string(tokens, extra_symbols_to_ignore=ignored), self.post_process
         )
-        return self.tokenizer.decode(joined) if self.tokenizer else joined
+        return self.tokenizer.decode(text) if self.tokenizer else text
 
 
 def main() -> None:
     args = parse_options()
     given = given_options(args, VARIED)
-    searches = [SearchOptions(**chosen) for chosen in combinations(given)]  # checks values out of range
+    searches = [SearchOptions(**combination) for combination in combinations(given)]  # checks values out of range
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     workload = Workload(args)

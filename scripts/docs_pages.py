@@ -24,10 +24,10 @@ def on_files(files: Any, config: Any) -> Any:
     """Adds the generated pages; MkDocs calls it before it reads pages."""
     from mkdocs.structure.files import File
 
-    generated = pages()
+    generated_pages = pages()
     # fairseq, which options() imports, enables the log messages of all libraries.
     logging.getLogger().setLevel(logging.WARNING)
-    for path, text in generated.items():
+    for path, text in generated_pages.items():
         if (placeholder := files.get_file_from_path(path)) is not None:
             files.remove(placeholder)
         files.append(File.generated(config, path, content=text))

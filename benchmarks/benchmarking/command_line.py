@@ -96,9 +96,9 @@ def check_options(args: argparse.Namespace, precisions: Dict[str, Sequence[str]]
     if len(set(args.contenders)) < len(args.contenders) or len(set(args.precision)) < len(args.precision):
         raise UserError("--contenders and --precision take each name once.")
     for name in args.contenders:
-        known = precisions.get(name)
-        if known is not None and not set(args.precision) & set(known):
-            raise UserError(f"{name} has no {' or '.join(args.precision)}: add one of {', '.join(known)}.")
+        supported = precisions.get(name)
+        if supported is not None and not set(args.precision) & set(supported):
+            raise UserError(f"{name} has no {' or '.join(args.precision)}: add one of {', '.join(supported)}.")
 
 
 def check_cuda(contenders: Sequence[str], precisions: Sequence[str]) -> None:

@@ -11,8 +11,8 @@ SIZE_INCHES = (11.0, 4.5)
 def draw(results: Sequence[Result]):
     """Returns a figure with log-perplexity on the left and BLEU on the right."""
     figure = new_figure(*SIZE_INCHES, layout="constrained")
-    for place, (title, value) in enumerate({"log-perplexity, nats": "log_perplexity", "BLEU": "bleu"}.items(), 1):
-        axes = figure.add_subplot(1, 2, place)
+    for panel, (title, value) in enumerate({"log-perplexity, nats": "log_perplexity", "BLEU": "bleu"}.items(), 1):
+        axes = figure.add_subplot(1, 2, panel)
         axes.set_title(f"validation {title}", fontsize="medium")
         axes.set_xlabel("epochs")
         axes.grid(alpha=0.3)

@@ -43,8 +43,8 @@ class Growth(NamedTuple):
 
     def along(self, variable: str) -> List[Point]:
         """Returns the points that differ from the base only in this variable, in their order."""
-        of_base = self.base._replace(**{variable: 0})
-        points = [point for point in self.seconds if point._replace(**{variable: 0}) == of_base]
+        base_elsewhere = self.base._replace(**{variable: 0})
+        points = [point for point in self.seconds if point._replace(**{variable: 0}) == base_elsewhere]
         return sorted(points)
 
     @property
@@ -100,11 +100,11 @@ def rows(growth: Growth, variable: str) -> List[Dict[str, str]]:
     for point in growth.along(variable):
         row = {variable: str(getattr(point, variable))}
         for cost in COSTS:
-            shown = depends(cost, variable)
-            row[f"{cost} ms"] = f"{growth.measured(cost, point).divided(0.001):.1f}" if shown else ABSENT
+            is_dependent = depends(cost, variable)
+            row[f"{cost} ms"] = f"{growth.measured(cost, point).divided(0.001):.1f}" if is_dependent else ABSENT
             if cost != TRANSLATION_INT8:
                 row[f"formula of {cost.split()[0]} ms"] = (
-                    f"{1000 * growth.formula(cost, point):.1f}" if shown else ABSENT
+                    f"{1000 * growth.formula(cost, point):.1f}" if is_dependent else ABSENT
                 )
         table.append(row)
     return table

@@ -64,14 +64,14 @@ def measure(contenders: Sequence[Contender], threads: int, warm_up: int, repetit
         checked = check([worker for worker in workers if worker.name != MATRIX_PRODUCT])
         for worker in workers:
             worker.call("forget_peak")
-        seconds, others = alternate(workers, warm_up, repetitions)
+        seconds, foreign_load = alternate(workers, warm_up, repetitions)
         peaks = {worker.name: worker.call("peak") for worker in workers}
     finally:
         for worker in workers:
             worker.close()
     products = [product for round_seconds in seconds.pop(MATRIX_PRODUCT) for product in round_seconds]
     del peaks[MATRIX_PRODUCT]
-    return Measured(list(seconds), seconds, peaks, products, others, checked)
+    return Measured(list(seconds), seconds, peaks, products, foreign_load, checked)
 
 
 def as_json(measured: Measured) -> Dict[str, Any]:

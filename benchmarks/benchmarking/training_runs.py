@@ -70,8 +70,8 @@ def train(run: Run, data: Path, folder: Path, options: Sequence[str]) -> Result:
         UserError: the training has failed.
     """
     if (folder / RESULT).exists():
-        stored = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        return Result(**{**stored, "points": [Point(*point) for point in stored["points"]]})
+        content = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        return Result(**{**content, "points": [Point(*point) for point in content["points"]]})
     command = [sys.executable, "-m", "gnmt", "train", str(data), "--save-dir", str(folder), *options, *run.options]
     folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()

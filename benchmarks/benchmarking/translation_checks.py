@@ -46,14 +46,14 @@ class TranslationChecks:
             beam: beam size.
         """
         expected, actual = (worker.call("unnormalised", 0, beam) for worker in (ours, other))
-        equal = sum(same_words(first, second) for first, second in zip(expected, actual))
-        if len(expected) != len(actual) or len(expected) - equal > TIES * len(expected):
+        equal_count = sum(same_words(first, second) for first, second in zip(expected, actual))
+        if len(expected) != len(actual) or len(expected) - equal_count > TIES * len(expected):
             raise UserError(
-                f"{other.name} translates only {equal} of the {len(expected)} sentences of the first batch as our network "
+                f"{other.name} translates only {equal_count} of the {len(expected)} sentences of the first batch as our network "
                 f"does, by log-probability with beam {beam}: the benchmark would compare nothing."
             )
         self.sentences.append(
-            f"{other.name}: the same translations as ours, by log-probability with beam {beam}, for {equal} of "
+            f"{other.name}: the same translations as ours, by log-probability with beam {beam}, for {equal_count} of "
             f"{len(expected)} sentences of the first batch."
         )
 

@@ -108,8 +108,8 @@ class TranslationFigures:
         targets = [batch.targets for batch in self.setting.batches]
         texts = iter(self._in_order(targets, escape_unknown=True))
         numbers = sorted(number for batch in self.setting.batches for number in batch.numbers)
-        of_number = dict(zip(numbers, texts))
-        return [of_number.get(number, "") for number in range(numbers[-1] + 1)]
+        text_by_number = dict(zip(numbers, texts))
+        return [text_by_number.get(number, "") for number in range(numbers[-1] + 1)]
 
     def _in_order(self, batches: Sequence[List[Sentence]], escape_unknown: bool) -> List[str]:
         """Returns detokenised text in the order of the data set, in the form in which fairseq-generate prints it.
@@ -118,7 +118,7 @@ class TranslationFigures:
             batches: translations of each batch.
             escape_unknown: mark unknown words as in references.
         """
-        numbered = [
+        numbered_sentences = [
             (number, sentence)
             for batch, sentences in zip(self.setting.batches, batches)
             for number, sentence in zip(batch.numbers, sentences)
@@ -126,5 +126,5 @@ class TranslationFigures:
         string = self.setting.dictionary.string
         return [
             string(torch.tensor(sentence, dtype=torch.long), self.post_process, escape_unk=escape_unknown)
-            for _, sentence in sorted(numbered, key=lambda pair: pair[0])
+            for _, sentence in sorted(numbered_sentences, key=lambda pair: pair[0])
         ]

@@ -25,8 +25,8 @@ class ServedModel(NamedTuple):
     slots: int
 
     def options(self) -> List[str]:
-        given = {"--precision": self.precision, "--threads": self.threads, "--slots": self.slots}
-        return [str(part) for name, value in given.items() if value is not None for part in (name, value)]
+        options = {"--precision": self.precision, "--threads": self.threads, "--slots": self.slots}
+        return [str(part) for name, value in options.items() if value is not None for part in (name, value)]
 
 
 class RunningServer(NamedTuple):

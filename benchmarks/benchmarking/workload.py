@@ -115,7 +115,7 @@ def real_batches(pairs: Sequence[Tuple[Sentence, Sentence]], sentences: int, cou
     Args:
         pairs: sentence pairs.
         sentences: number of pairs in a batch.
-        count: number of whole batches, evenly spaced from the shortest to the longest; None means all batches.
+        count: number of full batches, evenly spaced from the shortest to the longest; None means all batches.
     """
     order = np.arange(len(pairs))
     for side in (1, 0):
@@ -123,10 +123,12 @@ def real_batches(pairs: Sequence[Tuple[Sentence, Sentence]], sentences: int, cou
     batches = [_batch(pairs, order[start : start + sentences]) for start in range(0, len(order), sentences)]
     if count is None:
         return batches
-    whole = [batch for batch in batches if len(batch.sources) == sentences]
-    if count > len(whole):
-        raise UserError(f"--batches is {count}, but the data has {len(whole)} batches of {sentences} sentences.")
-    return [whole[(2 * place + 1) * len(whole) // (2 * count)] for place in range(count)]  # the middle of each share
+    full_batches = [batch for batch in batches if len(batch.sources) == sentences]
+    if count > len(full_batches):
+        raise UserError(f"--batches is {count}, but the data has {len(full_batches)} batches of {sentences} sentences.")
+    return [
+        full_batches[(2 * position + 1) * len(full_batches) // (2 * count)] for position in range(count)
+    ]  # the middle of each share
 
 
 def _batch(pairs: Sequence[Tuple[Sentence, Sentence]], indices: np.ndarray) -> Batch:

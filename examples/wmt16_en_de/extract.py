@@ -115,13 +115,13 @@ def extract_corpus(corpus: Corpus, archives: Path, raw: Path) -> None:
 
 def copy_lines(file: BinaryIO, copy: BinaryIO, name: str) -> int:
     """Copies lines and returns their number, including an unfinished last line."""
-    lines, last = 0, b"\n"
+    lines, last_byte = 0, b"\n"
     with tqdm(desc=name.rsplit("/", 1)[-1], unit="B", unit_scale=True) as progress:
         while chunk := file.read(CHUNK_BYTES):
             copy.write(chunk)
-            lines, last = lines + chunk.count(b"\n"), chunk[-1:]
+            lines, last_byte = lines + chunk.count(b"\n"), chunk[-1:]
             progress.update(len(chunk))
-    return lines + (last != b"\n")
+    return lines + (last_byte != b"\n")
 
 
 def read_newstest(newstest: NewsTest, archives: Path) -> Tuple[List[Segment], List[Segment]]:
@@ -154,13 +154,13 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("outputs/wmt16_en_de"), help="--output of download.py")
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     args = parser.parse_args()
-    archives, raw = args.output / "archives", args.output / "raw"
+    archives, raw_folder = args.output / "archives", args.output / "raw"
     for corpus in TRAINING:
-        if not is_done(raw, corpus.name, args.overwrite):
-            extract_corpus(corpus, archives, raw)
+        if not is_done(raw_folder, corpus.name, args.overwrite):
+            extract_corpus(corpus, archives, raw_folder)
     for name, newstests in EVALUATION.items():
-        if not is_done(raw, name, args.overwrite):
-            extract_evaluation(name, newstests, archives, raw)
+        if not is_done(raw_folder, name, args.overwrite):
+            extract_evaluation(name, newstests, archives, raw_folder)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ def max_staleness(cfg: DictConfig) -> int:
     With N equally fast replicas the staleness is N - 1. The default allows one replica to be half as fast as the
     others.
     """
-    bound = cfg.task.max_staleness
-    return 2 * (cfg.task.asynchronous_replicas - 1) if bound is None else bound
+    maximum = cfg.task.max_staleness
+    return 2 * (cfg.task.asynchronous_replicas - 1) if maximum is None else maximum
 
 
 def check_asynchronous_options(cfg: DictConfig) -> None:
@@ -48,9 +48,9 @@ def check_asynchronous_options(cfg: DictConfig) -> None:
             raise UserError(f"{option} cannot be combined with {OPTION}: leave one of them out.")
     if cfg.optimizer._name not in OPTIMIZERS:
         raise UserError(f"{OPTION} needs --optimizer {' or '.join(OPTIMIZERS)}, not {cfg.optimizer._name}.")
-    replicas, bound = cfg.task.asynchronous_replicas, max_staleness(cfg)
-    if bound < replicas - 1:
+    replicas, maximum = cfg.task.asynchronous_replicas, max_staleness(cfg)
+    if maximum < replicas - 1:
         raise UserError(
-            f"--max-staleness {bound} lets {bound + 1} replicas work at a time, but there are {replicas}: give at least "
+            f"--max-staleness {maximum} lets {maximum + 1} replicas work at a time, but there are {replicas}: give at least "
             f"{replicas - 1}, or fewer replicas."
         )

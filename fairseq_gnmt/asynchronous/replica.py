@@ -50,11 +50,11 @@ class GradientTrainer(Trainer):
         self.train_step(samples, raise_oom=True)
         tensors = [parameter if parameter.grad is None else parameter.grad for parameter in self.optimizer.params]
         gradient = flatten(tensors)
-        place = 0
+        offset = 0
         for parameter in self.optimizer.params:
             if parameter.grad is None:
-                gradient[place : place + parameter.numel()] = 0
-            place += parameter.numel()
+                gradient[offset : offset + parameter.numel()] = 0
+            offset += parameter.numel()
         return gradient
 
     def log(self) -> Log:

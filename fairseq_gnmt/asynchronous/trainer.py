@@ -92,15 +92,15 @@ class AsynchronousTrainer(Trainer):
     def _start(self) -> None:
         """Starts replicas and servers with the state of this trainer, new or from a checkpoint."""
         parameters = list(self.optimizer.params)
-        cfg, bound = self.cfg, max_staleness(self.cfg)
+        cfg, maximum = self.cfg, max_staleness(self.cfg)
         shards = cut([parameter.numel() for parameter in parameters], cfg.task.parameter_servers)
         count, state = cfg.task.asynchronous_replicas, take_state(self.optimizer.optimizer)
-        self._replicas = RayReplicas(cfg, count, bound + 1, flatten(parameters), state, shards)
-        self._updates = AsynchronousUpdates(self._replicas, bound)
+        self._replicas = RayReplicas(cfg, count, maximum + 1, flatten(parameters), state, shards)
+        self._updates = AsynchronousUpdates(self._replicas, maximum)
         self._has_replicas = True
         self.optimizer.optimizer.state.clear()
         self._began = {"time": time.monotonic(), "update": self.get_num_updates()}
-        logger.info("%d replicas, %d servers, staleness of at most %d", count, len(shards), bound)
+        logger.info("%d replicas, %d servers, staleness of at most %d", count, len(shards), maximum)
 
     def _drain(self) -> None:
         with metrics.aggregate("train_inner"):
@@ -113,12 +113,14 @@ class AsynchronousTrainer(Trainer):
             self._reduce_and_log_stats(*update.gradient.log)
 
     def _log_progress(self) -> None:
-        done, total = self.get_num_updates(), self.cfg.optimization.max_update
-        seconds = (time.monotonic() - self._began["time"]) / (done - self._began["update"])
-        remaining = f" of {total}, {datetime.timedelta(seconds=round(seconds * (total - done)))} left" if total else ""
+        updates, total = self.get_num_updates(), self.cfg.optimization.max_update
+        seconds = (time.monotonic() - self._began["time"]) / (updates - self._began["update"])
+        remaining = (
+            f" of {total}, {datetime.timedelta(seconds=round(seconds * (total - updates)))} left" if total else ""
+        )
         logger.info(
             "update %d%s; staleness up to %d; %d replicas replaced",
-            done,
+            updates,
             remaining,
             self._staleness,
             self._replicas.deaths,

@@ -262,9 +262,9 @@ def stack_reference_and_samples(references: Tensor, samples: Tensor, pad: int) -
         samples: (B, K, T).
         pad: id of PAD.
     """
-    longest = max(references.size(1), samples.size(2))
+    max_length = max(references.size(1), samples.size(2))
     parts = (references[:, None], samples)
-    return torch.cat([F.pad(part, (0, longest - part.size(2)), value=pad) for part in parts], dim=1)
+    return torch.cat([F.pad(part, (0, max_length - part.size(2)), value=pad) for part in parts], dim=1)
 
 
 def first_decoder_tokens(prev_output_tokens: Tensor, pad: int) -> Tensor:

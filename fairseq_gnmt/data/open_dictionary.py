@@ -53,9 +53,9 @@ class OpenDictionary(Dictionary):
 
     def __getitem__(self, index: int) -> str:
         """Returns the word of an index or number; UNK for a number that is no longer valid."""
-        place = int(index) - FIRST_NUMBER
+        position = int(index) - FIRST_NUMBER
         words = request_words().words
-        return words[place] if 0 <= place < len(words) else super().__getitem__(index)
+        return words[position] if 0 <= position < len(words) else super().__getitem__(index)
 
     def encode_line(
         self,

@@ -30,10 +30,11 @@ def fit_sources(sentences: List[LongTensor], longest: int, truncate: bool) -> Tu
     Returns:
         The sentences, and the positions of the sentences that are not translated.
     """
-    kept = longest - 1 if truncate else 0
+    kept_tokens = longest - 1 if truncate else 0
     too_long = {position for position, tokens in enumerate(sentences) if len(tokens) > longest}
     shortened = [
-        tokens[[*range(kept), -1]] if position in too_long else tokens for position, tokens in enumerate(sentences)
+        tokens[[*range(kept_tokens), -1]] if position in too_long else tokens
+        for position, tokens in enumerate(sentences)
     ]
     return shortened, set() if truncate else too_long
 

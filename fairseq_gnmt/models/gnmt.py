@@ -238,22 +238,22 @@ def clip_schedule(cfg) -> Optional[ClipSchedule]:
     Raises:
         UserError: if the limits or updates are not in order.
     """
-    end, start, first, last = (
+    end, start, first_update, last_update = (
         cfg.activation_clip, cfg.activation_clip_start, cfg.activation_clip_from, cfg.activation_clip_until
     )  # fmt: skip
     if end is None:
-        if (start, first, last) != (8.0, 0, 0):
+        if (start, first_update, last_update) != (8.0, 0, 0):
             raise UserError("--activation-clip-start, -from and -until require --activation-clip (the paper: 1.0).")
         return None
     if not 0 < end <= start:
         raise UserError(
             f"--activation-clip is {end}, but must be above 0 and at most --activation-clip-start, {start}."
         )
-    if not 0 <= first <= last:
+    if not 0 <= first_update <= last_update:
         raise UserError(
-            f"--activation-clip-from is {first} and --activation-clip-until {last}, but must be updates in this order."
+            f"--activation-clip-from is {first_update} and --activation-clip-until {last_update}, but must be updates in this order."
         )
-    return ClipSchedule(start, end, first, last)
+    return ClipSchedule(start, end, first_update, last_update)
 
 
 def register_preset(name: str, class_name: str, **numbers) -> type:

@@ -83,8 +83,8 @@ class Float32Adam(torch.optim.Adam):
         super().load_state_dict(state_dict)
         if not self.supports_step_with_scale:
             return
-        saved = chain.from_iterable(group["params"] for group in state_dict["param_groups"])
-        for index, parameter in zip(saved, chain.from_iterable(group["params"] for group in self.param_groups)):
+        saved_indices = chain.from_iterable(group["params"] for group in state_dict["param_groups"])
+        for index, parameter in zip(saved_indices, chain.from_iterable(group["params"] for group in self.param_groups)):
             if index in state_dict["state"]:
                 self.state[parameter] = {
                     name: value.to(parameter.device, torch.float32, copy=True)

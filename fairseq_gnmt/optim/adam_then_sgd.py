@@ -43,9 +43,9 @@ class AdamThenSGD(Float32Adam):
 
     @torch.no_grad()
     def step(self, closure=None, scale: float = 1.0):
-        first = self.param_groups[0]
-        first["updates"] += 1
-        if first["updates"] <= first["adam_updates"]:
+        first_group = self.param_groups[0]
+        first_group["updates"] += 1
+        if first_group["updates"] <= first_group["adam_updates"]:
             return super().step(closure, scale)
         self.state.clear()  # frees Adam's moments, twice the size of the model
         for group in self.param_groups:

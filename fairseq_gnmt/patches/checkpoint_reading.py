@@ -70,8 +70,8 @@ def restored_file(save_dir: str, restore_file: str, finetune_from_model: Optiona
     """
     if restore_file != DEFAULT_RESTORE_FILE:
         return Path(restore_file)
-    last = Path(save_dir, restore_file)
-    return last if last.exists() or not finetune_from_model else Path(finetune_from_model)
+    checkpoint = Path(save_dir, restore_file)
+    return checkpoint if checkpoint.exists() or not finetune_from_model else Path(finetune_from_model)
 
 
 def load_checkpoint_to_cpu(
@@ -131,10 +131,10 @@ def check_options(config: DictConfig, path: str) -> None:
         UserError: for an unknown architecture, and for options that a section does not accept.
     """
     for section, options in (("model", MODEL_DATACLASS_REGISTRY), ("task", TASK_DATACLASS_REGISTRY)):
-        stored = config[section]
-        if not isinstance(stored, DictConfig):  # older checkpoints store options as a namespace
+        section_options = config[section]
+        if not isinstance(section_options, DictConfig):  # older checkpoints store options as a namespace
             continue
-        name = OmegaConf.to_container(stored).get("_name")
+        name = OmegaConf.to_container(section_options).get("_name")
         if not isinstance(name, str) or name == MISSING:
             raise UserError(f"{path} has {name!r:.50} as its cfg, {section}, _name: {WANTED}")
         if section == "model" and name not in ARCH_MODEL_REGISTRY and name not in MODEL_REGISTRY:
@@ -143,7 +143,7 @@ def check_options(config: DictConfig, path: str) -> None:
             )
         try:
             if name in options:
-                merge_with_parent(options[name](), copy.deepcopy(stored), remove_missing=True)
+                merge_with_parent(options[name](), copy.deepcopy(section_options), remove_missing=True)
         except (OmegaConfBaseException, TypeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(

@@ -48,13 +48,13 @@ def main(cfg: Any) -> None:
             logger.info(f"Sentence buffer size: {cfg.interactive.buffer_size}")
         logger.info("NOTE: hypothesis and token scores are output in base 2")
         logger.info("Type the input sentence and press return:")
-        first, seconds = 0, 0.0
+        first_line, seconds = 0, 0.0
         while buffer := list(islice(lines, cfg.interactive.buffer_size)):
-            for index, answer in enumerate(answers(buffer, first, session, cfg), start=first):
+            for index, answer in enumerate(answers(buffer, first_line, session, cfg), start=first_line):
                 print_answer(index, answer, session, cfg, output)
                 seconds += answer.seconds
             output.flush()
-            first += len(buffer)
+            first_line += len(buffer)
     logger.info(f"Total time: {time.time() - start:.3f} seconds; translation time: {seconds:.3f}")
 
 

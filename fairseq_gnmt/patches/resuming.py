@@ -41,13 +41,13 @@ def check_moments(optimizer: torch.optim.Adam, state: Dict[str, Any]) -> None:
     Raises:
         ValueError: for moments with another shape than their parameter, and for options that are not numbers.
     """
-    for group, stored in zip(optimizer.param_groups, state["param_groups"]):
-        for name in group.keys() & stored.keys() - {"params"}:
-            numbers = stored[name] if isinstance(group[name], tuple) else [stored[name]]
+    for group, stored_group in zip(optimizer.param_groups, state["param_groups"]):
+        for name in group.keys() & stored_group.keys() - {"params"}:
+            numbers = stored_group[name] if isinstance(group[name], tuple) else [stored_group[name]]
             if isinstance(group[name], (float, tuple)) and not all(type(number) in (int, float) for number in numbers):
-                raise ValueError(f"its optimizer has {stored[name]!r:.50} as its {name}")
+                raise ValueError(f"its optimizer has {stored_group[name]!r:.50} as its {name}")
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    indices = [index for stored in state["param_groups"] for index in stored["params"]]
+    indices = [index for stored_group in state["param_groups"] for index in stored_group["params"]]
     for index, parameter in zip(indices, parameters):
         for name, value in state["state"].get(index, {}).items():
             size = value.shape if isinstance(value, Tensor) else () if type(value) in (int, float) else None

@@ -47,8 +47,8 @@ def source_positions(source: Tensor, pad: int, source_bos: int) -> List[slice]:
         source_bos: number of BOS tokens per sentence.
     """
     lengths = source.ne(pad).sum(dim=1).tolist()
-    first = source.ne(pad).long().argmax(dim=1).tolist()
-    return [slice(start + source_bos, start + length) for start, length in zip(first, lengths)]
+    starts = source.ne(pad).long().argmax(dim=1).tolist()
+    return [slice(start + source_bos, start + length) for start, length in zip(starts, lengths)]
 
 
 def add_alignments(

@@ -73,8 +73,8 @@ class GNMTGenerator:
         for model in self.models:
             model.eval()
         source = right_padded(sample["net_input"]["src_tokens"], self.pad)
-        translated = translate_batch(self.ensemble, self.rules, source, prefix_tokens)
-        return [list(map(self._for_fairseq, hypotheses)) for hypotheses in translated]
+        nbest_lists = translate_batch(self.ensemble, self.rules, source, prefix_tokens)
+        return [list(map(self._for_fairseq, hypotheses)) for hypotheses in nbest_lists]
 
     def _for_fairseq(self, hypothesis: Hypothesis) -> Dict[str, Any]:
         # Inference tensors cannot be changed in place, so they are copied.

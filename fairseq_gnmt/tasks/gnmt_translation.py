@@ -110,8 +110,8 @@ class GNMTTranslationTask(TranslationTask):
         """
         check_batch_options(kwargs)
         if self.is_training and dataset is self.datasets.get(self.cfg.train_subset):
-            longest = self.cfg.train_max_length - 1  # fairseq's sizes include EOS, but not the target's BOS
-            limits = (longest + int(self.cfg.nvidia_conventions), longest)
+            max_length = self.cfg.train_max_length - 1  # fairseq's sizes include EOS, but not the target's BOS
+            limits = (max_length + int(self.cfg.nvidia_conventions), max_length)
             kwargs["max_positions"] = tuple(map(min, limits, self.max_positions()))
         else:
             kwargs["required_batch_size_multiple"] = 1

@@ -54,8 +54,8 @@ class ValidationBLEU:
 
     def _text(self, tokens: Tensor, escape_unk: bool, ignored: Iterable[int]) -> str:
         words = self._dictionary.string(tokens.int().cpu(), None, escape_unk, ignored)
-        joined = join_tokens(words, self._scheme)
-        return self._tokenizer.decode(joined) if self._tokenizer else joined
+        text = join_tokens(words, self._scheme)
+        return self._tokenizer.decode(text) if self._tokenizer else text
 
 
 def log_bleu(logging_outputs: Sequence[Dict[str, Any]]) -> None:

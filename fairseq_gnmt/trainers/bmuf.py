@@ -84,9 +84,9 @@ class BMUFTrainer(Trainer):
         """
         if not self._is_in_train_step:
             return super()._reduce_and_log_stats(logging_outputs, sample_size, grad_norm)
-        counted = 0 if self._is_dummy or (not torch.is_tensor(sample_size) and not sample_size) else 1
+        weight = 0 if self._is_dummy or (not torch.is_tensor(sample_size) and not sample_size) else 1
         self._names = list(logging_outputs[0]) if logging_outputs else self._names  # empty after an out-of-memory error
-        sums = {name: counted * sum(log[name] for log in logging_outputs) for name in self._names}
+        sums = {name: weight * sum(log[name] for log in logging_outputs) for name in self._names}
         self._waiting.append(Update(sums, grad_norm))
         return {} if self.optimizer.updates_since_sync else self._log_waiting()
 

@@ -174,8 +174,8 @@ class NvidiaTranslation:
 
         source, lengths = self.sources[index]
         search = search_of(self.setting, index)
-        longest = int(search.max_len_a * len(source) + search.max_len_b) + 2  # with BOS and EOS
-        generator = SequenceGenerator(self.model, beam, longest, length_norm, 5.0, coverage)
+        max_length = int(search.max_len_a * len(source) + search.max_len_b) + 2  # with BOS and EOS
+        generator = SequenceGenerator(self.model, beam, max_length, length_norm, 5.0, coverage)
         method = generator.greedy_search if beam == 1 else generator.beam_search
         begin = torch.full((1, len(lengths) * beam), BEGIN, device=source.device)
         context = [self.model.encode(source, lengths), lengths.clone(), None]  # it changes them in place

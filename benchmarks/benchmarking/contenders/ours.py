@@ -47,8 +47,8 @@ class OurTranslation:
     def unnormalised(self, index: int, beam: int) -> List[Sentence]:
         """Returns the most probable translations that a search with this beam finds."""
         search = search_of(self.setting, index)._replace(beam=beam)
-        plain = options(search, length_norm_factor=0.0, coverage_penalty=0.0)
-        return self._translate(self._generator(plain), index)
+        search_options = options(search, length_norm_factor=0.0, coverage_penalty=0.0)
+        return self._translate(self._generator(search_options), index)
 
     def _generator(self, search_options: SearchOptions) -> GNMTGenerator:
         return GNMTGenerator([self.model], self.setting.dictionary, search_options, precision=self.setting.precision)

@@ -193,10 +193,15 @@ def _measure_in_process(rank: int, folder: str, network: Network, batch: Batch, 
     )
     buffers = [torch.ones(size // FLOAT_BYTES) for size in MESSAGE_BYTES]
     messages = [seconds(lambda buffer=buffer: dist.all_reduce(buffer)) for buffer in buffers]
-    whole = seconds(lambda: training.run_update(half_batch, all_reduce=True))
-    split = seconds(SplitTraining(network, batch).run_split_update)
+    data_parallel = seconds(lambda: training.run_update(half_batch, all_reduce=True))
+    vocabulary_parallel = seconds(SplitTraining(network, batch).run_split_update)
     if rank == 0:
-        results = {"parts": parts._asdict(), "messages": messages, "data_parallel": whole, "vocabulary_parallel": split}
+        results = {
+            "parts": parts._asdict(),
+            "messages": messages,
+            "data_parallel": data_parallel,
+            "vocabulary_parallel": vocabulary_parallel,
+        }
         Path(folder, "measured.json").write_text(json.dumps(results), encoding="utf-8")
     dist.barrier()
     dist.destroy_process_group()

@@ -22,8 +22,8 @@ def draw(setting: Setting, counts: Sequence[int] = COUNTS):
         ("a batch for each replica: sentences per second", False, lambda estimate: estimate.sentences_per_second),
         ("one batch for all devices: ms per update", True, lambda estimate: 1000 * estimate.update_seconds),
     )
-    for place, (title, same_batch, value) in enumerate(panels, start=1):
-        axes = figure.add_subplot(1, 2, place)
+    for panel, (title, same_batch, value) in enumerate(panels, start=1):
+        axes = figure.add_subplot(1, 2, panel)
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
         axes.set_xlabel(f"devices ({setting.cluster.device.name})")
@@ -34,8 +34,8 @@ def draw(setting: Setting, counts: Sequence[int] = COUNTS):
             points = [(count, value(estimate)) for count, estimate in zip(counts, by_count) if estimate is not None]
             axes.plot(*zip(*points), marker=marker, linewidth=1, label=name)
         if not same_batch:
-            first = next(iter(by_strategy.values()))[0].sentences_per_second
-            axes.plot(counts, [first * count for count in counts], color="grey", linestyle=":", label="ideal")
+            base_speed = next(iter(by_strategy.values()))[0].sentences_per_second
+            axes.plot(counts, [base_speed * count for count in counts], color="grey", linestyle=":", label="ideal")
             axes.legend(fontsize="small")
         axes.set_xticks(list(counts), [str(count) for count in counts])
     return figure

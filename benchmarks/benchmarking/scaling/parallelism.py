@@ -165,18 +165,20 @@ def layers_on_devices(setting: Setting, devices: int, softmax_devices: int = 1) 
     """
     cluster, network, batch = setting
     limit = min(cluster.devices_per_machine, max(network.encoder_layers, network.decoder_layers))
-    of_replica = min(devices, limit)
-    if devices % of_replica:
+    devices_per_replica = min(devices, limit)
+    if devices % devices_per_replica:
         return None
-    replicas = devices // of_replica
-    layers = Layers(of_replica, TIME_CHUNKS if of_replica > 1 else 1)
-    seconds = one_replica(setting, layers, min(softmax_devices, of_replica)) * waiting_factor(cluster.spread, replicas)
-    by_device = weights_by_device(network, of_replica)
+    replicas = devices // devices_per_replica
+    layers = Layers(devices_per_replica, TIME_CHUNKS if devices_per_replica > 1 else 1)
+    seconds = one_replica(setting, layers, min(softmax_devices, devices_per_replica)) * waiting_factor(
+        cluster.spread, replicas
+    )
+    by_device = weights_by_device(network, devices_per_replica)
     largest = max(by_device)
     if replicas > 1:
-        seconds += _sum_over_replicas(cluster, cluster.device.number_bytes * largest, replicas, of_replica)
+        seconds += _sum_over_replicas(cluster, cluster.device.number_bytes * largest, replicas, devices_per_replica)
     seconds += adam_seconds(cluster.device, largest)
-    memory = memory_of_replica(setting, of_replica)
+    memory = memory_of_replica(setting, devices_per_replica)
     return Estimate(devices, seconds, replicas * batch.sentences / seconds, memory)
 
 
@@ -234,8 +236,8 @@ def asynchronous(setting: Setting, devices: int, layers: Layers = ONE_DEVICE, so
     if machines > 1:
         exchange += 2 * send_seconds(cluster.between, size * (1 - 1 / machines))
     replica = one_replica(setting, layers, softmax_devices) + exchange
-    served = SERVER_BYTES * parameters(network) / (machines * cluster.host_memory_rate)
-    updates_per_second = min(replicas / replica, 1 / served)
+    server_seconds = SERVER_BYTES * parameters(network) / (machines * cluster.host_memory_rate)
+    updates_per_second = min(replicas / replica, 1 / server_seconds)
     memory = memory_of_replica(setting, layers.devices, REPLICA_BYTES)
     return Estimate(devices, replicas / updates_per_second, updates_per_second * batch.sentences, memory)
 
@@ -260,10 +262,10 @@ def shared_batch(strategy: Strategy, setting: Setting, devices: int) -> Optional
         setting: cluster, network, and batch of all devices together.
         devices: number of devices.
     """
-    whole = strategy(setting, devices)
-    if whole is None:
+    estimate = strategy(setting, devices)
+    if estimate is None:
         return None
-    replicas = round(whole.sentences_per_second * whole.update_seconds / setting.batch.sentences)
+    replicas = round(estimate.sentences_per_second * estimate.update_seconds / setting.batch.sentences)
     if setting.batch.sentences % replicas:
         return None
     batch = setting.batch._replace(sentences=setting.batch.sentences // replicas)
@@ -277,12 +279,12 @@ def stops_paying(strategy: Strategy, setting: Setting, counts: Sequence[int], wo
         counts: numbers of devices, each twice the number before.
         worth: required gain of a doubling.
     """
-    paying, before = counts[0], None
+    paying_devices, previous_speed = counts[0], None
     for devices in counts:
         estimate = strategy(setting, devices)
         if estimate is None:
             continue
-        if before is not None and estimate.sentences_per_second < worth * before:
+        if previous_speed is not None and estimate.sentences_per_second < worth * previous_speed:
             break
-        paying, before = devices, estimate.sentences_per_second
-    return paying
+        paying_devices, previous_speed = devices, estimate.sentences_per_second
+    return paying_devices

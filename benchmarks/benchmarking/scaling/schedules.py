@@ -78,9 +78,9 @@ def forward_tasks(device: Device, link: Link, network: Network, batch: Batch, la
         tasks.append(Task(place, seconds, tuple(needs), send_seconds(link, size)))
         return len(tasks) - 1
 
-    first = lstm_seconds(device, rows, batch.source, hidden, hidden)
-    backward_half = add(min(1, layers.devices - 1), first, [], batch.source)
-    halves = [backward_half, add(0, first, [], batch.source)]
+    lstm_time = lstm_seconds(device, rows, batch.source, hidden, hidden)
+    backward_half = add(min(1, layers.devices - 1), lstm_time, [], batch.source)
+    halves = [backward_half, add(0, lstm_time, [], batch.source)]
     ends = _wavefront(
         add,
         [halves] * layers.time_chunks,

@@ -122,8 +122,8 @@ def rows_of(calibration: Calibration, network: Network, batch: Batch) -> List[Di
 def describe(calibration: Calibration) -> str:
     """Returns the measurements, with one sentence for each group."""
     parts, link = calibration.parts, calibration.link
-    named = ", ".join(f"{name.replace('_', ' ')} {1000 * value:.1f} ms" for name, value in parts._asdict().items())
+    part_times = ", ".join(f"{name.replace('_', ' ')} {1000 * value:.1f} ms" for name, value in parts._asdict().items())
     return (
-        f"Parts of an update, in each of two processes: {named}.\n"
+        f"Parts of an update, in each of two processes: {part_times}.\n"
         f"gloo: {1e6 * link.latency:.0f} us and {link.rate / MEGABYTE:.0f} MB/s for each message of a ring."
     )
