@@ -170,7 +170,7 @@ def test_an_ensemble_has_one_convention(states):
     task = make_task(nvidia_conventions=False)
     first, second = (state if state == {} else {"nvidia_conventions": state} for state in states)
     task.load_state_dict(first)
-    with pytest.raises(UserError, match="in an ensemble for all or none"):
+    with pytest.raises(UserError, match="in an ensemble, these are all models or none"):
         task.load_state_dict(second)
 
 
