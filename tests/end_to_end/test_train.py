@@ -98,7 +98,7 @@ def test_a_training_ends_with_an_average_and_is_not_repeated(folder, monkeypatch
     expected = mean_of([checkpoints / f"checkpoint{epoch}.pt" for epoch in (2, 3, 4)])
     assert all(torch.equal(value, averaged["model"][name]) for name, value in expected["model"].items())
     log = (checkpoints / "train.log").read_text(encoding="utf-8")
-    assert "num_updates 8" in log and "begin with" in log  # 4 epochs of 2 updates; initial embeddings
+    assert "num_updates 8" in log and "are initialised from" in log  # 4 epochs of 2 updates; initial embeddings
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     monkeypatch.setattr(train, "run_fairseq", never)
     gnmt(train, folder, *TINY)
