@@ -55,7 +55,7 @@ def _description(model: Model) -> Dict[str, str]:
     length = f"{search.max_len_a:g} times the source length + " if search.max_len_a else ""
     return {
         "languages": f"{config.source_language} to {config.target_language}",
-        "network": f"{config.encoder_layers} encoder and {config.decoder_layers} decoder layers of width "
+        "network": f"{config.encoder_layers} encoder and {config.decoder_layers} decoder layers, hidden size "
         f"{config.hidden_size:,}; attention queried by the {config.attention_query} position{clip}",
         "vocabulary": f"{config.source_vocab_size:,} tokens for both languages"
         if config.share_embeddings and len(sizes) == 1

@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--embedding-size",
         type=int,
         metavar="N",
-        help="width of initial embeddings; 0: none (default: 256 for at most 200,000 training pairs)",
+        help="dimensions of initial embeddings; 0: none (default: 256 for at most 200,000 training pairs)",
     )
     add_cleaning_options(parser)
     add("--overwrite", action="store_true", help="start again, and replace products of other settings")

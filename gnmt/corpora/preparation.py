@@ -31,7 +31,7 @@ SETTINGS = "prepare.json"
 LENGTHS = "train.lengths.json"
 LANGUAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 POSITIVE = Range(1)
-EMBEDDING_SIZE = 256  # for small corpora: the width of gnmt_v2_small
+EMBEDDING_SIZE = 256  # for small corpora: the hidden size of gnmt_v2_small
 SMALL = 200_000  # maximum number of training pairs for which initial embeddings are computed by default
 
 
@@ -61,7 +61,7 @@ class Preparation:
         segmentation: key of SEGMENTATIONS.
         vocab_size: number of tokens of the joint vocabulary.
         input_sentence_size: number of training sentences to learn subwords or characters from; None means 5,000,000.
-        embedding_size: width of the initial embeddings; 0 disables them, None computes them for small corpora only.
+        embedding_size: dimensions of the initial embeddings; 0 disables them, None computes them for small corpora only.
         cleaning: rules for training pairs.
         drop_duplicates: keep only the first of equal training pairs.
         model: model folder to fine-tune; its tokenizer and vocabulary are used.
@@ -119,7 +119,7 @@ class Preparation:
         return Corpora(corpora[:-2], *corpora[-2:])
 
     def embedding_size_for(self, pairs: int) -> int:
-        """Returns the width of the initial embeddings for a number of training pairs; 0 means none."""
+        """Returns the number of dimensions of the initial embeddings for a number of training pairs; 0 means none."""
         if self.embedding_size is not None:
             return self.embedding_size
         return EMBEDDING_SIZE if pairs <= SMALL else 0

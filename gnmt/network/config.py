@@ -20,7 +20,7 @@ class NetworkConfig:
         source_vocabulary_size: number of source tokens, including special tokens.
         target_vocabulary_size: number of target tokens, including special tokens.
         padding_index: index of PAD in both vocabularies.
-        hidden_size: width of embeddings, LSTMs and attention.
+        hidden_size: hidden units H of embeddings, LSTMs and attention.
         encoder_layers: number of encoder layers, including the bidirectional one.
         decoder_layers: number of decoder layers, including the layer that queries the attention.
         dropout: dropout probability on the input of every LSTM layer.

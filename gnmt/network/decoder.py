@@ -56,7 +56,7 @@ class DecoderStack(nn.Module):
     gnmt.inference.fast_decoder is a faster version for one position at a time.
 
     Args:
-        hidden_size: width of all layers.
+        hidden_size: hidden units H of all layers.
         num_layers: number of LSTM layers.
         dropout: dropout probability on the input of every layer.
         clip: limit of activations in quantisable training.

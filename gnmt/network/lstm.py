@@ -46,7 +46,7 @@ class LSTM(nn.LSTM):
     def _run(self, inputs: Tensor, state: LSTMState, clip: ActivationClip) -> Tuple[Tensor, LSTMState]:
         precision = product_precision(inputs)
         if clip.limit is not None or (precision == torch.bfloat16 and inputs.device.type == "cpu"):
-            # oneDNN's bfloat16 LSTM rounds cell states and is up to 2.5 times slower for wide layers.
+            # oneDNN's bfloat16 LSTM rounds cell states and is up to 2.5 times slower for large hidden sizes.
             weight_ih, weight_hh, bias_ih, bias_hh = self._flat_weights
             outputs, cell = lstm_recurrence(
                 inputs.transpose(0, 1), *state, weight_ih, weight_hh, bias_ih + bias_hh, clip.limit, precision

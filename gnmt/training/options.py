@@ -19,8 +19,8 @@ WARMUP_PART = 10  # the learning rate warms up in at most a tenth of the updates
 MAX_SCALED_GRADIENT = 1 << 15  # half of the largest float16, 65,504
 SCALE_WINDOW = 128  # updates without overflow before the fp16 loss scale doubles
 JOINED_BY = {"subwords": "sentencepiece", "character": "sentencepiece", "word": "words", "mixed": "mixed_word_char"}
-# Width of each architecture's embeddings, unless --hidden-size is given.
-WIDTHS = {"gnmt_v2": 1024, "gnmt_v2_8_layers": 1024, "gnmt_v2_small": 256, "gnmt_v2_tiny": 32, "gnmt": 1024}
+# Hidden size of each architecture, unless --hidden-size is given.
+HIDDEN_SIZES = {"gnmt_v2": 1024, "gnmt_v2_8_layers": 1024, "gnmt_v2_small": 256, "gnmt_v2_tiny": 32, "gnmt": 1024}
 # Options that apply only to the default value of another option; they are left out if the user gives another value.
 DEPENDENT = {
     "--lr-scheduler": ("--warmup-steps", "--remain-steps", "--decay-steps", "--decay-factor"),
@@ -103,7 +103,7 @@ def training_options(
         precision: one of TRAINING_PRECISIONS.
         plugin: folder of fairseq_gnmt.
         further: options of the user, which take precedence.
-        is_bf16_faster: returns True if a network of a given width trains faster in bf16 on this CPU; used for "auto".
+        is_bf16_faster: returns True if a network of a hidden size trains faster in bf16 on this CPU; used for "auto".
 
     Raises:
         UserError: if the options contradict each other, or no training pair is short enough.
@@ -195,7 +195,7 @@ def _updates_per_epoch(lengths: Sequence[int], longest: int, batches: Batches) -
 
 
 def _embeddings(folder: Path, recipe: Recipe, further: Sequence[str]) -> Options:
-    """Returns the option for initial embeddings, if their file exists and they fit the width of a new network.
+    """Returns the option for initial embeddings, if their file exists and they fit the hidden size of a new network.
 
     Args:
         folder: output folder of the preparation.
@@ -207,20 +207,20 @@ def _embeddings(folder: Path, recipe: Recipe, further: Sequence[str]) -> Options
         return {}
     with open(path, encoding="utf-8") as file:
         header = file.readline().split()
-    return {"--pretrained-embeddings": str(path)} if header[1:] == [_width(recipe, further)] else {}
+    return {"--pretrained-embeddings": str(path)} if header[1:] == [_hidden_size(recipe, further)] else {}
 
 
-def _width(recipe: Recipe, further: Sequence[str]) -> str:
+def _hidden_size(recipe: Recipe, further: Sequence[str]) -> str:
     """Returns the hidden size of the network; an empty string for an architecture of another plugin.
 
     Args:
         recipe: recipe of the training.
         further: options of the user.
     """
-    arch, width = given_value(further, "--arch", "-a"), given_value(further, "--hidden-size")
+    arch, hidden_size = given_value(further, "--arch", "-a"), given_value(further, "--hidden-size")
     if arch is None:
-        arch, width = recipe.options["--arch"], width or recipe.options.get("--hidden-size")
-    return width or str(WIDTHS.get(str(arch), ""))
+        arch, hidden_size = recipe.options["--arch"], hidden_size or recipe.options.get("--hidden-size")
+    return hidden_size or str(HIDDEN_SIZES.get(str(arch), ""))
 
 
 def _automatic_precision(
@@ -232,14 +232,14 @@ def _automatic_precision(
         recipe: recipe of the training.
         gpus: number of GPUs of this machine.
         further: options of the user.
-        is_bf16_faster: returns True if a network of a given width trains faster in bf16 on this CPU.
+        is_bf16_faster: returns True if a network of a given hidden size trains faster in bf16 on this CPU.
     """
     if given_value(further, SHARDED):
         return "fp32"
     if gpus:
         return "fp16" if recipe.several_devices else "fp32"
-    width = _width(recipe, further)
-    return "bf16" if width.isdecimal() and is_bf16_faster(int(width)) else "fp32"
+    hidden_size = _hidden_size(recipe, further)
+    return "bf16" if hidden_size.isdecimal() and is_bf16_faster(int(hidden_size)) else "fp32"
 
 
 def _precision(precision: str, gpus: int, batches: Batches) -> Options:

@@ -2,7 +2,7 @@
 
 The recipe for small corpora is used in examples/multi30k/train.sh (29,000 pairs). The recipe for large corpora is NVIDIA's
 for WMT16 English-German (examples/wmt16_en_de/train.sh, 4.5 million pairs). The recipe for medium corpora has half its
-width.
+hidden size.
 """
 
 from typing import Dict, NamedTuple, Optional

@@ -13,7 +13,7 @@ from gnmt.checkpoints.averaging import epoch_checkpoints
 from gnmt.commands import train as command
 from gnmt.corpora.preparation import Preparation
 from gnmt.errors import UserError
-from gnmt.training.options import WIDTHS, TrainingOptions, given_value, loss_scale
+from gnmt.training.options import HIDDEN_SIZES, TrainingOptions, given_value, loss_scale
 from gnmt.training.precision import is_bfloat16_faster, bfloat16_speedup
 from gnmt.training.recipes import LARGE_CORPORA, MEDIUM_CORPORA, RECIPES, SMALL_CORPORA, recipe_for
 from prepared_folders import ROOT, dry_run, options, prepared
@@ -28,7 +28,7 @@ def test_the_loss_scale_is_the_one_of_the_scripts():
 
 
 def test_widths_are_those_of_the_plugin():
-    assert WIDTHS == {name: MODEL_REGISTRY[name].config_class().hidden_size for name in WIDTHS}
+    assert HIDDEN_SIZES == {name: MODEL_REGISTRY[name].config_class().hidden_size for name in HIDDEN_SIZES}
 
 
 # -- data and machine
