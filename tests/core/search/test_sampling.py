@@ -148,7 +148,7 @@ def test_noise_differs_between_updates_and_processes():
 
 @torch.no_grad()
 def test_samples_of_an_empty_source_are_empty(network):
-    """As in beam search, a source of only EOS has the translation EOS, alone and in a batch."""
+    """Beam search and sampling agree: a source of only EOS has the translation EOS, alone and in a batch."""
     model = Ensemble([network])
     special = SpecialTokens(pad=PAD, eos=EOS, unk=UNK, decoder_start=EOS)
     rules = BeamSearchRules(special, SearchOptions(beam=3, nbest=3, max_len_b=4))
