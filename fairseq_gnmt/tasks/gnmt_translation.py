@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 import torch
 from fairseq import utils
+from fairseq.criterions import CRITERION_REGISTRY
 from fairseq.sequence_generator import SequenceGenerator
 from fairseq.sequence_scorer import SequenceScorer
 from fairseq.tasks import register_task
@@ -295,6 +296,21 @@ class GNMTTranslationTask(TranslationTask):
         return model
 
     # -- BLEU on the validation set
+
+    def build_criterion(self, cfg, from_checkpoint=False):
+        """Returns the criterion.
+
+        Args:
+            cfg: configuration of the criterion, which may come from a checkpoint.
+            from_checkpoint: passed to fairseq.
+
+        Raises:
+            UserError: if the criterion is unknown.
+        """
+        name = getattr(cfg, "_name", None)
+        if name is not None and name not in CRITERION_REGISTRY:
+            raise UserError(f"The criterion {name!r:.50} is unknown: pass the --user-dir that defines it.")
+        return super().build_criterion(cfg, from_checkpoint)
 
     def begin_valid_epoch(self, epoch, model):
         """Gathers the layers divided by --vocabulary-parallel, once for all batches of a validation.

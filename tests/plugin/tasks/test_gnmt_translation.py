@@ -159,3 +159,11 @@ def test_a_generated_hypothesis(task, models):
             assert hypothesis["positional_scores"].shape == (size,)
             hypothesis["positional_scores"].div_(2)  # fairseq-generate does so in place
             assert len(hypothesis["alignment"]) == size - 1
+
+
+def test_a_criterion_that_is_unknown_is_refused(task):
+    """A checkpoint that is validated may name any criterion."""
+    with pytest.raises(UserError, match="criterion 'robust_loss' is unknown: pass the --user-dir that defines it"):
+        task.build_criterion(OmegaConf.create({"_name": "robust_loss"}))
+    known = OmegaConf.create({"_name": "cross_entropy", "sentence_avg": False})
+    assert type(task.build_criterion(known)).__name__ == "CrossEntropyCriterion"
