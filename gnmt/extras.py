@@ -3,4 +3,4 @@
 
 def remedy(extra: str) -> str:
     """Returns the advice to install an extra, part of an error message."""
-    return f"run pip install '.[{extra}]' in the checkout of fairseq-gnmt"
+    return f"run pip install -e '.[{extra}]' in the checkout of fairseq-gnmt"

@@ -166,6 +166,10 @@ def _continue(folder: BulkFolder, job: Job, source: Path) -> Manifest:
         job = dataclasses.replace(job, lines_per_shard=manifest.job.lines_per_shard)
     jobs.check_same(manifest.job, job, folder.path)
     if input_checksum(source, job) != manifest.sha256:
+        if str(source) == manifest.input:
+            raise UserError(
+                f"{source} has changed since {folder.path} was started: restore it, or give another --output folder."
+            )
         raise UserError(f"{folder.path} was started with another input, {manifest.input}: give it, or another folder.")
     return manifest
 

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Sequence
+from typing import Dict, List, NamedTuple, Optional, Sequence
 
 from gnmt.errors import UserError
 from gnmt.files.outputs import atomic_outputs
@@ -36,10 +36,8 @@ def read_finished(checkpoints: Path, arguments: Sequence[str]) -> Optional[Finis
         raise UserError(f"{path} is damaged: delete it to continue the training.") from error
     before, given = _without_user_dir(finished.arguments), _without_user_dir(arguments)
     if before != given:
-        had = " ".join(argument for argument in before if argument not in given)
-        now = " ".join(argument for argument in given if argument not in before)
         raise UserError(
-            f"{checkpoints} has a finished training run with other options ('{had}', now '{now}'): "
+            f"{checkpoints} has a finished training run with other options ({_differences(before, given)}): "
             f"give another --save-dir, or delete {path} to continue it with the new options."
         )
     return finished
@@ -49,6 +47,38 @@ def _without_user_dir(arguments: Sequence[str]) -> List[str]:
     """Returns the arguments without --user-dir, whose folder changes when the plugin is installed again elsewhere."""
     pairs = zip(["", *arguments], arguments)
     return [argument for before, argument in pairs if "--user-dir" not in (before, argument)]
+
+
+def _differences(before: Sequence[str], given: Sequence[str]) -> str:
+    """Returns the options that differ, each with both values: "--lr 3e-3, now 1e-3; now --cpu".
+
+    Args:
+        before: arguments of the finished training run.
+        given: arguments of the current command.
+    """
+    old, new = _by_option(before), _by_option(given)
+    differences = []
+    for name in dict.fromkeys([*old, *new]):
+        if name not in new:
+            differences.append(f"{name} {old[name]}".strip() + ", now without it")
+        elif name not in old:
+            differences.append(f"now {name} {new[name]}".strip())
+        elif old[name] != new[name]:
+            differences.append(f"{name} {old[name]}, now {new[name]}".strip())
+    return "; ".join(differences) or "in another order"
+
+
+def _by_option(arguments: Sequence[str]) -> Dict[str, str]:
+    """Returns the values of each option as one string; arguments before the first option have the empty name."""
+    options: Dict[str, str] = {}
+    name = ""
+    for argument in arguments:
+        if argument.startswith("--"):
+            name = argument
+            options[name] = ""
+        else:
+            options[name] = f"{options.get(name, '')} {argument}".strip()
+    return options
 
 
 def write_finished(checkpoints: Path, finished: Finished) -> None:

@@ -109,7 +109,7 @@ def test_the_child_ends_if_the_parent_is_killed(tmp_path):
 @pytest.mark.parametrize("package", ["fairseq", "fairseq_gnmt"])
 def test_a_missing_package_is_named_with_its_extra(package, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(UserError, match=rf"needs the package {package}: run pip install '\.\[fairseq\]'"):
+    with pytest.raises(UserError, match=rf"needs the package {package}: run pip install -e '\.\[fairseq\]'"):
         fairseq.plugin_folder()
 
 

@@ -425,5 +425,5 @@ def test_without_fairseq_the_extra_is_named():
     assert done.returncode == 1
     assert (
         done.stderr
-        == "error: This command needs the package fairseq: run pip install '.[fairseq]' in the checkout of fairseq-gnmt.\n"
+        == "error: This command needs the package fairseq: run pip install -e '.[fairseq]' in the checkout of fairseq-gnmt.\n"
     )

@@ -128,9 +128,7 @@ def test_training_without_fairseq_names_the_extra(installation, tmp_path):
             (tmp_path / f"{split}.{language}").write_text("".join(lines), encoding="utf-8")
     prepare = ["prepare", "--source-lang", "en", "--target-lang", "de", "--segmentation", "word", "--output", "data"]
     prepare += ["--train", "train", "--valid", "valid", "--test", "test"]
-    message = (
-        "error: This command needs the package fairseq: run pip install '.[fairseq]' in the checkout of fairseq-gnmt.\n"
-    )
+    message = "error: This command needs the package fairseq: run pip install -e '.[fairseq]' in the checkout of fairseq-gnmt.\n"
     done = run(installation / "bin/gnmt", *prepare, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", message)
     succeed(sys.executable, "-m", "gnmt", *prepare, cwd=tmp_path, PYTHONPATH=str(ROOT))

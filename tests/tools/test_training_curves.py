@@ -238,5 +238,5 @@ def test_mistakes_leave_no_files(monkeypatch, tmp_path):
 def test_a_missing_package_is_named(monkeypatch):
     check_pictures([Path("x.png")])
     monkeypatch.setitem(sys.modules, "matplotlib", None)  # simulates a missing package
-    with pytest.raises(UserError, match=r"run pip install '.\[plots\]' in the checkout"):
+    with pytest.raises(UserError, match=r"run pip install -e '.\[plots\]' in the checkout"):
         check_pictures([Path("x.png")])

@@ -271,8 +271,12 @@ def test_another_model_option_or_input_is_refused(model, source, tmp_path):
     moved = shutil.copytree(model, tmp_path / "moved")
     planned(moved, source, out, "--beam", 4)  # the same model in another folder
     source.write_bytes(source.read_bytes() + b"dog\n")
-    with pytest.raises(UserError, match=f"started with another input, {source}"):
+    with pytest.raises(UserError, match=f"{source} has changed since {out} was started: restore it"):
         planned(model, source, out, "--beam", 4)
+    other = tmp_path / "other.txt"
+    other.write_bytes(b"dog\n")
+    with pytest.raises(UserError, match=f"started with another input, {source}"):
+        planned(model, other, out, "--beam", 4)
 
 
 def test_a_model_that_changed_is_refused_by_shards(source, tmp_path):

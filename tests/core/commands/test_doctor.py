@@ -82,7 +82,7 @@ def test_minimum_versions_equal_the_requirements_of_the_package():
 def test_fairseq_may_be_absent(versions):
     versions["ve-fairseq"] = versions["fairseq"] = None
     finding = doctor.check_fairseq()
-    assert finding.remedy is None and "pip install '.[fairseq]'" in finding.found
+    assert finding.remedy is None and "pip install -e '.[fairseq]'" in finding.found
 
 
 def test_an_old_python_fails(monkeypatch):

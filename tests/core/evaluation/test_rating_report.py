@@ -203,7 +203,7 @@ def test_report_writes_json_and_the_histogram(folder, tmp_path, capsys, results)
 def test_serving_without_the_extra_names_it(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     monkeypatch.delitem(sys.modules, "gnmt.evaluation.rating.server", raising=False)
-    with pytest.raises(UserError, match=r"needs the package uvicorn: run pip install '\.\[serve\]'"):
+    with pytest.raises(UserError, match=r"needs the package uvicorn: run pip install -e '\.\[serve\]'"):
         run_module(rate, "gnmt rate", ["serve", str(folder)])
 
 

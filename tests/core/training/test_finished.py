@@ -24,7 +24,15 @@ def test_a_plugin_installed_elsewhere_is_the_same_training(tmp_path):
 def test_other_options_are_refused_by_their_values(tmp_path):
     write_finished(tmp_path, Finished(ARGUMENTS))
     other = ["DIR/bin", "--user-dir", "/new/fairseq_gnmt", "--lr", "1e-3", "--cpu"]
-    with pytest.raises(UserError, match=r"with other options \('3e-3', now '1e-3 --cpu'\)"):
+    with pytest.raises(UserError, match=r"with other options \(--lr 3e-3, now 1e-3; now --cpu\)"):
+        read_finished(tmp_path, other)
+
+
+def test_an_option_that_is_left_out_is_named(tmp_path):
+    write_finished(tmp_path, Finished([*ARGUMENTS, "--eval-bleu", "--batch-size", "64"]))
+    other = ["DIR/text", "--user-dir", "/new/fairseq_gnmt", "--lr", "3e-3", "--batch-size", "16"]
+    expected = r"\(DIR/bin, now DIR/text; --eval-bleu, now without it; --batch-size 64, now 16\)"
+    with pytest.raises(UserError, match=expected):
         read_finished(tmp_path, other)
 
 

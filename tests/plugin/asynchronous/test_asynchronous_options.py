@@ -61,7 +61,7 @@ def test_refused(options, message):
 
 def test_ray_is_required(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"needs the package ray: run pip install '\.\[ray\]'"):
+    with pytest.raises(UserError, match=r"needs the package ray: run pip install -e '\.\[ray\]'"):
         check_asynchronous_options(asynchronous())
 
 
