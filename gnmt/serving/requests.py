@@ -107,12 +107,19 @@ def fields_of(form: FormData) -> Dict[str, Any]:
     return fields
 
 
+# Clearer sentences for types of pydantic's errors.
+SENTENCES = {
+    "extra_forbidden": "unknown field; /openapi.json lists the fields",
+    "model_attributes_type": "must be a JSON object; send it with Content-Type: application/json",
+}
+
+
 def message_of(errors: Sequence[Any]) -> str:
     """Returns the message of pydantic's first error."""
     error = errors[0]
     names = (part for part in error["loc"] if isinstance(part, int) or (part.isidentifier() and part != "body"))
     place = ".".join(map(str, names)) or "the body"
-    return f"{place[:80]}: {error['msg']}."
+    return f"{place[:80]}: {SENTENCES.get(error['type'], error['msg'])}."
 
 
 class ClientDisconnected(Exception):

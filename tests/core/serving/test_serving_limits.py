@@ -64,7 +64,7 @@ def test_an_invalid_request_gets_a_message_with_the_remedy(server, body, status,
         ({"beam": 0}, "beam: Input should be greater than or equal to 1"),
         ({"coverage_penalty": float("nan")}, "coverage_penalty"),
         ({"length_norm_factor": float("inf")}, "length_norm_factor"),
-        ({"temperature": 2}, "temperature: Extra inputs are not permitted"),
+        ({"temperature": 2}, "temperature: unknown field; /openapi.json lists the fields"),
         ({"prefixes": ["a", "b"], "split_sentences": False}, "prefixes must have one entry per text"),
     ],
 )
@@ -402,3 +402,14 @@ def test_a_body_that_never_ends_is_given_up(translator, monkeypatch):
         response = connection.getresponse()
         assert response.status == 408 and b"0.2 seconds" in response.read()
         connection.close()
+
+
+@pytest.mark.parametrize("content_type", [None, "text/plain"])
+def test_a_body_without_the_type_json_is_refused_with_the_header(server, content_type):
+    headers = {"Content-Type": content_type} if content_type else {}
+    connection = connect(server.url)
+    connection.request("POST", "/v1/translate", body=b'{"texts": ["a cat"]}', headers=headers)
+    response = connection.getresponse()
+    error = json.loads(response.read())["error"]
+    connection.close()
+    assert response.status == 400 and "send it with Content-Type: application/json" in error, error
