@@ -1,7 +1,7 @@
 """Pages of the documentation that are generated from the code: a hook of MkDocs, named in mkdocs.yml.
 
-Generated pages are the home page (from README.md), the command line, the options and the HTTP API. For readers of the
-checkout, docs/reference/ has short pages in their places.
+Generated pages are the home page (from README.md) and the files to which it links, the command line, the options and the
+HTTP API. For readers of the checkout, docs/reference/ has short pages in their places.
 """
 
 import argparse
@@ -13,6 +13,12 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
 ROOT = Path(__file__).resolve().parents[1]
+LINKED = (
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "CITATION.cff",
+    "LICENSE",
+)  # files of the checkout to which README.md links
 sys.path.insert(0, str(ROOT))
 
 from gnmt.__main__ import COMMANDS, MODULES  # noqa: E402
@@ -38,6 +44,7 @@ def pages() -> Dict[str, str]:
     """Returns the text of each generated page, by its path in the documentation."""
     return {
         "index.md": home(),
+        **{name: (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](") for name in LINKED},
         "reference/command_line.md": command_line(),
         "reference/options.md": options(),
         "reference/http_api.md": http_api(),
