@@ -103,7 +103,7 @@ def test_a_training_ends_with_an_average_and_is_not_repeated(folder, monkeypatch
     monkeypatch.setattr(train, "run_fairseq", never)
     gnmt(train, folder, *TINY)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
-    with pytest.raises(UserError, match=r"has a finished training run with other options \('3e-3', now '1e-3'\)"):
+    with pytest.raises(UserError, match=r"has a finished training run with other options \(--lr 3e-3, now 1e-3\)"):
         gnmt(train, folder, *TINY, "--lr", "1e-3")
 
 
