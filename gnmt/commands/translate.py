@@ -145,7 +145,7 @@ def as_json(number: int, translation) -> str:
     sentences = [
         {
             "source": sentence.source,
-            "truncated": sentence.is_truncated,
+            "is_truncated": sentence.is_truncated,
             "nbest": [
                 {"text": hypothesis.text, "score": hypothesis.score, "tokens": hypothesis.tokens,
                  "positional_scores": hypothesis.positional_scores, "word_alignment": hypothesis.word_alignment}

@@ -6,7 +6,7 @@ int8, and in bf16 on a CPU. A network whose attention is not registered decodes 
 only.
 
 Shapes: B sentences of similar length, Q queries of a sentence (its hypotheses), N queries of all sentences, S source
-positions, H hidden size, O output size of the context product.
+positions, H hidden size.
 """
 
 from typing import Any, Callable, Dict, NamedTuple, Optional, Protocol
@@ -16,19 +16,17 @@ from torch import Tensor, nn
 from gnmt.errors import OptionError
 from gnmt.inference.bahdanau_attention import BatchInvariantBahdanauAttention, FastBahdanauAttention
 from gnmt.inference.lstm import MakeLinear
-from gnmt.network.attention import NormalizedBahdanauAttention, SourceMemory
-from gnmt.network.encoder import EncoderOutput
+from gnmt.network.attention import NormalizedBahdanauAttention
 
 
 class InferenceAttention(Protocol):
-    """Attention for one target position at a time, which adds context products to pre-activations."""
+    """Attention weights of one target position at a time."""
 
-    def precompute(self, encoded: EncoderOutput, context_product: nn.Module) -> SourceMemory:
-        """Returns the source memory: keys (B, S, H), and context products (B, S, O) as values.
+    def project_keys(self, outputs: Tensor) -> Tensor:
+        """Returns the projected keys (B, S, H); called once per sentence.
 
         Args:
-            encoded: encoder outputs of the B sentences.
-            context_product: linear layer applied to the encoder outputs.
+            outputs: encoder outputs (B, S, H).
         """
 
     def project_query(self, query: Tensor) -> Tensor:
@@ -38,24 +36,13 @@ class InferenceAttention(Protocol):
             query: (N, H).
         """
 
-    def weights(self, queries: Tensor, memory: SourceMemory) -> Tensor:
+    def weights(self, queries: Tensor, keys: Tensor, padding_mask: Tensor) -> Tensor:
         """Returns the weights (B, Q, S), which are zero at padding.
 
         Args:
             queries: projected queries (B, Q, H).
-            memory: source memory from `precompute`.
-        """
-
-    def context_weights(self, weights: Tensor) -> Tensor:
-        """Returns the weights (B, Q, S) in the form that `add_context` expects; called once per step."""
-
-    def add_context(self, pre_activations: Tensor, weights: Tensor, values: Tensor) -> None:
-        """Adds the context to the pre-activations, in place; called once per upper layer.
-
-        Args:
-            pre_activations: (B, Q, O).
-            weights: attention weights (B, Q, S) from `context_weights`.
-            values: context products (B, S, O).
+            keys: projected keys (B, S, H).
+            padding_mask: (B, S), True at padding.
         """
 
 

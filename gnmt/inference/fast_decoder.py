@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from gnmt.inference.attention import InferenceAttention
-from gnmt.inference.gates import GateProduct, RowParents, stack_weights
+from gnmt.inference.context import ContextProducts
+from gnmt.inference.gates import GateProduct, RowParents
 from gnmt.inference.grouped_memory import GroupedMemory, join_columns, split_by_length
 from gnmt.inference.lstm import MakeLinear, lstm_cell_from_gates
 from gnmt.network.activations import FAST, Activations
+from gnmt.network.attention import SourceMemory
 from gnmt.network.clipping import Clip
 from gnmt.network.decoder import Decoder, DecoderState
 from gnmt.network.encoder import EncoderOutput
@@ -54,9 +56,7 @@ class FastDecoder:
     Some weights are copies, others share memory with the decoder: gnmt.inference.model builds a new FastDecoder when they
     change.
 
-    Gate products are computed by gnmt.inference.gates. The context c = sum_s a_s x_s enters the upper layers only
-    through products W c. The encoder outputs x_s are therefore multiplied by all W once per sentence, and a step sums
-    a_s W x_s for every hypothesis.
+    Gate products are computed by gnmt.inference.gates, and products of the context by gnmt.inference.context.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class FastDecoder:
         gate_products: List[GateProduct],
         make_linear: MakeLinear,
         attention: InferenceAttention,
+        context: ContextProducts,
         clip: Optional[Clip] = None,
         activations: Activations = FAST,
     ):
@@ -73,27 +74,30 @@ class FastDecoder:
         Args:
             decoder: decoder in evaluation mode.
             gate_products: one per layer, bottom first, made from the same decoder and clip.
-            make_linear: builds the other linear layers, for example in int8.
+            make_linear: builds the output projection, for example in int8.
             attention: form of the decoder's attention.
+            context: products of the context, made from the same decoder.
             clip: replaces the decoder's clip.
             activations: sigmoid and tanh of the LSTMs.
         """
         stack = decoder.stack
-        self.hidden_size = stack.hidden_size
         self.query_previous_position = stack.query_previous_position
         self.zero_state = stack.zero_state
         self.attention = attention
+        self.context = context
         self.activations = activations
         self.clip = clip or stack.clip
-        _, *context_weights = (weights.context for weights in stack_weights(stack))
-        self.context_product = make_linear(torch.cat(context_weights), None)
         self.gate_products = gate_products
         self.output_projection = make_linear(decoder.output_projection.weight, decoder.output_projection.bias)
 
     def precompute(self, encoder_out: EncoderOutput) -> GroupedMemory:
-        """Projects the source once; the values of the memory are W x_s of all upper layers, (b, S, (L - 1) 4H)."""
-        parts = split_by_length(encoder_out)
-        return GroupedMemory(tuple(self.attention.precompute(part, self.context_product) for part in parts))
+        """Projects the source once; returns keys for the attention and values for the context."""
+        parts = split_by_length(encoder_out, self.context.max_precomputed)
+        return GroupedMemory(tuple(map(self._memory, parts)))
+
+    def _memory(self, encoded: EncoderOutput) -> SourceMemory:
+        keys = self.attention.project_keys(encoded.outputs)
+        return SourceMemory(keys, self.context.values(encoded), encoded.padding_mask)
 
     def initial_state(self, memory: GroupedMemory) -> FastDecoderState:
         """Returns the state before the first token, one row per sentence."""
@@ -124,17 +128,18 @@ class FastDecoder:
             self.clip(last_hidden[0].index_select(0, parents.rows)) if self.query_previous_position else query
         )
         queries = memory.split_rows(self.attention.project_query(attention_query))
-        weights = list(map(self.attention.weights, queries, memory.groups))
-        context_weights = list(map(self.attention.context_weights, weights))
-        context_products = zip(*(group.values.split(4 * self.hidden_size, dim=2) for group in memory.groups))
+        weights = [
+            self.attention.weights(group_queries, group.keys, group.padding_mask)
+            for group_queries, group in zip(queries, memory.groups)
+        ]
+        contexts = [self.context.of_step(part, group.values) for part, group in zip(weights, memory.groups)]
 
         features, hiddens, cells = query, [hidden], [cell]
-        layers = zip(self.gate_products[1:], context_products, strict=True)
-        for layer, (gate_product, layer_products) in enumerate(layers, start=1):
+        for layer, gate_product in enumerate(self.gate_products[1:], start=1):
             below = features
             pre_activations = gate_product(below, last_hidden[layer], parents)
-            for part in zip(memory.split_rows(pre_activations), context_weights, layer_products):
-                self.attention.add_context(*part)
+            for rows, context in zip(memory.split_rows(pre_activations), contexts):
+                self.context.add(rows, context, layer - 1)
             cell = last_cell[layer].index_select(0, parents.rows)
             hidden, cell = lstm_cell_from_gates(pre_activations, cell, self.clip, self.activations)
             features = self.clip(hidden + below if layer >= FIRST_RESIDUAL_LAYER else hidden)

@@ -6,6 +6,7 @@ new groups, and sentences that leave change only their groups: the memory of oth
 Shapes: B sentences of all groups, b of one group, S source positions, N rows (B x hypotheses), Q rows of a sentence.
 """
 
+import math
 from typing import List, NamedTuple, Sequence, Tuple
 
 import torch
@@ -65,13 +66,14 @@ class GroupedMemory(NamedTuple):
         return [part.unflatten(0, (-1, per_sentence)) for part in rows.split(sizes)]
 
 
-def split_by_length(encoded: EncoderOutput) -> List[EncoderOutput]:
+def split_by_length(encoded: EncoderOutput, boundary: float = math.inf) -> List[EncoderOutput]:
     """Splits encoded sentences into groups of adjacent sentences; each group is as wide as its longest sentence.
 
     A sentence of only padding keeps one position. On a GPU there is one group.
 
     Args:
         encoded: encoder outputs of B sentences; padding on the right is removed, padding on the left is kept.
+        boundary: source length; longer sentences are not in a group with the other sentences.
     """
     outputs, padding_mask = encoded
     if outputs.device.type != "cpu":
@@ -79,25 +81,27 @@ def split_by_length(encoded: EncoderOutput) -> List[EncoderOutput]:
     positions = torch.arange(1, padding_mask.size(1) + 1)
     lengths = positions.masked_fill(padding_mask, 0).amax(dim=1).clamp(min=1).tolist()
     parts, first = [], 0
-    for size in group_sizes(lengths):
+    for size in group_sizes(lengths, boundary):
         width = max(lengths[first : first + size])
         parts.append(EncoderOutput(*(part[first : first + size, :width] for part in encoded)))
         first += size
     return parts
 
 
-def group_sizes(lengths: Sequence[int], max_padding: int = MAX_PADDING) -> List[int]:
+def group_sizes(lengths: Sequence[int], boundary: float = math.inf, max_padding: int = MAX_PADDING) -> List[int]:
     """Returns the sizes of groups of adjacent sentences; a group grows until its padding would exceed the maximum.
 
     Args:
         lengths: source length of each sentence, best in sorted order.
+        boundary: source length; longer sentences are not in a group with the other sentences.
         max_padding: maximum number of padding positions of a group.
     """
     sizes: List[int] = []
     longest = total = 0
     for length in lengths:
+        is_separate = (longest > boundary) != (length > boundary)
         longest, total = max(longest, length), total + length
-        if sizes and longest * (sizes[-1] + 1) - total <= max_padding:
+        if sizes and not is_separate and longest * (sizes[-1] + 1) - total <= max_padding:
             sizes[-1] += 1
         else:
             sizes.append(1)

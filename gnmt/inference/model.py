@@ -12,6 +12,7 @@ from torch import nn
 from gnmt.errors import OptionError
 from gnmt.inference.attention import batch_invariant_attention, fast_attention, has_inference_forms
 from gnmt.inference.bf16_linear import bf16_linear, has_bf16_products
+from gnmt.inference.context import BatchInvariantContext, FastContext
 from gnmt.inference.fast_decoder import FastDecoder
 from gnmt.inference.fast_encoder import FastEncoder
 from gnmt.inference.gates import adaptive_gate_products, fused_gate_products
@@ -154,7 +155,8 @@ def _float_model(model: Union[Network, EncoderDecoder]) -> InferenceModel:
     decoder = model.decoder
     products = adaptive_gate_products(decoder) if packed else fused_gate_products(decoder, inference_linear)
     attention = fast_attention(decoder.stack.attention, inference_linear)
-    return InferenceModel(encoder, FastDecoder(decoder, products, inference_linear, attention))
+    context = FastContext(decoder.stack, inference_linear)
+    return InferenceModel(encoder, FastDecoder(decoder, products, inference_linear, attention, context))
 
 
 def _int8_model(model: Network) -> InferenceModel:
@@ -210,7 +212,9 @@ def _batch_invariant(
     attention = batch_invariant_attention(model.decoder.stack.attention, make_linear, precision)
     encoder = FastEncoder(model.encoder, make_linear, clip, BATCH_INVARIANT, source_embedding)
     products = fused_gate_products(model.decoder, make_linear, target_embedding, clip)
-    return InferenceModel(encoder, FastDecoder(model.decoder, products, make_linear, attention, clip, BATCH_INVARIANT))
+    context = BatchInvariantContext(model.decoder.stack, make_linear)
+    decoder = FastDecoder(model.decoder, products, make_linear, attention, context, clip, BATCH_INVARIANT)
+    return InferenceModel(encoder, decoder)
 
 
 def encoder_with(encoder: Encoder, make_layer: Callable[[LSTM], nn.Module]) -> Encoder:

@@ -4,7 +4,7 @@ An attention is a module with two methods: `precompute` for the source, and `for
 registered in gnmt.inference.attention.
 
 Shapes: B sentences, Q queries of a sentence (target positions in training, hypotheses in search),
-S source positions, H hidden size, O output size of the context product.
+S source positions, H hidden size, O output size of a product.
 """
 
 from typing import NamedTuple, Tuple
@@ -25,7 +25,7 @@ class SourceMemory(NamedTuple):
     """Source sentences of a batch, encoded and projected; computed once, never copied per hypothesis."""
 
     keys: Tensor  # (B, S, H), projected for attention
-    values: Tensor  # (B, S, H), the encoder's outputs; in the fast decoder their context products (B, S, O)
+    values: Tensor  # (B, S, H), encoder outputs; in the fast decoder also (B, S, O), their products (inference.context)
     padding_mask: Tensor  # (B, S), True at padding
 
     def select(self, sentences: Tensor) -> "SourceMemory":

@@ -3,7 +3,7 @@
 Floating-point sums depend on the order of their terms, which a kernel chooses by the size of its inputs. Terms rounded
 to multiples of a common unit have exact sums, so the order has no effect.
 
-Shapes: B sentences, S source positions, O output size of the context product.
+Shapes: B sentences, S source positions, O number of columns of the values.
 """
 
 import torch

@@ -44,7 +44,7 @@ def test_json_has_the_nbest_list(model_folder, tmp_path, capsys):
         hypothesis.text for hypothesis in expected[0].nbest
     ]
     assert sentence["nbest"][1]["score"] == pytest.approx(expected[0].nbest[1].score)
-    assert sentence["source"] == LINES[0] and not sentence["truncated"]
+    assert sentence["source"] == LINES[0] and not sentence["is_truncated"]
 
 
 def test_tsv_has_line_score_and_text_of_each_hypothesis(model_folder, translated_lines, tmp_path, capsys):

@@ -11,6 +11,7 @@ from gnmt.inference.attention import fast_attention
 from gnmt.inference import packed_linear
 from gnmt.inference.gates import RowParents, SplitGateProduct, adaptive_gate_products, fused_gate_products
 from gnmt.inference.packed_linear import PackedLinear, PlainLinear, inference_linear
+from gnmt.inference.context import FastContext
 from gnmt.inference.fast_decoder import FastDecoder, FastDecoderState
 
 DICTIONARY = make_dictionary(23)
@@ -56,7 +57,8 @@ def test_sharing_and_tables_change_nothing(shared_from, table_bytes, has_table, 
 def assert_equal_steps(model, gates_of):
     encoder_out = model.encoder(torch.tensor([[4, 5, 6, 7, 2], [1, 1, 8, 9, 2]]), None)
     attention = fast_attention(model.decoder.stack.attention, PackedLinear)
-    decoders = model.decoder, FastDecoder(model.decoder, gates_of(model.decoder), PackedLinear, attention)
+    context = FastContext(model.decoder.stack, PackedLinear)
+    decoders = model.decoder, FastDecoder(model.decoder, gates_of(model.decoder), PackedLinear, attention, context)
     memories = [decoder.precompute(encoder_out) for decoder in decoders]
     states = [decoder.initial_state(memory) for decoder, memory in zip(decoders, memories)]
     parents_and_tokens = [

@@ -1,5 +1,7 @@
 """Groups of the source memory: sizes worked out by hand, and decoding against a memory with one group."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -29,7 +31,15 @@ LENGTHS = [90, 89, 40, 39, 39, 3]  # more than MAX_PADDING positions between 89 
     ],
 )
 def test_group_sizes(lengths, max_padding, expected):
-    assert group_sizes(lengths, max_padding) == expected
+    assert group_sizes(lengths, max_padding=max_padding) == expected
+
+
+@pytest.mark.parametrize(
+    "lengths, expected",
+    [([], []), ([4, 4], [2]), ([5, 4, 3], [1, 2]), ([3, 4, 5, 6], [2, 2]), ([6, 4, 6, 4], [1, 1, 1, 1])],
+)
+def test_longer_sentences_are_in_separate_groups(lengths, expected):
+    assert group_sizes(lengths, boundary=4) == expected
 
 
 def test_padding_is_removed_on_the_right_only():
@@ -108,9 +118,10 @@ def test_a_step_does_not_depend_on_the_groups(precision, monkeypatch):
 
     groups, logits, weights = two_steps()
     assert groups == 3
-    monkeypatch.setattr("gnmt.inference.grouped_memory.group_sizes", lambda lengths: [len(lengths)])
-    one, expected_logits, expected_weights = two_steps()
-    assert one == 1
+    # With any padding, only long sources of int8 and bf16 have a group of their own.
+    monkeypatch.setattr("gnmt.inference.grouped_memory.group_sizes", partial(group_sizes, max_padding=1000))
+    groups, expected_logits, expected_weights = two_steps()
+    assert groups == (1 if precision == "fp32" else 2)
     error = 1e-5 if precision == "fp32" else 0
     torch.testing.assert_close(logits, expected_logits, rtol=0, atol=error)
     torch.testing.assert_close(weights, expected_weights, rtol=0, atol=error)

@@ -12,7 +12,7 @@ from gnmt.inference.model import inference_model_for
 from gnmt.network.attention import NormalizedBahdanauAttention, SourceMemory
 from gnmt.network.config import NetworkConfig
 from gnmt.network.gnmt import GNMTNetwork
-from gnmt.quantization.fixed_point import order_free_sum, round_values, round_weights
+from gnmt.quantization.fixed_point import order_free_sum
 
 SOURCE = torch.tensor([[4, 5, 6, 7, 2], [8, 9, 2, 1, 1]])
 ERRORS = {"fp32": 1e-5, "bf16": 0.05, "int8": 0.05}  # absolute error of weights between 0 and 1
@@ -40,35 +40,22 @@ class FastDotProductAttention:
     def __init__(self, attention, make_linear):
         self.project_query = make_linear(attention.projection.weight, attention.projection.bias)
 
-    def precompute(self, encoded, context_product):
-        return SourceMemory(encoded.outputs, context_product(encoded.outputs), encoded.padding_mask)
+    def project_keys(self, outputs):
+        return outputs
 
-    def weights(self, queries, memory):
-        scores = 4 * torch.bmm(queries, memory.keys.transpose(1, 2))
-        return scores.masked_fill(memory.padding_mask[:, None], -1e9).softmax(dim=-1)
-
-    def context_weights(self, weights):
-        return weights
-
-    def add_context(self, pre_activations, weights, values):
-        pre_activations.baddbmm_(weights, values)
+    def weights(self, queries, keys, padding_mask):
+        scores = 4 * torch.bmm(queries, keys.transpose(1, 2))
+        return scores.masked_fill(padding_mask[:, None], -1e9).softmax(dim=-1)
 
 
 class BatchInvariantDotProductAttention(FastDotProductAttention):
     """DotProductAttention with exact sums."""
 
-    def precompute(self, encoded, context_product):
-        outputs = encoded.outputs.masked_fill(encoded.padding_mask[:, :, None], 0)
-        return SourceMemory(outputs, round_values(context_product(outputs)), encoded.padding_mask)
-
-    def weights(self, queries, memory):
-        scores = (4 * queries.double()[:, :, None] * memory.keys.double()[:, None]).sum(dim=3).float()
-        scores = scores.masked_fill(memory.padding_mask[:, None], -1e9)
+    def weights(self, queries, keys, padding_mask):
+        scores = (4 * queries.double()[:, :, None] * keys.double()[:, None]).sum(dim=3).float()
+        scores = scores.masked_fill(padding_mask[:, None], -1e9)
         weights = (scores - scores.amax(dim=-1, keepdim=True)).exp()
         return weights / order_free_sum(weights)
-
-    def context_weights(self, weights):
-        return round_weights(weights)
 
 
 class UniformAttention(NormalizedBahdanauAttention):
