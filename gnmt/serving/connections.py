@@ -1,24 +1,30 @@
-"""Connections with a deadline for their client.
+"""Connections with limits for their client.
 
 uvicorn alone has no time limit for the head of a request, or for a client that does not read its response. A few
-hundred such clients (slowloris) would occupy all connections of a server.
+hundred such clients (slowloris) would occupy all connections of a server. Nor has it limits, with httptools, for the size
+of a head or for the number of requests that a client sends before it reads the responses.
 """
 
 import asyncio
 from typing import Any, Iterable, Optional
 
+import httptools
 from uvicorn.protocols.http.flow_control import service_unavailable
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+MAX_HEAD_BYTES = 1 << 16  # maximum size of the head of a request, and of the trailers of its body
+MAX_WAITING_REQUESTS = 100  # maximum number of whole requests of a connection that wait for an earlier response
 CLIENT_SECONDS = 30.0  # maximum time until the next head of a request is complete, or for reading buffered output
 
 
-class TimedConnection(H11Protocol):
-    """HTTP/1.1 connection that is closed if its client is too slow.
+class LimitedConnection(HttpToolsProtocol):
+    """HTTP/1.1 connection that is closed if its client is too slow, or sends a long head or many requests at once.
 
     If all connections are in use, a new connection replaces the one that has waited longest for its client. It gets
-    status 503 if all others have complete requests. The constructor takes the arguments of uvicorn's H11Protocol.
+    status 503 if all others have complete requests. The constructor takes the arguments of uvicorn's HttpToolsProtocol.
     """
+
+    parser: Any  # httptools has no types
 
     def __init__(self, *arguments: Any, **options: Any):
         super().__init__(*arguments, **options)
@@ -26,6 +32,8 @@ class TimedConnection(H11Protocol):
         self.limit_concurrency = None  # of uvicorn's own check
         self._deadline: Optional[asyncio.TimerHandle] = None
         self._since = 0.0  # start of the current wait for the client, or of the current request
+        self._unfinished_bytes = 0  # received since the last head, piece of a body or end of a request
+        self._working_on: Any = None  # the request that is processed; uvicorn's `cycle` is the last of a queue
 
     @property
     def waits_for_client(self) -> bool:
@@ -40,18 +48,68 @@ class TimedConnection(H11Protocol):
             self._make_room(self._limit)
 
     def connection_lost(self, error: Optional[Exception]) -> None:
-        """Removes the deadline."""
+        """Removes the deadline, and tells the request that its client has disconnected."""
         self._stop_deadline()
         super().connection_lost(error)
+        if self._working_on is not None and not self._working_on.response_complete:
+            self._working_on.disconnected = True
+            self._working_on.message_event.set()
 
     def data_received(self, data: bytes) -> None:
-        """Reads from the client; a whole head ends the deadline."""
-        super().data_received(data)
+        """Reads from the client; a whole head ends the deadline, and a head that is too long ends the connection."""
+        self._unset_keepalive_if_required()
+        self._unfinished_bytes += len(data)
+        try:
+            self._parse(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self.send_400_response("The request is not valid HTTP/1.1, or too many requests wait for a response.")
+        else:
+            if self._unfinished_bytes > MAX_HEAD_BYTES:
+                self.send_400_response("The head of the request is too long.")
         self._watch()
+
+    def _parse(self, data: bytes) -> None:
+        """Parses data. A request that offers another protocol, as Java's HttpClient does, is served in HTTP/1.1.
+
+        httptools stops after the head of such a request, so the head is parsed again without the offer.
+        """
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            (end_of_head,) = upgrade.args
+            lines = [b"%b %b HTTP/1.1" % (self.parser.get_method(), self.url)]
+            lines += [b"%b: %b" % header for header in self.headers if header[0] not in (b"connection", b"upgrade")]
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.feed_data(b"\r\n".join([*lines, b"", data[end_of_head:]]))
+
+    def _should_upgrade(self) -> bool:
+        """Returns True: uvicorn ignores the first head of a request that offers another protocol."""
+        return True
+
+    def on_headers_complete(self) -> None:
+        """Starts the request, or queues it until earlier requests have responses."""
+        self._unfinished_bytes = 0
+        if len(self.pipeline) >= MAX_WAITING_REQUESTS:
+            raise ValueError("too many requests")  # ends `feed_data` with an HttpParserError
+        is_queued = self._has_request()
+        super().on_headers_complete()
+        if not is_queued:
+            self._working_on = self.cycle
+
+    def on_body(self, body: bytes) -> None:
+        """Adds a piece of the body to the request."""
+        self._unfinished_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Ends the body of the request."""
+        self._unfinished_bytes = 0
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Starts the deadline of the next head, unless it has already arrived."""
         self._stop_deadline()
+        self._working_on = self.pipeline[-1][0] if self.pipeline else None
         super().on_response_complete()
         self._watch()
 
@@ -93,7 +151,7 @@ class TimedConnection(H11Protocol):
             self._since = self.loop.time()
 
 
-def _longest_wait(connections: Iterable[Any]) -> Optional[TimedConnection]:
+def _longest_wait(connections: Iterable[Any]) -> Optional[LimitedConnection]:
     """Returns the connection that has waited longest for its client; None if no connection waits."""
     waiting = [connection for connection in connections if connection.waits_for_client]
     return min(waiting, key=lambda connection: connection._since, default=None)

@@ -6,7 +6,6 @@ import time
 from typing import Any, Awaitable, Callable, MutableMapping, Optional
 
 from starlette.requests import ClientDisconnect
-from uvicorn.protocols.http import h11_impl
 
 from gnmt.serving.metrics import Metrics
 from gnmt.serving.refusals import CLIENT_CLOSED_REQUEST, Refusal, too_large
@@ -95,11 +94,7 @@ class _Body:
     async def send(self, message: Message) -> None:
         if self.refusal is None and not self.is_cut:
             self.has_begun = True
-            try:
-                await self._send(message)
-            except h11_impl.h11.LocalProtocolError:
-                # uvicorn has answered a malformed body, and closes the connection.
-                self.is_cut = True
+            await self._send(message)
 
 
 class Observed:

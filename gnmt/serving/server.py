@@ -8,7 +8,7 @@ from typing import List, Optional
 import uvicorn
 
 from gnmt.errors import UserError
-from gnmt.serving.connections import TimedConnection
+from gnmt.serving.connections import LimitedConnection
 from gnmt.serving.limits import Limits
 from gnmt.serving.middleware import Application
 
@@ -58,7 +58,7 @@ def configuration(application: Application, limits: Limits, proxy: Optional[str]
         proxy: address of a trusted proxy, whose header X-Forwarded-For is used.
     """
     return uvicorn.Config(
-        application, loop="asyncio", http=TimedConnection, ws="none", lifespan="on", access_log=False, log_level="warning",
+        application, loop="asyncio", http=LimitedConnection, ws="none", lifespan="on", access_log=False, log_level="warning",
         limit_concurrency=limits.connection_limit, backlog=BACKLOG, timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=max(1, round(limits.shutdown_deadline)), server_header=False,
         proxy_headers=proxy is not None, forwarded_allow_ips=proxy or "",

@@ -12,7 +12,7 @@ from gnmt.evaluation.rating.application import create_application
 from gnmt.evaluation.rating.campaign import RATINGS, Rater, read_campaign, read_raters
 from gnmt.evaluation.rating.storage import RatingLog
 from gnmt.files.locks import locked
-from gnmt.serving.connections import TimedConnection
+from gnmt.serving.connections import LimitedConnection
 
 MAX_CONNECTIONS = 256  # simultaneous connections; status 503 if all of them are in use for requests
 SECONDS_TO_FINISH = 5  # for running requests after SIGTERM or Ctrl-C
@@ -38,7 +38,7 @@ def serve(folder: Path, host: str, port: int, url: str = "") -> None:
                 print(line, flush=True)
             config = uvicorn.Config(
                 create_application(campaign, raters, log),
-                http=TimedConnection,
+                http=LimitedConnection,
                 ws="none",
                 log_level=logging.WARNING,
                 access_log=False,
