@@ -1,6 +1,12 @@
 """Normalised additive attention for decoding: the fastest form, and a form with bitwise equal results in every batch.
 
-Both are built from a NormalizedBahdanauAttention and have no gradients.
+Both are built from a NormalizedBahdanauAttention and have no gradients. On most CPUs they use
+
+    tanh(q + k) = 2 sigmoid(2q + 2k) - 1 = 2 / (1 + exp(-2q) exp(-2k)) - 1
+
+The constant -1 shifts all scores of a query equally, which does not change the softmax, so it is left out. The factors
+exp(-2q) and exp(-2k) are computed once per query and once per key. A score then needs no exponential function, only
+products and divisions, whose results are exactly rounded at every position of a tensor.
 
 Shapes: B sentences, Q queries of a sentence (its hypotheses), N queries of all sentences, S source positions, H hidden
 size.
@@ -10,10 +16,11 @@ import torch
 from torch import Tensor
 
 from gnmt.inference.lstm import MakeLinear
-from gnmt.network.activations import batch_invariant_sigmoid_, sigmoid_is_faster_in_decoding
+from gnmt.network.activations import sigmoid_is_faster_in_decoding
 from gnmt.network.attention import NormalizedBahdanauAttention, buffer_parts, softmax_over_source
 from gnmt.quantization.fixed_point import order_free_sum
 
+MAX_PROJECTED = 20.0  # tanh(20) is 1 in float32; exp(80) is the largest product of two factors
 PARTIAL_SUMS = 32  # per score; the buffer is reduced to this number of columns while it is in the cache
 
 
@@ -26,23 +33,29 @@ class FastBahdanauAttention:
     """
 
     def __init__(self, attention: NormalizedBahdanauAttention, make_linear: MakeLinear):
-        # For tanh(x) = 2 sigmoid(2x) - 1, projections and direction contain the factors of 2. The constant -1 is left out:
-        # it shifts all scores equally, which does not change the softmax.
-        by_sigmoid = sigmoid_is_faster_in_decoding(attention.score_vector)
-        factor = 2 if by_sigmoid else 1
-        self.activation_ = torch.sigmoid_ if by_sigmoid else torch.tanh_
-        self.key_factor = factor
+        self.by_factors = sigmoid_is_faster_in_decoding(attention.score_vector)
+        scale = 2 if self.by_factors else 1
         self.key_projection = attention.key_projection
-        self.project_query = make_linear(factor * attention.query_projection.weight, factor * attention.score_bias)
-        self.direction = factor * attention.direction().detach()
+        self.query_projection = make_linear(attention.query_projection.weight, attention.score_bias)
+        self.direction = scale * attention.direction().detach()
 
     def project_keys(self, outputs: Tensor) -> Tensor:
-        """Returns the projected keys (B, S, H).
+        """Returns the projected keys k (B, S, H), or exp(-2k).
 
         Args:
             outputs: encoder outputs (B, S, H).
         """
-        return self.key_factor * self.key_projection(outputs)
+        keys = self.key_projection(outputs)
+        return exponential_factors(keys) if self.by_factors else keys
+
+    def project_query(self, query: Tensor) -> Tensor:
+        """Returns the projected queries q (N, H), or exp(-2q).
+
+        Args:
+            query: (N, H).
+        """
+        queries = self.query_projection(query)
+        return exponential_factors(queries) if self.by_factors else queries
 
     def weights(self, queries: Tensor, keys: Tensor, padding_mask: Tensor) -> Tensor:
         """Returns the weights (B, Q, S), which are zero at padding.
@@ -54,8 +67,9 @@ class FastBahdanauAttention:
         """
         scores = queries.new_empty(*queries.shape[:2], keys.size(1))
         for part in buffer_parts(queries, keys):
-            sums = queries[part][:, :, None] + keys[part][:, None]
-            torch.matmul(self.activation_(sums), self.direction, out=scores[part])
+            query, key = queries[part][:, :, None], keys[part][:, None]
+            activations = (query * key).add_(1).reciprocal_() if self.by_factors else (query + key).tanh_()
+            torch.matmul(activations, self.direction, out=scores[part])
         return softmax_over_source(scores, padding_mask).type_as(scores)
 
 
@@ -72,11 +86,25 @@ class BatchInvariantBahdanauAttention:
     """
 
     def __init__(self, attention: NormalizedBahdanauAttention, make_linear: MakeLinear):
-        # tanh(x) = 2 sigmoid(2x) - 1. The projections contain the factor 2 of x. The constant -1 is left out: it shifts
-        # all scores equally, which does not change the softmax.
-        self.project_query = make_linear(2 * attention.query_projection.weight, 2 * attention.score_bias)
-        self.project_keys = make_linear(2 * attention.key_projection.weight, None)
+        self.query_projection = make_linear(attention.query_projection.weight, attention.score_bias)
+        self.key_projection = make_linear(attention.key_projection.weight, None)
         self.direction = 2 * attention.direction().detach()
+
+    def project_keys(self, outputs: Tensor) -> Tensor:
+        """Returns exp(-2k) of the projected keys k, (B, S, H).
+
+        Args:
+            outputs: encoder outputs (B, S, H).
+        """
+        return exponential_factors(self.key_projection(outputs))
+
+    def project_query(self, query: Tensor) -> Tensor:
+        """Returns exp(-2q) of the projected queries q, (N, H).
+
+        Args:
+            query: (N, H).
+        """
+        return exponential_factors(self.query_projection(query))
 
     def weights(self, queries: Tensor, keys: Tensor, padding_mask: Tensor) -> Tensor:
         """Returns the weights (B, Q, S), which are zero at padding.
@@ -92,17 +120,28 @@ class BatchInvariantBahdanauAttention:
         return weights.div_(order_free_sum(weights))
 
 
-def ordered_scores(query: Tensor, keys: Tensor, direction: Tensor) -> Tensor:
-    """Returns direction . sigmoid(query[b, q] + keys[b, s]), (B, Q, S), summed in an order that depends only on H.
+def exponential_factors(projected: Tensor) -> Tensor:
+    """Returns exp(-2x) of projected queries or keys; overwrites them.
+
+    Values beyond +-MAX_PROJECTED are replaced by it, so that no product of two factors overflows.
+    """
+    return projected.clamp_(-MAX_PROJECTED, MAX_PROJECTED).mul_(-2).exp_()
+
+
+def ordered_scores(queries: Tensor, keys: Tensor, direction: Tensor) -> Tensor:
+    """Returns the sums over h of direction[h] / (1 + queries[b, q, h] keys[b, s, h]), (B, Q, S).
+
+    The order of a sum depends only on H.
 
     Args:
-        query: (B, Q, H).
-        keys: (B, S, H).
+        queries: (B, Q, H), exponential factors.
+        keys: (B, S, H), exponential factors.
         direction: (H,).
     """
     sums = []
-    for part in buffer_parts(query, keys):
-        terms = batch_invariant_sigmoid_(query[part][:, :, None] + keys[part][:, None]).mul_(direction)
+    for part in buffer_parts(queries, keys):
+        terms = (queries[part][:, :, None] * keys[part][:, None]).add_(1)
+        torch.div(direction, terms, out=terms)
         sums.append(sum_by_halves(terms, PARTIAL_SUMS).contiguous())
     return sum_by_halves(torch.cat(sums), 1)[..., 0]
 

@@ -6,7 +6,12 @@ import pytest
 import torch
 
 from gnmt.inference.packed_linear import PlainLinear
-from gnmt.inference.bahdanau_attention import BatchInvariantBahdanauAttention, sum_by_halves
+from gnmt.inference.bahdanau_attention import (
+    MAX_PROJECTED,
+    BatchInvariantBahdanauAttention,
+    exponential_factors,
+    sum_by_halves,
+)
 from gnmt.network.attention import NormalizedBahdanauAttention
 
 
@@ -26,6 +31,23 @@ def test_equals_the_network_s_attention(hidden_size):
     actual = batch_invariant.weights(batch_invariant.project_query(query), keys, padding)
     torch.testing.assert_close(actual, weights, rtol=1e-4, atol=1e-6)
     assert (actual.masked_select(padding[:, None].expand_as(actual)) == 0).all()
+
+
+def test_exponential_factors_give_tanh_of_the_sum():
+    torch.manual_seed(1)
+    queries, keys = torch.empty(2, 10_000).uniform_(-MAX_PROJECTED, MAX_PROJECTED)
+    tanh = 2 / (1 + exponential_factors(queries.clone()) * exponential_factors(keys.clone())) - 1
+    torch.testing.assert_close(tanh.double(), torch.tanh(queries.double() + keys.double()), rtol=0, atol=2e-7)
+
+
+def test_exponential_factors_do_not_overflow():
+    """Products of the factors of very large numbers are finite, and sums of large numbers of one sign are saturated."""
+    values = torch.tensor([-1e30, -500.0, -25.0, 0.0, 25.0, 500.0, 1e30])
+    factors = exponential_factors(values.clone())
+    products = factors[:, None] * factors
+    assert products.isfinite().all() and (products > 0).all()
+    tanh = 2 / (1 + products) - 1
+    assert (tanh[:3, :3] == -1).all() and (tanh[4:, 4:] == 1).all()
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 31, 32, 33, 100, 1024])
