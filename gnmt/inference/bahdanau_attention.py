@@ -21,7 +21,6 @@ from gnmt.network.attention import NormalizedBahdanauAttention, buffer_parts, so
 from gnmt.quantization.fixed_point import order_free_sum
 
 MAX_PROJECTED = 20.0  # tanh(20) is 1 in float32; exp(80) is the largest product of two factors
-PARTIAL_SUMS = 32  # per score; the buffer is reduced to this number of columns while it is in the cache
 
 
 class FastBahdanauAttention:
@@ -77,7 +76,7 @@ class BatchInvariantBahdanauAttention:
     """Attention of int8, and of bf16 on a CPU: a row does not depend on batch size, padding or number of threads.
 
     - Queries and keys are projected by Int8Linear or Bf16Linear, whose sums do not depend on the batch.
-    - A score is a sum over the hidden units in a fixed order.
+    - A score is a sum over the hidden units in an order that depends only on the hidden size.
     - The softmax divides by an order-free sum, to which padding adds zeros.
 
     Args:
@@ -114,7 +113,7 @@ class BatchInvariantBahdanauAttention:
             keys: projected keys (B, S, H).
             padding_mask: (B, S), True at padding.
         """
-        scores = ordered_scores(queries, keys, self.direction)
+        scores = row_invariant_scores(queries, keys, self.direction)
         scores.masked_fill_(padding_mask[:, None], torch.finfo(scores.dtype).min)
         weights = scores.sub_(scores.amax(dim=-1, keepdim=True)).exp_()
         return weights.div_(order_free_sum(weights))
@@ -128,36 +127,21 @@ def exponential_factors(projected: Tensor) -> Tensor:
     return projected.clamp_(-MAX_PROJECTED, MAX_PROJECTED).mul_(-2).exp_()
 
 
-def ordered_scores(queries: Tensor, keys: Tensor, direction: Tensor) -> Tensor:
+def row_invariant_scores(queries: Tensor, keys: Tensor, direction: Tensor) -> Tensor:
     """Returns the sums over h of direction[h] / (1 + queries[b, q, h] keys[b, s, h]), (B, Q, S).
 
-    The order of a sum depends only on H.
+    The order of a sum depends only on H: torch sums each row of contiguous columns by itself.
 
     Args:
         queries: (B, Q, H), exponential factors.
         keys: (B, S, H), exponential factors.
         direction: (H,).
     """
-    sums = []
-    for part in buffer_parts(queries, keys):
-        terms = (queries[part][:, :, None] * keys[part][:, None]).add_(1)
-        torch.div(direction, terms, out=terms)
-        sums.append(sum_by_halves(terms, PARTIAL_SUMS).contiguous())
-    return sum_by_halves(torch.cat(sums), 1)[..., 0]
-
-
-def sum_by_halves(terms: Tensor, columns: int) -> Tensor:
-    """Sums over the last dimension until at most `columns` partial sums are left.
-
-    Each step adds the second half of the columns to the first half, elementwise.
-
-    Args:
-        terms: (..., H), overwritten.
-        columns: maximum number of partial sums.
-    """
-    size = terms.size(-1)
-    while size > columns:
-        half = size // 2
-        terms[..., :half].add_(terms[..., size - half : size])
-        size -= half
-    return terms[..., :size]
+    scores = queries.new_empty(*queries.shape[:2], keys.size(1))
+    parts = buffer_parts(queries, keys)
+    buffer = queries.new_empty(len(queries[parts[0]]), *scores.shape[1:], queries.size(2))
+    for part in parts:
+        query, key = queries[part][:, :, None], keys[part][:, None]
+        terms = torch.mul(query, key, out=buffer[: len(query)]).add_(1)
+        torch.sum(torch.div(direction, terms, out=terms), dim=-1, out=scores[part])
+    return scores

@@ -10,7 +10,7 @@ from gnmt.inference.bahdanau_attention import (
     MAX_PROJECTED,
     BatchInvariantBahdanauAttention,
     exponential_factors,
-    sum_by_halves,
+    row_invariant_scores,
 )
 from gnmt.network.attention import NormalizedBahdanauAttention
 
@@ -50,9 +50,24 @@ def test_exponential_factors_do_not_overflow():
     assert (tanh[:3, :3] == -1).all() and (tanh[4:, 4:] == 1).all()
 
 
-@pytest.mark.parametrize("size", [1, 2, 5, 31, 32, 33, 100, 1024])
-@pytest.mark.parametrize("columns", [1, 32])
-def test_sums_by_halves(size, columns):
-    terms = torch.randint(-9, 9, (2, 3, size)).float()
-    sums = sum_by_halves(terms.clone(), columns)
-    assert sums.size(2) <= max(columns, 1) and torch.equal(sums.sum(dim=2), terms.sum(dim=2))
+@pytest.mark.parametrize("hidden_size", [1, 5, 16, 33, 256, 1000])
+def test_scores_of_a_row_are_equal_in_every_batch(hidden_size):
+    """Bit for bit, with any number of sentences, queries, source positions and threads."""
+    torch.manual_seed(hidden_size)
+    queries, keys = torch.rand(40, 6, hidden_size), torch.rand(40, 50, hidden_size)
+    direction = torch.randn(hidden_size)
+    expected = torch.cat(
+        [
+            row_invariant_scores(query[None, None], key[None, None], direction)
+            for query, key in zip(queries[:, 0], keys[:, 0])
+        ]
+    )
+    threads = torch.get_num_threads()
+    try:
+        for number in (1, 2, 3):
+            torch.set_num_threads(number)
+            for sentences, rows, source in ((1, 6, 50), (3, 2, 7), (40, 6, 50), (40, 1, 1)):
+                scores = row_invariant_scores(queries[:sentences, :rows], keys[:sentences, :source], direction)
+                assert torch.equal(scores[:, :1, :1], expected[:sentences])
+    finally:
+        torch.set_num_threads(threads)
