@@ -1,6 +1,7 @@
 """Normalised additive attention for decoding: the fastest form, and a form with bitwise equal results in every batch.
 
-Both are built from a NormalizedBahdanauAttention and have no gradients. On most CPUs they use
+Both are built from a NormalizedBahdanauAttention and have no gradients. The batch-invariant form, and the fastest form
+where torch's tanh is slow, use
 
     tanh(q + k) = 2 sigmoid(2q + 2k) - 1 = 2 / (1 + exp(-2q) exp(-2k)) - 1
 
@@ -122,7 +123,11 @@ class BatchInvariantBahdanauAttention:
 def exponential_factors(projected: Tensor) -> Tensor:
     """Returns exp(-2x) of projected queries or keys; overwrites them.
 
-    Values beyond +-MAX_PROJECTED are replaced by it, so that no product of two factors overflows.
+    Values are clamped to +-MAX_PROJECTED, so that no product of two factors overflows. This changes tanh(q + k) only if q
+    or k is beyond the limit and the other has the opposite sign and a similar magnitude.
+
+    Args:
+        projected: (..., H).
     """
     return projected.clamp_(-MAX_PROJECTED, MAX_PROJECTED).mul_(-2).exp_()
 
