@@ -12,7 +12,7 @@ from benchmarking.alternation import Contender
 from benchmarking.contenders.setting import Setting
 from benchmarking.workload import Batch
 from gnmt.errors import UserError
-from gnmt.files.process_pool import available_cores
+from gnmt.machine import available_cores
 
 MATRIX_PRODUCT = "matrix product"
 ONLY_ON_CPU = {"int8", "opennmt", "ctranslate2"}

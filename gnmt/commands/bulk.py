@@ -1,6 +1,6 @@
 """Translates large files in shards, by several processes or machines; can be interrupted and resumed at any time.
 
-    gnmt bulk MODEL --input news.en.zst --output OUT --workers 2
+    gnmt bulk MODEL --input news.en.zst --output OUT
     gnmt bulk status OUT
     gnmt bulk merge OUT --to news.de.zst
 
@@ -20,10 +20,10 @@ from typing import Dict
 
 from gnmt.bulk import results
 from gnmt.bulk.engines import commands, local, ray_data
-from gnmt.bulk.engines.local import Resources
 from gnmt.bulk.job import Job
 from gnmt.bulk.manifest import BulkFolder, plan, read_manifest
 from gnmt.bulk.progress import Counter
+from gnmt.bulk.resources import Resources
 from gnmt.commands.bulk_options import add_translation, job_of, resources_of
 from gnmt.commands.command_line import HelpFormatter
 from gnmt.commands.model_options import add_model_options
@@ -125,6 +125,8 @@ def _translate_into(folder: BulkFolder, job: Job, resources: Resources, argument
     with locked(folder.path):
         manifest = plan(folder, job, arguments.input, resources.workers)
         todo = results.todo(folder, manifest)
+        if arguments.threads is None:
+            resources = resources.for_shards(len(todo))
         if arguments.engine == "print":
             for command in commands.commands(folder, todo, resources.threads, resources.devices[0]):
                 print(command)

@@ -4,12 +4,12 @@ import argparse
 from pathlib import Path
 
 from gnmt.bulk import job as jobs
-from gnmt.bulk.engines.local import Resources
 from gnmt.bulk.job import COLUMNS, Job
+from gnmt.bulk.resources import Resources, default_workers
 from gnmt.commands.declared_options import add_options, given_options
 from gnmt.commands.model_options import add_model_options
 from gnmt.errors import UserError
-from gnmt.files.process_pool import available_cores
+from gnmt.machine import available_cores
 from gnmt.ranges import Range
 from gnmt.search.options import SamplingOptions
 from gnmt.translation.options import TranslationOptions
@@ -57,7 +57,12 @@ def add_translation(parser: argparse.ArgumentParser) -> None:
         default="local",
         help="run shards in local processes, on Ray, or print their commands",
     )
-    engine("--workers", type=int, metavar="N", help="number of processes (default: one per device)")
+    engine(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="number of processes (default: one per core, if memory allows; on GPUs and Ray one per device)",
+    )
     engine("--threads", type=int, metavar="N", help="number of threads per process (default: its share of the cores)")
     engine(
         "--device",
@@ -117,8 +122,13 @@ def resources_of(arguments: argparse.Namespace) -> Resources:
     """
     if arguments.address is not None and arguments.engine != "ray":
         raise UserError("--address is for Ray: add --engine ray.")
-    workers = len(arguments.device) if arguments.workers is None else arguments.workers
-    Range(1, 1024).check("workers", workers)
-    threads = max(1, available_cores() // workers) if arguments.threads is None else arguments.threads
-    Range(1, 1024).check("threads", threads)
-    return Resources(workers, threads, arguments.device)
+    for name in ("workers", "threads"):
+        if getattr(arguments, name) is not None:
+            Range(1, 1024).check(name, getattr(arguments, name))
+    if arguments.workers is not None:
+        workers = arguments.workers
+    elif arguments.engine == "local" and arguments.device == ["cpu"]:
+        workers = default_workers([arguments.model, *arguments.ensemble], arguments.threads or 1)
+    else:
+        workers = len(arguments.device)
+    return Resources(workers, arguments.threads or max(1, available_cores() // workers), arguments.device)

@@ -3,7 +3,7 @@
 import argparse
 
 from gnmt.corpora.cleaning_rules import CleaningRules
-from gnmt.files.process_pool import available_cores
+from gnmt.machine import available_cores
 
 
 def add_cleaning_options(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from gnmt.commands.command_line import add_command
-from gnmt.files.process_pool import available_cores
+from gnmt.machine import available_cores
 
 
 def add_conversion(commands, name: str, purpose: str, workers: str = "processes") -> argparse.ArgumentParser:

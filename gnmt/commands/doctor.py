@@ -12,7 +12,6 @@ import contextlib
 import errno
 import importlib.metadata
 import io
-import os
 import platform
 import re
 import shutil
@@ -26,6 +25,7 @@ from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 from gnmt import extras
 from gnmt.errors import UserError
+from gnmt.machine import available_cores, available_memory
 
 MIN_PYTHON = (3, 11)
 PACKAGES = {  # minimum versions
@@ -175,15 +175,6 @@ def check_memory() -> Finding:
     return Finding("memory", f"{available / 2**30:.1f} GiB available", remedy)
 
 
-def available_memory() -> Optional[int]:
-    """Returns the available memory in bytes, including the disk cache, as reported by Linux; None on other systems."""
-    path = Path("/proc/meminfo")
-    for line in path.read_text().splitlines() if path.exists() else []:
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None
-
-
 def load_torch() -> str:
     """Imports torch, which fails if the installation is incomplete."""
     start = time.perf_counter()
@@ -200,7 +191,7 @@ def check_threads() -> str:
     """
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = available_cores()
     threads = torch.get_num_threads()
     if threads > cores:
         raise UserError(

@@ -15,7 +15,7 @@ from pathlib import Path
 from gnmt.commands.command_line import add_command
 from gnmt.commands.conversion_options import add_conversion
 from gnmt.files.line_conversion import convert_file
-from gnmt.files.process_pool import available_cores
+from gnmt.machine import available_cores
 from gnmt.tokenizers.mixed_word_char import train, write_dictionary
 from gnmt.tokenizers.word_tokenizer import decode
 from gnmt.tokenizers.word_vocabulary import load_vocabulary

@@ -23,7 +23,7 @@ from gnmt.commands.fairseq import plugin_folder, run_fairseq, shown
 from gnmt.commands.pretrained import training_of
 from gnmt.corpora.preparation import SETTINGS, read_lengths, read_settings
 from gnmt.errors import UserError
-from gnmt.files.process_pool import available_cores
+from gnmt.machine import available_cores
 from gnmt.ranges import Range
 from gnmt.training.finished import Finished, read_finished, write_finished
 from gnmt.training.options import TRAINING_PRECISIONS, TrainingOptions, training_options

@@ -21,13 +21,6 @@ JOBS = Range(1, 1024, hint="leave it out to use all cores")
 WAITING_PER_JOB = 4  # keeps every worker busy while a slow worker delays the results
 
 
-def available_cores() -> int:
-    """Returns the number of cores that this process may use, which can be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):  # Linux
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def check_jobs(jobs: int) -> None:
     """Checks the number of processes.
 

@@ -301,7 +301,7 @@ def test_10_kills_of_a_ray_worker(model, tmp_path):
 def test_ray_refuses_more_workers_than_a_cluster_has_cpus_for(tmp_path):
     """Otherwise Ray would wait for free CPUs forever."""
     from gnmt.bulk.engines import ray_data
-    from gnmt.bulk.engines.local import Resources
+    from gnmt.bulk.resources import Resources
     from gnmt.errors import UserError
 
     class Ray:
@@ -320,7 +320,7 @@ def test_ray_refuses_more_workers_than_a_cluster_has_cpus_for(tmp_path):
 def test_an_address_where_no_cluster_listens_is_refused_before_ray_tries_it(scheme, monkeypatch):
     """Ray would retry for over a minute and then end the process without an exception."""
     from gnmt.bulk.engines import ray_data
-    from gnmt.bulk.engines.local import Resources
+    from gnmt.bulk.resources import Resources
     from gnmt.errors import UserError
 
     class Ray:

@@ -17,23 +17,15 @@ from typing import Any, Deque, Dict, List, Optional, Sequence, Tuple
 
 from gnmt.bulk.manifest import BulkFolder, Manifest, read_manifest
 from gnmt.bulk.progress import Counter
+from gnmt.bulk.resources import Resources
 from gnmt.bulk.shard import ShardTranslator
 from gnmt.errors import UserError
-from gnmt.files.process_pool import available_cores
+from gnmt.machine import available_cores
 
 MAX_TRIES = 3  # attempts to translate a shard before it fails, if its process is killed
 MAX_FAILURES = 5  # number of failed shards after which no further shard is started
 SECONDS_BETWEEN_REPORTS = 0.5
 LINES, DONE, FAILED, REFUSED, KILLED = "lines", "done", "failed", "refused", "killed"  # kinds of messages of a process
-
-
-@dataclass(frozen=True)
-class Resources:
-    """Number of processes, and the threads and device of each."""
-
-    workers: int
-    threads: int  # of each process
-    devices: Sequence[str] = ("cpu",)  # assigned to the processes in turn
 
 
 @dataclass

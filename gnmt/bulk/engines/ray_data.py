@@ -11,9 +11,9 @@ import socket
 from pathlib import Path
 from typing import Any, Dict, Optional, Sequence
 
-from gnmt.bulk.engines.local import Resources
 from gnmt.bulk.manifest import BulkFolder, Manifest, read_manifest
 from gnmt.bulk.progress import Counter
+from gnmt.bulk.resources import Resources
 from gnmt.bulk.shard import ShardTranslator
 from gnmt.errors import UserError
 from gnmt.extras import remedy

@@ -1,0 +1,32 @@
+"""Cores and memory that a program may use."""
+
+import os
+from pathlib import Path
+from typing import Optional
+
+MEMORY = Path("/proc/meminfo")
+MEMORY_LIMITS = (  # of a container: control groups, versions 2 and 1
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+
+
+def available_cores() -> int:
+    """Returns the number of cores that this process may use, which can be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def available_memory() -> Optional[int]:
+    """Returns the available memory in bytes, including the disk cache, or the limit of the container if it is smaller.
+
+    Returns:
+        None on systems other than Linux.
+    """
+    if not MEMORY.exists():
+        return None
+    available = next(line for line in MEMORY.read_text().splitlines() if line.startswith("MemAvailable:"))
+    texts = [path.read_text().strip() for path in MEMORY_LIMITS if path.exists()]
+    limits = [int(text) for text in texts if text.isdigit()]  # "max" is no limit
+    return min([int(available.split()[1]) * 1024, *limits])
