@@ -1,9 +1,11 @@
-"""Cores and memory that a program may use."""
+"""The processor, and the cores and memory that a program may use."""
 
+import functools
 import os
 from pathlib import Path
-from typing import Optional
+from typing import Dict, Optional
 
+PROCESSORS = Path("/proc/cpuinfo")
 MEMORY = Path("/proc/meminfo")
 MEMORY_LIMITS = (  # of a container: control groups, versions 2 and 1
     Path("/sys/fs/cgroup/memory.max"),
@@ -30,3 +32,14 @@ def available_memory() -> Optional[int]:
     texts = [path.read_text().strip() for path in MEMORY_LIMITS if path.exists()]
     limits = [int(text) for text in texts if text.isdigit()]  # "max" is no limit
     return min([int(available.split()[1]) * 1024, *limits])
+
+
+@functools.cache
+def processor() -> Dict[str, str]:
+    """Returns the entries of /proc/cpuinfo for the first core, such as "model name"; empty on other systems."""
+    try:
+        text = PROCESSORS.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return {}
+    entries = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
+    return {name.strip(): value.strip() for name, _, value in entries}

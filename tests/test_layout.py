@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# A folder of the plugin may import itself, the folders listed here and the core. All may import `errors`, `extras`, `precision` and `ranges`.
+# A folder of the plugin may import itself, the folders listed here and the core. All may import `errors`, `extras`, `machine`, `precision` and `ranges`.
 PLUGIN = {
     "models": {"data", "fairseq_option_checks", "fairseq_options"},
     "trainers": {"models", "optim"},

@@ -13,6 +13,7 @@ from typing import Any, Dict, Optional
 import torch
 
 from gnmt.errors import UserError
+from gnmt.machine import processor
 
 # Instructions that decide the speed of float32 and int8 arithmetic.
 NOTABLE_FLAGS = ("avx2", "fma", "avx512f", "avx512bw", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
@@ -29,13 +30,12 @@ def record(threads: int, device: str) -> Dict[str, Any]:
         threads: number of threads of a contender.
         device: "cpu" or "cuda".
     """
-    processor = _processor()
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "commit": _commit(),
-        "processor": processor.get("model name", platform.processor()),
-        "flags": [flag for flag in NOTABLE_FLAGS if flag in processor.get("flags", "").split()],
+        "processor": processor().get("model name", platform.processor()),
+        "flags": [flag for flag in NOTABLE_FLAGS if flag in processor().get("flags", "").split()],
         "cores": os.cpu_count(),
         "threads": threads,
         "load_average": list(os.getloadavg()),
@@ -65,14 +65,6 @@ def _output(*command: str) -> Optional[str]:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def _processor() -> Dict[str, str]:
-    path = Path("/proc/cpuinfo")
-    if not path.exists():
-        return {}
-    lines = path.read_text().split("\n\n")[0].splitlines()
-    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
 def _commit() -> Optional[str]:

@@ -140,11 +140,6 @@ def check_same(begun: Job, given: Job, folder: Path) -> None:
             )
 
 
-def as_object(job: Job) -> Dict[str, Any]:
-    """Returns a job as a JSON object."""
-    return dataclasses.asdict(job)
-
-
 def from_object(content: Dict[str, Any]) -> Job:
     """Returns the job of a JSON object. Raises TypeError or KeyError for unknown or missing names."""
     options = dict(content["options"])

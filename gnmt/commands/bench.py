@@ -24,6 +24,7 @@ from gnmt.commands.report import markdown_table
 from gnmt.commands.speed import PERCENT_OF_LATENCY, Workload, measure
 from gnmt.errors import UserError
 from gnmt.files.lines import read_lines
+from gnmt.machine import processor
 from gnmt.ranges import Range
 from gnmt.translation.options import TranslationOptions
 
@@ -92,11 +93,8 @@ def machine() -> Dict[str, str]:
 
     import gnmt
 
-    names = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    processor = next(
-        (line.split(":", 1)[1].strip() for line in names if line.startswith("model name")), platform.machine()
-    )
-    return {"gnmt": gnmt.__version__, "torch": torch.__version__, "processor": processor}
+    name = processor().get("model name", platform.machine())
+    return {"gnmt": gnmt.__version__, "torch": torch.__version__, "processor": name}
 
 
 def text_of(report: Dict[str, Any]) -> str:

@@ -25,7 +25,7 @@ from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 from gnmt import extras
 from gnmt.errors import UserError
-from gnmt.machine import available_cores, available_memory
+from gnmt.machine import available_cores, available_memory, processor
 
 MIN_PYTHON = (3, 11)
 PACKAGES = {  # minimum versions
@@ -157,13 +157,9 @@ def check_package(name: str, minimum: str) -> Finding:
 
 def check_processor() -> Finding:
     """Returns the processor and the features that determine speed."""
-    description = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    flags = next((line.split(":", 1)[1].split() for line in description.splitlines() if line.startswith("flags")), [])
-    model = next(
-        (line.split(":", 1)[1].strip() for line in description.splitlines() if line.startswith("model name")), "unknown"
-    )
+    name, flags = processor().get("model name", "unknown"), processor().get("flags", "").split()
     features = [feature for feature in FEATURES if feature in flags]
-    return Finding("processor", f"{model} ({', '.join(features) or 'no vector features known'})")
+    return Finding("processor", f"{name} ({', '.join(features) or 'no vector features known'})")
 
 
 def check_memory() -> Finding:

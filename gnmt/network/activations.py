@@ -5,12 +5,12 @@ thread computes, use a different exponential function. The last bits of an eleme
 size of the tensor and the number of threads.
 """
 
-import functools
-from pathlib import Path
 from typing import Callable, NamedTuple
 
 import torch
 from torch import Tensor
+
+from gnmt.machine import processor
 
 VECTORS = 32  # a multiple of the number of elements that torch computes in one vector instruction
 SHARE = 32768  # minimum number of elements per thread (at::internal::GRAIN_SIZE)
@@ -33,18 +33,8 @@ def sigmoid_is_faster_in_decoding(inputs: Tensor) -> bool:
     Includes AMD processors with AVX-512, where torch's tanh (MKL) takes ten times as long as its sigmoid. Training
     excludes them: a resumed training run must compute the same bits as the interrupted one.
     """
-    on_amd = inputs.dtype == torch.float32 and inputs.device.type == "cpu" and processor_vendor() == "AuthenticAMD"
-    return on_amd or sigmoid_is_faster(inputs)
-
-
-@functools.cache
-def processor_vendor() -> str:
-    """Returns the processor vendor that Linux reports, such as "GenuineIntel"; empty if unknown."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return ""
-    return next((line.split(":")[-1].strip() for line in lines if line.startswith("vendor_id")), "")
+    is_float32_on_cpu = inputs.dtype == torch.float32 and inputs.device.type == "cpu"
+    return (is_float32_on_cpu and processor().get("vendor_id") == "AuthenticAMD") or sigmoid_is_faster(inputs)
 
 
 def tanh(inputs: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from gnmt.network.activations import BATCH_INVARIANT, Activations, tanh
 @pytest.mark.parametrize("capability", ["AVX2", "AVX512"])
 @pytest.mark.parametrize("dtype, error", [(torch.float64, 1e-15), (torch.float32, 3e-7), (torch.float16, 0.0)])
 def test_tanh_is_torchs(dtype, error, capability, vendor, monkeypatch):
-    monkeypatch.setattr(activations, "processor_vendor", lambda: vendor)
+    monkeypatch.setattr(activations, "processor", lambda: {"vendor_id": vendor})
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     inputs = torch.cat([torch.linspace(-30, 30, 4001), torch.tensor([0.0, 1e-6, -1e-6, float("inf"), -float("inf")])])
     inputs = inputs.to(dtype)
