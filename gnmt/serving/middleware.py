@@ -1,7 +1,6 @@
 """Middleware: limits on request bodies, response headers, and request metrics."""
 
 import asyncio
-import json
 import time
 from typing import Any, Awaitable, Callable, MutableMapping, Optional
 
@@ -9,6 +8,7 @@ from starlette.requests import ClientDisconnect
 
 from gnmt.serving.metrics import Metrics
 from gnmt.serving.refusals import CLIENT_CLOSED_REQUEST, Refusal, too_large
+from gnmt.serving.responses import error_response
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -42,7 +42,8 @@ class BodyLimit:
             return await self._application(scope, receive, send)
         length = dict(scope["headers"]).get(b"content-length", b"")
         if length.isdigit() and int(length) > self._most:
-            return await answer(send, too_large(f"The body has more than {self._most} bytes: send less text."))
+            refusal = too_large(f"The body has more than {self._most} bytes: send less text.")
+            return await error_response(refusal)(scope, receive, send)
         body = _Body(receive, send, self._most)
         try:
             await self._application(scope, body.receive, body.send)
@@ -50,7 +51,7 @@ class BodyLimit:
             if body.refusal is None and not body.is_cut:
                 raise
         if body.refusal is not None and not body.has_begun:
-            await answer(send, body.refusal)
+            await error_response(body.refusal)(scope, receive, send)
         return None
 
 
@@ -129,17 +130,3 @@ class Observed:
             route = getattr(scope.get("route"), "path", "other")
             self._metrics.requests.labels(route, str(status or 500)).inc()
             self._metrics.request_seconds.labels(route).observe(time.monotonic() - start)
-
-
-async def answer(send: Send, refusal: Refusal) -> None:
-    """Sends a refusal as the response.
-
-    Args:
-        send: ASGI function of the connection.
-        refusal: refusal to send.
-    """
-    body = json.dumps(refusal.body).encode("ascii")
-    headers = [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in refusal.headers.items()]
-    headers += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode("ascii"))]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
