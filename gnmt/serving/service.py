@@ -142,20 +142,25 @@ class TranslationService:
         self._engine = engine
 
     async def translate(
-        self, translator: Translator, texts: Sequence[str], options: TranslationOptions
-    ) -> List["TranslatedText"]:
+        self,
+        translator: Translator,
+        texts: Sequence[str],
+        options: TranslationOptions,
+        prefixes: Sequence[str] = (),
+    ) -> List[TranslatedText]:
         """Returns the translation of each text, in order.
 
         Args:
             translator: translator of the language pair.
             texts: texts of one request.
             options: search options.
+            prefixes: beginning of the translation of each text; empty if there are none.
 
         Raises:
             Refusal: if a limit is exceeded, the queue is full, an option is out of range, or the deadline has passed.
         """
         parts = self.split(translator, texts, options)
-        request = self.submit(translator, parts, options)
+        request = self.submit(translator, parts, options, prefixes)
         translations = {place: translation async for place, translation in request.finished()}
         return [
             TranslatedText(sentences, [translations[Place(text, sentence)] for sentence in range(len(sentences))])

@@ -17,7 +17,7 @@ from gnmt.serving.refusals import Refusal, bad_request
 from gnmt.serving.repetition import is_repetitive
 from gnmt.serving.requests import Access, Text, cancel_on_disconnect
 from gnmt.serving.responses import ERRORS
-from gnmt.serving.service import Place, RunningRequest, TranslatedText, TranslationService
+from gnmt.serving.service import RunningRequest, TranslatedText, TranslationService
 from gnmt.tokenizers.sentences import Sentence
 from gnmt.translation.options import MAX_TOKENS, TranslationOptions
 from gnmt.translation.results import SentenceTranslation, TranslatedHypothesis
@@ -149,21 +149,15 @@ def v1_routes(service: TranslationService, access: Access) -> APIRouter:
         access.admit(request)
         options = options_of(body, service.limits)
         translator = service.pairs.choose(body.source, body.target)  # type: ignore[attr-defined]
-        parts = service.split(translator, body.texts, options)  # type: ignore[attr-defined]
-        running = service.submit(translator, parts, options, body.prefixes or [])  # type: ignore[attr-defined]
+        texts, prefixes = body.texts, body.prefixes or []  # type: ignore[attr-defined]
         view = View(translator.model.generation, body.attention)  # type: ignore[attr-defined]
         if stream:
+            parts = service.split(translator, texts, options)
+            running = service.submit(translator, parts, options, prefixes)
             return StreamingResponse(_lines(running, parts, view), media_type=NDJSON)
-        translations = await cancel_on_disconnect(request, _collect(running))
-        answers = []
-        for index, sentences in enumerate(parts):
-            text_translations = [translations[Place(index, number)] for number in range(len(sentences))]
-            shown = [
-                view.sentence(translation, sentence.separator)
-                for translation, sentence in zip(text_translations, sentences)
-            ]
-            answers.append({"text": TranslatedText(sentences, text_translations).text(), "sentences": shown})
-        return Response(json.dumps({"translations": answers}, ensure_ascii=False), media_type="application/json")
+        translated = await cancel_on_disconnect(request, service.translate(translator, texts, options, prefixes))
+        answers = {"translations": [view.text(translation) for translation in translated]}
+        return Response(json.dumps(answers, ensure_ascii=False), media_type="application/json")
 
     @router.get("/limits")
     async def limits() -> LimitsAnswer:
@@ -184,6 +178,12 @@ class View:
     def __init__(self, generation: GenerationConfig, with_attention: bool):
         self._generation = generation
         self._with_attention = with_attention
+
+    def text(self, translated: TranslatedText) -> Dict[str, Any]:
+        """Returns the fields of a TextAnswer."""
+        pairs = zip(translated.translations, translated.sentences)
+        shown = [self.sentence(translation, sentence.separator) for translation, sentence in pairs]
+        return {"text": translated.text(), "sentences": shown}
 
     def sentence(self, translation: SentenceTranslation, separator: str) -> Dict[str, Any]:
         """Returns the fields of a SentenceAnswer.
@@ -245,10 +245,6 @@ def options_of(body: Any, limits: Limits) -> TranslationOptions:
     return TranslationOptions(
         **given, split_sentences=body.split_sentences, replace_unk=body.replace_unk, max_length=body.max_length
     )
-
-
-async def _collect(running: RunningRequest) -> Dict[Place, SentenceTranslation]:
-    return {place: translation async for place, translation in running.finished()}
 
 
 async def _lines(running: RunningRequest, parts: Sequence[Sequence[Sentence]], view: View) -> AsyncIterator[bytes]:

@@ -1,40 +1,40 @@
 """The server of a campaign: one process, which owns the log of ratings."""
 
 import logging
-import socket
 from pathlib import Path
 from typing import List
 
 import uvicorn
 
-from gnmt.errors import UserError
 from gnmt.evaluation.rating.application import create_application
 from gnmt.evaluation.rating.campaign import RATINGS, Rater, read_campaign, read_raters
 from gnmt.evaluation.rating.storage import RatingLog
 from gnmt.files.locks import locked
 from gnmt.serving.connections import LimitedConnection
+from gnmt.serving.server import address_of, bind
 
 MAX_CONNECTIONS = 256  # simultaneous connections; status 503 if all of them are in use for requests
 SECONDS_TO_FINISH = 5  # for running requests after SIGTERM or Ctrl-C
 
 
-def serve(folder: Path, host: str, port: int, url: str = "") -> None:
+def serve(folder: Path, host: str, port: int, url: str) -> None:
     """Prints the personal links and serves the page until SIGTERM or Ctrl-C.
 
     Args:
         folder: folder of the campaign, which is locked while the server runs.
         host: address to listen on.
         port: port to listen on; 0 chooses a free one.
-        url: first part of the links; by default built from host and port.
+        url: first part of the links; empty means that they are built from host and port.
 
     Raises:
         UserError: if the folder is not a campaign or is in use, or the address cannot be used.
     """
     campaign, raters = read_campaign(folder), read_raters(folder)
-    with locked(folder), _listen(host, port) as listener:
+    with locked(folder), bind(host, port) as listener:
+        listener.listen()  # before the links are printed
         log = RatingLog(folder / RATINGS)
         try:
-            for line in links(raters, url or _address(listener)):
+            for line in links(raters, url or address_of(listener)):
                 print(line, flush=True)
             config = uvicorn.Config(
                 create_application(campaign, raters, log),
@@ -59,18 +59,3 @@ def links(raters: List[Rater], url: str) -> List[str]:
         url: first part of the links.
     """
     return [f"{rater.name}: {url.rstrip('/')}/#{rater.token}" for rater in raters]
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise UserError(
-            f"{host}:{port} cannot be used as an address ({error.strerror or error}): give another --host or --port."
-        ) from error
-
-
-def _address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
