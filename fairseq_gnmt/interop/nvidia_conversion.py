@@ -4,22 +4,20 @@ Only the parts for translation are converted, not the optimizer's state. Weights
 """
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Dict, Tuple
 
 import torch
 from fairseq import options
-from fairseq.data import Dictionary
 from fairseq.data.data_utils import infer_language_pair
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.models import MODEL_REGISTRY
 from omegaconf import OmegaConf
-from torch import Tensor
 
 from fairseq_gnmt.models.gnmt import GNMTModel
 from gnmt.checkpoints import nvidia_checkpoint
+from gnmt.checkpoints.checkpoint_writing import CHECKPOINT, CODES, dictionary_text, initial_checkpoint
 from gnmt.checkpoints.nvidia_checkpoint import NvidiaCheckpoint
-from gnmt.checkpoints.nvidia_conversion import our_weights, their_weights
+from gnmt.checkpoints.nvidia_conversion import our_config, our_weights, their_weights
 from gnmt.checkpoints.nvidia_vocabulary import our_vocabulary, their_symbols
 from gnmt.checkpoints.training_parts import check_kind
 from gnmt.checkpoints.training_state import architecture, read_training_state
@@ -28,7 +26,6 @@ from gnmt.files.outputs import atomic_outputs
 from gnmt.tokenizers.subword_codes import read_codes
 from gnmt.tokenizers.vocabulary import Vocabulary
 
-CHECKPOINT = "checkpoint.pt"
 SEPARATOR = "@@"  # default of subword-nmt
 READ_OPTIONS: Dict[str, Dict[str, Any]] = {  # options that are read from a checkpoint's configuration, with their types
     "model": {
@@ -37,7 +34,6 @@ READ_OPTIONS: Dict[str, Dict[str, Any]] = {  # options that are read from a chec
     },
     "task": {"source_lang": (str, type(None)), "target_lang": (str, type(None))},
 }  # fmt: skip
-CODES = "bpecodes"  # file name that fairseq's from_pretrained looks for
 
 
 def to_fairseq(source: Path, folder: Path, overwrite: bool = False) -> None:
@@ -56,16 +52,16 @@ def to_fairseq(source: Path, folder: Path, overwrite: bool = False) -> None:
     names = [CHECKPOINT, *(f"dict.{language}.txt" for language in theirs.languages), CODES]
     with atomic_outputs([folder / name for name in names], inputs=[source], overwrite=overwrite) as files:
         vocabulary = our_vocabulary(theirs.idx2tok, theirs.vocabulary)
-        config = our_config(theirs, folder)
-        weights = our_weights(theirs, expected_shapes(config["model"], fairseq_dictionary(vocabulary)), source)
+        weights = our_weights(theirs, our_config(theirs, precision="fp32"), source)
         checkpoint_file, *dictionary_files, codes_file = files
-        torch.save(our_checkpoint(weights, config), checkpoint_file)
+        checkpoint = initial_checkpoint(training_configuration(theirs, folder), weights, source_bos=True)
+        torch.save(checkpoint, checkpoint_file)
         for file in dictionary_files:
-            file.write("".join(f"{symbol} 1\n" for symbol in vocabulary.words).encode("utf-8"))
+            file.write(dictionary_text(vocabulary).encode("utf-8"))
         codes_file.write(theirs.codes.text().encode("utf-8"))
 
 
-def our_config(theirs: NvidiaCheckpoint, folder: Path) -> Dict[str, Any]:
+def training_configuration(theirs: NvidiaCheckpoint, folder: Path) -> Dict[str, Any]:
     """Returns the configuration that fairseq-train stores for the options of NVIDIA's checkpoint.
 
     Args:
@@ -83,48 +79,6 @@ def our_config(theirs: NvidiaCheckpoint, folder: Path) -> Dict[str, Any]:
     command_line = [str(folder), *model, *task, *text]
     arguments = options.parse_args_and_arch(options.get_training_parser(), command_line)
     return OmegaConf.to_container(convert_namespace_to_omegaconf(arguments), resolve=True, enum_to_str=True)
-
-
-def fairseq_dictionary(vocabulary: Vocabulary) -> Dictionary:
-    """Returns fairseq's dictionary with the words of a vocabulary."""
-    dictionary = Dictionary()
-    for word in vocabulary.words:
-        dictionary.add_symbol(word)
-    return dictionary
-
-
-def expected_shapes(model_config: Dict[str, Any], dictionary: Dictionary) -> Dict[str, torch.Size]:
-    """Returns the shapes of the weights of a network, by this plugin's names.
-
-    Args:
-        model_config: options of the model.
-        dictionary: dictionary of both languages.
-    """
-    model_class = MODEL_REGISTRY[model_config["_name"]]
-    task = SimpleNamespace(source_dictionary=dictionary, target_dictionary=dictionary)
-    with torch.device("meta"):
-        model = model_class.build_model(OmegaConf.create(model_config), task)
-    return {name: value.shape for name, value in model.state_dict().items()}
-
-
-def our_checkpoint(weights: Dict[str, Tensor], config: Dict[str, Any]) -> Dict[str, Any]:
-    """Returns a checkpoint in the form in which fairseq-train writes it before the first update.
-
-    Args:
-        weights: weights by this plugin's names.
-        config: configuration of fairseq-train.
-    """
-    history = {"criterion_name": "", "optimizer_name": "", "lr_scheduler_state": {}, "num_updates": 0}
-    return {
-        "args": None,
-        "cfg": config,
-        "model": weights,
-        "criterion": None,
-        "optimizer_history": [history],
-        "task_state": {"nvidia_conventions": True},
-        "extra_state": {"train_iterator": {"epoch": 1, "iterations_in_epoch": 0}},
-        "last_optimizer_state": None,
-    }
 
 
 def to_nvidia(source: Path, data: Path, codes: Path, output: Path, overwrite: bool = False) -> None:

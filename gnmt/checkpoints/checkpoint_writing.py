@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Dict, List
 
 import torch
+from torch import Tensor
 
 from gnmt.checkpoints.model_folder import Model
 from gnmt.checkpoints.network_options import model_options
@@ -27,18 +28,29 @@ def write_checkpoint(model: Model, data: Path, file: BinaryIO) -> None:
         data: folder of the dictionaries, which is stored in the checkpoint.
         file: open for writing.
     """
+    options = {"model": model_options(model.config), "task": _task_options(model, data)}
+    torch.save(initial_checkpoint(options, dict(model.network.state_dict()), model.config.source_bos), file)
+
+
+def initial_checkpoint(options: Dict[str, Any], weights: Dict[str, Tensor], source_bos: bool) -> Dict[str, Any]:
+    """Returns a checkpoint as fairseq-train writes it before its first update.
+
+    Args:
+        options: configuration of fairseq-train, by section.
+        weights: weights of the network.
+        source_bos: sources and decoding begin with BOS (NVIDIA).
+    """
     history = {"criterion_name": "", "optimizer_name": "", "lr_scheduler_state": {}, "num_updates": 0}
-    checkpoint = {
+    return {
         "args": None,
-        "cfg": {"model": model_options(model.config), "task": _task_options(model, data)},
-        "model": dict(model.network.state_dict()),
+        "cfg": options,
+        "model": weights,
         "criterion": None,
         "optimizer_history": [history],
-        "task_state": {"nvidia_conventions": True} if model.config.source_bos else {},
+        "task_state": {"nvidia_conventions": True} if source_bos else {},
         "extra_state": {"train_iterator": {"epoch": 1, "iterations_in_epoch": 0}},
         "last_optimizer_state": None,
     }
-    torch.save(checkpoint, file)
 
 
 def dictionary_text(vocabulary: Vocabulary) -> str:

@@ -33,14 +33,8 @@ def from_nvidia(theirs: NvidiaCheckpoint, path: Path, precision: str) -> Trained
         UserError: if the weights do not match their configuration.
     """
     vocabulary = our_vocabulary(theirs.idx2tok, theirs.vocabulary)
-    source, target = theirs.languages
-    config = ModelConfig(
-        theirs.hidden_size, theirs.layers, theirs.layers, len(vocabulary), len(vocabulary), source, target,
-        share_embeddings=theirs.shared_embeddings, source_bos=True, dropout=float(theirs.dropout), precision=precision,
-    )  # fmt: skip
-    with torch.device("meta"):
-        shapes = {name: value.shape for name, value in GNMTNetwork(config.network).state_dict().items()}
-    weights = our_weights(theirs, shapes, path)
+    config = our_config(theirs, precision)
+    weights = our_weights(theirs, config, path)
     network = GNMTNetwork(config.network)
     network.load_state_dict({name: value.float() for name, value in weights.items()})
     return TrainedModel(network.prepare_for_inference(), config, GenerationConfig(), vocabulary, vocabulary, {})
@@ -89,19 +83,35 @@ def _check_convertible(model: Model, name: Path) -> None:
             raise UserError(f"{name} cannot be a checkpoint of NVIDIA's GNMT v2: {reason}.")
 
 
-def our_weights(theirs: NvidiaCheckpoint, shapes: Dict[str, torch.Size], path: Path) -> Dict[str, Tensor]:
+def our_config(theirs: NvidiaCheckpoint, precision: str) -> ModelConfig:
+    """Returns the configuration of the model of NVIDIA's checkpoint.
+
+    Args:
+        theirs: contents of the checkpoint.
+        precision: precision of the stored weights.
+    """
+    source, target = theirs.languages
+    return ModelConfig(
+        theirs.hidden_size, theirs.layers, theirs.layers, theirs.vocabulary, theirs.vocabulary, source, target,
+        share_embeddings=theirs.shared_embeddings, source_bos=True, dropout=float(theirs.dropout), precision=precision,
+    )  # fmt: skip
+
+
+def our_weights(theirs: NvidiaCheckpoint, config: ModelConfig, path: Path) -> Dict[str, Tensor]:
     """Returns NVIDIA's weights under this package's names, with vocabulary rows in this package's order.
 
     Args:
         theirs: contents of the checkpoint.
-        shapes: required shapes by this package's names.
+        config: configuration of its model.
         path: file, for errors.
 
     Raises:
         UserError: if embeddings that should be shared differ, or names or shapes do not match.
     """
     names = our_names(theirs.layers)
-    check_weights(theirs.weights, {name: shapes[ours] for name, ours in names.items()}, path)
+    with torch.device("meta"):
+        built = GNMTNetwork(config.network).state_dict()
+    check_weights(theirs.weights, {name: built[ours].shape for name, ours in names.items()}, path)
     ids = our_ids(theirs.vocabulary)
     weights = {}
     for name, ours in names.items():
