@@ -6,13 +6,12 @@ and so on. Longer sentences come first at each position, so the sentences that c
 Shapes: B sentences, S source positions, N rows (real tokens of all sentences), H hidden size.
 """
 
-from typing import List, NamedTuple, Optional
+from typing import List, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from gnmt.inference.lstm import InferenceLSTM, MakeLinear
-from gnmt.network.activations import FAST, Activations
 from gnmt.network.clipping import Clip
 from gnmt.network.encoder import Encoder, EncoderOutput
 from gnmt.network.wavefront import FIRST_RESIDUAL_LAYER
@@ -50,33 +49,20 @@ class FastEncoder:
         encoder: encoder in evaluation mode, whose weights are copied.
         make_linear: builds the linear layers; a row of their results must not depend on the other rows.
         clip: replaces the encoder's clip.
-        activations: sigmoid and tanh of the LSTMs.
         embed_tokens: replaces the encoder's embedding.
     """
 
-    def __init__(
-        self,
-        encoder: Encoder,
-        make_linear: MakeLinear,
-        clip: Clip,
-        activations: Activations = FAST,
-        embed_tokens: Optional[nn.Module] = None,
-    ):
+    def __init__(self, encoder: Encoder, make_linear: MakeLinear, clip: Clip, embed_tokens: nn.Module):
         self.pad = encoder.pad
         self.clip = clip
-        self.embed_tokens = embed_tokens or encoder.embed_tokens
+        self.embed_tokens = embed_tokens
         first = encoder.first_layer
-        self.forward_lstm = InferenceLSTM(first.forward_lstm, make_linear, activations)
-        self.backward_lstm = InferenceLSTM(first.backward_lstm, make_linear, activations)
-        self.upper_lstms = [InferenceLSTM(lstm, make_linear, activations) for lstm in encoder.upper_layers]
+        self.forward_lstm = InferenceLSTM(first.forward_lstm, make_linear)
+        self.backward_lstm = InferenceLSTM(first.backward_lstm, make_linear)
+        self.upper_lstms = [InferenceLSTM(lstm, make_linear) for lstm in encoder.upper_layers]
 
-    def __call__(self, src_tokens: Tensor, src_lengths: Optional[Tensor] = None) -> EncoderOutput:
-        """Encodes sentences; the outputs are zero at padding.
-
-        Args:
-            src_tokens: (B, S), padded on either side.
-            src_lengths: unused; lengths are read off the padding.
-        """
+    def __call__(self, src_tokens: Tensor) -> EncoderOutput:
+        """Encodes src_tokens (B, S), padded on either side; the outputs are zero at padding."""
         padding_mask = src_tokens.eq(self.pad)
         indices, mirrored, sizes = packed_order(padding_mask)
         embedded = self.clip(self.embed_tokens(src_tokens.flatten()[indices]))

@@ -1,4 +1,4 @@
-"""LSTM layers with exchangeable linear layers for their matrix products: packed, bf16 or int8.
+"""LSTM layers of int8 and bf16, with exchangeable linear layers for their matrix products, and the LSTM cell.
 
 Shapes: N rows (positions of all sequences, or hypotheses of a step), I input size, H hidden size, O output size of a
 linear layer.
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gnmt.inference.gate_weights import gate_weights
-from gnmt.network.activations import FAST, Activations
+from gnmt.network.activations import BATCH_INVARIANT, FAST, Activations
 from gnmt.network.clipping import Clip
 from gnmt.network.lstm import LSTM, LSTMState
 
@@ -22,16 +22,16 @@ MakeLinear = Callable[[Tensor, Optional[Tensor]], nn.Module]  # builds a layer f
 class InferenceLSTM(nn.Module):
     """LSTM layer that projects the inputs of all positions in one product, before the recurrence.
 
+    A row of the result does not depend on the other rows, provided that the linear layers do not.
+
     Args:
         lstm: layer whose weights are copied.
         make_linear: builds the linear layers.
-        activations: sigmoid and tanh of the cell.
     """
 
-    def __init__(self, lstm: LSTM, make_linear: MakeLinear, activations: Activations = FAST):
+    def __init__(self, lstm: LSTM, make_linear: MakeLinear):
         super().__init__()
         self.hidden_size = lstm.hidden_size
-        self.activations = activations
         weights = gate_weights(lstm, lstm.weight_ih_l0.size(1))
         self.input_product = make_linear(weights.inputs, weights.bias)
         self.hidden_product = make_linear(weights.hidden, None)
@@ -53,7 +53,7 @@ class InferenceLSTM(nn.Module):
         for from_inputs, output in zip(self.input_product(inputs).split(sizes), outputs.split(sizes)):
             running = len(from_inputs)
             pre_activations = self.hidden_product(hidden[:running]).add_(from_inputs)
-            hidden, cell = lstm_cell_from_gates(pre_activations, cell[:running], clip, self.activations)
+            hidden, cell = lstm_cell_from_gates(pre_activations, cell[:running], clip, BATCH_INVARIANT)
             output.copy_(hidden)
         return outputs
 

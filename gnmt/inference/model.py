@@ -210,7 +210,7 @@ def _batch_invariant(
         target_embedding: replaces the decoder's embedding.
     """
     attention = batch_invariant_attention(model.decoder.stack.attention, make_linear, precision)
-    encoder = FastEncoder(model.encoder, make_linear, clip, BATCH_INVARIANT, source_embedding)
+    encoder = FastEncoder(model.encoder, make_linear, clip, source_embedding)
     products = fused_gate_products(model.decoder, make_linear, target_embedding, clip)
     context = BatchInvariantContext(model.decoder.stack, make_linear)
     decoder = FastDecoder(model.decoder, products, make_linear, attention, context, clip, BATCH_INVARIANT)

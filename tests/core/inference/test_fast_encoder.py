@@ -41,6 +41,7 @@ def test_equals_the_network_s_encoder(rows, encoder_layers):
         torch.nn.init.uniform_(parameter, -0.8, 0.8)
     src_tokens = torch.tensor(rows)
     expected, padding_mask = network.encoder(src_tokens)
-    outputs, actual_mask = FastEncoder(network.encoder, PlainLinear, network.encoder.clip)(src_tokens)
+    encoder = FastEncoder(network.encoder, PlainLinear, network.encoder.clip, network.encoder.embed_tokens)
+    outputs, actual_mask = encoder(src_tokens)
     assert torch.equal(actual_mask, padding_mask)
     torch.testing.assert_close(outputs, expected.masked_fill(padding_mask[:, :, None], 0), rtol=1e-4, atol=1e-5)

@@ -121,7 +121,7 @@ def test_missing_operators_are_reported(model, monkeypatch, caplog):
 def test_encoder_with_packed_layers_equals_the_network_s(model):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     copied = encoder_with(model.encoder, PackedLSTM)
-    for actual, expected in zip(copied(SOURCE, None), model.encoder(SOURCE, None)):
+    for actual, expected in zip(copied(SOURCE, None), model.encoder(SOURCE)):
         torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)  # float32 sums in another order
     after = model.state_dict()
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in after)
@@ -159,7 +159,7 @@ def test_integers_and_bfloat16_are_close_and_independent_of_the_batch(model, pre
     exact, quantized = inference_model_for(model), inference_model_for(model, precision)
 
     def first_logits(network, source):
-        memory = network.decoder.precompute(network.encoder(source, None))
+        memory = network.decoder.precompute(network.encoder(source))
         return network.decoder.step(torch.full((len(source),), 2), memory, network.decoder.initial_state(memory))[0]
 
     expected, actual = first_logits(exact, SOURCE), first_logits(quantized, SOURCE)
@@ -174,7 +174,7 @@ def test_integers_and_bfloat16_are_close_and_independent_of_the_batch(model, pre
 def logits_of(model, precision: str) -> torch.Tensor:
     """Returns the logits of two steps, which depend on every weight of the model."""
     encoder, decoder = inference_model_for(model, precision)
-    memory = decoder.precompute(encoder(SOURCE, None))
+    memory = decoder.precompute(encoder(SOURCE))
     first, _, state = decoder.step(torch.tensor([2, 2]), memory, decoder.initial_state(memory))
     return torch.cat([first, decoder.step(torch.tensor([7, 8]), memory, state)[0]])
 

@@ -73,7 +73,7 @@ def test_what_is_clipped(arch, device):
     model = clipped_model(arch).to(device)
     source, target = SOURCE.to(device), TARGET.to(device)
     model.set_num_updates(0)
-    outputs = model.encoder(source, None).outputs
+    outputs = model.encoder(source).outputs
     assert outputs.abs().max() == 0.5
     model.decoder.output_projection.weight.mul_(1000)
     assert model(source, None, target)[0].abs().max() == 25.0
@@ -89,7 +89,7 @@ def test_search_equals_training(arch, device):
     logits, _ = model(source, None, target)
     model.prepare_for_inference_(NO_OPTIONS)
     for encoder, decoder in (inference_model_for(model), (model.encoder, model.decoder)):
-        memory = decoder.precompute(encoder(source, None))
+        memory = decoder.precompute(encoder(source))
         state = decoder.initial_state(memory)
         for position in range(target.size(1)):
             step, _, state = decoder.step(target[:, position], memory, state)
@@ -112,7 +112,7 @@ def test_int8_with_known_ranges_is_close():
     model.prepare_for_inference_(NO_OPTIONS)
     results = []
     for encoder, decoder in (inference_model_for(model), inference_model_for(model, "int8")):
-        memory = decoder.precompute(encoder(SOURCE, None))
+        memory = decoder.precompute(encoder(SOURCE))
         results.append(decoder.step(TARGET[:, 0], memory, decoder.initial_state(memory))[0].log_softmax(dim=1))
     assert (results[0] - results[1]).abs().max() < 0.5
     assert (results[0] - results[1]).abs().max() > 0  # int8 uses another arithmetic

@@ -69,7 +69,7 @@ def test_int8_translation_equals_the_original(model):
     for network in (model, read_back):
         network.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))
         encoder, decoder = inference_model_for(network, "int8")
-        memory = decoder.precompute(encoder(torch.tensor([[4, 5, 6, 2]]), None))
+        memory = decoder.precompute(encoder(torch.tensor([[4, 5, 6, 2]])))
         logits.append(decoder.step(torch.tensor([2]), memory, decoder.initial_state(memory))[0])
     torch.testing.assert_close(*logits)
 
@@ -86,7 +86,7 @@ def test_int8_of_large_weights(model):
     for network in (model, read_back):
         network.prepare_for_inference_(SimpleNamespace(generation=SimpleNamespace()))
         encoder, decoder = inference_model_for(network, "int8")
-        encoded = encoder(torch.tensor([[4, 5, 6, 2]]), None)
+        encoded = encoder(torch.tensor([[4, 5, 6, 2]]))
         memory = decoder.precompute(encoded)
         _, _, state = decoder.step(torch.tensor([2]), memory, decoder.initial_state(memory))
         outputs.append(encoded.outputs)
