@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, in
 
 from benchmarking import environment  # noqa: E402
 from benchmarking.figures import pairwise_ratio, spread  # noqa: E402
+from benchmarking.result_options import add_result_options  # noqa: E402
 from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.commands.report import check_output, markdown_table, write_json  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402
@@ -49,18 +50,11 @@ def parse_options() -> argparse.Namespace:
     add("--precision", nargs="+", default=["fp32"], metavar="P")
     add("--threads", type=int, default=2, metavar="N")
     add("--rounds", type=int, default=5, metavar="N")
-    add("--json", type=Path, metavar="FILE", help="keep all measurements")
-    add("--overwrite", action="store_true", help="replace an existing --json")
-    add(
-        "--allow-busy",
-        action="store_true",
-        help="run although other programs are running; the figures are then unreliable",
-    )
+    add_result_options(parser)
     args = parser.parse_args()
     if args.slots < 1 or args.rounds < 1:
         raise UserError("--slots and --rounds must be at least 1.")
-    if args.json:
-        check_output(args.json, args.overwrite)
+    check_output(args.json, args.overwrite)
     return args
 
 

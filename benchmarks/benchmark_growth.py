@@ -70,8 +70,7 @@ def parse_options() -> argparse.Namespace:
     args = parser.parse_args()
     check_measuring_options(args)
     check_layers(args.layers)
-    if args.json:
-        check_output(args.json, args.overwrite)
+    check_output(args.json, args.overwrite)
     return args
 
 

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, in
 
 from benchmarking import environment  # noqa: E402
 from benchmarking.command_line import check_layers, check_positive  # noqa: E402
+from benchmarking.result_options import add_result_options  # noqa: E402
 from benchmarking.shared_update import (  # noqa: E402
     DATA, REPLICAS, VOCABULARY, WHOLE, Measured, UpdateSetting, free_port, measure_process,
 )  # fmt: skip
@@ -42,13 +43,7 @@ def parse_options() -> argparse.Namespace:
     add("--batch", type=int, default=32, help="sentences of an update on all processes together")
     add("--length", type=int, default=25, help="tokens per sentence")
     add("--updates", type=int, default=5, help="measured updates, after one warm-up update")
-    add("--json", type=Path, metavar="FILE", help="file for all measurements and the environment")
-    add("--overwrite", action="store_true", help="replace the --json file")
-    add(
-        "--allow-busy",
-        action="store_true",
-        help="run although other programs are running; the figures are then unreliable",
-    )
+    add_result_options(parser)
     args = parser.parse_args()
     check_positive(args, ("hidden", "batch", "length", "updates"))
     check_layers(args.layers)
@@ -56,8 +51,7 @@ def parse_options() -> argparse.Namespace:
         raise UserError(f"--processes is {args.processes}, but must be from 2 to --batch, {args.batch}.")
     if args.vocabulary < args.processes + 3:
         raise UserError(f"--vocabulary is {args.vocabulary}, but at least {args.processes + 3} is needed.")
-    if args.json:
-        check_output(args.json, args.overwrite)
+    check_output(args.json, args.overwrite)
     return args
 
 

@@ -23,7 +23,9 @@ logging.disable(logging.INFO)  # hides fairseq's and NVIDIA's messages about the
 
 from benchmarking import environment  # noqa: E402
 from benchmarking.alternation import Worker  # noqa: E402
-from benchmarking.command_line import Workload, add_options, check_options, expand, load_workload  # noqa: E402
+from benchmarking.command_line import (  # noqa: E402
+    Workload, add_options, check_options, expand, load_workload, origin_of_batches,
+)  # fmt: skip
 from benchmarking.contenders.first_batch import LossAndGradient  # noqa: E402
 from benchmarking.contenders.setting import Setting  # noqa: E402
 from benchmarking.operations import NetworkSize, update_operations  # noqa: E402
@@ -99,15 +101,10 @@ def padding(workload: Workload) -> float:
 
 
 def describe(args: argparse.Namespace, workload: Workload) -> str:
-    kind = (
-        f"{args.split} of {args.data.name}"
-        if args.data
-        else f"source {args.source_length}, target {args.target_length}"
-    )
     return (
         f"Training, hidden size {args.hidden}, {args.layers} + {args.layers} layers, vocabulary {len(workload.dictionary)}, "
-        f"dropout {args.dropout}, {len(workload.batches)} x {args.batch} sentences ({kind}, {100 * padding(workload):.1f}% "
-        f"of the target is padding), {args.threads} threads; median (least - most) of {args.repetitions}."
+        f"dropout {args.dropout}, {len(workload.batches)} x {args.batch} sentences ({origin_of_batches(args)}, "
+        f"{100 * padding(workload):.1f}% of the target is padding), {args.threads} threads; median (least - most) of {args.repetitions}."
     )
 
 
@@ -118,8 +115,7 @@ def main() -> None:
     parser.add_argument("--split", default="train", help="of --data")
     args = parser.parse_args()
     check_options(args, PRECISIONS)
-    if args.json:
-        check_output(args.json, args.overwrite)
+    check_output(args.json, args.overwrite)
     warning = environment.require_free_machine(args.allow_busy)
     machine = environment.record(args.threads, args.device)
 

@@ -20,7 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, in
 logging.disable(logging.INFO)  # hides fairseq's and NVIDIA's messages about the models that they build
 
 from benchmarking import environment  # noqa: E402
-from benchmarking.command_line import add_options, check_options, expand, load_workload  # noqa: E402
+from benchmarking.command_line import (  # noqa: E402
+    add_options, check_options, expand, load_workload, origin_of_batches,
+)  # fmt: skip
 from benchmarking.contenders.setting import SearchSetting, Setting  # noqa: E402
 from benchmarking.operations import NetworkSize  # noqa: E402
 from gnmt.commands.report import check_output, markdown_table, write_json  # noqa: E402
@@ -74,8 +76,7 @@ def parse_options() -> argparse.Namespace:
     check_trained(args)
     if args.beam < 1:
         raise UserError(f"--beam is {args.beam}, but must be at least 1.")
-    if args.json:
-        check_output(args.json, args.overwrite)
+    check_output(args.json, args.overwrite)
     return args
 
 
@@ -116,11 +117,6 @@ def contenders_of(args: argparse.Namespace, setting: Setting) -> list:
 
 
 def describe(args: argparse.Namespace, setting: Setting) -> str:
-    kind = (
-        f"{args.split} of {args.data.name}"
-        if args.data
-        else f"source {args.source_length}, target {args.target_length}"
-    )
     network = f"hidden size {args.hidden}, {args.layers} + {args.layers} layers, random weights"
     if args.path:
         network = args.path.name
@@ -128,7 +124,7 @@ def describe(args: argparse.Namespace, setting: Setting) -> str:
     steps = "one step per token of a batch's longest target" if setting.forced else "until all sentences have ended"
     return (
         f"Translation, {network}, vocabulary {len(setting.dictionary)}, beam {args.beam}, {sentences} sentences in batches "
-        f"of {args.batch} ({kind}; {steps}), {args.threads} threads; median (least - most) of {args.repetitions}."
+        f"of {args.batch} ({origin_of_batches(args)}; {steps}), {args.threads} threads; median (least - most) of {args.repetitions}."
     )
 
 

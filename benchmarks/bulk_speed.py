@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, in
 
 from benchmarking import environment  # noqa: E402
 from benchmarking.figures import pairwise_ratio, spread  # noqa: E402
+from benchmarking.result_options import add_result_options  # noqa: E402
 from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.commands.report import check_output, markdown_table, write_json  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402
@@ -66,20 +67,13 @@ def parse_options() -> argparse.Namespace:
     )
     add("--workers", type=int, default=1, metavar="N", help="processes of gnmt bulk, which share the threads")
     add("--repetitions", type=int, default=3, metavar="N")
-    add("--json", type=Path, metavar="FILE", help="file for all measurements")
-    add("--overwrite", action="store_true", help="replace an existing --json")
-    add(
-        "--allow-busy",
-        action="store_true",
-        help="run although other programs are running; the figures are then unreliable",
-    )
+    add_result_options(parser)
     args, args.fairseq_options = parser.parse_known_args()
     if args.threads % args.workers:
         raise UserError(f"--threads is {args.threads}, but must be a multiple of --workers, which is {args.workers}.")
     if args.repetitions < 1:
         raise UserError(f"--repetitions is {args.repetitions}, but must be at least 1.")
-    if args.json:
-        check_output(args.json, args.overwrite)
+    check_output(args.json, args.overwrite)
     return args
 
 

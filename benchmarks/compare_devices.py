@@ -81,8 +81,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="file for the tables and the environment")
     parser.add_argument("--overwrite", action="store_true", help="replace the --json file")
     options = parser.parse_args()
-    if options.json:
-        check_output(options.json, options.overwrite)
+    check_output(options.json, options.overwrite)
     check_positive(options, ("hidden", "batch"))
     if options.device == "cuda":
         check_cuda([], [])

@@ -64,8 +64,7 @@ def check(args: argparse.Namespace) -> None:
         raise UserError(f"--batch is {args.batch}, but two processes have half of it each: give an even number.")
     if args.picture:
         check_pictures([args.picture])
-    if args.json:
-        check_output(args.json, args.overwrite)
+    check_output(args.json, args.overwrite)
 
 
 def print_predictions() -> None:

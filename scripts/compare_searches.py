@@ -66,8 +66,7 @@ def parse_options() -> argparse.Namespace:
         print("--quantize int8 is now --precision int8; the earlier spelling will be removed", file=sys.stderr)
         args.precision = args.precision or "int8"
     join_tokens("", args.post_process)  # raises an error for an unknown scheme
-    if args.json:
-        check_output(args.json, args.overwrite)
+    check_output(args.json, args.overwrite)
     for name, value in (("batch-size", args.batch_size), ("threads", args.threads)):
         if value is not None and value < 1:
             raise UserError(f"--{name} is {value}, but must be at least 1.")

@@ -10,6 +10,7 @@ from fairseq.data import Dictionary
 from benchmarking import workload
 from benchmarking.alternation import Contender
 from benchmarking.contenders.setting import Setting
+from benchmarking.result_options import add_result_options
 from benchmarking.workload import Batch
 from gnmt.errors import UserError
 from gnmt.machine import available_cores
@@ -72,13 +73,7 @@ def add_measuring_options(parser: argparse.ArgumentParser) -> None:
     add("--repetitions", type=int, default=5, help="counted rounds; in each, every contender runs once")
     add("--warm-up", type=int, default=2, help="warm-up rounds, which are not counted")
     add("--seed", type=int, default=1, help="seed of random weights and words")
-    add("--json", type=Path, metavar="FILE", help="file for all measurements and the environment")
-    add("--overwrite", action="store_true", help="replace the --json file")
-    add(
-        "--allow-busy",
-        action="store_true",
-        help="run although other programs are running; the figures are then unreliable",
-    )
+    add_result_options(parser)
 
 
 def check_options(args: argparse.Namespace, precisions: Dict[str, Sequence[str]]) -> None:
@@ -139,6 +134,13 @@ def check_positive(args: argparse.Namespace, names: Sequence[str]) -> None:
 def check_layers(layers: int) -> None:
     if layers < 2:
         raise UserError(f"--layers is {layers}, but GNMT has at least 2.")
+
+
+def origin_of_batches(args: argparse.Namespace) -> str:
+    """Returns the split of the data, or the lengths of synthetic sentences, for the heading of a table."""
+    if args.data:
+        return f"{args.split} of {args.data.name}"
+    return f"source {args.source_length}, target {args.target_length}"
 
 
 def load_workload(args: argparse.Namespace, split: str, default_count: Tuple[int, None]) -> Workload:

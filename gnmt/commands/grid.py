@@ -47,8 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs the command."""
-    if arguments.json:
-        check_output(arguments.json, arguments.overwrite)
+    check_output(arguments.json, arguments.overwrite)
     sources, references = read_lines(arguments.source), read_lines(arguments.references)
     if len(sources) != len(references):
         raise UserError(

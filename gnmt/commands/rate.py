@@ -151,8 +151,7 @@ def serve_campaign(arguments: argparse.Namespace) -> None:
 
 def show_report(arguments: argparse.Namespace) -> None:
     """Prints the tables, and writes the JSON and the picture."""
-    if arguments.json:
-        check_output(arguments.json, arguments.overwrite)
+    check_output(arguments.json, arguments.overwrite)
     if arguments.picture:
         from gnmt.plots.pictures import check_pictures, to_png
         from gnmt.plots.rating_histogram import draw

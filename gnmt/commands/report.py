@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 from gnmt.errors import UserError
 from gnmt.files.outputs import atomic_outputs
@@ -21,16 +21,18 @@ def markdown_table(rows: Sequence[Dict[str, str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def check_output(path: Path, overwrite: bool) -> None:
+def check_output(path: Optional[Path], overwrite: bool) -> None:
     """Checks the path of --json; call it before the measurements.
 
     Args:
-        path: path of the JSON file.
+        path: path of the JSON file; None if the option is not given.
         overwrite: allows the file to exist.
 
     Raises:
         UserError: if the file cannot be written.
     """
+    if path is None:
+        return
     if path.is_dir():
         raise UserError(f"{path} is a folder: give --json the name of a file.")
     if path.exists() and not overwrite:

@@ -113,8 +113,7 @@ def check_options(arguments: argparse.Namespace, systems: int) -> None:
         if not arguments.paired:
             raise UserError("--trials needs --paired: add it.")
         TRIALS.check("trials", arguments.trials)
-    if arguments.json:
-        check_output(arguments.json, arguments.overwrite)
+    check_output(arguments.json, arguments.overwrite)
 
 
 def show_table(

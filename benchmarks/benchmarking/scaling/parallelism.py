@@ -25,6 +25,8 @@ SERVER_BYTES = ADAM_BYTES + 2 * FLOAT_BYTES
 BMUF_BYTES = 8  # of a parameter: the merged weights and the block momentum
 SYNC_INTERVAL = 50  # fairseq's --global-sync-iter
 TIME_CHUNKS = 8
+WORTH = 1.5  # gain in speed for which a doubling of the devices pays
+INTEGRATION_STEPS, LARGEST_DEVIATION = 4000, 8.0  # of the expectation of a maximum, in standard deviations
 ONE_DEVICE = Layers(devices=1, time_chunks=1)
 
 
@@ -58,19 +60,14 @@ def waiting_factor(spread: float, replicas: int, updates: int = 1) -> float:
     return 1 + spread / math.sqrt(updates) * expected_largest(replicas)
 
 
-def expected_largest(count: int, steps: int = 4000, limit: float = 8.0) -> float:
-    """Returns the expectation of the largest of independent standard normal variables.
+def expected_largest(count: int) -> float:
+    """Returns the expectation of the largest of n independent standard normal variables.
 
     It is the integral of 1 - F(x)^n over positive x minus the integral of F(x)^n over negative x.
-
-    Args:
-        count: number n of variables.
-        steps: number of intervals of the integration.
-        limit: upper limit of the integration.
     """
-    interval = limit / steps
+    interval = LARGEST_DEVIATION / INTEGRATION_STEPS
     total = 0.0
-    for step in range(steps):
+    for step in range(INTEGRATION_STEPS):
         x = (step + 0.5) * interval
         above, below = 0.5 * math.erfc(-x / math.sqrt(2)), 0.5 * math.erfc(x / math.sqrt(2))
         total += (1 - above**count) - below**count
@@ -272,19 +269,18 @@ def shared_batch(strategy: Strategy, setting: Setting, devices: int) -> Optional
     return strategy(setting._replace(batch=batch), devices)
 
 
-def stops_paying(strategy: Strategy, setting: Setting, counts: Sequence[int], worth: float = 1.5) -> int:
-    """Returns the last number of devices that has at least `worth` times the speed of half the devices.
+def stops_paying(strategy: Strategy, setting: Setting, counts: Sequence[int]) -> int:
+    """Returns the last number of devices that has at least WORTH times the speed of half the devices.
 
     Args:
         counts: numbers of devices, each twice the number before.
-        worth: required gain of a doubling.
     """
     paying_devices, previous_speed = counts[0], None
     for devices in counts:
         estimate = strategy(setting, devices)
         if estimate is None:
             continue
-        if previous_speed is not None and estimate.sentences_per_second < worth * previous_speed:
+        if previous_speed is not None and estimate.sentences_per_second < WORTH * previous_speed:
             break
         paying_devices, previous_speed = devices, estimate.sentences_per_second
     return paying_devices

@@ -77,11 +77,11 @@ def memory_rows(setting: Setting, counts: Sequence[int] = COUNTS) -> List[Dict[s
     ]
 
 
-def paying_row(setting: Setting, counts: Sequence[int] = COUNTS) -> Dict[str, str]:
+def paying_row(setting: Setting) -> Dict[str, str]:
     """Returns, by strategy, the last number of devices that has 1.5 times the speed of half the devices."""
     return {
         "": "pays up to",
-        **{name: str(stops_paying(strategy, setting, counts)) for name, strategy in STRATEGIES.items()},
+        **{name: str(stops_paying(strategy, setting, COUNTS)) for name, strategy in STRATEGIES.items()},
     }
 
 
