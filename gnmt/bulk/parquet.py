@@ -5,8 +5,7 @@ The input and the output of each shard are Parquet files with one row group.
 
 import io
 from pathlib import Path
-from types import ModuleType
-from typing import Any, BinaryIO, Iterable, Iterator, List, Sequence, Tuple
+from typing import Any, BinaryIO, Iterable, Iterator, Sequence, Tuple
 
 from gnmt.bulk.formats import NBEST, SCORE, TRANSLATION, decoded
 from gnmt.bulk.rows import Added, Row, Rows, Translated
@@ -23,9 +22,9 @@ def count_rows_of(path: Path) -> int:
 
 
 def _opened(path: Path) -> Any:
-    arrow, parquet = _pyarrow()
+    arrow = _pyarrow()
     try:
-        return parquet.ParquetFile(path)
+        return arrow.parquet.ParquetFile(path)
     except (arrow.ArrowInvalid, OSError) as error:
         raise UserError(f"{path} is not a Parquet file ({str(error).splitlines()[0]}): check the path.") from error
 
@@ -41,7 +40,7 @@ def cut_rows(path: Path, column: str, rows_per_shard: int) -> Iterator[Tuple[int
     Raises:
         UserError: if the file is not Parquet, or has no such column of text.
     """
-    arrow, _ = _pyarrow()
+    arrow = _pyarrow()
     file = _opened(path)
     schema = file.schema_arrow
     if schema.names.count(column) > 1:
@@ -57,7 +56,7 @@ def cut_rows(path: Path, column: str, rows_per_shard: int) -> Iterator[Tuple[int
 
 
 def _cut(path: Path, file, schema, rows_per_shard: int) -> Iterator[Tuple[int, bytes]]:
-    arrow, _ = _pyarrow()
+    arrow = _pyarrow()
     table = schema.empty_table()
     is_first = True
     for batch in _batches(path, file, rows_per_shard):
@@ -78,7 +77,7 @@ def _batches(path: Path, file, rows: int) -> Iterator[Any]:
         file: open Parquet file.
         rows: maximum number of rows of a batch.
     """
-    arrow, _ = _pyarrow()
+    arrow = _pyarrow()
     try:
         yield from file.iter_batches(batch_size=rows)
     except (arrow.ArrowException, OSError) as error:
@@ -92,7 +91,7 @@ def read_parquet(content: bytes, column: str) -> Rows:
         content: shard of the input, a Parquet file.
         column: name of the column.
     """
-    arrow, _ = _pyarrow()
+    arrow = _pyarrow()
     values = _table(content).column(column)
     if arrow.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
@@ -109,7 +108,7 @@ def write_parquet(content: bytes, rows: Sequence[Row], translations: Sequence[Tr
         translations: one for each row.
         added: columns to write in addition to the text.
     """
-    arrow, _ = _pyarrow()
+    arrow = _pyarrow()
     table = _table(content)
     texts = [None if row.problem == NULL else translation.text for row, translation in zip(rows, translations)]
     columns = [(TRANSLATION, arrow.array(texts, arrow.string()))]
@@ -134,7 +133,7 @@ def join_parquet(shards: Iterable[bytes], file: BinaryIO) -> None:
         shards: contents of the shards, in order.
         file: open for writing.
     """
-    _, parquet = _pyarrow()
+    parquet = _pyarrow().parquet
     writer = None
     for content in shards:
         table = _table(content)
@@ -146,27 +145,24 @@ def join_parquet(shards: Iterable[bytes], file: BinaryIO) -> None:
 
 def count_rows(content: bytes) -> int:
     """Returns the number of rows of a shard."""
-    _, parquet = _pyarrow()
-    return parquet.ParquetFile(io.BytesIO(content)).metadata.num_rows
+    return _pyarrow().parquet.ParquetFile(io.BytesIO(content)).metadata.num_rows
 
 
 def _table(content: bytes):
     """Returns the rows of a shard; unlike `pyarrow.parquet.read_table`, allows several columns of one name."""
-    _, parquet = _pyarrow()
-    return parquet.ParquetFile(io.BytesIO(content)).read()
+    return _pyarrow().parquet.ParquetFile(io.BytesIO(content)).read()
 
 
 def _written(table) -> bytes:
-    _, parquet = _pyarrow()
     file = io.BytesIO()
-    parquet.write_table(table, file, compression="zstd")
+    _pyarrow().parquet.write_table(table, file, compression="zstd")
     return file.getvalue()
 
 
-def _pyarrow() -> List[ModuleType]:
+def _pyarrow() -> Any:
     try:
         import pyarrow
         import pyarrow.parquet
     except ModuleNotFoundError as error:
         raise UserError(f"Parquet needs pyarrow: {remedy('bulk')}.") from error
-    return [pyarrow, pyarrow.parquet]
+    return pyarrow

@@ -30,9 +30,8 @@ class Bf16Linear(nn.Module):
         """Copies weight (O, I) and bias (O,)."""
         super().__init__()
         self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach().bfloat16())
-        self.bias = (
-            None if bias is None else bias.detach().float().clone()
-        )  # float32, added before the result is rounded
+        # float32, added before the result is rounded
+        self.bias = None if bias is None else bias.detach().float().clone()
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Multiplies inputs (..., I); returns (..., O), float32."""

@@ -41,9 +41,8 @@ class LayerContexts(NamedTuple):
 class ContextProducts(Protocol):
     """Products of the context with the weights of the upper layers."""
 
-    max_precomputed: (
-        float  # sources of at most this length have a memory of products, longer sources of encoder outputs
-    )
+    # Sources of at most this length have a memory of products, longer sources of encoder outputs.
+    max_precomputed: float
 
     def values(self, encoded: EncoderOutput) -> Tensor:
         """Returns the values of the source memory, (B, S, O) or (B, S, H).

@@ -8,10 +8,9 @@ from typing import Callable, Dict, List, NamedTuple, Sequence
 import numpy as np
 
 from gnmt.plots.pictures import below_each_other, new_figure, to_png
-from gnmt.tokenizers.word_tokenizer import END, MIDDLE, decode
+from gnmt.tokenizers.word_tokenizer import END, MIDDLE, SPACE_MARK, decode
 
 END_MARK = "</s>"
-SPACE = "\u2581"  # sentencepiece's mark at the start of a word
 CONTINUED = "@@"  # subword-nmt's mark at the end of a token that does not end its word
 
 CELL = 0.27  # inches, the height of a line of text
@@ -50,7 +49,8 @@ class SubwordScheme(NamedTuple):
 
 SCHEMES: Dict[str, SubwordScheme] = {
     "sentencepiece": SubwordScheme(
-        lambda before, piece: piece.startswith(SPACE), lambda pieces: "".join(pieces).replace(SPACE, "") or SPACE
+        lambda before, piece: piece.startswith(SPACE_MARK),
+        lambda pieces: "".join(pieces).replace(SPACE_MARK, "") or SPACE_MARK,
     ),
     "subword_nmt": SubwordScheme(
         lambda before, piece: not before.endswith(CONTINUED),
@@ -58,7 +58,7 @@ SCHEMES: Dict[str, SubwordScheme] = {
     ),
     "mixed_word_char": SubwordScheme(
         lambda before, piece: not piece.startswith((MIDDLE, END)),
-        lambda pieces: decode(" ".join(pieces)).strip() or SPACE,
+        lambda pieces: decode(" ".join(pieces)).strip() or SPACE_MARK,
     ),
 }
 

@@ -30,9 +30,8 @@ SOLITARY_CHARACTER = "<"
 GIVEN_CHARACTERS = "".join(sorted(set("<s></s><unk>") - {SOLITARY_CHARACTER}))
 
 WORD_BOUNDARY = "\u2581"  # sentencepiece's mark for a space; the same character in a text is decoded as a space
-MAX_LINE_BYTES = (
-    1 << 20
-)  # bytes; sentencepiece's default of 4192 skips longer lines, and their letters would be unknown
+# sentencepiece's default of 4192 bytes skips longer lines, and their letters would be unknown.
+MAX_LINE_BYTES = 1 << 20
 # Enough for tens of thousands of pieces; needs 0.45 GiB per million lines of 130 bytes (measured).
 LINES_IN_MEMORY = 5_000_000
 

@@ -13,8 +13,7 @@ from gnmt.files.line_conversion import convert_in_chunks
 from gnmt.files.lines import check_files, split_lines
 from gnmt.files.outputs import atomic_outputs
 from gnmt.files.process_pool import check_jobs
-
-FAIRSEQ_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")  # every dictionary of fairseq begins with them
+from gnmt.tokenizers.vocabulary import SPECIAL_TOKENS
 
 Conversion = Callable[[SentencePieceProcessor, List[str], int], List[str]]
 
@@ -105,7 +104,7 @@ def dictionary_pieces(model: SentencePieceProcessor) -> Iterator[str]:
         if model.is_unknown(index) or model.is_control(index):
             continue  # <unk>, <s>, </s>: fairseq's dictionary adds its own
         piece = model.id_to_piece(index)
-        if piece in FAIRSEQ_SYMBOLS or any(character.isspace() for character in piece):
+        if piece in SPECIAL_TOKENS or any(character.isspace() for character in piece):
             raise UserError(
                 f"The model has the piece {piece!r}, which fairseq would read as a special symbol or a space: "
                 f"use a model of `gnmt subwords train`."

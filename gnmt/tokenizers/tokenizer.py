@@ -18,11 +18,11 @@ from gnmt.files.json_objects import read_object
 from gnmt.tokenizers import word_tokenizer
 from gnmt.tokenizers.subword_codes import parse_codes
 from gnmt.tokenizers.subwords import load_model
+from gnmt.tokenizers.word_tokenizer import SPACE_MARK, UNKNOWN
 from gnmt.tokenizers.word_vocabulary import load_vocabulary
 
 DESCRIPTION = "tokenizer.json"
-SPACE_MARK = "\u2581"
-UNKNOWN, UNKNOWN_TEXT = "<unk>", "\u2047"
+UNKNOWN_TEXT = "\u2047"
 
 
 class Tokenizer(Protocol):

@@ -8,7 +8,8 @@ from typing import List, NamedTuple, Sequence
 import torch
 from torch import Tensor
 
-SPACE_MARK = "\u2581"
+from gnmt.tokenizers.word_tokenizer import SPACE_MARK
+
 CONTINUED = "@@"  # at the end of a token of subword-nmt
 
 

@@ -12,9 +12,8 @@ TRAINING_PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 PRECISION_OPTIONS = ("--fp16", "--bf16", "--memory-efficient-fp16", "--memory-efficient-bf16", "--amp")
 MAX_PAIRS_PER_DEVICE = 128  # maximum number of sentence pairs in a batch of one device
 SHARDED = "--vocabulary-parallel"  # its processes act as one device, in fp32
-MAX_TRAINING_LENGTH = (
-    1024  # maximum tokens of either side of a training pair with BOS and EOS: default of --train-max-length
-)
+# Maximum tokens of either side of a training pair with BOS and EOS: default of --train-max-length.
+MAX_TRAINING_LENGTH = 1024
 WARMUP_PART = 10  # the learning rate warms up in at most a tenth of the updates
 MAX_SCALED_GRADIENT = 1 << 15  # half of the largest float16, 65,504
 SCALE_WINDOW = 128  # updates without overflow before the fp16 loss scale doubles
