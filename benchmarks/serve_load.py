@@ -21,12 +21,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, in
 
 from benchmarking.figures import percentiles, spread  # noqa: E402
 from benchmarking.http_client import Client  # noqa: E402
-from benchmarking.translation_server import (  # noqa: E402
-    ServedModel, languages_of, running_server, translate_offline,
-)  # fmt: skip
+from benchmarking.translation_server import ServedModel, running_server, translate_offline  # noqa: E402
 from gnmt.commands.bench import machine  # noqa: E402
 from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.commands.report import markdown_table  # noqa: E402
+from gnmt.commands.serve import languages_of  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402
 from gnmt.files.lines import read_lines  # noqa: E402
 

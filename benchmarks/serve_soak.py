@@ -24,10 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout, in
 import numpy  # noqa: E402
 
 from benchmarking.http_client import Client  # noqa: E402
-from benchmarking.translation_server import (  # noqa: E402
-    RunningServer, ServedModel, languages_of, running_server, translate_offline,
-)  # fmt: skip
+from benchmarking.translation_server import RunningServer, ServedModel, running_server, translate_offline  # noqa: E402
 from gnmt.commands.process import run_command  # noqa: E402
+from gnmt.commands.serve import languages_of  # noqa: E402
 from gnmt.files.lines import read_lines  # noqa: E402
 
 CUT = MALFORMED = 1 / 20

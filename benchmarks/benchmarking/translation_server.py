@@ -59,14 +59,6 @@ def running_server(served: ServedModel) -> Iterator[RunningServer]:
         process.stderr.close()
 
 
-def languages_of(model: Path) -> Tuple[str, str]:
-    """Returns the languages of a model folder."""
-    from gnmt.checkpoints.model_folder import read_model_folder
-
-    config = read_model_folder(model).config
-    return config.source_language, config.target_language
-
-
 def translate_offline(served: ServedModel, sentences: Sequence[str], repetitions: int) -> Tuple[List[str], List[float]]:
     """Returns the translations of the offline translator, and the seconds of each repetition after a warm-up.
 

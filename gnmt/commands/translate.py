@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(f"--nbest {options.nbest} needs --output json or tsv: text has one translation per line.")
     if arguments.attention and arguments.output != "json":
         raise UserError(f"--attention needs --output json: it cannot be written as {arguments.output}.")
-    form = as_json_with_attention if arguments.attention else FORMS[arguments.output]
+    form = partial(as_json, with_attention=True) if arguments.attention else FORMS[arguments.output]
     for path in arguments.files:
         if path != STANDARD_INPUT and not path.exists():
             raise UserError(f"{path} does not exist: check the path; text is read from standard input or from files.")
@@ -135,44 +135,33 @@ def as_text(number: int, translation) -> str:
     return one_line(translation.text) + "\n"
 
 
-def as_json(number: int, translation) -> str:
+def as_json(number: int, translation, with_attention: bool = False) -> str:
     """Returns a JSON object as one line: number of the input line, text, and the n-best list of each sentence.
 
+    With attention, each sentence has its source tokens, and each hypothesis its attention weights: one row per target
+    token and one column per source token, EOS last in both.
+
     Args:
         number: number of the input line, from 1.
         translation: Translation of the line.
+        with_attention: adds source tokens and attention weights.
     """
-    sentences = [
-        {
-            "source": sentence.source,
-            "is_truncated": sentence.is_truncated,
-            "nbest": [
-                {"text": hypothesis.text, "score": hypothesis.score, "tokens": hypothesis.tokens,
-                 "positional_scores": hypothesis.positional_scores, "word_alignment": hypothesis.word_alignment}
-                for hypothesis in sentence.nbest
-            ],
-        }
-        for sentence in translation.sentences
-    ]  # fmt: skip
+    sentences = []
+    for sentence in translation.sentences:
+        shown = {"source": sentence.source, "is_truncated": sentence.is_truncated, "nbest": []}
+        for hypothesis in sentence.nbest:
+            entry = {
+                "text": hypothesis.text, "score": hypothesis.score, "tokens": hypothesis.tokens,
+                "positional_scores": hypothesis.positional_scores, "word_alignment": hypothesis.word_alignment,
+            }  # fmt: skip
+            if with_attention:
+                rows = hypothesis.attention.tolist()
+                entry["attention"] = [[round(weight, ATTENTION_DIGITS) for weight in row] for row in rows]
+            shown["nbest"].append(entry)
+        if with_attention:
+            shown["source_tokens"] = sentence.source_tokens
+        sentences.append(shown)
     content = {"line": number, "text": translation.text, "score": translation.score, "sentences": sentences}
-    return json.dumps(content, ensure_ascii=False) + "\n"
-
-
-def as_json_with_attention(number: int, translation) -> str:
-    """Returns the object of `as_json` with the source tokens of each sentence and the attention of each hypothesis.
-
-    The attention has one row per target token and one column per source token, EOS last in both.
-
-    Args:
-        number: number of the input line, from 1.
-        translation: Translation of the line.
-    """
-    content = json.loads(as_json(number, translation))
-    for shown, sentence in zip(content["sentences"], translation.sentences):
-        shown["source_tokens"] = sentence.source_tokens
-        for entry, hypothesis in zip(shown["nbest"], sentence.nbest):
-            rows = hypothesis.attention.tolist()
-            entry["attention"] = [[round(weight, ATTENTION_DIGITS) for weight in row] for row in rows]
     return json.dumps(content, ensure_ascii=False) + "\n"
 
 
