@@ -32,7 +32,7 @@ def placement_for(cfg: Any, layer_devices: Optional[str], time_chunks: Optional[
     check_other_options(cfg)
     process = cfg.distributed_training.device_id if cfg.distributed_training.distributed_world_size > 1 else 0
     placement = Placement(parse_devices(layer_devices, process), time_chunks or DEFAULT_CHUNKS)
-    check_devices(cfg, placement, process)
+    check_devices(cfg, placement)
     return placement
 
 
@@ -60,13 +60,12 @@ def check_other_options(cfg: Any) -> None:
             )
 
 
-def check_devices(cfg: Any, placement: Placement, process: int) -> None:
+def check_devices(cfg: Any, placement: Placement) -> None:
     """Checks the devices of a replica against the device of the training.
 
     Args:
         cfg: fairseq's whole configuration.
         placement: devices of the layers.
-        process: index of the process on this machine.
 
     Raises:
         UserError: for GPUs in a training run on the CPU, the reverse, and GPUs of two processes.
