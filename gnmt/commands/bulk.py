@@ -21,7 +21,8 @@ from typing import Dict
 from gnmt.bulk import results
 from gnmt.bulk.engines import commands, local, ray_data
 from gnmt.bulk.job import Job
-from gnmt.bulk.manifest import BulkFolder, plan, read_manifest
+from gnmt.bulk.manifest import BulkFolder, read_manifest
+from gnmt.bulk.planning import plan
 from gnmt.bulk.progress import Counter
 from gnmt.bulk.resources import Resources
 from gnmt.commands.bulk_options import add_translation, job_of, resources_of
