@@ -26,7 +26,7 @@ from fairseq.hub_utils import GeneratorHubInterface  # noqa: E402
 from fairseq_gnmt.models.gnmt import GNMTModel  # noqa: E402
 from gnmt.commands.process import run_command  # noqa: E402
 from gnmt.errors import UserError  # noqa: E402
-from gnmt.files.lines import check_files, read_lines, split_lines  # noqa: E402
+from gnmt.files.lines import check_files, read_lines, read_standard_input  # noqa: E402
 from gnmt.files.outputs import atomic_outputs  # noqa: E402
 from gnmt.plots.attention_map import END_MARK, SCHEMES, AttentionMap, of_words, to_pictures  # noqa: E402
 from gnmt.plots.pictures import check_pictures  # noqa: E402
@@ -60,16 +60,6 @@ def load_model(args: argparse.Namespace) -> GeneratorHubInterface:
     if not isinstance(model.models[0], GNMTModel):
         raise UserError(f"{args.path} is a {type(model.models[0]).__name__}, but must be a GNMT of this plugin.")
     return model
-
-
-def given_lines(path: Path) -> List[str]:
-    if path:
-        return read_lines(path)
-    try:
-        text = sys.stdin.buffer.read()
-        return split_lines(text) if text else []
-    except UnicodeDecodeError as error:
-        raise UserError(f"Standard input is not UTF-8 ({error}): convert it, for example with iconv.") from error
 
 
 def sentences_of_text(model: GeneratorHubInterface, lines: List[str]) -> List[Sentence]:
@@ -142,7 +132,9 @@ def parse_options() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_options()
-    lines = given_lines(args.input) if args.split is None else []
+    lines = []
+    if args.split is None:
+        lines = read_lines(args.input) if args.input else read_standard_input()
     numbers = range(len(lines)) if args.split is None else args.ids
     if not numbers:
         raise UserError("There are no sentences on standard input: give some, a line each, or --input FILE.")

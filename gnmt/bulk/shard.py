@@ -61,9 +61,7 @@ def read_done(folder: BulkFolder, shard: Shard, job: Job) -> Optional[Done]:
         raise UserError(f"{path} is not a regular file: remove it, and run the same command again.")
     try:
         done = Done(**json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError, RecursionError):  # damaged
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):  # missing or damaged
         return None
     numbers = (done.number, done.lines, done.translated, done.problems, done.seconds)
     is_whole = (done.number, done.lines) == (shard.number, shard.lines) and not any(map(COUNT.requirement, numbers))

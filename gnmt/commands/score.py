@@ -16,7 +16,6 @@ All text is detokenised UTF-8, one sentence per line; run fairseq-generate witho
 
 import argparse
 import re
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Dict, List, Sequence
@@ -24,7 +23,7 @@ from typing import Dict, List, Sequence
 from gnmt.commands.report import check_output, markdown_table, write_json
 from gnmt.commands.system_names import system_names
 from gnmt.errors import UserError
-from gnmt.files.lines import read_lines
+from gnmt.files.lines import read_lines, read_standard_input
 from gnmt.files.outputs import atomic_outputs
 from gnmt.ranges import Range
 
@@ -180,7 +179,7 @@ def read_hypotheses(path: Path, count: int) -> List[str]:
     Raises:
         UserError: if the number of lines differs.
     """
-    hypotheses = _lines_of_stdin() if path == STANDARD_INPUT else read_lines(path)
+    hypotheses = read_standard_input() if path == STANDARD_INPUT else read_lines(path)
     if len(hypotheses) != count:
         name = "stdin" if path == STANDARD_INPUT else path
         raise UserError(
@@ -217,11 +216,3 @@ def read_generate_log(path: Path, count: int) -> List[str]:
             f"let fairseq-generate finish, or {remedy}."
         )
     return [best[sentence] for sentence in range(count)]
-
-
-def _lines_of_stdin() -> List[str]:
-    try:
-        text = sys.stdin.buffer.read().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(f"stdin is not UTF-8 ({error}): convert it, for example with iconv.") from error
-    return text.removeprefix("\ufeff").removesuffix("\n").split("\n") if text else []

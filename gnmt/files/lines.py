@@ -12,6 +12,7 @@ a line is removed, including the "\r" of Windows files.
 import codecs
 import os
 import re
+import sys
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -112,6 +113,19 @@ def read_lines(path: Path) -> List[str]:
     check_files([path])
     count_lines(path)
     return [line for chunk in read_chunks(path) for line in split_lines(chunk)]
+
+
+def read_standard_input() -> List[str]:
+    """Returns all lines of stdin; an empty list if it is empty.
+
+    Raises:
+        UserError: if it is not UTF-8.
+    """
+    content = sys.stdin.buffer.read().removeprefix(codecs.BOM_UTF8)
+    try:
+        return split_lines(content) if content else []
+    except UnicodeDecodeError as error:
+        raise UserError(f"stdin is not UTF-8 ({error}): convert it, for example with iconv.") from error
 
 
 # -- text to translate: streams, each line as soon as it is complete, and texts of a program

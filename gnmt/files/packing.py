@@ -12,7 +12,7 @@ from typing import BinaryIO
 import zstandard
 
 
-def packed(file: BinaryIO, path: Path) -> "AbstractContextManager[BinaryIO]":
+def packed(file: BinaryIO, path: Path) -> AbstractContextManager[BinaryIO]:
     """Returns a context with a writable file as its value; the content is compressed into `file`.
 
     Args:

@@ -4,11 +4,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import List, Tuple
+from typing import Tuple
 
 import pytest
 
 from gnmt.evaluation.bleu import report
+from scored_systems import write
 
 ROOT = Path(__file__).resolve().parents[2]
 SCORE = ROOT / "scripts" / "score.py"
@@ -21,11 +22,6 @@ def run(*command: str) -> Tuple[int, str, str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     result = subprocess.run([sys.executable, *command], capture_output=True, encoding="utf-8", env=environment)
     return result.returncode, result.stdout, result.stderr
-
-
-def write(path: Path, lines: List[str]) -> str:
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    return str(path)
 
 
 @pytest.mark.parametrize("options, line", [((), 0), (("-lc", "--tokenize", "intl"), 1)])

@@ -4,7 +4,7 @@ import io
 import math
 import sys
 from pathlib import Path
-from typing import Callable, List
+from typing import Callable
 
 import pytest
 from fairseq import scoring
@@ -14,6 +14,7 @@ from gnmt.commands import score
 from gnmt.commands.command_line import run_module
 from gnmt.evaluation.bleu import corpus_bleu, nvidia_bleu, report
 from gnmt.errors import UserError
+from scored_systems import write
 
 ROOT = Path(__file__).resolve().parents[3]
 SCORE = ROOT / "scripts" / "score.py"
@@ -22,11 +23,6 @@ NVIDIA = "nrefs:1|case:lc|eff:no|tok:intl|smooth:exp|version:"
 # “ and ” are separate tokens in `intl`, and part of the word in 13a; two capitals differ as well.
 HYPOTHESES = ["the dog sleeps in the red house", "Das “Haus” ist Rot"]
 REFERENCES = ["the dog sleeps in the old house", "das “Haus” ist rot"]
-
-
-def write(path: Path, lines: List[str]) -> str:
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    return str(path)
 
 
 @pytest.fixture
