@@ -43,3 +43,12 @@ def test_memory_is_the_smaller_of_free_memory_and_the_limit_of_the_container(wri
     for name, text in limits.items():
         write(name, text)
     assert machine.available_memory() == expected
+
+
+def test_processor_is_the_first_core(tmp_path, monkeypatch):
+    path = tmp_path / "cpuinfo"
+    path.write_text("model name\t: A: 1\nflags\t\t: avx2 fma\npower management:\n\nmodel name\t: B\n", encoding="utf-8")
+    monkeypatch.setattr(machine, "PROCESSORS", path)
+    assert machine.processor.__wrapped__() == {"model name": "A: 1", "flags": "avx2 fma", "power management": ""}
+    path.unlink()
+    assert machine.processor.__wrapped__() == {}
