@@ -1,9 +1,9 @@
-"""Attention of the decoding step: the interface, and the registry of the attentions that have such a form.
+"""Attention of the decoding step: the interface, and the registry of its implementations.
 
-A form is built from the attention of a trained network. Each attention has two forms. The fastest form is used in the
-precision of the network. The batch-invariant form, whose results for a row are bitwise equal in every batch, is used in
-int8, and in bf16 on a CPU. A network whose attention is not registered decodes with its own step in its own precision
-only.
+An implementation is built from the attention module of a trained network. Each attention module can have two. The fast
+implementation is used in the precision of the network. The batch-invariant implementation is used in int8, and in bf16
+on a CPU: its results for a row are bitwise equal in every batch. A network whose attention is not registered decodes
+with its own `Decoder.step`, and only in its own precision.
 
 Shapes: B sentences of similar length, Q queries of a sentence (its hypotheses), N queries of all sentences, S source
 positions, H hidden size.
@@ -46,52 +46,52 @@ class InferenceAttention(Protocol):
         """
 
 
-MakeAttention = Callable[[Any, MakeLinear], InferenceAttention]  # from the network's attention
+MakeAttention = Callable[[Any, MakeLinear], InferenceAttention]  # arguments: attention module of the network, linear
 
 
-class InferenceForms(NamedTuple):
-    """Constructors of the forms of an attention."""
+class AttentionImplementations(NamedTuple):
+    """Constructors of the implementations of an attention module for decoding."""
 
     fast: MakeAttention
     batch_invariant: Optional[MakeAttention]  # None: int8, and bf16 on a CPU, are refused
 
 
-# By the exact class: a subclass may compute something else.
-INFERENCE_FORMS: Dict[type, InferenceForms] = {
-    NormalizedBahdanauAttention: InferenceForms(FastBahdanauAttention, BatchInvariantBahdanauAttention)
+# Keys are exact classes: a subclass may compute something else.
+IMPLEMENTATIONS: Dict[type, AttentionImplementations] = {
+    NormalizedBahdanauAttention: AttentionImplementations(FastBahdanauAttention, BatchInvariantBahdanauAttention)
 }
 
 
-def has_inference_forms(attention: nn.Module) -> bool:
-    """Returns True if an attention is registered."""
-    return type(attention) in INFERENCE_FORMS
+def is_registered(attention: nn.Module) -> bool:
+    """Returns True if the class of an attention module has an implementation for decoding."""
+    return type(attention) in IMPLEMENTATIONS
 
 
 def fast_attention(attention: nn.Module, make_linear: MakeLinear) -> InferenceAttention:
-    """Returns the fastest form of a registered attention.
+    """Returns the fast implementation of a registered attention.
 
     Args:
         attention: attention of the network.
         make_linear: builds linear layers from weight (O, I) and bias (O,).
     """
-    return INFERENCE_FORMS[type(attention)].fast(attention, make_linear)
+    return IMPLEMENTATIONS[type(attention)].fast(attention, make_linear)
 
 
 def batch_invariant_attention(attention: nn.Module, make_linear: MakeLinear, precision: str) -> InferenceAttention:
-    """Returns the batch-invariant form of a registered attention.
+    """Returns the batch-invariant implementation of a registered attention.
 
     Args:
         attention: attention of the network.
         make_linear: builds linear layers from weight (O, I) and bias (O,).
-        precision: int8 or bf16, for the message.
+        precision: int8 or bf16, for the error message.
 
     Raises:
-        UserError: if the attention has no batch-invariant form.
+        UserError: if there is no batch-invariant implementation.
     """
-    make = INFERENCE_FORMS[type(attention)].batch_invariant
+    make = IMPLEMENTATIONS[type(attention)].batch_invariant
     if make is None:
         name = type(attention).__name__
         raise OptionError(
-            f"--precision {precision} needs a batch-invariant form of {name}, which does not exist: use fp32."
+            f"--precision {precision} needs a batch-invariant implementation of {name}, which does not exist: use fp32."
         )
     return make(attention, make_linear)

@@ -1,7 +1,7 @@
-"""Normalised additive attention for decoding: the fastest form, and a form with bitwise equal results in every batch.
+"""Normalised additive attention for decoding: a fast implementation, and one with bitwise equal results in every batch.
 
-Both are built from a NormalizedBahdanauAttention and have no gradients. The batch-invariant form, and the fastest form
-where torch's tanh is slow, use
+Both are built from a NormalizedBahdanauAttention and compute no gradients. The batch-invariant implementation always
+uses the following formula; the fast one uses it where torch's tanh is slow:
 
     tanh(q + k) = 2 sigmoid(2q + 2k) - 1 = 2 / (1 + exp(-2q) exp(-2k)) - 1
 
@@ -25,7 +25,7 @@ MAX_PROJECTED = 20.0  # tanh(20) is 1 in float32; exp(80) is the largest product
 
 
 class FastBahdanauAttention:
-    """Attention in the precision of the network, which also projects the keys.
+    """Attention in the precision of the network; the network's own layer projects the keys.
 
     Args:
         attention: trained attention, whose weights are used.

@@ -30,7 +30,7 @@ class Bf16Linear(nn.Module):
         """Copies weight (O, I) and bias (O,)."""
         super().__init__()
         self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach().bfloat16())
-        # float32, added before the result is rounded
+        # The float32 bias is added before the result is rounded.
         self.bias = None if bias is None else bias.detach().float().clone()
 
     def forward(self, inputs: Tensor) -> Tensor:

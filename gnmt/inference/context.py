@@ -3,10 +3,10 @@
 The context c = sum_s a_s x_s of the encoder outputs x_s enters the upper layers only through products W c, where W are
 their stacked weights. The two forms of a product are equal up to rounding:
 
-| form                | computed once per sentence | computed in a step                        |
-|---------------------|----------------------------|-------------------------------------------|
-| sum_s a_s (W x_s)   | the products W x_s         | their sum, which reads S x O values       |
-| W (sum_s a_s x_s)   | nothing                    | the sum, and a product for each hypothesis|
+| form                | computed once per sentence | computed in each step                       |
+|---------------------|----------------------------|---------------------------------------------|
+| sum_s a_s (W x_s)   | the products W x_s         | their weighted sum, which reads S x O values|
+| W (sum_s a_s x_s)   | nothing                    | the sum, and one product per hypothesis     |
 
 The first form is faster for short sources. The second form is faster for long sources in int8 and bf16, and keeps H
 instead of O values per source position. Products in float32 take longer, so `FastContext` has only the first form.
@@ -41,7 +41,7 @@ class LayerContexts(NamedTuple):
 class ContextProducts(Protocol):
     """Products of the context with the weights of the upper layers."""
 
-    # Sources of at most this length have a memory of products, longer sources of encoder outputs.
+    # Maximum source length for which `values` returns products; for longer sources it returns encoder outputs.
     max_precomputed: float
 
     def values(self, encoded: EncoderOutput) -> Tensor:

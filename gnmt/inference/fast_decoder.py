@@ -53,8 +53,8 @@ class FastDecoderState(NamedTuple):
 class FastDecoder:
     """Faster version of `Decoder.step`.
 
-    Some weights are copies, others share memory with the decoder: gnmt.inference.model builds a new FastDecoder when they
-    change.
+    Some weights are copies, others share memory with the decoder. Therefore gnmt.inference.model builds a new
+    FastDecoder when the decoder's weights change.
 
     Gate products are computed by gnmt.inference.gates, and products of the context by gnmt.inference.context.
     """

@@ -9,9 +9,9 @@
 | int8 and bf16 CPU        | one product                           | embedding, then one product              |
 | GPU, or no oneDNN        | one product                           | embedding, then one product              |
 
-One product is a FusedGateProduct, and two products are a SplitGateProduct. AdaptiveGateProduct chooses between the first
-two rows at each step, by the size of the hidden states. The table is an EmbeddingTable, which is used if it fits into
-TABLE_BYTES, and DeduplicatedEmbedding multiplies once per distinct token.
+FusedGateProduct computes one product, SplitGateProduct two. AdaptiveGateProduct chooses at each step between the first
+two rows above, by the size of the hidden states. EmbeddingTable holds W x + b of every token, and is used if it fits into
+TABLE_BYTES. DeduplicatedEmbedding multiplies once per distinct token.
 
 Linear layers are PackedLinear in float32 on a CPU, Int8Linear in int8, Bf16Linear in bf16 on a CPU, and PlainLinear on
 a GPU. For a network in float32 on a CPU, all of them return float32: gates, cells, attention, softmax and scores are
@@ -145,9 +145,9 @@ class EmbeddingThenGates:
 
 
 class SplitGateProduct:
-    """Computes (W x + b) + U h in two matmuls, the second once per distinct parent.
+    """Computes (W x + b) + U h in two matmuls. In large batches, U h is computed once per distinct parent.
 
-    With a beam of 5, about two thirds of the rows have a continuation.
+    With a beam of 5, only about two thirds of the rows of a step are parents of rows of the next step.
     """
 
     def __init__(self, input_product: Callable[[Tensor], Tensor], weights: GateWeights):

@@ -42,7 +42,7 @@ class InferenceLSTM(nn.Module):
         Args:
             inputs: (N, I), the first positions of all sequences, then all second positions, and so on; longer sequences
                 come first at each position.
-            sizes: number of sequences that have each position.
+            sizes: for each position, the number of sequences that are long enough to have it.
             clip: clips or rounds cell states.
 
         Returns:

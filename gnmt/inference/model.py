@@ -10,15 +10,15 @@ import torch
 from torch import nn
 
 from gnmt.errors import OptionError
-from gnmt.inference.attention import batch_invariant_attention, fast_attention, has_inference_forms
+from gnmt.inference.attention import batch_invariant_attention, fast_attention, is_registered
 from gnmt.inference.bf16_linear import bf16_linear, has_bf16_products
 from gnmt.inference.context import BatchInvariantContext, FastContext
 from gnmt.inference.fast_decoder import FastDecoder
 from gnmt.inference.fast_encoder import FastEncoder
 from gnmt.inference.gates import adaptive_gate_products, fused_gate_products
 from gnmt.inference.lstm import MakeLinear
-from gnmt.inference.packed_linear import inference_linear, packs
-from gnmt.inference.packed_lstm import PackedLSTM, packs_lstms
+from gnmt.inference.packed_linear import can_pack, inference_linear
+from gnmt.inference.packed_lstm import PackedLSTM, can_pack_lstms
 from gnmt.inference.snapshot import Snapshot
 from gnmt.network.activations import BATCH_INVARIANT
 from gnmt.network.clipping import Clip
@@ -142,18 +142,19 @@ def _obstacle(model: Network) -> Optional[str]:
     if not model.decoder.supports_fast_decoding:
         return f"needs the layers of GNMT, which {type(model.decoder).__name__} does not have"
     attention = model.decoder.stack.attention
-    if not has_inference_forms(attention):
-        return f"needs an inference form, which {type(attention).__name__} does not have"
+    if not is_registered(attention):
+        return f"needs an attention that supports fast decoding, unlike {type(attention).__name__}"
     return None
 
 
 def _float_model(model: Union[Network, EncoderDecoder]) -> InferenceModel:
+    """Returns the model in the floating-point type of the network's weights."""
     encoder = model.encoder
-    if encoder.clip.limit is None and packs_lstms(encoder.embed_tokens.weight):
+    if encoder.clip.limit is None and can_pack_lstms(encoder.embed_tokens.weight):
         encoder = encoder_with(encoder, PackedLSTM)
-    packed = packs(model.decoder.output_projection.weight)
+    is_packed = can_pack(model.decoder.output_projection.weight)
     decoder = model.decoder
-    products = adaptive_gate_products(decoder) if packed else fused_gate_products(decoder, inference_linear)
+    products = adaptive_gate_products(decoder) if is_packed else fused_gate_products(decoder, inference_linear)
     attention = fast_attention(decoder.stack.attention, inference_linear)
     context = FastContext(decoder.stack, inference_linear)
     return InferenceModel(encoder, FastDecoder(decoder, products, inference_linear, attention, context))

@@ -43,11 +43,11 @@ class PlainLinear(nn.Module):
 
 def inference_linear(weight: Tensor, bias: Optional[Tensor] = None) -> nn.Module:
     """Returns the faster supported layer for weight (O, I) and bias (O,)."""
-    return PackedLinear(weight, bias) if packs(weight) else PlainLinear(weight, bias)
+    return PackedLinear(weight, bias) if can_pack(weight) else PlainLinear(weight, bias)
 
 
-def packs(weight: Tensor) -> bool:
-    """Returns True if oneDNN supports weights of this type and device."""
+def can_pack(weight: Tensor) -> bool:
+    """Returns True if weights of this type and device can be packed for oneDNN."""
     return weight.dtype == torch.float32 and weight.device.type == "cpu" and has_packed_linear()
 
 

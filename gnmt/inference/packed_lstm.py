@@ -8,7 +8,7 @@ from typing import Tuple
 import torch
 from torch import Tensor, nn
 
-from gnmt.inference.packed_linear import packs
+from gnmt.inference.packed_linear import can_pack
 from gnmt.network.clipping import Clip
 from gnmt.network.lstm import LSTM, LSTMState
 
@@ -53,9 +53,9 @@ class PackedLSTM(nn.Module):
         return outputs.transpose(0, 1), (hidden[0], cell[0])
 
 
-def packs_lstms(weight: Tensor) -> bool:
+def can_pack_lstms(weight: Tensor) -> bool:
     """Returns True if LSTMs with weights of this type and device can be packed."""
     has_operators = hasattr(torch.ops.mkldnn, "_reorder_mkldnn_rnn_layer_weight") and hasattr(
         torch.ops.aten, "mkldnn_rnn_layer"
     )
-    return packs(weight) and has_operators
+    return can_pack(weight) and has_operators

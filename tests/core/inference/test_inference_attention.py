@@ -6,7 +6,7 @@ from torch import nn
 
 from gnmt.errors import UserError
 from gnmt.inference import attention as inference_attention
-from gnmt.inference.attention import InferenceForms
+from gnmt.inference.attention import AttentionImplementations
 from gnmt.inference.fast_decoder import FastDecoder
 from gnmt.inference.model import inference_model_for
 from gnmt.network.attention import NormalizedBahdanauAttention, SourceMemory
@@ -86,8 +86,8 @@ def two_steps(encoder, decoder):
 
 @pytest.mark.parametrize("precision", ERRORS)
 def test_a_registered_attention_is_used_in_every_precision(precision, monkeypatch):
-    forms = InferenceForms(FastDotProductAttention, BatchInvariantDotProductAttention)
-    monkeypatch.setitem(inference_attention.INFERENCE_FORMS, DotProductAttention, forms)
+    implementations = AttentionImplementations(FastDotProductAttention, BatchInvariantDotProductAttention)
+    monkeypatch.setitem(inference_attention.IMPLEMENTATIONS, DotProductAttention, implementations)
     model = network(DotProductAttention(8))
     expected_logits, expected_weights = two_steps(model.encoder, model.decoder)
     prepared = inference_model_for(model, precision)
@@ -103,11 +103,13 @@ def test_a_registered_attention_is_used_in_every_precision(precision, monkeypatc
 @pytest.mark.parametrize("precision", ["bf16", "int8"])
 def test_an_attention_without_batch_invariant_form_is_refused(precision, monkeypatch):
     monkeypatch.setitem(
-        inference_attention.INFERENCE_FORMS, DotProductAttention, InferenceForms(FastDotProductAttention, None)
+        inference_attention.IMPLEMENTATIONS,
+        DotProductAttention,
+        AttentionImplementations(FastDotProductAttention, None),
     )
     model = network(DotProductAttention(8))
     assert isinstance(inference_model_for(model).decoder, FastDecoder)
-    expected = f"precision {precision} needs a batch-invariant form of DotProductAttention.*: use fp32"
+    expected = f"precision {precision} needs a batch-invariant implementation of DotProductAttention.*: use fp32"
     with pytest.raises(UserError, match=expected):
         inference_model_for(model, precision)
 
@@ -118,7 +120,9 @@ def test_an_attention_that_is_not_registered_decodes_with_the_network_s_step(mak
     model = network(make(8))
     assert inference_model_for(model) == (model.encoder, model.decoder)
     for precision in ("bf16", "int8"):
-        expected = f"precision {precision} needs an inference form, which {make.__name__} does not have: use fp32"
+        expected = (
+            f"precision {precision} needs an attention that supports fast decoding, unlike {make.__name__}: use fp32"
+        )
         with pytest.raises(UserError, match=expected):
             inference_model_for(model, precision)
 

@@ -118,7 +118,7 @@ def test_a_network_prepared_for_inference_has_no_gradient_and_no_dropout():
 
 
 class DotProductAttention(torch.nn.Module):
-    """Attention without an inference form; its weights are the softmax of query . key."""
+    """Attention that does not support fast decoding; its weights are the softmax of query . key."""
 
     def precompute(self, encoder_outputs, padding_mask):
         return SourceMemory(encoder_outputs, encoder_outputs, padding_mask)
