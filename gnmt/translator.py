@@ -141,7 +141,8 @@ class Translator:
                 this; 0 keeps all.
             prune_hypotheses: prune hypotheses whose score is lower than the best finished one by more than this;
                 0 keeps all.
-            prefix: beginning of each translation, as text.
+            prefix: beginnings of the translations, one text per source text; only for beam search, without
+                `split_sentences`.
             replace_unk: replace unknown tokens by the source tokens with the largest attention weights.
             sampling: draw `nbest` random translations of each sentence instead of searching; best score first.
             split_sentences: split texts into sentences and translate each separately; line breaks are kept.
@@ -153,7 +154,8 @@ class Translator:
             A translation of each text, in order.
 
         Raises:
-            UserError: if an option is out of range, or `texts` is a single string.
+            UserError: if an option is out of range, `texts` is a single string or contains other values than strings,
+                or `prefix` does not fit the texts or cannot be combined with another option.
         """
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
             raise UserError("texts must be a list of strings: translate([text]).")
@@ -247,14 +249,14 @@ class Translator:
             batch = slice(first, first + batch_size)
             encoded = [self.codec.encode(text, options.max_length).ids for text in sources[batch]]
             target_ids = [[*self.codec.target_ids(text), EOS] for text in targets[batch]]
-            read = padded([[start, *ids[:-1]] for ids in target_ids], PAD, self._device)
-            target = padded(target_ids, PAD, self._device)
-            log_probs = force_decode(ensemble, padded(encoded, PAD, self._device), read, target, PAD).log_probs
+            decoder_inputs = padded([[start, *ids[:-1]] for ids in target_ids], PAD, self._device)
+            source, target = (padded(rows, PAD, self._device) for rows in (encoded, target_ids))
+            log_probs = force_decode(ensemble, source, decoder_inputs, target, PAD).log_probs
             scores += [row[: len(ids)].tolist() for row, ids in zip(log_probs, target_ids)]
         return scores
 
     def translate_ids(self, sources: Sequence[Sequence[int]], beam: int = 5) -> List[List[int]]:
-        """Returns the best translation of each source.
+        """Returns the best translation of each source, with the model's own search options except the beam.
 
         Args:
             sources: token ids without BOS and EOS.
@@ -283,7 +285,7 @@ class Translator:
         Args:
             source: source of the texts.
             options: options for all texts.
-            prefixes: beginnings of the translations, in the order of the texts; may be shorter.
+            prefixes: beginnings of the translations, in the order of the texts; further texts have no prefix.
             first: maximum number of texts that are read at once at the start.
         """
         search = self.search(options, CLOSED if self._device.type == "cpu" else JOINING_SHARE)
@@ -322,7 +324,7 @@ def _check_same_tokens(first: Model, other: Model) -> None:
     for name in ("source_vocabulary", "target_vocabulary"):
         if getattr(first, name).tokens != getattr(other, name).tokens:
             raise UserError(
-                "The models of an ensemble must have one vocabulary: export them from training runs on the same data."
+                "The models of an ensemble must have equal vocabularies: export them from training runs on the same data."
             )
     if first.config.source_bos != other.config.source_bos:
         raise UserError("The models of an ensemble must all begin sources with BOS, or none of them.")

@@ -205,9 +205,9 @@ def _logits_gradient(
     Args:
         logits: (n, V).
         target: (n,).
-        scales: (n,).
+        scales: (n,), factor of each token's gradient.
         smoothing: e.
-        limit: limit of clipped logits; None without clipping.
+        limit: logits are clipped to -limit..limit; None disables clipping.
         accumulation_dtype: type of the arithmetic.
     """
     clipped = logits if limit is None else logits.clamp(-limit, limit)

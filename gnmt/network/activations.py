@@ -12,8 +12,8 @@ from torch import Tensor
 
 from gnmt.machine import processor
 
-VECTORS = 32  # a multiple of the number of elements that torch computes in one vector instruction
-SHARE = 32768  # minimum number of elements per thread (at::internal::GRAIN_SIZE)
+VECTOR_ELEMENTS = 32  # a multiple of the number of elements that torch computes in one vector instruction
+GRAIN_SIZE = 32768  # minimum number of elements per thread (at::internal::GRAIN_SIZE)
 SLOW_TANH = ("AVX2", "DEFAULT")  # instruction sets where torch's sigmoid takes a third of the time of its tanh
 
 
@@ -50,7 +50,7 @@ def batch_invariant_sigmoid_(inputs: Tensor) -> Tensor:
     If H is a multiple of 32, torch.sigmoid computes all elements in vectors. Otherwise the formula 1 / (1 + exp(-x)) is
     used: torch.exp has one implementation for all elements, but the formula is slower.
     """
-    if inputs.size(-1) % VECTORS:
+    if inputs.size(-1) % VECTOR_ELEMENTS:
         return inputs.neg_().exp_().add_(1).reciprocal_()
     elements = inputs.view(-1)
     shared = evenly_shared(len(elements))
@@ -63,17 +63,17 @@ def batch_invariant_sigmoid_(inputs: Tensor) -> Tensor:
 def evenly_shared(count: int) -> int:
     """Returns the number of leading elements that torch divides into equal shares of whole vectors.
 
-    The remaining elements are few enough for one thread. torch uses one thread per share of at least SHARE elements.
-    The last share may be smaller.
+    The remaining elements are few enough for one thread. torch uses one thread per share of at least GRAIN_SIZE
+    elements. The last share may be smaller.
 
     Args:
         count: number of elements, a multiple of 32; the upper bound of the result.
     """
-    threads = min(torch.get_num_threads(), -(-count // SHARE))
+    threads = min(torch.get_num_threads(), -(-count // GRAIN_SIZE))
     if threads <= 1:
         return count
-    even = count - count % (VECTORS * threads)
-    return max(even, (threads - 1) * SHARE)  # with fewer elements torch would use fewer threads
+    even = count - count % (VECTOR_ELEMENTS * threads)
+    return max(even, (threads - 1) * GRAIN_SIZE)  # with fewer elements torch would use fewer threads
 
 
 def batch_invariant_tanh(inputs: Tensor) -> Tensor:

@@ -1,13 +1,13 @@
 """Normalised additive attention (Bahdanau et al. 2015; Salimans and Kingma 2016 for the normalisation).
 
-An attention is a module with two methods: `precompute` for the source, and `forward` for queries. Its forms for decoding are
-registered in gnmt.inference.attention.
+An attention is a module with two methods: `precompute` for the source, and `forward` for queries. Faster
+implementations for decoding are registered in gnmt.inference.attention.
 
 Shapes: B sentences, Q queries of a sentence (target positions in training, hypotheses in search),
 S source positions, H hidden size, O output size of a product.
 """
 
-from typing import NamedTuple, Tuple
+from typing import List, NamedTuple, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -188,8 +188,8 @@ def _doubled_sums(query: Tensor, keys: Tensor) -> Tensor:
     return (2 * query)[:, :, None] + (2 * keys)[:, None]
 
 
-def buffer_parts(query: Tensor, keys: Tensor):
-    """Returns slices of sentences that are processed together.
+def buffer_parts(query: Tensor, keys: Tensor) -> List[slice]:
+    """Returns slices of the sentences of a batch; the sentences of a slice are processed together.
 
     The (b, Q, S, H) tensor of a slice of b sentences fits into the buffer, unless the slice is one sentence.
 

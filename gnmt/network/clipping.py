@@ -44,8 +44,8 @@ class Clip(Protocol):
 class ActivationClip(nn.Module):
     """Clips activations to -d..d; d is saved with the model. Without a schedule nothing is clipped or saved.
 
-    `limit` is d as a Python number: half precision would round a buffer, and reading a buffer from a GPU would block
-    the CPU. The buffer `range` only provides the key in checkpoints.
+    `limit` is d as a Python number, because half precision would round a buffer, and reading a buffer from a GPU would
+    block the CPU. The buffer `range` exists only so that checkpoints have this key.
     """
 
     def __init__(self, schedule: Optional[ClipSchedule] = None):

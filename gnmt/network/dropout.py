@@ -38,7 +38,7 @@ class Dropout(nn.Module):
         return _ScaledMask.apply(inputs, keep, RANDOM_LEVELS / (RANDOM_LEVELS - self._dropped_levels))
 
     def draw(self, shape: Sequence[int], device: torch.device) -> Optional[Tensor]:
-        """Draws the mask of a whole sequence, for use in parts.
+        """Draws the mask of a whole sequence; the caller slices it and passes each part as `keep`.
 
         The mask then does not depend on the division into parts or on the order in which layers run. Returns None
         outside training, and on a single GPU, which draws masks while it applies them.

@@ -26,7 +26,7 @@ class LSTM(nn.LSTM):
 
     def __init__(self, input_size: int, hidden_size: int):
         super().__init__(input_size, hidden_size, batch_first=True)
-        self.recomputed = False
+        self.recomputed = False  # recompute_activations sets it
 
     def forward(self, inputs: Tensor, state: LSTMState, clip: ActivationClip) -> Tuple[Tensor, LSTMState]:
         """Runs the layer over a sequence. Cell states are clipped; outputs are not.

@@ -75,9 +75,9 @@ class PlaceableNetwork(nn.Module):
 def move_layers(encoder: Encoder, decoder: Decoder, placement: Placement) -> None:
     """Moves the layers of both stacks to their devices, and sets the number of time chunks.
 
-    Layers are divided into contiguous blocks. The backward half of the bidirectional layer is on the second device,
-    which would otherwise wait for both of them. The output projection is on the last device, or with the embeddings if
-    they share weights. Everything else is on the first device.
+    Layers are divided into contiguous blocks. The backward direction of the bidirectional layer is on the second
+    device, which would otherwise be idle while the first device computes both directions. The output projection is on
+    the last device, or with the embeddings if they share weights. Everything else is on the first device.
 
     Args:
         encoder: encoder to move.

@@ -17,7 +17,7 @@ class EnsembleState(NamedTuple):
 
     inference_models: List[InferenceModel]  # fixed at the start of the search
     memories: List[Any]  # one per model: SourceMemory, or GroupedMemory of a FastDecoder
-    states: List[Any]  # of the models' decoders
+    states: List[Any]  # one per model: DecoderState, or FastDecoderState of a FastDecoder
 
     def reorder(self, rows: Tensor) -> "EnsembleState":
         """Returns a state with the given rows of the decoders; memories are not changed.

@@ -1,4 +1,4 @@
-"""Scores of given translations, with the precision, ensemble and temperature of a search.
+"""Log-probabilities of given translations, with the precision, ensemble and temperature of a search.
 
 Shapes: B sentences, S source positions, T target positions, V vocabulary size.
 """
@@ -12,7 +12,7 @@ from gnmt.search.step_model import StepModel
 
 
 class ForcedDecoding(NamedTuple):
-    """Scores of given translations."""
+    """Log-probabilities and attention weights of given translations."""
 
     log_probs: Tensor  # (B, T), log P(target_t | targets before t, source), float32, natural; 0 at padding
     attention: Tensor  # (B, T, S)
@@ -22,7 +22,7 @@ class ForcedDecoding(NamedTuple):
 def force_decode(
     model: StepModel, src_tokens: Tensor, prev_output_tokens: Tensor, target: Tensor, pad: int
 ) -> ForcedDecoding:
-    """Decodes with a given target.
+    """Feeds a given target to the decoder, and returns the log-probability of each of its tokens.
 
     Args:
         model: model that computes the probabilities.

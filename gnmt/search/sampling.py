@@ -42,14 +42,15 @@ def draw_samples(
         limits: (B,), maximum number of tokens, including EOS.
         pad: id of PAD.
         eos: id of EOS.
-        restrict: may change the probabilities (N, V) of the next token in place, as `keep_most_probable` does.
+        restrict: changes the probabilities (N, V) of the next token in place before a token is drawn, as
+            `keep_most_probable` does; None leaves them unchanged.
     """
     sentences, per_sentence, longest = noise.shape
     noise = noise.view(-1, longest)
     tokens = torch.full(noise.shape, pad, device=noise.device)
     log_probs = torch.zeros(noise.shape, device=noise.device)
     samples = torch.arange(len(noise), device=noise.device).view(sentences, per_sentence)  # (b, k) of the rows
-    running = torch.ones_like(samples, dtype=torch.bool)  # (b, k); False for samples kept only to fill the rectangle
+    running = torch.ones_like(samples, dtype=torch.bool)  # (b, k); False for finished samples that are still rows
     last = start[:, None].expand_as(samples)
     state = model.start(src_tokens).reorder((samples // per_sentence).flatten())
 
@@ -66,10 +67,10 @@ def draw_samples(
         running = running & (last != eos) & (position + 1 < limits[samples // per_sentence])
         if not running.any():
             break
-        staying, places = _smallest_rectangle(running)
-        if places.numel() <= (1 - LEAVING_SHARE) * running.numel():
-            rows = staying[:, None] * running.size(1) + places
-            state = state.select_sentences(staying).reorder(rows.flatten())
+        kept, slots = _smallest_rectangle(running)
+        if slots.numel() <= (1 - LEAVING_SHARE) * running.numel():
+            rows = kept[:, None] * running.size(1) + slots
+            state = state.select_sentences(kept).reorder(rows.flatten())
             samples, running, last = (part.flatten()[rows] for part in (samples, running, last))
     shape = (sentences, per_sentence, longest)
     return Samples(*(part.view(shape)[:, :, : position + 1] for part in (tokens, log_probs)))
@@ -131,6 +132,6 @@ def _smallest_rectangle(running: Tensor) -> Tuple[Tensor, Tensor]:
 
     k' is the largest number of running samples of a sentence.
     """
-    staying = running.any(dim=1).nonzero()[:, 0]
+    kept = running.any(dim=1).nonzero()[:, 0]
     maximum = int(running.sum(dim=1).max())
-    return staying, running[staying].long().argsort(dim=1, descending=True, stable=True)[:, :maximum]
+    return kept, running[kept].long().argsort(dim=1, descending=True, stable=True)[:, :maximum]

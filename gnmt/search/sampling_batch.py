@@ -69,22 +69,22 @@ class SamplingBatch:
         tokens = draw_samples(self._model, source, first, noise, limits, special.pad, special.eos, restrict).tokens
         tokens = tokens.masked_fill((limits == 0)[:, None, None], special.pad)  # the first token is always drawn
         return [
-            SearchResult(sentence.id, self._scored(ids[ids != special.pad], drawn))
+            SearchResult(sentence.id, self._score_samples(ids[ids != special.pad], drawn))
             for sentence, ids, drawn in zip(batch, source, tokens)
         ]
 
-    def _scored(self, source: Tensor, samples: Tensor) -> List[Hypothesis]:
+    def _score_samples(self, source: Tensor, samples: Tensor) -> List[Hypothesis]:
         """Returns the samples (K, T) of a source (S,) with the scores of a beam search, best first."""
         special = self._rules.special
         target = with_eos(samples, special.pad, special.eos)
-        read = torch.cat([torch.full_like(target[:, :1], special.decoder_start), target[:, :-1]], dim=1)
-        decoded = force_decode(self._scorer, source.expand(len(target), -1), read, target, special.pad)
+        decoder_inputs = torch.cat([torch.full_like(target[:, :1], special.decoder_start), target[:, :-1]], dim=1)
+        decoded = force_decode(self._scorer, source.expand(len(target), -1), decoder_inputs, target, special.pad)
         hypotheses = []
         for row, log_probs, attention in zip(target, *decoded):
             length = int(row.ne(special.pad).sum())
-            covered = attention[:length].sum(dim=0)
-            no_padding = torch.zeros_like(covered, dtype=torch.bool)
-            penalty = coverage_penalty(covered, no_padding, self._rules.options.coverage_penalty)
+            coverage = attention[:length].sum(dim=0)
+            no_padding = torch.zeros_like(coverage, dtype=torch.bool)
+            penalty = coverage_penalty(coverage, no_padding, self._rules.options.coverage_penalty)
             score = self._rules.final_score(log_probs[:length].sum(), torch.tensor(length), penalty)
             hypotheses.append(Hypothesis(row[:length], score, log_probs[:length], attention[:length]))
         return sorted(hypotheses, key=lambda hypothesis: float(hypothesis.score), reverse=True)
