@@ -7,7 +7,7 @@ import codecs
 import json
 from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Sequence, Tuple
 
-from gnmt.bulk.rows import Added, Row, Rows, Translated
+from gnmt.bulk.rows import ExtraFields, Row, Rows, TranslatedRow
 from gnmt.errors import UserError
 from gnmt.files.lines import UTF16_MARKS, as_line, bounded_lines, one_line
 
@@ -109,51 +109,51 @@ def decoded(line: bytes) -> Tuple[str, str]:
         return as_line(line.decode("utf-8", errors="replace")), problem
 
 
-# -- writing the output of a shard: one translation for each row; `added` lists the parts to write besides the text
+# -- writing the output of a shard: one translation for each row; `extra` selects the fields besides the translation
 
 
-def write_text(rows: Sequence[Row], translations: Sequence[Translated], added: Added) -> bytes:
+def write_text(rows: Sequence[Row], translations: Sequence[TranslatedRow], extra: ExtraFields) -> bytes:
     """Returns one line for each translation.
 
     Args:
         rows: unused.
         translations: one for each row.
-        added: unused.
+        extra: unused.
     """
     return _joined([one_line(translation.text).encode("utf-8") for translation in translations])
 
 
-def write_tsv(rows: Sequence[Row], translations: Sequence[Translated], added: Added) -> bytes:
+def write_tsv(rows: Sequence[Row], translations: Sequence[TranslatedRow], extra: ExtraFields) -> bytes:
     """Returns the lines of a TSV input, or the texts of another input, with the translation in an additional column.
 
     Args:
         rows: rows of the input.
         translations: one for each row.
-        added: parts to write in further columns.
+        extra: fields to write in further columns.
     """
     lines = []
     for row, translation in zip(rows, translations):
         before = row.original if isinstance(row.original, bytes) else _cell(row.text)
-        cells = [before, _cell(translation.text), *([f"{translation.score:.6f}".encode()] if added.score else [])]
+        cells = [before, _cell(translation.text), *([f"{translation.score:.6f}".encode()] if extra.score else [])]
         lines.append(b"\t".join(cells))
     return _joined(lines)
 
 
-def write_jsonl(rows: Sequence[Row], translations: Sequence[Translated], added: Added) -> bytes:
+def write_jsonl(rows: Sequence[Row], translations: Sequence[TranslatedRow], extra: ExtraFields) -> bytes:
     """Returns the objects of a JSON lines input, or objects with the texts of another input, with the translations.
 
     Args:
         rows: rows of the input.
         translations: one for each row.
-        added: parts to write under further keys.
+        extra: fields to write under further keys.
     """
     lines = []
     for row, translation in zip(rows, translations):
         content: Dict[str, Any] = dict(row.original) if isinstance(row.original, dict) else {"text": row.text}
         content[TRANSLATION] = translation.text
-        if added.score:
+        if extra.score:
             content[SCORE] = round(translation.score, 6)
-        if added.nbest:
+        if extra.nbest:
             content[NBEST] = [{"text": other.text, "score": round(other.score, 6)} for other in translation.nbest]
         if row.problem:
             content[PROBLEM] = row.problem
@@ -171,6 +171,6 @@ def _joined(lines: Sequence[bytes]) -> bytes:
 
 
 READERS: Dict[str, Callable[[bytes, str], Rows]] = {"text": read_text, "tsv": read_tsv, "jsonl": read_jsonl}
-WRITERS: Dict[str, Callable[[Sequence[Row], Sequence[Translated], Added], bytes]] = {
+WRITERS: Dict[str, Callable[[Sequence[Row], Sequence[TranslatedRow], ExtraFields], bytes]] = {
     "text": write_text, "tsv": write_tsv, "jsonl": write_jsonl,
 }  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Iterable, Iterator, Sequence, Tuple
 
 from gnmt.bulk.formats import NBEST, SCORE, TRANSLATION, decoded
-from gnmt.bulk.rows import Added, Row, Rows, Translated
+from gnmt.bulk.rows import ExtraFields, Row, Rows, TranslatedRow
 from gnmt.errors import UserError
 from gnmt.extras import remedy
 
@@ -99,22 +99,24 @@ def read_parquet(content: bytes, column: str) -> Rows:
     return [Row("", NULL) if value is None else Row(*decoded(value)) for value in values.to_pylist()]
 
 
-def write_parquet(content: bytes, rows: Sequence[Row], translations: Sequence[Translated], added: Added) -> bytes:
+def write_parquet(
+    content: bytes, rows: Sequence[Row], translations: Sequence[TranslatedRow], extra: ExtraFields
+) -> bytes:
     """Returns a shard with the translations in additional columns; existing columns with these names are replaced.
 
     Args:
         content: shard of the input.
         rows: rows of the content.
         translations: one for each row.
-        added: columns to write in addition to the text.
+        extra: columns to write besides the translation.
     """
     arrow = _pyarrow()
     table = _table(content)
     texts = [None if row.problem == NULL else translation.text for row, translation in zip(rows, translations)]
     columns = [(TRANSLATION, arrow.array(texts, arrow.string()))]
-    if added.score:
+    if extra.score:
         columns.append((SCORE, arrow.array([translation.score for translation in translations], arrow.float64())))
-    if added.nbest:
+    if extra.nbest:
         kind = arrow.list_(arrow.struct([("text", arrow.string()), ("score", arrow.float64())]))
         lists = [
             [{"text": other.text, "score": other.score} for other in translation.nbest] for translation in translations

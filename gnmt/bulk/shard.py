@@ -20,7 +20,7 @@ from gnmt.bulk import parquet
 from gnmt.bulk.formats import READERS, WRITERS
 from gnmt.bulk.job import Job, check_models
 from gnmt.bulk.manifest import BulkFolder, Manifest, Shard, checksum, read_content, shard_of, write_content
-from gnmt.bulk.rows import Added, Rows, Scored, Translated
+from gnmt.bulk.rows import ExtraFields, Rows, ScoredText, TranslatedRow
 from gnmt.errors import UserError
 from gnmt.ranges import Range
 
@@ -118,14 +118,14 @@ class ShardTranslator:
             rows = read_rows(content, job)
             distinct, index = texts_of(rows, job)
             times = Counter(index)
-            translated: List[Translated] = []
+            translated: List[TranslatedRow] = []
             for text in translate_texts(self._translator, distinct, job, shard.first):
                 progress(times[len(translated)])
                 translated.append(text)
             return self._write(shard, content, rows, [translated[position] for position in index], len(distinct), start)
 
     def _write(
-        self, shard: Shard, content: bytes, rows: Rows, translations: Sequence[Translated], texts: int, start: float
+        self, shard: Shard, content: bytes, rows: Rows, translations: Sequence[TranslatedRow], texts: int, start: float
     ) -> Done:
         job = self._manifest.job
         output = write_rows(content, rows, translations, job)
@@ -176,7 +176,7 @@ def texts_of(rows: Rows, job: Job) -> Tuple[List[str], List[int]]:
     return distinct, [places[row.text] for row in rows]
 
 
-def translate_texts(translator: "Translator", texts: Sequence[str], job: Job, first: int) -> Iterator[Translated]:
+def translate_texts(translator: "Translator", texts: Sequence[str], job: Job, first: int) -> Iterator[TranslatedRow]:
     """Yields the translation of each text.
 
     Args:
@@ -193,11 +193,11 @@ def translate_texts(translator: "Translator", texts: Sequence[str], job: Job, fi
     for text, translation in zip(texts, translations, strict=True):
         is_cut = len(text) > MAX_TEXT_LENGTH or any(sentence.is_truncated for sentence in translation.sentences)
         nbest = (
-            [Scored(tagged(hypothesis.text, job.tag), hypothesis.score) for hypothesis in translation.nbest]
+            [ScoredText(tagged(hypothesis.text, job.tag), hypothesis.score) for hypothesis in translation.nbest]
             if options.nbest > 1
             else []
         )
-        yield Translated(tagged(translation.text, job.tag), translation.score, nbest, is_cut)
+        yield TranslatedRow(tagged(translation.text, job.tag), translation.score, nbest, is_cut)
 
 
 def tagged(text: str, tag: str) -> str:
@@ -205,19 +205,19 @@ def tagged(text: str, tag: str) -> str:
     return f"{tag} {text}" if tag and text.strip() else text
 
 
-def write_rows(content: bytes, rows: Rows, translations: Sequence[Translated], job: Job) -> bytes:
+def write_rows(content: bytes, rows: Rows, translations: Sequence[TranslatedRow], job: Job) -> bytes:
     """Returns the output of a shard.
 
     Args:
         content: input of the shard.
         rows: rows of the content.
         translations: one for each row.
-        job: determines the format and the added parts.
+        job: determines the format and the optional fields.
     """
-    added = Added(job.score, job.options.nbest > 1)
+    extra = ExtraFields(job.score, job.options.nbest > 1)
     if job.output_format == "parquet":
-        return parquet.write_parquet(content, rows, translations, added)
-    return WRITERS[job.output_format](rows, translations, added)
+        return parquet.write_parquet(content, rows, translations, extra)
+    return WRITERS[job.output_format](rows, translations, extra)
 
 
 def count_rows(output: bytes, output_format: str) -> int:
@@ -230,7 +230,7 @@ def count_rows(output: bytes, output_format: str) -> int:
     return parquet.count_rows(output) if output_format == "parquet" else output.count(b"\n")
 
 
-def _problems(shard: Shard, rows: Rows, translations: Sequence[Translated]) -> List[dict]:
+def _problems(shard: Shard, rows: Rows, translations: Sequence[TranslatedRow]) -> List[dict]:
     """Returns an object for each problem of a line; line numbers count from 1 over the whole input.
 
     Args:

@@ -26,11 +26,11 @@ class LineSource:
         self._is_open = True
         self._texts = read_stream((self._waiting.popleft() for _ in itertools.count()), warn)
 
-    def next_texts(self, most: int, wait: bool) -> Optional[List[str]]:
+    def next_texts(self, max_texts: int, wait: bool) -> Optional[List[str]]:
         """Returns the next complete lines.
 
         Args:
-            most: maximum number of lines.
+            max_texts: maximum number of lines.
             wait: block until at least one line is available; otherwise the list may be empty.
 
         Returns:
@@ -40,7 +40,7 @@ class LineSource:
             self._read()
         if not self._waiting:
             return [] if self._is_open else None
-        return [next(self._texts) for _ in range(min(most, len(self._waiting)))]
+        return [next(self._texts) for _ in range(min(max_texts, len(self._waiting)))]
 
     def _is_readable(self) -> bool:
         return bool(select.select([self._descriptor], [], [], 0)[0])

@@ -15,7 +15,7 @@ from gnmt.serving.keys import Key
 from gnmt.serving.libretranslate import libretranslate_routes
 from gnmt.serving.limits import Limits
 from gnmt.serving.metrics import Metrics
-from gnmt.serving.middleware import Application, BodyLimit, Observed
+from gnmt.serving.middleware import Application, BodyLimit, HeadersAndMetrics
 from gnmt.serving.opennmt import opennmt_routes
 from gnmt.serving.page_routes import page_routes
 from gnmt.serving.pairs import LanguagePairs
@@ -26,7 +26,7 @@ from gnmt.serving.status import status_routes
 from gnmt.serving.v1_routes import v1_routes
 from gnmt.translator import Translator
 
-STOPPING_SECONDS = 5.0  # for the last step of the engine
+STOPPING_SECONDS = 5.0  # maximum time to wait for the engine's last step when the application stops
 DESCRIPTION = "Neural machine translation (GNMT). `/translate` follows LibreTranslate's API."
 
 
@@ -87,12 +87,12 @@ def make_application(translators: Sequence[Translator], settings: Settings = DEF
 
 
 def _wrapped(application: FastAPI, metrics: Metrics, settings: Settings) -> Application:
-    application.add_middleware(BodyLimit, most=settings.limits.body_bytes)
+    application.add_middleware(BodyLimit, max_bytes=settings.limits.body_bytes)
     if settings.origins:
         application.add_middleware(
             CORSMiddleware, allow_origins=list(settings.origins), allow_methods=["GET", "POST"], allow_headers=["*"]
         )
-    application.add_middleware(Observed, metrics=metrics)
+    application.add_middleware(HeadersAndMetrics, metrics=metrics)
     return application
 
 

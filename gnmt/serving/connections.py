@@ -1,8 +1,8 @@
-"""Connections with limits for their client.
+"""HTTP connections with limits on the time and the bytes that a client takes.
 
-uvicorn alone has no time limit for the head of a request, or for a client that does not read its response. A few
-hundred such clients (slowloris) would occupy all connections of a server. Nor has it limits, with httptools, for the size
-of a head or for the number of requests that a client sends before it reads the responses.
+uvicorn alone has no time limit for the head of a request (request line and header fields), or for a client that does
+not read its response. A few hundred such clients (slowloris) would occupy all connections of a server. With the parser
+httptools, uvicorn also limits neither the size of a head nor the number of pipelined requests.
 """
 
 import asyncio
@@ -13,15 +13,17 @@ from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 1 << 16  # maximum size of the head of a request, and of the trailers of its body
-MAX_WAITING_REQUESTS = 100  # maximum number of whole requests of a connection that wait for an earlier response
+MAX_WAITING_REQUESTS = 100  # maximum number of pipelined requests per connection that wait for an earlier response
 CLIENT_SECONDS = 30.0  # maximum time until the next head of a request is complete, or for reading buffered output
 
 
 class LimitedConnection(HttpToolsProtocol):
     """HTTP/1.1 connection that is closed if its client is too slow, or sends a long head or many requests at once.
 
-    If all connections are in use, a new connection replaces the one that has waited longest for its client. It gets
-    status 503 if all others have complete requests. The constructor takes the arguments of uvicorn's HttpToolsProtocol.
+    If all connections are in use, a new connection replaces the one that has waited longest for its client. If the
+    server is processing a request on every other connection, the new connection gets status 503.
+
+    The constructor takes the arguments of uvicorn's HttpToolsProtocol.
     """
 
     parser: Any  # httptools has no types
@@ -69,9 +71,9 @@ class LimitedConnection(HttpToolsProtocol):
         self._watch()
 
     def _parse(self, data: bytes) -> None:
-        """Parses data. A request that offers another protocol, as Java's HttpClient does, is served in HTTP/1.1.
+        """Parses data. A request with the header Upgrade, as Java's HttpClient sends it, is served in HTTP/1.1.
 
-        httptools stops after the head of such a request, so the head is parsed again without the offer.
+        httptools stops after the head of such a request, so the head is parsed again without this header.
         """
         try:
             self.parser.feed_data(data)
@@ -83,7 +85,7 @@ class LimitedConnection(HttpToolsProtocol):
             self.parser.feed_data(b"\r\n".join([*lines, b"", data[end_of_head:]]))
 
     def _should_upgrade(self) -> bool:
-        """Returns True: uvicorn ignores the first head of a request that offers another protocol."""
+        """Returns True, so that uvicorn ignores a head with the header Upgrade; `_parse` parses it again without it."""
         return True
 
     def on_headers_complete(self) -> None:

@@ -30,21 +30,21 @@ class BodyLimit:
 
     Args:
         application: called with bodies within the limits.
-        most: maximum size of a body in bytes.
+        max_bytes: maximum size of a body in bytes.
     """
 
-    def __init__(self, application: Application, most: int):
+    def __init__(self, application: Application, max_bytes: int):
         self._application = application
-        self._most = most
+        self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._application(scope, receive, send)
         length = dict(scope["headers"]).get(b"content-length", b"")
-        if length.isdigit() and int(length) > self._most:
-            refusal = too_large(f"The body has more than {self._most} bytes: send less text.")
+        if length.isdigit() and int(length) > self._max_bytes:
+            refusal = too_large(f"The body has more than {self._max_bytes} bytes: send less text.")
             return await error_response(refusal)(scope, receive, send)
-        body = _Body(receive, send, self._most)
+        body = _Body(receive, send, self._max_bytes)
         try:
             await self._application(scope, body.receive, body.send)
         except (Refusal, ClientDisconnect):
@@ -61,11 +61,11 @@ class _Body:
     Args:
         receive: ASGI function that returns the parts of the body.
         send: ASGI function that sends the response.
-        most: maximum size in bytes.
+        max_bytes: maximum size in bytes.
     """
 
-    def __init__(self, receive: Receive, send: Send, most: int):
-        self._receive, self._send, self._most = receive, send, most
+    def __init__(self, receive: Receive, send: Send, max_bytes: int):
+        self._receive, self._send, self._max_bytes = receive, send, max_bytes
         self._end = asyncio.get_running_loop().time() + BODY_SECONDS
         self._received = 0
         self._is_complete = False
@@ -87,8 +87,8 @@ class _Body:
             return message
         self._received += len(message.get("body", b""))
         self._is_complete = not message.get("more_body", False)
-        if self._received > self._most:
-            self.refusal = too_large(f"The body has more than {self._most} bytes: send less text.")
+        if self._received > self._max_bytes:
+            self.refusal = too_large(f"The body has more than {self._max_bytes} bytes: send less text.")
             raise self.refusal
         return message
 
@@ -98,7 +98,7 @@ class _Body:
             await self._send(message)
 
 
-class Observed:
+class HeadersAndMetrics:
     """Adds security headers to responses, and counts and times requests.
 
     Args:

@@ -81,8 +81,8 @@ class HypothesisAnswer(BaseModel):
     attention: Optional[List[List[float]]] = Field(
         None, description="a row for each target token, a column for each source token; EOS is the last of both"
     )
-    is_at_length_limit: bool = Field(description="the search had to end the translation")
-    is_repetitive: bool = Field(description="a phrase occurs over and over")
+    is_at_length_limit: bool = Field(description="the length limit has ended the translation")
+    is_repetitive: bool = Field(description="a phrase is repeated more often than in the source")
 
 
 class SentenceAnswer(BaseModel):
@@ -150,13 +150,13 @@ def v1_routes(service: TranslationService, access: Access) -> APIRouter:
         options = options_of(body, service.limits)
         translator = service.pairs.choose(body.source, body.target)  # type: ignore[attr-defined]
         texts, prefixes = body.texts, body.prefixes or []  # type: ignore[attr-defined]
-        view = View(translator.model.generation, body.attention)  # type: ignore[attr-defined]
+        serializer = TranslationSerializer(translator.model.generation, body.attention)  # type: ignore[attr-defined]
         if stream:
             parts = service.split(translator, texts, options)
             running = service.submit(translator, parts, options, prefixes)
-            return StreamingResponse(_lines(running, parts, view), media_type=NDJSON)
+            return StreamingResponse(_lines(running, parts, serializer), media_type=NDJSON)
         translated = await cancel_on_disconnect(request, service.translate(translator, texts, options, prefixes))
-        answers = {"translations": [view.text(translation) for translation in translated]}
+        answers = {"translations": [serializer.text(translation) for translation in translated]}
         return Response(json.dumps(answers, ensure_ascii=False), media_type="application/json")
 
     @router.get("/limits")
@@ -167,12 +167,12 @@ def v1_routes(service: TranslationService, access: Access) -> APIRouter:
     return router
 
 
-class View:
-    """Conversion of translations to JSON values.
+class TranslationSerializer:
+    """Converts translations to JSON values.
 
     Args:
         generation: settings of the model, for its length limit.
-        with_attention: includes the attention weights.
+        with_attention: include the attention weights.
     """
 
     def __init__(self, generation: GenerationConfig, with_attention: bool):
@@ -247,17 +247,19 @@ def options_of(body: Any, limits: Limits) -> TranslationOptions:
     )
 
 
-async def _lines(running: RunningRequest, parts: Sequence[Sequence[Sentence]], view: View) -> AsyncIterator[bytes]:
+async def _lines(
+    running: RunningRequest, parts: Sequence[Sequence[Sentence]], serializer: TranslationSerializer
+) -> AsyncIterator[bytes]:
     """Yields a line of JSON for each sentence; an error is the last line.
 
     Args:
         running: request whose sentences are translated.
         parts: sentences of each text.
-        view: converts translations to JSON values.
+        serializer: converts translations to JSON values.
     """
     try:
         async for (text, number), translation in running.finished():
-            shown = view.sentence(translation, parts[text][number].separator)
+            shown = serializer.sentence(translation, parts[text][number].separator)
             yield line_of({"text": text, "sentence": number, **shown})
     except Refusal as refusal:
         yield line_of(refusal.body)

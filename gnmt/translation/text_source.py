@@ -8,11 +8,11 @@ from typing import Iterable, List, Optional, Protocol, runtime_checkable
 class TextSource(Protocol):
     """Source of texts, in order."""
 
-    def next_texts(self, most: int, wait: bool) -> Optional[List[str]]:
+    def next_texts(self, max_texts: int, wait: bool) -> Optional[List[str]]:
         """Returns the next texts.
 
         Args:
-            most: maximum number of texts.
+            max_texts: maximum number of texts.
             wait: block until at least one text is available; otherwise the list may be empty.
 
         Returns:
@@ -26,6 +26,6 @@ class IterableSource:
     def __init__(self, texts: Iterable[str]):
         self._texts = iter(texts)
 
-    def next_texts(self, most: int, wait: bool) -> Optional[List[str]]:
-        """Returns the next texts, at most `most`, or None after the last one; always waits for them."""
-        return list(itertools.islice(self._texts, most)) or None
+    def next_texts(self, max_texts: int, wait: bool) -> Optional[List[str]]:
+        """Returns the next texts, at most `max_texts`, or None after the last one; always waits for them."""
+        return list(itertools.islice(self._texts, max_texts)) or None

@@ -166,15 +166,15 @@ class _Pool:
 
 
 def _start(index: int, folder: BulkFolder, resources: Resources, shard: int) -> _Worker:
-    ours, theirs = multiprocessing.Pipe()
+    parent_end, worker_end = multiprocessing.Pipe()
     cores = _cores_of(index, resources)
     device = resources.devices[index % len(resources.devices)]
     process = multiprocessing.get_context("spawn").Process(
-        target=_work, args=(theirs, folder, shard, device, resources.threads, cores), daemon=True
+        target=_run_worker, args=(worker_end, folder, shard, device, resources.threads, cores), daemon=True
     )
     process.start()
-    theirs.close()
-    return _Worker(index, process, ours, shard)
+    worker_end.close()
+    return _Worker(index, process, parent_end, shard)
 
 
 def _cores_of(index: int, resources: Resources) -> List[int]:
@@ -193,7 +193,19 @@ def _cores_of(index: int, resources: Resources) -> List[int]:
 # -- in the process
 
 
-def _work(connection: Connection, folder: BulkFolder, shard: int, device: str, threads: int, cores: List[int]) -> None:
+def _run_worker(
+    connection: Connection, folder: BulkFolder, shard: int, device: str, threads: int, cores: List[int]
+) -> None:
+    """Main function of a worker process: translates shards until the parent sends None.
+
+    Args:
+        connection: pipe to the parent.
+        folder: folder of the shards.
+        shard: number of the first shard.
+        device: torch device.
+        threads: number of torch threads.
+        cores: cores to run on; empty for all.
+    """
     _end_with_parent()
     if cores:
         os.sched_setaffinity(0, cores)

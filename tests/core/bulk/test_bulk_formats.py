@@ -10,10 +10,10 @@ import pytest
 
 from gnmt.bulk import formats
 from gnmt.bulk.formats import cut_lines, read_jsonl, read_text, read_tsv, write_jsonl, write_text, write_tsv
-from gnmt.bulk.rows import Added, Row, Scored, Translated
+from gnmt.bulk.rows import ExtraFields, Row, ScoredText, TranslatedRow
 from gnmt.errors import UserError
 
-PLAIN = Added(score=False, nbest=False)
+PLAIN = ExtraFields(score=False, nbest=False)
 NOT_UTF8 = "it is not UTF-8: it has the byte 0xff, which is read as U+FFFD"
 
 
@@ -59,7 +59,7 @@ def test_lines_of_text():
 
 
 def test_a_translation_is_one_line_of_text():
-    assert write_text([Row("a"), Row("b")], [Translated("x\ny\rz"), Translated("")], PLAIN) == b"x y z\n\n"
+    assert write_text([Row("a"), Row("b")], [TranslatedRow("x\ny\rz"), TranslatedRow("")], PLAIN) == b"x y z\n\n"
 
 
 # -- TSV
@@ -73,15 +73,15 @@ def test_a_column_of_tsv():
         Row("\ufffd", NOT_UTF8, b"3\t\xff\tx"),
     ]
     assert read_tsv(content, "2") == rows
-    translations = [Translated("e\tins", -0.25), Translated(""), Translated("drei", -1.5)]
+    translations = [TranslatedRow("e\tins", -0.25), TranslatedRow(""), TranslatedRow("drei", -1.5)]
     assert write_tsv(rows, translations, PLAIN) == b"1\tone\te ins\n2\t\n3\t\xff\tx\tdrei\n"
-    assert write_tsv(rows, translations, Added(score=True, nbest=False)) == (
+    assert write_tsv(rows, translations, ExtraFields(score=True, nbest=False)) == (
         b"1\tone\te ins\t-0.250000\n2\t\t0.000000\n3\t\xff\tx\tdrei\t-1.500000\n"
     )
 
 
 def test_text_becomes_tsv():
-    assert write_tsv([Row("a\tb")], [Translated("c")], PLAIN) == b"a b\tc\n"
+    assert write_tsv([Row("a\tb")], [TranslatedRow("c")], PLAIN) == b"a b\tc\n"
 
 
 # -- JSON lines
@@ -98,7 +98,7 @@ def test_a_key_of_json_lines():
         ("", "it is not JSON"),
         ("\ufffd", NOT_UTF8),
     ]
-    written = write_jsonl(rows, [Translated(f"t{number}") for number in range(6)], PLAIN).decode().splitlines()
+    written = write_jsonl(rows, [TranslatedRow(f"t{number}") for number in range(6)], PLAIN).decode().splitlines()
     assert [json.loads(line) for line in written] == [
         {"id": 1, "text": " one\nline ", "translation": "t0"},
         {"line": "nonsense", "translation": "t1", "problem": "it is not JSON"},
@@ -115,8 +115,8 @@ def test_nested_and_long_json_does_not_end_the_work():
 
 
 def test_scores_and_n_best_lists_of_json_lines():
-    best = [Scored("x", -0.1), Scored("y", -0.2)]
-    line = write_jsonl([Row("a")], [Translated("x", -0.1234567, best)], Added(score=True, nbest=True))
+    best = [ScoredText("x", -0.1), ScoredText("y", -0.2)]
+    line = write_jsonl([Row("a")], [TranslatedRow("x", -0.1234567, best)], ExtraFields(score=True, nbest=True))
     assert json.loads(line) == {
         "text": "a",
         "translation": "x",
@@ -128,7 +128,7 @@ def test_scores_and_n_best_lists_of_json_lines():
 def test_a_lone_surrogate_stays_an_escape():
     (row,) = read_jsonl(b'{"text": "a\\ud800b"}', "text")
     assert row.text == "a\ufffdb"
-    assert write_jsonl([row], [Translated("c")], PLAIN) == b'{"text": "a\\ud800b", "translation": "c"}\n'
+    assert write_jsonl([row], [TranslatedRow("c")], PLAIN) == b'{"text": "a\\ud800b", "translation": "c"}\n'
 
 
 def test_a_line_larger_than_memory_is_reported(monkeypatch):

@@ -5,13 +5,13 @@ import io
 import pytest
 
 from gnmt.bulk.parquet import count_rows, cut_rows, join_parquet, read_parquet, write_parquet
-from gnmt.bulk.rows import Added, Row, Scored, Translated
+from gnmt.bulk.rows import ExtraFields, Row, ScoredText, TranslatedRow
 from gnmt.errors import UserError
 
 pyarrow = pytest.importorskip("pyarrow", reason="Parquet needs the extra [bulk]")
 parquet = pytest.importorskip("pyarrow.parquet")
 
-PLAIN = Added(score=False, nbest=False)
+PLAIN = ExtraFields(score=False, nbest=False)
 TABLE = {"id": [1, 2, 3, 4, 5], "text": ["one", None, " two\nlines", "", "five"]}
 
 
@@ -48,16 +48,16 @@ def test_rows_and_their_translations():
     content = content_of(TABLE)
     rows = read_parquet(content, "text")
     assert rows == [Row("one"), Row("", "it is null"), Row("two lines"), Row(""), Row("five")]
-    translations = [Translated(f"t{number}", -number, [Scored("n", -1.0)]) for number in range(5)]
+    translations = [TranslatedRow(f"t{number}", -number, [ScoredText("n", -1.0)]) for number in range(5)]
     expected = {**TABLE, "translation": ["t0", None, "t2", "t3", "t4"]}
     assert table_of(write_parquet(content, rows, translations, PLAIN)) == expected
-    full = table_of(write_parquet(content, rows, translations, Added(score=True, nbest=True)))
+    full = table_of(write_parquet(content, rows, translations, ExtraFields(score=True, nbest=True)))
     assert full == {**expected, "score": [0, -1, -2, -3, -4], "nbest": [[{"text": "n", "score": -1.0}]] * 5}
 
 
 def test_a_translation_replaces_a_column_of_its_name():
     content = content_of({"translation": ["old"], "text": ["a"]})
-    assert table_of(write_parquet(content, [Row("a")], [Translated("new")], PLAIN)) == {
+    assert table_of(write_parquet(content, [Row("a")], [TranslatedRow("new")], PLAIN)) == {
         "text": ["a"],
         "translation": ["new"],
     }
@@ -94,7 +94,9 @@ def test_invalid_utf_8_is_replaced_and_reported():
     rows = read_parquet(content, "text")
     assert [row.text for row in rows] == ["dog", "d\ufffdg"]
     assert [row.problem for row in rows] == ["", "it is not UTF-8: it has the byte 0xf6, which is read as U+FFFD"]
-    written = parquet.read_table(io.BytesIO(write_parquet(content, rows, [Translated("a"), Translated("b")], PLAIN)))
+    written = parquet.read_table(
+        io.BytesIO(write_parquet(content, rows, [TranslatedRow("a"), TranslatedRow("b")], PLAIN))
+    )
     assert written["translation"].to_pylist() == ["a", "b"]
     assert written["text"].cast(pyarrow.binary()).to_pylist() == [b"dog", b"d\xf6g"]
 
@@ -114,7 +116,7 @@ def test_columns_of_one_name(tmp_path):
     names = ["text", "x", "translation", "x", "translation"]
     parquet.write_table(pyarrow.Table.from_arrays([pyarrow.array(["a"])] * 5, names=names), tmp_path / "x.parquet")
     ((_, content),) = cut_rows(tmp_path / "x.parquet", "text", 3)
-    written = write_parquet(content, read_parquet(content, "text"), [Translated("b")], PLAIN)
+    written = write_parquet(content, read_parquet(content, "text"), [TranslatedRow("b")], PLAIN)
     assert parquet.ParquetFile(io.BytesIO(written)).schema_arrow.names == ["text", "x", "x", "translation"]
     joined = io.BytesIO()
     join_parquet([written, written], joined)

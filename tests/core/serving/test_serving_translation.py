@@ -20,7 +20,7 @@ from served import connect, gate_of, limited, make_translator, random_texts, ser
 
 from gnmt.checkpoints.model_config import GenerationConfig
 from gnmt.serving.application import Settings
-from gnmt.serving.v1_routes import View
+from gnmt.serving.v1_routes import TranslationSerializer
 from gnmt.translation.results import SentenceTranslation, TranslatedHypothesis
 from gnmt.translator import Translator
 
@@ -162,11 +162,11 @@ def test_prefix_attention_and_truncation_equal_the_translator(server):
 
 def test_the_length_limit_equals_the_search():
     """A source of 100 tokens with EOS allows 0.29 x 100 = 29 tokens; the product is 28.999... in float64."""
-    view = View(GenerationConfig(max_len_a=0.29, max_len_b=0), with_attention=False)
+    serializer = TranslationSerializer(GenerationConfig(max_len_a=0.29, max_len_b=0), with_attention=False)
     for length, is_at_limit in ((28, False), (29, True)):
         best = TranslatedHypothesis("", -1.0, ["a"] * length, [0.0] * (length + 1), torch.zeros(length + 1, 100), [])
         translation = SentenceTranslation("", ["b"] * 99, [best], False)
-        (shown,) = view.sentence(translation, "")["hypotheses"]
+        (shown,) = serializer.sentence(translation, "")["hypotheses"]
         assert shown["is_at_length_limit"] is is_at_limit
 
 
