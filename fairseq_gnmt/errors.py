@@ -14,122 +14,128 @@ from gnmt.commands.process import ending_signal, output_is_full, show_traceback,
 from gnmt.errors import UserError, one_line
 
 
-class Mistake(NamedTuple):
+class KnownError(NamedTuple):
     """Error of fairseq or torch that a user can correct."""
 
-    where: str  # name of a function on the stack
-    words: str  # part of the error's message
-    sentence: str  # explanation; may contain {message} and local variables of the function
+    function: str  # name of a function on the stack
+    fragment: str  # part of the message of the error
+    explanation: str  # message for the user; may contain {message} and local variables of the function
 
 
 JSON_EXAMPLE = """write --eval-bleu-args '{{"beam": 5}}'."""
 GPU_ONLY = "--fp16, --profile and several --distributed-world-size need GPUs: leave them out and give --cpu."
 # The first entry that matches an error explains it.
-MISTAKES = (
-    Mistake(
+KNOWN_ERRORS = (
+    KnownError(
         "loads",
         "(char ",  # end of json's messages
         f"an option that takes JSON has none ({{message}}): {JSON_EXAMPLE}",
     ),
-    Mistake("build_model", "must be a mapping", f"an option that takes JSON has no object: {JSON_EXAMPLE}"),
-    Mistake("main", "Seed must be between", "--seed: {message}."),
-    Mistake(
+    KnownError("build_model", "must be a mapping", f"an option that takes JSON has no object: {JSON_EXAMPLE}"),
+    KnownError("main", "Seed must be between", "--seed: {message}."),
+    KnownError(
         "eval_str_list",
         "",
         "{x!r} is not a number or a list of numbers, as --lr, --update-freq and other options require ({message}).",
     ),
-    Mistake(
+    KnownError(
         "merge_with_parent",
         "full_key:",
         "an option has a value of the wrong type ({message}): check --model-overrides.",
     ),
-    Mistake("parse_args_and_arch", "None", "give --task gnmt_translation, the task of the model."),
-    Mistake("convert_namespace_to_omegaconf", "", "an option has a value of the wrong type: {message}."),
-    Mistake("raise_if_valid_subsets_unintentionally_ignored", "", "{message}"),
-    Mistake(
+    KnownError("parse_args_and_arch", "None", "give --task gnmt_translation, the task of the model."),
+    KnownError("convert_namespace_to_omegaconf", "", "an option has a value of the wrong type: {message}."),
+    KnownError("raise_if_valid_subsets_unintentionally_ignored", "", "{message}"),
+    KnownError(
         "load_dataset",
         "--dataset-impl is configured properly",
         "--dataset-impl differs from the format of the data: leave the option out, and fairseq detects the format.",
     ),
-    Mistake(
+    KnownError(
         "_main",
         "division by zero",
         "there was no sentence to translate: shards are made of batches, so give a smaller --batch-size or fewer shards.",
     ),
-    Mistake(
+    KnownError(
         "load_checkpoint",
         "Cannot load model parameters",
         "{message} Its architecture and sizes must equal --arch: start in a new --save-dir.",
     ),
-    Mistake(
+    KnownError(
         "load_checkpoint",
         "dataloader mismatch",
         "{checkpoint_path} was written with other data or batches: give the same --batch-size and --max-tokens, or "
         "continue at the start of the data with --reset-dataloader.",
     ),
-    Mistake(
+    KnownError(
         "load_checkpoint",
         "can not be specified together",
         "--finetune-from-model and --restore-file both name the checkpoint to start from: give one of them.",
     ),
-    Mistake("load_checkpoint", "does not exist", "{message}: name a checkpoint of fairseq-train."),
-    Mistake("load_checkpoint", "does not match; please reset", "{message}: or start in a new --save-dir."),
-    Mistake("verify_checkpoint_directory", "", "{message}: --save-dir must be a folder that can be written."),
-    Mistake("load_model_ensemble_and_task", "not found", "{message}: --path must name checkpoints of fairseq-train."),
-    Mistake(
+    KnownError("load_checkpoint", "does not exist", "{message}: name a checkpoint of fairseq-train."),
+    KnownError("load_checkpoint", "does not match; please reset", "{message}: or start in a new --save-dir."),
+    KnownError("verify_checkpoint_directory", "", "{message}: --save-dir must be a folder that can be written."),
+    KnownError(
+        "load_model_ensemble_and_task", "not found", "{message}: --path must name checkpoints of fairseq-train."
+    ),
+    KnownError(
         "load_model_ensemble_and_task",
         "Could not infer task type",
         "{filename} is of an unknown task: give the --user-dir that contains the task.",
     ),
-    Mistake(
+    KnownError(
         "load_model_ensemble_and_task",
         "size mismatch",
         "{filename} was trained with another dictionary: give the folder of fairseq-preprocess that it was trained on.",
     ),
-    Mistake("infer_language_pair", "", "{message}: give the folder that fairseq-preprocess has written."),
-    Mistake("setup_task", "Could not infer language pair", "{paths[0]} has no data of fairseq-preprocess."),
-    Mistake("load_dictionary", "", "{message}: fairseq-preprocess writes a dictionary of each language."),
-    Mistake("load_dataset", "not found", "{message}: fairseq-preprocess writes it when it is given its text."),
-    Mistake("load_align_dict", "", "{message}: --replace-unk alone copies source words, with a file it looks them up."),
-    Mistake("read_data", "", "{path} is not UTF-8 ({message}): convert it, for example with iconv -f latin1 -t utf-8."),
-    Mistake("build_bpe", "", "{message}: --sentencepiece-model must name the subword model of the training data."),
-    Mistake(
+    KnownError("infer_language_pair", "", "{message}: give the folder that fairseq-preprocess has written."),
+    KnownError("setup_task", "Could not infer language pair", "{paths[0]} has no data of fairseq-preprocess."),
+    KnownError("load_dictionary", "", "{message}: fairseq-preprocess writes a dictionary of each language."),
+    KnownError("load_dataset", "not found", "{message}: fairseq-preprocess writes it when it is given its text."),
+    KnownError(
+        "load_align_dict", "", "{message}: --replace-unk alone copies source words, with a file it looks them up."
+    ),
+    KnownError(
+        "read_data", "", "{path} is not UTF-8 ({message}): convert it, for example with iconv -f latin1 -t utf-8."
+    ),
+    KnownError("build_bpe", "", "{message}: --sentencepiece-model must name the subword model of the training data."),
+    KnownError(
         "build_x", "codec can't decode", "{message}: --bpe-codes must name the text file of `subword-nmt learn-bpe`."
     ),
-    Mistake("_open", "", "{message}: --log-file must name a file that can be written."),
-    Mistake("build_x", "Please install", "{message}, or leave the option out."),
-    Mistake(
+    KnownError("_open", "", "{message}: --log-file must name a file that can be written."),
+    KnownError("build_x", "Please install", "{message}, or leave the option out."),
+    KnownError(
         "post_process",
         "",
         "{message}: text is joined by sentencepiece, subword_nmt, '@@ ' or one of fairseq's others; words and "
         "mixed_word_char are names for --bpe and --eval-bleu-remove-bpe.",
     ),
-    Mistake("batch_by_size", "max_tokens", "{message}: raise --max-tokens, or give --batch-size instead."),
-    Mistake(
+    KnownError("batch_by_size", "max_tokens", "{message}: raise --max-tokens, or give --batch-size instead."),
+    KnownError(
         "batch_by_size",
         "index out of range",
         "no sentence pairs are left: raise --train-max-length, or give more text.",
     ),
-    Mistake(
+    KnownError(
         "filter_indices_by_size", "is invalid", "{message}, or raise --max-source-positions and --max-target-positions."
     ),
-    Mistake("infer_init_method", "", f"{{message}}: {GPU_ONLY}"),
-    Mistake("_lazy_init", "", f"{{message}}: {GPU_ONLY}"),
-    Mistake("step", "DiverseBeamSearch requires", "{message}."),
-    Mistake("makedirs", "", "{message}: name a folder that can be written."),
-    Mistake(
+    KnownError("infer_init_method", "", f"{{message}}: {GPU_ONLY}"),
+    KnownError("_lazy_init", "", f"{{message}}: {GPU_ONLY}"),
+    KnownError("step", "DiverseBeamSearch requires", "{message}."),
+    KnownError("makedirs", "", "{message}: name a folder that can be written."),
+    KnownError(
         "handler",
         "DataLoader worker",  # torch's handler of SIGCHLD
         "{message}: perhaps the memory was not enough. Give a smaller --num-workers.",
     ),
-    Mistake(
+    KnownError(
         "__init__",
         "Source and target must contain the same number of examples",
         "{message}: binarise both languages again with fairseq-preprocess.",
     ),
-    Mistake("_call_impl", "could not create a primitive", "the memory is not enough: give a smaller --batch-size."),
+    KnownError("_call_impl", "could not create a primitive", "the memory is not enough: give a smaller --batch-size."),
     *(
-        Mistake(
+        KnownError(
             function, "by peer", "another process of this training has ended ({message}): its own message says why."
         )
         for function in ("all_reduce", "all_gather", "broadcast", "reduce_scatter", "sum_gradients")
@@ -165,9 +171,9 @@ def explain(error: BaseException, trace: Optional[TracebackType]) -> Optional[st
         message = f"{error.filename}: {error.strerror}"
     message = " ".join(message.split())  # one line, even if quoted names contain line breaks
     local_variables = {frame.f_code.co_name: frame.f_locals for frame in frames}
-    for mistake in MISTAKES:
-        if mistake.where in local_variables and mistake.words in str(error):
-            return mistake.sentence.format_map({**local_variables[mistake.where], "message": message})
+    for known in KNOWN_ERRORS:
+        if known.function in local_variables and known.fragment in str(error):
+            return known.explanation.format_map({**local_variables[known.function], "message": message})
     if isinstance(error, AssertionError) and frames[-1].f_globals["__name__"].startswith("fairseq_cli."):
         return message  # fairseq's checks of options
     return None

@@ -16,7 +16,7 @@ from fairseq.trainer import Trainer
 from fairseq_gnmt.asynchronous.options import check_asynchronous_options, max_staleness
 from fairseq_gnmt.asynchronous.ray_replicas import RayReplicas
 from gnmt.training.asynchronous_updates import Applied, AsynchronousUpdates
-from gnmt.training.flat_buffers import cut, flatten, give_state, take_state, unflatten
+from gnmt.training.flat_buffers import copy_state, divide_into_shards, flatten, load_state, unflatten
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class AsynchronousTrainer(Trainer):
             self._drain()
             parameters, state = self._replicas.state()
             unflatten(parameters, list(self.optimizer.params))
-            give_state(self.optimizer.optimizer, state)
+            load_state(self.optimizer.optimizer, state)
         super().consolidate_optimizer()
 
     def save_checkpoint(self, filename: str, extra_state: Dict[str, Any]) -> Optional[str]:
@@ -93,8 +93,8 @@ class AsynchronousTrainer(Trainer):
         """Starts replicas and servers with the state of this trainer, new or from a checkpoint."""
         parameters = list(self.optimizer.params)
         cfg, maximum = self.cfg, max_staleness(self.cfg)
-        shards = cut([parameter.numel() for parameter in parameters], cfg.task.parameter_servers)
-        count, state = cfg.task.asynchronous_replicas, take_state(self.optimizer.optimizer)
+        shards = divide_into_shards([parameter.numel() for parameter in parameters], cfg.task.parameter_servers)
+        count, state = cfg.task.asynchronous_replicas, copy_state(self.optimizer.optimizer)
         self._replicas = RayReplicas(cfg, count, maximum + 1, flatten(parameters), state, shards)
         self._updates = AsynchronousUpdates(self._replicas, maximum)
         self._has_replicas = True

@@ -195,7 +195,7 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
     def reward_loss(self, model, features: Tensor, tokens: Tensor, rewards: Tensor) -> Tensor:
         """Returns a loss with the gradient of the negative expected reward, summed over sentences.
 
-        The value of the loss has no meaning.
+        Only the gradient of this loss has a meaning, not its value.
 
         Args:
             model: GNMT model.
@@ -219,8 +219,8 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
         """Warns once if rewards are near zero, which usually means that the model is untrained."""
         if not self.has_checked_rewards and rewards.mean() < UNTRAINED_GLEU:
             logger.warning(
-                "the model's samples have almost nothing in common with the references (GLEU %.4f): this refines a "
-                "trained model, which --finetune-from-model names",
+                "the model's samples have almost nothing in common with the references (GLEU %.4f): "
+                "gnmt_mixed_objective refines a trained model, so give one with --finetune-from-model",
                 rewards.mean(),
             )
         self.has_checked_rewards = True
@@ -285,6 +285,6 @@ def unwrap_ddp(model: nn.Module) -> GNMTModel:
     """
     while not isinstance(model, GNMTModel):
         if not hasattr(model, "module"):
-            raise UserError(f"gnmt_mixed_objective draws from GNMT models, but this is a {type(model).__name__}.")
+            raise UserError(f"gnmt_mixed_objective samples from GNMT models, but this is a {type(model).__name__}.")
         model = model.module
     return model

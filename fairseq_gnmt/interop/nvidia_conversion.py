@@ -48,34 +48,34 @@ def to_fairseq(source: Path, folder: Path, overwrite: bool = False) -> None:
         UserError: if source is not a complete checkpoint of NVIDIA's GNMT v2, or if a file exists (unless
             `overwrite`).
     """
-    theirs = nvidia_checkpoint.read(source)
-    names = [CHECKPOINT, *(f"dict.{language}.txt" for language in theirs.languages), CODES]
+    contents = nvidia_checkpoint.read(source)
+    names = [CHECKPOINT, *(f"dict.{language}.txt" for language in contents.languages), CODES]
     with atomic_outputs([folder / name for name in names], inputs=[source], overwrite=overwrite) as files:
-        vocabulary = our_vocabulary(theirs.idx2tok, theirs.vocabulary)
-        weights = our_weights(theirs, our_config(theirs, precision="fp32"), source)
+        vocabulary = our_vocabulary(contents.idx2tok, contents.vocabulary)
+        weights = our_weights(contents, our_config(contents, precision="fp32"), source)
         checkpoint_file, *dictionary_files, codes_file = files
-        checkpoint = initial_checkpoint(training_configuration(theirs, folder), weights, source_bos=True)
+        checkpoint = initial_checkpoint(training_configuration(contents, folder), weights, source_bos=True)
         torch.save(checkpoint, checkpoint_file)
         for file in dictionary_files:
             file.write(dictionary_text(vocabulary).encode("utf-8"))
-        codes_file.write(theirs.codes.text().encode("utf-8"))
+        codes_file.write(contents.codes.text().encode("utf-8"))
 
 
-def training_configuration(theirs: NvidiaCheckpoint, folder: Path) -> Dict[str, Any]:
+def training_configuration(contents: NvidiaCheckpoint, folder: Path) -> Dict[str, Any]:
     """Returns the configuration that fairseq-train stores for the options of NVIDIA's checkpoint.
 
     Args:
-        theirs: contents of NVIDIA's checkpoint.
+        contents: contents of NVIDIA's checkpoint.
         folder: folder of the dictionaries, which becomes the data folder.
     """
-    source, target = theirs.languages
-    model = f"--arch gnmt_v2 --hidden-size {theirs.hidden_size} --dropout {theirs.dropout}".split()
-    model += f"--encoder-layers {theirs.layers} --decoder-layers {theirs.layers}".split()
-    model += [] if theirs.shared_embeddings else ["--no-share-embeddings"]
+    source, target = contents.languages
+    model = f"--arch gnmt_v2 --hidden-size {contents.hidden_size} --dropout {contents.dropout}".split()
+    model += f"--encoder-layers {contents.layers} --decoder-layers {contents.layers}".split()
+    model += [] if contents.shared_embeddings else ["--no-share-embeddings"]
     task = f"--task gnmt_translation --nvidia-conventions --source-lang {source} --target-lang {target}".split()
     # NVIDIA's Moses does not split at dashes inside words
     text = "--tokenizer moses --moses-no-dash-splits --bpe subword_nmt".split()
-    text += ["--bpe-codes", str(folder / CODES), f"--bpe-separator={theirs.separator}"]
+    text += ["--bpe-codes", str(folder / CODES), f"--bpe-separator={contents.separator}"]
     command_line = [str(folder), *model, *task, *text]
     arguments = options.parse_args_and_arch(options.get_training_parser(), command_line)
     return OmegaConf.to_container(convert_namespace_to_omegaconf(arguments), resolve=True, enum_to_str=True)
@@ -101,7 +101,7 @@ def to_nvidia(source: Path, data: Path, codes: Path, output: Path, overwrite: bo
         languages = language_pair(task, data)
         symbols = their_symbols(joined_vocabulary(data, *languages))
         shared = not model["no_share_embeddings"]
-        theirs = NvidiaCheckpoint(
+        contents = NvidiaCheckpoint(
             weights=their_weights(checkpoint["model"], model["encoder_layers"], shared),
             hidden_size=model["hidden_size"],
             layers=model["encoder_layers"],
@@ -113,13 +113,13 @@ def to_nvidia(source: Path, data: Path, codes: Path, output: Path, overwrite: bo
             separator=separator_of(checkpoint["cfg"].get("bpe")),
             languages=languages,
         )
-        entries = len(theirs.weights["decoder.classifier.classifier.bias"])
+        entries = len(contents.weights["decoder.classifier.classifier.bias"])
         if entries != len(symbols):
             raise UserError(
                 f"{source} has {entries} words, but the dictionaries of {data} have {len(symbols)}: name the folder "
                 "that it was trained on."
             )
-        nvidia_checkpoint.write(theirs, file)
+        nvidia_checkpoint.write(contents, file)
 
 
 def check_convertible(checkpoint: Dict[str, Any], path: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from fairseq import optim
 from fairseq.optim import bmuf
 
-from gnmt.training.block_momentum import BlockFilter, average, filtered, moments, take_from_first
+from gnmt.training.block_momentum import BlockFilter, average, broadcast_from_first, filtered, moments
 
 BLOCKS = "bmuf"  # key of the optimizer's state
 
@@ -48,7 +48,7 @@ class FairseqBMUF(bmuf.FairseqBMUF):
         if not self.updates_since_sync:
             return
         if self.get_num_updates() < self.warmup_iteration:
-            take_from_first([*self._weights(), *moments(self.optimizer)])
+            broadcast_from_first([*self._weights(), *moments(self.optimizer)])
             self.updates_since_sync = 0
         else:
             self._block_sync()
@@ -85,7 +85,7 @@ class FairseqBMUF(bmuf.FairseqBMUF):
 
     def _warmup_sync(self, root_rank: int = 0) -> None:
         """Copies the first replica's weights to all replicas, with fresh or averaged moments."""
-        take_from_first(self._weights())
+        broadcast_from_first(self._weights())
         if self.average_sync:
             self.average_params()
         else:

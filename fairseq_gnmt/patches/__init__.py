@@ -2,7 +2,7 @@
 
 from fairseq_gnmt import errors
 from fairseq_gnmt.optim.bmuf import install_resumable_bmuf
-from fairseq_gnmt.patches.asynchronous import train_asynchronously_if_asked
+from fairseq_gnmt.patches.asynchronous import enable_asynchronous_training
 from fairseq_gnmt.patches.bfloat16 import allow_bfloat16_without_tpu, keep_weights_in_float32_on_cpus
 from fairseq_gnmt.patches.checkpoint_reading import read_checkpoints_as_data
 from fairseq_gnmt.patches.checkpoint_writing import lock_save_dir, write_checkpoints_whole
@@ -44,6 +44,6 @@ def apply() -> None:
     install_resumable_bmuf()
     choose_trainers()
     wrap_models_where_they_are()
-    train_asynchronously_if_asked()
+    enable_asynchronous_training()
     check_options_first()
     errors.install_hook()

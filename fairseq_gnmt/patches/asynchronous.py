@@ -20,17 +20,17 @@ logger = logging.getLogger(__name__)
 MAX_LOSSES = 5  # maximum number of lost servers between two checkpoints
 
 
-def train_asynchronously_if_asked() -> None:
-    """Checks the options of --asynchronous-replicas, and restarts the training after the loss of a server.
+def enable_asynchronous_training() -> None:
+    """Makes fairseq-train check the options of asynchronous training, and restart after the loss of a server.
 
     The trainer is chosen in fairseq_gnmt.patches.trainers.
     """
     before_main("train", check_asynchronous_options)
     for module in loaded_modules("train"):
-        vars(module)["main"] = going_on(module, module.main)
+        vars(module)["main"] = with_restarts(module, module.main)
 
 
-def going_on(module: ModuleType, main: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
+def with_restarts(module: ModuleType, main: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
     """Returns a `main` function of fairseq-train that restarts after the loss of a server.
 
     fairseq then resumes from its last checkpoint, as after any other interruption.

@@ -240,7 +240,7 @@ def local_file(name: str, cache_dir: Optional[str] = None) -> str:
 def size_of(lengths: tuple) -> torch.Size:
     """Returns torch.Size of a tuple of integers."""
     if type(lengths) is not tuple or not all(type(length) is int and length >= 0 for length in lengths):
-        raise InvalidPickle("it has a size that is no tuple of whole numbers")
+        raise InvalidPickle("it has a size that is not a tuple of whole numbers")
     return torch.Size(lengths)
 
 

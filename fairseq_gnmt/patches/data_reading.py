@@ -47,7 +47,7 @@ def with_index_check(make):
         elif impl in ("lazy", "cached") and index.exists():
             mark = IndexedDataset._HDR_MAGIC
             if index.read_bytes()[: len(mark)] != mark:
-                raise UserError(f"{index} is no index of --dataset-impl {impl}: {AGAIN}")
+                raise UserError(f"{index} is not an index of --dataset-impl {impl}: {AGAIN}")
         return make(path, impl, *args, **kwargs)
 
     return checked
@@ -62,11 +62,11 @@ def check_index(prefix: str) -> None:
     index, data = Path(index_file_path(prefix)), Path(data_file_path(prefix))
     content = index.read_bytes()
     if len(content) < HEADER.size:
-        raise UserError(f"{index} is cut short: {AGAIN}")
+        raise UserError(f"{index} is truncated: {AGAIN}")
     mark, version, code, sentences = HEADER.unpack_from(content)
     kind = np.dtype(_code_to_dtype.get(code, np.float64))
     if mark != MMapIndexedDataset.Index._HDR_MAGIC or version != VERSION or kind.kind not in "iu":
-        raise UserError(f"{index} is no index of --dataset-impl mmap: {AGAIN}")
+        raise UserError(f"{index} is not an index of --dataset-impl mmap: {AGAIN}")
     if len(content) != HEADER.size + sentences * ITEM:
         raise UserError(f"{index} declares {sentences} sentences, but has another length: {AGAIN}")
     if sentences == 0 or data.stat().st_size == 0:
@@ -77,7 +77,7 @@ def check_index(prefix: str) -> None:
     misplaced = (sizes < 1) | (pointers != ends - sizes * kind.itemsize) | (ends > data.stat().st_size)
     if misplaced.any():
         raise UserError(
-            f"{index} has sentence {int(misplaced.argmax())} in a wrong place of {data}: one is damaged. {RUN_AGAIN}"
+            f"{index} has sentence {int(misplaced.argmax())} in a wrong place of {data}: one of them is damaged. {RUN_AGAIN}"
         )
     if ends[-1] != data.stat().st_size:
         raise UserError(f"{data} is longer than its index declares: one of them is damaged. {RUN_AGAIN}")
@@ -112,7 +112,7 @@ def check_words(dataset: MMapIndexedDataset, words: int, pad: int) -> None:
     if numbers.max() >= words or numbers.min() < 0:
         number = int(numbers.max()) if numbers.max() >= words else int(numbers.min())
         raise UserError(
-            f"{data_file_path(dataset._path)} has the word number {number}, but its dictionary has {words} words: one "
+            f"{data_file_path(dataset._path)} has the token id {number}, but its dictionary has {words} tokens: one "
             f"of them is damaged, or they do not belong together. {RUN_AGAIN}"
         )
     is_pad = numbers == pad
@@ -121,7 +121,7 @@ def check_words(dataset: MMapIndexedDataset, words: int, pad: int) -> None:
         empty = np.logical_and.reduceat(is_pad, np.cumsum(sizes) - sizes)
         if empty.any():
             raise UserError(
-                f"{data_file_path(dataset._path)} has nothing but padding as its sentence {int(empty.argmax())}: it is "
+                f"{data_file_path(dataset._path)} has only padding in its sentence {int(empty.argmax())}: it is "
                 f"damaged. {RUN_AGAIN}"
             )
 

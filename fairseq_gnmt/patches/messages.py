@@ -1,4 +1,4 @@
-"""Fewer messages of libraries: warnings that a user can do nothing about, and fairseq's routine messages at each batch.
+"""Hides messages of libraries: warnings that need no action, and fairseq's routine messages at each batch.
 
 fairseq uses functions of hydra that hydra has deprecated, and asks for pinned memory without a GPU. fairseq-generate and
 fairseq-interactive ignore fairseq's environment variable LOGLEVEL, because a task of fairseq sets up logging first.
@@ -19,7 +19,10 @@ LOGGERS = ("hydra", "fairseq.tasks.fairseq_task")
 
 
 def hide_messages_of_libraries() -> None:
-    """Hides these messages; filters of PYTHONWARNINGS and -W come first. LOGLEVEL=WARNING also hides the other messages."""
+    """Hides these messages, and with LOGLEVEL=WARNING all other routine messages.
+
+    Filters of PYTHONWARNINGS and -W take precedence.
+    """
     for message, module in WARNINGS:
         warnings.filterwarnings("ignore", message, UserWarning, module, append=True)
     for name in LOGGERS:

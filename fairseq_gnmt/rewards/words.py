@@ -1,4 +1,4 @@
-"""Units that rewards compare: a model's tokens, or the words of its text."""
+"""Units in which rewards compare a sample with its reference: the model's tokens, or the words of their text."""
 
 from typing import List, Optional, Sequence
 

@@ -1,4 +1,4 @@
-"""Options that select one of fairseq's own searches instead of GNMT's."""
+"""Detection of options that need one of fairseq's own searches instead of GNMT's."""
 
 import dataclasses
 from typing import Any, List, Optional

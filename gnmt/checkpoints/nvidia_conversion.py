@@ -21,20 +21,20 @@ from gnmt.quantization.storage import to_floats
 from gnmt.tokenizers.subword_codes import SubwordCodes
 
 
-def from_nvidia(theirs: NvidiaCheckpoint, path: Path, precision: str) -> TrainedModel:
+def from_nvidia(contents: NvidiaCheckpoint, path: Path, precision: str) -> TrainedModel:
     """Returns the model of NVIDIA's checkpoint, with NVIDIA's default search options.
 
     Args:
-        theirs: contents of the checkpoint.
+        contents: contents of NVIDIA's checkpoint.
         path: file, for errors.
         precision: precision of the stored weights.
 
     Raises:
         UserError: if the weights do not match their configuration.
     """
-    vocabulary = our_vocabulary(theirs.idx2tok, theirs.vocabulary)
-    config = our_config(theirs, precision)
-    weights = our_weights(theirs, config, path)
+    vocabulary = our_vocabulary(contents.idx2tok, contents.vocabulary)
+    config = our_config(contents, precision)
+    weights = our_weights(contents, config, path)
     network = GNMTNetwork(config.network)
     network.load_state_dict({name: value.float() for name, value in weights.items()})
     return TrainedModel(network.prepare_for_inference(), config, GenerationConfig(), vocabulary, vocabulary, {})
@@ -83,42 +83,42 @@ def _check_convertible(model: Model, name: Path) -> None:
             raise UserError(f"{name} cannot be a checkpoint of NVIDIA's GNMT v2: {reason}.")
 
 
-def our_config(theirs: NvidiaCheckpoint, precision: str) -> ModelConfig:
+def our_config(contents: NvidiaCheckpoint, precision: str) -> ModelConfig:
     """Returns the configuration of the model of NVIDIA's checkpoint.
 
     Args:
-        theirs: contents of the checkpoint.
+        contents: contents of NVIDIA's checkpoint.
         precision: precision of the stored weights.
     """
-    source, target = theirs.languages
+    source, target = contents.languages
     return ModelConfig(
-        theirs.hidden_size, theirs.layers, theirs.layers, theirs.vocabulary, theirs.vocabulary, source, target,
-        share_embeddings=theirs.shared_embeddings, source_bos=True, dropout=float(theirs.dropout), precision=precision,
+        contents.hidden_size, contents.layers, contents.layers, contents.vocabulary, contents.vocabulary, source, target,
+        share_embeddings=contents.shared_embeddings, source_bos=True, dropout=float(contents.dropout), precision=precision,
     )  # fmt: skip
 
 
-def our_weights(theirs: NvidiaCheckpoint, config: ModelConfig, path: Path) -> Dict[str, Tensor]:
+def our_weights(contents: NvidiaCheckpoint, config: ModelConfig, path: Path) -> Dict[str, Tensor]:
     """Returns NVIDIA's weights under this package's names, with vocabulary rows in this package's order.
 
     Args:
-        theirs: contents of the checkpoint.
+        contents: contents of NVIDIA's checkpoint.
         config: configuration of its model.
         path: file, for errors.
 
     Raises:
         UserError: if embeddings that should be shared differ, or names or shapes do not match.
     """
-    names = our_names(theirs.layers)
+    names = our_names(contents.layers)
     with torch.device("meta"):
         built = GNMTNetwork(config.network).state_dict()
-    check_weights(theirs.weights, {name: built[ours].shape for name, ours in names.items()}, path)
-    ids = our_ids(theirs.vocabulary)
+    check_weights(contents.weights, {name: built[ours].shape for name, ours in names.items()}, path)
+    ids = our_ids(contents.vocabulary)
     weights = {}
     for name, ours in names.items():
-        value = theirs.weights[name]
+        value = contents.weights[name]
         weights[ours] = torch.empty_like(value).index_copy_(0, ids, value) if name in WORD_BY_WORD else value
     encoder, decoder = (names[f"{side}.embedder.weight"] for side in ("encoder", "decoder"))
-    if theirs.shared_embeddings:
+    if contents.shared_embeddings:
         if not weights[encoder].equal(weights[decoder]):
             raise UserError(f"{path} states that embeddings are shared, but the encoder's and the decoder's differ.")
         weights[decoder] = weights[encoder]  # stored once

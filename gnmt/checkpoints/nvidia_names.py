@@ -36,5 +36,5 @@ def our_names(layers: int) -> Dict[str, str]:
     for weight in LSTM_WEIGHTS:
         names[f"encoder.rnn_layers.0.{weight}"] = f"encoder.first_layer.forward_lstm.{weight}"
         names[f"encoder.rnn_layers.0.{weight}_reverse"] = f"encoder.first_layer.backward_lstm.{weight}"
-        names.update({f"{theirs}.{weight}": f"{ours}.{weight}" for theirs, ours in lstms.items()})
+        names.update({f"{nvidia_name}.{weight}": f"{name}.{weight}" for nvidia_name, name in lstms.items()})
     return names

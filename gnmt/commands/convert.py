@@ -65,11 +65,11 @@ def write_folder(checkpoint: Path, folder: Path, precision: str = "fp32", overwr
     Raises:
         UserError: if the checkpoint is missing, damaged or of another type, or `folder` exists and may not be replaced.
     """
-    theirs = nvidia_checkpoint.read(checkpoint)
-    trained = from_nvidia(theirs, checkpoint, precision)
+    contents = nvidia_checkpoint.read(checkpoint)
+    trained = from_nvidia(contents, checkpoint, precision)
     opened = complete_folder(folder, replaces=is_model_folder, overwrite=overwrite)
     with opened as new_folder, tempfile.TemporaryDirectory() as temporary:
-        files = _tokenizer_files(theirs, Path(temporary))
+        files = _tokenizer_files(contents, Path(temporary))
         card = model_card(trained, TOKENIZER, None)
         write_model_folder(
             new_folder, trained.network, trained.config, trained.generation, trained.source_vocabulary,
@@ -96,11 +96,11 @@ def write_nvidia_checkpoint(folder: Path, output: Path, codes: Optional[Path] = 
         nvidia_checkpoint.write(to_nvidia(model, merges, separator, folder), file)
 
 
-def _tokenizer_files(theirs: NvidiaCheckpoint, folder: Path) -> TokenizerFiles:
+def _tokenizer_files(contents: NvidiaCheckpoint, folder: Path) -> TokenizerFiles:
     paths = []
-    for side, language in zip(("source", "target"), theirs.languages):
+    for side, language in zip(("source", "target"), contents.languages):
         paths.append(folder / f"{side}.json")
-        settings = {"language": language, "separator": theirs.separator, "codes": theirs.codes.lines()}
+        settings = {"language": language, "separator": contents.separator, "codes": contents.codes.lines()}
         paths[-1].write_text(json.dumps(settings, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
     return TokenizerFiles(TOKENIZER, *paths)
 

@@ -142,8 +142,8 @@ def _compare(trained: TrainedModel, translator: Translator, folder: Path) -> Non
     """
     original = Translator([Model(*trained[:5], tokenizers=load_tokenizers(folder))], translator.precision)
     sources = _random_sources(len(trained.source_vocabulary))
-    ours, theirs = (model.translate_ids(sources) for model in (original, translator))
-    if ours != theirs and trained.config.precision in EXACT_PRECISIONS:
+    expected, exported = (model.translate_ids(sources) for model in (original, translator))
+    if expected != exported and trained.config.precision in EXACT_PRECISIONS:
         raise UserError(
             "The exported model does not give the same translations as the checkpoint. Nothing was written; please report this bug."
         )

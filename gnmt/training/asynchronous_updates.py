@@ -10,7 +10,7 @@ from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Proto
 from gnmt.errors import UserError
 from gnmt.training.batch_ledger import BatchLedger
 
-MAX_ATTEMPTS = 5  # replicas killed on one batch before the training ends
+MAX_ATTEMPTS = 5  # number of replicas killed while processing the same batch at which the training ends
 
 
 class Outcome(NamedTuple):
@@ -72,7 +72,7 @@ class AsynchronousUpdates:
         Args:
             number: number of the batch, larger than the numbers before.
             batch: argument of `Replicas.start`.
-            rate: learning rate of the update with this number, even if another batch's gradient is applied then.
+            rate: learning rate of update `number`, even if that update applies the gradient of another batch.
 
         Returns:
             The gradients that were applied during the call.

@@ -11,8 +11,9 @@ from typing import Dict, Optional
 class BatchLedger:
     """Outstanding batches in the order of their assignment to replicas.
 
-    If gradients are applied in this order, batch number r (from 0) is applied after r further updates. It has slack if
-    its staleness is then below the bound. A gradient may be applied before an earlier batch only if that batch has slack.
+    If gradients were applied in this order, the batch at index r would be applied after r further updates. The batch
+    has slack if its staleness would then be below the bound. The gradient of a later batch may be applied before an earlier
+    one only if the earlier batch has slack.
 
     Args:
         max_staleness: the bound, in updates.

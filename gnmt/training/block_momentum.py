@@ -44,15 +44,15 @@ def filtered(mean: Tensor, start: Tensor, velocity: Tensor, block_filter: BlockF
 
 @torch.no_grad()
 def average(tensors: Iterable[Tensor]) -> None:
-    """Replaces tensors by their means over the processes."""
+    """Replaces tensors by their means over the processes, in place."""
     for tensor in tensors:
         tensor.div_(dist.get_world_size())
         dist.all_reduce(tensor)
 
 
 @torch.no_grad()
-def take_from_first(tensors: Iterable[Tensor]) -> None:
-    """Replaces tensors by the tensors of the first process."""
+def broadcast_from_first(tensors: Iterable[Tensor]) -> None:
+    """Replaces the tensors of all processes by the tensors of the first process, in place."""
     for tensor in tensors:
         dist.broadcast(tensor, src=0)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 # process every element as in the whole tensor, so that results are bitwise equal.
 GRANULE = 64
 COUNTS = ("step",)  # entries of the optimizer's state that are equal for all tensors
-OF_THE_OWNER = ("params", "lr")  # entries of a parameter group that are not copied to another optimizer
+NOT_COPIED = ("params", "lr")  # entries of a parameter group that are not copied to another optimizer
 
 
 class Shard(NamedTuple):
@@ -49,7 +49,7 @@ class FlatState(NamedTuple):
         return self._replace(moments={name: flat[shard.begin : shard.end] for name, flat in self.moments.items()})
 
 
-def cut(sizes: Sequence[int], count: int) -> List[Shard]:
+def divide_into_shards(sizes: Sequence[int], count: int) -> List[Shard]:
     """Divides tensors into shards of nearly equal size.
 
     Args:
@@ -57,7 +57,7 @@ def cut(sizes: Sequence[int], count: int) -> List[Shard]:
         count: maximum number of shards.
 
     Example:
-        >>> cut([100, 28], 2)
+        >>> divide_into_shards([100, 28], 2)
         [Shard(begin=0, end=64, sizes=[64]), Shard(begin=64, end=128, sizes=[36, 28])]
     """
     starts = np.cumsum([0, *sizes]).tolist()
@@ -94,18 +94,18 @@ def unflatten(flat: np.ndarray, tensors: Sequence[Tensor]) -> None:
         place += tensor.numel()
 
 
-def take_state(optimizer: torch.optim.Optimizer) -> FlatState:
+def copy_state(optimizer: torch.optim.Optimizer) -> FlatState:
     """Returns a copy of the state of an optimizer with one parameter group."""
     (group,) = optimizer.param_groups
     states = [optimizer.state[parameter] for parameter in group["params"] if parameter in optimizer.state]
     first = states[0] if states else {}
     counts = {name: float(first[name]) for name in first if name in COUNTS}
     moments = {name: flatten([state[name] for state in states]) for name in first if name not in COUNTS}
-    return FlatState(moments, counts, {name: value for name, value in group.items() if name not in OF_THE_OWNER})
+    return FlatState(moments, counts, {name: value for name, value in group.items() if name not in NOT_COPIED})
 
 
-def give_state(optimizer: torch.optim.Optimizer, state: FlatState) -> None:
-    """Replaces the state of an optimizer, but not its learning rate."""
+def load_state(optimizer: torch.optim.Optimizer, state: FlatState) -> None:
+    """Loads a state into an optimizer with one parameter group, which keeps its learning rate."""
     (group,) = optimizer.param_groups
     group.update(state.settings)
     optimizer.state.clear()

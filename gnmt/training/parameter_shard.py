@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import Parameter
 
-from gnmt.training.flat_buffers import FlatState, give_state, take_state
+from gnmt.training.flat_buffers import FlatState, copy_state, load_state
 
 
 class ParameterShard:
@@ -35,7 +35,7 @@ class ParameterShard:
         for piece, gradient in zip(pieces, torch.from_numpy(self._gradient).split(list(sizes))):
             piece.grad = gradient
         self._optimizer = make_optimizer(pieces)
-        give_state(self._optimizer, state)
+        load_state(self._optimizer, state)
 
     def apply(self, gradient: np.ndarray, rate: float) -> None:
         """Applies one gradient.
@@ -55,4 +55,4 @@ class ParameterShard:
 
     def state(self) -> Tuple[np.ndarray, FlatState]:
         """Returns copies of the current parameters and the optimizer's state."""
-        return self.parameters(), take_state(self._optimizer)
+        return self.parameters(), copy_state(self._optimizer)

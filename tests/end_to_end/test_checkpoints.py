@@ -209,4 +209,4 @@ def test_translating_damaged_data(tmp_path):
     shutil.copytree(digits(), data)
     (data / "test.en-de.en.bin").write_bytes(b"\xff" * (data / "test.en-de.en.bin").stat().st_size)
     message = sentence(run("generate", data, *TASK, "--path", trained_on_digits()))
-    assert f"{data}/test.en-de.en.bin has the word number 65535" in message
+    assert f"{data}/test.en-de.en.bin has the token id 65535" in message

@@ -166,7 +166,7 @@ def test_no_batch_size(tmp_path):
         (["--constraints"], "--constraints ordered is not supported in fairseq-generate"),
         (
             ["--dataset-impl", "lazy"],
-            "is no index of --dataset-impl lazy: it is damaged, or another --dataset-impl has written it",
+            "is not an index of --dataset-impl lazy: it is damaged, or another --dataset-impl has written it",
         ),
         (["--dataset-impl", "fasta"], "fairseq-preprocess writes mmap, cached, lazy and raw"),
         (["--coverage-penalty", "inf"], "--coverage-penalty is inf, but must be a finite number"),
@@ -219,7 +219,7 @@ def test_options_of_the_search(options, words):
         (["--num-shards", 2], "--distributed-world-size and --distributed-rank"),
         (
             ["--dataset-impl", "cached"],
-            "is no index of --dataset-impl cached: it is damaged, or another --dataset-impl has written it",
+            "is not an index of --dataset-impl cached: it is damaged, or another --dataset-impl has written it",
         ),
         (["--valid-subset", "valid,valid7"], "Dataset not found: valid7"),
         (["--lr", ""], "--lr has no number"),

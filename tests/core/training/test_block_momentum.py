@@ -5,7 +5,7 @@ import torch
 import torch.distributed as dist
 
 from fairseq_gnmt.criterions.label_smoothed_cross_entropy import ratio
-from gnmt.training.block_momentum import BlockFilter, average, filtered, moments, take_from_first
+from gnmt.training.block_momentum import BlockFilter, average, filtered, moments, broadcast_from_first
 from process_groups import run_processes
 
 
@@ -34,7 +34,7 @@ def in_each_process():
     rank = dist.get_rank()
     averaged, copied = torch.tensor([1.0 + rank]), torch.tensor([5.0 + rank])
     average([averaged])
-    take_from_first([copied])
+    broadcast_from_first([copied])
     return averaged, copied
 
 

@@ -7,23 +7,29 @@ from torch.nn import Parameter
 
 from fairseq_gnmt.optim.adam import Float32Adam
 from fairseq_gnmt.optim.adam_then_sgd import AdamThenSGD
-from gnmt.training.flat_buffers import Shard, cut, flatten, give_state, join, take_state, unflatten
+from gnmt.training.flat_buffers import Shard, divide_into_shards, flatten, load_state, join, copy_state, unflatten
 from gnmt.training.parameter_shard import ParameterShard
 
 SHAPES = [(), (37, 5), (3,), (129,), (64, 17), (1,), (50, 11)]
 
 
 def test_cuts_by_hand():
-    assert cut([10, 6], 1) == [Shard(0, 16, [10, 6])]
-    assert cut([10, 6], 2) == [Shard(0, 16, [10, 6])]  # a tensor with fewer than 64 elements is not divided
-    assert cut([100, 28], 2) == [Shard(0, 64, [64]), Shard(64, 128, [36, 28])]
-    assert cut([128, 128, 300], 3) == [Shard(0, 128, [128]), Shard(128, 320, [128, 64]), Shard(320, 556, [236])]
+    assert divide_into_shards([10, 6], 1) == [Shard(0, 16, [10, 6])]
+    assert divide_into_shards([10, 6], 2) == [
+        Shard(0, 16, [10, 6])
+    ]  # a tensor with fewer than 64 elements is not divided
+    assert divide_into_shards([100, 28], 2) == [Shard(0, 64, [64]), Shard(64, 128, [36, 28])]
+    assert divide_into_shards([128, 128, 300], 3) == [
+        Shard(0, 128, [128]),
+        Shard(128, 320, [128, 64]),
+        Shard(320, 556, [236]),
+    ]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 50])
 def test_shards_cover_everything_in_nearly_equal_parts(count):
     sizes = [3000, 1, 64, 65, 0, 40_000, 17]
-    shards = cut(sizes, count)
+    shards = divide_into_shards(sizes, count)
     assert [shard.begin for shard in shards] == [0, *(shard.end for shard in shards[:-1])]
     assert shards[-1].end == sum(sizes)
     assert all(sum(shard.sizes) == shard.end - shard.begin > 0 for shard in shards)
@@ -58,11 +64,11 @@ def test_servers_make_the_updates_of_one_optimizer(make_optimizer, count):
     """Includes the change from Adam to SGD, and new servers that load the states of former ones."""
     whole = parameters()
     optimizer = make_optimizer(whole)
-    shards = cut([tensor.numel() for tensor in whole], count)
+    shards = divide_into_shards([tensor.numel() for tensor in whole], count)
     assert len(shards) == count
 
     def servers() -> list:
-        flat, state = flatten(copy), take_state(copied)
+        flat, state = flatten(copy), copy_state(copied)
         return [
             ParameterShard(flat[shard.begin : shard.end], shard.sizes, state.part(shard), make_optimizer)
             for shard in shards
@@ -85,11 +91,11 @@ def test_servers_make_the_updates_of_one_optimizer(make_optimizer, count):
         if update in (4, 6, 8):
             states = [server.state() for server in running]
             unflatten(np.concatenate([flat for flat, _ in states]), copy)
-            give_state(copied, join([state for _, state in states]))
+            load_state(copied, join([state for _, state in states]))
             running = servers()
     flat = np.concatenate([server.parameters() for server in running])
     assert np.array_equal(flat, flatten(whole))
-    state, expected = join([server.state()[1] for server in running]), take_state(optimizer)
+    state, expected = join([server.state()[1] for server in running]), copy_state(optimizer)
     assert state.counts == expected.counts and state.settings == expected.settings
     assert state.moments.keys() == expected.moments.keys()
     assert all(np.array_equal(state.moments[name], flat) for name, flat in expected.moments.items())
@@ -103,7 +109,7 @@ def test_a_state_keeps_its_shapes_and_not_the_learning_rate():
     optimizer.step()
     loaded = adam(second)
     loaded.param_groups[0]["lr"] = 0.125
-    give_state(loaded, take_state(optimizer))
+    load_state(loaded, copy_state(optimizer))
     assert loaded.param_groups[0]["lr"] == 0.125
     expected = optimizer.state_dict()["state"]
     for index, moments in loaded.state_dict()["state"].items():

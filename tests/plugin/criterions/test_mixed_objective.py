@@ -278,7 +278,7 @@ def test_options_out_of_range(option, value, words):
 
 def test_other_architectures_are_refused(case):
     dictionary, _, batch, _ = case
-    with pytest.raises(UserError, match="draws from GNMT models, but this is a Linear"):
+    with pytest.raises(UserError, match="samples from GNMT models, but this is a Linear"):
         make_criterion(dictionary)(torch.nn.Linear(2, 2).train(), batch)
 
 

@@ -52,7 +52,7 @@ def test_sentences_of_padding_only_are_reported(tmp_path):
             builder.add_item(torch.tensor(sentence))
         builder.finalize(str(tmp_path / "train.idx"))
         if [1, 1] in sentences:
-            with pytest.raises(UserError, match="nothing but padding as its sentence 1"):
+            with pytest.raises(UserError, match="only padding in its sentence 1"):
                 load(str(tmp_path / "train"))
         else:
             assert [sentence.tolist() for sentence in load(str(tmp_path / "train"))] == sentences
@@ -61,10 +61,10 @@ def test_sentences_of_padding_only_are_reported(tmp_path):
 @pytest.mark.parametrize(
     "offset,content,words",
     [
-        (0, b"X", "is no index of --dataset-impl mmap"),
-        (9, struct.pack("<Q", 2), "is no index of"),
-        (17, b"\x00", "is no index of"),
-        (17, b"\x07", "is no index of"),  # type 7 is float
+        (0, b"X", "is not an index of --dataset-impl mmap"),
+        (9, struct.pack("<Q", 2), "is not an index of"),
+        (17, b"\x00", "is not an index of"),
+        (17, b"\x07", "is not an index of"),  # type 7 is float
         (18, struct.pack("<Q", 4), "declares 4 sentences, but has another length"),
         (18, struct.pack("<Q", 2**60), "but has another length"),
         (HEADER, struct.pack("<i", -1), "has sentence 0 in a wrong place"),
@@ -84,13 +84,13 @@ def test_damaged_index(prefix, offset, content, words):
 
 @pytest.mark.parametrize("implementation", ["lazy", "cached"])
 def test_data_of_another_implementation(prefix, implementation):
-    with pytest.raises(UserError, match=f"{prefix}.idx is no index of --dataset-impl {implementation}"):
+    with pytest.raises(UserError, match=f"{prefix}.idx is not an index of --dataset-impl {implementation}"):
         data_utils.load_indexed_dataset(prefix, make_dictionary(10), implementation)
 
 
 def test_a_damaged_mark_is_found_without_an_implementation(prefix):
     overwrite(prefix + ".idx", 0, b"X")
-    with pytest.raises(UserError, match=f"{prefix}.idx is no index"):
+    with pytest.raises(UserError, match=f"{prefix}.idx is not an index"):
         data_utils.load_indexed_dataset(prefix, make_dictionary(10))
 
 
@@ -99,7 +99,7 @@ def test_index_that_is_cut_short(prefix, length):
     content = Path(prefix + ".idx").read_bytes()
     assert len(content) == 62
     Path(prefix + ".idx").write_bytes(content[:length])
-    with pytest.raises(UserError, match=f"{prefix}.idx (is cut short|declares 3 sentences)"):
+    with pytest.raises(UserError, match=f"{prefix}.idx (is truncated|declares 3 sentences)"):
         load(prefix)
 
 
@@ -117,10 +117,10 @@ def test_sentences_that_are_cut_short_or_missing(prefix):
 
 
 def test_words_that_the_dictionary_does_not_have(prefix):
-    with pytest.raises(UserError, match=f"{prefix}.bin has the word number 9, but its dictionary has 9 words"):
+    with pytest.raises(UserError, match=f"{prefix}.bin has the token id 9, but its dictionary has 9 tokens"):
         load(prefix, words=9)
     overwrite(prefix + ".bin", 1, b"\x80")
-    with pytest.raises(UserError, match=f"{prefix}.bin has the word number 32772, but its dictionary has 10 words"):
+    with pytest.raises(UserError, match=f"{prefix}.bin has the token id 32772, but its dictionary has 10 tokens"):
         load(prefix)
 
 
