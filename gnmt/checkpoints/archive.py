@@ -142,7 +142,7 @@ def load_old_format(file: BinaryIO, allowed: Globals, with_memory: bool) -> Any:
         if expected.key not in storages:
             ids[expected.key] = expected
             if sum(each.bytes for each in ids.values()) > size:
-                raise InvalidPickle("it is cut short")
+                raise InvalidPickle("it is truncated")
             storages[expected.key] = torch.UntypedStorage(expected.bytes, device=None if with_memory else "meta")
         return as_storage(storages[expected.key], expected)
 
@@ -168,7 +168,7 @@ def read_into(file: IO[bytes], memory: torch.UntypedStorage) -> None:
         part = target[start : start + CHUNK]
         chunk = file.read(len(part))
         if len(chunk) < len(part):
-            raise InvalidPickle("it is cut short")
+            raise InvalidPickle("it is truncated")
         part[:] = chunk
 
 

@@ -158,6 +158,6 @@ def read_stream(file: BinaryIO, name: str, allowed: Globals = TRAINING, with_wei
     except Exception as error:  # a damaged file can raise nearly any exception
         reason = (str(error) or type(error).__name__).splitlines()[0][:REASON_LENGTH]
         raise UserError(
-            f"{name} is not a whole checkpoint ({reason}). It may have been cut short or damaged while it was written "
+            f"{name} is not a valid checkpoint ({reason}). It may have been truncated or damaged while it was written "
             "or copied: fetch it again, or use another checkpoint of its folder (in training, with --restore-file)."
         ) from error

@@ -208,7 +208,7 @@ def _verify(arguments: argparse.Namespace) -> None:
         raise UserError(f"{files} of {folder.path} cannot be used, as listed above.")
     if not damage.outputs:
         state = results.state_of(folder, manifest)
-        print(f"{state.shards_done} of {state.shards} shards are done, and all their files are whole")
+        print(f"{state.shards_done} of {state.shards} shards are done, and all their files are undamaged")
 
 
 def _merge(arguments: argparse.Namespace) -> None:

@@ -68,7 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="dimensions of initial embeddings; 0: none (default: 256 for at most 200,000 training pairs)",
     )
     add_cleaning_options(parser)
-    add("--overwrite", action="store_true", help="start again, and replace products of other settings")
+    add(
+        "--overwrite",
+        action="store_true",
+        help="start again, and replace the files of a preparation with other settings",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:

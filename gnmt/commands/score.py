@@ -8,8 +8,8 @@
 For one system, the command prints two lines: BLEU by sacreBLEU's default and by NVIDIA's convention (lower-cased,
 intl), each with its signature. With several systems, or any of --metrics, --confidence, --paired and --json, it prints
 a table, followed by the signatures. "31.20 (31.18 ± 1.20)" is a score, the mean of its bootstrap samples and the half
-width of their 95 % interval. The probability p is for a larger difference between equally good systems, compared with
-the first system, the baseline; * marks p < 0.05.
+width of their 95 % interval. p is the probability of a larger difference from the first system, the baseline, if both
+systems are equally good; * marks p < 0.05.
 
 All text is detokenised UTF-8, one sentence per line; run fairseq-generate without --quiet.
 """

@@ -7,7 +7,7 @@
 
 Further options are passed to fairseq-train and override the selected ones. The command line of fairseq-train is printed
 first. The same command resumes an interrupted training run. At the end the last epochs are averaged into
-DIR/checkpoints/averaged.pt, for `gnmt export`. Progress is printed in short; DIR/checkpoints/train.log has all messages.
+DIR/checkpoints/averaged.pt, for `gnmt export`. Progress is printed in short form; DIR/checkpoints/train.log has all messages.
 """
 
 import argparse

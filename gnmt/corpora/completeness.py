@@ -29,7 +29,7 @@ def defect(path: Path, expected_sum: Optional[str]) -> Optional[str]:
             with tarfile.open(path) as archive:
                 archive.next()
     except EOFError:
-        return "it is cut short"
+        return "it is truncated"
     except (gzip.BadGzipFile, zlib.error, tarfile.TarError) as error:
         return f"it is not a valid {path.suffix} file ({error})"
     return None

@@ -149,8 +149,8 @@ def test_damaged_and_missing_files_are_refused(training, tmp_path):
     (tmp_path / "empty.pt").write_bytes(b"")
     torch.save({"weights": 1}, tmp_path / "foreign.pt")
     for name, words in (
-        ("cut.pt", "not a whole checkpoint"),
-        ("empty.pt", "not a whole checkpoint"),
+        ("cut.pt", "not a valid checkpoint"),
+        ("empty.pt", "not a valid checkpoint"),
         ("foreign.pt", "not a checkpoint of fairseq-train"),
         ("none.pt", "is missing"),
     ):

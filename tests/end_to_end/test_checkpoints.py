@@ -134,7 +134,7 @@ def test_forged_checkpoints_are_refused(reader, tmp_path, monkeypatch):
     path = tmp_path / "forged.pt"
     torch.save({**trained(), "forged": Call(np.ndarray, (1,), "O", b"AAAAAAAA")}, path)
     message = sentence(READERS[reader](path, tmp_path / "out"))
-    words = "is not a whole checkpoint (its pickle calls an object that is not a function)"
+    words = "is not a valid checkpoint (its pickle calls an object that is not a function)"
     assert f"{path.name} {words}" in message or f"checkpoint_last.pt {words}" in message
 
 

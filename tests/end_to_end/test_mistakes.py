@@ -108,11 +108,11 @@ def test_another_optimizer_in_the_save_dir(save_dir):
 
 
 def test_truncated_checkpoint(cut_short):
-    assert f"{cut_short} is not a whole checkpoint" in generate(checkpoint=cut_short)
+    assert f"{cut_short} is not a valid checkpoint" in generate(checkpoint=cut_short)
     message = train("--save-dir", cut_short.parent)
-    assert f"{cut_short} is not a whole checkpoint" in message and "--restore-file" in message
+    assert f"{cut_short} is not a valid checkpoint" in message and "--restore-file" in message
     cut_short.write_bytes(b"")
-    assert f"{cut_short} is not a whole checkpoint" in train("--save-dir", cut_short.parent)
+    assert f"{cut_short} is not a valid checkpoint" in train("--save-dir", cut_short.parent)
 
 
 def test_save_dir_that_cannot_be_written(tmp_path):

@@ -356,7 +356,7 @@ def test_damaged_outputs_are_found_and_translated_again(model, source, tmp_path,
     out = translated(model, source, tmp_path / "out", "--lines-per-shard", 2)
     whole = merged(out)
     gnmt_bulk("verify", out)
-    assert "3 of 3 shards are done, and all their files are whole" in capsys.readouterr().out
+    assert "3 of 3 shards are done, and all their files are undamaged" in capsys.readouterr().out
     path = out / "output" / "000001.zst"
     content = read_content(path)
     with open(path, "wb") as file, packed(file, path) as packing:
@@ -370,7 +370,7 @@ def test_damaged_outputs_are_found_and_translated_again(model, source, tmp_path,
     assert capsys.readouterr().out.splitlines() == repaired
     assert state(out, capsys)["shards_done"] == 2
     gnmt_bulk("verify", out)
-    assert capsys.readouterr().out == "2 of 3 shards are done, and all their files are whole\n"
+    assert capsys.readouterr().out == "2 of 3 shards are done, and all their files are undamaged\n"
     assert merged(translated(model, source, out, "--lines-per-shard", 2)) == whole
 
 

@@ -146,10 +146,10 @@ def test_calls_are_refused(tmp_path):
         name = path.name.removesuffix(".pt").removesuffix(".old")
         if name == "numpy.dtype":
             assert (
-                "is not a whole checkpoint (it has numbers of numpy that are not plain integers or floats)" in message
+                "is not a valid checkpoint (it has numbers of numpy that are not plain integers or floats)" in message
             )
         elif name == "numpy.ndarray":
-            assert "is not a whole checkpoint (its pickle calls an object that is not a function)" in message
+            assert "is not a valid checkpoint (its pickle calls an object that is not a function)" in message
         else:
             assert " would run " in message and name.split(".")[-1] in message and "it was not read" in message
     assert not sprung.exists()
@@ -242,7 +242,7 @@ FORGED = {
 def test_forged_arguments_give_a_message_and_never_a_crash(tmp_path):
     paths = [save({"model": call}, tmp_path / f"{name}.pt") for name, call in FORGED.items()]
     for path, message in zip(paths, messages_of(paths)):
-        assert message.startswith(f"{path} is not a whole checkpoint (it"), f"{path.stem}: {message}"
+        assert message.startswith(f"{path} is not a valid checkpoint (it"), f"{path.stem}: {message}"
 
 
 def test_valid_arguments_are_read(tmp_path):
@@ -282,7 +282,7 @@ def test_pickles_beyond_protocol_2_and_memory_bombs_are_refused(tmp_path):
     }
     paths = [save_pickle(pickled, tmp_path / f"{number}.pt") for number, pickled in enumerate(bombs.values())]
     for words, message in zip(bombs, messages_of(paths)):
-        assert "is not a whole checkpoint (" in message and words in message, message
+        assert "is not a valid checkpoint (" in message and words in message, message
 
 
 # -- content of checkpoints
@@ -388,7 +388,7 @@ def test_every_flipped_bit_is_detected_or_has_no_effect(small, seed, tmp_path):
         try:
             assert is_identical(read(path), small)
         except UserError as error:
-            assert str(error).startswith(f"{path} is not a whole checkpoint") or "would run" in str(error)
+            assert str(error).startswith(f"{path} is not a valid checkpoint") or "would run" in str(error)
             detected += 1
     assert detected > 20  # in such a small file, most bytes are padding between records
 
@@ -406,7 +406,7 @@ def test_every_flipped_bit_of_a_record_is_detected(small, tmp_path):
             damaged = bytearray(whole)
             damaged[place + index] ^= 64
             path.write_bytes(damaged)
-            with pytest.raises(UserError, match="is not a whole checkpoint"):
+            with pytest.raises(UserError, match="is not a valid checkpoint"):
                 read(path)
                 pytest.fail(f"a flipped bit of {name} was not detected")
 
@@ -417,7 +417,7 @@ def test_truncated_files_are_refused(small, old_format, tmp_path):
     whole = path.read_bytes()
     for length in range(0, len(whole), len(whole) // 60):
         path.write_bytes(whole[:length])
-        with pytest.raises(UserError, match="is not a whole checkpoint"):
+        with pytest.raises(UserError, match="is not a valid checkpoint"):
             read(path)
 
 
@@ -452,7 +452,7 @@ def test_other_files_are_refused(tmp_path):
         ("none.pt", "is missing"),
         (".", "not a regular file"),
         ("pipe.pt", "not a regular file"),
-        ("text.pt", "is not a whole checkpoint"),
+        ("text.pt", "is not a valid checkpoint"),
     ):
         with pytest.raises(UserError, match=words):
             read(tmp_path / name)

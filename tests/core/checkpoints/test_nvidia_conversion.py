@@ -204,7 +204,7 @@ def test_mistakes_are_reported(nvidia_checkpoint, change, words, tmp_path):
 def test_truncated_file(nvidia_checkpoint, legacy, tmp_path):
     path = save(nvidia_checkpoint, tmp_path / "nvidia.pt", legacy)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(UserError, match=r"nvidia\.pt is not a whole checkpoint"):
+    with pytest.raises(UserError, match=r"nvidia\.pt is not a valid checkpoint"):
         to_fairseq(path, tmp_path / "ours")
 
 
