@@ -36,7 +36,7 @@ class GNMTHub(GeneratorHubInterface):
         return self.src_dict.encode_line(sentence, add_if_not_exist=copying).long()
 
     def sample(self, sentences, *args, **kwargs):
-        """Returns the translations of one sentence or a list, and then removes the numbers of copied words."""
+        """Returns the translations of one sentence or a list, and then removes the temporary ids of copied words."""
         forget_words()
         try:
             return super().sample(sentences, *args, **kwargs)

@@ -1,7 +1,7 @@
 """Replacement of unknown words in a translation by the source words with the largest attention (Luong et al. 2015).
 
-Copied words outside the dictionary get numbers for the duration of the request (data.open_dictionary). The tokens of a
-hypothesis then represent the whole translation, and every function that joins them to text includes the copied words.
+Copied words outside the dictionary get temporary ids for one request (data.open_dictionary). The tokens of a hypothesis
+then represent the whole translation, and every function that joins them to text includes the copied words.
 """
 
 from typing import Any, Dict, List, Mapping
@@ -27,5 +27,5 @@ def copy_unknown_words(
     alignment: Alignment = hypothesis["alignment"]
     for position in (tokens == dictionary.unk()).nonzero().flatten().tolist():
         word = source_words[alignment[position]]
-        tokens[position] = dictionary.number(replacements.get(word, word))
+        tokens[position] = dictionary.id_of(replacements.get(word, word))
     return tokens

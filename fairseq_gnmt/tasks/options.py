@@ -52,7 +52,8 @@ class GNMTTranslationConfig(SearchConfig):  # type: ignore[valid-type,misc]  # m
     train_max_length: int = field(
         default=1024,
         metadata={
-            "help": "skip training pairs with more tokens on the longer side, including BOS and EOS (NVIDIA: 50)",
+            "help": "skip training pairs with more than this number of tokens on the longer side, including BOS and EOS "
+            "(NVIDIA: 50)",
             "range": Range(1),
         },
     )

@@ -116,7 +116,7 @@ def token_vectors(counts: Counts, size: int) -> Tensor:
     return F.normalize((vectors - vectors.mean(dim=0)) @ rotation, dim=1)
 
 
-def token_numbers(line: str, vocabulary: Vocabulary) -> Tensor:
+def token_ids(line: str, vocabulary: Vocabulary) -> Tensor:
     """Returns the ids of the tokens of an encoded line, between BOS and EOS.
 
     Args:
@@ -154,7 +154,7 @@ def write_vectors(
         pairs = count_pairs([source], [target], jobs=1)
         with progress_bar(total=pairs, name="counting", unit="pairs") as progress:
             for chunk in read_pairs([source], [target]):
-                sources, targets = ([token_numbers(line, vocabulary) for line in split_lines(side)] for side in chunk)
+                sources, targets = ([token_ids(line, vocabulary) for line in split_lines(side)] for side in chunk)
                 counts.add(sources, targets)
                 progress.update(len(sources))
         occurring = (counts.same_pair.sum(dim=1) > 0).nonzero().flatten().tolist()

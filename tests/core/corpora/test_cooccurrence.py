@@ -13,7 +13,7 @@ from gnmt.corpora.cooccurrence import (
     Counts,
     positive_mutual_information,
     principal_directions,
-    token_numbers,
+    token_ids,
     token_vectors,
     write_vectors,
 )
@@ -112,8 +112,8 @@ def test_vectors_are_the_same_in_every_run_and_leave_the_random_numbers_alone():
 
 def test_bos_and_eos_enclose_a_line():
     vocabulary = Vocabulary(["a"])
-    assert token_numbers("a  never", vocabulary).tolist() == [BOS, 4, UNK, EOS]
-    assert token_numbers("", vocabulary).tolist() == [BOS, EOS]
+    assert token_ids("a  never", vocabulary).tolist() == [BOS, 4, UNK, EOS]
+    assert token_ids("", vocabulary).tolist() == [BOS, EOS]
 
 
 @pytest.mark.parametrize("size", [12, 50])  # 50 dimensions: more than there are tokens
