@@ -1,4 +1,4 @@
-"""Layers of a stack over time chunks, ordered so that devices compute at the same time (Wu et al. 2016, section 3).
+"""Wavefront order of the layers of a stack over chunks of a sequence (Wu et al. 2016, section 3).
 
 Layer l needs chunk c of the layer below and its own state after chunk c - 1. All pairs with equal l + c are therefore
 independent, and layers on different devices are expected to compute them at the same time (not yet measured on GPUs):
