@@ -93,7 +93,8 @@ def our_config(contents: NvidiaCheckpoint, precision: str) -> ModelConfig:
     source, target = contents.languages
     return ModelConfig(
         contents.hidden_size, contents.layers, contents.layers, contents.vocabulary, contents.vocabulary, source, target,
-        share_embeddings=contents.shared_embeddings, source_bos=True, dropout=float(contents.dropout), precision=precision,
+        share_embeddings=contents.shared_embeddings, source_bos=True, dropout=float(contents.dropout),
+        precision=precision,
     )  # fmt: skip
 
 
