@@ -25,7 +25,7 @@ from gnmt.bulk.manifest import BulkFolder, read_manifest
 from gnmt.bulk.planning import plan
 from gnmt.bulk.progress import Counter
 from gnmt.bulk.resources import Resources
-from gnmt.commands.bulk_options import add_translation, job_of, resources_of
+from gnmt.commands.bulk_options import add_translation, job_of, resources_of, threads_of
 from gnmt.commands.command_line import HelpFormatter
 from gnmt.commands.model_options import add_model_options
 from gnmt.errors import UserError
@@ -126,7 +126,7 @@ def _translate_into(folder: BulkFolder, job: Job, resources: Resources, argument
     with locked(folder.path):
         manifest = plan(folder, job, arguments.input, resources.workers)
         todo = results.todo(folder, manifest)
-        if arguments.threads is None:
+        if threads_of(arguments) is None:
             resources = resources.for_shards(len(todo))
         if arguments.engine == "print":
             for command in commands.commands(folder, todo, resources.threads, resources.devices[0]):

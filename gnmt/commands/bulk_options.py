@@ -1,7 +1,9 @@
 """Options of `gnmt bulk translate`: the job, which is the same on every machine, and the resources of this one."""
 
 import argparse
+import os
 from pathlib import Path
+from typing import Optional
 
 from gnmt.bulk import job as jobs
 from gnmt.bulk.job import COLUMNS, Job
@@ -63,7 +65,12 @@ def add_translation(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="number of processes (default: one per core, if memory allows; on GPUs and Ray one per device)",
     )
-    engine("--threads", type=int, metavar="N", help="number of threads per process (default: its share of the cores)")
+    engine(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="number of threads per process (default: OMP_NUM_THREADS, or its share of the cores)",
+    )
     engine(
         "--device",
         nargs="+",
@@ -122,13 +129,25 @@ def resources_of(arguments: argparse.Namespace) -> Resources:
     """
     if arguments.address is not None and arguments.engine != "ray":
         raise UserError("--address is for Ray: add --engine ray.")
-    for name in ("workers", "threads"):
-        if getattr(arguments, name) is not None:
-            Range(1, 1024).check(name, getattr(arguments, name))
+    threads = threads_of(arguments)
     if arguments.workers is not None:
         workers = arguments.workers
+        Range(1, 1024).check("workers", workers)
     elif arguments.engine == "local" and arguments.device == ["cpu"]:
-        workers = default_workers([arguments.model, *arguments.ensemble], arguments.threads or 1)
+        workers = default_workers([arguments.model, *arguments.ensemble], threads or 1)
     else:
         workers = len(arguments.device)
-    return Resources(workers, arguments.threads or max(1, available_cores() // workers), arguments.device)
+    return Resources(workers, threads or max(1, available_cores() // workers), arguments.device)
+
+
+def threads_of(arguments: argparse.Namespace) -> Optional[int]:
+    """Returns the number of threads per process in the options or in OMP_NUM_THREADS, or None.
+
+    Raises:
+        UserError: if the option is out of range.
+    """
+    if arguments.threads is not None:
+        Range(1, 1024).check("threads", arguments.threads)
+        return arguments.threads
+    outermost = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # a list is for nested parallelism
+    return int(outermost) if outermost.isdecimal() and int(outermost) else None

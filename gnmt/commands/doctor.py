@@ -10,11 +10,13 @@ Exits with 1 if a check fails. "n/a" marks a precision that a CPU does not suppo
 import argparse
 import contextlib
 import errno
+import importlib
 import importlib.metadata
 import io
 import platform
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -90,6 +92,9 @@ def findings(model: Optional[Path]) -> Iterator[Finding]:
     yield loading
     if loading.remedy is not None:
         return
+    yield attempt("import of the other packages", load_packages)
+    if _fairseq_version() is not None:
+        yield attempt("import of fairseq", load_fairseq)
     yield attempt("threads", check_threads)
     yield attempt("GPU", check_gpu)
     from gnmt.precision import PRECISIONS
@@ -121,7 +126,7 @@ def attempt(name: str, check: Callable[[], str]) -> Finding:
             return Finding(
                 name, str(error), "Make room on the disk, or name another folder for temporary files with TMPDIR."
             )
-        reinstall = "Install the packages again: pip install --force-reinstall fairseq-gnmt"
+        reinstall = "Install the packages again: run pip install --force-reinstall -e . in the checkout of fairseq-gnmt"
         return Finding(name, f"{type(error).__name__}: {error}", reinstall)
 
 
@@ -134,8 +139,7 @@ def check_python() -> Finding:
 
 def check_fairseq() -> Finding:
     """Returns the version of fairseq, which only training requires."""
-    version = _version(TRAINING) or _version("fairseq")
-    return Finding("fairseq", version or f"not installed; training needs it: {extras.remedy('fairseq')}")
+    return Finding("fairseq", _fairseq_version() or f"not installed; training needs it: {extras.remedy('fairseq')}")
 
 
 def check_server() -> Finding:
@@ -177,6 +181,39 @@ def load_torch() -> str:
     import torch  # noqa: F401
 
     return f"{time.perf_counter() - start:.1f} s"
+
+
+def load_packages() -> str:
+    """Imports the packages of a translator.
+
+    Raises:
+        UserError: if a package cannot be imported.
+    """
+    for name in PACKAGES:
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            raise UserError(
+                f"{name} cannot be imported ({error}): run pip install --force-reinstall --no-deps {name}."
+            ) from error
+    return ", ".join(PACKAGES)
+
+
+def load_fairseq() -> str:
+    """Imports fairseq in a process of its own, as training does.
+
+    Raises:
+        UserError: if it cannot be imported.
+    """
+    done = subprocess.run([sys.executable, "-c", "import fairseq"], capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise UserError(f"fairseq cannot be imported ({reason}): {extras.remedy('fairseq')}.")
+    return "done"
+
+
+def _fairseq_version() -> Optional[str]:
+    return _version(TRAINING) or _version("fairseq")
 
 
 def check_threads() -> str:

@@ -13,6 +13,7 @@ DIR/checkpoints/averaged.pt, for `gnmt export`. Progress is printed in short for
 import argparse
 import os
 import shlex
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
@@ -23,6 +24,7 @@ from gnmt.commands.fairseq import plugin_folder, run_fairseq, shown
 from gnmt.commands.pretrained import training_of
 from gnmt.corpora.preparation import SETTINGS, read_lengths, read_settings
 from gnmt.errors import UserError
+from gnmt.files.locks import locked
 from gnmt.machine import available_cores
 from gnmt.ranges import Range
 from gnmt.training.finished import Finished, read_finished, write_finished
@@ -69,7 +71,9 @@ def run(arguments: argparse.Namespace, further: Sequence[str]) -> None:
     if arguments.dry_run:
         return
     checkpoints = Path(options.value("--save-dir"))
-    finished = read_finished(checkpoints, options.arguments)
+    # Locked, because another run may be about to finish. fairseq-train takes the lock again for the training.
+    with locked(checkpoints) if checkpoints.is_dir() else nullcontext():
+        finished = read_finished(checkpoints, options.arguments)
     if finished is None:
         quiet = {"PYTHONWARNINGS": "ignore::UserWarning,ignore::FutureWarning"}  # hides warnings of fairseq's own code
         print(f"log: {checkpoints / LOG}", flush=True)

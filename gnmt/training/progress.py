@@ -56,7 +56,7 @@ class TrainingProgress:
         self._last_time = now
         elapsed, done = now - self._first_time, record.updates - self._first.updates
         speed = done / elapsed if elapsed > 0 and done > 0 else record.stats.get("ups", 0.0)
-        parts = _perplexity(record)
+        parts = _quality(record)
         if speed > 0:
             parts.append(f"{_short(speed, 2)} updates/s")
         total = ""
@@ -72,13 +72,15 @@ def _validation(record: Record) -> Optional[str]:
     """Returns the results of a validation; None for the statistics of an epoch of training."""
     if record.kind == TRAIN:
         return None
-    parts = _perplexity(record)
+    parts = _quality(record)
     parts += [f"BLEU {record.stats['bleu']:.2f}"] if "bleu" in record.stats else []
     return f"epoch {record.epochs:.3g} ({record.kind}): {', '.join(parts)}"
 
 
-def _perplexity(record: Record) -> List[str]:
-    return [f"perplexity {_short(record.stats['ppl'], 4)}"] if "ppl" in record.stats else []
+def _quality(record: Record) -> List[str]:
+    """Returns the perplexity, and in refinement the mean reward of the samples."""
+    parts = [f"perplexity {_short(record.stats['ppl'], 4)}"] if "ppl" in record.stats else []
+    return parts + ([f"reward {record.stats['reward']:.4f}"] if "reward" in record.stats else [])
 
 
 def _short(value: float, digits: int) -> str:

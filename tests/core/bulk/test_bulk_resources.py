@@ -64,9 +64,29 @@ def test_few_shards_get_the_threads_of_all_processes(shards, expected):
     (["--engine", "ray"], Resources(1, 8, ["cpu"])),
     (["--engine", "print"], Resources(1, 8, ["cpu"])),
 ])  # fmt: skip
-def test_options_that_are_left_out_follow_from_the_others(machine, model, options, expected):
+def test_options_that_are_left_out_follow_from_the_others(machine, model, monkeypatch, options, expected):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     machine(8, 64 * GIB)
+    assert resources_for(model, options) == expected
+
+
+@pytest.mark.parametrize("variable, options, expected", [
+    ("2", [], Resources(4, 2, ["cpu"])),
+    ("4,2", [], Resources(2, 4, ["cpu"])),
+    ("2", ["--threads", "1"], Resources(8, 1, ["cpu"])),
+    ("2", ["--workers", "2"], Resources(2, 2, ["cpu"])),
+    ("2", ["--engine", "print"], Resources(1, 2, ["cpu"])),
+    ("many", [], Resources(8, 1, ["cpu"])),
+    ("0", [], Resources(8, 1, ["cpu"])),
+])  # fmt: skip
+def test_the_variable_of_openmp_is_the_number_of_threads(machine, model, monkeypatch, variable, options, expected):
+    monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    machine(8, 64 * GIB)
+    assert resources_for(model, options) == expected
+
+
+def resources_for(model, options):
     parser = argparse.ArgumentParser()
     bulk_options.add_translation(parser)
     arguments = parser.parse_args([str(model), "--input", "in", "--output", "out", *options])
-    assert bulk_options.resources_of(arguments) == expected
+    return bulk_options.resources_of(arguments)

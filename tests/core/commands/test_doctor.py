@@ -39,6 +39,14 @@ def versions(monkeypatch) -> dict:
     return changed
 
 
+@pytest.fixture(autouse=True)
+def imported_fairseq(monkeypatch):
+    """Fixture: no import of fairseq, which takes seconds; returns the check."""
+    check = doctor.load_fairseq
+    monkeypatch.setattr(doctor, "load_fairseq", lambda: "done")
+    return check
+
+
 def findings_of(model=None) -> dict:
     return {finding.name: finding for finding in doctor.findings(model)}
 
@@ -176,3 +184,16 @@ def test_user_errors_are_remedies():
         raise UserError("Do this.")
 
     assert doctor.attempt("check", wrong) == doctor.Finding("check", "failed", "Do this.")
+
+
+def test_a_package_that_is_installed_but_broken_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sacrebleu", None)
+    remedy = findings_of()["import of the other packages"].remedy
+    assert remedy.startswith("sacrebleu cannot be imported (") and "pip install --force-reinstall" in remedy
+
+
+def test_a_fairseq_that_is_installed_but_broken_is_named(imported_fairseq, monkeypatch, tmp_path):
+    (tmp_path / "fairseq.py").write_text("raise ImportError('no compiled part')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    remedy = doctor.attempt("fairseq", imported_fairseq).remedy
+    assert remedy.startswith("fairseq cannot be imported (ImportError: no compiled part): run pip install -e")

@@ -11,8 +11,10 @@ from fairseq.models import MODEL_REGISTRY
 
 from gnmt.checkpoints.averaging import epoch_checkpoints
 from gnmt.commands import train as command
+from gnmt.commands.command_line import run_module
 from gnmt.corpora.preparation import Preparation
 from gnmt.errors import UserError
+from gnmt.files.locks import locked
 from gnmt.training.options import HIDDEN_SIZES, TrainingOptions, given_value, loss_scale
 from gnmt.training.precision import is_bfloat16_faster, bfloat16_speedup
 from gnmt.training.recipes import LARGE_CORPORA, MEDIUM_CORPORA, RECIPES, SMALL_CORPORA, recipe_for
@@ -196,6 +198,15 @@ def test_threads(tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.setattr(command, "available_cores", lambda: 2)
     assert dry_run(capsys, tmp_path / "out").startswith("OMP_NUM_THREADS=2 fairseq-train")
+
+
+def test_a_running_training_is_not_started_again(tmp_path, monkeypatch):
+    """Its record of the end does not exist yet, and fairseq-train would train beyond it."""
+    folder = prepared(tmp_path / "out")
+    (folder / "checkpoints").mkdir()
+    monkeypatch.setattr(command, "run_fairseq", lambda *arguments: pytest.fail("fairseq-train was started"))
+    with locked(folder / "checkpoints"), pytest.raises(UserError, match="checkpoints is in use by process"):
+        run_module(command, "gnmt train", [str(folder)])
 
 
 def test_epochs(tmp_path, capsys):

@@ -54,3 +54,8 @@ def test_warnings_and_messages_of_the_plugin_are_shown_whole():
 def test_large_numbers_are_written_out():
     shown = TrainingProgress(None).shorten(inner(10, 32123.4, speed=123.4))
     assert shown == "update 10: perplexity 32,123, 123 updates/s"
+
+
+def test_refinement_shows_the_reward():
+    line = inner(10).replace("ppl=8.0,", "ppl=8.0, reward=0.21046,")
+    assert TrainingProgress(None).shorten(line) == "update 10: perplexity 8, reward 0.2105, 4 updates/s"
