@@ -13,7 +13,6 @@ DIR/checkpoints/averaged.pt, for `gnmt export`. Progress is printed in short for
 import argparse
 import os
 import shlex
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
@@ -71,9 +70,10 @@ def run(arguments: argparse.Namespace, further: Sequence[str]) -> None:
     if arguments.dry_run:
         return
     checkpoints = Path(options.value("--save-dir"))
-    # Locked, because another run may be about to finish. fairseq-train takes the lock again for the training.
-    with locked(checkpoints) if checkpoints.is_dir() else nullcontext():
-        finished = read_finished(checkpoints, options.arguments)
+    finished = read_finished(checkpoints, options.arguments)
+    if finished is None and checkpoints.is_dir():
+        with locked(checkpoints):  # refused while another run is training, which writes its record at the end
+            finished = read_finished(checkpoints, options.arguments)
     if finished is None:
         quiet = {"PYTHONWARNINGS": "ignore::UserWarning,ignore::FutureWarning"}  # hides warnings of fairseq's own code
         print(f"log: {checkpoints / LOG}", flush=True)
