@@ -44,7 +44,7 @@ CORE = {
     "tokenizers": {"files"},
     "corpora": {"files", "tokenizers"},
     "checkpoints": {"files", "network", "quantization", "tokenizers"},
-    "translation": {"checkpoints", "search", "tokenizers"},
+    "translation": {"checkpoints", "files", "search", "tokenizers"},
     "training": {"corpora", "files"},
     "losses": {"network", "training"},
     "plots": {"files", "tokenizers", "training"},

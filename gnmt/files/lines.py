@@ -152,8 +152,13 @@ def read_stream(stream: Iterable[bytes], warn: Callable[[str], None]) -> Iterato
 
 def as_line(text: str) -> str:
     """Returns a text to translate as one line, as `read_stream` does; an unpaired surrogate becomes U+FFFD."""
-    lines = SURROGATES.sub("\ufffd", text.removeprefix("\ufeff")).split("\n")
+    lines = replace_surrogates(text.removeprefix("\ufeff")).split("\n")
     return " ".join(line.strip() for line in lines).strip()
+
+
+def replace_surrogates(text: str) -> str:
+    """Returns a text that UTF-8 can encode: an unpaired surrogate becomes U+FFFD."""
+    return SURROGATES.sub("\ufffd", text)
 
 
 # -- text to print

@@ -9,7 +9,7 @@ from fastapi import Request
 from pydantic import AfterValidator, BaseModel, ValidationError
 from starlette.datastructures import FormData
 
-from gnmt.files.lines import SURROGATES
+from gnmt.files.lines import replace_surrogates
 from gnmt.serving.keys import Key, find_key
 from gnmt.serving.limits import Limits, RateLimiter
 from gnmt.serving.refusals import Refusal, bad_request, not_json
@@ -18,8 +18,8 @@ JSON = "application/json"
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 BEARER = re.compile(r"Bearer +(\S+)", re.IGNORECASE)
 
-# Text of a request; lone surrogates, which a response cannot contain, are replaced by U+FFFD.
-Text = Annotated[str, AfterValidator(lambda text: SURROGATES.sub("\ufffd", text))]
+# Text of a request, which a response can contain.
+Text = Annotated[str, AfterValidator(replace_surrogates)]
 Body = TypeVar("Body", bound=BaseModel)
 Result = TypeVar("Result")
 

@@ -3,6 +3,7 @@
 from typing import List, NamedTuple, Sequence
 
 from gnmt.checkpoints.model_folder import Model
+from gnmt.files.lines import replace_surrogates
 from gnmt.search.results import Hypothesis
 from gnmt.search.token_selection import SpecialTokens
 from gnmt.tokenizers.vocabulary import BOS, EOS, PAD, UNK
@@ -39,10 +40,11 @@ class SentenceCodec:
         """Returns the token ids of a sentence.
 
         Args:
-            text: one sentence.
+            text: one sentence; an unpaired surrogate becomes U+FFFD.
             max_length: maximum number of tokens; the rest is truncated.
             prefix: beginning of the translation, as text.
         """
+        text = replace_surrogates(text)
         tokens = self._tokenizers.source.encode(text) if text.strip() else []
         is_truncated = len(tokens) > max_length
         tokens = tokens[:max_length]
@@ -54,8 +56,8 @@ class SentenceCodec:
         return [*[BOS] * self.special.source_bos, *ids, EOS]
 
     def target_ids(self, text: str) -> List[int]:
-        """Returns a target text as ids without EOS."""
-        return [self._target.index(token) for token in self._tokenizers.target.encode(text)]
+        """Returns a target text as ids without EOS; an unpaired surrogate becomes U+FFFD."""
+        return [self._target.index(token) for token in self._tokenizers.target.encode(replace_surrogates(text))]
 
     def decode(
         self, sentence: EncodedSentence, hypotheses: Sequence[Hypothesis], replace_unk: bool = False

@@ -92,6 +92,16 @@ def test_sentences_are_translated_apart_and_line_breaks_stay(translator):
         _ = translation.nbest
 
 
+def test_lone_surrogates_are_replaced(translator):
+    broken, replaced = ["a cat", "a \ud800 dog"], ["a cat", "a \ufffd dog"]
+    expected = translator.translate(replaced, prefix=["", "a \ufffd"])
+    assert translator.translate(broken, prefix=["", "a \ud800"])[1].text == expected[1].text
+    for split in (False, True):
+        translations = list(translator.stream(broken, TranslationOptions(split_sentences=split)))
+        assert [translation.sentences[0].source for translation in translations] == replaced
+    assert translator.score(broken, broken) == translator.score(replaced, replaced)
+
+
 def test_a_long_text_is_cut_and_says_so(translator):
     (translation,) = translator.translate(["the dog sees a cat."], max_length=3)
     assert translation.sentences[0].is_truncated
