@@ -7,7 +7,7 @@ Example:
 
 import itertools
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, List, Optional, Sequence, Union
+from typing import Any, Callable, Collection, Iterable, Iterator, List, Optional, Sequence, Union
 
 import torch
 
@@ -154,11 +154,11 @@ class Translator:
             A translation of each text, in order.
 
         Raises:
-            UserError: if an option is out of range, `texts` is a single string or contains other values than strings,
-                or `prefix` does not fit the texts or cannot be combined with another option.
+            UserError: if an option is out of range, `texts` is not a list of strings, or `prefix` does not fit the texts
+                or cannot be combined with another option.
         """
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise UserError("texts must be a list of strings: translate([text]).")
+        if not _is_list_of_strings(texts):
+            raise UserError("texts must be a list of strings: translate([text]); stream(texts) accepts any iterable.")
         if prefix is not None and sampling is not None:
             raise UserError("prefix is for beam search: leave sampling out.")
         if prefix is not None and (split_sentences or len(prefix) != len(texts)):
@@ -234,9 +234,9 @@ class Translator:
             batch_size: number of sentences that are scored at the same time.
 
         Raises:
-            UserError: if `sources` or `targets` is a single string, their numbers differ, or `batch_size` is below 1.
+            UserError: if `sources` or `targets` is not a list of strings, their numbers differ, or `batch_size` is below 1.
         """
-        if isinstance(sources, str) or isinstance(targets, str):
+        if not _is_list_of_strings(sources) or not _is_list_of_strings(targets):
             raise UserError("sources and targets must be lists of strings: score([source], [target]).")
         options = TranslationOptions(batch_size=batch_size)
         if len(sources) != len(targets):
@@ -302,6 +302,11 @@ class Translator:
             for result in search.step():
                 pending.finish(result)
             yield from pending.take_done()
+
+
+def _is_list_of_strings(texts: Any) -> bool:
+    """Returns True for a collection of strings with a length, such as a list; False for a string and for an iterator."""
+    return isinstance(texts, Collection) and not isinstance(texts, str) and all(isinstance(text, str) for text in texts)
 
 
 def _device_of(name: str) -> torch.device:

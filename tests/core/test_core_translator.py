@@ -273,6 +273,9 @@ def test_drawing_the_most_probable_token_is_greedy_search(translator):
     "options, words",
     [
         ({"texts": "one text"}, "must be a list of strings"),
+        ({"texts": ["one text", 2]}, "must be a list of strings"),
+        ({"texts": iter(["one text"])}, r"must be a list of strings: .* stream\(texts\) accepts any iterable"),
+        ({"texts": None}, "must be a list of strings"),
         ({"beam": 0}, "beam is 0"),
         ({"nbest": 9}, "nbest is 9, but must be at most beam"),
         ({"batch_size": 0}, "batch_size is 0"),
@@ -290,6 +293,8 @@ def test_mistakes_are_reported_in_a_sentence(translator, options, words):
     [
         ((["a"], ["b"], 0), "batch_size is 0, but must be at least 1"),
         (("a", "b"), "must be lists of strings"),
+        ((iter(["a"]), ["b"]), "must be lists of strings"),
+        ((["a"], [2]), "must be lists of strings"),
         ((["a"], []), "1 sources and 0 targets"),
     ],
 )
