@@ -8,8 +8,7 @@ import json
 from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Sequence, Tuple
 
 from gnmt.bulk.rows import ExtraFields, Row, Rows, TranslatedRow
-from gnmt.errors import UserError
-from gnmt.files.lines import UTF16_MARKS, as_line, bounded_lines, one_line
+from gnmt.files.lines import as_line, bounded_lines, check_not_utf16, one_line
 
 MAX_BYTES = 1 << 26  # maximum size of a shard, unless a single line is larger
 TRANSLATION, SCORE, NBEST, PROBLEM = "translation", "score", "nbest", "problem"  # names that the output adds
@@ -29,8 +28,8 @@ def cut_lines(stream: BinaryIO, lines_per_shard: int) -> Iterator[Tuple[int, byt
     size = 0
     is_first = True
     for line in bounded_lines(stream, "The input"):
-        if is_first and line.startswith(UTF16_MARKS):
-            raise UserError("The input is UTF-16, not UTF-8: convert it, for example with iconv -f utf-16 -t utf-8.")
+        if is_first:
+            check_not_utf16(line, "The input")
         if lines and (len(lines) == lines_per_shard or size + len(line) > MAX_BYTES):
             yield len(lines), b"".join(lines)
             lines, size = [], 0

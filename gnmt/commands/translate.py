@@ -5,9 +5,9 @@
 
 A line is printed as soon as it and all earlier lines are complete, without waiting for further input. Blank lines stay
 blank. A line with more tokens than --max-length is truncated, and invalid UTF-8 becomes U+FFFD, both with a warning.
-With --output json, a line is a JSON object with the n-best list of each sentence; --attention adds the attention
-weights. With --output tsv, each hypothesis is a line: number of the input line, score, text. If stderr is a terminal and
-stdout is not, the progress in files is shown.
+UTF-16 is refused. With --output json, a line is a JSON object with the n-best list of each sentence; --attention adds
+the attention weights. With --output tsv, each hypothesis is a line: number of the input line, score, text. If stderr is
+a terminal and stdout is not, the progress in files is shown.
 """
 
 import argparse
@@ -76,8 +76,9 @@ def run(arguments: argparse.Namespace) -> None:
     with progress_of(arguments.files) as progress:
         for path in arguments.files or [STANDARD_INPUT]:
             prefix = "" if len(arguments.files) < 2 else f"{path}: "
+            name = "The input" if path == STANDARD_INPUT else str(path)
             with opened(path) as stream:
-                for translation in translator.stream(LineSource(stream, partial(warn_of, prefix)), options):
+                for translation in translator.stream(LineSource(stream, partial(warn_of, prefix), name), options):
                     number += 1
                     if any(sentence.is_truncated for sentence in translation.sentences):
                         warn(

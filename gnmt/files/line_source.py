@@ -17,14 +17,15 @@ class LineSource:
     Args:
         stream: unbuffered, with a file descriptor.
         warn: called with a message for each line that is not UTF-8.
+        name: name of the stream in error messages.
     """
 
-    def __init__(self, stream: BinaryIO, warn: Callable[[str], None]):
+    def __init__(self, stream: BinaryIO, warn: Callable[[str], None], name: str = "The input"):
         self._descriptor = stream.fileno()
         self._waiting: Deque[bytes] = deque()
         self._rest: List[bytes] = []  # parts of an incomplete line
         self._is_open = True
-        self._texts = read_stream((self._waiting.popleft() for _ in itertools.count()), warn)
+        self._texts = read_stream((self._waiting.popleft() for _ in itertools.count()), warn, name)
 
     def next_texts(self, max_texts: int, wait: bool) -> Optional[List[str]]:
         """Returns the next complete lines.
@@ -35,6 +36,9 @@ class LineSource:
 
         Returns:
             Lines, or None after the last one.
+
+        Raises:
+            UserError: if the text is UTF-16.
         """
         while self._is_open and not self._waiting and (wait or self._is_readable()):
             self._read()

@@ -5,8 +5,8 @@ which occur inside sentences of real corpora. One such split in one language mis
 order mark at the start of a file or stream is removed.
 
 Corpora must be UTF-8 and keep every other character, including the "\r" before the "\n" of Windows files. In text to
-translate, every line must have a translation: invalid UTF-8 becomes U+FFFD, with a warning. White space at both ends of
-a line is removed, including the "\r" of Windows files.
+translate, every line must have a translation: invalid UTF-8 becomes U+FFFD, with a warning. UTF-16 is refused. White
+space at both ends of a line is removed, including the "\r" of Windows files.
 """
 
 import codecs
@@ -131,15 +131,32 @@ def read_standard_input() -> List[str]:
 # -- text to translate: streams, each line as soon as it is complete, and texts of a program
 
 
-def read_stream(stream: Iterable[bytes], warn: Callable[[str], None]) -> Iterator[str]:
+def check_not_utf16(first_line: bytes, name: str) -> None:
+    """Raises UserError if a text to translate begins with a byte order mark of UTF-16.
+
+    Args:
+        first_line: first line of the text.
+        name: name of the text in the error message.
+    """
+    if first_line.startswith(UTF16_MARKS):
+        raise UserError(f"{name} is UTF-16, not UTF-8: convert it, for example with iconv -f utf-16 -t utf-8.")
+
+
+def read_stream(stream: Iterable[bytes], warn: Callable[[str], None], name: str = "The input") -> Iterator[str]:
     """Yields each line of text to translate as soon as it is complete, without white space at its ends.
 
     Args:
         stream: lines of bytes.
         warn: called with a message that names the line number, for each line that is not UTF-8.
+        name: name of the stream in the error message.
+
+    Raises:
+        UserError: if the text is UTF-16.
     """
     mark = codecs.BOM_UTF8
     for number, line in enumerate(stream, start=1):
+        if number == 1:
+            check_not_utf16(line, name)
         line = line.removeprefix(mark)
         mark = b""
         try:

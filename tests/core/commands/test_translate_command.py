@@ -119,6 +119,14 @@ def test_bytes_that_are_not_utf8_get_a_warning_and_an_answer(model_folder, tmp_p
     )
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_is_refused(model_folder, tmp_path, capsys, encoding):
+    (tmp_path / "text").write_bytes("\ufeffThe dog\nThe cat\n".encode(encoding))
+    with pytest.raises(UserError, match=r"text is UTF-16, not UTF-8: convert it, .* iconv -f utf-16 -t utf-8\.$"):
+        run(model_folder, tmp_path / "text")
+    assert capsys.readouterr().out == ""
+
+
 def test_other_line_breaks_and_byte_order_marks_make_no_lines(model_folder, tmp_path, capsys):
     (tmp_path / "text").write_bytes("\ufeffThe dog\r\nThe\u2028cat\r\n".encode("utf-8"))
     run(model_folder, tmp_path / "text", "--output", "json")
