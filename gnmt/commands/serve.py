@@ -36,9 +36,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="file with lines NAME KEY [REQUESTS-PER-MINUTE]; requests then need a key",
     )
-    add("--allow-origin", action="append", default=[], metavar="URL",
-        help="origin of other sites' pages that may use the server (CORS); repeatable, *: all")  # fmt: skip
-    add("--proxy", metavar="ADDRESS", help="address of a reverse proxy whose X-Forwarded-For header identifies clients")
+    add(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="origin, such as https://example.org, of pages that may use the server (CORS); repeatable, *: all",
+    )
+    add(
+        "--proxy",
+        metavar="ADDRESS",
+        help="IP address or network of a reverse proxy whose X-Forwarded-For header identifies clients",
+    )
     for limit in dataclasses.fields(Limits):
         flag, kind = f"--{limit.name.replace('_', '-')}", int if limit.type is int else float
         add(flag, type=kind, default=limit.default, metavar="N", help=limit.metadata["help"])
@@ -48,6 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Runs the command."""
     import torch
 
+    from gnmt.serving.addresses import check_proxy, origin_of
     from gnmt.serving.limits import Limits
 
     limits = Limits(**{limit.name: getattr(arguments, limit.name) for limit in dataclasses.fields(Limits)})
@@ -55,6 +65,9 @@ def run(arguments: argparse.Namespace) -> None:
     Range(0, 65535).check("port", arguments.port)
     if arguments.threads is not None:
         Range(1, 1024).check("threads", arguments.threads)
+    if arguments.proxy is not None:
+        check_proxy(arguments.proxy)
+    origins = [origin_of(url) for url in arguments.allow_origin]
     try:
         from gnmt.serving.server import bind, is_loopback, run_server
     except ImportError as error:
@@ -75,7 +88,7 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"warning: {arguments.host} accepts other machines without a key: give --api-keys FILE.", file=sys.stderr)
     threads = torch.get_num_threads() if arguments.threads is None else arguments.threads
     translators = [load(model, arguments) for model in arguments.models]
-    settings = Settings(limits, keys, arguments.allow_origin, arguments.slots, threads)
+    settings = Settings(limits, keys, origins, arguments.slots, threads)
     run_server(make_application(translators, settings), bound, limits, arguments.proxy)
 
 
