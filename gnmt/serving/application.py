@@ -87,7 +87,7 @@ def make_application(translators: Sequence[Translator], settings: Settings = DEF
 
 
 def _wrapped(application: FastAPI, metrics: Metrics, settings: Settings) -> Application:
-    application.add_middleware(BodyLimit, max_bytes=settings.limits.body_bytes)
+    application.add_middleware(BodyLimit, limits=settings.limits)
     if settings.origins:
         application.add_middleware(
             CORSMiddleware, allow_origins=list(settings.origins), allow_methods=["GET", "POST"], allow_headers=["*"]

@@ -77,6 +77,13 @@ class Limits:
         if beam > self.beam_limit:
             raise bad_request(f"{name} is {beam}, but must be at most {self.beam_limit}.")
 
+    def large_body(self) -> Refusal:
+        """Returns the refusal of a body that is larger than any request within the other limits."""
+        return too_large(
+            f"The body has more than {self.body_bytes} bytes: send texts of at most {self.char_limit} characters, or a "
+            f"file of at most {self.file_limit} bytes."
+        )
+
     def late(self) -> Refusal:
         """Returns the refusal of a request after its deadline."""
         return unavailable(

@@ -6,8 +6,9 @@ from typing import Any, Awaitable, Callable, MutableMapping, Optional
 
 from starlette.requests import ClientDisconnect
 
+from gnmt.serving.limits import Limits
 from gnmt.serving.metrics import Metrics
-from gnmt.serving.refusals import CLIENT_CLOSED_REQUEST, Refusal, too_large
+from gnmt.serving.refusals import CLIENT_CLOSED_REQUEST, Refusal
 from gnmt.serving.responses import error_response
 
 Scope = MutableMapping[str, Any]
@@ -30,21 +31,20 @@ class BodyLimit:
 
     Args:
         application: called with bodies within the limits.
-        max_bytes: maximum size of a body in bytes.
+        limits: contains the maximum size of a body in bytes.
     """
 
-    def __init__(self, application: Application, max_bytes: int):
+    def __init__(self, application: Application, limits: Limits):
         self._application = application
-        self._max_bytes = max_bytes
+        self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._application(scope, receive, send)
         length = dict(scope["headers"]).get(b"content-length", b"")
-        if length.isdigit() and int(length) > self._max_bytes:
-            refusal = too_large(f"The body has more than {self._max_bytes} bytes: send less text.")
-            return await error_response(refusal)(scope, receive, send)
-        body = _Body(receive, send, self._max_bytes)
+        if length.isdigit() and int(length) > self._limits.body_bytes:
+            return await error_response(self._limits.large_body())(scope, receive, send)
+        body = _Body(receive, send, self._limits)
         try:
             await self._application(scope, body.receive, body.send)
         except (Refusal, ClientDisconnect):
@@ -61,11 +61,11 @@ class _Body:
     Args:
         receive: ASGI function that returns the parts of the body.
         send: ASGI function that sends the response.
-        max_bytes: maximum size in bytes.
+        limits: contains the maximum size in bytes.
     """
 
-    def __init__(self, receive: Receive, send: Send, max_bytes: int):
-        self._receive, self._send, self._max_bytes = receive, send, max_bytes
+    def __init__(self, receive: Receive, send: Send, limits: Limits):
+        self._receive, self._send, self._limits = receive, send, limits
         self._end = asyncio.get_running_loop().time() + BODY_SECONDS
         self._received = 0
         self._is_complete = False
@@ -87,8 +87,8 @@ class _Body:
             return message
         self._received += len(message.get("body", b""))
         self._is_complete = not message.get("more_body", False)
-        if self._received > self._max_bytes:
-            self.refusal = too_large(f"The body has more than {self._max_bytes} bytes: send less text.")
+        if self._received > self._limits.body_bytes:
+            self.refusal = self._limits.large_body()
             raise self.refusal
         return message
 

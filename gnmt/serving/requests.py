@@ -82,8 +82,10 @@ async def read_body(request: Request, model: Type[Body]) -> Body:
         fields = read_json(await request.body())
     elif kind in FORMS:
         fields = fields_of(await request.form())
+        if not fields.keys() & model.model_fields and is_like_json(fields):
+            raise bad_request(f"The body is not a form, but JSON: send it with Content-Type: {JSON}.")
     else:
-        raise bad_request(f"The content type is {kind[:40]!r}, but must be {JSON} or {FORMS[0]}.")
+        raise bad_request(f"The content type is {kind[:40]!r}, but must be {JSON}, {FORMS[0]} or {FORMS[1]}.")
     try:
         return model.model_validate(fields)
     except ValidationError as error:
@@ -107,9 +109,15 @@ def fields_of(form: FormData) -> Dict[str, Any]:
     return fields
 
 
+def is_like_json(fields: Dict[str, Any]) -> bool:
+    """Returns True if a JSON document was read as a form: its beginning is then the name of the first field."""
+    return next(iter(fields), "").lstrip().startswith(("{", "["))
+
+
 # Clearer sentences for types of pydantic's errors.
 SENTENCES = {
     "extra_forbidden": "unknown field; /openapi.json lists the fields",
+    "value_error": "send a file, as `curl -F file=@NAME`",  # only a text in place of an UploadFile has this type
     "model_attributes_type": "must be a JSON object; send it with Content-Type: application/json",
 }
 

@@ -90,10 +90,29 @@ def test_lone_surrogates_are_replaced(server):
 
 def test_other_content_types_and_routes_are_refused(server):
     response = server.ask("POST", "/translate", b"a cat", {"Content-Type": "text/plain"})
-    assert response.status == 400 and "application/json" in response.json["error"]
+    assert (response.status, response.json["error"]) == (
+        400,
+        "The content type is 'text/plain', but must be application/json, application/x-www-form-urlencoded or "
+        "multipart/form-data.",
+    )
     assert server.get("/nothing").json == {"error": "Not Found: /openapi.json lists the routes.", "code": "http"}
     wrong = server.get("/translate")
     assert wrong.status == 405 and wrong.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("body", [b'{"q": "a = b & c", "source": "en"}', b' \n{"q": "a"}', b'["a"]'])
+@pytest.mark.parametrize("path", ["/translate", "/detect"])
+def test_json_that_is_sent_as_a_form_is_refused_with_the_header(server, path, body):
+    response = server.ask("POST", path, body, {"Content-Type": "application/x-www-form-urlencoded"})
+    assert (response.status, response.json["error"]) == (
+        400,
+        "The body is not a form, but JSON: send it with Content-Type: application/json.",
+    )
+
+
+def test_a_form_may_have_a_text_that_looks_like_json(server):
+    assert server.post_form("/translate", q='{"q": "a"}', source="en", target="de").status == 200
+    assert "q: Field required" in server.post_form("/translate", text='{"q": "a"}').json["error"]
 
 
 @pytest.mark.parametrize("path", ["/translate", "/v1/translate"])
@@ -101,10 +120,12 @@ def test_a_large_body_is_refused_with_and_without_its_length(server, path):
     size = 200_000
     head = {"Content-Type": "application/json"}
     response = server.ask("POST", path, b" " * size, head)
-    assert response.status == 413 and "bytes" in response.json["error"]
+    message = "send texts of at most 40 characters, or a file of at most 1 bytes."
+    assert response.status == 413 and message in response.json["error"]
     connection = connect(server.url)
     connection.request("POST", path, iter([b" " * 50_000] * 4), head, encode_chunked=True)
-    assert connection.getresponse().status == 413
+    chunked = connection.getresponse()
+    assert chunked.status == 413 and message in json.loads(chunked.read())["error"]
     connection.close()
 
 

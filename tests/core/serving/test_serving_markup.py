@@ -277,10 +277,13 @@ def test_wrong_files_are_refused(server):
         ("a.txt", b"", 400, "empty"),
         ("a.txt", b"a" * 100_001, 413, "100001 characters"),
         ("a.txt", b"a" * 500_001, 413, "500000 bytes"),
+        ("a.txt", b"a" * 600_000, 413, "a file of at most 500000 bytes"),
     ):
         response = send_file(server, name, content)
         assert response.status == status and words in response.json["error"], response.text
     assert server.post_form("/translate_file", source="en", target="de").status == 400
+    text = server.post_form("/translate_file", file="hello", source="en", target="de")
+    assert (text.status, text.json["error"]) == (400, "file: send a file, as `curl -F file=@NAME`.")
     assert server.get("/download_file/nothing").status == 404
 
 
