@@ -76,5 +76,9 @@ class LanguagePairs:
         translator = self._translators.get((source, target))
         if translator is None:
             known = ", ".join(f"{first} to {second}" for first, second in self._translators)
+            if source == AUTO:
+                raise bad_request(
+                    f"This route needs the language of the texts instead of {AUTO!r}: choose one of {known}."
+                )
             raise bad_request(f"No model translates from {source[:20]!r} to {target[:20]!r}: choose one of {known}.")
         return translator

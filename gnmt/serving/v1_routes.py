@@ -46,7 +46,7 @@ class _Texts(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
     texts: List[Text] = Field(description="texts, of any number of sentences")
-    source: str = Field(description="language code", max_length=40)
+    source: str = Field(description='language code; "auto" is for /translate only', max_length=40)
     target: str = Field(description="language code", max_length=40)
     prefixes: Optional[List[Text]] = Field(
         None, description="beginning of each translation; only with split_sentences false"

@@ -66,6 +66,7 @@ def test_an_invalid_request_gets_a_message_with_the_remedy(server, body, status,
         ({"length_norm_factor": float("inf")}, "length_norm_factor"),
         ({"temperature": 2}, "temperature: unknown field; /openapi.json lists the fields"),
         ({"prefixes": ["a", "b"], "split_sentences": False}, "prefixes must have one entry per text"),
+        ({"source": "auto"}, "needs the language of the texts instead of 'auto': choose one of en to de."),
     ],
 )
 def test_a_wrong_option_is_named(server, body, words):
