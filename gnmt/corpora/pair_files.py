@@ -29,7 +29,7 @@ def find_pair_files(name: str, languages: Tuple[str, str]) -> PairFiles:
         languages: suffixes of source and target.
 
     Raises:
-        UserError: if there are no such files, or files of one language only.
+        UserError: if there are no such files, or files of one language only, or the name ends with a language.
     """
     source, target = (_existing(f"{name}.{language}") for language in languages)
     if source and target:
@@ -39,7 +39,10 @@ def find_pair_files(name: str, languages: Tuple[str, str]) -> PairFiles:
         raise UserError(
             f"{source or target} has no {missing} in its directory: both languages are needed, plain or as {_packed()}."
         )
-    columns = _existing(f"{name}.tsv") or _existing(name)
+    columns = _existing(f"{name}.tsv")
+    if columns is None:
+        _check_has_no_language(name, languages)
+        columns = _existing(name)
     if columns:
         return PairFiles(columns, None)
     raise UserError(
@@ -81,6 +84,17 @@ def unpack(packed: Path, plain: Path) -> None:
     """
     with atomic_outputs([plain], inputs=[packed], overwrite=True) as (file,):
         file.writelines(read_chunks(packed))
+
+
+def _check_has_no_language(name: str, languages: Tuple[str, str]) -> None:
+    """Raises UserError if the name of a corpus is the name of the file of one language."""
+    for suffix in (f".{language}{packed}" for language in languages for packed in SUFFIXES):
+        corpus = name.removesuffix(suffix)
+        if corpus != name:
+            raise UserError(
+                f"{name} is the file of one language: name the corpus without its language, {corpus}, for "
+                f"{corpus}.{languages[0]} and {corpus}.{languages[1]}."
+            )
 
 
 def _existing(name: str) -> Optional[Path]:

@@ -394,6 +394,9 @@ def test_mistakes_are_reported_before_anything_is_made(text, tmp_path):
     assert "train.en is given twice" in error_message("--train", text / "train")
     assert "there must be" in error_message(train="nothing") and "nothing.tsv" in error_message(train="nothing")
     assert f"train.en has no {text / 'train.fr'} in its directory" in error_message("--target-lang", "fr")
+    both = f"without its language, {text / 'train'}, for {text / 'train.en'} and {text / 'train.de'}."
+    for name in ("train.en", "train.de", "train.de.gz"):
+        assert error_message(train=name) == f"{text / name} is the file of one language: name the corpus {both}"
     message = error_message("--segmentation", "syllables")
     assert message == "--segmentation is 'syllables', but must be subwords, word, character or mixed."
     assert "leave it out for --segmentation word" in error_message("--segmentation", "word", "--input-sentence-size", 9)
