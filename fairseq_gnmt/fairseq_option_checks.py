@@ -27,6 +27,10 @@ PACKAGES = {
 GROUPS = ("common", "common_eval", "distributed_training", "dataset", "optimization", "checkpoint", "generation",
           "interactive", "ema", "task")  # fmt: skip
 COMPONENTS = ("model", "criterion", "optimizer", "lr_scheduler", "bmuf")
+# Options of the search that do not change the log-probability of a reference
+SEARCH_ONLY = {"beam", "nbest", "max_len_a", "max_len_b", "min_len", "unkpen", "temperature", "no_repeat_ngram_size",
+               "length_norm_factor", "length_norm_const", "coverage_penalty", "prune_tokens",
+               "prune_hypotheses"}  # fmt: skip
 # Defaults that depend on the machine or on other options
 NEUTRAL = {"distributed_world_size": 1, "batch_size_valid": None, "max_tokens_valid": None}
 ANY_NUMBER = Range(-MAX_NUMBER, MAX_NUMBER)
@@ -59,6 +63,11 @@ def check_options(cfg: DictConfig, command: str) -> None:
         check_parallel_options(cfg, given)
     if command == GENERATE:
         check_architecture_options(cfg)
+        if cfg.generation.score_reference:
+            for option in SEARCH_ONLY & given.keys():
+                raise UserError(
+                    f"--{option.replace('_', '-')} has no effect on --score-reference, which does not search: leave one out."
+                )
         if cfg.distributed_training.distributed_world_size > 1 and cfg.dataset.num_shards > 1:
             raise UserError("--num-shards and --distributed-world-size both shard the data: pass only one of them.")
         if not cfg.dataset.shard_id < cfg.dataset.num_shards:

@@ -18,8 +18,9 @@ from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 from omegaconf import II
-from torch import Tensor
+from torch import Tensor, nn
 
+from gnmt.errors import UserError
 from gnmt.losses.fused_linear_cross_entropy import fused_label_smoothed_loss
 from gnmt.losses.sharded_cross_entropy import sharded_label_smoothed_loss
 from gnmt.ranges import Range, check_ranges
@@ -65,7 +66,7 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
         Returns:
             The summed loss in nats, the divisor of the gradient, and the logging output.
         """
-        projection = model.decoder.output_projection
+        projection = projection_of(model)
         if isinstance(projection, ShardedProjection):
             features = shared_features(model, sample["net_input"], projection.shard)
         else:
@@ -83,7 +84,7 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
         Returns:
             The summed loss in nats, the divisor of the gradient, and the logging output.
         """
-        projection = model.decoder.output_projection
+        projection = projection_of(model)
         # With --layer-devices, features and batch are on different devices.
         target = sample["target"].to(features.device)
         positions = non_padding_positions(target, self.padding_idx, sample["ntokens"])
@@ -125,6 +126,21 @@ class GNMTLabelSmoothedCrossEntropy(FairseqCriterion):
     @staticmethod
     def logging_outputs_can_be_summed() -> bool:
         return True
+
+
+def projection_of(model) -> nn.Module:
+    """Returns the output projection of a model.
+
+    Raises:
+        UserError: if the decoder has none, as in some models of fairseq.
+    """
+    projection = getattr(getattr(model, "decoder", None), "output_projection", None)
+    if projection is None:
+        raise UserError(
+            f"GNMT's criterions need a model with decoder.output_projection, which {type(model).__name__} does not have: use "
+            "--arch gnmt_v2, or a criterion of fairseq."
+        )
+    return projection
 
 
 def ratio(total: Any, count: Any) -> Any:

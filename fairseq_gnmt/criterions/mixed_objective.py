@@ -20,7 +20,7 @@ from omegaconf import II
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fairseq_gnmt.criterions.label_smoothed_cross_entropy import GNMTLabelSmoothedCrossEntropy, ratio
+from fairseq_gnmt.criterions.label_smoothed_cross_entropy import GNMTLabelSmoothedCrossEntropy, projection_of, ratio
 from fairseq_gnmt.models.gnmt import GNMTModel
 from fairseq_gnmt.rewards.words import RewardTokenizer
 from gnmt.errors import UserError
@@ -203,7 +203,7 @@ class GNMTMixedObjective(GNMTLabelSmoothedCrossEntropy):
             tokens: samples (B, K, T).
             rewards: (B, K).
         """
-        projection = model.decoder.output_projection
+        projection = projection_of(model)
         home, tokens, rewards = tokens.device, tokens.to(features.device), rewards.to(features.device)
         # The sampling distribution: with temperature, and without padding.
         padding = torch.tensor([self.padding_idx], device=tokens.device)

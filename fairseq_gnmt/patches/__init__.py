@@ -9,7 +9,7 @@ from fairseq_gnmt.patches.checkpoint_writing import lock_save_dir, write_checkpo
 from fairseq_gnmt.patches.data_parallel import wrap_models_where_they_are
 from fairseq_gnmt.patches.data_reading import check_data_when_read
 from fairseq_gnmt.patches.generate import write_complete_results
-from fairseq_gnmt.patches.half_precision import save_whole_state_of_half_precision
+from fairseq_gnmt.patches.half_precision import keep_weights_apart_on_cpus, save_whole_state_of_half_precision
 from fairseq_gnmt.patches.interactive import answer_every_line
 from fairseq_gnmt.patches.line_reading import read_lines_as_the_core
 from fairseq_gnmt.patches.literals import evaluate_literals_only
@@ -41,6 +41,7 @@ def apply() -> None:
     allow_bfloat16_without_tpu()
     keep_weights_in_float32_on_cpus()
     save_whole_state_of_half_precision()
+    keep_weights_apart_on_cpus()
     install_resumable_bmuf()
     choose_trainers()
     wrap_models_where_they_are()

@@ -1,9 +1,11 @@
-"""Exact resumption of training runs in half precision.
+"""fairseq-train --fp16: exact resumption, and training on a CPU.
 
 fairseq saves weights in half precision. For --fp16 it rebuilds the float32 master weights from them, which loses the
 low-order digits of small updates. For the dynamic loss scale it saves the value, but not the counters that decide on
 changes. With both saved, a resumed training run equals an uninterrupted training bit for bit. This is tested on CPUs with
---fp16, --fp16 --fp16-no-flatten-grads and --memory-efficient-fp16.
+--fp16 and --memory-efficient-fp16.
+
+fairseq groups the weights by their GPU to make one flat copy for each. On a CPU there is one copy per weight.
 """
 
 from typing import Any, Dict, List
@@ -11,7 +13,10 @@ from typing import Any, Dict, List
 import torch
 from fairseq.optim.dynamic_loss_scaler import DynamicLossScaler
 from fairseq.optim.fp16_optimizer import FP16Optimizer, MemoryEfficientFP16Optimizer
+from fairseq.trainer import Trainer
 from torch import Tensor
+
+from fairseq_gnmt.patches.bfloat16 import trains_on_cpu
 
 MASTER_WEIGHTS, COUNTERS = "master_weights", "loss_scale_counters"  # keys in the optimizer's state
 COUNTER_NAMES = ("_iter", "_last_overflow_iter", "_last_rescale_iter", "_overflows_since_rescale")
@@ -21,6 +26,17 @@ def save_whole_state_of_half_precision() -> None:
     """Extends the state of fairseq's optimizers for half precision; states without the new parts still load."""
     for wrapper in (FP16Optimizer, MemoryEfficientFP16Optimizer):
         extend_state(wrapper)
+
+
+def keep_weights_apart_on_cpus() -> None:
+    """Sets --fp16-no-flatten-grads for --fp16 on a CPU."""
+    initialize = Trainer.__init__
+
+    def initialize_trainer(self, cfg, task, model, criterion, quantizer=None):
+        cfg.common.fp16_no_flatten_grads |= cfg.common.fp16 and trains_on_cpu(cfg)
+        initialize(self, cfg, task, model, criterion, quantizer)
+
+    Trainer.__init__ = initialize_trainer
 
 
 def extend_state(wrapper: Any) -> None:

@@ -152,6 +152,8 @@ class GNMTTranslationTask(TranslationTask):
             model: GNMT model.
             criterion: criterion of the training.
         """
+        if self.precision is not None:  # in fairseq-validate, which does not prepare models for inference
+            model.make_generation_fast_()
         return super().valid_step(sample, model, self._in_product_precision(criterion))
 
     def _in_product_precision(self, criterion: Callable) -> Callable:

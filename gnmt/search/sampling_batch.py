@@ -61,9 +61,11 @@ class SamplingBatch:
         source = padded([sentence.source for sentence in batch], special.pad, self._device)
         source_lengths = source.ne(special.pad).sum(dim=1) - special.source_bos
         limits = length_limits(source_lengths, options.max_len_a, options.max_len_b)
-        shape = (options.nbest, max(1, int(limits.max())))
-        generators = [torch.Generator().manual_seed(self._sampling.seed + sentence.id) for sentence in batch]
-        noise = torch.stack([torch.rand(shape, generator=generator) for generator in generators]).to(self._device)
+        noise = torch.zeros(len(batch), options.nbest, max(1, int(limits.max())))
+        for sentence, limit, own_noise in zip(batch, limits.tolist(), noise):
+            generator = torch.Generator().manual_seed(self._sampling.seed + sentence.id)
+            own_noise[:, :limit] = torch.rand(options.nbest, limit, generator=generator)
+        noise = noise.to(self._device)
         first = torch.full_like(limits, special.decoder_start)
         restrict = partial(keep_most_probable, top_k=self._sampling.top_k, top_p=self._sampling.top_p)
         tokens = draw_samples(self._model, source, first, noise, limits, special.pad, special.eos, restrict).tokens

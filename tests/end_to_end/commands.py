@@ -16,7 +16,10 @@ from typing import Callable, Dict, NamedTuple, Optional, Union
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = ROOT / "fairseq_gnmt"
-MODULES = {name: f"fairseq_cli.{name.replace('-', '_')}" for name in ("train", "generate", "interactive", "preprocess")}
+MODULES = {
+    name: f"fairseq_cli.{name.replace('-', '_')}"
+    for name in ("train", "generate", "interactive", "preprocess", "validate")
+}
 MODULES["hydra-train"] = "fairseq_cli.hydra_train"
 MINUTES = 5  # longer runs count as hanging
 

@@ -120,6 +120,13 @@ def test_data_without_references(without_references):
         assert f"{given[0]} needs references, but the test set has none" in error_message("generate", *options, *given)
 
 
+@pytest.mark.parametrize("option", [["--temperature", 3], ["--beam", 7], ["--length-norm-factor", 1]])
+def test_options_of_the_search_have_no_effect_on_references(option):
+    path = ["--path", trained_on_digits()]
+    message = error_message("generate", digits(), *TASK, *path, "--score-reference", *option)
+    assert f"{option[0]} has no effect on --score-reference" in message
+
+
 @pytest.mark.parametrize(
     "option", [["--score-reference"], ["--prefix-size", 1], ["--num-shards", 2], ["--lm-path", "x"]]
 )
@@ -287,3 +294,30 @@ def test_options_are_checked_when_a_command_is_a_module():
         encoding="utf-8",
     )
     assert done.returncode == 1 and "error: --lenpen 2.0 is not supported in fairseq-generate" in done.stderr
+
+
+def test_a_model_without_output_projection_is_named(tmp_path):
+    settings = [
+        "--arch",
+        "lstm",
+        "--criterion",
+        "gnmt_label_smoothed_cross_entropy",
+        "--optimizer",
+        "adam",
+        "--lr",
+        "1e-3",
+        "--batch-size",
+        32,
+        "--cpu",
+    ]
+    message = error_message("train", digits(), *TASK, *settings, "--save-dir", tmp_path)
+    assert "need a model with decoder.output_projection, which LSTMModel does not have: use --arch gnmt_v2" in message
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_validation_translates_in_the_precision_of_the_option(tmp_path, precision):
+    """The checkpoint was trained with --eval-bleu, so fairseq-validate translates, too."""
+    updates = ["--lr", "1e-3", "--batch-size", 32, "--max-update", 1, "--save-dir", tmp_path]
+    succeed("train", digits(), *TASK, *MODEL, *OBJECTIVE, *updates, "--eval-bleu", "--eval-bleu-args", '{"beam": 1}')
+    path = ["--path", tmp_path / "checkpoint_last.pt", "--precision", precision]
+    assert "bleu" in succeed("validate", digits(), *TASK, *path, "--batch-size", 32, "--cpu")

@@ -137,13 +137,20 @@ def test_killed_on_both_sides_of_the_change_to_sgd(tmp_path):
     assert_same_training(tmp_path / "whole", tmp_path / "killed")
 
 
-def flatten_on_cpu() -> None:
-    """Lets --fp16 train on a CPU: fairseq groups weights by device index, which is None for a CPU."""
+def nothing() -> None:
+    pass
+
+
+def flatten_weights() -> None:
+    """Makes --fp16 join all weights, as on a GPU; fairseq groups them by device index, which is None for a CPU."""
+    from fairseq_gnmt.patches import half_precision
+
+    half_precision.trains_on_cpu = lambda cfg: False
     torch.cuda.current_device = lambda: None
 
 
-def flatten_and_die_in_update(update: int) -> None:
-    flatten_on_cpu()
+def die_after(prepare: Callable[[], None], update: int) -> None:
+    prepare()
     die_in_update(update)
 
 
@@ -151,26 +158,28 @@ LOSS_SCALE = ["--fp16-init-scale", 2, "--fp16-scale-window", 3]  # it doubles af
 
 
 @pytest.mark.parametrize(
-    "flags",
+    "flags, prepare",
     [
-        ["--fp16", *LOSS_SCALE],
-        pytest.param(["--fp16", "--fp16-no-flatten-grads", *LOSS_SCALE], marks=pytest.mark.slow),
-        ["--memory-efficient-fp16", *LOSS_SCALE],
+        (["--fp16", *LOSS_SCALE], nothing),
+        (["--fp16", *LOSS_SCALE], flatten_weights),
+        (["--memory-efficient-fp16", *LOSS_SCALE], nothing),
     ],
 )
-def test_half_precision_killed_in_an_update(tmp_path, flags):
+def test_half_precision_killed_in_an_update(tmp_path, flags, prepare):
     """Master weights and loss scale are compared, too."""
     settings = [*flags, "--disable-validation", "--max-update", 7, "--save-interval-updates", 5]
     whole, killed = (arguments(tmp_path / name, *settings) for name in ("whole", "killed"))
-    assert run("train", *whole, before=flatten_on_cpu).code == 0
-    assert run("train", *killed, before=partial(flatten_and_die_in_update, 7)).code == KILLED
-    assert run("train", *killed, before=flatten_on_cpu).code == 0
+    assert run("train", *whole, before=prepare).code == 0
+    assert run("train", *killed, before=partial(die_after, prepare, 7)).code == KILLED
+    assert run("train", *killed, before=prepare).code == 0
     assert_same_training(tmp_path / "whole", tmp_path / "killed", updates=7)
     first, second = (last_checkpoint(tmp_path / name)["last_optimizer_state"] for name in ("whole", "killed"))
     assert first.get("loss_scale") == second.get("loss_scale") == 8
     assert first.get("loss_scale_counters") == second.get("loss_scale_counters")
     assert ("master_weights" in first) == (not flags[0].startswith("--memory-efficient"))
     assert all(map(torch.equal, first.get("master_weights", []), second.get("master_weights", [])))
+    if "master_weights" in first:
+        assert (len(first["master_weights"]) == 1) == (prepare is flatten_weights)
     assert all(moment.dtype == torch.float32 for moments in first["state"].values() for moment in moments.values())
 
 

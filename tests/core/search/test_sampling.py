@@ -159,3 +159,17 @@ def test_samples_of_an_empty_source_are_empty(network):
         results = batch.step()
         assert [hypothesis.tokens.tolist() for hypothesis in results[0].hypotheses] == [[EOS]] * 3
         assert len(results) == len(sources)
+
+
+@torch.no_grad()
+def test_samples_do_not_depend_on_the_limits_of_other_sentences(network):
+    """The limit is |source| + 4, so a long source in the batch has a larger one."""
+    model = Ensemble([network])
+    special = SpecialTokens(pad=PAD, eos=EOS, unk=UNK, decoder_start=EOS)
+    rules = BeamSearchRules(special, SearchOptions(beam=3, nbest=3, max_len_a=1, max_len_b=4))
+    samples = []
+    for sources in ([[4, 5, EOS]], [[4, 5, EOS], [*range(4, 14), EOS]]):
+        batch = SamplingBatch(model, model, rules, SamplingOptions(), next(network.parameters()).device)
+        batch.join([QueuedSentence(index, source) for index, source in enumerate(sources)])
+        samples.append([hypothesis.tokens.tolist() for hypothesis in batch.step()[0].hypotheses])
+    assert samples[0] == samples[1]
