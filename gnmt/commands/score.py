@@ -11,7 +11,8 @@ a table, followed by the signatures. "31.20 (31.18 ± 1.20)" is a score, the mea
 width of their 95 % interval. p is the probability of a larger difference from the first system, the baseline, if both
 systems are equally good; * marks p < 0.05.
 
-All text is detokenised UTF-8, one sentence per line; run fairseq-generate without --quiet.
+All text is detokenised UTF-8, one sentence per line; run fairseq-generate without --quiet. A file of hypotheses whose name
+ends in .json or .jsonl is read as the output of `gnmt translate --output json`.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from typing import Dict, List, Sequence
 from gnmt.commands.report import check_output, markdown_table, write_json
 from gnmt.commands.system_names import system_names
 from gnmt.errors import UserError
+from gnmt.evaluation.system_output import read_output
 from gnmt.files.lines import read_lines, read_standard_input
 from gnmt.files.outputs import atomic_outputs
 from gnmt.ranges import Range
@@ -43,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="FILE",
-        help="translations of each system, one sentence per line; the first is the baseline; - is stdin",
+        help="translations of each system, one sentence per line, or .json or .jsonl of `gnmt translate --output json`; "
+        "the first is the baseline; - is stdin",
     )
     translation.add_argument("--generate-log", type=Path, metavar="FILE", help="output of fairseq-generate")
     parser.add_argument("--references", type=Path, metavar="FILE", required=True, help="human translations")
@@ -173,13 +176,13 @@ def read_hypotheses(path: Path, count: int) -> List[str]:
     """Returns the `count` translations of a file, or of stdin for the path "-".
 
     Args:
-        path: file with one translation per line.
+        path: file with one translation per line; for .json and .jsonl, JSON of `gnmt translate --output json`.
         count: number of references.
 
     Raises:
-        UserError: if the number of lines differs.
+        UserError: if the number of lines differs, or a line of JSON is not a translation.
     """
-    hypotheses = read_standard_input() if path == STANDARD_INPUT else read_lines(path)
+    hypotheses = read_standard_input() if path == STANDARD_INPUT else read_output(path).texts
     if len(hypotheses) != count:
         name = "stdin" if path == STANDARD_INPUT else path
         raise UserError(

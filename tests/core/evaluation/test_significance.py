@@ -153,3 +153,18 @@ def test_command_refuses_a_test_of_one_system_and_files_given_twice(run_score, t
         run_score("--paired", "bs", hypotheses=[str(tmp_path / "good")])
     with pytest.raises(UserError, match="is given twice"):
         run_score(hypotheses=[str(tmp_path / "good")] * 2)
+
+
+def test_json_of_gnmt_translate_is_read_as_its_texts(tmp_path, capsys):
+    write(tmp_path / "references", REFERENCES)
+    write(tmp_path / "text", GOOD)
+    write(tmp_path / "new.json", [json.dumps({"text": text, "sentences": []}) for text in GOOD])
+    printed = []
+    for name in ("text", "new.json"):
+        arguments = ["--hypotheses", str(tmp_path / name), "--references", str(tmp_path / "references")]
+        run_module(score, "gnmt score", arguments)
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    write(tmp_path / "new.json", GOOD)
+    with pytest.raises(UserError, match="new.json, line 1 is not what `gnmt translate --output json` prints"):
+        run_module(score, "gnmt score", arguments)
