@@ -352,17 +352,26 @@ def test_merging_needs_all_shards(model, source, tmp_path):
         gnmt_bulk("shard", out, 5)
 
 
-def test_damaged_outputs_are_found_and_translated_again(model, source, tmp_path, capsys):
+def append(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"x")
+
+
+def join_two_lines(path: Path) -> None:
+    content = read_content(path)
+    with open(path, "wb") as file, packed(file, path) as packing:
+        packing.write(content.replace(b"\n", b" ", 1))
+
+
+@pytest.mark.parametrize("damage", [append, join_two_lines])
+def test_damaged_outputs_are_found_and_translated_again(model, source, tmp_path, capsys, damage):
     out = translated(model, source, tmp_path / "out", "--lines-per-shard", 2)
     whole = merged(out)
     gnmt_bulk("verify", out)
     assert "3 of 3 shards are done, and all their files are undamaged" in capsys.readouterr().out
     path = out / "output" / "000001.zst"
-    content = read_content(path)
-    with open(path, "wb") as file, packed(file, path) as packing:
-        packing.write(content.replace(b"\n", b" ", 1))
+    damage(path)
     for command in (["merge", out], ["verify", out]):
-        with pytest.raises(UserError, match="differs from its checksum|1 file of .* cannot be used, as listed above"):
+        with pytest.raises(UserError, match="bulk verify --repair|1 file of .* cannot be used, as listed above"):
             gnmt_bulk(*command)
     assert f"{path} differs from its checksum: `gnmt bulk verify --repair`" in capsys.readouterr().out
     gnmt_bulk("verify", out, "--repair")
