@@ -7,7 +7,7 @@ import codecs
 import json
 from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Sequence, Tuple
 
-from gnmt.bulk.rows import ExtraFields, Row, Rows, TranslatedRow
+from gnmt.bulk.rows import ExtraFields, Row, Rows, TranslatedRow, score_of
 from gnmt.files.lines import as_line, bounded_lines, check_not_utf16, one_line
 
 MAX_BYTES = 1 << 26  # maximum size of a shard, unless a single line is larger
@@ -133,7 +133,10 @@ def write_tsv(rows: Sequence[Row], translations: Sequence[TranslatedRow], extra:
     lines = []
     for row, translation in zip(rows, translations):
         before = row.original if isinstance(row.original, bytes) else _cell(row.text)
-        cells = [before, _cell(translation.text), *([f"{translation.score:.6f}".encode()] if extra.score else [])]
+        cells = [before, _cell(translation.text)]
+        if extra.score:
+            score = score_of(row, translation)
+            cells.append(b"" if score is None else f"{score:.6f}".encode())
         lines.append(b"\t".join(cells))
     return _joined(lines)
 
@@ -151,7 +154,8 @@ def write_jsonl(rows: Sequence[Row], translations: Sequence[TranslatedRow], extr
         content: Dict[str, Any] = dict(row.original) if isinstance(row.original, dict) else {"text": row.text}
         content[TRANSLATION] = translation.text
         if extra.score:
-            content[SCORE] = round(translation.score, 6)
+            score = score_of(row, translation)
+            content[SCORE] = None if score is None else round(score, 6)
         if extra.nbest:
             content[NBEST] = [{"text": other.text, "score": round(other.score, 6)} for other in translation.nbest]
         if row.problem:

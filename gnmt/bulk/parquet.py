@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Iterable, Iterator, Sequence, Tuple
 
 from gnmt.bulk.formats import NBEST, SCORE, TRANSLATION, decoded
-from gnmt.bulk.rows import ExtraFields, Row, Rows, TranslatedRow
+from gnmt.bulk.rows import ExtraFields, Row, Rows, TranslatedRow, score_of
 from gnmt.errors import UserError
 from gnmt.extras import remedy
 
@@ -115,7 +115,8 @@ def write_parquet(
     texts = [None if row.problem == NULL else translation.text for row, translation in zip(rows, translations)]
     columns = [(TRANSLATION, arrow.array(texts, arrow.string()))]
     if extra.score:
-        columns.append((SCORE, arrow.array([translation.score for translation in translations], arrow.float64())))
+        scores = [score_of(row, translation) for row, translation in zip(rows, translations)]
+        columns.append((SCORE, arrow.array(scores, arrow.float64())))
     if extra.nbest:
         kind = arrow.list_(arrow.struct([("text", arrow.string()), ("score", arrow.float64())]))
         lists = [

@@ -1,6 +1,6 @@
 """Rows and translations, which all formats of bulk translation share."""
 
-from typing import Any, List, NamedTuple, Sequence
+from typing import Any, List, NamedTuple, Optional, Sequence
 
 
 class Row(NamedTuple):
@@ -25,6 +25,16 @@ class TranslatedRow(NamedTuple):
     score: float = 0.0
     nbest: Sequence[ScoredText] = ()  # best first; empty for a blank text
     is_truncated: bool = False
+
+
+def score_of(row: Row, translation: TranslatedRow) -> Optional[float]:
+    """Returns the score of a translation; None for a row without a text.
+
+    Args:
+        row: row of the input.
+        translation: translation of its text.
+    """
+    return translation.score if row.text else None
 
 
 class ExtraFields(NamedTuple):

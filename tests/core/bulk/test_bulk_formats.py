@@ -76,7 +76,7 @@ def test_a_column_of_tsv():
     translations = [TranslatedRow("e\tins", -0.25), TranslatedRow(""), TranslatedRow("drei", -1.5)]
     assert write_tsv(rows, translations, PLAIN) == b"1\tone\te ins\n2\t\n3\t\xff\tx\tdrei\n"
     assert write_tsv(rows, translations, ExtraFields(score=True, nbest=False)) == (
-        b"1\tone\te ins\t-0.250000\n2\t\t0.000000\n3\t\xff\tx\tdrei\t-1.500000\n"
+        b"1\tone\te ins\t-0.250000\n2\t\t\n3\t\xff\tx\tdrei\t-1.500000\n"
     )
 
 
@@ -123,6 +123,13 @@ def test_scores_and_n_best_lists_of_json_lines():
         "score": -0.123457,
         "nbest": [{"text": "x", "score": -0.1}, {"text": "y", "score": -0.2}],
     }
+
+
+def test_a_line_without_a_text_has_no_score():
+    rows = read_jsonl(b'nonsense\n{"id": 1}\n{"text": " "}\n{"text": "a"}\n', "text")
+    translations = [TranslatedRow("")] * 3 + [TranslatedRow("b", 0.0)]
+    written = write_jsonl(rows, translations, ExtraFields(score=True, nbest=False))
+    assert [json.loads(line)["score"] for line in written.splitlines()] == [None, None, None, 0.0]
 
 
 def test_a_lone_surrogate_stays_an_escape():

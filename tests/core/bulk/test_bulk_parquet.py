@@ -52,7 +52,7 @@ def test_rows_and_their_translations():
     expected = {**TABLE, "translation": ["t0", None, "t2", "t3", "t4"]}
     assert table_of(write_parquet(content, rows, translations, PLAIN)) == expected
     full = table_of(write_parquet(content, rows, translations, ExtraFields(score=True, nbest=True)))
-    assert full == {**expected, "score": [0, -1, -2, -3, -4], "nbest": [[{"text": "n", "score": -1.0}]] * 5}
+    assert full == {**expected, "score": [0, None, -2, None, -4], "nbest": [[{"text": "n", "score": -1.0}]] * 5}
 
 
 def test_a_translation_replaces_a_column_of_its_name():

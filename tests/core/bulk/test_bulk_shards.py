@@ -178,7 +178,7 @@ def test_tsv_and_json_lines_with_scores_and_n_best_lists(model, tmp_path):
     (tmp_path / "in.tsv").write_text("1\tdog\n2\n")
     translation = Translator.from_pretrained(model).translate(["dog"], beam=3, nbest=2)[0]
     out = translated(model, tmp_path / "in.tsv", tmp_path / "tsv", "--column", 2, "--score", "--beam", 3)
-    assert merged(out).decode() == f"1\tdog\t{translation.text}\t{translation.score:.6f}\n2\t\t0.000000\n"
+    assert merged(out).decode() == f"1\tdog\t{translation.text}\t{translation.score:.6f}\n2\t\t\n"
     (tmp_path / "in.jsonl").write_text('{"s": "dog"}\n')
     out = translated(model, tmp_path / "in.jsonl", tmp_path / "json", "--column", "s", "--beam", 3, "--nbest", 2)
     assert json.loads(merged(out)) == {
