@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Iterator, List, Optional, Tuple
 
 from gnmt.bulk import parquet
-from gnmt.bulk.formats import cut_lines
+from gnmt.bulk.formats import READERS, cut_lines
 from gnmt.bulk.job import Job, check_same
 from gnmt.bulk.manifest import BulkFolder, Manifest, Shard, checksum, read_manifest, write_content, write_manifest
 from gnmt.bulk.shard_size import MAX_LINES, SHARDS_PER_WORKER, default_lines_per_shard
@@ -81,6 +81,8 @@ def _begin(folder: BulkFolder, job: Job, source: Path, workers: int) -> Manifest
     digest = hashlib.sha256()
     first = 0
     for number, (lines, content) in enumerate(_cut(source, job)):
+        if number == 0:
+            _check_column(content, job)
         digest.update(content)
         write_content(folder.input(number, job), content)
         shards.append(Shard(number, first, lines, checksum(content)))
@@ -89,6 +91,26 @@ def _begin(folder: BulkFolder, job: Job, source: Path, workers: int) -> Manifest
     manifest = Manifest(job, str(source), sum_of_input, tuple(shards))
     write_manifest(folder, manifest)
     return manifest
+
+
+def _check_column(content: bytes, job: Job) -> None:
+    """Checks that a line of the first shard has the column or key; `parquet.cut_rows` checks the column of Parquet.
+
+    Args:
+        content: first shard of the input.
+        job: determines the format and the column.
+
+    Raises:
+        UserError: if no line has a text to translate.
+    """
+    if job.input_format not in ("tsv", "jsonl"):
+        return
+    rows = READERS[job.input_format](content, job.column)
+    if all(row.problem and not row.text for row in rows):
+        raise UserError(
+            f"The input has no text to translate up to line {len(rows)} (line 1: {rows[0].problem}): "
+            f"check --column {job.column} and the format."
+        )
 
 
 def _remove_unfinished_plan(folder: BulkFolder) -> None:

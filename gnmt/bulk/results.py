@@ -20,7 +20,7 @@ class State(NamedTuple):
     shards_done: int
     lines: int
     lines_done: int
-    problems: int  # lines that could not be translated unchanged
+    problems: int  # lines without a text, with invalid bytes, or with a truncated translation
     duplicates: int  # lines with a translation copied from an equal line
     seconds: float  # time that processes have spent on the finished shards
 

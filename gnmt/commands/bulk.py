@@ -114,8 +114,9 @@ def _translate_to_folder(folder: BulkFolder, job: Job, resources: Resources, arg
 
 def _warn_of_problems(state: results.State, remedy: str) -> None:
     if state.problems:
-        lines = "1 line" if state.problems == 1 else f"{state.problems} lines"
-        print(f"warning: {lines} could not be translated unchanged: {remedy}.", file=sys.stderr)
+        lines = "1 line has a problem" if state.problems == 1 else f"{state.problems} lines have problems"
+        kinds = "no text, invalid bytes, or a truncated translation"
+        print(f"warning: {lines} ({kinds}): {remedy}.", file=sys.stderr)
 
 
 def _translate_into(folder: BulkFolder, job: Job, resources: Resources, arguments: argparse.Namespace) -> None:

@@ -188,6 +188,30 @@ def test_tsv_and_json_lines_with_scores_and_n_best_lists(model, tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    "name, content, column, problem",
+    [
+        ("in.tsv", "1\tdog\n2\tcat\n", "9", "there is no column 9"),
+        ("in.jsonl", '{"s": "dog"}\n{"s": "cat"}\n', "text", "it has no text under 'text'"),
+        ("in.jsonl", "dog\ncat\n", "text", "it is not JSON"),
+    ],
+)
+def test_a_column_that_no_line_has_is_refused(model, tmp_path, name, content, column, problem):
+    (tmp_path / name).write_text(content)
+    sentence = rf"The input has no text to translate up to line 2 .line 1: {problem}\): check --column {column}"
+    with pytest.raises(UserError, match=sentence):
+        planned(model, tmp_path / name, tmp_path / "out", "--column", column)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_the_warning_of_problems_names_their_kinds(model, source, tmp_path, capsys):
+    source.write_bytes(b"dog\nc\xfft\n")
+    translated(model, source, tmp_path / "out")
+    gnmt_bulk(model, "--input", source, "--output", tmp_path / "out")
+    warning = "warning: 1 line has a problem (no text, invalid bytes, or a truncated translation): see "
+    assert capsys.readouterr().err.splitlines()[-1] == f"{warning}{tmp_path / 'out' / 'problems'}."
+
+
 def test_parquet(model, tmp_path):
     pyarrow = pytest.importorskip("pyarrow", reason="Parquet needs the extra [bulk]")
     parquet = pytest.importorskip("pyarrow.parquet")
