@@ -75,6 +75,8 @@ def read_raters(folder: Path) -> List[Rater]:
 
 def read_key(folder: Path, campaign: Campaign) -> Key:
     """Reads the origins of outputs. Raises UserError if the folder is not a campaign, or has another campaign's key."""
+    if (folder / CAMPAIGN).is_file() and not (folder / KEY).exists():
+        raise UserError(f"{folder / KEY} is missing, which names the systems: put the file back into the folder.")
     key = _read(folder / KEY, _key)
     sizes = {item.id: len(item.outputs) for item in campaign.items}
     if sizes != {name: len(item.systems) for name, item in key.items.items()}:

@@ -200,6 +200,12 @@ def test_report_writes_json_and_the_histogram(folder, tmp_path, capsys, results)
     assert min(file_size(tmp_path / "h.png")) > 500
 
 
+def test_a_key_that_is_kept_elsewhere_must_be_put_back(folder):
+    (folder / "key.json").unlink()
+    with pytest.raises(UserError, match="key.json is missing, which names the systems: put the file back"):
+        run_module(rate, "gnmt rate", ["report", str(folder)])
+
+
 def test_serving_without_the_extra_names_it(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     monkeypatch.delitem(sys.modules, "gnmt.evaluation.rating.server", raising=False)
