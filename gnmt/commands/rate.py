@@ -55,7 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prepare.add_argument("--names", nargs="+", metavar="NAME", help="names of the systems (default: file names)")
     prepare.add_argument("--rate-reference", action="store_true", help="rate the human translations too")
     prepare.add_argument(
-        "--items", type=int, default=500, metavar="N", help="number of sentences to rate (default: 500)"
+        "--items",
+        type=int,
+        default=drawing.DEFAULT_ITEMS,
+        metavar="N",
+        help=f"number of sentences to rate (default: {drawing.DEFAULT_ITEMS})",
     )
     prepare.add_argument(
         "--raters", type=int, default=2, metavar="N", help="number of raters; each rates all items (default: 2)"
@@ -102,8 +106,7 @@ def prepare_campaign(arguments: argparse.Namespace) -> None:
     for name, accepted in RANGES.items():
         accepted.check(name, getattr(arguments, name))
     texts = read_texts(arguments)
-    repeated, controls = (round(share * arguments.items) for share in (arguments.repeated, arguments.controls))
-    sizes = drawing.Sizes(arguments.items, repeated, controls)
+    sizes = drawing.sizes_of(arguments.items, arguments.repeated, arguments.controls)
     raters = [Rater(f"rater-{number}", secrets.token_urlsafe(TOKEN_BYTES)) for number in range(1, arguments.raters + 1)]
     languages = (arguments.source_lang, arguments.target_lang)
     with complete_folder(arguments.output, replaces=lambda folder: False) as folder:

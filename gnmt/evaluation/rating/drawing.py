@@ -20,6 +20,7 @@ from gnmt.evaluation.rating.campaign import (
 )
 from gnmt.evaluation.rating.order import rank
 
+DEFAULT_ITEMS = 500
 DROPPED = 0.4  # share of the words that are removed from a damaged reference
 MIN_WORDS = 5  # minimum length of a reference that is damaged
 
@@ -40,6 +41,18 @@ class Texts(NamedTuple):
     outputs: Dict[str, Sequence[str]]  # by the name of the system
 
 
+def sizes_of(items: int, repeated: float, controls: float) -> Sizes:
+    """Returns the numbers of items; at least one of a kind whose share is above 0, because raters are checked by it.
+
+    Args:
+        items: number of rated sentences.
+        repeated: share of items that are shown twice.
+        controls: share of controls.
+    """
+    num_repeated, num_controls = (max(round(share * items), 1 if share else 0) for share in (repeated, controls))
+    return Sizes(items, num_repeated, num_controls)
+
+
 def draw(texts: Texts, sizes: Sizes, seed: int, languages: Tuple[str, str] = ("", "")) -> Tuple[Campaign, Key]:
     """Draws the items of a campaign; blank sources are never drawn.
 
@@ -54,7 +67,10 @@ def draw(texts: Texts, sizes: Sizes, seed: int, languages: Tuple[str, str] = (""
     """
     lines = [line for line, source in enumerate(texts.sources) if source.strip()]
     if sizes.rated > len(lines):
-        raise UserError(f"--items is {sizes.rated}, but there are {len(lines)} sentences: give fewer items.")
+        raise UserError(
+            f"The source has {len(lines)} sentences, but --items is {sizes.rated} (default: {DEFAULT_ITEMS}): "
+            "give fewer --items, so that sentences are left for controls."
+        )
     chosen = stratified(lines, [len(texts.sources[line].split()) for line in lines], sizes.rated, seed)
     pairs = [_rated(texts, line, seed) for line in chosen]
     repeated_pairs = sorted(pairs, key=lambda pair: rank(seed, "repeated", pair[0].id))[: sizes.repeated]
@@ -121,8 +137,8 @@ def _control_lines(texts: Texts, undrawn: set, sizes: Sizes, seed: int) -> List[
     fit = [line for line in undrawn if len(texts.references[line].split()) >= MIN_WORDS]
     if len(fit) < sizes.controls:
         raise UserError(
-            f"{sizes.controls} controls need the same number of further sentences with {MIN_WORDS} words in the "
-            f"reference, but {len(fit)} are left: give fewer --items, or --controls 0."
+            f"The controls need {sizes.controls} further sentences with at least {MIN_WORDS} words in the reference, "
+            f"but {len(fit)} are left: give fewer --items, or --controls 0."
         )
     return sorted(fit, key=lambda line: rank(seed, "control", line))[: sizes.controls]
 

@@ -22,7 +22,7 @@ from gnmt.evaluation.rating.campaign import (
     read_raters,
     write_campaign,
 )
-from gnmt.evaluation.rating.drawing import Sizes, Texts, damaged, draw, stratified
+from gnmt.evaluation.rating.drawing import Sizes, Texts, damaged, draw, sizes_of, stratified
 from gnmt.evaluation.rating.order import item_order, output_order
 
 COUNT = 60
@@ -97,9 +97,9 @@ def test_drawing_can_be_repeated_and_depends_on_the_seed():
 
 
 def test_too_few_sentences_are_refused():
-    with pytest.raises(UserError, match="--items is 61, but there are 60"):
+    with pytest.raises(UserError, match=r"The source has 60 sentences, but --items is 61 \(default: 500\): give fewer"):
         draw(TEXTS, Sizes(61, 0, 0), 1)
-    with pytest.raises(UserError, match="5 controls need .* but 2 are left"):
+    with pytest.raises(UserError, match="The controls need 5 further sentences .* but 2 are left"):
         draw(TEXTS, Sizes(58, 0, 5), 1)
 
 
@@ -159,6 +159,12 @@ def prepare(tmp_path, capsys):
         return capsys.readouterr().out
 
     return call
+
+
+def test_a_small_campaign_has_one_of_each_kind_unless_its_share_is_0(prepare):
+    assert sizes_of(10, 0.05, 0.03) == (10, 1, 1) and sizes_of(10, 0, 0.03) == (10, 0, 1)
+    assert sizes_of(500, 0.05, 0.03) == (500, 25, 15) and sizes_of(10, 0.05, 0) == (10, 1, 0)
+    assert "10 sentences, 1 of them twice, and 1 control for 2 raters" in prepare("--items", 10)
 
 
 def test_prepare_writes_a_folder_with_secret_files(prepare, tmp_path):
