@@ -80,6 +80,8 @@ def run(arguments: argparse.Namespace) -> None:
 def _translate(arguments: argparse.Namespace) -> None:
     job = job_of(arguments)
     resources = resources_of(arguments)
+    if arguments.engine == "local":
+        local.check_devices(resources.devices)
     if arguments.output != STANDARD_OUTPUT:
         _translate_to_folder(BulkFolder(arguments.output), job, resources, arguments)
         return

@@ -53,6 +53,29 @@ class _Worker:
             return KILLED, "its process was killed, perhaps for lack of memory: use fewer --workers"
 
 
+def check_devices(names: Sequence[str]) -> None:
+    """Checks that this machine has the devices. Creates no CUDA context, which would take memory of the device.
+
+    Args:
+        names: torch devices, such as "cpu" or "cuda:0".
+
+    Raises:
+        UserError: for the first device that is not available.
+    """
+    import torch
+
+    for name in names:
+        try:
+            device = torch.device(name)
+        except RuntimeError as error:
+            raise UserError(f"--device is {name!r}, but must be a torch device, such as cpu or cuda:0.") from error
+        if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+            raise UserError(
+                f"The device {name!r} is not available, because torch finds {torch.cuda.device_count()} GPUs: "
+                "use another --device, or cpu."
+            )
+
+
 def run(
     folder: BulkFolder, manifest: Manifest, todo: Sequence[int], resources: Resources, counter: Counter
 ) -> Dict[int, str]:
