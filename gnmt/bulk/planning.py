@@ -96,6 +96,8 @@ def _begin(folder: BulkFolder, job: Job, source: Path, workers: int) -> Manifest
 def _check_column(content: bytes, job: Job) -> None:
     """Checks that a line of the first shard has the column or key; `parquet.cut_rows` checks the column of Parquet.
 
+    A shard of a single line is accepted, because its problem may be a problem of this line only.
+
     Args:
         content: first shard of the input.
         job: determines the format and the column.
@@ -106,7 +108,7 @@ def _check_column(content: bytes, job: Job) -> None:
     if job.input_format not in ("tsv", "jsonl"):
         return
     rows = READERS[job.input_format](content, job.column)
-    if all(row.problem and not row.text for row in rows):
+    if len(rows) > 1 and all(row.problem and not row.text for row in rows):
         raise UserError(
             f"The input has no text to translate up to line {len(rows)} (line 1: {rows[0].problem}): "
             f"check --column {job.column} and the format."

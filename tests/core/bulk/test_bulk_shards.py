@@ -204,6 +204,12 @@ def test_a_column_that_no_line_has_is_refused(model, tmp_path, name, content, co
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
+def test_a_first_shard_of_one_line_may_have_a_problem(model, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"s": "dog"}\n{"text": "cat"}\n')
+    out = planned(model, tmp_path / "in.jsonl", tmp_path / "out", "--lines-per-shard", 1)
+    assert len(read_manifest(BulkFolder(out)).shards) == 2
+
+
 def test_the_warning_of_problems_names_their_kinds(model, source, tmp_path, capsys):
     source.write_bytes(b"dog\nc\xfft\n")
     translated(model, source, tmp_path / "out")
