@@ -30,8 +30,8 @@ def check_jobs(jobs: int) -> None:
     JOBS.check("jobs", jobs)
 
 
-def _leave_with_parent() -> None:
-    """Prepares a worker: Ctrl-C is left to the parent, and the worker ends if the parent is killed."""
+def end_with_parent() -> None:
+    """Makes this worker process ignore Ctrl-C, which its parent handles, and end when its parent ends or is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     parent = multiprocessing.parent_process()
@@ -81,7 +81,7 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], jobs:
         yield from map(function, items)
         return
     with _starting(jobs):
-        pool = ProcessPoolExecutor(jobs, initializer=_leave_with_parent)
+        pool = ProcessPoolExecutor(jobs, initializer=end_with_parent)
     waiting: Deque[Future[Result]] = deque()
     try:
         for item in items:

@@ -6,8 +6,6 @@ process is replaced, and its shard is translated again. All processes exit when 
 
 import multiprocessing
 import os
-import signal
-import threading
 import time
 from collections import deque
 from contextlib import suppress
@@ -20,6 +18,7 @@ from gnmt.bulk.progress import Counter
 from gnmt.bulk.resources import Resources
 from gnmt.bulk.shard import ShardTranslator
 from gnmt.errors import UserError
+from gnmt.files.process_pool import end_with_parent
 from gnmt.machine import available_cores
 
 MAX_TRIES = 3  # attempts to translate a shard before it fails, if its process is killed
@@ -231,7 +230,7 @@ def _run_worker(
         threads: number of torch threads.
         cores: cores to run on; empty for all.
     """
-    _end_with_parent()
+    end_with_parent()
     if cores:
         os.sched_setaffinity(0, cores)
     try:
@@ -263,16 +262,3 @@ class _Report:
         if time.monotonic() - self._sent > SECONDS_BETWEEN_REPORTS:
             self._connection.send((LINES, self._lines))
             self._lines, self._sent = 0, time.monotonic()
-
-
-def _end_with_parent() -> None:
-    """Ignores Ctrl-C, which the parent handles, and exits when the parent exits or is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch(process: Any) -> None:
-        process.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, args=(parent,), daemon=True).start()
