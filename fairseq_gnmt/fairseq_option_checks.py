@@ -64,7 +64,7 @@ def check_options(cfg: DictConfig, command: str) -> None:
     if command == GENERATE:
         check_architecture_options(cfg)
         if cfg.generation.score_reference:
-            for option in SEARCH_ONLY & given.keys():
+            for option in filter(SEARCH_ONLY.__contains__, given):
                 raise UserError(
                     f"--{option.replace('_', '-')} has no effect on --score-reference, which does not search: leave one out."
                 )

@@ -24,11 +24,12 @@ def available_memory() -> Optional[int]:
     """Returns the available memory in bytes, including the disk cache, or the limit of the container if it is smaller.
 
     Returns:
-        None on systems other than Linux.
+        None if the system does not report it, as systems other than Linux.
     """
-    if not MEMORY.exists():
+    lines = MEMORY.read_text().splitlines() if MEMORY.exists() else []
+    available = next((line for line in lines if line.startswith("MemAvailable:")), None)
+    if available is None:
         return None
-    available = next(line for line in MEMORY.read_text().splitlines() if line.startswith("MemAvailable:"))
     texts = [path.read_text().strip() for path in MEMORY_LIMITS if path.exists()]
     limits = [int(text) for text in texts if text.isdigit()]  # "max" is no limit
     return min([int(available.split()[1]) * 1024, *limits])

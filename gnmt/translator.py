@@ -23,6 +23,7 @@ from gnmt.search.options import SamplingOptions
 from gnmt.search.sampling_batch import SamplingBatch
 from gnmt.search.search_queue import JOINING_SHARE, Batch, SearchQueue, padded
 from gnmt.tokenizers.vocabulary import EOS, PAD
+from gnmt.translation.device import available_device
 from gnmt.translation.options import MAX_TOKENS, TranslationOptions
 from gnmt.translation.pending_texts import PendingTexts
 from gnmt.translation.results import Translation
@@ -58,7 +59,7 @@ class Translator:
         self.model = models[0]
         for model in models[1:]:
             _check_same_tokens(self.model, model)
-        self._device = _device_of(device)
+        self._device = available_device(device)
         self.precision = precision or default_precision(self.model.config.precision, self._device)
         self._networks = [model.network.to(self._device) for model in models]
         for network in self._networks:
@@ -307,22 +308,6 @@ class Translator:
 def _is_list_of_strings(texts: Any) -> bool:
     """Returns True for a collection of strings with a length, such as a list; False for a string and for an iterator."""
     return isinstance(texts, Collection) and not isinstance(texts, str) and all(isinstance(text, str) for text in texts)
-
-
-def _device_of(name: str) -> torch.device:
-    """Returns a torch device.
-
-    Raises:
-        UserError: if this machine does not have the device.
-    """
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(
-            f"The device {name!r} is not available ({str(error).splitlines()[0][:100]}): use cpu."
-        ) from error
-    return device
 
 
 def _check_same_tokens(first: Model, other: Model) -> None:

@@ -64,9 +64,7 @@ class GNMTTranslationTask(TranslationTask):
     def __init__(self, cfg, src_dict, tgt_dict):
         super().__init__(cfg, src_dict, tgt_dict)
         prepare_memory()
-        self.vocabulary_size = len(
-            src_dict
-        )  # size of the network's vocabulary; temporary ids of copied words are larger
+        self.vocabulary_size = len(src_dict)  # of the network; temporary ids of copied words are larger
         self.precision = precision_of(cfg)  # precision of translation; None means the model's own
         self.unk_replacements = None  # texts for unknown words; an empty table copies source words, None keeps UNK
         self.soft_alignment = False  # print attention weights, in fairseq's own searches

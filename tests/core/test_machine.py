@@ -29,6 +29,8 @@ def test_cores_of_this_process_are_counted(monkeypatch):
 
 def test_memory_is_unknown_on_other_systems(write):
     assert machine.available_memory() is None
+    write("meminfo", "MemTotal:  9000 kB\nMemFree:   10 kB\n")  # a kernel without this line
+    assert machine.available_memory() is None
 
 
 @pytest.mark.parametrize("limits, expected", [

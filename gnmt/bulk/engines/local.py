@@ -53,7 +53,7 @@ class _Worker:
 
 
 def check_devices(names: Sequence[str]) -> None:
-    """Checks that this machine has the devices. Creates no CUDA context, which would take memory of the device.
+    """Checks that this machine has the devices.
 
     Args:
         names: torch devices, such as "cpu" or "cuda:0".
@@ -61,20 +61,11 @@ def check_devices(names: Sequence[str]) -> None:
     Raises:
         UserError: for the first device that is not available.
     """
-    if all(name == "cpu" for name in names):
-        return
-    import torch
+    if any(name != "cpu" for name in names):
+        from gnmt.translation.device import available_device  # imports torch
 
-    for name in names:
-        try:
-            device = torch.device(name)
-        except RuntimeError as error:
-            raise UserError(f"--device is {name!r}, but must be a torch device, such as cpu or cuda:0.") from error
-        if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-            raise UserError(
-                f"The device {name!r} is not available, because torch finds {torch.cuda.device_count()} GPUs: "
-                "use another --device, or cpu."
-            )
+        for name in names:
+            available_device(name)
 
 
 def run(

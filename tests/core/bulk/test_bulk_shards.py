@@ -282,20 +282,9 @@ def test_options_without_effect_are_refused(model, source, tmp_path):
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
-@pytest.mark.parametrize(
-    "devices, sentence",
-    [
-        (
-            ["cuda:0", "cuda:1"],
-            "The device 'cuda:1' is not available, because torch finds 1 GPUs: use another --device",
-        ),
-        (["gpu"], "--device is 'gpu', but must be a torch device"),
-    ],
-)
-def test_a_missing_device_is_refused_before_the_folder_is_created(
-    model, source, tmp_path, monkeypatch, devices, sentence
-):
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+@pytest.mark.parametrize("devices", [["cpu", "meta:x"], ["cuda:99"], ["gpu"]])
+def test_a_missing_device_is_refused_before_the_folder_is_created(model, source, tmp_path, devices):
+    sentence = f"The device '{devices[-1]}' is not available .*: use cpu"
     with pytest.raises(UserError, match=sentence):
         gnmt_bulk(model, "--input", source, "--output", tmp_path / "out", "--device", *devices)
     assert not (tmp_path / "out").exists()
