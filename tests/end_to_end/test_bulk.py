@@ -119,7 +119,7 @@ def test_a_killed_run_is_continued_and_a_killed_worker_is_replaced(model, tmp_pa
     source = write_corpus(tmp_path / "in.en", 12)
     straight = translated(model, source, tmp_path / "straight", "--lines-per-shard", 1)
     out = tmp_path / "out"
-    command = (model, "--input", source, "--output", out, "--lines-per-shard", 1, "--threads", 1)
+    command = (model, "--input", source, "--output", out, "--lines-per-shard", 1, "--workers", 1, "--threads", 1)
     planned(*command[:1], source, out, "--lines-per-shard", 1)
     with stopped_at(out, 5):
         orphans = kill_at(start(*command), out, 2, 0.01, "run").orphans
@@ -145,7 +145,9 @@ def test_a_killed_run_is_continued_and_a_killed_worker_is_replaced(model, tmp_pa
 def test_ctrl_c_names_the_way_to_continue(model, source, tmp_path):
     out = planned(model, source, tmp_path / "out", "--lines-per-shard", 1)
     with stopped_at(out, 2):
-        process = start(model, "--input", source, "--output", out, "--lines-per-shard", 1, "--threads", 1)
+        process = start(
+            model, "--input", source, "--output", out, "--lines-per-shard", 1, "--workers", 1, "--threads", 1
+        )
         wait_until(lambda: shards_done(out) == 2 or process.poll() is not None)
         process.send_signal(signal.SIGINT)
         printed, error_message = process.communicate(timeout=SECONDS)
